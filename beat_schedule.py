@@ -1,6 +1,6 @@
-"""What is asked for by itself: data only, tasks named by string and the seconds between two.
+"""The periodic tasks: only data, tasks named by string and the seconds between two.
 
-Whoever asks decides nothing; any number of beats is harmless.
+Sending a task decides nothing, so any number of beats is harmless.
 """
 
 from typing import Any

@@ -1,4 +1,5 @@
-"""The composition root: settings in, services out. The only file that knows every concrete thing."""
+"""The composition root: takes settings and returns services. The only file that knows every
+concrete class."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -55,8 +56,9 @@ def build_services(
     times: Times | None = None,
     interruptions: tuple[type[BaseException], ...] = (Interrupted,),
 ) -> Services:
-    """Everything this process works with. An empty database gets its tables; all else is met at first use. Raises
-    OtherRelease where the database is of a release that this program cannot work on."""
+    """Returns everything that this process works with. An empty database gets its tables;
+    everything else is opened at first use. Raises OtherRelease if this program cannot work with the
+    database's release."""
     engine = open_engine(settings.database_url.get_secret_value())
     try:
         prepare(engine)
@@ -65,15 +67,16 @@ def build_services(
         raise
     services = _assemble_services(settings, open_sessions(engine), open_vector_store(settings))
     knock = knock or cast("Knocker", FirstUse(lambda: late("adapters.celery", "open_knocker")(settings)))
-    # SQLite's looks would else wait for whoever writes.
+    # Otherwise SQLite's readers would wait for a writer.
     looking = open_read_only(settings.database_url.get_secret_value()) if engine.dialect.name == "sqlite" else engine
     standing = partial(look, looking)
     return replace(services, knock=knock, times=times or Times(), interruptions=interruptions, standing=standing)
 
 
 def build_read_only(settings: Settings, *, empty: bool = False) -> tuple[Services, str]:
-    """What one works with who only looks: nothing is made, brought up to date or changed. Beside it, what there is not,
-    in words. Raises NothingHere with them where there is no database, unless it may be taken for ``empty``."""
+    """Returns the services of a process that only reads: nothing is created, migrated or changed.
+    Also returns a description of what is missing. Raises NothingHere with it if there is no
+    database, unless it may count as ``empty``."""
     lacks = describe_missing_database(settings)
     if lacks and not empty:
         raise NothingHere(lacks)
@@ -90,7 +93,7 @@ def build_read_only(settings: Settings, *, empty: bool = False) -> tuple[Service
 
 
 def _assemble_services(settings: Settings, sessions: "sessionmaker[Session]", store: VectorStore) -> Services:
-    """Without anybody who is knocked for."""
+    """Without a messenger."""
     shelf = open_shelf(settings.backup_dir)
     own = own_files(settings)
     channel = FirstUse(lambda: late("adapters.route_channel", "open_channel")(settings.broker_url.get_secret_value()))
@@ -131,7 +134,7 @@ def open_vector_store(settings: Settings) -> VectorStore:
 
 
 def describe_missing_database(settings: Settings) -> str:
-    """What this folder has not, and what to do, in words; nothing where a database is there. Makes none."""
+    """Describes what this folder lacks, and what to do; empty if there is a database. Creates none."""
     engine = open_read_only(settings.database_url.get_secret_value())
     try:
         lacks = describe_missing_tables(engine)
@@ -150,7 +153,7 @@ def describe_missing_database(settings: Settings) -> str:
 
 
 def _ignore_knock(knock: Knock) -> None:
-    """Who only looks has nothing done."""
+    """A process that only reads starts nothing."""
 
 
 def _load_index_file(settings: Settings) -> "IndexFile":
@@ -163,7 +166,8 @@ def index_reader(settings: Settings) -> "Callable[[], Mapping[str, IndexSpec]]":
 
 
 def concurrency(settings: Settings) -> "Callable[[], ConcurrencySpec | None]":
-    """A file that declares neither them nor an index says nothing: it may be one that this process does not see."""
+    """A file that declares neither ``concurrency`` nor an index says nothing: this process may not
+    see the right file."""
 
     def read_concurrency() -> "ConcurrencySpec | None":
         file = _load_index_file(settings)
@@ -177,12 +181,13 @@ def alert_channels_reader(settings: Settings) -> Callable[[], Mapping[str, Alert
 
 
 def source_roots(settings: Settings) -> tuple[Path, ...]:
-    """Folders file sources may be read from: the working directory, the index file's, and those named besides."""
+    """Folders that file sources may read: the working directory, the index file's, and additionally
+    named ones."""
     return (Path.cwd(), settings.config.resolve().parent, *settings.source_roots)
 
 
 def own_files(settings: Settings) -> OwnFiles:
-    """What this process owns on this machine, be it there or not: no request may have it opened."""
+    """The files of this program on this machine, existing or not: no request may open them."""
     here = Path.cwd()
     database_url = settings.database_url.get_secret_value()
     database = absolute_sqlite_file(make_url(database_url))
@@ -198,8 +203,8 @@ def own_files(settings: Settings) -> OwnFiles:
 
 
 def open_router(settings: Settings | None = None) -> "Router":
-    """A router for this process; ``close`` it in the end, so that its last observations are written down. It opens and
-    searches without the database, and joins when that is there."""
+    """Returns a router for this process; call ``close`` in the end, so that its last observations
+    are written. It opens and searches without the database, and connects when that answers."""
     services, join = _to_search(settings or load_settings())
     router: Router = late("core.routing", "Router")(services, join, services.close)
     return router
@@ -215,7 +220,7 @@ def open_async_router(settings: Settings | None = None) -> "AsyncRouter":
 
 
 def _to_search(settings: Settings) -> tuple[Services, Callable[[], None]]:
-    """As ``build_services``; what that does to the database at once is left for when it answers."""
+    """As ``build_services``, but work on the database is postponed until it answers."""
     engine = open_engine(settings.database_url.get_secret_value())
     services = _assemble_services(settings, open_sessions(engine), open_vector_store(settings))
     knock = cast("Knocker", FirstUse(lambda: late("adapters.celery", "open_knocker")(settings)))
@@ -223,7 +228,8 @@ def _to_search(settings: Settings) -> tuple[Services, Callable[[], None]]:
 
 
 class PerProcess:
-    """Services made at first use in each process: what is opened before a fork must not be used after it."""
+    """Services created at first use in each process: what is opened before a fork must not be used
+    after it."""
 
     def __init__(self, make: Callable[[], Services]) -> None:
         self._make = make

@@ -1,4 +1,5 @@
-"""The outside, one file per outside thing, each fulfilling a port of ``core.ports``."""
+"""The connections to everything outside: one file per outside thing, each implementing a port of
+``core.ports``."""
 
 from qdrant_rollouts.checkout import stand_for
 

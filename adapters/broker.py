@@ -1,4 +1,4 @@
-"""The broker, asked whether it is there, and what it answers in our words."""
+"""Checks whether the broker answers, and explains its answers."""
 
 import re
 import secrets
@@ -24,7 +24,7 @@ from qdrant_rollouts.core.errors import Misconfigured, Unavailable
 _TIMEOUT = 2.0
 _SETTING = "correct ROLLOUTS_BROKER_URL"
 _NO_TLS_ADVICE = "speaks no TLS; write redis:// instead of rediss://, or amqp:// instead of amqps://"
-#: A setting to be corrected, by what the Redis client or the AMQP client says; the first that fits.
+#: Wrong settings, recognised by the message of the Redis or AMQP client; the first match counts.
 _WRONG_SETTINGS: Iterable[tuple[str, str]] = (
     (
         r"Error -\d+ connecting|Name or service not known|name resolution|No address associated|nodename nor servname",
@@ -36,7 +36,7 @@ _WRONG_SETTINGS: Iterable[tuple[str, str]] = (
     ),
     (
         r"CERTIFICATE_REQUIRED|certificate required|KEY_VALUES_MISMATCH|handshake failure",
-        "wants a certificate of ours; name it with ssl_certfile and ssl_keyfile in ROLLOUTS_BROKER_URL",
+        "requires a client certificate; name it with ssl_certfile and ssl_keyfile in ROLLOUTS_BROKER_URL",
     ),
     (
         r"WRONG_VERSION_NUMBER|record layer failure|UNEXPECTED_MESSAGE|UNEXPECTED_EOF|EOF occurred in violation",
@@ -56,18 +56,18 @@ _WRONG_SETTINGS: Iterable[tuple[str, str]] = (
     (r"READONLY|ReadOnlyError", "may only be read: it is a replica; name the master in ROLLOUTS_BROKER_URL"),
     (
         r"MOVED|MovedError|ClusterDown|CLUSTERDOWN|CROSSSLOT|cluster mode",
-        "is a Redis Cluster, over which Celery cannot speak; name a single Redis in ROLLOUTS_BROKER_URL",
+        "is a Redis Cluster, which Celery does not support; name a single Redis in ROLLOUTS_BROKER_URL",
     ),
     (r"Protocol Error|InvalidResponse|unknown command", f"is no Redis: something else answers there; {_SETTING}"),
     (r"No such file or directory|FileNotFoundError", f"has no socket or file of that name; {_SETTING}"),
     (r"Permission denied", f"may not be used by this process: correct the rights of its socket, or {_SETTING}"),
 )
-#: It answered, and will take us later.
+#: The broker answered and will accept a connection later.
 _PASSING_FAULTS: Iterable[tuple[str, str]] = (
     (r"LOADING|BusyLoading", "is loading its data"),
     (r"OOM command not allowed|OutOfMemory", "has no memory left"),
     (r"MISCONF", "cannot write to its disk"),
-    (r"max number of clients", "has no connection free"),
+    (r"max number of clients", "has no free connection"),
     (r"MASTERDOWN|MasterDownError", "waits for its master"),
 )
 _SILENCE = r"(?i)closed by server|reset by peer|Broken pipe|closed the connection|timed out|timeout"
@@ -75,19 +75,20 @@ _HUNG_UP = re.compile(r"closed by server|reset by peer|Broken pipe|closed the co
 
 
 def broker_address(settings: Settings) -> str:
-    """Where the broker is, without credentials. Raises Refused when that is no URL."""
+    """Returns the broker's address without credentials. Raises Refused if it is not a URL."""
     return broker_url.display_address(settings.broker_url.get_secret_value())
 
 
 def ping_broker(settings: Settings) -> None:
-    """Raises Unavailable, naming the address, if the broker does not answer within about 2 s, Misconfigured if it is
-    there and refuses us."""
+    """Raises Unavailable, naming the address, if the broker does not answer within about 2 s,
+    Misconfigured if it answers and refuses us."""
     with _connect_broker(settings):
         pass
 
 
 def check_publishing(settings: Settings) -> None:
-    """Sends a message to a queue of its own, takes it, and removes the queue. Raises as ``ping_broker``."""
+    """Sends a message to a separate queue, takes it, and removes the queue. Raises as
+    ``ping_broker``."""
     name = f"rollouts.doctor.{secrets.token_hex(4)}"
     with _connect_broker(settings) as connection:
         channel: Any = connection.default_channel  # kombu has few types
@@ -108,7 +109,7 @@ def _build_queue(name: str, channel: Any) -> Any:
 
 
 def _take_message(queue: Any) -> bool:
-    """RabbitMQ takes a message before it can be asked for."""
+    """RabbitMQ accepts a message before it can be fetched."""
     until = time.monotonic() + _TIMEOUT
     while queue.get(no_ack=True) is None:
         if time.monotonic() > until:
@@ -118,7 +119,8 @@ def _take_message(queue: Any) -> bool:
 
 
 def check_announcing(settings: Settings) -> bool:
-    """Says on the channel of routes that any may have changed; False where the broker has no such channel."""
+    """Announces on the channel of routes that any route may have changed; returns False if the
+    broker has no such channel."""
     channel = open_channel(settings.broker_url.get_secret_value())
     if not isinstance(channel, RedisChannel):
         return False
@@ -128,9 +130,9 @@ def check_announcing(settings: Settings) -> bool:
 
 
 def releases(settings: Settings) -> dict[str, dict[str, str]]:
-    """What each worker's program knows of the database, by the worker's name: ``head``, ``oldest``, and ``stopped``,
-    which says why it takes no messages. Workers of releases that were not asked this do not answer. Raises Unavailable
-    as ``ping_broker``."""
+    """Returns what each worker's program knows about the database, by the worker's name: ``head``,
+    ``oldest``, and ``stopped``, which says why it takes no messages. Workers of older releases do
+    not answer. Raises Unavailable as ``ping_broker``."""
     with _explain_errors(settings):
         control = _make_impatient_app(settings).control
         answers = control.broadcast("release", reply=True, timeout=_TIMEOUT) or []
@@ -149,7 +151,8 @@ def _connect_broker(settings: Settings) -> Iterator[Connection]:
 
 @contextmanager
 def _explain_errors(settings: Settings) -> Iterator[None]:
-    with _make_impatient_app(settings).connection_for_write() as unused:  # RabbitMQ's client has errors of its own
+    # RabbitMQ's client has its own errors
+    with _make_impatient_app(settings).connection_for_write() as unused:
         known = (*BROKER_AWAY, *unused.connection_errors, *unused.channel_errors)
     try:
         yield
@@ -159,7 +162,7 @@ def _explain_errors(settings: Settings) -> Iterator[None]:
 
 
 def _make_impatient_app(settings: Settings) -> Celery:
-    """An app for a person who waits: it gives up at once where a worker would go on trying."""
+    """An app for a person who waits: it gives up at once where a worker would try again."""
     app = make_app(settings)
     app.conf.broker_transport_options = {"socket_timeout": _TIMEOUT, "socket_connect_timeout": _TIMEOUT}
     return app
@@ -180,7 +183,8 @@ def _classify_error(settings: Settings, error: BaseException) -> tuple[type[Unav
 
 
 def _error_chain_text(error: BaseException | None) -> str:
-    """What the error and its causes say: kombu and the Redis client wrap what happened, once or twice."""
+    """Returns the messages of the error and its causes: kombu and the Redis client wrap the
+    original error, once or twice."""
     words = []
     while error is not None:
         words.append(f"{type(error).__name__}: {error}")
@@ -189,8 +193,8 @@ def _error_chain_text(error: BaseException | None) -> str:
 
 
 def _advise_on_tls(settings: Settings) -> str:
-    """What to write instead, where a Redis waits for TLS on a plain connection, or for plain words on one with TLS:
-    either is silence, or a connection that ends. Empty where neither is so."""
+    """Returns what to write instead if Redis expects TLS on a plain connection, or the reverse; in
+    both cases it does not answer or closes the connection. Empty otherwise."""
     url = settings.broker_url.get_secret_value()
     place = broker_url.host_and_port(url)
     if place is None:
@@ -201,13 +205,13 @@ def _advise_on_tls(settings: Settings) -> str:
                 plain.sendall(b"PING\r\n")
                 return _NO_TLS_ADVICE if plain.recv(1) in {b"+", b"-"} else ""
             with _unverified_context().wrap_socket(plain):
-                return "wants TLS; write rediss:// instead of redis:// in ROLLOUTS_BROKER_URL"
+                return "expects TLS; write rediss:// instead of redis:// in ROLLOUTS_BROKER_URL"
     except OSError:
         return ""
 
 
 def _unverified_context() -> ssl.SSLContext:
-    """For a look at who is there: nothing is sent."""
+    """Used only to see what answers: nothing is sent."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,4 +1,5 @@
-"""The broker's URL: refused in words where Celery would end with a traceback, and shown without credentials."""
+"""The broker's URL: refused with a message where Celery would end with a traceback, and shown
+without credentials."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,8 @@ _CERTIFICATE_CHECKS = ("required", "optional", "none", "CERT_REQUIRED", "CERT_OP
 
 
 def check_broker_url(url: str) -> None:
-    """Raises Refused, naming the setting, where Celery could make no connection of ``url``. None is made."""
+    """Raises Refused, naming the setting, if Celery could not connect with ``url``. No connection
+    is made."""
     for one in url.split(";"):
         _check_url_parts(one)
         try:
@@ -29,7 +31,8 @@ def check_broker_url(url: str) -> None:
 
 
 def display_address(url: str) -> str:
-    """Where the broker is, without credentials and parameters. Raises Refused when that is no URL."""
+    """Returns the broker's address without credentials and parameters. Raises Refused if it is not
+    a URL."""
     try:
         return ";".join(_without_credentials(one) for one in url.split(";"))
     except ValueError as error:
@@ -43,7 +46,7 @@ def host_and_port(url: str) -> tuple[str, int] | None:
 
 
 def checks_no_certificate(url: str) -> bool:
-    """Celery trusts any certificate unless it is told not to, also where the URL says nothing."""
+    """Celery trusts any certificate unless it is told not to, even if the URL says nothing."""
     secured = (urlsplit(one) for one in url.split(";") if one.startswith("rediss://"))
     return any(_query_parameters(one.query).get("ssl_cert_reqs", "none") in {"none", "CERT_NONE"} for one in secured)
 

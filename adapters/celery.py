@@ -26,19 +26,20 @@ from qdrant_rollouts.core.services import Standing
 
 log = logging.getLogger(__name__)
 
-#: What ends a turn in a worker from outside.
+#: Exceptions that end a turn in a worker from outside.
 INTERRUPTIONS = (SoftTimeLimitExceeded, Interrupted)
 
-#: What Celery raises when the broker is not there, or hangs up.
+#: What Celery raises if the broker does not answer, or closes the connection.
 BROKER_AWAY = (KombuError, OperationalError, RedisError, OSError)
-#: In the headers of a message that somebody sends again if it comes to nothing.
+#: In the headers of a message whose sender sends it again if it has no effect.
 AGAIN = "rollouts_again"
 
 
 class App(Celery):  # type: ignore[misc]  # Celery has no types
-    #: How this program stands to the database now; set by who registers tasks that need it.
+    #: How this program relates to the database's release now; set by the code that registers tasks
+    #: which need it.
     standing: Callable[[], Standing] = staticmethod(Standing)
-    #: Gives messages back; a worker's main process has one.
+    #: Returns messages to the queue; a worker's main process has one.
     giver: Any = None
     #: Whether a worker takes messages; see ``tasks.fitting``. A main process has one.
     taking: Any = None
@@ -49,7 +50,8 @@ def open_knocker(settings: Settings) -> "CeleryKnocker":
 
 
 def make_app(settings: Settings) -> App:
-    """The Celery app, without tasks. No connection is made. Raises Refused for a broker's URL that is of no use."""
+    """Returns the Celery app, without tasks. No connection is made. Raises Refused for an unusable
+    broker URL."""
     redis_broker.register_transport()
     broker_url.check_broker_url(settings.broker_url.get_secret_value())
     app = App("rollouts", broker=settings.broker_url.get_secret_value(), set_as_current=False, task_cls=_Task)
@@ -63,8 +65,9 @@ def make_app(settings: Settings) -> App:
 
 
 class _Task(Task):  # type: ignore[misc]
-    """What a task raises goes, with its causes, into the result backend, the worker's log and Flower. Not so where the
-    database is of a release that this program cannot work on: then the message goes back to its queue."""
+    """What a task raises goes, with its causes, into the result backend, the worker's log and
+    Flower. There is one exception: if this program cannot work with the database's release, the
+    message goes back to its queue."""
 
     Request = "qdrant_rollouts.adapters.celery_returns:ReturningRequest"
 
@@ -77,16 +80,18 @@ class _Task(Task):  # type: ignore[misc]
         except TaskPredicate:
             raise
         except Exception as error:
-            # Whatever it is called by now, it may come from a table that is not what this program knows.
+            # The cause may be a table that this program does not know, whatever the error is called
+            # here.
             if unfit := _read_standing(self.app).unfit:
                 raise give_back(unfit) from None
-            # The task's boundary: whatever it is, it is told without the secrets that may be in it.
+            # The task's boundary: every error leaves without the secrets that may be in it.
             if (safe := without_secrets(error)) is not None:
                 raise safe from None
             raise
 
     def _check(self, args: Any, kwargs: Any) -> None:
-        """Arguments that this program does not take, where a newer one is about that may."""
+        """Arguments that this program does not accept, although a newer program that may accept
+        them is in use."""
         try:
             signature(self.run).bind(*args, **kwargs)
         except TypeError as error:
@@ -95,7 +100,7 @@ class _Task(Task):  # type: ignore[misc]
 
 
 def give_back(reason: str, *, counted: bool = False) -> Exception:
-    """What a task raises so that its message goes back to the queue, for a worker of another release."""
+    """Raised by a task so that its message goes back to the queue, for a worker of another release."""
     made: Exception = late("adapters.celery_returns", "GiveBack")(reason, counted=counted)
     return made
 
@@ -110,40 +115,47 @@ def _read_standing(app: App) -> Standing:
 SETTINGS: dict[str, Any] = {
     "worker_consumer": "qdrant_rollouts.adapters.celery_returns:ReturningConsumer",
     "broker_transport_options": {
-        "visibility_timeout": 900,  # far beyond what a turn lasts; a doubled knock is declined (row 1)
-        "unacked_restore_interval": 10,  # look for unacknowledged messages every 10 s, not every 100 (rows 1, 10)
+        "visibility_timeout": 900,  # far longer than a turn; a doubled knock is declined (row 1)
+        # look for unacknowledged messages every 10 s, not every 100 (rows 1, 10)
+        "unacked_restore_interval": 10,
         "unacked_restore_throttle": 1,
-        "socket_timeout": 5,  # a half-open Redis otherwise blocks for ever (row 10)
+        "socket_timeout": 5,  # otherwise a half-open Redis blocks for ever (row 10)
         "socket_connect_timeout": 2,
         "socket_keepalive": True,
         "health_check_interval": 25,
     },
     "broker_connection_retry_on_startup": True,
-    "broker_connection_max_retries": None,  # the default gives up after 100 and the worker is gone
+    # by default the worker gives up after 100 tries and ends
+    "broker_connection_max_retries": None,
     "task_publish_retry_policy": {
         "max_retries": 1,
         "interval_step": 0.2,
         "interval_max": 0.5,
-    },  # a knock is best effort
+    },  # a knock may be lost
     "result_extended": False,
-    "task_ignore_result": True,  # only commands answer; they say so themselves (row 9)
+    "task_ignore_result": True,  # only commands answer, and ask for it explicitly (row 9)
     "task_acks_late": True,  # a turn cut short by a shutdown goes back to the queue
-    "task_reject_on_worker_lost": False,  # True redelivers a poison task without limit (row 3)
+    # True redelivers a message that kills its worker without limit (row 3)
+    "task_reject_on_worker_lost": False,
     "task_acks_on_timeout": True,  # False requeues without limit (row 2)
     "worker_prefetch_multiplier": 1,  # nothing waits behind a slice of bulk work
-    "worker_cancel_long_running_tasks_on_connection_loss": False,  # a Redis blip must not kill a turn
+    # a short outage of Redis must not kill a turn
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
     "worker_soft_shutdown_timeout": 30,  # a turn fits in 30 s; REMAP_SIGTERM=SIGQUIT makes TERM use it (row 17)
     "task_soft_time_limit": 60,  # soft + one HTTP timeout < hard
     "task_time_limit": 75,  # hard < the longest lease of 90 s (law 3); tasks.steps has more for long steps
-    "worker_proc_alive_timeout": 120,  # a replaced child that loads a model is else killed after 4 s (row 22)
-    "worker_max_tasks_per_child": 5000,  # embedding libraries leak; the sweep alone is a task a second
+    # by default a new child that loads a model is killed after 4 s (row 22)
+    "worker_proc_alive_timeout": 120,
+    # embedding libraries leak; the sweep alone is one task per second
+    "worker_max_tasks_per_child": 5000,
     "worker_send_task_events": True,  # Flower
     "task_send_sent_event": False,  # lost and doubled knocks would show as PENDING for ever
     "task_serializer": "json",
     "result_serializer": "json",
-    "accept_content": ["json"],  # payload is data, never code
+    "accept_content": ["json"],  # messages carry data, never code
     "task_default_queue": "control",
-    "beat_scheduler": "qdrant_rollouts.tasks.ticks:Scheduler",  # nothing on disk, and no clock that may be set
+    # nothing on disk, and no clock that can be set
+    "beat_scheduler": "qdrant_rollouts.tasks.ticks:Scheduler",
     "beat_max_loop_interval": 5,
     "beat_enable_remote_control": True,  # `celery inspect ping` on beat's node is its liveness probe
     "worker_hijack_root_logger": False,
@@ -152,10 +164,10 @@ SETTINGS: dict[str, Any] = {
 
 
 class CeleryKnocker:
-    """Sends knocks that are due; of any other the sweep knocks when it is. A message carries no time, for its receiver
-    would compare that with a clock of its own.
+    """Sends knocks that are due; the sweep sends any other when it is due. A message carries no
+    time, because its receiver would compare that with its own clock.
 
-    Whatever the broker does, nothing is raised: the row is committed and the sweep knocks again.
+    Nothing is raised, whatever the broker does: the row is committed and the sweep knocks again.
     """
 
     def __init__(self, app: Celery) -> None:
@@ -173,12 +185,12 @@ class CeleryKnocker:
                 f"deployments.{knock.step}",
                 args=(knock.deployment_id, knock.turn),
                 queue=knock.queue,
-                ignore_result=True,  # send_task by name does not look at task_ignore_result (row 9)
+                ignore_result=True,  # send_task by name ignores task_ignore_result (row 9)
                 task_id=make_id(thing),
                 root_id=knock.deployment_id,
                 headers={AGAIN: True, **(redis_broker.AT_THE_FRONT if knock.first else {})},
                 argsrepr=knock.label,
-                kwargsrepr="",  # nothing is in them that a person would read
+                kwargsrepr="",  # people do not read them
             )
             self._queues.note_sent(knock.queue, thing)
         except BROKER_AWAY as error:

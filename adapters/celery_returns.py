@@ -1,10 +1,11 @@
-"""Messages that this worker cannot handle, given back for one that can.
+"""Returns messages that this worker cannot handle to their queue, for a worker that can.
 
-Rule: what another release may know is never acknowledged and thrown away. It goes back to the end of its queue after a
-pause, so that others are asked too and nothing spins. A message about which this program only knows that it does not
-know it goes back a counted number of times: an application's mistake would otherwise go round for ever. No clock is
-asked; the pauses are at least an hour in all for a request, which nobody repeats, and a minute for a knock, which
-the sweep does. Then a request is refused in words, and a knock dropped.
+Rule: a message that another release may know is never acknowledged and discarded. It goes back to
+the end of its queue after a pause, so that other workers get it too and no worker is kept busy by
+it. If this program only knows that it does not know the message, it returns it a limited number of
+times; otherwise an application's mistake would circulate for ever. No clock is used. The pauses are
+at least an hour in total for a request, which nobody repeats, and a minute for a knock, which the
+sweep repeats. After that a request is refused with a message, and a knock is dropped.
 """
 
 import logging
@@ -25,21 +26,23 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 log = logging.getLogger(__name__)
 
-#: In a message's headers: how often it was given back.
+#: In a message's headers: how often it was returned.
 RETURNS = "rollouts_returns"
-#: Seconds a message rests where it cannot be handled now, and at most where nobody may ever know it.
+#: Seconds that a message waits if it cannot be handled now, and the maximum if perhaps no program
+#: will ever know it.
 REST = 2.0
 LONGEST = 30.0
-#: Returns before it is given up: with pauses of 1, 2, 4, 8, 16, 30, 30, … seconds an hour, and a minute.
+#: Returns before giving up: with pauses of 1, 2, 4, 8, 16, 30, 30, … seconds an hour, and a minute.
 REQUEST = 124
 KNOCK = 5
-#: Messages that rest here beside those that are worked on; more than that, and this worker takes fewer.
+#: Messages that wait here in addition to those being worked on; with more than this, the worker
+#: takes fewer.
 _MOST = 500
 
 
 class GiveBack(Reject):  # type: ignore[misc]  # Celery has no types
-    """``counted``: nothing here says that any program will ever know it; else this program can handle nothing now.
-    Travels from a child to its worker."""
+    """``counted``: nothing here says that any program will ever know the message; otherwise this
+    program can handle nothing now. The exception travels from a child to its worker."""
 
     def __init__(self, reason: str, requeue: bool = True, counted: bool = False) -> None:
         super().__init__(reason, requeue)
@@ -48,7 +51,7 @@ class GiveBack(Reject):  # type: ignore[misc]  # Celery has no types
 
 
 def pause(returns: int) -> float:
-    """Before the next return of a message that came back so often."""
+    """The pause before the next return of a message that was returned this often."""
     return float(min(2.0 ** min(returns, 10), LONGEST))
 
 
@@ -64,7 +67,7 @@ class ReturningRequest(Request):  # type: ignore[misc]  # Celery has no types
             super().on_failure(exc_info, send_failed_event, return_ok)
             return
         task_ready(self)
-        self.acknowledged = True  # from here on the message is looked after by who gives it back
+        self.acknowledged = True  # from here on the giver looks after the message
         self.send_event("task-rejected", requeue=True)
         self._app.giver.take(self.message, self.id, self.name, str(error.reason), counted=error.counted)
         if not error.counted:
@@ -72,7 +75,7 @@ class ReturningRequest(Request):  # type: ignore[misc]  # Celery has no types
 
 
 class ReturningConsumer(Consumer):  # type: ignore[misc]
-    """What a worker's main process takes messages with."""
+    """The consumer of a worker's main process."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -91,7 +94,7 @@ class ReturningConsumer(Consumer):  # type: ignore[misc]
 
 
 class Giver:
-    """Lets messages rest, and puts them back. All of it happens in the worker's event loop."""
+    """Lets messages wait, and puts them back. All of it happens in the worker's event loop."""
 
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
@@ -115,7 +118,7 @@ class Giver:
         self._resting[message.delivery_tag] = self._consumer.timer.call_after(rest, self._wake, (message, act))
 
     def forget(self) -> None:
-        """The connection is gone, and the broker hands out again what was not acknowledged."""
+        """The connection is lost, and the broker delivers again what was not acknowledged."""
         resting = self._resting
         self._resting = {}
         for entry in resting.values():
@@ -126,7 +129,8 @@ class Giver:
         act()
 
     def _put_back(self, message: Any, returns: int, *, spare: bool, counted: bool) -> None:
-        """Counted, it is sent anew, for a message that is only rejected keeps its headers."""
+        """If the returns are counted, the message is sent again, because a message that is only
+        rejected keeps its headers."""
         lost = self._consumer.connection_errors
         if counted and _send_anew(self._consumer.app, message, returns + 1):
             message.ack_log_error(log, lost)
@@ -148,7 +152,7 @@ class Giver:
         self._end(put_back.keywords["spare"])
 
     def _write_refusal(self, task_id: str, name: str, words: str, message: Any) -> bool:
-        """Whether it is written down, for whoever asked."""
+        """Returns whether the refusal was stored for the sender."""
         request = Bunch(
             name=name,
             chord=None,
@@ -174,7 +178,7 @@ def _headers(message: Any) -> dict[str, Any]:
 
 
 def _send_anew(app: Celery, message: Any, returns: int) -> bool:
-    """To the end of the queue it came from, as it is but for the number of its returns."""
+    """Sends it to the end of its original queue, unchanged except for the number of its returns."""
     headers = {name: value for name, value in _headers(message).items() if name != "compression"}
     given = message.properties
     where = message.delivery_info
@@ -193,6 +197,6 @@ def _send_anew(app: Celery, message: Any, returns: int) -> bool:
                 **kept,
             )
     except BROKER_AWAY as error:
-        log.warning("a message was not sent anew: %s", type(error).__name__)
+        log.warning("a message was not sent again: %s", type(error).__name__)
         return False
     return True

@@ -1,4 +1,5 @@
-"""The database: one engine per process, SQLite made safe for several processes, PostgreSQL made to give up in time."""
+"""The database: one engine per process; SQLite is made safe for several processes, and PostgreSQL
+gets time limits."""
 
 import sqlite3
 from collections.abc import Callable
@@ -17,22 +18,22 @@ from qdrant_rollouts.adapters import private
 from qdrant_rollouts.core.database.faults import explain_error
 from qdrant_rollouts.core.errors import Refused, Unavailable
 
-#: Milliseconds. A stopped worker must not hold locks, and no turn may wait longer for one than its lease allows
-#: (celery-facts 3).
+#: Milliseconds. A stopped worker must not hold locks, and no turn may wait for a lock longer than
+#: its lease allows (celery-facts 3).
 _POSTGRES_LIMITS = {"statement_timeout": 5000, "lock_timeout": 2000, "idle_in_transaction_session_timeout": 5000}
 
-#: What the state may stand in; another one that is installed here by chance is no other.
+#: Supported databases; another driver that happens to be installed does not count.
 _SQLITE_DRIVERS = {"sqlite", "sqlite+pysqlite"}
 _POSTGRES_DRIVERS = {"postgresql", "postgresql+psycopg"}
 _SQLITE_ARGUMENTS: dict[str, Any] = {"timeout": 5, "check_same_thread": False}
 _POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 8}
-#: What a ``file:`` URI may say to SQLite besides the mode (sqlite.org/uri.html).
+#: Parameters that a ``file:`` URI may have for SQLite besides the mode (sqlite.org/uri.html).
 _URI_PARAMETERS = {"cache", "immutable", "nolock", "psow", "vfs"}
 
 
 def open_engine(url: str, *, pooled: bool = True) -> Engine:
-    """An engine for ``url``. No connection is made yet. One that is not ``pooled`` keeps none open. Raises Refused when
-    it is no database URL."""
+    """Returns an engine for ``url``. No connection is made yet. An engine that is not ``pooled``
+    keeps no connection open. Raises Refused if it is not a database URL."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -50,12 +51,13 @@ def open_engine(url: str, *, pooled: bool = True) -> Engine:
 
 
 def connect_arguments(url: URL) -> dict[str, Any]:
-    """What the driver is told besides ``url``, so that a pooler may stand before the database: transaction pooling
-    (PgBouncer) takes no startup parameters, and knows a prepared statement on one of its connections only."""
+    """Returns the driver's arguments besides ``url``, so that a pooler can be used: with
+    transaction pooling (PgBouncer) there are no startup parameters, and a prepared statement exists
+    on only one of its connections."""
     if url.get_backend_name() != "postgresql":
         return {}
     arguments: dict[str, Any] = {"connect_timeout": 5}
-    if own := _own_options(url):  # which may stand there more than once
+    if own := _own_options(url):  # the parameter may occur more than once
         arguments["options"] = own
     if url.get_driver_name() == "psycopg":
         arguments["prepare_threshold"] = None
@@ -67,8 +69,9 @@ def _own_options(url: URL) -> str:
 
 
 def _limit_transactions(engine: Engine) -> None:
-    """At the beginning of each transaction, and for it alone: what is set for a session is lost behind a pooler, or met
-    by somebody else. What the URL's own ``options`` set holds."""
+    """Sets the limits at the beginning of each transaction, and only for it: a setting of the
+    session is lost behind a pooler, or affects another client. Limits in the URL's own ``options``
+    have priority."""
     own = _own_options(engine.url)
     limits = [f"SET LOCAL {name} = {value}" for name, value in _POSTGRES_LIMITS.items() if name not in own]
 
@@ -83,13 +86,14 @@ def open_sessions(engine: Engine) -> sessionmaker[Session]:
 
 
 def database_address(engine: Engine) -> str:
-    """Where the database is, without credentials."""
+    """Returns the database's address, without credentials."""
     url = engine.url
     return URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
 
 
 def ping_database(engine: Engine) -> None:
-    """Raises Unavailable, naming the address, if the database does not answer, Misconfigured if it refuses us."""
+    """Raises Unavailable, naming the address, if the database does not answer, Misconfigured if it
+    refuses us."""
     try:
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
@@ -98,8 +102,8 @@ def ping_database(engine: Engine) -> None:
 
 
 def check_database_writable(engine: Engine, write: Callable[[Session], None] | None = None) -> None:
-    """Whether rows can be written: ``write`` does it, in a transaction that is committed; without
-    it a table is made and taken back. Raises as ``ping_database``."""
+    """Checks that rows can be written: ``write`` does it, in a transaction that is committed;
+    without it a table is created and rolled back. Raises as ``ping_database``."""
     try:
         if write is not None:
             with open_sessions(engine).begin() as session:
@@ -114,7 +118,7 @@ def check_database_writable(engine: Engine, write: Callable[[Session], None] | N
 
 
 def unavailable_error(engine: Engine, error: BaseException) -> Unavailable:
-    """What ``error`` means, in our words and with the address; Misconfigured where a setting is wrong."""
+    """Explains ``error`` with the address; Misconfigured if a setting is wrong."""
     return explain_error(error, f"the database at {database_address(engine)}")
 
 
@@ -129,7 +133,8 @@ class DatabaseClock:
 
 
 def sqlite_file(url: URL) -> Path | None:
-    """The file of an SQLite database, also where it is written as a ``file:`` URI; None for any other database."""
+    """Returns the file of an SQLite database, also for a ``file:`` URI; None for any other
+    database."""
     name = url.database or ""
     if url.get_backend_name() != "sqlite" or name in ("", ":memory:"):
         return None
@@ -140,21 +145,22 @@ def sqlite_file(url: URL) -> Path | None:
 
 
 def sqlite_files(file: Path) -> tuple[Path, ...]:
-    """The database and what SQLite keeps beside it."""
+    """Returns the database and the files that SQLite keeps next to it."""
     return tuple(file.with_name(file.name + ending) for ending in ("", "-wal", "-shm", "-journal"))
 
 
 def _open_sqlite(url: URL, *, pooled: bool) -> Engine:
-    """Writers queue up instead of overwriting each other: WAL, BEGIN IMMEDIATE, and the driver's own BEGIN off
-    (measured in libraries.md: 400 of 400 increments, 112 without)."""
+    """Writers wait for each other instead of overwriting: WAL, BEGIN IMMEDIATE, and the driver's
+    own BEGIN off (measured in libraries.md: 400 of 400 increments, 112 without)."""
     file = absolute_sqlite_file(url)
     options: dict[str, Any] = {} if pooled else {"poolclass": NullPool}
     engine = create_engine(url, connect_args=_SQLITE_ARGUMENTS, hide_parameters=True, **options)
 
     @event.listens_for(engine, "do_connect")
     def _keep_private(*_: Any) -> None:
-        """The folder is made by whoever connects, for whoever looks makes none. SQLite makes what stands beside the
-        database with the database's own mode. What cannot be done here it will not do either, and says so."""
+        """The process that connects creates the folder, because a process that only reads creates
+        nothing. SQLite gives the files next to the database the database's own mode. If an error
+        occurs here, SQLite will meet it too and report it."""
         if file is not None:
             _make_folder(file.parent)
         if file is not None and url.query.get("mode", "rwc") == "rwc":
@@ -185,11 +191,9 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-# --- for those who only look --------------------------------------------------------------------------------------
-
-
 def open_read_only(url: str) -> Engine:
-    """An engine whose connections can change nothing, and make no file. Raises Refused as ``open_engine`` does."""
+    """Returns an engine whose connections can change nothing, and create no file. Raises Refused as
+    ``open_engine`` does."""
     engine = open_engine(url)
     if engine.dialect.name == "postgresql":
         return engine.execution_options(postgresql_readonly=True)
@@ -214,21 +218,22 @@ def open_read_only(url: str) -> Engine:
 
 
 def _read_only_uri(url: URL, file: Path) -> str:
-    """Not ``mode=ro``, by which nobody takes away the two files that reading beside writers needs (measured on 3.46),
-    unless the database's own URL says so; what else that says to SQLite holds too."""
+    """Does not use ``mode=ro``, with which nobody removes the two files that reading beside writers
+    needs (measured on 3.46), unless the database's own URL says so. The URL's other SQLite
+    parameters are kept."""
     said = {name: value for name, value in url.query.items() if name in _URI_PARAMETERS and isinstance(value, str)}
     mode = "ro" if url.query.get("mode") == "ro" else "rw"
     return f"file:{quote(str(file))}?{urlencode({**said, 'mode': mode})}"
 
 
 def open_empty(tables: MetaData) -> Engine:
-    """A database without a row, in memory: what there is to see where none was ever made."""
+    """Returns a database without rows, in memory: what a reader sees if none was ever created."""
     engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=_SQLITE_ARGUMENTS)
     tables.create_all(engine)
     return engine
 
 
 def absolute_sqlite_file(url: URL) -> Path | None:
-    """``sqlite_file``, wherever it is named from."""
+    """As ``sqlite_file``, but absolute."""
     file = sqlite_file(url)
     return None if file is None else file.absolute()

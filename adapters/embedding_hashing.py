@@ -1,7 +1,9 @@
-"""``hashing:DIM``: word counts folded into DIM numbers. Lexical, no model, no download: for smoke tests and demos.
+"""``hashing:DIM``: word counts folded into DIM numbers. Lexical, without model or download, for
+tests and demos.
 
-Signed feature hashing after Weinberger et al., «Feature Hashing for Large Scale Multitask Learning», ICML 2009
-(arXiv:0902.2206): each word adds 1 + log(count) to one slot, with a sign that keeps collisions from adding up.
+Signed feature hashing after Weinberger et al., «Feature Hashing for Large Scale Multitask
+Learning», ICML 2009 (arXiv:0902.2206): each word adds 1 + log(count) to one slot, with a sign that
+keeps collisions from adding up.
 """
 
 import hashlib
@@ -59,7 +61,7 @@ class HashingEmbedder:
         for word, count in Counter(_WORD.findall(text.casefold())).items():
             slot, sign = _hash_feature(word)
             row[slot % self.dimension] += sign * (1 + math.log(count))
-        if not row.any():  # no word in it, or words that cancel out: the whole text is the feature
+        if not row.any():  # no words, or words that cancel out: the whole text is the feature
             row[_hash_feature(text)[0] % self.dimension] = 1
         row /= np.linalg.norm(row)
 
@@ -70,6 +72,6 @@ def _count_words(text: str) -> int:
 
 @lru_cache(maxsize=1 << 16)
 def _hash_feature(word: str) -> tuple[int, float]:
-    """Slot and sign, the same in every process; Python's own ``hash`` is not."""
+    """Returns slot and sign, the same in every process; Python's own ``hash`` is not."""
     number = int.from_bytes(hashlib.blake2b(word.encode(errors="surrogatepass"), digest_size=8).digest())
     return number >> 1, 1.0 if number & 1 else -1.0

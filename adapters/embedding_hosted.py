@@ -1,7 +1,9 @@
-"""Models behind an HTTP endpoint of OpenAI's form: ``POST {url}/embeddings`` with ``model`` and ``input``.
+"""Models behind an HTTP endpoint in OpenAI's format: ``POST {url}/embeddings`` with ``model`` and
+``input``.
 
-https://platform.openai.com/docs/api-reference/embeddings/create is spoken by vLLM, Ollama, LiteLLM, text-embeddings-
-inference and most vendors. A client is made for each call: it survives forks and leaves no connection behind.
+vLLM, Ollama, LiteLLM, text-embeddings-inference and most vendors support
+https://platform.openai.com/docs/api-reference/embeddings/create. Each call creates a client, which
+survives forks and leaves no connection behind.
 """
 
 import random
@@ -23,7 +25,8 @@ from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import FloatArray
 from qdrant_rollouts.core.sanitize.quoting import error_text
 
-#: Seconds. A turn's soft limit is 60 (celery-facts 3): the last try may begin after ``_PATIENCE`` and take ``_READ``.
+#: Seconds. A turn's soft limit is 60 (celery-facts 3): the last try may begin after ``_PATIENCE``
+#: and take ``_READ``.
 _PATIENCE = 20.0
 _READ = 30.0
 _CONNECT = 5.0
@@ -33,15 +36,15 @@ _QUERY_READ = 10.0
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 8.0
 _RETRY_STATUSES = {408, 409, 425, 429}
-#: Bytes of UTF-8 for each token, on the safe side for languages in Latin letters; tokenizers differ.
+#: Bytes of UTF-8 per token, a cautious value for languages in Latin letters; tokenizers differ.
 _BYTES_PER_TOKEN = 3
 
 
 class HostedEmbedder:
-    """``identity`` speaks for url and model name: what a vendor changes behind a name nobody can see.
+    """``identity`` consists of url and model name; a vendor's change behind a name cannot be seen.
 
-    Raises Refused for what the endpoint refuses, Unavailable when it does not answer, is overloaded or asks for more
-    patience than a turn has.
+    Raises Refused for what the endpoint refuses, Unavailable if it does not answer, is overloaded
+    or asks to wait longer than a turn can.
     """
 
     def __init__(self, model: str, provider: ProviderSpec, name: str) -> None:
@@ -57,7 +60,7 @@ class HostedEmbedder:
 
     @property
     def reads(self) -> int | None:
-        """The endpoint does not tell."""
+        """The endpoint does not say it."""
         return None
 
     def documents(self, texts: Sequence[str]) -> FloatArray:
@@ -74,7 +77,8 @@ class HostedEmbedder:
         return row
 
     def count_truncated(self, texts: Sequence[str]) -> int:
-        """OpenAI refuses what is too long instead of cutting it; an endpoint that cuts does not say so."""
+        """OpenAI refuses a text that is too long instead of cutting it; an endpoint that cuts does
+        not say so."""
         return 0
 
     def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:
@@ -93,7 +97,8 @@ class HostedEmbedder:
         return made
 
     def _request_with_retries(self, texts: list[str], patience: float, read: float) -> FloatArray:
-        """Asked again with growing waits while the trouble may pass, as long as ``patience`` lasts (seconds)."""
+        """Tries again with growing waits while the error may go away, for up to ``patience``
+        seconds."""
         until = time.monotonic() + patience
         wait = _FIRST_WAIT
         with httpx.Client(timeout=httpx.Timeout(read, connect=_CONNECT)) as client:
@@ -111,7 +116,8 @@ class HostedEmbedder:
         key = self._read_key()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         url = f"{self._provider.url.rstrip('/')}/embeddings"
-        readable = [text.encode(errors="replace").decode() for text in texts]  # half a surrogate pair is no JSON
+        # half a surrogate pair is not valid JSON
+        readable = [text.encode(errors="replace").decode() for text in texts]
         try:
             answer = client.post(url, json={"model": self._model, "input": readable}, headers=headers)
         except httpx.RequestError as error:
@@ -144,7 +150,7 @@ class HostedEmbedder:
 
 
 class _PassingError(Exception):
-    """``seconds`` is what the endpoint asks to wait, None if it asks for nothing."""
+    """``seconds`` is how long the endpoint asks to wait, None if it does not say."""
 
     def __init__(self, message: str, seconds: float | None = None) -> None:
         super().__init__(message if seconds is None else f"{message} and asks to wait {seconds:.0f} s")
@@ -158,12 +164,12 @@ def _retry_after(answer: httpx.Response) -> float | None:
         if asked.isdigit():
             return float(asked)
         return max(0.0, (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds()) if asked else None
-    except (ValueError, TypeError):  # no date, or one without a zone
+    except (ValueError, TypeError):  # not a date, or one without a zone
         return None
 
 
 def _endpoint_error_text(answer: httpx.Response, key: str) -> str:
-    """What the endpoint says is wrong, never with our key in it."""
+    """Returns the endpoint's error message, never with our key in it."""
     said: Any = answer.text
     try:
         error = answer.json()["error"]

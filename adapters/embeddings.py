@@ -1,5 +1,6 @@
-"""Which embedding model a name means. ``EMBEDDERS`` lists who serves it on this machine: the part before the colon, or
-the first. Any other part before a colon is a provider of the index file."""
+"""Which embedding model a name means. ``EMBEDDERS`` lists the providers on this machine: the part
+before the colon, or the first one. Any other part before a colon is a provider of the index file.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -25,15 +26,16 @@ EMBEDDERS: dict[str, Callable[[str, str | None, str], Embedder]] = {
 _opening = Lock()
 
 
-#: Without settings there is no state of ours; what is ours by its name stays so.
+#: Without settings there is no state of this program; files that it recognises by name still count.
 _NO_OWN_FILES = OwnFiles()
 
 
 def open_embedder(spec: EmbeddingSpec, providers: Providers = dict, own: OwnFiles = _NO_OWN_FILES) -> Embedder:
-    """The embedder of ``spec``, one per model and process whatever the template; a model is loaded at its first use.
+    """Returns the embedder of ``spec``, one per model and process, whatever the template; a model
+    is loaded at its first use.
 
-    Raises Refused for a name that no embedder serves, and for a folder of this program or one that holds its files;
-    using it raises Refused or Unavailable when there is no model.
+    Raises Refused for a name that no embedder supports, and for a folder of this program or one
+    that contains its files. Using the embedder raises Refused or Unavailable if there is no model.
     """
     _check_folder(spec.model, own)
     kind, colon, rest = spec.model.partition(":")
@@ -48,7 +50,7 @@ def open_embedder(spec: EmbeddingSpec, providers: Providers = dict, own: OwnFile
 
 
 def _check_folder(model: str, own: OwnFiles) -> None:
-    """A model's files stand in its folder and in the folders of its modules."""
+    """A model's files are in its folder and in the folders of its modules."""
     named = {model, model.partition(":")[2]}
     for folder in (Path(name) for name in named if name and Path(name).is_dir()):
         watch = Watch(own)

@@ -1,4 +1,4 @@
-"""Secrets that the index file names and does not hold: variables of the environment or of ``.env``."""
+"""Secrets whose variables the index file names: values from the environment or from ``.env``."""
 
 import os
 import re
@@ -12,13 +12,16 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read_secret(name: str, what: str, *, ascii_only: bool = False) -> str:
-    """The variable's value without surrounding white space, never to be shown: no text has it from now on.
+    """Returns the variable's value without surrounding white space. It must never be shown: from
+    now on it is removed from all texts.
 
-    ``ascii_only`` is for what goes into a header of HTTP or SMTP. Raises Refused, saying ``what`` it is for, where the
-    variable is not set or holds what cannot be sent.
+    ``ascii_only`` is for headers of HTTP or SMTP. Raises Refused, saying ``what`` it is for, if the
+    variable is not set or cannot be sent.
     """
     if not _NAME.fullmatch(name):
-        raise Refused(f"{what} is no name of an environment variable; expected letters, digits and _, no secret itself")
+        raise Refused(
+            f"{what} is not the name of an environment variable; expected letters, digits and _, not the secret itself"
+        )
     value = (os.environ.get(name) or dotenv_values(".env").get(name) or "").strip()
     if not value:
         raise Refused(f"{what}: the environment variable {name} is not set; set it for every process, or in .env")

@@ -1,4 +1,4 @@
-"""What Flower asks people for: ``FLOWER_BASIC_AUTH``, which it reads by itself and takes as it stands."""
+"""Flower's logins: ``FLOWER_BASIC_AUTH``, which Flower reads itself and takes literally."""
 
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.sanitize import redaction
@@ -7,8 +7,8 @@ VARIABLE = "FLOWER_BASIC_AUTH"
 
 
 def normalize_logins(value: str) -> str:
-    """``value`` without surrounding white space, with which nobody could log in. Raises Refused where it is no list of
-    ``user:password`` with commas between them."""
+    """Returns ``value`` without surrounding white space, with which nobody could log in. Raises
+    Refused if it is not a list of ``user:password``, separated by commas."""
     redaction.remember_environment({VARIABLE: value})
     found = [one.strip() for one in value.split(",")]
     for one in found:

@@ -1,7 +1,8 @@
-"""Adapters that are loaded at their first use: the libraries behind them cost a process seconds that most never need.
+"""Adapters that are loaded at their first use, because their libraries take seconds and most
+processes never need them.
 
-Rule: what is late is a whole adapter, never a line of one. Who looks at rows loads no client of Qdrant, no Celery and
-no model; who does need one waits for it once.
+Rule: a whole adapter is loaded late, never a part of one. A process that only reads rows loads no
+Qdrant client, no Celery and no model; a process that needs one waits for it once.
 """
 
 import threading
@@ -11,7 +12,8 @@ from typing import Any
 
 
 def late(module: str, name: str) -> Callable[..., Any]:
-    """``module.name``, which is imported when it is called; ``module`` as it is called within our package."""
+    """Returns ``module.name``, which is imported when it is called; ``module`` is relative to our
+    package."""
 
     def call(*given: Any, **named: Any) -> Any:
         return getattr(import_module(f"qdrant_rollouts.{module}"), name)(*given, **named)
@@ -20,8 +22,8 @@ def late(module: str, name: str) -> Callable[..., Any]:
 
 
 class FirstUse:
-    """Stands for what ``make`` makes, and makes it when it is first asked for anything but to close, or for an
-    attribute that is ``known`` before. For threads."""
+    """Stands in for what ``make`` returns, and calls it at the first use of an attribute, except
+    for ``close`` and attributes that are ``known`` before. Thread-safe."""
 
     def __init__(self, make: Callable[[], Any], **known: Any) -> None:
         vars(self).update(known)

@@ -1,8 +1,8 @@
-"""Bringing the database to the revision this program knows, once, whoever comes first.
+"""Migrates the database to the revision that this program knows, once, however many processes try.
 
-Rule: a PostgreSQL that has tables is changed by ``rollouts migrate`` and by nobody else, for other processes, perhaps
-of another release, are at work on it. An empty one has no such processes, and SQLite is one machine's: there whoever
-comes first does it.
+Rule: only ``rollouts migrate`` changes a PostgreSQL database that has tables, because other
+processes, perhaps of another release, may be using it. An empty database has no such processes, and
+SQLite belongs to one machine: there the first process migrates.
 """
 
 from dataclasses import dataclass
@@ -16,15 +16,16 @@ from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters.database import absolute_sqlite_file, unavailable_error
 from qdrant_rollouts.adapters.releases import Found, check, find, found_in, where
 
-#: Any number, the same in every process: PostgreSQL's lock for "one migrates, the others wait".
+#: Any number that is the same in every process: PostgreSQL's lock for "one migrates, the others
+#: wait".
 _ADVISORY_LOCK = 7_246_105
-#: A change of a table waits so long for those who read it, and everybody else waits behind it.
+#: How long a change of a table waits for its readers; everything else waits behind it.
 _PATIENCE = "10s"
 
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """``before`` is None where there were no tables."""
+    """``before`` is None if there were no tables."""
 
     before: str | None
     after: str
@@ -35,8 +36,8 @@ class Migrated:
 
 
 def migrate_database(engine: Engine) -> Migrated:
-    """Upgrades to HEAD under a lock; nothing to do when it is there, or further and this program works on it. Raises
-    OtherRelease where it does not."""
+    """Upgrades to HEAD under a lock; does nothing if the database is at HEAD, or newer and this
+    program works with it. Raises OtherRelease if it does not."""
     try:
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
@@ -52,13 +53,13 @@ def migrate_database(engine: Engine) -> Migrated:
 
 
 def plan_migration(engine: Engine) -> Migrated:
-    """What ``migrate_database`` would do; changes nothing. Raises as it does."""
+    """Returns what ``migrate_database`` would do; changes nothing. Raises as it does."""
     return _outcome(engine, found_in(engine))
 
 
 def prepare(engine: Engine) -> None:
-    """What every process does at its start: makes the tables of an empty database, brings SQLite up to date, and looks
-    at any other. Raises OtherRelease where this program cannot work on it."""
+    """What every process does at its start: creates the tables of an empty database, migrates
+    SQLite, and checks any other. Raises OtherRelease if this program cannot work with it."""
     if engine.dialect.name == "sqlite":
         migrate_database(engine)
         return
@@ -69,8 +70,9 @@ def prepare(engine: Engine) -> None:
 
 
 def describe_missing_tables(engine: Engine) -> str:
-    """What is not there for one who only looks, in words; nothing where he can. Raises OtherRelease for a database that
-    this program cannot work on, Unavailable if it does not answer."""
+    """Describes what is missing for a process that only reads; empty if nothing is. Raises
+    OtherRelease for a database that this program cannot work with, Unavailable if it does not
+    answer."""
     file = absolute_sqlite_file(engine.url)
     if file is not None and not file.exists():
         return f"there is no database at {file}"
@@ -93,7 +95,7 @@ def _outcome(engine: Engine, found: Found) -> Migrated:
 
 
 def _run_upgrade(connection: Connection) -> None:
-    """Alembic is loaded by the one process that has something to bring up to date."""
+    """Only a process that has something to migrate loads Alembic."""
     config = import_module("alembic.config").Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     config.attributes["connection"] = connection

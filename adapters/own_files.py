@@ -1,10 +1,10 @@
-"""Which files are this program's own: no request may have them opened, as records, as a model or to
-be written over.
+"""Which files belong to this program: no request may open them as records or as a model, or
+overwrite them.
 
-Rule: a file is judged by its path and by what ``stat`` says of it, before anybody opens it. Opening
-and closing the state database inside this process would already do harm: POSIX then drops every lock
-that the process holds on it (fcntl(2)), and SQLite goes on writing into files that other processes
-have replaced.
+Rule: a file is judged by its path and by ``stat``, before anything opens it. Even opening and
+closing the state database in this process would do harm: POSIX then drops every lock that the
+process holds on it (fcntl(2)), and SQLite continues to write into files that other processes have
+replaced.
 """
 
 import os
@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 
 from qdrant_rollouts.core.errors import Refused
 
-#: Folders that are never somebody's records, wherever they stand: state of this program, and keys.
+#: Folders that never contain records, wherever they are: state of this program, and keys.
 _FOLDERS = {
     ".rollouts": "the state of this program",
     ".ssh": "a folder of keys",
@@ -29,7 +29,7 @@ _FOLDERS = {
     ".docker": "a folder of credentials",
     ".azure": "a folder of credentials",
 }
-#: The same of files, by the whole name in lower case.
+#: The same for files, by the whole name in lower case.
 _NAMES = (
     (re.compile(r"\.env(\..*)?|\.envrc|.*\.env"), "a file of settings and secrets"),
     (re.compile(r"\.(pgpass|netrc|pypirc|my\.cnf|npmrc|git-credentials|htpasswd|s3cfg|boto)"), "a file of passwords"),
@@ -39,7 +39,7 @@ _NAMES = (
     ),
 )
 
-#: Variables that tell libraries in this process of a file with a key, certificate or password.
+#: Variables that name a file with a key, certificate or password to libraries in this process.
 _VARIABLES = (
     *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC", "AWS_SHARED_CREDENTIALS_FILE"),
     *("AWS_CONFIG_FILE", "GOOGLE_APPLICATION_CREDENTIALS", "KUBECONFIG", "PGPASSFILE", "PGSERVICEFILE"),
@@ -52,18 +52,18 @@ _Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class OwnFiles:
-    """``files`` and everything below ``folders``, with what they are. They need not exist."""
+    """``files`` and everything below ``folders``, with a description. They need not exist."""
 
     files: Mapping[Path, str] = field(default_factory=dict)
     folders: Mapping[Path, str] = field(default_factory=dict)
 
     def refuse(self, path: Path, name: str) -> None:
-        """Raises Refused, with what it is, where ``path`` is one of them."""
+        """Raises Refused, with the description, if ``path`` is one of them."""
         Watch(self).refuse(path, name)
 
 
 class Watch:
-    """One look at the files as they are now, for one source; what it left out is remembered."""
+    """One look at the current files, for one source; it remembers what it left out."""
 
     def __init__(self, own: OwnFiles) -> None:
         self._own = own
@@ -71,11 +71,11 @@ class Watch:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Names with what they are, each once, in order."""
+        """Names with descriptions, each once, in order."""
         return tuple(f"{name} ({what})" for name, what in sorted(self._left_out.items()))
 
     def leaves_out(self, path: Path, name: str) -> bool:
-        """Whether ``path`` is one of them; then it is noted under ``name``."""
+        """Whether ``path`` is one of them; then it is recorded under ``name``."""
         what = self.what(path)
         if what:
             self._left_out[name] = what
@@ -83,13 +83,13 @@ class Watch:
 
     def refuse(self, path: Path, name: str) -> None:
         if what := self.what(path):
-            raise Refused(f"{name} is {what}, and no request may have it opened; name files of your own")
+            raise Refused(f"{name} is {what}, and no request may open it; name your own files")
 
     def what(self, path: Path) -> str:
-        """What ``path``, links followed, is to this program; empty for what is somebody else's."""
+        """Returns the description of ``path``, links followed; empty for a file of others."""
         try:
             real = path.resolve()
-        except (OSError, RuntimeError):  # a link that leads back to itself; the reader says so
+        except (OSError, RuntimeError):  # a circular link; the reader reports it
             return ""
         return self._match_path(real) or self._match_identity(real)
 
@@ -121,21 +121,21 @@ class Watch:
 
     @cached_property
     def _places(self) -> dict[_Identity, str]:
-        """Of the files and folders by themselves."""
+        """The files and folders themselves."""
         named = {**self._own.folders, **self._own.files}
         found = ((_file_identity(path), what) for path, what in named.items())
         return {identity: what for identity, what in found if identity is not None}
 
     @cached_property
     def _below(self) -> dict[_Identity, str]:
-        """Of every file below the folders; looked for only where a file has a second name."""
+        """Every file below the folders; looked up only if a file has a second name."""
         found = ((_file_identity(path), what) for top, what in self._own.folders.items() for path in _files_below(top))
         return {identity: what for identity, what in found if identity is not None}
 
 
 def named_files(urls: Iterable[str], environ: Mapping[str, str]) -> list[Path]:
-    """The files that parameters of our servers' URLs and the libraries' variables name, where they
-    are there."""
+    """Returns the existing files that parameters of our servers' URLs and the libraries' variables
+    name."""
     parameters = [value for url in urls for _, value in parse_qsl(url.partition("?")[2])]
     named = [*parameters, *(environ.get(name, "") for name in _VARIABLES)]
     return [Path(text).absolute() for text in named if text and _is_file(Path(text))]
@@ -144,7 +144,7 @@ def named_files(urls: Iterable[str], environ: Mapping[str, str]) -> list[Path]:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a parameter that is no path at all
+    except (OSError, ValueError):  # a parameter that is not a path
         return False
 
 
@@ -153,7 +153,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def _file_identity(path: Path) -> _Identity | None:
-    """None where nothing is there, or nobody may look."""
+    """Returns None if the file does not exist, or cannot be read."""
     try:
         about = path.stat()
     except OSError:

@@ -1,9 +1,10 @@
-"""A process tells the database that it is there, from a thread of its own: see ``core.deployments.workers``.
+"""A process reports to the database that it is alive, from a separate thread: see
+``core.deployments.workers``.
 
-Rule: a worker's main process forks its children, and what a library holds at that moment (a lock of SQLite, half a
-message to PostgreSQL) a child would hold for ever. So this has an engine of its own that keeps no connection, and while
-it talks to the database no child is begun, for ``_FORK_WAITS`` at most: what waits for a server that does not answer
-holds nothing that a child could miss.
+Rule: a worker's main process forks its children. A child would hold for ever what a library holds
+at that moment (a lock of SQLite, half a message to PostgreSQL). So this module has its own engine
+without a pool, and while it talks to the database no child is started, for ``_FORK_WAITS`` at most:
+a connection that waits for a silent server holds nothing that a child would need.
 """
 
 import importlib.metadata
@@ -25,17 +26,17 @@ from qdrant_rollouts.core.errors import AppError
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two rows, and between two looks at whether there is room for one more.
+#: Seconds between two rows, and between two checks whether there is room for one more.
 EVERY = 10.0
 LOOK = 1.0
-#: Seconds between two warnings; the first comes when the last row does not answer for this process any more.
+#: Seconds between two warnings; the first comes when the last row no longer counts as an answer.
 _WARN_EVERY = 60.0
 #: Longer than SQLite waits for a lock.
 _FORK_WAITS = 6.0
 
 
 class Process:
-    """What any process can say of itself."""
+    """What any process can report about itself."""
 
     def __init__(self, name: str, kind: str) -> None:
         self.name = name
@@ -57,8 +58,8 @@ class Process:
 
 
 class Presence:
-    """``look`` is asked every second, and must be quick: it keeps count of how long there has been room. ``wall`` is
-    this machine's clock. The database's being away stops nothing."""
+    """``look`` is called every second and must be quick: it measures how long there has been room.
+    ``wall`` is this machine's clock. An outage of the database stops nothing."""
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class Presence:
         self._thread.start()
 
     def stop(self) -> None:
-        """Takes the row away: who ends as he should is not missed."""
+        """Removes the row, so that a process which ends normally is not missed."""
         self._stopped.set()
         self._thread.join(EVERY)
         said = self._look()
@@ -104,7 +105,7 @@ class Presence:
                 return
 
     def tell(self) -> None:
-        """Writes the row now. Never raises for a database that does not answer."""
+        """Writes the row now. Never raises if the database does not answer."""
         self._tell(self._look())
 
     def _tell(self, said: Said) -> None:
@@ -116,19 +117,17 @@ class Presence:
             self._warn(said.name, error)
 
     def _warn(self, name: str, error: Exception) -> None:
-        """Until the row is too old nobody misses it: a database that is being made has no table yet."""
+        """Warns only when the row is too old: a database that is being created has no table yet."""
         now = self._now()
         if now - self._written < workers.ANSWERS.total_seconds() or now - self._warned < _WARN_EVERY:
             return
         self._warned = now
         seconds = now - self._written
-        log.warning("%s could not say for %.0f s that it is there: %s", name, seconds, self._words(error))
+        log.warning("%s could not report for %.0f s that it is alive: %s", name, seconds, self._words(error))
 
     def _words(self, error: Exception) -> str:
         return str(error if isinstance(error, AppError) else database.unavailable_error(self._engine, error))
 
-
-# --- forks --------------------------------------------------------------------------------------------------------
 
 _TALKING = threading.Lock()
 _forking = threading.local()
@@ -147,7 +146,7 @@ _guarded = threading.Event()
 
 
 def _guard_forks() -> None:
-    """Once in a process, from the first that is there on."""
+    """Once per process, from the first presence on."""
     if not _guarded.is_set():
         _guarded.set()
         os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

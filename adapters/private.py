@@ -1,7 +1,8 @@
-"""What this program writes is for its owner alone: folders 700, files 600, whatever the process' umask says.
+"""Files that this program writes are readable only by their owner: folders 700, files 600, whatever
+the process' umask says.
 
-Rule: nothing is opened here that is there already. Opening and closing a database would drop the
-locks on it (see ``adapters.own_files``), so what is too open is changed by its path.
+Rule: nothing that already exists is opened here. Opening and closing a database would drop the
+locks on it (see ``adapters.own_files``), so the mode of an existing file is changed by its path.
 """
 
 import os
@@ -14,13 +15,14 @@ from pathlib import Path
 _FOLDER = 0o700
 _FILE = 0o600
 _BITS_OF_OTHERS = 0o077
-#: The folder that this program makes for itself; of any other it only makes what is missing.
+#: The folder that this program creates for itself; of any other path it only creates what is
+#: missing.
 _STATE_FOLDER = ".rollouts"
 _making = threading.Lock()
 
 
 def make_folder(folder: Path) -> None:
-    """Makes what is missing of the path, and closes ``.rollouts`` where that was open to others."""
+    """Creates what is missing of the path, and restricts ``.rollouts`` if others can read it."""
     for place in reversed((folder, *folder.parents)):
         if not place.exists():
             place.mkdir(mode=_FOLDER, exist_ok=True)
@@ -29,7 +31,7 @@ def make_folder(folder: Path) -> None:
 
 
 def make_file(path: Path) -> None:
-    """Makes an empty file, or closes to others one that is there. Never opens one that is there."""
+    """Creates an empty file, or restricts an existing one. Never opens an existing file."""
     with _making:
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE))
@@ -43,7 +45,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def tighten_mode(path: Path) -> None:
-    """Takes from others what they may do with it, where it is this user's; links are left alone."""
+    """Removes other users' permissions, if the file is this user's; leaves links alone."""
     with suppress(FileNotFoundError, PermissionError):
         about = path.lstat()
         if about.st_mode & _BITS_OF_OTHERS and not stat.S_ISLNK(about.st_mode) and about.st_uid == os.geteuid():
@@ -56,8 +58,8 @@ def tighten_below(folder: Path) -> None:
 
 
 def find_open_to_others(paths: Iterable[Path]) -> list[Path]:
-    """Of the files, and of the folders with everything below them, what others may read, write or
-    enter. What lies in a folder that they may not enter is closed to them too."""
+    """Returns those of the files, and of the folders with everything below them, that others may
+    read, write or enter. What is in a folder that they may not enter is closed to them too."""
     found = []
     for top in paths:
         closed: set[Path] = set()

@@ -1,4 +1,4 @@
-"""Which vector store this process works with."""
+"""Which vector store this process uses."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +12,8 @@ from qdrant_rollouts.core.ports import VectorStore
 def open_store(
     url: str, api_key: str, grpc_port: int, local_path: str | Path, nodes: Sequence[str] = ()
 ) -> VectorStore:
-    """The server at ``url``, or without one the embedded store in ``local_path``. Nothing is loaded or opened before
-    its first use, which raises Refused if ``url`` is no URL."""
+    """Returns the server at ``url``, or without one the embedded store in ``local_path``. Nothing
+    is loaded or opened before the first use, which raises Refused if ``url`` is not a URL."""
     if url:
         made = FirstUse(
             lambda: late("adapters.qdrant_server", "ServerStore")(url, api_key, grpc_port, nodes), embedded=False
@@ -24,6 +24,7 @@ def open_store(
 
 
 def inspection_store(store: VectorStore, local_path: str | Path) -> VectorStore:
-    """The embedded ``store`` in ``local_path`` for one who only looks: nothing is made there, and which aliases and
-    collections there are is read without opening it, also while another process has it open."""
+    """Returns the embedded ``store`` in ``local_path`` for a process that only reads: it creates
+    nothing, and reads the names of aliases and collections without opening the store, even while
+    another process has it open."""
     return cast("VectorStore", InspectionStore(store, Path(local_path)))

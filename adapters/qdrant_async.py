@@ -1,4 +1,4 @@
-"""Searches that do not hold up an event loop."""
+"""Searches that do not block an event loop."""
 
 import asyncio
 from weakref import WeakKeyDictionary
@@ -11,12 +11,12 @@ from qdrant_rollouts.core.ports import Hit, QueryVector, Searches, SearchParams,
 
 
 def open_searches(url: str, api_key: str, store: VectorStore) -> Searches:
-    """Over REST from the server at ``url``; the embedded ``store`` is asked in a thread."""
+    """Over REST from the server at ``url``; the embedded ``store`` is searched in a thread."""
     return ServerSearches(url, api_key) if url else ThreadedSearches(store)
 
 
 class ServerSearches:
-    """Each event loop has connections of its own."""
+    """Each event loop has its own connections."""
 
     def __init__(self, url: str, api_key: str = "") -> None:
         self._rest = Rest(url, api_key)
@@ -57,4 +57,4 @@ class ThreadedSearches:
         return await asyncio.to_thread(self._store.search, collection, vector, limit, how)
 
     async def close(self) -> None:
-        """The store is its owner's to close."""
+        """The store's owner closes it."""

@@ -1,8 +1,10 @@
-"""Points over gRPC: several times as fast as REST, and exact but for integers beyond int64, which then go by REST.
+"""Points over gRPC: several times as fast as REST, and exact except for integers beyond int64,
+which go by REST.
 
-Two things set it apart from the client's own loops (``benchmarks/streaming_copy.py``). The server compresses every
-answer for a client that accepts gzip, which takes it twenty times as long as reading the points: this one does not
-accept it. And a copy moves vectors and payloads as they came, without making Python numbers of them.
+Two things distinguish it from the client's own loops (``benchmarks/streaming_copy.py``). The server
+compresses every answer for a client that accepts gzip, which takes it twenty times as long as
+reading the points, so this client does not accept gzip. And a copy moves vectors and payloads
+without converting them to Python numbers.
 """
 
 import os
@@ -39,13 +41,15 @@ from qdrant_rollouts.core.sanitize.quoting import error_text
 _PROBE_TIMEOUT = 2.0
 #: The metadata in which a rate limit says how long to wait.
 _RETRY_AFTER = "retry-after"
-#: Writes of a copy under way at once: the server takes them while the next page is read. More were not faster.
+#: Simultaneous writes of a copy: the server processes them while the next page is read. More were
+#: not faster.
 _WRITERS = 2
 _OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    ("grpc.compression_enabled_algorithms_bitset", 1),  # none but identity
-    ("grpc.max_reconnect_backoff_ms", 1000),  # by default two minutes may pass before a server that is back is seen
+    ("grpc.compression_enabled_algorithms_bitset", 1),  # only identity
+    # by default it may take two minutes until a returning server is noticed
+    ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 _REFUSAL_CODES = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -59,7 +63,7 @@ _REFUSAL_CODES = {
 }
 
 
-#: A setting to be corrected, by what the library says of the connection; the first that fits.
+#: Wrong settings, recognised by the library's message about the connection; the first match counts.
 _WRONG_SETTINGS = (
     (r"http1\.x server|Failed parsing HTTP/2|Expected SETTINGS", "speaks no gRPC; correct ROLLOUTS_QDRANT_GRPC_PORT"),
     (
@@ -75,7 +79,8 @@ _WRONG_SETTINGS = (
 
 
 class GrpcPoints:
-    """``adapters.qdrant_rest.Points`` over the server's gRPC port; each process opens a channel of its own."""
+    """``adapters.qdrant_rest.Points`` over the server's gRPC port; each process opens its own
+    channel."""
 
     def __init__(self, rest: Rest, port: int, limits: KnownLimits) -> None:
         self._rest = rest
@@ -85,8 +90,8 @@ class GrpcPoints:
         self._opened: tuple[int, Any] | None = None
 
     def reaches(self, collections: Collection[str]) -> bool:
-        """Does the port answer, and as the very server that has these collections? Left at its default, it may belong
-        to another one beside it."""
+        """Does the port answer, and is it the server that has these collections? The default port
+        may belong to another server on the same machine."""
         try:
             self.check(collections)
         except (Refused, Unavailable):
@@ -94,7 +99,8 @@ class GrpcPoints:
         return True
 
     def check(self, collections: Collection[str]) -> None:
-        """Raises Unavailable, or Refused, where the port is of no use: silence, the key, TLS, another server."""
+        """Raises Unavailable, or Refused, if the port cannot be used: no answer, the key, TLS,
+        another server."""
         raw = self._call_method("Collections/List", pb.ListCollectionsRequest(), _PROBE_TIMEOUT)
         if {found.name for found in pb.ListCollectionsResponse.FromString(raw).collections} != set(collections):
             raise Misconfigured(
@@ -106,7 +112,7 @@ class GrpcPoints:
         try:
             ready = [encode_point(point) for point in points]
         except (TypeError, ValueError, RecursionError):
-            self._exact.upsert(collection, points)  # which can hold it, or says what is wrong with it
+            self._exact.upsert(collection, points)  # REST can hold it, or says what is wrong with it
             return
         self._limits.within(collection, lambda limits: self._write_batches(collection, ready, limits))
 
@@ -125,12 +131,12 @@ class GrpcPoints:
     ) -> tuple[list[Point], PointId | None]:
         raw = self._read_page(collection, after, limit, vectors=vectors, payload=payload)
         page = pb.ScrollResponse.FromString(raw)
-        if not payload:  # there is no number in it that could have been rounded
+        if not payload:  # it contains no number that could have been rounded
             return [decode_point(point) for point in page.result], next_offset(page)
         return self._decode_points(collection, raw, page.result, vectors), next_offset(page)
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
-        """Reads a page while those before it are written; no more than ``_WRITERS`` + 1 pages are held."""
+        """Reads a page while the previous ones are written; holds at most ``_WRITERS`` + 1 pages."""
         deadline = time.monotonic() + seconds
         limit = FIRST_PAGE
         most = most_copied(self._limits, source, target)
@@ -196,7 +202,8 @@ class GrpcPoints:
 
     def _write_request(self, request: Any) -> None:
         answer = pb.PointsOperationResponse.FromString(self._call_method("Points/Upsert", request))
-        if answer.result.status != pb.Completed:  # the server gave up waiting: unknown, not failed (qdrant-facts 5.2)
+        # the server gave up waiting: unknown, not failed (qdrant-facts 5.2)
+        if answer.result.status != pb.Completed:
             status = pb.UpdateStatus.Name(answer.result.status)
             raise Unavailable(f"{self._rest} did not complete a write to {request.collection_name}: {status}")
 
@@ -239,6 +246,6 @@ class GrpcPoints:
 
 
 def _read_authorities() -> bytes | None:
-    """Whom REST trusts, gRPC trusts too; it does not read this variable by itself."""
+    """gRPC trusts the same authorities as REST; by itself it does not read this variable."""
     file = os.environ.get("SSL_CERT_FILE")
     return Path(file).read_bytes() if file and Path(file).is_file() else None

@@ -1,7 +1,7 @@
-"""The embedded Qdrant's folder, looked at without opening it.
+"""Reads the embedded Qdrant's folder without opening it.
 
-Opening takes the whole client and reads every point, and one process alone may do it. The names of aliases and
-collections stand in one small file beside the points, which the client writes anew at each change.
+Opening loads the whole client and every point, and only one process may do it. The names of aliases
+and collections are in one small file next to the points, which the client rewrites at each change.
 """
 
 import json
@@ -12,12 +12,12 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import VectorStore
 
 _META = "meta.json"
-#: Looks until a file that is just being written is whole.
+#: Tries until a file that is being written is complete.
 _MOST_READS = 20
 
 
 class InspectionStore:
-    """``store`` answers what is asked of points. Where there is no folder yet, nothing is made."""
+    """``store`` answers requests for points. If there is no folder yet, nothing is created."""
 
     def __init__(self, store: VectorStore, folder: Path) -> None:
         self._store = store
@@ -45,7 +45,7 @@ class InspectionStore:
         self._store.close()
 
     def _read_meta(self) -> dict[str, Any] | None:
-        """None where the file cannot be read like this: then the store itself is asked."""
+        """Returns None if the file cannot be read in this way: then the store itself is asked."""
         file = self._folder / _META
         if not file.exists():
             return {"aliases": {}, "collections": {}}

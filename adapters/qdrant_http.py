@@ -1,4 +1,5 @@
-"""Qdrant's REST API: connections of this process, and what the answers mean in this program's errors."""
+"""Qdrant's REST API: the connections of this process, and the server's answers as this program's
+errors."""
 
 import os
 import re
@@ -15,25 +16,26 @@ from qdrant_rollouts.core.defaults import CALL_SECONDS
 from qdrant_rollouts.core.errors import Limited, Misconfigured, Refused, Unavailable
 from qdrant_rollouts.core.sanitize.quoting import error_text, quote_value
 
-#: Seconds for a whole call, and for one that must end sooner (``core.ports.VectorStore``).
+#: Seconds for a whole call, and for a call that must end sooner (``core.ports.VectorStore``).
 CALL = CALL_SECONDS
 ACT = 5.0
 _CONNECT_TIMEOUT = 2.0
 _DEFAULT_PORT = 6333
-#: What a server says of a request that needs more tokens than its rate limit has in a minute.
+#: The server's message for a request that needs more tokens than its limit has in a minute.
 TOO_LARGE = "larger than rate limiter capacity"
-#: Qdrant closes connections that were idle for 5 s. One that is used at that very moment fails, so ours end before.
+#: Qdrant closes connections that were idle for 5 s. A request at that very moment fails, so ours
+#: close earlier.
 _LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
-#: A compressed answer comes in two pieces, of which the second waits for the first to be acknowledged: a search then
-#: takes 40 ms instead of 2 (measured on 1.16.3, loopback).
-#: Characters of what a server says.
+#: Characters of a server's message.
 _LONGEST_ANSWER = 500
+#: A compressed answer comes in two pieces, of which the second waits for the acknowledgement of the
+#: first: a search then takes 40 ms instead of 2 (measured on 1.16.3, loopback).
 _HEADERS = {"content-type": "application/json", "accept-encoding": "identity"}
 
 
 _SETTING = "correct ROLLOUTS_QDRANT_URL"
 _LONGEST_ERROR = 200
-#: A setting to be corrected, by what the network says; the first that fits.
+#: Wrong settings, recognised by the network's message; the first match counts.
 _WRONG_SETTINGS = (
     (
         r"Name or service not known|name resolution|No address associated|nodename nor servname|Name does not resolve",
@@ -44,21 +46,23 @@ _WRONG_SETTINGS = (
         r"CERTIFICATE_VERIFY_FAILED|certificate verify failed",
         "has a certificate that is not trusted; name its authority in SSL_CERT_FILE",
     ),
-    (r"certificate required|CERTIFICATE_REQUIRED", "wants a certificate of ours, which is not supported"),
-    (r"\\x15\\x03", "wants TLS; write https:// in ROLLOUTS_QDRANT_URL"),
+    (r"certificate required|CERTIFICATE_REQUIRED", "requires a client certificate, which is not supported"),
+    (r"\\x15\\x03", "expects TLS; write https:// in ROLLOUTS_QDRANT_URL"),
     (r"illegal (?:request|status) line", f"speaks no HTTP: that may be its gRPC port; {_SETTING}"),
 )
 
 
 class Forbidden(Refused):
-    """The key has no right to this."""
+    """The key has no right to do this."""
 
 
 class Rest:
-    """Calls to one server. Nothing is sent before the first call; each process opens connections of its own."""
+    """Calls to one server. Nothing is sent before the first call; each process opens its own
+    connections."""
 
     def __init__(self, url: str, api_key: str = "") -> None:
-        """``url`` may carry a user and password for a proxy; ``address`` never does. Raises Refused if it is no URL."""
+        """``url`` may contain a user and password for a proxy; ``address`` never does. Raises
+        Refused if it is not a URL."""
         parsed = self._parsed = _parse_url(url)
         self._user = (parsed.username, parsed.password) if parsed.userinfo else None
         self._opened: tuple[int, httpx.Client] | None = None
@@ -71,16 +75,16 @@ class Rest:
         return f"Qdrant at {self.address}"
 
     def about(self) -> dict[str, Any]:
-        """What the server says of itself at its root: ``title``, ``version``, ``commit``. A server that wants TLS hangs
-        up without a word, so it is asked in that way too."""
+        """What the server says about itself at its root: ``title``, ``version``, ``commit``. A
+        server that expects TLS closes the connection silently, so TLS is tried too."""
         try:
             answer = self._parse_content(self._send_request("GET", "/"))
         except Unavailable as error:
             if type(error) is Unavailable and not self.secure and _speaks_tls(self._parsed):
-                raise Misconfigured(f"{self} wants TLS; write https:// in ROLLOUTS_QDRANT_URL") from error
+                raise Misconfigured(f"{self} expects TLS; write https:// in ROLLOUTS_QDRANT_URL") from error
             raise
         if "version" not in answer:
-            raise Refused(f"{self} is no Qdrant server: it told no version; check ROLLOUTS_QDRANT_URL")
+            raise Refused(f"{self} is not a Qdrant server: it reported no version; check ROLLOUTS_QDRANT_URL")
         return answer
 
     def call(
@@ -92,7 +96,8 @@ class Rest:
         params: dict[str, str] | None = None,
         seconds: float = CALL,
     ) -> Any:
-        """The ``result`` of the answer; None where the server only accepted. Raises Unavailable and Refused.
+        """Returns the ``result`` of the answer; None if the server only accepted. Raises
+        Unavailable and Refused.
 
         ``body`` is sent as JSON; ``content`` is JSON already.
         """
@@ -102,7 +107,8 @@ class Rest:
 
     @contextmanager
     def open_stream(self, method: str, *path: str, seconds: float, **request: Any) -> Iterator[httpx.Response]:
-        """An answer that is read by the caller, piece by piece; ``seconds`` are for each piece, not for all of it."""
+        """An answer that the caller reads piece by piece; ``seconds`` are for each piece, not for
+        all of it."""
         with (
             self.translate_errors(),
             self._open_client().stream(method, build_path(*path), timeout=call_timeout(seconds), **request) as response,
@@ -110,11 +116,11 @@ class Rest:
             yield response
 
     def result(self, response: httpx.Response) -> Any:
-        """What an answer means: its ``result``, Unavailable or Refused."""
+        """Converts an answer to its ``result``, Unavailable or Refused."""
         answer = self._parse_content(response)
         if response.is_success:
             if "result" not in answer and "status" not in answer:
-                raise Misconfigured(f"{self} is no Qdrant server (HTTP {response.status_code}); {_SETTING}")
+                raise Misconfigured(f"{self} is not a Qdrant server (HTTP {response.status_code}); {_SETTING}")
             return answer.get("result")
         status = answer.get("status")
         said = f"{status.get('error') if isinstance(status, dict) else status}"
@@ -128,7 +134,7 @@ class Rest:
         raise Refused(f"{self} refused: {error_text(said, _LONGEST_ANSWER)}")
 
     def url(self, *path: str) -> str:
-        """The address of something on this server, for the server itself to fetch."""
+        """Returns the address of something on this server, for the server itself to fetch."""
         return self.address + build_path(*path)
 
     def close(self) -> None:
@@ -138,15 +144,17 @@ class Rest:
             opened[1].close()
 
     def connection(self) -> dict[str, Any]:
-        """What a client of httpx is made with. The base is without user and password, for httpx logs each URL. Without
-        TLS no authorities are loaded, which takes longer than a request."""
+        """Returns the arguments of an httpx client. The base has no user and password, because
+        httpx logs each URL. Without TLS no authorities are loaded, which would take longer than a
+        request."""
         headers = _HEADERS | ({"api-key": self.api_key} if self.api_key else {})
         verify = True if self.secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         return {"base_url": self.address, "auth": self._user, "headers": headers, "limits": _LIMITS, "verify": verify}
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Whatever the network does is that the server did not answer, unless what it says shows a wrong setting."""
+        """Every network error means that the server did not answer, unless its message shows a
+        wrong setting."""
         try:
             yield
         except httpx.TransportError as error:
@@ -175,17 +183,16 @@ class Rest:
             answer = response.json()
         except (ValueError, RecursionError) as error:
             answer = error
-        if not isinstance(answer, dict):  # what stands between may answer too: a gateway, while the server is away
+        if not isinstance(answer, dict):  # a gateway in between may answer while the server is down
             if not response.is_server_error:
-                raise Misconfigured(f"{self} is no Qdrant server (HTTP {response.status_code}); {_SETTING}")
+                raise Misconfigured(f"{self} is not a Qdrant server (HTTP {response.status_code}); {_SETTING}")
             raise Unavailable(f"{self} did not answer: HTTP {response.status_code} without a word of Qdrant's")
         return answer
 
 
 def rate_error(rest: Rest, said: str, retry_after: str | bytes | None) -> Limited | Refused | None:
-    """What a rate limit means, told by REST or gRPC: wait, or never, for a request larger than a
-    minute's tokens. None where it is told otherwise.
-    """
+    """Returns the error for a rate limit, from REST or gRPC: wait, or never, for a request larger
+    than a minute's tokens. None for another error."""
     if TOO_LARGE in said:
         return Refused(f"{rest} refused: {said}")
     seconds = retry_after.decode() if isinstance(retry_after, bytes) else retry_after
@@ -195,20 +202,22 @@ def rate_error(rest: Rest, said: str, retry_after: str | bytes | None) -> Limite
 
 
 def call_timeout(seconds: float) -> httpx.Timeout:
-    """A whole call ends within ``seconds``, however few: a connection gets at most half of them."""
+    """A whole call ends within ``seconds``, however few: connecting gets at most half of them."""
     connect = min(_CONNECT_TIMEOUT, seconds / 2)
     return httpx.Timeout(seconds - connect, connect=connect)
 
 
 def build_path(*parts: str) -> str:
-    """Raises Refused for a name that would lead elsewhere: no quoting helps against "..", nor an empty one."""
+    """Raises Refused for a name that would lead elsewhere: quoting does not help against "..", nor
+    against an empty name."""
     if wrong := [part for part in parts if part in ("", ".", "..")]:
         raise Refused(f"Qdrant answers no request for the name {quote_value(wrong[0])}")
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
 def _parse_url(url: str) -> httpx.URL:
-    """The URL with its port; the message says nothing of what was given, for that may hold a password."""
+    """Returns the URL with its port. The error message does not quote the input, because it may
+    contain a password."""
     try:
         parsed = httpx.URL(url)
         port = urlsplit(url).port
@@ -217,9 +226,9 @@ def _parse_url(url: str) -> httpx.URL:
         port = None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise Refused(
-            f"ROLLOUTS_QDRANT_URL is no server's URL: expected http://HOST:{_DEFAULT_PORT} or https://HOST:{_DEFAULT_PORT}"
+            f"ROLLOUTS_QDRANT_URL is not a server's URL: expected http://HOST:{_DEFAULT_PORT} or https://HOST:{_DEFAULT_PORT}"
         )
-    if parsed.query or parsed.fragment:  # paths would be written behind them
+    if parsed.query or parsed.fragment:  # paths would be appended to them
         raise Refused(
             "ROLLOUTS_QDRANT_URL has a query or a fragment; write it without, and a key in ROLLOUTS_QDRANT_API_KEY"
         )

@@ -1,6 +1,5 @@
-"""The limits of collections as the server tells them, and how much of a rate our own reads have
-used.
-"""
+"""The limits of collections as the server reports them, and how much of a rate our own reads have
+used."""
 
 import time
 from collections.abc import Callable
@@ -13,15 +12,15 @@ from qdrant_rollouts.core.ports import Limits
 
 Answer = TypeVar("Answer")
 
-#: Seconds for which limits are believed. What is refused meanwhile has them looked up again.
+#: Seconds for which limits are cached. A refusal in this time makes them be read again.
 _FRESH_SECONDS = 5.0
-#: Seconds that ``pace`` waits by itself; and of unused time, those that may be made up for at once.
+#: Seconds that ``pace`` waits by itself; and how much unused time may be made up for at once.
 _PATIENCE = 5.0
 _SAVED_SECONDS = 10.0
 
 
 class KnownLimits:
-    """Safe for threads."""
+    """Thread-safe."""
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
@@ -46,9 +45,8 @@ class KnownLimits:
         self._known.pop(collection, None)
 
     def within(self, collection: str, act: Callable[[Limits], Answer], seconds: float = CALL) -> Answer:
-        """``act`` by the limits that are known; once more where it was refused because they have
-        changed. ``seconds`` are for looking them up.
-        """
+        """Runs ``act`` with the known limits; runs it again if it was refused because they have
+        changed. ``seconds`` are for reading them."""
         limits = self.of(collection, seconds)
         try:
             return act(limits)

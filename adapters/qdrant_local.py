@@ -1,7 +1,9 @@
-"""Qdrant inside this process, for no settings at all: exact searches, no index, one process at a time.
+"""Qdrant inside this process, without any settings: exact searches, no index, one process at a
+time.
 
-It keeps the rules of a server where the client's local mode has looser ones (qdrant-facts 12.3). What local mode has no
-use for, it still remembers: a collection's declared settings are compared and cloned here as they are on a server.
+It enforces a server's rules where the client's local mode is less strict (qdrant-facts 12.3). It
+also remembers settings that local mode ignores: a collection's declared settings are compared and
+cloned here as on a server.
 """
 
 import fcntl
@@ -49,11 +51,11 @@ from qdrant_rollouts.core.ports import (
 
 _MEMORY = ":memory:"
 _PAGE_POINTS = 256
-#: Where a collection's declared settings are kept among its metadata.
+#: The key in a collection's metadata that holds its declared settings.
 _SCHEMA = "rollouts:schema"
-#: Indexes by which a server counts a field's values.
+#: Index types with which a server counts a field's values.
 _FACET_TYPES = {"keyword", "integer", "uuid", "bool"}
-#: Local mode searches every vector each time, so an index is never wanted and never missing.
+#: Local mode searches every vector each time, so an index is never needed and never missing.
 _NO_INDEX = {"indexing_threshold": 0}
 
 Answer = TypeVar("Answer")
@@ -61,10 +63,11 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class LocalStore:
-    """Opened at the first call, which raises Busy if another process has the folder open. Safe for threads."""
+    """Opened at the first call, which raises Busy if another process has the folder open.
+    Thread-safe."""
 
     def __init__(self, folder: Path | str) -> None:
-        """In ``:memory:`` everything is gone with the process."""
+        """With ``:memory:`` everything is gone with the process."""
         self._folder = None if folder == _MEMORY else Path(folder)
         self._lock = threading.RLock()
         self._client: QdrantLocal | None = None
@@ -89,8 +92,6 @@ class LocalStore:
                 self._claim.close()
             self._client = self._claim = None
 
-    # --- aliases ----------------------------------------------------------------------------------------------------
-
     def aliases(self) -> dict[str, str]:
         found = self._run_client(lambda client: client.get_aliases()).aliases
         return {alias.alias_name: alias.collection_name for alias in found}
@@ -108,8 +109,6 @@ class LocalStore:
     def drop_alias(self, alias: str) -> None:
         act = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
         self._run_client(lambda client: client.update_collection_aliases([act]))
-
-    # --- collections ------------------------------------------------------------------------------------------------
 
     def collections(self) -> set[str]:
         return {found.name for found in self._run_client(lambda client: client.get_collections()).collections}
@@ -138,33 +137,33 @@ class LocalStore:
             self._run_client(lambda client: client.delete_collection(collection))
 
     def set_strict_mode(self, collection: str, settings: Mapping[str, Any]) -> None:
-        """Remembered as every setting is; local mode has nothing that would keep to it."""
+        """Stored like every setting; local mode does not enforce it."""
         with self._lock:
             schema = self.schema(collection)
             strict = {**(schema.get("strict_mode_config") or {}), **settings}
             self.set_metadata(collection, {_SCHEMA: {**schema, "strict_mode_config": strict}})
 
     def limits(self, collection: str) -> Limits:
-        """Local mode keeps to none."""
+        """Local mode enforces none."""
         return Limits()
 
     def pace(self, collection: str) -> None:
-        """There is no rate to keep to."""
+        """There is no rate to keep."""
 
     def schema(self, collection: str) -> Schema:
         config = self._run_client(lambda client: client.get_collection(collection)).config
         declared: Schema | None = (config.metadata or {}).get(_SCHEMA)
-        if declared is None:  # made by somebody else's client
+        if declared is None:  # made by another client
             declared = _complete_schema({"params": config.params.model_dump(mode="json", exclude_none=True)})
         return deepcopy(declared)
 
     def index_counts(self, collection: str) -> dict[str, int]:
-        """There are no payload indexes: what is declared of them is only remembered."""
+        """There are no payload indexes: their declarations are only stored."""
         self._check_exists(collection)
         return {}
 
     def metadata(self, collection: str) -> dict[str, Any]:
-        """Local mode keeps a key that was set to None; on a server it is gone."""
+        """Local mode keeps a key that was set to None; a server removes it."""
         found = self._run_client(lambda client: client.get_collection(collection)).config.metadata or {}
         return {key: value for key, value in found.items() if key != _SCHEMA and value is not None}
 
@@ -234,8 +233,8 @@ class LocalStore:
         return {"query": models.FusionQuery(fusion=models.Fusion(query.fusion)), "prefetch": parts}
 
     def _prepare_query(self, collection: str, using: str, vector: OneQuery) -> Any:
-        """As the client takes it. Local mode would multiply arrays that do not fit, or fail in
-        words of its own."""
+        """Returns the client's form. Local mode would multiply arrays of different sizes, or fail
+        with its own message."""
         named = self.aliases().get(collection, collection)
         schema = self.schema(named)
         query = query_vector_json(vector)
@@ -264,31 +263,31 @@ class LocalStore:
         return [[replace(hit, payload={}) for hit in hits] for hits in found]
 
     def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
-        """Local mode would count any field; a server only one with an index of whole values."""
+        """Local mode would count any field; a server counts only one with a suitable index."""
         index = self.schema(collection)["payload_schema"].get(field) or {}
         if index.get("data_type") not in _FACET_TYPES:
             raise Refused(f"{self} refused: {collection} has no payload index on {field} to count by")
         try:
             found = self._run_client(lambda client: client.facet(collection, field, limit=limit)).hits
-        except TypeError as error:  # local mode sorts all values, where a server takes those of the index's type
+        # local mode sorts all values; a server uses those of the index's type
+        except TypeError as error:
             raise Refused(f"{self} cannot count {field} of {collection}: its values are of several types") from error
         return {str(hit.value): hit.count for hit in found}
 
     def capacity(self) -> Capacity:
-        """Its memory and disk are this process's own."""
+        """Memory and disk are those of this process."""
         return Capacity()
 
     def room(self) -> Room:
-        """The folder's disk is where it all goes; how much memory this process may take nobody tells."""
+        """The folder's disk is known; how much memory this process may use is not."""
         if self._folder is None:
             return Room()
         where = next((place for place in (self._folder, *self._folder.absolute().parents) if place.exists()), None)
         return Room(disk=shutil.disk_usage(where).free) if where is not None else Room()
 
-    # --- points -----------------------------------------------------------------------------------------------------
-
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
-        """Checked before anything is written: local mode takes what no server takes, and halves of what it refuses."""
+        """Checked before anything is written: local mode accepts what no server accepts, and writes
+        a part of what it refuses."""
         schema = self.schema(collection)
         for point in points:
             point_to_bytes(point)
@@ -325,10 +324,8 @@ class LocalStore:
             if position is None or time.monotonic() >= deadline:
                 return copied, position
 
-    # --- snapshots --------------------------------------------------------------------------------------------------
-
     def snapshots(self, collection: str) -> set[str]:
-        """None can be made here, so there are none."""
+        """The embedded store cannot make snapshots, so there are none."""
         self._check_exists(collection)
         return set()
 
@@ -353,8 +350,6 @@ class LocalStore:
     def drop_snapshot(self, collection: str, snapshot: str) -> None:
         self._check_exists(collection)
 
-    # --- shared -----------------------------------------------------------------------------------------------------
-
     def _check_exists(self, collection: str) -> None:
         if collection not in self.collections():
             raise Refused(f"{self} refused: there is no collection {collection}")
@@ -375,8 +370,8 @@ class LocalStore:
             raise Unavailable(f"{self} cannot be read or written: {error}") from error
 
     def _open_client(self) -> QdrantLocal:
-        """Local mode reads the folder before it locks it: two processes at once could both read and one lose its
-        changes. Our own claim is taken before anything is read."""
+        """Local mode reads the folder before it locks it: two processes at once could both read,
+        and one would lose its changes. Our own lock is taken before anything is read."""
         warnings.filterwarnings("ignore", message="Local mode is not recommended", category=UserWarning)
         if self._folder is None:
             return QdrantLocal(_MEMORY)
@@ -399,8 +394,9 @@ class LocalStore:
 
 
 def _speed_up_commits(client: QdrantLocal) -> None:
-    """Local mode commits each point: 200 a second by SQLite's defaults, 1,800 like this. A process that dies still
-    loses nothing; a power cut may take the last seconds, which the count in ``validate`` would show."""
+    """Local mode commits each point: 200 a second with SQLite's defaults, 1,800 with these. A
+    process that dies still loses nothing; a power failure may lose the last seconds, which the
+    count in ``validate`` would show."""
     for collection in client.collections.values():
         if collection.storage is not None:
             collection.storage.storage.execute("PRAGMA journal_mode=WAL")
@@ -408,8 +404,8 @@ def _speed_up_commits(client: QdrantLocal) -> None:
 
 
 def _fill_gaps(vectors: list[Any], size: int) -> None:
-    """A point without its multivector has an empty array there, and local mode, which scores that
-    too before it leaves the point out, fails. What stands there is never shown, as with dense
+    """A point without its multivector has an empty array there. Local mode scores that too before
+    it leaves the point out, and fails. The value written here is never shown, as with dense
     vectors."""
     for at, vector in enumerate(vectors):
         if not vector.size:
@@ -417,7 +413,7 @@ def _fill_gaps(vectors: list[Any], size: int) -> None:
 
 
 def _complete_schema(schema: Schema) -> Schema:
-    """The schema in the shape a server shows it."""
+    """Returns the schema in the form of a server."""
     empty: Schema = {"quantization_config": None, "strict_mode_config": None, "payload_schema": {}, "shard_keys": []}
     optimizers = {**(schema.get("optimizer_config") or {}), **_NO_INDEX}
     return {**empty, **schema, "optimizer_config": optimizers}
@@ -434,8 +430,8 @@ def _sparse_config(vectors: Mapping[str, Any]) -> dict[str, models.SparseVectorP
 
 
 def _describe_misfit(schema: Schema, name: str, vector: OneQuery) -> str:
-    """Why the collection has no room for the vector, or nothing that it could be searched by, in
-    words."""
+    """Returns why the collection cannot store the vector, or cannot be searched by it; empty if it
+    can."""
     if name not in vector_names(schema):
         return f"there is no vector {name or 'without a name'}"
     if isinstance(vector, ServerText):
@@ -448,7 +444,7 @@ def _describe_misfit(schema: Schema, name: str, vector: OneQuery) -> str:
 
 
 def _validate_model(kind: type[_Model], given: Mapping[str, Any]) -> _Model:
-    """A server refuses what it cannot read; here the client's own model does."""
+    """A server refuses what it cannot parse; here the client's own model does."""
     try:
         return kind.model_validate(given)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Qdrant's gRPC messages: points made into them and read from them."""
+"""Qdrant's gRPC messages: converts points to and from them."""
 
 import math
 import re
@@ -15,13 +15,13 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 EVERYTHING = pb.WithPayloadSelector(enable=True)
 _SCALARS = {bool: "bool_value", int: "integer_value", float: "double_value", str: "string_value"}
-#: A ``Value`` with a double from 2^63 to 2^64: what the server makes of an integer there, for gRPC's are int64.
-#: Met by chance in other bytes it costs a look at single points, no more.
+#: A ``Value`` with a double from 2^63 to 2^64: the server's form of such an integer, because gRPC
+#: has int64. A chance match in other bytes only costs a look at single points.
 _ROUNDED = re.compile(rb"\x11.{6}[\xe0-\xf0]\x43", re.DOTALL)
 
 
 def find_rounded(raw: bytes, points: Sequence[Any]) -> set[PointId]:
-    """Those of the points in ``raw`` whose payload seems to hold an integer that came rounded."""
+    """Returns those of the points in ``raw`` whose payload seems to contain a rounded integer."""
     if not _ROUNDED.search(raw):
         return set()
     return {
@@ -32,7 +32,8 @@ def find_rounded(raw: bytes, points: Sequence[Any]) -> set[PointId]:
 
 
 def add_point(request: Any, point: Any) -> None:
-    """A point that was read, added to those to be written; they differ only in the number of the payload's field."""
+    """Adds a point that was read to those to be written; the two forms differ only in the payload's
+    field number."""
     added = request.points.add()
     added.id.CopyFrom(point.id)
     for field, value in point.payload.items():
@@ -54,7 +55,8 @@ def decode_id(one: Any) -> PointId:
 
 
 def encode_point(point: Point) -> Any:
-    """Raises Refused for a vector; ValueError, TypeError or RecursionError for a payload gRPC cannot hold."""
+    """Raises Refused for a vector; ValueError, TypeError or RecursionError for a payload that gRPC
+    cannot hold."""
     vectors = check_vectors(point)
     if isinstance(vectors, dict):
         named = pb.NamedVectors(vectors={name: _encode_vector(one) for name, one in vectors.items()})
@@ -85,7 +87,7 @@ def _encode_vector(vector: OneVector) -> Any:
 
 
 def _encode_dense(row: FloatArray) -> Any:
-    return pb.DenseVector(data=row.tolist())  # a list is taken five times as fast as an array
+    return pb.DenseVector(data=row.tolist())  # a list is converted five times as fast as an array
 
 
 def _encode_value(value: Any) -> Any:
@@ -103,7 +105,8 @@ def _encode_value(value: Any) -> Any:
 
 
 def _decode_vector(vector: Any) -> FloatArray | dict[str, Any]:
-    """Servers say a vector in one of two ways: by its kind, or flat with its indices or its number of rows beside."""
+    """Servers send a vector in one of two forms: by its kind, or flat with its indices or its
+    number of rows."""
     kind = vector.WhichOneof("vector")
     if kind == "sparse":
         return {"indices": list(vector.sparse.indices), "values": list(vector.sparse.values)}

@@ -9,28 +9,29 @@ import numpy as np
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import FloatArray, Point, ServerText, Vector
 
-#: Points and bytes that one request carries at most; the server's limit is 32 MB (qdrant-facts 5.7, 8.2).
+#: Maximum points and bytes of one request; the server's limit is 32 MB (qdrant-facts 5.7, 8.2).
 MOST_POINTS = 256
 MOST_BYTES = 8_000_000
 
 Item = TypeVar("Item")
-#: float32[size], float32[rows, size] of a multivector, a sparse vector's ``indices`` and ``values``, or the text that
-#: the server makes one of.
+#: float32[size], float32[rows, size] of a multivector, a sparse vector's ``indices`` and
+#: ``values``, or the text from which the server makes one.
 OneVector = FloatArray | dict[str, Any] | ServerText
 
 
 def check_vectors(point: Point) -> OneVector | dict[str, OneVector]:
-    """The point's vectors as arrays: one, or by name. Raises Refused if one is no array of finite numbers."""
+    """Returns the point's vectors as arrays: one, or by name. Raises Refused if one is not an array
+    of finite numbers."""
     if isinstance(point.vector, Mapping):
         return {name: as_vector(_vector_label(point, name), vector) for name, vector in point.vector.items()}
     return as_vector(_vector_label(point, ""), point.vector)
 
 
 def point_to_json(point: Point) -> dict[str, Any]:
-    """The point as REST takes it.
+    """Returns the point in REST's form.
 
-    Numbers of a dense vector are floats even where they are whole: a multivector of two rows of which the first is all
-    integers is read as a sparse vector by the server (measured on 1.16.3).
+    Numbers of a dense vector are written as floats even if they are integers: the server reads a
+    multivector of two rows whose first has only integers as a sparse vector (measured on 1.16.3).
     """
     vectors = check_vectors(point)
     found = (
@@ -42,7 +43,7 @@ def point_to_json(point: Point) -> dict[str, Any]:
 
 
 def point_to_bytes(point: Point) -> bytes:
-    """The point as JSON text. Raises Refused if its payload cannot be written as JSON."""
+    """Returns the point as JSON text. Raises Refused if its payload cannot be written as JSON."""
     try:
         return json.dumps(point_to_json(point), ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
@@ -50,7 +51,7 @@ def point_to_bytes(point: Point) -> bytes:
 
 
 def point_from_json(record: Mapping[str, Any]) -> Point:
-    """A point as REST gives it."""
+    """Converts a point from REST's form."""
     vector: Any = record.get("vector") or {}
     arrays: Vector = (
         {name: _as_array(one) for name, one in vector.items()} if isinstance(vector, dict) else _as_array(vector)
@@ -59,7 +60,8 @@ def point_from_json(record: Mapping[str, Any]) -> Point:
 
 
 def split_batches(items: Iterable[Item], size: Callable[[Item], int], most: int = MOST_POINTS) -> Iterator[list[Item]]:
-    """``items`` in lists of at most ``most``, each of about ``MOST_BYTES`` at most unless one item alone is larger."""
+    """Yields ``items`` in lists of at most ``most``, each of about ``MOST_BYTES`` at most unless a
+    single item is larger."""
     batch: list[Item] = []
     filled = 0
     for item in items:
@@ -75,7 +77,7 @@ def split_batches(items: Iterable[Item], size: Callable[[Item], int], most: int 
 
 
 def next_page_size(points: int, size: int, most: int) -> int:
-    """How many points the next page may have, judged by the ``size`` in bytes of the last one."""
+    """Returns how many points the next page may have, from the ``size`` in bytes of the last one."""
     return max(1, min(most, MOST_BYTES * points // max(size, 1)))
 
 
@@ -84,8 +86,8 @@ def _vector_label(point: Point, name: str) -> str:
 
 
 def as_vector(where: str, vector: Any) -> OneVector:
-    """A vector of whatever kind. Raises Refused, beginning with ``where``, if it is none, or not of
-    finite numbers."""
+    """Converts a vector of any kind. Raises Refused, beginning with ``where``, if it is not one, or
+    not of finite numbers."""
     if isinstance(vector, ServerText):
         return vector
     if isinstance(vector, Mapping):
@@ -97,9 +99,11 @@ def as_vector(where: str, vector: Any) -> OneVector:
 
 
 def as_numbers(where: str, vector: Any) -> FloatArray:
-    """float32[size] or float32[rows, size]. Raises Refused, beginning with ``where``, if they are not or not finite."""
+    """float32[size] or float32[rows, size]. Raises Refused, beginning with ``where``, for other
+    shapes and numbers that are not finite."""
     try:
-        with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and that is refused below
+        # a number too large for float32 becomes infinite, which is refused below
+        with np.errstate(over="ignore"):
             array = np.asarray(vector, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise Refused(f"{where}: expected a list of numbers: {error}") from error

@@ -1,4 +1,4 @@
-"""Points over REST: exact for every payload, and there wherever the server is."""
+"""Points over REST: exact for every payload, and always available."""
 
 import json
 import time
@@ -17,15 +17,15 @@ from qdrant_rollouts.adapters.qdrant_points import (
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 from qdrant_rollouts.core.ports import Limits, Point, PointId
 
-#: Points of the first page of a copy, when nobody knows yet how large they are.
+#: Points of the first page of a copy, when their size is not known yet.
 FIRST_PAGE = 32
-#: Points of a page, and pages, that are read at most to count them.
+#: The maximum size and number of pages that are read to count points.
 _COUNTING_PAGE = 4096
 _MOST_PAGES = 500
 
 
 class Points(Protocol):
-    """The bulk part of ``VectorStore``, which two transports fulfil."""
+    """The bulk part of ``VectorStore``, which two transports implement."""
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None: ...
 
@@ -73,7 +73,7 @@ class RestPoints:
             page = next_page_size(len(records), size, MOST_POINTS)
 
     def copy_these(self, source: str, target: str, ids: Sequence[PointId]) -> None:
-        """Copies single points, as they are."""
+        """Copies single points unchanged."""
         self._write_records(target, self._fetch_records(source, ids, vectors=True))
 
     def _scroll_next(
@@ -94,13 +94,13 @@ class RestPoints:
     def _write_batch(self, collection: str, encoded: list[bytes]) -> None:
         content = b'{"points":[' + b",".join(encoded) + b"]}"
         result = self._rest.call("PUT", "collections", collection, "points", content=content, params={"wait": "true"})
-        if result["status"] != "completed":  # the server gave up waiting; whether it was written is unknown (5.2)
+        # the server gave up waiting; whether it was written is unknown (5.2)
+        if result["status"] != "completed":
             raise Unavailable(f"{self._rest} did not complete a write to {collection}: {result['status']}")
 
     def _fetch_records(self, collection: str, ids: Sequence[PointId], vectors: bool) -> list[dict[str, Any]]:
-        """Each id counts as a read, a page of points that have one of the ids as two (measured on
-        1.16.3): so where there is a rate limit, they are asked for as pages.
-        """
+        """Each id counts as a read, a page of points with one of the ids as two (measured on
+        1.16.3); so with a rate limit they are read as pages."""
         limits = self._limits.of(collection)
         if limits.read_rate_limit is not None and limits.filters:
             return self._limits.within(collection, lambda found: self._fetch_by_pages(collection, ids, vectors, found))
@@ -121,7 +121,7 @@ class RestPoints:
         return found
 
     def count_by_reading(self, collection: str, having: str | None, limits: Limits, about: int) -> int:
-        """An exact count where strict mode forbids one: the points are read, ``about`` so many."""
+        """Returns an exact count if strict mode forbids one: reads the points, ``about`` this many."""
         filtered = having is not None and limits.filters
         weighed = having is not None and not limits.filters
         size = limits.page(MOST_POINTS if weighed else _COUNTING_PAGE)
@@ -167,14 +167,14 @@ def _has_vector(record: dict[str, Any], name: str | None) -> bool:
 
 
 def most_copied(limits: KnownLimits, source: str, target: str) -> int:
-    """Points a page may have that is read from one collection and written to the other."""
+    """Returns how many points a page may have that is read from one collection and written to the
+    other."""
     return limits.of(target).points_of_write(limits.of(source).page(MOST_POINTS))
 
 
 def may_go_on(limits: KnownLimits, source: str, copied: int) -> bool:
-    """Whether the rate of ``source`` allows another page, which is counted then. Raises Limited
-    where nothing was copied yet.
-    """
+    """Whether the rate of ``source`` allows another page, which is then counted. Raises Limited if
+    nothing was copied yet."""
     try:
         limits.pace(source)
     except Limited:

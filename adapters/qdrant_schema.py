@@ -1,6 +1,7 @@
-"""A collection's settings as raw JSON: read from a server, and a new collection made from them.
+"""A collection's settings as raw JSON: read from a server, and used to create a new collection.
 
-Raw, because typed models drop or refuse what they do not know yet (qdrant-facts 3.1, as are the numbers below).
+Raw, because typed models drop or refuse what they do not know yet (qdrant-facts 3.1; the numbers
+below refer to it too).
 """
 
 from collections.abc import Mapping
@@ -10,14 +11,14 @@ from qdrant_rollouts.adapters.qdrant_http import Rest
 from qdrant_rollouts.core.collections.schema import is_strict_mode_off
 from qdrant_rollouts.core.ports import Schema
 
-#: Read back in ``params``, ignored by create, set by PATCH only (3.3).
+#: Returned in ``params``, ignored by create, set only by PATCH (3.3).
 _BY_PATCH = ("read_fan_out_factor", "read_fan_out_delay_ms")
-#: Of one collection alone, and no part of its settings.
+#: Belongs to a single collection and is not one of its settings.
 _NOT_SETTINGS = ("metadata", "uuid")
 
 
 def read_schema(rest: Rest, collection: str) -> Schema:
-    """The settings; ``quantization_config`` and ``strict_mode_config`` are None where there is none."""
+    """Returns the settings; ``quantization_config`` and ``strict_mode_config`` are None if not set."""
     info = rest.call("GET", "collections", collection)
     config = {key: value for key, value in info["config"].items() if key not in _NOT_SETTINGS}
     return {
@@ -30,13 +31,14 @@ def read_schema(rest: Rest, collection: str) -> Schema:
 
 
 def read_index_counts(rest: Rest, collection: str) -> dict[str, int]:
-    """Points of each payload index: those whose value is of the index's type."""
+    """Returns the points of each payload index: those whose value has the index's type."""
     found = rest.call("GET", "collections", collection)["payload_schema"]
     return {field: int(index["points"]) for field, index in found.items() if index.get("points") is not None}
 
 
 def create_collection(rest: Rest, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
-    """Makes the collection, then what create leaves out, then its payload indexes: before any point (8.1)."""
+    """Creates the collection, then sets what create ignores, then creates its payload indexes:
+    before any point (8.1)."""
     rest.call("PUT", "collections", collection, body=_creation_body(schema, metadata))
     patch = _corrective_patch(schema, read_schema(rest, collection))
     if patch:
@@ -49,7 +51,7 @@ def create_collection(rest: Rest, collection: str, schema: Schema, metadata: Map
 
 
 def _creation_body(schema: Schema, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Optimizers are read under another name than they are written (3.4)."""
+    """Optimizers have another name when written than when read (3.4)."""
     sections = {"params", "optimizer_config", "payload_schema", "shard_keys"}
     body = {key: value for key, value in schema.items() if key not in sections}
     body |= {key: value for key, value in schema["params"].items() if key not in _BY_PATCH}
@@ -58,7 +60,8 @@ def _creation_body(schema: Schema, metadata: Mapping[str, Any]) -> dict[str, Any
 
 
 def _corrective_patch(wanted: Schema, found: Schema) -> dict[str, Any]:
-    """What create ignores, and what the server's own defaults switched on though it was off where we clone (3.6)."""
+    """Sets what create ignores, and what the server's defaults switched on although the cloned
+    collection has it off (3.6)."""
     patch: dict[str, Any] = {}
     fan_out = {key: wanted["params"][key] for key in _BY_PATCH if wanted["params"].get(key) is not None}
     if fan_out:
@@ -75,7 +78,8 @@ def _without_count(index: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shard_keys(rest: Rest, collection: str) -> list[dict[str, Any]]:
-    """The keys of custom sharding with their placement, as ``PUT …/shards`` takes them (3.5)."""
+    """Returns the keys of custom sharding with their placement, in the form of ``PUT …/shards``
+    (3.5)."""
     cluster = rest.call("GET", "collections", collection, "cluster")
     here = [{**shard, "peer_id": cluster["peer_id"]} for shard in cluster["local_shards"]]
     keys: dict[int | str, dict[int, set[int]]] = {}

@@ -1,4 +1,4 @@
-"""A search as Qdrant's REST API takes it, and its answer."""
+"""A search in the form of Qdrant's REST API, and its answer."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def query_body(
     *,
     payload: bool = True,
 ) -> dict[str, Any]:
-    """The body of a query. Raises Refused for what is no vector."""
+    """Returns the body of a query. Raises Refused for a value that is not a vector."""
     for_each_part = {
         "filter": dict(how.filter) if how.filter else None,
         "params": {"exact": how.exact, **(how.params or {})},
@@ -35,10 +35,11 @@ def _drop_blanks(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def query_vector_json(vector: OneQuery) -> Any:
-    """The vector as JSON. Raises Refused for what is none."""
+    """Returns the vector as JSON. Raises Refused for a value that is not a vector."""
     return vector_to_json(as_vector("the query's vector", vector))
 
 
 def parse_hits(found: list[dict[str, Any]]) -> list[Hit]:
-    """A point whose vector is no number has no score, and the server returns it whatever is asked (seen on 1.16.3)."""
+    """A point whose vector is not a number has no score, and the server returns it for any query
+    (seen on 1.16.3)."""
     return [Hit(hit["id"], hit["score"], hit.get("payload") or {}) for hit in found if hit["score"] is not None]

@@ -1,4 +1,5 @@
-"""A Qdrant server as ``VectorStore``: REST for settings, aliases, snapshots and searches; points as fast as it goes.
+"""A Qdrant server as ``VectorStore``: REST for settings, aliases, snapshots and searches; points by
+the fastest way.
 
 Numbers in brackets are rules of qdrant-facts.
 """
@@ -39,29 +40,30 @@ if TYPE_CHECKING:
     from qdrant_rollouts.adapters.qdrant_points import point_from_json
     from qdrant_rollouts.adapters.qdrant_rest import Points, RestPoints
     from qdrant_rollouts.adapters.qdrant_search import parse_hits, query_body
-else:  # points bring numpy, and gRPC; who looks at aliases needs neither
+else:  # points need numpy and gRPC; reading aliases needs neither
     point_from_json = late("adapters.qdrant_points", "point_from_json")
     parse_hits = late("adapters.qdrant_search", "parse_hits")
     query_body = late("adapters.qdrant_search", "query_body")
 
 _METADATA_SINCE = (1, 15, 4)
 _OPTIMIZATIONS_SINCE = (1, 16, 3)
-#: The least ``details_level`` of telemetry that tells of segments, and so of their disk (measured on 1.16.3).
+#: The lowest ``details_level`` of telemetry that includes segments, and so their disk (measured on
+#: 1.16.3).
 _SEGMENT_DETAILS = "4"
-#: That which tells of shards, and so of what failed in them.
+#: The level that includes shards, and so the failures in them.
 _SHARDS = "3"
 #: Seconds until a gRPC port that did not answer is tried again.
 _TRY_GRPC_AGAIN = 60.0
-#: A snapshot no server has, to see whether the server can fetch from itself at all.
+#: A snapshot that no server has, to see whether the server can fetch from itself at all.
 _NO_SNAPSHOT = "rollouts-asks-whether-this-address-answers.snapshot"
 
 
 class ServerStore:
-    """Nothing is sent before the first call, and each process has connections of its own."""
+    """Nothing is sent before the first call, and each process has its own connections."""
 
     def __init__(self, url: str, api_key: str = "", grpc_port: int = 6334, nodes: Sequence[str] = ()) -> None:
-        """``grpc_port`` 0 means REST only; ``nodes`` are the URLs of a cluster's nodes. Raises Refused if ``url`` is no
-        URL."""
+        """``grpc_port`` 0 means REST only; ``nodes`` are the URLs of a cluster's nodes. Raises
+        Refused if ``url`` is not a URL."""
         self._rest = Rest(url, api_key)
         self._nodes = [Rest(node, api_key) for node in nodes]
         self._limits = KnownLimits(self._rest)
@@ -75,10 +77,9 @@ class ServerStore:
 
     embedded = False
 
-    # --- the server -------------------------------------------------------------------------------------------------
-
     def server(self) -> Server:
-        """Asked once; a server that was away is asked again, for it may have come back as a newer one."""
+        """Cached; a server that did not answer is asked again, because it may come back with a
+        newer version."""
         if self._known is None:
             version = self._rest.about()["version"]
             peers = self._rest.call("GET", "cluster").get("peers") or {}
@@ -88,17 +89,18 @@ class ServerStore:
         return self._known
 
     def check_writing(self) -> None:
-        """Raises Forbidden for a key that may only read. It drops a collection that is not there, which changes nothing
-        (2.6)."""
+        """Raises Forbidden for a key that may only read. It drops a collection that does not exist,
+        which changes nothing (2.6)."""
         self._rest.call("DELETE", "collections", f"rollouts-doctor-{secrets.token_hex(8)}", seconds=ACT)
 
     def check_bulk(self) -> None:
-        """Raises Unavailable or Refused where bulk work cannot go over gRPC."""
+        """Raises Unavailable or Refused if bulk work cannot use gRPC."""
         if self._over_grpc:
             self._over_grpc.check(self.collections())
 
     def check_nodes(self) -> int:
-        """How many nodes answer one by one. Raises as every call where one of them does not, or refuses the key."""
+        """Returns how many nodes answer. Raises like every call if one of them does not, or refuses
+        the key."""
         for node in self._nodes:
             node.about()
             node.call("GET", "collections", seconds=ACT)
@@ -109,8 +111,6 @@ class ServerStore:
             rest.close()
         if self._over_grpc:
             self._over_grpc.close()
-
-    # --- aliases ----------------------------------------------------------------------------------------------------
 
     def aliases(self) -> dict[str, str]:
         found = self._rest.call("GET", "aliases", seconds=ACT)["aliases"]
@@ -123,10 +123,9 @@ class ServerStore:
         self._change_aliases({"delete_alias": {"alias_name": alias}})
 
     def _change_aliases(self, action: dict[str, Any]) -> None:
-        """One action a request: several are carried out one by one and are not undone if a later one fails (2.2)."""
+        """One action per request: several are carried out one by one and are not undone if a later
+        one fails (2.2)."""
         self._rest.call("POST", "collections", "aliases", body={"actions": [action]}, seconds=ACT)
-
-    # --- collections ------------------------------------------------------------------------------------------------
 
     def collections(self) -> set[str]:
         return {found["name"] for found in self._rest.call("GET", "collections")["collections"]}
@@ -138,7 +137,7 @@ class ServerStore:
         qdrant_schema.create_collection(self._rest, collection, schema, metadata)
 
     def drop(self, collection: str) -> None:
-        """The server answers 200 for an alias or a missing name too, and deletes nothing (2.6)."""
+        """For an alias or a missing name the server also answers 200, and deletes nothing (2.6)."""
         self._limits.forget(collection)
         deleted = self._rest.call("DELETE", "collections", collection, seconds=ACT)
         if not deleted and collection in self.aliases():
@@ -190,7 +189,7 @@ class ServerStore:
         )
 
     def _every_node(self) -> list[Rest]:
-        """Each node tells of its own shards; none, where not every node can be asked one by one."""
+        """Each node reports its own shards; none if not every node can be asked separately."""
         peers = self.server().peers
         if peers == 1:
             return [self._rest]
@@ -205,8 +204,8 @@ class ServerStore:
         return sum(counted) if counted and len(counted) == len(found) else None
 
     def wake(self, collection: str) -> None:
-        """A change of nothing makes the server look for work again (7.3): it starts its optimizers anew, and ends those
-        that run."""
+        """An empty change makes the server look for work again (7.3): it restarts its optimizers,
+        and stops running ones."""
         self._rest.call("PATCH", "collections", collection, body={"optimizers_config": {}})
 
     def count(self, collection: str, having: str | None = None) -> int:
@@ -286,7 +285,7 @@ class ServerStore:
         return {str(hit["value"]): int(hit["count"]) for hit in found}
 
     def capacity(self) -> Capacity:
-        """A key without the right to ask is told nothing, as by a server that does not know."""
+        """A key without the right to ask gets no answer, as from a server that does not support it."""
         told = self._read_telemetry(self._rest, _SEGMENT_DETAILS)
         system = (told.get("app") or {}).get("system") or {}
         memory = told.get("memory") or {}
@@ -298,8 +297,9 @@ class ServerStore:
         )
 
     def room(self) -> Room:
-        """1.16.3 tells how large the disk is on which it was installed, and no word of what is free there: at most what
-        the vectors and payloads that it holds leave of it. Of memory at most what its own process leaves."""
+        """1.16.3 reports the size of the disk on which it is installed, but not the free part: at
+        most what its vectors and payloads leave of it. For memory, at most what its own process
+        leaves."""
         told = self._read_telemetry(self._rest, _SHARDS)
         system = (told.get("app") or {}).get("system") or {}
         memory = told.get("memory") or {}
@@ -312,14 +312,12 @@ class ServerStore:
         )
 
     def _read_telemetry(self, rest: Rest, level: str) -> dict[str, Any]:
-        """Telemetry; nothing for a key without the right to ask."""
+        """Returns telemetry; empty for a key without the right to ask."""
         try:
             told: dict[str, Any] = rest.call("GET", "telemetry", params={"details_level": level})
         except Refused:
             return {}
         return told
-
-    # --- points -----------------------------------------------------------------------------------------------------
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         with self._choose_points() as way:
@@ -344,7 +342,8 @@ class ServerStore:
             return self._limits.within(collection, page)
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
-        """Raises Refused for custom sharding: equal ids under different keys would be read as one (4.4)."""
+        """Raises Refused for custom sharding: equal ids under different keys would be read as one
+        (4.4)."""
         for collection in (source, target):
             if self._collection_info(collection)["config"]["params"].get("sharding_method") == "custom":
                 raise Refused(f"{collection} has custom sharding and cannot be copied; rebuild it from its records")
@@ -353,8 +352,8 @@ class ServerStore:
 
     @contextmanager
     def _choose_points(self) -> "Iterator[Points]":
-        """gRPC where its port answers as this server, else REST; asked at the first use, after a failure, and from time
-        to time while the answer was no."""
+        """gRPC if its port answers as this server, else REST. Checked at the first use, after a
+        failure, and from time to time while gRPC is not available."""
         if self._over_grpc and time.monotonic() >= self._choose_at:
             reached = self._over_grpc.reaches(self.collections())
             self._chosen = self._over_grpc if reached else self._over_rest
@@ -366,26 +365,26 @@ class ServerStore:
             self._known = None
             raise
 
-    # --- snapshots --------------------------------------------------------------------------------------------------
-
     def snapshots(self, collection: str) -> set[str]:
-        """Only those that are finished: the checksum is written last."""
+        """Only finished snapshots: the checksum is written last."""
         return {name for name, checksum in self._list_snapshots(collection).items() if checksum}
 
     def parts(self, collection: str) -> int:
         return len(self._snapshot_places(collection))
 
     def start_snapshot(self, collection: str, besides: Collection[str] = ()) -> None:
-        self._collection_info(collection)  # without waiting, the server accepts the name of what does not exist too
+        # without waiting, the server also accepts the name of a snapshot that does not exist
+        self._collection_info(collection)
         for place in self._snapshot_places(collection):
             finished = {name for name, checksum in qdrant_snapshots.list_snapshots(place).items() if checksum}
             if not finished - set(besides):
                 qdrant_snapshots.start_snapshot(place)
 
     def start_recovery(self, target: str, source: str, snapshot: str) -> None:
-        """The server fetches the snapshot from its own address, and tells nobody if that fails later: so it is asked
-        for one that is not there first. Raises Refused if it cannot fetch from itself, or if ``target`` is an alias,
-        for the live collection behind it would be overwritten (2.9)."""
+        """The server fetches the snapshot from its own address, and reports nothing if that fails
+        later; so a snapshot that does not exist is requested first. Raises Refused if the server
+        cannot fetch from itself, or if ``target`` is an alias, because the live collection behind
+        it would be overwritten (2.9)."""
         if target not in self.collections():
             raise Refused(f"{self._rest}: there is no collection {target} to recover {snapshot} into")
         self._check_own_address(target, source)
@@ -399,7 +398,7 @@ class ServerStore:
         return qdrant_snapshots.download_snapshot(self._place_of_snapshot(collection, snapshot), snapshot, start)
 
     def upload_snapshot(self, target: str, snapshot: Snapshot, content: Iterable[bytes]) -> None:
-        """An alias would let the live collection behind it be overwritten (2.9)."""
+        """With an alias the live collection behind it would be overwritten (2.9)."""
         if snapshot.shard is not None:
             [place] = [place for place in self._snapshot_places(target) if place.shard == snapshot.shard]
             qdrant_snapshots.upload_snapshot(place, snapshot, content)
@@ -448,14 +447,13 @@ class ServerStore:
         location = self._rest.url("collections", collection, "snapshots", snapshot)
         return {"location": location, "api_key": self._rest.api_key or None}
 
-    # --- shared -----------------------------------------------------------------------------------------------------
-
     def _collection_info(self, collection: str) -> dict[str, Any]:
         info: dict[str, Any] = self._rest.call("GET", "collections", collection)
         return info
 
     def _list_optimizations(self, collection: str, nodes: Sequence[Rest]) -> tuple[list[dict[str, Any]] | None, int]:
-        """Those under way, and how many are queued; None where a server does not tell."""
+        """Returns running optimizations, and how many are queued; None if a server does not report
+        them."""
         if self.server().version < _OPTIMIZATIONS_SINCE:
             return None, 0
         every = [node.call("GET", "collections", collection, "optimizations") for node in nodes]
@@ -471,10 +469,10 @@ class ServerStore:
 
 
 def _parse_version(text: str) -> tuple[int, int, int]:
-    """Of ``1.16.3`` and of ``1.17.0-dev`` alike."""
+    """Of ``1.16.3`` and of ``1.17.0-dev``."""
     numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
     if numbers is None:
-        raise Refused(f"Qdrant told version {quote_value(text)}; expected numbers such as 1.16.3")
+        raise Refused(f"Qdrant reported version {quote_value(text)}; expected numbers such as 1.16.3")
     return int(numbers[1]), int(numbers[2]), int(numbers[3])
 
 
@@ -483,7 +481,8 @@ def _kilobytes_to_bytes(number: int | None) -> int | None:
 
 
 def _disk_used(told: Any) -> int | None:
-    """The sum over all segments, wherever in the answer they stand; None where none tells more than 0."""
+    """Returns the sum over all segments, wherever they are in the answer; None if none reports more
+    than 0."""
     if isinstance(told, list):
         told = dict(enumerate(told))
     if not isinstance(told, dict):
@@ -491,25 +490,28 @@ def _disk_used(told: Any) -> int | None:
     if isinstance(own := told.get("disk_usage_bytes"), int):
         return own
     sizes = [size for part in told.values() if (size := _disk_used(part)) is not None]
-    return sum(sizes) or None  # 1.16.3 says 0 for every segment, which is no size but "not counted"
+    return sum(sizes) or None  # 1.16.3 reports 0 for every segment, which means "not counted"
 
 
 def _count_failed_optimizations(told: Mapping[str, Any], collection: str) -> int | None:
-    """How many optimizations of this collection failed on the node that told this; None where it does not say."""
+    """Returns how many optimizations of this collection failed on the node; None if it does not
+    say."""
     found = [one for one in told.get("collections") or [] if one.get("id") == collection]
     shards = [shard["local"] for one in found for shard in one.get("shards") or [] if shard.get("local")]
     counts = [(shard.get("optimizations") or {}).get("optimizations") for shard in shards]
-    known = [int(count.get("fail_count", 0)) for count in counts if isinstance(count, dict)]  # 0 is left out
+    # 0 is omitted
+    known = [int(count.get("fail_count", 0)) for count in counts if isinstance(count, dict)]
     return sum(known) if known and len(known) == len(counts) else None
 
 
 def _raw(told: Mapping[str, Any]) -> int:
-    """Bytes of all vectors and payloads that the node holds, without their indexes."""
+    """Returns the bytes of all vectors and payloads on the node, without their indexes."""
     shards = [shard.get("local") or {} for one in told.get("collections") or [] for shard in one.get("shards") or []]
     return sum(int(shard.get(kind) or 0) for shard in shards for kind in ("vectors_size_bytes", "payloads_size_bytes"))
 
 
 def _count_stages(stage: Mapping[str, Any]) -> int:
-    """One for each stage begun and each ended, and what a stage itself counts (``done`` of ``total``, on 1.16.3)."""
+    """Counts one for each started and each finished stage, and a stage's own progress (``done`` of
+    ``total``, on 1.16.3)."""
     own = int("started_at" in stage) + int("finished_at" in stage) + int(stage.get("done", 0))
     return own + sum(map(_count_stages, stage.get("children", ())))

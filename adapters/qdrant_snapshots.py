@@ -1,7 +1,8 @@
-"""Snapshots between Qdrant and this program, piece by piece: neither side is held in memory.
+"""Snapshots between Qdrant and this program, piece by piece, so neither side is held in memory.
 
-One server keeps snapshots of whole collections. A node of a cluster has but its own part in them, and what is restored
-may be spread otherwise; so there a snapshot is of a shard, and goes to whichever node has that shard then.
+A single server makes snapshots of whole collections. A node of a cluster has only its own part, and
+a restored collection may be spread differently; so there a snapshot belongs to a shard, and is
+restored on the node that has the shard then.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,10 +16,10 @@ from qdrant_rollouts.adapters.qdrant_http import Rest
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Snapshot
 
-#: Seconds that a piece may take to come, or to be taken.
+#: Seconds that a piece may take to arrive, or to be accepted.
 _PIECE_TIMEOUT = 10.0
 _PIECE_BYTES = 1 << 20
-#: Seconds the server may take to answer when it has all bytes; it puts them on its disk meanwhile.
+#: Seconds that the server may take to answer after the last byte, while it writes to its disk.
 _UPLOAD_TIMEOUT = 60.0
 
 
@@ -32,8 +33,8 @@ class SnapshotPlace:
 
 
 def find_places(rest: Rest, nodes: Sequence[Rest], collection: str) -> list[SnapshotPlace]:
-    """The server's own place, or with ``nodes`` one for each shard, at the first of them that has it whole. Raises
-    Refused where none has it."""
+    """Returns the server's own place, or with ``nodes`` one for each shard: the first node that has
+    it completely. Raises Refused if none has it."""
     if not nodes:
         return [SnapshotPlace(rest, ("collections", collection, "snapshots"))]
     found: dict[int, SnapshotPlace] = {}
@@ -55,7 +56,7 @@ def find_places(rest: Rest, nodes: Sequence[Rest], collection: str) -> list[Snap
 
 
 def list_snapshots(place: SnapshotPlace) -> dict[str, str | None]:
-    """Names and checksums; a checksum is written last."""
+    """Returns names and checksums; a checksum is written last."""
     found: list[dict[str, Any]] = place.rest.call("GET", *place.path)
     return {snapshot["name"]: snapshot.get("checksum") for snapshot in found}
 
@@ -69,7 +70,8 @@ def delete_snapshot(place: SnapshotPlace, name: str) -> None:
 
 
 def describe_snapshot(place: SnapshotPlace, name: str) -> Snapshot:
-    """Raises Refused if there is none of this name, or if it is not finished: the checksum is written last."""
+    """Raises Refused if there is none of this name, or if it is not finished: the checksum is
+    written last."""
     found: list[dict[str, Any]] = place.rest.call("GET", *place.path)
     for snapshot in found:
         if snapshot["name"] == name and snapshot.get("checksum"):
@@ -78,7 +80,7 @@ def describe_snapshot(place: SnapshotPlace, name: str) -> Snapshot:
 
 
 def download_snapshot(place: SnapshotPlace, name: str, start: int) -> Iterator[bytes]:
-    """A server that cannot begin in the middle sends all of it, and what was had before is thrown away."""
+    """A server that cannot begin in the middle sends everything, and the first part is discarded."""
     wanted = {"range": f"bytes={start}-"} if start else {}
     with place.rest.open_stream("GET", *place.path, name, seconds=_PIECE_TIMEOUT, headers=wanted) as response:
         if response.status_code == httpx.codes.NOT_FOUND:
@@ -95,7 +97,7 @@ def download_snapshot(place: SnapshotPlace, name: str, start: int) -> Iterator[b
 
 
 def upload_snapshot(place: SnapshotPlace, snapshot: Snapshot, content: Iterable[bytes]) -> None:
-    """One form of one file. The checksum is checked by the server too (10.4)."""
+    """One form with one file. The server checks the checksum too (10.4)."""
     boundary = uuid4().hex
     head = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="snapshot"; filename="{snapshot.name}"\r\n'

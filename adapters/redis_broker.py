@@ -1,12 +1,14 @@
-"""Celery's Redis transport, made to outlive a lost Redis.
+"""Celery's Redis transport, changed so that it survives an outage of Redis.
 
-With Celery and kombu 5.7.0, a worker that has work in hand when its Redis goes away dies of an ``AttributeError``
-(measured: at 14 of 14 restarts of Redis; with this transport at none). It closes the lost connection twice, and
-acknowledges what it had received over it; both ask a closed connection for its parameters, which is no error Celery
-expects. Here it is one it does expect: a connection error.
+With Celery and kombu 5.7.0, a worker that is working when its Redis goes away dies of an
+``AttributeError`` (measured: at 14 of 14 restarts of Redis; with this transport at none). It closes
+the lost connection twice, and acknowledges what it had received over it; both ask a closed
+connection for its parameters, which raises an error that Celery does not expect. Here it raises one
+that Celery expects: a connection error.
 
-Whoever else needs a client of that Redis gets it here too, made by the transport itself. A URL means one thing to
-Celery and another to the Redis client: ``ssl_cert_reqs=CERT_NONE`` is an error to the latter, and so is a list of URLs.
+Other code that needs a client of that Redis also gets it here, made by the transport itself. A URL
+means different things to Celery and to the Redis client: ``ssl_cert_reqs=CERT_NONE`` is an error to
+the latter, and so is a list of URLs.
 """
 
 import time
@@ -21,21 +23,21 @@ from kombu.utils.json import dumps
 from redis import Redis
 from redis.exceptions import ConnectionError as ConnectionLost
 
-#: The header of a message that is to be taken before all that wait in its queue. Only who sends it need know it: the
-#: queue stays one list, and workers take from the same end as ever.
+#: The header of a message that goes to the front of its queue. Only the sender must know it: the
+#: queue remains one list, and workers take from the same end.
 _FIRST = "rollouts_first"
 AT_THE_FRONT = {_FIRST: True}
 _SCHEMES = ("redis", "rediss")
-#: Schemes of URLs, with those of sockets.
+#: Schemes of URLs, including sockets.
 _URLS = ("redis://", "rediss://", "redis+socket://")
 
 
 def register_transport() -> None:
-    """From now on this process speaks to Redis over this transport; its URLs stay as they are."""
+    """From now on this process uses this transport for Redis; its URLs stay the same."""
     TRANSPORT_ALIASES.update(dict.fromkeys(_SCHEMES, f"{__name__}:Transport"))
     for scheme in _SCHEMES:
         if _transport_cache.get(scheme) is not Transport:
-            _transport_cache.pop(scheme, None)  # of an application that spoke to Redis before
+            _transport_cache.pop(scheme, None)  # of an application that used Redis before
 
 
 def is_redis(url: str) -> bool:
@@ -44,9 +46,10 @@ def is_redis(url: str) -> bool:
 
 @contextmanager
 def connect_redis(url: str, **options: Any) -> Iterator[Redis]:
-    """A client of the Redis at the broker's URL; ``options`` are Celery's ``broker_transport_options``.
+    """Returns a client of the Redis at the broker's URL; ``options`` are Celery's
+    ``broker_transport_options``.
 
-    Raises what is in ``adapters.celery.BROKER_AWAY`` where no Redis of the URL answers or it refuses us.
+    Raises one of ``adapters.celery.BROKER_AWAY`` if no Redis of the URL answers or it refuses us.
     """
     register_transport()
     made: Any = Connection(url, transport_options=options)  # type: ignore[no-untyped-call]  # kombu has few types
@@ -56,9 +59,9 @@ def connect_redis(url: str, **options: Any) -> Iterator[Redis]:
 
 
 class QoS(transport.QoS):
-    """What workers have taken and not yet acknowledged is kept with the time of Redis, not of the worker that took it:
-    one whose clock is two hours ahead would else give everybody's messages out a second time, at once.
-    """
+    """Messages that workers have taken and not yet acknowledged are stored with the time of Redis,
+    not of the worker: a worker whose clock is two hours ahead would otherwise deliver all workers'
+    messages a second time, at once."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
         where = message.delivery_info
@@ -71,7 +74,7 @@ class QoS(transport.QoS):
 
     @property
     def visibility_timeout(self) -> float:
-        """What the transport takes from this process's clock to know what is too old."""
+        """The transport subtracts this from this process's clock to know what is too old."""
         with self.channel.conn_or_acquire() as client:
             return float(self.channel.visibility_timeout) + time.time() - _seconds(client)
 
@@ -85,7 +88,7 @@ class Channel(transport.Channel):
     QoS = QoS
 
     def waiting(self, queue: str) -> Iterable[bytes]:
-        """The messages of a queue that nobody has taken, under each key that holds some."""
+        """Returns the messages of a queue that no worker has taken, under each key that holds some."""
         with self.plain_client().pipeline(transaction=False) as pipe:
             for priority in self.priority_steps:
                 key = self._q_for_pri(queue, priority)  # type: ignore[no-untyped-call]
@@ -93,7 +96,7 @@ class Channel(transport.Channel):
             return [message for found in pipe.execute() for message in found]
 
     def plain_client(self) -> Redis:
-        """For commands of our own; the transport's other clients belong to its event loop."""
+        """For our own commands; the transport's other clients belong to its event loop."""
         client: Redis = self._create_client()  # type: ignore[no-untyped-call]  # kombu has few types
         return client
 

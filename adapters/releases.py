@@ -1,7 +1,9 @@
-"""Whether this program can work on the database, which one of another release may have changed.
+"""Whether this program can work with the database, which a program of another release may have
+changed.
 
-Rule: a program works on every revision from ``migrations.OLDEST`` to its HEAD, and on a newer one for as long as the
-database itself says so (``works_with``). A database without tables is no hindrance: whoever comes first makes them.
+Rule: a program works with every revision from ``migrations.OLDEST`` to its HEAD, and with a newer
+one as long as the database itself says so (``works_with``). A database without tables is no
+obstacle: the first process creates them.
 """
 
 from dataclasses import dataclass
@@ -18,8 +20,8 @@ from qdrant_rollouts.core.services import Standing
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is in a database: ``revision`` is None where nothing is. ``oldest_program`` was only asked for where the
-    revision is newer than this program."""
+    """What is in a database: ``revision`` is None if it is empty. ``oldest_program`` was read only
+    if the revision is newer than this program."""
 
     revision: str | None
     oldest_program: str | None = None
@@ -35,20 +37,21 @@ def find(connection: Connection) -> Found:
 
 
 def find_for_others(connection: Connection) -> Found:
-    """With ``oldest_program`` in any case, for programs that are older than this one."""
+    """Reads ``oldest_program`` in any case, for programs older than this one."""
     found = find(connection)
     return found if found.revision is None else Found(found.revision, _find_oldest_program(connection))
 
 
 def _find_oldest_program(connection: Connection) -> str | None:
-    """None where no migration has written it down."""
+    """Returns None if no migration has written it."""
     if not inspect(connection).has_table(WorksWith.__tablename__):
         return None
     return connection.scalar(select(WorksWith.oldest_program))
 
 
 def judge(found: Found, head: str = migrations.HEAD, oldest: str = migrations.OLDEST) -> Standing:
-    """How a program of ``head``, which works on ``oldest`` and newer, stands to what was found."""
+    """Judges how a program of ``head``, which works with ``oldest`` and newer, relates to the
+    database."""
     revision = found.revision
     program = found.oldest_program
     if revision is None:
@@ -70,7 +73,7 @@ def judge(found: Found, head: str = migrations.HEAD, oldest: str = migrations.OL
 
 
 def found_in(engine: Engine) -> Found:
-    """Makes no file. Raises Unavailable if the database does not answer."""
+    """Creates no file. Raises Unavailable if the database does not answer."""
     file = absolute_sqlite_file(engine.url)
     if file is not None and not file.exists():
         return Found(None)
@@ -87,14 +90,15 @@ def look(engine: Engine) -> Standing:
 
 
 def judge_with_address(engine: Engine, found: Found) -> Standing:
-    """What ``judge`` says, with the address."""
+    """Returns the message of ``judge``, with the address."""
     standing = judge(found)
     unfit = standing.unfit and f"the database at {where(engine)} {standing.unfit}"
     return Standing(unfit, standing.behind)
 
 
 def is_older(standing: Standing) -> bool:
-    """Whether the database has to be brought up to date first, which ends by itself for those who wait."""
+    """Whether the database must be migrated first; processes that wait for this continue by
+    themselves."""
     return bool(standing.unfit) and not standing.behind
 
 
@@ -103,6 +107,6 @@ def where(engine: Engine) -> str:
 
 
 def check(engine: Engine, found: Found) -> None:
-    """Raises OtherRelease where this program cannot work on what was found."""
+    """Raises OtherRelease if this program cannot work with the database."""
     if unfit := judge_with_address(engine, found).unfit:
         raise OtherRelease(unfit)

@@ -1,6 +1,7 @@
-"""How search processes hear at once that a route has changed: a Redis channel where the broker is a Redis.
+"""How search processes hear at once that a route has changed: a Redis channel, if the broker is a
+Redis.
 
-Nothing depends on it: who hears nothing looks twice a second all the same.
+Nothing depends on it: search processes also read the routes twice a second.
 """
 
 import logging
@@ -28,13 +29,13 @@ def open_channel(broker_url: str) -> RouteChannel:
 
 
 class SilentChannel:
-    """For brokers that are no Redis."""
+    """For brokers other than Redis."""
 
     def announce(self, alias: str) -> None:
-        """Nobody listens."""
+        """Does nothing."""
 
     def listen(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
-        """Nobody speaks."""
+        """Does nothing."""
 
 
 class RedisChannel:
@@ -48,7 +49,7 @@ class RedisChannel:
             log.warning("the route of %s was not announced: %s", alias, type(error).__name__)
 
     def publish(self, alias: str) -> None:
-        """Raises what is in ``BROKER_AWAY`` where it cannot."""
+        """Raises one of ``BROKER_AWAY`` if it cannot publish."""
         with self._connect_redis() as redis:
             redis.publish(CHANNEL_NAME, alias)
 
@@ -69,7 +70,8 @@ class RedisChannel:
             stopped.wait(wait)
 
     def _hear_announcements(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
-        """What was said before it listened it has missed, so it takes that as heard."""
+        """It may have missed announcements from before it listened, so it acts as if it had heard
+        one."""
         with self._connect_redis() as redis, self._open_pubsub(redis) as channel:
             channel.subscribe(CHANNEL_NAME)
             heard("")

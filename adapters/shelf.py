@@ -1,4 +1,4 @@
-"""Backups in a directory: ``{id}/manifest.json`` and the files it names."""
+"""Backups in a directory: ``{id}/manifest.json`` and the files that it names."""
 
 import os
 import shutil
@@ -19,12 +19,12 @@ _PIECE_BYTES = 1 << 20
 
 
 def open_shelf(where: str) -> Shelf:
-    """A directory, or a URL that ``core.config.settings`` has let through."""
+    """A directory, or a URL that ``core.config.settings`` has accepted."""
     return RemoteShelf(where) if "://" in where else FolderShelf(Path(where))
 
 
 class FolderShelf:
-    """Nothing is made before the first write."""
+    """Nothing is created before the first write."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
@@ -34,14 +34,15 @@ class FolderShelf:
         return str(self._folder)
 
     def check_writing(self) -> None:
-        """In a file that has no name; where the directory is not there yet, in the one that it would be made in."""
+        """Uses a file without a name; if the directory does not exist yet, in the folder where it
+        would be created."""
         place = next(place for place in (self._folder, *self._folder.parents) if place.exists())
         try:
             with tempfile.TemporaryFile(dir=place) as file:
                 file.write(b"doctor")
         except OSError as error:
             raise Refused(
-                f"{self._folder} cannot be written ({place}: {error.strerror}); mend ROLLOUTS_BACKUP_DIR"
+                f"{self._folder} cannot be written ({place}: {error.strerror}); correct ROLLOUTS_BACKUP_DIR"
             ) from error
 
     def backups(self) -> list[str]:
@@ -56,7 +57,7 @@ class FolderShelf:
                 f"there is no backup {backup} in {self._folder}; `rollouts backup list` shows them"
             ) from error
         except UnicodeDecodeError as error:
-            raise Refused(f"backup {backup} is damaged: its manifest is no text ({error.reason})") from error
+            raise Refused(f"backup {backup} is damaged: its manifest is not text ({error.reason})") from error
 
     def seal(self, backup: str, manifest: str) -> None:
         path = self._backup_folder(backup) / _MANIFEST
@@ -81,7 +82,7 @@ class FolderShelf:
             private.make_folder(path.parent)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         except OSError as error:
-            raise Refused(f"{path} cannot be written: {error.strerror}; mend ROLLOUTS_BACKUP_DIR") from error
+            raise Refused(f"{path} cannot be written: {error.strerror}; correct ROLLOUTS_BACKUP_DIR") from error
         try:
             self._write_fully(handle, start, content)
         except OSError as error:
@@ -112,9 +113,9 @@ class FolderShelf:
         return self._folder / check_name("backup", backup)
 
     def _file_path(self, backup: str, name: str) -> Path:
-        """A name out of a manifest leads to no other folder."""
+        """A name from a manifest cannot lead to another folder."""
         if Path(name).name != name or name in ("", "..", _MANIFEST):
-            raise Refused(f"backup {backup} is damaged: {quote_value(name)} is no file's name")
+            raise Refused(f"backup {backup} is damaged: {quote_value(name)} is not a file name")
         return self._backup_folder(backup) / name
 
     def _write_fully(self, handle: int, start: int, content: bytes) -> None:
@@ -124,7 +125,7 @@ class FolderShelf:
         os.fsync(handle)
 
     def _sync_folder(self, backup: str) -> None:
-        """A name is on the disk when its folder is."""
+        """A file's name is on the disk when its folder is."""
         handle = os.open(self._backup_folder(backup), os.O_RDONLY)
         try:
             os.fsync(handle)

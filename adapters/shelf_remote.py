@@ -1,9 +1,10 @@
-"""Backups on any filesystem that fsspec knows: ``{id}/manifest.json``, and each file as a folder of parts.
+"""Backups on any filesystem that fsspec supports: ``{id}/manifest.json``, and each file as a folder
+of parts.
 
-Object stores cannot write into the middle of a file, so a part is an object of its own, called by the byte it begins
-with. A file is the chain of parts from byte 0 on, each beginning where the one before it ends; what stands beside the
-chain was left by a worker that died, and belongs to nothing. Credentials are the filesystem's own matter: it takes them
-from the environment.
+Object stores cannot write into the middle of a file, so each part is a separate object, named by
+its first byte's position. A file is the chain of parts from byte 0 on, each beginning where the
+previous one ends; a part outside the chain was left by a worker that died, and is ignored. The
+filesystem takes its credentials from the environment.
 """
 
 import importlib
@@ -21,7 +22,8 @@ _MANIFEST = "manifest.json"
 
 
 class RemoteShelf:
-    """``url`` holds no credentials. Nothing is opened before the first call; the folder it names must be there."""
+    """``url`` contains no credentials. Nothing is opened before the first call; the named folder
+    must exist."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
@@ -31,7 +33,7 @@ class RemoteShelf:
         return self._url
 
     def check_writing(self) -> None:
-        """In a file whose name no backup has."""
+        """Uses a file whose name no backup has."""
         try:
             with self._translate_errors("be written"):
                 path = f"{self._root}/.doctor-{secrets.token_hex(8)}"
@@ -53,10 +55,11 @@ class RemoteShelf:
         except FileNotFoundError as error:
             raise Refused(f"there is no backup {backup} in {self._url}; `rollouts backup list` shows them") from error
         except UnicodeDecodeError as error:
-            raise Refused(f"backup {backup} is damaged: its manifest is no text ({error.reason})") from error
+            raise Refused(f"backup {backup} is damaged: its manifest is not text ({error.reason})") from error
 
     def seal(self, backup: str, manifest: str) -> None:
-        """Written beside, then moved: not every filesystem shows a file only when it is whole."""
+        """Written under another name, then moved, because not every filesystem shows a file only
+        when it is complete."""
         path = self._backup_path(backup, _MANIFEST)
         with self._translate_errors("be written"):
             if self._files.exists(path):
@@ -94,8 +97,6 @@ class RemoteShelf:
             self._files.invalidate_cache()
             self._files.rm(folder, recursive=True)
 
-    # --- the filesystem -----------------------------------------------------------------------------------------------
-
     @property
     def _files(self) -> Any:
         return self._opened[0]
@@ -106,7 +107,7 @@ class RemoteShelf:
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
-        """Of a process that was forked, fsspec opens connections of its own."""
+        """In a forked process fsspec opens its own connections."""
         try:
             fsspec = importlib.import_module("fsspec.core")
             files, root = fsspec.url_to_fs(self._url)
@@ -120,13 +121,13 @@ class RemoteShelf:
         return "/".join([self._root, check_name("backup", backup), *more])
 
     def _parts_folder(self, backup: str, name: str) -> str:
-        """A name out of a manifest leads to no other folder."""
+        """A name from a manifest cannot lead to another folder."""
         if name in ("", ".", "..", _MANIFEST) or "/" in name or "\\" in name:
-            raise Refused(f"backup {backup} is damaged: {quote_value(name)} is no file's name")
+            raise Refused(f"backup {backup} is damaged: {quote_value(name)} is not a file name")
         return self._backup_path(backup, name)
 
     def _list_parts(self, backup: str, name: str) -> list[tuple[int, int]]:
-        """Start and length of each part that belongs to the file."""
+        """Returns start and length of each part that belongs to the file."""
         path = self._parts_folder(backup, name)
         with self._translate_errors("be listed"):
             lengths = {int(part): length for part, length in self._list_folder(path).items() if part.isdigit()}
@@ -138,7 +139,7 @@ class RemoteShelf:
         return chain
 
     def _list_folder(self, folder: str) -> dict[str, int]:
-        """Names and sizes of what is there now: other processes write too, so nothing remembered counts."""
+        """Returns current names and sizes: other processes write too, so nothing is cached."""
         self._files.invalidate_cache()
         try:
             found = self._files.ls(folder, detail=True)
@@ -147,7 +148,8 @@ class RemoteShelf:
         return {str(one["name"]).rstrip("/").rpartition("/")[2]: int(one["size"] or 0) for one in found}
 
     def _write_file(self, path: str, content: bytes) -> None:
-        """Folders are made where the filesystem has any and misses them, but never the one that a person named."""
+        """Creates missing folders if the filesystem has folders, but never the one that a person
+        named."""
         try:
             self._files.pipe_file(path, content)
         except FileNotFoundError:
@@ -166,5 +168,6 @@ class RemoteShelf:
         except PermissionError as error:
             raise Refused(f"{self._url} may not {act}: look at its credentials in the environment") from error
         except Exception as error:
-            # Each filesystem's library has errors of its own; all of them say that it was not done.
+            # Each filesystem's library has its own errors; all of them mean that the operation was
+            # not done.
             raise Unavailable(f"{self._url} could not {act}: {type(error).__name__}") from error

@@ -1,4 +1,4 @@
-"""Long texts in pieces that end where paragraphs, sentences or words do, after semantic-text-splitter."""
+"""Splits long texts at the ends of paragraphs, sentences or words, with semantic-text-splitter."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -8,14 +8,16 @@ from tokenizers import Tokenizer
 
 Piece = tuple[int, str]
 
-#: Tokens. However long the text beside it, a piece has room for this many; then the whole is too long and counted.
+#: Tokens. However long the text around it, a piece has room for this many; the whole is then too
+#: long and counted.
 _LEAST_TOKENS = 16
-#: Room is rounded down to a multiple, so that few splitters serve all lengths of titles: making one takes 0.1 s.
+#: Room is rounded down to a multiple of this, so that few splitters serve all lengths of titles:
+#: creating one takes 0.1 s.
 _TOKEN_STEP = 8
 
 
 def remaining_tokens(limit: int, taken: int) -> int:
-    """Tokens that are left of ``limit`` for a piece."""
+    """Returns how many tokens of ``limit`` are left for a piece."""
     return max(_LEAST_TOKENS, (limit - taken) // _TOKEN_STEP * _TOKEN_STEP)
 
 

@@ -1,7 +1,7 @@
-"""Messages that wait in a queue: whether one for a thing is there already, so that nobody sends a second.
+"""Messages that wait in a queue: whether one for a thing already waits, so that no second is sent.
 
-Rule: on Redis the queue is read. Another broker only counts: there a message is sent where nothing waits, and now and
-then all the same, less and less often for what nobody takes. Nothing here is compared with a clock of another process.
+Rule: on Redis the queue is read. Other brokers can only count: there a message is sent if nothing
+waits, and otherwise less and less often. Nothing here is compared with a clock of another process.
 """
 
 import re
@@ -18,24 +18,24 @@ from kombu.exceptions import OperationalError
 
 from qdrant_rollouts.adapters import redis_broker
 
-#: The id, in a message as kombu writes it: the first thing of that name in its headers.
+#: The id in a message as kombu writes it: the first thing of that name in its headers.
 _ID = re.compile(rb'"headers": ?\{.*?"id": ?"([^"]*)"')
 
-#: Seconds within which whoever has found that a message is to be sent has sent it. Less than anybody waits before he
-#: sends it again.
+#: Seconds within which a process that decided to send a message has sent it. Shorter than any wait
+#: before it is sent again.
 _SENDING = 5.0
 #: Things of a broker whose queues cannot be read.
 _MOST_ASKED = 10_000
 
 
 def make_id(thing: str) -> str:
-    """An id for a message about ``thing``, which may be told from the id again."""
+    """Returns an id for a message about ``thing``, from which the thing can be read."""
     return f"{thing}-{secrets.token_hex(2)}"
 
 
 class Queues:
-    """The queues of a broker as this process sees them. One look at a queue holds for ``fresh`` seconds, so that
-    whoever asks for hundreds of things reads it once."""
+    """The queues of a broker as this process sees them. One look at a queue holds for ``fresh``
+    seconds, so a caller that asks for hundreds of things reads it once."""
 
     def __init__(self, app: Celery, fresh: float = 1.0) -> None:
         self._app = app
@@ -44,7 +44,7 @@ class Queues:
         self._asked: Counter[str] = Counter()
 
     def lacks(self, queue: str, thing: str) -> bool:
-        """Whether no message about the thing waits, as far as that can be told. Raises what is in
+        """Whether no message about the thing waits, as far as is known. Raises one of
         ``adapters.celery.BROKER_AWAY``."""
         seen = self._seen.get(queue)
         if seen is None or time.monotonic() - seen[0] >= self._fresh:
@@ -55,17 +55,18 @@ class Queues:
         return thing not in seen[1]
 
     def calls_for(self, queue: str, thing: str) -> bool:
-        """Whether a message about the thing is to be sent now: none waits, and nobody else is about to send it."""
+        """Whether a message about the thing must be sent now: none waits, and no other process is
+        about to send it."""
         return self.lacks(queue, thing) and self.is_first(thing, _SENDING)
 
     def note_sent(self, queue: str, thing: str) -> None:
-        """Keeps the last look true."""
+        """Updates the last look."""
         if queue in self._seen:
             self._seen[queue][1].add(thing)
 
     def is_first(self, thing: str, seconds: float) -> bool:
-        """Whether no process has asked this within so many seconds, by the broker's own count of them. Where the
-        broker has none, everybody is."""
+        """Whether no process has asked this within this many seconds, as counted by the broker.
+        Without such a count, every caller is the first."""
         with self._open_connection() as connection:
             channel = connection.default_channel
             if not isinstance(channel, redis_broker.Channel):
@@ -81,7 +82,7 @@ class Queues:
             return {match[1].decode().rpartition("-")[0] for match in found if match}
 
     def _is_worth_a_try(self, thing: str) -> bool:
-        """At the first, second, fourth, eighth time that it is asked for, and so on."""
+        """At the first, second, fourth, eighth request, and so on."""
         if len(self._asked) >= _MOST_ASKED:
             self._asked.clear()
         self._asked[thing] += 1
@@ -92,7 +93,7 @@ class Queues:
             channel: Any = connection.channel()  # type: ignore[no-untyped-call]  # kombu has few types
             try:
                 return int(channel.queue_declare(queue, passive=True).message_count)
-            except connection.channel_errors:  # there is no such queue yet
+            except connection.channel_errors:  # the queue does not exist yet
                 return 0
             finally:
                 channel.close()

@@ -1,4 +1,4 @@
-"""What the product is: plans, the engine that walks them, and what people may ask."""
+"""The product itself: plans, the engine that runs them, and the commands that people can give."""
 
 from qdrant_rollouts.checkout import stand_for
 

@@ -1,35 +1,36 @@
-"""Values that hold where nobody says otherwise, for whatever is asked for in more than one way.
+"""Default values that more than one interface uses.
 
-Rule: the core, the command line, HTTP and Celery take each from here, so that no two of them differ.
+Rule: the core, the command line, HTTP and Celery take each value from here, so they cannot differ.
 """
 
 from typing import Final
 
-#: How long a replaced collection is kept, where neither its index nor a person says so.
+#: How long a replaced collection is kept, if neither its index nor a person says otherwise.
 GRACE_MINUTES: float = 60
-#: The longest grace period that may be asked for, ten years.
+#: The longest allowed grace period, ten years.
 LONGEST_GRACE_MINUTES = 5_256_000.0
-#: How long an orphan can still be kept after a person has had all of them deleted.
+#: How long an orphan can still be kept after a person has requested the deletion of all orphans.
 ORPHANS_MINUTES = 60.0
-#: How many rebuilds run at once, and how many of those with the same model: what one machine can do.
+#: How many rebuilds run at once, and how many of those with the same model: what one machine can
+#: do.
 REBUILDS = 4
 PER_MODEL = 2
-#: Results of a search, rows of a list, and the most of either.
+#: Results of a search, rows of a list, and the maximum of each.
 RESULTS = 10
 ROWS = 20
 MOST = 1000
-#: Records of which two versions are compared.
+#: How many records of two versions are compared.
 COMPARED = 1000
-#: The share of an experiment's users that its treatments have.
+#: The share of an experiment's users that its treatments get.
 SPLIT = 0.5
-#: How an experiment serves its users: each one arm.
+#: How an experiment serves its users: each user gets one arm.
 MODE: Final = "ab"
-#: Seconds that a call of Qdrant may take.
+#: Seconds that a call to Qdrant may take.
 CALL_SECONDS = 10.0
-#: How much worse than blue a canary may be: of p95 as a share, of the error rate as a difference.
+#: How much worse than blue a canary may be: for p95 as a share, for the error rate as a difference.
 P95_MARGIN = 0.10
 ERROR_RATE_MARGIN = 0.005
-#: The fewest searches, and users, by which a stage of a canary is judged.
+#: The smallest number of searches, and of users, that can decide a stage of a canary.
 MIN_SEARCHES = 200
 MIN_USERS = 100
 #: What rolls a canary back without statistics.

@@ -30,7 +30,7 @@ class AppError(Exception):
     """Something went wrong."""
 
     def __init__(self, message: str = "") -> None:
-        # A secret is taken out before the text is cut: half of one would not be found.
+        # Secrets are removed before the text is cut, because half a secret would not be found.
         super().__init__(shorten_message(redact(message) or (self.__doc__ or "").strip()))
 
 
@@ -39,7 +39,7 @@ class Refused(AppError):
 
 
 class Unknown(Refused):
-    """There is no such thing."""
+    """The thing does not exist."""
 
 
 class NothingHere(Refused):
@@ -87,9 +87,10 @@ class Interrupted(AppError):
 
 
 def is_connection_lost(error: DBAPIError) -> bool:
-    """Whether the database did not answer or ended the connection, as against refusing a statement.
+    """Whether the database did not answer or ended the connection, as opposed to refusing a
+    statement.
 
-    PostgreSQL ends one that was idle in a transaction for too long, as a process that was stopped is, by an
-    InternalError (25P03).
+    PostgreSQL ends a connection that was idle in a transaction for too long, as in a stopped
+    process, with an InternalError (25P03).
     """
     return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)

@@ -1,6 +1,8 @@
-"""A library that is loaded at its first use: it costs a process a tenth of a second or more that many never need.
+"""A library that is loaded at its first use, because loading costs a tenth of a second or more and
+many processes never need it.
 
-Rule: only modules of the core that light ones import take a library so, ``core.config.vector_kinds`` for one.
+Rule: only core modules that light modules import load a library in this way, for example
+``core.config.vector_kinds``.
 """
 
 from importlib import import_module
@@ -8,7 +10,7 @@ from typing import Any
 
 
 class Library:
-    """Stands for the module called ``name``."""
+    """Stands in for the module called ``name``."""
 
     def __init__(self, name: str) -> None:
         self._name = name

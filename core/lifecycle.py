@@ -1,8 +1,8 @@
-"""The statuses of deployments and of experiments, and the only tables that change them.
+"""The statuses of deployments and experiments, and the only tables that change them.
 
-Rule: a status changes by looking up ``TRANSITIONS[status, event]`` and in no other way; an experiment's by
-``EXPERIMENT_TRANSITIONS``. An event that is not in the table is refused in words and changes nothing.
-``docs/lifecycle.md`` is drawn from the first.
+Rule: a deployment's status changes only by looking up ``TRANSITIONS[status, event]``, an
+experiment's only by ``EXPERIMENT_TRANSITIONS``. An event that is not in the table is refused with a
+message and changes nothing. ``docs/lifecycle.md`` is drawn from the first table.
 """
 
 from enum import StrEnum
@@ -21,8 +21,8 @@ class Status(StrEnum):
 
 
 class Place(StrEnum):
-    """Of a deployment that builds: it waits for a place among the rebuilds, or it has one. Without either it needs
-    none; see ``core.deployments.placing``."""
+    """Of a deployment that builds: it waits for a place among the rebuilds, or has one. A
+    deployment with neither value needs none; see ``core.deployments.placing``."""
 
     WAITING = "waiting"
     TAKEN = "taken"
@@ -56,7 +56,8 @@ class Event(StrEnum):
 
 
 FINAL = frozenset({Status.LIVE, Status.ROLLED_BACK})
-#: Statuses in which the engine takes turns by itself; in the others a wish wakes it, or what a pause leaves to guard.
+#: Statuses in which the engine takes turns by itself. In the others only an operator's request, or
+#: something that a pause must guard, causes a turn.
 MOVING = frozenset({Status.PENDING, Status.RUNNING, Status.ROLLING_BACK})
 
 TRANSITIONS: dict[tuple[Status, Event], Status] = {
@@ -87,7 +88,8 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
 
 
 def next_status(status: Status, event: Event) -> Status:
-    """The status that ``event`` leads to. Raises Refused, naming what is possible instead, and changes nothing."""
+    """Returns the status that ``event`` leads to. Raises Refused, naming what is possible instead,
+    and changes nothing."""
     try:
         return TRANSITIONS[status, event]
     except KeyError:
@@ -145,7 +147,7 @@ def next_experiment_status(status: ExperimentStatus, event: ExperimentEvent) -> 
 
 
 class RunStatus(StrEnum):
-    """Due, perhaps running, then one of the others for good. ``unchanged``: there was nothing to do."""
+    """Due, perhaps running, then finally one of the others. ``unchanged``: there was nothing to do."""
 
     DUE = "due"
     RUNNING = "running"

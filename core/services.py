@@ -1,6 +1,7 @@
-"""What the core is handed: every concrete thing behind its port, and the engine's numbers.
+"""What the core receives: every concrete thing behind its port, and the engine's times.
 
-Types are named for the checker alone: whoever only looks at rows loads no index file's models with them.
+Types are imported only for the type checker, so a process that only reads rows does not load the
+models of the index file.
 """
 
 from __future__ import annotations
@@ -31,27 +32,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The engine's numbers in seconds; celery-facts, «House numbers», says where each comes from."""
+    """The engine's times in seconds; celery-facts, «House numbers», gives the reason for each."""
 
     lease: float = 30.0
     renew_every: float = 10.0
     longest_lease: float = 90.0
     knock_again_after: float = 15.0
-    #: Whether a knock that is not due yet is held by who sends it. Otherwise the sweep sends it when it is due.
+    #: Whether the sender holds a knock that is not due yet. Otherwise the sweep sends it when it is
+    #: due.
     holds_waits: bool = False
     first_retry: float = 1.0
     longest_retry: float = 60.0
-    #: How long one turn of bulk work lasts before it saves and lets go.
+    #: How long one turn of bulk work lasts before it saves and ends.
     slice: float = 20.0
-    #: Three looks at least this far apart must find an index ready (qdrant-facts 7.2: green for 5 s).
+    #: Three looks at least this far apart must find an index ready (qdrant-facts 7.2: green for 5
+    #: s).
     ready_look: float = 2.5
     crashes: int = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How this program stands to the database. ``unfit`` says why it cannot work on it, and is empty where it can;
-    ``behind`` is whether a newer release has changed it, so that other processes may know more."""
+    """How this program relates to the database's release. ``unfit`` says why it cannot work on the
+    database; empty if it can. ``behind``: a newer release has changed the database, so other
+    processes may know more."""
 
     unfit: str = ""
     behind: bool = False
@@ -59,26 +63,27 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything concrete the core works with; made in ``wiring`` and nowhere else."""
+    """Everything concrete that the core works with; created only in ``wiring``."""
 
     sessions: sessionmaker[Session]
     clock: Clock
     store: VectorStore
     embedder: Callable[[EmbeddingSpec], Embedder]
     source: Callable[[str], Source]
-    #: The index file as it is now, by alias.
+    #: The current index file, by alias.
     indexes: Callable[[], Mapping[str, IndexSpec]]
     knock: Knocker
-    #: Where alerts go, by name, as the index file says now.
+    #: Where alerts go, by name, according to the current index file.
     alerts: Callable[[], Mapping[str, AlertChannel]]
     channel: RouteChannel
     shelf: Shelf
     times: Times = field(default_factory=Times)
-    #: Looked at anew with each call.
+    #: Read again at each call.
     standing: Callable[[], Standing] = Standing
-    #: Exceptions that mean "cut short from outside" to the library that runs the turns.
+    #: Exceptions with which the library that runs the turns interrupts a turn.
     interruptions: tuple[type[BaseException], ...] = (Interrupted,)
-    #: How many rebuilds may run at once, as the index file says now; None where this process sees none.
+    #: How many rebuilds may run at once, according to the current index file; None if this process
+    #: sees none.
     concurrency: Callable[[], ConcurrencySpec | None] = lambda: None
 
     @property
@@ -88,6 +93,6 @@ class Services:
         return engine
 
     def close(self) -> None:
-        """Lets go of the vector store and of the database connections."""
+        """Closes the vector store and the database connections."""
         self.store.close()
         self.engine.dispose()

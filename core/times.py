@@ -1,4 +1,4 @@
-"""How times are written wherever they leave the program: UTC in ISO 8601, to the millisecond, with Z."""
+"""How times are written when they leave the program: UTC in ISO 8601, to the millisecond, with Z."""
 
 from datetime import UTC, datetime
 from typing import Any, overload
@@ -15,5 +15,5 @@ def as_iso(moment: datetime | None) -> str | None:
 
 
 def as_text(value: Any) -> str:
-    """For ``json.dumps``, of what JSON has no word for."""
+    """For ``json.dumps``: converts values that JSON cannot express."""
     return as_iso(value) if isinstance(value, datetime) else str(value)

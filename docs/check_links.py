@@ -1,4 +1,4 @@
-"""Checks the built site: ``python -m docs.check_links [FOLDER]`` names each link that leads nowhere.
+"""Checks the built site: ``python -m docs.check_links [FOLDER]`` lists each broken link.
 
 MkDocs checks the links of the Markdown files. It does not warn of a link to a page that is left out
 of the site, and it cannot see what a theme or a plug-in writes.
@@ -28,7 +28,7 @@ class _Page(HTMLParser):
 
 
 def broken_links(site: Path) -> list[str]:
-    """``PAGE: LINK`` for each link inside the site whose file or anchor is not there."""
+    """Returns ``PAGE: LINK`` for each link inside the site whose file or anchor does not exist."""
     files = sorted(site.rglob("*.html"))
     pages = {file.resolve(): _Page(file.read_text(encoding="utf-8")) for file in files}
     return [

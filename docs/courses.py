@@ -21,7 +21,8 @@ _PLANNED = 0.10
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """``clicks`` and ``latency`` are the treatment's effects; ``share`` of all users reach it, where half should."""
+    """``clicks`` and ``latency`` are the treatment's effects; ``share`` of all users reach it,
+    where half should."""
 
     clicks: float = 0.0
     latency: float = 0.0
@@ -38,7 +39,7 @@ class Course:
 
 
 def run(course: Course, seed: int) -> tuple[Decision, int]:
-    """What is decided, and on which day."""
+    """Returns the decision, and its day."""
     rng = np.random.default_rng(seed)
     limits = Limits(goal=course.goal, max_days=DAYS, target=course.target)
     treated = rng.binomial(DAILY, course.share, DAYS).cumsum()
@@ -61,7 +62,7 @@ def run(course: Course, seed: int) -> tuple[Decision, int]:
         )
         if found.action != Action.KEEP_RUNNING:
             return found, day
-        closed = now  # the windows of those who came today close tomorrow
+        closed = now  # the windows of today's users close tomorrow
     raise AssertionError("an experiment ends with its last day")
 
 

@@ -33,7 +33,7 @@ HARM: Mapping[str, Case] = {
 
 
 def main(file: Path, runs: int) -> None:
-    """Writes the tables anew into ``file``, each row from so many simulated canaries."""
+    """Writes the tables into ``file``, each row from this many simulated canaries."""
     page = file.read_text(encoding="utf-8")
     for name, cases in (("healthy", HEALTHY), ("harm", HARM)):
         lines = [_TITLE, _RULE, *(_row(words, case, runs) for words, case in cases.items())]

@@ -15,7 +15,8 @@ _OF_ALIAS = 'alias=~"$alias"'
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """``asks``: expressions, each with the legend of its series. From ``warn`` on it is yellow, from ``bad`` on red."""
+    """``asks``: expressions, each with the legend of its series. It turns yellow at ``warn``, red
+    at ``bad``."""
 
     title: str
     kind: str
@@ -203,7 +204,7 @@ def dashboard() -> str:
 
 
 def _placed() -> Iterator[dict[str, Any]]:
-    """Rows of panels from the top: six small ones side by side, of all others two."""
+    """Rows of panels from the top: six small ones side by side, two of all others."""
     top = 0
     number = 0
     for title, panels in ROWS.items():

@@ -40,7 +40,7 @@ SCENARIOS: Mapping[str, Course] = {
 
 
 def main(file: Path, runs: int, courses: int) -> None:
-    """Writes the tables anew into ``file``: ``runs`` trials, and ``courses`` whole experiments, to a row."""
+    """Writes the tables into ``file``: ``runs`` trials, and ``courses`` whole experiments, per row."""
     page = file.read_text(encoding="utf-8")
     tables = {
         "power": power(runs),

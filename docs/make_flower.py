@@ -1,7 +1,8 @@
-"""Photographs Flower beside a real worker: ``python -m docs.make_flower`` writes ``docs/images/flower.png``.
+"""Photographs Flower next to a real worker: ``python -m docs.make_flower`` writes
+``docs/images/flower.png``.
 
-Needs what the tests need: the servers of ``make tools`` and Debian's chromium. Shown are a deployment that went live,
-one that its gate rejected, and a command that was refused.
+Needs what the tests need: the servers of ``make tools`` and Debian's chromium. It shows a
+deployment that went live, one that its gate rejected, and a command that was refused.
 """
 
 import tempfile

@@ -8,9 +8,10 @@ PAGE = Path(__file__).with_name("lifecycle.md")
 
 _HEAD = """# The life of a deployment
 
-Drawn from `TRANSITIONS` in `core/lifecycle.py` by `python -m docs.make_lifecycle`; a test fails when it is stale.
-The engine moves a deployment by itself; `pause`, `resume`, `promote`, `promote_full`, `retry`, `abort`
-and `abort_keep` are an operator's wishes, honoured between turns.
+`python -m docs.make_lifecycle` draws this page from `TRANSITIONS` in
+`core/lifecycle.py`; a test fails when it is stale. The engine moves a deployment by
+itself. `pause`, `resume`, `promote`, `promote_full`, `retry`, `abort` and `abort_keep`
+are requests of an operator, which take effect between turns.
 """
 
 

@@ -1,4 +1,5 @@
-"""Draws what code says of metrics into ``docs/metrics.md``: ``python -m docs.make_metrics``."""
+"""Writes the code's descriptions of metrics into ``docs/metrics.md``: ``python -m
+docs.make_metrics``."""
 
 from pathlib import Path
 
@@ -11,7 +12,7 @@ _END = "<!-- until here -->"
 
 
 def page(text: str) -> str:
-    """``text`` with the table that code has now."""
+    """Returns ``text`` with the table that the code has now."""
     before, rest = text.split(_BEGIN)
     return f"{before}{_BEGIN}\n\n{_table()}\n\n{_END}{rest.split(_END)[1]}"
 

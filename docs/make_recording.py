@@ -1,7 +1,9 @@
-"""Records a real run of the demo as an animated SVG: ``python -m docs.make_recording`` writes ``docs/images/demo.svg``.
+"""Records a real run of the demo as an animated SVG: ``python -m docs.make_recording`` writes
+``docs/images/demo.svg``.
 
-Needs pyte. What a terminal would have shown is replayed. Equal lines are stored once, and a frame is a list of lines;
-the frames lie side by side, and the picture moves from one to the next. Whoever prefers no motion sees the last one.
+Needs pyte. The picture replays what a terminal would have shown. Equal lines are stored once, and a
+frame is a list of lines; the frames are side by side, and the picture moves from one to the next.
+Readers who prefer no motion see the last one.
 """
 
 import contextlib
@@ -60,7 +62,7 @@ class Frame:
 
 
 def record(arguments: Sequence[str]) -> list[tuple[float, bytes]]:
-    """What the program wrote to its terminal, and when (seconds from its start)."""
+    """Returns what the program wrote to its terminal, and when (seconds from its start)."""
     begun = time.monotonic()
     written = []
 
@@ -76,7 +78,7 @@ def record(arguments: Sequence[str]) -> list[tuple[float, bytes]]:
 
 
 def frames(written: Sequence[tuple[float, bytes]]) -> list[Frame]:
-    """What changed so fast that nobody could have read it is one frame."""
+    """Changes that are too fast to read become one frame."""
     seen: list[tuple[float, Rows]] = []
     for at, rows in _screens(written):
         fast = bool(seen) and at - seen[-1][0] < _SHORTEST * _SPEED
@@ -147,7 +149,8 @@ def _frame(one: Frame, number: int, lines: dict[Row, str]) -> str:
 
 
 def _line(row: Row) -> str:
-    """Each run of one colour where it stands, as wide as it was: no font then moves what comes after it."""
+    """Draws each run of one colour at its place and width, so that no font moves what comes after
+    it."""
     column = 0
     runs = []
     for (colour, bold), chars in groupby(row, key=lambda char: (char.fg, char.bold)):

@@ -1,7 +1,8 @@
-"""Photographs the pages of a running system: ``python -m docs.make_screenshots`` writes ``docs/images/page-*.png``.
+"""Photographs the pages of a running system: ``python -m docs.make_screenshots`` writes
+``docs/images/page-*.png``.
 
-Needs Debian's chromium and the Qdrant of ``make tools``. Everything shown was done by the system itself, on the texts
-of Python's own documentation; the users who search are made up, and click what they were told to.
+Needs Debian's chromium and the Qdrant of ``make tools``. The system itself did everything that is
+shown, on the texts of Python's own documentation; the users who search are simulated.
 """
 
 import contextlib
@@ -76,14 +77,14 @@ def main(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _folder() -> Iterator[None]:
-    """The pages show where sources lie: a path that is no machine's own, and no other run's."""
+    """The pages show the paths of sources, so this path belongs to no machine and no other run."""
     with tempfile.TemporaryDirectory(prefix="rollouts-") as folder, contextlib.chdir(folder):
         yield
 
 
 @contextlib.contextmanager
 def _running(settings: Settings) -> Iterator[tuple[Embedded, str]]:
-    """What ``rollouts up`` starts."""
+    """Starts what ``rollouts up`` starts."""
     system = Embedded(settings)
     with contextlib.ExitStack() as stack:
         door = stack.enter_context(serving.bind_socket(system.services, settings, "127.0.0.1", 0))
@@ -114,7 +115,7 @@ def _write(name: str, known: Sequence[Text]) -> None:
 
 
 class Stage:
-    """Brings the system into the states that are worth a look."""
+    """Brings the system into the states that are shown."""
 
     def __init__(self, system: Embedded, known: Sequence[Text]) -> None:
         self._services = system.services
@@ -123,7 +124,7 @@ class Stage:
         self.under_way = ""
 
     def set_up(self) -> dict[str, str]:
-        """Name of the picture -> path."""
+        """Returns path by name of the picture."""
         self._through("documentation", source="jsonl:early.jsonl")
         self._through("support")
         self._through("recipes")
@@ -148,7 +149,7 @@ class Stage:
         }
 
     def canary(self) -> None:
-        """Under way, at its third stage; and another index paused by a person."""
+        """A canary in its third stage; and another index paused by a person."""
         held = commands.start_deployment(
             self._services, "releases", actor="ben@cli", options={"soak": {"seconds": 600, "interval_seconds": 5}}
         )
@@ -196,7 +197,8 @@ class Stage:
         return steps
 
     def _experiment(self) -> str:
-        """The shorter recipes against the whole, by users who click a little more on the whole."""
+        """The shorter recipes compared with the whole, by users who click a little more on the
+        whole."""
         control = queries.list_aliases(self._services)["recipes"]
         self._through("recipes", source="jsonl:manual.jsonl")
         treatment = queries.list_aliases(self._services)["recipes"]
@@ -225,7 +227,7 @@ def _until(found: Callable[[], object], seconds: float = 180) -> None:
 
 
 class Camera:
-    """Signed in by token, as one is anywhere but at the machine itself."""
+    """Signed in by token, like every user except at the machine itself."""
 
     def __init__(self, browser: Browser, address: str, token: str, folder: Path) -> None:
         self._browser = browser

@@ -1,7 +1,8 @@
-"""Simulated canaries: users of both arms, a look every few minutes, and the product's own rules for what is seen.
+"""Simulated canaries: users of both arms, a look every few minutes, and the product's own rules.
 
-Searches cluster by user: each has a speed of his own and searches by a heavy-tailed habit; the load drifts over the
-day, alike for both arms. Nothing of the judgement is simulated: ``judge`` and ``tripped`` are the product's.
+Searches cluster by user: each has their own speed and a heavy-tailed number of searches; the load
+drifts over the day, alike for both arms. Nothing of the judgement is simulated: ``judge`` and
+``tripped`` are the product's.
 """
 
 from collections.abc import Sequence
@@ -44,7 +45,7 @@ class Ending:
 
 
 class Arm:
-    """Searches as the product tallies them, in whole arrays at a time."""
+    """Searches as the product counts them, in whole arrays at a time."""
 
     def __init__(self) -> None:
         self._counts = np.zeros(GROUPS * histogram.BUCKETS, dtype=np.int64)
@@ -105,7 +106,7 @@ class Crowd:
 
 
 def run(case: Case, seed: int, rules: CanaryRules = CanaryRules(), limits: Breakers = Breakers()) -> Ending:  # noqa: B008 - frozen
-    """One canary through the stages, as ``core.deployments.steps.shift`` takes it."""
+    """One canary through the stages, as ``core.deployments.steps.shift`` runs it."""
     crowd = Crowd(case, seed)
     stages = []
     minute = 0
@@ -132,7 +133,7 @@ def run(case: Case, seed: int, rules: CanaryRules = CanaryRules(), limits: Break
 
 
 def _buckets(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """``histogram.bucket_index`` for many, read off its bounds."""
+    """``histogram.bucket_index`` for many values, computed from its bounds."""
     return np.searchsorted(_STARTS, seconds, side="right") - 1
 
 

@@ -1,7 +1,8 @@
-"""Simulated experiments: users of two arms whose events cluster, and the product's own analysis at every look.
+"""Simulated experiments: users of two arms whose events cluster, and the product's own analysis at
+every look.
 
-Nothing of the analysis is simulated: ``compare`` and the estimators are the product's. Effects are multiples: 0.1 makes
-10 % more visits, satisfied users, clicks a search, or latency.
+Nothing of the analysis is simulated: ``compare`` and the estimators are the product's. Effects are
+multiples: 0.1 makes 10 % more visits, satisfied users, clicks a search, or latency.
 """
 
 import math
@@ -37,7 +38,7 @@ class Arm:
     events: Values | None = None
 
     def estimate(self, metric: Metric, users: int) -> Estimate:
-        """Of the first ``users``."""
+        """Estimates over the first ``users``."""
         if self.events is None:
             return metric.estimate(Sums.of(self.totals[:users], self.counts[:users]))
         counts = self.counts[:users].astype(np.int64)
@@ -90,7 +91,8 @@ METRICS: Mapping[Kind, Metric] = {
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """``users`` of each arm, of whom more are there at each of ``looks`` (numbers of users of one arm)."""
+    """``users`` of each arm; at each of ``looks`` (numbers of users of one arm) more of them have
+    come."""
 
     metric: Metric
     users: int
@@ -103,7 +105,7 @@ class Trial:
         return draw(rng, self.users, 0.0), draw(rng, self.users, self.effect)
 
     def run(self, seed: int) -> list[Comparison]:
-        """What the product says at each look."""
+        """Returns the product's result at each look."""
         arms = self.arms(seed)
         return [self.look(arms, (users, users)) for users in self.looks]
 
@@ -127,7 +129,7 @@ def detectable(metric: Metric, users: int) -> float:
 
 
 def first_rejection(looks: Sequence[Comparison]) -> int | None:
-    """The look at which the sequence excludes no difference for the first time."""
+    """Returns the first look at which the sequence excludes no difference."""
     return next((place for place, found in enumerate(looks) if found.better or found.worse), None)
 
 
@@ -137,8 +139,9 @@ def fixed_rejects(found: Comparison) -> bool:
 
 
 def ramp(seed: int) -> tuple[Comparison, Comparison]:
-    """Two arms alike over a ramp in which the treatment gets 1, 5, 25 and 50 % of 20 000 users each, while those who
-    click rise from 10 to 14 %: analysed stage by stage, and as if all were one stage."""
+    """Two equal arms over a ramp in which the treatment gets 1, 5, 25 and 50 % of 20 000 users
+    each, while the share of users who click rises from 10 to 14 %: analysed stage by stage, and as
+    a single stage."""
     rng = np.random.default_rng(seed)
     metric = METRICS["proportion"]
     stages = [

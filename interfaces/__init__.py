@@ -1,5 +1,5 @@
-"""Skins over ``core.deployments.commands`` and ``core.operations.views.queries``: what people and programs outside this
-code use."""
+"""The interfaces: what people and programs outside this code use. They call
+``core.deployments.commands`` and ``core.operations.views.queries``."""
 
 from qdrant_rollouts.checkout import stand_for
 

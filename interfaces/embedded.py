@@ -1,8 +1,9 @@
-"""The engine driven by threads of this process: what Celery, Redis and beat do elsewhere, for the embedded default.
+"""The engine driven by threads of this process, for the embedded default; elsewhere Celery, Redis
+and beat do this.
 
-Rule: one runner for a working folder, held by a lock on a file beside the embedded store, which one process alone can
-open. The lock is a courtesy that tells other commands whether somebody runs what they write down; who may take a turn
-is decided by the rows, as everywhere.
+Rule: one runner per working folder, held by a lock on a file next to the embedded store, which only
+one process can open. The lock only tells other commands whether some process runs what they record;
+the rows decide who may take a turn, as everywhere.
 """
 
 import fcntl
@@ -44,26 +45,29 @@ from qdrant_rollouts.wiring import EMBEDDED_STORE, build_services
 log = logging.getLogger(__name__)
 
 LOCK_FILE = Path(EMBEDDED_STORE).with_name("runner.lock")
-#: As many turns at once as the control worker has children; one deployment never has more than one.
+#: As many simultaneous turns as the control worker has children; one deployment never has more than
+#: one.
 WORKERS = 4
-#: Shorter turns than a worker's, since Ctrl-C waits for the turn under way; and a knock is looked after sooner, since
-#: it is lost with every process that ends and with nothing else.
-#: A knock that is not due yet is held here by a timer: there is one clock, and the sweep's second is not waited for.
+#: Shorter turns than a worker's, because Ctrl-C waits for the current turn. A lost knock is sent
+#: again sooner, because knocks are lost only when a process ends. A timer here holds a knock that
+#: is not due yet, because there is only one clock, so it does not wait for the next sweep.
 TIMES = Times(slice=5.0, knock_again_after=3.0, holds_waits=True)
-#: Seconds between sweeps (celery-facts 2.6), and sweeps from one look at due deletions to the next.
+#: Seconds between sweeps (celery-facts 2.6), and the number of sweeps between two looks at due
+#: deletions.
 _PULSE = 1.0
 _DELETIONS = 10
 #: Seconds between two deliveries of alerts.
 _ALERTS = 2.0
-#: There is no queue but the pool's own, which takes every step.
+#: The only queue is the pool's own, which accepts every step.
 _QUEUES = tuple(sorted({step.queue for step in STEPS.values()}))
 
 
 class Embedded:
-    """Takes the knocks of this process's services and answers them from threads.
+    """Receives the knocks of this process's services and answers them from threads.
 
-    Not started, it drops every knock: the rows wait for whoever runs next. Starting raises Refused while another
-    process of this folder runs; stopping waits for turns under way and leaves the rest to the rows.
+    Before it is started it drops every knock: the rows wait for the next runner. Starting raises
+    Refused while another process of this folder runs; stopping waits for running turns and leaves
+    the rest to the rows.
     """
 
     def __init__(self, settings: Settings, times: Times = TIMES) -> None:
@@ -124,7 +128,7 @@ class Embedded:
         self._stopped.set()
 
     def wait(self) -> None:
-        """Returns when it was asked to stop, or when its sweep has ended by an error nobody foresaw."""
+        """Returns when it was asked to stop, or when its sweep has ended with an unexpected error."""
         self._stopped.wait()
 
     def __call__(self, knock: Knock) -> None:
@@ -155,7 +159,7 @@ class Embedded:
             return engine.advance(self.services, knock.deployment_id, knock.turn, process_owner())
 
     def _run_alerts(self) -> None:
-        """A thread of its own: a channel that does not answer must not hold up a turn."""
+        """A separate thread, because a channel that does not answer must not delay a turn."""
         while not self._stopped.wait(_ALERTS):
             self._deliver_alerts()
 
@@ -199,14 +203,16 @@ class Embedded:
             log.warning("the sweep is tried again in %g s: %s", _PULSE, self._unfit() or error)
 
     def _unfit(self) -> str:
-        """A newer program may have changed the database of this folder so that this one cannot work on it."""
+        """A newer program may have changed the database of this folder so that this one cannot work
+        with it."""
         try:
             return self.services.standing().unfit
         except AppError:
             return ""
 
     def _take_up_runs(self, wanted: Sequence[int]) -> None:
-        """The work of schedules, one run after the other beside the turns: the rows know what is left."""
+        """The work of schedules, one run after the other next to the turns: the rows know what is
+        left."""
         with self._guard:
             if self._pool is None or not wanted or not self._work.done():
                 return
@@ -218,7 +224,8 @@ class Embedded:
             return "; ".join(schedules.take_up_run(self.services, run_id) for run_id in wanted)
 
     def _lend_store(self) -> None:
-        """The embedded store is one process's: while nothing is to be done, others may search it and move aliases."""
+        """Only one process can open the embedded store: while nothing is to be done, others may
+        search it and move aliases."""
         with self._guard:
             idle = not self._timers and all(turn.done() for turn in self._turns) and self._work.done()
         if idle and self._lends_store:
@@ -226,7 +233,7 @@ class Embedded:
 
 
 class Crew:
-    """What the threads do, for whoever looks from outside."""
+    """What the threads do, for processes that look from outside."""
 
     def __init__(self) -> None:
         self._process = Process(f"embedded@{socket.gethostname()}", "embedded")
@@ -260,12 +267,13 @@ class Crew:
 
 
 def process_owner() -> str:
-    """Who holds a lease: this process, on this machine."""
+    """The owner of a lease: this process, on this machine."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def take_lock() -> IO[str]:
-    """The runner's lock; closing the file lets go of it. Raises Refused, naming the process that has it."""
+    """Returns the runner's lock; closing the file releases it. Raises Refused, naming the process
+    that has it."""
     private.make_folder(LOCK_FILE.parent)
     private.make_file(LOCK_FILE)
     file = LOCK_FILE.open("a+", encoding="utf-8")
@@ -281,7 +289,8 @@ def take_lock() -> IO[str]:
 
 
 def running_elsewhere() -> str | None:
-    """The id of the process that runs the deployments of this folder; None if nobody does."""
+    """Returns the id of the process that runs the deployments of this folder; None if there is
+    none."""
     if not LOCK_FILE.exists():
         return None
     with LOCK_FILE.open(encoding="utf-8") as file:
@@ -300,7 +309,7 @@ def _log_run(done: "Future[str]") -> None:
     try:
         log.info("%s", done.result())
     except CancelledError:
-        log.info("a scheduled run was not taken up any more")
+        log.info("a scheduled run was no longer taken up")
     except (AppError, SQLAlchemyError) as error:
         log.warning("a scheduled run is taken up again by a later sweep: %s", error)
 
@@ -309,7 +318,7 @@ def _log_turn(knock: Knock, done: "Future[TurnResult]") -> None:
     try:
         log.info("%s: %s", knock.label, done.result().line)
     except CancelledError:
-        log.info("%s was not begun any more", knock.label)
+        log.info("%s was no longer begun", knock.label)
     except LeaseLost as lost:
         log.info("%s: fenced: %s", knock.label, lost)
     except (AppError, SQLAlchemyError) as error:

@@ -1,4 +1,5 @@
-"""Numbers of experiments as people read them: with their unit, their sign and their interval, or why there is none."""
+"""Numbers of experiments for people: with their unit, sign and interval, or the reason why there is
+none."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -7,11 +8,11 @@ from typing import Any
 
 from qdrant_rollouts.core.statistics import spans
 
-#: Of experiments and of what they may last.
+#: Durations of experiments and of their limits.
 days = spans.format_days
 
 Seen = Mapping[str, Any]
-#: Keeps a number with its unit, and an interval with itself, in one line.
+#: Keeps a number and its unit, and the parts of an interval, on one line.
 _SPACE = "\N{NO-BREAK SPACE}"
 
 REASONS = {
@@ -26,27 +27,27 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """How a metric's value and a difference of two are written. ``logarithm``: the values are means of a logarithm, so
-    that a difference is a factor, and is told in percent."""
+    """How a metric's value and a difference of two are written. ``logarithm``: the values are means
+    of a logarithm, so a difference is a factor, and is written in percent."""
 
     value: Callable[[float], str]
     change: Callable[[float], str]
     logarithm: bool = False
 
     def between(self, control: float, treatment: float) -> str:
-        """Treatment less control, in the unit of the value."""
+        """Treatment minus control, in the unit of the value."""
         if self.logarithm:
             return _format_milliseconds((math.exp(treatment) - math.exp(control)) / 1000, "+")
         return self.change(treatment - control)
 
 
 def unit_by_name(name: str) -> Unit:
-    """Of a comparison, which says what its numbers are."""
+    """For a comparison, which names its unit."""
     return {"log_ms": _LOG_MS, "seconds": _DURATION, "share": _SHARE}.get(name, _PLAIN)
 
 
 def unit_of_metric(metric: Seen) -> Unit:
-    """Of a metric as the experiment's ``spec`` has it."""
+    """For a metric of an experiment's ``spec``."""
     if metric["kind"] == "quantile":
         return _DURATION
     if metric["source"] == "latency" and metric["kind"] == "ratio" and not metric["relative"]:
@@ -77,7 +78,7 @@ def format_count(number: float) -> str:
 
 
 def format_interval(write: Callable[[float], str], middle: float, low: float | None, high: float | None) -> str:
-    """The unit stands once where all three have the same."""
+    """The unit is written once if all three have the same."""
     if low is None or high is None:
         return write(middle)
     told = [write(number) for number in (middle, low, high)]

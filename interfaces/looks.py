@@ -1,4 +1,4 @@
-"""Looks at what a process depends on, for whoever asks: ``rollouts doctor``, and ``/readyz``."""
+"""Checks of what a process depends on, for ``rollouts doctor`` and ``/readyz``."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,14 @@ from qdrant_rollouts.core.operations.views import metrics as census
 from qdrant_rollouts.core.ports import VectorStore
 from qdrant_rollouts.core.services import Services
 
-#: The sweep finds a lost turn in 20 s, a dead worker's in 36 s (celery-facts): nothing stands still longer by itself.
+#: The sweep finds a lost turn in 20 s, and one of a dead worker in 36 s (celery-facts): nothing
+#: stands still longer by itself.
 STILL_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``state`` is ok, warn or fail; ``code`` the exit code that a failure asks for."""
+    """``state`` is ok, warn or fail; ``code`` is the exit code for a failure."""
 
     name: str
     state: str
@@ -30,7 +31,7 @@ class Check:
 
 
 def inspect_database(engine: Engine) -> Check:
-    """Raises Unavailable if it does not answer, OtherRelease if this program cannot work on it."""
+    """Raises Unavailable if it does not answer, OtherRelease if this program cannot work with it."""
     found = found_in(engine)
     check(engine, found)
     revision = f"revision {found.revision}" if found.revision else EMPTY
@@ -43,7 +44,8 @@ EMPTY = "empty; the first command makes its tables"
 
 
 def inspect_qdrant(store: VectorStore) -> Check:
-    """Raises Unavailable if it does not answer. An embedded one that another process has open is at work."""
+    """Raises Unavailable if it does not answer. An embedded Qdrant that another process has open is
+    in use."""
     try:
         server = store.server()
         aliases = store.aliases()
@@ -60,7 +62,7 @@ def inspect_broker(settings: Settings) -> Check:
 
 
 def inspect_sweep(services: Services) -> Check:
-    """Whether somebody looks for turns that are due: without that, nothing that stands still goes on."""
+    """Whether some process sweeps for due turns: without that, nothing that waits continues."""
     with services.sessions() as session:
         age = census.sweep_age(session, services.clock.now(session))
     if age <= STILL_SECONDS:
@@ -70,7 +72,8 @@ def inspect_sweep(services: Services) -> Check:
 
 
 def at_turns(services: Services) -> Check:
-    """Whether a turn stands still that no worker takes; one that waits for busy ones does not."""
+    """Whether a turn stands still that no worker takes; a turn that waits for busy workers does
+    not."""
     with services.sessions() as session:
         found = unclaimed.findings(services, session, services.clock.now(session))
     still = [one for one in found if one.cause is not unclaimed.Cause.BUSY and one.turn.late > STILL_SECONDS]

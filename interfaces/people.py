@@ -1,11 +1,11 @@
-"""Who the person at this machine is, as events call him."""
+"""The person at this machine, as events name them."""
 
 import getpass
 import os
 
 
 def login_name(through: str) -> str:
-    """The user of this process, at what he uses; a container's may have a number and no name."""
+    """Returns the user of this process; a container's user may have a number and no name."""
     try:
         return f"{getpass.getuser()}@{through}"
     except (KeyError, OSError):

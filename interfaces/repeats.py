@@ -1,8 +1,8 @@
-"""Logs in which an error that happens again and again has one line a second.
+"""Logs in which a repeated error has one line a second.
 
-Rule: a record is a repetition of one from the same line of code, with the same error from the same
-place; where there is no error, of one that says the same. Who asks by HTTP chooses what is said of
-it, so there the line of code decides alone. The next that is written says how many were left out.
+Rule: a record repeats another if it comes from the same line of code, with the same error from the
+same place; without an error, if its text is the same. HTTP clients can influence the text, so there
+only the line of code decides. The next record that is written says how many were left out.
 """
 
 import logging
@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
-#: Seconds with one record of a kind, and kinds that are remembered.
+#: Seconds with one record of a kind, and how many kinds are remembered.
 WINDOW_SECONDS = 1.0
 _MOST_REMEMBERED = 1000
-#: What these say may quote a stranger.
+#: Loggers whose texts may quote a client.
 _FOREIGN_LOGGERS = ("uvicorn", "asyncio", "mcp", "sse_starlette", "qdrant_rollouts.interfaces.http")
 
 
@@ -42,7 +42,7 @@ class OncePerSecond(logging.Filter):
         return left_out is not None
 
     def _count_left_out(self, kind: object) -> int | None:
-        """None for a record that is not to be written; else how many before it were not."""
+        """Returns None for a record that is not written; else how many before it were not."""
         now = self._clock()
         with self._guard:
             seen = self._seen.get(kind)
@@ -65,7 +65,7 @@ def _record_kind(record: logging.LogRecord) -> object:
 
 
 def _raise_place(trace: TracebackType | None) -> tuple[str, int] | None:
-    """Where it was raised."""
+    """Where the error was raised."""
     if trace is None:
         return None
     while trace.tb_next is not None:

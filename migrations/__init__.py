@@ -1,20 +1,22 @@
-"""The database's history. The tables first grow, and shrink one release later.
+"""The database's history. Tables first grow, and shrink one release later.
 
-Rule: a migration says in ``oldest_program`` which programs still work on the database that it leaves: the HEAD of the
-oldest. One that only adds what they need not know keeps that of the release before; one that takes away, renames or
-demands anything names the first release that does without it. What is not declared works with no older program.
-``env.py`` writes the answer into the database, where programs that know nothing of the migration read it.
+Rule: a migration says in ``oldest_program`` which programs still work with the resulting database:
+the HEAD of the oldest one. A migration that only adds something keeps the value of the previous
+release; one that removes, renames or requires something names the first release that works without
+the old form. Without a declaration, no older program works. ``env.py`` writes the value into the
+database, where programs that do not know the migration read it.
 
-A release that brings a task, an argument, a step, a status or a setting that its predecessor does not know brings a
-migration too, if need be an empty one: by it the older program knows that a newer one is about, and leaves to it what
-it cannot make sense of itself.
+A release with a task, an argument, a step, a status or a setting that its predecessor does not know
+also has a migration, an empty one if necessary. The migration tells the older program that a newer
+one is in use, so it leaves to that what it does not understand.
 """
 
 from qdrant_rollouts.checkout import stand_for
 
-#: The newest revision this program knows.
+#: The newest revision that this program knows.
 HEAD = "0015"
-#: The oldest revision it works on. Older than HEAD only where what came between is not needed, such as an index.
+#: The oldest revision that it works with. Older than HEAD only if the changes in between are not
+#: needed, such as an index.
 OLDEST = "0015"
 
 if __name__ == "migrations":

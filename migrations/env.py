@@ -1,6 +1,7 @@
-"""Alembic's entry: runs on the connection it is handed, or on ROLLOUTS_DATABASE_URL from the command line.
+"""Alembic's entry: runs on the connection that it receives, or on ROLLOUTS_DATABASE_URL from the
+command line.
 
-Beside each revision it writes down which programs still work on it.
+It records after each revision which programs still work with it.
 """
 
 from collections.abc import Collection
@@ -27,7 +28,7 @@ assert all(table.metadata is Base.metadata for table in _TABLES)
 
 def run(connection: Connection) -> None:
     def declare(ctx: Any, step: Any, heads: Collection[Any], run_args: Any) -> None:
-        """Alembic calls this when a migration has been done or undone, each argument by its name."""
+        """Alembic calls this after a migration was done or undone, with arguments by name."""
         if heads and inspect(connection).has_table(WorksWith.__tablename__):
             module = context.script.get_revision(max(heads)).module
             oldest = getattr(module, "oldest_program", max(heads))

@@ -1,6 +1,8 @@
-"""The Celery app: ``celery -A qdrant_rollouts.tasks``, or ``celery -A tasks`` from the root of the repository.
+"""The Celery app: ``celery -A qdrant_rollouts.tasks``, or ``celery -A tasks`` in the root of the
+repository.
 
-Its tasks are thin names over ``core.deployments.engine`` and ``core.deployments.commands``.
+Its tasks are thin names for functions of ``core.deployments.engine`` and
+``core.deployments.commands``.
 """
 
 import os

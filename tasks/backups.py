@@ -1,4 +1,4 @@
-"""Backups by name (contract section 3): made, tried out, restored."""
+"""Tasks for backups (contract section 3): create, verify, restore."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

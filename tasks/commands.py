@@ -1,4 +1,5 @@
-"""What applications enqueue by name (contract section 3): JSON in, JSON out, a ``Refused`` for what makes no sense."""
+"""The tasks that applications send by name (contract section 3): JSON in, JSON out, ``Refused`` for
+invalid requests."""
 
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Signature, signature
@@ -49,7 +50,8 @@ def _build_command_task(command: Callable[..., Answer], services: Callable[[], S
         except Malformed as refused:
             raise _nonsense(services, str(refused)) from None
         except Unknown as refused:
-            raise Refused(str(refused)) from None  # an answer names its error by class, and that is the contract's
+            # an answer names its error by class, and the contract fixes that name
+            raise Refused(str(refused)) from None
         except DATABASE_ERRORS as error:
             raise _answer_for_database(error) from None
 
@@ -76,18 +78,20 @@ def _answer_for_database(error: Exception) -> Exception:
 
 
 def _nonsense(services: Callable[[], Services], why: str) -> Exception:
-    """No state could make sense of it, says this program; where a newer one is about, that is asked first."""
+    """This program says that the request is never valid; if a newer program is in use, that one is
+    asked first."""
     try:
         behind = services().standing().behind
     except OtherRelease:
         behind = True
-    except AppError:  # the database is away: nobody knows better now
+    except AppError:  # the database does not answer: nothing better is known now
         behind = False
     return give_back(why, counted=True) if behind else Refused(why)
 
 
 def _build_arguments_model(takes: Signature) -> type[BaseModel]:
-    """Strict: a text such as "no" is true where Python asks, and would force what was not to be forced."""
+    """Strict: in Python's lenient mode a text such as "no" would be true, and would force what
+    should not be forced."""
     fields: dict[str, Any] = {
         name: (one.annotation, ... if one.default is one.empty else one.default)
         for name, one in list(takes.parameters.items())[1:]

@@ -1,4 +1,4 @@
-"""Experiments by name (contract section 3): create, start, stop, feedback, analysis."""
+"""Tasks for experiments (contract section 3): create, start, stop, feedback, analysis."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,8 +14,8 @@ from qdrant_rollouts.tasks import resting
 
 Answer = dict[str, Any]
 ACTOR = "celery"
-#: Seconds between tries, and how many: an exposure is written within two seconds of the search; a database that is away
-#: for a few minutes loses no feedback.
+#: Seconds between tries, and their number: an exposure is written within two seconds of the search;
+#: a database that does not answer for a few minutes loses no feedback.
 _RETRY_SECONDS = 3
 _MOST_TRIES = 100
 _PATIENT_TRIES = 3
@@ -80,7 +80,8 @@ FEEDBACK = "experiments.track_feedback"
 
 
 def register_feedback(app: Celery, services: Callable[[], Services]) -> None:
-    """A message that is delivered twice has one id, which is the key it is counted by, unless it brings its own."""
+    """A message that is delivered twice has one id, which is the key for counting it, unless it has
+    its own key."""
 
     def track_feedback(
         self: Any,
@@ -105,6 +106,6 @@ def register_feedback(app: Celery, services: Callable[[], Services]) -> None:
         bind=True,
         ignore_result=False,
         shared=False,
-        reject_on_worker_lost=True,  # nobody knocks again for feedback, and none of it can kill a worker
+        reject_on_worker_lost=True,  # nobody sends feedback again, and none of it can kill a worker
         Strategy="qdrant_rollouts.tasks.resting:strategy",
     )

@@ -14,8 +14,8 @@ from qdrant_rollouts.wiring import PerProcess, build_services
 
 
 def create_app(settings: Settings, services: PerProcess | None = None, wall: Callable[[], float] = time.time) -> Celery:
-    """``services`` and ``wall``, this machine's clock, are for tests that wire the outside differently; by default
-    everything is as the settings say."""
+    """``services`` and ``wall``, this machine's clock, are for tests that wire the outside
+    differently; the default is according to the settings."""
     app = make_app(settings)
     app.conf.beat_schedule = {name: _again(entry) for name, entry in beat_schedule.SCHEDULE.items()}
     services = services or PerProcess(lambda: build_services(settings, CeleryKnocker(app), interruptions=INTERRUPTIONS))
@@ -30,5 +30,5 @@ def create_app(settings: Settings, services: PerProcess | None = None, wall: Cal
 
 
 def _again(entry: dict[str, Any]) -> dict[str, Any]:
-    """Marked as what comes again by itself."""
+    """Marks a task as one that is sent again by itself."""
     return {**entry, "options": {**entry["options"], "headers": {AGAIN: True}}}

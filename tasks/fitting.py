@@ -1,8 +1,8 @@
-"""Workers whose database is of a release that they cannot work on take no messages until it fits again.
+"""Workers that cannot work with the database's release take no messages until they can.
 
-Rule: a child looks before it begins, at most every two seconds, and again when a task fails; what it was handed goes
-back to the queue, and its main process takes nothing more, so that nothing goes round. What cannot be looked at, for
-the database does not answer, is as it was.
+Rule: a child checks before it begins, at most every two seconds, and again when a task fails. Its
+message goes back to the queue, and its main process takes no more, so no message circulates. If the
+database does not answer, the last result holds.
 """
 
 import logging
@@ -25,14 +25,15 @@ from qdrant_rollouts.core.services import Services, Standing
 log = logging.getLogger(__name__)
 
 STOPPED = "releases.stopped"
-#: Seconds between two looks of a child that works, between two questions while nothing is taken, and for an answer.
+#: Seconds between two checks of a working child, between two questions while nothing is taken, and
+#: until an answer.
 _CHILD = 2.0
 _ASKED = 5.0
 _ANSWERED = 30.0
 
 
 class Fitting:
-    """The services of a process whose program can work on the database as it is now."""
+    """The services of a process whose program can work with the database as it is now."""
 
     def __init__(self, services: Callable[[], Services]) -> None:
         self._services = services
@@ -40,7 +41,7 @@ class Fitting:
         self._unfit = ""
 
     def __call__(self) -> Services:
-        """Raises OtherRelease where the program cannot work on the database."""
+        """Raises OtherRelease if the program cannot work with the database."""
         house = self._services()
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + _CHILD
@@ -53,15 +54,15 @@ class Fitting:
         return house
 
     def standing(self) -> Standing:
-        """Looked at anew. Raises what the database's silence is."""
+        """Checks again. Raises if the database does not answer."""
         return self._services().standing()
 
 
 class TakingStep(bootsteps.StartStopStep):
-    """Ends and begins the taking of messages. The main process never asks the database itself: its event loop must not
-    wait, and a thread that asks while a child is forked leaves that child with locks that nobody opens (seen: a child
-    hung until its hard limit). A child that could not work says so; while nothing is taken, one is asked now and then.
-    """
+    """Stops and starts taking messages. The main process never asks the database itself: its event
+    loop must not wait, and a thread that asks while a child is forked leaves that child with locks
+    that nobody opens (seen: a child hung until its hard limit). A child that cannot work reports
+    it; while nothing is taken, a child is asked now and then."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -75,7 +76,7 @@ class TakingStep(bootsteps.StartStopStep):
         consumer.app.taking = self
 
     def start(self, consumer: Any) -> None:
-        """Again after each lost connection; what was put down stays so."""
+        """Called again after each lost connection; a consumer that was stopped stays stopped."""
         self._entry = consumer.timer.call_repeatedly(_ASKED, self._ask)
 
     def stop(self, consumer: Any) -> None:
@@ -83,7 +84,7 @@ class TakingStep(bootsteps.StartStopStep):
             consumer.timer.cancel(self._entry)
 
     def end(self, why: str) -> None:
-        """A child said that it cannot work on the database, and ``why``."""
+        """A child reported that it cannot work with the database, and ``why``."""
         if self.unfit:
             return
         self.unfit = why
@@ -102,7 +103,7 @@ class TakingStep(bootsteps.StartStopStep):
         log.warning("this worker takes messages again: the database fits")
 
     def _ask(self) -> None:
-        """An answer that does not come, for the child died, is waited for no longer than a look may last."""
+        """A missing answer, from a child that died, is waited for no longer than a check may last."""
         now = time.monotonic()
         if not self.unfit or now - self._asked < _ANSWERED:
             return
@@ -130,8 +131,8 @@ _fitting: list[Fitting] = []
 
 
 def ask() -> str | None:
-    """In a child: why this program cannot work on the database, or ``""`` where it can; None where the database does
-    not answer, for a new child does not know how things were."""
+    """In a child: why this program cannot work with the database, or ``""`` if it can; None if the
+    database does not answer, because a new child does not know the last result."""
     try:
         return _fitting[-1].standing().unfit
     except OtherRelease as error:
@@ -141,12 +142,12 @@ def ask() -> str | None:
 
 
 def _tell(app: App, worker: str, why: str) -> None:
-    """Somebody who can work on the database says it to people."""
+    """A worker that can work with the database sends the alert."""
     given = {"worker": worker, "why": why}
     try:
         app.send_task(STOPPED, kwargs=given, queue="rouse", headers={AGAIN: True}, ignore_result=True)
     except BROKER_AWAY as error:
-        log.warning("that this worker takes nothing was not told: %s", type(error).__name__)
+        log.warning("the alert that this worker takes nothing was not sent: %s", type(error).__name__)
 
 
 def install(app: App, services: Callable[[], Services]) -> Fitting:
@@ -160,7 +161,7 @@ def install(app: App, services: Callable[[], Services]) -> Fitting:
 
 @inspect_command(name="release")
 def release(state: Any, **_: Any) -> Mapping[str, str]:
-    """What a worker's program knows, and why it takes no messages, for ``rollouts doctor``."""
+    """Returns what a worker's program knows, and why it takes no messages, for ``rollouts doctor``."""
     return {"head": migrations.HEAD, "oldest": migrations.OLDEST, "stopped": state.app.taking.unfit}
 
 

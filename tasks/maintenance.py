@@ -1,5 +1,5 @@
-"""What beat knocks for: turns that were lost, deletions that are due, looks at experiments, schedules, observations
-that have aged, alerts that wait."""
+"""What beat asks for: lost turns, due deletions, looks at experiments, schedules, old observations,
+waiting alerts."""
 
 import logging
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from qdrant_rollouts.core.services import Services
 log = logging.getLogger(__name__)
 
 TAKE_UP = "schedules.take_up"
-#: Sweeps are asked for every second, by several.
+#: Several processes ask for a sweep every second.
 _REST = 0.7
 
 
@@ -51,7 +51,7 @@ def register_sweeps(app: Celery, services: Callable[[], Services]) -> None:
 
 
 def _ask(app: Celery, queues: Queues, run_id: int) -> None:
-    """To have a run taken up; every sweep does it anew until the run has ended."""
+    """Asks for a run to be taken up; every sweep does so again until the run has ended."""
     thing = f"run-{run_id}"
     if queues.calls_for("bulk", thing):
         app.send_task(

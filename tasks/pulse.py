@@ -1,4 +1,5 @@
-"""A second driver of the sweep: each worker's main process asks for it too, so that a dead beat changes nothing."""
+"""A second driver of the sweep: each worker's main process also asks for it, so sweeps continue if
+beat is dead."""
 
 import threading
 from typing import Any

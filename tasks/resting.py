@@ -1,7 +1,7 @@
-"""A message that rests before it is taken up again, by the count of the worker that has it.
+"""A message that waits before it is taken up again, by the clock of the worker that has it.
 
-A time in a message would be compared with its receiver's clock, which need not be its sender's. So the message says how
-long, and its receiver reckons from when it came.
+A time in a message would be compared with its receiver's clock, which may differ from its sender's.
+So the message says how long, and its receiver counts from its arrival.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ Handler = Callable[..., Any]
 
 
 def rest(seconds: float) -> dict[str, Any]:
-    """Options of ``Task.retry``."""
+    """Returns options of ``Task.retry``."""
     return {"countdown": 0, "headers": {_REST: seconds}}
 
 
 def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Handler:
-    """Celery's, for a task whose messages may rest."""
+    """Celery's strategy, for a task whose messages may wait."""
     handle: Handler = default(task, app, consumer, **options)
 
     def receive(message: Any, *received: Any, **more: Any) -> Any:

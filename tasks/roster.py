@@ -1,5 +1,5 @@
-"""What a worker's main process says of itself, also while every child is busy; and what beat says. See
-``core.deployments.workers``."""
+"""What a worker's main process reports about itself, even while every child is busy; and what beat
+reports. See ``core.deployments.workers``."""
 
 import atexit
 import re
@@ -54,8 +54,8 @@ def _begin(presence: Presence) -> None:
 
 
 class Counts:
-    """Messages, as the main process meets them. Those that are too old or unknown are thrown away before Celery counts
-    them as received."""
+    """Messages as the main process receives them. Celery discards messages that are too old or
+    unknown before it counts them as received."""
 
     def __init__(self) -> None:
         self.taken = self.discarded = 0
@@ -70,7 +70,7 @@ class Counts:
         self.taken += 1
 
     def _revoke(self, terminated: bool = False, **_: Any) -> None:
-        """Also sent of what was ended while it ran."""
+        """Also sent for tasks that were ended while they ran."""
         if not terminated:
             self.discarded += 1
 
@@ -79,7 +79,7 @@ class Counts:
 
 
 class Consuming:
-    """A Celery worker, asked from a thread beside it; ``consumer`` is its Consumer."""
+    """A Celery worker, read from a thread beside it; ``consumer`` is its Consumer."""
 
     def __init__(self, consumer: Any, counts: Counts, stopping: threading.Event) -> None:
         self._consumer = consumer
@@ -107,15 +107,16 @@ class Consuming:
         )
 
     def _queues(self) -> tuple[str, ...]:
-        """None while the broker is away, nor after it was told to end: then nothing is taken."""
+        """Returns None while the broker does not answer, and after the worker was told to end: then
+        nothing is taken."""
         consuming = self._consumer.task_consumer
         if self._stopping.is_set() or consuming is None:
             return ()
         return tuple(queue.name for queue in list(consuming.queues))
 
     def _at_work(self) -> tuple[Task, ...]:
-        """Names alone, and of a turn the deployment's id: arguments of anything else are other people's. Since when is
-        counted here, for Celery does it by a clock that may jump."""
+        """Returns only names, and for a turn the deployment's id, because other arguments may be
+        private. The duration is counted here, because Celery uses a clock that may jump."""
         now = time.monotonic()
         active = _active()
         self._met = {request.id: self._met.get(request.id, now) for request in active}

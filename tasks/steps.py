@@ -1,4 +1,5 @@
-"""One Celery task per step, so that Flower shows each stage. The name is a label: the row decides what is done."""
+"""One Celery task per step, so that Flower shows each stage. The name is only a label: the row
+decides what is done."""
 
 import logging
 import os
@@ -19,10 +20,11 @@ log = logging.getLogger(__name__)
 
 
 class Rejected(Exception):
-    """The turn was committed and its step rejected; raised afterwards so that Flower shows it in red."""
+    """The turn was committed and its step rejected; raised afterwards so that Flower shows it in
+    red."""
 
 
-#: Seconds for a long step: its lease ends it long before, if it does not get on.
+#: Seconds for a long step: its lease ends it long before, if it makes no progress.
 _LONG_LIMITS = {"soft_time_limit": 86_400, "time_limit": 86_415}
 
 
@@ -40,7 +42,7 @@ def register_steps(app: Celery, services: Callable[[], Services]) -> None:
 
 
 def lease_owner() -> str:
-    """Who holds a lease: this process, on this machine."""
+    """The owner of a lease: this process, on this machine."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -63,8 +65,9 @@ def _build_step_task(services: Callable[[], Services]) -> Callable[[Task, str, i
 
 
 def _send_phase_event(task: Task, phase: str) -> None:
-    """A custom event, which Flower shows as the task's state while the turn lasts. Nothing depends on its coming."""
+    """Sends a custom event, which Flower shows as the task's state during the turn. Nothing depends
+    on its arrival."""
     try:
         task.send_event(f"task-{phase}", retry=False)
     except BROKER_AWAY as error:
-        log.warning("phase %s of %s was not told: %s", phase, task.name, type(error).__name__)
+        log.warning("phase %s of %s was not sent: %s", phase, task.name, type(error).__name__)

@@ -1,7 +1,7 @@
-"""Asking for what is done by itself, again and again, from beat and from each worker.
+"""Asks for periodic tasks, from beat and from each worker.
 
-Rule: seconds are counted, no clock is read. Of all who ask, one sends in each interval, and nothing while a message for
-the same waits: what nobody takes does not grow.
+Rule: seconds are counted, and no clock is read. Of all processes that ask, one sends in each
+interval, and none while a message for the same task waits: queues without workers do not grow.
 """
 
 import logging
@@ -15,16 +15,16 @@ from qdrant_rollouts.adapters.waiting import Queues, make_id
 
 log = logging.getLogger(__name__)
 
-#: Of an interval; whoever comes earlier is a second one who asks.
+#: Share of an interval; a process that asks earlier is a second one.
 _WHOLE = 0.9
-#: Seconds in which one look at the queue serves for all that is due.
+#: Seconds for which one look at the queue serves for everything that is due.
 _FRESH = 0.1
-#: Seconds until a broker that is away is asked again.
+#: Seconds until a broker that does not answer is tried again.
 _AGAIN = 1.0
 
 
 class Ticks:
-    """Of one process: what is next, and when."""
+    """Of one process: the next task, and its time."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
@@ -33,7 +33,7 @@ class Ticks:
         self._away = False
 
     def send_due(self) -> float:
-        """Sends what is due; returns the seconds until the next is."""
+        """Sends what is due; returns the seconds until the next one."""
         try:
             for name, entry in self._app.conf.beat_schedule.items():
                 if self._due[name] <= time.monotonic():
@@ -41,7 +41,7 @@ class Ticks:
                     self._due[name] = time.monotonic() + entry["schedule"]
         except BROKER_AWAY as error:
             if not self._away:
-                log.warning("nothing is asked for until the broker answers: %s", type(error).__name__)
+                log.warning("nothing is sent until the broker answers: %s", type(error).__name__)
             self._away = True
             return _AGAIN
         self._away = False
@@ -58,8 +58,8 @@ class Ticks:
 
 
 class Scheduler(beat.Scheduler):
-    """Beat's, without a file: Celery's own compares times that it wrote with its clock, and stands still for as long as
-    that is set back."""
+    """Beat's scheduler, without a file: Celery's own compares stored times with its clock, and
+    stops for as long as the clock is set back."""
 
     def setup_schedule(self) -> None:
         self._ticks = Ticks(self.app)

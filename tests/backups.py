@@ -1,4 +1,4 @@
-"""What tests of backups against a real server share."""
+"""Helpers for tests of backups against a real server."""
 
 import hashlib
 import time
@@ -10,8 +10,8 @@ ENDS = ("live", "rolled_back", "needs_operator")
 
 
 def through(world, run, until="the end"):
-    """Turns until the end, or until the step ``until`` is done, or it is paused if ``until`` says so; the server works
-    in its own time, so looks are not hurried past it."""
+    """Runs turns until the end, or until the step ``until`` is done, or until it is paused if
+    ``until`` says so. The server works in its own time, so looks are not skipped."""
     for _ in range(400):
         seen = world.status(run)
         done = [step["name"] for step in seen["steps"] if step["status"] == "done"]
@@ -34,7 +34,7 @@ def back_up(world, alias):
 
 
 def whole(world):
-    """Ids of the whole backups, the newest first."""
+    """Returns the ids of the complete backups, newest first."""
     return [record["backup_id"] for record in backups.list_backups(world.services) if record["status"] == "done"]
 
 

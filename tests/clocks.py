@@ -1,6 +1,6 @@
-"""Clocks of other processes, moved while they run: libfaketime, which the wheel of that name brings built.
+"""Moves the clocks of other processes while they run, with libfaketime from the wheel of that name.
 
-Only what a person may set is moved, the time of day; what counts seconds goes on counting them.
+Only the time of day is moved; clocks that count seconds continue.
 """
 
 import importlib.util
@@ -11,13 +11,13 @@ from tests.servers import Postgres, ServerFailed
 
 
 class FakeClock:
-    """Of each process that is started with its environment."""
+    """The clock of each process that is started with its environment."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def set(self, seconds: float) -> None:
-        """From now on it is so far ahead of this machine's."""
+        """From now on the clock is this far ahead of this machine's."""
         half = self._folder / "clock.half"
         half.write_text(f"{seconds:+.0f}\n")
         half.chmod(0o644)
@@ -34,7 +34,7 @@ class FakeClock:
 
 
 class MovedPostgres(Postgres):
-    """Whose clock a test may set."""
+    """A PostgreSQL server whose clock a test may set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class MovedPostgres(Postgres):
         return super().start()
 
     def _environment(self) -> dict[str, str]:
-        """The server's user may not be able to read where this program is installed."""
+        """The server's user may not be able to read this program's folder."""
         kept = self.folder / library().name
         if not kept.exists():
             kept.write_bytes(library().read_bytes())
@@ -55,7 +55,7 @@ class MovedPostgres(Postgres):
 
 
 def library() -> Path:
-    """Raises ServerFailed where it is not installed, or was built for another machine."""
+    """Raises ServerFailed if it is not installed, or was built for another machine."""
     found = importlib.util.find_spec("libfaketime")
     if found is None or found.origin is None:
         raise ServerFailed("libfaketime is not installed; run `make install`")

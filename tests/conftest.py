@@ -1,12 +1,14 @@
-"""Fixtures for every test: the servers, the databases, and surroundings without the developer's own settings.
+"""Fixtures for every test: the servers, the databases, and an environment without the developer's
+own settings.
 
-What the tests and their servers write lies in memory where there is room for it: nobody here pulls the plug, and on a
-disk Qdrant takes thirty times as long to make a collection. ``TMPDIR`` names another place.
+Files of the tests and their servers are in memory if there is room: a power failure does not matter
+here, and on a disk Qdrant takes thirty times as long to create a collection. ``TMPDIR`` names
+another place.
 
-``ROLLOUTS_TEST_REDIS_URL``, ``ROLLOUTS_TEST_QDRANT_URL`` (with ``ROLLOUTS_TEST_QDRANT_GRPC_PORT``) and
-``ROLLOUTS_TEST_DATABASE_URL`` (a role that may create databases) name servers to use instead of own ones. The Redis
-database named there is emptied; on the other two, tests only touch what they made. ``ROLLOUTS_TEST_PROOF`` makes the
-tests marked ``proof`` large.
+``ROLLOUTS_TEST_REDIS_URL``, ``ROLLOUTS_TEST_QDRANT_URL`` (with ``ROLLOUTS_TEST_QDRANT_GRPC_PORT``)
+and ``ROLLOUTS_TEST_DATABASE_URL`` (a role that may create databases) name existing servers to use.
+The named Redis database is emptied; on the other two, tests only touch what they created.
+``ROLLOUTS_TEST_PROOF`` makes the tests marked ``proof`` large.
 """
 
 import os
@@ -32,27 +34,29 @@ from tests.servers import FRESH, Elsewhere, Postgres, Qdrant, Redis, fresh_datab
 
 pytest_plugins = ["tests.standstill"]
 MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's own place for it
-#: Acceptance tests for any process: no installation is theirs, and nothing depends on how long they take.
+#: Acceptance tests that any process may run: they share no installation, and do not depend on time.
 UNHURRIED = {"test_detection"}
-#: Bytes; the servers of one run leave 2 GB there at most.
+#: Bytes; the servers of one run write at most 2 GB there.
 ROOM = 6 * 2**30
 T = TypeVar("T")
 
 
 def pytest_configure() -> None:
-    """Before anything of ours is imported: no settings of the developer, no downloads, no proxy for loopback."""
+    """Runs before our own code is imported: no settings of the developer, no downloads, no proxy
+    for loopback."""
     for name in list(os.environ):
         if name.startswith("ROLLOUTS_") and not name.startswith("ROLLOUTS_TEST_"):
             del os.environ[name]
     for name in ("COLUMNS", "LINES"):
-        os.environ.pop(name, None)  # the width of the developer's terminal breaks lines elsewhere
+        os.environ.pop(name, None)  # the width of the developer's terminal would change line breaks
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("TMPDIR", str(MEMORY))
         tempfile.tempdir = None  # it is looked up once, perhaps already
     if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
-        os.nice(10)  # the first process measures how soon things happen
+        os.nice(10)  # the first process measures times
     os.environ["HF_HUB_OFFLINE"] = "1"
-    # Two processes whose models use every core wait for each other: a query took 330 ms where it now takes 15.
+    # Two processes whose models use every core would wait for each other: a query took 330 ms, and
+    # now takes 15.
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     # A deadline per example would measure how busy the machine is.
@@ -62,9 +66,9 @@ def pytest_configure() -> None:
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """With several processes, as in `make test`, a file's tests stay together, and the first process has the acceptance
-    tests that share installations and measure times. (xdist's own groups are marks, which it writes into an attribute
-    that pytest 9.2 no longer reads.)"""
+    """With several processes, as in `make test`, the tests of a file stay together, and the first
+    process runs the acceptance tests that share installations and measure times. (xdist's own
+    groups are marks, which it writes into an attribute that pytest 9.2 no longer reads.)"""
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
@@ -78,20 +82,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's ``.env``, ``rollouts.yaml`` and ``.rollouts`` stay unread and unwritten."""
+    """A developer's ``.env``, ``rollouts.yaml`` and ``.rollouts`` are neither read nor written."""
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def _no_secrets_of_others() -> Iterator[None]:
-    """A process knows the secrets of its settings; here many have lived in this one."""
+    """A process knows the secrets of its settings; this one has run many tests with different
+    secrets."""
     yield
     redaction.forget_secrets()
 
 
 @pytest.fixture(scope="session")
 def effort() -> Callable[[T, T], T]:
-    """``effort(few, many)``: how much a test marked ``proof`` tries, in `make test` and in `make proof`."""
+    """``effort(few, many)``: how much a test marked ``proof`` tries, in `make test` and in
+    `make proof`."""
     return lambda few, many: many if _proof() else few
 
 
@@ -142,9 +148,9 @@ def redis_url(redis_server: Redis | Elsewhere) -> str:
 
 @pytest.fixture
 def qdrant_url(qdrant_server: Qdrant | Elsewhere) -> Iterator[str]:
-    """A Qdrant server; collections made during the test are dropped after it, and their aliases with them. Snapshots
-    too: they would outlive them, and a collection of the same name in another test would have them (qdrant-facts 10.5).
-    """
+    """A Qdrant server; collections created during the test are dropped after it, and their aliases
+    with them. Snapshots too: they would remain, and a collection with the same name in another test
+    would have them (qdrant-facts 10.5)."""
     with httpx.Client(base_url=qdrant_server.url, trust_env=False, timeout=30, limits=FRESH) as client:
         before = _collections(client)
         yield qdrant_server.url
@@ -175,13 +181,13 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """A new empty database; the test runs once on SQLite and once on PostgreSQL."""
+    """A new empty database; the test runs on SQLite and on PostgreSQL."""
     return str(request.getfixturevalue(f"{request.param}_url"))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def ready_url(request: pytest.FixtureRequest) -> str:
-    """The same with every table made: a copy, for migrating takes half a second."""
+    """The same with every table: a copy, because a migration takes half a second."""
     return str(request.getfixturevalue(f"ready_{request.param}_url"))
 
 
@@ -192,8 +198,8 @@ def ready_sqlite_url(ready_sqlite: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def ready_postgres_url(postgres_pool: DatabasePool) -> Iterator[str]:
-    """Its connections may stay idle in a transaction for a minute: on a busy machine a test may not get on for as long
-    as a worker is given, and unlike a worker's turn it is not tried again."""
+    """Its connections may stay idle in a transaction for a minute: on a busy machine a test may
+    make no progress for longer than a worker may, and unlike a worker's turn it is not repeated."""
     with postgres_pool.lend() as url:
         patient = make_url(url).update_query_dict({"options": "-c idle_in_transaction_session_timeout=60000"})
         yield patient.render_as_string(hide_password=False)
@@ -218,7 +224,8 @@ def postgres_pool(postgres_server: Postgres | Elsewhere) -> Iterator[DatabasePoo
 def _migrated(url: str) -> str:
     engine = open_engine(url)
     migrate_database(engine)
-    engine.dispose()  # SQLite writes its log into the file, and PostgreSQL copies only what nobody uses
+    # SQLite writes its log into the file, and PostgreSQL copies only an unused database
+    engine.dispose()
     return url
 
 
@@ -232,7 +239,7 @@ def _collections(client: httpx.Client) -> set[str]:
 
 @pytest.fixture
 def own_redis() -> Iterator[Redis]:
-    """Keeps nothing over a restart."""
+    """Loses everything at a restart."""
     with Redis() as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""Databases for one test after the other: emptied, which takes a third of the time that making a new one takes."""
+"""Databases for one test after the other: emptying one takes a third of the time of creating one."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,9 +10,9 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.servers import fresh_database
 
-#: Tables whose rows a migration makes.
+#: Tables whose rows a migration writes.
 _KEPT = {"alembic_version", "works_with"}
-#: What a database is at and made of. A test may have brought it to another release.
+#: The revision and tables of a database. A test may have brought it to another release.
 _MARKS = """
     SELECT (SELECT version_num FROM alembic_version), (SELECT oldest_program FROM works_with),
         (SELECT string_agg(concat_ws(' ', table_name, column_name, data_type, is_nullable), ',' ORDER BY 1)
@@ -21,7 +21,8 @@ _MARKS = """
 
 
 class DatabasePool:
-    """PostgreSQL databases on ``server``, copies of ``migrated``; nobody may be connected to that one."""
+    """PostgreSQL databases on ``server``, copies of ``migrated``; nobody may be connected to that
+    one."""
 
     def __init__(self, server: str, migrated: str) -> None:
         self._server = server
@@ -40,8 +41,8 @@ class DatabasePool:
 
     @contextmanager
     def lend(self) -> Iterator[str]:
-        """A database with every table and no row. One that a test has changed so that it cannot be emptied, or that
-        somebody still uses, is lent no more."""
+        """Lends a database with every table and no rows. One that cannot be emptied after a test,
+        or that is still in use, is not lent again."""
         url = self._free.pop() if self._free else self._make()
         yield url
         if _empty(url, self._marks):
@@ -70,7 +71,7 @@ def _empty(url: str, marks: tuple[object, ...]) -> bool:
 
 @contextmanager
 def _connected(url: str) -> Iterator[Connection]:
-    """A transaction on a connection that is closed in the end."""
+    """A transaction on a connection that is closed at the end."""
     engine = create_engine(url, poolclass=NullPool)
     with engine.begin() as connection:
         yield connection

@@ -1,4 +1,5 @@
-"""Holds real answers against the OpenAPI document: no other type, nothing missing, nothing besides."""
+"""Compares real answers with the OpenAPI document: no other type, no missing key, no additional
+key."""
 
 import re
 from typing import Any

@@ -1,4 +1,5 @@
-"""An embeddings endpoint of OpenAI's form on loopback, which counts words and can be told to fail."""
+"""An embeddings endpoint in OpenAI's format on loopback, which counts words and can be told to
+fail."""
 
 import json
 import threading
@@ -10,8 +11,8 @@ from qdrant_rollouts.adapters.embedding_hashing import HashingEmbedder
 
 
 class Endpoint:
-    """Serves ``words-N``, vectors of N numbers. ``asked`` are the requests' headers and bodies; ``answers`` are given
-    first, one each: status, headers, body (JSON, or text as it is)."""
+    """Serves ``words-N``, vectors of N numbers. ``asked`` are the requests' headers and bodies;
+    ``answers`` are given first, one each: status, headers, body (JSON, or text as it is)."""
 
     def __init__(self) -> None:
         endpoint = self
@@ -21,7 +22,7 @@ class Endpoint:
                 endpoint.answer(self)
 
             def log_message(self, *_: object) -> None:
-                """Not on the terminal."""
+                """Prints nothing."""
 
         self.asked: list[tuple[dict[str, str], dict[str, Any]]] = []
         self.answers: deque[tuple[int, dict[str, str], Any]] = deque()
@@ -41,7 +42,7 @@ class Endpoint:
         request.wfile.write(raw)
 
     def embedded(self, body: dict[str, Any]) -> dict[str, Any]:
-        """In any order: ``index`` says which text a vector is of."""
+        """In any order: ``index`` says which text a vector belongs to."""
         vectors = HashingEmbedder(body["model"].partition("-")[2], None, "float32").documents(body["input"])
         data = [{"index": at, "embedding": vector.tolist()} for at, vector in enumerate(vectors)]
         return {"object": "list", "model": body["model"], "data": data[::-1]}

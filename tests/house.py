@@ -1,8 +1,9 @@
-"""How the code reads, in figures: ``python -m tests.house`` prints those that got worse than they were written down,
-and at a terminal all of them.
+"""Figures about the style of the code: ``python -m tests.house`` prints those that got worse than
+the stored ones, and in a terminal all of them.
 
-Rule: a figure may get better at any time and worse never; ``python -m tests.house --write`` writes down what is there.
-What a figure cannot tell is whether a name is a good one: it counts names that leave out the object, or the verb.
+Rule: a figure may get better at any time, but never worse; ``python -m tests.house --write`` stores
+the current figures. A figure cannot tell whether a name is good: it counts names that leave out the
+object, or the verb.
 """
 
 import ast
@@ -32,7 +33,7 @@ def product_files(root: Path = ROOT) -> list[Path]:
 
 
 def figures(files: Iterable[Path]) -> dict[str, float]:
-    """Each figure by its name; the smaller, the better. Shares are in percent."""
+    """Returns each figure by its name; smaller is better. Shares are in percent."""
     texts = [path.read_text(encoding="utf-8") for path in files]
     trees = [ast.parse(text) for text in texts]
     lines = [line for text in texts for line in text.splitlines()]
@@ -66,7 +67,7 @@ def _functions(trees: Iterable[ast.Module]) -> Iterator[Function]:
 
 
 def _has_another_rule(function: Function) -> bool:
-    """A property is called as a thing is, ``__enter__`` as Python calls it."""
+    """A property is named like a thing, ``__enter__`` as Python requires."""
     decorators = {ast.unparse(decorator) for decorator in function.decorator_list}
     return function.name.endswith("__") or bool(decorators & {"property", "cached_property", "override"})
 
@@ -109,7 +110,7 @@ def _ports(trees: Iterable[ast.Module]) -> Iterator[ast.ClassDef]:
 
 
 def _is_parallel(node: ast.AST) -> bool:
-    """``a, b = x, y``; what a function returned may be taken apart."""
+    """``a, b = x, y``; unpacking the result of a function is fine."""
     return isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple)
 
 
@@ -122,7 +123,7 @@ def measure() -> dict[str, float]:
 
 
 def find_worse(found: dict[str, float]) -> set[str]:
-    """Names of the figures that are worse than they were written down. More lines are no fault."""
+    """Returns the names of figures that are worse than the stored ones. More lines do not count."""
     written = json.loads(WRITTEN.read_text(encoding="utf-8"))
     return {name for name in found if name != "lines" and found[name] > written.get(name, 0)}
 

@@ -1,7 +1,8 @@
-"""A world in which whoever works may be killed wherever he touches the outside: each call to Qdrant, each commit, each
-message, before or after it.
+"""A world in which a worker may be killed wherever it touches the outside: at each call to Qdrant,
+each commit, each message, before or after it.
 
-``Killed`` is no ``Exception``: nothing in the product can catch it, as nothing can catch ``kill -9``.
+``Killed`` is not an ``Exception``, so nothing in the product can catch it, as nothing can catch
+``kill -9``.
 """
 
 from pathlib import Path

@@ -1,8 +1,9 @@
-"""A pooler in transaction mode before PostgreSQL, as PgBouncer is one: for tests that session state would fool.
+"""A pooler in transaction mode in front of PostgreSQL, like PgBouncer, for tests that session state
+would mislead.
 
-It refuses every startup parameter that PgBouncer refuses, and gives each transaction the connection that was idle
-longest, so that what was set or prepared on one is missing, or somebody else's, on the next. Where PgBouncer itself is
-installed it can be started too.
+It refuses every startup parameter that PgBouncer refuses, and gives each transaction the connection
+that was idle longest. So settings and prepared statements of one transaction are missing, or
+another client's, in the next. If PgBouncer itself is installed, it can be started too.
 """
 
 import shutil
@@ -18,7 +19,7 @@ from sqlalchemy import make_url
 from tests.servers import HOST, Server, port_is_free
 
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/local/bin:/usr/bin")
-#: What PgBouncer takes without being told to.
+#: Parameters that PgBouncer accepts by default.
 _TAKEN = {"user", "database", "client_encoding", "application_name", "datestyle", "timezone"}
 _SSL = 80877103
 _GSS = 80877104
@@ -26,7 +27,7 @@ _CANCEL = 80877102
 
 
 class Pooler:
-    """``connections`` to the server at ``url`` are shared by all clients of one user and database."""
+    """All clients of one user and database share ``connections`` to the server at ``url``."""
 
     def __init__(self, url: str, connections: int = 2) -> None:
         self._server = make_url(url)
@@ -168,7 +169,8 @@ def _message(kind: bytes, body: bytes) -> bytes:
 
 
 class PgBouncer(Server):
-    """The real one, before the PostgreSQL at ``database``; it does not run as root, and Debian has it in /usr/sbin."""
+    """The real one, in front of the PostgreSQL at ``database``; it does not run as root, and Debian
+    installs it in /usr/sbin."""
 
     name = "pgbouncer"
 

@@ -1,4 +1,4 @@
-"""What tests of the Qdrant adapters share: small collections, waiting, and servers that stand between or pretend."""
+"""Helpers for tests of the Qdrant adapters: small collections, waiting, relays and fake servers."""
 
 import socket
 import threading
@@ -45,7 +45,8 @@ def seen(store, collection):
 
 @contextmanager
 def answering(answer, note=lambda headers: None):
-    """A server that answers every request with ``answer(path)``: a status and a body. ``note`` gets the headers."""
+    """A server that answers every request with ``answer(path)``: a status and a body. ``note`` gets
+    the headers."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -65,7 +66,7 @@ def answering(answer, note=lambda headers: None):
 
 @contextmanager
 def for_us_alone(target):
-    """A gate that lets this program's requests through to ``target`` and turns the server's own away."""
+    """A gate that lets this program's requests through to ``target`` and refuses the server's own."""
 
     class Handler(BaseHTTPRequestHandler):
         def pass_on(self):
@@ -101,7 +102,7 @@ def serving(handler):
 
 @contextmanager
 def relay(target):
-    """Carries bytes to and from a local port; the second value tells how many it has carried so far."""
+    """Relays bytes to and from a local port; the second value returns how many so far."""
     carried = []
 
     def pump(source, sink):

@@ -1,4 +1,5 @@
-"""Servers on loopback that take alerts as the outside would, and can be told to refuse or to fail."""
+"""Servers on loopback that accept alerts like the outside would, and can be told to refuse or to
+fail."""
 
 import json
 import socketserver
@@ -13,9 +14,9 @@ from typing import Any
 
 @dataclass
 class Receiver:
-    """``taken`` has what arrived: (headers, body). ``status`` is what the next ones are answered. ``instead``, given
-    the headers of one and its sender's port, says that it is not answered at all, and whether it counts as taken;
-    None: as ever."""
+    """``taken`` has what arrived: (headers, body). ``status`` is the answer for the next ones.
+    ``instead`` gets the headers of a message and its sender's port, and says whether to give no
+    answer, and whether the message counts as taken; None: as usual."""
 
     port: int = 0
     status: int = 200
@@ -43,7 +44,7 @@ def http_receiver() -> Iterator[Receiver]:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Says nothing."""
+            """Prints nothing."""
 
     with _serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler), receiver):
         yield receiver
@@ -51,7 +52,8 @@ def http_receiver() -> Iterator[Receiver]:
 
 @contextmanager
 def smtp_receiver() -> Iterator[Receiver]:
-    """Speaks as much of RFC 5321 as a mail needs; ``status`` from 400 on is said to the sender's address."""
+    """Implements as much of RFC 5321 as a mail needs; a ``status`` from 400 on refuses the sender's
+    address."""
     receiver = Receiver()
 
     class Handler(socketserver.StreamRequestHandler):
@@ -97,7 +99,7 @@ def _serving(server: socketserver.TCPServer, receiver: Receiver) -> Iterator[Non
 
 
 def told(kind: str, body: bytes) -> dict[str, str]:
-    """What a person reads in it, whatever the channel: id, subject and everything said, as one text."""
+    """Returns what a person reads in it, for any channel: id, subject and text, as one string."""
     if kind == "email":
         mail = message_from_bytes(body, policy=policy.default)
         return {"id": mail["Message-ID"].strip("<>").split("@")[0], "all": f"{mail['Subject']}\n{mail.get_content()}"}

@@ -1,4 +1,4 @@
-"""Workers that say what they do, in a world whose clock a test moves by hand."""
+"""Workers that report what they do, in a world whose clock a test moves."""
 
 from qdrant_rollouts.core.deployments import engine, workers
 from qdrant_rollouts.core.deployments.workers import Said
@@ -17,7 +17,7 @@ def says(world: World, *said: Said, ahead: float = 0.0) -> None:
 
 
 def pass_time(world: World, seconds: float, *said: Said, ahead: float = 0.0) -> None:
-    """Sweeps every ten seconds, beside workers that say what they do."""
+    """Sweeps every ten seconds, next to workers that report what they do."""
     for _ in range(int(seconds // 10)):
         world.clock.move(10)
         says(world, *said, ahead=ahead)

@@ -1,4 +1,5 @@
-"""What tests of schedules share: a clock moved by hand, a sweep with all that comes of it, and what is seen then."""
+"""Helpers for tests of schedules: a clock that the test moves, a sweep with all its consequences,
+and the results."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -18,14 +19,14 @@ def at(world: World, text: str) -> None:
 
 
 def swept(world: World) -> None:
-    """One sweep, the work it finds, and every turn that comes of it."""
+    """Runs one sweep, the work it finds, and every turn that follows."""
     for run in sweep.sweep_schedules(world.services).open:
         sweep.take_up_run(world.services, run)
     world.run()
 
 
 def declare(world: World, *, records: int = 8, **settings: Any) -> None:
-    """``docs``, rebuilt every night at two, from so many records."""
+    """Declares ``docs``, rebuilt every night at two, from this many records."""
     world.declare("docs", source=world.write("docs.jsonl", texts(records)), **{"rebuild": NIGHTLY, **settings})
 
 
@@ -35,7 +36,7 @@ def the_schedule(world: World, action: str = "rebuild") -> dict[str, Any]:
 
 
 def runs(world: World, action: str = "rebuild") -> list[tuple[str, str]]:
-    """Nominal time and status, oldest first."""
+    """Returns nominal time and status, oldest first."""
     return [(run["nominal_at"][5:16], run["status"]) for run in reversed(the_schedule(world, action)["runs"])]
 
 
@@ -49,7 +50,7 @@ class Died(Exception):
 
 
 class Failing:
-    """A store whose named calls raise, and otherwise the one it wraps."""
+    """A store whose named calls raise; all others go to the wrapped one."""
 
     def __init__(self, store: VectorStore, error: Exception, *calls: str) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""TLS before a server that has none of its own: a relay on loopback with a certificate of a new authority."""
+"""TLS in front of a server without TLS: a relay on loopback with a certificate of a new authority."""
 
 import socket
 import ssl
@@ -14,7 +14,8 @@ from tests.servers import HOST
 
 @dataclass(frozen=True)
 class Authority:
-    """``certificate`` is whom to trust; ``key`` and ``chain`` are of ``localhost`` and 127.0.0.1, which it signed."""
+    """``certificate`` is the authority to trust; ``key`` and ``chain`` belong to ``localhost`` and
+    127.0.0.1, which it signed."""
 
     certificate: Path
     chain: Path
@@ -38,7 +39,8 @@ def make_authority(folder: Path) -> Authority:
 
 
 class Secured:
-    """Speaks TLS at ``port`` and relays to the plain server at ``target``; ``alpn`` are protocols it agrees to."""
+    """Speaks TLS at ``port`` and relays to the plain server at ``target``; ``alpn`` are the
+    protocols that it accepts."""
 
     def __init__(self, target: int, authority: Authority, alpn: tuple[str, ...] = ()) -> None:
         self._target = target

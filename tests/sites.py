@@ -17,7 +17,7 @@ class Page:
     status: int = 200
     type: str = "text/html; charset=utf-8"
     headers: Mapping[str, str] = field(default_factory=dict)
-    #: Answers so often with 503 before it answers as it should.
+    #: How often it answers 503 before it answers normally.
     busy: int = 0
 
     @property
@@ -26,8 +26,8 @@ class Page:
 
 
 class Website:
-    """``pages`` by path with query; ``asked`` counts requests by path; ``agents`` and ``hosts`` are what
-    they said of themselves and of the site."""
+    """``pages`` by path with query; ``asked`` counts requests by path; ``agents`` and ``hosts`` are
+    the headers of requests."""
 
     def __init__(self) -> None:
         self.pages: dict[str, Page] = {}
@@ -59,7 +59,7 @@ class Website:
                 site.answer(self)
 
             def log_message(self, *_: object) -> None:
-                """Not on the terminal."""
+                """Prints nothing."""
 
         return Handler
 
@@ -105,8 +105,8 @@ def packed(text: str) -> Page:
 
 
 def named(addresses: Mapping[str, list[str]]) -> Callable[..., list[tuple[object, ...]]]:
-    """What looks names up, as ``socket.getaddrinfo``; each lookup of a name takes its next address, the last one for
-    good. ``"a b"`` is a name with two."""
+    """Looks names up, like ``socket.getaddrinfo``; each lookup of a name uses its next address,
+    then the last one permanently. ``"a b"`` is a name with two."""
     left = {name: list(found) for name, found in addresses.items()}
 
     def resolve(host: str, port: int, **_: object) -> list[tuple[object, ...]]:

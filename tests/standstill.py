@@ -1,8 +1,10 @@
-"""A pytest plugin for a machine that stands still, as a virtual one does while it is saved or moved.
+"""A pytest plugin for a machine that stands still, as a virtual machine does while it is saved or
+moved.
 
-Nothing gets on then, and the clocks do: leases, time limits and idle connections run out, and the seconds that a test
-measures are no longer the product's. A test that failed in a file during which the machine stood still is run again,
-once, with every server and fixture anew, and is told as a rerun; where it stood nowhere still, a failure is a failure.
+Nothing makes progress then, but clocks continue: leases, time limits and idle connections expire,
+and measured seconds are no longer the product's. A test that failed in a file during which the
+machine stood still is run again, once, with new servers and fixtures, and is reported as a rerun.
+Without a standstill, a failure is a failure.
 """
 
 import threading
@@ -13,13 +15,13 @@ from pathlib import Path
 import pytest
 from _pytest.runner import runtestprotocol
 
-#: Seconds between two looks at the clock that no busy machine makes of ``_LOOK``.
+#: Seconds between two looks at the clock; a busy machine does not delay ``_LOOK`` this much.
 STILL = 3.0
 _LOOK = 0.2
 
 
 class Clock(threading.Thread):
-    """Looks at the clock all the time, and keeps when it could not."""
+    """Reads the clock continuously, and remembers when it could not."""
 
     def __init__(self) -> None:
         super().__init__(name="clock", daemon=True)
@@ -35,7 +37,7 @@ class Clock(threading.Thread):
             before = now
 
     def still_since(self, began: float) -> float:
-        """Seconds."""
+        """Returns seconds."""
         return sum(ended - max(began, at) for at, ended in self._gaps if ended > began)
 
 
@@ -66,11 +68,11 @@ class Again:
         return [_told(failed, still), *self._anew(item, nextitem)]
 
     def _still(self) -> float:
-        time.sleep(2 * _LOOK)  # the clock may not have been looked at since
+        time.sleep(2 * _LOOK)  # the clock may not have been read since
         return self._clock.still_since(self._began)
 
     def _anew(self, item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
-        with suppress(Exception):  # what a standstill left may not end in order
+        with suppress(Exception):  # what a standstill left may not end cleanly
             item.session._setupstate.teardown_exact(None)
         self._began = time.time()
         return runtestprotocol(item, log=False, nextitem=nextitem)
@@ -91,7 +93,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says what was run again, why, and how it had failed."""
+    """Reports what was run again, why, and how it had failed."""
     for report in terminalreporter.getreports("rerun"):
         terminalreporter.write_line(f"RERUN {report.nodeid}: {dict(report.sections)['standstill']}")
         terminalreporter.write_line(report.longreprtext)

@@ -1,7 +1,9 @@
-"""A whole installation in one process, moved by hand: the test is the clock, the broker and every worker.
+"""A whole installation in one process, moved by the test: the test is the clock, the broker and
+every worker.
 
-The engine, the steps, the database and the sources are the real ones; Qdrant is the embedded store, whose port has a
-contract suite of its own. The broker keeps its knocks in a list, for a test to deliver, lose, double or shuffle.
+The engine, the steps, the database and the sources are real. Qdrant is the embedded store, whose
+port has its own contract suite. The broker keeps its knocks in a list, for a test to deliver, lose,
+double or shuffle.
 """
 
 import json
@@ -31,7 +33,7 @@ from qdrant_rollouts.core.ports import AlertChannel, Knock, Notice, VectorStore
 from qdrant_rollouts.core.services import Services, Times
 
 DIMENSION = 64
-#: Local mode takes its time for each search, and here the gate is passed in many tests.
+#: Local mode takes time for each search, and many tests pass the gate.
 FEW = {"records": 12, "queries": 12}
 EMBEDDING = {"model": f"hashing:{DIMENSION}", "text": "{text}"}
 
@@ -56,7 +58,7 @@ class HandBroker:
         self.waiting.append((self.clock.moment + timedelta(seconds=knock.countdown), knock))
 
     def take_next(self) -> Knock | None:
-        """The knock that is due first; the clock moves there."""
+        """Returns the knock that is due first, and moves the clock there."""
         if not self.waiting:
             return None
         due, knock = min(self.waiting, key=lambda entry: entry[0])
@@ -66,7 +68,8 @@ class HandBroker:
 
 
 class World:
-    """One installation. ``indexes`` may be changed between deployments, as a person edits the index file."""
+    """One installation. ``indexes`` may be changed between deployments, as a person edits the index
+    file."""
 
     def __init__(self, folder: Path, database_url: str, store: VectorStore | None = None) -> None:
         self.folder = folder
@@ -99,7 +102,7 @@ class World:
         self.engine.dispose()
 
     def over(self, store: VectorStore) -> None:
-        """From now on the services see this store, which usually wraps the first one."""
+        """From now on the services use this store, which usually wraps the first one."""
         self.store = store
         self.services = replace(
             self.services,
@@ -113,7 +116,7 @@ class World:
         self.indexes[alias] = IndexSpec.model_validate({**base, **settings, "validation": validation})
 
     def write(self, name: str, records: list[dict[str, Any]]) -> str:
-        """A JSONL file of records; returns the source that reads it."""
+        """Writes a JSONL file of records; returns the source that reads it."""
         lines = [json.dumps(record) for record in records]
         (self.folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
         return f"jsonl:{name}"
@@ -125,7 +128,8 @@ class World:
         return engine.advance(self.services, knock.deployment_id, knock.turn, "hand")
 
     def run(self, until: Callable[[], bool] = lambda: False, turns: int = 200) -> None:
-        """Delivers knocks in the order they fall due, until none is left, or ``until`` holds before a turn."""
+        """Delivers knocks in the order of their due times, until none is left, or ``until`` holds
+        before a turn."""
         for _ in range(turns):
             if until():
                 return
@@ -139,7 +143,7 @@ class World:
         return queries.get_deployment(self.services, deployment_id)
 
     def told(self) -> list[Notice]:
-        """Every alert so far, in the order in which it was written down."""
+        """Returns every alert so far, in the order in which they were recorded."""
         with self.services.sessions() as session:
             rows = session.scalars(select(NoticeRow).order_by(NoticeRow.number))
             return [alerts.read_notice(row.message) for row in rows]

@@ -1,4 +1,4 @@
-"""Where alerts go; one file per channel, one row in ``CHANNELS``."""
+"""Where alerts go: one file per channel, one row in ``CHANNELS``."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -8,7 +8,7 @@ from qdrant_rollouts.adapters.alerts import alertmanager, apprise, email, log, w
 from qdrant_rollouts.core.config.alert_spec import AlertsSpec
 from qdrant_rollouts.core.ports import AlertChannel, Notice
 
-#: kind -> what sends a notice as that kind's section of the index file says.
+#: kind -> the function that opens a channel from its section of the index file.
 CHANNELS: Mapping[str, Callable[[Any, Notice], None]] = {
     "log": log.log_alert,
     "webhook": webhook.post_webhook,
@@ -19,7 +19,8 @@ CHANNELS: Mapping[str, Callable[[Any, Notice], None]] = {
 
 
 def open_channels(spec: AlertsSpec) -> dict[str, AlertChannel]:
-    """Every declared channel by name. Nothing is opened: servers and secrets are met when something is sent."""
+    """Returns every declared channel by name. Nothing is opened: servers and secrets are used when
+    something is sent."""
     return {
         name: AlertChannel(channel.kind, channel.min_severity, partial(CHANNELS[channel.kind], channel))
         for name, channel in spec.channels.items()

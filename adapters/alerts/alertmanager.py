@@ -1,6 +1,6 @@
-"""Alerts for Prometheus Alertmanager, API v2 (its ``api/v2/openapi.yaml``: ``postableAlerts``). It groups and repeats
-by labels; what ends is the same labels with an ``endsAt`` that has passed.
-"""
+"""Alerts for Prometheus Alertmanager, API v2 (its ``api/v2/openapi.yaml``: ``postableAlerts``). It
+groups and repeats by labels; an alert ends when the same labels are sent with an ``endsAt`` in the
+past."""
 
 import json
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from qdrant_rollouts.core.config.alert_spec import AlertmanagerSpec
 from qdrant_rollouts.core.ports import Notice
 from qdrant_rollouts.core.times import as_iso
 
-#: What lasts is said again before it would end there by itself; a moment is over soon.
+#: A lasting alert is repeated before it would end there by itself; a momentary one ends soon.
 _ALERT_LIFETIME = REPEAT + timedelta(hours=1)
 _MOMENT_LIFETIME = timedelta(minutes=15)
 
@@ -34,7 +34,8 @@ def build_alert(notice: Notice) -> dict[str, Any]:
 
 
 def _alert_labels(notice: Notice) -> dict[str, str]:
-    """Two moments of one kind are two alerts: a moment has its id among its labels."""
+    """Two momentary alerts of one kind are different alerts, so such an alert has its id among its
+    labels."""
     named = {"alertname": notice.what, "index": notice.index, "severity": str(notice.severity)}
     own = {"moment": notice.id} if notice.state == "moment" else {}
     return {**named, **own, "service": "qdrant-rollouts"}

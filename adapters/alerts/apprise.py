@@ -1,7 +1,8 @@
-"""Alerts by apprise, which speaks to services of many kinds by URL; needs the extra ``apprise``.
+"""Alerts through apprise, which reaches services of many kinds by URL; needs the extra ``apprise``.
 
-Rule: only services that are spoken to over HTTP and named below; others run programs, write files or open what they
-like. Apprise does not say why a service did not take a message, so nothing is refused for good: it is tried again.
+Rule: only the services named below are allowed, which all use HTTP; others run programs, write
+files or open anything. Apprise does not say why a service did not accept a message, so no failure
+counts as permanent: it is tried again.
 """
 
 import importlib
@@ -24,7 +25,8 @@ SCHEMES = frozenset(
         *("tgram", "webex", "workflows", "wxteams", "xml", "xmls", "zulip"),
     }
 )
-#: What a URL may not ask for: to follow redirects, to trust any certificate, to read a file or a page.
+#: What a URL must not ask for: to follow redirects, to trust any certificate, to read a file or a
+#: page.
 _FORBIDDEN_PARAMETERS = {"redirect", "template", "verify"}
 _NOTIFY_TYPES = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failure"}
 _STATUS = re.compile(r"error=(\d{3})\b")
@@ -68,7 +70,7 @@ def _build_asset(apprise: Any) -> Any:
 
 
 def _check_scheme(spec: AppriseSpec, url: str) -> str:
-    """The URL's scheme; the rest of it is the service's token and is not shown."""
+    """Returns the URL's scheme; the rest of it contains the service's token and is not shown."""
     scheme = url.partition("://")[0].lower()
     if scheme not in SCHEMES:
         shown = scheme if re.fullmatch(r"[a-z0-9]{1,20}", scheme) else "something else"

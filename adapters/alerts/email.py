@@ -1,4 +1,5 @@
-"""Alerts by e-mail, over SMTP. ``Message-ID`` is the notice's id, so that a mailbox can tell a repeat."""
+"""Alerts by e-mail, over SMTP. ``Message-ID`` is the notice's id, so that a mailbox can recognise a
+repetition."""
 
 import smtplib
 import ssl

@@ -1,4 +1,4 @@
-"""A POST that either was taken or says why not."""
+"""A POST that was either accepted or says why not."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -8,13 +8,14 @@ import httpx
 from qdrant_rollouts.core.errors import Refused, Unavailable
 
 _TIMEOUT = 10.0
-#: Answers that may be others later.
+#: Status codes that may change later.
 _RETRY_STATUSES = (408, 425, 429)
 
 
 def post_bytes(url: str, body: bytes, headers: Mapping[str, str]) -> None:
-    """Follows no redirect: a signed message goes where the index file says. Raises Unavailable for silence and server
-    faults, Refused for every other answer than 2xx; neither names more of the address than its host."""
+    """Follows no redirect: a signed message goes only where the index file says. Raises Unavailable
+    if there is no answer or a server fault, Refused for every other answer than 2xx. Both name only
+    the host of the address."""
     host = urlsplit(url).netloc
     try:
         answer = httpx.post(url, content=body, headers=dict(headers), timeout=_TIMEOUT, follow_redirects=False)

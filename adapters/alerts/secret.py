@@ -4,5 +4,6 @@ from qdrant_rollouts.adapters import environment
 
 
 def read_channel_secret(variable: str, *, ascii_only: bool = False) -> str:
-    """Its value in the environment, else in ``.env``. Raises Refused, naming the variable, where it is of no use."""
+    """Returns its value from the environment, else from ``.env``. Raises Refused, naming the
+    variable, if it cannot be used."""
     return environment.read_secret(variable, "the secret of a channel", ascii_only=ascii_only)

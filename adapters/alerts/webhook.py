@@ -1,6 +1,6 @@
-"""Alerts as signed JSON, by the scheme of Standard Webhooks 1.0 (`github.com/standard-webhooks/standard-webhooks`), for
-which receivers have libraries: an HMAC with SHA-256 over id, timestamp and the raw body, with a point between each.
-"""
+"""Alerts as signed JSON, by the scheme of Standard Webhooks 1.0
+(`github.com/standard-webhooks/standard-webhooks`), for which receivers have libraries: an HMAC with
+SHA-256 over id, timestamp and the raw body, joined by dots."""
 
 import base64
 import binascii
@@ -20,7 +20,8 @@ _BASE64_PREFIX = "whsec_"
 
 
 def post_webhook(spec: WebhookSpec, notice: Notice) -> None:
-    """The body is the same at every attempt, and so is ``webhook-id``; the timestamp is the attempt's own."""
+    """The body and ``webhook-id`` are the same at every attempt; each attempt has its own
+    timestamp."""
     body = encode_notice(notice)
     stamp = str(int(time.time()))
     headers = {
@@ -38,7 +39,7 @@ def encode_notice(notice: Notice) -> bytes:
 
 
 def sign_body(key: str, id: str, timestamp: str, body: bytes) -> str:
-    """A key that begins with ``whsec_`` is base64 after it; any other is taken as it stands."""
+    """If a key begins with ``whsec_``, the rest is base64; any other key is used as it is."""
     signed = f"{id}.{timestamp}.".encode() + body
     digest = hmac.new(_decode_key(key), signed, hashlib.sha256).digest()
     return "v1," + base64.b64encode(digest).decode()

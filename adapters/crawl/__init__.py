@@ -1,1 +1,1 @@
-"""Reading a site as a guest: what its robots.txt allows, at its pace, and nothing that is not public."""
+"""Reads a site politely: only what its robots.txt allows, at its pace, and only public addresses."""

@@ -1,7 +1,8 @@
-"""Which sites may be read: public ones on the ports of the web, and those that the index file allows by name.
+"""Which sites may be read: public ones on the ports of the web, and those that the index file
+allows by name.
 
-Rule: every address that a name has must be public, and the connection is made to an address that was looked at. A name
-that is looked up a second time may have become another.
+Rule: every address of a host name must be public, and the connection is made to a checked address.
+A second look-up could give another address.
 """
 
 import ipaddress
@@ -22,7 +23,8 @@ _PORTS_OF_SCHEMES = {"http": 80, "https": 443}
 
 
 def parse_address(url: str) -> httpx.URL:
-    """``url`` without its fragment. Raises Refused, without showing it, for what is no plain http(s) address."""
+    """Returns ``url`` without its fragment. Raises Refused, without showing it, if it is not a
+    plain http(s) address."""
     try:
         found = httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError, ValueError):
@@ -41,7 +43,8 @@ def effective_port(url: httpx.URL) -> int:
 
 
 def check_port(url: httpx.URL, allowed: Collection[str]) -> None:
-    """Raises Refused for another port than those of the web, unless it is allowed as ``HOST:PORT``."""
+    """Raises Refused for a port other than those of the web, unless it is allowed as "
+    "``HOST:PORT``."""
     if effective_port(url) not in _PORTS_OF_SCHEMES.values() and f"{url.host}:{effective_port(url)}" not in allowed:
         raise Refused(
             f"{url.host} is to be read on port {effective_port(url)}; only 80 and 443 are, "
@@ -51,8 +54,8 @@ def check_port(url: httpx.URL, allowed: Collection[str]) -> None:
 
 
 def resolve_address(url: httpx.URL, allowed: Collection[str], resolve: Resolve) -> str:
-    """The address to connect to. Raises Refused if one of those the name has is not public, Unavailable if it has
-    none."""
+    """Returns the address to connect to. Raises Refused if one of the name's addresses is not
+    public, Unavailable if it has none."""
     host = url.raw_host.decode("ascii")
     try:
         found = [str(entry[4][0]) for entry in resolve(host, effective_port(url), type=socket.SOCK_STREAM)]
@@ -69,13 +72,15 @@ def resolve_address(url: httpx.URL, allowed: Collection[str], resolve: Resolve) 
 def _check_public(url: httpx.URL, address: str) -> None:
     if not is_public(address):
         raise Refused(
-            f"{url.host} is at {address}, which is no public address; name {url.host} under crawl.allow in the index "
-            "file if it is to be read"
+            f"{url.host} is at {address}, which is not a public address; name {url.host} under "
+            f"crawl.allow in the index "
+            "file to read it"
         )
 
 
 def is_public(address: str) -> bool:
-    """Those that lead to an IPv4 address by way of an IPv6 one are not: they would say nothing of where."""
+    """IPv6 addresses that lead to an IPv4 address do not count as public, because they hide the
+    destination."""
     found = ipaddress.ip_address(address)
     if isinstance(found, ipaddress.IPv6Address) and (found.sixtofour or found.teredo or found.is_site_local):
         return False

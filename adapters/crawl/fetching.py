@@ -1,4 +1,5 @@
-"""One request to a site: to a checked address, at the site's pace, bounded in bytes and in seconds."""
+"""One request to a site: to a checked address, at the site's pace, with limits for bytes and
+seconds."""
 
 import ssl
 import threading
@@ -24,11 +25,12 @@ _RETRY_STATUSES = (408, 425, 429)
 
 
 class BadPage(Exception):
-    """This page cannot be read, whenever it is asked for."""
+    """This page cannot be read, however often it is requested."""
 
 
 class FetchFailed(Exception):
-    """This page did not come; it may another time. ``after``: seconds that the site asks to wait."""
+    """This page could not be fetched now; it may be possible later. ``after``: seconds that the
+    site asks to wait."""
 
     def __init__(self, why: str, after: float = 0.0) -> None:
         super().__init__(why)
@@ -37,7 +39,8 @@ class FetchFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``content`` raises BadPage for more than was asked for, FetchFailed when it does not come in time."""
+    """``content`` raises BadPage for more than the allowed bytes, FetchFailed if it does not arrive
+    in time."""
 
     url: httpx.URL
     status: int
@@ -50,7 +53,8 @@ class Answer:
 
 
 class SiteRateLimiter:
-    """Requests to one site are so many seconds apart, of whichever thread and source of this process they are."""
+    """Keeps the requests to one site a number of seconds apart, for all threads and sources of this
+    process."""
 
     _free_at: dict[str, float] = {}  # noqa: RUF012 - shared on purpose
     _lock = threading.Lock()
@@ -70,8 +74,8 @@ class SiteRateLimiter:
 
 
 class Fetcher:
-    """``allowed`` are the sites the index file names. Proxies of the environment are passed by: the connection is made
-    to the address that was checked. Follows no redirect."""
+    """``allowed`` are the sites in the index file. Proxies of the environment are ignored, because
+    the connection is made to the checked address. Follows no redirect."""
 
     def __init__(self, allowed: Collection[str], resolve: Resolve) -> None:
         self._allowed = allowed
@@ -93,8 +97,9 @@ class Fetcher:
 
     @contextmanager
     def open_answer(self, url: httpx.URL, most: int, until: float) -> Iterator[Answer]:
-        """At most ``most`` bytes, unpacked, by the monotonic time ``until``. Raises FetchFailed for silence, for server
-        faults and for a site that is asked too much; Refused for an address that is not allowed."""
+        """At most ``most`` bytes, unpacked, until the monotonic time ``until``. Raises FetchFailed
+        if there is no answer, for server faults and if the site gets too many requests; Refused for
+        an address that is not allowed."""
         check_port(url, self._allowed)
         try:
             with self._client.stream("GET", url) as answer:
@@ -107,7 +112,8 @@ class Fetcher:
 
 
 class _PinnedTransport(httpx.BaseTransport):
-    """Looks a name up once for each request and connects to what was found; the name stays in ``Host`` and in TLS."""
+    """Looks a name up once for each request and connects to the address found; ``Host`` and TLS
+    keep the name."""
 
     def __init__(self, allowed: Collection[str], resolve: Resolve) -> None:
         self._allowed = allowed
@@ -126,14 +132,14 @@ class _PinnedTransport(httpx.BaseTransport):
 
 @cache
 def _load_authorities() -> ssl.SSLContext:
-    """Reading them takes as long as some pages."""
+    """Cached, because reading them takes as long as fetching some pages."""
     return httpx.create_ssl_context(trust_env=False)
 
 
 def _raw_pieces(answer: httpx.Response) -> Iterator[bytes]:
     coding = answer.headers.get("content-encoding", "identity").lower()
     if coding not in {"identity", "gzip", "x-gzip"}:
-        raise BadPage(f"is packed as {shorten_text(coding)}, and gzip was asked for")
+        raise BadPage(f"is packed as {shorten_text(coding)}, but gzip was requested")
     return answer.iter_raw(_PIECE_BYTES)
 
 
@@ -145,7 +151,7 @@ def _enforce_deadline(pieces: Iterable[bytes], until: float) -> Iterator[bytes]:
 
 
 def _unpack_pieces(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
-    """What is gzip, unpacked, be it a file or the way it was sent; everything else as it is."""
+    """Unpacks gzip, as a file or as transfer encoding; leaves everything else unchanged."""
     first = next(pieces, b"")
     packed = first.startswith(b"\x1f\x8b")
     total = 0
@@ -162,7 +168,7 @@ def _prepend_piece(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _inflate_pieces(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """In pieces of a bounded size, however much a few bytes may become."""
+    """In pieces of a bounded size, however much a few bytes may expand to."""
     unpacker = zlib.decompressobj(wbits=31)
     try:
         for piece in _prepend_piece(first, pieces):
@@ -177,6 +183,6 @@ def _inflate_pieces(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _retry_after_seconds(answer: httpx.Response) -> float:
-    """Seconds of ``Retry-After``; a date is taken for no wish."""
+    """Returns the seconds of ``Retry-After``; a date is ignored."""
     said = answer.headers.get("retry-after", "").strip()
     return float(said) if said.isascii() and said.isdigit() else 0.0

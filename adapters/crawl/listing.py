@@ -1,7 +1,7 @@
-"""A sitemap (sitemaps.org protocol 0.9) or an index of them, read while it arrives.
+"""A sitemap (sitemaps.org protocol 0.9) or a sitemap index, read while it arrives.
 
-XML, or text with an address in each line. White space and a byte order mark before the XML
-declaration are passed over, and so is a document type that declares no entities.
+It is XML, or text with one address per line. White space and a byte order mark before the XML
+declaration are ignored, and so is a document type that declares no entities.
 """
 
 import codecs
@@ -18,23 +18,23 @@ from qdrant_rollouts.core.sanitize.quoting import shorten_text
 #: Characters; the protocol allows 2,048.
 _LONGEST_ADDRESS = 8192
 _DEEPEST_NESTING = 16
-#: They list the newest pages alone: whatever is older would be taken for gone.
+#: Feeds list only the newest pages, so all older ones would look deleted.
 _FEEDS = {"rss", "feed", "RDF"}
-#: What is passed over before the first letter, however often it stands there.
+#: What is skipped before the first letter, however often it occurs.
 _LEADING_SPACE = re.compile(rb"\A(?:[ \t\r\n]|\xef\xbb\xbf)+")
 _PATHS: dict[tuple[str, ...], str] = {("urlset", "url", "loc"): "pages", ("sitemapindex", "sitemap", "loc"): "sitemaps"}
 
 
 @dataclass(slots=True)
 class Listing:
-    """Addresses as they are written, space around them left out."""
+    """Addresses as written, without surrounding space."""
 
     pages: list[str] = field(default_factory=list)
     sitemaps: list[str] = field(default_factory=list)
 
 
 def read_sitemap(name: str, pieces: Iterable[bytes], most: int) -> Listing:
-    """Raises Refused for what is no sitemap, and for more than ``most`` addresses."""
+    """Raises Refused for a file that is not a sitemap, and for more than ``most`` addresses."""
     reader = _SitemapReader(name, most)
     begun = _strip_beginning(pieces)
     first = next(begun, b"")
@@ -46,7 +46,7 @@ def read_sitemap(name: str, pieces: Iterable[bytes], most: int) -> Listing:
 
 
 def _strip_beginning(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Without byte order marks and white space at the beginning, in whichever order they stand."""
+    """Removes byte order marks and white space at the beginning, in any order."""
     held = b""
     found = False
     for piece in pieces:
@@ -74,8 +74,9 @@ def _read_xml(reader: "_SitemapReader", name: str, pieces: Iterable[bytes]) -> N
             parser.Parse(piece)
         parser.Parse(b"", True)
     except expat.ExpatError as error:
-        raise Refused(f"{name} is no sitemap: {error}") from error
-    except (ValueError, LookupError) as error:  # expat knows no multi-byte encoding but Unicode's
+        raise Refused(f"{name} is not a sitemap: {error}") from error
+    # expat supports no multi-byte encodings except Unicode's
+    except (ValueError, LookupError) as error:
         raise Refused(f"{name} is written in characters that are not read here ({error}); write it in UTF-8") from error
 
 
@@ -84,11 +85,11 @@ def _read_lines(reader: "_SitemapReader", name: str, pieces: Iterable[bytes]) ->
         for number, line in enumerate(_split_lines(pieces), 1):
             reader.line(number, line.strip())
     except UnicodeDecodeError as error:
-        raise Refused(f"{name} is no sitemap: neither XML nor UTF-8: {error.reason}") from error
+        raise Refused(f"{name} is not a sitemap: neither XML nor UTF-8: {error.reason}") from error
 
 
 def _split_lines(pieces: Iterable[bytes]) -> Iterator[str]:
-    """The end of a line that is longer than any address is not waited for."""
+    """Does not wait for the end of a line that is longer than any address."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     rest = ""
     for piece in pieces:
@@ -108,8 +109,9 @@ class _SitemapReader:
         self._text = ""
 
     def refuse_entities(self, *_: Any) -> None:
-        """Entities could make a few bytes gigabytes, or name a file. One that is skipped, because an
-        external document type may declare it, would leave a hole in an address."""
+        """Entities could turn a few bytes into gigabytes, or name a file. An entity that is
+        skipped, because an external document type may declare it, would leave a hole in an address.
+        """
         raise Refused(
             f"{self._name} has a document type with entities, which no sitemap needs; it is not read: "
             "write & as &amp; and every other letter as itself"
@@ -119,7 +121,7 @@ class _SitemapReader:
         self.check_length(text)
         if text and not text.lower().startswith(("http://", "https://")):
             raise Refused(
-                f"{self._name} is no sitemap: it is no XML, and its line {number} is no address; "
+                f"{self._name} is not a sitemap: it is not XML, and its line {number} is not an address; "
                 "expected <urlset>, <sitemapindex>, or http(s)://HOST/PATH in each line"
             )
         if text:
@@ -133,14 +135,14 @@ class _SitemapReader:
         self._path.append(name.rpartition(" ")[2])
         self._text = ""
         if len(self._path) > _DEEPEST_NESTING:
-            raise Refused(f"{self._name} is no sitemap: it is nested deeper than {_DEEPEST_NESTING} elements")
+            raise Refused(f"{self._name} is not a sitemap: it is nested deeper than {_DEEPEST_NESTING} elements")
         if self._path[0] in _FEEDS:
             raise Refused(
                 f"{self._name} is a feed (<{self._path[0]}>), which lists the newest pages alone; name "
                 "the sitemap, whose address often stands in robots.txt"
             )
         if self._path[0] not in {"urlset", "sitemapindex"}:
-            raise Refused(f"{self._name} is no sitemap: it begins with <{shorten_text(self._path[0])}>")
+            raise Refused(f"{self._name} is not a sitemap: it begins with <{shorten_text(self._path[0])}>")
 
     def said(self, text: str) -> None:
         if tuple(self._path) in _PATHS:

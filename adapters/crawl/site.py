@@ -1,7 +1,7 @@
-"""One site: what it lists, what its robots.txt allows, and its pages.
+"""One site: the pages that it lists, what its robots.txt allows, and its pages.
 
-Rule: a page that the site says is gone (404, 410) is gone. A page that did not come is not: it is a fault of its own
-only while the rest of the site answers.
+Rule: a page is gone if the site says so (404, 410). A page that could not be fetched is not gone:
+it is a fault of that page only while the rest of the site answers.
 """
 
 import re
@@ -23,17 +23,18 @@ from qdrant_rollouts.core.config.crawl_spec import LONGEST_DELAY, CrawlSpec
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, shorten_text
 
-#: Seconds. A page with its redirects and repeats, and all sitemaps together: each is part of one turn.
+#: Seconds. For a page with its redirects and retries, and for all sitemaps together: each is part
+#: of one turn.
 PAGE_SECONDS = 25.0
 LIST_SECONDS = 40.0
-#: Requests at the site's pace that a page has time for.
+#: How many requests at the site's pace a page has time for.
 _REQUESTS = 3.5
 _PAGE_BYTES = 5 * 2**20
 _ROBOTS_BYTES = 2**19
-#: The protocol's own limit of a sitemap, unpacked.
+#: The protocol's own limit for a sitemap, unpacked.
 _SITEMAP_BYTES = 50 * 2**20
 _MOST_REDIRECTS = 5
-#: Between tries of what did not come, so many times the site's pace is waited.
+#: Between tries of a failed request, this many times the site's pace is waited.
 _RETRY_WAITS = (1, 2)
 
 READERS: dict[str, Read] = {
@@ -52,8 +53,8 @@ class PageGone(Exception):
 
 
 class Site:
-    """``home`` is where its sitemap stands. ``resolve`` is what looks names up, as ``socket.getaddrinfo``. ``known`` is
-    its robots.txt, where that was read already."""
+    """``home`` is the address of its sitemap. ``resolve`` looks names up, like
+    ``socket.getaddrinfo``. ``known`` is its robots.txt, if it was read already."""
 
     def __init__(self, home: httpx.URL, spec: CrawlSpec, resolve: Resolve, known: Robots | None = None) -> None:
         self._home = home
@@ -70,8 +71,9 @@ class Site:
         self._fetcher.__exit__(kind, error, trace)
 
     def pages(self) -> list[str]:
-        """The addresses of all pages, each once, in order. Raises Refused for what is no sitemap or may not be read,
-        Unavailable when one does not come: none is left out."""
+        """Returns the addresses of all pages, each once, in order. Raises Refused for a file that
+        is not a sitemap or may not be read, Unavailable if one cannot be fetched: none is left out.
+        """
         until = time.monotonic() + LIST_SECONDS
         top = self._fetch_listing(self._home, until)
         found = set(top.pages)
@@ -82,15 +84,14 @@ class Site:
         return sorted(found)
 
     def page(self, address: str) -> tuple[str, dict[str, Any]]:
-        """Where the page was found in the end, and its fields. Raises BadPage for what cannot be read, PageGone,
-        FetchFailed for a page that did not come though the site answers, Unavailable when the site does not."""
+        """Returns the final address of the page, and its fields. Raises BadPage if it cannot be
+        read, PageGone, FetchFailed for a page that could not be fetched although the site answers,
+        Unavailable if the site does not answer."""
         try:
             return self._fetch_patiently(address)
         except FetchFailed as failed:
             self._check_site_answers()
             raise FetchFailed(f"{failed}, {len(_RETRY_WAITS) + 1} times") from failed
-
-    # --- how ------------------------------------------------------------------------------------------------------
 
     def _fetch_patiently(self, address: str) -> tuple[str, dict[str, Any]]:
         until = time.monotonic() + max(PAGE_SECONDS, _REQUESTS * self._delay)
@@ -106,7 +107,7 @@ class Site:
         return self._follow_redirects(url, _PAGE_BYTES, until, _read_page)
 
     def _check_site_answers(self) -> None:
-        """What else asks for robots.txt asks for less."""
+        """Requesting robots.txt is the cheapest request."""
         try:
             self._fetch_robots()
         except FetchFailed as failed:
@@ -145,7 +146,7 @@ class Site:
             )
 
     def _follow_redirects(self, url: httpx.URL, most: int, until: float, read: Callable[[Answer], Found]) -> Found:
-        """Each hop is looked at as the first was."""
+        """Every hop is checked like the first address."""
         seen: list[httpx.URL] = []
         while len(seen) <= _MOST_REDIRECTS:
             self._check_allowed(url)
@@ -172,7 +173,7 @@ class Site:
 
     @cached_property
     def robots(self) -> Robots:
-        """Raises Refused for a pace that is too slow, Unavailable when it does not come."""
+        """Raises Refused for a pace that is too slow, Unavailable if robots.txt cannot be fetched."""
         if self._known is not None:
             return self._known
         check_port(self._home, self._spec.allow)
@@ -189,7 +190,8 @@ class Site:
         return found
 
     def _fetch_robots(self) -> Robots:
-        """No robots.txt (4xx) allows everything; one that does not come allows nothing (RFC 9309, 2.3.1)."""
+        """A missing robots.txt (4xx) allows everything; one that cannot be fetched allows nothing
+        (RFC 9309, 2.3.1)."""
         url = self._home.copy_with(raw_path=b"/robots.txt")
         until = time.monotonic() + PAGE_SECONDS
         try:
@@ -206,7 +208,7 @@ class Site:
         )
 
     def _check_on_site(self, url: httpx.URL) -> httpx.URL:
-        """The same, if it is on this site and on a port that may be read. Raises BadPage."""
+        """Returns the address, if it is on this site and on an allowed port. Raises BadPage."""
         if url.host != self._home.host:
             raise BadPage(f"leads to {url.host}, another site than {self._home.host}")
         try:
@@ -227,9 +229,9 @@ def _redirect_target(url: httpx.URL, location: str) -> httpx.URL:
     try:
         return parse_address(str(url.join(location)))
     except Refused as refused:
-        raise BadPage(f"redirects to what is none: {refused}") from refused
+        raise BadPage(f"redirects to an invalid address: {refused}") from refused
     except (httpx.InvalidURL, UnicodeError, ValueError):
-        raise BadPage("redirects to what is no address") from None
+        raise BadPage("redirects to something that is not an address") from None
 
 
 def _robots_from_answer(answer: Answer) -> Robots:

@@ -1,4 +1,5 @@
-"""Where records come from. A source is written ``KIND:WHERE``; a new kind is one file and one line in ``SOURCES``."""
+"""Where records come from. A source is written ``KIND:WHERE``; a new kind is one file and one line
+in ``SOURCES``."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,13 +20,13 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Shelf, Source, VectorStore
 from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, quote_value
 
-#: How sites are read, as the index file says now.
+#: How sites are read, according to the current index file.
 Crawl = Callable[[], CrawlSpec]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What sources are made of besides their own words."""
+    """What sources need besides their own text."""
 
     roots: Sequence[Path]
     store: VectorStore
@@ -48,7 +49,7 @@ SOURCES: dict[str, Factory] = {
     "backup": lambda where, given: BackupSource(where, given.store, given.shelf),
 }
 
-#: Without settings there is no state of ours; what is ours by its name stays so.
+#: Without settings there is no state of this program; files that it recognises by name still count.
 _NO_OWN_FILES = OwnFiles()
 
 
@@ -60,10 +61,10 @@ def open_source(
     shelf: Shelf | None = None,
     own: OwnFiles = _NO_OWN_FILES,
 ) -> Source:
-    """The source that ``text`` names; nothing is looked at yet, ``check`` does that.
+    """Returns the source that ``text`` names. Nothing is read yet; ``check`` does that.
 
-    Files must lie under one of ``roots`` and be none of ``own``; relative patterns start at the first. Raises Refused
-    for an unknown kind.
+    Files must be under one of ``roots`` and not be one of ``own``; relative patterns start at the
+    first root. Raises Refused for an unknown kind.
     """
     kind, colon, where = text.partition(":")
     known = ", ".join(f"{name}:" for name in SOURCES)

@@ -1,7 +1,7 @@
-"""Values of Arrow arrays as Python has them, without pandas and without loss.
+"""Values of Arrow arrays as Python values, without pandas and without loss.
 
 Python's own date and time types end at microseconds and at the year 9999. Nanoseconds become text
-here; what does not fit becomes ``Unreadable``, so that one value is one bad record.
+here; a value that does not fit becomes ``Unreadable``, so that one value makes one bad record.
 """
 
 import importlib
@@ -10,7 +10,7 @@ from typing import Any
 from qdrant_rollouts.adapters.sources.values import Unreadable, duration_text
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
-# An extra: whoever imports this module has Arrow arrays at hand.
+# An extra: code that imports this module has Arrow arrays.
 pa: Any = importlib.import_module("pyarrow")
 types: Any = importlib.import_module("pyarrow.types")
 
@@ -24,22 +24,23 @@ _LIST_TESTS = (
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _MOMENT_FORM = "0000-00-00T00:00:00.000000"
 _TIME_FORM = "00:00:00.000000"
-#: Raised by pyarrow for a value that is no text or out of range; KeyError is an unknown time zone.
+#: Raised by pyarrow for a value that is not text or out of range; KeyError is an unknown time zone.
 _UNREADABLE = (ValueError, OverflowError, KeyError, NotImplementedError)
 
 
 def read_column(array: Any) -> list[Any]:
-    """The array's values: structs and maps as objects, ``Unreadable`` for what does not fit."""
+    """Returns the array's values: structs and maps as objects, ``Unreadable`` for values that do
+    not fit."""
     if not _needs_care(array.type):
         try:
             return list(array.to_pylist())
         except _UNREADABLE:
-            pass  # one of them; value by value tells which
+            pass  # one of them; reading value by value finds which
     return [_read_value(scalar) for scalar in array]
 
 
 def _needs_care(kind: Any) -> bool:
-    """Whether ``to_pylist`` needs pandas for it, or gives what JSON has another form for."""
+    """Whether ``to_pylist`` needs pandas for it, or returns a value that JSON writes differently."""
     if types.is_dictionary(kind):
         return _needs_care(kind.value_type)
     if types.is_map(kind) or types.is_duration(kind):
@@ -92,7 +93,7 @@ def _read_leaf(scalar: Any) -> Any:
 
 
 def _format_nanoseconds(nanoseconds: int, coarse: Any, form: str) -> str:
-    """ISO 8601, nine digits where the last three are not all zero. ``form`` ends at the sixth."""
+    """ISO 8601, nine digits if the last three are not all zero. ``form`` ends at the sixth."""
     microseconds, rest = divmod(nanoseconds, 1000)
     value = pa.scalar(microseconds, coarse).as_py()
     if not rest:
@@ -102,7 +103,7 @@ def _format_nanoseconds(nanoseconds: int, coarse: Any, form: str) -> str:
 
 
 def _object_key(scalar: Any) -> Any:
-    """JSON's objects have text for keys; numbers and dates are written as it."""
+    """Keys of JSON objects are text; numbers and dates are converted to it."""
     key = _read_value(scalar)
     if isinstance(key, bool | bytes | list | dict):
         found = type(key).__name__
@@ -115,7 +116,7 @@ def _key_text(key: Any) -> str:
 
 
 def _build_object(entries: list[tuple[Any, Any]]) -> Any:
-    """JSON has no object with one key twice; Python's would keep the last value alone."""
+    """A JSON object cannot have one key twice; Python's would silently keep the last value."""
     found: dict[str, Any] = {}
     for key, scalar in entries:
         if isinstance(key, Unreadable):

@@ -1,7 +1,7 @@
-"""``backup:ID``: the points of a backup that `rollouts backup` made, by ascending id.
+"""``backup:ID``: the points of a backup made by `rollouts backup`, by ascending id.
 
-The deployment recovers it into a collection of its own, reads that, and drops it before the alias moves. A backup does
-not change, so a rebuild from the one that was built already has nothing to do.
+The deployment restores it into a separate collection, reads that, and drops it before the alias
+moves. A backup does not change, so a rebuild from the same backup has nothing to do.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,8 @@ from qdrant_rollouts.core.ports.naming import check_name
 
 
 class BackupSource:
-    """As it lies on the shelf: what can be told of it before it is recovered (``core.collections.recovered``)."""
+    """The backup on the shelf: what is known before it is restored
+    (``core.collections.recovered``)."""
 
     left_out: Sequence[str] = ()
 

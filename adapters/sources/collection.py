@@ -1,6 +1,7 @@
 """``collection:NAME``: the points of a collection by ascending id.
 
-A collection is live: what is written behind the cursor is not seen, and its fingerprint is no more than its name.
+A collection may change while it is read: points that are written behind the cursor are not seen,
+and its fingerprint is only its name.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,8 @@ _PAGE_POINTS = 256
 
 
 class CollectionSource:
-    """Rows are payloads as they are, whatever their fields are called; the point's id and vector
-    stand beside them.
+    """Rows are unchanged payloads, whatever their fields are called; the point's id and vector are
+    separate.
 
     Cursor: ``after`` (the point id), ``n`` and ``done`` (points so far).
     """
@@ -31,7 +32,8 @@ class CollectionSource:
 
     @cached_property
     def _name(self) -> str:
-        """Blanks around a name are its own if there is such a collection, else the writer's."""
+        """Blanks around a name belong to it if there is such a collection; otherwise they are
+        ignored."""
         bare = self._written.strip()
         if self._written == bare or self._written in self._store.collections():
             return self._written
@@ -72,7 +74,7 @@ class CollectionSource:
         while True:
             self._store.pace(self._name)
             page, start = self._store.scroll(self._name, start, _PAGE_POINTS)
-            # A page starts **at** the id it is asked for.
+            # A page starts **at** the requested id.
             yield from (point for point in page if point.id != after)
             if start is None:
                 return

@@ -1,12 +1,12 @@
-"""``csv:GLOB[,GLOB]``: commas and a header row that names ``id``; quoted cells may hold line ends;
-``.gz`` too.
+"""``csv:GLOB[,GLOB]``: CSV files with commas and a header row that names ``id``; quoted cells may
+contain line ends; ``.gz`` files too.
 
-Space around the names of the header is left out. Where it follows the header's commas, it is left
-out behind every comma, and around ids.
+Space around the names of the header is removed. If it follows the header's commas, space after
+every comma and around ids is removed too.
 
-CSV knows no types: every cell is a string, but for an ``id`` written as a canonical decimal integer
-(no leading zeros, within int64), which becomes an integer, so that the same data as JSONL gives the
-same points.
+CSV has no types: every cell is a string, except for an ``id`` written as a canonical decimal
+integer (no leading zeros, within int64), which becomes an integer, so that the same data as JSONL
+gives the same points.
 """
 
 import csv
@@ -21,12 +21,12 @@ from qdrant_rollouts.adapters.sources.lines import LONGEST_LINE, BadLine, FileSo
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.sanitize.quoting import describe_header, error_text, look_like_names, quote_value
 
-#: Between columns, where people write no commas.
+#: Other separators between columns.
 _MARKS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _NAME = re.compile(r"[^\W\d][\w .-]{0,39}")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
-# The library's limit of 128 KiB per cell is for the whole process; long texts are what sources are made of.
+# The library's limit of 128 KiB per cell is for the whole process; sources may contain long texts.
 csv.field_size_limit(LONGEST_LINE)
 
 
@@ -38,7 +38,8 @@ def _parse_csv(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:
     header, spaced = _read_header(lines)
     if offset:
         lines.skip_to(offset, line)
-    # The reader takes a line only when the record needs it, so ``lines`` always stands behind the last record.
+    # The reader takes a line only when the record needs it, so ``lines`` is always just after the
+    # last record.
     reader = csv.reader(lines, strict=True, skipinitialspace=spaced)
     while True:
         first = lines.line + 1
@@ -54,11 +55,12 @@ def _parse_csv(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:
 
 
 def _read_header(lines: Lines) -> tuple[list[str], bool]:
-    """The names, without the space around them, and whether space follows the commas: then it does
-    in the records too, and belongs to no cell.
+    """Returns the names, without surrounding space, and whether space follows the commas: then it
+    does in the records too, and is not part of a cell.
 
-    Raises Refused unless the names are different, not empty, and ``id`` is among them. None for an
-    empty file."""
+    Raises Refused unless the names are different, not empty, and include ``id``. None for an empty
+    file.
+    """
     try:
         first = next((line for line in lines if line.strip()), "")
         _check_commas(lines, first)
@@ -75,7 +77,7 @@ def _read_header(lines: Lines) -> tuple[list[str], bool]:
 
 
 def _check_commas(lines: Lines, line: str) -> None:
-    """Raises Refused for a header that names ``id`` with something else between the names."""
+    """Raises Refused for a header that names ``id`` with another separator between the names."""
     found = [word for mark, word in _MARKS.items() if _names_id(line, mark)]
     if found and not _names_id(line, ","):
         said = f"no id: its columns are separated by {found[0]}; write commas"
@@ -95,7 +97,8 @@ def _advise_line_ends(error: Exception) -> str:
 
 
 def _describe_header_fault(names: list[str]) -> str:
-    """Nothing of a first line is shown that is no header: a file that is no table may hold anything there."""
+    """Shows nothing of a first line that is not a header: a file that is not a table may contain
+    anything there."""
     expected = "expected different names, id among them, with commas between them"
     twice = sorted({name for name in names if names.count(name) > 1 and name})
     known = describe_header([name for name in names if name])
@@ -113,7 +116,7 @@ def _parse_record(line: int, header: list[str], cells: list[str], *, spaced: boo
     if len(cells) != len(header):
         return Parsed(line, None, f"has {len(cells)} cells; the header names {len(header)} columns")
     fields: dict[str, Any] = dict(zip(header, cells, strict=True))
-    if spaced:  # columns that are aligned have space before the comma too
+    if spaced:  # aligned columns also have space before the comma
         fields["id"] = fields["id"].strip()
     if _INTEGER.fullmatch(fields["id"]) and -(2**63) <= int(fields["id"]) < 2**63:
         fields["id"] = int(fields["id"])

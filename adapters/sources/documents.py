@@ -1,5 +1,5 @@
-"""Bytes of a document as its fields: which characters they are, and that something can be read of
-it."""
+"""Converts the bytes of a document to fields: determines the character set, and checks that it
+gives text."""
 
 import codecs
 import re
@@ -20,14 +20,14 @@ _DECLARED_CHARSET = re.compile(
     rb"|^\s*<\?xml[^>]{0,100}encoding\s*=\s*[\"']([\w-]{1,40})",
     re.IGNORECASE,
 )
-#: Where a page says what it is written in (WHATWG).
+#: Where a page declares its character set (WHATWG).
 _HEAD_BYTES = 1024
-#: Character sets of the web; Python knows others that only take long.
+#: Character sets of the web; Python has others that are only slow.
 _CHARSETS = re.compile(
     r"utf-8|utf-16(-[bl]e)?|cp(125\d|866|874|932|949)|iso8859-\d+|koi8-[ru]|shift_jis|euc_(jp|kr)"
     r"|iso2022_jp|gb.+|big5|tis-620|ascii"
 )
-#: What a name means on the web (WHATWG, Encoding): mostly the same with more characters.
+#: What a name means on the web (WHATWG, Encoding): mostly a superset of the named character set.
 _MEANT_CHARSETS = {
     "ascii": "cp1252",
     "iso8859-1": "cp1252",
@@ -47,8 +47,8 @@ def read_plain(text: str) -> dict[str, Any]:
 
 
 def read_html_file(content: str) -> dict[str, Any]:
-    """A page in a folder may be one that a generator of sites is still to make; then it begins with
-    front matter, as Markdown does."""
+    """A page in a folder may be input for a site generator; then it begins with front matter, like
+    Markdown."""
     front, page = markdown.split_front_matter(content)
     if not front.get("title"):
         front.pop("title", None)
@@ -56,14 +56,14 @@ def read_html_file(content: str) -> dict[str, Any]:
     return {**found, **front, "text": found["text"]}
 
 
-#: Readers of pages, which may name their own character set.
+#: Readers of pages, which may declare their own character set.
 _HTML_READERS = (html.read_html, html.read_xhtml, read_html_file)
 
 
 def read_document(read: Read, content: bytes, declared: str = "") -> dict[str, Any]:
-    """What ``read`` makes of it. ``declared`` is the character set that the sender names; without
-    one a page may name its own, and UTF-8 is meant otherwise. Raises ValueError for bytes that are
-    no such characters, and for a document that is not empty and gives no text."""
+    """Returns the result of ``read``. ``declared`` is the character set that the sender names;
+    without one a page may name its own, and the default is UTF-8. Raises ValueError for bytes that
+    do not fit the character set, and for a document that is not empty and gives no text."""
     if not declared and read in _HTML_READERS:
         declared = _find_charset(content)
     fields = read(_decode_content(content, declared or "utf-8"))
@@ -78,12 +78,12 @@ def read_document(read: Read, content: bytes, declared: str = "") -> dict[str, A
 def _find_charset(content: bytes) -> str:
     found = _DECLARED_CHARSET.search(content[:_HEAD_BYTES])
     name = (found[1] or found[2]).decode() if found else ""
-    # Whoever can read these letters byte by byte does not read UTF-16.
+    # If these letters can be read byte by byte, the document is not UTF-16.
     return "utf-8" if name.lower().startswith("utf-16") else name
 
 
 def _decode_content(content: bytes, name: str) -> str:
-    """By its first bytes, else as it is named."""
+    """By its first bytes, else as declared."""
     for mark, codec in _BOMS.items():
         if content.startswith(mark) and content != mark:
             return _decode_characters(content[len(mark) :], codec, codec)

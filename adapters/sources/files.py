@@ -1,12 +1,12 @@
-"""Which files a pattern may mean.
+"""Which files a pattern means.
 
-Patterns are separated by commas (``[,]`` is a comma in a name), ``**`` crosses folders, hidden files need their dot
-written, and folders that may not be listed are passed over. Every file must resolve, symbolic links included, to a
-place under an allowed folder; so must the part of a pattern before its first wildcard, or a pattern could tell what
-exists elsewhere.
+Patterns are separated by commas (``[,]`` is a comma in a name), ``**`` matches any depth, hidden
+files need an explicit dot, and folders that cannot be listed are skipped. Every file must resolve,
+symbolic links included, to a place under an allowed folder. So must the part of a pattern before
+its first wildcard; otherwise a pattern could reveal what exists elsewhere.
 
-Files of this program (``adapters.own_files``) are refused where they are named, and left out where a wildcard or a
-folder brings them along.
+Files of this program (``adapters.own_files``) are refused if they are named, and left out if a
+wildcard or a folder includes them.
 """
 
 import errno
@@ -42,7 +42,7 @@ _LASTING_ERRORS = {
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """``path`` is where it really lies, ``name`` what people call it. Bytes on disk, nanoseconds."""
+    """``path`` is the real path, ``name`` the name for people. Bytes on disk, nanoseconds."""
 
     path: Path
     name: str
@@ -51,7 +51,8 @@ class File:
 
 
 def find_files(patterns: str, roots: Sequence[Path], watch: Watch | None = None) -> tuple[File, ...]:
-    """The files that ``patterns`` mean, each once, by path. Raises Refused for what is missing or not allowed."""
+    """Returns the files that ``patterns`` mean, each once, by path. Raises Refused for missing or
+    forbidden ones."""
     watch = watch or Watch(OwnFiles())
     parts = [pattern.strip() for pattern in _SEPARATOR.split(patterns)]
     files = {file.path: file for pattern in parts for file in _match_pattern(pattern, roots, watch)}
@@ -59,7 +60,8 @@ def find_files(patterns: str, roots: Sequence[Path], watch: Watch | None = None)
 
 
 def make_absolute(patterns: str, base: Path) -> str:
-    """The same patterns, those that are relative to ``base`` written out so that they mean the same from anywhere."""
+    """Returns the same patterns, with those relative to ``base`` made absolute, so that they mean
+    the same everywhere."""
     start = glob.escape(str(base.absolute())).replace(",", "[,]")
     return ",".join(os.path.join(start, pattern.strip()) for pattern in _SEPARATOR.split(patterns))  # noqa: PTH118
 
@@ -67,9 +69,9 @@ def make_absolute(patterns: str, base: Path) -> str:
 def find_below(
     folder: str, roots: Sequence[Path], endings: Container[str], watch: Watch | None = None
 ) -> tuple[File, ...]:
-    """The files in ``folder`` and the folders in it whose names end like this, by path; ``name`` begins at ``folder``.
-    Hidden ones are passed over, links to folders are not followed. Raises Refused for what is missing or not allowed.
-    """
+    """Returns the files in ``folder`` and its subfolders whose names end like this, by path;
+    ``name`` begins at ``folder``. Hidden files are skipped, links to folders are not followed.
+    Raises Refused for what is missing or not allowed."""
     real = _resolve_path(roots[0] / folder, folder)
     watch = watch or Watch(OwnFiles())
     _check_allowed(real, folder, roots)
@@ -94,7 +96,7 @@ def fingerprint_files(files: Sequence[File]) -> str:
 
 
 def check_unchanged(file: File) -> None:
-    """Raises Refused when the file was written to since it was found."""
+    """Raises Refused if the file was written to since it was found."""
     now = file.path.stat()
     if (now.st_size, now.st_mtime_ns) != (file.size, file.changed):
         raise Refused(f"{file.name} changed while it was read; deploy again when nothing writes to it")
@@ -172,7 +174,7 @@ def _display_name(path: Path, base: Path) -> str:
 
 @contextmanager
 def translate_errors(name: str) -> Iterator[None]:
-    """What the file system says, in our words: Refused if waiting will not help, Unavailable otherwise."""
+    """Explains the file system's errors: Refused if waiting will not help, Unavailable otherwise."""
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

@@ -1,9 +1,9 @@
-"""``dir:FOLDER``: the documents in a folder and the folders in it: Markdown, plain text and HTML.
+"""``dir:FOLDER``: the documents in a folder and its subfolders: Markdown, plain text and HTML.
 
 A record has ``id`` and ``path`` (the file's path in the folder, with ``/``), ``title`` and
 ``text``, and the fields of front matter, whose ``id`` is called ``front_matter_id``; ``id_field``
-of the index names a field that is the id instead. Files that end otherwise are passed over. A file
-is read whole, one at a time.
+of the index names a field that is the id instead. Files with other endings are skipped. Each file
+is read as a whole, one at a time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ from qdrant_rollouts.core.config.id_fields import FRONT_MATTER_ID
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Cursor, Row
 
-#: What a file's ending says of its content. A reader raises ValueError for what it cannot read.
+#: The reader for a file's ending. A reader raises ValueError for what it cannot read.
 READERS: dict[str, Read] = {
     ".md": markdown.read_markdown,
     ".markdown": markdown.read_markdown,
@@ -37,7 +37,7 @@ READERS: dict[str, Read] = {
 
 
 class FolderSource:
-    """Cursor: ``n`` and ``done`` (files so far), ``print`` the fingerprint it belongs to."""
+    """Cursor: ``n`` and ``done`` (files so far), ``print`` the fingerprint that it belongs to."""
 
     collection: str | None = None
 
@@ -56,7 +56,7 @@ class FolderSource:
 
     @property
     def left_out(self) -> Sequence[str]:
-        """Noted while the files are looked for."""
+        """Recorded while the files are looked up."""
         return self._watch.left_out if self._files else ()
 
     def check(self) -> None:
@@ -77,7 +77,7 @@ class FolderSource:
         return len(self._files)
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        """Raises Refused when the files are not those of the cursor, or change while they are read."""
+        """Raises Refused if the files are not those of the cursor, or change while they are read."""
         if cursor and cursor["print"] != self._print:
             raise Refused(f"{self._folder} changed since it was read up to file {cursor['n']}; start again")
         return self._rows_of_documents(cursor["n"] if cursor else 0)

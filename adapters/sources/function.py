@@ -1,8 +1,9 @@
-"""``python:MODULE:CALLABLE``: what a function of yours gives; never taken from a request, for it is code.
+"""``python:MODULE:CALLABLE``: the records that your own function returns; never taken from a
+request, because it is code.
 
-It is called anew for each turn and each look of the gate, and must give the same records in the same order: reading on
-runs over those that were read. The module must be importable by every worker, and a changed one is seen only by new
-processes.
+It is called again for each turn and each look of the gate, and must return the same records in the
+same order: a turn skips those that were read before. Every worker must be able to import the
+module, and only new processes see a changed one.
 """
 
 import importlib
@@ -15,7 +16,7 @@ from qdrant_rollouts.core.sanitize.quoting import error_text, quote_value
 
 
 class FunctionSource:
-    """Cursor: ``n`` and ``done`` (records so far), ``id`` of the last one as far as it has one."""
+    """Cursor: ``n`` and ``done`` (records so far), ``id`` of the last one if it has one."""
 
     collection: str | None = None
     left_out: Sequence[str] = ()
@@ -48,7 +49,8 @@ class FunctionSource:
         return 0
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        """Raises Refused when the record at the cursor is another than it was; what the function raises is its own."""
+        """Raises Refused if the record at the cursor is not the same as before; the function's own
+        errors pass through."""
         read = cursor["n"] if cursor else 0
         for number, record in enumerate(self._call_function(), 1):
             row = self._row_of_record(number, record)

@@ -1,9 +1,9 @@
 """HTML as a record: the text that a reader sees, one line for each block, and the page's title.
 
 Rule: a page is what the HTML standard's tree construction makes of it, so tags that the standard
-lets a page leave out (``<head>``, ``<body>``, ``</p>``) are there. Scripts, styles and navigation
-are left out; everything else stays, be it wanted or not: which part of a page is its matter nobody
-can tell in general. A page with ``<main>`` says so itself.
+makes optional (``<head>``, ``<body>``, ``</p>``) are present. Scripts, styles and navigation are
+left out. Everything else stays, because nobody can tell in general which part of a page is its
+content. A page with ``<main>`` says so itself.
 """
 
 import re
@@ -21,7 +21,7 @@ _INLINE_ELEMENTS = {
     *("time", "tt", "u", "var", "wbr"),
 }
 _VOID_ELEMENTS = "area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr"
-#: A tag of XHTML that closes itself, which HTML takes for an open one.
+#: A self-closing tag of XHTML, which HTML reads as an open tag.
 _SELF_CLOSED = re.compile(
     rf"<(?!(?:{_VOID_ELEMENTS})[\s/])([a-z][a-z0-9]*)"
     r"""((?:\s+[^\s"'<>/=]+(?:\s*=\s*(?:"[^"]*"|'[^']*'))?)*)\s*/>""",
@@ -30,12 +30,12 @@ _SELF_CLOSED = re.compile(
 _NOSCRIPT = re.compile(r"(</?)noscript(?=[\s/>])", re.IGNORECASE)
 #: Characters that are parsed at a time.
 _PIECE_LENGTH = 1 << 13
-#: Bytes of memory that a page may take meanwhile.
+#: Bytes of memory that parsing a page may use.
 _MOST_MEMORY = 1 << 30
 
 
 def read_html(content: str) -> dict[str, Any]:
-    """``text``, and ``title`` where there is one. Raises ValueError for a page that fills memory."""
+    """``text``, and ``title`` if there is one. Raises ValueError for a page that fills memory."""
     page = _Page()
     html = _as_html(content) if content.lstrip().startswith("<?xml") else content
     page.walk(_parse_html(html))
@@ -48,16 +48,17 @@ def read_xhtml(content: str) -> dict[str, Any]:
 
 
 def _as_html(content: str) -> str:
-    """XHTML as HTML writes it; in HTML ``<script/>`` makes the rest of the page a script."""
+    """Rewrites XHTML as HTML; in HTML ``<script/>`` makes the rest of the page a script."""
     return _SELF_CLOSED.sub(r"<\1\2></\1>", content)
 
 
 def _parse_html(content: str) -> Document:
-    """Elements that are left open, such as ``<b>``, are opened again in each block by the
-    standard's rules, and so a few bytes can become gigabytes; the parser has no bound for that.
+    """By the standard's rules, elements that are left open, such as ``<b>``, are opened again in
+    each block, so a few bytes can become gigabytes; the parser has no limit for that.
 
-    The parser takes what stands in ``<noscript>`` for markup, as a browser without scripts does,
-    and out of ``<head>`` for a part of the page; ``<iframe>`` holds text that nobody sees."""
+    The parser reads the content of ``<noscript>`` as markup, like a browser without scripts, and
+    outside ``<head>`` as a part of the page; ``<iframe>`` contains text that no reader sees.
+    """
     html = _NOSCRIPT.sub(r"\1iframe", content)
     parser = IncrementalParser(positions=False)
     before = _memory_in_use()
@@ -83,7 +84,8 @@ class _Page:
         self._open: Counter[str] = Counter()
 
     def walk(self, document: Document) -> None:
-        """Every node in order, without recursion; an element's tag lies on the pile for its end."""
+        """Visits every node in order, without recursion; an element's tag is on the stack for its
+        end."""
         pile: list[Node | str] = [document]
         while pile:
             node = pile.pop()
@@ -133,5 +135,5 @@ def _join_line(text: str) -> str:
 
 
 def _tidy_text(pieces: list[str]) -> str:
-    """Without blank lines and without space at the ends of lines; the indents of ``<pre>`` go too."""
+    """Removes blank lines and space at the ends of lines; the indents of ``<pre>`` are removed too."""
     return re.sub(r" ?\n\s*", "\n", re.sub(r"[^\S\n]+", " ", "".join(pieces))).strip()

@@ -1,4 +1,5 @@
-"""``jsonl:GLOB[,GLOB]``: one JSON object per line, UTF-8, ``.gz`` too; blank lines are skipped."""
+"""``jsonl:GLOB[,GLOB]``: one JSON object per line, UTF-8, ``.gz`` files too; blank lines are
+skipped."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,8 @@ def _parse_line(line: int, text: str) -> Parsed:
     except json.JSONDecodeError as error:
         said = f"not JSON: {error.msg} at column {error.colno}"
         return Parsed(line, None, f"{said}{_advise_on_layout(text)}")
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in thousands
+    # a number of thousands of digits, or thousands of brackets
+    except (ValueError, RecursionError) as error:
         return Parsed(line, None, f"not readable as JSON: {error_text(error)}")
     if not isinstance(value, dict):
         found = type(value).__name__
@@ -42,10 +44,10 @@ def _parse_line(line: int, text: str) -> Parsed:
 
 
 def _advise_on_layout(text: str) -> str:
-    """What people write who mean a list of objects."""
+    """Recognises the files of people who mean a list of objects."""
     bare = text.strip()
     if bare.startswith("{") and bare.endswith("},"):
-        return "; write no comma behind the object"
+        return "; write no comma after the object"
     if bare in {"[", "]", "{", "}", "},"}:
         return "; write each object in one line, and no list around them"
     return ""

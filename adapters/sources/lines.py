@@ -1,7 +1,7 @@
-"""Reading files line by line from any position, and the source that is made of it.
+"""Reads files line by line from any position, and builds sources on that.
 
-A ``.gz`` file has no way to jump to a position: resuming decompresses and drops what was read before. Prefer plain
-files where one file takes many turns.
+Reading cannot start in the middle of a ``.gz`` file: resuming decompresses and drops what was read
+before. Prefer plain files if one file takes many turns.
 """
 
 import gzip
@@ -25,18 +25,18 @@ from qdrant_rollouts.adapters.sources.files import (
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Cursor, Row
 
-#: Bytes. No larger record could be written: Qdrant refuses a request of more (qdrant-facts 5.7).
+#: Bytes. A larger record could not be written: Qdrant refuses a larger request (qdrant-facts 5.7).
 LONGEST_LINE = 32 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class BadLine(ValueError):
-    """This line cannot be read, the next one can."""
+    """This line cannot be read, but the next one can."""
 
 
 class Parsed(NamedTuple):
-    """A record at ``line`` (from 1), or None and why it is none."""
+    """A record at ``line`` (from 1), or None and the reason."""
 
     line: int
     fields: dict[str, Any] | None
@@ -44,9 +44,9 @@ class Parsed(NamedTuple):
 
 
 class Lines:
-    """The lines of one file, with their ends; ``line`` counts those taken, ``offset`` is where the next one begins (in
-    bytes, decompressed). ``next`` raises BadLine for one that is no UTF-8 or longer than
-    ``LONGEST_LINE``, and goes on; Refused for a file of UTF-16."""
+    """The lines of one file, with their ends. ``line`` counts those taken; ``offset`` is where the
+    next one begins (in bytes, decompressed). ``next`` raises BadLine for a line that is not UTF-8
+    or longer than ``LONGEST_LINE``, and can continue; Refused for a file of UTF-16."""
 
     def __init__(self, file: File) -> None:
         self.file = file
@@ -108,11 +108,11 @@ class Lines:
 
 
 class FileSource:
-    """Files of one kind, one after the other. ``parse`` takes a file's lines and the (offset, line) to start behind,
-    (0, 0) at first; when it yields, the lines must stand behind the record.
+    """Files of one kind, one after the other. ``parse`` receives a file's lines and the (offset,
+    line) to start after, (0, 0) at first; when it yields, the lines must be just after the record.
 
-    Cursor: ``file`` (index), ``offset`` and ``line`` in it, ``n`` rows so far, ``done`` bytes on disk of all files,
-    ``print`` the fingerprint it belongs to.
+    Cursor: ``file`` (index), ``offset`` and ``line`` in it, ``n`` rows so far, ``done`` bytes on
+    disk of all files, ``print`` the fingerprint that it belongs to.
     """
 
     collection: str | None = None
@@ -144,11 +144,12 @@ class FileSource:
 
     @property
     def left_out(self) -> Sequence[str]:
-        """Noted while the files are looked for."""
+        """Recorded while the files are looked up."""
         return self._watch.left_out if self._files else ()
 
     def check(self) -> None:
-        """Opens every file and reads its first record, so that headers and rights are known before anything starts."""
+        """Opens every file and reads its first record, so that headers and permissions are checked
+        before anything starts."""
         found = [next(self._parse_file(file, 0, 0), None) for file in self._files]
         if not any(found):
             raise Refused(f"{self._patterns} holds no record: {', '.join(file.name for file in self._files)[:500]}")
@@ -160,7 +161,7 @@ class FileSource:
         return sum(file.size for file in self._files)
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        """Raises Refused when the files are not those of the cursor, or change while they are read."""
+        """Raises Refused if the files are not those of the cursor, or change while they are read."""
         if cursor and cursor["print"] != self.fingerprint():
             raise Refused(f"{self._patterns} changed since it was read up to row {cursor['n']}; start again")
         return _finish_at(self.size(), self._rows_of_files(cursor))
@@ -187,7 +188,8 @@ class FileSource:
 
 
 def _finish_at(size: int, rows: Iterator[Row]) -> Iterator[Row]:
-    """The same rows; behind the last one everything is done, blank lines and the rest of a compressed file included."""
+    """Yields the same rows; after the last one everything counts as done, including blank lines and
+    the rest of a compressed file."""
     held: list[Row] = []
     for row in rows:
         yield from held

@@ -1,8 +1,7 @@
-"""Markdown as a record: its text as it is written, its first heading as title, front matter as
-fields.
+"""Markdown as a record: its text as written, its first heading as title, front matter as fields.
 
-Front matter is YAML between a first line ``---`` and a line ``---`` or ``...``, or TOML between
-two lines ``+++``. Two lines ``---`` around what is no object of YAML are rules across the page, as
+Front matter is YAML between a first line ``---`` and a line ``---`` or ``...``, or TOML between two
+lines ``+++``. Two lines ``---`` around text that is not a YAML object are horizontal rules, and so
 is a first one before a blank line that no object follows.
 """
 
@@ -20,7 +19,7 @@ from qdrant_rollouts.core.sanitize.bounded import BoundedTexts, read_yaml
 from qdrant_rollouts.core.sanitize.quoting import describe_yaml_error, error_text
 
 _BLOCKS = MarkdownIt("commonmark").disable("inline")
-#: Characters. What has no heading by then is no longer looked through for one.
+#: Characters. The heading is looked for only in this first part.
 _TITLE_WITHIN = 1 << 16
 _LONGEST_FRONT = 100_000
 _YAML = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -28,7 +27,7 @@ _TOML = re.compile(r"\+\+\+[ \t]*\n(.*?)^\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL | re.
 
 
 def read_markdown(content: str) -> dict[str, Any]:
-    """``text``, ``title`` where there is one, and the front matter's fields, every scalar of them a
+    """``text``, ``title`` if there is one, and the front matter's fields, every scalar of them a
     string.
 
     Raises ValueError for front matter that cannot be read.
@@ -40,7 +39,7 @@ def read_markdown(content: str) -> dict[str, Any]:
 
 
 def split_front_matter(content: str) -> tuple[dict[str, Any], str]:
-    """The front matter's fields and the text behind it, whose lines end with LF. Raises ValueError
+    """Returns the front matter's fields and the text after it, with LF line ends. Raises ValueError
     for front matter that cannot be read."""
     text = content.replace("\r\n", "\n").replace("\r", "\n")
     for form, fields_of in _FORMS:
@@ -59,8 +58,8 @@ def _find_title(text: str) -> dict[str, str]:
 
 
 def _yaml_fields(front: str) -> dict[str, Any] | None:
-    """None for what stands between two rules across the page: a sentence, or anything but an object
-    behind a blank line."""
+    """Returns None for text between two horizontal rules: a sentence, or anything but an object
+    after a blank line."""
     spaced = front.startswith("\n")
     try:
         fields = _parse_yaml(front)
@@ -73,12 +72,12 @@ def _yaml_fields(front: str) -> dict[str, Any] | None:
     if spaced or isinstance(fields, str):
         return None
     if fields:
-        raise ValueError("front matter is no object; expected lines of NAME: VALUE between two ---")
+        raise ValueError("front matter is not an object; expected lines of NAME: VALUE between two ---")
     return {}
 
 
 def _parse_yaml(front: str) -> Any:
-    """``BaseLoader`` knows strings, lists and mappings only: nothing that JSON has no word for."""
+    """``BaseLoader`` produces only strings, lists and mappings, all of which JSON supports."""
     if len(front) > _LONGEST_FRONT:
         raise ValueError(f"front matter has {len(front):,} characters; at most {_LONGEST_FRONT:,} are read")
     try:
@@ -100,7 +99,7 @@ def _toml_fields(front: str) -> dict[str, Any]:
 
 
 def _as_strings(value: Any) -> Any:
-    """As YAML's scalars are read: what is written, as text."""
+    """Scalars as YAML reads them with that loader: as written, as text."""
     if isinstance(value, dict):
         return {name: _as_strings(inner) for name, inner in value.items()}
     if isinstance(value, list):

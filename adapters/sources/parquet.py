@@ -1,6 +1,6 @@
 """``parquet:GLOB[,GLOB]``: the rows of Parquet files, one row group after the other.
 
-Needs the extra ``parquet``. Timestamps of the old INT96 form are read to the microsecond: as
+Needs the extra ``parquet``. Timestamps in the old INT96 format are read with microseconds: as
 nanoseconds, dates such as 9999-12-31 would silently become others.
 """
 
@@ -30,9 +30,9 @@ _BATCH = 256
 
 
 class ParquetSource:
-    """Cursor: ``file`` and ``group`` (indexes), ``row`` (rows of that group so far), ``n`` and ``done`` (rows so far),
-    ``print`` the fingerprint it belongs to. A row group is entered at its beginning: what was read of it is run over.
-    """
+    """Cursor: ``file`` and ``group`` (indexes), ``row`` (rows of that group so far), ``n`` and
+    ``done`` (rows so far), ``print`` the fingerprint that it belongs to. Reading starts at the
+    beginning of a row group and skips its rows that were read."""
 
     collection: str | None = None
 
@@ -51,7 +51,7 @@ class ParquetSource:
 
     @property
     def left_out(self) -> Sequence[str]:
-        """Noted while the files are looked for."""
+        """Recorded while the files are looked up."""
         return self._watch.left_out if self._files else ()
 
     @cached_property
@@ -81,7 +81,7 @@ class ParquetSource:
         return self._size
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        """Raises Refused when the files are not those of the cursor, or change while they are read."""
+        """Raises Refused if the files are not those of the cursor, or change while they are read."""
         if cursor and cursor["print"] != self._print:
             raise Refused(f"{self._patterns} changed since it was read up to row {cursor['n']}; start again")
         return self._rows_of_groups(cursor or {"file": 0, "group": 0, "row": 0, "n": 0})
@@ -97,7 +97,7 @@ class ParquetSource:
                 yield make_row(where, columns, {**place, "print": self._print})
 
     def _read_groups(self, file: File, group: int, row: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
-        """Group (from 0), row in it (from 1) and values by column, behind the given ones."""
+        """Yields group (from 0), row in it (from 1) and values by column, after the given ones."""
         opened = self._open_parquet(file)
         for index in range(group, opened.num_row_groups):
             start = row if index == group else 0
@@ -128,7 +128,7 @@ def _rows_of_batch(batch: Any) -> Iterator[dict[str, Any]]:
 @contextmanager
 def _translate_arrow_errors(file: File) -> Iterator[None]:
     """Arrow's errors for a damaged file are ValueErrors, or OSErrors without a number; for what it
-    cannot read yet, such as a codec, NotImplementedErrors."""
+    does not support, such as a codec, NotImplementedErrors."""
     with translate_errors(file.name):
         try:
             yield

@@ -1,7 +1,7 @@
-"""How psycopg reads values, so that one that Python has no type for makes one bad record.
+"""How psycopg reads values, so that a value that Python has no type for makes one bad record.
 
 Python's dates end at the years 1 and 9999 and have no infinity, its times end before 24:00, and its
-durations know no months. psycopg ends the whole query over a date or time that does not fit.
+durations have no months. psycopg fails the whole query for a date or time that does not fit.
 """
 
 from typing import Any, cast
@@ -32,7 +32,7 @@ _AS_TEXT = ("interval", *(f"{kind}{form}" for kind in ("int4", "int8", "num", "d
 
 
 def read_every_value(connection: Connection) -> None:
-    """For the transaction under way on ``connection``; nothing is left in a pooler's session."""
+    """For the current transaction on ``connection``; nothing is left in a pooler's session."""
     connection.exec_driver_sql("SET LOCAL intervalstyle = 'iso_8601'")
     adapters = cast(Any, connection.connection.driver_connection).adapters
     for name, loader in _LOADERS.items():

@@ -1,7 +1,8 @@
-"""``sitemap:URL``: the pages that a sitemap lists, fetched anew, by ascending address.
+"""``sitemap:URL``: the pages that a sitemap lists, fetched again each time, by ascending address.
 
-A site is read while it lives: what it lists behind the reader is not seen, and no fingerprint of it could be had
-without reading all of it. Two pages that lead to one are one record, if that one is listed too.
+A site may change while it is read: pages that it lists behind the reader are not seen, and a
+fingerprint would need reading all of it. Two pages that redirect to one are one record, if that one
+is listed too.
 """
 
 import re
@@ -20,14 +21,15 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Cursor, Row
 from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, shorten_text
 
-#: One page in so many may fail to come. More would be holes that nobody sees, however many bad records are allowed.
+#: One page in this many may fail to load. More would be unnoticed holes, however many bad records
+#: are allowed.
 _ONE_IN = 20
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 
 
 class SitemapSource:
-    """Cursor: ``after`` (the last address), ``n`` and ``done`` (pages so far), ``failed`` (of them, those that did not
-    come)."""
+    """Cursor: ``after`` (the last address), ``n`` and ``done`` (pages so far), ``failed`` (how many
+    of them could not be fetched)."""
 
     collection: str | None = None
     left_out: Sequence[str] = ()
@@ -61,7 +63,8 @@ class SitemapSource:
             return site.robots, site.pages()
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        """Raises Unavailable when the site does not answer, Refused when too many pages do not come."""
+        """Raises Unavailable if the site does not answer, Refused if too many pages cannot be
+        fetched."""
         at = cursor or {"after": None, "n": 0, "failed": 0}
         begin = bisect_right(self._pages, at["after"]) if cursor else 0
         number = at["n"]
@@ -77,7 +80,8 @@ class SitemapSource:
                 yield Row(where, fields, position, problem)
 
     def _fetch_fields(self, site: Site, address: str) -> tuple[dict[str, Any] | None, str, bool]:
-        """Fields or the problem, neither for what is gone; and whether the page came."""
+        """Returns fields or the problem, neither for a page that is gone; and whether the page was
+        fetched."""
         try:
             found, fields = site.page(address)
         except PageGone:
@@ -103,5 +107,5 @@ class SitemapSource:
 
 
 def _mask_credentials(address: str) -> str:
-    """A sitemap is written by others: a password in it is not shown."""
+    """Others write the sitemap, so a password in it is not shown."""
     return shorten_text(_CREDENTIALS.sub("//***@", address), LONGEST_PLACE)

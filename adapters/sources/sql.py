@@ -1,8 +1,8 @@
-"""``sql:VARIABLE:SELECT …``: what a query of a database gives, by ascending ``id``.
+"""``sql:VARIABLE:SELECT …``: the rows of a database query, by ascending ``id``.
 
-The database's URL stands in the environment variable, and nowhere else: not in addresses, events or errors. Reading
-goes on behind the last id that was read, so that nothing is kept in the database between two turns; a table is read
-while it lives, and no fingerprint of it could be had without reading all of it.
+The database's URL is only in the environment variable: not in addresses, events or errors. Reading
+continues after the last id, so nothing is kept in the database between two turns. A table may
+change while it is read, and a fingerprint would need reading all of it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,14 +28,16 @@ from qdrant_rollouts.core.sanitize import hosts
 from qdrant_rollouts.core.sanitize.quoting import describe_columns, error_text, shorten_text
 
 _PAGE_ROWS = 1000
-#: Nothing that is read here has to write; the first statement of a transaction says so where a database can be told.
+#: Nothing that is read here needs to write; the first statement of a transaction says so, if the
+#: database supports it.
 _READ_ONLY = {"postgresql": "SET TRANSACTION READ ONLY", "sqlite": "PRAGMA query_only = ON"}
-#: SQLite calls a mistake in a query an operational error too.
+#: SQLite also calls a mistake in a query an operational error.
 _SQLITE_ERROR = 1
 
 
 class SqlSource:
-    """Cursor: ``after`` (the last id), ``same`` (rows with that id so far), ``n`` and ``done`` (rows so far)."""
+    """Cursor: ``after`` (the last id), ``same`` (rows with that id so far), ``n`` and ``done``
+    (rows so far)."""
 
     collection: str | None = None
     left_out: Sequence[str] = ()
@@ -45,8 +47,8 @@ class SqlSource:
         self._variable, _, query = (part.strip() for part in where.partition(":"))
         self._query = query.rstrip("; \n\t")
         if not self._query.lower().startswith(("select", "with")):
-            # What stands there is not shown: it may be a URL with a password.
-            raise Refused("a source sql: has no query; expected sql:VARIABLE:SELECT …, the URL stands in the variable")
+            # The value is not shown: it may be a URL with a password.
+            raise Refused("a source sql: has no query; expected sql:VARIABLE:SELECT …, the URL is in the variable")
 
     @property
     def address(self) -> str:
@@ -105,7 +107,8 @@ class SqlSource:
                 yield row
 
     def _check_id(self, id: Any) -> None:
-        """An id's order must be the same as a parameter and as a column, which is sure of integers and texts alone."""
+        """An id's order must be the same as a parameter and as a column, which holds only for
+        integers and texts."""
         if type(id) not in {int, str}:
             kind = "NULL" if id is None else type(id).__name__
             raise Refused(f"{self._name}: an id is {kind}; select integers or texts, such as CAST(key AS TEXT) AS id")
@@ -117,7 +120,7 @@ class SqlSource:
                 raise Refused(f"{self._name}: an id is {shown}, which is no Unicode text") from None
 
     def _wrap_query(self, columns: str, behind: str = "") -> TextClause:
-        """The colons of the query are its own; SQLAlchemy would take them for parameters."""
+        """Escapes the colons of the query, which SQLAlchemy would read as parameters."""
         query = self._query.replace(":", "\\:")
         return text(f"SELECT {columns} FROM (\n{query}\n) AS q {behind}")  # noqa: S608 - the operator's own query
 
@@ -149,12 +152,13 @@ class SqlSource:
             return create_engine(url, poolclass=NullPool, connect_args=connect_arguments(url), hide_parameters=True)
         except (ArgumentError, ImportError):
             raise Refused(
-                f"{self._name}: there is no driver for {url.drivername}; install it beside this program"
+                f"{self._name}: there is no driver for {url.drivername}; install it in this program's environment"
             ) from None
 
     def _check_file(self, file: Path | None) -> None:
         if file is None or not file.is_file():
-            raise Refused(f"{self._name}: there is no such SQLite file")  # SQLite would make an empty one
+            # SQLite would create an empty one
+            raise Refused(f"{self._name}: there is no such SQLite file")
         for beside in sqlite_files(file):  # SQLite opens and closes these too
             self._own.refuse(beside, self._name)
 
@@ -171,7 +175,8 @@ class SqlSource:
 
 
 def _wrong_setting(error: DBAPIError) -> bool:
-    """While it connects, the driver has words and no code; later, what is refused is the query."""
+    """While it connects, the driver has only texts and no code; later, a refusal concerns the
+    query."""
     known = find_meaning(error)
     return (
         not hasattr(error.orig, "sqlite_errorcode")
@@ -181,7 +186,7 @@ def _wrong_setting(error: DBAPIError) -> bool:
 
 
 def _read_every_value(connection: Connection) -> None:
-    """A value that a driver cannot read would end the query; so it makes one bad record."""
+    """A value that a driver cannot read would fail the query; so it makes one bad record."""
     if connection.dialect.driver == "psycopg":
         postgres.read_every_value(connection)
     elif connection.dialect.name == "sqlite":
@@ -190,12 +195,13 @@ def _read_every_value(connection: Connection) -> None:
 
 
 def _text_or_surrogates(data: bytes) -> str:
-    """Bytes that are no UTF-8 become halves of surrogate pairs, which no record may hold."""
+    """Bytes that are not UTF-8 become surrogates, which no record may contain."""
     return data.decode(errors="surrogateescape")
 
 
 def _database_message(error: DBAPIError) -> str:
-    """The message and what the database advises; its details and context repeat rows and the query."""
+    """Returns the message and the database's hint; its details and context repeat rows and the
+    query."""
     about = getattr(error.orig, "diag", None)
     primary = getattr(about, "message_primary", None)
     return f"{primary}. {getattr(about, 'message_hint', None) or ''}" if primary else str(error.orig)

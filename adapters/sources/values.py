@@ -1,7 +1,7 @@
-"""Values of databases and column files as JSON has them.
+"""Converts values of databases and column files to JSON.
 
 Rule: dates, times and durations become ISO 8601 text, decimals numbers, UUIDs and network addresses
-text. A value that has no such form makes one bad record, which says why; it never ends the file or
+text. A value without such a form makes one bad record, which says why; it never fails the file or
 the query.
 """
 
@@ -15,9 +15,9 @@ from uuid import UUID
 
 from qdrant_rollouts.core.ports import Cursor, Row
 
-#: An interface, as PostgreSQL's ``inet``, is an address too.
+#: An interface, as in PostgreSQL's ``inet``, is an address too.
 _AS_TEXT = (UUID, ip.IPv4Address, ip.IPv4Network, ip.IPv6Address, ip.IPv6Network)
-#: Digits. Python writes no longer integer, and no number of JSON is as large.
+#: Digits. Python writes no longer integer, and no JSON number is as large.
 _MOST_DIGITS = 4000
 _SECOND = 10**9
 
@@ -30,7 +30,7 @@ class Unreadable:
 
 
 def make_row(where: str, columns: Mapping[str, Any], cursor: Cursor) -> Row:
-    """The row, or why it is none. A vector in it may be written as JSON."""
+    """Returns the row, or why it is not one. A vector in it may be written as JSON."""
     fields: dict[str, Any] = {}
     for name, value in columns.items():
         try:
@@ -41,8 +41,8 @@ def make_row(where: str, columns: Mapping[str, Any], cursor: Cursor) -> Row:
 
 
 def as_json(value: Any) -> Any:
-    """Raises ValueError for a value that could not be read. What else JSON has no word for stays as
-    it is: the rules of records name its field."""
+    """Raises ValueError for a value that could not be read. Other values that JSON cannot express
+    stay unchanged: the rules of records name their field."""
     for kinds, write in _FORMS:
         if isinstance(value, kinds):
             return write(value)
@@ -66,7 +66,7 @@ def _duration_as_text(value: timedelta) -> str:
 
 
 def duration_text(nanoseconds: int) -> str:
-    """As ISO 8601 writes it: ``P1DT2H3M4.5S``."""
+    """In ISO 8601: ``P1DT2H3M4.5S``."""
     seconds, fraction = divmod(abs(nanoseconds), _SECOND)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)

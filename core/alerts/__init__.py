@@ -1,1 +1,1 @@
-"""What somebody is told, and how it is brought there."""
+"""What people are told, and how alerts are delivered."""

@@ -1,8 +1,9 @@
-"""Bringing notices to their channels.
+"""Delivers notices to their channels.
 
-Rule: a delivery is claimed under a lease, sent, and marked; whoever dies in between leaves a lease that runs out, and
-the notice goes out again under the same id. A channel that does not answer has all its deliveries wait, longer each
-time, and holds up neither another channel nor a deployment. One index and kind is told of in order.
+Rule: a delivery is claimed under a lease, sent, and marked. If the process dies in between, the
+lease expires and the notice is sent again under the same id. If a channel does not answer, all its
+deliveries wait, longer each time. It delays neither other channels nor deployments. The notices of
+one index and kind are sent in order.
 """
 
 import logging
@@ -32,13 +33,13 @@ log = logging.getLogger(__name__)
 _LEASE = timedelta(seconds=60)
 _FIRST_WAIT = 10.0
 _LONGEST_WAIT = 1800.0
-#: So long nothing else is tried on a channel that has just failed.
+#: How long nothing else is tried on a channel that has just failed.
 _CHANNEL_WAIT = 60.0
-#: What could not be told for so long is given up, and stays in the list as that.
+#: A notice that could not be sent for this long is given up; the list shows it as such.
 _GIVE_UP_AFTER = timedelta(days=3)
 _PRUNE_AFTER = timedelta(days=90)
 _SWEEP_LIMIT = 500
-#: Seconds after which a sweep leaves the rest to the next.
+#: After this many seconds a sweep leaves the rest to the next one.
 _SWEEP_SECONDS = 20.0
 
 
@@ -52,8 +53,10 @@ class _Claim:
 
 
 def deliver_due(services: Services) -> list[str]:
-    """Sends what is due to every channel of the index file; returns a line for each attempt. Raises Refused while the
-    index file cannot be read: nothing is lost, it waits."""
+    """Sends what is due to every channel of the index file; returns a line for each attempt.
+
+    Raises Refused if the index file cannot be read; the notices then wait.
+    """
     channels = services.alerts()
     with services.sessions.begin() as session:
         now = services.clock.now(session)
@@ -65,8 +68,11 @@ def deliver_due(services: Services) -> list[str]:
 
 
 def try_channels(services: Services, name: str | None, *, actor: str, reason: str = "") -> dict[str, str]:
-    """Sends a notice that says it is a test to one channel, or to all; what went wrong by channel, empty if nothing.
-    Raises Unknown for a channel that is not declared."""
+    """Sends a test notice to one channel, or to all; returns the errors by channel, empty if there
+    are none.
+
+    Raises Unknown for a channel that is not declared.
+    """
     channels = services.alerts()
     if name is not None and name not in channels:
         raise Unknown(f"channel {name} is not declared in the index file; declared: {', '.join(sorted(channels))}")
@@ -100,7 +106,7 @@ def _build_test_notice(now: datetime, actor: str, reason: str) -> Notice:
 
 
 def list_alerts(services: Services, limit: int, alias: str | None = None) -> list[shown.Alert]:
-    """Notices, newest first, each with what every channel was told and what went wrong."""
+    """Returns notices, newest first, each with the state and the errors of every channel."""
     query = select(NoticeRow).order_by(NoticeRow.number.desc()).limit(limit)
     if alias is not None:
         query = query.where(NoticeRow.alias == alias)
@@ -117,11 +123,8 @@ def list_alerts(services: Services, limit: int, alias: str | None = None) -> lis
     return [cast("shown.Alert", one) for one in told]
 
 
-# --- how ----------------------------------------------------------------------------------------------------------
-
-
 def _queue_deliveries(session: Session, now: datetime, channels: Mapping[str, AlertChannel]) -> None:
-    """A delivery of each new notice for every channel that wants it, written once."""
+    """Creates a delivery of each new notice for every channel that wants it, once."""
     query = select(NoticeRow).where(~NoticeRow.spread).order_by(NoticeRow.number).limit(_SWEEP_LIMIT)
     for row in session.scalars(query.with_for_update(skip_locked=True)).all():
         mine = update(NoticeRow).where(NoticeRow.number == row.number, ~NoticeRow.spread).values(spread=True)
@@ -141,7 +144,8 @@ def _prune_notices(session: Session, now: datetime) -> None:
 
 
 def _deliver_on_channel(services: Services, name: str, channel: AlertChannel, ends: float) -> Iterator[str]:
-    """Sends until nothing is due, somebody else sends, the channel fails or the sweep's time is up."""
+    """Sends until nothing is due, another process sends, the channel fails or the sweep's time is
+    over."""
     while time.monotonic() < ends:
         claim = _claim_delivery(services, name)
         if claim is None:
@@ -169,7 +173,8 @@ def _claim_delivery(services: Services, channel: str) -> _Claim | None:
 
 
 def _find_next_notice(session: Session, now: datetime, channel: str) -> int | None:
-    """The first that is due, and has nothing waiting before it that tells of the same; none while one is being sent."""
+    """Returns the first due notice without an earlier waiting one of the same index and kind; None
+    while one is being sent."""
     waiting = select(DeliveryRow, NoticeRow.alias, NoticeRow.what).join(
         NoticeRow, NoticeRow.number == DeliveryRow.number
     )
@@ -186,8 +191,8 @@ def _find_next_notice(session: Session, now: datetime, channel: str) -> int | No
 
 
 def _waits(row: DeliveryRow, now: datetime) -> bool:
-    """For no longer than its tries so far make it, or another's on the same channel: the clock may have been set
-    back."""
+    """A delivery waits at most as long as its failed tries, or another one's on the channel,
+    require: the clock may have been set back."""
     return row.due_at > now and leases.lasts(row.due_at, now, max(timedelta(seconds=_CHANNEL_WAIT), _wait(row.tries)))
 
 
@@ -201,13 +206,14 @@ def _claimable_conditions(channel: str, now: datetime) -> tuple[Any, ...]:
 
 
 def _send_notice(channel: AlertChannel, notice: Notice) -> str:
-    """What went wrong, empty if nothing did."""
+    """Returns what went wrong; empty if nothing did."""
     try:
         channel.send(notice)
     except AppError as error:
         return str(error)
     except Exception as error:
-        # The fan-out's boundary: one channel's fault stands in its row and keeps nothing from the others.
+        # This is the boundary between channels: a channel's fault is stored in its row and must not
+        # stop the others.
         log.exception("alert %s could not be sent by %s", notice.id, channel.kind)
         return redact(f"unexpected {type(error).__name__}: {error}")
     return ""

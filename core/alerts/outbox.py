@@ -1,8 +1,9 @@
-"""What somebody is told of, written down in the transaction of the change itself.
+"""The outbox of alerts. A notice is written in the transaction of the change that it reports.
 
-Rule: every notice is a row before anybody hears of it, so that no change is told that did not happen and none that
-happened is kept quiet. What lasts is one condition for each index and kind: it is said when it begins, every four hours
-while it lasts, and when it is over. Sending is ``core.alerts.deliveries``' business.
+Rule: every notice is a row before anyone hears of it. So no alert reports a change that did not
+happen, and no change goes unreported. Something that lasts is one condition for each index and
+kind: it is reported when it begins, every four hours while it lasts, and when it ends.
+``core.alerts.deliveries`` sends the notices.
 """
 
 import secrets
@@ -38,7 +39,8 @@ _ERROR = Trigger(Severity.ERROR)
 _WHILE_WARN = Trigger(Severity.WARN, lasts=True)
 _WHILE_ERROR = Trigger(Severity.ERROR, lasts=True)
 
-#: Of a deployment, and of a backup or its verification, which have names of their own: they run beside one.
+#: For deployments, and for backups and verifications, which have their own names because they run
+#: beside a deployment.
 _RUN_TRIGGERS: Mapping[str, Trigger] = {
     "created": _INFO,
     "stage_completed": _INFO,
@@ -52,7 +54,7 @@ _RUN_TRIGGERS: Mapping[str, Trigger] = {
     "rolled_back": _WARN,
 }
 
-#: Everything that is told, by name.
+#: Every alert, by name.
 TRIGGERS: Mapping[str, Trigger] = {
     **{
         f"{run}.{what}": trigger
@@ -87,8 +89,8 @@ TRIGGERS: Mapping[str, Trigger] = {
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """``text`` says what happened; ``value`` and ``bound`` what was measured against what, where anything was; ``next``
-    what a person can do now."""
+    """``text`` says what happened. ``value`` and ``bound`` are the measured value and its bound, if
+    there are any. ``next`` is what a person can do now."""
 
     alias: str
     what: str
@@ -102,13 +104,16 @@ class Alert:
 
 
 def run_word(kind: str) -> str:
-    """What a ``Deployment`` of this kind is called, here and to people."""
+    """What a ``Deployment`` row of this kind is called, in code and in texts."""
     return "deployment" if kind == "rollout" else kind
 
 
 def record_alert(session: Session, now: datetime, alert: Alert) -> None:
-    """Says it, with the commit of ``session``. What lasts already is not said again, but its repetition says the
-    latest."""
+    """Records the alert in the transaction of ``session``.
+
+    If the condition already lasts, nothing is sent now, but its next repetition has the latest
+    text.
+    """
     trigger = TRIGGERS[alert.what]
     if not trigger.lasts:
         _add_notice(session, now, _build_message(alert, trigger, now, now, "moment"))
@@ -120,7 +125,7 @@ def record_alert(session: Session, now: datetime, alert: Alert) -> None:
         try:
             with session.begin_nested():
                 session.add(row)
-        except IntegrityError:  # somebody wrote it down in the same moment, and says it
+        except IntegrityError:  # another process recorded it at the same moment
             return
         _add_notice(session, now, message)
         return
@@ -130,7 +135,7 @@ def record_alert(session: Session, now: datetime, alert: Alert) -> None:
 def resolve_alerts(
     session: Session, now: datetime, alias: str, kinds: Iterable[str], reason: str, actor: str = events.SYSTEM
 ) -> None:
-    """Says of each of ``kinds`` that lasts for ``alias`` that it is over."""
+    """Ends each of the conditions ``kinds`` that lasts for ``alias``."""
     query = select(ConditionRow).where(ConditionRow.alias == alias, ConditionRow.what.in_(list(kinds)))
     for row in session.scalars(query.with_for_update()).all():
         ended = {"state": "resolved", "reason": reason, "actor": actor, "at": as_iso(now), "next": "nothing to do"}
@@ -139,8 +144,9 @@ def resolve_alerts(
 
 
 def repeat_lasting(session: Session, now: datetime) -> int:
-    """Says again what has lasted for four hours since it was last said; returns how much of it there was."""
-    come = or_(ConditionRow.repeat_at <= now, ConditionRow.repeat_at > now + REPEAT + SLACK)  # the clock was set back
+    """Repeats conditions whose last notice is four hours old; returns how many."""
+    # the clock was set back
+    come = or_(ConditionRow.repeat_at <= now, ConditionRow.repeat_at > now + REPEAT + SLACK)
     query = select(ConditionRow).where(come).with_for_update(skip_locked=True)
     rows = session.scalars(query).all()
     for row in rows:
@@ -150,20 +156,20 @@ def repeat_lasting(session: Session, now: datetime) -> int:
 
 
 def read_message(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored message with the keys of this release, whichever has written it."""
+    """Returns a stored message with the keys of this release, whichever release has written it."""
     whole = {**_MESSAGE_DEFAULTS, **message}
     return {one.name: whole[one.name] for one in fields(Notice) if one.name in whole}
 
 
 def read_notice(message: Mapping[str, Any]) -> Notice:
-    """A stored message, as channels get it."""
+    """Returns a stored message as channels get it."""
     times = {name: datetime.fromisoformat(message[name]) for name in ("at", "since")}
     return read_stored_dataclass(
         Notice, {**read_message(message), **times, "severity": _read_severity(message["severity"])}
     )
 
 
-#: What a message of a release that knew less does not say.
+#: Values of keys that older releases did not write.
 _MESSAGE_DEFAULTS = {
     **dict.fromkeys(("text", "value", "bound", "actor", "reason", "next"), ""),
     "state": "moment",
@@ -172,7 +178,7 @@ _MESSAGE_DEFAULTS = {
 
 
 def _read_severity(text: str) -> Severity:
-    """One that is not known is told to everybody."""
+    """An unknown severity goes to every channel."""
     return Severity(text) if text in set(Severity) else Severity.ERROR
 
 

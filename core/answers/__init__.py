@@ -1,5 +1,6 @@
-"""What people and programs are shown, as types: the functions that look are held to them by mypy, and the HTTP API's
-document is made from them.
+"""What people and programs are shown, as types: mypy checks the functions that read against them,
+and the HTTP API's document is made from them.
 
-What stands in a row as JSON (a gate's report, a step's output) may hold more than is named.
+JSON that is stored in a row (a gate's report, a step's output) may contain more keys than are named
+here.
 """

@@ -1,6 +1,6 @@
-"""What somebody was told."""
+"""The alerts that people were sent."""
 
-from typing_extensions import TypedDict  # pydantic reads those of typing only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic needs typing_extensions before Python 3.12
 
 from qdrant_rollouts.core.answers.words import Moment
 
@@ -15,7 +15,7 @@ class Delivery(TypedDict):
 
 
 class Alert(TypedDict):
-    """``state``: begun, lasting, resolved, or moment for what does not last."""
+    """``state``: begun, lasting, resolved, or moment for something that does not last."""
 
     id: str
     index: str

@@ -1,6 +1,6 @@
-"""Backups and what came of trying them out."""
+"""Backups and the results of their verifications."""
 
-from typing_extensions import TypedDict  # pydantic reads those of typing only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic needs typing_extensions before Python 3.12
 
 from qdrant_rollouts.core.answers.words import Moment
 

@@ -1,12 +1,12 @@
-"""What may go, and what went."""
+"""What can be deleted, and what was deleted."""
 
-from typing_extensions import TypedDict  # pydantic reads those of typing only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic needs typing_extensions before Python 3.12
 
 from qdrant_rollouts.core.answers.words import Moment
 
 
 class Over(TypedDict):
-    """A version that retention keeps no longer."""
+    """A version that retention no longer keeps."""
 
     collection: str
     delete_after: Moment
@@ -16,7 +16,7 @@ class Over(TypedDict):
 
 
 class Due(TypedDict):
-    """``waits_for``: what must be there before it is deleted; empty where nothing is missing."""
+    """``waits_for`` says what must exist before the deletion; empty if nothing is missing."""
 
     collection: str
     delete_after: Moment
@@ -27,7 +27,7 @@ class Due(TypedDict):
 
 
 class Kept(TypedDict):
-    """A replaced collection that was to be deleted and is not. ``next`` is what has it deleted all the same."""
+    """A replaced collection that is kept instead of deleted. ``next`` says how to delete it anyway."""
 
     collection: str
     alias: str | None
@@ -36,7 +36,8 @@ class Kept(TypedDict):
 
 
 class Leftover(TypedDict):
-    """What a run has recovered of a backup and could not drop. ``run``: its kind and id, as in "verification ID"."""
+    """A collection that a run restored from a backup and could not drop. ``run``: its kind and id,
+    as in "verification ID"."""
 
     collection: str
     run: str
@@ -47,7 +48,7 @@ class Leftover(TypedDict):
 
 
 class Orphan(TypedDict):
-    """A collection that is named as ours and has no row."""
+    """A collection that has our naming scheme but no row."""
 
     collection: str
     points: int

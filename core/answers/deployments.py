@@ -1,8 +1,8 @@
-"""Deployments, their events, and the deletions they leave behind."""
+"""Deployments, their events, and the deletions that they cause."""
 
 from typing import (
     Any,
-    NotRequired,  # pydantic reads those of typing only from Python 3.12 on
+    NotRequired,  # pydantic needs typing_extensions before Python 3.12
 )
 
 from pydantic import with_config
@@ -27,10 +27,13 @@ class Step(TypedDict):
 
 
 class Check(TypedDict):
-    """A row of the gate. ``level``: hard, soft, or shown without a bound. ``found`` is what was found as a sentence,
-    ``means`` and ``act`` what that means for searches and what to do, both empty where it passed; ``detail`` has the
-    figures in words, ``facts`` as numbers and names in full: intervals, kinds of fault, lost and regressed queries.
-    Reports of older releases have none of these but ``detail``."""
+    """A row of the gate. ``level``: hard, soft, or shown without a bound.
+
+    ``found`` is the finding as a sentence. ``means`` and ``act`` say what that means for searches
+    and what to do; both are empty if the check passed. ``detail`` has the figures in words.
+    ``facts`` has all numbers and names: intervals, kinds of fault, lost and regressed queries.
+    Reports of older releases have only ``detail``.
+    """
 
     name: str
     value: float | None
@@ -47,7 +50,7 @@ class Check(TypedDict):
 
 @with_config(extra="allow")
 class Gate(TypedDict):
-    """As it was written down when it was judged, with more than is named here."""
+    """The report as it was stored when it was judged; it may contain more keys than are named here."""
 
     verdict: VerdictWord
     collection: str
@@ -73,7 +76,7 @@ class ToldEvent(Event):
 
 
 class Queued(TypedDict):
-    """Where it stands among those that wait for a place among the rebuilds, and what for, in ``text``."""
+    """The place of a deployment in the queue of rebuilds, and what it waits for, in ``text``."""
 
     place: int
     of: int
@@ -82,7 +85,7 @@ class Queued(TypedDict):
 
 
 class DeploymentSummary(TypedDict):
-    """``queue`` is null unless it waits for a place."""
+    """``queue`` is null unless the deployment waits for a place."""
 
     id: str
     alias: str
@@ -103,8 +106,11 @@ class ListedDeployment(DeploymentSummary):
 
 
 class Announced(TypedDict):
-    """A deletion to come, in words, with the command that keeps the collection; null where it has begun.
-    ``delete_after`` is null until the deployment that leads to it is live."""
+    """A coming deletion in words, with the command that keeps the collection (null once the
+    deletion has begun).
+
+    ``delete_after`` is null until the deployment that causes the deletion is live.
+    """
 
     collection: str
     delete_after: Moment | None
@@ -113,8 +119,8 @@ class Announced(TypedDict):
 
 
 class Deployment(ListedDeployment):
-    """``abort_warning`` says what an abort would cost those who search; empty where it costs them nothing. ``waits``:
-    why nobody has taken its turn, which is due."""
+    """``abort_warning`` says what an abort would cost the applications that search; empty if
+    nothing. ``waits``: why no worker has taken its due turn."""
 
     number: int
     source: str | None
@@ -140,8 +146,8 @@ class EventPage(TypedDict):
 
 
 class Started(TypedDict):
-    """``new_collection`` of a way back is the one that served before. ``warnings``: what the gate will not be able to
-    decide; absent where there is none."""
+    """``new_collection`` of a rollback is the one that served before. ``warnings``: what the gate
+    will not be able to decide; absent if there is nothing."""
 
     deployment_id: str
     status: StatusWord
@@ -152,7 +158,7 @@ class Started(TypedDict):
 
 
 class Rebuilt(TypedDict):
-    """``deployment_id`` is null, and ``status`` unchanged, where nothing else would be built."""
+    """``deployment_id`` is null and ``status`` is unchanged if a rebuild would build nothing else."""
 
     deployment_id: str | None
     status: str
@@ -163,8 +169,8 @@ class Rebuilt(TypedDict):
 
 
 class Deletion(TypedDict):
-    """``text`` says in words what will be, or what was; ``keep`` is the command that keeps the collection, null where
-    nothing is to come."""
+    """``text`` says what will happen, or happened. ``keep`` is the command that keeps the
+    collection; null if no deletion is coming."""
 
     collection: str
     alias: str | None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from typing_extensions import TypedDict  # pydantic reads those of typing only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic needs typing_extensions before Python 3.12
 
 from qdrant_rollouts.core.answers.words import ExperimentWord, Moment
 
@@ -25,7 +25,7 @@ class ExperimentSummary(TypedDict):
 
 
 class Experiment(ExperimentSummary):
-    """``stages``: the basis points of users that took part, and since when."""
+    """``stages``: the basis points of users that took part, each with its start."""
 
     spec: dict[str, Any]
     stages: list[dict[str, Any]]

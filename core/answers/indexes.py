@@ -1,8 +1,8 @@
-"""Indexes, their versions, and who answers for them."""
+"""Indexes, their versions, and which collections answer for them."""
 
 from typing import (
     Any,
-    NotRequired,  # pydantic reads those of typing only from Python 3.12 on
+    NotRequired,  # pydantic needs typing_extensions before Python 3.12
 )
 
 from pydantic import with_config
@@ -43,8 +43,9 @@ class Ended(TypedDict):
 
 
 class UnderWay(Ended):
-    """``share`` is how much of the step is done, from 0 to 1, and ``counted`` the same in words where enough is not the
-    end; ``set`` and ``confirmed`` are a canary's percentages. ``waits``: why nobody takes its turn, which is due."""
+    """``share`` is the finished part of the step, from 0 to 1. ``counted`` says it in words if
+    reaching 1 is not the end. ``set`` and ``confirmed`` are a canary's percentages. ``waits``: why
+    no worker takes its due turn."""
 
     paused_for: str | None
     waits: str
@@ -81,7 +82,7 @@ class OpenDeletion(TypedDict):
 
 
 class Index(TypedDict):
-    """``rank`` is the order: what needs somebody has 3 or 4."""
+    """``rank`` is the order: an index that needs attention has 3 or 4."""
 
     alias: str
     live: Live | None
@@ -110,8 +111,9 @@ class Home(Sight):
 
 @with_config(extra="allow")
 class Version(TypedDict):
-    """With more facts of its making (``core.collections.versions``). One that somebody else made has no number.
-    ``deletion`` says in words when it will be deleted, and how it is kept."""
+    """Besides these keys a version has more facts (``core.collections.versions``). A version that
+    another program made has no number. ``deletion`` says in words when it will be deleted, and how
+    to keep it."""
 
     collection: str
     number: int | None
@@ -131,7 +133,7 @@ class Versions(TypedDict):
 
 
 class Arm(TypedDict):
-    """``ranges`` of the 10,000 buckets that users fall into."""
+    """``ranges`` of the 10,000 buckets of users."""
 
     variant: str
     collection: str
@@ -140,7 +142,7 @@ class Arm(TypedDict):
 
 
 class Confirmed(TypedDict):
-    """Search processes that serve the newest version of a route, of those that live."""
+    """How many of the living search processes serve the newest version of a route."""
 
     serving: int
     known: int

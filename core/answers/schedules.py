@@ -2,7 +2,7 @@
 
 from typing import (
     Any,
-    NotRequired,  # pydantic reads those of typing only from Python 3.12 on
+    NotRequired,  # pydantic needs typing_extensions before Python 3.12
 )
 
 from typing_extensions import TypedDict
@@ -25,8 +25,9 @@ class Run(TypedDict):
 
 
 class Schedule(TypedDict):
-    """Without times where ``status`` is off. ``next_at`` is when the next run begins; ``next_nominal_at`` is the time
-    that the cron line names, which is earlier where there is a jitter."""
+    """Has no times if ``status`` is off. ``next_at`` is when the next run begins.
+    ``next_nominal_at`` is the time that the cron line names, which is earlier if there is a jitter.
+    """
 
     alias: str
     action: str

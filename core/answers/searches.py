@@ -1,8 +1,8 @@
-"""What a search answers."""
+"""What a search returns."""
 
 from typing import Any
 
-from typing_extensions import TypedDict  # pydantic reads those of typing only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic needs typing_extensions before Python 3.12
 
 
 class Hit(TypedDict):
@@ -12,7 +12,7 @@ class Hit(TypedDict):
 
 
 class Found(TypedDict):
-    """``variant`` is what the route gave the user; with ``fallback`` blue answered in its place."""
+    """``variant`` is what the route gave the user; with ``fallback`` blue answered instead."""
 
     collection: str
     variant: str

@@ -1,4 +1,4 @@
-"""Texts of which more is known than that they are texts."""
+"""String types that carry more meaning than ``str``."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any

@@ -1,12 +1,12 @@
-"""Who takes turns, and why a turn waits."""
+"""The workers, and why a turn waits."""
 
-from typing_extensions import TypedDict  # pydantic reads those of typing only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic needs typing_extensions before Python 3.12
 
 from qdrant_rollouts.core.answers.words import Moment
 
 
 class Busy(TypedDict):
-    """``task`` is Celery's name; a turn of a deployment names that too."""
+    """``task`` is Celery's name; a turn of a deployment also has the deployment's id."""
 
     task: str
     deployment_id: str | None
@@ -16,9 +16,9 @@ class Busy(TypedDict):
 
 
 class Worker(TypedDict):
-    """``kind``: worker, beat or embedded. ``answers``: heard of in the last 30 s, by the database's clock.
-    ``idle_since``: since when it has had room for one more without a break. ``clock_offset_seconds``: how far its clock
-    is ahead of the database's."""
+    """``kind``: worker, beat or embedded. ``answers``: it wrote its row in the last 30 s, by the
+    database's clock. ``idle_since``: since when it has had room for one more task without
+    interruption. ``clock_offset_seconds``: how far its clock is ahead of the database's."""
 
     name: str
     kind: str
@@ -46,7 +46,8 @@ class Listed(TypedDict):
 
 
 class Waits(TypedDict):
-    """Why nobody has taken a turn that is due. ``cause``: unlistened, busy or lost; ``next``: what a person can do."""
+    """Why no worker has taken a due turn. ``cause``: unlistened, busy or lost; ``next``: what a
+    person can do."""
 
     cause: str
     text: str
@@ -62,6 +63,6 @@ class WaitingTurn(Waits):
 
 
 class Workers(Listed):
-    """``waiting``: turns that are due and that nobody has taken for a while."""
+    """``waiting``: due turns that no worker has taken for a while."""
 
     waiting: list[WaitingTurn]

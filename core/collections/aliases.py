@@ -1,8 +1,9 @@
-"""Moving an alias.
+"""Moves an alias.
 
-Rule: the intent is committed first, then Qdrant is told in **one** ``create_alias`` action, then the alias is read
-back, then the intent is settled. Dying between any two of these and doing it all again ends in the same place, and
-exactly one caller settles an intent, so exactly one reports the move (celery-facts 2.8).
+Rule: first commit the intent, then tell Qdrant in **one** ``create_alias`` action, then read the
+alias back, then settle the intent. If the process dies between any two of these and all are
+repeated, the result is the same. Exactly one caller settles an intent, so exactly one reports the
+move (celery-facts 2.8).
 """
 
 from collections.abc import Callable, Collection
@@ -31,7 +32,7 @@ ACT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """``moved`` is False when the alias was already there by somebody else's doing."""
+    """``moved`` is False if another process had already moved the alias there."""
 
     previous: str | None
     moved: bool
@@ -45,12 +46,13 @@ class _Requester:
 
 
 def alias_exists(services: Services, alias: str) -> bool:
-    """Raises Unavailable when Qdrant cannot be asked; False only ever means that it is not there."""
+    """Raises Unavailable if Qdrant cannot be asked; False always means that the alias does not
+    exist."""
     return alias in services.store.aliases()
 
 
 def get_collection_for_alias(services: Services, alias: str) -> str:
-    """Raises Unknown for an alias that does not exist, Unavailable when that cannot be told."""
+    """Raises Unknown for an alias that does not exist, Unavailable if Qdrant cannot be asked."""
     found = services.store.aliases()
     if alias not in found:
         raise Unknown(f"alias {shorten_text(alias)} does not exist; known: {', '.join(sorted(found)) or 'none'}")
@@ -68,10 +70,12 @@ def move_alias(
     deployment_id: str | None = None,
     check: Callable[[float], None] = lambda seconds: None,
 ) -> Moved:
-    """Points ``alias`` to ``target`` (None: removes it), if it is at one of ``expected`` or there already.
+    """Points ``alias`` to ``target`` (None: removes it), if it points to one of ``expected`` or
+    already to the target.
 
-    ``check`` is asked for time right before Qdrant is told. Raises Refused when the alias is anywhere else, Unavailable
-    when Qdrant did not answer or does not show the change; call again then.
+    ``check`` is asked for time right before Qdrant is told. Raises Refused if the alias points
+    anywhere else, Unavailable if Qdrant did not answer or does not show the change; then call
+    again.
     """
     seen = _read_intent(services, alias)
     found = services.store.aliases().get(alias)
@@ -92,8 +96,9 @@ def move_alias(
 
 
 def inspect_and_wake(services: Services, collection: str, failures: int | None = None) -> Readiness:
-    """Is this collection fit to serve right now? An embedded store has no index to wait for; a server that sleeps on
-    unfinished work is woken. ``failures``: how often work on its index had failed at the last look."""
+    """Is this collection ready to serve now? An embedded store has no index to wait for. A server
+    that pauses with unfinished work is woken. ``failures``: how often work on its index had failed
+    at the last look."""
     store = services.store
     if store.server().embedded:
         return Readiness(ready=True)
@@ -105,8 +110,8 @@ def inspect_and_wake(services: Services, collection: str, failures: int | None =
 
 
 def _inspect_readiness(store: VectorStore, collection: str, schema: Schema, failures: int | None) -> Readiness:
-    """Where strict mode keeps vectors from being counted, those that are indexed stand for them: the optimizer's own
-    words must do then, and the gate says that it could not tell."""
+    """If strict mode forbids counting vectors, the number of indexed ones is used instead. Then
+    only the optimizer's own report decides, and the gate says that it was inconclusive."""
     health = store.health(collection)
     try:
         return readiness.watch(store, collection, schema, health, failures)
@@ -125,12 +130,15 @@ def check_target(services: Services, collection: str) -> None:
 
 
 def keep_target(session: Session, now: datetime, collection: str, alias: str, actor: str) -> None:
-    """Cancels the deletion of a collection that is about to serve. Raises Refused once the deletion has begun."""
-    retention.cancel_deletion(session, now, collection, f"{collection} is kept: alias {alias} is to point to it", actor)
+    """Cancels the deletion of a collection that is about to serve. Raises Refused if the deletion
+    has begun."""
+    retention.cancel_deletion(
+        session, now, collection, f"{collection} is kept: alias {alias} is about to point to it", actor
+    )
 
 
 def _read_intent(services: Services, alias: str) -> tuple[int, bool]:
-    """The alias's last intent and whether it was settled, read before Qdrant is looked at."""
+    """Returns the alias's last intent and whether it was settled, read before Qdrant is asked."""
     with services.sessions() as session:
         row = session.get(AliasState, alias)
         return (row.revision, row.settled) if row else (0, True)
@@ -139,13 +147,15 @@ def _read_intent(services: Services, alias: str) -> tuple[int, bool]:
 def _commit_intent(
     services: Services, alias: str, target: str | None, found: str | None, seen: tuple[int, bool]
 ) -> bool:
-    """Commits the intent; False if somebody else has just carried out the same one.
+    """Commits the intent; returns False if another process has just carried out the same one.
 
-    Raises Unavailable if somebody has begun another since ``found`` was looked up: what was seen is void then.
+    Raises Unavailable if another process has begun a different one since ``found`` was read,
+    because what was seen is then out of date.
     """
     try:
         return _write_intent(services, alias, target, found, seen)
-    except IntegrityError:  # somebody wrote this alias's first row in the same moment; now there is one to lock
+    # another process wrote this alias's first row at the same moment; now there is one to lock
+    except IntegrityError:
         return _write_intent(services, alias, target, found, seen)
 
 
@@ -183,7 +193,8 @@ def _tell_store(services: Services, alias: str, target: str | None) -> None:
 
 
 def _settle_intent(services: Services, alias: str, target: str | None, by: _Requester) -> Moved:
-    """Marks the intent as carried out; only the one whose update finds it unsettled has moved the alias."""
+    """Marks the intent as carried out. Only the caller whose update finds it unsettled has moved
+    the alias."""
     with services.sessions.begin() as session:
         mine = session.execute(
             update(AliasState)

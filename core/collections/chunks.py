@@ -1,7 +1,9 @@
-"""Documents longer than a model reads, as records of their own: a source whose rows are the chunks of another's.
+"""Documents longer than a model reads become several records: a source whose rows are the chunks of
+another source's rows.
 
-Everything behind it knows records only: they are checked, counted, embedded, taken over and compared as any others. A
-chunk is the document with one field cut down to a piece of it, and with ``chunk``, which says whose piece it is.
+All later code knows only records: it checks, counts, embeds, reuses and compares chunks like any
+records. A chunk is the document with one field cut down to a piece, and with the field ``chunk``,
+which names the document.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,17 +16,20 @@ from qdrant_rollouts.core.config.index_file import ChunkSpec, EmbeddingSpec, tem
 from qdrant_rollouts.core.ports import Cursor, Embedder, Row, Source
 from qdrant_rollouts.core.ports.naming import chunk_id
 
-#: The field that says of a chunk: document, number (from 0), of, start and end (characters of the field).
+#: The field that describes a chunk: document, number (from 0), of, start and end (characters of the
+#: field).
 CHUNK_FIELD = "chunk"
-#: Characters. Splitting takes about as long as embedding a tenth of it, and a turn has 20 s.
+#: Characters. Splitting takes about as long as embedding a tenth of the text, and a turn has 20 s.
 _LONGEST = 1_000_000
 _NO_RULES = RecordRules(dense={})
 
 
 def chunk_source(source: Source, makers: Mapping[str, Maker], rules: RecordRules = _NO_RULES) -> Source:
-    """The source's chunks where the index asks for them. Of a collection the points stay as they are.
+    """Returns the source's chunks if the index asks for them. Points of a collection stay as they
+    are.
 
-    Chunks fit the model that reads least."""
+    Chunks fit the model that reads the fewest tokens.
+    """
     cutting = [
         (maker.by.embedding, maker.embedder)
         for maker in makers.values()
@@ -45,8 +50,9 @@ def _reading_limit(one: tuple[EmbeddingSpec, Embedder | None]) -> float:
 
 
 class ChunkedSource:
-    """Cursor: ``source`` (the document source's own, None at its start), ``skip`` (chunks of the next document that
-    were read), ``n`` (chunks so far), ``done`` as the source has it behind the document."""
+    """Cursor: ``source`` (the document source's own, None at its start), ``skip`` (chunks of the
+    next document that were read), ``n`` (chunks so far), ``done`` as the source gives it after the
+    document."""
 
     def __init__(
         self, source: Source, embedding: EmbeddingSpec, spec: ChunkSpec, embedder: Embedder, rules: RecordRules
@@ -92,15 +98,16 @@ class ChunkedSource:
             skip = 0
 
     def _cut_document(self, row: Row) -> list[tuple[str, dict[str, Any] | None, str]]:
-        """Where, fields and problem of each. A row that is no good document stays as it is, for the record's rules to
-        say why; one that brings its vector, because nothing of it is embedded."""
+        """Returns place, fields and problem of each chunk. A row that is not a valid document is
+        passed on unchanged, so that the record's rules say why. So is a row that brings its vector,
+        because nothing of it is embedded."""
         fields = row.fields
         given = brought_names(row, self._rules)
         if fields is None or not self._is_document(fields) or (given and given >= self._rules.templates.keys()):
             return [(row.where, fields, row.problem)]
         if given:
             told = ", ".join(name or "unnamed" for name in sorted(given))
-            return [(row.where, None, f"brings vectors ({told}) of the whole document, which no chunk can have")]
+            return [(row.where, None, f"brings vectors ({told}) of the whole document, which cannot belong to a chunk")]
         if CHUNK_FIELD in fields:
             return [(row.where, None, f"has a field {CHUNK_FIELD!r} of its own; embedding.chunk needs that name")]
         text = fields[self._field]
@@ -121,7 +128,7 @@ class ChunkedSource:
         return known and isinstance(fields.get(self._field), str)
 
     def _text_beside(self, fields: dict[str, Any]) -> str:
-        """What the template says besides the piece; it is part of every chunk's text."""
+        """Returns the template's text around the piece; it is part of every chunk's text."""
         names = template_fields(self._template)
         return self._template.format_map(
             {name: "" if name == self._field else str(fields.get(name, "")) for name in names}

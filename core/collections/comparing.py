@@ -1,8 +1,8 @@
-"""Two versions of an index side by side: settings, model, counts, and which records differ.
+"""Compares two versions of an index: settings, model, counts, and which records differ.
 
-Records are compared on samples that anybody can draw again (``core.statistics.sampling``): of both collections the ids
-with the smallest hashes. So a record that both hold is either in both samples or in neither, up to their size, and
-two collections that fit into a sample are compared whole.
+Records are compared on samples that are always the same (``core.statistics.sampling``): the ids
+with the smallest hashes of both collections. So a record in both collections is in both samples or
+in neither, up to their size, and two collections that fit into a sample are compared completely.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,8 +37,8 @@ _COUNTS = ("records", "points", "bad", "reused", "embedded", "truncated")
 
 
 def diff_versions(services: Services, alias: str, one: str, other: str, sample: int = COMPARED) -> dict[str, Any]:
-    """What is different in version ``other`` of ``alias``, seen from ``one``; each by number or collection. Records
-    cannot be compared where a collection is gone: then ``content`` is None."""
+    """Returns what changed from version ``one`` of ``alias`` to ``other``; each is a number or a
+    collection. If a collection is gone, records cannot be compared and ``content`` is None."""
     rows = [lineage.find_version(services, alias, named) for named in (one, other)]
     if rows[0].collection == rows[1].collection:
         raise Refused(f"{quote_value(one)} and {quote_value(other)} are the same version of {alias}; name two")
@@ -58,8 +58,8 @@ def diff_versions(services: Services, alias: str, one: str, other: str, sample: 
 
 
 def _facts_of_version(store: VectorStore, row: Version, there: set[str]) -> dict[str, Any]:
-    """What the row knows. Of a collection that is there the points are counted now, and a row that was written before
-    rows knew the model leaves that to the stamp."""
+    """Uses the row. If the collection exists, its points are counted now, and for an old row
+    without a model the stamp is read."""
     if row.collection not in there:
         return dict(row.facts)
     stamp = read_stamp(store, row.collection)
@@ -92,10 +92,7 @@ def _compare_schema_hashes(facts: Sequence[Mapping[str, Any]]) -> list[str]:
     one, other = (each.get("schema") for each in facts)
     if one is None or other is None:
         return ["unknown: a collection is gone, and its settings were not written down"]
-    return [] if one == other else ["they differ; in what cannot be told, for a collection is gone"]
-
-
-# --- records ----------------------------------------------------------------------------------------------------
+    return [] if one == other else ["they differ; the differences cannot be listed, because a collection is gone"]
 
 
 def _compare_content(
@@ -118,7 +115,7 @@ def _compare_content(
 
 
 def _sample_ids(store: VectorStore, collection: str, size: int) -> tuple[list[PointId], int]:
-    """The ids with the smallest hashes, and how many there are in all."""
+    """Returns the ids with the smallest hashes, and the total number of points."""
     sample: Sample = []
     seen = 0
     for id in _scroll_ids(store, collection):
@@ -147,7 +144,7 @@ def _fetch_points(store: PointStore, collection: str, ids: Sequence[PointId], *,
 
 
 def _kinds_in_both(store: CollectionStore, one: str, other: str) -> dict[str, tuple[Kind, dict[str, Any]]]:
-    """Kind and settings of the vectors that both collections keep alike."""
+    """Returns kind and settings of the vectors that both collections store alike."""
     ours = store.schema(one)
     theirs = store.schema(other)
     return {
@@ -158,9 +155,9 @@ def _kinds_in_both(store: CollectionStore, one: str, other: str) -> dict[str, tu
 
 
 def _has_changed(one: Point, other: Point, same_model: bool, kinds: Mapping[str, tuple[Kind, dict[str, Any]]]) -> bool:
-    """Other fields, or another text from the same fields: the content hash is of the text **and**
-    the model, so with another model every hash is another one and says nothing. Where no text was
-    embedded, another vector."""
+    """A record has changed if other fields, or another text from its fields, are stored. The
+    content hash covers the text **and** the model, so with another model all hashes differ and say
+    nothing. If no text was embedded, the vectors are compared."""
     if _fields_of_point(one) != _fields_of_point(other):
         return True
     hashes = [read_mark(point.payload).get("hash") for point in (one, other)]

@@ -1,4 +1,4 @@
-"""What of a collection's content is remembered with a backup, to hold a restored one against it."""
+"""What a backup remembers of a collection's content, to compare a restored one with it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,8 +11,9 @@ from qdrant_rollouts.core.ports import Point, PointId
 
 
 def digest_points(points: list[Point]) -> dict[PointId, str]:
-    """A digest of each point's vectors and payload, whichever way they came: numbers of vectors as float32, those of
-    payloads to 12 digits, for a server's own last digits differ between its ways."""
+    """Returns a digest of each point's vectors and payload, independent of how they were read:
+    vectors as float32, numbers of payloads with 12 digits, because a server's last digits differ
+    between its ways to answer."""
     return {
         point.id: hashlib.sha256(
             canonical_json([_normalize_vectors(point.vector), _normalize_payload(point.payload)])

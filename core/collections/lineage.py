@@ -1,4 +1,4 @@
-"""The versions of an index as they stand in this moment: which is live, which are kept, which are gone."""
+"""The versions of an index at this moment: which is live, which are kept, which are gone."""
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value, shorten_text
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
-#: Statuses of a deployment that did not bring its version to serve.
+#: Statuses of a deployment whose version did not go live.
 _FAILED = (Status.ROLLED_BACK, Status.NEEDS_OPERATOR)
 
 
 @dataclass(frozen=True, slots=True)
 class _Now:
-    """What a version's state depends on: the alias as it is, the collections there are, deletions that are open by
-    collection, and of each collection the statuses of the deployments that brought it."""
+    """What a version's state depends on: the current alias, the existing collections, open
+    deletions by collection, and the statuses of each collection's deployments."""
 
     live: str | None
     there: Container[str] | None
@@ -36,8 +36,8 @@ class _Now:
 
 
 def list_versions(services: Services, alias: str) -> shown.Versions:
-    """Every version of ``alias``, newest first (contract section 4). Raises Unknown for an alias nobody knows,
-    Unavailable when Qdrant cannot be asked what is there."""
+    """Returns every version of ``alias``, newest first (contract section 4). Raises Unknown for an
+    unknown alias, Unavailable if Qdrant cannot be asked."""
     check_found_name("alias", alias)
     aliases = services.store.aliases()
     return describe_versions(services, alias, aliases, services.store.collections())
@@ -46,8 +46,8 @@ def list_versions(services: Services, alias: str) -> shown.Versions:
 def describe_versions(
     services: Services, alias: str, aliases: Mapping[str, str], there: Container[str] | None
 ) -> shown.Versions:
-    """The same, of aliases and collections that were seen before; None where nobody knows which collections there are:
-    then the state of one that does not serve is ``unknown``."""
+    """The same, for aliases and collections that were read before. None means that the existing
+    collections are not known; a version that does not serve then has the state ``unknown``."""
     live = aliases.get(alias)
     with services.sessions() as session:
         rows = _rows_of_versions(session, alias, live)
@@ -67,13 +67,14 @@ def describe_versions(
 
 
 def find_number(services: Services, collection: str) -> int | None:
-    """The version that a collection is; None if somebody else made it."""
+    """Returns the collection's version number; None if another program made it."""
     with services.sessions() as session:
         return session.scalar(select(Version.number).where(Version.collection == collection))
 
 
 def find_version(services: Services, alias: str, named: str) -> Version:
-    """The version of ``alias`` that a number or a collection's name means. Raises Unknown, naming those there are."""
+    """Returns the version of ``alias`` with this number or collection name. Raises Unknown, naming
+    the existing ones."""
     check_found_name("alias", alias)
     with services.sessions() as session:
         rows = list(session.scalars(select(Version).where(Version.alias == alias).order_by(Version.number)))

@@ -1,4 +1,4 @@
-"""What makes the vectors of an index, opened: models by name, and what the server makes of a text."""
+"""Opens what makes the vectors of an index: models by name, and what the server makes from a text."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from qdrant_rollouts.core.services import Services
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """Makes one vector of a text. ``embedder`` is None where the server makes it."""
+    """Makes one vector from a text. ``embedder`` is None if the server makes it."""
 
     by: MadeBy
     embedder: Embedder | None = None
@@ -29,13 +29,14 @@ class Maker:
         return self.by.template
 
     def documents(self, texts: Sequence[str]) -> Sequence[Any]:
-        """The vector of each text, or the text as the server takes it in a vector's place."""
+        """Returns the vector of each text, or the text in the form that the server takes in place
+        of a vector."""
         if self.embedder is not None:
             return list(self.embedder.documents(texts))
         return [self.by_the_server(text) for text in texts]
 
     def query(self, text: str) -> OneQuery:
-        """What a search asks for this text."""
+        """Returns what a search for this text sends."""
         return self.embedder.query(text) if self.embedder is not None else self.by_the_server(text)
 
     def by_the_server(self, text: str) -> ServerText:
@@ -47,8 +48,8 @@ class Maker:
 
 
 def open_makers(services: Services, plan: VectorPlan) -> dict[str, Maker]:
-    """By vector name. Raises Refused where a model cannot be opened, or where the store is the
-    embedded one, which makes no vectors."""
+    """Opens the makers by vector name. Raises Refused if a model cannot be opened, or if the store
+    is the embedded one, which makes no vectors."""
     check_server_makes(plan, services.store)
     makers = {}
     for name, embedding in plan.made.items():
@@ -60,7 +61,7 @@ def open_makers(services: Services, plan: VectorPlan) -> dict[str, Maker]:
 
 
 def check_server_makes(plan: VectorPlan, store: VectorStore) -> None:
-    """Raises Refused where the server is to make a vector and the store is the embedded one."""
+    """Raises Refused if the server should make a vector and the store is the embedded one."""
     if not plan.server_made or not store.server().embedded:
         return
     name, spec = next(iter(plan.server_made.items()))
@@ -71,6 +72,6 @@ def check_server_makes(plan: VectorPlan, store: VectorStore) -> None:
 
 
 def server_identity(spec: ServerVectorSpec) -> str:
-    """Changes whenever the server would make another vector of the same text."""
+    """Changes whenever the server would make another vector from the same text."""
     options: Mapping[str, Any] = spec.options
     return f"server|{spec.server}|{json.dumps(options, sort_keys=True)}"

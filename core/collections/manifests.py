@@ -1,6 +1,7 @@
-"""What a backup says of itself, sealed with its own checksum.
+"""A backup's manifest, sealed with its own checksum.
 
-Rule: a backup is what has a whole manifest. Nothing in a manifest is believed that its seal does not cover.
+Rule: a backup is valid only with a complete manifest. Nothing in a manifest is trusted that its
+seal does not cover.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import Schema, Shelf
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
-#: What every filesystem and every form of an upload takes as it is.
+#: Characters that every filesystem and every form of upload accepts unchanged.
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 Watched = Callable[[Iterable[bytes]], Iterator[bytes]]
@@ -26,9 +27,10 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """``low`` and ``high``: exact counts before and after the snapshot, equal unless somebody wrote meanwhile. A file
-    has ``name``, ``size`` in bytes, ``sha256``, and ``shard`` if it is of one. ``sample``: ids and digests of points
-    that stayed the same while the snapshot was made. ``settings`` are the index's, as they were declared."""
+    """``low`` and ``high``: exact counts before and after the snapshot, equal unless an application
+    wrote in between. A file has ``name``, ``size`` in bytes, ``sha256``, and ``shard`` if it
+    belongs to one. ``sample``: ids and digests of points that did not change while the snapshot was
+    made. ``settings`` are the index's, as declared."""
 
     id: str
     alias: str
@@ -54,7 +56,7 @@ class Manifest:
 
     @property
     def sharded(self) -> bool:
-        """Of a cluster: each file is of a shard."""
+        """Whether it is of a cluster: each file then belongs to a shard."""
         return any(file.get("shard") is not None for file in self.files)
 
     def text(self) -> str:
@@ -63,7 +65,7 @@ class Manifest:
 
     @classmethod
     def of(cls, text: str, backup: str) -> Self:
-        """Raises Refused for one that is damaged, or that belongs to another backup."""
+        """Raises Refused for a manifest that is damaged or belongs to another backup."""
         content = _parse_content(text, backup)
         if content.pop(_SEAL, None) != _seal_of(content):
             raise Refused(f"backup {backup} is damaged: its manifest is not as it was sealed; take another one")
@@ -81,18 +83,18 @@ class Manifest:
 
 
 def file_name(snapshot: str, number: int) -> str:
-    """What the file of a snapshot is called in a backup. A snapshot's name begins with that of its
-    collection, which may hold what no header and no object store takes."""
+    """Returns the name of a snapshot's file in a backup. A snapshot's own name begins with that of
+    its collection, which may contain characters that headers and object stores do not allow."""
     return snapshot if _PLAIN.fullmatch(snapshot) else f"part-{number}.snapshot"
 
 
 def read_manifest(shelf: Shelf, backup: str) -> Manifest:
-    """Raises Refused if there is none, or if it is damaged."""
+    """Raises Refused if there is no manifest, or if it is damaged."""
     return Manifest.of(shelf.manifest(backup), backup)
 
 
 def find_absent_file(shelf: Shelf, manifest: Manifest) -> str:
-    """What of the files is not there in its length, in words, or nothing."""
+    """Returns which file is missing or has another length, in words; empty if none."""
     for file in manifest.files:
         name = str(file["name"])
         wanted = int(file["size"])
@@ -103,7 +105,8 @@ def find_absent_file(shelf: Shelf, manifest: Manifest) -> str:
 
 
 def find_damage(shelf: Shelf, manifest: Manifest, watched: Watched = iter) -> str:
-    """The same, and what of the files is not as it was written. Reads all of them, through ``watched``."""
+    """The same, and which file has other content than was written. Reads all files, through
+    ``watched``."""
     lost = find_absent_file(shelf, manifest)
     if lost:
         return lost
@@ -114,7 +117,7 @@ def find_damage(shelf: Shelf, manifest: Manifest, watched: Watched = iter) -> st
 
 
 def hash_pieces(pieces: Iterable[bytes]) -> str:
-    """In hex."""
+    """Returns the hash in hex."""
     found = hashlib.sha256()
     for piece in pieces:
         found.update(piece)
@@ -127,7 +130,7 @@ def _parse_content(text: str, backup: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Refused(f"backup {backup} is damaged: its manifest cannot be read ({error})") from error
     if not isinstance(content, dict):
-        raise Refused(f"backup {backup} is damaged: its manifest is no object")
+        raise Refused(f"backup {backup} is damaged: its manifest is not an object")
     return content
 
 
@@ -136,5 +139,5 @@ def _seal_of(content: Mapping[str, Any]) -> str:
 
 
 def canonical_json(content: Any) -> bytes:
-    """Equal for equal content, in whatever order its keys stand."""
+    """Returns equal text for equal content, independent of the order of keys."""
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()

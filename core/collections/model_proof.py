@@ -1,8 +1,8 @@
-"""Finding out which model made a collection that says nothing of it: a sample of its stored texts is embedded with the
-declared model and compared with the stored vectors.
+"""Finds out which model made a collection without a stamp: embeds a sample of its stored texts with
+the declared model and compares the results with the stored vectors.
 
-What is proven so is written down as the collection's stamp. It has no number and no deployment: nobody has taken the
-collection over, it only says from now on which model its searches are embedded with.
+A proven model is written as the collection's stamp. This stamp has no number and no deployment,
+because the collection was not taken over. It only says which model embeds the searches.
 """
 
 from __future__ import annotations
@@ -26,18 +26,20 @@ if TYPE_CHECKING:
 else:
     np = Library("numpy")
 
-#: Records that are embedded again, and the share that must agree: a few may have a new text and their old vector.
+#: Records that are embedded again, and the share that must agree: a few may have a new text and an
+#: old vector.
 _SAMPLE = 32
 PROVEN = 0.9
-#: Vectors of one model differ by less, be they of other batches or kept as other floats; those of two models are
-#: nowhere near.
+#: Vectors of one model differ by less, in whatever batch and as whatever float; vectors of two
+#: models differ far more.
 _ALIKE = 0.99
 _LENGTH = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of ``of`` stored texts so many (``alike``) are embedded again to the stored vector; ``why`` none could be."""
+    """Of ``of`` stored texts, ``alike`` give the stored vector when embedded again; ``why`` says
+    why none could be."""
 
     of: int = 0
     alike: int = 0
@@ -52,8 +54,8 @@ class Agreement:
 
 
 def measure_agreement(services: Services, collection: str, vector: str, embedding: EmbeddingSpec) -> Agreement:
-    """A model that cannot be asked proves nothing. Raises Limited where the collection's rate leaves no room for it
-    now, and Busy as the store does."""
+    """A model that cannot be used proves nothing. Raises Limited if the collection's rate allows no
+    reads now, and Busy as the store does."""
     params = vector_params(services.store.schema(collection), vector)
     if not kind_of(params).made:
         return Agreement(why=f"vector {vector or 'unnamed'} takes {kind_of(params).describe(params)}")
@@ -69,7 +71,8 @@ def measure_agreement(services: Services, collection: str, vector: str, embeddin
 
 
 def draw_points(store: VectorStore, collection: str, vector: str) -> list[Point]:
-    """Points drawn at random; where the server or its strict mode does not draw, the first ones."""
+    """Returns random points; the first ones if the server or its strict mode does not allow random
+    points."""
     store.pace(collection)
     try:
         ids = [point.id for point in store.sample(collection, vector, _SAMPLE)]
@@ -81,7 +84,8 @@ def draw_points(store: VectorStore, collection: str, vector: str) -> list[Point]
 def compare_embeddings(
     embedder: Embedder, embedding: EmbeddingSpec, vector: str, params: Mapping[str, Any], points: Sequence[Point]
 ) -> Agreement:
-    """Embeds the texts of those points that have one, and a vector, again. Raises what the model's endpoint does."""
+    """Embeds again the texts of those points that have a text and a vector. Raises the errors of
+    the model's endpoint."""
     stored = [
         (render_text(embedding.text, point.payload), vectors_by_name(point.vector).get(vector)) for point in points
     ]
@@ -96,7 +100,8 @@ def compare_embeddings(
 def find_unknown_vectors(
     store: VectorStore, collection: str, made: Mapping[str, EmbeddingSpec]
 ) -> dict[str, EmbeddingSpec]:
-    """Those of ``made`` that the collection has too, on some point, and says nothing of; none where it is stamped."""
+    """Returns those of ``made`` that some point of the collection has and whose model is unknown;
+    empty if the collection has a stamp."""
     if read_stamp(store, collection) is not None:
         return {}
     schema = store.schema(collection)
@@ -111,8 +116,8 @@ def find_unknown_vectors(
 def settle_models(
     services: Services, alias: str, collection: str, made: Mapping[str, EmbeddingSpec]
 ) -> dict[str, Agreement]:
-    """What of each vector that nobody knows the maker of came of measuring it; where all are proven, that is written
-    down. Safe to run twice."""
+    """Returns the measured agreement of each vector with an unknown model. If all are proven,
+    writes the stamp. Safe to run twice."""
     unknown = find_unknown_vectors(services.store, collection, made)
     found = {name: measure_agreement(services, collection, name, embedding) for name, embedding in unknown.items()}
     if found and all(one.proven for one in found.values()):
@@ -121,7 +126,7 @@ def settle_models(
 
 
 def _build_stamp(services: Services, alias: str, proven: Mapping[str, EmbeddingSpec]) -> Stamp:
-    """Documents that somebody else has stored were not cut by us."""
+    """Documents that another program stored were not cut by this one."""
     specs = {name: spec.model_copy(update={"chunk": None, "vector": name}) for name, spec in proven.items()}
     made = {name: MadeBy(services.embedder(spec).identity, embedding=spec) for name, spec in specs.items()}
     main, by = next(iter(made.items()))
@@ -139,7 +144,8 @@ def _build_stamp(services: Services, alias: str, proven: Mapping[str, EmbeddingS
 def describe_refusal(
     alias: str, collection: str, made: Mapping[str, EmbeddingSpec], found: Mapping[str, Agreement]
 ) -> str:
-    """Why a deployment does not go on by itself, or nothing: what was measured, and the lines to write."""
+    """Returns why a deployment does not continue by itself, with the measurement and the lines to
+    write; empty if it does."""
     doubtful = {name: one for name, one in found.items() if not one.proven}
     if not doubtful:
         return ""
@@ -156,7 +162,7 @@ def describe_refusal(
 
 
 def _are_alike(one: FloatArray, other: FloatArray, distance: str) -> bool:
-    """By cosine the length of a vector is nothing; by any other distance it is part of it."""
+    """With cosine the length of a vector does not matter; with any other distance it does."""
     lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))
     if not all(lengths):
         return False

@@ -1,10 +1,13 @@
-"""Is a collection's index finished? Green alone proves nothing, and neither does one look (qdrant-facts 7.1, 7.2).
+"""Is a collection's index finished? The status green alone proves nothing, and neither does one
+look (qdrant-facts 7.1, 7.2).
 
-Rule: ready is three looks in a row, over at least five seconds, that each find it ready; whoever waits counts them.
+Rule: a collection is ready after three looks in a row, over at least five seconds, that each find
+it ready; the caller counts them.
 
-An error that the server shows may be over: 1.16.3 keeps the first one until it is restarted, though room was made and
-all work is done (measured). So the server is asked to try again, and what counts is whether anything fails then. What
-may mend by itself is waited for; only what is known not to is broken.
+An error that the server shows may be over: 1.16.3 shows the first one until a restart, even after
+space was freed and all work is done (measured). So the server is asked to try again, and only a new
+failure counts. Errors that may go away are waited for; only errors that are known to stay mean that
+the collection is broken.
 """
 
 import math
@@ -19,16 +22,16 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Health, PointStore, Schema, VectorStore
 from qdrant_rollouts.core.statistics.intervals import share_interval
 
-#: Points that are looked at for empty sparse vectors, and the standard errors added to their share.
+#: Points that are checked for empty sparse vectors, and the standard errors added to their share.
 _SAMPLE = 1000
 _SURE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """``reason`` says why not ready, in words; ``broken`` that waiting will not help; ``failing`` that work on the
-    index fails, which may mend; ``asleep`` that the server has work to do and will not begin until
-    ``VectorStore.wake``."""
+    """``reason`` says why the collection is not ready. ``broken``: waiting will not help.
+    ``failing``: work on the index fails, which may go away. ``asleep``: the server has work to do
+    and will not begin until ``VectorStore.wake``."""
 
     ready: bool
     broken: bool = False
@@ -37,21 +40,22 @@ class Readiness:
     failing: bool = False
 
 
-#: What a server says of itself that no waiting and no trying again mends: it has to be restarted, or the collection
-#: made anew. Everything else is waited for, also what nobody has met yet.
+#: Server messages about errors that do not go away by waiting or trying again: the server must be
+#: restarted, or the collection made again. All other errors are waited for, including unknown ones.
 _HOPELESS = re.compile(
     r"panic|unstable state|corrupt|checksum|crc mismatch|inconsistent storage|data loss|unsupported.*version"
     r"|process is dead|read-only file system",
     re.IGNORECASE,
 )
-#: Seconds until what was woken has failed at once, as it does where there is no room (0.0003 s, measured on 1.16.3).
+#: Seconds after which woken work has failed if it fails at once, as it does without disk space
+#: (0.0003 s, measured on 1.16.3).
 _TRY = 0.5
 _never = Event()
 
 
 def judge_readiness(schema: Schema, health: Health, vectors: int) -> Readiness:
-    """``vectors``: how many are stored, see ``count_vectors``; the number of points does for a collection of one
-    vector."""
+    """``vectors``: how many vectors are stored, see ``count_vectors``; for a collection with one
+    vector the number of points."""
     if shows_error(health):
         return _describe_failure(health)
     reason = _describe_unfinished(health) or _describe_unindexed(schema, health, vectors)
@@ -61,9 +65,9 @@ def judge_readiness(schema: Schema, health: Health, vectors: int) -> Readiness:
 def watch(
     store: VectorStore, collection: str, schema: Schema, health: Health, failures: int | None = None
 ) -> Readiness:
-    """``inspect_readiness``, where an error that the server shows may be over: it is asked to try again, unless it is
-    at work. Over is an error after which all is indexed, nothing is under way and no failure was counted anew.
-    ``failures``: how many were counted at the last look."""
+    """As ``inspect_readiness``, for an error that may be over: asks the server to try again, unless
+    it is working. The error is over if everything is indexed, no work is going on and no new
+    failure was counted. ``failures``: the number counted at the last look."""
     if not shows_error(health) or _describe_failure(health).broken:
         return inspect_readiness(store, collection, schema, health)
     now = _woken(store, collection, health)
@@ -79,20 +83,21 @@ def watch(
 
 
 def failure(store: VectorStore, collection: str) -> Readiness | None:
-    """What fails in the server's work on this collection; None where nothing does, also where it is not finished."""
+    """Returns what fails in the server's work on this collection; None if nothing does, even if the
+    work is not finished."""
     health = store.health(collection)
     if not shows_error(health):
         return None
     try:
         seen = watch(store, collection, store.schema(collection), health)
-    except Refused:  # strict mode does not let vectors be counted
+    except Refused:  # strict mode forbids counting vectors
         seen = _describe_failure(health)
     return seen if seen.failing or seen.broken else None
 
 
 def rouse(store: VectorStore, collection: str) -> None:
-    """After a write that failed: a server that ran out of room takes no other write until it has done that one, and
-    tries it again only when it is woken (measured on 1.16.3)."""
+    """Call this after a write that failed. A server that ran out of space accepts no other write
+    until it has done that one, and it tries again only when it is woken (measured on 1.16.3)."""
     health = store.health(collection)
     if shows_error(health) and health.idle:
         store.wake(collection)
@@ -116,9 +121,9 @@ def _describe_failure(health: Health, more: str = "") -> Readiness:
 
 
 def inspect_readiness(store: VectorStore, collection: str, schema: Schema, health: Health) -> Readiness:
-    """``judge_readiness``, with what is stored counted by ``store``. An empty sparse vector is stored and
-    never indexed (measured on 1.16.3); nobody counts those, so a random sample says how many there
-    may be."""
+    """As ``judge_readiness``, with the stored vectors counted by ``store``. An empty sparse vector
+    is stored but never indexed (measured on 1.16.3), and nothing counts those, so a random sample
+    estimates how many there may be."""
     vectors = count_vectors(schema, lambda name: store.count(collection, having=name))
     seen = judge_readiness(schema, health, vectors)
     sparse = [name for name in vector_names(schema) if not vector_kind(schema, name).lazily]
@@ -132,7 +137,7 @@ def inspect_readiness(store: VectorStore, collection: str, schema: Schema, healt
 
 
 def _estimate_empty_vectors(store: PointStore, collection: str, name: str) -> int:
-    """How many sparse vectors of this name are empty, at most."""
+    """Returns an upper bound for the number of empty sparse vectors of this name."""
     sample = store.sample(collection, name, _SAMPLE)
     there = store.count(collection, having=name)
     empty = sum(KINDS["sparse"].empty(vectors_by_name(point.vector)[name]) for point in sample)
@@ -142,17 +147,17 @@ def _estimate_empty_vectors(store: PointStore, collection: str, name: str) -> in
 
 
 def count_vectors(schema: Schema, count: Callable[[str], int]) -> int:
-    """How many vectors the index must hold: the server counts them over all names, and a point need not have each.
+    """Returns how many vectors the index must hold. The server counts over all names, and a point
+    need not have every vector.
 
-    ``count`` gives the exact number of points that have the vector of a name.
+    ``count`` returns the exact number of points that have the vector of a name.
     """
     return sum(count(name) for name in vector_names(schema))
 
 
 def estimate_points(store: VectorStore, collection: str) -> int:
-    """How many points there are; what the server says of it by itself where strict mode allows no
-    exact count.
-    """
+    """Returns the number of points; the server's own estimate if strict mode forbids an exact
+    count."""
     try:
         return store.count(collection)
     except Refused:

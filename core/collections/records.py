@@ -1,13 +1,13 @@
-"""From a source's row to what is written: every rule a record must keep, and the payload it becomes.
+"""From a source's row to a record and its payload: every rule that a record must follow.
 
-A record is an object of finite JSON with a unique ``id``. For each vector that is made it has every
-field of the text template, or it brings that vector itself; and it brings every vector that the index
-file calls given. Vectors are looked for in one field, and taken for some if it can be nothing else: a
-list of numbers, or an object of the collection's vector names. What it is not is payload. A point's
-payload is never looked into. What breaks a rule becomes a ``BadRecord`` that says where, which field
-and why; nothing is repaired in silence. Python's ``json`` accepts ``NaN`` and ``Infinity``; here they
-make a bad record, because Qdrant cannot store them. Whether an id was seen before is for the reader of
-the whole source to find out.
+A record is an object of finite JSON with a unique ``id``. For each made vector it has every field
+of the text template, or it brings that vector. It brings every vector that the index file declares
+as given. Vectors are read from one field, and only if its value cannot be anything else: a list of
+numbers, or an object with the collection's vector names. Any other value is payload. The payload of
+a point is never interpreted. A violation becomes a ``BadRecord`` that says where, which field and
+why; nothing is silently repaired. Python's ``json`` accepts ``NaN`` and ``Infinity``; here they
+make a bad record, because Qdrant cannot store them. The reader of the whole source finds duplicate
+ids.
 """
 
 import hashlib
@@ -29,15 +29,15 @@ from qdrant_rollouts.core.ports import Cursor, FloatArray, Point, PointId, Row, 
 from qdrant_rollouts.core.ports.naming import point_id
 from qdrant_rollouts.core.sanitize.quoting import error_text, quote_value, shorten_text
 
-#: The payload key that is this product's own; what it has written there itself is dropped when it
-#: is read again.
+#: This product's own payload key. What the product wrote there is dropped when the point is read
+#: again.
 MARK_KEY = "_rollouts"
 #: The field in which a record brings its vector, unless the index file names another.
 VECTOR_FIELD = "vector"
 
-#: Qdrant's integers are int64 and uint64, over gRPC int64 alone; what does not fit there goes by REST.
+#: Qdrant's integers are int64 and uint64, over gRPC only int64; larger values are sent over REST.
 _INT64 = 2**63
-#: serde_json reads 128 levels, and a request wraps the payload in some of its own.
+#: serde_json reads 128 levels, and a request adds some levels around the payload.
 _DEEPEST = 100
 _LONG_NUMBER = re.compile(r"\d{19}")
 
@@ -46,8 +46,8 @@ _LONG_NUMBER = re.compile(r"\d{19}")
 class Record:
     """``fields`` is the payload: the row without its vectors.
 
-    By vector name (``""`` is the unnamed one): ``texts`` wait to be made into vectors, ``vectors``
-    came with the row: float32[size], float32[rows, size] for a multivector, or ``indices`` and
+    By vector name (``""`` is the unnamed one): ``texts`` must still be embedded, ``vectors`` came
+    with the row: float32[size], float32[rows, size] for a multivector, or ``indices`` and
     ``values`` of a sparse one.
     """
 
@@ -61,7 +61,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class BadRecord:
-    """``field`` is empty when the row as a whole is at fault."""
+    """``field`` is empty if the row as a whole is wrong."""
 
     where: str
     field: str
@@ -75,22 +75,22 @@ class BadRecord:
 class VectorRule:
     size: int
     cosine: bool = False
-    #: A multivector: rows of ``size`` numbers each.
+    #: For a multivector: rows of ``size`` numbers each.
     rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RecordRules:
-    """What one collection asks of its records, by vector name; the unnamed vector is ``""``.
+    """What one collection requires of its records, by vector name; the unnamed vector is ``""``.
 
-    ``templates`` are the texts of vectors that are made, ``required`` the names every record brings.
+    ``templates`` are the texts of made vectors, ``required`` the names that every record brings.
     """
 
     dense: Mapping[str, VectorRule]
     sparse: frozenset[str] = frozenset()
     templates: Mapping[str, str] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
-    #: None: no field is looked into for a vector.
+    #: None: no field is read as a vector.
     vector_field: str | None = VECTOR_FIELD
 
     @classmethod
@@ -114,7 +114,7 @@ def _build_vector_rule(params: Mapping[str, Any]) -> VectorRule:
 
 
 def parse_row(row: Row, rules: RecordRules) -> Record | BadRecord:
-    """The record in ``row``, or what is wrong with it."""
+    """Returns the record in ``row``, or what is wrong with it."""
     try:
         return _build_record(row, rules)
     except _BadField as bad:
@@ -122,7 +122,7 @@ def parse_row(row: Row, rules: RecordRules) -> Record | BadRecord:
 
 
 def brought_names(row: Row, rules: RecordRules) -> set[str]:
-    """Names of the vectors in the row, be they good ones or not."""
+    """Returns the names of the vectors in the row, valid or not."""
     try:
         given = split_row(row, rules)[1]
     except _BadField:
@@ -133,7 +133,7 @@ def brought_names(row: Row, rules: RecordRules) -> set[str]:
 
 
 def brought_vectors(row: Row, field: str | None, names: Collection[str]) -> dict[str, Any]:
-    """The row's vectors by name as they stand there, unchecked; a list without a name is the unnamed one's."""
+    """Returns the row's vectors by name, unchecked; a list without a name is the unnamed one's."""
     try:
         given = split_row(row, RecordRules(dense={}, sparse=frozenset(names), vector_field=field))[1]
     except _BadField:
@@ -142,16 +142,15 @@ def brought_vectors(row: Row, field: str | None, names: Collection[str]) -> dict
 
 
 def point_row(point: Point, where: str, cursor: Cursor) -> Row:
-    """A point as a source's row."""
+    """Returns a point as a row of a source."""
     fields = {"id": point.id, **point.payload}
     vector = point.vector if len(point.vector) else None
     return Row(where, fields, cursor, point_id=point.id, vector=vector, lent_id="id" not in point.payload)
 
 
 def read_mark(stored: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What ``build_payload`` has written of the record; empty where it is somebody else's, or there is
-    none.
-    """
+    """Returns what ``build_payload`` wrote into the record; empty if another program wrote it, or
+    if there is nothing."""
     found: Any = stored.get(MARK_KEY)
     return dict(found) if _is_mark(found) else {}
 
@@ -161,18 +160,20 @@ def _is_mark(value: Any) -> bool:
 
 
 def content_hash(identity: str, text: str) -> str:
-    """32 hex digits that are equal only if the same text went through an embedder of the same ``identity``.
+    """Returns 32 hex digits that are equal only if the same text went through an embedder with the
+    same ``identity``.
 
-    The identity speaks for model, revision, dtype, prompt and truncation, so an equal hash proves the stored vector.
+    The identity covers model, revision, dtype, prompt and truncation, so an equal hash proves the
+    stored vector.
     """
     return hashlib.blake2b(f"{identity}\0{text}".encode(), digest_size=16).hexdigest()
 
 
 def build_payload(record: Record, hashes: Mapping[str, str], ordinal: int) -> dict[str, Any]:
-    """What is stored with the point: the record's fields and our own mark.
+    """Returns what is stored with the point: the record's fields and our own mark.
 
-    ``hashes`` are the ``content_hash`` of each made vector, by its name; ``ordinal`` is the record's
-    number in the source.
+    ``hashes`` are the ``content_hash`` of each made vector, by its name; ``ordinal`` is the
+    record's number in the source.
     """
     stored = dict(record.fields)
     stored[MARK_KEY] = {"n": ordinal, "hash": dict(hashes)} if hashes else {"n": ordinal}
@@ -180,10 +181,10 @@ def build_payload(record: Record, hashes: Mapping[str, str], ordinal: int) -> di
 
 
 def stored_hashes(payload: Mapping[str, Any], embedded: str = "") -> dict[str, str]:
-    """The content hash of each made vector of a stored point, by vector name.
+    """Returns the content hash of each made vector of a stored point, by vector name.
 
-    Points written by a release that knew one made vector only have one hash: it is that of the
-    vector named ``embedded``.
+    Points of a release that supported only one made vector have one hash, which belongs to the
+    vector ``embedded``.
     """
     found = read_mark(payload).get("hash")
     if isinstance(found, str):
@@ -192,7 +193,7 @@ def stored_hashes(payload: Mapping[str, Any], embedded: str = "") -> dict[str, s
 
 
 def plain_vectors(vectors: Mapping[str, Any]) -> Vector:
-    """Vectors by name as a point has them: the unnamed one alone stands without a name."""
+    """Returns vectors in a point's form: a single unnamed vector without a name, otherwise by name."""
     if vectors.keys() == {""}:
         alone: Vector = vectors[""]
         return alone
@@ -200,7 +201,7 @@ def plain_vectors(vectors: Mapping[str, Any]) -> Vector:
 
 
 def _as_printable(text: str) -> str:
-    """A report must be writable as UTF-8 even when it speaks of text that is not."""
+    """A report must be writable as UTF-8 even if it quotes text that is not."""
     return text.encode(errors="backslashreplace").decode()
 
 
@@ -245,9 +246,8 @@ def _describe_missing_vector(path: str, name: str, fields: Mapping[str, Any], ru
 
 
 def split_row(row: Row, rules: RecordRules) -> tuple[dict[str, Any], Any]:
-    """The row's payload, and the vector that it brings, good or bad, None for none. Raises ``_BadField``
-    where that cannot be told.
-    """
+    """Returns the row's payload and its vector, valid or not; None without a vector. Raises
+    ``_BadField`` if that cannot be decided."""
     fields = dict(row.fields or {})
     field = rules.vector_field
     if row.point_id is not None:
@@ -266,9 +266,8 @@ def split_row(row: Row, rules: RecordRules) -> tuple[dict[str, Any], Any]:
 
 
 def _parse_written_vector(field: str, value: Any) -> Any:
-    """A vector that is written as JSON, in a cell or a column; text that is no JSON stays text, and
-    none is nothing.
-    """
+    """Parses a vector written as JSON in a cell or a column. Text that is not JSON stays text; an
+    empty cell means no vector."""
     text = value.strip() if isinstance(value, str) else None
     if text is None:
         return value
@@ -279,7 +278,7 @@ def _parse_written_vector(field: str, value: Any) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _BadField(field, f"begins as JSON and is none: {error_text(error)}") from None
+        raise _BadField(field, f"begins like JSON but is not valid: {error_text(error)}") from None
 
 
 def _is_vector(value: Any, names: frozenset[str]) -> bool:
@@ -289,7 +288,7 @@ def _is_vector(value: Any, names: frozenset[str]) -> bool:
 
 
 def _is_of_numbers(value: Any) -> bool:
-    """A list with a number in it is a vector, a good or a bad one; and so is an empty one."""
+    """A list that contains a number is a vector, valid or not; so is an empty list."""
     if isinstance(value, np.ndarray):
         return True
     if not isinstance(value, list | tuple):
@@ -319,12 +318,9 @@ def _render_template(fields: Mapping[str, Any], template: str) -> str:
     return text
 
 
-# --- vectors ----------------------------------------------------------------------------------------------------
-
-
 def _check_given_vectors(path: str, given: Any, rules: RecordRules, *, bare: bool) -> dict[str, Any]:
-    """By vector name; empty where the record brings none. ``bare``: it comes from a collection, where a point may have
-    no vector at all."""
+    """By vector name; empty if the record brings none. ``bare``: it comes from a collection, where
+    a point may have no vector at all."""
     if isinstance(given, Mapping):
         if not given and not bare:
             raise _BadField(path, f"is empty; expected some of {_name_vectors(rules)}")
@@ -340,7 +336,7 @@ def _check_vector(path: str, name: str, value: Any, rules: RecordRules) -> Any:
         return _check_dense(path, value, rules.dense[name])
     if name in rules.sparse:
         return _check_sparse(path, value)
-    raise _BadField(path, f"is no vector of the collection; expected some of {_name_vectors(rules)}")
+    raise _BadField(path, f"is not a vector of the collection; expected some of {_name_vectors(rules)}")
 
 
 def _name_vectors(rules: RecordRules) -> str:
@@ -371,7 +367,8 @@ def _check_finite(path: str, value: Any) -> FloatArray:
         at = next(at for at, number in enumerate(value) if type(number) not in {float, int})
         raise _BadField(f"{path}[{at}]", f"is {shorten_text(reprlib.repr(value[at]))}; expected a number")
     try:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and that is refused below
+        # a number that is too large becomes infinite, which is refused below
+        with np.errstate(over="ignore"):
             array = np.asarray(value, dtype=np.float32)
     except OverflowError:
         raise _BadField(path, "holds an integer beyond float32") from None
@@ -397,11 +394,9 @@ def _check_sparse(path: str, value: Any) -> dict[str, Any]:
     return {"indices": indices, "values": values}
 
 
-# --- payload ----------------------------------------------------------------------------------------------------
-
-
 def _check_storable(fields: Mapping[str, Any]) -> None:
-    """Encoding once in C tells the good record; only a suspicious one is walked to name the field."""
+    """Encoding once in C accepts a good record quickly; only a suspicious record is walked to name
+    the field."""
     try:
         text = json.dumps(fields, ensure_ascii=False, allow_nan=False)
         text.encode()

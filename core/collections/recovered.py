@@ -1,7 +1,8 @@
-"""A backup as a source: its points, read from the collection that a deployment has recovered them into.
+"""A backup as a source: its points, read from the collection that a deployment restored it into.
 
-Only a Qdrant server can read a snapshot. So a deployment recovers the backup under a name of its own, reads that as any
-collection, and drops it as soon as its gate has read it again. What is known of the source is the backup's.
+Only a Qdrant server can read a snapshot. So a deployment restores the backup under its own name,
+reads it like any collection, and drops it as soon as the gate has read it again. Fingerprint and
+address are those of the backup.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,34 +15,35 @@ from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.ports import Cursor, Row, Source
 
 _KIND = "backup:"
-#: The step that recovers it, whose row names the collection.
+#: The step that restores the backup; its row names the collection.
 UNPACK_STEP = "unpack"
 _target_argument = StepRow.arguments["collection"].as_string()
 
 
 def backup_of(source: str | None) -> str | None:
-    """The backup that a source names; None for any other."""
+    """Returns the backup that a source names; None for any other source."""
     return source.removeprefix(_KIND).strip() if source is not None and source.startswith(_KIND) else None
 
 
 def reads_collection(source: str | None, collection: str) -> bool:
-    """Does ``source`` name it? Blanks around a name may be a writer's, so with and without them."""
+    """Does ``source`` name it? The spelling may have blanks around the name, so both forms are
+    compared."""
     kind, _, name = (source or "").partition(":")
     return kind == "collection" and collection in (name, name.strip())
 
 
 def recovered_collections(session: Session) -> set[str]:
-    """Those that any deployment has, or had, a backup recovered into."""
+    """Returns the collections into which deployments restore, or restored, a backup."""
     return set(session.scalars(select(_target_argument).where(StepRow.name == UNPACK_STEP)))
 
 
 def is_reading_backup_from(collection: str) -> ColumnElement[bool]:
-    """Of a deployment: does it, or did it, read a backup there?"""
+    """Whether the deployment reads, or read, a backup there."""
     return Deployment.steps.any(and_(StepRow.name == UNPACK_STEP, _target_argument == collection))
 
 
 class RecoveredSource:
-    """``backup`` says what it is, ``points`` is the collection that its rows come from."""
+    """``backup`` is the address, ``points`` the collection that the rows come from."""
 
     def __init__(self, backup: Source, points: Source) -> None:
         self._backup = backup

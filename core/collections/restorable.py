@@ -1,4 +1,5 @@
-"""What must hold before a backup is made or recovered: the server can do it, and the backup is whole and fits it."""
+"""What must be true before a backup is made or restored: the server supports it, and the backup is
+complete and fits the server."""
 
 from qdrant_rollouts.core.collections import manifests
 from qdrant_rollouts.core.collections.manifests import Manifest
@@ -8,7 +9,7 @@ from qdrant_rollouts.core.ports import Shelf, VectorStore
 
 
 def check_server(store: VectorStore) -> None:
-    """Raises Refused for a server without snapshots, or one whose snapshots cannot all be reached."""
+    """Raises Refused for a server without snapshots, or if not all of its snapshots can be reached."""
     server = store.server()
     if server.embedded:
         raise Refused("the embedded Qdrant has no snapshots: a backup needs a server, set ROLLOUTS_QDRANT_URL")
@@ -23,7 +24,8 @@ def check_server(store: VectorStore) -> None:
 
 
 def read_fitting_manifest(store: VectorStore, shelf: Shelf, backup: str) -> Manifest:
-    """Raises Refused if there is none, if its manifest is damaged, or if this server cannot recover it."""
+    """Raises Refused if there is no backup, if its manifest is damaged, or if this server cannot
+    restore it."""
     manifest = manifests.read_manifest(shelf, backup)
     _check_newer(store, manifest)
     _check_kind(store, manifest)
@@ -31,7 +33,7 @@ def read_fitting_manifest(store: VectorStore, shelf: Shelf, backup: str) -> Mani
 
 
 def read_whole_manifest(store: VectorStore, shelf: Shelf, backup: str) -> Manifest:
-    """The same, and if a file is missing or has another length. Reading every byte is left to the run itself."""
+    """The same, and if a file is missing or has another length. The run itself reads every byte."""
     check_server(store)
     manifest = read_fitting_manifest(store, shelf, backup)
     missing = manifests.find_absent_file(shelf, manifest)
@@ -41,7 +43,7 @@ def read_whole_manifest(store: VectorStore, shelf: Shelf, backup: str) -> Manife
 
 
 def _check_newer(store: VectorStore, manifest: Manifest) -> None:
-    """Qdrant reads what an older one wrote (qdrant-facts 1.4), not the other way round."""
+    """Qdrant reads what an older version wrote (qdrant-facts 1.4), but not what a newer one wrote."""
     server = store.server()
     made = tuple(map(int, manifest.server.split(".")))
     if server.version[:2] < made[:2]:

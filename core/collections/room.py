@@ -1,13 +1,17 @@
-"""What a collection will need of disk and memory until it is green, as far as it can be known before it is made.
+"""The disk and memory that a collection will need until it is green, as far as this is known before
+it is created.
 
-Rule: an estimate from below. What cannot be known (sparse vectors, multivectors, payload indexes) is left out of it, so
-what does not fit the estimate does not fit. Factors and where they come from:
+Rule: the estimate is a lower bound. Unknown parts (sparse vectors, multivectors, payload indexes)
+are left out, so a collection that exceeds the estimate certainly does not fit. The factors and
+their sources:
 
 - numbers of a vector: 4 bytes each, 2 as float16, 1 as uint8 (Qdrant's data types);
-- an HNSW graph: 2 m links of 4 bytes for each vector (its lowest layer; the others add a few per cent);
-- quantized vectors: a quarter (scalar), a thirty-second (binary), or the declared share (product) of float32;
-- disk twice: the optimizer builds a segment anew beside the one it replaces, and 1.16.3 begins only where twice the
-  segments' size is free (measured: needed 134.77 MiB for segments of 67 MiB);
+- an HNSW graph: 2 m links of 4 bytes for each vector (its lowest layer; the others add a few per
+  cent);
+- quantized vectors: a quarter (scalar), a thirty-second (binary), or the declared share (product)
+  of float32;
+- disk twice: the optimizer builds a new segment next to the one it replaces, and 1.16.3 begins only
+  if twice the segments' size is free (measured: needed 134.77 MiB for segments of 67 MiB);
 - memory only for what is not ``on_disk``, once.
 """
 
@@ -28,7 +32,7 @@ _PRODUCT = {"x4": 4, "x8": 8, "x16": 16, "x32": 32, "x64": 64}
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """Bytes on each node, at least."""
+    """Bytes on each node, as a lower bound."""
 
     disk: int
     memory: int
@@ -54,12 +58,13 @@ def estimate_need(schema: Schema, points: int, payload: float, server: Server) -
 
 
 def payload_bytes(sample: Sequence[Mapping[str, Any]]) -> float:
-    """The mean of some payloads, as JSON."""
+    """Returns the mean size of some payloads, as JSON."""
     return sum(len(json.dumps(payload, default=str)) for payload in sample) / len(sample) if sample else 0.0
 
 
 def lacks(need: Needed, room: Room) -> str:
-    """What is clearly too little, with figures; nothing where it may do, or where nobody tells what is free."""
+    """Returns what is clearly too small, with figures; empty if the collection may fit, or if the
+    free space is unknown."""
     pairs = (("disk", need.disk, room.disk), ("memory", need.memory, room.memory))
     short = [
         f"at least {in_words(wanted)} of {what} for {need.points:,} points, and at most {in_words(free)} are free"
@@ -70,13 +75,13 @@ def lacks(need: Needed, room: Room) -> str:
 
 
 def describe_room(need: Needed, room: Room) -> str:
-    """The figures, and what is not known of them."""
+    """Describes the figures, and which of them are not known."""
     pairs = (("disk", need.disk, room.disk), ("memory", need.memory, room.memory))
     return ", ".join(f"{what} at least {in_words(wanted)}, {_free(free)}" for what, wanted, free in pairs)
 
 
 def _free(size: int | None) -> str:
-    return "nobody tells what is free" if size is None else f"at most {in_words(size)} free"
+    return "the free space is not known" if size is None else f"at most {in_words(size)} free"
 
 
 def in_words(size: float) -> str:
@@ -87,7 +92,8 @@ def in_words(size: float) -> str:
 
 
 def _of_vector(schema: Schema, params: Mapping[str, Any]) -> tuple[float, float]:
-    """Bytes of one vector on disk and in memory; none where its size is not a single number."""
+    """Returns the bytes of one vector on disk and in memory; zero if its size is not a single
+    number."""
     size = params.get("size")
     if not isinstance(size, int) or params.get("multivector_config"):
         return 0.0, 0.0
@@ -103,7 +109,7 @@ def _of_vector(schema: Schema, params: Mapping[str, Any]) -> tuple[float, float]
 
 
 def _shrinks(quantization: Mapping[str, Any]) -> int:
-    """How many times smaller a quantized vector is than one of float32."""
+    """Returns how many times smaller a quantized vector is than one of float32."""
     if "product" in quantization:
         return _PRODUCT.get(str((quantization["product"] or {}).get("compression")), 64)
     return 32 if "binary" in quantization else 4

@@ -1,8 +1,9 @@
-"""Was the same model at work in two collections? One place decides it: for the gate, and for searches by vector in
-canaries, shadows and experiments.
+"""Did the same model make two collections? This module decides it for the gate, and for searches by
+vector in canaries, shadow stages and experiments.
 
-Rule: what nobody wrote down is unknown, and unknown is never the same. Only where no model is in play on either side
-are vectors the application's own business: then collections that can be asked alike are asked alike.
+Rule: a model that nobody recorded is unknown, and unknown is never the same. Only if neither side
+has a model is the application responsible for the vectors; then collections that accept the same
+vectors get the same searches.
 """
 
 from collections.abc import Iterable
@@ -14,14 +15,16 @@ from qdrant_rollouts.core.collections.stamps import Stamp
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.ports import Schema
 
-#: ``own``: the application's own business. ``unknown``: one side was made by a model, and of the other nobody knows.
+#: ``own``: the application is responsible. ``unknown``: a model made one side, and the other side's
+#: model is not known.
 Relation = Literal["same", "other", "unknown", "own"]
 
 
 @dataclass(frozen=True, slots=True)
 class VectorOrigin:
-    """What is known of what made one vector of a collection. ``known``: the collection, or a sample of it that was
-    embedded again, says what; without an ``identity`` it came with the records."""
+    """What is known about the origin of one vector of a collection. ``known``: the collection's
+    stamp, or a sample that was embedded again, tells the origin; without an ``identity`` the vector
+    came with the records."""
 
     known: bool = False
     identity: str | None = None
@@ -49,5 +52,5 @@ def can_share_vectors(found: Relation, one: Schema, other: Schema, vector: str) 
 
 
 def declared_vectors(models: Iterable[EmbeddingSpec], schema: Schema) -> frozenset[str]:
-    """The vectors of a collection that the index file says a model makes."""
+    """Returns the vectors of a collection that a model makes according to the index file."""
     return frozenset(meant_vector(schema, model.vector) for model in models)

@@ -1,7 +1,9 @@
-"""A collection's settings, as ``GET /collections/{c}`` shows them, read, compared and changed; nothing is sent here.
+"""A collection's settings, in the form of ``GET /collections/{c}``: read, compared and changed.
+Nothing is sent here.
 
-Rule: a section or setting that a wanted schema does not name is the server's to choose. ``_CLOSED`` sections are
-compared both ways, because there a setting nobody asked for changes what a search finds or what a client may do.
+Rule: the server chooses every section or setting that a wanted schema does not name. ``_CLOSED``
+sections are compared both ways, because there an additional setting changes what a search finds or
+what a client may do.
 """
 
 import sys
@@ -19,30 +21,30 @@ if TYPE_CHECKING:
 
 _CLOSED = ("vectors", "sparse_vectors", "quantization_config", "strict_mode_config", "shard_keys")
 _NOTHING: tuple[object, ...] = (None, {}, [])
-#: Of ``CollectionSpec``, those that stand in ``params`` under the same name.
+#: Fields of ``CollectionSpec`` that have the same name in ``params``.
 _PARAMS = ("shard_number", "replication_factor", "on_disk_payload")
 _VECTOR = ("distance", "datatype", "on_disk")
-#: Bytes a stored number takes. An unknown datatype counts as the smallest: the bound is then wide, never too narrow.
+#: Bytes per stored number. An unknown datatype counts as the smallest, so the bound is never too
+#: narrow.
 _BYTES = {"float32": 4, "float16": 2, "uint8": 1}
-#: kB; the larger of the defaults servers have had (20,000 until 1.15, 10,000 on 1.16.3).
+#: kB; the largest default of any server version (20,000 until 1.15, 10,000 on 1.16.3).
 _INDEXING_THRESHOLD = 20_000
 
 
-# --- vectors ----------------------------------------------------------------------------------------------------
-
-
 def dense_names(schema: Schema) -> list[str]:
-    """Names of the dense vectors, multivectors among them, sorted; ``""`` is the unnamed one."""
+    """Returns the names of the dense vectors, multivectors included, sorted; ``""`` is the unnamed
+    one."""
     return sorted(_dense_params(schema))
 
 
 def vector_names(schema: Schema) -> list[str]:
-    """Names of all vectors, dense and sparse, sorted."""
+    """Returns the names of all vectors, dense and sparse, sorted."""
     return sorted({**_dense_params(schema), **_sparse_params(schema)})
 
 
 def vector_params(schema: Schema, name: str) -> dict[str, Any]:
-    """The settings of one vector. Raises Refused, naming those there are, if there is none of this name."""
+    """Returns the settings of one vector. Raises Refused, naming the existing ones, if there is
+    none of this name."""
     every = {**_dense_params(schema), **_sparse_params(schema)}
     if name not in every:
         raise Refused(f"there is no vector {_label_vector(name)}; the collection has {_join_names(every)}")
@@ -50,18 +52,19 @@ def vector_params(schema: Schema, name: str) -> dict[str, Any]:
 
 
 def vector_kind(schema: Schema, name: str) -> Kind:
-    """Raises Refused, naming those there are, if there is no vector of this name."""
+    """Raises Refused, naming the existing ones, if there is no vector of this name."""
     return kind_of(vector_params(schema, name))
 
 
 def made_names(schema: Schema) -> list[str]:
-    """Names of the vectors that a text model can make, sorted."""
+    """Returns the names of the vectors that a text model can make, sorted."""
     return [name for name in vector_names(schema) if vector_kind(schema, name).made]
 
 
 def embedded_vector(schema: Schema, named: str, of: str) -> str:
-    """The vector that a text model is to make in collection ``of``: ``named``, or the only one it
-    can. Raises Refused where no model can make it, and where nobody says which of several."""
+    """Returns the vector that a text model makes in collection ``of``: ``named``, or the only
+    possible one. Raises Refused if no model can make it, or if several are possible and none is
+    named."""
     names = made_names(schema)
     if len(names) > 1 and not named:
         raise Refused(f"{of} has vectors {', '.join(names)}; say which in embedding.vector")
@@ -76,19 +79,19 @@ def embedded_vector(schema: Schema, named: str, of: str) -> str:
 
 
 def main_vector(schema: Schema) -> str:
-    """The vector that is searched where nobody names one: the first dense one, else the first there
-    is; ``""`` where there is none."""
+    """Returns the vector that is searched by default: the first dense one, else the first of all;
+    ``""`` if there is none."""
     return next(iter([*dense_names(schema), *vector_names(schema)]), "")
 
 
 def meant_vector(schema: Schema, named: str) -> str:
-    """``named``, or the main one where nobody gave a name and the collection has no vector without
-    one."""
+    """Returns ``named``, or the main vector if no name was given and the collection has no unnamed
+    vector."""
     return named if named or "" in vector_names(schema) else main_vector(schema)
 
 
 def are_same_vectors(one: Schema, other: Schema, name: str) -> bool:
-    """Can stored vectors of this name be moved from one collection to the other without being changed?"""
+    """Can stored vectors of this name be moved from one collection to the other unchanged?"""
     if name in _sparse_params(one) or name in _sparse_params(other):
         return name in _sparse_params(one) and name in _sparse_params(other)
     return (
@@ -99,7 +102,7 @@ def are_same_vectors(one: Schema, other: Schema, name: str) -> bool:
 
 
 def are_asked_alike(one: Schema, other: Schema, name: str) -> bool:
-    """Can a search by this vector be asked of both, and do scores mean the same?"""
+    """Can both collections be searched by this vector, and do the scores mean the same?"""
     if name in _sparse_params(one) or name in _sparse_params(other):
         return name in _sparse_params(one) and name in _sparse_params(other)
     return (
@@ -129,14 +132,10 @@ def _sparse_params(schema: Schema) -> dict[str, dict[str, Any]]:
     return {name: params or {} for name, params in (schema["params"].get("sparse_vectors") or {}).items()}
 
 
-# --- comparing --------------------------------------------------------------------------------------------------
-
-
 def list_differences(wanted: Schema, found: Schema, *, waiting: bool = False) -> list[str]:
-    """Each setting of ``wanted`` that is otherwise in ``found``: ``hnsw_config.m: wanted 16, found
-    32``. With ``waiting`` the wanted strict mode is still to be set, and only what it cannot take
-    away counts.
-    """
+    """Returns each setting of ``wanted`` that differs in ``found``: ``hnsw_config.m: wanted 16,
+    found 32``. With ``waiting`` the wanted strict mode is still to be set, and only differences
+    count that this cannot remove."""
     if waiting and not is_strict_mode_off(wanted) and is_strict_mode_off(found):
         strict = {**(found.get("strict_mode_config") or {}), **wanted["strict_mode_config"]}
         found = {**found, "strict_mode_config": strict}
@@ -147,13 +146,15 @@ def list_differences(wanted: Schema, found: Schema, *, waiting: bool = False) ->
 
 
 def list_changes(before: Schema, now: Schema) -> list[str]:
-    """Each setting that ``now`` names and ``before`` has otherwise: ``hnsw_config.m 16 -> 32``."""
+    """Returns each setting that ``now`` names and that differs in ``before``: ``hnsw_config.m 16 ->
+    32``."""
     found = _walk_differences("", _as_comparable(now), _as_comparable(before), closed=False)
     return [f"{path} {_format_setting(old)} -> {_format_setting(new)}" for path, new, old in found]
 
 
 def list_changes_of_both(one: Schema, other: Schema) -> list[str]:
-    """Each setting of either that the other has otherwise or not at all: ``hnsw_config.m 16 -> 32``."""
+    """Returns each setting of either that differs or is missing in the other: ``hnsw_config.m 16 ->
+    32``."""
     found = _walk_differences("", _as_comparable(one), _as_comparable(other), closed=True)
     return [f"{path} {_format_setting(old)} -> {_format_setting(new)}" for path, old, new in found]
 
@@ -163,16 +164,15 @@ def is_strict_mode_off(schema: Schema) -> bool:
 
 
 def without_strict_mode(schema: Schema) -> Schema:
-    """The same without a strict mode. Rate limits count though it is off, until it is changed and
-    after each restart (measured on 1.16.3), so none may be left in it.
-    """
+    """Returns the schema without a strict mode. Rate limits count even if strict mode is off, until
+    it is changed and after each restart (measured on 1.16.3), so none may be left in it."""
     if is_strict_mode_off(schema):
         return schema
     return {**schema, "strict_mode_config": {"enabled": False}}
 
 
 def vector_bytes(schema: Schema, points: int) -> int:
-    """What the dense vectors of so many points take at least."""
+    """Returns the minimum size of the dense vectors of this many points."""
     each = (
         int(params["size"]) * _BYTES.get(params.get("datatype") or "float32", 1)
         for params in _dense_params(schema).values()
@@ -181,7 +181,8 @@ def vector_bytes(schema: Schema, points: int) -> int:
 
 
 def _as_comparable(schema: Schema) -> Schema:
-    """Limits of a strict mode that is off bind nobody, and a sparse vector without settings is one all the same."""
+    """Limits of a strict mode that is off bind nobody, and a sparse vector without settings is
+    still a sparse vector."""
     sparse = {name: {"index": None, **params} for name, params in _sparse_params(schema).items()}
     comparable = {**schema, "params": {**schema["params"], "sparse_vectors": sparse}}
     if "strict_mode_config" in schema and is_strict_mode_off(schema):
@@ -202,16 +203,13 @@ def _format_setting(value: Any) -> str:
     return "nothing" if value is None else str(value)
 
 
-# --- declaring --------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class NewVectors:
-    """What the vectors of a collection are to be, by name; ``""`` is the unnamed one.
+    """The vectors that a collection should have, by name; ``""`` is the unnamed one.
 
-    ``sizes``: numbers of each vector that a model makes. ``server_made``: sparse ones that the
-    server makes. ``shapes``: the settings of further vectors that the live collection lacks, as
-    Qdrant spells them. ``dropped``: names that are no longer there.
+    ``sizes``: numbers of each vector that a model makes. ``server_made``: sparse vectors that the
+    server makes. ``shapes``: the settings, in Qdrant's spelling, of further vectors that the live
+    collection lacks. ``dropped``: names that are removed.
     """
 
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -221,10 +219,11 @@ class NewVectors:
 
 
 def build_schema(blue: Schema | None, spec: "CollectionSpec", new: NewVectors) -> Schema:
-    """Blue's schema with the index file's settings and the vectors of ``new``; without blue, those alone.
+    """Returns blue's schema with the index file's settings and the vectors of ``new``; without
+    blue, only those.
 
-    The vector settings of the index file are those of the vectors that a model makes. Raises Refused
-    where a name is sparse on one side and dense on the other.
+    The vector settings of the index file apply to the vectors that a model makes. Raises Refused if
+    a name is sparse on one side and dense on the other.
     """
     schema = deepcopy(blue) if blue else {"params": {}}
     dense = {name: one for name, one in _dense_params(schema).items() if name not in new.dropped}
@@ -261,7 +260,7 @@ def _check_kinds(new: NewVectors, dense: Mapping[str, Any], sparse: Mapping[str,
 
 
 def _set_vectors(params: dict[str, Any], dense: dict[str, Any], sparse: dict[str, Any]) -> None:
-    """An unnamed vector alone stands without a name, as servers of every version take it."""
+    """A single unnamed vector is written without a name, as servers of every version accept it."""
     params["vectors"] = dense[""] if dense.keys() == {""} else dense
     if sparse or params.get("sparse_vectors"):
         params["sparse_vectors"] = sparse
@@ -272,7 +271,8 @@ def _given_settings(spec: "CollectionSpec", names: tuple[str, ...]) -> dict[str,
 
 
 def _lay_over(schema: Schema, made: Sequence[dict[str, Any]], section: str, given: dict[str, Any] | None) -> None:
-    """A vector's own section outranks the collection's, so it is the one to change. Empty quantization means none."""
+    """A vector's own section has priority over the collection's, so that one is changed. Empty
+    quantization means none."""
     if given is None:
         return
     own = [params for params in made if params.get(section)]
@@ -301,15 +301,13 @@ def _join_names(names: Iterable[str]) -> str:
     return ", ".join(sorted(name or "the unnamed one" for name in names)) or "none"
 
 
-# --- index ------------------------------------------------------------------------------------------------------
-
-
 def unindexed_bound(schema: Schema, health: Health) -> int:
-    """How many vectors may stay without an index for good; ``sys.maxsize`` where no index is wanted.
+    """Returns how many vectors may permanently stay without an index; ``sys.maxsize`` if no index
+    is wanted.
 
-    A segment is indexed once the vectors of one name take more than ``indexing_threshold`` kB of 1,024 bytes in it, in
-    their own datatype (measured on 1.16.3); sparse vectors are indexed at once. So what stays is less than that much of
-    each name in each segment.
+    A segment is indexed once the vectors of one name take more than ``indexing_threshold`` kB of
+    1,024 bytes in it, in their own datatype (measured on 1.16.3). Sparse vectors are indexed at
+    once. So less than that amount of each name may stay without an index in each segment.
     """
     optimizers = schema.get("optimizer_config") or {}
     threshold = optimizers.get("indexing_threshold")

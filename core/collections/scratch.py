@@ -1,7 +1,7 @@
-"""Collections that exist for a moment, to see what the server makes of a text.
+"""Temporary collections, to see what the server makes of a text.
 
-Rule: each is dropped by whoever made it before its piece of work ends. One that a killed process has left is known by
-its mark and its age, and dropped by the sweep.
+Rule: the process that creates one drops it before its piece of work ends. One that a killed process
+left is recognised by its mark and its age, and the sweep drops it.
 """
 
 import secrets
@@ -16,13 +16,13 @@ from qdrant_rollouts.core.ports import CollectionStore, Point, Schema, ServerTex
 
 _PREFIX = "rollouts_scratch_"
 _MARK = "rollouts_scratch"
-#: Seconds after which nobody works with one any more: a turn's longest lease is shorter, and so is what the clocks of
-#: two machines may be apart.
+#: Seconds after which no process can still use one: a turn's longest lease is shorter, and so is
+#: the possible difference of two machines' clocks.
 _OLD = 86_400.0
 
 
 class Scratch:
-    """A collection of the sparse vectors of ``names``, made like those of ``schema``."""
+    """A collection of the sparse vectors of ``names``, created like those of ``schema``."""
 
     def __init__(self, store: VectorStore, name: str) -> None:
         self._store = store
@@ -30,7 +30,8 @@ class Scratch:
         self._next = 0
 
     def vectors(self, texts: Sequence[Mapping[str, ServerText]]) -> list[dict[str, Any]]:
-        """What the server makes of each of these, by vector name. Raises Refused where it has not kept them all."""
+        """Returns what the server makes of each text, by vector name. Raises Refused if it has not
+        stored them all."""
         first = self._next
         self._next = self._next + len(texts)
         points = [Point(first + at, dict(some), {}) for at, some in enumerate(texts)]
@@ -46,7 +47,7 @@ class Scratch:
 
 @contextmanager
 def open_scratch(store: VectorStore, schema: Schema, names: Sequence[str]) -> Iterator[Scratch]:
-    """One for as long as the block lasts; nothing is made where there are no ``names``."""
+    """Creates one for the duration of the block; creates nothing if there are no ``names``."""
     name = f"{_PREFIX}{secrets.token_hex(8)}"
     if not names:
         yield Scratch(store, name)
@@ -60,7 +61,7 @@ def open_scratch(store: VectorStore, schema: Schema, names: Sequence[str]) -> It
 
 
 def drop_old_scratches(store: VectorStore) -> list[str]:
-    """Drops what a process that was killed has left behind; says which."""
+    """Drops what killed processes have left; returns the names."""
     if store.embedded:
         return []
     left = [name for name in sorted(store.collections()) if name.startswith(_PREFIX) and _is_old(store, name)]
@@ -70,6 +71,6 @@ def drop_old_scratches(store: VectorStore) -> list[str]:
 
 
 def _is_old(store: CollectionStore, name: str) -> bool:
-    """One without the mark is somebody else's."""
+    """A collection without the mark belongs to another program."""
     made = store.metadata(name).get(_MARK)
     return isinstance(made, int | float) and time.time() - made > _OLD

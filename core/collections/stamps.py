@@ -1,8 +1,9 @@
-"""What a collection says of itself: who made it and with which model; kept in Qdrant's collection metadata.
+"""What a collection says about itself: which deployment made it and with which model. This is kept
+in Qdrant's collection metadata.
 
-Two keys: the stamp is what searches go by and never changes; the facts (``core.collections.versions``) grow
-while it is made. All other keys are somebody else's: each version takes them over from the one
-before.
+There are two keys. The stamp determines how searches are embedded, and never changes. The facts
+(``core.collections.versions``) grow while the collection is made. All other keys belong to others:
+each version copies them from the previous one.
 """
 
 from collections.abc import Mapping
@@ -16,10 +17,10 @@ from qdrant_rollouts.core.ports import CollectionStore
 
 STAMP_KEY = "rollouts"
 FACTS_KEY = "rollouts_version"
-#: What each of the two always has; anything else under that key is not ours.
+#: The keys that each of the two always has; a value without them is not ours.
 _STAMP_FIELDS = {"deployment", "alias", "number"}
 _FACTS_FIELDS = {"deployment", "alias", "number"}
-#: The first Qdrant that keeps collection metadata; older ones answer 200 and drop it.
+#: The first Qdrant version that stores collection metadata; older ones answer 200 and drop it.
 STAMPS_SINCE = (1, 15, 4)
 
 
@@ -58,10 +59,10 @@ class MadeBy:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """``vector`` is the one that searches by text ask, ``embedding`` its model and ``identity`` that embedder's (see
-    ``Embedder``); None where vectors came with the records. ``vectors`` says of every made vector what makes it, by
-    its name; it is empty in stamps of a release that knew one. ``deployment`` is empty for a collection that was
-    adopted."""
+    """``vector`` is the one that searches by text use, ``embedding`` its model and ``identity``
+    that embedder's (see ``Embedder``); None if vectors came with the records. ``vectors`` says for
+    every made vector what makes it, by its name; it is empty in stamps of a release that supported
+    only one. ``deployment`` is empty for an adopted collection."""
 
     deployment: str
     alias: str
@@ -80,7 +81,7 @@ class Stamp:
 
     @property
     def made(self) -> dict[str, MadeBy]:
-        """What makes each vector, by its name; nothing of those that came with the records."""
+        """Returns what makes each vector, by its name; without those that came with the records."""
         if self.vectors:
             return {name: MadeBy.of(content) for name, content in self.vectors.items()}
         if self.spec is None or self.identity is None:
@@ -89,8 +90,8 @@ class Stamp:
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> Self | None:
-        """The stamp in a collection's metadata; None if the collection carries none. Keys that another release writes
-        are passed over, so that processes of both can work side by side."""
+        """Returns the stamp in a collection's metadata; None if there is none. Unknown keys of
+        another release are ignored, so that processes of both can work together."""
         content = metadata.get(STAMP_KEY)
         if not isinstance(content, dict) or not _STAMP_FIELDS.issubset(content):
             return None
@@ -98,21 +99,21 @@ class Stamp:
 
 
 def foreign_metadata(metadata: Mapping[str, Any], collection: str) -> dict[str, Any]:
-    """What of a collection's metadata is not ours. Raises Refused where somebody else uses a key of
-    ours, for neither may take the other's place.
-    """
+    """Returns the metadata that is not ours. Raises Refused if another program uses one of our
+    keys, because neither may overwrite the other."""
     facts = metadata.get(FACTS_KEY)
     taken = [STAMP_KEY] if metadata.get(STAMP_KEY) is not None and Stamp.of(metadata) is None else []
     if facts is not None and not (isinstance(facts, dict) and _FACTS_FIELDS.issubset(facts)):
         taken.append(FACTS_KEY)
     if taken:
         raise Refused(
-            f"collection {collection} has metadata of its own under {' and '.join(taken)}, where this program keeps "
+            f"collection {collection} has other metadata under {' and '.join(taken)}, where this program keeps "
             "what it knows of a collection: keep it under another key"
         )
     return {key: value for key, value in metadata.items() if key not in (STAMP_KEY, FACTS_KEY)}
 
 
 def read_stamp(store: CollectionStore, collection: str) -> Stamp | None:
-    """The stamp of ``collection``; None if it carries none. Raises Unavailable if that cannot be looked up."""
+    """Returns the stamp of ``collection``; None if it has none. Raises Unavailable if that cannot
+    be read."""
     return Stamp.of(store.metadata(collection))

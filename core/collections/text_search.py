@@ -1,6 +1,7 @@
-"""The search that a text becomes: which vectors are asked, and how their results become one list.
+"""The search that a text becomes: which vectors are searched, and how their results become one
+list.
 
-Rule: routed searches, probes and the gate ask what stands here, so that what is judged is what people get.
+Rule: routed searches, probes and the gate all use this module, so the gate judges what people get.
 """
 
 from collections.abc import Callable, Collection
@@ -11,14 +12,14 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Fused, Fusion, Limits, OneQuery, Part, QueryVector
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
-#: Results of each vector that are fused where the index file says no number: with fewer, a point that
-#: one vector finds late and the other early would be left out.
+#: Results of each vector that are fused if the index file gives no number. With fewer, a point that
+#: one vector ranks late and another early would be lost.
 _CANDIDATES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class TextSearch:
-    """``parts`` names each vector that is asked, and how many of its results are fused."""
+    """``parts`` names each vector to search, and how many of its results are fused."""
 
     parts: tuple[tuple[str, int | None], ...]
     fusion: Fusion = "rrf"
@@ -36,8 +37,8 @@ class TextSearch:
         return " and ".join(name or "unnamed" for name in self.names) + (f", fused by {self.fusion}" * self.fused)
 
     def query(self, vector_of: Callable[[str], OneQuery], results: int, limits: Limits) -> tuple[QueryVector, str]:
-        """What is asked for so many results, and the name of the vector that it asks; none where several are. Strict
-        mode limits each part as it limits a search."""
+        """Returns the query for this many results, and the name of the vector that it searches; no
+        name if there are several. Strict mode limits each part like a search."""
         if not self.fused:
             (name,) = self.names
             return vector_of(name), name
@@ -49,11 +50,11 @@ class TextSearch:
 def build_text_search(
     said: SearchSpec | None, askable: Collection[str], there: Collection[str], coming: Collection[str] = ()
 ) -> TextSearch:
-    """The declared search as a collection can be asked it.
+    """Returns the declared search in a form that a collection supports.
 
-    ``askable`` are the names whose vector something makes of a text, ``there`` all that the collection has.
-    A name that the ``coming`` collection makes of a text is left out while this one lacks it, or has it from somewhere
-    else. Raises Refused for any other name, and where none is left.
+    ``askable`` are the names whose vector is made from text, ``there`` all names of the collection.
+    A name that the ``coming`` collection makes from text is left out if this one lacks it or gets
+    it from somewhere else. Raises Refused for any other name, and if no vector is left.
     """
     declared = said or SearchSpec()
     if not declared.prefetch:
@@ -73,7 +74,7 @@ def build_text_search(
 
 
 def declared_names(spec: IndexSpec) -> frozenset[str]:
-    """Every vector name that is made of a text by what the index file declares."""
+    """Returns every vector name that is made from text according to the index file."""
     by_server = (name for name, said in spec.vectors.items() if isinstance(said, ServerVectorSpec))
     return frozenset({*by_server, *(model.vector for model in spec.models)})
 

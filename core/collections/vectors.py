@@ -1,9 +1,9 @@
-"""Who answers for each vector of a new collection.
+"""Where each vector of a new collection comes from.
 
-Rule: every vector name of the live collection is accounted for before anything is built. A name is
-made (by a model or by the server), comes with the record, is carried over from the live
-collection's point of the same id, or is dropped because the index file says so. A name that
-nothing accounts for, and that points of the live collection have, refuses the deployment.
+Rule: every vector name of the live collection must be accounted for before anything is built. A
+name is made (by a model or by the server), comes with the record, is carried over from the live
+point with the same id, or is dropped because the index file says so. If points of the live
+collection have a vector whose name is not accounted for, the deployment is refused.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,20 +21,20 @@ from qdrant_rollouts.core.config.index_file import (
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Schema
 
-#: What becomes of a carried vector where the record has changed.
+#: What happens to a carried vector if the record has changed.
 WhenChanged = Literal["drop", "refuse"]
 
 
-#: The parts of a plan that are names and nothing else.
+#: The parts of a plan that are only names.
 _SETS = ("given", "optional", "copied", "dropped")
 
 
 @dataclass(frozen=True, slots=True)
 class VectorPlan:
-    """Each vector name stands in one of these; ``""`` is the unnamed vector.
+    """Each vector name is in one of these; ``""`` is the unnamed vector.
 
     ``given``: every record brings it. ``optional``: a record may bring it. ``copied``: a point of
-    the source collection has it or not, and keeps it as it is. ``carried``: the live point has it.
+    the source collection keeps it as it is, if it has it. ``carried``: the live point has it.
     """
 
     made: Mapping[str, EmbeddingSpec] = field(default_factory=dict)
@@ -47,19 +47,19 @@ class VectorPlan:
 
     @property
     def templates(self) -> dict[str, str]:
-        """The text template of every vector that is made, by vector name."""
+        """Returns the text template of every vector that is made, by vector name."""
         return {
             **{name: spec.text for name, spec in self.made.items()},
             **{name: spec.text for name, spec in self.server_made.items()},
         }
 
     def taken_from_points(self, vectors: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of a source point's vectors that are taken as they are."""
+        """Returns those of a source point's vectors that are copied unchanged."""
         wanted = self.kept - self.templates.keys() - self.carried.keys()
         return {name: vector for name, vector in vectors.items() if name in wanted}
 
     def as_state(self) -> dict[str, Any]:
-        """As JSON, for the step that made the collection to hand on."""
+        """Returns the plan as JSON, so that the step that created the collection can pass it on."""
         return {
             "made": {name: spec.model_dump(mode="json") for name, spec in self.made.items()},
             "server_made": {name: spec.model_dump(mode="json") for name, spec in self.server_made.items()},
@@ -79,7 +79,7 @@ class VectorPlan:
 
     @property
     def origins(self) -> dict[str, str]:
-        """Where each vector comes from, in a word or by its model, for people."""
+        """Returns where each vector comes from, as a word or by its model, for people."""
         return {
             **{name: spec.model for name, spec in self.made.items()},
             **{name: spec.server for name, spec in self.server_made.items()},
@@ -89,7 +89,7 @@ class VectorPlan:
 
     @property
     def kept(self) -> frozenset[str]:
-        """Every vector name of the new collection."""
+        """Returns every vector name of the new collection."""
         return frozenset(
             {*self.made, *self.server_made, *self.given, *self.optional, *self.copied} | self.carried.keys()
         )
@@ -102,12 +102,12 @@ def plan_vectors(
     count_live: Callable[[str], int],
     live_name: str | None = None,
 ) -> VectorPlan:
-    """The plan for one deployment.
+    """Returns the plan for one deployment.
 
     ``live`` is the schema of the collection behind the alias, ``source`` that of a collection (or
-    unpacked backup) the records come from, each None where there is none. ``count_live`` gives the
-    number of live points that have a vector name. Raises Refused for names not accounted for, and
-    for a name that both `embedding` and `vectors` declare.
+    unpacked backup) the records come from; None if there is none. ``count_live`` returns the number
+    of live points that have a vector name. Raises Refused for names not accounted for, and for a
+    name that both `embedding` and `vectors` declare.
     """
     model = live or source
     plan = _plan_declared(spec, model)
@@ -118,7 +118,7 @@ def plan_vectors(
         plan = _replace_sets(plan, copied=plan.copied | copied)
         undeclared -= copied
     elif not spec.vectors and spec.embedding is None:
-        # Points of several vectors may lack some of them.
+        # Points of collections with several vectors may lack some of them.
         word = "copied" if len(undeclared) > 1 else "given"
         plan = _replace_sets(plan, **{word: getattr(plan, word) | undeclared})
         undeclared = set()
@@ -130,7 +130,8 @@ def plan_vectors(
 
 
 def read_plan(spec: IndexSpec, created: Mapping[str, Any]) -> VectorPlan:
-    """The plan that ``create`` handed on with ``created``; one of a release that knew a single vector has its name."""
+    """Returns the plan that ``create`` passed on with ``created``. A plan of a release that
+    supported a single vector has that vector's name."""
     if "vectors" in created:
         return VectorPlan.of_state(created["vectors"])
     name = str(created.get("vector", ""))
@@ -140,12 +141,13 @@ def read_plan(spec: IndexSpec, created: Mapping[str, Any]) -> VectorPlan:
 
 
 def made_by_models(spec: IndexSpec, model: Schema) -> dict[str, EmbeddingSpec]:
-    """What the index file has a model make, by the vector names of ``model``. Raises Refused as ``plan_vectors``."""
+    """Returns what a model makes according to the index file, by the vector names of ``model``.
+    Raises Refused as ``plan_vectors``."""
     return dict(_plan_declared(spec, model).made)
 
 
 def embedded_name(spec: IndexSpec, model: Schema | None) -> str:
-    """The vector name that `embedding` makes: as declared, else the only dense one there is."""
+    """Returns the vector name that `embedding` makes: the declared one, else the only dense one."""
     assert spec.embedding is not None
     named = spec.embedding.vector
     if model is None:
@@ -167,7 +169,7 @@ def embedded_name(spec: IndexSpec, model: Schema | None) -> str:
 
 
 def _plan_declared(spec: IndexSpec, model: Schema | None) -> VectorPlan:
-    """What the index file says of each name, before anything is concluded from a schema."""
+    """Returns what the index file says about each name, before anything is concluded from a schema."""
     made: dict[str, EmbeddingSpec] = {}
     server_made: dict[str, ServerVectorSpec] = {}
     carried: dict[str, WhenChanged] = {}
@@ -204,16 +206,16 @@ def _replace_sets(plan: VectorPlan, **changed: frozenset[str] | set[str]) -> Vec
 
 
 def _describe_unaccounted(lost: Mapping[str, int], live: str, plan: VectorPlan) -> str:
-    """What would be lost, and the lines that say what is to become of it."""
+    """Describes what would be lost, and the lines that declare what should happen to it."""
     told = ", ".join(f"{name or 'unnamed'} ({count:,} points)" for name, count in lost.items())
     template = next(iter(plan.templates.values()), "{text}").replace("\n", "\\n")
     lines = "\n".join(f"    {_yaml_key(name)}: carried" for name in lost)
     first = _yaml_key(next(iter(lost)))
     return (
         f"{live} has vectors that the index file does not account for, and the new collection "
-        f"would lose them: {told}. Say what becomes of each, one line for each name:\n"
+        f"would lose them: {told}. Declare what happens to each, one line per name:\n"
         f"  vectors:\n{lines}\n"
-        f"Instead of `carried` (taken over from the live point of the same id) write `given` (each "
+        f"Instead of `carried` (copied from the live point with the same id) write `given` (each "
         f"record brings it), `optional`, `dropped`, or how it is made: "
         f'`{first}: {{model: …, text: "{template}"}}` or, for keywords, '
         f'`{first}: {{server: qdrant/bm25, text: "{template}"}}`'

@@ -1,4 +1,4 @@
-"""A version's row as plain data; what its ``facts`` are stands in ``core.collections.versions``."""
+"""A version's row as plain data; ``core.collections.versions`` explains its ``facts``."""
 
 from typing import Any
 

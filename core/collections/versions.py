@@ -1,18 +1,22 @@
-"""What is known of a version: written into its row as it becomes known, and carried by the collection itself.
+"""The facts about a version: written into its row as they become known, and copied to the
+collection's metadata.
 
-Rule: the row is written first, under the deployment's turn, and Qdrant's metadata is a copy of it. A step that is
-repeated writes the same again.
+Rule: the row is written first, under the deployment's turn, and Qdrant's metadata is a copy of it.
+A repeated step writes the same again.
 
-``facts``, by the time each is known:
+``facts``, by the time at which each is known:
 
-- asked for: ``actor``; ``source``, its address without credentials
-- create: ``vectors`` (where each comes from, by its name), and of the vector that searches ask ``model``,
-  ``revision``, ``dtype``, ``template``, ``chunk``, ``identity``, ``vector``, ``dimension``, ``reads`` (tokens of a
-  text that the model reads), ``schema`` (hash of the settings)
-- populate: ``way``, ``fingerprint`` (of the source), ``records``, ``points``, ``bad``, ``reused`` (vectors taken over),
-  ``embedded``, ``truncated``
-- validate: ``gate``: verdict, checks ``failed`` and ``inconclusive``, and whose report that is
-- switch: ``served``: by which deployment, since when, and ``approved_by`` whom, where a person had to
+- request: ``actor``; ``source``, its address without credentials
+- create: ``vectors`` (where each comes from, by its name), and for the vector that searches use
+  ``model``, ``revision``, ``dtype``, ``template``, ``chunk``, ``identity``, ``vector``,
+  ``dimension``, ``reads`` (tokens of a text that the model reads), ``schema`` (hash of the
+  settings)
+- populate: ``way``, ``fingerprint`` (of the source), ``records``, ``points``, ``bad``, ``reused``
+  (reused vectors), ``embedded``, ``truncated``
+- validate: ``gate``: verdict, checks ``failed`` and ``inconclusive``, and the deployment of the
+  report
+- switch: ``served``: by which deployment, since when, and ``approved_by``, if a person had to
+  approve
 """
 
 import hashlib
@@ -33,7 +37,7 @@ from qdrant_rollouts.core.database.models import Deployment, Version
 from qdrant_rollouts.core.ports import Embedder, Schema, State
 
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
-#: Facts and what ``populate`` calls them.
+#: Facts and their names in the output of ``populate``.
 _COUNTS = {
     "records": "read",
     "points": "written",
@@ -45,13 +49,14 @@ _COUNTS = {
 
 
 def list_used_names(session: Session) -> set[str]:
-    """Of every collection that a row here knows, versions and what runs make for themselves; none is used again."""
+    """Returns the names of all collections that a row knows: versions, and what runs make for
+    themselves. None of these is used again."""
     known = {*session.scalars(select(Version.collection)), *session.scalars(select(Deployment.green))}
     return known | recovered.recovered_collections(session)
 
 
 def add_facts(session: Session, collection: str, facts: Mapping[str, Any]) -> Version | None:
-    """The row with ``facts`` laid over its own; None for a collection that has none."""
+    """Returns the row with ``facts`` added to its own; None for a collection without a row."""
     row = session.get(Version, collection, with_for_update=True)
     if row is not None:
         row.facts = {**row.facts, **facts}
@@ -59,11 +64,8 @@ def add_facts(session: Session, collection: str, facts: Mapping[str, Any]) -> Ve
 
 
 def version_metadata(row: Version) -> dict[str, Any]:
-    """What the collection carries: the row as plain data."""
+    """Returns what the collection's metadata holds: the row as plain data."""
     return {FACTS_KEY: version_as_dict(row)}
-
-
-# --- what there is to note --------------------------------------------------------------------------------------
 
 
 def facts_of_request(actor: str, source: str | None) -> State:
@@ -83,19 +85,20 @@ def facts_of_model(embedding: EmbeddingSpec | None, embedder: Embedder | None, s
     }
 
 
-#: Facts and what the index file calls them; ``chunk`` is None where documents are not cut.
+#: Facts and their names in the index file; ``chunk`` is None if documents are not cut.
 _MODEL_FACTS = {"model": "model", "revision": "revision", "dtype": "dtype", "template": "text", "chunk": "chunk"}
 
 
 def facts_of_filling(state: Mapping[str, Any]) -> State:
-    """A copy reads no records, so there is nothing but points to count."""
+    """A copy reads no records, so only points can be counted."""
     known = _COUNTS if state.get("way") == "records" else {"points": "written"}
     counts = {name: int(state.get(key, 0)) for name, key in known.items()}
     return {"way": state.get("way"), "fingerprint": state.get("print"), **counts}
 
 
 def facts_of_report(report: Mapping[str, Any]) -> State:
-    """The checks that held something up; rows that are only shown decide nothing."""
+    """Lists the checks that stopped the deployment or were inconclusive; rows that are only shown
+    decide nothing."""
     rows = [row for row in report["checks"] if row["level"] != "shown"]
     named = {
         word: [row["name"] for row in rows if row["verdict"] == verdict]
@@ -106,7 +109,7 @@ def facts_of_report(report: Mapping[str, Any]) -> State:
 
 
 def schema_hash(schema: Schema) -> str:
-    """32 hex digits, equal for equal settings in whatever order they stand."""
+    """Returns 32 hex digits, equal for equal settings in whatever order."""
     text = json.dumps(schema, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -1,1 +1,1 @@
-"""What people declare, validated once: the settings, and what the index file may say."""
+"""What people declare, validated once: the settings, and the index file."""

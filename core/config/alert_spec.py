@@ -1,6 +1,7 @@
-"""The ``alerts`` section of the index file: which channels there are, and what each is sent.
+"""The ``alerts`` section of the index file: the channels, and which alerts each gets.
 
-Rule: what cannot be delivered to is refused here. A channel without an address is a mistake, never a silence.
+Rule: a channel that cannot work is refused here. A channel without an address is an error, not a
+way to switch alerts off.
 """
 
 import re
@@ -56,7 +57,7 @@ class LogSpec(_Channel):
 
 
 class WebhookSpec(_Channel):
-    """``secret`` names the environment variable of the key that signs."""
+    """``secret`` names the environment variable of the signing key."""
 
     kind: Literal["webhook"]
     url: Url
@@ -64,7 +65,8 @@ class WebhookSpec(_Channel):
 
 
 class AlertmanagerSpec(_Channel):
-    """``url`` without ``/api/v2/alerts``; ``secret`` names the variable of a bearer token, if one is wanted."""
+    """``url`` is without ``/api/v2/alerts``. ``secret`` names the variable of a bearer token, if
+    one is needed."""
 
     kind: Literal["alertmanager"]
     url: Url
@@ -93,7 +95,7 @@ class EmailSpec(_Channel):
 
 
 class AppriseSpec(_Channel):
-    """``secret`` names the variable of the service's URL, which holds its token."""
+    """``secret`` names the variable of the service's URL, which contains its token."""
 
     kind: Literal["apprise"]
     secret: Variable
@@ -109,7 +111,7 @@ def _check_channel_name(text: str) -> str:
 
 
 class AlertsSpec(BaseModel):
-    """Without this section alerts are log lines; with it they go where it says and nowhere else."""
+    """Without this section alerts are log lines. With it, they go only to its channels."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

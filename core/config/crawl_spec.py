@@ -1,11 +1,12 @@
-"""The ``crawl`` section of the index file: how ``sitemap:`` reads sites. No request can say otherwise."""
+"""The ``crawl`` section of the index file: how ``sitemap:`` reads sites. No request can change it."""
 
 import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-#: Seconds between two requests: three of them, a page with its redirects, are part of one turn.
+#: The longest pause between two requests, in seconds. A turn includes three: a page with its
+#: redirects.
 LONGEST_DELAY = 10.0
 
 
@@ -21,9 +22,10 @@ Delay = Annotated[float, Field(ge=0, le=LONGEST_DELAY, allow_inf_nan=False, stri
 class CrawlSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    #: Sites that may be read though their address is private; with another port than 80 and 443 as ``HOST:PORT``.
+    #: Sites that may be read although their address is private; ``HOST``, or ``HOST:PORT`` for
+    #: another port.
     allow: tuple[Annotated[str, AfterValidator(_check_site)], ...] = ()
-    #: Between two requests to a site; its robots.txt may ask for more.
+    #: Seconds between two requests to a site; its robots.txt may ask for more.
     delay_seconds: Delay = 1
-    #: Their addresses are kept in memory while they are read.
+    #: The limit exists because the addresses are kept in memory while the site is read.
     max_pages: Annotated[int, Field(ge=1, le=500_000, strict=True)] = 50_000

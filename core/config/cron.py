@@ -1,11 +1,10 @@
-"""Cron lines and the moments they name, in any time zone.
+"""Cron lines and the times that they name, in any time zone.
 
-Rule: cronsim reads the fields, as Debian's cron does; where day of month and day of week are both
-restricted, a day that fits either is meant. What a change of the clocks does stands here: a line
-that names every hour follows the hours as they pass, so the missing one has no run and the doubled
-one has two; any other line names times of the wall clock, each once a day. Such a time that is
-missing is read with the offset before the gap, one that comes twice means the first (RFC 5545,
-3.3.5).
+Rule: cronsim reads the fields, as Debian's cron does. If both day of month and day of week are
+restricted, a day that matches either counts. This module handles changes of the clocks. A line that
+names every hour follows the hours as they pass: the missing hour has no run and the doubled hour
+has two. Any other line names times of the wall clock, each once a day: a missing time is read with
+the offset before the gap, and of a time that comes twice the first counts (RFC 5545, 3.3.5).
 """
 
 import heapq
@@ -28,7 +27,7 @@ _NAMED = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-#: The fields of a cron line, and what may stand in each.
+#: The fields of a cron line, and the allowed values of each.
 _FIELDS = {
     "minute": "numbers from 0 to 59",
     "hour": "numbers from 0 to 23",
@@ -36,13 +35,13 @@ _FIELDS = {
     "month": "numbers from 1 to 12, names such as JAN",
     "day of week": "numbers from 0 to 7 (0 and 7 are Sunday), names such as MON",
 }
-#: ``42-42/5`` is 42; cronsim takes it for ``42/5``.
+#: ``42-42/5`` means 42, but cronsim reads it as ``42/5``.
 _ALONE = re.compile(r"(?<![^,\s])(\w+)-\1/[1-9]\d*(?![^,\s])")
 _EXPECTED = 'expected five cron fields, minute first, such as "0 2 * * *"'
 _NAMES = ", ".join(_NAMED)
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
-#: No clock is further ahead of UTC.
+#: No time zone is further ahead of UTC.
 _AHEAD = timedelta(hours=16)
 
 
@@ -55,7 +54,7 @@ class Cron:
 
 
 def parse_cron(line: str) -> Cron:
-    """Raises ValueError, saying what was expected, also for a line that names no moment at all."""
+    """Raises ValueError, saying what was expected, also for a line that names no time at all."""
     written = _ALONE.sub(r"\1", _NAMED.get(line.strip().lower(), line))
     fields = written.split()
     if len(fields) != len(_FIELDS):
@@ -82,13 +81,13 @@ def _check_field(name: str, text: str, alone: list[str]) -> None:
     """``alone`` is a line in which only this field is restricted."""
     try:
         CronSim(" ".join(alone), datetime(2026, 1, 1))  # noqa: DTZ001 - of any zone
-    except (CronSimError, ValueError):  # an integer of thousands of digits is a ValueError
+    except (CronSimError, ValueError):  # int() raises ValueError for thousands of digits
         expected = f"expected *, {_FIELDS[name]}, ranges that go upwards, or steps"
         raise ValueError(f"{name} is {quote_value(text)}; {expected}") from None
 
 
 def parse_zone(name: str) -> ZoneInfo:
-    """Raises ValueError for a name that is in no time zone database."""
+    """Raises ValueError for a name that is not in the time zone database."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -96,10 +95,11 @@ def parse_zone(name: str) -> ZoneInfo:
 
 
 def nominal_times(cron: Cron, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    """The moments after ``after`` that ``cron`` names in ``zone``: UTC, in order, each once.
+    """Yields the times after ``after`` that ``cron`` names in ``zone``: UTC, in order, each once.
 
-    They end where the line names none for fifty years. A time that is missing on the wall clock
-    comes up to a day later than those around it; so a moment waits until none before it can come.
+    They end if the line names no time for fifty years. A time that is missing on the wall clock
+    comes up to a day later than its neighbours, so a time is held back until no earlier one can
+    come.
     """
     begin = datetime.combine(after.astimezone(zone).date() - _DAY, time()) - _SECOND
     waiting: list[datetime] = []
@@ -122,7 +122,7 @@ def _list_moments(cron: Cron, zone: ZoneInfo, wall: datetime) -> Iterator[dateti
 
 
 def _list_passing_moments(wall: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-    """Every moment at which a clock in ``zone`` shows ``wall``: none, one or two."""
+    """Returns every moment at which a clock in ``zone`` shows ``wall``: none, one or two."""
     for fold in (0, 1):
         moment = wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
         if moment.astimezone(zone).replace(tzinfo=None, fold=0) == wall:
@@ -130,5 +130,5 @@ def _list_passing_moments(wall: datetime, zone: ZoneInfo) -> Iterator[datetime]:
 
 
 def next_time(line: str, where: str, after: datetime) -> datetime | None:
-    """None if there is none in fifty years."""
+    """Returns None if the line names no time in fifty years."""
     return next(nominal_times(parse_cron(line), parse_zone(where), after), None)

@@ -1,12 +1,12 @@
-"""What a wrong value should have been, in words; for the settings and for the index file alike."""
+"""Describes what a wrong value should have been, for the settings and the index file."""
 
 from collections.abc import Mapping
 from typing import Any
 
-#: What pydantic says in words of Python, in words of YAML.
+#: pydantic's Python terms, in YAML's terms.
 _IN_YAML = {"tuple_type": "expected a list", "dict_type": "expected keys", "model_type": "expected keys"}
 
 
 def describe_expected(fault: Mapping[str, Any]) -> str:
-    """What a value should have been, in words, for one of pydantic's faults."""
+    """Returns what the value should have been, in words, for one of pydantic's errors."""
     return _IN_YAML.get(fault["type"]) or str(fault["msg"]).removeprefix("Value error, ")

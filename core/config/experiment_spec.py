@@ -1,4 +1,4 @@
-"""What an experiment is asked to find out: its arms, its metrics and its limits, frozen when it starts.
+"""The specification of an experiment: its arms, metrics and limits, fixed when it starts.
 
 A wrong key, type or value is refused with its path, the value and what was expected.
 """
@@ -17,12 +17,13 @@ from qdrant_rollouts.core.statistics.assignment import BASIS, Ranges, bucket_ran
 
 CONTROL = "control"
 TREATMENT = "treatment"
-#: What a user is given who is served by both at once.
+#: The variant of a user who is served by both arms at once.
 INTERLEAVED = "interleaved"
-#: Basis points; a whole number, for no float decides who is served what.
+#: Basis points. An integer, because a float must not decide which user gets what.
 Points = Annotated[int, Field(ge=1, le=BASIS, strict=True)]
 Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
-#: Metrics the router measures of every search, beside those that people and applications report.
+#: Metrics that the router measures for every search, besides those that people and applications
+#: report.
 MEASURED = ("latency", "errors", "zero_results")
 
 
@@ -33,10 +34,11 @@ class _Strict(BaseModel):
 class MetricSpec(_Strict):
     """A number that says whether users are better off.
 
-    ``ratio`` divides the sum of values by their number or, ``per: search``, by the searches; ``mean`` is the sum per
-    user; ``proportion`` the share of users with a value above 0; ``quantile`` is of durations in seconds. ``margin``,
-    ``min_effect`` (by default the margin) and ``target`` (by default the experiment's) are shares of the control's
-    where ``relative``, else in the metric's own unit.
+    ``ratio`` divides the sum of values by their number or, with ``per: search``, by the searches.
+    ``mean`` is the sum per user, ``proportion`` the share of users with a value above 0,
+    ``quantile`` a quantile of durations in seconds. ``margin``, ``min_effect`` (by default the
+    margin) and ``target`` (by default the experiment's) are shares of the control's value if
+    ``relative``, otherwise in the metric's own unit.
     """
 
     name: str
@@ -115,7 +117,8 @@ DEFAULT_METRICS = ("latency", "relevance", "clicks")
 
 
 class ArmSpec(_Strict):
-    """``identity`` is the model stamp the collection had when the experiment was created; None: it had none."""
+    """``identity`` is the model stamp that the collection had when the experiment was created; None
+    if it had none."""
 
     variant: str
     collection: str
@@ -124,33 +127,37 @@ class ArmSpec(_Strict):
 
 
 class ExperimentSpec(_Strict):
-    """Weights are basis points of those enrolled; ``coverage``, basis points of all, says who is enrolled.
+    """Weights are basis points of the enrolled users. ``coverage``, in basis points of all users,
+    says who is enrolled.
 
-    ``n_star``: the users at which the intervals are narrowest relative to fixed ones; the default is 1.75 times what a
-    fixed test of a standardised effect of 0.1 needs (``rollouts experiment plan`` computes yours).
+    ``n_star``: the number of users at which the intervals are narrowest relative to fixed ones. The
+    default is 1.75 times what a fixed test of a standardised effect of 0.1 needs (``rollouts
+    experiment plan`` computes yours).
     """
 
     arms: tuple[ArmSpec, ...]
     metrics: tuple[MetricSpec, ...]
     mode: Literal["ab", "interleave"] = MODE
-    #: superiority: the primaries must be better; replacement: nothing may be worse by more than its margin.
+    #: superiority: the primaries must be better; replacement: no metric may be worse by more than
+    #: its margin.
     goal: Literal["superiority", "replacement"] = "superiority"
     coverage: Points = BASIS
     alpha: Annotated[float, Field(gt=0, le=0.2, strict=True)] = 0.05
     n_star: AtLeastOne = 5_500
-    #: Hours after a user's first exposure in which what he does is counted.
+    #: Hours after a user's first exposure in which their actions count.
     window_hours: Positive = 24
     min_days: Seconds = 3
     max_days: Positive = 28
     #: Users per arm.
     min_units: AtLeastOne = 100
-    #: Values above 0 of the primary metric, in one arm at least.
+    #: Values above 0 of the primary metric, in at least one arm.
     min_conversions: Count = 150
-    #: The effect that is worth waiting for, as a share of the control's.
+    #: The effect that is worth waiting for, as a share of the control's value.
     target: Positive = 0.10
     look_minutes: Positive = 15
     on_ship: Literal["nothing", "canary", "switch"] = "nothing"
-    #: Payload field that names a document where several points are chunks of one; interleaving drafts documents.
+    #: The payload field that names a document, if several points are chunks of one; interleaving
+    #: drafts documents.
     document: str = "id"
 
     @field_validator("metrics")
@@ -190,14 +197,16 @@ class ExperimentSpec(_Strict):
         return next((metric for metric in self.metrics if metric.name == name), None)
 
     def ranges(self, coverage: int) -> tuple[Ranges, ...]:
-        """Each arm's buckets."""
+        """Returns each arm's buckets."""
         return tuple((found,) for found in bucket_ranges([arm.weight for arm in self.arms], coverage))
 
 
 def parse_metrics(asked: Sequence[str | Mapping[str, Any]], path: str = "metrics") -> tuple[MetricSpec, ...]:
-    """Metrics by name or spelled out. A name that is no standard metric is a ratio per value, up is better, secondary.
+    """Parses metrics given by name or with settings. A name that is not a standard metric becomes a
+    secondary ratio per value, where up is better.
 
-    Where none is primary the first that people report is, or the first at all: something must decide. Raises Refused.
+    If none is primary, the first reported one becomes primary, or else the first, because something
+    must decide. Raises Refused.
     """
     found = [_parse_metric(metric, f"{path}.{number}") for number, metric in enumerate(asked)]
     if found and not any(metric.role == "primary" for metric in found):

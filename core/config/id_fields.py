@@ -1,8 +1,7 @@
-"""Documents that say their ids themselves: a source whose rows have them from a field that the
-index names.
+"""Sources of documents whose ids come from a field that the index names.
 
-A document's id is its path otherwise, which no two of a folder share. Front matter's ``id`` does
-not promise that: sites have the same one in many folders.
+By default a document's id is its path, which is unique in a folder. The ``id`` in front matter is
+not used by default, because sites often have the same one in many folders.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,8 @@ from dataclasses import replace
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.ports import Cursor, Row, Source
 
-#: Where a source of documents keeps the ``id`` of front matter, which is no record's id by itself.
+#: The key under which a source of documents keeps front matter's ``id``, which is not the record's
+#: id by default.
 FRONT_MATTER_ID = "front_matter_id"
 
 
@@ -20,7 +20,8 @@ def with_declared_ids(source: Source, spec: IndexSpec) -> Source:
 
 
 class IdentifiedSource:
-    """The same rows; a document that has the field has its id from there, others keep their paths."""
+    """The same rows; a document that has the field gets its id from it, the others keep their
+    paths."""
 
     def __init__(self, source: Source, field: str) -> None:
         self._source = source

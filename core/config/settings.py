@@ -1,4 +1,5 @@
-"""Settings from the environment and ``.env``, validated once, at the edge; a wrong value is refused by its name."""
+"""Settings from the environment and ``.env``, validated once when they are read. The error for a
+wrong value names the variable."""
 
 import difflib
 import errno
@@ -20,11 +21,13 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.sanitize import hosts, redaction
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
-#: Filesystems that backups may stand on besides a directory; each is served by a package that fsspec names.
+#: Filesystems for backups besides a directory; fsspec names the package that each needs.
 REMOTE = ("s3", "gs", "abfs", "sftp")
-#: What knocks may travel over: what is tested, and RabbitMQ. Celery knows others, over which they might get lost.
+#: Supported transports for knocks: those that are tested, and RabbitMQ. Celery knows others, which
+#: might lose messages.
 BROKERS = ("memory", "redis", "rediss", "redis+socket", "amqp", "amqps")
-#: Settings whose value may hold a password or token and is never shown; all but the last two are URLs.
+#: Settings whose value may contain a password or token and is never shown; all but the last two are
+#: URLs.
 SECRET = ("backup_dir", "database_url", "broker_url", "qdrant_url", "qdrant_nodes", "qdrant_api_key", "api_token")
 _URLS = SECRET[:-2]
 _PREFIX = "ROLLOUTS_"
@@ -32,7 +35,8 @@ _ENV_FILE = ".env"
 
 
 class Settings(BaseSettings):
-    """``ROLLOUTS_*`` variables and ``.env``; contract section 2 describes each. An empty variable counts as unset."""
+    """``ROLLOUTS_*`` variables and ``.env``; contract section 2 describes each. An empty variable
+    counts as unset."""
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX, env_file=_ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True
@@ -43,25 +47,27 @@ class Settings(BaseSettings):
     qdrant_url: str = ""
     qdrant_api_key: SecretStr = SecretStr("")
     qdrant_grpc_port: Annotated[int, Field(ge=1, le=65535)] = 6334
-    #: URLs of a cluster's nodes, each by itself; written with commas between them.
+    #: URLs of the nodes of a cluster, separated by commas.
     qdrant_nodes: Annotated[tuple[str, ...], NoDecode] = ()
     config: Path = Path("rollouts.yaml")
-    #: One more token of the web process, with every scope.
+    #: An additional token of the web process, with every scope.
     api_token: SecretStr = SecretStr("")
-    #: Host names by which the web process may be asked, besides localhost and addresses; separated by commas.
+    #: Allowed host names of the web process besides localhost and addresses, separated by commas.
     web_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    #: Whether agents may deploy declared indexes; else the tool for it is not there.
+    #: Whether agents may deploy declared indexes; if not, the tool for it does not exist.
     mcp_deploy: bool = False
-    #: Where backups stand, a directory or a URL; every worker reaches it under this name.
+    #: Where backups are stored: a directory or a URL that every worker can reach.
     backup_dir: str = ".rollouts/backups"
-    #: Folders that file sources may read, besides the working directory and the index file's; written like ``PATH``.
+    #: Folders that file sources may read besides the working directory and the index file's;
+    #: separated like ``PATH``.
     source_roots: Annotated[tuple[Path, ...], NoDecode] = ()
 
     @model_validator(mode="before")
     @classmethod
     def _strip_values(cls, given: Any) -> Any:
-        """A secret that was made with ``echo`` ends with a line end, which no server knows and which some libraries
-        show when they refuse it. What is white space alone counts as unset."""
+        """Strips white space: a secret made with ``echo`` ends with a line end, which no server
+        accepts, and which some libraries show when they refuse it. A value of white space only
+        counts as unset."""
         plain = {name: _strip_value(value) for name, value in dict(given).items()}
         return {name: value for name, value in plain.items() if value != ""}
 
@@ -81,12 +87,13 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
-        """No broker: deployments run in the process that starts them, or in ``rollouts up``."""
+        """Without a broker, deployments run in the process that starts them, or in ``rollouts up``."""
         return self.broker_url.get_secret_value().startswith("memory:")
 
     @property
     def lends_store(self) -> bool:
-        """The embedded Qdrant, which is one process's at a time: whoever does not need it gives it back."""
+        """Only one process at a time can open the embedded Qdrant, so a process that does not need
+        it closes it."""
         return not self.qdrant_url
 
     @field_validator("source_roots", mode="before")
@@ -116,14 +123,14 @@ class Settings(BaseSettings):
     def _check_web_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         if wrong := [host for host in hosts if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host)]:
             raise ValueError(
-                f"{quote_value(wrong[0])} is no host name; expected names without scheme and port, such as web.lan"
+                f"{quote_value(wrong[0])} is not a host name; expected names without scheme and port, such as web.lan"
             )
         return hosts
 
     @field_validator("backup_dir")
     @classmethod
     def _check_backup_dir(cls, where: str) -> str:
-        """No message shows a URL: it may hold what does not belong there."""
+        """No message shows a URL, because it may contain a secret by mistake."""
         if "://" not in where:
             _check_length(Path(where))
             return where
@@ -146,7 +153,8 @@ class Settings(BaseSettings):
     @field_validator(*SECRET, mode="before")
     @classmethod
     def _check_printable(cls, value: Any) -> Any:
-        """The last of its kind, so that it is asked first: before a list is cut into its parts."""
+        """This validator is the last of its kind, so pydantic runs it first: before a list is split
+        into its parts."""
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if isinstance(text, str) and not text.isprintable():
             raise ValueError("it holds a line end or another character that cannot be seen; write it without")
@@ -187,7 +195,8 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """The settings of this process. Raises Refused naming each wrong variable and what was expected."""
+    """Reads the settings of this process. Raises Refused naming each wrong variable and what was
+    expected."""
     try:
         redaction.remember_environment({**dotenv_values(_ENV_FILE), **os.environ})
         return Settings()
@@ -198,7 +207,8 @@ def load_settings() -> Settings:
 
 
 def _check_length(*paths: Path) -> None:
-    """That a path leads nowhere is found where it is used; one that is too long ends every look at it with an error."""
+    """A path that does not exist is reported where it is used. But a path that is too long makes
+    every access fail with an error, so it is refused here."""
     for path in paths:
         try:
             path.lstat()
@@ -215,7 +225,7 @@ def _check_hosts(*urls: str) -> None:
 def _describe_wrong_broker(scheme: str) -> str:
     shown = f"{scheme}://" if re.fullmatch(r"[a-z0-9+.-]{1,20}", scheme) else "that"
     advice = {
-        "sentinel": "; name the master, or what stands before it and follows it, by redis://",
+        "sentinel": "; name the master, or a proxy that follows it, with redis://",
         "unix": "; a socket is named by redis+socket:///PATH",
     }
     known = ", ".join(f"{one}://" for one in BROKERS)
@@ -229,9 +239,10 @@ def _strip_value(value: Any) -> Any:
 
 
 def find_unknown_variables(environ: Mapping[str, str | None] | None = None) -> list[str]:
-    """One sentence for each ``ROLLOUTS_*`` variable that is no setting (default: of the environment and ``.env``).
+    """Returns a sentence for each ``ROLLOUTS_*`` variable that is not a setting (default: of the
+    environment and ``.env``).
 
-    ``ROLLOUTS_TEST_*`` belong to the test suite and are left alone.
+    ``ROLLOUTS_TEST_*`` belong to the test suite and are ignored.
     """
     given = {**dotenv_values(_ENV_FILE), **os.environ} if environ is None else environ
     known = [_PREFIX + name.upper() for name in Settings.model_fields]

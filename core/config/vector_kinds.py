@@ -1,10 +1,11 @@
-"""The kinds of vectors a collection can have, and all in which they differ: ``KINDS`` has one of
-each.
+"""The kinds of vectors a collection can have, and everything in which they differ. ``KINDS`` has
+one of each.
 
-Rule: whoever handles a vector asks its kind. Nobody else counts the dimensions of an array or looks
-whether a vector is a mapping. A vector is what a point has under one name: float32[size],
-float32[rows, size] of a multivector, or a sparse vector's ``indices`` and ``values``. ``params``
-are its settings in the collection's schema."""
+Rule: code that handles a vector asks its kind. No other code counts the dimensions of an array or
+tests whether a vector is a mapping. A vector is what a point has under one name: float32[size],
+float32[rows, size] for a multivector, or a sparse vector's ``indices`` and ``values``. ``params``
+are its settings in the collection's schema.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +25,21 @@ if TYPE_CHECKING:
 else:
     np = Library("numpy")
 
-#: Two vectors of one text agree this well, whatever batch they were made in and whatever float they
-#: were kept as.
+#: Two vectors of one text agree at least this well, in whatever batch they were made and as
+#: whatever float they were stored.
 _SAME_COSINE = 0.999
 _SAME_LENGTH = 5e-3
-#: So well agree two that one model makes of one text, where one of them was kept with 4 bits for each number. With 8
-#: bits, float16 or bfloat16, or a model that runs in bfloat16, it is 0.9999. Of 1,200 texts 1 in 25 has a neighbour so
-#: near; that of the text beside it came no nearer than 0.974 (all-MiniLM-L6-v2).
+#: Two vectors that one model makes of one text agree at least this well if one was stored with 4
+#: bits per number. With 8 bits, float16 or bfloat16, or a model that runs in bfloat16, it is
+#: 0.9999. Of 1,200 texts, 1 in 25 has a neighbour this near; the vector of the adjacent text came
+#: no nearer than 0.974 (all-MiniLM-L6-v2).
 _RESEMBLING_COSINE = 0.98
 _RESEMBLING_LENGTH = 0.05
-#: Values of a sparse vector are kept as they came, as float32.
+#: Values of a sparse vector are stored unchanged, as float32.
 _SAME_VALUE = 1e-6
-#: Shorter than this is no direction (validation-gate, section 3).
+#: A shorter vector has no direction (validation-gate, section 3).
 _NO_LENGTH = 1e-6
-#: Scores of one pair differ by this much between requests, as a share; those of float16 by more.
+#: Scores of one pair differ by up to this share between requests; with float16 by more.
 _TIE = 1e-6
 _TIE_FLOAT16 = 1e-3
 
@@ -45,9 +47,9 @@ Params = Mapping[str, Any]
 
 
 class Kind(ABC):
-    """``made``: a text model makes it. ``lazily``: the server indexes it later, once there are
-    many; else at once. ``without``: checks that are not planned by themselves, for they say nothing
-    of such vectors."""
+    """``made``: a text model makes it. ``lazily``: the server indexes it only once there are many;
+    otherwise at once. ``without``: checks that are not planned by default, because they say nothing
+    about such vectors."""
 
     name: str
     made = False
@@ -56,50 +58,49 @@ class Kind(ABC):
 
     @abstractmethod
     def rows(self, vector: Any) -> FloatArray:
-        """All its numbers, float32[rows, numbers]; one row but for a multivector."""
+        """Returns all its numbers, float32[rows, numbers]; one row unless it is a multivector."""
 
     @abstractmethod
     def describe(self, params: Params) -> str:
-        """What one must be, in words."""
+        """Describes in words what the vector must be."""
 
     @abstractmethod
     def fits(self, params: Params, vector: Any) -> bool:
-        """Is it of this kind and size?"""
+        """Is the vector of this kind and size?"""
 
     def answers(self, params: Params, query: Any) -> bool:
-        """Can it be searched by this one?"""
+        """Can it be searched with this query vector?"""
         return self.fits(params, query)
 
     @abstractmethod
     def same(self, params: Params, wanted: Any, stored: Any) -> bool:
-        """Are both the vector of one text, but for what the collection's settings keep of it?"""
+        """Are both the vector of one text, as far as the collection's settings preserve it?"""
 
     def resembles(self, params: Params, made: Any, stored: Any) -> bool:
-        """Is the stored one what a model makes of the text, at whatever precision somebody else has kept it?"""
+        """Could a model have made the stored vector, at whatever precision it was stored?"""
         return self.same(params, made, stored)
 
     @abstractmethod
     def own_score(self, params: Params, vector: Any) -> float | None:
-        """What it scores against itself; None where only the server knows."""
+        """Returns the vector's score against itself; None if only the server knows it."""
 
     def count(self, vector: Any) -> int:
         return len(self.rows(vector))
 
     def digest(self, vector: Any) -> str:
-        """Equal for vectors that are the same in every number."""
+        """Returns a digest that is equal for vectors with equal numbers."""
         return _digest_arrays(self.rows(vector))
 
     def finite(self, vector: Any) -> bool:
         return bool(np.isfinite(self.rows(vector)).all())
 
     def zero(self, params: Params, vector: Any) -> bool:
-        """Has it no direction where one is needed? Where smaller scores are better, the origin is a
-        place like any."""
+        """Does it lack a direction although the distance needs one? Where smaller scores are
+        better, the origin is a normal point."""
         return self.rising(params) and not self._find_long_rows(vector).all()
 
     def empty(self, vector: Any) -> bool:
-        """Does it hold nothing to search by, as the sparse vector of a text without a known
-        word?"""
+        """Is there nothing to search with, as in the sparse vector of a text without a known word?"""
         return False
 
     def askable(self, vector: Any) -> bool:
@@ -114,16 +115,17 @@ class Kind(ABC):
         return params.get("distance") == "Dot"
 
     def sure(self, params: Params) -> bool:
-        """Does a good index find nearly every point by its own vector? Not where others may score
-        better, nor by maximum similarity: those are no distances, which a graph's links rely on."""
+        """Does a good index find nearly every point by its own vector? Not if others may score
+        better, nor with maximum similarity: those are not distances, which the links of a graph
+        rely on."""
         return not self.beatable(params)
 
     def tie(self, params: Params) -> float:
-        """Scores that differ by no more than this share are equal."""
+        """Scores that differ by at most this share are equal."""
         return _TIE_FLOAT16 if params.get("datatype") == "float16" else _TIE
 
     def _find_long_rows(self, vector: Any) -> npt.NDArray[np.bool_]:
-        """By row: is it long enough for a direction?"""
+        """Returns for each row whether it is long enough to have a direction."""
         found: npt.NDArray[np.bool_] = np.linalg.norm(self.rows(vector), axis=1) >= _NO_LENGTH
         return found
 
@@ -145,15 +147,15 @@ class Dense(Kind):
         return _array_shape(vector) == (params["size"],)
 
     def answers(self, params: Params, query: Any) -> bool:
-        """No array is made of a list: every search of a user comes by, and the server looks at each
-        number."""
+        """Does not convert a list to an array: every user's search passes here, and the server
+        checks the numbers."""
         return not isinstance(query, Mapping) and len(query) == params["size"] and not hasattr(query[0], "__len__")
 
     def same(self, params: Params, wanted: Any, stored: Any) -> bool:
         return _array_shape(wanted) == _array_shape(stored) and _are_alike(params, self.rows(wanted), self.rows(stored))
 
     def resembles(self, params: Params, made: Any, stored: Any) -> bool:
-        """Of whole numbers from 0 to 255 nobody says which numbers of the model they stand for."""
+        """For whole numbers from 0 to 255 nobody knows which numbers of the model they stand for."""
         if params.get("datatype") == "uint8":
             return True
         if _array_shape(made) != _array_shape(stored):
@@ -162,8 +164,8 @@ class Dense(Kind):
         return all(_is_same_row(params, one, other, _RESEMBLING_COSINE, _RESEMBLING_LENGTH) for one, other in rows)
 
     def own_score(self, params: Params, vector: Any) -> float | None:
-        """By maximum similarity, as multivectors are searched: each row counts with the row that it
-        is nearest to."""
+        """Uses maximum similarity, as searches of multivectors do: each row counts with its nearest
+        row."""
         if params.get("distance") != "Dot":
             return None
         rows = self.rows(vector)
@@ -171,7 +173,7 @@ class Dense(Kind):
 
 
 class Multi(Dense):
-    """A list of rows, such as one for each word of a text; points may have unequal numbers of
+    """A list of rows, such as one for each word of a text; points may have different numbers of
     rows."""
 
     name = "multi"
@@ -186,23 +188,23 @@ class Multi(Dense):
         return len(shape) == 2 and shape[0] > 0 and shape[1] == params["size"]
 
     def answers(self, params: Params, query: Any) -> bool:
-        """A single row too."""
+        """A single row is accepted too."""
         return self.fits(params, query) or KINDS["dense"].fits(params, query)
 
     def sure(self, params: Params) -> bool:
         return False
 
     def zero(self, params: Params, vector: Any) -> bool:
-        """By dot product a row of zeros adds nothing: models fill up with such rows. Cosine has no
-        score for one."""
+        """With dot product a row of zeros adds nothing, and models pad with such rows. Cosine has
+        no score for one."""
         long = self._find_long_rows(vector)
         needed = long.any() if params.get("distance") == "Dot" else long.all()
         return self.rising(params) and not needed
 
 
 class Sparse(Kind):
-    """Some of very many numbers, with the index of each. Scored by dot product, the server's
-    ``idf`` on top if so set; an order of indices means nothing, and a value of zero neither."""
+    """A few of very many numbers, each with its index. The score is the dot product, weighted by
+    the server's ``idf`` if set. The order of the indices and values of zero have no meaning."""
 
     name = "sparse"
     lazily = False
@@ -214,7 +216,7 @@ class Sparse(Kind):
         return "a sparse vector, indices and values"
 
     def count(self, vector: Any) -> int:
-        """Numbers that are not zero."""
+        """Returns the number of non-zero values."""
         return int(np.count_nonzero(self.rows(vector)))
 
     def digest(self, vector: Any) -> str:
@@ -233,7 +235,7 @@ class Sparse(Kind):
         return float((self.rows(vector) ** 2).sum())
 
     def zero(self, params: Params, vector: Any) -> bool:
-        """A text without a known word has none; that is counted as ``empty``, and no fault."""
+        """A text without a known word has no values; that counts as ``empty`` and is not a fault."""
         return False
 
     def empty(self, vector: Any) -> bool:
@@ -254,26 +256,26 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (Dense(), Multi(), Sparse(
 
 
 def kind_of(params: Params) -> Kind:
-    """The kind of vector that has these settings; a sparse one may have none at all."""
+    """Returns the kind of vector that has these settings; a sparse one may have no settings at all."""
     if not isinstance(params.get("size"), int):
         return KINDS["sparse"]
     return KINDS["multi" if params.get("multivector_config") else "dense"]
 
 
 def vectors_by_name(vector: Any) -> dict[str, Any]:
-    """A point's vectors by name, ``""`` that of the unnamed one; nothing for None."""
+    """Returns a point's vectors by name, ``""`` for the unnamed one; empty for None."""
     if vector is None:
         return {}
     return dict(vector) if isinstance(vector, Mapping) else {"": vector}
 
 
 def is_row(vector: OneQuery) -> bool:
-    """Is it one list of numbers?"""
+    """Is it a single list of numbers?"""
     return len(_array_shape(vector)) == 1
 
 
 def describe_vector(vector: OneQuery) -> str:
-    """What was given, in words."""
+    """Describes in words what was given."""
     if isinstance(vector, Mapping):
         return "a sparse vector" if vector.keys() == {"indices", "values"} else f"keys {sorted(vector)}"
     shape = _array_shape(vector)
@@ -283,18 +285,18 @@ def describe_vector(vector: OneQuery) -> str:
 
 
 def _array_shape(vector: Any) -> tuple[int, ...]:
-    """Empty for what is no array at all."""
+    """Returns an empty shape for a value that is not an array."""
     if isinstance(vector, Mapping):
         return ()
     try:
         return np.shape(vector)
-    except ValueError:  # rows of unequal lengths
+    except ValueError:  # rows of different lengths
         return ()
 
 
 def _digest_arrays(*arrays: npt.NDArray[Any]) -> str:
-    """Zero has two signs and is one number. Of ten million vectors two that differ have one digest in 1 of 20,000
-    collections."""
+    """Zero has two signs but is one number. Among ten million vectors, two different ones share a
+    digest in 1 of 20,000 collections."""
     made = hashlib.blake2b(digest_size=8)
     for array in arrays:
         made.update((array + array.dtype.type(0)).tobytes())
@@ -302,7 +304,7 @@ def _digest_arrays(*arrays: npt.NDArray[Any]) -> str:
 
 
 def _sort_pairs(vector: Mapping[str, Any]) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Indices and values in the order of the indices, without zeros."""
+    """Returns indices and values in the order of the indices, without zeros."""
     places = np.asarray(vector["indices"], dtype=np.int64)
     values = np.asarray(vector["values"], dtype=np.float32)
     places = places[values != 0]
@@ -312,8 +314,8 @@ def _sort_pairs(vector: Mapping[str, Any]) -> tuple[npt.NDArray[np.int64], Float
 
 
 def _are_alike(params: Params, wanted: FloatArray, stored: FloatArray) -> bool:
-    """Row by row: Cosine keeps directions only, and under every other distance the length counts
-    too."""
+    """Compares row by row: Cosine keeps only directions; with every other distance the length
+    counts too."""
     found = stored.astype(np.float64)
     return any(
         all(_is_same_row(params, one, other) for one, other in zip(kept, found, strict=True))
@@ -322,8 +324,8 @@ def _are_alike(params: Params, wanted: FloatArray, stored: FloatArray) -> bool:
 
 
 def _storable_forms(params: Params, numbers: _Numbers) -> tuple[_Numbers, ...]:
-    """What may be stored of these. A server keeps whole numbers of uint8, the embedded store their
-    fractions too."""
+    """Returns the values that may be stored for these. A server stores whole numbers of uint8; the
+    embedded store keeps the fractions."""
     if params.get("datatype") != "uint8":
         return (numbers,)
     return np.clip(np.trunc(numbers), 0, 255), numbers

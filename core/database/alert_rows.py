@@ -1,4 +1,4 @@
-"""The tables of alerts: what lasts, what is to be said, and what each channel has been told."""
+"""The tables of alerts: what lasts, what must be sent, and what each channel was sent."""
 
 from datetime import datetime
 from typing import Any
@@ -13,13 +13,14 @@ _UNSPREAD = text("NOT spread")
 
 
 class ConditionRow(Base):
-    """Something that lasts: there is one row for each index and kind while it does, and none afterwards."""
+    """A condition that lasts. There is one row for each index and kind while it lasts, and none
+    afterwards."""
 
     __tablename__ = "alert_conditions"
     __table_args__ = (UniqueConstraint("alias", "what"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    #: An alias, or the route of an experiment that has none.
+    #: An alias, or the route of an experiment that has no alias.
     alias: Mapped[str]
     what: Mapped[str]
     since: Mapped[datetime]
@@ -28,8 +29,9 @@ class ConditionRow(Base):
 
 
 class NoticeRow(Base):
-    """The outbox: one row for each thing to be said, written in the transaction of the change it tells of. ``id`` goes
-    with the message, so that who receives it twice can tell; ``message`` is what ``core.ports.Notice`` holds."""
+    """The outbox: one row for each notice, written in the transaction of the change that it
+    reports. ``id`` is sent with the message, so a receiver can recognise a repeated one.
+    ``message`` is what ``core.ports.Notice`` holds."""
 
     __tablename__ = "alert_notices"
     __table_args__ = (Index("unspread_notices", "number", sqlite_where=_UNSPREAD, postgresql_where=_UNSPREAD),)
@@ -41,12 +43,13 @@ class NoticeRow(Base):
     severity: Mapped[str]
     at: Mapped[datetime]
     message: Mapped[dict[str, Any]]
-    #: Whether it has a delivery for every channel by now.
+    #: Whether it already has a delivery for every channel.
     spread: Mapped[bool] = mapped_column(default=False)
 
 
 class DeliveryRow(Base):
-    """One notice and one channel. ``turn`` is the fence, as a deployment's: who comes back late can mark nothing."""
+    """One notice on one channel. ``turn`` is the fence, as for a deployment: a process that comes
+    back late cannot mark anything."""
 
     __tablename__ = "alert_deliveries"
     __table_args__ = (

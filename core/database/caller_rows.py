@@ -1,4 +1,4 @@
-"""The tables of who may ask through the web: tokens, and the sessions of people who signed in with one."""
+"""The tables of web access: tokens, and the sessions of people who signed in with one."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,8 @@ from qdrant_rollouts.core.database.models import Base
 
 
 class TokenRow(Base):
-    """A bearer token. Of the secret only its SHA-256 is kept: it has 256 random bits, so nothing slower is needed."""
+    """A bearer token. The row holds only the SHA-256 of the secret; because the secret has 256
+    random bits, no slower hash is needed."""
 
     __tablename__ = "tokens"
 
@@ -26,8 +27,9 @@ class TokenRow(Base):
 
 
 class SessionRow(Base):
-    """Somebody who signed in at the pages. ``token_id`` is None for the token of the settings, to which ``proof`` ties
-    the session then; see ``interfaces.access.web_sessions``."""
+    """The session of a person who signed in at the pages. ``token_id`` is None for the token of the
+    settings; ``proof`` then ties the session to that token. See ``interfaces.access.web_sessions``.
+    """
 
     __tablename__ = "sessions"
 
@@ -39,8 +41,8 @@ class SessionRow(Base):
 
 
 class OnceRow(Base):
-    """A request that starts something, under a key that its caller chose; see ``interfaces.access.idempotency``.
-    ``claim`` is the fence: each try moves it by one."""
+    """A request that starts something, with a key that its caller chose; see
+    ``interfaces.access.idempotency``. ``claim`` is the fence: each try increases it by one."""
 
     __tablename__ = "once"
 

@@ -1,10 +1,12 @@
-"""What a database whose clock was set back has left behind: times of turns that lie hours ahead.
+"""Repairs what is left when the database's clock was set back: times of turns that lie hours ahead.
 
-Rule: a time is measured against what it can be. No lease ends later than a whole lease from now, and nobody has knocked
-in the future; whatever says so was written by a clock that has been set back since. So the jump may come while nobody
-sweeps. A jump ahead needs no mending: what was waited for is due.
+Rule: each time is compared with what is possible. No lease can end later than a full lease from
+now, and no knock can be in the future. A row that says so was written before the clock was set
+back. So the jump may even happen while no process sweeps. A jump ahead needs no repair: what waits
+is then due.
 
-When a collection is deleted is left alone: it was told to people, and a deletion may be late but not early.
+The time of a deletion is left alone: people were told that time, and a deletion may be late but not
+early.
 """
 
 from datetime import datetime, timedelta
@@ -23,7 +25,7 @@ from qdrant_rollouts.core.lifecycle import FINAL
 
 
 def mend(session: Session, now: datetime, lease: float) -> None:
-    """Lets no turn under way wait for a time that was meant by a clock that has been set back."""
+    """Shortens waits of current turns that refer to a clock that has been set back."""
     longest = now + timedelta(seconds=lease)
     held = Deployment.lease_until > longest + SLACK
     moved = Deployment.knocked_at > now + SLACK
@@ -36,8 +38,8 @@ def mend(session: Session, now: datetime, lease: float) -> None:
 
 
 def bring_back(session: Session, now: datetime) -> None:
-    """Lets no schedule wait for a time that has another before it, once the clock was seen to be set back. Times that
-    were seen before have their runs, and make no second."""
+    """Once the clock was seen to be set back, shortens the wait of schedules that have an earlier
+    next time. Times that were already handled have their runs, and do not run again."""
     running = select(Schedule).where(Schedule.spec.is_not(None), Schedule.next_at > now).order_by(Schedule.id)
     for row in session.scalars(running.with_for_update()):
         spec = read_stored(ScheduleSpec, row.spec)
@@ -46,7 +48,7 @@ def bring_back(session: Session, now: datetime) -> None:
 
 
 def _times(row: Deployment, now: datetime, longest: datetime) -> dict[str, Any]:
-    """A holder that lives renews its lease; one that died has as long as any. A wait begins anew."""
+    """A living holder renews its lease; a dead one has at most a full lease. A wait begins again."""
     found: dict[str, Any] = {"wake_at": row.wake_at, "knocked_at": row.knocked_at}
     if row.lease_until is not None and row.lease_until > longest:
         found["lease_until"] = longest

@@ -1,6 +1,5 @@
-"""What happened, written in the transaction in which it happened: every status change, step result, command, switch
-and deletion.
-"""
+"""The journal of events. An event is written in the transaction of what it reports: every status
+change, step result, command, switch and deletion."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +12,16 @@ from qdrant_rollouts.core.database.models import EventRow
 from qdrant_rollouts.core.sanitize.redaction import redact
 
 SYSTEM = "system"
-#: What whoever begins a deployment is told of it at once.
+#: What the caller who starts a deployment is told at once.
 WARNING = "warning"
 _through: ContextVar[str] = ContextVar("through", default="python")
 
 
 @contextmanager
 def use_source(source: str) -> Iterator[None]:
-    """What is written inside came through ``source``: cli, celery (a task or a turn), beat (a sweep). Without it, it is
-    python: somebody called this package himself. Threads that are started inside begin anew."""
+    """Sets the ``source`` of events written inside: cli, celery (a task or a turn), beat (a sweep).
+    The default is python: code that calls this package directly. Threads started inside do not
+    inherit it."""
     token = _through.set(source)
     try:
         yield

@@ -1,6 +1,6 @@
-"""The tables of experiments. What is asked of one is frozen in ``spec`` when it starts; what came of it is kept by user
-as sums, so that ten million observations are as many rows as there are users and metrics.
-"""
+"""The tables of experiments. An experiment's questions are fixed in ``spec`` when it starts. Its
+observations are kept as sums per user, so ten million observations take as many rows as there are
+users and metrics."""
 
 from datetime import datetime
 from typing import Any
@@ -13,14 +13,15 @@ from qdrant_rollouts.core.lifecycle import ExperimentStatus
 
 _RUNNING = text(f"status = '{ExperimentStatus.RUNNING}'")
 _WHILE_RUNNING: dict[str, Any] = {"sqlite_where": _RUNNING, "postgresql_where": _RUNNING}
-#: SQLite keeps such a table in the order of its key: an experiment's rows of one metric lie together.
+#: SQLite keeps such a table in the order of its key, so an experiment's rows of one metric are
+#: adjacent.
 _CLUSTERED = {"sqlite_with_rowid": False}
 
 
 class Experiment(Base):
-    """An A/B comparison of collections. ``route`` is the alias whose searches it splits, or a name of its own where no
-    alias leads to the control; ``salt`` is the id. ``stages``: coverage in basis points and since when, only added to.
-    """
+    """An A/B comparison of collections. ``route`` is the alias whose searches it splits, or its own
+    name if no alias points to the control. ``salt`` is the id. ``stages``: the coverage in basis
+    points with its start; entries are only added."""
 
     __tablename__ = "experiments"
     __table_args__ = (
@@ -38,7 +39,7 @@ class Experiment(Base):
     actor: Mapped[str]
     message: Mapped[str] = mapped_column(default="")
     looks: Mapped[int] = mapped_column(default=0)
-    #: The last look's decision.
+    #: The decision of the last look.
     decision: Mapped[dict[str, Any]] = mapped_column(default=dict)
     #: What shipping started, once it has.
     deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"))
@@ -49,7 +50,8 @@ class Experiment(Base):
 
 
 class ExposureRow(Base):
-    """A user's first exposure: for ever this arm and this stage. ``unit`` is a hash, no user's name is kept."""
+    """A user's first exposure, which fixes the arm and the stage permanently. ``unit`` is a hash;
+    no user's name is stored."""
 
     __tablename__ = "exposures"
     __table_args__ = (_CLUSTERED,)
@@ -61,16 +63,16 @@ class ExposureRow(Base):
     bucket: Mapped[int]
     collection: Mapped[str]
     first_seen_at: Mapped[datetime]
-    #: End of the window in which what this user does is counted.
+    #: End of the window in which this user's actions count.
     closes_at: Mapped[datetime]
-    #: Whether another arm ever served him, or was said to have.
+    #: Whether another arm ever served this user, or was reported to have.
     crossed: Mapped[bool] = mapped_column(default=False)
 
 
 class UnitSum(Base):
-    """What one user did, in one metric: ``total`` is the sum of its values and ``count`` what they are counted per.
-    Arm, stage and window are his exposure's, so that an analysis reads this table alone; they stand in the key so that
-    the rows of one sum lie together."""
+    """One user's sums in one metric: ``total`` is the sum of the values and ``count`` the number
+    that they are divided by. Arm, stage and window are those of the exposure, so an analysis reads
+    only this table. They are part of the key so that rows that are added up are adjacent."""
 
     __tablename__ = "unit_sums"
     __table_args__ = (_CLUSTERED,)
@@ -86,8 +88,9 @@ class UnitSum(Base):
 
 
 class SketchRow(Base):
-    """Durations of one arm, as a tally whose groups are clusters of users. Rows are added and folded; ``closes_at`` is
-    the last moment at which a user in it may still add to it, rounded up, and None where nobody may any more."""
+    """Durations of one arm, as a sketch whose groups are clusters of users. Rows are added and
+    folded. ``closes_at`` is the last moment at which a user in it may still add to it, rounded up;
+    None if no user may any more."""
 
     __tablename__ = "sketches"
     __table_args__ = (Index("sketches_by_metric", "experiment_id", "metric", "variant", "stage", "closes_at"),)
@@ -102,11 +105,12 @@ class SketchRow(Base):
 
 
 class CountRow(Base):
-    """How often something happened that decides nothing by itself: refused feedback, feedback of nobody known."""
+    """How often something happened that decides nothing by itself: refused feedback, feedback of
+    unknown users."""
 
     __tablename__ = "experiment_counts"
 
-    #: Empty where the experiment asked for does not exist.
+    #: Empty if the requested experiment does not exist.
     experiment_id: Mapped[str] = mapped_column(primary_key=True)
     what: Mapped[str] = mapped_column(primary_key=True)
     variant: Mapped[str] = mapped_column(primary_key=True)
@@ -116,7 +120,7 @@ class CountRow(Base):
 
 
 class FeedbackKey(Base):
-    """A piece of feedback that is counted already."""
+    """A piece of feedback that has been counted."""
 
     __tablename__ = "feedback_keys"
     __table_args__ = (Index("feedback_keys_by_time", "at"),)
@@ -127,8 +131,8 @@ class FeedbackKey(Base):
 
 
 class Impression(Base):
-    """An interleaved list that was served: ``served`` has each position's document and whose it is, +1 the
-    treatment's, -1 the control's, 0 nobody's."""
+    """An interleaved list that was served. ``served`` has each position's document and its side: +1
+    the treatment, -1 the control, 0 neither."""
 
     __tablename__ = "impressions"
     __table_args__ = (_CLUSTERED,)
@@ -141,7 +145,7 @@ class Impression(Base):
 
 
 class Click(Base):
-    """A document of an interleaved list that was clicked, once however often it was."""
+    """A clicked document of an interleaved list; repeated clicks are one row."""
 
     __tablename__ = "clicks"
     __table_args__ = (_CLUSTERED,)

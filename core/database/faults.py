@@ -1,8 +1,8 @@
-"""What a database's error means, in our words: a setting that is wrong, or a server that must be waited for.
+"""Explains database errors in our own words: a wrong setting, or a server that must be waited for.
 
-Rule: "did not answer" is said only where nothing answered. The driver knows no code for what goes wrong while it
-connects (libpq tells words alone), so these are looked for in its words; everything else has a code (SQLSTATE, or
-SQLite's name of it). What the server said stands behind our words, for it may be in another language.
+Rule: "did not answer" is said only if nothing answered. While it connects, the driver gives only
+texts (libpq), so these errors are recognised by their text. All other errors have a code (SQLSTATE,
+or SQLite's name). The server's own message follows ours, because it may be in another language.
 """
 
 import re
@@ -13,10 +13,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from qdrant_rollouts.core.errors import Misconfigured, Unavailable
 
-#: In the words, ``{setting}`` is the variable that has the URL.
+#: In the texts, ``{setting}`` is the variable that holds the URL.
 Meaning = tuple[type[Unavailable], str]
 
-#: A setting to be corrected, by what is said while a connection is made; the first that fits.
+#: Wrong settings, recognised by the message while a connection is made; the first match counts.
 _WRONG: Iterable[tuple[str, str]] = (
     (r"failed to resolve host|could not translate host name", "has a host name that is not known; correct {setting}"),
     (
@@ -39,12 +39,12 @@ _WRONG: Iterable[tuple[str, str]] = (
     ),
     (
         r"certificate|SSL error|tlsv1 alert",
-        "has no certificate that is trusted, or wants one; correct sslrootcert, sslcert and sslmode in {setting}",
+        "has no trusted certificate, or requires one; correct sslrootcert, sslcert and sslmode in {setting}",
     ),
     (r"permission denied", "does not let this user use that database; grant CONNECT to it"),
     (
         r"startup parameter",
-        "takes no startup parameter (a connection pooler): remove options from {setting}; limits need none",
+        "accepts no startup parameter (a connection pooler): remove options from {setting}; limits need none",
     ),
     (
         r"invalid response to SSL|expected authentication request|unsupported frontend protocol",
@@ -52,27 +52,27 @@ _WRONG: Iterable[tuple[str, str]] = (
     ),
     (
         r"invalid \w+ value|invalid connection option|unrecognized configuration parameter",
-        "has a parameter that nobody knows; correct {setting}",
+        "has an unknown parameter; correct {setting}",
     ),
 )
-#: It answered, and will take us later.
+#: The server answered and will accept a connection later.
 _LATER: Iterable[tuple[str, str]] = (
-    (r"too many (?:connections|clients)|connection slots|no more connections allowed", "has no connection free"),
+    (r"too many (?:connections|clients)|connection slots|no more connections allowed", "has no free connection"),
     (r"starting up|recovery mode|not yet accepting", "is starting"),
     (r"shutting down|terminating connection|pgbouncer cannot connect|server login", "is stopping or starting"),
-    (r"query_wait_timeout", "has no connection free behind its pooler"),
+    (r"query_wait_timeout", "has no free connection behind its pooler"),
 )
 #: By the beginning of the SQLSTATE, longest first.
 _BY_STATE: Iterable[tuple[str, Meaning]] = (
     ("25006", (Misconfigured, "may only be read: it is a standby, or set read-only; correct {setting}")),
     ("42501", (Misconfigured, "does not let this user do that; grant it the right")),
     ("53100", (Unavailable, "has no room left on its disk")),
-    ("53300", (Unavailable, "has no connection free")),
-    ("55P03", (Unavailable, "is busy: a lock was waited for in vain")),
+    ("53300", (Unavailable, "has no free connection")),
+    ("55P03", (Unavailable, "is busy: another transaction holds a lock")),
     ("57014", (Unavailable, "is busy: a statement took too long")),
     ("57P", (Unavailable, "is stopping or starting")),
     ("25P03", (Unavailable, "ended a connection that was idle for too long")),
-    ("26000", (Misconfigured, "forgets prepared statements: a pooler stands before it; see docs/scaling.md")),
+    ("26000", (Misconfigured, "lost a prepared statement: there is a pooler in front of it; see docs/scaling.md")),
     ("28", (Misconfigured, "refused the user or the password; correct {setting}")),
     ("3D", (Misconfigured, "has no database of that name; make it, or correct {setting}")),
     ("40", (Unavailable, "is busy: a transaction stood in the way of another")),
@@ -99,16 +99,16 @@ _LONGEST = 300
 def explain_error(
     error: BaseException, where: str = "the database", setting: str = "ROLLOUTS_DATABASE_URL"
 ) -> Unavailable:
-    """``error`` in our words; Misconfigured where a person has to change something first. ``setting`` is the variable
-    that the database's URL stands in."""
+    """Explains ``error``; Misconfigured if a person must change something first. ``setting`` is the
+    variable that holds the database's URL."""
     kind, words = find_meaning(error) or (Unavailable, f"failed ({type(error).__name__})")
     return kind(f"{where} {words.replace('{setting}', setting)}{_quote_driver_message(error)}")
 
 
 def find_meaning(error: BaseException) -> Meaning | None:
-    """None for what nobody foresaw, such as a statement that is wrong."""
+    """Returns None for an unexpected error, such as a wrong statement."""
     if isinstance(error, PoolTimeout):
-        return Unavailable, "has no connection free: this process uses all of its own"
+        return Unavailable, "has no free connection: this process uses all of its own"
     if not isinstance(error, DBAPIError):
         return None
     if name := getattr(error.orig, "sqlite_errorname", None):
@@ -144,7 +144,8 @@ def _driver_message(error: DBAPIError) -> str:
 
 
 def _quote_driver_message(error: BaseException) -> str:
-    """The first line of what the driver said: the others quote the statement and its values."""
+    """Returns the first line of the driver's message; the other lines quote the statement and its
+    values."""
     if not isinstance(error, DBAPIError) or not str(error.orig).strip():
         return ""
     first = str(error.orig).strip().splitlines()[0].rpartition(" failed: ")[2]

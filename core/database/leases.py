@@ -1,7 +1,7 @@
-"""When what somebody holds for a while is free again, on a clock that may be set back.
+"""When a lease is free again, on a clock that may be set back.
 
-Rule: a time is measured against what it can be. A lease that ends later than any lease lasts was written by a clock
-that has been set back since, and is over: whoever holds it has a fence of his own.
+Rule: each time is compared with what is possible. A lease that ends later than any lease can last
+was written before the clock was set back, and is over. Its holder is stopped by its own fence.
 """
 
 from datetime import datetime, timedelta
@@ -9,15 +9,17 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, or_
 
-#: A transaction may last so long between its look at the clock and its end; so far ahead is no jump.
+#: A transaction may last this long between reading the clock and its end, so a time this far ahead
+#: is not a jump.
 SLACK = timedelta(seconds=5)
 
 
 def free(column: Any, now: datetime, longest: timedelta) -> ColumnElement[bool]:
-    """Of rows: nobody holds it, or no longer. ``longest`` is what a lease lasts at most."""
+    """For rows: nobody holds the lease, or it is over. ``longest`` is the longest time that a lease
+    lasts."""
     return or_(column.is_(None), column < now, column > now + longest + SLACK)
 
 
 def lasts(until: datetime | None, now: datetime, longest: timedelta) -> bool:
-    """Of one time: whether it is still waited for."""
+    """For a single time: whether it must still be waited for."""
     return until is not None and now <= until <= now + longest + SLACK

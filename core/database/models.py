@@ -1,4 +1,4 @@
-"""The tables. State lives here and nowhere else; every time is the database server's, in UTC."""
+"""The tables. All state is here and nowhere else; every time is the database server's, in UTC."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +24,8 @@ _OPEN = text("status NOT IN ({})".format(", ".join(f"'{status}'" for status in s
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC datetimes. SQLite keeps no zone, so it is taken off on the way in and put back on the way out."""
+    """Aware UTC datetimes. SQLite stores no zone, so it is removed when writing and added when
+    reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -52,14 +53,16 @@ class Base(DeclarativeBase):
 
 
 class Deployment(Base):
-    """One run of a strategy. ``turn`` is the fence: every claim and every commit moves it by one."""
+    """One run of a strategy. ``turn`` is the fence: every claim and every commit increases it by
+    one."""
 
     __tablename__ = "deployments"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     alias: Mapped[str]
-    #: What is done: "rollout" moves the alias; "backup" reads the collection behind it, which is ``green`` then, and
-    #: "verification" tries a backup out in a collection that is dropped again. One of each kind at a time on an alias.
+    #: What the run does: "rollout" moves the alias; "backup" reads the collection behind it, which
+    #: is ``green`` then; "verification" restores a backup into a collection that is dropped again.
+    #: An alias has one run of each kind at a time.
     kind: Mapped[str] = mapped_column(default="rollout", server_default="rollout")
     strategy: Mapped[str]
     status: Mapped[Status] = mapped_column(Text, default=Status.PENDING)
@@ -69,9 +72,10 @@ class Deployment(Base):
     spec: Mapped[dict[str, Any]]
     actor: Mapped[str]
     message: Mapped[str] = mapped_column(default="")
-    #: Why a paused deployment waits: "operator" (somebody paused it) or "approval" (a step holds).
+    #: Why a paused deployment waits: "operator" (a person paused it) or "approval" (a step waits
+    #: for approval).
     paused_for: Mapped[str | None]
-    #: The version's number within its alias; a rollback has its target's.
+    #: The version's number within its alias; a rollback has its target's number.
     number: Mapped[int]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
@@ -87,10 +91,12 @@ class Deployment(Base):
     requested_by: Mapped[str | None]
     requested_reason: Mapped[str | None]
 
-    #: Among the rebuilds that run at once, and since when; see ``core.deployments.placing``.
+    #: Whether it has a place among the running rebuilds, and since when; see
+    #: ``core.deployments.placing``.
     place: Mapped[Place | None] = mapped_column(Text)
     placed_at: Mapped[datetime | None]
-    #: The models that it embeds with, and how many records served when it was asked for: what its place depends on.
+    #: Its place depends on the models that it embeds with, and on how many records served when it
+    #: was requested.
     models: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     records: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
@@ -108,9 +114,9 @@ class Deployment(Base):
 
 
 class StepRow(Base):
-    """A step of a plan. ``attempt`` is one more whenever an operator has it run again; ``tries`` counts
-    turns since the last progress, ``crashes`` turns that never came back, ``waited`` the seconds spent without
-    progress; all three fall to zero when a turn makes progress."""
+    """A step of a plan. ``attempt`` increases when an operator runs the step again. ``tries``
+    counts turns since the last progress, ``crashes`` turns that never came back, ``waited`` the
+    seconds without progress; a turn with progress resets these three to zero."""
 
     __tablename__ = "steps"
     __table_args__ = (Index("steps_by_end", "finished_at"),)
@@ -119,7 +125,8 @@ class StepRow(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
     queue: Mapped[str]
-    #: What distinguishes this step from others of its name in the plan; see ``core.deployments.plan.Step``.
+    #: What distinguishes this step from others with its name in the plan; see
+    #: ``core.deployments.plan.Step``.
     arguments: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     status: Mapped[StepStatus] = mapped_column(Text, default=StepStatus.PENDING)
     attempt: Mapped[int] = mapped_column(default=1, server_default="1")
@@ -137,7 +144,7 @@ class StepRow(Base):
 
 
 class EventRow(Base):
-    """What happened, when, by whom and why; append-only. ``source`` is how it came here: see
+    """What happened, when, by whom and why; append-only. ``source`` says how it was requested: see
     ``core.database.events``."""
 
     __tablename__ = "events"
@@ -154,8 +161,8 @@ class EventRow(Base):
 
 
 class Places(Base):
-    """How many rebuilds may run at once, as the index file was last seen to say. One row, which is also the lock under
-    which places are given."""
+    """How many rebuilds may run at once, as last read from the index file. One row, which is also
+    the lock for giving places."""
 
     __tablename__ = "places"
 
@@ -165,7 +172,8 @@ class Places(Base):
 
 
 class AliasState(Base):
-    """Where an alias is meant to point: written before Qdrant is told, ``settled`` after Qdrant was read back."""
+    """Where an alias is meant to point. The row is written before Qdrant is told, and ``settled``
+    is set after Qdrant was read back."""
 
     __tablename__ = "alias_states"
 
@@ -178,8 +186,9 @@ class AliasState(Base):
 
 
 class Version(Base):
-    """A collection this product made, or adopted: then ``deployment_id`` is None. The row outlives the collection, so
-    that a name is never used twice. ``facts``: what is known of it besides, see ``core.collections.versions``."""
+    """A collection that this product made, or adopted (then ``deployment_id`` is None). The row
+    outlives the collection, so a name is never used twice. ``facts``: what else is known, see
+    ``core.collections.versions``."""
 
     __tablename__ = "versions"
     __table_args__ = (UniqueConstraint("alias", "number"),)
@@ -197,8 +206,9 @@ _DUE = text("status IN ('scheduled', 'deleting')")
 
 
 class Deletion(Base):
-    """A collection that is to be deleted, and when. Both the wall clock and the time the service was really running
-    (``due_elapsed``, seconds of ``ServiceClock``) must be reached, so that a jumping clock deletes nothing early."""
+    """A collection that will be deleted, and when. Both the wall clock and the time the service was
+    really running (``due_elapsed``, seconds of ``ServiceClock``) must be reached, so a jumping
+    clock deletes nothing early."""
 
     __tablename__ = "deletions"
     __table_args__ = (
@@ -209,9 +219,9 @@ class Deletion(Base):
     collection: Mapped[str]
     alias: Mapped[str | None]
     deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"))
-    #: The run of the final backup that was begun for it, see ``core.collections.deletion.final_backups``.
+    #: The run of its final backup, see ``core.collections.deletion.final_backups``.
     backup_id: Mapped[str | None]
-    #: scheduled, deleting, deleted, cancelled; kept: cancelled by a person for good, see
+    #: scheduled, deleting, deleted, cancelled; kept: permanently cancelled by a person, see
     #: ``core.collections.deletion.retention_policy``
     status: Mapped[str] = mapped_column(default="scheduled")
     due_at: Mapped[datetime]
@@ -223,7 +233,7 @@ class Deletion(Base):
 
 
 class ServiceClock(Base):
-    """Seconds the service has been running, advanced by every sweep; one row."""
+    """Seconds for which the service has been running, advanced by every sweep; one row."""
 
     __tablename__ = "service_clock"
 
@@ -233,11 +243,13 @@ class ServiceClock(Base):
 
 
 class RouteRow(Base):
-    """Which collections answer an alias; ``version`` only grows. Without ``green`` and ``arms`` the alias does itself.
+    """Which collections answer an alias; ``version`` only grows. Without ``green`` and ``arms`` the
+    alias's own collection answers.
 
-    ``share`` is what green gets and ``shadow`` the part of all searches that is also asked of it unseen, both in basis
-    points. ``stage`` names what the observations of this time belong to, ``deployment/position`` of a step. ``arms``
-    are an experiment's, see ``core.routing.route.Arm``; ``blue`` is its control then.
+    ``share`` is green's part of the searches, ``shadow`` the part that green gets as copies; both
+    in basis points. ``stage`` is the key of the observations of this time: ``deployment/position``
+    of a step. ``arms`` are an experiment's, see ``core.routing.route.Arm``; ``blue`` is its control
+    then.
     """
 
     __tablename__ = "routes"
@@ -257,7 +269,7 @@ class RouteRow(Base):
 
 
 class SearcherRow(Base):
-    """A process that answers searches of an alias, and the version of the route it serves."""
+    """A process that answers searches of an alias, and the version of the route that it serves."""
 
     __tablename__ = "searchers"
 
@@ -291,7 +303,8 @@ class TrafficRow(Base):
 
 
 class BatchRow(Base):
-    """The last batch of observations that a search process has written: one that is written twice is there once."""
+    """The last batch of observations that a search process has written; a batch that is written
+    twice counts once."""
 
     __tablename__ = "batches"
 
@@ -301,9 +314,10 @@ class BatchRow(Base):
 
 
 class WorksWith(Base):
-    """Which programs work on the database as it is: the newest revision that the oldest of them knows. One row.
+    """Which programs work with the database: the newest revision that the oldest of them knows. One
+    row.
 
-    Programs read this that know nothing of the newest tables, so this table never changes.
+    Programs that do not know the newest tables read this one, so it never changes.
     """
 
     __tablename__ = "works_with"

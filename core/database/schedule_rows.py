@@ -1,4 +1,4 @@
-"""The tables of schedules: what is to be done when, and one row for each time that came."""
+"""The tables of schedules: what runs when, and one row for each time that came."""
 
 from datetime import datetime
 from typing import Any
@@ -9,16 +9,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 from qdrant_rollouts.core.database.models import Base
 from qdrant_rollouts.core.lifecycle import OPEN_RUNS, RunStatus
 
-#: Who asks for what a schedule begins.
+#: The actor of what a schedule starts.
 ACTOR = "schedule"
 
 _OPEN = text("status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN_RUNS))))
 
 
 class Schedule(Base):
-    """An action on an index, by an ``index_file.ScheduleSpec``. ``declared`` is what the index file was seen to say and
-    ``spec`` what holds; they differ where a person has said something since. Without ``spec`` it is off.
-    """
+    """An action on an index, by an ``index_file.ScheduleSpec``. ``declared`` is what the index file
+    last said and ``spec`` what is in force; they differ if a person has changed it since. Without
+    ``spec`` the schedule is off."""
 
     __tablename__ = "schedules"
     __table_args__ = (UniqueConstraint("alias", "action"), Index("schedules_by_next", "next_at"))
@@ -28,19 +28,20 @@ class Schedule(Base):
     action: Mapped[str]
     spec: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     declared: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    #: The first nominal time that has not been looked at yet.
+    #: The first nominal time that has not been handled yet.
     next_at: Mapped[datetime | None]
     paused_by: Mapped[str | None]
     reason: Mapped[str] = mapped_column(default="")
-    #: Since when a success is waited for: the last one, or when it was switched on.
+    #: Since when a success is expected: the last success, or when the schedule was switched on.
     waiting_since: Mapped[datetime]
-    #: When somebody was told that it takes too long.
+    #: When an alert was sent because no run has succeeded for too long.
     told_at: Mapped[datetime | None]
 
 
 class ScheduleRun(Base):
-    """What became of one nominal time. A run is begun in the transaction that writes its deployment down, so there is
-    never a second; a verification is taken turn by turn, each under a lease, and ``turn`` is its fence."""
+    """One nominal time and its run. A run begins in the transaction that records its deployment, so
+    there is never a second one. A verification runs turn by turn, each under a lease, and ``turn``
+    is its fence."""
 
     __tablename__ = "schedule_runs"
     __table_args__ = (

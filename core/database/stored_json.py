@@ -1,8 +1,9 @@
-"""Reading what a process of another release may have written: while workers are updated one after the other, both
-releases read the rows of both.
+"""Reads JSON that a process of another release may have written. During an upgrade both releases
+read each other's rows.
 
-Rule: a key that is not known is passed over, and one that is missing has its default, which must be what the release
-before meant by not having it. What cannot be read even so is left to a process that can.
+Rule: an unknown key is ignored, and a missing key has its default, which must mean what the
+previous release meant by its absence. What still cannot be read is left to a process that can read
+it.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,8 @@ Kind = TypeVar("Kind")
 
 
 def read_stored(model: type[Model], content: Any) -> Model:
-    """``content`` of a row as ``model``, which refuses unknown keys where a person writes them."""
+    """Reads ``content`` of a row as ``model``, although the model refuses unknown keys in what a
+    person writes."""
     try:
         return model.model_validate(content, extra="ignore", context={"extra": "ignore"})
     except ValidationError as error:
@@ -27,7 +29,7 @@ def read_stored(model: type[Model], content: Any) -> Model:
 
 
 def read_stored_dataclass(kind: type[Kind], content: Mapping[str, Any]) -> Kind:
-    """``content`` of a row as a dataclass."""
+    """Reads ``content`` of a row as a dataclass."""
     assert is_dataclass(kind)
     taken = {one.name: content[one.name] for one in fields(kind) if one.name in content}
     lacking = [

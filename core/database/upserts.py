@@ -1,4 +1,5 @@
-"""``INSERT … ON CONFLICT``, which SQLite and PostgreSQL spell alike and SQLAlchemy keeps apart."""
+"""``INSERT … ON CONFLICT``: SQLite and PostgreSQL use the same syntax, but SQLAlchemy has two
+functions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,20 +14,21 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def insert_new(session: Session, table: type[Base], rows: Rows) -> None:
-    """Adds the rows whose key is not there yet; the first one stays."""
+    """Adds the rows whose key does not exist yet; an existing row stays."""
     if rows:
         session.execute(_insert_into(session, table).on_conflict_do_nothing(), _sort_by_key(table, rows))
 
 
 def insert_if_new(session: Session, table: type[Base], row: Mapping[str, Any]) -> bool:
-    """Adds the row, and whether it was not there yet. Two at once: the second waits for the first one's transaction."""
+    """Adds the row; returns whether it did not exist before. If two do this at once, the second
+    waits for the first one's transaction."""
     key = inspect(table).primary_key[0]
     statement = _insert_into(session, table).values(row).on_conflict_do_nothing().returning(key)
     return session.execute(statement).first() is not None
 
 
 def insert_or_add(session: Session, table: type[Base], rows: Rows, columns: Sequence[str]) -> None:
-    """Adds the rows, or their ``columns`` to those of the row that has the key already."""
+    """Adds the rows, or adds their ``columns`` to the row that has the key already."""
     if not rows:
         return
     statement = _insert_into(session, table)
@@ -46,6 +48,6 @@ def _list_key_columns(table: type[Base]) -> list[str]:
 
 
 def _sort_by_key(table: type[Base], rows: Rows) -> list[Mapping[str, Any]]:
-    """By key: two transactions that lock rows in one order cannot wait for each other."""
+    """Sorts by key: two transactions that lock rows in the same order cannot deadlock."""
     key = _list_key_columns(table)
     return sorted(rows, key=lambda row: [row[name] for name in key])

@@ -1,4 +1,5 @@
-"""The tables of who takes turns: what each worker says of itself, and the turns that nobody has taken yet."""
+"""The tables of workers: what each worker reports about itself, and turns that no worker has taken
+yet."""
 
 from datetime import datetime
 from typing import Any
@@ -10,8 +11,9 @@ from qdrant_rollouts.core.database.models import Base
 
 
 class WorkerRow(Base):
-    """A worker with its children, a beat, or an embedded runner, as it last told; see ``core.deployments.workers``. All
-    times are the database's. Who starts again under a name takes its row over."""
+    """A worker with its children, a beat, or an embedded runner, as last reported; see
+    ``core.deployments.workers``. All times are the database's. A process that starts under the same
+    name takes the row over."""
 
     __tablename__ = "workers"
 
@@ -20,28 +22,30 @@ class WorkerRow(Base):
     kind: Mapped[str]
     host: Mapped[str]
     pid: Mapped[int]
-    #: What it takes messages of at this moment: none once it was told to stop.
+    #: The queues from which it takes messages now; none after it was told to stop.
     queues: Mapped[list[Any]]
     concurrency: Mapped[int]
-    #: What its children do: task, deployment_id (None for what is no turn), since. Never an argument of anything else.
+    #: What its children do: task, deployment_id (None for a task that is not a turn), since. No
+    #: other arguments.
     busy: Mapped[list[dict[str, Any]]]
-    #: Since when it has had room for one more without a break; None while it has none.
+    #: Since when it has had room for one more without interruption; None while it has none.
     idle_since: Mapped[datetime | None]
     received: Mapped[int]
-    #: Messages that it took and threw away: too old, unknown or refused by Celery.
+    #: Messages that it took and discarded: too old, unknown or refused by Celery.
     discarded: Mapped[int]
     version: Mapped[str]
-    #: The database revision that its program was made for.
+    #: The database revision of its program.
     revision: Mapped[str]
-    #: Seconds that its clock is ahead of the database's; negative where it is behind.
+    #: Seconds by which its clock is ahead of the database's; negative if it is behind.
     clock_offset: Mapped[float]
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime]
 
 
 class UnclaimedRow(Base):
-    """A turn that is due and free, and since when, in seconds of ``ServiceClock``: no clock that jumps makes it late.
-    It speaks of the deployment only while that still has this ``turn``."""
+    """A turn that is due and free, and since when, in seconds of ``ServiceClock``, so that a
+    jumping clock does not make it late. It is valid only while the deployment still has this
+    ``turn``."""
 
     __tablename__ = "unclaimed_turns"
 

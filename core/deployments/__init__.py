@@ -1,1 +1,2 @@
-"""A run: its plan, the engine that takes its turns, its steps and strategies, and what people may ask for."""
+"""A run: its plan, the engine that takes its turns, its steps and strategies, and the commands for
+it."""

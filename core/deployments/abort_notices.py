@@ -1,4 +1,5 @@
-"""What an abort would cost those who search, in words: for whoever is about to ask for it."""
+"""The warning for a person who is about to abort: what the abort costs the applications that
+search."""
 
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.lifecycle import FINAL, Event, StepStatus, is_allowed
@@ -10,7 +11,7 @@ def has_switched(row: Deployment) -> bool:
 
 
 def warn_of_abort(row: Deployment) -> str:
-    """Nothing where something else answers them again."""
+    """Returns no warning if another collection will answer the searches."""
     if row.blue is not None or row.status in FINAL or not has_switched(row):
         return ""
     said = f"searches of {row.alias} will fail: nothing served it before"

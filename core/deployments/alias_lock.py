@@ -1,4 +1,4 @@
-"""Who has an alias for himself: a deployment that is under way, or an experiment that runs. One at a time."""
+"""Which run has an alias: a running deployment or a running experiment, one at a time."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,8 +11,9 @@ from qdrant_rollouts.core.services import Services
 
 
 def check_alias_idle(session: Session, alias: str) -> None:
-    """Raises Refused where something is under way on ``alias``, naming it. Whoever begins something there holds the
-    alias's route (``routing.table.lock_route``) first, so that two do not see each other's absence."""
+    """Raises Refused if something is running on ``alias``, naming it. A caller that begins
+    something there locks the alias's route (``routing.table.lock_route``) first, so that two
+    callers cannot both find the alias free."""
     running = find_open_deployment(session, alias)
     if running is not None:
         raise Refused(
@@ -27,8 +28,8 @@ def check_alias_idle(session: Session, alias: str) -> None:
 
 
 def check_alias_movable(services: Services, alias: str) -> None:
-    """Raises Refused where ``alias`` is not a person's to move: what is under way does that itself, or relies on it. A
-    deployment that has given up leaves it to the operator."""
+    """Raises Refused if a person must not move ``alias``, because what is running moves it itself
+    or relies on it. After a deployment has given up, the operator may move it."""
     with services.sessions() as session:
         running = find_open_deployment(session, alias)
         experiment = find_running_experiment(session, alias)

@@ -1,4 +1,4 @@
-"""Which row people mean by what they have typed."""
+"""Finds the row that a person's input means."""
 
 from sqlalchemy import select
 
@@ -9,7 +9,8 @@ from qdrant_rollouts.core.services import Services
 
 
 def find_deployment(services: Services, deployment_id: str) -> str:
-    """The full id of the one deployment whose id begins like this. Raises Refused for none or several."""
+    """Returns the full id of the one deployment whose id begins with this text. Raises Refused for
+    none or several."""
     with services.sessions() as session:
         query = select(Deployment.id).where(Deployment.id.startswith(deployment_id, autoescape=True)).limit(2)
         found = session.scalars(query).all() if 0 < len(deployment_id) <= LONGEST_VALUE else []

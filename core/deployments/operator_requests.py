@@ -1,7 +1,7 @@
-"""What an operator may ask of a deployment, and what honouring it does.
+"""What an operator can request of a running deployment, and the effect of each request.
 
-A wish is checked when it is asked for and once more when it is honoured, between turns: by then another one may have
-come true.
+A request is checked when it is made and again when it takes effect, between turns, because another
+one may have taken effect first.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ from qdrant_rollouts.core.deployments.turns import current_step
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus, next_status
 
-#: A wish outranks those after it.
+#: A request has priority over those after it.
 REQUEST_RANK = (
     Event.ABORT,
     Event.ABORT_KEEP,
@@ -28,18 +28,19 @@ REQUEST_RANK = (
 
 
 def rank(wish: str) -> int:
-    """The lower, the sooner; one of a newer release first, for nobody else knows what it means."""
+    """Returns the priority; lower comes first. A request of a newer release comes first, because no
+    other process knows its meaning."""
     return REQUEST_RANK.index(Event(wish)) if wish in REQUEST_RANK else -1
 
 
 def check_request(row: Deployment, wish: Event, reason: str = "") -> None:
-    """Raises Refused, in words, where the wish cannot be."""
+    """Raises Refused, with the reason, if the request is not possible."""
     next_status(row.status, wish)
     _CHECKS.get(wish, _allow_always)(row, reason)
 
 
 def apply_request(writer: TurnWriter) -> TurnResult:
-    """The wish comes before any step. One that has become impossible is refused on record."""
+    """The request comes before any step. If it has become impossible, its refusal is recorded."""
     row = writer.row
     wish = Event(row.requested or "")
     actor = row.requested_by or events.SYSTEM
@@ -56,9 +57,6 @@ def apply_request(writer: TurnWriter) -> TurnResult:
     return TurnResult(row.message)
 
 
-# --- when ---------------------------------------------------------------------------------------------------------
-
-
 def _allow_always(row: Deployment, reason: str) -> None:
     return
 
@@ -70,18 +68,18 @@ def _check_resume(row: Deployment, reason: str) -> None:
 
 def _check_retry(row: Deployment, reason: str) -> None:
     if row.paused_for != "approval":
-        raise Refused(f"{row.id} was paused by a person and holds no result to ask for again; resume lets it go on")
+        raise Refused(f"{row.id} was paused by a person and has no result to try again; use resume")
 
 
 def _check_promote(row: Deployment, reason: str) -> None:
     step = current_step(row)
     if row.status == Status.RUNNING and not (step and _is_soft(step)):
         name = step.name if step else "the end"
-        raise Refused(f"{row.id} is at {name}, which nobody can shorten; promote moves on from a stage of traffic")
+        raise Refused(f"{row.id} is at {name}, which cannot be shortened; promote ends a stage of traffic")
 
 
 def _check_promote_full(row: Deployment, reason: str) -> None:
-    """It skips waiting, never a gate."""
+    """This skips waiting, but never a gate."""
     step = current_step(row)
     if not reason:
         raise Refused("promote --full skips what would have protected users: say why with a reason")
@@ -105,9 +103,6 @@ _CHECKS: dict[Event, Callable[[Deployment, str], None]] = {
 }
 
 
-# --- what ---------------------------------------------------------------------------------------------------------
-
-
 def _apply_pause(writer: TurnWriter, actor: str, reason: str) -> None:
     text = _sign_message("paused", actor, reason)
     writer.move(Event.PAUSE, text, actor)
@@ -119,7 +114,8 @@ def _apply_resume(writer: TurnWriter, actor: str, reason: str) -> None:
 
 
 def _apply_promote(writer: TurnWriter, actor: str, reason: str) -> None:
-    """Approves what a step held up, ends a stage of traffic, or ends a person's pause; opens no gate that blocked."""
+    """Approves what a step waits for, ends a stage of traffic, or ends a person's pause; never
+    opens a gate that blocked."""
     step = current_step(writer.row)
     if step and (writer.row.paused_for == "approval" or _is_soft(step)):
         step.status = StepStatus.DONE
@@ -136,7 +132,8 @@ def _apply_promote_full(writer: TurnWriter, actor: str, reason: str) -> None:
 
 
 def _apply_retry(writer: TurnWriter, actor: str, reason: str) -> None:
-    """The held step runs again from nothing, as its next attempt: what it said before opens nothing any more."""
+    """The held step runs again from the beginning, as its next attempt; its earlier output no
+    longer counts."""
     step = writer.step
     step.attempt += 1
     step.status = StepStatus.PENDING

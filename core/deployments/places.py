@@ -1,8 +1,9 @@
-"""Who waits for a place among the rebuilds, in which order, and what for.
+"""Which deployments wait for a place among the rebuilds, in which order, and for what.
 
-Rule: of all that wait, these come first: what has begun (it was paused, and went on), then what a person asked for
-before what a schedule did, then the older by minutes of their asking, then the smaller by records that serve. One whose
-model has no place left lets those of other models pass.
+Rule for the order: first what has begun (it was paused and continued); then requests of persons
+before those of schedules; then the older by the minute of the request; then the smaller by the
+number of live records. If no place is left for a deployment's model, deployments with other models
+go first.
 """
 
 from collections import Counter
@@ -20,7 +21,7 @@ from qdrant_rollouts.core.defaults import PER_MODEL, REBUILDS
 from qdrant_rollouts.core.lifecycle import Place
 from qdrant_rollouts.core.times import as_iso
 
-#: Names of those that are waited for, in a sentence.
+#: How many of the rebuilds that it waits for are named in a sentence.
 _NAMED = 3
 
 
@@ -50,14 +51,14 @@ class Rebuild:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All that have a place or wait, those that have one in the order in which they took it."""
+    """All that have a place or wait; those with a place in the order in which they took it."""
 
     taken: tuple[Rebuild, ...]
     waiting: tuple[Rebuild, ...]
     limits: Limits
 
     def next_ones(self) -> list[Rebuild]:
-        """Those that there is a place for now, in their order."""
+        """Returns those that get a place now, in order."""
         chosen: list[Rebuild] = []
         for one in sorted(self.waiting, key=lambda one: one.order):
             if not _obstacle(one, (*self.taken, *chosen), self.limits)[0]:
@@ -65,7 +66,7 @@ class Standing:
         return chosen
 
     def queue(self) -> dict[str, Queued]:
-        """What people are told of each that waits, by its id."""
+        """Returns the text that people see for each waiting deployment, by its id."""
         chosen = self.next_ones()
         line = sorted(self.waiting, key=lambda one: one.order)
         ahead = (*self.taken, *chosen)
@@ -78,7 +79,7 @@ class Standing:
 
 
 def look(session: Session) -> Standing:
-    """As the rows say now. Costs one look at an index where nothing is being rebuilt."""
+    """Reads the current rows. If nothing is being rebuilt, this costs one look at an index."""
     begun = exists().where(StepRow.deployment_id == Deployment.id, StepRow.started_at.is_not(None))
     columns = (Deployment.id, Deployment.alias, Deployment.place, Deployment.models, Deployment.actor)
     query = select(*columns, Deployment.created_at, Deployment.records, begun.label("begun"))
@@ -93,20 +94,21 @@ def look(session: Session) -> Standing:
 
 
 def limits(session: Session) -> Limits:
-    """As the index file was last seen to say."""
+    """Returns the limits as last read from the index file."""
     row = session.get(Places, 1)
     return Limits(row.rebuilds, row.per_model) if row is not None else Limits()
 
 
 def queue(session: Session) -> Mapping[str, Queued]:
-    """Of each deployment that waits, by its id, what people are told."""
+    """Returns the text that people see for each waiting deployment, by its id."""
     if session.scalar(select(Deployment.id).where(Deployment.place == Place.WAITING).limit(1)) is None:
         return {}
     return look(session).queue()
 
 
 def _obstacle(one: Rebuild, ahead: Sequence[Rebuild], limits: Limits) -> tuple[Sequence[Rebuild], str]:
-    """Those that are waited for, none where there is a place; and the model they share, if it is that."""
+    """Returns the rebuilds that it waits for, empty if there is a place; and the shared model, if
+    that is the reason."""
     if len(ahead) >= limits.rebuilds:
         return ahead, ""
     used = Counter(model for other in ahead for model in other.models)

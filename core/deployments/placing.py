@@ -1,11 +1,14 @@
-"""Places among the rebuilds: how many deployments build at once (``concurrency`` of the index file).
+"""Places among the rebuilds: how many deployments build at once (``concurrency`` of the index
+file).
 
-Rule: a deployment that builds holds a place from its first turn until its alias has moved, or its canary's first stage
-begins, or what it built is taken back. While it is paused, or a person is needed, it holds none; going on, it waits for
-one again if there is bulk work left. Nothing else waits: what moves an alias, watches, undoes, backs up and restores.
+Rule: a deployment that builds holds a place from its first turn until its alias has moved, its
+canary's first stage begins, or its work is undone. While it is paused or needs a person, it holds
+none. When it continues, it waits for a place again if bulk work is left. Nothing else waits: steps
+that move an alias, watch, undo, back up or restore.
 
-A place is a word in the deployment's own row, written in the transaction that makes it true, and those that have it are
-counted under one lock. So nothing can leak when somebody is killed, and there are never more than the limit.
+A place is a word in the deployment's own row, written in the transaction that makes it true, and
+places are counted under one lock. So a killed process leaks nothing, and there are never more
+places than the limit.
 """
 
 import logging
@@ -32,19 +35,19 @@ from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
 
-#: A place that was free at once is nothing to be told of.
+#: A place that was free at once is not reported.
 _TOLD = timedelta(seconds=1)
 _INSTANT = timedelta(microseconds=1)
-#: The first step of whatever builds a collection.
+#: The first step of every plan that builds a collection.
 _BUILDS = "create"
-#: What comes after the building: searches go to green, in part or all of them.
+#: The steps after building: green gets some or all searches.
 _SHARES = "shift"
 _MOVES = "switch"
 _STOPPED = frozenset({Status.PAUSED, Status.NEEDS_OPERATOR, *FINAL})
 
 
 def enter(session: Session, row: Deployment, plan: Plan, spec: IndexSpec) -> None:
-    """A deployment that is being written down waits for a place, if it is to build."""
+    """A deployment that is being written waits for a place, if it will build."""
     if not any(step.name == _BUILDS for step in plan):
         return
     row.place = Place.WAITING
@@ -55,8 +58,8 @@ def enter(session: Session, row: Deployment, plan: Plan, spec: IndexSpec) -> Non
 
 
 def settle(row: Deployment, before: Status) -> bool:
-    """After a turn that found it in the status ``before``: what place it has from now on. Whether others may begin now,
-    or it waits for a place itself."""
+    """Call this after a turn that found the deployment in the status ``before``: decides its place.
+    Returns whether others may begin now, or whether it waits for a place itself."""
     had = row.place
     row.place = _place(row, before)
     if row.place != Place.TAKEN:
@@ -65,8 +68,8 @@ def settle(row: Deployment, before: Status) -> bool:
 
 
 def give(services: Services) -> list[Knock]:
-    """Gives the places that are free to those who are next, and knocks for them. Harmless however often it is done; the
-    next sweep does what a database that is busy or away keeps from it."""
+    """Gives free places to the next ones, and knocks for them. Safe to repeat; if the database is
+    busy or does not answer, the next sweep does it."""
     try:
         knocks = _give_places(services)
     except SQLAlchemyError as error:
@@ -93,7 +96,7 @@ def _give_places(services: Services) -> list[Knock]:
 
 
 def _read_limits(services: Services) -> Limits | None:
-    """An index file that cannot be read leaves it at what it said before."""
+    """If the index file cannot be read, the earlier limits remain."""
     try:
         said = services.concurrency()
     except Refused as error:
@@ -103,7 +106,7 @@ def _read_limits(services: Services) -> Limits | None:
 
 
 def _lock(session: Session, said: Limits | None) -> None:
-    """Whoever gives places does it alone; the limits are written down for those who only look."""
+    """Only one process at a time gives places; the limits are stored for processes that only read."""
     limits = said or Limits()
     insert_new(session, Places, [{"id": 1, "rebuilds": limits.rebuilds, "per_model": limits.per_model}])
     row = session.get_one(Places, 1, with_for_update=True)
@@ -114,8 +117,8 @@ def _lock(session: Session, said: Limits | None) -> None:
 
 
 def _give(session: Session, one: Rebuild, now: datetime, after: timedelta) -> bool:
-    """False where it does not wait any more: a turn of its own, for a wish, may end while this looks. ``after`` others
-    that are given one in the same moment."""
+    """Returns False if the deployment no longer waits: its own turn, for a request, may end during
+    this look. ``after`` others that get a place at the same moment."""
     waits = Deployment.id == one.id, Deployment.place == Place.WAITING
     given = update(Deployment).where(*waits).values(place=Place.TAKEN, placed_at=now + after, knocked_at=None, knocks=0)
     if session.scalar(given.returning(Deployment.id)) is None:
@@ -143,13 +146,14 @@ def _is_building(row: Deployment) -> bool:
 
 
 def _has_come_to(row: Deployment, end: int) -> bool:
-    """Whether it stands at a step before the one at ``end``."""
+    """Whether it is at a step before the one at ``end``."""
     step = current_step(row)
     return step is not None and step.position < end
 
 
 def _until(row: Deployment) -> int:
-    """The step at which a place is given back. A canary may watch its first stage for days."""
+    """Returns the step at which a place is given back. The first stage of a canary may last for
+    days."""
     names = _names(row)
     return names.index(_SHARES) if _SHARES in names else names.index(_MOVES) + 1
 

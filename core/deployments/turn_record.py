@@ -1,4 +1,4 @@
-"""The pen of a turn: the rows it is written into, alerts among them, and what is to be sent when it has committed."""
+"""What a turn writes: its rows and alerts, and what to send after the commit."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from qdrant_rollouts.core.lifecycle import Event, StepStatus, next_status
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.services import Services
 
-#: A run whose status has changed is none of this any more, until it is told again.
+#: Alerts that end when the status of a run changes, until they are raised again.
 _ENDED_BY_NEW_STATUS = ("paused", "approval_needed", "inconclusive", "needs_operator", "deadline_near")
 
 
 @dataclass(slots=True)
 class TurnResult:
-    """What is to be sent now that the turn is committed. ``line`` is what Flower shows; ``failed`` makes it red.
-    ``foreign``: nothing was taken, for only another release knows how. ``places``: somebody may have to be given a
-    place (``core.deployments.placing``)."""
+    """What to send after the turn is committed. ``line`` is what Flower shows; ``failed`` makes it
+    red. ``foreign``: nothing was done, because only another release knows how. ``places``: others
+    may now get a place (``core.deployments.placing``)."""
 
     line: str
     failed: bool = False
@@ -71,7 +71,8 @@ class TurnWriter:
         reason: str = "",
         act: str = "nothing to do",
     ) -> None:
-        """An alert of ``deployment.WHAT``, or of a backup or verification; ``{id}`` in ``act`` is the run's."""
+        """Records an alert of ``deployment.WHAT``, or of a backup or verification; ``{id}`` in
+        ``act`` is the run's."""
         alert = Alert(
             self.row.alias,
             self._alert_name(what),
@@ -86,7 +87,7 @@ class TurnWriter:
         alerts.record_alert(self.session, self.now, alert)
 
     def over(self, kinds: Iterable[str], reason: str, actor: str = events.SYSTEM) -> None:
-        """Of ``kinds``, named as for ``tell``."""
+        """Ends the alerts ``kinds``, named as for ``tell``."""
         named = [self._alert_name(what) for what in kinds]
         alerts.resolve_alerts(self.session, self.now, self.row.alias, named, reason, actor)
 
@@ -94,7 +95,7 @@ class TurnWriter:
         return f"{alerts.run_word(self.row.kind)}.{what}"
 
     def turn_back(self) -> None:
-        """From here the undos of the begun steps run in reverse, each with counters of its own."""
+        """From here the undos of the begun steps run in reverse, each with its own counters."""
         for step in self.row.steps:
             if step.started_at is None:
                 step.status = StepStatus.SKIPPED

@@ -1,29 +1,32 @@
-"""What a deployment's next turn would be, from its rows alone: no step is loaded for it, so that a look stays light."""
+"""What a deployment's next turn would be, from its rows alone. No step is loaded for this, so
+reading stays fast."""
 
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Place, Status, StepStatus
 
-#: Steps that are looked after also while their deployment is paused; those of ``core.deployments.steps`` that have a
-#: guard.
+#: Steps that get turns even while their deployment is paused: those of ``core.deployments.steps``
+#: with a guard.
 GUARDED = frozenset({"shift"})
 _OVER = frozenset({StepStatus.DONE, StepStatus.SKIPPED})
 
 
 def moves(row: Deployment) -> bool:
-    """Whether there is anything to take a turn for. What waits for a place takes one for a wish alone."""
+    """Whether there is something to take a turn for. A deployment that waits for a place takes one
+    only for a request."""
     if row.requested:
         return row.status not in FINAL
     return row.place != Place.WAITING and (row.status in MOVING or is_guarded(row))
 
 
 def is_guarded(row: Deployment) -> bool:
-    """Whether it is paused in a step that has begun and is looked after all the same."""
+    """Whether it is paused in a step that has begun and is still guarded."""
     step = current_step(row) if row.status == Status.PAUSED else None
     return step is not None and step.started_at is not None and step.name in GUARDED
 
 
 def current_step(row: Deployment) -> StepRow | None:
-    """The step a turn would work on: the first unfinished one, or on the way back the last one begun."""
+    """Returns the step of the next turn: the first unfinished one, or during a rollback the last
+    one begun."""
     if row.status == Status.ROLLING_BACK:
         begun = [step for step in row.steps if step.started_at and not step.undone_at]
         return begun[-1] if begun else None

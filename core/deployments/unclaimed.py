@@ -1,11 +1,14 @@
-"""Why nobody takes a turn that is due: the one place that judges it, for alerts, status, pages, doctor and metrics.
+"""Why no worker takes a due turn. Only this module judges it, for alerts, status, pages, doctor and
+metrics.
 
-A turn that waits has one of three causes, and each asks for something else. Nobody listens to its queue: start a
-worker. All that listen are busy: wait, or start one more. One listens, has room and does not take it: messages are lost
-or thrown away, and somebody has to look at that worker. ``judge`` tells them apart from the workers' rows alone.
+A waiting turn has one of three causes, and each needs another reaction. No worker consumes its
+queue: start one. All its workers are busy: wait, or start another. A worker has room and does not
+take it: messages are lost or discarded, and a person must check that worker. ``judge`` finds the
+cause from the workers' rows alone.
 
-Rule: an alert counts the seconds in which the service was running (``ServiceClock``), so that no clock that jumps makes
-a turn late, and nothing but rows that are there: where no worker at all answers, the rows are what is late.
+Rule: an alert counts the seconds in which the service was running (``ServiceClock``), so a jumping
+clock makes no turn late. It also uses only existing rows: if no worker at all answers, the rows are
+what is late.
 """
 
 from collections import Counter
@@ -29,19 +32,22 @@ from qdrant_rollouts.core.deployments.workers import Worker
 from qdrant_rollouts.core.lifecycle import MOVING, Status
 from qdrant_rollouts.core.services import Services
 
-#: Seconds that a turn is due before anybody speaks of it: a knock that was lost is sent again in that time.
+#: Seconds that a turn is due before it is reported: a lost knock is sent again in that time.
 LATE = 15.0
-#: Seconds until a turn that a worker with room does not take is called lost: it was knocked for again twice by then.
+#: Seconds after which a turn that a worker with room does not take counts as lost: by then it was
+#: knocked for again twice.
 LOST = 60.0
-#: A worker has room when it has had some for so long: between two turns it has for a moment.
+#: How long a worker must have room without interruption: between two turns every worker has room
+#: for a moment.
 ROOM = timedelta(seconds=30)
-#: Seconds until somebody is told that nobody takes a turn; and until he is told that all have been busy.
+#: Seconds until the alert that no worker takes a turn, and until the alert that all workers have
+#: been busy.
 TELL = 300.0
 TELL_BUSY = 3600.0
 CLOCK_OFF = "worker.clock_off"
 _NO_PROGRESS = "no_progress"
 _MOST = 2000
-#: Workers and tasks that are named in one sentence.
+#: How many workers and tasks are named in one sentence.
 _NAMED = 3
 
 
@@ -53,7 +59,8 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One that is due and free. ``late``: for how many seconds. ``run``: what its deployment is called."""
+    """A turn that is due and free. ``late``: for how many seconds. ``run``: the kind of its
+    deployment."""
 
     deployment_id: str
     alias: str
@@ -77,11 +84,9 @@ class Finding:
         return TELL_BUSY if self.cause is Cause.BUSY else TELL
 
 
-# --- judging: pure ------------------------------------------------------------------------------------------------
-
-
 def judge(turn: Turn, roster: Sequence[Worker], waiting: int, now: datetime) -> Finding | None:
-    """Why nobody has taken ``turn``, one of ``waiting`` for its queue; None while that says nothing yet."""
+    """Returns why no worker has taken ``turn``, one of ``waiting`` for its queue; None while it is
+    too early to say."""
     if turn.late < LATE:
         return None
     takers = [worker for worker in roster if turn.queue in worker.queues]
@@ -95,17 +100,17 @@ def judge(turn: Turn, roster: Sequence[Worker], waiting: int, now: datetime) -> 
 
 
 def without_takers(queues: Iterable[str], roster: Sequence[Worker]) -> dict[str, list[Worker]]:
-    """Each queue with the workers that answer and take from it."""
+    """Returns each queue with the workers that answer and consume it."""
     return {queue: [one for one in roster if one.answers and queue in one.queues] for queue in queues}
 
 
 def start(queue: str) -> str:
-    """What a person does about a queue that nobody takes from."""
+    """Returns what a person does about a queue without workers."""
     return f"start a worker: celery -A qdrant_rollouts.tasks worker -Q {queue}; without a broker: rollouts up"
 
 
 def occupation(worker: Worker, now: datetime) -> str:
-    """What a worker does, since when and for how long; since when it has room if it does nothing."""
+    """Describes what a worker does, since when and for how long; or since when it has room."""
     if not worker.busy:
         return f"with nothing since {_clock(worker.idle_since, now)}" if worker.idle_since else "between two tasks"
     told = [_task(one.words, one.since, now) for one in worker.busy[:_NAMED]]
@@ -175,11 +180,8 @@ def _span(seconds: float) -> str:
     return f"{max(0.0, seconds):,.0f} s"
 
 
-# --- what is there ------------------------------------------------------------------------------------------------
-
-
 def findings(services: Services, session: Session, now: datetime) -> list[Finding]:
-    """Of every turn that waits, the latest first, as it is to be shown: by the database's clock."""
+    """Returns the findings for every waiting turn, the latest first, in the database's time."""
     rows = _due_and_free(session, now)
     if not rows:
         return []
@@ -190,7 +192,7 @@ def findings(services: Services, session: Session, now: datetime) -> list[Findin
 
 
 def waits(services: Services, session: Session, now: datetime, row: Deployment) -> shown.Waits | None:
-    """Why nobody takes this deployment's turn; None while there is nothing to say."""
+    """Returns why no worker takes this deployment's turn; None while there is nothing to say."""
     if not _may_be_late(row, now):
         return None
     mine = (found for found in findings(services, session, now) if found.turn.deployment_id == row.id)
@@ -198,7 +200,7 @@ def waits(services: Services, session: Session, now: datetime, row: Deployment) 
 
 
 def list_workers_and_waits(services: Services) -> shown.Workers:
-    """The workers, and the turns that wait for one."""
+    """Returns the workers, and the turns that wait for one."""
     told = workers.list_workers(services)
     with services.sessions() as session:
         found = findings(services, session, services.clock.now(session))
@@ -255,18 +257,15 @@ def _turn(row: Deployment, late: float) -> Turn:
 
 
 def _shown_late(row: Deployment, noted: UnclaimedRow | None, elapsed: float, now: datetime) -> float:
-    """A wish is due before its row's time; since when, only a sweep has noted."""
+    """An operator's request is due before its row's time; only a sweep has recorded since when."""
     if row.wake_at <= now:
         return (now - row.wake_at).total_seconds()
     return elapsed - noted.since if noted is not None and noted.turn == row.turn else 0.0
 
 
-# --- what is told -------------------------------------------------------------------------------------------------
-
-
 def watch(services: Services) -> None:
-    """Tells of turns that nobody takes and of clocks that are wrong, once for as long as each lasts; and when it is
-    over. Every sweep does it; of those that meet, one."""
+    """Raises alerts for turns that no worker takes and for wrong clocks, once for as long as each
+    lasts, and ends them. Every sweep calls this; of simultaneous sweeps one does it."""
     with services.sessions.begin() as session:
         running = session.get(ServiceClock, 1, with_for_update={"skip_locked": True})
         if running is None:
@@ -282,7 +281,8 @@ def watch(services: Services) -> None:
 
 
 def _note(session: Session, now: datetime, elapsed: float) -> list[Turn]:
-    """Every turn that waits, with how long that has been in running time. What waits no more is noted no more."""
+    """Records every waiting turn with its wait in running time, and removes turns that no longer
+    wait."""
     noted = {row.deployment_id: row for row in session.scalars(select(UnclaimedRow))}
     turns = []
     for row in _due_and_free(session, now):
@@ -330,7 +330,7 @@ def _watch_clocks(session: Session, now: datetime, roster: Sequence[Worker]) -> 
         elif worker.answers and abs(worker.clock_offset) < workers.CLOCK_RIGHT and worker.name in told:
             alerts.resolve_alerts(session, now, worker.name, (CLOCK_OFF,), f"its clock is {worker.clock_words}")
     for name in told - {worker.name for worker in roster}:
-        alerts.resolve_alerts(session, now, name, (CLOCK_OFF,), "this worker is there no more")
+        alerts.resolve_alerts(session, now, name, (CLOCK_OFF,), "this worker is gone")
 
 
 def _clock_alert(worker: Worker) -> Alert:

@@ -1,9 +1,10 @@
-"""Who takes turns: what each worker process says of itself, kept in one row for each.
+"""What each worker process reports about itself, in one row each.
 
-Rule: a row is written by the worker's main process, so that it tells as much while every child is busy. It answers for
-its worker for ``ANSWERS`` after it was written, by the database's clock; whoever is silent for longer may be gone. The
-row also holds how far the worker's own clock is from the database's. Nothing that takes turns depends on that, but
-logs, Flower, schedules of other programs and people do.
+Rule: the worker's main process writes the row, so it is written even while every child is busy. The
+row counts as an answer for ``ANSWERS`` after it was written, by the database's clock; a worker that
+is silent for longer may be gone. The row also holds the offset of the worker's clock from the
+database's. No turn depends on that offset, but logs, Flower, schedules of other programs and people
+do.
 """
 
 import time
@@ -21,21 +22,23 @@ from qdrant_rollouts.core.ports import Clock
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
-#: A worker writes three times in this.
+#: A worker writes three times in this period.
 ANSWERS = timedelta(seconds=30)
-#: Rows of workers that were not heard of for so long are deleted.
+#: Rows of workers that were silent for this long are deleted.
 FORGOTTEN = timedelta(hours=24)
-#: Seconds between a worker's clock and the database's: from here on it is told, and below the second it is right again.
+#: Seconds between a worker's clock and the database's: the alert begins at the first value and ends
+#: below the second.
 CLOCK_OFF = 2.0
 CLOCK_RIGHT = 1.0
-#: The offset is read so often, and the quickest answer counts.
+#: How often the offset is read; the quickest answer counts.
 _READINGS = 3
 _TURN = "deployments."
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a child does, and for how many seconds. ``deployment_id`` is None for what is no turn of a deployment."""
+    """What a child does, and for how many seconds. ``deployment_id`` is None for a task that is not
+    a turn."""
 
     name: str
     deployment_id: str | None
@@ -44,8 +47,9 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a process knows of itself. ``idle``: for how many seconds it has had room for one more without a break; None
-    while it has none. ``up``: for how many seconds it runs."""
+    """What a process knows about itself. ``idle``: for how many seconds it has had room for one
+    more without interruption; None while it has none. ``up``: for how many seconds it has been
+    running."""
 
     name: str
     kind: str
@@ -64,7 +68,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """``alias`` is None for what is no turn of a deployment."""
+    """``alias`` is None for a task that is not a turn of a deployment."""
 
     task: str
     deployment_id: str | None
@@ -78,7 +82,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A row as it is looked at. ``answers``: whether it was heard of lately."""
+    """A row as it is shown. ``answers``: whether it was written recently."""
 
     name: str
     kind: str
@@ -103,11 +107,9 @@ class Worker:
         return abs(self.clock_offset) >= CLOCK_OFF
 
 
-# --- what a process writes ----------------------------------------------------------------------------------------
-
-
 def announce(session: Session, clock: Clock, said: Said, wall: Callable[[], float] = time.time) -> float:
-    """Writes down what a process says of itself; returns how far its clock, ``wall``, is ahead of the database's."""
+    """Writes what a process reports about itself; returns how far its clock, ``wall``, is ahead of
+    the database's."""
     now, offset = _read_clocks(session, clock, wall)
     row = session.get(WorkerRow, said.name, with_for_update=True)
     if row is None or (row.host, row.pid) != (said.host, said.pid):
@@ -132,13 +134,14 @@ def announce(session: Session, clock: Clock, said: Said, wall: Callable[[], floa
 
 
 def withdraw(session: Session, name: str, host: str, pid: int) -> None:
-    """Of a process that ends as it should. Whoever has its name by now keeps the row."""
+    """Removes the row of a process that ends normally. If another process has taken over the name,
+    the row stays."""
     mine = WorkerRow.name == name, WorkerRow.host == host, WorkerRow.pid == pid
     session.execute(delete(WorkerRow).where(*mine))
 
 
 def forget(services: Services) -> int:
-    """Deletes the rows of those that were not heard of for a day; returns how many."""
+    """Deletes the rows of workers that were silent for a day; returns how many."""
     with services.sessions.begin() as session:
         long_ago = services.clock.now(session) - FORGOTTEN
         gone = session.scalars(select(WorkerRow.name).where(WorkerRow.seen_at < long_ago)).all()
@@ -147,10 +150,11 @@ def forget(services: Services) -> int:
 
 
 def _read_clocks(session: Session, clock: Clock, wall: Callable[[], float]) -> tuple[datetime, float]:
-    """The database's time, and how far ``wall`` is ahead of it. What the way there and back took is halved, and the
-    quickest of a few readings counts: a busy machine makes single ones wrong by half of what they took, and one that
-    stands still in the middle knows of it by its wall clock alone."""
-    clock.now(session)  # the first statement begins the transaction too
+    """Returns the database's time, and how far ``wall`` is ahead of it. The round-trip time is
+    halved, and the quickest of several readings counts: on a busy machine a single reading is wrong
+    by up to half of its duration. A process that was stopped in the middle notices it only by its
+    wall clock."""
+    clock.now(session)  # the first statement also begins the transaction
     readings = []
     for _ in range(_READINGS):
         asked = wall()
@@ -166,11 +170,8 @@ def _ago(now: datetime, seconds: float) -> datetime:
     return now - timedelta(seconds=max(0.0, seconds))
 
 
-# --- what others see ----------------------------------------------------------------------------------------------
-
-
 def list_known_workers(session: Session, now: datetime) -> list[Worker]:
-    """Every worker that has a row, by name."""
+    """Returns every worker that has a row, by name."""
     rows = session.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()
     aliases = _aliases(session, rows)
     return [_worker(row, aliases, now) for row in rows]
@@ -195,7 +196,8 @@ def _aliases(session: Session, rows: Iterable[WorkerRow]) -> dict[str, str]:
 
 
 def _worker(row: WorkerRow, aliases: dict[str, str], now: datetime) -> Worker:
-    """A row of the future was written before the database's clock was put back, and says nothing of now."""
+    """A row with a time in the future was written before the database's clock was set back, and
+    says nothing about now."""
     return Worker(
         name=row.name,
         kind=row.kind,

@@ -1,7 +1,8 @@
 """A/B tests as people run them: created, started, looked at, decided.
 
-The statistics they are decided by may be imported from here too, such as ``compare``. A module of them is loaded when
-one of its names is asked for, so that whoever only assigns users loads no scipy.
+The statistics that decide them can be imported from here too, such as ``compare``. Each of their
+modules is loaded when one of its names is used, so code that only assigns users does not load
+scipy.
 """
 
 from importlib import import_module
@@ -10,7 +11,7 @@ from typing import Any
 
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
-#: Those that need no scipy first.
+#: Modules that need no scipy come first.
 _STATISTICS = (
     "assignment", "team_draft", "metric", "moments", "sums", "multiplicity", "ranking", "balance", "quantiles",
     "planning", "preference", "sequence", "welch", "comparison", "decision",
@@ -18,7 +19,7 @@ _STATISTICS = (
 
 
 def __getattr__(name: str) -> Any:
-    """A module of this room comes first: Python asks here before it looks for one."""
+    """A module of this package comes first, because Python asks here before it looks for a module."""
     hidden = name.startswith("_") or (Path(__file__).parent / f"{name}.py").exists()
     for module in () if hidden else _STATISTICS:
         found = vars(import_module(f"qdrant_rollouts.core.statistics.{module}"))

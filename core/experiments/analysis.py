@@ -1,6 +1,5 @@
-"""The report of an experiment: every metric of every treatment against control, whether the data can be believed, and
-what is to be done. It only reads.
-"""
+"""The report of an experiment: every metric of every treatment compared with the control, whether
+the data are valid, and the decision. It only reads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -30,8 +29,8 @@ _DAY_SECONDS = 86_400.0
 
 
 def build_report(services: Services, row: Experiment) -> Report:
-    """Raises Refused for an experiment that was never started, Unavailable where its collections cannot be looked at:
-    what cannot be checked is not judged."""
+    """Raises Refused for an experiment that was never started, Unavailable if its collections
+    cannot be checked: what cannot be checked is not judged."""
     if row.started_at is None:
         raise Refused(f"experiment {row.id} was never started; there is nothing to report")
     spec = read_stored(ExperimentSpec, row.spec)
@@ -77,7 +76,7 @@ def _report_arms(services: Services, row: Experiment, spec: ExperimentSpec, chan
 
 
 def metric_of_spec(metric: MetricSpec) -> Metric:
-    """The metric as the statistics know it."""
+    """Returns the metric in the form that the statistics use."""
     return Metric(
         name=metric.name,
         kind=metric.kind,
@@ -102,7 +101,7 @@ def _unit_of_metric(metric: MetricSpec) -> Unit:
 
 
 def _days_since_start(row: Experiment, now: datetime) -> float:
-    """Since the start, to the end or to now."""
+    """Returns the days since the start, until the end or now."""
     assert row.started_at is not None
     return ((row.finished_at or now) - row.started_at).total_seconds() / _DAY_SECONDS
 
@@ -123,11 +122,9 @@ def _facts_of_experiment(row: Experiment, now: datetime, days: float) -> Report:
     }
 
 
-# --- metrics ------------------------------------------------------------------------------------------------------
-
-
 def _compare_arms(reading: Observations, spec: ExperimentSpec, before: Report) -> list[Comparison]:
-    """Every metric of every treatment; p is the smallest over all looks, as the sequence has it."""
+    """Compares every metric of every treatment; p is the smallest over all looks, as the sequence
+    defines it."""
     lowest = {(one["metric"], one["variant"]): one.get("p") for one in before.get("comparisons", [])}
     found = [_compare_metric(reading, spec, metric, arm) for arm in spec.treatments for metric in spec.metrics]
     return [_keep_smallest_p(one, lowest.get((one.metric, one.variant))) for one in found]
@@ -147,7 +144,7 @@ def _compare_metric(reading: Observations, spec: ExperimentSpec, metric: MetricS
 
 
 def alpha_of_metric(spec: ExperimentSpec, metric: MetricSpec) -> float:
-    """Of two primaries, or several treatments, any one could be found better by chance."""
+    """With two primaries or several treatments, one of them could be found better by chance."""
     if metric.role != "primary" or spec.goal != "superiority":
         return spec.alpha
     primaries = sum(other.role == "primary" for other in spec.metrics)
@@ -165,7 +162,7 @@ def _as_shallow_dict(found: Comparison) -> dict[str, Any]:
 
 
 def _describe_comparisons(spec: ExperimentSpec, compared: Sequence[Comparison]) -> list[Report]:
-    """Secondary metrics have a p corrected for their number besides."""
+    """Secondary metrics also have a p corrected for their number."""
     secondary = adjust([one.p if one.role == "secondary" else None for one in compared])
     directions = {metric.name: metric_of_spec(metric).direction for metric in spec.metrics}
     return [
@@ -178,9 +175,6 @@ def _describe_comparisons(spec: ExperimentSpec, compared: Sequence[Comparison]) 
         }
         for one, p in zip(compared, secondary, strict=True)
     ]
-
-
-# --- can the data be believed? ------------------------------------------------------------------------------------
 
 
 def _check_shares(reading: Observations, spec: ExperimentSpec, before: Report) -> Report:
@@ -209,7 +203,7 @@ def _judge_quality(found: Evidence, spec: ExperimentSpec, srm_p: float, changed:
 
 
 def _describe_changed_arm(services: Services, arms: Sequence[ArmSpec]) -> str:
-    """What is not as it was when the experiment was created, in words."""
+    """Describes what has changed since the experiment was created."""
     there = services.store.collections()
     for arm in arms:
         if arm.collection not in there:
@@ -218,9 +212,6 @@ def _describe_changed_arm(services: Services, arms: Sequence[ArmSpec]) -> str:
         if arm.identity is not None and (stamp.identity if stamp else None) != arm.identity:
             return f"the model of {arm.collection}"
     return ""
-
-
-# --- what is to be done? ------------------------------------------------------------------------------------------
 
 
 def _decide_action(

@@ -1,7 +1,9 @@
-"""What is known of an alias before an experiment: how many users come, and how a metric differs between them.
+"""What is known about an alias before an experiment: how many users come, and how a metric differs
+between them.
 
-The last experiments on the alias know every metric they had, by user. The searches of the last 24 hours know latency,
-errors and empty answers, by 512 groups of users; how many users that are follows from how many groups are empty.
+The last experiments on the alias know every metric that they had, by user. The searches of the last
+24 hours know latency, errors and empty answers, by 512 groups of users. The number of empty groups
+gives the number of users.
 """
 
 import math
@@ -30,16 +32,16 @@ from qdrant_rollouts.core.statistics.sums import Sums
 from qdrant_rollouts.core.statistics.traffic_sketch import LatencyGrid, TrafficSketch
 
 _DAY = timedelta(days=1)
-#: How many experiments back a metric is looked for.
+#: How many earlier experiments are searched for a metric.
 _EXPERIMENTS_BACK = 3
-#: With fewer groups that nobody is in, the number of users is a guess.
+#: With fewer empty groups, the number of users would be a guess.
 _LEAST_EMPTY = 5
 
 
 @dataclass(frozen=True, slots=True)
 class KnownMetric:
-    """A metric with control: its ``mean``, and the ``deviation`` of one user's value, which is sqrt(users * variance of
-    the mean) whatever the kind; both in the metric's unit."""
+    """A metric of the control: its ``mean``, and the ``deviation`` of one user's value, which is
+    sqrt(users * variance of the mean) for every kind; both in the metric's unit."""
 
     mean: float
     deviation: float
@@ -48,7 +50,7 @@ class KnownMetric:
 
 @dataclass(frozen=True, slots=True)
 class NewUsers:
-    """New users a day, at a coverage of all."""
+    """New users per day, if all users take part."""
 
     per_day: float
     source: str
@@ -56,7 +58,7 @@ class NewUsers:
 
 @dataclass(frozen=True, slots=True)
 class UnknownFigure:
-    """No figure, and in words why and what to do."""
+    """A missing figure, with the reason and what to do."""
 
     why: str
 
@@ -80,7 +82,7 @@ class _PastExperiment:
 
 
 class Background:
-    """``users_per_day``: given by hand, it comes before what is found."""
+    """``users_per_day``: if a person gives it, it has priority."""
 
     def __init__(self, session: Session, alias: str, at: datetime, users_per_day: float | None = None) -> None:
         self._session = session
@@ -98,15 +100,13 @@ class Background:
         )
 
     def metric(self, metric: MetricSpec) -> KnownMetric | UnknownFigure:
-        """From the newest experiment that had it, else from the searches."""
+        """From the newest experiment that had the metric, else from the searches."""
         for past in self._past_experiments:
             if past.asks_about(metric) and (found := _metric_of_experiment(past, metric)):
                 return found
         if metric.source == "feedback" or metric.kind not in ("ratio", "quantile"):
             return UnknownFigure(f"no experiment on {self._alias} has measured it for {LEAST_UNITS} users")
         return self._metric_of_searches(metric)
-
-    # --- experiments ----------------------------------------------------------------------------------------------
 
     @cached_property
     def _past_experiments(self) -> list[_PastExperiment]:
@@ -120,18 +120,17 @@ class Background:
         return _PastExperiment(row, spec, found.now, found.closed)
 
     def _users_of_experiment(self, past: _PastExperiment) -> NewUsers | None:
-        """Of less than a day one does not know who comes again."""
+        """Less than a day does not show which users come again."""
         units = past.now.units.total()
         days = _full_days(past.row, self._at)
         if days < 1 or not units:
             return None
         return NewUsers(units / days, f"{past.name}: {units:,} users in what were {days:.1f} days of all users")
 
-    # --- searches -------------------------------------------------------------------------------------------------
-
     @cached_property
     def _searches(self) -> TrafficSketch:
-        """Of the last 24 hours, while nothing was compared: users are grouped alike only then."""
+        """Returns the searches of the last 24 hours in which nothing was compared, because only
+        then are all users grouped alike."""
         found = TrafficSketch()
         for keys in traffic.read_tallies_by_stage(self._session, self._alias, since=self._at - _DAY).values():
             real = {key.variant: tally for key, tally in keys.items() if key.kind == "real"}
@@ -143,8 +142,8 @@ class Background:
 
     @cached_property
     def _users_today(self) -> NewUsers | UnknownFigure:
-        """Linear counting (Whang, Vander-Zanden, Taylor 1990). A search without a user is in a group drawn for it, as
-        if it were a user of its own, and taken off again."""
+        """Linear counting (Whang, Vander-Zanden, Taylor 1990). A search without a user is in a
+        random group, like a separate user, and is subtracted again."""
         tally = self._searches
         if not tally.calls:
             return UnknownFigure("no search of the last 24 hours is known; give --users-per-day")
@@ -183,7 +182,7 @@ class Background:
 
 
 def _full_days(row: Experiment, at: datetime) -> float:
-    """Days of all users: those at a coverage of one half count half."""
+    """Returns the days in terms of all users: a day at a coverage of one half counts half."""
     begun = [datetime.fromisoformat(stage["started_at"]) for stage in row.stages]
     ended = [*begun[1:], row.finished_at or at]
     shares = [int(stage["coverage"]) / BASIS for stage in row.stages]
@@ -191,7 +190,8 @@ def _full_days(row: Experiment, at: datetime) -> float:
 
 
 def _metric_of_experiment(past: _PastExperiment, metric: MetricSpec) -> KnownMetric | None:
-    """Control's figure, of closed windows: the whole of what a user does in his."""
+    """Returns the control's figure from closed windows, which contain everything a user did in the
+    window."""
     control = past.spec.control.variant
     reading = past.closed
     users = reading.units_of(control)
@@ -204,7 +204,7 @@ def _metric_of_experiment(past: _PastExperiment, metric: MetricSpec) -> KnownMet
 
 
 def _estimate_of_control(reading: Observations, metric: MetricSpec, control: str) -> Estimate:
-    """Over all stages at once: no arms are compared."""
+    """Estimates over all stages at once, because no arms are compared."""
     if not metric.sketched:
         mine = (sums for (variant, _), sums in reading.sums[metric.name].items() if variant == control)
         return metric_of_spec(metric).estimate(sum(mine, Sums()))
@@ -228,7 +228,7 @@ def _estimate_from_groups(tally: TrafficSketch, metric: MetricSpec) -> Estimate:
 
 
 def _log_ms_by_group(tally: TrafficSketch) -> tallies.Floats:
-    """By group, the sum of ln(milliseconds), read from the middles of the buckets."""
+    """Returns the sum of ln(milliseconds) by group, computed from the middles of the buckets."""
     columns = tally.columns()
     middles = np.array([sum(histogram.bucket_bounds(bucket)) / 2 * 1000 for bucket in range(histogram.BUCKETS)])
     weights = np.log(middles)[columns.buckets] * columns.calls

@@ -1,4 +1,4 @@
-"""What ends an experiment at once, without statistics: a treatment that fails, or is gone."""
+"""Ends an experiment at once, without statistics, if a treatment fails or is gone."""
 
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ _RECENT_TIME = timedelta(minutes=10)
 
 
 def why_breaker_tripped(services: Services, row: Experiment, now: datetime) -> str:
-    """Why the treatments must not be served any longer, or nothing."""
+    """Returns why the treatments must no longer be served; empty if they may."""
     spec = read_stored(ExperimentSpec, row.spec)
     return next((why for arm in spec.treatments if (why := _why_arm_fails(services, row, arm, now))), "")
 

@@ -1,4 +1,4 @@
-"""What people may ask of an experiment. Every refusal comes before anything is changed."""
+"""The commands for experiments. A command refuses before it changes anything."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -53,11 +53,11 @@ def create_experiment(
     reason: str = "",
     along: InTransaction = do_nothing,
 ) -> str:
-    """Writes an experiment down, starts it unless told otherwise, and returns its id.
+    """Creates an experiment, starts it unless told otherwise, and returns its id.
 
-    ``split`` is the share of the treatments together. ``options`` are further keys of ``ExperimentSpec``. Without
-    ``alias`` it is the one that leads to ``control``, if any: an experiment on what no alias serves is searched by
-    ``route_query`` alone.
+    ``split`` is the total share of the treatments. ``options`` are further keys of
+    ``ExperimentSpec``. Without ``alias`` the experiment belongs to the alias that points to
+    ``control``, if there is one. Otherwise it can be searched only with ``route_query``.
     """
     check_name("experiment", name)
     spec = _build_spec(services, control, treatments, split, metrics, options or {})
@@ -81,7 +81,7 @@ def create_experiment(
 
 
 def start_experiment(services: Services, experiment_id: str, *, actor: str, reason: str = "") -> str:
-    """Splits the searches of a draft's alias from now on, if the alias still leads to its control."""
+    """Splits the searches of a draft's alias from now on, if the alias still points to its control."""
     with services.sessions() as session:
         row = find_experiment(session, experiment_id)
     if row.alias is not None:
@@ -92,8 +92,8 @@ def start_experiment(services: Services, experiment_id: str, *, actor: str, reas
 
 
 def stop_experiment(services: Services, experiment_id: str, *, actor: str, reason: str = "") -> str:
-    """Control answers everybody again; what was seen stays. Users of both arms are still heard until their windows
-    close."""
+    """The control answers all users again; observations are kept. Feedback of users of both arms is
+    accepted until their windows close."""
 
     def end(session: Session, row: Experiment) -> None:
         end_experiment(services, session, row, ExperimentEvent.STOP, reason or "stopped", actor, reason)
@@ -102,8 +102,8 @@ def stop_experiment(services: Services, experiment_id: str, *, actor: str, reaso
 
 
 def widen_experiment(services: Services, experiment_id: str, coverage: int, *, actor: str, reason: str = "") -> str:
-    """Enrols more of the users; nobody changes arm. Raises Refused for less than now: a share that is taken back would
-    send users back."""
+    """Enrols more users; no user changes arm. Raises Refused for a smaller coverage than now,
+    because that would send users back."""
 
     def widen(session: Session, row: Experiment) -> None:
         now = row.stages[-1]["coverage"] if row.stages else 0
@@ -128,7 +128,7 @@ def end_experiment(
     actor: str,
     reason: str = "",
 ) -> None:
-    """Gives the route back and writes down why; announce the route after the transaction."""
+    """Gives the route back and records the reason; announce the route after the transaction."""
     row.status = next_experiment_status(row.status, event)
     row.finished_at = services.clock.now(session)
     row.message = message
@@ -153,13 +153,10 @@ def record_experiment_alert(
     reason: str = "",
     act: str = "nothing to do",
 ) -> None:
-    """An alert of ``experiment.WHAT``."""
+    """Records an alert of ``experiment.WHAT``."""
     said = f"experiment {row.name} ({row.id}): {text}"
     told = Alert(row.route, f"experiment.{what}", said, actor=actor, reason=reason, next=act)
     alerts.record_alert(session, now, told)
-
-
-# --- how ----------------------------------------------------------------------------------------------------------
 
 
 def _change_experiment(services: Services, experiment_id: str, change: Any) -> str:
@@ -208,7 +205,7 @@ def _add_stage(services: Services, session: Session, row: Experiment, coverage: 
 
 
 def _build_arms(spec: ExperimentSpec, coverage: int) -> list[Arm]:
-    """Interleaved, everybody enrolled is served by both."""
+    """In interleave mode both arms serve every enrolled user."""
     if spec.mode == "interleave":
         (treatment,) = spec.treatments
         both = Arm(INTERLEAVED, treatment.collection, ((0, coverage),), spec.document)
@@ -257,7 +254,7 @@ def _name_variants(treatments: Sequence[str]) -> list[str]:
 
 
 def _split_weights(split: float, treatments: int) -> list[int]:
-    """The treatments share ``split`` evenly; what does not divide stays with control."""
+    """The treatments share ``split`` evenly; the remainder stays with the control."""
     _, points = weights_of(split)
     each = points // max(treatments, 1)
     return [BASIS - each * treatments, *[each] * treatments]
@@ -277,7 +274,7 @@ def _find_alias_of_control(services: Services, control: str, alias: str | None) 
         return alias
     leading = sorted(name for name, target in found.items() if target == control)
     if len(leading) > 1:
-        raise Refused(f"aliases {', '.join(leading)} lead to {control}: name the one whose searches are to be split")
+        raise Refused(f"aliases {', '.join(leading)} lead to {control}: name the one whose searches should be split")
     return leading[0] if leading else None
 
 

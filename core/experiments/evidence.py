@@ -1,4 +1,5 @@
-"""What an experiment has seen so far, added up where it lies: memory depends on arms and metrics, not on users."""
+"""What an experiment has observed so far, added up in the database: memory depends on arms and
+metrics, not on users."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -46,7 +47,8 @@ class Observations:
         ]
 
     def conversions(self, metric: MetricSpec, variant: str) -> float:
-        """Values that were reported: of a metric per search those above 0, by their sum."""
+        """Returns the number of reported values; for a metric per search, of values above 0, by
+        their sum."""
         if metric.sketched:
             return sum(grid.calls for (name, _), grid in self.sketches[metric.name].items() if name == variant)
         mine = [sums for (name, _), sums in self.sums[metric.name].items() if name == variant]
@@ -62,7 +64,7 @@ class Observations:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """``now`` has everybody, ``closed`` those whose windows have ended."""
+    """``now`` includes all users, ``closed`` only those whose windows have ended."""
 
     now: Observations
     closed: Observations
@@ -71,7 +73,7 @@ class Evidence:
 
     @property
     def orphans(self) -> int:
-        """Observations of users never exposed."""
+        """Observations of users who were never exposed."""
         return sum(row.count for row in self.counts if row.what == "refused: never exposed")
 
 
@@ -88,14 +90,14 @@ def read_evidence(session: Session, experiment_id: str, spec: ExperimentSpec, at
 
 
 def list_counts(session: Session, experiment_id: str) -> Sequence[CountRow]:
-    """What was seen and decides nothing."""
+    """Returns counts that decide nothing."""
     return session.scalars(
         select(CountRow).where(CountRow.experiment_id == experiment_id).order_by(CountRow.what)
     ).all()
 
 
 def _add_units(session: Session, experiment_id: str, at: datetime, now: Observations, closed: Observations) -> int:
-    """Returns how many met another arm than their own."""
+    """Returns how many users met an arm other than their own."""
     arm = ExposureRow.variant, ExposureRow.stage
     ended = func.sum(case((ExposureRow.closes_at <= at, 1), else_=0))
     crossed = func.sum(case((ExposureRow.crossed, 1), else_=0))
@@ -116,8 +118,8 @@ def _add_sums(
     readings: Sequence[Observations],
     whose: ColumnElement[bool],
 ) -> None:
-    """One pass over the users' sums, which lie in the order they are grouped by: a database that had to sort them would
-    take four times as long."""
+    """One pass over the users' sums, which are stored in the order of their grouping; a database
+    that had to sort them would take four times as long."""
     key = (UnitSum.metric, UnitSum.variant, UnitSum.stage)
     s = UnitSum.total
     n = UnitSum.count
@@ -133,7 +135,7 @@ def _add_sums(
 
 
 def _count_all_exposed(reading: Observations, spec: ExperimentSpec) -> None:
-    """A user who was exposed and did nothing has no sums, and counts as (0, 0)."""
+    """An exposed user who did nothing has no sums, and counts as (0, 0)."""
     for metric in spec.metrics:
         if not metric.sketched:
             for arm, units in reading.units.items():
@@ -141,7 +143,7 @@ def _count_all_exposed(reading: Observations, spec: ExperimentSpec) -> None:
 
 
 def _add_sketches(session: Session, experiment_id: str, at: datetime, now: Observations, closed: Observations) -> None:
-    """One row at a time: it may hold a hundred thousand cells."""
+    """Reads one row at a time, because a row may hold a hundred thousand cells."""
     columns = SketchRow.metric, SketchRow.variant, SketchRow.stage, SketchRow.closes_at, SketchRow.tally
     query = select(*columns).where(SketchRow.experiment_id == experiment_id).execution_options(yield_per=1)
     for metric, variant, stage, closes_at, tally in session.execute(query):

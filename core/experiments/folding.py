@@ -1,4 +1,5 @@
-"""Keeping the tables of experiments small: sketches are added up, and keys that no repetition can ask for go."""
+"""Keeps the tables of experiments small: adds up sketches, and deletes keys that can no longer be
+repeated."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,15 +12,19 @@ from qdrant_rollouts.core.database.experiment_rows import FeedbackKey, Impressio
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
-#: Of one arm in one transaction: a sketch has up to some hundred thousand cells.
+#: How many sketches of one arm are folded in one transaction: a sketch may have some hundred
+#: thousand cells.
 _MOST_ROWS = 200
 _GROUP_COLUMNS = SketchRow.experiment_id, SketchRow.metric, SketchRow.variant, SketchRow.stage, SketchRow.closes_at
 
 
 def fold_sketches(services: Services, days: float = 60) -> int:
-    """Leaves one sketch for each arm and end of windows, and one for all that have ended; forgets keys of feedback
-    older than ``days``, and lists that nobody may click on any more. Returns how many sketches fewer there are. Safe at
-    any number of times at once: rows that somebody else is folding are left to him."""
+    """Leaves one sketch for each arm and end of windows, and one for all windows that have ended.
+
+    Deletes keys of feedback older than ``days``, and lists that can no longer be clicked. Returns
+    by how many the sketches decreased. Safe to run in parallel: rows that another process is
+    folding are skipped.
+    """
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         session.execute(update(SketchRow).where(SketchRow.closes_at <= now).values(closes_at=None))

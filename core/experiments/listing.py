@@ -1,4 +1,4 @@
-"""Which experiments there are. Analysing them is another matter: it loads the statistics
+"""Lists experiments. Analysis is elsewhere, because it loads the statistics
 (``core.experiments.queries``)."""
 
 from sqlalchemy import and_, or_, select
@@ -16,7 +16,7 @@ from qdrant_rollouts.core.times import as_iso
 def list_experiments(
     services: Services, alias: str | None = None, limit: int = ROWS, *, after: str | None = None
 ) -> list[shown.ExperimentSummary]:
-    """Experiments, newest first; ``after``: those that follow this one in the list."""
+    """Returns experiments, newest first; ``after``: those that follow this one in the list."""
     query = select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id).limit(limit)
     if alias is not None:
         query = query.where(Experiment.alias == alias)
@@ -29,8 +29,9 @@ def list_experiments(
 
 
 def find_experiment(session: Session, experiment: str) -> Experiment:
-    """The one whose id begins like this, or the newest of that name. Raises Refused for none or several."""
-    # SQLite takes no pattern of 50,000 bytes, and no id is as long as what is left of one.
+    """Returns the one whose id begins with this text, or the newest with that name. Raises Refused
+    for none or several."""
+    # SQLite accepts no pattern of 50,000 bytes, and no id is longer than the cut text.
     alike = Experiment.id.startswith(experiment[:LONGEST_VALUE], autoescape=True)
     by_id = list(session.scalars(select(Experiment).where(alike).limit(2)))
     if experiment and len(by_id) == 1:

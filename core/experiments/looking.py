@@ -1,7 +1,8 @@
-"""Looking at running experiments, again and again, and doing what the look says.
+"""Looks at running experiments repeatedly, and carries out what a look decides.
 
-Rule: a look is a row, and what it decides is written in the transaction that writes the row. Looking may happen twice
-or stop half way: the second finds the look taken, and what a decision began outside is found again by its actor.
+Rule: a look is a row, and its decision is written in the same transaction. A look may happen twice
+or stop half way: the second one finds that the look was taken. What a decision started outside is
+found again by its actor.
 """
 
 import logging
@@ -30,19 +31,23 @@ from qdrant_rollouts.core.statistics.decision import Action
 
 log = logging.getLogger(__name__)
 
-#: What one experiment may meet without keeping the others from being looked at: the outside, the database, and data
-#: that no formula was made for.
+#: Errors of one experiment that must not keep the others from being looked at: of servers, of the
+#: database, and of data that no formula supports.
 _CONTAINED_ERRORS = (AppError, DBAPIError, ArithmeticError, ValueError)
 _UNSEEN_ALERT = "experiment.unseen"
 ENDING_ACTIONS = (Action.ROLLBACK, Action.SHIP, Action.STOP_INCONCLUSIVE)
 _STRATEGIES = {"canary": "canary", "switch": "blue_green"}
-#: For so long what an experiment has decided to ship is tried again where it was refused.
+#: How long a refused deployment of a winner is tried again.
 _SHIP_RETRY_TIME = timedelta(days=1)
 
 
 def check_due_experiments(services: Services) -> list[str]:
-    """Looks at every running experiment: at its limits always, at all of it when its look is due; and begins what is to
-    be shipped. Returns a line for each thing done. What cannot be looked at is left as it is and tried again."""
+    """Looks at every running experiment: always at its limits, and completely if its look is due.
+    Also begins what should ship.
+
+    Returns a line for each thing done. An experiment that cannot be looked at is left unchanged and
+    tried again.
+    """
     with services.sessions() as session:
         now = services.clock.now(session)
         running = list(session.scalars(select(Experiment).where(Experiment.status == ExperimentStatus.RUNNING)))
@@ -84,17 +89,17 @@ def _record_failed_check(services: Services, row: Experiment, error: Exception) 
                 session, services.clock.now(session), row, "unseen", words, reason=_describe_error(error), act=act
             )
     except DBAPIError:
-        words += "; nor could that be written down"
+        words += "; this could not be recorded either"
     return f"experiment {row.id} {words}"
 
 
 def _describe_error(error: Exception) -> str:
-    """A driver's message may hold values of rows, or the database's address."""
+    """A driver's message may contain values of rows, or the database's address."""
     return str(error) if isinstance(error, AppError) else f"unexpected {type(error).__name__}, see the worker's log"
 
 
 def _take_look(services: Services, seen: Experiment) -> str:
-    """Analyses, and writes the look down unless somebody else has meanwhile."""
+    """Analyses, and records the look unless another process has done so in the meantime."""
     report = build_report(services, seen)
     action = report["decision"]["action"]
     reason = report["decision"]["reason"]
@@ -130,7 +135,8 @@ def _end_by_breaker(services: Services, experiment_id: str, why: str) -> str:
 
 
 def _record_decision_alert(session: Session, now: datetime, row: Experiment, action: str, reason: str) -> None:
-    """What ends it is told once, with the row that says so; what makes it worthless while it runs lasts."""
+    """A decision that ends the experiment causes one alert, stored with its row. Invalid data of a
+    running experiment cause an alert that lasts."""
     if action == Action.KEEP_RUNNING:
         alerts.resolve_alerts(session, now, row.route, ("experiment.invalid",), reason)
         return
@@ -144,11 +150,9 @@ def _announce_decision(services: Services, row: Experiment, action: str, reason:
     return f"experiment {row.id} ({row.name}): {action}: {reason}"
 
 
-# --- shipping -----------------------------------------------------------------------------------------------------
-
-
 def _select_to_ship(now: datetime) -> Any:
-    """Decided lately and not begun; whether there is something to ship is in the rows' JSON."""
+    """Returns recent decisions that were not carried out; the JSON of the rows says whether there
+    is something to ship."""
     return select(Experiment).where(
         Experiment.status == ExperimentStatus.DECIDED,
         Experiment.deployment_id.is_(None),
@@ -157,8 +161,8 @@ def _select_to_ship(now: datetime) -> Any:
 
 
 def _ship_winner(services: Services, row: Experiment) -> str:
-    """Begins the deployment of the collection that won, once: one that was begun before a crash is known by its
-    actor."""
+    """Begins the deployment of the winning collection, once: one that was begun before a crash is
+    recognised by its actor."""
     spec = read_stored(ExperimentSpec, row.spec)
     actor = f"experiment {row.id}"
     if row.decision.get("action") != Action.SHIP or spec.on_ship == "nothing" or row.alias is None:

@@ -1,8 +1,9 @@
-"""How many users and days will an experiment need? It only reads, and says where each figure is from; what is not known
-is not planned.
+"""How many users and days an experiment will need. It only reads, and names the origin of each
+figure; without a figure it plans nothing.
 
-A metric's figures are given by hand, or known from before (``background``). A fixed test at the end needs fewer users
-than looking at any time does: N* is what the sequence is made for.
+A metric's figures are given by a person, or known from earlier (``background``). A fixed test at
+the end needs fewer users than looking at any time: N* is the number that the sequence is designed
+for.
 """
 
 import math
@@ -34,8 +35,9 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class GivenFigures:
-    """What a person knows of the primary metrics: control's ``rate``, a share of users, or with a ``deviation`` (one
-    standard deviation between users, in the metric's unit) any mean. Raises Refused for what makes no sense."""
+    """What a person knows about the primary metrics: the control's ``rate``, which is a share of
+    users or, with a ``deviation`` (one standard deviation between users, in the metric's unit), any
+    mean. Raises Refused for invalid figures."""
 
     rate: float | None = None
     deviation: float | None = None
@@ -45,7 +47,9 @@ class GivenFigures:
         if self.deviation is not None and self.rate is None:
             raise Refused(f"a deviation of {self.deviation:g} needs the mean it is of: give the rate too")
         if self.rate is not None and self.deviation is None and not 0 < self.rate < 1:
-            raise Refused(f"a rate of {self.rate:g} is no share between 0 and 1: give the deviation too if it is none")
+            raise Refused(
+                f"a rate of {self.rate:g} is not a share between 0 and 1: if it is a mean, give the deviation too"
+            )
         for name, number in (("deviation", self.deviation), ("number of users a day", self.users_per_day)):
             if number is not None and not 0 < number < math.inf:
                 raise Refused(f"a {name} of {number:g} is not a finite number above 0")
@@ -70,8 +74,11 @@ def plan_experiment(
     metrics: Sequence[str | Mapping[str, Any]] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Figures:
-    """``split``, ``metrics`` and ``options`` as for an experiment that is created. Where a metric that decides is not
-    known, ``missing`` says so, and N* and days are those of the others; None where there are none."""
+    """``split``, ``metrics`` and ``options`` as for a new experiment.
+
+    If a deciding metric is not known, ``missing`` says so, and N* and days are those of the others;
+    None if there are none.
+    """
     spec = _build_planned_spec(get_collection_for_alias(services, alias), split, metrics, options or {})
     with services.sessions() as session:
         known = Background(session, alias, services.clock.now(session), given.users_per_day)
@@ -101,7 +108,8 @@ def plan_experiment(
 def _build_planned_spec(
     collection: str, split: float, metrics: Sequence[str | Mapping[str, Any]] | None, options: Mapping[str, Any]
 ) -> ExperimentSpec:
-    """As if the collection that serves were compared with itself: the other may not be there yet."""
+    """Builds the spec as if the live collection were compared with itself, because the other one
+    may not exist yet."""
     if options.get("mode") == "interleave":
         raise Refused("interleaving is not planned: users differ by what they click; it needs fewer users than mode ab")
     arms = [
@@ -112,15 +120,12 @@ def _build_planned_spec(
     return validate_as(ExperimentSpec, {**options, "arms": arms, "metrics": chosen}, "experiment")
 
 
-# --- one metric ---------------------------------------------------------------------------------------------------
-
-
 def _find_known_metric(
     spec: ExperimentSpec, metric: MetricSpec, given: GivenFigures, before: Background
 ) -> KnownMetric | UnknownFigure:
     if metric.role != "primary" or given.rate is None:
         found = before.metric(metric)
-        by_hand = "; give --rate, and --deviation for what is no share of users"
+        by_hand = "; give --rate, and --deviation if it is not a share of users"
         return (
             UnknownFigure(found.why + by_hand)
             if isinstance(found, UnknownFigure) and metric.role == "primary"
@@ -130,7 +135,9 @@ def _find_known_metric(
         return KnownMetric(given.rate, given.deviation, "given by hand")
     other = given.rate + _sign_of_direction(metric) * _effect_to_find(spec, metric, given.rate)
     if not 0 <= other <= 1:
-        raise Refused(f"a rate of {given.rate:g} with an effect on {metric.name} would be {other:g}, which is no share")
+        raise Refused(
+            f"a rate of {given.rate:g} with an effect on {metric.name} would be {other:g}, which is not a share"
+        )
     deviation = math.sqrt((given.rate * (1 - given.rate) + other * (1 - other)) / 2)
     return KnownMetric(given.rate, deviation, "given by hand, as one yes or no of each user")
 
@@ -141,7 +148,7 @@ def _compute_need(
     if isinstance(known, UnknownFigure):
         return known
     if metric.relative and known.mean <= 0:
-        return UnknownFigure(f"its mean is {known.mean:g}, of which no share can be told ({known.source})")
+        return UnknownFigure(f"its mean is {known.mean:g}, which is not a share ({known.source})")
     effect = _effect_to_find(spec, metric, known.mean)
     guardrails = sum(other.role == "guardrail" for other in spec.metrics if metric.role != "secondary")
     each = planning.users_for_mean(known.deviation, effect, _two_sided_alpha(spec, metric), POWER, guardrails)
@@ -150,7 +157,8 @@ def _compute_need(
 
 
 def _effect_to_find(spec: ExperimentSpec, metric: MetricSpec, mean: float) -> float:
-    """What is to be found, in the metric's unit: of a guardrail, harm of its margin; else the target."""
+    """Returns the effect to find, in the metric's unit: for a guardrail harm of its margin, else
+    the target."""
     if _is_one_sided(spec, metric):
         return metric.margin * abs(mean) if metric.relative else metric.margin
     if metric.target is not None:
@@ -163,7 +171,8 @@ def _is_one_sided(spec: ExperimentSpec, metric: MetricSpec) -> bool:
 
 
 def _two_sided_alpha(spec: ExperimentSpec, metric: MetricSpec) -> float:
-    """Two-sided, as the formulas want it: a bound alone at alpha is a side of an interval at twice that."""
+    """Returns the two-sided alpha that the formulas need: a single bound at alpha is one side of an
+    interval at twice that."""
     return alpha_of_metric(spec, metric) * (2 if _is_one_sided(spec, metric) else 1)
 
 
@@ -177,9 +186,6 @@ def _treatment_share(spec: ExperimentSpec) -> float:
 
 def _is_missing(metric: MetricSpec, need: _Need | UnknownFigure) -> bool:
     return metric.role != "secondary" and isinstance(need, UnknownFigure)
-
-
-# --- figures ------------------------------------------------------------------------------------------------------
 
 
 def _describe_users(spec: ExperimentSpec, people: NewUsers | UnknownFigure) -> Figures:
@@ -197,7 +203,8 @@ def _describe_metric(
     people: NewUsers | UnknownFigure,
     n_star: int | None,
 ) -> Figures:
-    """Users are rounded up; ``effect`` and the two that max_days would find are in the metric's unit."""
+    """Users are rounded up; ``effect`` and the two effects that max_days would find are in the
+    metric's unit."""
     asked = metric.model_dump(mode="json")
     if isinstance(need, UnknownFigure):
         empty = dict.fromkeys(("control", "deviation", "effect", "users", "n_star", "days", "fixed", "sequential"))
@@ -219,7 +226,8 @@ def _describe_metric(
 
 
 def _detectable_effects(spec: ExperimentSpec, need: _Need, people: NewUsers | UnknownFigure, n_star: int) -> Figures:
-    """What max_days would find with this power: one fixed test at their end, and the sequence."""
+    """Returns what max_days would find with this power: one fixed test at their end, and the
+    sequence."""
     if isinstance(people, UnknownFigure):
         return {"fixed": None, "sequential": None}
     users = _enrolled_per_day(spec, people) * spec.max_days

@@ -1,4 +1,5 @@
-"""The report of an interleaved experiment: which of two lists users prefer, by an exact test that holds at any look."""
+"""The report of an interleaved experiment: which of two lists users prefer, by an exact test that
+is valid at every look."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -19,7 +20,8 @@ from qdrant_rollouts.core.statistics.preference import measure_preference, prefe
 def read_preference(
     session: Session, experiment_id: str, spec: ExperimentSpec, at: datetime, before: dict[str, Any]
 ) -> dict[str, Any]:
-    """``p`` is the smallest over all looks, and ``log_e`` the largest: what was rejected once stays rejected."""
+    """``p`` is the smallest over all looks, and ``log_e`` the largest: what was rejected once stays
+    rejected."""
     votes = interleaving.count_votes(session, experiment_id, at)
     found = measure_preference(votes.wins, votes.losses, alpha=spec.alpha)
     low, high = win_rate_interval(votes.wins, votes.losses, alpha=spec.alpha)
@@ -37,7 +39,8 @@ def read_preference(
 
 
 def decide_preference(found: dict[str, Any], spec: ExperimentSpec, changed: str, days: float) -> Decision:
-    """INVALID, ROLLBACK, KEEP_RUNNING, SHIP, STOP_INCONCLUSIVE: the first that fits, as for metrics."""
+    """Returns INVALID, ROLLBACK, KEEP_RUNNING, SHIP or STOP_INCONCLUSIVE: the first that applies,
+    as for metrics."""
     votes = Votes(found["wins"], found["losses"], found["ties"])
     words = f"{votes.wins} users prefer the treatment, {votes.losses} the control, {votes.ties} neither"
     told = f"{words}: p {found['p']:.2g}"

@@ -1,4 +1,4 @@
-"""What people may look at of an experiment: rows turned into plain data."""
+"""The queries for experiments: rows as plain data."""
 
 import math
 from typing import Any
@@ -13,20 +13,21 @@ from qdrant_rollouts.core.services import Services
 
 __all__ = ["get_experiment", "list_experiments", "report_experiment"]
 
-#: Looks in a report: a month of them every quarter of an hour would be thousands, and a picture has fewer pixels.
+#: Looks in a report: a month of looks every quarter of an hour would be thousands, and a picture
+#: has fewer pixels.
 _MOST_LOOKS = 200
 
 
 def get_experiment(services: Services, experiment: str) -> shown.Experiment:
-    """One experiment: what it was asked, and what became of it."""
+    """Returns one experiment: what it compares, and its result."""
     with services.sessions() as session:
         row = find_experiment(session, experiment)
     return {**summarize_experiment(row), "spec": row.spec, "stages": row.stages}
 
 
 def report_experiment(services: Services, experiment: str) -> Report:
-    """An analysis of this moment, and the looks before it, evenly thinned where they are many. Nothing is written: it
-    may be asked for at any time."""
+    """Returns the current analysis, and the earlier looks, evenly thinned if there are many. It
+    writes nothing, so it can be called at any time."""
     with services.sessions() as session:
         row = find_experiment(session, experiment)
         kept = LookRow.experiment_id == row.id, LookRow.number % max(1, math.ceil(row.looks / _MOST_LOOKS)) == 0
@@ -38,6 +39,6 @@ def report_experiment(services: Services, experiment: str) -> Report:
 
 
 def _summarize_look(report: Report) -> dict[str, Any]:
-    """Of a report that may be of a release which knew less."""
+    """Reads a report that an older release may have written with fewer keys."""
     neutral: dict[str, Any] = {"at": None, "days": 0.0, "comparisons": [], "decision": None}
     return {name: report.get(name, value) for name, value in neutral.items()}

@@ -1,1 +1,2 @@
-"""May a collection serve? Evidence is collected, checks judge it, a report says what came of it."""
+"""May a collection serve? The gate collects evidence, checks judge it, and a report gives the
+result."""

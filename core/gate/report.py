@@ -1,4 +1,4 @@
-"""The queries that came off worst, with what both collections answer them."""
+"""The queries with the worst results, with the answers of both collections."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,8 +14,8 @@ _LONGEST = 80
 
 
 def worst_answers(gate: GateContext) -> list[State]:
-    """At most five: those that lost most of their nDCG@10, else those that overlap least with live, else those the
-    index answered worst against exact search."""
+    """At most five: those that lost most of their nDCG@10, else those that overlap least with live,
+    else those that the index answered worst compared with exact search."""
     rows = [row for row in gate.memory.get("asked", {}).get("rows", []) if "n" in row]
     lost = _worst_rows([row for row in rows if "judged" in row]) or _worst_rows(rows)
     chosen = {(probe.name, probe.vector): probe for probe in list_probes(gate)} if lost else {}
@@ -24,8 +24,8 @@ def worst_answers(gate: GateContext) -> list[State]:
 
 
 def _worst_rows(rows: Sequence[Row]) -> list[Row]:
-    """Those that lost, the worst first. What people have judged is told apart: a loss of agreement is another
-    measure."""
+    """Returns the queries that lost, the worst first. Judged queries are separate, because a loss
+    of agreement is another measure."""
     scored = sorted(rows, key=lambda row: (_loss_of_row(row), row["name"]), reverse=True)
     return [row for row in scored[:_MOST] if _loss_of_row(row) > 0]
 
@@ -57,7 +57,7 @@ def _describe_worst(gate: GateContext, probe: Probe, loss: float) -> State:
 
 
 def _name_probe(gate: GateContext, probe: Probe) -> str:
-    """A stored vector is asked as what its point says."""
+    """A stored vector is named by its point's text."""
     if probe.point is None:
         return probe.name
     points = gate.store.fetch(gate.green, [probe.point], vectors=False)

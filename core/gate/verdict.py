@@ -1,7 +1,7 @@
-"""Running the gate: which checks are planned, taking their evidence turn by turn, and the report.
+"""Runs the gate: plans the checks, collects their evidence turn by turn, and builds the report.
 
-Rule: the gate's verdict is the worst of the rows that hold a bound; a row without one is shown and decides nothing. A
-planned check whose evidence is not complete cannot tell.
+Rule: the gate's verdict is the worst of the rows with a bound; a row without one is shown and
+decides nothing. A planned check with incomplete evidence is inconclusive.
 """
 
 import time
@@ -29,7 +29,7 @@ class PlannedCheck:
 
     @property
     def shown(self) -> bool:
-        """Measured for people to see; holds nothing up."""
+        """Measured for people to see; stops nothing."""
         return self.bound is None and self.check.shown
 
 
@@ -38,9 +38,12 @@ def plan_checks(gate: GateContext) -> list[PlannedCheck]:
 
 
 def collect_evidence(gate: GateContext, over: IsTurnOver) -> float | None:
-    """Takes evidence until the turn is over; seconds until it wants to go on, None when all is there.
+    """Collects evidence until the turn is over; returns the seconds until it wants to continue,
+    None when it is complete.
 
-    A collector that was refused, or that the time budget has no room for, leaves its checks without evidence."""
+    A collector that was refused, or that does not fit into the time budget, leaves its checks
+    without evidence.
+    """
     planned = plan_checks(gate)
     needed = {need for one in planned for need in one.needs}
     wait = _collect_parts(gate, [name for name in COLLECTORS if name in needed], over)
@@ -50,8 +53,8 @@ def collect_evidence(gate: GateContext, over: IsTurnOver) -> float | None:
 
 
 def build_report(gate: GateContext) -> State:
-    """Verdict, warnings, and a row for each planned check, in the order of ``CHECKS``. ``unchecked``
-    are those of the warnings that say what was not looked at."""
+    """Returns verdict, warnings, and a row for each planned check, in the order of ``CHECKS``.
+    ``unchecked`` are the warnings that say what was not checked."""
     planned = plan_checks(gate)
     findings = [_judge_check(gate, one) for one in planned]
     unchecked = _list_unchecked(gate, planned, findings)
@@ -70,7 +73,7 @@ def build_report(gate: GateContext) -> State:
 
 
 def worst_verdict(planned: Sequence[PlannedCheck], findings: Sequence[Finding]) -> Verdict:
-    """Worst wins; nothing planned proves nothing."""
+    """The worst verdict wins; a gate without checks proves nothing."""
     held = [
         "pass" if one.accepted and finding.verdict == "inconclusive" else finding.verdict
         for one, finding in zip(planned, findings, strict=True)
@@ -82,8 +85,8 @@ def worst_verdict(planned: Sequence[PlannedCheck], findings: Sequence[Finding]) 
 
 
 def describe_reasons(report: Mapping[str, Any]) -> str:
-    """The rows that did not pass, as a sentence each with its figures behind; what the worst means and what to do about
-    it; and what made them so."""
+    """Describes the rows that did not pass, each as a sentence with its figures; what the worst
+    means and what to do about it; and the cause."""
     rows = [row for row in report["checks"] if row["verdict"] != "pass" and row["level"] != "shown"]
     rows.sort(key=lambda row: row["verdict"] != "block")
     said = "; ".join(map(_describe_reason, rows))
@@ -96,7 +99,7 @@ def describe_reasons(report: Mapping[str, Any]) -> str:
 
 
 def _describe_reason(row: Mapping[str, Any]) -> str:
-    """Reports of an older release have figures alone, and some rows no bound."""
+    """Reports of an older release have only figures, and some rows have no bound."""
     found = str(row.get("found") or "").removesuffix(".")
     detail = str(row["detail"])
     bound = "" if row["bound"] is None else f" against {_format_number(row['bound'])}"
@@ -107,7 +110,7 @@ def _describe_reason(row: Mapping[str, Any]) -> str:
 
 
 def measure_progress(gate: GateContext) -> State:
-    """How many of the collectors have all their evidence."""
+    """Returns how many of the collectors have all their evidence."""
     needed = {need for one in plan_checks(gate) for need in one.needs}
     done = sum(bool(gate.memory.get(name, {}).get("complete")) for name in needed)
     return {"done": done, "size": len(needed), "unit": "parts"}
@@ -119,9 +122,6 @@ def describe_progress(gate: GateContext) -> str:
     )
     rows = len(gate.memory.get("asked", {}).get("rows", []))
     return f"taking evidence: {under_way}" + (f", {rows} queries asked" if rows else "")
-
-
-# --- evidence ---------------------------------------------------------------------------------------------------
 
 
 def _collect_parts(gate: GateContext, names: Sequence[str], over: IsTurnOver) -> float | None:
@@ -152,13 +152,10 @@ def _is_over_budget(gate: GateContext) -> bool:
 
 
 def _is_quality_doubtful(gate: GateContext, planned: Sequence[PlannedCheck]) -> bool:
-    """Is the quality of answers in doubt, so that it must be said what changed it?"""
+    """Is the quality of answers in doubt, so that the cause must be found?"""
     if gate.live is None:
         return False
     return any(_judge_check(gate, one).verdict != "pass" for one in planned if one.check.quality)
-
-
-# --- planning and judging ---------------------------------------------------------------------------------------
 
 
 def _is_wanted(gate: GateContext, name: str, check: Check) -> bool:
@@ -191,7 +188,7 @@ def _judge_check(gate: GateContext, planned: PlannedCheck) -> Finding:
 
 
 def _describe_missing(gate: GateContext, planned: PlannedCheck) -> str:
-    """Why the evidence is not complete, or nothing."""
+    """Returns why the evidence is not complete; empty if it is."""
     for need in planned.needs:
         memory = gate.memory.get(need, {})
         if memory.get("refused"):
@@ -221,13 +218,14 @@ def _row_of_check(gate: GateContext, planned: PlannedCheck, finding: Finding) ->
 
 
 def _advise(planned: PlannedCheck, finding: Finding) -> State:
-    """What a row means and what to do about it. One that had nothing to look at says what it would have shown."""
+    """Returns what a row means and what to do about it. A row without evidence says what it would
+    have shown."""
     if finding.verdict == "pass":
         return {"means": "", "act": ""}
     if finding.verdict == "inconclusive" and finding.value is None:
         return {
             "means": f"What is not proven does not pass. It would have been seen here: {planned.check.means}",
-            "act": f"Give the check what it lacks and retry; promote after a look of your own; or leave it out "
+            "act": f"Give the check what it lacks and retry; promote after checking it yourself; or leave it out "
             f"(validation.checks.{planned.name}: false).",
         }
     return {"means": planned.check.means, "act": planned.check.act}
@@ -238,7 +236,8 @@ def _is_only_shown(planned: PlannedCheck, finding: Finding) -> bool:
 
 
 def _list_unchecked(gate: GateContext, planned: Sequence[PlannedCheck], findings: Sequence[Finding]) -> list[str]:
-    """What nobody looked at, by those checks that say so where they are not planned, or cannot decide anything."""
+    """Lists what was not checked: checks that are not planned and say so, or that cannot decide
+    anything."""
     there = {one.name for one, finding in zip(planned, findings, strict=True) if not finding.only_shown}
     said = (check.absent(gate) for name, check in CHECKS.items() if name not in there)
     return list(dict.fromkeys(filter(None, said)))

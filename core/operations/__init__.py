@@ -1,1 +1,1 @@
-"""What is done by itself, and what people look at."""
+"""What runs automatically, and what people look at."""

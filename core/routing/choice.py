@@ -1,4 +1,4 @@
-"""Who serves one request."""
+"""Which collection serves one request."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ BLUE_VARIANTS = (LIVE, CONTROL, UNROUTED)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Who serves this request. ``fallback`` is asked where the chosen collection fails; a request without a ``user``
-    was drawn."""
+    """The collection for this request. ``fallback`` is searched if the chosen collection fails. A
+    request without a ``user`` was drawn."""
 
     route: Route
     variant: str
     target: Target
     fallback: Target | None
-    #: Green, if this search is to be asked of it unseen.
+    #: Green, if it gets a copy of this search.
     shadow: Target | None
     place: int
     group: int
@@ -31,5 +31,5 @@ class Choice:
 
     @property
     def tried(self) -> bool:
-        """Whether a collection serves that is on trial, and blue can step in."""
+        """Whether a collection on trial serves, so that blue can answer if it fails."""
         return self.variant not in BLUE_VARIANTS

@@ -1,4 +1,5 @@
-"""One routed search, without the searching: whom to ask, whom to ask instead, what to write down.
+"""One routed search, without the search itself: which collection to search, which one instead, what
+to record.
 
 A conversation says what is to be asked and is told the hits, or the error; so the sync and the async router differ in
 how they ask alone.
@@ -15,7 +16,8 @@ from qdrant_rollouts.core.routing.interleaved import interleave_search
 from qdrant_rollouts.core.routing.request import Answer, Ask, Request
 from qdrant_rollouts.core.routing.sight import Target
 
-#: Seconds a collection on trial may take before blue is asked: the answer must come while the user still waits.
+#: Seconds that a collection on trial may take before blue is searched: the answer must come while
+#: the user still waits.
 TRIED_SECONDS = 4.0
 SECONDS = 10.0
 
@@ -69,7 +71,8 @@ def route_search(desk: RouterCore, request: Request) -> SearchProtocol:
 def _ask_blue_instead(
     desk: RouterCore, choice: Choice, request: Request, error: AppError, seconds: float
 ) -> SearchProtocol:
-    """What the canary cannot answer blue does. A request that both refuse is the caller's fault and nobody's error."""
+    """Blue answers what the canary cannot. A request that both refuse is the caller's fault and
+    counts against neither."""
     if choice.fallback is None:
         return (yield from _ask_moved_alias(desk, choice, request, error, seconds))
     blue = choice.fallback
@@ -104,7 +107,7 @@ def _build_ask(choice: Choice, request: Request) -> Ask:
 
 
 def _name_to_ask(choice: Choice, target: Target, request: Request) -> str:
-    """Words go to the collection whose model they are embedded with, and to no other; so does an experiment's control,
-    which may have no alias. Any other vector goes to whatever the alias stands for in this moment."""
+    """A text goes only to the collection whose model embeds it. So does a search of an experiment's
+    control, which may have no alias. Any other vector goes to whatever the alias points to now."""
     physical = request.words or choice.route.experiment_id
     return target.collection if physical else request.alias

@@ -1,7 +1,8 @@
-"""What the sync and the async router share: the sights of this process, the choice, and what came of it.
+"""What the sync and the async router share: the route views of this process, the choice, and the
+recording of results.
 
-Two threads keep it: one learns of route changes and says which version is served, one writes observations down. A
-search waits for neither.
+Two threads work for it: one follows route changes and reports which version is served, one writes
+observations. A search waits for neither.
 """
 
 import logging
@@ -38,20 +39,23 @@ from qdrant_rollouts.core.statistics.groups import GROUPS
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at the routes: with nobody announcing them, a change arrives within a second all the same.
+#: Seconds between two looks at the routes: even without announcements a change arrives within a
+#: second.
 REFRESH_SECONDS = 0.5
 _LEAST_WAIT = 0.1
-#: Seconds of observations that are lost with a killed process, at most twice.
+#: Seconds between two writes; a killed process loses at most twice this.
 FLUSH_SECONDS = 1.0
-#: Looks between two reports of the version that is served; ``table.SILENT_AFTER`` is several of them.
+#: Looks between two reports of the version that is served; ``table.SILENT_AFTER`` is several of
+#: them.
 _REPORT_EVERY = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a search process knows of itself. ``database``: why it cannot be used, empty while it can; ``unrouted``: by
-    the alias alone, because no route was ever read; ``waiting``: searches that were observed and are not written down;
-    ``dropped``: observations of users that were left out because too many waited."""
+    """What a search process knows about itself. ``database``: why it cannot be used, empty if it
+    can. ``unrouted``: searches by the alias alone, because no route was ever read. ``waiting``:
+    searches that were observed but not recorded yet. ``dropped``: observations of users that were
+    left out because too many waited."""
 
     database: str = ""
     away_seconds: float = 0.0
@@ -71,9 +75,10 @@ class RouterCore:
         self.shadow = Shadow(services, self.recorder)
         self.pace = DeadlineEstimate()
         self._sights: dict[str, RouteView] = {}
-        #: What an experiment's route is called, and its control; neither ever changes.
+        #: The name of an experiment's route, and its control; neither ever changes.
         self._experiments: dict[str, tuple[str, str]] = {}
-        #: Aliases that are asked in words: a model they will need is loaded before its collection is asked.
+        #: Aliases that are searched with text: a model that they will need is loaded before its
+        #: collection is searched.
         self._worded: set[str] = set()
         self._served: dict[str, int] = {}
         self._news: set[str] = set()
@@ -83,14 +88,12 @@ class RouterCore:
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    # --- a search -------------------------------------------------------------------------------------------------
-
     def knows(self, alias: str) -> bool:
         return alias in self._sights
 
     def choose(self, alias: str, user: str | None, *, words: bool, using: str | None = None) -> Choice:
-        """Who answers ``user``, or a request without one, which is drawn. ``using``: the vector that is asked by, where
-        the request names one."""
+        """Returns the collection for ``user``, or draws one for a request without a user.
+        ``using``: the searched vector, if the request names one."""
         sight = self._sights.get(alias) or self.look(alias)
         if words and alias not in self._worded:
             self._worded.add(alias)
@@ -104,8 +107,9 @@ class RouterCore:
         return Choice(route, variant, _find_target(sight, variant, words), fallback, shadow, place, cluster, user)
 
     def _choose_variant(self, sight: RouteView, place: int, cluster: int, user: str | None, fits: bool) -> str:
-        """A vector made for blue is not asked of another model: blue answers, and it is counted apart, for control's
-        users as for the others: both arms are to lack the same searches. An experiment is of users who are known."""
+        """A vector made for blue is not sent to a collection of another model: blue answers, and
+        the search is counted separately, also for users of the control, because both arms must lack
+        the same searches. An experiment includes only known users."""
         if not sight.routed:
             return UNROUTED
         route = sight.route
@@ -122,14 +126,14 @@ class RouterCore:
         self._enroll_user(choice, seconds, zero_results=int(not results))
 
     def note_failure(self, choice: Choice, seconds: float, *, waited: float | None = None) -> None:
-        """``waited``: how long it took until blue had answered instead; None: nobody has."""
+        """``waited``: the time until blue answered instead; None: no answer."""
         fallback = waited is not None
         anonymous = choice.user is None
         self.recorder.add(choice.key, choice.group, seconds, error=True, fallback=fallback, anonymous=anonymous)
         self._enroll_user(choice, waited or seconds, errors=1)
 
     def note_list(self, choice: Choice, query_id: str, served: ServedList) -> None:
-        """What an interleaved list was made of."""
+        """Records what an interleaved list was made of."""
         assert choice.route.experiment_id is not None
         if choice.user is not None:
             self.recorder.add_list(enrolment.person_of_user(choice.route.experiment_id, choice.user), query_id, served)
@@ -139,7 +143,8 @@ class RouterCore:
             self.recorder.add_person(*enrolment.observe_search(choice, seconds, **came_to))
 
     def again(self, choice: Choice, error: AppError) -> Choice | None:
-        """A choice to try instead, where what was asked is gone because the alias has moved on unseen."""
+        """Returns a choice to try instead, if the searched collection is gone because the alias has
+        moved unnoticed."""
         if choice.tried or not isinstance(error, Refused):
             return None
         sight = self.look(choice.route.alias)
@@ -160,19 +165,17 @@ class RouterCore:
             dropped=self.recorder.dropped,
         )
 
-    # --- experiments ----------------------------------------------------------------------------------------------
-
     def searched_by(self, experiment_id: str) -> str:
-        """What to search for this experiment: the alias or the name of its own that its route has; once that is no
-        longer its route, what blue is. Raises Refused for one that does not exist or has not begun."""
+        """Returns what to search for this experiment: the alias or own name of its route; after
+        that route has ended, its blue. Raises Refused if it does not exist or has not begun."""
         name, control = self._experiments.get(experiment_id) or self._load_experiment(experiment_id)
         sight = self._sights.get(name) or self.look(name)
         mine = sight.route.experiment_id == experiment_id
         return name if mine or sight.live is not None else control
 
     def track(self, given: Feedback) -> bool:
-        """The exposure may still be in this process's memory. Raises Unavailable where nothing is counted yet, as far
-        as anybody knows: with its key it may be given again."""
+        """The exposure may still be in this process's memory. Raises Unavailable if nothing is
+        counted yet as far as is known; with its key the feedback may be sent again."""
         return self.link.read(partial(self._track, given))
 
     def _track(self, given: Feedback) -> bool:
@@ -195,14 +198,12 @@ class RouterCore:
         self.look(row.route)
         return found
 
-    # --- sights ---------------------------------------------------------------------------------------------------
-
     def look(self, alias: str) -> RouteView:
         """Looks now, for a search. The first look at an alias starts the threads."""
         return self._look(alias, self.link.ask)
 
     def _look(self, alias: str, ask: Callable[[Callable[[], Route]], Route]) -> RouteView:
-        """The database is asked before anybody else is kept waiting."""
+        """Tries the database before anything else waits."""
         route, stale = self._route(alias, ask)
         with self._looking:
             sight = read_route_view(self.services, alias, self._sights.get(alias), route, stale)
@@ -218,7 +219,8 @@ class RouterCore:
             return None, str(error)
 
     def close(self) -> None:
-        """Writes down what is left and says that this process serves no more; not to a database that is away."""
+        """Writes what is left and reports that this process serves no more, unless the database
+        does not answer."""
         self._stopped.set()
         self._heard.set()
         for thread in self._threads:
@@ -258,13 +260,14 @@ class RouterCore:
         self._heard.set()
 
     def _follow_routes(self) -> None:
-        """What has changed comes first: on a busy machine a look at every alias takes its time."""
+        """Routes that changed come first, because a look at every alias takes time on a busy
+        machine."""
         looks = 0
         while not self._stopped.is_set():
             due = time.monotonic() + REFRESH_SECONDS
             news = self._news
             self._news = set()
-            known = dict(self._sights)  # searches add to it meanwhile
+            known = dict(self._sights)  # searches add aliases at the same time
             news |= self._find_changed_routes(known)
             for alias in sorted(known, key=lambda alias: alias not in news):
                 self._look(alias, self.link.read)
@@ -276,8 +279,8 @@ class RouterCore:
             self._heard.clear()
 
     def _find_changed_routes(self, known: Mapping[str, RouteView]) -> set[str]:
-        """Told by one query for all of them. A database that is away changes nothing; here it is seen to be there
-        again."""
+        """Finds changes with one query for all aliases. If the database does not answer, nothing
+        changes; this query also notices that it is back."""
 
         def read() -> set[str]:
             with self.services.sessions() as session:
@@ -299,7 +302,7 @@ class RouterCore:
                 self.link.read(self.recorder.flush)
 
     def _run_quietly(self, else_: str, act: Callable[[], object]) -> None:
-        """Searches go on whatever becomes of the house-keeping."""
+        """Searches continue whatever happens to the background work."""
         try:
             act()
         except (AppError, SQLAlchemyError) as error:
@@ -307,7 +310,8 @@ class RouterCore:
 
 
 def _place_user(route: Route, user: str | None) -> tuple[int, int]:
-    """Bucket and group of a user. A request without one is drawn, to spread load: no secret hangs on it."""
+    """Returns the bucket and group of a user. A request without a user is drawn, to spread load;
+    this is not a secret."""
     if user is None:
         return random.randrange(BASIS), random.randrange(GROUPS)  # noqa: S311
     return bucket(route.salt, user), group_of_unit(route.salt, user)
@@ -318,7 +322,7 @@ def _is_shadowed(sight: RouteView, fits: bool) -> bool:
 
 
 def _find_target(sight: RouteView, variant: str, words: bool) -> Target:
-    """Qdrant itself knows what an alias stands for; a model must be known here."""
+    """Qdrant itself resolves an alias, but the model must be known here."""
     found = sight.live if variant in BLUE_VARIANTS else sight.tried[variant]
     if found is not None:
         return found

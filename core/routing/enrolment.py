@@ -1,4 +1,4 @@
-"""A search of an experiment's user, as it is to be written down."""
+"""A search by a user of an experiment, in the form in which it is recorded."""
 
 import math
 from collections import Counter
@@ -7,12 +7,12 @@ from qdrant_rollouts.core.routing.choice import Choice
 from qdrant_rollouts.core.routing.exposures import Person, UserSearches, unit_of_user
 from qdrant_rollouts.core.statistics import histogram
 
-#: What no clock tells apart from nothing; its logarithm is finite.
+#: The shortest duration; its logarithm is finite.
 _LEAST_MS = 1e-3
 
 
 def stage_name(experiment_id: str, stage: int) -> str:
-    """What the observations of a stage belong to."""
+    """Returns the key of a stage's observations."""
     return f"experiment/{experiment_id}/{stage}"
 
 

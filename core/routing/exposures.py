@@ -1,8 +1,9 @@
-"""Who met which arm of an experiment, and what they did, by user and in sums.
+"""Which users met which arm of an experiment, and what they did, by user and as sums.
 
-Rule: the first exposure wins and is for ever; it is written in the same transaction as the observations that follow it
-and before them, so none is ever without one. A user counts for the arm and the stage of his first exposure whatever
-serves him later (intention to treat), and only within his window.
+Rule: the first exposure is final. It is written in the same transaction as the observations that
+follow it and before them, so no observation is ever without one. A user counts for the arm and the
+stage of their first exposure, whatever serves them later (intention to treat), and only within
+their window.
 """
 
 import hashlib
@@ -22,18 +23,19 @@ from qdrant_rollouts.core.database.experiment_rows import Experiment, ExposureRo
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
-#: Most values of one ``IN``.
+#: Maximum number of values in one ``IN``.
 _MOST_PER_QUERY = 5000
 #: Users of one arm whose windows end within this share of a window share a sketch.
 _SLICES_PER_WINDOW = 24
 
 
-#: An interleaved list: each position's document, and whose a click on it is: 1 treatment's, -1 control's, 0 nobody's.
+#: An interleaved list: each position's document, and the side of a click on it: 1 the treatment, -1
+#: the control, 0 neither.
 ServedList = list[list[Any]]
 
 
 class Person(NamedTuple):
-    """``unit`` as ``unit_of_user`` makes it."""
+    """``unit`` as returned by ``unit_of_user``."""
 
     experiment_id: str
     unit: str
@@ -41,9 +43,9 @@ class Person(NamedTuple):
 
 @dataclass(slots=True)
 class UserSearches:
-    """What one user's searches came to since they were last written down. ``variant`` served them, in this ``stage``;
-    ``group`` is his cluster in a sketch (``core.statistics.traffic_sketch``), ``latencies`` counts buckets of the
-    histogram."""
+    """The sums of one user's searches since the last write. ``variant`` served them, in this
+    ``stage``. ``group`` is the user's cluster in a sketch (``core.statistics.traffic_sketch``),
+    ``latencies`` counts buckets of the histogram."""
 
     variant: str
     stage: int
@@ -55,7 +57,7 @@ class UserSearches:
     zero_results: int = 0
     log_ms: float = 0.0
     latencies: Counter[int] = field(default_factory=Counter)
-    #: Whether both arms served him in this short time.
+    #: Whether both arms served the user in this short time.
     crossed: bool = False
 
     def merge(self, later: "UserSearches") -> None:
@@ -69,7 +71,7 @@ class UserSearches:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """``closes_at``: the end of the window in which what the user does is counted."""
+    """``closes_at``: the end of the window in which the user's actions count."""
 
     variant: str
     stage: int
@@ -77,13 +79,13 @@ class Exposure:
 
 
 def unit_of_user(experiment_id: str, user_id: str) -> str:
-    """A user's name in an experiment's tables: a hash, salted, so that none is kept and none can be followed from one
-    experiment to the next."""
+    """Returns a user's name in an experiment's tables: a salted hash, so that no name is stored and
+    no user can be followed from one experiment to the next."""
     return hashlib.blake2b(f"unit:{experiment_id}:{user_id}".encode(), digest_size=12).hexdigest()
 
 
 def write_exposures(session: Session, now: datetime, people: Mapping[Person, UserSearches]) -> None:
-    """Adds what was seen."""
+    """Adds the exposures."""
     by_experiment: dict[str, dict[str, UserSearches]] = defaultdict(dict)
     for person, seen in people.items():
         by_experiment[person.experiment_id][person.unit] = seen
@@ -113,7 +115,7 @@ class Ledger:
                 self._add_searches(metric, inside, exposed)
 
     def find_exposures(self, units: Iterable[str]) -> dict[str, Exposure]:
-        """The exposures of those of ``units`` that have one."""
+        """Returns the exposures of those of ``units`` that have one."""
         found: dict[str, Exposure] = {}
         columns = ExposureRow.unit, ExposureRow.variant, ExposureRow.stage, ExposureRow.closes_at
         for chunk in _split_chunks(units):
@@ -122,13 +124,14 @@ class Ledger:
         return found
 
     def cross(self, units: Iterable[str]) -> None:
-        """Notes that these users met another arm than their own."""
+        """Records that these users met an arm other than their own."""
         for chunk in _split_chunks(sorted(units)):
             mine = ExposureRow.experiment_id == self._id, ExposureRow.unit.in_(chunk)
             self._session.execute(update(ExposureRow).where(*mine, ~ExposureRow.crossed).values(crossed=True))
 
     def add(self, metric: str, sums: Mapping[str, tuple[float, float]], exposed: Mapping[str, Exposure]) -> None:
-        """Adds to each unit's sums: how many the metric is counted per, and the sum of its values."""
+        """Adds to each unit's sums: the number that the metric is counted per, and the sum of its
+        values."""
         rows = [
             {"unit": unit, "metric": metric, "count": count, "total": total, **self._columns_of_exposure(exposed[unit])}
             for unit, (count, total) in sums.items()
@@ -180,7 +183,8 @@ class Ledger:
             self.add_sketch(metric.name, whose, tally)
 
     def _round_up_window(self, exposure: Exposure) -> Exposure:
-        """The same with its window's end put off, by less than a slice, to where many end."""
+        """Returns the same with the window's end postponed, by less than a slice, so that many
+        windows end together."""
         size = timedelta(hours=self._spec.window_hours) / _SLICES_PER_WINDOW
         later = (datetime.min.replace(tzinfo=exposure.closes_at.tzinfo) - exposure.closes_at) % size
         return replace(exposure, closes_at=exposure.closes_at + later)

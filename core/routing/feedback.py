@@ -1,7 +1,8 @@
-"""What users and applications report of what they were given: counted once, for whom it was exposed, in time.
+"""What users and applications report about results: counted once, only for exposed users, and in
+time.
 
-Rule: what makes no sense is refused in words, and counted by its reason, so that a program that reports wrongly is seen
-in the report and not in the result.
+Rule: invalid feedback is refused with a message and counted by its reason. So a program that
+reports wrongly is visible in the report and does not affect the result.
 """
 
 import math
@@ -26,20 +27,21 @@ from qdrant_rollouts.core.statistics import histogram
 from qdrant_rollouts.core.statistics.assignment import assign, group_of_unit
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
-#: Seconds that a tally tells apart.
+#: The range of seconds that a sketch can represent.
 LEAST_SECONDS = 1e-5
 MOST_SECONDS = 128.0
 
 
 class Unexposed(Refused):
-    """This user was never exposed to the experiment, or that is not written down yet."""
+    """This user was never exposed to the experiment, or the exposure is not recorded yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """``value`` is a number of ``metric``; ``key`` names this piece of feedback: given twice, it is counted once.
-    ``variant`` may be empty where the caller does not know it; without ``user_id`` it is shown and decides nothing. A
-    click on an interleaved list is of a ``document`` in the list of ``query_id``, whoever's."""
+    """``value`` is a number of ``metric``; ``key`` names this feedback, so that it is counted once.
+    ``variant`` may be empty if the caller does not know it. Without ``user_id`` the feedback is
+    shown and decides nothing. A click on an interleaved list names a ``document`` in the list of
+    ``query_id``."""
 
     experiment_id: str
     metric: str
@@ -52,7 +54,8 @@ class Feedback:
 
 
 class _Fault(Exception):
-    """Why feedback is not taken: a word to count it under, and a sentence; ``early`` if that may change soon."""
+    """Why feedback is refused: a word to count it under, and a sentence; ``early`` if that may
+    change soon."""
 
     def __init__(self, what: str, words: str, *, early: bool = False) -> None:
         super().__init__(words)
@@ -62,10 +65,11 @@ class _Fault(Exception):
 
 
 def count_feedback(services: Services, given: Feedback, *, patient: bool = False) -> bool:
-    """Counts a piece of feedback; False if it is counted already.
+    """Counts feedback; returns False if it is already counted.
 
-    Raises Refused, after counting that too. To the ``patient``, a user who was never exposed is ``Unexposed`` and
-    nothing is counted yet: he asks again, for the exposure may be on its way.
+    Raises Refused, after counting the refusal. For a ``patient`` caller a user without exposure is
+    ``Unexposed`` and nothing is counted yet: the caller tries again, because the exposure may still
+    arrive.
     """
     try:
         with services.sessions.begin() as session:
@@ -78,8 +82,8 @@ def count_feedback(services: Services, given: Feedback, *, patient: bool = False
 
 
 def _accept_feedback(session: Session, now: datetime, given: Feedback) -> bool:
-    """One who reports of another arm than his own has met both: he is counted in his own. Once the experiment has
-    ended, control answers everybody."""
+    """A user who reports an arm other than their own has met both, and counts in their own. After
+    the experiment's end the control answers all users."""
     row = session.get(Experiment, given.experiment_id)
     if row is None:
         words = f"there is no experiment {quote_value(given.experiment_id)}; `rollouts experiment list` shows them"
@@ -108,7 +112,7 @@ def _accept_feedback(session: Session, now: datetime, given: Feedback) -> bool:
 
 
 def _build_unexposed_fault(row: Experiment, spec: ExperimentSpec, user_id: str) -> _Fault:
-    """Who does not take part is served by control like anybody: his feedback says nothing against the data."""
+    """The control serves users who do not take part: their feedback does not make the data invalid."""
     if row.status != ExperimentStatus.RUNNING:
         return _Fault(
             "not taking part", f"user {quote_value(user_id)} did not take part in experiment {row.id}, which has ended"
@@ -153,7 +157,7 @@ def _check_metric(row: Experiment, spec: ExperimentSpec, given: Feedback) -> Met
         raise _Fault("not started", f"experiment {row.id} is not started; `rollouts experiment start {row.id}`")
     variants = [INTERLEAVED] if spec.mode == "interleave" else [arm.variant for arm in spec.arms]
     if given.variant and given.variant not in variants:
-        raise _Fault("unknown variant", f"variant {quote_value(given.variant)} is none of {', '.join(variants)}")
+        raise _Fault("unknown variant", f"variant {quote_value(given.variant)}is not one of {', '.join(variants)}")
     metric = spec.metric(given.metric)
     reported = [known.name for known in spec.metrics if known.source == "feedback"]
     if metric is None or metric.source != "feedback":
@@ -193,7 +197,7 @@ def _count_refusal(services: Services, given: Feedback, what: str) -> None:
 
 
 def _add_count(session: Session, row: Experiment | None, given: Feedback, what: str, total: float = 0.0) -> None:
-    """Names nobody has declared are not kept: anybody could make up any number of them."""
+    """Undeclared names are not stored, because anyone could invent any number of them."""
     spec = read_stored(ExperimentSpec, row.spec) if row else None
     counted = {
         "experiment_id": row.id if row else "",

@@ -1,4 +1,5 @@
-"""A search that both collections answer: their lists are drafted into one, in which clicks say which is preferred."""
+"""A search that both collections answer: their lists become one, in which clicks show which
+collection is preferred."""
 
 import secrets
 import time
@@ -20,7 +21,8 @@ _CREDIT = {"treatment": 1, "control": -1}
 def interleave_search(
     desk: RouterCore, choice: Choice, request: Request, blue: Target
 ) -> Generator[Ask, list[Hit], Answer]:
-    """Blue first; what is on trial has a little longer than blue usually takes, and a search it misses is blue's."""
+    """Searches blue first. The collection on trial gets a little more time than blue usually takes;
+    if it takes longer, blue alone answers."""
     started = time.perf_counter()
     ours = yield Ask(blue.collection, blue, _BLUE_SECONDS, whole=True)
     spent = time.perf_counter() - started
@@ -53,7 +55,7 @@ def _draft_lists(choice: Choice, request: Request, query_id: str, ours: Sequence
 
 
 def _hits_of_draft(choice: Choice, found: Draft, ours: Sequence[Hit], theirs: Sequence[Hit]) -> list[Hit]:
-    """Each document as the team that picked it shows it: the best of its chunks."""
+    """Shows each document as the team that picked it does: the best of its chunks."""
     best: dict[tuple[str, Key], Hit] = {}
     for team, hits in (("control", ours), ("treatment", theirs)):
         for hit in hits:

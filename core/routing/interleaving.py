@@ -1,7 +1,7 @@
-"""Interleaved lists that were served, the clicks on them, and what they add up to.
+"""Interleaved lists that were served, the clicks on them, and their sums.
 
-Rule: a list is remembered as it was first served, and only for users who are exposed; a document of it is clicked once,
-however often it is.
+Rule: a list is stored as it was first served, and only for exposed users; repeated clicks on a
+document count once.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,8 @@ from qdrant_rollouts.core.routing.exposures import Person, ServedList
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """Users who prefer the treatment, the control, and neither; of those whose windows have ended."""
+    """Users who prefer the treatment, the control, and neither, among those whose windows have
+    ended."""
 
     wins: int
     losses: int
@@ -26,7 +27,7 @@ class Votes:
 
 
 def write_lists(session: Session, lists: Mapping[tuple[Person, str], ServedList]) -> None:
-    """Adds what was served; the exposures of these users are there."""
+    """Adds what was served; the exposures of these users are already stored."""
     rows = []
     for (person, query_id), served in lists.items():
         exposed = session.get(ExposureRow, (person.experiment_id, person.unit))
@@ -41,7 +42,8 @@ def find_list(session: Session, experiment_id: str, query_id: str) -> Impression
 
 
 def count_click(session: Session, seen: Impression, document: str) -> bool:
-    """Counts a click; False if this document of this list was clicked before. Raises KeyError for one not in it."""
+    """Counts a click; returns False if this document of this list was clicked before. Raises
+    KeyError for a document that is not in the list."""
     credit = {str(shown): whose for shown, whose, *_ in seen.served}[document]
     row = {
         "experiment_id": seen.experiment_id,
@@ -55,7 +57,8 @@ def count_click(session: Session, seen: Impression, document: str) -> bool:
 
 
 def count_votes(session: Session, experiment_id: str, at: datetime) -> Votes:
-    """A list's vote is the sign of its clicks' credits, a user's that of his lists' votes (section 10.6)."""
+    """The vote of a list is the sign of its clicks' credits; the vote of a user is the sign of
+    their lists' votes (section 10.6)."""
     ended = Click.experiment_id == experiment_id, Click.closes_at <= at
     lists = select(Click.unit, _sign_of_sum(func.sum(Click.credit)).label("vote")).where(*ended)
     by_list = lists.group_by(Click.unit, Click.query_id).subquery()

@@ -1,7 +1,7 @@
-"""Whether the database answers this process, so that no search waits for one that does not.
+"""Whether the database answers this process, so that no search waits for a database that does not.
 
-Rule: who serves users asks for at most ``PATIENCE`` seconds, once; after that only a thread in the background tries,
-with growing waits, and whatever it finds holds for all searches from then on.
+Rule: a search waits for at most ``PATIENCE`` seconds, once. After that only a background thread
+tries, with growing waits, and its result holds for all searches from then on.
 """
 
 import logging
@@ -18,13 +18,13 @@ from qdrant_rollouts.core.errors import AppError, Misconfigured, Refused, Unavai
 
 log = logging.getLogger(__name__)
 
-#: Seconds; a connection alone may take 5 until it is given up.
+#: Seconds; a connection attempt alone may take 5.
 PATIENCE = 2.0
 #: Seconds until the driver gives up: 5 for a connection, 5 for a statement.
 _LONGEST_LOOK = 10.0
 _FIRST_RETRY = 0.5
 _LONGEST_RETRY = 1.0
-#: Seconds between two lines in the log about the same trouble.
+#: Seconds between two log lines about the same problem.
 _SAY_EVERY = 60.0
 _AWAY = (
     "%s: no routes are read and nothing is written down: %s. Searches go by the last known route, or to the alias by "
@@ -34,7 +34,8 @@ T = TypeVar("T")
 
 
 class Link:
-    """``join`` is what has to be done once before the database can be used; it raises what ``wiring`` raises there."""
+    """``join`` is done once before the database can be used; it raises what ``wiring`` raises
+    there."""
 
     def __init__(self, process: str, join: Callable[[], object]) -> None:
         self._process = process
@@ -50,7 +51,7 @@ class Link:
 
     @property
     def error(self) -> AppError | None:
-        """Why the database cannot be used; None while it can, as far as anybody knows."""
+        """Why the database cannot be used; None if it can, as far as is known."""
         return self._error
 
     @property
@@ -58,7 +59,8 @@ class Link:
         return time.monotonic() - self._lost_at if self._error else 0.0
 
     def ask(self, read: Callable[[], T]) -> T:
-        """For a search. Raises an AppError at once while the database is away, and soon where it does not answer."""
+        """For a search. Raises an AppError at once while the database is known not to answer, and
+        soon if it stops answering."""
         if self._error is not None:
             raise self._error
         found: list[T | AppError] = []
@@ -74,13 +76,15 @@ class Link:
         return found[0]
 
     def close(self) -> None:
-        """Waits for looks that searches have given up, which have a connection each; the driver ends them in time."""
+        """Waits for looks that searches have given up, because each holds a connection; the driver
+        ends them in time."""
         while self._given_up:
             self._given_up.pop().join(_LONGEST_LOOK)
 
     def read(self, read: Callable[[], T], *, at_once: bool = False) -> T:
-        """For the background: waits for as long as it takes. Raises an AppError; while the database is away without
-        trying again, unless that is due or must be ``at_once``."""
+        """For the background: waits as long as necessary. Raises an AppError. While the database
+        does not answer, it raises without a new attempt, unless one is due or must be ``at_once``.
+        """
         if self._error is not None and time.monotonic() < self._try_at and not at_once:
             raise self._error
         found = self._try_read(read)
@@ -99,7 +103,7 @@ class Link:
             found: T | AppError = read()
         except SQLAlchemyError as error:
             return self._lose(explain_error(error)) if _is_away(error) else explain_error(error)
-        except AppError as error:  # the database has answered, and what was asked makes no sense
+        except AppError as error:  # the database has answered, and the query was invalid
             found = error
         self._find()
         return found
@@ -115,7 +119,7 @@ class Link:
         self._error = None
         self._retry = 0.0
         if lost is not None:
-            log.warning("%s: the database is there again; searches follow their routes", self._process)
+            log.warning("%s: the database answers again; searches follow their routes", self._process)
             self._said_at = -_SAY_EVERY
 
     def _lose(self, error: AppError) -> AppError:
@@ -133,7 +137,7 @@ class Link:
 
 
 def _is_away(error: SQLAlchemyError) -> bool:
-    """It did not answer, or has not the tables that this program knows."""
+    """The database did not answer, or lacks the tables that this program needs."""
     if isinstance(error, DBAPIError):
         return isinstance(error, ProgrammingError) or is_connection_lost(error)
     return isinstance(error, PoolTimeout)

@@ -1,17 +1,17 @@
-"""How long a collection on trial may take beside one that has answered."""
+"""How long a collection on trial may take after the other one has answered."""
 
 import threading
 from collections import deque
 
 import numpy as np
 
-#: The most recent searches that say how fast blue is, and after how many new ones that is computed again.
+#: How many recent searches measure blue's speed, and after how many new ones it is computed again.
 _KEPT_LATENCIES = 500
 _RECOMPUTE_AFTER = 50
-#: Shorter than this nothing is waited for, and longer nobody waits (seconds).
+#: The minimum and maximum wait in seconds.
 _LEAST_SECONDS = 0.05
 _MOST_SECONDS = 4.0
-#: Of blue's p95 (experiments section 10.1).
+#: Multiple of blue's p95 (experiments section 10.1).
 _PATIENCE_FACTOR = 1.3
 
 

@@ -1,7 +1,8 @@
-"""What searches experienced, added up in memory and written down in the background.
+"""Adds up in memory what searches experienced, and writes it in the background.
 
-A search only adds to a few counters. A batch that could not be written is tried again as the same batch, so that it is
-counted once; meanwhile everything newer adds up in the next one, whose size does not depend on the traffic.
+A search only increments a few counters. A batch that could not be written is tried again as the
+same batch, so it is counted once. Newer observations meanwhile go into the next batch, whose size
+does not depend on the traffic.
 """
 
 import threading
@@ -17,8 +18,8 @@ from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
-#: The most users, and interleaved lists, that one batch holds; while the database is away, those beyond are left out
-#: and counted.
+#: The maximum number of users, and of interleaved lists, in one batch; while the database does not
+#: answer, the rest is left out and counted.
 _MOST_PEOPLE = 50_000
 
 
@@ -47,7 +48,7 @@ class Recorder:
 
     @property
     def waiting(self) -> int:
-        """Searches that were observed and are not written down yet."""
+        """Searches that were observed but not written yet."""
         with self._guard:
             return sum(tally.calls for batch in (self._open, self._closed) if batch for tally in batch.tallies.values())
 
@@ -71,7 +72,7 @@ class Recorder:
             self._open.tallies[key].add_pair(overlap, log_ratio)
 
     def add_person(self, person: Person, seen: UserSearches) -> None:
-        """One search of a user of an experiment."""
+        """Adds one search by a user of an experiment."""
         with self._guard:
             people = self._open.people
             before = people.get(person)
@@ -83,7 +84,7 @@ class Recorder:
                 self.dropped += 1
 
     def add_list(self, person: Person, query_id: str, served: ServedList) -> None:
-        """What an interleaved list was made of."""
+        """Adds what an interleaved list was made of."""
         with self._guard:
             if len(self._open.lists) < _MOST_PEOPLE:
                 self._open.lists.setdefault((person, query_id), served)
@@ -91,7 +92,7 @@ class Recorder:
                 self.dropped += 1
 
     def flush(self) -> None:
-        """Writes what was not written yet. Raises SQLAlchemyError; nothing is lost then."""
+        """Writes what is not written yet. Raises SQLAlchemyError; nothing is lost then."""
         with self._writing:
             if self._closed is not None:
                 self._write_batch(self._closed)

@@ -1,4 +1,4 @@
-"""What is searched, and what comes back."""
+"""The types of a search and its answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,8 +15,8 @@ Query = str | OneQuery
 
 
 class Options(TypedDict, total=False):
-    """What goes through to ``VectorStore.search`` as it is. ``filter`` and ``params`` are spelled as in Qdrant's REST
-    API; ``using`` names the vector where the collection's own is not meant."""
+    """Passed to ``VectorStore.search`` unchanged. ``filter`` and ``params`` are in the form of
+    Qdrant's REST API; ``using`` names a vector other than the collection's own."""
 
     filter: Mapping[str, Any]
     using: str
@@ -27,7 +27,8 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``query_id`` names this search where two lists are drafted into one: asked again, it is the same list."""
+    """``query_id`` names this search if two lists are drafted into one: the same id gives the same
+    list."""
 
     alias: str
     query: Query
@@ -43,8 +44,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A search to make: ``collection`` may be the alias. Words are embedded with ``target``'s model. ``whole``: from
-    the first result to the end of the page that is wanted."""
+    """A search to make: ``collection`` may be the alias. A text is embedded with ``target``'s
+    model. ``whole``: from the first result to the end of the wanted page."""
 
     collection: str
     target: Target
@@ -54,8 +55,8 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``variant`` is what the user was given by the route; with ``fallback`` blue answered in its place. ``query_id``
-    is what clicks on an interleaved list are reported with."""
+    """``variant`` is what the route gave the user; with ``fallback`` blue answered instead.
+    ``query_id`` is reported with clicks on an interleaved list."""
 
     collection: str
     variant: str
@@ -65,9 +66,10 @@ class Answer:
 
 
 def build_query(services: Services, request: Request, target: Target) -> tuple[QueryVector, str]:
-    """The query as ``target`` understands it, and the name of the vector that it asks: words become the declared
-    search, or that of the vector which ``using`` names. Raises Refused for words where no model is known, or another
-    than its own, and for a vector that another model must have made."""
+    """Returns the query in the form for ``target``, and the name of the searched vector: a text
+    becomes the declared search, or that of the vector in ``using``. Raises Refused for a text if no
+    model is known, or another than the collection's own, and for a vector that another model must
+    have made."""
     if not isinstance(request.query, str):
         _check_vector_fits(request, request.query, target)
         return request.query, request.options.get("using", target.using)

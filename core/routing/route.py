@@ -1,7 +1,8 @@
-"""A route: which collection answers whom.
+"""A route: which collection answers which users.
 
-Rule: the choice is a pure function of the route and the user, the same in every process and after every restart.
-Ranges start at fixed places and only grow, so raising a share moves nobody back (experiments section 1).
+Rule: the choice is a pure function of the route and the user, the same in every process and after
+every restart. Ranges start at fixed places and only grow, so a larger share moves no user back
+(experiments section 1).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,15 +15,19 @@ from qdrant_rollouts.core.statistics.assignment import BASIS, Ranges, canary_ran
 LIVE = "live"
 CONTROL = "control"
 CANARY = "canary"
-#: Served by the alias because nobody could look up its route: the database was never there since this process began.
+#: Served by the alias because the route could not be read: the database has not answered since this
+#: process started.
 UNROUTED = "unrouted"
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """The collection that serves these buckets. ``control`` is served by blue like the rest, and compared with.
+    """The collection that serves these buckets. Blue serves ``control`` like the rest, but as the
+    group that is compared.
 
-    With a ``document``, a field of the payload, its results are drafted with blue's into one list of documents."""
+    With a ``document``, a field of the payload, its results are drafted with blue's into one list
+    of documents.
+    """
 
     variant: str
     collection: str
@@ -45,8 +50,9 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``share`` and ``shadow`` in basis points; see ``core.database.models.RouteRow``. At rest, and for an alias nobody
-    has ever routed, the alias itself answers. An experiment gives its ``arms``; a canary's follow from its share."""
+    """``share`` and ``shadow`` in basis points; see ``core.database.models.RouteRow``. At rest, and
+    without any route, the alias itself answers. An experiment has its own ``arms``; a canary's
+    follow from its share."""
 
     alias: str
     version: int = 0
@@ -80,7 +86,8 @@ class Route:
         return self._split[1:]
 
     def document(self, variant: str) -> str:
-        """The field whose documents are drafted for this variant; empty: its collection answers alone."""
+        """The field whose documents are drafted for this variant; empty: its collection answers
+        alone."""
         return next((arm.document for arm in self.tried if arm.variant == variant), "")
 
     def variant(self, bucket: int) -> str:
@@ -89,5 +96,5 @@ class Route:
         return next((arm.variant for arm in self._split if arm.has(bucket)), LIVE)
 
     def collection(self, variant: str) -> str:
-        """What is asked for this variant: a collection's name, or at rest the alias."""
+        """Returns what is searched for this variant: a collection's name, or at rest the alias."""
         return next((arm.collection for arm in self.tried if arm.variant == variant), self.blue or self.alias)

@@ -1,4 +1,4 @@
-"""Search through a route: for applications, the command line, the HTTP endpoint and the MCP tools alike."""
+"""Search through a route, for applications, the command line, the HTTP endpoint and the MCP tools."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,8 @@ from qdrant_rollouts.core.services import Services
 
 
 class Router:
-    """One for each process, made after a fork. Its threads start with the first search and end with ``close``."""
+    """One for each process, created after a fork. Its threads start with the first search and end
+    with ``close``."""
 
     def __init__(
         self,
@@ -26,8 +27,8 @@ class Router:
         join: Callable[[], object] = lambda: None,
         release: Callable[[], None] = lambda: None,
     ) -> None:
-        """``join`` is done once before the database is first asked, whenever that answers; ``release`` in the end, by
-        whoever opened the services for this router alone."""
+        """``join`` is done once before the database is first used, whenever that answers.
+        ``release`` is called by ``close``, if the services were opened for this router alone."""
         self._services = services
         self._release = release
         self._desk = RouterCore(services, join)
@@ -41,12 +42,13 @@ class Router:
         query_id: str = "",
         **options: Unpack[Options],
     ) -> Answer:
-        """The nearest points to ``query``, a text or a vector, from the collection that the route gives this user.
+        """Returns the points nearest to ``query``, a text or a vector, from the collection that the
+        route gives this user.
 
-        Without ``user_id`` the choice is drawn for each request. Where an experiment drafts two lists into one,
-        ``query_id`` is the search's name: the next page asks with the same, and clicks are reported with it. Raises
-        Refused for what makes no sense and Unavailable when nobody answers; a canary that fails is not noticed here,
-        for blue answers then.
+        Without ``user_id`` the choice is drawn for each request. If an experiment drafts two lists
+        into one, ``query_id`` names the search: pass it for the next page and when you report
+        clicks. Raises Refused for an invalid request and Unavailable if nothing answers. If a
+        canary fails, blue answers and no error is raised.
         """
         request = Request(alias, query, user_id, limit, options, query_id)
         talk = Conversation(route_search(self._desk, request))
@@ -67,10 +69,10 @@ class Router:
         limit: int = RESULTS,
         **options: Unpack[Options],
     ) -> tuple[str, list[Hit]]:
-        """The arm that this experiment gives the user, and what its collection finds.
+        """Returns the arm that this experiment gives the user, and what its collection finds.
 
-        Without ``user_id``, and once the experiment has ended, that is the control, and nobody is enrolled. Raises
-        Refused for an experiment that does not exist or has not begun.
+        Without ``user_id``, and after the experiment's end, that is the control, and nobody is
+        enrolled. Raises Refused for an experiment that does not exist or has not begun.
         """
         name = self._desk.searched_by(experiment_id)
         return _arm_and_hits(self.search(name, query_vector, user_id, limit, **options))
@@ -86,9 +88,10 @@ class Router:
         query_id: str = "",
         document: str | int = "",
     ) -> bool:
-        """Counts what a user did or said; False if this ``key`` was counted before. A click on an interleaved list is
-        the ``document`` of ``query_id``. Raises Refused for what makes no sense, such as a user whom the experiment
-        never met, and Unavailable where it is to be given again."""
+        """Counts what a user did or said; returns False if this ``key`` was counted before. A click
+        on an interleaved list names the ``document`` of ``query_id``. Raises Refused for invalid
+        feedback, such as that of a user whom the experiment never served, and Unavailable if it
+        must be sent again."""
         given = Feedback(experiment_id, metric, value, variant, user_id, key, query_id, document)
         return self._desk.track(given)
 
@@ -116,7 +119,7 @@ class Router:
 
 
 class AsyncRouter:
-    """``Router`` for an event loop: a search awaits; what would block the loop is done in a thread."""
+    """``Router`` for an event loop: searches are awaited; blocking work is done in a thread."""
 
     def __init__(
         self,

@@ -8,9 +8,9 @@ from qdrant_rollouts.core.services import Services
 
 
 class Routers:
-    """One for the whole process; or, with ``lent``, a new one for each piece of work: a router that stays looks at its
-    routes, and at the store, twice a second, and a store that is one process's at a time would never be free for
-    another."""
+    """One router for the whole process; or, with ``lent``, a new one for each piece of work. A
+    permanent router reads its routes and the store twice a second, so a store that only one process
+    at a time can open would never be free for others."""
 
     def __init__(self, services: Services, *, lent: bool) -> None:
         self._services = services

@@ -1,6 +1,8 @@
-"""Shadow searches: a share of what blue answered is also asked of green, unseen, and the two answers are compared.
+"""Shadow searches: a share of the searches that blue answered is also sent to green in the
+background, and the two answers are compared.
 
-Off the request's path: a thread of its own and a short queue; what does not fit into it is left out.
+They do not delay the request: there is a separate thread and a short queue, and what does not fit
+into it is left out.
 """
 
 import math
@@ -21,7 +23,7 @@ from qdrant_rollouts.core.services import Services
 
 _QUEUE_SIZE = 64
 _GREEN_SECONDS = 10.0
-#: Below this nothing is measured but the clock.
+#: A shorter duration only measures the clock.
 _LEAST_SECONDS = 1e-5
 
 
@@ -46,7 +48,7 @@ class Shadow:
     def offer(
         self, route: Route, request: Request, green: Target, seen: Sequence[Hit], seconds: float, group: int
     ) -> None:
-        """Has green asked the same some time soon. ``seen`` is what blue answered, in ``seconds``."""
+        """Sends green the same search soon. ``seen`` is what blue answered, in ``seconds``."""
         try:
             self._jobs.put_nowait(_ShadowJob(route, request, green, seen, seconds, group))
         except queue.Full:
@@ -89,7 +91,8 @@ class Shadow:
 
 
 def measure_overlap(ours: Sequence[Hit], theirs: Sequence[Hit]) -> float:
-    """The share of the longer list's points that are in both, 0 to 1; 1 for two empty ones."""
+    """Returns the share of the longer list's points that are in both, 0 to 1; 1 for two empty
+    lists."""
     if not ours and not theirs:
         return 1.0
     return len({hit.id for hit in ours} & {hit.id for hit in theirs}) / max(len(ours), len(theirs))

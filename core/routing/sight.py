@@ -1,4 +1,5 @@
-"""What a search process knows of an alias: its route, and of each collection behind it the model to ask with."""
+"""What a search process knows about an alias: its route, and for each collection behind it the
+model that embeds searches."""
 
 import logging
 from collections.abc import Mapping
@@ -22,19 +23,19 @@ from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
 
-#: Vector names of which a sight keeps what it found.
+#: How many vector names a view caches results for.
 _KEPT_NAMES = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A collection to ask. ``embedding`` is None where nobody knows its model: then it takes
-    vectors only. ``identity`` is the stamped one, ``size`` how many numbers its vectors have, None
-    where that is no single number; ``params`` the settings of the vector ``using``, None where they
-    could not be looked up. ``stamp`` and ``schema`` are the collection's, None where it has none or
-    is gone; ``declared`` are the vectors that a model makes by the index file, ``made`` says by name
-    what makes each vector of a text. ``search`` is the declared search, ``coming`` the names the
-    index file declares."""
+    """A collection to search. ``embedding`` is None if its model is not known: then it takes only
+    vectors. ``identity`` is the stamped one; ``size`` is the size of its vectors, None if that is
+    not a single number. ``params`` are the settings of the vector ``using``, None if they could not
+    be read. ``stamp`` and ``schema`` are None if the collection has none or is gone. ``declared``
+    are the vectors that a model makes according to the index file; ``made`` says by name what makes
+    each vector from text. ``search`` is the declared search, ``coming`` the names that the index
+    file declares."""
 
     collection: str
     embedding: EmbeddingSpec | None = None
@@ -51,7 +52,7 @@ class Target:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All vectors it has."""
+        """All of its vectors."""
         return tuple(vector_names(self.schema)) if self.schema else ()
 
     @property
@@ -59,7 +60,8 @@ class Target:
         return Limits.of(self.schema.get("strict_mode_config")) if self.schema else Limits()
 
     def takes_one_vector(self, other: "Target", using: str | None) -> bool:
-        """Does a vector mean the same to both? A collection that is gone is told apart by searching it."""
+        """Does a vector mean the same to both? A collection that is gone is noticed when it is
+        searched."""
         if self.schema is None or other.schema is None:
             return True
         name = using or self.using
@@ -74,19 +76,19 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class RouteView:
-    """``live`` is what the alias stands for, or blue while the route leads elsewhere too; None if it could not be
-    looked up. ``tried``: the collections compared with it, by variant."""
+    """``live`` is what the alias points to, or blue while the route also uses others; None if it
+    could not be read. ``tried``: the collections compared with it, by variant."""
 
     route: Route
     live: Target | None = None
     tried: Mapping[str, Target] = field(default_factory=dict)
-    #: Why the route may be older than the database's, or nothing.
+    #: Why the route may be older than the database's; empty if it is not.
     stale: str = ""
     #: Was the route ever read?
     routed: bool = True
-    #: The aliases there are, where this one was looked for and is none of them.
+    #: The existing aliases, if this one was looked up and does not exist.
     others: tuple[str, ...] = ()
-    #: What kind of error ``stale`` tells of.
+    #: The kind of the error in ``stale``.
     fault: type[AppError] = Unavailable
     _taken: dict[str | None, bool] = field(init=False, repr=False, compare=False, default_factory=dict)
 
@@ -99,11 +101,11 @@ class RouteView:
         return (*((self.live,) if self.live else ()), *self.tried.values())
 
     def takes_one_vector(self, using: str | None) -> bool:
-        """Does a vector, of the name ``using`` or of each collection's own, mean the same to all of them? Every search
-        by vector asks, so the answer is kept."""
+        """Does a vector, of the name ``using`` or of each collection's own, mean the same to all of
+        them? Every search by vector calls this, so the answer is cached."""
         if using not in self._taken:
             if len(self._taken) >= _KEPT_NAMES:
-                self._taken.clear()  # callers may name anything
+                self._taken.clear()  # callers may pass any name
             first, *others = self.targets or (None,)
             self._taken[using] = first is None or all(first.takes_one_vector(other, using) for other in others)
         return self._taken[using]
@@ -112,8 +114,11 @@ class RouteView:
 def read_route_view(
     services: Services, alias: str, last: RouteView | None, route: Route | None, stale: str
 ) -> RouteView:
-    """The newest that can be known. What does not answer leaves the last known in place: searches go on by it.
-    ``route``: as the database has it now; None where it could not be read, and ``stale`` says why."""
+    """Returns the newest possible view. What cannot be read keeps its last value, and searches
+    continue with that.
+
+    ``route``: from the database now; None if it could not be read, and ``stale`` says why.
+    """
     routed = route is not None or (last is not None and last.routed)
     if route is None or (last is not None and last.routed and last.route.version > route.version):
         route = last.route if last else Route(alias)
@@ -133,14 +138,14 @@ def read_route_view(
 
 
 def _kind_of_error(error: AppError) -> type[AppError]:
-    """What waiting does not mend stays a refusal, or a setting to be corrected."""
+    """An error that waiting does not correct stays Refused or Misconfigured."""
     return next((kind for kind in (Misconfigured, Refused) if isinstance(error, kind)), Unavailable)
 
 
 def load_model(services: Services, target: Target) -> Embedder | None:
-    """The model a collection is asked with, loaded; None where it takes vectors only. Raises Refused if it is another
-    than the collection was made with, or makes vectors of another size: a name on the hub, a folder and a line of the
-    index file can all come to mean something else."""
+    """Returns the loaded model of a collection; None if it takes only vectors. Raises Refused if
+    the model is not the one that made the collection, or makes vectors of another size: a name on
+    the hub, a folder and a line of the index file can all change their meaning."""
     if target.embedding is None:
         return None
     found = services.embedder(target.embedding)
@@ -160,7 +165,7 @@ def load_model(services: Services, target: Target) -> Embedder | None:
 
 
 def load_text_models(services: Services, target: Target) -> None:
-    """All that searches by text will need. Raises Refused as ``load_model`` does."""
+    """Loads all models that searches by text will need. Raises Refused as ``load_model`` does."""
     load_model(services, target)
     for by in target.made.values():
         if by.embedding is not None:
@@ -168,8 +173,8 @@ def load_text_models(services: Services, target: Target) -> None:
 
 
 def embed_text(services: Services, target: Target, name: str, text: str) -> OneQuery:
-    """What a text asks of one vector. Raises Refused where nothing makes that vector of a text, or where its
-    model is another now."""
+    """Returns what a text searches in one vector. Raises Refused if nothing makes that vector from
+    text, or if its model has changed."""
     if name == target.using and target.embedding is not None:
         embedder = load_model(services, target)
         assert embedder is not None
@@ -194,8 +199,8 @@ def embed_text(services: Services, target: Target, name: str, text: str) -> OneQ
 
 
 def _known_targets(last: RouteView | None, route: Route) -> dict[str, Target]:
-    """A stamp does not change once it is there. A collection without one may have got it since, which matters when it
-    is compared with another: so it is looked at again when the route changes."""
+    """A stamp never changes. A collection without one may have got one since, which matters when it
+    is compared with another; so it is read again when the route changes."""
     if last is None:
         return {}
     same = last.route.version == route.version
@@ -210,8 +215,8 @@ def _find_live(services: Services, route: Route) -> tuple[str | None, tuple[str,
 
 
 def _read_declaration(services: Services, alias: str) -> IndexSpec | None:
-    """What the index file says of it. One that cannot be read says nothing: collections tell by their stamps what made
-    them, and searches go on."""
+    """Returns what the index file says about it. If the file cannot be read, the stamps of
+    collections say what made them, and searches continue."""
     try:
         return services.indexes().get(alias)
     except Refused as error:
@@ -220,7 +225,7 @@ def _read_declaration(services: Services, alias: str) -> IndexSpec | None:
 
 
 def _read_target(services: Services, alias: str, collection: str, known: Mapping[str, Target]) -> Target:
-    """One that is gone is told apart by searching it."""
+    """A collection that is gone is noticed when it is searched."""
     declared = _read_declaration(services, alias)
     search, coming = (declared.search, declared_names(declared)) if declared else (None, frozenset())
     if collection in known:
@@ -261,7 +266,7 @@ def _read_target(services: Services, alias: str, collection: str, known: Mapping
 def _makers_by_name(
     spec: IndexSpec | None, stamp: Stamp | None, named: str, using: str, names: tuple[str, ...]
 ) -> dict[str, MadeBy]:
-    """By the stamp; a collection that has none is taken to be made as the index file says."""
+    """By the stamp; without a stamp, as the index file declares."""
     if stamp is not None:
         found = stamp.made
     elif spec is not None:

@@ -1,7 +1,7 @@
 """Routes in the database, and which of them the search processes serve.
 
-Rule: the row is the truth and its version only grows. Search processes hold it in memory; an announcement tells them to
-look at once, and they look by themselves twice a second.
+Rule: the row is the truth and its version only grows. Search processes hold it in memory. An
+announcement tells them to read it at once, and they also read it twice a second.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,8 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.routing.route import Arm, Route
 from qdrant_rollouts.core.services import Services
 
-#: A process that has not been heard of for so long is gone, or serves by a route that nobody can tell it to change.
+#: A process that was silent for this long is gone, or serves a route that nobody can tell it to
+#: change.
 SILENT_AFTER = 8.0
 
 
@@ -44,11 +45,11 @@ Fence = Callable[[Session], None]
 
 
 def skip_fence(session: Session) -> None:
-    """For whoever works under no turn."""
+    """For callers without a turn."""
 
 
 def load_route(session: Session, alias: str) -> Route:
-    """The alias's route; one at rest where none was ever set."""
+    """Returns the alias's route; a route at rest if none was ever set."""
     row = session.get(RouteRow, alias)
     return _route_of_row(row) if row is not None else Route(alias)
 
@@ -59,13 +60,13 @@ def current_route(services: Services, alias: str) -> Route:
 
 
 def list_split_routes(session: Session) -> list[Route]:
-    """The routes that lead to more than the alias itself."""
+    """Returns the routes that use more than the alias itself."""
     tries = RouteRow.green.is_not(None) | RouteRow.experiment_id.is_not(None)
     return [_route_of_row(row) for row in session.scalars(select(RouteRow).where(tries))]
 
 
 def describe_route(services: Services, alias: str) -> seen.Route:
-    """The route as plain data, and which search processes serve its newest version."""
+    """Returns the route as plain data, and which search processes serve its newest version."""
     route = current_route(services, alias)
     agreed = confirm_route(services, route)
     return {
@@ -85,14 +86,14 @@ def describe_route(services: Services, alias: str) -> seen.Route:
 
 
 def list_routes(services: Services) -> list[seen.Route]:
-    """Every route that was ever set, those at rest too."""
+    """Returns every route that was ever set, including those at rest."""
     with services.sessions() as session:
         names = list(session.scalars(select(RouteRow.alias).order_by(RouteRow.alias)))
     return [describe_route(services, name) for name in names]
 
 
 def find_newer_routes(session: Session, versions: Mapping[str, int]) -> set[str]:
-    """The aliases of these whose route has a newer version."""
+    """Returns those of the aliases whose route has a newer version."""
     query = select(RouteRow.alias, RouteRow.version).where(RouteRow.alias.in_(versions))
     return {alias for alias, version in session.execute(query) if version > versions[alias]}
 
@@ -100,15 +101,17 @@ def find_newer_routes(session: Session, versions: Mapping[str, int]) -> set[str]
 def set_route(
     services: Services, alias: str, *, actor: str = events.SYSTEM, fence: Fence = skip_fence, **wanted: Any
 ) -> Route:
-    """Sets the route to ``wanted`` (columns of ``RouteRow``; what is not named is at rest) and announces it.
+    """Sets the route to ``wanted`` (columns of ``RouteRow``; the others are at rest) and announces
+    it.
 
-    Set already, nothing is changed and the version stays: safe to run twice. Returns the route as it was read back.
-    Raises Refused where the route is a running experiment's, and what ``fence`` raises, which is a turn's: one that
-    comes too late sets no route.
+    If it is already set, nothing changes and the version stays, so it is safe to repeat. Returns
+    the route as it was read back. Raises Refused if the route belongs to a running experiment, and
+    what ``fence`` raises: a turn that is too late sets no route.
     """
     try:
         changed = _set_fenced(services, alias, actor, fence, wanted)
-    except IntegrityError:  # somebody wrote this alias's first row in the same moment; now there is one to lock
+    # another process wrote this alias's first row at the same moment; now there is one to lock
+    except IntegrityError:
         changed = _set_fenced(services, alias, actor, fence, wanted)
     if changed:
         services.channel.announce(alias)
@@ -118,15 +121,16 @@ def set_route(
 def clear_route(
     services: Services, alias: str, *, stage: str = "", actor: str = events.SYSTEM, fence: Fence = skip_fence
 ) -> Route:
-    """From now on the alias itself answers everybody; what is observed belongs to ``stage``."""
+    """From now on the alias itself answers all users; observations belong to ``stage``."""
     return set_route(services, alias, stage=stage, actor=actor, fence=fence)
 
 
 def set_route_within(
     services: Services, session: Session, alias: str, *, actor: str, experiment_id: str | None = None, **wanted: Any
 ) -> bool:
-    """As ``set_route``, as part of somebody's transaction, who announces it afterwards; whether it changed anything.
-    ``experiment_id`` is the experiment in whose name it is done: it alone may change its route."""
+    """As ``set_route``, within the caller's transaction; the caller announces the route afterwards.
+    Returns whether anything changed. ``experiment_id`` is the experiment that asks: only it may
+    change its route."""
     row = lock_route(services, session, alias)
     if row.experiment_id not in (None, experiment_id):
         raise Refused(
@@ -147,8 +151,8 @@ def set_route_within(
 
 
 def lock_route(services: Services, session: Session, alias: str) -> RouteRow:
-    """The alias's row, made if there is none, and locked until the transaction ends: of two that begin something on an
-    alias in one moment the second waits here, and then sees the first."""
+    """Creates the alias's row if necessary, and locks it until the transaction ends: if two callers
+    begin something on an alias at once, the second waits here and then sees the first."""
     row = session.get(RouteRow, alias, with_for_update=True)
     if row is None:
         row = RouteRow(alias=alias, version=0, changed_at=services.clock.now(session))
@@ -158,7 +162,7 @@ def lock_route(services: Services, session: Session, alias: str) -> RouteRow:
 
 
 def confirm_route(services: Services, route: Route) -> Confirmation:
-    """Which living processes serve this version or a newer one."""
+    """Returns which living processes serve this version or a newer one."""
     with services.sessions() as session:
         living = alive(services.clock.now(session))
         query = select(SearcherRow.version).where(SearcherRow.alias == route.alias, living)
@@ -167,13 +171,14 @@ def confirm_route(services: Services, route: Route) -> Confirmation:
 
 
 def alive(now: datetime) -> ColumnElement[bool]:
-    """Of processes that search: heard of lately. None is heard of in the future: the clock was set back since."""
+    """Search processes that reported recently. A report from the future was written before the
+    clock was set back."""
     silent = timedelta(seconds=SILENT_AFTER)
     return SearcherRow.seen_at.between(now - silent, now + max(silent, SLACK))
 
 
 def report_served_routes(services: Services, process: str, served: dict[str, int]) -> None:
-    """A process says which version of each alias's route it serves."""
+    """A process reports which version of each alias's route it serves."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         for alias, version in served.items():
@@ -181,7 +186,7 @@ def report_served_routes(services: Services, process: str, served: dict[str, int
 
 
 def forget_process(services: Services, process: str) -> None:
-    """A process that ends serves nothing any more; the rows of processes that died go with it."""
+    """A process that ends serves nothing any more; rows of dead processes are removed as well."""
     with services.sessions.begin() as session:
         long_ago = services.clock.now(session) - timedelta(hours=1)
         gone = (SearcherRow.process == process) | (SearcherRow.seen_at < long_ago)

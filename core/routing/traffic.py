@@ -1,7 +1,8 @@
-"""What searches experienced, in the database: rows that are only added, and folded together as they age.
+"""What searches experienced, in the database: rows that are only added, and folded as they age.
 
-Rule: a row is one process's batch. The last batch of each process is known, so that one written twice is there once;
-folding replaces rows by their sum in one transaction. Redis holds none of it: when it is emptied, nothing is lost.
+Rule: a row is one process's batch. The last batch of each process is stored, so a batch that is
+written twice counts once. Folding replaces rows by their sum in one transaction. Redis holds none
+of it, so nothing is lost when it is emptied.
 """
 
 from collections import defaultdict
@@ -22,12 +23,13 @@ _MOST_ROWS = 2000
 
 @dataclass(frozen=True, slots=True)
 class _FoldLevel:
-    """Rows of one key and one window become one, called ``name``, when the whole window is ``age`` old."""
+    """Rows of one key and one window become one row, called ``name``, when the whole window is
+    ``age`` old."""
 
     name: str
     age: timedelta
     window: timedelta
-    #: Nobody compares two arms in what is so old: what tells users apart is dropped.
+    #: Nobody compares two arms in data this old, so the groups of users are dropped.
     condensed: bool = False
 
 
@@ -40,8 +42,8 @@ _LEVELS = (
 
 @dataclass(frozen=True, slots=True)
 class TrafficKey:
-    """What a tally is of. ``variant``: live, control, canary or unrouted; ``kind``: real (users), synthetic (probes),
-    shadow, or bypassed (searches that could not be asked of green)."""
+    """What a sketch belongs to. ``variant``: live, control, canary or unrouted; ``kind``: real
+    (users), synthetic (probes), shadow, or bypassed (searches that could not be sent to green)."""
 
     alias: str
     stage: str
@@ -58,8 +60,8 @@ def write_tallies(
     tallies: Mapping[TrafficKey, TrafficSketch],
     also: Callable[[Session, datetime], None] = lambda session, now: None,
 ) -> None:
-    """Adds a batch, and in the same transaction what ``also`` has to add. One that is there already, because the answer
-    to its commit was lost, is not added again."""
+    """Adds a batch, and in the same transaction what ``also`` adds. A batch that is already stored,
+    because the answer to its commit was lost, is not added again."""
     with sessions.begin() as session:
         now = clock.now(session)
         if not _is_new_batch(session, process, sequence, now):
@@ -74,7 +76,7 @@ def write_tallies(
 def read_tallies(
     session: Session, alias: str, stage: str, since: datetime | None = None
 ) -> dict[TrafficKey, TrafficSketch]:
-    """What was observed in a stage: all of it, or what was written down ``since``."""
+    """Returns what was observed in a stage: everything, or what was written ``since``."""
     query = select(TrafficRow).where(TrafficRow.alias == alias, TrafficRow.stage == stage)
     return _sum_rows(session.scalars(query if since is None else query.where(TrafficRow.at >= since)))
 
@@ -82,7 +84,7 @@ def read_tallies(
 def read_tallies_by_stage(
     session: Session, alias: str, prefix: str = "", since: datetime | None = None
 ) -> dict[str, dict[TrafficKey, TrafficSketch]]:
-    """The same for every stage whose name begins with ``prefix``."""
+    """Returns the same for every stage whose name begins with ``prefix``."""
     query = select(TrafficRow).where(TrafficRow.alias == alias, TrafficRow.stage.startswith(prefix, autoescape=True))
     if since is not None:
         query = query.where(TrafficRow.at >= since)
@@ -93,8 +95,8 @@ def read_tallies_by_stage(
 
 
 def fold_traffic(services: Services) -> int:
-    """Sums up what is old enough; returns how many rows fewer there are. Safe at any number of times at once: rows that
-    somebody else is folding are left to him."""
+    """Sums up old rows; returns by how many the rows decreased. Safe to run in parallel: rows that
+    another process is folding are skipped."""
     return sum(_fold_level(services, number, level) for number, level in enumerate(_LEVELS))
 
 

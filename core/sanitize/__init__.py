@@ -1,1 +1,1 @@
-"""What comes from outside is cut, cleaned of secrets and bounded before anybody sees it."""
+"""Everything from outside is cut, cleaned of secrets and bounded before anyone sees it."""

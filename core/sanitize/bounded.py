@@ -1,8 +1,8 @@
-"""Reading YAML that people write, within bounds: a few hundred bytes of it can stand for gigabytes,
-or for more levels than Python follows.
+"""Reads YAML that people write, within bounds: a few hundred bytes can expand to gigabytes, or to
+more levels than Python supports.
 
-Rule: what a text stands for is counted while it is read, each alias with everything that it repeats,
-and reading ends where it becomes too much.
+Rule: values are counted while the text is read, each alias with everything that it repeats, and
+reading stops when there are too many.
 """
 
 from typing import Any
@@ -14,8 +14,8 @@ from yaml.nodes import Node, ScalarNode
 
 from qdrant_rollouts.core.sanitize.quoting import describe_yaml_error
 
-#: Values in all, with what aliases repeat, a long text counting as one for each so many characters;
-#: levels; and characters of a number, date or the like.
+#: Maximum number of values, including what aliases repeat, where a long text counts once for each
+#: so many characters; of levels; and of characters of a number, date or similar value.
 MOST_VALUES = 100_000
 ONE_VALUE = 64
 DEEPEST = 50
@@ -24,7 +24,7 @@ _TEXTS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:binary")
 
 
 class _Bounded:
-    """Of a loader. Between parsing and composing nothing is repeated yet."""
+    """Mixed into a loader. Between parsing and composing nothing is repeated yet."""
 
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)  # type: ignore[call-arg]
@@ -41,7 +41,7 @@ class _Bounded:
         node: Node | None = super().compose_node(parent, index)  # type: ignore[misc]
         self._depth -= 1
         if is_alias and id(node) not in self._sizes:
-            raise ComposerError(None, None, "an alias stands in what it repeats", mark)
+            raise ComposerError(None, None, "an alias contains itself", mark)
         self._values += self._sizes[id(node)] if is_alias else _count_values(node)
         if self._values > MOST_VALUES:
             raise ComposerError(
@@ -61,7 +61,8 @@ class _Bounded:
         return node
 
     def construct_object(self, node: Node, deep: bool = False) -> Any:
-        """The library's readers of numbers, dates and the like trust that a value looks like its tag."""
+        """The library's readers of numbers, dates and similar values trust that a value matches its
+        tag."""
         try:
             return super().construct_object(node, deep=deep)  # type: ignore[misc]
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -70,30 +71,31 @@ class _Bounded:
 
 
 def _join_surrogates(text: str) -> str:
-    """JSON is YAML, and writes letters beyond U+FFFF as two escapes, of which PyYAML makes two halves."""
+    """JSON is YAML, and writes letters beyond U+FFFF as two escapes, which PyYAML turns into two
+    surrogates."""
     if text.isascii():
         return text
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
-    except UnicodeDecodeError:  # half of one alone
+    except UnicodeDecodeError:  # a single surrogate
         return text
 
 
 def _count_values(node: Node | None) -> int:
-    """Of it alone."""
+    """Counts the node alone."""
     return 1 + len(node.value) // ONE_VALUE if isinstance(node, ScalarNode) else 1
 
 
 class BoundedLoader(_Bounded, yaml.SafeLoader):
-    """What YAML has words for: texts, numbers, dates, lists, mappings."""
+    """Everything that YAML supports: texts, numbers, dates, lists, mappings."""
 
 
 class BoundedTexts(_Bounded, yaml.BaseLoader):
-    """Texts, lists and mappings only."""
+    """Only texts, lists and mappings."""
 
 
 def read_yaml(text: str, loader: type[BoundedLoader | BoundedTexts] = BoundedLoader) -> Any:
-    """What ``text`` says. Raises ValueError, in words, for what is no YAML or too much of it."""
+    """Parses ``text``. Raises ValueError, with a message, if it is not YAML or expands to too much."""
     try:
         return yaml.load(text, Loader=loader)  # noqa: S506 - neither makes objects
     except (yaml.YAMLError, RecursionError) as error:

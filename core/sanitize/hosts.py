@@ -1,22 +1,22 @@
-"""Names of hosts that no resolver takes.
+"""Host names that no resolver accepts.
 
-Rule: who takes an address from a person asks here. Python refuses such a name with an error that no library of
-connections foresees, and so nobody would explain.
+Rule: code that takes an address from a person checks it here. Python refuses such a name with an
+error that connection libraries do not expect, so nobody would explain it.
 """
 
 from urllib.parse import unquote, urlsplit
 
-#: What is said of one.
-IMPOSSIBLE_HOST = "its host is no name: between two dots stand 1 to 63 characters"
+#: The message for such a name.
+IMPOSSIBLE_HOST = "its host is not a valid name: there must be 1 to 63 characters between two dots"
 
 
 def is_impossible_host(host: str | None) -> bool:
-    """Of a host, or of several with commas between them. A path, of a socket, is no name."""
+    """For a host, or for several separated by commas. A path, of a socket, is not a host name."""
     return any(_is_impossible_name(name) for name in unquote(host or "").split(","))
 
 
 def has_impossible_host(url: str) -> bool:
-    """Whether the host of ``url`` is one; what is no URL at all is somebody else's matter."""
+    """Whether the host of ``url`` is one; a text that is not a URL is checked elsewhere."""
     try:
         return is_impossible_host(urlsplit(url).hostname)
     except ValueError:

@@ -1,8 +1,8 @@
-"""How what came from outside is shown in a message: the one place that says how much of it.
+"""How values from outside are shown in a message. Only this module decides how much of them is
+shown.
 
-Rule: no value is repeated with more than ``LONGEST`` characters, whoever gave it: a person, a
-program, a file. A message that is about to leave as an error is bounded once more, whatever it was
-put together from.
+Rule: a message shows at most ``LONGEST`` characters of a value, whether it comes from a person, a
+program or a file. A message that becomes an error is bounded once more as a whole.
 """
 
 import re
@@ -10,16 +10,16 @@ from collections.abc import Collection
 
 #: Characters of one value.
 LONGEST_VALUE = 80
-#: Of what says where something is: a path, a pattern, a source.
+#: Characters of a location: a path, a pattern, a source.
 LONGEST_PLACE = 300
-#: Characters of one line of a message, and lines.
+#: Characters of one line of a message, and the number of lines.
 _LINE = 1000
 _LINES = 100
-#: A path may be longer than a value; nothing else in a message has no blank for so long.
+#: A path may be longer than a value; nothing else in a message is this long without a blank.
 _RUN = re.compile(r"\S{300,}")
 _LONG_VALUE = re.compile(r"""\S{81,}|"[^"\n]{79,}"|'[^'\n]{79,}'""")
 _ERROR = 200
-#: Columns that are named in a message.
+#: How many columns a message names.
 _COLUMNS = 20
 _NAME = re.compile(r"[^\W\d][\w .-]{0,39}")
 #: Digits in a name; keys and passwords have more.
@@ -27,7 +27,7 @@ _MOST_DIGITS = 4
 
 
 def shorten_text(text: str, most: int = LONGEST_VALUE) -> str:
-    """``text``, or its beginning and how long it is; ``most`` characters in all."""
+    """Returns ``text``, or its beginning and its length; at most ``most`` characters in all."""
     if len(text) <= most:
         return text
     tail = f"… ({len(text):,} characters)"
@@ -35,7 +35,7 @@ def shorten_text(text: str, most: int = LONGEST_VALUE) -> str:
 
 
 def quote_value(value: object, most: int = LONGEST_VALUE) -> str:
-    """``value`` as Python writes it, cut. For plain values: what JSON and YAML know."""
+    """Returns ``value`` as Python writes it, cut. For plain values: those of JSON and YAML."""
     if isinstance(value, str) and len(value) > most:
         tail = f"… ({len(value):,} characters)"
         return f"{repr(value[:most])[: most - len(tail) - 1]}'{tail}"
@@ -43,7 +43,8 @@ def quote_value(value: object, most: int = LONGEST_VALUE) -> str:
 
 
 def safe_repr(value: object) -> str:
-    """``value`` as Python writes it, uncut: for who has to take a secret out of it first."""
+    """Returns ``value`` as Python writes it, uncut, for code that must first remove a secret from
+    it."""
     try:
         return repr(value)
     except ValueError:  # Python writes no integer of more than 4,300 digits
@@ -51,14 +52,14 @@ def safe_repr(value: object) -> str:
 
 
 def error_text(error: BaseException | str, most: int = _ERROR) -> str:
-    """The words of a library or of somebody's own function, which may repeat a value: every long
-    word and every long text in quotation marks is cut, and so is the whole."""
+    """Returns the message of a library or of a user's function, which may repeat a value: every
+    long word and every long quoted text is cut, and so is the whole."""
     words = " ".join(str(error).split())
     return shorten_text(_LONG_VALUE.sub(lambda found: shorten_text(found[0]), words), most)
 
 
 def describe_yaml_error(error: BaseException) -> str:
-    """What is wrong and where, without the lines around it, which are the file's content."""
+    """Returns what is wrong and where, without the surrounding lines, which are the file's content."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None)
     if mark is None or problem is None:
@@ -69,7 +70,7 @@ def describe_yaml_error(error: BaseException) -> str:
 
 
 def describe_columns(names: Collection[str]) -> str:
-    """The names of a table's columns that look like names, and how many others there are."""
+    """Returns the names of a table's columns that look like names, and how many others there are."""
     shown = [name for name in names if _looks_like_name(name)][:_COLUMNS]
     more = len(names) - len(shown)
     if not shown:
@@ -78,8 +79,8 @@ def describe_columns(names: Collection[str]) -> str:
 
 
 def describe_header(names: Collection[str]) -> str:
-    """The same of a file's first line; nothing of it where that is no header: then it is the file's
-    content, and may be a secret. A line of one word is no evidence of a header."""
+    """The same for a file's first line; nothing of it if it is not a header, because then it is the
+    file's content and may be a secret. A line of one word does not count as a header."""
     if len(names) < 2:
         return "one column"
     if not look_like_names(names):
@@ -92,7 +93,7 @@ def look_like_names(names: Collection[str]) -> bool:
 
 
 def shorten_message(message: str) -> str:
-    """``message`` for an error: long words, long lines and many lines are cut."""
+    """Returns ``message`` for an error: long words, long lines and many lines are cut."""
     lines = message.splitlines()
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], f"… and {len(lines) - _LINES + 1:,} lines more"]

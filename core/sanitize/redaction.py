@@ -1,8 +1,9 @@
-"""The secrets this process knows, and the one place that takes them out of texts.
+"""The secrets that this process knows. Only this module removes them from texts.
 
-Rule: what somebody else's code says (an exception, an answer of a server, a traceback) goes through ``redact`` before a
-person, a log, a row, an event or a task's result has it. ``AppError`` does that with its message, ``guard_process``
-with every log line and with the traceback of an error nobody foresaw, ``without_secrets`` with what a task raises.
+Rule: every text of other code (an exception, an answer of a server, a traceback) passes ``redact``
+before it reaches a person, a log, a row, an event or a task's result. ``AppError`` does this with
+its message, ``guard_process`` with every log line and with the traceback of an unexpected error,
+``without_secrets`` with what a task raises.
 """
 
 import base64
@@ -18,12 +19,13 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 HIDDEN = "***"
-#: Words of this program's own messages. As a password such a word is hidden only where a password stands: elsewhere
-#: the gap in a well known sentence would tell it.
+#: Words of this program's own messages. If a password is such a word, it is hidden only in the
+#: places of passwords; elsewhere the gap in a known sentence would reveal it.
 _OWN_WORDS = frozenset(
     {"celery", "flower", "guest", "memory", "password", "postgres", "postgresql", "qdrant", "redis", "rollouts"}
 )
-#: A plain word (letters or digits alone) below this length may be part of other words, and is hidden as a whole word.
+#: A plain word (only letters or digits) below this length may be part of other words, and is hidden
+#: only as a whole word.
 _LONG = 12
 _SHORTEST = 4
 #: Names of variables, of URL parameters and of parts of connection strings whose value is a secret.
@@ -32,7 +34,8 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _SWITCHES = frozenset({"true", "false", "yes", "no", "on", "off", "none", "null"})
-#: The password in any URL, also one that nobody declared; the examples in our own messages say ``password``.
+#: The password in any URL, also in undeclared ones; the examples in our own messages say
+#: ``password``.
 _IN_URL = re.compile(r"(://[^\s/@:'\"]*:)(?!(?i:password|\*+)@)[^\s/@'\"]+(?=@)")
 #: A parameter of any URL; the examples in our own messages say ``password``.
 _PARAMETER = re.compile(r"([?&]([\w.-]{1,60})=)(?!(?i:password)(?![^\s'\"&#]))([^\s'\"&#]+)")
@@ -43,7 +46,7 @@ _pattern: re.Pattern[str] | None = None
 
 
 def redact(text: str) -> str:
-    """``text`` without the secrets that are known, in whatever way they are quoted in it."""
+    """Returns ``text`` without the known secrets, however they are quoted in it."""
     pattern = _pattern
     if pattern is not None:
         text = pattern.sub(HIDDEN, text)
@@ -55,8 +58,8 @@ def _hide_parameter(parameter: re.Match[str]) -> str:
 
 
 def remember_secret(secret: str, public: Collection[str] = ()) -> None:
-    """From now on ``secret`` is taken out of texts, and so is what it stands for if it is percent-encoded. ``public``
-    are words that are shown beside it, such as the user's name, which may be the same."""
+    """From now on ``secret`` is removed from texts, and so is its percent-decoded form. ``public``
+    are words that are shown next to it, such as the user's name, which may be equal."""
     global _pattern  # noqa: PLW0603 - the pattern is replaced as a whole, so that readers need no lock
     words = _OWN_WORDS | {word.lower() for word in public if word}
     with _guard:
@@ -69,8 +72,9 @@ def remember_secret(secret: str, public: Collection[str] = ()) -> None:
 
 
 def remember_url(url: str) -> None:
-    """The passwords in ``url``: before the host, and in parameters that are named as secrets."""
-    for one in url.split(";"):  # Celery takes several brokers in one setting
+    """Remembers the passwords in ``url``: before the host, and in parameters that are named like
+    secrets."""
+    for one in url.split(";"):  # Celery accepts several brokers in one setting
         _remember_url_password(one)
         _, _, query = one.partition("?")
         for name, value in parse_qsl(query):
@@ -79,7 +83,7 @@ def remember_url(url: str) -> None:
 
 
 def remember_environment(environ: Mapping[str, str | None]) -> None:
-    """Whatever a variable's name says is a secret, and the passwords of all URLs."""
+    """Remembers every variable that is named like a secret, and the passwords of all URLs."""
     for name, value in environ.items():
         if not value:
             continue
@@ -89,14 +93,14 @@ def remember_environment(environ: Mapping[str, str | None]) -> None:
             remember_secret(value)
         if "://" in value or "@" in value:
             remember_url(value)
-        for part in value.split(";"):  # a connection string, as Azure's and ODBC's
+        for part in value.split(";"):  # a connection string, as of Azure and ODBC
             key, equals, said = part.partition("=")
             if equals and _SECRET_NAME.search(key) and len(said) >= _SHORTEST:
                 remember_secret(said)
 
 
 def forget_secrets() -> None:
-    """Knows no secret any more: for tests, which are many processes in one."""
+    """Forgets all secrets: for tests, which are many processes in one."""
     global _pattern  # noqa: PLW0603
     with _guard:
         _known.clear()
@@ -104,8 +108,9 @@ def forget_secrets() -> None:
 
 
 def without_secrets(error: BaseException) -> BaseException | None:
-    """An error that says the same as ``error`` and has neither its secrets nor its causes; None where neither it nor
-    its causes hold a secret. The class stays where the message is all that it is made of."""
+    """Returns an error with the same message as ``error`` but without its secrets and causes; None
+    if neither it nor its causes contain a secret. The class stays if the message is all that it
+    consists of."""
     shown = "".join(traceback.format_exception(error))
     if redact(shown) == shown:
         return None
@@ -118,7 +123,8 @@ def without_secrets(error: BaseException) -> BaseException | None:
 
 
 def guard_process() -> None:
-    """Log lines, and tracebacks of errors that end the process or a thread, are without secrets from now on."""
+    """From now on, log lines and tracebacks of errors that end the process or a thread contain no
+    secrets."""
     if logging.getLogRecordFactory() is not _RedactedRecord:
         logging.setLogRecordFactory(_RedactedRecord)
         sys.excepthook = partial(_report_crash, sys.excepthook)
@@ -126,7 +132,7 @@ def guard_process() -> None:
 
 
 class _RedactedRecord(logging.LogRecord):
-    """Formatters take the traceback from ``exc_text`` where it stands already."""
+    """Formatters use the traceback in ``exc_text`` if it is already there."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -152,7 +158,7 @@ def _report_thread_crash(usual: Callable[..., Any], end: Any) -> None:
 
 
 def _remember_url_password(url: str) -> None:
-    """The last ``@`` ends the password: one that was not percent-encoded may hold the others."""
+    """The last ``@`` ends the password: one that was not percent-encoded may contain others."""
     before, at, behind = url.partition("://")[2 if "://" in url else 0].rpartition("@")
     user, colon, password = before.partition(":")
     if not (at and colon and password):
@@ -164,14 +170,15 @@ def _remember_url_password(url: str) -> None:
 
 
 def _remember_logins(value: str) -> None:
-    """``user:password,user:password``, as Flower takes them."""
+    """``user:password,user:password``, in Flower's format."""
     for login in value.split(","):
         user, _, password = login.strip().partition(":")
         remember_secret(password or user, {user} if password else ())
 
 
 def _build_pattern(secret: str, public: bool) -> str:
-    """However the secret is quoted: in a URL, in a Python or JSON string, in bytes, in HTML."""
+    """Matches the secret however it is quoted: in a URL, in a Python or JSON string, in bytes, in
+    HTML."""
     quoted = "".join(map(_build_char_pattern, secret))
     if public:
         return rf"(?<=:){quoted}(?=@)|(?<=password=){quoted}(?![A-Za-z0-9])"
@@ -183,7 +190,8 @@ def _build_pattern(secret: str, public: bool) -> str:
 
 
 def _build_char_pattern(char: str) -> str:
-    """One character as it stands in any of these; a text that is quoted twice has its backslashes doubled."""
+    """Matches one character in each of these forms; a text that is quoted twice has doubled
+    backslashes."""
     if char.isascii() and char.isalnum():
         return char
     raw = char.encode("utf-8", "surrogatepass")

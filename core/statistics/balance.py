@@ -1,4 +1,4 @@
-"""Did the arms get the shares they should have (section 5)? Where they did not, nothing else can be believed."""
+"""Did the arms get their planned shares (section 5)? If not, no other result is valid."""
 
 import math
 from collections.abc import Sequence
@@ -10,14 +10,15 @@ import scipy
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.statistics.moments import Floats
 
-#: A smallest p over all looks below this is a mismatch, once so many units are in.
+#: If the smallest p over all looks is below this, there is a mismatch, once this many units are in.
 ALPHA = 0.001
 LEAST_UNITS = 100
 
 
 def srm_chi_square(counts: Sequence[int], shares: Sequence[float]) -> float | None:
-    """p of Pearson's test. Valid for one look, so it is shown and never decides. ``shares`` are expected ones, or
-    widths of ranges; arms of none are left out. None where fewer than two arms have a share, or nobody came."""
+    """Returns p of Pearson's test. It is valid for one look, so it is shown and never decides.
+    ``shares`` are the expected ones, or widths of ranges; arms without a share are left out. None
+    if fewer than two arms have a share, or there are no units."""
     seen, expected, _ = _expected_shares(counts, shares)
     if len(seen) < 2 or not seen.sum():
         return None
@@ -27,11 +28,11 @@ def srm_chi_square(counts: Sequence[int], shares: Sequence[float]) -> float | No
 def srm_sequential(
     counts: Sequence[int], shares: Sequence[float], concentration: float | Sequence[float]
 ) -> tuple[float, float]:
-    """ln of the Bayes factor against the expected shares, and p of this look: the smallest p over all looks is valid at
-    each of them (arXiv:2011.03567), and the caller keeps it.
+    """Returns ln of the Bayes factor against the expected shares, and p of this look. The smallest
+    p over all looks is valid at each of them (arXiv:2011.03567); the caller keeps it.
 
-    ``concentration`` is that of a Dirichlet prior around the shares, see ``concentration_for``, or the prior's own
-    parameter for each arm. Raises Refused for shares or a concentration that are none.
+    ``concentration`` is that of a Dirichlet prior around the shares, see ``concentration_for``, or
+    the prior's own parameter for each arm. Raises Refused for invalid shares or concentrations.
     """
     seen, expected, kept = _expected_shares(counts, shares)
     prior = np.asarray(concentration, dtype=np.float64)
@@ -47,17 +48,17 @@ def srm_sequential(
 
 
 def concentration_for(expected_units: float) -> float:
-    """The prior that finds small faults soonest, for so many units in all."""
+    """Returns the prior that finds small faults soonest, for this total number of units."""
     return 1000.0 if expected_units > 10_000 else 100.0
 
 
 def is_mismatched(smallest_p: float, units: int) -> bool:
-    """Of the smallest p over all looks, and the units in all arms."""
+    """For the smallest p over all looks, and the units in all arms."""
     return smallest_p < ALPHA and units >= LEAST_UNITS
 
 
 def _expected_shares(counts: Sequence[int], shares: Sequence[float]) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
-    """Counts and expected shares of the arms that have one, and which these are."""
+    """Returns counts and expected shares of the arms that have one, and which arms these are."""
     seen = np.asarray(counts, dtype=np.float64)
     widths = np.asarray(shares, dtype=np.float64)
     if seen.shape != widths.shape or not (widths >= 0).all() or not 0 < widths.sum() < math.inf or (seen < 0).any():

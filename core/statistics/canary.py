@@ -1,7 +1,8 @@
 """Is the canary healthy? The rules of section 9, and circuit breakers that need no statistics.
 
-Rule: no data is never healthy. Healthy is a canary that is shown to be not worse than blue by more than a margin;
-unhealthy is one whose harm is certain and larger than the margin; everything else is not known yet.
+Rule: without data a canary is never healthy. A canary is healthy if it is shown not to be worse
+than blue by more than a margin; it is unhealthy if its harm is certain and larger than the margin;
+otherwise the answer is not known yet.
 """
 
 import math
@@ -24,8 +25,9 @@ Stages = Sequence[tuple[TrafficSketch, TrafficSketch]]
 
 @dataclass(frozen=True, slots=True)
 class CanaryRules:
-    """``p95_margin`` is a share of blue's p95, ``error_rate_margin`` a difference of rates. ``alpha_worse`` bounds the
-    chance that a canary as good as blue is ever found worse, per metric and however often one looks."""
+    """``p95_margin`` is a share of blue's p95, ``error_rate_margin`` a difference of rates.
+    ``alpha_worse`` limits the chance that a canary as good as blue is ever found worse, per metric
+    and over all looks."""
 
     p95_margin: float = defaults.P95_MARGIN
     error_rate_margin: float = defaults.ERROR_RATE_MARGIN
@@ -47,8 +49,8 @@ class Breakers:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Green against blue: ``effect`` is the harm, its bounds hold at every look; None where there is no number, and
-    ``reason`` says why."""
+    """Green compared with blue: ``effect`` is the harm; its bounds are valid at every look. None if
+    there is no number, and ``reason`` says why."""
 
     metric: str
     control: float | None
@@ -66,7 +68,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Judgment:
-    """``missing``: how many more searches of the canary the verdict wants, as far as that can be told."""
+    """``missing``: how many more searches of the canary the verdict needs, as far as this is known."""
 
     verdict: Literal["healthy", "unhealthy", "unknown"]
     comparisons: tuple[Comparison, ...]
@@ -109,8 +111,9 @@ _METRICS = (
 
 
 def judge_canary(stages: Stages, rules: CanaryRules, share: int = HALF) -> Judgment:
-    """``stages``: the control's and the canary's searches of each stage, both drawn at the same time. A stage without a
-    control (above one half) says nothing here. ``share`` is the canary's now, in basis points: see ``margin_scale``."""
+    """``stages``: the control's and the canary's searches of each stage, both from the same time. A
+    stage without a control (above one half) says nothing here. ``share`` is the canary's current
+    share in basis points: see ``margin_scale``."""
     compared = tuple(_compare_metric(metric, stages, rules, margin_scale(share)) for metric in _METRICS)
     canary = sum(green.calls for _, green in stages)
     harmful = [found for found in compared if found.harmful]
@@ -125,17 +128,18 @@ def judge_canary(stages: Stages, rules: CanaryRules, share: int = HALF) -> Judgm
 
 
 def margin_scale(share: int) -> float:
-    """By how much the margins are widened for a canary of this share.
+    """Returns by how much the margins are widened for a canary of this share.
 
-    What is not yet excluded hurts no more users than the share: a twentieth of them needs less certainty than half.
-    Widths fall with the root of the sample, so this asks of each stage about what its traffic can tell.
+    Harm that is not ruled out yet can reach only the canary's users: a twentieth of all users needs
+    less certainty than half of them. Widths fall with the root of the sample, so this asks of each
+    stage about as much as its traffic can tell.
     """
     return math.sqrt(HALF / min(max(share, 1), HALF))
 
 
 def find_tripped_breaker(tally: TrafficSketch, looks: Sequence[tuple[float, int]], limits: Breakers) -> str:
-    """Why the canary must go at once, or nothing. ``looks``: seconds and searches between two looks, oldest first;
-    those without searches do not count."""
+    """Returns why the canary must end at once; empty if it need not. ``looks``: seconds and
+    searches between two looks, oldest first; looks without searches do not count."""
     calls = tally.calls
     errors = tally.errors
     if (calls >= limits.calls or errors >= limits.errors) and errors > limits.error_rate * calls:
@@ -152,7 +156,8 @@ def find_tripped_breaker(tally: TrafficSketch, looks: Sequence[tuple[float, int]
 
 
 def _compare_metric(metric: _Metric, stages: Stages, rules: CanaryRules, widened: float) -> Comparison:
-    """Within each stage, then over the stages: traffic that drifts from stage to stage is no difference."""
+    """Compares within each stage, then over the stages, so a drift of traffic between stages is not
+    a difference."""
     pairs = [(metric.estimate(blue, rules), metric.estimate(green, rules)) for blue, green in stages]
     effects = [(float(green.calls), metric.effect(*pair)) for (_, green), pair in zip(stages, pairs, strict=True)]
     found = moments.stratified_effect(effects)
@@ -202,13 +207,14 @@ _REASONS = {
 
 
 def _newest_estimate(pairs: Sequence[tuple[Estimate, Estimate]], arm: int) -> float | None:
-    """What the newest stage with a number shows; the effect is over all of them."""
+    """Returns what the newest stage with a number shows; the effect is over all of them."""
     found = [pair[arm] for pair in pairs]
     return next((one.estimate for one in reversed(found) if not isinstance(one, Unclear)), None)
 
 
 def _count_missing_searches(found: Comparison, canary: int) -> int:
-    """Searches until the upper bound would fall below the margin if the estimate stayed: width falls as 1/sqrt(n)."""
+    """Returns the searches until the upper bound would fall below the margin if the estimate
+    stayed: the width falls as 1/sqrt(n)."""
     if found.effect is None or found.high is None or found.verdict == "not_worse":
         return 0
     room = found.margin - found.effect

@@ -1,4 +1,5 @@
-"""One metric of a treatment against control, over all stages, at one look (sections 3, 4, 6 and 9)."""
+"""Compares one metric of a treatment with the control, over all stages, at one look (sections 3, 4,
+6 and 9)."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from qdrant_rollouts.core.statistics.moments import Estimate, Moments, Unclear
 from qdrant_rollouts.core.statistics.sequence import confidence_sequence, sequential_p
 from qdrant_rollouts.core.statistics.welch import Welch, welch_from_moments
 
-#: Units of each arm without which no interval is told: the sequence is an asymptotic one.
+#: Units that each arm needs before an interval is given, because the sequence is asymptotic.
 LEAST_UNITS = 100
 
 Goal = Literal["superiority", "replacement"]
@@ -29,7 +30,8 @@ class Stratum:
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """The difference as a share of control, with its two-sided interval that holds at every look, or why not."""
+    """The difference as a share of the control's value, with its two-sided interval that is valid
+    at every look, or the reason why there is none."""
 
     effect: float | None
     low: float | None
@@ -39,7 +41,8 @@ class Relative:
 
 @dataclass(frozen=True, slots=True)
 class FixedTest:
-    """Welch's t-test, for comparison. Looked at more than once it is wrong far too often; see docs/experiments.md."""
+    """Welch's t-test, for comparison. With more than one look it is wrong far too often; see
+    docs/experiments.md."""
 
     low: float
     high: float
@@ -49,14 +52,15 @@ class FixedTest:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Where there is no number there is None, and ``reason`` has its code. All numbers are finite.
+    """A missing number is None, and ``reason`` has its code. All numbers are finite.
 
-    ``control`` and ``treatment`` are in the metric's unit, each weighted over the stages alike; ``difference`` to
-    ``high`` and ``bound_low``, ``bound_high`` in ``scale``. ``low`` and ``high``: the two-sided interval at ``alpha``.
-    ``bound_low`` and ``bound_high`` are what the verdict is read from: each alone at ``alpha`` for guardrails, and for
-    primaries in a replacement; the same as the interval otherwise. ``p`` is that of this look. ``left_out``: number and
-    reason code of each stage that contributes nothing. ``worse`` and ``not_worse`` can hold together: certainly worse,
-    and certainly by less than the margin.
+    ``control`` and ``treatment`` are in the metric's unit, each weighted over the stages in the
+    same way; ``difference`` to ``high`` and ``bound_low``, ``bound_high`` are in ``scale``. ``low``
+    and ``high``: the two-sided interval at ``alpha``. ``bound_low`` and ``bound_high`` decide the
+    verdict: each separately at ``alpha`` for guardrails, and for primaries in a replacement;
+    otherwise the same as the interval. ``p`` is that of this look. ``left_out``: number and reason
+    code of each stage that contributes nothing. ``worse`` and ``not_worse`` can be true together:
+    certainly worse, and certainly by less than the margin.
     """
 
     metric: str
@@ -98,11 +102,12 @@ def compare(
     variant: str = "treatment",
     goal: Goal = "superiority",
 ) -> Comparison:
-    """``units``: those of control and treatment that the look reads, over all stages. ``alpha`` is the metric's own:
-    the experiment's, divided by the number of primaries (times that of treatments) for a primary of a superiority test.
+    """``units``: those of control and treatment that the look reads, over all stages. ``alpha`` is
+    the metric's own: the experiment's, divided by the number of primaries (times that of
+    treatments) for a primary of a superiority test.
 
-    Within each stage, then over the stages, weighted by the treatment's units: traffic that drifts from stage to stage
-    is no difference.
+    Compares within each stage, then over the stages, weighted by the treatment's units, so a drift
+    of traffic between stages is not a difference.
     """
     control, treatment, left_out = _combine_stages(strata)
     effect = _estimate_effect(control, treatment, relative=metric.relative)
@@ -176,7 +181,8 @@ class _Look:
 
 
 def _combine_stages(strata: Sequence[Stratum]) -> tuple[Estimate, Estimate, tuple[tuple[int, str], ...]]:
-    """Both arms over the stages that have a number in both, weighted alike, and the stages that have not."""
+    """Returns both arms over the stages in which both have a number, weighted in the same way, and
+    the other stages."""
     reasons = [_why_unusable(one) for one in strata]
     left_out = tuple((place, reason) for place, reason in enumerate(reasons) if reason)
     used = [one for one, reason in zip(strata, reasons, strict=True) if not reason]
@@ -207,7 +213,7 @@ def _estimate_effect(control: Estimate, treatment: Estimate, *, relative: bool) 
 
 
 def _why_without_interval(effect: Estimate, control: Estimate, treatment: Estimate, units: tuple[int, int]) -> str:
-    """Why there is none, or nothing."""
+    """Returns why there is no interval; empty if there is one."""
     known = [arm.units for arm in (control, treatment) if isinstance(arm, Moments)]
     if len(known) == 2 and min(*units, *known) < LEAST_UNITS:
         return "too_few_units"
@@ -223,7 +229,7 @@ def _relative_effect(control: Estimate, treatment: Estimate, units: tuple[int, i
 
 
 def _read_bounds(metric: Metric, low: float | None, high: float | None) -> tuple[bool, bool, bool]:
-    """Better, worse, not worse: of the benefit, which is the effect where more is better."""
+    """Better, worse, not worse, in terms of the benefit, which is the effect if more is better."""
     if low is None or high is None:
         return False, False, False
     least, most = (low, high) if metric.direction > 0 else (-high, -low)
@@ -235,6 +241,6 @@ def _as_fixed_test(found: Welch | Unclear) -> FixedTest | None:
 
 
 def _newest_number(found: Estimate, stages: Sequence[Estimate]) -> float | None:
-    """Where an arm has no number over the stages, that of its newest stage which has one."""
+    """If an arm has no number over the stages, that of its newest stage that has one."""
     known = [one.estimate for one in (*stages, found) if isinstance(one, Moments) and math.isfinite(one.estimate)]
     return known[-1] if known else None

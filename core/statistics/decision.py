@@ -1,7 +1,7 @@
-"""What is to be done now (section 7): a list, and the first that fits.
+"""What to do now (section 7): the first rule that applies.
 
-Rule: what is not known never ships. Evidence that is missing keeps the experiment running until its time is up; then
-control stays, since nothing found is no reason to ship.
+Rule: what is not known never ships. Missing evidence keeps the experiment running until its time is
+over; then the control stays, because finding nothing is no reason to ship.
 """
 
 import math
@@ -14,7 +14,8 @@ from qdrant_rollouts.core.statistics import balance, spans
 from qdrant_rollouts.core.statistics.comparison import Comparison, Goal
 from qdrant_rollouts.core.statistics.metric import Metric
 
-#: More units in both arms, or observations of units never exposed, than this share invalidate.
+#: A larger share of units in both arms, or of observations without exposure, makes the experiment
+#: invalid.
 TOLERATED = 0.01
 
 Comparisons = Sequence[Comparison]
@@ -30,9 +31,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """``srm_p``: the smallest over all looks of ``srm_sequential``. ``crossover``: share of units seen in both arms;
-    ``orphans``: share of observations without exposure. ``changed`` names the collection or model stamp that is not the
-    frozen one any more, and is empty if all are as they were. None, or what is no finite number, is not known."""
+    """``srm_p``: the smallest over all looks of ``srm_sequential``. ``crossover``: the share of
+    units seen in both arms. ``orphans``: the share of observations without exposure. ``changed``
+    names the collection or model stamp that is no longer the frozen one; empty if nothing changed.
+    None, or a number that is not finite, means not known."""
 
     srm_p: float | None
     crossover: float | None
@@ -40,7 +42,7 @@ class Quality:
     changed: str | None
 
     def unknown(self) -> list[str]:
-        """What could invalidate and was not looked at."""
+        """Checks of validity that were not made."""
         looked_at = {
             "sample ratio": _finite_or_none(self.srm_p),
             "units in both arms": _finite_or_none(self.crossover),
@@ -52,8 +54,9 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``min_units`` of each arm; ``min_conversions`` in at least one arm, 0 where nothing converts. ``target`` is the
-    effect to find as a share of control, for primaries that have none of their own. Raises Refused for bad ones."""
+    """``min_units`` of each arm; ``min_conversions`` in at least one arm, 0 if nothing converts.
+    ``target`` is the effect to find as a share of the control's value, for primaries without their
+    own. Raises Refused for invalid values."""
 
     goal: Goal = "superiority"
     min_days: float = 3
@@ -76,7 +79,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``variant`` is the treatment to ship, or that does harm. ``days_left``: of KEEP_RUNNING, if that can be told."""
+    """``variant`` is the treatment to ship, or the one that causes harm. ``days_left``: for
+    KEEP_RUNNING, if known."""
 
     action: Action
     reason: str
@@ -95,10 +99,10 @@ def decide(
     conversions: int | None,
     limits: Limits,
 ) -> Decision:
-    """``metrics`` are all of the experiment: one without a comparison is missing evidence. ``now`` has one comparison a
-    metric and treatment, open windows included; ``closed`` the same of closed windows only. ``days`` since the start,
-    ``units`` of each arm, ``conversions`` of the arm that has most. None is not known.
-    """
+    """``metrics`` are all of the experiment's; one without a comparison is missing evidence.
+    ``now`` has one comparison per metric and treatment, including open windows; ``closed`` the same
+    for closed windows only. ``days`` since the start, ``units`` of each arm, ``conversions`` of the
+    arm with the most. None means not known."""
     deciding = [metric for metric in metrics if metric.role != "secondary"]
     days = _finite_or_none(days)
     missing = [*quality.unknown(), *_list_missing(deciding, now, closed)]
@@ -191,7 +195,7 @@ def _has_passed(metric: Metric, variant: str, closed: Comparisons, goal: Goal) -
 
 
 def _is_measured_now(metric: Metric, variant: str, now: Comparisons) -> bool:
-    """Without the open windows harm would go unseen."""
+    """Without the open windows harm would go unnoticed."""
     found = _comparisons_of(metric, variant, now)
     return bool(found) and all(not one.reason for one in found)
 
@@ -216,8 +220,8 @@ def _decide_keep_running(
 
 
 def _find_widest(deciding: Sequence[Metric], closed: Comparisons, limits: Limits) -> tuple[float, str] | None:
-    """How many times wider than wanted the widest half-interval is, of those that do not show yet what shipping needs:
-    time that would show it is not cut short."""
+    """How many times wider than wanted the widest half-interval is, among metrics that do not show
+    yet what shipping needs; so the time that would show it is not cut short."""
     return max((found for metric in deciding for found in _list_widths(metric, closed, limits)), default=None)
 
 
@@ -236,8 +240,8 @@ def _list_widths(metric: Metric, closed: Comparisons, limits: Limits) -> Iterato
 
 
 def _target_width(metric: Metric, found: Comparison, limits: Limits) -> float:
-    """In the metric's scale. What is to be shown within its margin is wanted to half of it: an interval as wide as the
-    margin shows that of two equal arms in one of two cases only."""
+    """In the metric's scale. A metric that must stay within its margin is wanted to half of it: an
+    interval as wide as the margin shows that of two equal arms only half of the time."""
     if not _is_superior(metric, limits.goal):
         return metric.margin / 2
     if metric.target is not None:
@@ -251,7 +255,7 @@ def _is_superior(metric: Metric, goal: Goal) -> bool:
 
 
 def _list_missing(deciding: Sequence[Metric], now: Comparisons, closed: Comparisons) -> list[str]:
-    """The metrics that have no number, and why."""
+    """Returns the metrics that have no number, and why."""
     lacking = [
         f"{metric.name} ({next((one.reason for one in found if one.reason), 'no_data')})"
         for metric in deciding
@@ -289,7 +293,7 @@ def _format_size(found: Comparison, number: float, sign: str = "") -> str:
     return f"{number * factor:{sign}{form}}{unit}"
 
 
-#: How a difference in each unit is told: what it is multiplied by, the word for that, and the digits.
+#: How a difference in each unit is written: its factor, the word for the unit, and the digits.
 _UNITS = {"seconds": (1000.0, " ms", ",.2f"), "share": (100.0, " points", ".2f")}
 
 

@@ -1,3 +1,3 @@
-"""How many groups users are hashed into (``core.statistics.traffic_sketch`` says what for)."""
+"""How many groups users are hashed into (``core.statistics.traffic_sketch`` explains why)."""
 
 GROUPS = 512

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 _PARTS = 64
-#: 2**-17 s = 7.6 microseconds and 2**7 s = 128 s; what lies outside counts at the end it passed.
+#: 2**-17 s = 7.6 microseconds and 2**7 s = 128 s; values outside count in the last bucket on that
+#: side.
 _LOWEST = -16
 _HIGHEST = 7
 Counts = npt.NDArray[np.int64]

@@ -28,7 +28,8 @@ _RESAMPLES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate and the ends of its interval; an infinite end says that nothing is known on that side."""
+    """An estimate and the ends of its interval; an infinite end means that nothing is known on that
+    side."""
 
     value: float
     low: float
@@ -36,8 +37,8 @@ class Interval:
 
 
 def mean_interval(values: Sequence[float], z: float = Z) -> Interval:
-    """Normal interval of the mean, -+ z * sd / sqrt(n). Raises ValueError for none; a single one says nothing of its
-    spread."""
+    """Normal interval of the mean, -+ z * sd / sqrt(n). Raises ValueError for no value; a single
+    value says nothing about its spread."""
     found = _as_array(values)
     if len(found) == 1:
         return Interval(float(found[0]), -math.inf, math.inf)
@@ -49,14 +50,16 @@ def mean_interval(values: Sequence[float], z: float = Z) -> Interval:
 
 
 def exact_mean(values: Sequence[float]) -> Interval:
-    """The mean of all there are: no estimate, so it has no spread. Raises ValueError for none."""
+    """The mean of all existing values: not an estimate, so it has no spread. Raises ValueError for
+    no value."""
     value = math.fsum(_as_array(values)) / len(values)
     return Interval(value, value, value)
 
 
 def paired_interval(differences: Sequence[float], seed: int) -> Interval:
-    """BCa bootstrap of the mean difference (Efron 1987). All equal, as after a rebuild without a change, there is
-    nothing to resample and BCa would give NaN; a single one says nothing of its spread. Raises ValueError for none."""
+    """BCa bootstrap of the mean difference (Efron 1987). If all values are equal, as after a
+    rebuild without a change, there is nothing to resample and BCa would give NaN; a single value
+    says nothing about its spread. Raises ValueError for no value."""
     found = _as_array(differences)
     if len(found) == 1:
         return Interval(float(found[0]), -math.inf, math.inf)
@@ -80,7 +83,8 @@ def share_interval(hits: int, n: int, z: float = Z) -> Interval:
     middle = value + z * z / (2 * n)
     spread = z * math.sqrt(value * (1 - value) / n + z * z / (4 * n * n))
     low, high = ((middle + way * spread) / (1 + z * z / n) for way in (-1, 1))
-    # None and all are ends of the interval themselves; rounding would put them a hair on the wrong side of a bound.
+    # None and all are ends of the interval themselves; rounding would put them slightly on the
+    # wrong side of a bound.
     return Interval(value, low if hits else 0.0, high if hits < n else 1.0)
 
 
@@ -105,7 +109,7 @@ def ratio_of_percentiles(
 
 
 def judge_side(found: Interval, bound: float, *, at_least: bool = True) -> Literal["pass", "block", "inconclusive"]:
-    """Pass if the whole interval meets the bound, block if none of it does; what is no number is neither."""
+    """Pass if the whole interval meets the bound, block if no part of it does; NaN gives neither."""
     low, high = (found.low, found.high) if at_least else (-found.high, -found.low)
     bound = bound if at_least else -bound
     if not all(map(math.isfinite, (found.value, low, high))):
@@ -126,13 +130,14 @@ def _are_all_equal(found: _Values) -> bool:
 
 
 def _point_interval(found: _Values) -> Interval:
-    """Without a mean: that of equal numbers may miss them by a rounding, and so the bound they meet."""
+    """The interval without a mean: the mean of equal numbers may miss them by a rounding error, and
+    so the bound that they meet."""
     return Interval(float(found[0]), float(found[0]), float(found[0]))
 
 
 def _bootstrap_ends(found: _Values, method: str, seed: int) -> tuple[float, float]:
     rng = np.random.default_rng(seed)
-    # What BCa cannot tell it tells by NaN too, and the caller looks at that.
+    # If BCa cannot compute an interval it also gives NaN, and the caller checks that.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
         made = scipy.stats.bootstrap(

@@ -1,4 +1,4 @@
-"""What is measured, and what a difference in it means (section 6)."""
+"""What is measured, and what a difference means (section 6)."""
 
 import math
 from dataclasses import dataclass
@@ -12,18 +12,21 @@ from qdrant_rollouts.core.statistics.sums import Sums
 
 Kind = Literal["mean", "ratio", "proportion", "quantile"]
 Role = Literal["primary", "guardrail", "secondary"]
-#: What a metric's values are, for those who write them: ``log_ms`` is the mean logarithm of milliseconds.
+#: What a metric's values are, for the code that writes them: ``log_ms`` is the mean logarithm of
+#: milliseconds.
 Unit = Literal["plain", "share", "seconds", "log_ms"]
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """``direction`` 1: more is better; -1: less is. ``margin``, ``min_effect`` and ``target`` are in the metric's
-    scale, which is a share of control where ``relative``, else its unit.
+    """``direction`` 1: more is better; -1: less is better. ``margin``, ``min_effect`` and
+    ``target`` are in the metric's scale: a share of the control's value if ``relative``, else its
+    unit.
 
-    ``margin`` is how much worse is tolerated; harm below ``min_effect`` (the margin, if not told) does not roll back;
-    ``target`` is the effect one wants to find (the experiment's limits say, if not told). ``binary``: each event of a
-    ratio counts 0 or 1, see ``delta_ratio``. ``level`` is a quantile's. Raises Refused for what makes no sense.
+    ``margin`` is how much worse is tolerated. Harm below ``min_effect`` (by default the margin)
+    does not cause a rollback. ``target`` is the effect to find (by default that of the experiment's
+    limits). ``binary``: each event of a ratio counts 0 or 1, see ``delta_ratio``. ``level`` is a
+    quantile's. Raises Refused for invalid values.
     """
 
     name: str
@@ -54,12 +57,13 @@ class Metric:
 
     @property
     def harm(self) -> float:
-        """The smallest harm that rolls back."""
+        """The smallest harm that causes a rollback."""
         return self.margin if self.min_effect is None else self.min_effect
 
     def estimate(self, found: Sums) -> Estimate:
-        """Of one arm and stage, for every kind but quantiles, which have ``clustered_quantile`` and
-        ``moments.latency_quantile``. A ratio that rests on a few units is ``too_few_units``, as in a canary."""
+        """For one arm and stage, and for every kind except quantiles, which have
+        ``clustered_quantile`` and ``moments.latency_quantile``. A ratio that depends on a few units
+        is ``too_few_units``, as in a canary."""
         if self.kind == "mean":
             return sums.mean(found)
         if self.kind == "proportion":
@@ -73,4 +77,4 @@ class Metric:
 
 def _check_choice(name: str, what: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
-        raise Refused(f"metric {name}: {what} {quote_value(value)} is none of {', '.join(map(str, allowed))}")
+        raise Refused(f"metric {name}: {what} {quote_value(value)}is not one of {', '.join(map(str, allowed))}")

@@ -17,7 +17,8 @@ _Z = 1.959964
 #: A control estimate closer to 0 than this many standard errors has no relative difference.
 _STEADY = 5.0
 
-#: Below so many groups of equal weight the variance of their sums is a guess (docs/canary.md has the simulation).
+#: With fewer groups of equal weight the variance of their sums would be a guess (docs/canary.md has
+#: the simulation).
 EFFECTIVE = 30.0
 
 Floats = npt.NDArray[np.float64]
@@ -25,7 +26,8 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """``variance`` is that of the estimate; ``units`` are what was drawn: users, or in a tally groups that searched."""
+    """``variance`` is that of the estimate; ``units`` are what was drawn: users, or in a sketch
+    groups that searched."""
 
     units: int
     estimate: float
@@ -34,8 +36,8 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """No number, and why: ``no_data``, ``too_few_units``, ``variance_not_positive``, ``control_not_positive``,
-    ``control_too_noisy``, ``quantile_unresolved``."""
+    """Why there is no number: ``no_data``, ``too_few_units``, ``variance_not_positive``,
+    ``control_not_positive``, ``control_too_noisy``, ``quantile_unresolved``."""
 
     reason: str
 
@@ -46,8 +48,9 @@ Estimate = Moments | Unclear
 def error_rate(tally: TrafficSketch, least_units: int = 100) -> Estimate:
     """Errors per search, by the delta method over groups.
 
-    Where no search failed, or all, the groups show no variance, and the next error would come as a surprise. The
-    variance is then that of one error and one success more, the idea of Agresti and Coull; the estimate stays.
+    If no search failed, or all did, the groups show no variance although the next search may
+    differ. The variance is then that of one additional error and one additional success, the idea
+    of Agresti and Coull; the estimate stays.
     """
     columns = tally.columns()
     calls, errors = _searched_groups(columns, columns.failed)
@@ -63,10 +66,10 @@ def error_rate(tally: TrafficSketch, least_units: int = 100) -> Estimate:
 
 
 def latency_quantile(tally: TrafficSketch | LatencyGrid, level: float, least_units: int = 100) -> Estimate:
-    """The latency that ``level`` of the searches do not exceed, seconds.
+    """The latency that ``level`` of the searches do not exceed, in seconds.
 
-    The density is read from two order statistics beside it; that several searches are one group's widens the variance
-    (arXiv:1803.06336, arXiv:2401.14549 algorithm 1).
+    The density is computed from two order statistics next to it; the variance is increased because
+    several searches belong to one group (arXiv:1803.06336, arXiv:2401.14549 algorithm 1).
     """
     columns = tally.columns()
     calls, _ = _searched_groups(columns, columns.failed)
@@ -87,7 +90,7 @@ def latency_quantile(tally: TrafficSketch | LatencyGrid, level: float, least_uni
 
 
 def difference(control: Estimate, treatment: Estimate) -> Estimate:
-    """Treatment less control."""
+    """Treatment minus control."""
     if isinstance(control, Unclear) or isinstance(treatment, Unclear):
         return control if isinstance(control, Unclear) else treatment
     return Moments(
@@ -96,7 +99,7 @@ def difference(control: Estimate, treatment: Estimate) -> Estimate:
 
 
 def relative_difference(control: Estimate, treatment: Estimate) -> Estimate:
-    """Treatment less control, as a share of control."""
+    """Treatment minus control, as a share of the control's value."""
     if isinstance(control, Unclear) or isinstance(treatment, Unclear):
         return control if isinstance(control, Unclear) else treatment
     a = control.estimate
@@ -111,8 +114,8 @@ def relative_difference(control: Estimate, treatment: Estimate) -> Estimate:
 
 
 def stratified_effect(effects: Sequence[tuple[float, Estimate]]) -> Estimate:
-    """The effects of the stages, weighted by what the canary searched in each (section 9); a stage without a number
-    contributes nothing. With none at all, the reason of the last."""
+    """The effects of the stages, weighted by the canary's searches in each (section 9); a stage
+    without a number contributes nothing. Without any number, the reason of the last stage."""
     known = [(weight, effect) for weight, effect in effects if isinstance(effect, Moments) and weight > 0]
     if not known:
         return effects[-1][1] if effects and isinstance(effects[-1][1], Unclear) else Unclear("no_data")
@@ -131,14 +134,15 @@ def weighted_moments(weights: Sequence[float], stages: Sequence[Moments]) -> Mom
 
 
 def _searched_groups(columns: Columns, sums: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    """Calls, and ``sums`` (by group), of the groups that searched at all."""
+    """Calls, and ``sums`` (by group), of the groups that made searches."""
     calls = columns.by_group()
     seen = calls > 0
     return calls[seen].astype(np.float64), sums[seen].astype(np.float64)
 
 
 def _find_too_few(calls: Floats, least: int) -> Unclear | None:
-    """A few groups that search much more than the rest are few, however many there are (Kish's effective size)."""
+    """A few groups that search much more than the rest count as few, however many groups there are
+    (Kish's effective size)."""
     if not len(calls):
         return Unclear("no_data")
     effective = calls.sum() ** 2 / (calls**2).sum()
@@ -152,8 +156,8 @@ def _ratio_variance(sums: Floats, counts: Floats) -> float:
 
 
 def _clustering_factor(columns: Columns, found: float, level: float) -> float:
-    """How much wider than for independent searches: the variance of the share below ``found``, by groups, against the
-    binomial one. Never narrower: that would be chance."""
+    """The variance of the share below ``found``, by groups, divided by the binomial one. Never
+    below 1: that would be chance."""
     at = histogram.bucket_index(found)
     low, high = histogram.bucket_bounds(at)
     inside = (found - low) / (high - low)

@@ -1,4 +1,5 @@
-"""Many metrics, many chances to be wrong (section 6): secondary metrics are corrected together."""
+"""With many metrics there are many chances to be wrong (section 6), so secondary metrics are
+corrected together."""
 
 from collections.abc import Sequence
 
@@ -7,8 +8,8 @@ import scipy
 
 
 def adjust(pvalues: Sequence[float | None]) -> list[float | None]:
-    """Adjusted for the false discovery rate (Benjamini and Hochberg 1995), in the same order; None, no number, stays
-    None and is not counted."""
+    """Adjusted for the false discovery rate (Benjamini and Hochberg 1995), in the same order; None
+    stays None and is not counted."""
     known = [p for p in pvalues if p is not None]
     if not known:
         return list(pvalues)
@@ -17,8 +18,8 @@ def adjust(pvalues: Sequence[float | None]) -> list[float | None]:
 
 
 def holm(pvalues: Sequence[float]) -> list[float]:
-    """Adjusted so that the chance of any false find stays at alpha (Holm 1979), in the same order: for primaries of
-    which each may win by itself."""
+    """Adjusted so that the chance of any false result stays at alpha (Holm 1979), in the same
+    order: for primaries of which each can win alone."""
     order = sorted(range(len(pvalues)), key=lambda place: pvalues[place])
     adjusted = [0.0] * len(pvalues)
     highest = 0.0

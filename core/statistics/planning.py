@@ -1,7 +1,8 @@
-"""How many users, and how many days? (section 8)
+"""How many users and days does an experiment need? (section 8)
 
-What is asked for before the start: users **per arm** that a fixed test needs, and N*, the users of both arms that the
-sequence is made for. Numbers come unrounded; whoever shows them rounds up. All raise Refused for what makes no sense.
+Computed before the start: users **per arm** for a fixed test, and N*, the users of both arms for
+which the sequence is designed. Numbers are not rounded; the caller rounds up. All functions raise
+Refused for invalid arguments.
 """
 
 import math
@@ -17,11 +18,12 @@ _SEQUENCE = 1.75
 def users_for_mean(
     deviation: float, effect: float, alpha: float = 0.05, power: float = 0.8, guardrails: int = 0
 ) -> float:
-    """Per arm. ``deviation``: of one user, in the unit of ``effect``. Of a ratio it is sqrt(users * variance of the
-    estimate); for a relative effect both are divided by control's mean, or the effect is multiplied by it.
+    """Per arm. ``deviation``: of one user, in the unit of ``effect``. For a ratio it is sqrt(users *
+    variance of the estimate); for a relative effect both are divided by the control's mean, or the
+    effect is multiplied by it.
 
-    ``guardrails`` must all pass too, so each may miss with a share of 1 - power only. Two-sided ``alpha``; with k
-    primaries it is alpha / k.
+    All ``guardrails`` must pass too, so each may miss with a share of 1 - power only. Two-sided
+    ``alpha``; with k primaries it is alpha / k.
     """
     _check_above_zero("a standard deviation", deviation, "take it from earlier traffic")
     return 2 * _z_squared(alpha, power, guardrails) * (deviation / _check_effect(effect)) ** 2
@@ -30,7 +32,8 @@ def users_for_mean(
 def users_for_rate(
     control: float, treatment: float, alpha: float = 0.05, power: float = 0.8, guardrails: int = 0
 ) -> float:
-    """Per arm, for shares of users such as the satisfied: control's rate, and treatment's that is to be found."""
+    """Per arm, for shares of users such as satisfied users: the control's rate, and the treatment's
+    rate to be found."""
     _check_rate("control's rate", control)
     _check_rate("treatment's rate", treatment)
     variance = control * (1 - control) + treatment * (1 - treatment)
@@ -44,7 +47,8 @@ def n_star(users_per_arm: float) -> int:
 
 
 def diluted_users(users: float, affected: float) -> float:
-    """Users needed where only the share ``affected`` of them meets any difference, and all are analysed."""
+    """Users needed if only the share ``affected`` of them can meet a difference, and all are
+    analysed."""
     _check_above_zero("a number of users", users, "plan it with users_for_mean or users_for_rate")
     if not 0 < affected <= 1:
         raise Refused(f"a share of {affected:g} affected users is not above 0 and at most 1: take it from past queries")
@@ -65,8 +69,8 @@ def detectable_in_sequence(error: float, half_width: float, power: float = 0.8) 
 
 
 def days(users_needed: float, users_per_day: float) -> float:
-    """Until so many users, of both arms, have come. ``users_per_day``: new ones that are enrolled; who comes again
-    counts once."""
+    """Until this many users of both arms have come. ``users_per_day``: new enrolled users; a
+    returning user counts once."""
     _check_above_zero("a number of users", users_needed, "plan it with users_for_mean or users_for_rate")
     _check_above_zero("a number of users per day", users_per_day, "raise the coverage or wait for traffic")
     return users_needed / users_per_day

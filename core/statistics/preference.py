@@ -1,9 +1,11 @@
-"""Which of two interleaved lists do users prefer? An exact test that holds at every look (section 10.7).
+"""Which of two interleaved lists do users prefer? An exact test that is valid at every look
+(section 10.7).
 
-Each user counts once: a win of treatment, a loss, or a tie. Ties say nothing of the direction and stay out of the
-test. Where there is no preference, wins and losses are tosses of a fair coin; ``E`` is the likelihood of what was seen
-under a win rate drawn from Beta(a, a), relative to that coin. It is a martingale with mean 1, so that it ever reaches
-1/alpha has a chance of at most alpha (Ville). A large ``a`` looks for win rates close to 1/2.
+Each user counts once: a win of the treatment, a loss, or a tie. Ties say nothing about the
+direction and are not part of the test. Without a preference, wins and losses are tosses of a fair
+coin. ``E`` is the likelihood of the observations under a win rate drawn from Beta(a, a), relative
+to that coin. It is a martingale with mean 1, so the chance that it ever reaches 1/alpha is at most
+alpha (Ville). A large ``a`` looks for win rates close to 1/2.
 """
 
 import math
@@ -15,16 +17,17 @@ import scipy
 
 from qdrant_rollouts.core.errors import Refused
 
-#: Win rates closer to 0 or 1 are those: the likelihood at the very ends is no number to search with.
+#: Win rates closer to 0 or 1 are set to these, because the likelihood at the ends is not finite.
 _LEAST = 1e-12
-#: The logarithm of the largest number there is.
+#: The logarithm of the largest float.
 _LARGEST = math.log(sys.float_info.max)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """``log_e``: the natural logarithm of E. ``direction``: 1 if more users prefer treatment, -1 control, 0 neither;
-    it is shown only where ``rejects``, and is the answer there. ``p`` holds at every look; keep the smallest."""
+    """``log_e``: the natural logarithm of E. ``direction``: 1 if more users prefer the treatment,
+    -1 the control, 0 neither; it is shown only if ``rejects``, and is the answer then. ``p`` is
+    valid at every look; keep the smallest."""
 
     log_e: float
     p: float
@@ -40,8 +43,9 @@ def e_process(wins: int, losses: int, a: float = 100) -> float:
 
 
 def measure_preference(wins: int, losses: int, a: float = 100, alpha: float = 0.05) -> Evidence:
-    """Against "as many users prefer the one as the other". Once it rejects it has rejected, whatever comes later.
-    Raises Refused for counts below 0, ``a`` not above 0, or ``alpha`` not between 0 and 1."""
+    """Against "as many users prefer the one as the other". A rejection is final, whatever comes
+    later. Raises Refused for counts below 0, ``a`` not above 0, or ``alpha`` not between 0 and 1.
+    """
     _check_arguments(wins, losses, a, alpha)
     log_e = _log_marginal(wins, losses, a) + (wins + losses) * math.log(2)
     direction = (wins > losses) - (wins < losses)
@@ -64,8 +68,8 @@ def win_rate_interval(wins: int, losses: int, a: float = 100, alpha: float = 0.0
 
 
 def preference_share(wins: int, ties: int, losses: int) -> float | None:
-    """By how much more than half of the users prefer treatment, from -1/2 to 1/2, a tie being half a user; None where
-    there is no user. For display: ties do not weaken the test."""
+    """By how much more than half of the users prefer the treatment, from -1/2 to 1/2, where a tie
+    is half a user; None without users. For display only: ties do not weaken the test."""
     for name, count in (("wins", wins), ("ties", ties), ("losses", losses)):
         _check_count(name, count)
     users = wins + ties + losses

@@ -1,5 +1,6 @@
-"""Quantiles of events that belong to users (section 3): exact order statistics, and a variance that knows whose events
-are whose. ``moments.latency_quantile`` is the same from a tally, whose latencies are known to 1 %."""
+"""Quantiles of events that belong to users (section 3): exact order statistics, and a variance that
+accounts for the events of one user. ``moments.latency_quantile`` is the same from a sketch, whose
+latencies are exact to 1 %."""
 
 import math
 from typing import Any
@@ -16,15 +17,17 @@ from qdrant_rollouts.core.statistics.sums import Sums, delta_ratio
 _Z = 1.959964
 _LEAST_UNITS = 100
 
-#: Values float[n], and whose each is: any array of n that numpy can sort.
+#: Values float[n], and the user of each: any array of n that numpy can sort.
 Events = tuple[npt.ArrayLike, npt.ArrayLike]
 
 
 def clustered_quantile(values: npt.ArrayLike, units: npt.ArrayLike, level: float) -> Estimate:
-    """The value that ``level`` (0 to 1) of the events do not exceed (arXiv:1803.06336, arXiv:2401.14549 algorithm 1).
+    """The value that ``level`` (0 to 1) of the events do not exceed (arXiv:1803.06336,
+    arXiv:2401.14549 algorithm 1).
 
-    The variance for independent events comes from two order statistics beside the quantile, and is widened as much as
-    the share of events below it varies more by users than by events. Raises Refused for what is no finite number.
+    The variance for independent events comes from two order statistics next to the quantile. It is
+    increased by how much more the share of events below it varies by users than by events. Raises
+    Refused for a number that is not finite.
     """
     events = np.asarray(values, dtype=np.float64)
     whose = np.asarray(units)
@@ -44,7 +47,7 @@ def clustered_quantile(values: npt.ArrayLike, units: npt.ArrayLike, level: float
 def clustered_quantile_difference(
     control: Events, treatment: Events, level: float, *, relative: bool = False
 ) -> Estimate:
-    """Treatment less control, or with ``relative`` its share of control."""
+    """Treatment minus control, or with ``relative`` as a share of the control's value."""
     arms = clustered_quantile(*control, level), clustered_quantile(*treatment, level)
     return moments.relative_difference(*arms) if relative else moments.difference(*arms)
 
@@ -66,7 +69,7 @@ def _order_statistics(events: Floats, level: float) -> tuple[float, float, float
     """The quantile, and the ends of its interval for independent events."""
     n = len(events)
     half = _Z * math.sqrt(level * (1 - level) / n)
-    # 0.95 * 100 is 95.00000000000001 in floats on some ways there; no rank may depend on that.
+    # 0.95 * 100 is 95.00000000000001 in floats in some computations; no rank may depend on that.
     ranks = math.ceil(n * level - 1e-9), max(1, math.floor(n * (level - half))), min(n, math.ceil(n * (level + half)))
     places = [rank - 1 for rank in ranks]
     found, low, high = np.partition(events, places)[places].tolist()

@@ -1,4 +1,4 @@
-"""How good a ranked list is, and how much two of them agree. An id counts once, at its first rank."""
+"""How good a ranked list is, and how much two lists agree. An id counts once, at its first rank."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,8 +10,9 @@ Scored = Sequence[tuple[PointId, float]]
 
 
 def ndcg(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
-    """Normalised discounted cumulative gain, linear gain (Järvelin & Kekäläinen 2002, doi:10.1145/582415.582418); a
-    grade of 0 or less is not relevant. Raises ValueError when none is above 0."""
+    """Normalised discounted cumulative gain, linear gain (Järvelin & Kekäläinen 2002,
+    doi:10.1145/582415.582418); a grade of 0 or less is not relevant. Raises ValueError if none is
+    above 0."""
     ideal = sorted((grade for grade in grades.values() if grade > 0), reverse=True)
     if not ideal:
         raise ValueError("no relevant document: nDCG has no ideal to compare with")
@@ -26,7 +27,7 @@ def reciprocal_rank(found: Sequence[PointId], grades: Grades, k: int = 10) -> fl
 
 
 def recall(found: Sequence[PointId], grades: Grades, k: int = 100) -> float:
-    """The share of all relevant documents. Raises ValueError when there is none."""
+    """The share of all relevant documents. Raises ValueError if there are none."""
     relevant = {id for id, grade in grades.items() if grade > 0}
     if not relevant:
         raise ValueError("no relevant document: recall has nothing to find")
@@ -39,8 +40,8 @@ def precision(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
 
 
 def average_precision(found: Sequence[PointId], grades: Grades, k: int = 100) -> float:
-    """The mean of the precision at each relevant document, 0 for one that is not found. Raises ValueError when there is
-    none."""
+    """The mean of the precision at each relevant document, 0 for one that is not found. Raises
+    ValueError if there are none."""
     relevant = {id for id, grade in grades.items() if grade > 0}
     if not relevant:
         raise ValueError("no relevant document: average precision has nothing to find")
@@ -49,20 +50,19 @@ def average_precision(found: Sequence[PointId], grades: Grades, k: int = 100) ->
 
 
 def hole_share(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
-    """The share of the top ``k`` nobody has judged; grade 0 is a judgment too."""
+    """The share of the first ``k`` results that nobody has judged; grade 0 is a judgment too."""
     top = _top_ids(found, k)
     return sum(id not in grades for id in top) / len(top) if top else 0.0
 
 
-# --- expected values over ties ----------------------------------------------------------------------------------
-#
-# Equal scores have no order, and the one that a server answers them in is chance. So each measure is the mean over all
-# orders of what ties (McSherry & Najork 2008, «Computing Information Retrieval Performance Measures Efficiently in the
-# Presence of Tied Scores», doi:10.1007/978-3-540-78646-7_38, sections 2.2 to 2.6).
+# Equal scores have no order; the order in which a server returns them is chance. So each measure is
+# the mean over all orders of tied results (McSherry & Najork 2008, «Computing Information Retrieval
+# Performance Measures Efficiently in the Presence of Tied Scores»,
+# doi:10.1007/978-3-540-78646-7_38, sections 2.2 to 2.6).
 
 
 def expected_ndcg(found: Scored, grades: Grades, k: int = 10) -> float:
-    """nDCG as above; each place of a tie has the mean gain of all that tie."""
+    """nDCG as above; each place of a tie has the mean gain of all tied results."""
     ideal = sorted((grade for grade in grades.values() if grade > 0), reverse=True)
     if not ideal:
         raise ValueError("no relevant document: nDCG has no ideal to compare with")
@@ -74,8 +74,8 @@ def expected_ndcg(found: Scored, grades: Grades, k: int = 10) -> float:
 
 
 def expected_reciprocal_rank(found: Scored, grades: Grades, k: int = 10) -> float:
-    """Of the first tie with a relevant document: its first one comes at each place as often as the rest fills those
-    behind it in other ways."""
+    """For the first tie with a relevant document: its first relevant document is at each place as
+    often as there are arrangements of the others behind it."""
     before = 0
     for group in _group_ties(found):
         relevant = sum(grades.get(id, 0.0) > 0 for id in group)
@@ -92,7 +92,7 @@ def expected_reciprocal_rank(found: Scored, grades: Grades, k: int = 10) -> floa
 
 
 def expected_recall(found: Scored, grades: Grades, k: int = 100) -> float:
-    """A tie that the end of the list cuts counts by its share within the list."""
+    """If the end of the list cuts a tie, the tie counts by its share within the list."""
     relevant = {id for id, grade in grades.items() if grade > 0}
     if not relevant:
         raise ValueError("no relevant document: recall has nothing to find")
@@ -132,8 +132,9 @@ def _group_ties(found: Scored, tolerance: float = 1e-6) -> list[list[PointId]]:
 
 
 def settle_ties(ours: Scored, theirs: Scored, tolerance: float = 1e-6) -> list[PointId]:
-    """The ids of ``ours``, ties settled towards ``theirs``: equal scores have no order, and which of them stand at the
-    end of a list that was cut is chance. Both best first, scores of one scale."""
+    """Returns the ids of ``ours``, with ties ordered like ``theirs``: equal scores have no order,
+    and which of them are at the end of a cut list is chance. Both lists are best first, with scores
+    of one scale."""
     rank = {id: at for at, (id, _) in enumerate(theirs)}
     ids = {id for id, _ in ours}
     last = theirs[-1][1] if theirs else math.nan
@@ -150,7 +151,7 @@ def settle_ties(ours: Scored, theirs: Scored, tolerance: float = 1e-6) -> list[P
 
 
 def top_overlap(one: Sequence[PointId], other: Sequence[PointId], k: int = 10) -> float:
-    """Common items of both top ``k``, as a share of the longer list; two empty lists agree."""
+    """Common items of both first ``k``, as a share of the longer list; two empty lists agree."""
     ours = _top_ids(one, k)
     theirs = _top_ids(other, k)
     depth = max(len(ours), len(theirs))
@@ -176,9 +177,9 @@ def rbo_ext(one: Sequence[PointId], other: Sequence[PointId], k: int = 10, p: fl
 def hits_at_least(
     scores: Sequence[float], truth: Sequence[float], k: int = 10, *, rising: bool = True, tolerance: float = 1e-6
 ) -> float:
-    """Recall by scores: how many of the first ``k`` reach the k-th score of exact search, so that ties count as found.
-    ``rising`` is False for distances, where less is better. Nothing to find is all found; a k-th score that is no
-    number says nothing, and NaN is the answer."""
+    """Recall by scores: how many of the first ``k`` reach the k-th score of exact search, so that
+    ties count as found. ``rising`` is False for distances, where less is better. If there is
+    nothing to find, everything is found; if the k-th score is NaN, so is the answer."""
     wanted = min(k, len(truth))
     if not wanted:
         return 1.0
@@ -198,9 +199,10 @@ def found_of_best(
     rising: bool = True,
     tolerance: float = 1e-6,
 ) -> float:
-    """Recall of exact search. By scores where both searches score alike, so that ties count as found. An index that
-    answers with the scores of quantized numbers is on another scale (Qdrant 1.16.3, binary without rescoring: 34 for a
-    cosine of 0.22), and there only points that exact search names are found."""
+    """Recall compared with exact search. By scores if both searches score alike, so that ties count
+    as found. An index that answers with the scores of quantized numbers has another scale (Qdrant
+    1.16.3, binary without rescoring: 34 for a cosine of 0.22); then only points that exact search
+    names count as found."""
     exact = dict(best)
     shared = [(score, exact[id]) for id, score in found if id in exact]
     if all(_is_tie(one, other, tolerance) for one, other in shared or _incomparable_tops(found, best, rising)):
@@ -214,7 +216,8 @@ def found_of_best(
 def _incomparable_tops(
     found: Sequence[tuple[PointId, float]], best: Sequence[tuple[PointId, float]], rising: bool
 ) -> list[tuple[float, float]]:
-    """Of two lists without a common point: a score better than the best there is is of another scale."""
+    """For two lists without a common point: a score better than the best possible one is of another
+    scale."""
     if not found or not best:
         return []
     one = found[0][1]

@@ -1,7 +1,8 @@
-"""Samples that can be drawn again: of any number of ids, in any order, those with the smallest seeded hash.
+"""Samples that can be drawn again: among any number of ids, in any order, those with the smallest
+seeded hash.
 
-Each id has the same chance (a «bottom-k» sample, Cohen & Kaplan, PODC 2007, doi:10.1145/1281100.1281133), and whoever
-reads the same ids with the same seed finds the same ones.
+Each id has the same chance (a «bottom-k» sample, Cohen & Kaplan, PODC 2007,
+doi:10.1145/1281100.1281133), and the same ids with the same seed give the same sample.
 """
 
 import hashlib
@@ -10,12 +11,13 @@ from typing import Any
 
 from qdrant_rollouts.core.ports import PointId
 
-#: (rank, id as JSON, what was noted with it), smallest rank first.
+#: (rank, id as JSON, the note for it), smallest rank first.
 Sample = list[list[Any]]
 
 
 def offer_id(sample: Sample, size: int, seed: int, id: PointId, note: Any = None) -> bool:
-    """Takes ``id`` into the sample if its rank is among the ``size`` smallest so far; says whether it was taken."""
+    """Takes ``id`` into the sample if its rank is among the ``size`` smallest so far; returns
+    whether it did."""
     rank = _sample_rank(seed, id)
     if len(sample) == size and rank >= sample[-1][0]:
         return False
@@ -28,5 +30,5 @@ def offer_id(sample: Sample, size: int, seed: int, id: PointId, note: Any = None
 
 
 def _sample_rank(seed: int, id: PointId) -> str:
-    """Hex, for a number of 64 bits would not survive every reader of JSON."""
+    """Hex, because not every JSON reader preserves integers of 64 bits."""
     return hashlib.blake2b(f"{seed}\0{type(id).__name__}\0{id}".encode(), digest_size=8).hexdigest()

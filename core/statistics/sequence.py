@@ -1,8 +1,9 @@
-"""The confidence sequence (section 4): an interval that holds at every look at once.
+"""The confidence sequence (section 4): an interval that is valid at all looks together.
 
-Asymptotic confidence sequence of arXiv:2103.06476 with the normal mixture of arXiv:1810.08240. ``n`` counts what the
-evidence grows with: searches of both arms in a canary, units of both arms in an experiment. ``n_star`` is the n at
-which the interval is narrowest relative to a fixed one, and is never changed once looking has begun.
+Asymptotic confidence sequence of arXiv:2103.06476 with the normal mixture of arXiv:1810.08240.
+``n`` counts what the evidence grows with: searches of both arms in a canary, units of both arms in
+an experiment. ``n_star`` is the n at which the interval is narrowest relative to a fixed one; it
+must not change after the first look.
 """
 
 import math
@@ -12,11 +13,12 @@ from typing import Literal
 def confidence_sequence(
     difference: float, standard_error: float, n: float, alpha: float, n_star: float, sided: Literal[1, 2] = 2
 ) -> tuple[float, float]:
-    """The interval around ``difference`` that covers the true one at all looks together, but for a chance of ``alpha``.
+    """The interval around ``difference`` that contains the true one at all looks together, except
+    with probability ``alpha``.
 
-    ``sided`` 1: each of the two bounds holds alone at ``alpha``. Raises ValueError for a difference that is not finite
-    and for a standard error, n or n_star that is not positive: without variance there is no number, see
-    ``moments.Unclear``.
+    ``sided`` 1: each of the two bounds is valid alone at ``alpha``. Raises ValueError for a
+    difference that is not finite and for a standard error, n or n_star that is not positive:
+    without variance there is no number, see ``moments.Unclear``.
     """
     if sided not in (1, 2):
         raise ValueError(f"sided is {sided}, expected 1 or 2")
@@ -39,7 +41,7 @@ def half_two_sided(error: float, n: float, n_star: float, alpha: float) -> float
 
 
 def half_one_sided(error: float, n: float, n_star: float, alpha: float) -> float:
-    """The same for one bound alone."""
+    """The same for a single bound."""
     k = n * _rho_squared(2 * alpha, n_star)
     return error * math.sqrt(2 * (k + 1) / k * math.log(1 + math.sqrt(k + 1) / (2 * alpha)))
 

@@ -1,4 +1,5 @@
-"""Has something moved? Distances between distributions, exact tests of paired outcomes, quantiles of chance."""
+"""Has something moved? Distances between distributions, exact tests of paired outcomes, quantiles
+of chance."""
 
 from collections.abc import Sequence
 from statistics import NormalDist
@@ -10,23 +11,25 @@ from qdrant_rollouts.core.ports import FloatArray
 
 
 def ks_distance(one: Sequence[float], other: Sequence[float]) -> float:
-    """Kolmogorov-Smirnov distance of two samples, 0 to 1. Raises ValueError where one is empty."""
+    """Kolmogorov-Smirnov distance of two samples, 0 to 1. Raises ValueError if one is empty."""
     if not len(one) or not len(other):
         raise ValueError("an empty sample has no distribution")
-    # Only the distance is wanted; "asymp" is its cheapest p, and has none for one value a side.
+    # Only the distance is needed; "asymp" is the cheapest p, and has none for one value per side.
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(scipy.stats.ks_2samp(one, other, method="asymp").statistic)
 
 
 def mcnemar_greater(b: int, c: int) -> float:
-    """One-sided exact p that ``b`` changes to the worse against ``c`` to the better are chance; 1 without any."""
+    """One-sided exact p that ``b`` changes to the worse and ``c`` to the better are chance; 1
+    without any."""
     return float(scipy.stats.binomtest(b, b + c, alternative="greater").pvalue) if b + c else 1.0
 
 
 def chance_floor(scores: FloatArray, size: int, chance: float = 0.01) -> float:
-    """The score that the best of ``size`` unrelated documents reaches with probability ``chance``, from ``scores``
-    (float32[n]) of unrelated pairs. The spread is that of the lower half, as of a normal distribution: whatever is a
-    little related after all lies above the middle. Raises ValueError for no score and for no document."""
+    """The score that the best of ``size`` unrelated documents reaches with probability ``chance``,
+    from ``scores`` (float32[n]) of unrelated pairs. The spread is that of the lower half, as of a
+    normal distribution, because slightly related pairs lie above the middle. Raises ValueError for
+    no score and for no document."""
     if not len(scores) or size < 1:
         raise ValueError(f"{len(scores)} scores and {size} documents: a floor needs one of each at least")
     middle, low = (float(np.quantile(scores, share)) for share in (0.5, _LOW))

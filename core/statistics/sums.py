@@ -1,4 +1,5 @@
-"""Means and ratios from six sums over units (section 2 and 3), so that millions of rows are analysed where they lie."""
+"""Means and ratios from six sums over units (section 2 and 3), so that millions of rows can be
+added up in the database."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from qdrant_rollouts.core.statistics.moments import Estimate, Moments, Unclear
 
-#: Less spread than this share of the squares is what rounding leaves of none.
+#: A spread below this share of the squares is only rounding error.
 _ROUNDING = 1e-12
 
 
@@ -27,13 +28,13 @@ class Sums:
 
     @classmethod
     def of(cls, totals: npt.ArrayLike, counts: npt.ArrayLike | None = None) -> Self:
-        """``totals`` and ``counts``: one entry a unit; without counts each unit is one event."""
+        """``totals`` and ``counts``: one entry per unit; without counts each unit is one event."""
         s = np.asarray(totals, dtype=np.float64)
         n = np.ones_like(s) if counts is None else np.asarray(counts, dtype=np.float64)
         return cls(len(s), float(s.sum()), float(n.sum()), float(s @ s), float(n @ n), float(s @ n))
 
     def __add__(self, other: "Sums") -> "Sums":
-        """Of disjoint sets of units only: a unit in both must be added up before it is squared."""
+        """Only for disjoint sets of units: a unit in both must be added up before it is squared."""
         return Sums(
             self.units + other.units,
             self.total + other.total,
@@ -60,12 +61,14 @@ def mean_from_sums(n: int, total: float, squares: float) -> Estimate:
 
 
 def delta_ratio(sums: Sums, *, binary: bool = False) -> Estimate:
-    """Sum S_i / sum N_i, with the variance of the delta method (arXiv:1803.06336): events of one unit are alike.
+    """Sum S_i / sum N_i, with the variance of the delta method (arXiv:1803.06336), because the
+    events of one unit resemble each other.
 
-    ``binary`` says that each event counts 0 or 1, such as an error. Where none did, or all, the units show no variance,
-    and the next one would come as a surprise: the variance is then that of one event of each kind more (the idea of
-    Agresti and Coull, as in ``moments.error_rate``), and the estimate stays. Two arms without errors can thus be shown
-    to be alike; without ``binary``, equal numbers throughout are ``variance_not_positive``.
+    ``binary``: each event counts 0 or 1, such as an error. If none did, or all did, the units show
+    no variance although the next event may differ: the variance is then that of one additional
+    event of each kind (the idea of Agresti and Coull, as in ``moments.error_rate``), and the
+    estimate stays. So two arms without errors can be shown to be equal; without ``binary``,
+    identical numbers are ``variance_not_positive``.
     """
     n = float(sums.count)
     u = sums.units
@@ -83,12 +86,14 @@ def delta_ratio(sums: Sums, *, binary: bool = False) -> Estimate:
 
 
 def effective_units(sums: Sums) -> float:
-    """How many units of equal weight a ratio rests on (Kish 1965): a few that make most of the events are few."""
+    """On how many units of equal weight a ratio depends (Kish 1965): if a few units make most of
+    the events, they are few."""
     return float(sums.count) ** 2 / float(sums.count_squares) if sums.count_squares else 0.0
 
 
 def _build_moments(units: int, estimate: float, variance: float, scale: float) -> Estimate:
-    """``scale`` is the variance's size before anything was taken away from it, to tell a small one from rounding."""
+    """``scale`` is the size of the variance before the subtraction, to distinguish a small variance
+    from rounding."""
     if not math.isfinite(variance) or not math.isfinite(estimate) or variance <= _ROUNDING * scale:
         return Unclear("variance_not_positive")
     return Moments(units, estimate, variance)

@@ -1,8 +1,9 @@
-"""Interleaving by team draft (section 10): one list of two, in which each click is a vote.
+"""Interleaving by team draft (section 10): one list from two, in which each click is a vote.
 
-Two teams, control and treatment, pick in turn; a coin says who begins a round. A round of two picks from equal counts
-either gives each team one document, whoever begins, or it is not credited, and nothing after it is. So every position
-has an expected credit of exactly 0 over the coins, whatever people click. Radlinski, Kurup and Joachims, CIKM 2008.
+Two teams, control and treatment, pick in turn; a coin decides who begins a round. A round of two
+picks from equal counts either gives each team one document, whoever begins, or it is not credited,
+and neither is anything after it. So every position has an expected credit of exactly 0 over the
+coins, whatever people click. Radlinski, Kurup and Joachims, CIKM 2008.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from typing import Any, Literal
 
 from qdrant_rollouts.core.errors import Refused
 
-#: What a document is matched by: the key in its payload, not the id of a point.
+#: What identifies a document: the key in its payload, not the id of a point.
 Key = str | int
 Team = Literal["control", "treatment"]
 Coins = Sequence[int]
@@ -20,7 +21,8 @@ Coins = Sequence[int]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One position of the list. ``team``: whose result is shown there; control's in the common prefix."""
+    """One position of the list. ``team``: whose result is shown there; the control's in the common
+    prefix."""
 
     document: Key
     team: Team
@@ -29,7 +31,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The list to serve. Not ``triggered``: both lists are the same, and the query counts for nothing."""
+    """The list to serve. Not ``triggered``: both lists are the same, and the query does not count."""
 
     places: tuple[Place, ...]
     triggered: bool
@@ -40,13 +42,13 @@ class Draft:
 
     @classmethod
     def from_json(cls, written: dict[str, Any]) -> "Draft":
-        """What a place has beyond these three, another release has written."""
+        """Additional keys come from another release and are ignored."""
         places = tuple(Place(document, team, credited) for document, team, credited, *_ in written["places"])
         return cls(places, written["triggered"])
 
 
 def distinct_documents(keys: Iterable[Key]) -> tuple[Key, ...]:
-    """The documents of ranked chunks, each at the rank of its first."""
+    """The documents of ranked chunks, each at the rank of its first chunk."""
     return tuple(dict.fromkeys(keys))
 
 
@@ -72,8 +74,8 @@ def draft(control: Iterable[Key], treatment: Iterable[Key], coins: Coins, length
 
 
 def credit(draft: Draft, clicked: Iterable[Key]) -> tuple[int, int]:
-    """``h``, clicked documents of treatment less those of control, and its sign. A document counts once; one that is
-    not credited, or not in the list, counts for nobody."""
+    """``h``, clicked documents of the treatment minus those of the control, and its sign. A
+    document counts once; one that is not credited, or not in the list, does not count."""
     wanted = set(clicked)
     votes = [place.team for place in draft.places if place.credited and place.document in wanted]
     h = votes.count("treatment") - votes.count("control")
@@ -95,7 +97,7 @@ def _common_prefix(ours: tuple[Key, ...], theirs: tuple[Key, ...]) -> int:
 
 
 def _draft_rounds(ours: list[Key], theirs: list[Key], coins: Coins, length: int) -> list[Place]:
-    """The picks after the common prefix; both lists hold only what is not listed yet."""
+    """The picks after the common prefix; both lists contain only documents that are not listed yet."""
     places: list[Place] = []
     tosses = iter(coins)
     while len(places) < length and (ours or theirs):
@@ -111,13 +113,14 @@ def _draft_rounds(ours: list[Key], theirs: list[Key], coins: Coins, length: int)
 
 
 def _is_contested(ours: list[Key], theirs: list[Key]) -> bool:
-    """Whether each team will have something to pick, whoever begins: more than the other's next. Where that is not so,
-    one list is empty after the round, so that no later round is contested either."""
+    """Whether each team will have something to pick, whoever begins: more than the other's next
+    pick. If not, one list is empty after the round, so no later round is contested either."""
     return any(key != theirs[0] for key in ours) and any(key != ours[0] for key in theirs)
 
 
 def _pick_best(ours: list[Key], theirs: list[Key], team: Team, credited: bool) -> list[Place]:
-    """The team's best document that is not listed, taken from both lists; nothing where it has none."""
+    """Removes and returns the team's best document that is not listed, from both lists; None if it
+    has none."""
     own = ours if team == "control" else theirs
     if not own:
         return []

@@ -1,8 +1,8 @@
-"""What searches experienced, as sums that add up over processes, flushes and time.
+"""What searches experienced, as sums that can be added over processes, flushes and time.
 
-Rule: the unit of every statistic is a **group of users**. Users are hashed into ``GROUPS`` groups, so a tally has one
-size whatever the traffic, and a group is a cluster like a single user is: the formulas of experiments section 3 hold
-with group for unit.
+Rule: the unit of every statistic is a **group of users**. Users are hashed into ``GROUPS`` groups,
+so a sketch has the same size whatever the traffic, and a group is a cluster like a single user: the
+formulas of experiments section 3 apply with group for unit.
 """
 
 from collections import Counter
@@ -22,22 +22,23 @@ _NO_COUNTS: tuple[Any, ...] = ((), ())
 
 
 class TrafficSketch:
-    """Not locked: whoever shares one guards it."""
+    """Not locked: code that shares one must guard it."""
 
     __slots__ = ("cells", "failed", "nothing", "others", *_SUMS)
 
     def __init__(self) -> None:
-        #: (group, bucket of the latency) -> calls, those that failed among them.
+        #: (group, bucket of the latency) -> calls, including failed ones.
         self.cells: Counter[tuple[int, int]] = Counter()
         #: group -> calls that failed, and calls that found nothing.
         self.failed: Counter[int] = Counter()
         self.nothing: Counter[int] = Counter()
         self.seconds = 0.0
         self.fallbacks = self.anonymous = 0
-        #: Shadow: searches compared, sums of the overlap of both answers and of ln(green's latency / blue's).
+        #: Shadow: searches compared, sums of the overlap of both answers and of ln(green's latency
+        #: / blue's).
         self.pairs = 0
         self.overlap = self.overlap_squares = self.log_ratio = self.log_ratio_squares = 0.0
-        #: Sums of another release, by name: whoever folds its rows must not lose them.
+        #: Sums of another release, by name: code that folds its rows must not lose them.
         self.others: Counter[str] = Counter()
 
     def add(
@@ -50,7 +51,8 @@ class TrafficSketch:
         fallback: bool = False,
         anonymous: bool = False,
     ) -> None:
-        """One search of a user of ``group``, that took ``seconds``; one that failed is counted at its latency too."""
+        """Adds one search by a user of ``group`` that took ``seconds``; a failed search is counted
+        at its latency too."""
         self.cells[group, histogram.bucket_index(seconds)] += 1
         self.seconds += seconds
         if error:
@@ -99,7 +101,7 @@ class TrafficSketch:
 
     @property
     def units(self) -> int:
-        """Groups that searched at all."""
+        """Groups that made searches."""
         return len({group for group, _ in self.cells})
 
     @property
@@ -141,8 +143,8 @@ class TrafficSketch:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Of a row that another release may have written: what it does not have is nothing, and what only it has adds
-        up like everything here."""
+        """Reads a row that another release may have written: what it lacks is zero, and its
+        additional sums are kept and added."""
         tally = cls()
         groups, buckets, calls = content.get("cells", _NO_CELLS)
         tally.cells = Counter(dict(zip(zip(groups, buckets, strict=True), calls, strict=True)))
@@ -157,7 +159,7 @@ class TrafficSketch:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A tally's cells as columns of equal length, for the estimators; ``failed`` is int64[GROUPS]."""
+    """A sketch's cells as columns of equal length, for the estimators; ``failed`` is int64[GROUPS]."""
 
     groups: histogram.Counts
     buckets: histogram.Counts
@@ -174,7 +176,7 @@ class Columns:
 
 
 class LatencyGrid:
-    """The latencies of any number of tallies, added up in a size that never grows."""
+    """The latencies of any number of sketches, added up in constant size."""
 
     __slots__ = ("_cells",)
 
@@ -194,7 +196,7 @@ class LatencyGrid:
         return int(self._cells.sum())
 
     def columns(self) -> "Columns":
-        """Of a tally in which nothing failed: failures of users are sums, not sketches."""
+        """For a sketch in which nothing failed: failures of users are sums, not sketches."""
         places = np.flatnonzero(self._cells)
         groups, buckets = np.divmod(places, histogram.BUCKETS)
         return Columns(groups, buckets, self._cells[places], np.zeros(GROUPS, dtype=np.int64))

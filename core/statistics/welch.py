@@ -1,5 +1,5 @@
-"""Welch's t-test (1947) from two estimates (section 3). Valid for one look that was planned: it is shown, and never
-decides."""
+"""Welch's t-test (1947) from two estimates (section 3). It is valid for one planned look, so it is
+shown and never decides."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from qdrant_rollouts.core.statistics.moments import Estimate, Unclear
 
 @dataclass(frozen=True, slots=True)
 class Welch:
-    """``difference`` is treatment less control, or its share of control; ``df`` are degrees of freedom."""
+    """``difference`` is treatment minus control, or its share of the control's value; ``df`` are
+    degrees of freedom."""
 
     difference: float
     standard_error: float
@@ -25,8 +26,8 @@ class Welch:
 def welch_from_moments(
     control: Estimate, treatment: Estimate, alpha: float = 0.05, relative: bool = False
 ) -> Welch | Unclear:
-    """Two-sided, interval of 1 - ``alpha``. ``relative``: of the difference as a share of control, by the delta method
-    with the same degrees of freedom."""
+    """Two-sided, with an interval of 1 - ``alpha``. ``relative``: for the difference as a share of
+    the control's value, by the delta method with the same degrees of freedom."""
     effect = moments.relative_difference(control, treatment) if relative else moments.difference(control, treatment)
     if isinstance(control, Unclear) or isinstance(treatment, Unclear) or isinstance(effect, Unclear):
         return effect if isinstance(effect, Unclear) else Unclear("no_data")

@@ -13,11 +13,12 @@ from qdrant_rollouts.core.config.alert_spec import ChannelSpec
 
 _HEAD = """# Channels, one by one
 
-Made from `CHANNELS` by `python -m docs.make_reference`. Where the section stands and what its keys mean is in
-[index file](../index-file.md#alerts), what is told and when in [operations](../operations.md#alerts), what to do
-about it in the [runbook](../runbook.md). Without the section, alerts are log lines; with it they go to the channels
-it names and nowhere else. `rollouts alert test NAME` tries one, `rollouts alert list` shows what was told and what
-went wrong.
+`python -m docs.make_reference` makes this page from `CHANNELS`. The [index
+file](../index-file.md#alerts) page explains the section and its keys,
+[operations](../operations.md#alerts) lists the alerts, and the [runbook](../runbook.md) says what
+to do about each. Without the section, alerts are log lines. With it, they go only to the channels
+that it names. `rollouts alert test NAME` tests a channel. `rollouts alert list` shows the sent
+alerts and the failures.
 """
 #: What an example says for a key that has no default.
 _EXAMPLES = {

@@ -11,16 +11,16 @@ from qdrant_rollouts.core.gate.checks.finding import Check
 
 _HEAD = """# Checks, one by one
 
-Made from `CHECKS` by `python -m docs.make_reference`. What pass, block and inconclusive mean, what the gate catches
-and what it cannot see stands in [validation](../validation.md).
+`python -m docs.make_reference` makes this page from `CHECKS`. [Validation](../validation.md)
+explains what pass, block and inconclusive mean, what the gate catches and what it cannot see.
 
-Each example is an addition to an index that is declared already, here `documentation`: it plans the check with its own
-rule and changes nothing else. What a check needs besides comes with its example, under names that are yours to replace:
-a payload field, `lang`, and a file of [judged queries](../validation.md#judged-queries). The checks of `queries`, and
-`query_path`, need some in `validation.queries`: planned without any, they cannot tell and hold the deployment up.
-
-In place of `true`, a number is a bound that is meant as it stands, and `false` leaves the check out. With
-`{accept_inconclusive: true}` it holds nobody up where it cannot tell.
+Each example is an addition to an index that is already declared, here `documentation`. It plans the
+check with its own rule and changes nothing else. If a check needs more, its example contains that
+too. Replace the names in it with yours: the payload field `lang` and the file of [judged
+queries](../validation.md#judged-queries). The checks of `queries`, and `query_path`, need entries
+in `validation.queries`. Without any, they are inconclusive and the deployment pauses. In place of
+`true`, a number sets the bound, and `false` leaves the check out. With
+`{accept_inconclusive: true}` an inconclusive result does not pause the deployment.
 """
 
 
@@ -42,27 +42,27 @@ def _looks_at(name: str, check: Check) -> str:
 
 
 def _when() -> dict[str, str]:
-    """By name, when a check is planned, as the page on the gate says."""
+    """For each check, when it is planned: the words of the page on the gate."""
     return {name: row[3] for row in rows("validation.md", "check") for name in re.findall(r"`([^`]+)`", row[0])}
 
 
 def _bound(check: Check) -> str:
     soft = " It never blocks." if check.soft else ""
     if check.reach is None:
-        return f"The rule is the check's own; a bound makes no sense.{soft}"
+        return f"The check has its own rule and takes no bound.{soft}"
     low, high = check.reach
     reach = f"from {low:g} up" if math.isinf(high) else f"from {low:g} to {high:g}"
     if callable(check.bound):
-        return f"Bound: as declared or as the rule has it; another may be given, {reach}.{soft}"
+        return f"Bound: as declared, or by the rule of the check; you may set another, {reach}.{soft}"
     if check.bound is not None:
-        return f"Bound: `{check.bound}`; another may be given, {reach}.{soft}"
+        return f"Bound: `{check.bound}`; you may set another, {reach}.{soft}"
     if check.shown:
-        return f"Bound: none, the number is only shown; with one, {reach}, the check decides.{soft}"
-    return f"Bound: as the rule of the check has it; another may be given, {reach}.{soft}"
+        return f"Bound: none, the number is only shown. If you set a bound, {reach}, the check decides.{soft}"
+    return f"Bound: by the rule of the check; you may set another, {reach}.{soft}"
 
 
 def _declared(name: str) -> str:
-    """What plans the check as it is planned by itself, and what it cannot be planned without."""
+    """An index file section that plans the check with its default, and with everything it needs."""
     settings = ["    collection: {payload_indexes: {lang: keyword}}"] if name in BY_VALUE else []
     needs = ["      slices: [lang]"] if name in BY_VALUE else []
     if "with `judged`" in _when()[name]:

@@ -1,4 +1,4 @@
-"""Every verb of the command line, as ``--help`` has it."""
+"""Every verb of the command line, as ``--help`` shows it."""
 
 import click
 
@@ -8,8 +8,8 @@ from qdrant_rollouts.interfaces.cli.groups import walk_verbs
 
 _HEAD = """# Command line
 
-Made from the command line by `python -m docs.make_reference`. Every verb takes `--help`; exit codes stand in
-[errors](errors.md).
+`python -m docs.make_reference` makes this page from the command line. Every verb takes `--help`.
+[Errors](errors.md) lists the exit codes.
 """
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong, and what each face makes of it."""
+"""The errors, with their exit codes and HTTP statuses."""
 
 from collections.abc import Mapping
 
@@ -10,10 +10,11 @@ from qdrant_rollouts.interfaces.http.problems import MEANINGS as STATUSES
 
 _HEAD = """# Errors
 
-Made from `core/errors.py` by `python -m docs.make_reference`. A message names the thing, the value, the bound and
-the next act; [operations](../operations.md#what-a-message-means) lists those one meets most. What is refused has
-changed nothing. Celery hands the class on to whoever reads the result; the HTTP API answers with a problem document
-(RFC 9457) of one of these [kinds](../http-api.md#problems).
+`python -m docs.make_reference` makes this page from `core/errors.py`. A message names the thing,
+the value, the bound and what to do next. [Operations](../operations.md#what-a-message-means) lists
+the most common messages. A refused request has changed nothing. The result of a Celery task raises
+the error's class. The HTTP API answers with a problem document (RFC 9457) of one of these
+[kinds](../http-api.md#problems).
 """
 
 
@@ -21,8 +22,8 @@ _EXIT_CODES = [
     ["0", "done"],
     ["1", "the deployment ended `rolled_back` or `needs_operator`"],
     ["2", "refused: bad input, an unknown name, the wrong state; nothing was changed"],
-    ["3", "a server cannot be reached; it is named"],
-    ["4", "`--timeout` ran out; the deployment goes on"],
+    ["3", "a server cannot be reached; the message names it"],
+    ["4", "`--timeout` expired; the deployment continues"],
 ]
 
 
@@ -38,12 +39,12 @@ def page() -> str:
 
 
 def _of(meanings: Mapping[type[BaseException], tuple[object, object]], error: type[BaseException]) -> str:
-    """The number in the pair that the first kind which fits has."""
+    """The number in the pair of the first matching kind."""
     pair = next((meaning for kind, meaning in meanings.items() if issubclass(error, kind)), ())
     return next((str(part) for part in pair if isinstance(part, int)), "")
 
 
 def _problem(error: type[BaseException]) -> list[str]:
-    """The status and the name of the kind that it is answered with."""
+    """The HTTP status and the name of the problem kind."""
     kind = next(kind for one, kind in STATUSES.items() if issubclass(error, one))
     return [str(kind.status), f"`{kind.name}`"]

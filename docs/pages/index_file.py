@@ -8,8 +8,9 @@ from qdrant_rollouts.core.config.index_file import IndexFile
 
 _HEAD = """# Keys of the index file
 
-Made from `IndexFile` by `python -m docs.make_reference`: which values each key takes. What they mean, their
-defaults and examples stand in [index file](../index-file.md); `NAME` stands for a name of yours.
+The values that each key takes. `python -m docs.make_reference` makes this page from `IndexFile`.
+The [index file](../index-file.md) page has meanings, defaults and examples. `NAME` is a name that
+you choose.
 """
 _BOUNDS = {
     "minimum": "at least",

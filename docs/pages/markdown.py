@@ -1,4 +1,4 @@
-"""Markdown out of Python: docstrings, tables, and the rows of tables that pages written by hand have."""
+"""Writes Markdown from Python: docstrings, tables, and the rows of tables in pages written by hand."""
 
 import inspect
 import json
@@ -11,12 +11,12 @@ DOCS = Path(__file__).parents[1]
 
 
 def told(thing: Any) -> str:
-    """A docstring as Markdown; nothing that a class has from another one."""
+    """Returns a docstring as Markdown; nothing that a class inherits."""
     return inspect.cleandoc(thing.__doc__ or "").replace("``", "`")
 
 
 def lines(text: str) -> str:
-    """One line of it, for the cell of a table."""
+    """Returns it as one line, for the cell of a table."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
@@ -39,7 +39,7 @@ def fenced(language: str, code: str) -> str:
 
 
 def value(found: Any) -> str:
-    """A default as the documents write it."""
+    """Returns a default as the documents write it."""
     if found is None:
         return "none"
     if found == "":
@@ -48,7 +48,7 @@ def value(found: Any) -> str:
 
 
 def rows(page: str, title: str) -> list[list[str]]:
-    """Of the table whose first column has this title, in a page under ``docs/`` or beside it."""
+    """Returns the rows of the table whose first column has this title, in a page under ``docs/``."""
     text = (DOCS / page).read_text(encoding="utf-8")
     found = text.split(f"| {title} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in found]

@@ -5,146 +5,149 @@ from qdrant_rollouts.core.alerts.outbox import TRIGGERS, Trigger
 
 _HEAD = """# Runbook
 
-What each alert means and what to do, made from `TRIGGERS` by `python -m docs.make_reference`. An alert carries its
-own next act too. Begin with the message: it names the thing, the value and the bound. Two commands look at
-everything and change nothing:
+What each alert means and what to do. `python -m docs.make_reference` makes this page from
+`TRIGGERS`. Every alert also says what to do next. Begin with the message: it names the thing, the
+value and the bound. Two commands check everything and change nothing:
 
 ```sh
 rollouts doctor          # servers, queues, sources, late turns and late deletions
 rollouts status ID       # steps, gate and events of one deployment, backup or verification
 ```
 
-Severities: `info` asks nothing of anybody, `warn` can wait for the morning, `error` cannot. What is told *while* it
-lasts is said again every four hours and ends with a message `resolved`; the rest is told once. Channels: [one by
-one](howto/channels.md). Messages of refusals: [operations](operations.md#what-a-message-means).
+Severities: `info` needs no action, `warn` can wait until morning, `error` cannot wait. An alert
+that is sent *while* something lasts is repeated every four hours and ends with a message
+`resolved`. All other alerts are sent once. Channels: [one by one](howto/channels.md). Messages of
+refusals: [operations](operations.md#what-a-message-means).
 """
 
 Entry = tuple[str, str]
 _NOTHING = "nothing"
 
-#: Of a deployment, a backup and a verification alike; ``{run}`` is what it is.
+#: For deployments, backups and verifications alike; ``{run}`` is replaced by the kind of run.
 _RUNS: dict[str, Entry] = {
-    "created": ("a {run} was written down and begins", _NOTHING),
+    "created": ("a {run} was recorded and begins", _NOTHING),
     "stage_completed": ("one of its steps is done", _NOTHING),
-    "completed": ("the {run} has reached its end", _NOTHING),
-    "paused": ("a person stopped the {run} between two turns", "`rollouts resume ID`, or `rollouts abort ID`"),
+    "completed": ("the {run} has finished", _NOTHING),
+    "paused": ("a person paused the {run}", "`rollouts resume ID`, or `rollouts abort ID`"),
     "deadline_near": (
-        "a step has used up half of `progress_deadline_seconds` without getting on; at the end of it the {run} is "
-        "rolled back",
-        "`rollouts status ID` says what it waits for: mend that server or source; or let it be rolled back",
+        "a step has used half of `progress_deadline_seconds` without progress; when the time is "
+        "over, the {run} is rolled back",
+        "`rollouts status ID` says what the step waits for: repair that server or source, or let "
+        "the {run} be rolled back",
     ),
     "no_progress": (
-        "nobody has taken a turn that has been due for 300 s, and the text says why: no worker takes its queue; or one "
-        "that has room does not take it, so that messages are lost or thrown away; or, after an hour, all who do are "
-        "busy",
-        "`rollouts workers`. None takes the queue: start the process that does (`worker`: control, celery, rouse; "
-        "`worker-bulk`: bulk). Lost: read the log of the worker that is named, set its clock, look at its broker and "
-        "release, restart it. Busy: wait, or start one more",
+        "a turn has been due for 300 s and no worker takes it. The text gives the cause: no "
+        "worker takes its queue; or a worker has room but does not take the turn, so messages are "
+        "lost or discarded; or, after an hour, all workers of the queue are busy",
+        "`rollouts workers`. If no worker takes the queue, start the process that does (`worker`: "
+        "control, celery, rouse; `worker-bulk`: bulk). If messages are lost, read the log of the "
+        "named worker, check its clock, broker and release, and restart it. If all are busy, wait "
+        "or start another worker",
     ),
     "needs_operator": (
-        "the {run} failed and was told not to roll back, or something could not be taken back; it keeps its place "
-        "until a person acts",
-        "mend what the message names, then `rollouts abort ID`; see "
+        "the {run} failed and was told not to roll back, or an undo failed; nothing happens until a person acts",
+        "correct what the message names, then `rollouts abort ID`; see "
         "[operations](operations.md#what-a-status-asks-of-you)",
     ),
-    "failed": ("a step or the gate rejected; what was done is being taken back", "wait for `{run}.rolled_back`"),
-    "aborted": ("a person asked for the {run} to be taken back", "wait for `{run}.rolled_back`"),
+    "failed": ("a step or the gate rejected; the {run} is being undone", "wait for `{run}.rolled_back`"),
+    "aborted": ("a person aborted the {run}; it is being undone", "wait for `{run}.rolled_back`"),
     "rolled_back": (
         "everything is as it was before the {run}",
-        "`rollouts status ID` says why; mend the cause, then ask for it again",
+        "`rollouts status ID` says why; correct the cause, then start it again",
     ),
 }
 
-#: What is one thing's own, or needs other words than the rest.
+#: Alerts of one kind of thing only, or with other words than above.
 _OWN: dict[str, Entry] = {
     "deployment.completed": (
-        "the new collection serves; the text says when the one before will be deleted",
+        "the new collection serves; the text says when the previous one will be deleted",
         "`rollouts keep COLLECTION` to keep it",
     ),
     "deployment.failed": (
-        "a step or the gate rejected; the alias is, or is put back, on the old collection",
+        "a step or the gate rejected; the alias points, or is being moved back, to the old collection",
         "wait for `deployment.rolled_back`; then look at the value and the bound in the alert",
     ),
     "deployment.rolled_back": (
-        "the old collection serves and the new one is gone",
-        "`rollouts status ID` says why; mend source, model or bound, then `rollouts deploy ALIAS`",
+        "the old collection serves and the new one is deleted",
+        "`rollouts status ID` says why; correct the source, model or bound, then `rollouts deploy ALIAS`",
     ),
     "deployment.approval_needed": (
-        "a stage of a canary cannot decide by itself: too little traffic, or evidence on neither side",
-        '`rollouts status ID`; `rollouts retry ID` when the evidence can be had, `rollouts promote ID --reason "…"` if '
-        "you know better, `rollouts abort ID` if in doubt",
+        "a stage of a canary cannot decide by itself: there is too little traffic, or the evidence is not clear",
+        "`rollouts status ID`; `rollouts retry ID` when the evidence is available, "
+        '`rollouts promote ID --reason "…"` if you know better, `rollouts abort ID` if in doubt',
     ),
     "deployment.inconclusive": (
         "the gate lacks evidence for a check; the alias has not moved",
-        "read which check in `rollouts status ID`; get the evidence and `rollouts retry ID`, or "
+        "`rollouts status ID` names the check; provide the evidence and `rollouts retry ID`, or "
         '`rollouts promote ID --reason "…"`, or `rollouts abort ID`',
     ),
-    "deployment.rollback_by_hand": ("a person puts the version before back", "ask that person why"),
+    "deployment.rollback_by_hand": ("a person rolls back to the previous version", "ask that person why"),
     "schedule.failed": (
-        "a run of a schedule was refused, rolled back, needs an operator, or its gate did not pass",
-        "the message has the cause; mend it, then `rollouts schedule run ALIAS rebuild` (or `verify`)",
+        "a scheduled run was refused or rolled back, needs an operator, or did not pass its gate",
+        "the message gives the cause; correct it, then `rollouts schedule run ALIAS rebuild` (or `verify`)",
     ),
     "schedule.rebuild_late": (
-        "no rebuild has succeeded for `success_within_hours`: what is served gets old",
-        "`rollouts schedule list --alias ALIAS` shows the last runs and their results; mend the cause, then "
-        "`rollouts schedule run ALIAS rebuild`",
+        "no rebuild has succeeded for `success_within_hours`, so the live data are getting old",
+        "`rollouts schedule list --alias ALIAS` shows the last runs and their results; correct "
+        "the cause, then `rollouts schedule run ALIAS rebuild`",
     ),
     "schedule.verify_late": (
         "no verification has succeeded for `success_within_hours`",
-        "`rollouts schedule list --alias ALIAS`; mend the cause, then `rollouts schedule run ALIAS verify`",
+        "`rollouts schedule list --alias ALIAS`; correct the cause, then `rollouts schedule run ALIAS verify`",
     ),
     "schedule.backup_late": (
-        "no backup has succeeded for `success_within_hours`: what is lost now was last kept so long ago",
-        "`rollouts schedule list --alias ALIAS`; mend the cause, then `rollouts schedule run ALIAS backup`",
+        "no backup has succeeded for `success_within_hours`, so the newest backup is at least that old",
+        "`rollouts schedule list --alias ALIAS`; correct the cause, then `rollouts schedule run ALIAS backup`",
     ),
     "worker.clock_off": (
-        "a worker's clock is 2 s or more from the database's; no turn depends on it, but logs, Flower and whatever "
-        "else runs there do",
-        "set that machine's clock (NTP); if `rollouts workers` shows every worker off alike, it is the database's",
+        "a worker's clock differs from the database's by 2 s or more; no turn depends on it, but "
+        "logs, Flower and other programs on that machine do",
+        "correct that machine's clock (NTP); if `rollouts workers` shows the same offset for "
+        "every worker, correct the database's clock",
     ),
-    "alias.moved_by_hand": ("a person or an application moved an alias by command", "nothing, if that was meant"),
+    "alias.moved_by_hand": ("a person or an application moved an alias with a command", "nothing, if intended"),
     "deletion.scheduled": (
-        "a collection will be deleted when its grace period is over; the text says if a backup comes first",
+        "a collection will be deleted when its grace period is over; the text says whether a backup comes first",
         "`rollouts keep COLLECTION` to keep it",
     ),
-    "deletion.deleted": ("a collection is gone", _NOTHING),
-    "deletion.cancelled": ("a deletion that was written down will not happen", _NOTHING),
+    "deletion.deleted": ("a collection was deleted", _NOTHING),
+    "deletion.cancelled": ("a scheduled deletion was cancelled", _NOTHING),
     "deletion.in_use": (
-        "a deletion was due and something uses the collection; it was not deleted",
-        "`rollouts list` says by what; free it, or `rollouts keep COLLECTION`",
+        "a deletion was due, but something uses the collection; it was not deleted",
+        "`rollouts list` says what uses it; free the collection, or `rollouts keep COLLECTION`",
     ),
     "deletion.no_final_backup": (
-        "a deletion is due and waits: `retention.final_backup` wants a whole backup of the collection first, or this "
-        "program did not make it, and there is none",
-        "`rollouts backup list` says what became of the last one; mend that, and the deletion goes on by itself; or "
-        "`rollouts keep COLLECTION`",
+        "a deletion is due and waits for a complete backup of the collection, because of "
+        "`retention.final_backup` or because this program did not make the collection",
+        "`rollouts backup list` says why the last backup failed; correct that, and the deletion "
+        "continues by itself; or `rollouts keep COLLECTION`",
     ),
-    "experiment.started": ("users of an alias are split between collections", _NOTHING),
-    "experiment.stopped": ("a person ended an experiment; control answers everybody", _NOTHING),
+    "experiment.started": ("an experiment splits the users of an alias between collections", _NOTHING),
+    "experiment.stopped": ("a person ended an experiment; the control answers all users", _NOTHING),
     "experiment.ship": (
-        "a treatment won; control answers everybody until it is deployed",
-        "nothing tonight; `rollouts experiment report ID`, then `rollouts deploy ALIAS --collection WINNER`, unless "
-        "`--on-ship` has begun that",
+        "a treatment won; the control answers all users until the treatment is deployed",
+        "nothing tonight; `rollouts experiment report ID`, then `rollouts deploy ALIAS "
+        "--collection WINNER`, unless `--on-ship` has started the deployment",
     ),
     "experiment.rollback": (
-        "a treatment harms, fails or is gone; it gets no searches any more",
+        "a treatment causes harm, fails or is gone; it no longer gets searches",
         "nothing tonight; `rollouts experiment report ID` says what got worse",
     ),
-    "experiment.stop_inconclusive": ("its time is up without a decision; control stays", _NOTHING),
+    "experiment.stop_inconclusive": ("the time is over without a decision; the control stays", _NOTHING),
     "experiment.invalid": (
-        "its data cannot be believed; traffic is still split and nothing is decided",
+        "the experiment's data are not valid; traffic is still split and nothing is decided",
         '`rollouts experiment report ID` says why; `rollouts experiment stop ID --reason "…"` if users suffer',
     ),
     "experiment.unseen": (
-        "an experiment could not be looked at; traffic is still split and nobody would notice harm",
-        "mend the server that the message names; `rollouts experiment stop ID` if that takes long",
+        "an experiment could not be looked at; traffic is still split and harm would go unnoticed",
+        "repair the server that the message names; `rollouts experiment stop ID` if that takes long",
     ),
     "experiment.not_shipped": (
-        "a treatment won and another deployment was in its way for a day",
-        "`rollouts deploy ALIAS --collection WINNER` when that one has ended",
+        "a treatment won, but another deployment blocked its deployment for a day",
+        "`rollouts deploy ALIAS --collection WINNER` when the other deployment has ended",
     ),
     "worker.stopped": (
-        "a worker takes no messages: the database is of a release that its program cannot work on",
+        "a worker takes no messages, because the database belongs to a release that its program cannot work with",
         "update that worker, or run `rollouts migrate`, whichever the text says; see [upgrading](upgrading.md)",
     ),
 }
@@ -156,7 +159,7 @@ def page() -> str:
 
 
 def entry(name: str) -> Entry:
-    """What an alert means and what to do. Raises KeyError for one that nobody has written about."""
+    """What an alert means and what to do. Raises KeyError for an alert without an entry."""
     run, _, what = name.partition(".")
     if name in _OWN:
         return _OWN[name]
@@ -167,7 +170,7 @@ def entry(name: str) -> Entry:
 
 
 def written() -> set[str]:
-    """Everything that has words of its own here, be it told or not."""
+    """The names that have their own entry here."""
     return set(_OWN)
 
 

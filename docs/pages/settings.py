@@ -1,13 +1,13 @@
-"""Every setting: its type and default are the code's."""
+"""Every setting; the types and defaults come from the code."""
 
 from docs.pages.markdown import joined, table
 from qdrant_rollouts.core.config.settings import Settings
 
 _HEAD = """# Settings
 
-Made from `Settings` by `python -m docs.make_reference`: environment variables, or lines of a `.env` file in the
-working directory; what the environment says wins, and an empty variable counts as unset. `.env.example` has them
-all.
+`python -m docs.make_reference` makes this page from `Settings`. Settings are environment
+variables, or lines of a `.env` file in the working directory. The environment has
+priority, and an empty variable counts as unset. `.env.example` contains all of them.
 """
 
 
@@ -15,7 +15,7 @@ all.
 MEANINGS = {
     "database_url": (
         "`sqlite:///.rollouts/state.db`",
-        "where deployments are written down; PostgreSQL when processes share the work",
+        "the database that stores the deployments; PostgreSQL if several processes share the work",
     ),
     "broker_url": (
         "`memory://`",
@@ -32,11 +32,11 @@ MEANINGS = {
     ),
     "qdrant_grpc_port": (
         "`6334`",
-        "used for bulk work when it can be reached",
+        "used for bulk work if it can be reached",
     ),
     "qdrant_nodes": (
         "empty",
-        "URLs of all nodes of a cluster, with commas between them; only [backups](../operations.md#clusters) need them",
+        "URLs of all nodes of a cluster, separated by commas; only [backups](../operations.md#clusters) need them",
     ),
     "config": (
         "`rollouts.yaml`",
@@ -44,24 +44,25 @@ MEANINGS = {
     ),
     "api_token": (
         "empty",
-        "one more bearer token of the web process, with every scope; `rollouts token create` makes better ones",
+        "an additional bearer token of the web process, with every scope; prefer `rollouts token create`",
     ),
     "web_hosts": (
         "empty",
-        "names by which the web process is asked, besides `localhost` and addresses, separated by `,`",
+        "host names of the web process besides `localhost` and addresses, separated by `,`",
     ),
     "mcp_deploy": (
         "`false`",
-        "whether [agents](../mcp.md) may deploy declared indexes; else the tool for it is not there",
+        "whether [agents](../mcp.md) may deploy declared indexes; if false, the tool for it does not exist",
     ),
     "backup_dir": (
         "`.rollouts/backups`",
-        "where backups stand: a directory that every worker reaches under this path, or a URL such as "
-        "`s3://bucket/backups` ([filesystems](../operations.md#other-filesystems))",
+        "where backups are stored: a directory that every worker reaches by this path, or a URL "
+        "such as  `s3://bucket/backups` ([filesystems](../operations.md#other-filesystems))",
     ),
     "source_roots": (
         "empty",
-        "folders that file sources may read besides the working directory and the index file's, separated by `:`",
+        "folders that file sources may read besides the working directory and the index file's "
+        "folder, separated by `:`",
     ),
 }
 

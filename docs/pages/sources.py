@@ -9,9 +9,9 @@ from qdrant_rollouts.adapters.sources import SOURCES
 
 _HEAD = """# Sources, one by one
 
-Made from `SOURCES` by `python -m docs.make_reference`. What holds for all of them (records, bad records, where
-files may lie) stands in [sources](../sources.md); `--source` of `rollouts deploy` takes what is written here behind
-`source`.
+`python -m docs.make_reference` makes this page from `SOURCES`. [Sources](../sources.md)
+explains what all of them have in common: records, bad records, allowed folders.
+`--source` of `rollouts deploy` takes the same values as `source` here.
 """
 
 

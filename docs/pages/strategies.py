@@ -10,9 +10,10 @@ from qdrant_rollouts.core.deployments.strategies import STRATEGIES, backup, roll
 
 _HEAD = """# Strategies
 
-Made from `STRATEGIES` and `STEPS` by `python -m docs.make_reference`. A strategy is a function that returns a tuple
-of steps; the plan is written down when a deployment starts, and later changes of the code do not reach it.
-`strategy` in the [index file](../index-file.md) names the one an index takes, `--strategy` the one of a single
+`python -m docs.make_reference` makes this page from `STRATEGIES` and `STEPS`. A strategy
+is a function that returns a tuple of steps. The plan is stored when a deployment starts,
+so later changes of the code do not affect it. `strategy` in the [index
+file](../index-file.md) sets the strategy of an index, `--strategy` that of a single
 deployment.
 """
 _FURTHER = {"canary": "How a stage is judged and what it needs: [canary](../canary.md)."}

@@ -9,18 +9,20 @@ from qdrant_rollouts.tasks.commands import COMMANDS
 
 _HEAD = """# Tasks
 
-Made from the tables of `tasks/` by `python -m docs.make_reference`. [Celery](../celery.md) says what they answer,
-[from an application](../applications.md) how they are sent. Every one but the stages takes keyword arguments that
-are JSON.
+`python -m docs.make_reference` makes this page from the tables of `tasks/`.
+[Celery](../celery.md) says what the tasks answer, [from an
+application](../applications.md) how to send them. Every task except the stages takes
+keyword arguments that are JSON.
 """
 _STAGES = """## Stages
 
-What the engine sends for the turns of a deployment, backup or verification; nobody else should. The name is a label
-for [Flower](../flower.md): the row in the database decides what is done.
+The engine sends these tasks for the turns of a deployment, backup or verification;
+nothing else should send them. The name is only a label for [Flower](../flower.md): the
+row in the database decides what is done.
 """
 _BEAT = """## What beat sends
 
-Each asks for a look at the database and may be sent any number of times.
+Each of these tasks checks the database and may be sent any number of times.
 """
 
 

@@ -1,9 +1,9 @@
-"""Requests that start something and may be sent twice: under one key it is started once.
+"""Requests that start something and may be sent twice: with one key they start it once.
 
-Rule: what was started is written beside the key in the transaction that starts it (``Along``). So a process that dies
-between starting and answering has either started nothing, and the next try does, or left the id of what it started,
-from which the answer is put together again. A try that was given up for dead and comes back finds its claim taken, and
-its start is rolled back.
+Rule: the started thing is recorded next to the key in the transaction that starts it (``Along``).
+So a process that dies between starting and answering has either started nothing, and the next try
+does, or left the id of what it started, from which the answer is built again. A try that was taken
+for dead and comes back finds its claim taken, and its start is rolled back.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from qdrant_rollouts.core.services import Services
 Answer = Mapping[str, Any]
 
 KEEP_ANSWERS_FOR = timedelta(hours=24)
-#: Longer than starting anything takes; so long a key whose process died stays taken.
+#: Longer than starting anything takes; a key whose process died stays taken for this long.
 LEASE = timedelta(seconds=30)
 LONGEST_KEY = 200
 
@@ -42,7 +42,8 @@ class KeyInUse(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """``caller`` is who sent it: another's key of the same name is another one. ``digest`` is of the whole request."""
+    """``caller`` is who sent it: another caller's key of the same name is a different key.
+    ``digest`` is of the whole request."""
 
     caller: str
     name: str
@@ -57,7 +58,7 @@ class _Attempt:
 
 
 def build_key(caller: str, name: str, *request: Any) -> Key:
-    """Raises Malformed for a name that is none."""
+    """Raises Malformed for an invalid name."""
     if not name.strip() or len(name) > LONGEST_KEY or not name.isprintable():
         raise Malformed(f"Idempotency-Key {quote_value(name)}: expected 1 to {LONGEST_KEY} printable characters")
     text = json.dumps(request, sort_keys=True, default=str)
@@ -67,9 +68,10 @@ def build_key(caller: str, name: str, *request: Any) -> Key:
 def answer_once(
     services: Services, key: Key, start: Callable[[InTransaction], Answer], told: Callable[[str], Answer]
 ) -> tuple[Answer, bool]:
-    """What ``start`` answers, and whether it was answered before. ``told`` puts the answer together for what a process
-    started that died before it could answer. A refusal starts nothing and is not kept. Raises Malformed for another
-    request under the same key, Unavailable while the first one is being worked at."""
+    """Returns the answer of ``start``, and whether it was answered before. ``told`` builds the
+    answer for what a process started that died before it could answer. A refusal starts nothing and
+    is not stored. Raises Malformed for another request with the same key, Unavailable while the
+    first one is being processed."""
     mine = _claim_key(services, key)
     if mine.answer is not None:
         return mine.answer, True
@@ -113,14 +115,16 @@ def _claim_row(session: Session, key: Key, now: datetime) -> _Attempt:
 
 
 def _key_in_use(key: Key) -> KeyInUse:
-    return KeyInUse(f"the first request with Idempotency-Key {quote_value(key.name)} is being worked at; ask again")
+    return KeyInUse(
+        f"the first request with Idempotency-Key {quote_value(key.name)} is still being processed; try again"
+    )
 
 
 def _mark_started(session: Session, key: Key, claim: int, started: str) -> None:
     mine = update(OnceRow).where(*_matches_key(key), OnceRow.claim == claim, OnceRow.started.is_(None))
     if session.execute(mine.values(started=started).returning(OnceRow.key)).first() is None:
         raise LeaseLost(
-            f"Idempotency-Key {quote_value(key.name)} took too long and was taken up by another process; ask again"
+            f"Idempotency-Key {quote_value(key.name)} took too long and was taken up by another process; try again"
         )
 
 
@@ -131,7 +135,7 @@ def _keep_answer(services: Services, key: Key, answer: Answer) -> Answer:
 
 
 def _release_key(services: Services, key: Key, claim: int) -> None:
-    """Only of what started nothing."""
+    """Only of a request that started nothing."""
     with services.sessions.begin() as session:
         free = OnceRow.claim == claim, OnceRow.started.is_(None)
         session.execute(delete(OnceRow).where(*_matches_key(key), *free))

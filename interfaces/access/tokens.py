@@ -1,7 +1,8 @@
-"""Bearer tokens: who may ask what through the web.
+"""Bearer tokens: which caller may do what through the web.
 
-Rule: a token is ``rlt_<id>_<secret>``, shown once, when it is made. The row keeps a digest of it, which is compared in
-constant time, so neither the database nor the time an answer takes gives a token away.
+Rule: a token is ``rlt_<id>_<secret>``, shown once, when it is created. The row holds a digest of
+it, which is compared in constant time, so neither the database nor the duration of an answer
+reveals a token.
 """
 
 import hashlib
@@ -25,14 +26,14 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
 SCOPES = ("read", "search", "feedback", "deploy", "admin")
-#: What a scope brings besides itself.
+#: Scopes that a scope includes.
 _IMPLIED_SCOPES = {"deploy": ("read",), "admin": SCOPES}
 _NOTE_USE_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, as events call him, and what he may do."""
+    """The caller, as events name it, and its scopes."""
 
     name: str
     scopes: frozenset[str]
@@ -51,8 +52,8 @@ ALL_SCOPES = expand_scopes(("admin",))
 def create_token(
     services: Services, name: str, scopes: Sequence[str], *, actor: str, reason: str = ""
 ) -> dict[str, Any]:
-    """A new token; ``token`` of the answer is shown this once. A name is never given twice, so that events of a token
-    that was revoked are nobody else's."""
+    """Creates a token; ``token`` of the answer is shown only this once. A name is never used twice,
+    so events of a revoked token cannot belong to another one."""
     check_name("token", name)
     wrong = [scope for scope in scopes if scope not in SCOPES]
     if wrong or not scopes:
@@ -75,7 +76,7 @@ def create_token(
 
 
 def revoke_token(services: Services, name: str, *, actor: str, reason: str = "") -> dict[str, Any]:
-    """Whoever holds it is refused from now on; revoked already is no change."""
+    """The token is refused from now on; revoking it again changes nothing."""
     with services.sessions.begin() as session:
         row = session.scalars(select(TokenRow).where(TokenRow.name == name).with_for_update()).one_or_none()
         if row is None:
@@ -89,19 +90,20 @@ def revoke_token(services: Services, name: str, *, actor: str, reason: str = "")
 
 
 def list_tokens(services: Services) -> list[dict[str, Any]]:
-    """By name, those that were revoked too; without their secrets, which nobody knows."""
+    """Returns tokens by name, revoked ones included; without their secrets, which nobody knows."""
     with services.sessions() as session:
         return [_token_as_json(row) for row in session.scalars(select(TokenRow).order_by(TokenRow.name))]
 
 
 def has_any_token(services: Services) -> bool:
-    """Whether there was ever a token: revoking the last one must not open the door to everybody on this machine."""
+    """Whether there was ever a token: revoking the last one must not give everybody on this machine
+    access."""
     with services.sessions() as session:
         return session.scalars(select(TokenRow.id).limit(1)).first() is not None
 
 
 def caller_of_token(services: Services, presented: str) -> Caller | None:
-    """Who presents this; None for what is no token, or a token no more."""
+    """Returns the caller; None if the text is not a token, or if the token was revoked."""
     with services.sessions.begin() as session:
         row = find_token(session, presented)
         if row is None:
@@ -113,7 +115,7 @@ def caller_of_token(services: Services, presented: str) -> Caller | None:
 
 
 def find_token(session: Session, presented: str) -> TokenRow | None:
-    """The row of a token that is still one."""
+    """Returns the row of a valid token."""
     kind, _, rest = presented.partition("_")
     row = session.get(TokenRow, rest.partition("_")[0]) if kind == "rlt" and presented.isascii() else None
     matches = hmac.compare_digest(row.digest if row else "", hash_secret(presented))

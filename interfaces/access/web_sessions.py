@@ -1,8 +1,10 @@
-"""Sessions of people who signed in at the pages with a token, so that the token itself stays out of the browser.
+"""Sessions of people who signed in at the pages with a token, so that the browser does not store
+the token itself.
 
-Rule: the browser has a random secret, the row its digest. A session ends with its token: it is looked up with each
-request whether that is revoked. The token of the settings has no row, so the session keeps a proof that it was shown,
-HMAC-SHA-256 of it under the browser's secret, which nobody can make or test by what the database holds alone.
+Rule: the browser has a random secret, the row its digest. A session ends with its token: each
+request checks whether the token is revoked. The token of the settings has no row, so its session
+stores a proof that it was shown: its HMAC-SHA-256 with the browser's secret as key, which nobody
+can create or test with the contents of the database alone.
 """
 
 import hmac
@@ -18,13 +20,13 @@ from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.access.tokens import ALL_SCOPES, Caller
 
 SESSION_LENGTH = timedelta(hours=12)
-#: What events call who holds the token of the settings.
+#: The name in events of the holder of the settings' token.
 SETTINGS_CALLER = "token:ROLLOUTS_API_TOKEN"
 
 
 def begin_session(services: Services, presented: str, api_token: str) -> str | None:
-    """The secret of a new session, for a cookie; None if what was presented is no token. ``api_token`` is that of the
-    settings, or empty."""
+    """Returns the secret of a new session, for a cookie; None if the text is not a valid token.
+    ``api_token`` is that of the settings, or empty."""
     secret = secrets.token_urlsafe(32)
     with services.sessions.begin() as session:
         now = services.clock.now(session)
@@ -41,7 +43,7 @@ def begin_session(services: Services, presented: str, api_token: str) -> str | N
 
 
 def caller_of_session(services: Services, secret: str, api_token: str) -> Caller | None:
-    """Who has this session; None if it has ended, or its token is one no more."""
+    """Returns the caller of this session; None if it has ended, or if its token was revoked."""
     with services.sessions() as session:
         row = session.get(SessionRow, tokens.hash_secret(secret))
         if row is None or row.expires_at < services.clock.now(session):

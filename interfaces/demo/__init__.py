@@ -1,4 +1,4 @@
-"""``rollouts demo``: the main job on real text, start to end, with nothing but this process."""
+"""``rollouts demo``: the main purpose on real text, from start to end, in this process alone."""
 
 from qdrant_rollouts.interfaces.demo.story import FOLDER, run_story
 

@@ -1,4 +1,5 @@
-"""The people who use the index while it is rebuilt: threads that search by alias and write down what they got."""
+"""The people who use the index while it is rebuilt: threads that search by alias and record the
+results."""
 
 import threading
 from collections import Counter
@@ -14,14 +15,15 @@ from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.ports import FloatArray, VectorStore
 
 THREADS = 4
-#: Seconds between two searches of one thread. The embedded store answers one caller at a time, and whoever fills the
-#: new version wants its turn too.
+#: Seconds between two searches of one thread. The embedded store serves one caller at a time, and
+#: the process that fills the new version needs time too.
 _PAUSE = 0.05
 _LIMIT = 5
 
 
 class Crowd:
-    """Searches as long as its ``with`` lasts; at its end it raises what no search may raise."""
+    """Searches for the duration of its ``with`` block; at the end it raises the errors of failed
+    searches."""
 
     def __init__(self, store: VectorStore, alias: str, vectors: Sequence[FloatArray]) -> None:
         self.answered: Counter[int] = Counter()

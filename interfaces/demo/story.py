@@ -1,4 +1,4 @@
-"""The story of the demo, told while it happens. What it claims in the end was looked up, not assumed."""
+"""The story of the demo, told while it happens. Its final claims are checked, not assumed."""
 
 import contextlib
 import shutil
@@ -35,7 +35,8 @@ _QUESTION = "secret token for a password reset link"
 
 
 def run_story(console: Console) -> int:
-    """0 if everything the demo claims was found to be so, else 1. Raises Refused while another one runs in FOLDER."""
+    """Returns 0 if everything that the demo claims was found to be true, else 1. Raises Refused
+    while another one runs in FOLDER."""
     begun = time.monotonic()
     _clear_folder()
     with contextlib.chdir(FOLDER), _open_services() as services:
@@ -57,7 +58,8 @@ def _clear_folder() -> None:
 
 @contextlib.contextmanager
 def _open_services() -> Iterator[Services]:
-    """The embedded default as it is without any setting: the servers that this shell is set up for stay out of it."""
+    """Opens the embedded default without any setting; servers that this shell is configured for are
+    not used."""
     runner = Embedded(Settings.model_construct())
     try:
         with runner:
@@ -67,9 +69,10 @@ def _open_services() -> Iterator[Services]:
 
 
 class Story:
-    """Collects facts: a sentence that says what was found, and whether that is what had to be."""
+    """Collects facts: a sentence that says what was found, and whether it is as expected."""
 
-    #: Models, each with the lowest score its best answer to a query of the gate may have (see ``versions.QUERIES``).
+    #: Models, each with the lowest score that its best answer to a query of the gate may have (see
+    #: ``versions.QUERIES``).
     MINILM = ("sentence-transformers/all-MiniLM-L6-v2", 0.45)
     HASHING = ("hashing:384", 0.15)
 
@@ -79,7 +82,7 @@ class Story:
         self._facts: list[tuple[bool, str]] = []
 
     def tell(self) -> None:
-        """Ends early where what would come next has nothing to stand on."""
+        """Ends early if the next chapter lacks its basis."""
         known = texts.collect_texts()
         one = versions.first_version(known)
         two = versions.second_version(known)
@@ -103,12 +106,10 @@ class Story:
         for held, sentence in self._facts:
             self._console.print(Text.assemble(screen.status_symbol("pass" if held else "fail"), f" {sentence}"))
         if not self._facts or not all(held for held, _ in self._facts):
-            self._print_sentence(f"That is not how it should have ended; {Path.cwd()} holds what is left of it.")
+            self._print_sentence(f"That is not the expected end; {Path.cwd()} holds what is left of it.")
             return SOMETHING_BROKE
         self._console.print(_describe_next())
         return ALL_HELD
-
-    # --- chapters ---------------------------------------------------------------------------------------------------
 
     def _prepare_versions(self, *all_versions: Version) -> Embedder:
         self._print_chapter("A search index, rebuilt while it is searched")
@@ -123,9 +124,7 @@ class Story:
 
     def _tell_first_version(self, one: Version) -> bool:
         self._print_chapter(f"Version 1: {len(one.pages):,} texts")
-        self._print_sentence(
-            f"There is no alias {ALIAS} yet; it is made when the collection behind it is filled and checked."
-        )
+        self._print_sentence(f"There is no alias {ALIAS} yet; it is created when its collection is filled and checked.")
         return self._check_serves(self._deploy_version(one), one)
 
     def _tell_replacement(self, one: Version, two: Version, crowd: Crowd) -> bool:
@@ -181,13 +180,11 @@ class Story:
         told = "; ".join(row["text"] for row in rows)
         self.note([row["status"] for row in rows] == ["scheduled"], f"kept for a rollback, until then: {told}")
 
-    # --- how --------------------------------------------------------------------------------------------------------
-
     def _choose_model(self) -> tuple[EmbeddingSpec, float]:
         try:
             return self._open_embedding(*self.MINILM)
         except (Refused, Unavailable) as error:
-            self._print_sentence(f"Words instead of meaning: the model is not to be had here. {error}")
+            self._print_sentence(f"Words instead of meaning: the model is not available here. {error}")
             return self._open_embedding(*self.HASHING)
 
     def _open_embedding(self, name: str, lowest_score: float) -> tuple[EmbeddingSpec, float]:

@@ -9,7 +9,7 @@ from pydoc_data.topics import topics
 from types import ModuleType
 from typing import NamedTuple
 
-#: Importing any of these only defines names. One that a later Python has dropped is left out.
+#: Importing any of these only defines names. One that a later Python has removed is left out.
 _MODULES = """
     argparse array asyncio base64 bisect builtins collections concurrent.futures configparser contextlib copy
     csv datetime email.message enum fractions functools getpass glob gzip hashlib heapq hmac html http.client
@@ -18,24 +18,26 @@ _MODULES = """
     tarfile tempfile textwrap threading time timeit traceback types typing unittest urllib.parse urllib.request
     uuid warnings weakref webbrowser xml.etree.ElementTree zipfile zlib zoneinfo
 """
-#: Characters; below it a docstring says little more than its name.
+#: Characters; a shorter docstring says little more than its name.
 _SHORTEST = 100
 
 
 class Text(NamedTuple):
-    """``name`` as one would write it in a program, such as ``asyncio.gather``; unique."""
+    """``name`` as in a program, such as ``asyncio.gather``; unique."""
 
     name: str
     body: str
 
     @property
     def share(self) -> int:
-        """0 to 99, evenly spread, and the same wherever the text is: which part of the whole it belongs to."""
+        """Returns 0 to 99, evenly distributed, and always the same for a text: which part of the
+        whole it belongs to."""
         return int.from_bytes(hashlib.blake2b(self.name.encode(), digest_size=8).digest()) % 100
 
 
 def collect_texts() -> list[Text]:
-    """Modules, their public classes, functions and methods, then the help topics; each body once."""
+    """Returns modules, their public classes, functions and methods, then the help topics; each body
+    once."""
     by_body: dict[str, str] = {}
     for name, body in (*_module_docstrings(), *_help_topics()):
         if len(body) >= _SHORTEST:

@@ -1,4 +1,4 @@
-"""What the demo deploys: three versions of one index as files of records, and the index file beside them."""
+"""What the demo deploys: three versions of one index as files of records, with an index file."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ from qdrant_rollouts.interfaces.demo.texts import Text
 
 ALIAS = "pydocs"
 TEMPLATE = "{title}\n{text}"
-#: What the gate asks of every version. all-MiniLM-L6-v2 answers each with 0.55 or more, the login page with 0.1.
+#: Queries of the gate for every version. all-MiniLM-L6-v2 answers each with 0.55 or more, the login
+#: page with 0.1.
 QUERIES = (
     "how do I run coroutines concurrently",
     "make a temporary directory",
@@ -21,7 +22,7 @@ QUERIES = (
     "read a compressed zip archive",
     "how does slicing work",
 )
-#: Of a hundred texts, how many version 1 has at all, and how many it has shorter than they are now.
+#: Of a hundred texts, how many version 1 contains, and how many of them are shorter than now.
 _IN_FIRST = 80
 _SHORT_IN_FIRST = 10
 _LOGIN = ("Sign in", "Your session has expired. Sign in to continue reading.")
@@ -49,7 +50,7 @@ class Version:
         return len(self.pages.keys() - older.pages.keys())
 
     def write(self) -> None:
-        """``version`` lets a search say which of them has answered."""
+        """``version`` shows in a search result which version has answered."""
         records = (
             {"id": id, "title": title, "text": body, "version": self.number} for id, (title, body) in self.pages.items()
         )
@@ -57,19 +58,21 @@ class Version:
 
 
 def first_version(texts: Sequence[Text]) -> Version:
-    """The documentation as it might have been earlier: some texts not written yet, some with one paragraph only."""
+    """The documentation as it might have been earlier: some texts missing, some with only one
+    paragraph."""
     early = {text.name: _first_paragraph(text.body) for text in texts if text.share < _SHORT_IN_FIRST}
     pages = {text.name: (text.name, early.get(text.name, text.body)) for text in texts if text.share < _IN_FIRST}
     return Version(1, pages)
 
 
 def second_version(texts: Sequence[Text]) -> Version:
-    """The documentation as it is."""
+    """The documentation as it is now."""
     return Version(2, {text.name: (text.name, text.body) for text in texts})
 
 
 def damaged_version(texts: Sequence[Text]) -> Version:
-    """What a crawler brings home that was signed out: for each page, the login page. No record is missing or bad."""
+    """What a crawler gets that is not signed in: the login page for each address. No record is
+    missing or bad."""
     return Version(3, {text.name: _LOGIN for text in texts})
 
 

@@ -1,1 +1,1 @@
-"""What is asked by HTTP: the API, the pages, metrics, health and MCP, in one process."""
+"""What is served over HTTP: the API, the pages, metrics, health and MCP, in one process."""

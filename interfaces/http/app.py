@@ -1,4 +1,4 @@
-"""Puts the web process together: the pages, the API, metrics and health, and what agents ask."""
+"""Puts the web process together: the pages, the API, metrics, health, and MCP."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ from qdrant_rollouts.interfaces.mcp.http import McpEndpoint
 
 
 def make_app(services: Services, settings: Settings) -> Starlette:
-    """Everything that is asked by HTTP, over these services; its router is closed with it."""
+    """Returns the whole app over these services; its router is closed with it."""
     sight = StoreWatcher(services)
     routes = [
         *api.api_routes(),
@@ -37,7 +37,7 @@ def make_app(services: Services, settings: Settings) -> Starlette:
 
 
 def make_mcp_app(services: Services, settings: Settings) -> Starlette:
-    """What agents ask, and whether it can be answered; nothing else."""
+    """Returns an app with MCP and the health paths only."""
     return _build_app(services, settings, StoreWatcher(services), health.health_routes(), HANDLERS)
 
 

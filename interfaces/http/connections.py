@@ -1,9 +1,9 @@
-"""Connections of strangers: how uvicorn holds them, within limits.
+"""Limits for the connections that uvicorn holds.
 
-uvicorn bounds the idle time between two requests and nothing else: half a request may take for
-ever, and so may an answer that nobody takes. Here a connection is ended when it does not get on,
-and when room is needed for another: then the oldest goes of those that have sent no whole request,
-of whoever has the most of them. So a person gets in while somebody else opens a thousand.
+uvicorn limits only the idle time between two requests: an incomplete request may take for ever, and
+so may an answer that the client does not read. Here a connection is ended if it makes no progress,
+and if room is needed for another: then the oldest connection without a complete request is closed,
+of the client with the most of them. So a person gets in while another client opens a thousand.
 """
 
 import socket
@@ -23,18 +23,18 @@ from qdrant_rollouts.interfaces.http import problems
 from qdrant_rollouts.interfaces.http.limits import Limits, address_group
 from qdrant_rollouts.interfaces.http.problems import MalformedHttp, RequestTooSlow, TooBusy
 
-#: How many may wait until they are taken in, and how many are taken in at once. asyncio has one
-#: number for both, and lets nobody look in between: a thousand would have all descriptors by then.
+#: How many connections may wait to be accepted, and how many are accepted at once. asyncio has one
+#: number for both, and accepts all of them without a pause: a thousand would take all descriptors.
 BACKLOG = 2048
 AT_ONCE = 16
-#: Of uvicorn's ticks, ten a second, one in so many looks at every connection.
+#: uvicorn ticks ten times a second; one tick in this many checks every connection.
 _LOOK_EVERY = 10
 #: For SO_LINGER: on, for 0 s.
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class ConnectionRegistry(ServerState):
-    """All connections of a server, and the requests that are worked at, of whom."""
+    """All connections of a server, and the requests being processed, by client."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()
@@ -46,22 +46,24 @@ class ConnectionRegistry(ServerState):
         return cast("set[Connection]", self.connections)
 
     def make_room(self, newcomer: "Connection") -> None:
-        """Ends another connection if there are too many; the newcomer, if all others are served."""
+        """Ends another connection if there are too many; the new one, if all others are being
+        served."""
         if len(self.connections) <= self.limits.connections:
             return
         longest = self._longest_unready(self.all - {newcomer}) or newcomer
-        longest.end(TooBusy("too many connections are open; ask again"))
+        longest.end(TooBusy("too many connections are open; try again"))
 
     def refuse(self, asking: "Connection") -> TooBusy | None:
-        """Why this request cannot be worked at now. One that is not whole yet is ended for it."""
+        """Returns why this request cannot be processed now. An incomplete request is ended to make
+        room for it."""
         limits = self.limits
         whose = asking.whose
         if self.at_work[whose] >= limits.requests_of_one:
             among = {one for one in self.all if one.whose == whose}
-            words = f"{limits.requests_of_one} requests from your address are under way; ask again"
+            words = f"{limits.requests_of_one} requests from your address are being processed; try again"
         elif self.at_work.total() >= limits.requests:
             among = self.all
-            words = f"{limits.requests} requests are under way, as many as may be; ask again"
+            words = f"{limits.requests} requests are being processed, the maximum; try again"
         else:
             return None
         unready = self._longest_unready({one for one in among if one.at_work})
@@ -77,15 +79,16 @@ class ConnectionRegistry(ServerState):
 
     @staticmethod
     def _longest_unready(among: set["Connection"]) -> "Connection | None":
-        """Of whoever has the most of them, so that one cannot push out another; and of those rather one that was never
-        answered: it is not a person's whose next request may be on its way."""
+        """Chooses from the client with the most of them, so that one client cannot displace
+        another; and prefers connections that were never answered, because others may belong to a
+        person whose next request is on its way."""
         unready = [one for one in among if one.is_unready and not one.transport.is_closing()]
         of_each = Counter(one.whose for one in unready)
         return min(unready, key=lambda one: (-of_each[one.whose], one.was_answered, one.since), default=None)
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which looks at its connections once a second."""
+    """uvicorn's server, which checks its connections once a second."""
 
     def __init__(self, config: uvicorn.Config, limits: Limits) -> None:
         super().__init__(config)
@@ -103,7 +106,7 @@ class Server(uvicorn.Server):
 
 
 class Connection(H11Protocol):
-    """``since`` then it is the client's turn to send a request's headers, or the rest of it."""
+    """``since`` this time the client must send a request's headers, or the rest of it."""
 
     def __init__(
         self, config: uvicorn.Config, server_state: ConnectionRegistry, app_state: dict[str, Any], _loop: Any = None
@@ -112,11 +115,11 @@ class Connection(H11Protocol):
         self._crowd = server_state
         self._app, self.app = cast(ASGIApp, self.app), cast(Any, self._run_app)
         self.since = time.monotonic()
-        #: Whether a whole request of it was answered.
+        #: Whether a complete request of it was answered.
         self.was_answered = False
-        #: Requests that the app has: two for a moment, of a client that waits for no answer.
+        #: Requests that the app is processing: briefly two, if a client does not wait for answers.
         self._at_work = 0
-        #: Bytes that the client had not taken, and when that was.
+        #: Bytes that the client had not read, and the time of that.
         self._untaken = 0
         self._untaken_since = self.since
 
@@ -126,7 +129,7 @@ class Connection(H11Protocol):
         self._crowd.make_room(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Half a request whose client has gone is nothing that is worked at any more."""
+        """An incomplete request whose client has gone is no longer processed."""
         if self.at_work and self.is_unready:
             self._count_requests(-self._at_work)
         super().connection_lost(exc)
@@ -142,7 +145,7 @@ class Connection(H11Protocol):
 
     @property
     def is_unready(self) -> bool:
-        """Whether it has sent no whole request that is yet to be answered."""
+        """Whether it has sent no complete request that still needs an answer."""
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is None or cycle.response_complete or cycle.more_body
 
@@ -151,7 +154,7 @@ class Connection(H11Protocol):
         self.transport.close()
 
     def look(self, now: float) -> None:
-        """Ends it if the client does not get on."""
+        """Ends it if the client makes no progress."""
         if not self._is_taking(now):
             self._abort_transport()
         elif self.is_unready and not self.flow.read_paused and not self.transport.is_closing():
@@ -162,8 +165,8 @@ class Connection(H11Protocol):
                 self.end(RequestTooSlow(f"{what} did not come within {seconds:g} s; send the request again"))
 
     def end(self, why: TooBusy | RequestTooSlow) -> None:
-        """Says why, if something was begun and nothing was answered. Whatever works for it finds
-        the client gone."""
+        """Says why, if a request was begun and nothing was answered. Code that works for it sees
+        that the client is gone."""
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:
             begun = bool(self.conn.trailing_data[0])
@@ -180,14 +183,14 @@ class Connection(H11Protocol):
             self.transport.close()
 
     def _abort_transport(self) -> None:
-        """At once, with what the kernel still holds for it, which nobody takes."""
+        """At once, and drops what the kernel still holds for the client."""
         door: socket.socket = self.transport.get_extra_info("socket")
         door.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.transport.abort()
 
     def _is_taking(self, now: float) -> bool:
-        """Whether the client takes what waits for it, at some pace. While less waits than makes
-        uvicorn pause, more may be added, so that nothing can be said of the pace."""
+        """Whether the client reads its waiting answer fast enough. While less waits than makes
+        uvicorn pause, more may be added, so the speed cannot be judged."""
         limits = self._crowd.limits
         waiting = self.transport.get_write_buffer_size()
         adds = not self.flow.write_paused and self.at_work
@@ -197,7 +200,7 @@ class Connection(H11Protocol):
         return now - self._untaken_since <= limits.stall
 
     async def _run_app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The app's, unless too many are worked at."""
+        """Runs the app, unless too many requests are being processed."""
         refused = self._crowd.refuse(self)
         if refused is not None:
             await problems.error_response(refused)(scope, receive, _close_after_answer(send))
@@ -213,11 +216,11 @@ class Connection(H11Protocol):
     def _count_requests(self, more: int) -> None:
         self._at_work += more
         self._crowd.at_work[self.whose] += more
-        self._crowd.at_work += Counter()  # forgets those who have none
+        self._crowd.at_work += Counter()  # forgets clients without any
 
 
 def _close_after_answer(send: Send) -> Send:
-    """The connection is not kept: who was refused shall not hold on to it."""
+    """Closes the connection, so that a refused client does not keep it."""
 
     async def answer(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -228,7 +231,7 @@ def _close_after_answer(send: Send) -> Send:
 
 
 def _raw_response(why: AppError) -> bytes:
-    """A whole answer, for a connection on which no request has been understood."""
+    """A complete answer, for a connection on which no request has been parsed."""
     answer = problems.error_response(why)
     lines = [
         b"HTTP/1.1 %d %s" % (answer.status_code, HTTPStatus(answer.status_code).phrase.encode()),

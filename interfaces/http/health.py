@@ -1,7 +1,8 @@
-"""``/livez``: this process answers. ``/readyz``: what it depends on answers too, and somebody runs deployments; else
-503, and in words what is wrong.
+"""``/livez``: this process answers. ``/readyz``: what it depends on answers too, and some process
+runs deployments; otherwise 503, with a description of the problem.
 
-Neither asks for a token, since who watches processes has none; the words are for those who may read.
+Neither needs a token, because monitors of processes have none; the details are only for callers who
+may read.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from qdrant_rollouts.interfaces.looks import (
     inspect_sweep,
 )
 
-#: Whoever asks waits no longer; a server that hangs keeps its look waiting for up to 10 s.
+#: The caller waits at most this long; a server that hangs blocks its check for up to 10 s.
 CHECK_TIMEOUT = 3.0
 
 
@@ -40,8 +41,8 @@ def _answer_livez(request: Request) -> Response:
 
 
 class Readiness:
-    """One thread for each look, and no second look while one waits: however often it is asked, a server that hangs
-    holds no more than that."""
+    """One thread for each check, and no second check while one waits: so a server that hangs blocks
+    only that many threads, however often the path is requested."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(thread_name_prefix="ready")
@@ -94,7 +95,7 @@ _START = "start it, or correct its address; `rollouts doctor` looks closer"
 
 
 def _may_read(request: Request, checks: list[Check]) -> bool:
-    """A database that hangs is not asked who this is."""
+    """A database that hangs is not asked for the caller."""
     if any(check.name == "database" and check.state != "ok" for check in checks):
         return False
     try:

@@ -1,4 +1,4 @@
-"""What endpoints work with: made once by ``make_app``, found by ``of(request)``."""
+"""What endpoints work with: created once by ``make_app``, found with ``context_of(request)``."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ from qdrant_rollouts.core.services import Services
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """``routers`` are closed when the process ends. ``sight`` is what Qdrant and the index file say, as it was last
-    seen."""
+    """``routers`` are closed when the process ends. ``sight`` holds Qdrant and the index file as
+    last read."""
 
     services: Services
     settings: Settings

@@ -1,14 +1,15 @@
-"""What one may hold of the web process: connections, requests at once, streams, and time.
+"""What a client may occupy in the web process: connections, simultaneous requests, streams, and
+time.
 
-Rule: whatever is given to who asks has a bound, and the bounds together leave most descriptors to
-the rest of the process: in `rollouts up` the worker lives beside the web.
+Rule: everything has a limit, and together the limits leave most descriptors to the rest of the
+process: in `rollouts up` the worker runs in the same process.
 """
 
 import ipaddress
 import resource
 from dataclasses import dataclass
 
-#: Of the descriptors that the process may open, so many are for connections: one in so many.
+#: One in this many of the process's descriptors is for connections.
 _SHARE = 3
 _MOST = 512
 _LEAST = 16
@@ -16,9 +17,9 @@ _LEAST = 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``connections`` that are open. Seconds: ``headers`` until those of a request are there,
-    ``body`` until the rest of it is, ``idle`` between an answer and the next request, ``stall`` in
-    which at least ``pace`` bytes are taken of an answer that waits."""
+    """``connections``: how many may be open. Seconds: ``headers`` until those of a request have
+    arrived, ``body`` until the rest has, ``idle`` between an answer and the next request, ``stall``
+    in which the client must read at least ``pace`` bytes of a waiting answer."""
 
     connections: int
     headers: float = 10.0
@@ -29,8 +30,8 @@ class Limits:
 
     @property
     def requests(self) -> int:
-        """Requests that are worked at. Fewer than connections, so that there is always one that may
-        be closed for the next to come in."""
+        """Requests processed at once. Fewer than connections, so that there is always one that can
+        be closed for the next one."""
         return self.connections * 3 // 4
 
     @property
@@ -39,7 +40,7 @@ class Limits:
 
     @property
     def streams(self) -> int:
-        """Streams of events: they have no end, and others must be answered beside them."""
+        """Streams of events: they have no end, and other requests must be answered besides them."""
         return self.requests // 2
 
     @property
@@ -48,14 +49,15 @@ class Limits:
 
 
 def process_limits() -> Limits:
-    """By the descriptors that it may open (`ulimit -n`)."""
+    """From the number of descriptors that the process may open (`ulimit -n`)."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     share = _MOST if allowed == resource.RLIM_INFINITY else allowed // _SHARE
     return Limits(max(_LEAST, min(_MOST, share)))
 
 
 def address_group(host: str) -> str:
-    """Whom an address counts as: itself; of IPv6 its network, all of which one machine may use."""
+    """The client that an address counts as: itself; for IPv6 its network, because one machine may
+    use all of it."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

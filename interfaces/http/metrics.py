@@ -1,4 +1,4 @@
-"""``/metrics``: how things stand, for Prometheus, asked of the database at each scrape."""
+"""``/metrics`` for Prometheus, read from the database at each scrape."""
 
 import importlib.metadata
 import time
@@ -24,7 +24,7 @@ PREFIX = "rollouts_"
 
 @dataclass(frozen=True, slots=True)
 class MetricDescription:
-    """A metric as a page tells of it."""
+    """A metric in the form of the documentation."""
 
     name: str
     kind: str
@@ -33,7 +33,7 @@ class MetricDescription:
 
     @property
     def sampled(self) -> str:
-        """What its samples are called."""
+        """The name of its samples."""
         return f"{self.name}_total" if self.kind == "counter" else self.name
 
 
@@ -69,7 +69,7 @@ def _serve_metrics(request: Request) -> Response:
 
 
 class Scrape(Collector):
-    """Nothing is kept between two scrapes, so any process, and any number of them, may be asked."""
+    """Nothing is kept between two scrapes, so any process, and any number of them, can be scraped."""
 
     def __init__(self, services: Services) -> None:
         self._services = services

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: the one place where they become a status and a type."""
+"""Errors as RFC 9457 problem documents: the only place where they get a status and a type."""
 
 import logging
 from collections.abc import Mapping
@@ -31,16 +31,16 @@ from qdrant_rollouts.interfaces.http.house import context_of
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-#: Seconds after which a server that did not answer may be asked again.
+#: Seconds after which a server that did not answer may be tried again.
 RETRY_AFTER = 5
 
-#: What a problem's type begins with; then comes the name of its kind. Names are public: add to them,
-#: change or drop none.
+#: The beginning of a problem's type; the name of its kind follows. Names are public: you may add
+#: names, but not change or remove them.
 TYPE = "urn:qdrant-rollouts:problem:"
 
 
 class Kind(NamedTuple):
-    """``means`` is for whoever reads what kinds there are."""
+    """``means`` explains the kind to readers of the documentation."""
 
     status: int
     title: str
@@ -57,15 +57,15 @@ class Unauthorized(AppError):
 
 
 class Forbidden(AppError):
-    """The token does not reach so far."""
+    """The token does not allow this."""
 
 
 class ForeignHost(Forbidden):
-    """The name that is asked for is not ours."""
+    """The host name in the request is not one of ours."""
 
 
 class OtherSite(Forbidden):
-    """A browser says that another site asks."""
+    """A browser says that the request comes from another site."""
 
 
 class TooLarge(AppError):
@@ -73,54 +73,62 @@ class TooLarge(AppError):
 
 
 class RequestTooSlow(AppError):
-    """The request did not come in time."""
+    """The request took too long to arrive."""
 
 
 class TooBusy(AppError):
-    """Too much is asked at once; ask again."""
+    """Too many requests at once; try again."""
 
 
 class MalformedHttp(AppError):
-    """This is no HTTP request."""
+    """This is not an HTTP request."""
 
 
 FORESEEN = (Refused, Unavailable, Unauthorized, Forbidden, TooLarge, RequestTooSlow, TooBusy, MalformedHttp)
 
-#: The first kind that fits is an error's.
+#: The first matching kind of an error counts.
 MEANINGS: dict[type[BaseException], Kind] = {
-    Unauthorized: Kind(401, "Who is asking?", "unauthorized", "no token, or one that is none"),
-    ForeignHost: Kind(403, "Not ours", "foreign-host", "the name that was asked for is none of ours"),
-    OtherSite: Kind(403, "Not allowed", "other-site", "a browser says that another site asks"),
-    Forbidden: Kind(403, "Not allowed", "forbidden", "the token lacks the scope"),
-    TooLarge: Kind(413, "Too large", "too-large", "the body has more bytes than are taken"),
-    RequestTooSlow: Kind(408, "Too slow", "too-slow", "the request did not come in time"),
-    TooBusy: Kind(503, "Too many at once", "crowded", "too much is asked at once; ask again"),
-    MalformedHttp: Kind(400, "No HTTP request", "garbled", "what came is no HTTP request"),
-    Unknown: Kind(404, "Not found", "not-found", "there is no such thing"),
-    KeyReused: Kind(422, "Another request's key", "key-reused", "the Idempotency-Key came with another request"),
-    Malformed: Kind(422, "Not acceptable in any state", "malformed", "never right; `errors` has each fault"),
-    Unexposed: Kind(409, "Not exposed", "not-exposed", "feedback of a user whom the experiment has not met"),
-    Refused: Kind(409, "Refused", "refused", "not as things stand"),
-    KeyInUse: Kind(503, "Being worked at", "key-in-use", "the first request with this key is worked at; ask again"),
-    Busy: Kind(503, "In use elsewhere", "busy", "another process has the embedded Qdrant; ask again"),
+    Unauthorized: Kind(401, "Who is asking?", "unauthorized", "the token is missing or not valid"),
+    ForeignHost: Kind(403, "Not ours", "foreign-host", "the request asks for a host name that is not ours"),
+    OtherSite: Kind(403, "Not allowed", "other-site", "a browser says that the request comes from another site"),
+    Forbidden: Kind(403, "Not allowed", "forbidden", "the token does not have the needed scope"),
+    TooLarge: Kind(413, "Too large", "too-large", "the body has more bytes than are allowed"),
+    RequestTooSlow: Kind(408, "Too slow", "too-slow", "the request took too long to arrive"),
+    TooBusy: Kind(503, "Too many at once", "crowded", "too many requests at once; try again"),
+    MalformedHttp: Kind(400, "Not an HTTP request", "garbled", "the bytes received are not an HTTP request"),
+    Unknown: Kind(404, "Not found", "not-found", "the thing does not exist"),
+    KeyReused: Kind(422, "Another request's key", "key-reused", "the Idempotency-Key belongs to a different request"),
+    Malformed: Kind(
+        422, "Not acceptable in any state", "malformed", "the request is never valid; `errors` has each fault"
+    ),
+    Unexposed: Kind(409, "Not exposed", "not-exposed", "the experiment has not served this user yet"),
+    Refused: Kind(409, "Refused", "refused", "not possible in the current state"),
+    KeyInUse: Kind(
+        503, "Being processed", "key-in-use", "the first request with this key is still being processed; try again"
+    ),
+    Busy: Kind(503, "In use elsewhere", "busy", "another process uses the embedded Qdrant; try again"),
     Misconfigured: Kind(
-        503, "A setting does not fit its server", "misconfigured", "a server answered and does not take a setting"
+        503, "A setting does not fit its server", "misconfigured", "a server answered and refuses a setting"
     ),
     OtherRelease: Kind(
-        503, "Another release", "other-release", "the database is of a release that this program cannot work on"
+        503, "Another release", "other-release", "the database belongs to a release that this program cannot work with"
     ),
-    Limited: Kind(503, "A limit of the collection", "limited", "strict mode allows no more for now; ask again"),
-    Unavailable: Kind(503, "A server did not answer", "unavailable", "Qdrant, the database or the broker; ask again"),
-    LeaseLost: Kind(503, "Taken up elsewhere", "taken-up", "another process took it up; ask again"),
-    AppError: Kind(500, "Failed", "failed", "a fault of this program, which its log has"),
+    Limited: Kind(
+        503, "A limit of the collection", "limited", "strict mode allows no more requests for now; try again"
+    ),
+    Unavailable: Kind(
+        503, "A server did not answer", "unavailable", "Qdrant, the database or the broker did not answer; try again"
+    ),
+    LeaseLost: Kind(503, "Taken up elsewhere", "taken-up", "another process took over the work; try again"),
+    AppError: Kind(500, "Failed", "failed", "a fault of this program; see its log"),
 }
-#: What Starlette refuses, by status.
+#: Refusals by Starlette, by status.
 HTTP_KINDS = {
-    404: Kind(404, "Not Found", "no-such-path", "nothing is asked at this path"),
-    405: Kind(405, "Method Not Allowed", "no-such-method", "the path has other methods, which `Allow` names"),
+    404: Kind(404, "Not Found", "no-such-path", "there is nothing at this path"),
+    405: Kind(405, "Method Not Allowed", "no-such-method", "the path accepts only the methods that `Allow` names"),
 }
-_OTHERWISE = Kind(400, "", "http", "another status of HTTP, as its title says")
-_UNFORESEEN = Kind(500, "Failed", "unforeseen", "an error nobody foresaw; the log has it")
+_OTHERWISE = Kind(400, "", "http", "another HTTP status; the title names it")
+_UNFORESEEN = Kind(500, "Failed", "unforeseen", "an unexpected error; see the log")
 _DATABASE = (OperationalError, InterfaceError, PoolTimeout)
 
 KINDS: tuple[Kind, ...] = (*MEANINGS.values(), *HTTP_KINDS.values(), _OTHERWISE, _UNFORESEEN)
@@ -163,13 +171,13 @@ def _answer_app_error(request: Request, error: Exception) -> Response:
 
 
 def _answer_database_error(request: Request, error: Exception) -> Response:
-    """The driver's words may name the whole URL; ours name the address."""
+    """The driver's message may contain the whole URL; ours has the address."""
     engine = context_of(request).services.engine
     return error_response(database.unavailable_error(engine, error))
 
 
 def _answer_http_error(request: Request, error: Exception) -> Response:
-    """What Starlette itself refuses: no such path, a method it lacks."""
+    """Refusals by Starlette itself: an unknown path or method."""
     assert isinstance(error, HTTPException)
     otherwise = _OTHERWISE._replace(status=error.status_code, title=error.detail)
     kind = HTTP_KINDS.get(error.status_code, otherwise)
@@ -178,13 +186,15 @@ def _answer_http_error(request: Request, error: Exception) -> Response:
 
 
 def _answer_disconnect(request: Request, error: Exception) -> Response:
-    """Who went away before the request was whole hears nothing, and nothing has failed here."""
+    """A client that disconnected before the request was complete gets no answer, and nothing has
+    failed here."""
     return Response(status_code=408)
 
 
 def _answer_unforeseen(request: Request, error: Exception) -> Response:
-    """Starlette hands it on to the server's log after this answer, which does not say what is in it."""
-    return problem_response(_UNFORESEEN, "an error nobody foresaw; the log of the web process has it")
+    """Starlette passes the error on to the server's log after this answer, which does not contain
+    it."""
+    return problem_response(_UNFORESEEN, "an unexpected error; see the log of the web process")
 
 
 HANDLERS: dict[Any, Any] = {

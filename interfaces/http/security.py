@@ -1,10 +1,11 @@
-"""Who is asking, and what is let in at all.
+"""Who sends a request, and which requests are accepted at all.
 
-Rule: whoever brings a token or a session is who it says, and nobody if it says nothing. Without either, one is the
-local operator, with every scope, where no token was ever made or set, and the request really is from this machine: from
-a loopback address, to a loopback name, not handed on by a proxy. Browsers are let in on two more conditions, because
-any page may send them here: the name they ask for must be ours (DNS rebinding), and what changes something must come
-from our own pages (request forgery).
+Rule: a caller with a token or a session is the one that it names, or nobody if it is not valid. A
+caller without either is the local operator, with every scope, only if no token was ever created or
+set and the request really comes from this machine: from a loopback address, to a loopback name, not
+forwarded by a proxy. For browsers there are two more conditions, because any page may send them
+here: the host name must be ours (DNS rebinding), and a change must come from our own pages (request
+forgery).
 """
 
 import ipaddress
@@ -28,27 +29,29 @@ from qdrant_rollouts.interfaces.http.problems import Forbidden, ForeignHost, Oth
 from qdrant_rollouts.interfaces.people import login_name
 
 SESSION_COOKIE = "rollouts_session"
-#: Bytes of a request's body, and of a page's form, which may be sent by who has not signed in yet.
+#: Maximum bytes of a request's body, and of a page's form, which callers without a session may
+#: send.
 LARGEST_BODY = 1_000_000
 LARGEST_FORM = 100_000
-#: Seconds for which a token that was looked up is believed: so long a revoked one may still be answered.
+#: Seconds for which a token's look-up is cached: a revoked token may still work for this long.
 REMEMBER_SECONDS = 1.0
 _MOST_REMEMBERED = 1000
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-#: By the path's first part, how events say that a request came here.
+#: The source in events, by the path's first part.
 _ENTRANCES = {"api": "http", "mcp": "mcp"}
 
 
 class Authenticator:
-    """Tells who is asking, and remembers it for a second: a hundred clients are not to queue at the database."""
+    """Identifies the caller, and caches it for a second, so that a hundred clients do not queue at
+    the database."""
 
     def __init__(self, house: AppContext) -> None:
         self._house = house
         self._known: OrderedDict[tuple[str, str], tuple[float, Caller | None]] = OrderedDict()
 
     def caller(self, connection: HTTPConnection) -> Caller:
-        """Raises Unauthorized if nobody is known by what the request brings."""
+        """Raises Unauthorized if the request identifies nobody."""
         found = (
             self._caller_by_token(connection)
             or self._caller_by_session(connection)
@@ -59,7 +62,7 @@ class Authenticator:
         return found
 
     def _caller_by_token(self, connection: HTTPConnection) -> Caller | None:
-        """Raises Unauthorized for a token that is none: it is not asked who else might be meant."""
+        """Raises Unauthorized for an invalid token, without looking for another identification."""
         kind, _, presented = connection.headers.get("authorization", "").partition(" ")
         if not kind:
             return None
@@ -91,7 +94,7 @@ class Authenticator:
         return None if tokens.has_any_token(self._house.services) else Caller(login_name("web"), ALL_SCOPES)
 
     def _remember_lookup(self, what: str, secret: str, look: Callable[[str], Caller | None]) -> Caller | None:
-        """Of the secret only a digest is remembered."""
+        """Stores only a digest of the secret."""
         key = what, tokens.hash_secret(secret)
         until, found = self._known.get(key, (0.0, None))
         if time.monotonic() >= until:
@@ -102,7 +105,7 @@ class Authenticator:
         return found
 
     def forget(self) -> None:
-        """From now on everything is looked up anew: after a token was made or revoked, or somebody signed out."""
+        """Clears the cache: after a token was created or revoked, or a person signed out."""
         self._known.clear()
 
 
@@ -113,7 +116,8 @@ def caller_of_request(connection: HTTPConnection) -> Caller:
 
 
 def require_scope(connection: HTTPConnection, scope: str) -> Caller:
-    """The caller, if he has ``scope``, or whoever he is for an empty one. Raises Unauthorized and Forbidden."""
+    """Returns the caller if it has ``scope``; with an empty scope any caller. Raises Unauthorized
+    and Forbidden."""
     found = caller_of_request(connection)
     if scope and not found.may(scope):
         has = ", ".join(one for one in SCOPES if found.may(one)) or "none"
@@ -122,7 +126,7 @@ def require_scope(connection: HTTPConnection, scope: str) -> Caller:
 
 
 def is_local(connection: HTTPConnection) -> bool:
-    """Whether it is asked on this machine, by nobody else's order."""
+    """Whether the request comes from this machine and was not forwarded."""
     client = connection.client.host if connection.client else ""
     handed_on = any(name in connection.headers for name in _PROXY_HEADERS)
     return is_loopback(client) and is_loopback(host_name(connection.headers.get("host", ""))) and not handed_on
@@ -135,7 +139,8 @@ def is_loopback(host: str) -> bool:
 
 
 def host_name(host: str) -> str:
-    """The host of ``HOST[:PORT]``, in small letters, an IPv6 address without its brackets; empty if it is none."""
+    """Returns the host of ``HOST[:PORT]`` in lower case, an IPv6 address without its brackets;
+    empty if it is not valid."""
     try:
         return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
@@ -150,7 +155,8 @@ def _parse_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None
 
 
 class Guard:
-    """Before anything else: names, origins, sizes. After everything: headers that every answer has."""
+    """Before everything else: checks names, origins, sizes. After everything: adds headers to every
+    answer."""
 
     def __init__(self, app: ASGIApp, house: AppContext) -> None:
         self._app = app
@@ -195,14 +201,14 @@ def _first_part(scope: Scope) -> str:
 
 
 def _from_our_pages(headers: Headers) -> bool:
-    """Browsers say which page asks, and cannot be made to be silent about it; programs say nothing."""
+    """Browsers always say which page sends a request; programs say nothing."""
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return False
     return "origin" not in headers or urlsplit(headers["origin"]).netloc == headers.get("host")
 
 
 class _MeasuredBody:
-    """A body whose length nobody said is counted as it comes."""
+    """A body without a declared length is counted as it arrives."""
 
     def __init__(self, receive: Receive, largest: int) -> None:
         self._receive = receive

@@ -1,4 +1,5 @@
-"""Serving the web process' app: in the main thread (`rollouts web`) or beside the worker (`rollouts up`)."""
+"""Serves the web process' app: in the main thread (`rollouts web`) or beside the worker
+(`rollouts up`)."""
 
 import gc
 import ipaddress
@@ -19,16 +20,18 @@ from qdrant_rollouts.interfaces.http.connections import AT_ONCE, BACKLOG, Connec
 from qdrant_rollouts.interfaces.http.limits import Limits, process_limits
 from qdrant_rollouts.interfaces.http.security import is_loopback
 
-#: Seconds for which answers under way may go on when the process ends; streams have no end of their own.
+#: Seconds for which running answers may continue when the process ends; streams would never end by
+#: themselves.
 _SHUTDOWN_GRACE = 3
-#: Milliseconds after which the kernel gives up a connection whose other end takes nothing or has gone.
+#: Milliseconds after which the kernel gives up a connection whose other end reads nothing or is
+#: gone.
 _SEND_TIMEOUT_MS = 60_000
 
 
 @contextmanager
 def bind_socket(services: Services, settings: Settings, host: str, port: int) -> Iterator[socket.socket]:
-    """A socket that listens there; port 0 takes any that is free. Raises Refused where everybody could come in, and
-    where somebody else listens already."""
+    """Returns a listening socket; port 0 uses any free port. Raises Refused if anybody could get
+    in, and if another process already listens there."""
     open_to_others = not is_loopback(host)
     if open_to_others and not settings.api_token.get_secret_value() and not tokens.has_any_token(services):
         raise Refused(
@@ -40,7 +43,8 @@ def bind_socket(services: Services, settings: Settings, host: str, port: int) ->
 
 
 def serve_until_signal(app: ASGIApp, door: socket.socket, limits: Limits | None = None) -> None:
-    """Until Ctrl-C or SIGTERM, which uvicorn hands on when it has ended: by then there is nothing left to end."""
+    """Until Ctrl-C or SIGTERM, which uvicorn passes on when it has ended: by then there is nothing
+    left to end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     _freeze_loaded_objects()
@@ -49,7 +53,7 @@ def serve_until_signal(app: ASGIApp, door: socket.socket, limits: Limits | None 
 
 @contextmanager
 def serve_beside(app: ASGIApp, door: socket.socket, limits: Limits | None = None) -> Iterator[None]:
-    """In a thread of its own, until the end of the block."""
+    """In a separate thread, until the end of the block."""
     _freeze_loaded_objects()
     server = _make_server(app, limits or process_limits())
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, name="web", daemon=True)
@@ -67,15 +71,15 @@ def socket_url(door: socket.socket) -> str:
 
 
 def _freeze_loaded_objects() -> None:
-    """Modules and models stay until the process ends: some 300,000 objects, which Python's collector would walk, with
-    everything else standing still for 0.2 s, once in a dozen large pages."""
+    """Modules and models stay until the process ends: some 300,000 objects, which Python's
+    collector would walk once in a dozen large pages, while everything else waits for 0.2 s."""
     gc.collect()
     gc.freeze()
 
 
 def _make_server(app: ASGIApp, limits: Limits) -> uvicorn.Server:
-    """Who asks is whom the socket says: addresses that a proxy claims are not believed
-    (``proxy_headers``). Nothing here speaks WebSocket, whose connections uvicorn would not count."""
+    """The client's address is that of the socket: addresses claimed by a proxy are ignored
+    (``proxy_headers``). There is no WebSocket, whose connections uvicorn would not count."""
     config = uvicorn.Config(
         app,
         http=Connection,
@@ -96,10 +100,12 @@ def _open_listener(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
     except ValueError:
         family = socket.AF_INET
-    # Of TCP by name: only then asyncio sends at once (TCP_NODELAY). Else each answer waits 40 ms for the client's ACK.
+    # The protocol is named as TCP: only then asyncio sends at once (TCP_NODELAY). Otherwise each
+    # answer waits 40 ms for the client's ACK.
     door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SEND_TIMEOUT_MS)  # of every connection it takes in
+    # of every accepted connection
+    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SEND_TIMEOUT_MS)
     try:
         door.bind((host, port))
         door.listen(BACKLOG)

@@ -1,4 +1,4 @@
-"""Streams of events: each has no end and holds its connection, so there may be so many."""
+"""Streams of events: each has no end and occupies its connection, so their number is limited."""
 
 from collections import Counter
 from collections.abc import AsyncIterable, Mapping
@@ -11,19 +11,19 @@ from starlette.types import Receive, Scope, Send
 from qdrant_rollouts.interfaces.http.limits import Limits, address_group
 from qdrant_rollouts.interfaces.http.problems import TooBusy
 
-#: Seconds between two signs of life.
+#: Seconds between two keep-alive messages.
 HEARTBEAT = 15
 
 
 class Audience:
-    """Everybody who listens to this process."""
+    """All listeners of this process."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.listening: Counter[str] = Counter()
 
     def check(self, request: Request) -> str:
-        """Whose stream it will be. Raises TooBusy."""
+        """Checks whether this caller may open a stream. Raises TooBusy."""
         whose = address_group(request.client.host if request.client else "")
         if self.listening.total() >= self._limits.streams:
             raise TooBusy(f"{self._limits.streams} streams are open, as many as may be; close some")
@@ -34,7 +34,7 @@ class Audience:
 
 
 class Stream(EventSourceResponse):
-    """Of ``events``. Raises TooBusy where too many listen."""
+    """A stream of ``events``. Raises TooBusy if there are too many listeners."""
 
     def __init__(self, request: Request, events: AsyncIterable[Any], headers: Mapping[str, str] | None = None) -> None:
         self._audience: Audience = request.app.state.audience
@@ -48,7 +48,7 @@ class Stream(EventSourceResponse):
             await super().__call__(scope, receive, send)
         finally:
             listening[self._whose] -= 1
-            listening += Counter()  # forgets those who have none
+            listening += Counter()  # forgets callers without any
 
 
 def _heartbeat_event() -> ServerSentEvent:

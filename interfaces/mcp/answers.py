@@ -1,4 +1,5 @@
-"""What the tools answer. The fields' words are in the schema that a model is given, so they are written for it."""
+"""The answers of the tools. The descriptions of fields are in the schema that a model gets, so they
+are written for it."""
 
 import json
 from collections.abc import Mapping
@@ -15,13 +16,14 @@ from qdrant_rollouts.core.routing import Answer
 from qdrant_rollouts.core.times import as_text
 from qdrant_rollouts.interfaces.mcp.words import for_agents
 
-#: Characters of an answer's payloads together, of one payload, and of one text in it: a model reads all it is given.
+#: Characters of all payloads of an answer, of one payload, and of one text in it: a model reads
+#: everything it gets.
 ANSWER_SIZE = 40_000
 PAYLOAD_SIZE = 4_000
 TEXT_SIZE = 1_500
 _CUT = " […]"
 
-#: What is to be done about a deployment, by its status.
+#: What to do about a deployment, by its status.
 _NEXT: dict[str, str] = {
     Status.PENDING: "call get_deployment again, with wait_seconds; if it stays pending, nothing runs deployments: tell "
     "a person",
@@ -117,7 +119,7 @@ class Seen(BaseModel):
 
 
 def build_found(alias: str, answer: Answer, version: int | None, note: str) -> Found:
-    """Payloads share what room there is, so that fifty long records are no more to read than ten."""
+    """Payloads share the available room, so fifty long records are not more to read than ten."""
     room = min(PAYLOAD_SIZE, ANSWER_SIZE // max(1, len(answer.results)))
     shown = [(hit, *bound_payload(hit.payload, room)) for hit in answer.results]
     if any(cut for _, _, cut in shown):
@@ -133,7 +135,8 @@ def build_found(alias: str, answer: Answer, version: int | None, note: str) -> F
 
 
 def build_indexes(home: Mapping[str, Any], declared: Mapping[str, IndexSpec]) -> Indexes:
-    """What ``core.operations.views.overview.home`` shows people, and of the index file what an agent can ask for."""
+    """Returns what ``core.operations.views.overview.home`` shows people, and the parts of the index
+    file that an agent can use."""
     note = for_agents("; ".join(filter(None, [home["qdrant_error"], home["file_error"]])))
     return Indexes(indexes=[_build_index(one, declared.get(one["alias"])) for one in home["indexes"]], note=note)
 
@@ -156,13 +159,14 @@ def _build_index(shown: Mapping[str, Any], spec: IndexSpec | None) -> Index:
 
 
 def deletion_texts(shown: Mapping[str, Any]) -> list[str]:
-    """What will be deleted of an index or by a deployment, in words."""
+    """Returns what will be deleted of an index or by a deployment, in words."""
     return [for_agents(one["text"]) for one in shown["deletions"]]
 
 
 def bound_payload(payload: Mapping[str, Any], room: int) -> tuple[dict[str, Any], bool]:
-    """The fields of ``payload`` in their order while there is room for ``room`` characters of JSON, texts cut to
-    ``TEXT_SIZE``; and whether anything was left out. What deployments keep there for themselves is nothing to read."""
+    """Returns the fields of ``payload`` in order while there is room for ``room`` characters of
+    JSON, with texts cut to ``TEXT_SIZE``; and whether anything was left out. Keys that deployments
+    store there for themselves are left out."""
     kept: dict[str, Any] = {}
     cut = False
     for key, value in payload.items():
@@ -181,8 +185,8 @@ def _shorten_text(value: Any, most: int) -> Any:
 
 
 def build_seen(deployment: Mapping[str, Any]) -> Seen:
-    """A deployment as ``core.operations.views.queries`` tells it, without its events and the gate's rows that
-    passed."""
+    """Returns a deployment of ``core.operations.views.queries``, without its events and the gate's
+    rows that passed."""
     status = deployment["status"]
     return Seen(
         id=deployment["id"],
@@ -207,12 +211,12 @@ def next_action(status: str) -> str:
 
 
 def count_done(seen: Seen) -> float:
-    """How many steps are done, the one under way in part."""
+    """Returns how many steps are done, with the current one in part."""
     return sum(1.0 if step.status in _DONE else step.progress or 0.0 for step in seen.steps)
 
 
 def current_place(seen: Seen) -> str:
-    """The step under way, in words."""
+    """Returns the current step, in words."""
     at = next((step for step in seen.steps if step.status in _AT), None)
     return f"{at.name}: {at.message}".removesuffix(": ") if at else seen.message
 
@@ -224,7 +228,7 @@ def _build_step(step: Mapping[str, Any]) -> Step:
 
 
 def _explain_check(row: Mapping[str, Any]) -> str:
-    """In words first; reports of an older release have figures alone."""
+    """In words first; reports of an older release have only figures."""
     said = " ".join(row[key] for key in ("found", "means", "act") if row.get(key))
     figures = f"{row['value']} against {row['bound']}; {row['detail']}"
     return f"{row['name']}: {said} ({figures})" if said else f"{row['name']}: {figures}"

@@ -1,6 +1,6 @@
 """What an agent may start: a deployment of what the index file declares, through every gate.
 
-Rule: a program that reads texts may be talked into anything that stands in one, so nothing it says decides what is
+Rule: a text may persuade a program that reads it of anything, so an agent cannot decide what is
 read, or whether the result is checked.
 """
 
@@ -12,8 +12,9 @@ from qdrant_rollouts.core.services import Services
 
 
 def deploy_declared(services: Services, alias: str, source: str = "", *, validate: bool = True, actor: str) -> str:
-    """Starts a deployment by the index file's own settings and returns its id. ``source`` may repeat what the file
-    declares; without ``validate`` nothing is started, since no gate is ever skipped. Raises Refused."""
+    """Starts a deployment by the index file's own settings and returns its id. ``source`` may only
+    repeat what the file declares. Without ``validate`` nothing is started, because no gate is ever
+    skipped. Raises Refused."""
     declared = services.indexes()
     if alias not in declared:
         known = ", ".join(sorted(declared)) or "none"

@@ -1,4 +1,5 @@
-"""Around everything an agent asks: who it is, whether it may, and what goes wrong in words that reach the model."""
+"""Around every request of an agent: the caller, its scope, and errors in words that reach the
+model."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -14,7 +15,7 @@ from qdrant_rollouts.core.errors import AppError, Refused
 from qdrant_rollouts.interfaces.access.tokens import Caller
 from qdrant_rollouts.interfaces.mcp.words import for_agents
 
-#: Tool -> the scope it needs.
+#: Tool -> the scope that it needs.
 SCOPE_OF = {
     "search_with_alias": "search",
     "list_indexes": "read",
@@ -25,8 +26,8 @@ SCOPE_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """What the library shows of: a request that makes no sense, and everything else that can be foreseen. It hides the
-    words of every other exception."""
+    """Turns expected errors into one that the library shows; it hides the message of every other
+    exception."""
 
     refused: type[Exception]
     other: type[Exception]
@@ -38,7 +39,8 @@ IN_RESOURCES = Failures(ResourceNotFoundError, ResourceError)
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """``caller`` says who asks; ``lent`` is entered around every call, for what is to be given back after it."""
+    """``caller`` returns the caller; ``lent`` is entered around every call, for what must be
+    released after it."""
 
     caller: Callable[[Context], Caller]
     lent: Callable[[], AbstractContextManager[object]] = nullcontext
@@ -65,6 +67,6 @@ class Guard:
 
 
 def _list_tools(caller: Caller) -> str:
-    """The tools that are left to it."""
+    """Returns the tools that the caller may use."""
     left = [tool for tool, scope in SCOPE_OF.items() if caller.may(scope)]
     return f"Its token is for {', '.join(left)}." if left else "Its token is for no tool here."

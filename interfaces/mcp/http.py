@@ -1,4 +1,5 @@
-"""MCP over streamable HTTP, at ``/mcp`` of the web process: one POST is one call, and any process can take the next."""
+"""MCP over streamable HTTP, at ``/mcp`` of the web process: one POST is one call, and any process
+can handle the next."""
 
 from contextlib import AbstractAsyncContextManager
 
@@ -16,12 +17,13 @@ from qdrant_rollouts.interfaces.mcp.guard import Guard
 from qdrant_rollouts.interfaces.mcp.server import make_server
 
 PATH = "/mcp"
-#: The web process looks at names and origins itself, and knows those that its settings add.
+#: The web process checks names and origins itself, and knows those that its settings add.
 _TRANSPORT_SECURITY = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 
 class McpEndpoint:
-    """Served while ``running``. Every call brings its token; there are no sessions that could outlive it."""
+    """Served while ``running``. Every call carries its token; there are no sessions that could
+    outlive it."""
 
     def __init__(self, house: AppContext) -> None:
         self._house = house
@@ -30,7 +32,7 @@ class McpEndpoint:
         return [Route(PATH, self, methods=["POST"])]
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """A server of its own each time, for the library's runs once."""
+        """A new server each time, because the library's runs only once."""
         house = self._house
         server = make_server(
             house.services, house.routers, Guard(_caller_of_context), deploys=house.settings.mcp_deploy
@@ -40,15 +42,16 @@ class McpEndpoint:
         return self._calls.run()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises Unauthorized and ClientDisconnect, of which the web process makes an answer. The
-        library is given whole requests alone: half of one it would take for a fault of its own."""
+        """Raises Unauthorized and ClientDisconnect, which the web process answers. The library gets
+        only complete requests, because it would report an incomplete one as its own error."""
         request = Request(scope, receive)
         request.state.caller = await anyio.to_thread.run_sync(caller_of_request, request)
         await self._calls.asgi_app(scope, _replay_body(await request.body(), receive), send)
 
 
 def _replay_body(body: bytes, then: Receive) -> Receive:
-    """A body as one message; after it what the connection says: that the client has gone."""
+    """Yields the body as one message; then what the connection says: that the client has
+    disconnected."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Message:

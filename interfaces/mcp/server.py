@@ -1,4 +1,4 @@
-"""The server, for whatever transport: its tools and resources."""
+"""The server, for any transport: its tools and resources."""
 
 import importlib.metadata
 import reprlib
@@ -30,7 +30,7 @@ _STARTS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempote
 
 
 class Server(MCPServer[None]):
-    """The library's, which takes arguments that a tool does not have and leaves them out."""
+    """The library's server would silently drop arguments that a tool does not have."""
 
     async def list_tools(self) -> list[Tool]:
         tools = await super().list_tools()
@@ -41,12 +41,12 @@ class Server(MCPServer[None]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Raises ToolError in words that a model can act on."""
+        """Raises ToolError with a message that a model can act on."""
         _check_call(name, arguments, {tool.name: tool for tool in await self.list_tools()})
         try:
             return await super().call_tool(name, arguments, context)
         except UnexpectedToolError as error:
-            words = "an error nobody foresaw, which the log of the server has; tell a person, and call again later"
+            words = "an unexpected error, see the log of the server; tell a person, and call again later"
             raise UnexpectedToolError(f"{error}: {words}") from error.__cause__
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
@@ -59,7 +59,7 @@ class Server(MCPServer[None]):
         try:
             return await super().read_resource(uri, context)
         except ResourceNotFoundError as error:
-            if isinstance(error.__cause__, AppError):  # ours, in its own words
+            if isinstance(error.__cause__, AppError):  # ours, with its own message
                 raise
             known = ", ".join(one.uri_template for one in await self.list_resource_templates())
             raise ResourceNotFoundError(f"{error}; there are: {known}") from error
@@ -89,7 +89,7 @@ def _describe_fault(fault: Mapping[str, Any]) -> str:
 
 
 def make_server(services: Services, routers: Routers, guard: Guard, *, deploys: bool) -> MCPServer[None]:
-    """Without ``deploys`` nothing that changes anything is even registered."""
+    """Without ``deploys`` nothing that changes anything is registered."""
     tools = Tools(services, routers, guard)
 
     @asynccontextmanager
@@ -102,9 +102,9 @@ def make_server(services: Services, routers: Routers, guard: Guard, *, deploys: 
         title="qdrant-rollouts",
         instructions=_INSTRUCTIONS,
         version=importlib.metadata.version("qdrant-rollouts"),
-        log_level="WARNING",  # of the whole process, if nobody has set another
+        log_level="WARNING",  # of the whole process, if no other is set
         lifespan=life,
-        subscriptions=False,  # nothing here is announced
+        subscriptions=False,  # nothing is announced here
     )
     for tool in (tools.search_with_alias, tools.list_indexes, tools.get_deployment):
         server.add_tool(tool, annotations=_READS)

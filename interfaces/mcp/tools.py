@@ -19,7 +19,7 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.mcp import answers, declared
 from qdrant_rollouts.interfaces.mcp.guard import Guard
 
-#: A model reads every result; who needs more asks the HTTP API.
+#: A model reads every result; a caller that needs more uses the HTTP API.
 MOST_RESULTS = 50
 LONGEST_QUERY = 4_000
 #: Clients give up on a call after a minute.
@@ -32,7 +32,7 @@ class Tools:
         self._services = services
         self._routers = routers
         self._guard = guard
-        #: Set when the server ends, so that nobody waits any longer.
+        #: Set when the server ends, so that no call waits any longer.
         self.closing = anyio.Event()
 
     def search_with_alias(
@@ -78,7 +78,7 @@ class Tools:
         ends = anyio.current_time() + wait_seconds
         told = -1.0
         while seen.moving and anyio.current_time() < ends and not self.closing.is_set():
-            if answers.count_done(seen) > told:  # the protocol has no word for going back, nor for staying
+            if answers.count_done(seen) > told:  # the protocol cannot express going back or staying
                 told = answers.count_done(seen)
                 await context.report_progress(told, len(seen.steps), answers.current_place(seen))
             with anyio.move_on_after(min(_POLL_SECONDS, ends - anyio.current_time())):
@@ -116,7 +116,7 @@ class Tools:
             return answers.build_seen(queries.get_deployment(self._services, deployment_id))
 
     def _version_of(self, collection: str) -> tuple[int | None, str]:
-        """A search needs no database, so its answer is not lost for the want of one."""
+        """A search needs no database, so its answer is not lost without one."""
         try:
             return lineage.find_number(self._services, collection), ""
         except SQLAlchemyError:

@@ -1,14 +1,13 @@
-"""What the core says to people, with what an agent can do about it.
+"""The core's messages to people, with what an agent can do about them.
 
-Rule: messages name the command of a shell that comes next. An agent has tools and no shell, so each
-command that a message names is followed by the tool that does the same, or by the advice to ask a
-person for it.
+Rule: messages name the shell command that comes next. An agent has tools and no shell, so each
+command in a message is followed by the tool that does the same, or by the advice to ask a person.
 """
 
 import re
 
-#: The longest beginning that fits a command says what an agent does instead; what is not here a
-#: person does.
+#: The longest matching beginning of a command says what an agent does instead; for all other
+#: commands it asks a person.
 _TOOLS = {
     "rollouts list": "list_indexes names those under way, the resource rollouts://indexes/ALIAS/deployments the latest",
     "rollouts status": "get_deployment",
@@ -22,7 +21,7 @@ _PERSON = "ask a person to run it, and call get_deployment or list_indexes after
 
 
 def for_agents(text: str) -> str:
-    """``text`` as it is, and what to do without a shell about each command that it names."""
+    """Returns ``text`` with what to do without a shell about each command that it names."""
     acts: dict[str, list[str]] = {}
     for command in dict.fromkeys(COMMAND.findall(text)):
         acts.setdefault(_agent_action(command), []).append(command)

@@ -1,4 +1,4 @@
-"""Pictures of what is known, as SVG that stands alone: no script, no font and no file besides itself."""
+"""Standalone SVG pictures: without script, font or other file."""
 
 from qdrant_rollouts.interfaces.pictures.experiment import experiment_svg
 

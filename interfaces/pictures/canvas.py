@@ -1,8 +1,9 @@
 """SVG elements, and text that stays in its place.
 
-Texts are other people's: characters that steer or are no XML are left out, the rest is escaped by the XML writer.
-Nobody knows the reader's fonts, so widths are those of DejaVu Sans, one of the widest, by kinds of character; what does
-not fit ends in an ellipsis and is written out in a tooltip.
+Texts come from others: control characters and characters that XML forbids are left out, and the XML
+writer escapes the rest. The reader's fonts are unknown, so widths are those of DejaVu Sans, one of
+the widest, by kinds of character. A text that does not fit ends in an ellipsis and is complete in a
+tooltip.
 """
 
 import unicodedata
@@ -11,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 Element = ET.Element
 
-#: Widths in em; the first kind that holds a character counts.
+#: Widths in em; the first kind that contains a character counts.
 _KINDS = (("ijlIJ.,:;'|!·/-[] ", 0.34), ('tfr()"_', 0.44), ("mwMW@%—…+\N{MINUS SIGN}<>=&", 1.0))
 _UPPER = 0.76
 _LATIN = 0.63
@@ -22,7 +23,7 @@ _BOLD = 1.13
 
 
 def start_picture(width: float, height: float, title: str, description: str, style: str) -> Element:
-    """The root, with what a screen reader says."""
+    """Returns the root, with the text for screen readers."""
     box = f"0 0 {format_place(width)} {format_place(height)}"
     size = {"width": format_place(width), "height": format_place(height), "viewBox": box}
     root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, "class": "experiment", "role": "img"})
@@ -59,7 +60,7 @@ def draw_circle(parent: Element, x: float, y: float, radius: float, kind: str) -
 
 
 def draw_path(parent: Element, points: Sequence[tuple[float, float]], kind: str, *, closed: bool = False) -> None:
-    """Nothing where there are no points."""
+    """Draws nothing without points."""
     if not points:
         return
     drawn = "M" + "L".join(f"{format_place(x)} {format_place(y)}" for x, y in points) + ("Z" if closed else "")
@@ -67,7 +68,7 @@ def draw_path(parent: Element, points: Sequence[tuple[float, float]], kind: str,
 
 
 def open_window(parent: Element, left: float, top: float, width: float, height: float) -> Element:
-    """A part that cuts off what is drawn outside it; coordinates stay those of the picture."""
+    """A part that clips its content; coordinates stay those of the picture."""
     corner = {
         "x": format_place(left),
         "y": format_place(top),
@@ -79,7 +80,8 @@ def open_window(parent: Element, left: float, top: float, width: float, height: 
 
 
 def draw_text(parent: Element, x: float, y: float, words: str, kind: str = "", room: float | None = None) -> Element:
-    """``kind``: classes, one of which may be a size such as ``s13``; ``room``: pixels it may take."""
+    """``kind``: classes, one of which may be a size such as ``s13``; ``room``: pixels that it may
+    take."""
     element = ET.SubElement(parent, "text", {"x": format_place(x), "y": format_place(y), "class": kind})
     whole = clean_text(words)
     element.text = whole if room is None else fit_text(whole, room, font_size(kind))
@@ -91,7 +93,7 @@ def draw_text(parent: Element, x: float, y: float, words: str, kind: str = "", r
 
 
 def append_text(element: Element, words: str, kind: str) -> None:
-    """More text on the same line."""
+    """Adds more text on the same line."""
     ET.SubElement(element, "tspan", {"dx": "10", "class": kind}).text = clean_text(words)
 
 
@@ -113,7 +115,8 @@ def fit_text(words: str, room: float, size: float) -> str:
 
 
 def wrap_text(words: str, room: float, size: float, most: int) -> list[str]:
-    """Lines, at most so many; a word longer than a line is broken, the last line ends in an ellipsis if more came."""
+    """Returns at most this many lines; a word longer than a line is broken, and the last line ends
+    in an ellipsis if more follows."""
     lines = [""]
     for word in _break_words(clean_text(words), room, size):
         longer = f"{lines[-1]} {word}".strip()
@@ -136,7 +139,7 @@ def svg_text(root: Element) -> str:
 
 
 def font_size(kind: str) -> float:
-    """Pixels of a text of these classes; bold counts as larger, as it is wider."""
+    """Pixels of a text with these classes; bold counts as larger, because it is wider."""
     names = kind.split()
     size = next((float(name[1:]) for name in names if name[0] == "s" and name[1:].isdigit()), 13.0)
     return size * _BOLD if "bold" in names else size

@@ -1,7 +1,8 @@
-"""The report of an experiment as a picture: per metric and treatment the difference and its interval over the looks.
+"""The report of an experiment as a picture: per metric and treatment the difference and its
+interval over the looks.
 
-On the left what is known now, in words and numbers; beside it how it came to be known; a line at 0, and a dashed one
-where the harm that is tolerated ends.
+On the left are the current results, in words and numbers; on the right their course; a line at 0,
+and a dashed one at the limit of tolerated harm.
 """
 
 from datetime import UTC, datetime
@@ -40,12 +41,13 @@ _DIRECTIONS = {1: "higher is better", -1: "lower is better", 0: ""}
 def experiment_svg(report: Report) -> str:
     """A standalone SVG, 900 pixels wide, to be written as UTF-8.
 
-    ``report``: ``name, id, alias, status, decision {action, reason}, looks [{at, days, comparisons [{metric, variant,
-    role, direction, relative, margin, control, treatment, difference, low, high, verdict, reason, units}]}]``, looks
-    oldest first. ``difference``, ``low`` and ``high`` are treatment less control, as shares of control where
-    ``relative``; ``bound_low`` and ``bound_high`` take the place of the latter two where they are given. ``direction``
-    is 1 or ``up`` where more is better, -1 or ``down`` where less is; ``margin`` is above 0; ``days`` count from the
-    start. None stands where there is no number.
+    ``report``: ``name, id, alias, status, decision {action, reason}, looks [{at, days, comparisons
+    [{metric, variant, role, direction, relative, margin, control, treatment, difference, low, high,
+    verdict, reason, units}]}]``, looks oldest first. ``difference``, ``low`` and ``high`` are
+    treatment minus control, as shares of control if ``relative``; ``bound_low`` and ``bound_high``
+    replace the latter two if they are given. ``direction`` is 1 or ``up`` if more is better, -1 or
+    ``down`` if less is; ``margin`` is above 0; ``days`` count from the start. A missing number is
+    None.
     """
     found = group_by_metric(report)
     body = canvas.Element("g")
@@ -61,7 +63,8 @@ def experiment_svg(report: Report) -> str:
 
 
 def _draw_head(body: Element, report: Report) -> float:
-    """Draws title and decision; gives the height they end at, like all that draw below one another."""
+    """Draws title and decision; returns the height at which they end, like all functions that draw
+    from top to bottom."""
     y = 20.0
     for words in canvas.wrap_text(_report_name(report), _TEXT, canvas.font_size("s22 bold"), 2):
         y += 26
@@ -83,7 +86,7 @@ def _report_facts(report: Report) -> list[str]:
 
 
 def _format_minute(at: object) -> str:
-    """An ISO time to the minute, in UTC if it has a zone; what is none is shown as it is."""
+    """An ISO time to the minute, in UTC if it has a zone; another text is shown unchanged."""
     try:
         time = datetime.fromisoformat(str(at))
     except ValueError:
@@ -146,7 +149,7 @@ def _draw_nothing(body: Element, report: Report, top: float) -> float:
 
 
 def _describe_report(report: Report, found: list[Group]) -> str:
-    """All of it in words, for who cannot see it."""
+    """All of it in words, for people who cannot see it."""
     word, _, reason = _decision_words(report)
     told = [
         f"{group.metric}, {shown.variant}: {describe_panel(group, shown)}." for group in found for shown in group.panels

@@ -1,4 +1,4 @@
-"""One treatment in one metric: what is known now, and how it came to be known."""
+"""One treatment in one metric: the current result, and its course."""
 
 from itertools import groupby
 
@@ -16,7 +16,7 @@ from qdrant_rollouts.interfaces.pictures.scales import (
     time_unit,
 )
 
-#: The plot, left and right; the height of a panel, and what of it stays free below the plot.
+#: Left and right of the plot; the height of a panel, and the free space below the plot.
 LEFT = 328.0
 RIGHT = 804.0
 PANEL = 124.0
@@ -52,7 +52,7 @@ def draw_panel(body: Element, group: Group, shown: Panel, time: Scale, value: Sc
 
 
 def draw_time_axis(body: Element, time: Scale, top: float) -> float:
-    """The time below a metric's panels; gives the height it ends at."""
+    """Draws the time below a metric's panels; returns the height at which it ends."""
     factor, unit = time_unit(time.high)
     for tick in round_ticks(0.0, time.high * factor, 8):
         canvas.draw_text(body, time(tick / factor), top + 2, f"{tick:g}", "s11 soft middle")
@@ -100,7 +100,7 @@ def _draw_badge(body: Element, shown: Panel, y: float) -> None:
 
 
 def _draw_arms(body: Element, group: Group, shown: Panel, y: float) -> None:
-    """What each arm shows, and from how many users."""
+    """Draws each arm's value, and its number of users."""
     units = shown.last.get("units") or (None, None)
     for arm, count in zip(("control", "treatment"), units, strict=False):
         value = drawable_number(shown.last.get(arm))
@@ -117,7 +117,7 @@ def _format_value(group: Group, value: float) -> str:
 
 
 def _draw_frame(body: Element, group: Group, time: Scale, value: Scale) -> None:
-    """Lines at round values and times, at 0 and at the margin, with their names."""
+    """Draws lines at round values and times, at 0 and at the margin, with their names."""
     factor, _ = time_unit(time.high)
     for tick in round_ticks(0.0, time.high * factor, 8):
         x = time(tick / factor)
@@ -147,7 +147,7 @@ def _draw_margin(body: Element, group: Group, value: Scale) -> None:
 
 
 def _draw_course(inside: Element, points: list[Point], time: Scale, value: Scale) -> None:
-    """The difference over looks that all have a number, with its interval if they have one."""
+    """Draws the difference over looks that all have a number, with its interval if they have one."""
     seen = [(time(point.days), value(point.difference)) for point in points if point.difference is not None]
     low = [(time(point.days), value(point.low)) for point in points if point.low is not None]
     high = [(time(point.days), value(point.high)) for point in points if point.high is not None]
@@ -163,7 +163,7 @@ def _draw_course(inside: Element, points: list[Point], time: Scale, value: Scale
 
 
 def _draw_latest(inside: Element, shown: Panel, time: Scale, value: Scale) -> None:
-    """The latest look that has a number, in the colour of its verdict."""
+    """Draws the latest look that has a number, in the colour of its verdict."""
     latest = next((point for point in reversed(shown.points) if point.known), None)
     if latest is None or latest.difference is None:
         return

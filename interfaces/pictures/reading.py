@@ -1,4 +1,5 @@
-"""The report of an experiment, turned round: from looks that hold comparisons to panels that hold points in time."""
+"""Rearranges the report of an experiment: from looks with comparisons to panels with points in
+time."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ _ROLES = ("primary", "guardrail", "secondary", "quality")
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One look. All three are None where there was no number, the bounds alone where there was no interval."""
+    """One look. All three are None without a number, only the bounds without an interval."""
 
     days: float
     difference: float | None
@@ -50,12 +51,12 @@ class Group:
 
     @property
     def unit(self) -> str:
-        """What the values of the arms are: ``core.statistics.metric.Unit``."""
+        """The unit of the arms' values: ``core.statistics.metric.Unit``."""
         return str(self.last.get("unit") or "plain")
 
     @property
     def relative(self) -> bool:
-        """A difference of logarithms is a factor, and told in percent too."""
+        """A difference of logarithms is a factor, and is also written in percent."""
         return bool(self.last.get("relative")) or self.unit == "log_ms"
 
     @property
@@ -68,12 +69,12 @@ class Group:
 
     @property
     def direction(self) -> int:
-        """1 where more is better, -1 where less is, 0 where nobody said."""
+        """1 if more is better, -1 if less is, 0 if not declared."""
         return _DIRECTIONS.get(self.last.get("direction"), 0)
 
     @property
     def margin(self) -> float | None:
-        """Where the harm that is tolerated ends, as a difference; it lies on the side that is worse."""
+        """The limit of tolerated harm, as a difference; it is on the worse side."""
         margin = drawable_number(self.last.get("margin"))
         if margin is None or not self.direction:
             return None
@@ -85,7 +86,8 @@ class Group:
 
 
 def group_by_metric(report: Report) -> list[Group]:
-    """The metrics by role, then as reported, each with its treatments in the order of their first look."""
+    """Returns the metrics by role, then as reported, each with its treatments in the order of their
+    first look."""
     found: dict[str, dict[str, list[tuple[float, Report]]]] = {}
     for days, comparison in _iterate_comparisons(report):
         metric = str(comparison["metric"])
@@ -99,14 +101,15 @@ def group_by_metric(report: Report) -> list[Group]:
 
 
 def drawable_number(value: Any) -> float | None:
-    """A number that can be drawn, or None; what is next to nothing is 0."""
+    """Returns a number that can be drawn, or None; a tiny number becomes 0."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MOST:
         return None
     return float(value) if abs(value) > 1 / _MOST else 0.0
 
 
 def scale_for_drawing(value: float, comparison: Report) -> float:
-    """A difference as it is drawn: of logarithms the share, of seconds milliseconds, of shares points."""
+    """A difference as it is drawn: of logarithms the share, of seconds milliseconds, of shares
+    points."""
     unit = comparison.get("unit")
     if unit == "log_ms":
         return math.expm1(min(value, _LARGEST))
@@ -128,7 +131,7 @@ def _build_panel(variant: str, seen: list[tuple[float, Report]]) -> Panel:
 
 
 def _build_point(days: float, comparison: Report, last: Report) -> Point:
-    """In the unit of the ``last`` look: earlier ones may not say theirs."""
+    """In the unit of the ``last`` look, because earlier ones may not name theirs."""
     found = (drawable_number(comparison.get("difference")), *_verdict_bounds(comparison))
     difference, low, high = (None if one is None else scale_for_drawing(one, last) for one in found)
     if difference is None:
@@ -139,8 +142,8 @@ def _build_point(days: float, comparison: Report, last: Report) -> Point:
 
 
 def _verdict_bounds(comparison: Report) -> tuple[float | None, float | None]:
-    """What the verdict is read from: bounds that hold one by one where there are some, else the interval. With the
-    interval, which is wider, a guardrail could be not worse and cross its margin."""
+    """Returns what decides the verdict: one-sided bounds if there are some, else the interval. With
+    the interval, which is wider, a guardrail could be not worse and still cross its margin."""
     low = drawable_number(comparison.get("bound_low"))
     high = drawable_number(comparison.get("bound_high"))
     if low is None or high is None:

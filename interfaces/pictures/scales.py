@@ -1,4 +1,4 @@
-"""From numbers to places and words: ranges, ticks, decimals."""
+"""From numbers to positions and words: ranges, ticks, decimals."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ MINUS = "\N{MINUS SIGN}"
 #: A number and its unit stay on one line.
 _GAP = "\N{NO-BREAK SPACE}"
 _STEPS = (1, 2, 5, 10)
-#: Early intervals are wide. Beyond this many times what matters now, they are cut off at the edge of the panel.
+#: Early intervals are wide. Beyond this many times the current values, they are cut off at the edge
+#: of the panel.
 _EARLY = 0.6
 _AIR = 0.08
 
@@ -29,8 +30,8 @@ class Scale:
 
 
 def value_range(group: Group) -> tuple[float, float]:
-    """The differences a metric's panels show: 0, the margin, the latest intervals, and as much of the early ones as
-    leaves these readable."""
+    """The differences that a metric's panels show: 0, the margin, the latest intervals, and as much
+    of the early ones as leaves these readable."""
     latest = [value for panel in group.panels for value in _latest_known(panel.points)]
     margin = [] if group.margin is None else [group.margin]
     core = [0.0, *margin, *latest]
@@ -45,7 +46,7 @@ def value_range(group: Group) -> tuple[float, float]:
 
 
 def round_ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers from ``low`` to ``high``, at most about so many, 0 among them if it is inside."""
+    """Round numbers from ``low`` to ``high``, about this many at most, including 0 if it is inside."""
     step = _round_step((high - low) / about)
     return [count * step for count in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
@@ -58,7 +59,8 @@ def time_unit(days: float) -> tuple[float, str]:
 
 
 def format_difference(value: float, step: float, relative: bool) -> str:
-    """A difference, to the digits that differences of ``step`` need; in percent if it is relative."""
+    """A difference, with the digits that differences of ``step`` need; in percent if it is
+    relative."""
     factor, unit = (100.0, f"{_GAP}%") if relative else (1.0, "")
     shown = _format_fixed(abs(value) * factor, _count_decimals(step * factor))
     sign = MINUS if value < 0 else "+"
@@ -68,7 +70,7 @@ def format_difference(value: float, step: float, relative: bool) -> str:
 
 
 def format_value(value: float) -> str:
-    """A value of a metric, to four significant digits; three where it takes a power of ten."""
+    """A value of a metric, with four significant digits; three with a power of ten."""
     if value == 0:
         return "0"
     magnitude = math.floor(math.log10(abs(value)))
@@ -77,14 +79,14 @@ def format_value(value: float) -> str:
 
 
 def format_margin(value: float, relative: bool) -> str:
-    """A difference that somebody chose, to three significant digits at most."""
+    """A difference that a person chose, with at most three significant digits."""
     shown = _format_fixed(abs(value) * (100 if relative else 1), 2 - math.floor(math.log10(abs(value) or 1.0)))
     shown = shown.rstrip("0").rstrip(".") if "." in shown and "e" not in shown else shown
     return f"{MINUS if value < 0 else '+'}{shown}{f'{_GAP}%' if relative else ''}"
 
 
 def interval_step(low: float, high: float) -> float:
-    """The step an interval is written in: a twenty-fifth of it, or what shows on which side of 0 its ends are."""
+    """The step of an interval: a twenty-fifth of it, or what shows on which side of 0 its ends are."""
     spread = (high - low) or abs(high) or 1.0
     ends = [abs(end) for end in (low, high) if end]
     return max(spread / 2500, min([spread / 25, *ends]))
@@ -104,7 +106,7 @@ def _count_decimals(step: float) -> int:
 
 
 def _format_fixed(value: float, decimals: int) -> str:
-    """Plain digits where people can read them, powers of ten where they could not."""
+    """Plain digits if people can read them, otherwise powers of ten."""
     if decimals > 7 or value >= 1e9:
         return f"{value:.3g}".replace("e-0", f"e{MINUS}").replace("e-", f"e{MINUS}").replace("e+", "e")
     return f"{value:,.{max(decimals, 0)}f}"

@@ -1,7 +1,7 @@
 """How pictures look: sizes, and one set of rules for light pages and one for dark.
 
-Verdicts are green, vermilion and blue after Okabe and Ito, which people who are colour-blind tell apart; whatever a
-colour says, a word says too.
+Verdicts are green, vermilion and blue after Okabe and Ito, which colour-blind people can
+distinguish. A word always repeats the meaning of a colour.
 """
 
 _FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue','Noto Sans',Arial,sans-serif"

@@ -1,4 +1,5 @@
-"""Experiments: what was asked, who was exposed, what they did, and what each look at it said; routes with arms."""
+"""Experiments: their questions, who was exposed, what users did, and the result of each look;
+routes with arms."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Schedules, and what became of each of their times."""
+"""Schedules, and the result of each of their times."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Versions keep what is known of them; those that were adopted have no deployment."""
+"""Versions store the facts about them; adopted versions have no deployment."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Backups and their verifications are runs of the engine too, of a kind of their own."""
+"""Backups and their verifications are runs of the engine too, of their own kind."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,7 +16,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Raises where an alias has several open runs: end them first."""
+    """Raises if an alias has several open runs: end them first."""
     op.drop_index("one_open_deployment_of_a_kind", "deployments")
     _unique("one_open_deployment_per_alias", ["alias"])
     op.drop_column("deployments", "kind")

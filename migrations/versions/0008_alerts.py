@@ -1,4 +1,5 @@
-"""Alerts: what lasts, what is to be said, what each channel was told; how an event came here, and why."""
+"""Alerts: what lasts, what must be sent, what each channel was sent; the source and reason of an
+event."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Who may ask through the web: tokens, and sessions of people who signed in with one."""
+"""Web access: tokens, and sessions of people who signed in with one."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Requests that start something, each under a key that its caller chose."""
+"""Requests that start something, each with a key that its caller chose."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Steps that ended lately are found without reading all of them."""
+"""An index that finds recently ended steps without reading all of them."""
 
 from alembic import op
 

@@ -1,11 +1,11 @@
-"""Which programs work on this database, for those that do not know its revision."""
+"""Which programs work with this database, for programs that do not know its revision."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0013"
 down_revision = "0012"
-#: Programs of before do not ask.
+#: Older programs do not read this.
 oldest_program = "0013"
 
 

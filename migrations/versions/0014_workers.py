@@ -1,4 +1,4 @@
-"""Who takes turns, and which turns nobody has taken."""
+"""Workers, and turns that no worker has taken."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Places: how many rebuilds run at once, and which deployments wait for that."""
+"""Places: how many rebuilds run at once, and which deployments wait for a place."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -25,7 +25,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Loads what is asked for, and nothing else: every module of ours imports this one first."""
+    """Loads only the requested name: every module of ours imports this one first."""
     if name == "__version__":
         return version("qdrant-rollouts")
     if name not in _HOMES:

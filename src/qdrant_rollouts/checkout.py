@@ -1,8 +1,9 @@
-"""The short names of the repository's top level, for who works in its root: ``celery -A tasks``, ``import wiring``.
+"""The short names of the repository's top level, for work in its root: ``celery -A tasks``,
+``import wiring``.
 
-Everything importable is called ``qdrant_rollouts.…``. Python would read ``core/errors.py`` a second time for whoever
-imports ``core.errors``, and then there are two ``Refused`` of which ``except`` knows one. So a short name stands for
-the module of the full name, and no module is imported twice.
+Everything importable is called ``qdrant_rollouts.…``. Python would load ``core/errors.py`` a second
+time for ``import core.errors``, and then there would be two ``Refused``, of which ``except`` knows
+one. So a short name stands for the module of the full name, and no module is imported twice.
 """
 
 import sys
@@ -14,7 +15,8 @@ from types import ModuleType
 
 
 def stand_for(name: str) -> ModuleType:
-    """Makes ``name``, a package or module of the top level, and all below it the ones of the full name."""
+    """Makes ``name``, a package or module of the top level, and all below it stand for the full
+    name's."""
     module = import_module(f"{__package__}.{name}")
     sys.modules[name] = module
     if not any(isinstance(finder, _FullNames) for finder in sys.meta_path):
@@ -26,12 +28,12 @@ class _FullNames(MetaPathFinder):
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         top = name.partition(".")[0]
         if top == name or sys.modules.get(top) is not sys.modules.get(f"{__package__}.{top}", self):
-            return None  # another package of that name is none of ours
+            return None  # a package of that name that is not ours
         return ModuleSpec(name, _Given(import_module(f"{__package__}.{name}")))
 
 
 class _Given(Loader):
-    """Loads nothing: the module is there, and keeps the spec that it was made by."""
+    """Loads nothing: the module exists, and keeps its original spec."""
 
     def __init__(self, module: ModuleType) -> None:
         self._module, self._spec = module, module.__spec__

@@ -1,1 +1,2 @@
-"""A package, so that its installations are started once for all its tests and ended with the last of them."""
+"""A package, so that its installations are started once for all its tests and ended with the last
+of them."""

@@ -1,7 +1,7 @@
-"""The control arm: five steps as a plain Celery chain, with the product's own Celery settings.
+"""The comparison: five steps as a plain Celery chain, with the product's own Celery settings.
 
-``CHAIN_BROKER``; ``CHAIN_REJECT`` for ``task_reject_on_worker_lost``; ``ROLLOUTS_TEST_TRAPS``, in whose ``chain`` file
-each step enters its name.
+``CHAIN_BROKER``; ``CHAIN_REJECT`` for ``task_reject_on_worker_lost``; ``ROLLOUTS_TEST_TRAPS``, in
+whose ``chain`` file each step writes its name.
 """
 
 import os

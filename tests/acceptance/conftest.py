@@ -1,4 +1,5 @@
-"""Two installations, on SQLite and on PostgreSQL, for the tests of this folder; and the figures they measure."""
+"""Two installations, on SQLite and on PostgreSQL, for the tests of this folder; and the figures
+that they measure."""
 
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
@@ -15,14 +16,14 @@ _OTHERS_FIGURES = pytest.StashKey[list[str]]()
 
 @pytest.fixture(scope="package")
 def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Houses]:
-    """With short waits; what measures them starts its own."""
+    """With short waits; tests that measure waits start their own."""
     with both(tmp_path_factory.mktemp("houses"), times=BRISK, tick=1.0) as running:
         yield running
 
 
 @pytest.fixture(scope="package")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Night]:
-    """The long run, by itself and on one database after the other: it measures times, and two cores are few."""
+    """The long run, alone and on one database after the other, because it measures times."""
     with both(tmp_path_factory.mktemp("nights"), **INSTALLATION) as running:
         return {name: night(house) for name, house in running.items()}
 
@@ -39,7 +40,7 @@ def house(houses: Houses, database: str) -> Installation:
 
 @pytest.fixture(scope="session")
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Takes a line for the end of the run; docs/faults.md holds those of one run."""
+    """Takes a line for the end of the run; docs/faults.md has those of one run."""
     return request.config.stash.setdefault(_FIGURES, []).append
 
 
@@ -52,7 +53,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A process among several hands its figures to the one that writes the summary."""
+    """A process among several passes its figures to the one that writes the summary."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["figures"] = session.config.stash.get(_FIGURES, [])
 
@@ -65,7 +66,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failure shows what the workers said."""
+    """Shows the workers' output with a failure."""
     report = yield
     if report.failed and report.when == "call":
         used = getattr(item, "funcargs", {}).values()

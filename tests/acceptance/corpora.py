@@ -1,6 +1,7 @@
-"""Real text that is on every machine: the standard library's documentation and, on Debian, its package descriptions.
+"""Real text on every machine: the standard library's documentation and, on Debian, its package
+descriptions.
 
-validation-gate, section 9: sizes vary with the versions, so tests assert least numbers only.
+validation-gate, section 9: sizes vary with the versions, so tests assert only minimum numbers.
 """
 
 import importlib
@@ -12,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 _DPKG = Path("/var/lib/dpkg/status")
-#: Known to import without side effects, and documented well.
+#: Known to import without side effects, and well documented.
 _MODULES = (
     *("argparse", "array", "ast", "asyncio", "base64", "bisect", "calendar", "cmath", "codecs", "collections"),
     *("concurrent.futures", "configparser", "contextlib", "copy", "csv", "ctypes", "dataclasses", "datetime"),
@@ -25,7 +26,8 @@ _MODULES = (
     *("tokenize", "traceback", "types", "unittest", "unittest.mock", "urllib.parse", "urllib.request"),
     *("uuid", "warnings", "weakref", "xml.dom.minidom", "xml.etree.ElementTree", "zipfile", "zlib"),
 )
-#: Characters of a docstring below which it says little, of a title that may be a query, and of a text that is embedded.
+#: Characters of a docstring that says enough, of a title that can be a query, and of a text that is
+#: embedded.
 _SHORTEST = 80
 _TITLE = 25
 _LONGEST = 400
@@ -34,21 +36,22 @@ Record = dict[str, Any]
 
 
 def records(limit: int = 1500) -> list[Record]:
-    """``id``, ``title``, ``text``, ``lang``, ``module`` and ``density`` (a number of many digits), in the same order
-    each time; half of each corpus where both are there. No two have the same text."""
+    """``id``, ``title``, ``text``, ``lang``, ``module`` and ``density`` (a number of many digits),
+    in the same order each time; half of each corpus if both exist. No two have the same text."""
     mixed = chain.from_iterable(zip_longest(docstrings(), packages()))
     return list(islice(_once(record for record in mixed if record is not None), limit))
 
 
 def judged(records: list[Record], n: int) -> list[dict[str, object]]:
-    """Known items: a title finds the record it is the title of. Titles that two records have are left out."""
+    """Known items: a title should find its record. Titles that two records have are left out."""
     titles = [record["title"] for record in records]
     known = (record for record in records if len(record["title"]) > _TITLE and titles.count(record["title"]) == 1)
     return [{"query": record["title"], "relevant": [record["id"]]} for record in islice(known, n)]
 
 
 def docstrings() -> Iterator[Record]:
-    """Public classes, functions and methods; every module in turn, so that a few records come from all of them."""
+    """Public classes, functions and methods; every module in turn, so that a few records come from
+    all of them."""
     turns = zip_longest(*(_documented(importlib.import_module(name)) for name in _MODULES))
     for name, module, doc in filter(None, chain.from_iterable(turns)):
         title, _, text = doc.partition("\n")
@@ -57,7 +60,7 @@ def docstrings() -> Iterator[Record]:
 
 
 def packages() -> Iterator[Record]:
-    """Installed packages with their long descriptions; none where the system is not Debian's."""
+    """Installed packages with their long descriptions; none if the system is not Debian."""
     status = _DPKG.read_text(encoding="utf-8") if _DPKG.exists() else ""
     for paragraph in status.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if line[:1].strip() and ": " in line)
@@ -69,7 +72,7 @@ def packages() -> Iterator[Record]:
 
 
 def _described(rest: str) -> int:
-    """How many lines the long description has: it ends with the first that is not indented."""
+    """How many lines the long description has: it ends with the first line that is not indented."""
     lines = rest.splitlines()[1:]
     return next((number for number, line in enumerate(lines) if not line.startswith(" ")), len(lines))
 
@@ -97,7 +100,8 @@ def _record(id: str, title: str, text: str, lang: str, module: str) -> Record:
 
 
 def _once(found: Iterator[Record]) -> Iterator[Record]:
-    """What one module takes from another is documented twice, and some methods inherit what they say."""
+    """Objects that one module imports from another are documented twice, and some methods inherit
+    docstrings."""
     seen: set[str] = set()
     for record in found:
         words = f"{record['title']}\n{record['text']}"

@@ -1,7 +1,7 @@
 """``python -m tests.acceptance.crowd FOLDER RATE ALIAS...``: a search process of an application.
 
-It searches the aliases in turn, for some of a few thousand users, so many times a second, until it is told to end, and
-enters in FOLDER what each search came to.
+It searches the aliases in turn, for some of a few thousand users, RATE times a second, until it is
+told to end, and records the result of each search in FOLDER.
 """
 
 import json
@@ -27,7 +27,7 @@ _THREADS = 4
 
 @dataclass(frozen=True)
 class Search:
-    """``at``: wall clock when the answer was there. ``results`` is None where it failed."""
+    """``at``: wall clock when the answer arrived. ``results`` is None if it failed."""
 
     at: float
     process: int
@@ -41,7 +41,7 @@ class Search:
 
 
 def searches(folder: Path) -> Iterator[Search]:
-    """What all processes entered so far, but for a line that is being written."""
+    """What all processes recorded so far, without a line that is being written."""
     for file in sorted(folder.glob("*.crowd")):
         lines = file.read_text().split("\n")[:-1]
         yield from (Search(**json.loads(line)) for line in lines)

@@ -1,8 +1,9 @@
-"""Rebuilds that went wrong and rebuilds that did not: what the gate must stop, and what it must let through.
+"""Rebuilds that went wrong and rebuilds that did not: what the gate must stop, and what it must
+accept.
 
-A rebuild is described first and built afterwards: ``DAMAGES`` and ``HEALTHY`` change the description of an identical
-rebuild, ``lay`` makes the two collections of it on a server. Another seed is another sample of records, other edits,
-another order.
+A rebuild is first described and then built: ``DAMAGES`` and ``HEALTHY`` change the description of
+an identical rebuild, ``lay`` creates its two collections on a server. Another seed means another
+sample of records, other edits, another order.
 """
 
 import json
@@ -488,7 +489,7 @@ def _growth_by_half(r: Rebuild) -> Rebuild:
 
 
 def _equal_texts(r: Rebuild) -> Rebuild:
-    """A third of the texts stands twice, as on pages that are found under two addresses."""
+    """A third of the texts appear twice, as on pages that are found under two addresses."""
     twice = [{**one, "id": f"{one['id']}, again"} for one in _drawn(r, r.source, len(r.source) // 3)]
     now = [*r.source, *twice]
     return replace(r, live=now, source=now, written=now)

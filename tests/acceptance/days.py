@@ -13,7 +13,8 @@ ADDED = (0.0, 0.04)
 
 
 def days(records: list[Record], reserve: list[Record], seed: int) -> Iterator[tuple[list[Record], list[Record]]]:
-    """The records before and after each of so many days as one asks for; ``reserve`` are those still to come."""
+    """Yields the records before and after each of the requested number of days; ``reserve`` are
+    those still to come."""
     rng = np.random.default_rng(seed)
     now = list(records)
     coming = list(reserve)
@@ -37,7 +38,7 @@ def _some(rng: np.random.Generator, records: list[Record], shares: tuple[float, 
 
 
 def _edited(rng: np.random.Generator, records: list[Record], at: int) -> Record:
-    """Its text is cut, continued with another one's, or begins anew."""
+    """Its text is cut, continued with another one's, or replaced at the beginning."""
     words = records[at]["text"].split()
     other = records[int(rng.integers(len(records)))]["text"].split()
     half = max(1, len(words) // 2)

@@ -1,10 +1,11 @@
-"""``celery -A tests.acceptance.faulty``: the product, wired with a store, a shelf and a messenger that step on traps.
+"""``celery -A tests.acceptance.faulty``: the product, wired with a store, a shelf and a messenger
+that react to traps.
 
-Nothing is patched: this is another composition root, which hands the engine the real things in wrappers.
-``ROLLOUTS_TEST_TRAPS`` is the traps' folder; ``ROLLOUTS_TEST_TIMES`` may hold other numbers for the engine, as JSON;
-``ROLLOUTS_TEST_BEAT`` may be the seconds between beat's ticks, ``ROLLOUTS_TEST_WALL`` those by which this machine's
-clock is said to be ahead. A file ``clock`` in the working folder may hold seconds
-by which the database's clock is moved.
+Nothing is patched: this is a second composition root, which gives the engine the real things in
+wrappers. ``ROLLOUTS_TEST_TRAPS`` is the traps' folder; ``ROLLOUTS_TEST_TIMES`` may hold other times
+for the engine, as JSON; ``ROLLOUTS_TEST_BEAT`` may be the seconds between beat's ticks,
+``ROLLOUTS_TEST_WALL`` the seconds by which this machine's clock pretends to be ahead. A file
+``clock`` in the working folder may hold seconds by which the database's clock is moved.
 """
 
 import json
@@ -33,8 +34,8 @@ _CHANGES = {"create", "upsert", "point_alias", "drop_alias", "drop"}
 
 
 class TrappedStore:
-    """The store, with a trap before and after every call about an alias or one of its collections; each change that
-    Qdrant has acknowledged is entered in a journal."""
+    """The store, with a trap before and after every call about an alias or one of its collections;
+    each change that Qdrant has acknowledged is recorded in a journal."""
 
     def __init__(self, store: VectorStore, traps: Traps, journal: Path) -> None:
         self._store = store
@@ -62,7 +63,7 @@ class TrappedStore:
 
 
 class TrappedShelf:
-    """The shelf, with a trap before and after every call that tells whose backup it is about."""
+    """The shelf, with a trap before and after every call that names a backup."""
 
     def __init__(self, shelf: Shelf, traps: Traps) -> None:
         self._shelf = shelf

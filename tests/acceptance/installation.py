@@ -1,7 +1,8 @@
-"""A whole installation for a test to disturb: Redis, Qdrant, a database, and the processes of the Procfile.
+"""A whole installation for a test to disturb: Redis, Qdrant, a database, and the processes of the
+Procfile.
 
-Everything is its own and is ended by its process id. A test meets it from outside, as an application does: it sends
-tasks by name, reads the database and asks Qdrant.
+All of them are its own and are ended by their process ids. A test uses it from outside, like an
+application: it sends tasks by name, reads the database and asks Qdrant.
 """
 
 import json
@@ -34,8 +35,9 @@ from tests.servers import FRESH, Postgres, Qdrant, Redis, free_ports
 from tests.world import DIMENSION, EMBEDDING, texts
 
 ROOT = Path(__file__).parents[2]
-#: Short waits, for what does not measure them. No lease may be much shorter: ``core.collections.aliases.ACT_SECONDS``
-#: of it must be left before an effect that a late repeat would spoil.
+#: Short waits, for tests that do not measure them. No lease may be much shorter:
+#: ``core.collections.aliases.ACT_SECONDS`` of it must be left before an effect that a late repeat
+#: would spoil.
 BRISK = {
     "lease": 12.0,
     "renew_every": 1.0,
@@ -46,31 +48,33 @@ BRISK = {
     "ready_look": 0.1,
 }
 RECORDS = 300
-#: No deployment waits for another, where that is not what is tried.
+#: No deployment waits for another, except in tests of that.
 UNLIMITED = {"rebuilds": 1000, "per_model": 1000}
-#: Who may look at Flower.
+#: The login of Flower.
 WATCHER = ("night", "watch")
 QUERY = "text asyncio python"
 OPTIONS = {
     "embedding": EMBEDDING,
-    # What somebody made long ago says nothing of its model, and its texts are not those of its vectors.
+    # An old collection of another program: its model is unknown, and its texts do not match its
+    # vectors.
     "accept_new_model": True,
-    # The gate is passed many times here; how it asks has tests of its own.
+    # The gate is passed many times here; it has its own tests.
     "validation": {
         "min_top_score": 0.1,
         "samples": {"records": 20, "queries": 20},
         "live_searches_per_second": 10_000,
-        # Then ``search`` is what the soak does, and nobody else.
+        # Then only the soak uses ``search``.
         "checks": {"latency_p50": False, "latency_p95": False},
     },
     "soak": {"seconds": 0.4, "interval_seconds": 0.2},
 }
-#: Places in every step. The first two are on the control worker; the others keep four children of the bulk worker.
+#: Places in every step. The first two are on the control worker; the others keep four children of
+#: the bulk worker busy.
 HELD = ("point_alias.before", "search.before", "create.before", "create.after", "upsert.before", "search_many.before")
 ENDED = (Status.LIVE, Status.ROLLED_BACK, Status.NEEDS_OPERATOR)
-#: What a look raises while a server is away, or before the first worker has made the tables.
+#: What a look raises while a server is stopped, or before the first worker has created the tables.
 AWAY = (OperationalError, ProgrammingError, httpx.TransportError, httpx.HTTPStatusError)
-#: Everything takes this many times as long where other tests run beside, and nothing is wrong.
+#: Everything takes this many times as long while other tests run, and nothing is wrong.
 BUSY = 3
 _LOOK = 0.1
 _TAIL = 40
@@ -78,8 +82,9 @@ T = TypeVar("T")
 
 
 class Program:
-    """A process of the Procfile, as it is written there but for the app, the number of children, the port and the
-    log. ``called`` is a name besides, for a second one of its kind; ``more`` are options besides."""
+    """A process of the Procfile, as written there except for the app, the number of children, the
+    port and the log. ``called`` is an additional name, for a second one of its kind; ``more`` are
+    additional options."""
 
     def __init__(
         self,
@@ -98,14 +103,15 @@ class Program:
         (self._port,) = free_ports(1)
         variables, self._command = _procfile(entry, app, {"concurrency": concurrency, "port": self._port})
         end = self._command.index("--") if "--" in self._command else len(self._command)
-        self._command[end:end] = [*([f"--hostname={called}@%h"] if called else []), *more]  # the last one counts
+        # the last one counts
+        self._command[end:end] = [*([f"--hostname={called}@%h"] if called else []), *more]
         self._environment = {**environment, **variables}
         self._process: subprocess.Popen[bytes] | None = None
         self._read_from = 0
 
     @property
     def url(self) -> str:
-        """Of a process that has a page."""
+        """Of a process that serves pages."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
@@ -163,9 +169,9 @@ class Program:
 
 
 class Installation:
-    """``app`` is the product itself, or the product with traps; ``times`` are the engine's numbers and ``tick`` the
-    seconds between beat's ticks in the latter, where they differ from the product's. With ``clocks`` each process has
-    one that a test may set, and so has PostgreSQL."""
+    """``app`` is the product itself, or the product with traps; ``times`` are the engine's times
+    and ``tick`` the seconds between beat's ticks in the latter, if they differ from the product's.
+    With ``clocks`` each process has a clock that a test may set, and so has PostgreSQL."""
 
     def __init__(
         self,
@@ -182,7 +188,7 @@ class Installation:
         self.database = database
         self._app = app
         self._children = children
-        #: By entry of the Procfile, where a test may set them.
+        #: By entry of the Procfile, if a test may set them.
         self.clocks: dict[str, FakeClock] = {}
         self._has_clocks = clocks
         self._times = times or {}
@@ -224,7 +230,7 @@ class Installation:
         return self.keep(Program(entry, self.folder, environment, self._app, self._children))
 
     def keep(self, program: Program) -> Program:
-        """Ends with the installation."""
+        """Ends it with the installation."""
         self._stack.callback(program.kill)
         return program
 
@@ -239,7 +245,7 @@ class Installation:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Nothing of the developer's own settings."""
+        """None of the developer's own settings."""
         settings = {
             "ROLLOUTS_DATABASE_URL": self.database_url,
             "ROLLOUTS_BROKER_URL": self.redis.url,
@@ -255,13 +261,14 @@ class Installation:
         return {**path, **settings, "HF_HUB_OFFLINE": "1"}
 
     def run(self, *programs: Program) -> None:
-        """Starts these processes (those that run deployments, if none is named) and waits until they are there."""
+        """Starts these processes (by default those that run deployments) and waits until they
+        answer."""
         started = [program.launch() for program in programs or (self.worker, self.bulk, self.beat)]
         for program in started:
             self.until(program.ready, 60, f"{program.entry} ready")
 
     def is_migrated(self) -> bool:
-        """The first turn of a worker makes the tables."""
+        """The first turn of a worker creates the tables."""
         return inspect(self.engine).has_table(Deployment.__tablename__)
 
     # --- as an application ------------------------------------------------------------------------------------------
@@ -285,7 +292,7 @@ class Installation:
         )
 
     def declare(self, indexes: Mapping[str, Any], concurrency: Mapping[str, int] = UNLIMITED) -> None:
-        """The index file."""
+        """Writes the index file."""
         content = {"concurrency": dict(concurrency), "indexes": dict(indexes)}
         (self.folder / "rollouts.yaml").write_text(json.dumps(content))
 
@@ -296,13 +303,13 @@ class Installation:
     # --- as a bystander ---------------------------------------------------------------------------------------------
 
     def deployment(self, alias: str) -> Deployment | None:
-        """The newest of the alias, with its steps."""
+        """Returns the newest deployment of the alias, with its steps."""
         query = select(Deployment).where(Deployment.alias == alias).options(selectinload(Deployment.steps))
         with Session(self.engine) as session:
             return session.scalars(query.order_by(Deployment.number.desc()).limit(1)).first()
 
     def turns(self) -> dict[str, tuple[int, str | None]]:
-        """By alias: the turn of its newest deployment, and who holds it."""
+        """Returns by alias the turn of its newest deployment, and the holder."""
         query = select(Deployment.alias, Deployment.turn, Deployment.lease_owner).order_by(Deployment.created_at)
         with Session(self.engine) as session:
             return {alias: (turn, owner) for alias, turn, owner in session.execute(query)}
@@ -312,7 +319,7 @@ class Installation:
             return list(session.scalars(select(EventRow).where(EventRow.alias == alias).order_by(EventRow.id)))
 
     def journal(self, alias: str) -> list[dict[str, Any]]:
-        """The changes that Qdrant acknowledged to a worker, in order."""
+        """Returns the changes that Qdrant acknowledged to a worker, in order."""
         file = self.folder / "journal"
         lines = file.read_text().splitlines() if file.exists() else []
         return [entry for entry in map(json.loads, lines) if entry["alias"] == alias]
@@ -330,7 +337,7 @@ class Installation:
         return int(answer.raise_for_status().json()["result"]["count"])
 
     def point(self, alias: str, collection: str) -> None:
-        """What a person does by hand, past this product."""
+        """What a person does outside this product."""
         action = {"create_alias": {"alias_name": alias, "collection_name": collection}}
         self.web.post("/collections/aliases", json={"actions": [action]}).raise_for_status()
 
@@ -345,12 +352,13 @@ class Installation:
         return name
 
     def drop_collections(self) -> None:
-        """All that other tests left. A server that was killed reads each again, half a second on a slow disk."""
+        """Drops everything that other tests left. A server that was killed reads each again, half a
+        second on a slow disk."""
         for name in self.collections():
             self.web.delete(f"/collections/{name}").raise_for_status()
 
     def make_live(self, *aliases: str) -> None:
-        """A collection that somebody made long ago, behind each alias."""
+        """Creates a collection of another program behind each alias."""
         known = self.collections()
         for alias in aliases:
             if blue(alias) not in known:

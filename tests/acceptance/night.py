@@ -1,7 +1,8 @@
-"""One long run per database in which workers are killed and stopped, in every step and between state and message.
+"""One long run per database in which workers are killed and stopped, in every step and between
+state and message.
 
-It is the product with its own times, but for one look that is not measured. Each place has a deployment of its own:
-the leases run out together.
+It is the product with its own times, except for one look that is not measured. Each place has its
+own deployment, so the leases expire together.
 """
 
 import os

@@ -1,6 +1,7 @@
-"""A reverse proxy in front of Qdrant that only search processes use, and that can make one collection slow or failing.
+"""A reverse proxy in front of Qdrant that only search processes use, and that can make one
+collection slow or failing.
 
-It is a plain relay of HTTP/1.1 messages with a length, which is all that the search path sends and gets.
+It is a plain relay of HTTP/1.1 messages with a length, which is all that the search path needs.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""The next two releases of this product, made from a copy of it as a developer would: the first brings a column, a
-table, a step, a task and an argument; the second demands what the first one brought."""
+"""The next two releases of this product, made from a copy of it as a developer would: the first
+adds a column, a table, a step, a task and an argument; the second requires them."""
 
 import shutil
 from pathlib import Path

@@ -1,8 +1,9 @@
-"""Four search processes and five canaries at the same time, with everything going wrong that may.
+"""Four search processes and five canaries at the same time, while everything goes wrong that can.
 
-The search processes reach Qdrant through a proxy, which makes the greens of ``slow`` and ``failing`` what their names
-say. Meanwhile the route of ``steady`` is moved to and fro. Afterwards Redis goes away, and the route is moved again,
-then the database goes away, and at last a search process is killed.
+The search processes reach Qdrant through a proxy, which makes the greens of ``slow`` and
+``failing`` slow and failing. At the same time the route of ``steady`` is moved back and forth.
+Afterwards Redis is stopped and the route is moved again, then the database is stopped, and finally
+a search process is killed.
 """
 
 import subprocess

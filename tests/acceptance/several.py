@@ -1,7 +1,8 @@
-"""Collections of several vectors, or of none but a sparse one: rebuilds of them that went wrong, and that did not.
+"""Collections with several vectors, or with only a sparse one: rebuilds that went wrong, and
+rebuilds that did not.
 
-As in ``damages``, a rebuild is described first and laid on a server afterwards; here a damage is done to the vector of
-one name and to nothing else, so that whoever looks at another name alone sees none of it.
+As in ``damages``, a rebuild is first described and then laid on a server. A damage affects only the
+vector of one name, so a check of another name cannot see it.
 """
 
 import hashlib

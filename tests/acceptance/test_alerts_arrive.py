@@ -1,5 +1,5 @@
-"""Alerts through twenty workers that are killed while they send: nothing is lost, and whoever looks at the id, as
-Standard Webhooks asks receivers to, hears of each change once."""
+"""Alerts through twenty workers that are killed while they send: nothing is lost, and a receiver
+that compares the id, as Standard Webhooks asks, gets each change once."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What an application sends, as docs/applications.md has it, starts a deployment."""
+"""The message in docs/applications.md starts a deployment."""
 
 import re
 from collections.abc import Iterator

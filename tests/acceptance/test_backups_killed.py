@@ -1,7 +1,7 @@
 """``kill -9`` in every step of a backup, of a verification and of a restore, with real workers.
 
-Six indexes, each killed at another place of each: first a backup and a verification at the same time, then its
-collection is deleted and comes back by a restore.
+Six indexes, each killed at another place of each: first a backup and a verification at the same
+time, then its collection is deleted and restored.
 """
 
 from collections.abc import Iterator

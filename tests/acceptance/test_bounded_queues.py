@@ -1,4 +1,5 @@
-"""Nobody listens to a queue: what is due is asked for again and again, and one message for each waits."""
+"""No worker consumes a queue: due work is requested repeatedly, and one message for each thing
+waits."""
 
 import json
 import time

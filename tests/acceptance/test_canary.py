@@ -1,4 +1,4 @@
-"""A canary under real searches, from outside: what ``season`` found."""
+"""A canary under real searches, from outside: the results of ``season``."""
 
 import math
 import re

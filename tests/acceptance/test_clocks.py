@@ -1,6 +1,6 @@
-"""Clocks that are wrong: a worker's, beat's, the database's; by seconds, by hours, once or again and again.
+"""Wrong clocks: a worker's, beat's, the database's; by seconds, by hours, once or repeatedly.
 
-On PostgreSQL, which has a clock of its own; with SQLite every process reads one and the same.
+On PostgreSQL, which has its own clock; with SQLite every process reads the same one.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What an application gets that has nothing but ``celery``, the broker's address and the result backend's."""
+"""What an application gets that has only ``celery``, the broker's address and the result backend's."""
 
 from collections.abc import Callable
 from typing import Any

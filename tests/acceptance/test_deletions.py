@@ -1,4 +1,4 @@
-"""What becomes of the old collection after its grace period, in a real installation."""
+"""What happens to the old collection after its grace period, in a real installation."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session

@@ -1,5 +1,6 @@
-"""Qdrant's disk is full for a while: what could not be written or indexed is tried again once there is room, although
-the server goes on showing the error; without room for too long it is rolled back."""
+"""Qdrant's disk is full for a while: what could not be written or indexed is tried again when there
+is space, although the server still shows the error. Without space for too long the deployment is
+rolled back."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Experiments under simulated users, from outside, on real servers: what ``trial`` found."""
+"""Experiments under simulated users, from outside, on real servers: the results of ``trial``."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

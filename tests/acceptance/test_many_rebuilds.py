@@ -1,4 +1,5 @@
-"""Many rebuilds due in one minute: never more of them build than the limit, and the first is live as soon as one alone.
+"""Many rebuilds due in one minute: never more than the limit build, and the first is live as soon
+as a single one.
 
 Greens are counted from outside, by asking Qdrant for its collections and aliases.
 """

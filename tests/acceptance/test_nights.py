@@ -1,4 +1,4 @@
-"""Nights that come one after the other over real workers, with three beats: the clock is moved, nothing else is."""
+"""Consecutive nights with real workers and three beats: only the clock is moved."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta

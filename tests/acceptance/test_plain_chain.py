@@ -1,4 +1,5 @@
-"""The same faults against what these tests would also accept if they did not bite: a plain Celery chain."""
+"""The same faults against a plain Celery chain: if the tests proved nothing, it would pass them
+too."""
 
 import os
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""Workers that are taken away again and again: a rebuild that gets on is finished, and a piece that kills every worker
-ends it, by its name."""
+"""Workers that are killed repeatedly: a rebuild that makes progress finishes, and a piece that
+kills every worker ends it and is named."""
 
 import math
 from dataclasses import dataclass

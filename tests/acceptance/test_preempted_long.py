@@ -1,5 +1,6 @@
-"""The long form of ``test_preempted``: a machine that is taken away every 20 s while a million records are loaded, and
-then in each slice of a backup and of a restore. ``ROLLOUTS_TEST_PREEMPTED=200000,4`` takes other numbers."""
+"""The long form of ``test_preempted``: a worker is killed every 20 s while a million records are
+loaded, and then in each slice of a backup and of a restore. ``ROLLOUTS_TEST_PREEMPTED=200000,4``
+sets other numbers."""
 
 import json
 import os

@@ -1,4 +1,5 @@
-"""Qdrant stopped for 15 seconds: a pause shorter than the limit is waited out, a longer one rolls back."""
+"""Qdrant stopped for 15 seconds: a deployment waits out an outage shorter than the limit, and rolls
+back after a longer one."""
 
 import threading
 import time

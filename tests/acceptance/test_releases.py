@@ -1,6 +1,7 @@
-"""Workers of three releases on one database, as while an installation is upgraded: nothing is lost, nothing stands.
+"""Workers of three releases on one database, as during an upgrade: nothing is lost, nothing stops
+for ever.
 
-The next releases are copies of this tree that were changed; see ``releases``. Everything is processes.
+The next releases are changed copies of this tree; see ``releases``. Everything runs as processes.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Whole processes and the database itself go away in the middle of everything, beat for good."""
+"""Whole processes and the database itself stop in the middle of everything, beat permanently."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What the people notice who search while all this happens: nothing."""
+"""What people who search notice of all this: nothing."""
 
 import threading
 from collections.abc import Callable

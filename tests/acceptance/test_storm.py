@@ -1,4 +1,4 @@
-"""Everything at once, by chance: the seed is in the message of what fails."""
+"""Everything at once, at random: a failure's message contains the seed."""
 
 import os
 import random

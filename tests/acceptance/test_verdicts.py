@@ -1,4 +1,5 @@
-"""Between a verdict and the switch: who would switch is killed, and who comes after it reads the verdict again."""
+"""Between a verdict and the switch: the worker that would switch is killed, and the next one reads
+the verdict again."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

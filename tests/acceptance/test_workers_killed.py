@@ -1,4 +1,5 @@
-"""Workers killed and workers stopped, in every step and between state and message: what ``night`` found."""
+"""Workers killed and workers stopped, in every step and between state and message: the results of
+``night``."""
 
 from collections.abc import Callable
 

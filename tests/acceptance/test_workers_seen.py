@@ -1,4 +1,5 @@
-"""Who takes turns is known from outside: busy with what, since when; nobody; and how wrong a worker's clock is."""
+"""Workers are visible from outside: what keeps them busy, since when; that there is none; how wrong
+a clock is."""
 
 import json
 import os

@@ -1,7 +1,8 @@
-"""Places where a worker does what a test tells it: dies, stops, waits, or loses a message. Each trap springs once.
+"""Places where a worker does what a test says: it dies, stops, waits, or loses a message. Each trap
+works once.
 
-A trap is a file, so that a test can set one while the workers run: its name is the place, its content the act. Whoever
-renames it has stepped into it, and leaves behind who it was and when.
+A trap is a file, so a test can set one while the workers run: its name is the place, its content
+the act. The process that renames it has reached it, and records its own id and the time.
 """
 
 import json

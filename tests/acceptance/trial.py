@@ -1,8 +1,10 @@
-"""Four experiments at the same time on real servers, with **simulated** users and everything going wrong that may.
+"""Four experiments at the same time on real servers, with **simulated** users, while everything
+goes wrong that can.
 
-``better`` and ``harmful`` compare an index whose titles were embedded with one whose titles were not, either way round;
-``alike`` compares a collection with itself; ``counted`` is searched by nobody but the test, which reports things twice.
-Then all processes are killed, Redis is emptied and the database is away, and what is left has to go on.
+``better`` and ``harmful`` compare an index whose titles were embedded with one whose titles were
+not, in both directions; ``alike`` compares a collection with itself; only the test searches
+``counted``, and reports feedback twice. Then all processes are killed, Redis is emptied and the
+database is stopped, and the rest must continue.
 """
 
 import json

@@ -1,4 +1,5 @@
-"""The real embedding model, asked once for each text of a test run: builders and gate share what it answered."""
+"""The real embedding model, called once for each text of a test run: builders and gate share its
+results."""
 
 from collections.abc import Sequence
 from functools import cache

@@ -1,4 +1,5 @@
-"""One world per test, on each of the databases; or, for tests that kill, one after the other on the same database."""
+"""One world per test, on each of the databases; for tests that kill, several worlds one after the
+other on the same database."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ def world(tmp_path: Path, ready_url: str) -> Iterator[World]:
 
 @pytest.fixture
 def make(tmp_path: Path, ready_url: str) -> Iterator[Callable[[Reaper], World]]:
-    """Builds worlds on one database; each closes the one before it."""
+    """Builds worlds on one database; each closes the previous one."""
     made: list[World] = []
 
     def build(reaper: Reaper) -> World:

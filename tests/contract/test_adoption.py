@@ -1,4 +1,4 @@
-"""Collections that somebody else has made are taken under management, and their points stay as they are."""
+"""Collections that another program made are taken under management, and their points do not change."""
 
 from typing import Any
 

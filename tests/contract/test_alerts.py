@@ -1,4 +1,5 @@
-"""Alerts: written with the change, told to each channel: once where nothing dies, under one id where something does."""
+"""Alerts are stored with the change and sent to each channel: once if nothing dies, under one id if
+something does."""
 
 import json
 

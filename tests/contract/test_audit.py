@@ -1,4 +1,4 @@
-"""Every command leaves an event that says who asked, why, and what it came through."""
+"""Every command leaves an event with its actor, reason and source."""
 
 import pytest
 

@@ -1,5 +1,5 @@
-"""Records that did not change, vectors that many texts share, texts that became one: looked at in two collections that
-stand beside each other, and in deployments."""
+"""Records that did not change, vectors that many texts share, texts that became one: checked in two
+collections side by side, and in deployments."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace

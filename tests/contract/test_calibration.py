@@ -1,4 +1,5 @@
-"""The floor of scores, from real text: healthy models pass it by default, and those that tell nothing apart do not."""
+"""The floor of scores, on real text: healthy models pass it by default, and models that distinguish
+nothing do not."""
 
 import zlib
 from collections.abc import Sequence
@@ -106,7 +107,7 @@ def test_a_model_that_tells_nothing_apart_is_blocked_by_default(
 ) -> None:
     row = judged(corpus[:size], Model(dimension, changed))["min_top_score"]
     assert row["verdict"] == "block", row
-    assert "records that were asked for by their own beginning" in row["found"]
+    assert "records that were searched by their own beginning" in row["found"]
 
 
 def test_texts_that_are_all_alike_are_no_proof_of_anything(corpus: list[dict[str, Any]]) -> None:

@@ -292,7 +292,7 @@ def test_promote_is_refused_where_nothing_waits_for_it(world, canary):
     goes_on(world, canary)
     again = world.deploy("docs", strategy="canary")
     world.run(until=world.at(again, "populate"))
-    with pytest.raises(Refused, match="is at populate, which nobody can shorten"):
+    with pytest.raises(Refused, match="is at populate, which cannot be shortened"):
         commands.request_action(world.services, again, Event.PROMOTE, actor="anna")
     assert deployment["alias"] == "docs"
 
@@ -370,7 +370,7 @@ def test_an_existing_collection_can_go_live(world, canary):
     ("asked", "said"),
     [
         ({"collection": "nobody"}, "nobody does not exist"),
-        ({"collection": "blue"}, "is what is served already"),
+        ({"collection": "blue"}, "is already live"),
         ({"collection": "blue", "source": "jsonl:docs.jsonl"}, "name one of the two"),
         ({"options": {"canary": {"stages": []}}}, "at least 1 item"),
         ({"options": {"canary": {"stages": [{"percentage": 0, "duration_minutes": 1}]}}}, "needs shadow: true"),

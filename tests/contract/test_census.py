@@ -1,4 +1,4 @@
-"""The numbers of /metrics, on SQLite and on PostgreSQL, against what was really done."""
+"""The numbers of /metrics, on SQLite and on PostgreSQL, compared with what really happened."""
 
 import math
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Documents that are longer than a model reads: what becomes of them, from the source to the gate."""
+"""Documents that are longer than a model reads, from the source to the gate."""
 
 import json
 from itertools import pairwise

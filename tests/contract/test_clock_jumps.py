@@ -1,4 +1,5 @@
-"""The database's clock is set two hours back or ahead, on SQLite and on PostgreSQL: nothing waits for what is gone."""
+"""The database's clock is set two hours back or ahead, on SQLite and on PostgreSQL: nothing waits
+for the old time."""
 
 import dataclasses
 from collections.abc import Iterator

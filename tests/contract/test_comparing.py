@@ -1,4 +1,4 @@
-"""Two versions side by side: what is told of their settings, models, counts and records."""
+"""Two versions side by side: the report on their settings, models, counts and records."""
 
 from typing import Any
 

@@ -1,4 +1,5 @@
-"""``sitemap:``: a guest who reads what he may, at the pace he is asked to keep, and takes silence for no deletion."""
+"""``sitemap:`` reads only what it may, at the requested pace, and does not take a missing answer
+for a deletion."""
 
 import time
 import tracemalloc
@@ -59,7 +60,7 @@ PRIVATE = (
 
 @pytest.mark.parametrize("host", PRIVATE)
 def test_an_address_that_is_not_public_is_refused_however_it_is_written(host):
-    with pytest.raises(Refused, match=r"no public address; name .* under crawl\.allow"):
+    with pytest.raises(Refused, match=r"not a public address; name .* under crawl\.allow"):
         open_source(f"sitemap:http://{host}/sitemap.xml", (), None).check()
 
 
@@ -103,7 +104,7 @@ def test_a_site_on_another_port_is_allowed_only_with_its_port(site, allow):
 
 def test_every_address_of_a_name_must_be_public():
     source = SitemapSource("http://site.test/s.xml", CrawlSpec, named({"site.test": ["93.184.216.34 10.0.0.1"]}))
-    with pytest.raises(Refused, match=r"site.test is at 10.0.0.1, which is no public address"):
+    with pytest.raises(Refused, match=r"site.test is at 10.0.0.1, which is not a public address"):
         source.check()
 
 
@@ -146,7 +147,7 @@ def test_a_name_that_turns_private_between_two_pages_ends_the_reading(site):
         ("//2130706433/", "leads to 2130706433, another site"),
         ("file:///etc/passwd", "begins with file:"),
         ("http://anna:secret@127.0.0.1/", "a user or a password"),
-        ("http://exa mple/", "redirects to what is none: "),
+        ("http://exa mple/", "redirects to an invalid address: "),
         ("/private/x", "robots.txt of 127.0.0.1 disallows /private/x"),
         ("/loop", "redirects in a circle, by way of"),
         ("/chain1", "redirects more than 5 times"),
@@ -387,19 +388,19 @@ def test_no_entity_of_a_sitemap_is_followed_or_left_out(site, doctype):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "is no sitemap: no element found"),
-        (" \n", "is no sitemap: no element found"),
-        ("Sorry, no sitemap\n", "it is no XML, and its line 1 is no address; expected <urlset>"),
-        ("http://127.0.0.1/a\n/b\n", "its line 2 is no address"),
+        ("", "is not a sitemap: no element found"),
+        (" \n", "is not a sitemap: no element found"),
+        ("Sorry, no sitemap\n", "it is not XML, and its line 1 is not an address; expected <urlset>"),
+        ("http://127.0.0.1/a\n/b\n", "its line 2 is not an address"),
         ("http://127.0.0.1/" + "a" * 9000, "an address of more than 8,192 characters"),
         (b"http://127.0.0.1/\xff\n", "neither XML nor UTF-8"),
         ("http://127.0.0.1/a\n" * 21, "lists more than 20 pages"),
         ('<rss version="2.0"><channel/></rss>', r"is a feed \(<rss>\), which lists the newest pages alone; name the"),
         ('<feed xmlns="http://www.w3.org/2005/Atom"/>', "is a feed"),
-        ("<html><body>Sorry</body></html>", "is no sitemap: it begins with <html>"),
+        ("<html><body>Sorry</body></html>", "is not a sitemap: it begins with <html>"),
         ('<!DOCTYPE x [<!ENTITY a "aa">]><urlset>&a;</urlset>', "has a document type"),
-        ("<!DOCTYPE html><html><body>Sorry</body></html>", "is no sitemap: it begins with <html>"),
-        ("<urlset><url><loc>x</loc></url>", "is no sitemap: no element found"),
+        ("<!DOCTYPE html><html><body>Sorry</body></html>", "is not a sitemap: it begins with <html>"),
+        ("<urlset><url><loc>x</loc></url>", "is not a sitemap: no element found"),
         ("<urlset>" + "<a>" * 99, "nested deeper than 16"),
         (urlset(["x" * 9000]), "an address of more than 8,192 characters"),
         (urlset([]), "lists no page"),

@@ -1,4 +1,4 @@
-"""What every embedder must keep, shown on each kind in ``EMBEDDERS``; and where models come from."""
+"""The rules of every embedder, tested on each kind in ``EMBEDDERS``; and where models come from."""
 
 import hashlib
 import importlib.util

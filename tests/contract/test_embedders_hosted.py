@@ -1,4 +1,5 @@
-"""Models behind an HTTP endpoint: what is sent, how trouble is borne, and that the key goes nowhere else."""
+"""Models behind an HTTP endpoint: what is sent, how errors are handled, and that the key goes
+nowhere else."""
 
 import json
 import time
@@ -55,7 +56,7 @@ def test_without_a_key_none_is_sent(endpoint):
 
 
 def test_a_host_that_no_resolver_takes_is_refused_with_the_index_file():
-    with pytest.raises(ValidationError, match="its host is no name"):
+    with pytest.raises(ValidationError, match="its host is not a valid name"):
         ProviderSpec(url="http://embeddings..lan/v1")
 
 

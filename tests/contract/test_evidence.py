@@ -1,4 +1,4 @@
-"""What the gate finds out about a collection that stands somewhere, asked as the gate asks it."""
+"""What the gate finds out about an existing collection."""
 
 import time
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
-"""The examples of the documents do what they say: pasted into the file of a healthy index they plan
-the check they are about, change nothing else, and the index goes live as before."""
+"""The examples of the documents work: pasted into the file of a healthy index they plan their
+check, change nothing else, and the index goes live as before."""
 
 import json
 import re

@@ -1,5 +1,5 @@
-"""Killing whoever keeps an experiment at every place where he touches the outside, from its creation to the deployment
-of what won: done again by somebody else, it comes to the same.
+"""Kills the process that runs an experiment at every place where it touches the outside, from its
+creation to the deployment of the winner: if another process repeats it, the result is the same.
 
 The places are enumerated, not sampled, as in ``test_kills``.
 """

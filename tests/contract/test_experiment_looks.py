@@ -1,4 +1,5 @@
-"""An experiment that cannot be looked at keeps no other from it, and somebody is told while that lasts."""
+"""An experiment that cannot be looked at does not affect the others, and causes an alert while that
+lasts."""
 
 import pytest
 from sqlalchemy import update

@@ -1,5 +1,5 @@
-"""The plan of an experiment, on SQLite and on PostgreSQL: what it takes from hand, from experiments and from searches,
-and what it says it does not know."""
+"""The plan of an experiment, on SQLite and on PostgreSQL: what it takes from a person, from
+experiments and from searches, and what it reports as unknown."""
 
 import math
 

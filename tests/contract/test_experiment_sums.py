@@ -1,5 +1,5 @@
-"""Whatever is written down of an experiment, in any order and however often, its sums are those of a plain model in
-memory that was told everything once."""
+"""Whatever is recorded for an experiment, in any order and however often, its sums equal those of a
+simple model in memory that received everything once."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable

@@ -220,7 +220,7 @@ def test_a_treatment_that_fails_has_the_error_and_the_time_and_its_user_stays(in
     [
         ({"metric": "beauty"}, "'beauty' is not a metric"),
         ({"metric": "latency"}, "measured by the router"),
-        ({"variant": "third"}, "'third' is none of control, treatment"),
+        ({"variant": "third"}, "'third' is not one of control, treatment"),
         ({"value": math.nan}, "finite number"),
         ({"value": math.inf}, "finite number"),
         ({"value": "much"}, "finite number"),

@@ -1,4 +1,4 @@
-"""The gate within a deployment: whose verdict opens what, and what a person may do about it."""
+"""The gate within a deployment: which verdict allows what, and what a person may do about it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -156,7 +156,7 @@ def test_no_time_to_look_is_no_pass(world: World) -> None:
 
 def test_checks_and_judged_queries_that_make_no_sense_are_refused_before_anything_is_made(world: World) -> None:
     bad: dict[str, Callable[[], dict[str, Any]]] = {
-        "is no check": lambda: {"checks": {"cuont": True}},
+        "is not a check": lambda: {"checks": {"cuont": True}},
         "cannot be read": lambda: {"judged": "nowhere.jsonl"},
         "relevant names no record": lambda: {
             "judged": world.write("empty.jsonl", [{"query": "a", "relevant": []}]),

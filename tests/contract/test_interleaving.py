@@ -1,4 +1,4 @@
-"""Two collections in one list: what is served, what a click is worth, and what users prefer."""
+"""Two collections in one list: what is served, how a click counts, and what users prefer."""
 
 import asyncio
 from collections.abc import Iterator
@@ -88,7 +88,7 @@ def test_a_click_counts_for_the_list_it_came_from_once(indexes, experiment, rout
         ({"query_id": "never"}, "no list was served"),
         ({"value": 0}, "not above 0"),
         ({"metric": "relevance"}, "'relevance' is not a metric"),
-        ({"variant": "control"}, "'control' is none of interleaved"),
+        ({"variant": "control"}, "'control' is not one of interleaved"),
     ],
 )
 def test_a_click_that_makes_no_sense_is_refused(indexes, experiment, router, given, words):

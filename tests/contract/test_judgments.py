@@ -1,4 +1,4 @@
-"""Judged queries on an index that lives: records leave, new ones come, and people mistype."""
+"""Judged queries on an index that changes: records leave, new ones come, and people mistype."""
 
 from dataclasses import replace
 from typing import Any, cast

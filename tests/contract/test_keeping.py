@@ -1,4 +1,4 @@
-"""How long versions are kept, what is collected, and what only a person may have deleted."""
+"""How long versions are kept, what is collected, and what only a person may delete."""
 
 from datetime import datetime, timedelta
 from typing import Any

@@ -1,7 +1,8 @@
-"""Killing the worker at every place where it touches the outside: each call to Qdrant, each commit, each message.
+"""Kills the worker at every place where it touches the outside: each call to Qdrant, each commit,
+each message.
 
-The places are enumerated, not sampled: a first run counts them, then one run for each is killed there, before or after
-the act, and somebody else goes on.
+The places are enumerated, not sampled: a first run counts them, then one run for each is killed
+there, before or after the act, and another worker continues.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,5 +1,5 @@
-"""Every kind of vector that a collection can have, through everything: made, filled, judged,
-switched to, watched, searched, compared and taken over; on a server and embedded."""
+"""Every kind of vector that a collection can have, through everything: created, filled, judged,
+switched to, watched, searched, compared and reused; on a server and embedded."""
 
 import os
 import time

@@ -1,5 +1,6 @@
-"""Collections that somebody else has made go live without a person where they are healthy, and not where they are
-broken: what has no evidence by nature is not planned and told, what can be compared with live is."""
+"""Collections that another program made go live without a person if they are healthy, and do not if
+they are broken: checks that cannot have evidence are not planned and are reported, and what can be
+compared with live is compared."""
 
 from collections.abc import Callable
 from typing import Any

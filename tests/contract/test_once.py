@@ -1,4 +1,5 @@
-"""One request, sent twice: started once, whoever dies, and whoever comes at the same time."""
+"""One request, sent twice: started once, whichever process dies, and if two arrive at the same
+time."""
 
 import threading
 
@@ -88,7 +89,7 @@ def test_while_the_first_is_worked_at_the_second_is_told_to_ask_again(docs):
     answers = []
 
     def slow(world, along):
-        with pytest.raises(Unavailable, match="is being worked at; ask again"):
+        with pytest.raises(Unavailable, match="is still being processed; try again"):
             ask(docs)
         return started(world, along)
 

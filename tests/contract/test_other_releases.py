@@ -1,5 +1,5 @@
-"""Rows of the release before, and rows that the next one might write: this release reads both, since while workers are
-updated one after the other, all of them work on the same rows."""
+"""Rows of the previous release, and rows that the next one might write: this release reads both,
+because during an upgrade all of them work on the same rows."""
 
 import json
 import sqlite3

@@ -1,4 +1,5 @@
-"""What the pages are told beyond the rows: when it will be over, whether the way back is ready, what stands still."""
+"""What the pages show beyond the rows: when a deployment will end, whether a rollback is possible,
+what stands still."""
 
 from datetime import timedelta
 

@@ -1,4 +1,5 @@
-"""Filters still find what they found: payload indexes that hold nothing are noticed, and healthy changes are not."""
+"""Filters still find what they found: empty payload indexes are noticed, and healthy changes are
+accepted."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Filling green from records and collections: what arrives, what is taken over, what is refused."""
+"""Filling green from records and collections: what arrives, what is reused, what is refused."""
 
 import gzip
 import json
@@ -345,4 +345,4 @@ def test_what_nobody_tells_stops_nobody_and_is_said(world: World):
     world.run()
 
     assert world.status(id)["status"] == "live"
-    assert "nobody tells what is free" in world.step(id, "create")["message"]
+    assert "the free space is not known" in world.step(id, "create")["message"]

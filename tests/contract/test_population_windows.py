@@ -1,4 +1,4 @@
-"""How many records are embedded at once, when the time a turn has turns out to be too short for them."""
+"""How many records are embedded at once, if a turn turns out to be too short for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""A process says that it is there, on both databases, and nothing stops it."""
+"""A process reports that it is alive, on both databases, and nothing stops it."""
 
 import logging
 import subprocess
@@ -93,7 +93,7 @@ def test_it_is_warned_of_once_a_minute_and_only_when_the_last_row_is_too_old(cap
         there.tell()
         warned += [(second, record.getMessage()) for record in caplog.records]
     assert [second for second, _ in warned] == [30, 90, 150]
-    assert "could not say for 150 s that it is there" in warned[-1][1]
+    assert "could not report for 150 s that it is alive" in warned[-1][1]
     assert "geheim" not in str(warned)
 
 

@@ -1,4 +1,5 @@
-"""What a source holds is nobody's to read in an error: of every kind of source, whatever is wrong with it."""
+"""The content of a source never appears in an error: for every kind of source, whatever is wrong
+with it."""
 
 import csv
 import json

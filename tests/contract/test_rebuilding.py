@@ -1,4 +1,4 @@
-"""Rebuilds that would build what serves already, on SQLite and on PostgreSQL."""
+"""Rebuilds that would build what already serves, on SQLite and on PostgreSQL."""
 
 import dataclasses
 from typing import Any

@@ -441,7 +441,7 @@ def test_lines_of_json_are_read_as_people_write_them(tmp_path, opened):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"id": 1},', "Extra data at column 10; write no comma behind the object"),
+        ('{"id": 1},', "Extra data at column 10; write no comma after the object"),
         ("[", "write each object in one line, and no list around them"),
         ("{", "write each object in one line, and no list around them"),
         ('[{"id": 1}]', "is a JSON list; expected an object in each line"),
@@ -601,7 +601,7 @@ def test_front_matter_is_fields_and_no_text(tmp_path, opened):
 
 @pytest.mark.parametrize(
     ("front", "said"),
-    [("a: [", "not YAML"), ("- a", "is no object"), ("a: &x [1]\nb: *x", "alias"), ("[" * 9999, "not YAML")],
+    [("a: [", "not YAML"), ("- a", "is not an object"), ("a: &x [1]\nb: *x", "alias"), ("[" * 9999, "not YAML")],
 )
 def test_front_matter_that_cannot_be_read_is_a_problem(tmp_path, opened, front, said):
     row = found(tmp_path, opened, "a.md", f"---\n{front}\n---\ntext\n")

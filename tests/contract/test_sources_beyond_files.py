@@ -127,7 +127,7 @@ def test_an_id_that_has_no_sure_order_is_refused_with_a_way_out(opened, shop):
         ("", Refused, "the environment variable SHOP_URL is not set"),
         ("secret", Refused, "SHOP_URL is no SQLAlchemy URL"),
         ("nothing://anna:secret@host/shop", Refused, "there is no driver for nothing"),
-        ("postgresql://anna:secret@host..lan/shop", Refused, "SHOP_URL: its host is no name"),
+        ("postgresql://anna:secret@host..lan/shop", Refused, "SHOP_URL: its host is not a valid name"),
         ("sqlite:////nowhere/secret.db", Refused, "there is no such SQLite file"),
         ("postgresql://anna:secret@127.0.0.1:9/shop", Unavailable, "database SHOP_URL"),
     ],

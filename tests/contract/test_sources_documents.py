@@ -273,7 +273,7 @@ def test_front_matter_is_read_as_it_is_written_elsewhere(tmp_path, content, fiel
         ("+++\na = \n+++\nbody", "front matter is not TOML: "),
         ("+++\na: 1\n+++\nbody", "front matter is not TOML: "),
         ("---\na: [\n...\nbody", "front matter is not YAML: "),
-        ("---\n- a\n...\nbody", "front matter is no object; expected lines of NAME: VALUE"),
+        ("---\n- a\n...\nbody", "front matter is not an object; expected lines of NAME: VALUE"),
     ],
 )
 def test_front_matter_in_a_form_that_cannot_be_read_is_a_bad_record(tmp_path, content, said):

@@ -163,7 +163,7 @@ def test_a_vector_that_is_to_be_made_from_the_next_deployment_on_stops_no_search
 @pytest.mark.parametrize(
     ("search", "words"),
     [
-        ({"prefetch": [{"vector": "a"}, {"vector": "a"}]}, "vector 'a' stands twice"),
+        ({"prefetch": [{"vector": "a"}, {"vector": "a"}]}, "vector 'a' appears twice"),
         ({"prefetch": [{"vector": "a", "limit": 0}]}, "prefetch"),
         ({"fusion": "sum"}, "fusion"),
         ({"limit": 5}, "limit"),

@@ -93,7 +93,7 @@ def test_a_verification_whose_worker_died_goes_on_when_its_lease_has_run_out(ver
     verified.over(store)
     verified.clock.move(60)
     assert sweep.sweep_schedules(verified.services).open == []
-    assert sweep.take_up_run(verified.services, run) == f"run {run} needs nobody"
+    assert sweep.take_up_run(verified.services, run) == f"run {run} needs no more work"
     verified.clock.move(31)
     until_over(verified)
     assert runs(verified, "verify") == [("11-02T06:00", "done")]

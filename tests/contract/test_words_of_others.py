@@ -1,6 +1,4 @@
-"""Payloads whose fields are called as something of ours is: whatever a source is, they arrive as
-they were.
-"""
+"""Payloads whose fields have the names of our own: whatever the source is, they arrive unchanged."""
 
 import csv
 import json

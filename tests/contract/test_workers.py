@@ -1,4 +1,4 @@
-"""The rows of workers, and what sweeps tell of them, on both databases."""
+"""The rows of workers, and the alerts that sweeps raise from them, on both databases."""
 
 import threading
 from dataclasses import replace

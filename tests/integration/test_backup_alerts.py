@@ -1,4 +1,5 @@
-"""What somebody is told of backups and verifications, which run on a real server beside whatever else an index does."""
+"""The alerts about backups and verifications, which run on a real server next to anything else that
+an index does."""
 
 import time
 

@@ -1,6 +1,8 @@
-"""Killing the worker of a backup, and of whatever reads one, at every place where it touches the outside.
+"""Kills the worker of a backup, and of every run that reads one, at every place where it touches
+the outside.
 
-Each call to Qdrant, each to the shelf, each commit, each message: they are counted first, then one run dies at each.
+Each call to Qdrant, each to the shelf, each commit, each message: they are counted first, then one
+run dies at each.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Backups by schedule, against a real server: one for each time, as many kept as declared, and people told."""
+"""Backups by schedule, on a real server: one for each time, as many kept as declared, and alerts."""
 
 import threading
 

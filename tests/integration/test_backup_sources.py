@@ -1,4 +1,5 @@
-"""Deployments whose records are those of a backup, on a real server: what comes of them, and that nothing stays."""
+"""Deployments from the records of a backup, on a real server: their results, and that nothing is
+left over."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Backups against a real server: made, tried out, damaged, restored, and killed at every place."""
+"""Backups on a real server: made, verified, damaged, restored, and killed at every place."""
 
 import json
 import time

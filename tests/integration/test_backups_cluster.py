@@ -1,4 +1,5 @@
-"""Backups of a cluster of two nodes: a snapshot of each shard, from a node that has it to one that shall have it."""
+"""Backups of a cluster of two nodes: a snapshot of each shard, from a node that has it to one that
+should have it."""
 
 from contextlib import closing
 

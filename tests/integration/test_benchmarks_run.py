@@ -1,4 +1,5 @@
-"""Every benchmark still runs to its end. What it measures is not asked here: the machine does other things too."""
+"""Every benchmark still runs to its end. Its figures are not checked here, because the machine is
+busy with other tests."""
 
 import os
 import subprocess

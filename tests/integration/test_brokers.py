@@ -1,4 +1,5 @@
-"""The broker's URL means one thing to Celery, to the channel of routes and to doctor; what is wrong has words."""
+"""The broker's URL means the same to Celery, to the channel of routes and to doctor; errors have
+clear messages."""
 
 import json
 import socket
@@ -155,7 +156,7 @@ def test_news_of_a_route_is_heard(url, text):
         ("redis://PLAIN/7", "has no database of that number"),
         ("redis://reader:r@PLAIN/0", "does not let this user do that"),
         ("rediss://PLAIN/0?ssl_cert_reqs=none", "speaks no TLS; write redis://"),
-        ("redis://TLS/0", "wants TLS; write rediss://"),
+        ("redis://TLS/0", "expects TLS; write rediss://"),
         ("rediss://TLS/0?ssl_cert_reqs=required", "has a certificate that is not trusted"),
         ("redis://no-such-host.invalid:6379/0", "has a host name that is not known"),
         ("redis+socket:///no/such.sock", "has no socket or file of that name"),

@@ -110,7 +110,7 @@ def test_validate_judges_a_collection_and_says_by_its_code_whether_it_passes(she
     assert "min_results" in strict.stdout
     refused = shell("validate", "docs", live, "--option", "validation.checks.cuont=true")
     assert refused.exit_code == 2
-    assert "'cuont' is no check" in refused.stderr
+    assert "'cuont' is not a check" in refused.stderr
 
 
 def test_the_list_has_the_newest_first_and_what_will_be_deleted(story):
@@ -391,8 +391,8 @@ def test_a_rollback_needs_a_version_to_go_back_to(shell):
         ("indexes: {docs: {validation: {min_top_score: 7}}}", "indexes.docs.validation.min_top_score: found 7"),
         ("indexes: {docs: {soak: {seconds: -300}}}", "indexes.docs.soak.seconds: found -300"),
         ("indexes: {docs: {grace_period_minutes: -1}}", "indexes.docs.grace_period_minutes: found -1"),
-        ("indexes: {docs: {}, docs: {}}", "key 'docs' stands twice"),
-        ("indexes: {docs: {soak: {seconds: 1, seconds: 2}}}", "key 'seconds' stands twice"),
+        ("indexes: {docs: {}, docs: {}}", "key 'docs' appears twice"),
+        ("indexes: {docs: {soak: {seconds: 1, seconds: 2}}}", "key 'seconds' appears twice"),
         ("indexes: {'a/b': {}}", "index name 'a/b' is not allowed"),
         ("indexes: [docs]", "indexes: found"),
         ("indexes: {docs", "cannot be read"),

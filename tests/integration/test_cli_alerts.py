@@ -1,4 +1,5 @@
-"""``rollouts events`` and ``rollouts alert``: what happened, who was told, and whether it got there."""
+"""``rollouts events`` and ``rollouts alert``: what happened, which alerts were sent, and whether
+they arrived."""
 
 import json
 

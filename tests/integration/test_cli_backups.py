@@ -1,4 +1,4 @@
-"""``rollouts backup`` as people call it, and the tasks that applications enqueue."""
+"""``rollouts backup`` as people call it, and the tasks that applications send."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The demo: what it claims, what it does when a claim does not hold, and what it leaves alone."""
+"""The demo: what it claims, what it does if a claim is false, and what it does not touch."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""``doctor`` looks at what is used in the way it is used: with the keys, over TLS, and by writing."""
+"""``doctor`` tests everything in the way it is used: with the keys, over TLS, and by writing."""
 
 import json
 import os
@@ -128,7 +128,7 @@ def test_a_grpc_port_that_is_of_no_use_is_told_with_the_reason(doctor, keyed, qd
     [
         ("http://no-such-host.invalid:6333", "has a host name that is not known"),
         ("https://PLAIN", "speaks no TLS; write http://"),
-        ("http://TLS", "wants TLS; write https://"),
+        ("http://TLS", "expects TLS; write https://"),
         ("http://GRPC", "speaks no HTTP: that may be its gRPC port"),
     ],
 )
@@ -182,7 +182,7 @@ def test_where_no_backup_can_be_written_is_found(doctor, keyed, tmp_path, place)
     (tmp_path / "a_file").touch()
     code, checks = doctor(**qdrant(keyed, "wr1tekey", BACKUP_DIR=tmp_path / place))
     assert (code, checks["backups"][0]) == (2, "fail")
-    assert "mend ROLLOUTS_BACKUP_DIR" in checks["backups"][1]
+    assert "correct ROLLOUTS_BACKUP_DIR" in checks["backups"][1]
 
 
 def test_a_place_for_backups_that_a_person_has_to_make_is_found(tmp_path):

@@ -1,4 +1,4 @@
-"""The engine on threads of one process: what Celery, Redis and beat do elsewhere."""
+"""The engine on threads of one process: it does what Celery, Redis and beat do elsewhere."""
 
 import json
 import os

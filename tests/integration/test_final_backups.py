@@ -1,4 +1,4 @@
-"""The backup that a deletion waits for, against a real server: no backup, no deletion."""
+"""The backup that a deletion waits for, on a real server: without a backup there is no deletion."""
 
 import shutil
 import time
@@ -101,7 +101,7 @@ def test_while_the_shelf_cannot_be_written_nothing_is_deleted_and_people_are_tol
     assert (old in world.store.collections(), whole(world)) == (True, [])
     [(state, text)] = told(world)
     assert state == "begun"
-    assert f"{old} is not deleted, for there is no final backup of it: backup " in text
+    assert f"{old} is not deleted, because there is no final backup of it: backup " in text
 
     (world.folder / "backups").unlink()
     hour_later(world)

@@ -1,4 +1,5 @@
-"""Messages that no program here knows: they go round, counted, and end in words."""
+"""Messages that no program here knows: they are returned, counted, and finally refused with a
+message."""
 
 import itertools
 import pickle

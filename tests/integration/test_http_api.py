@@ -1,4 +1,4 @@
-"""The HTTP API on real services: an installation of its own, asked by Starlette's client."""
+"""The HTTP API on real services: a separate installation, called by Starlette's client."""
 
 import json
 import logging
@@ -419,7 +419,7 @@ def test_an_experiment_is_planned_from_what_is_given_by_hand(api, live):
     told = api.got("POST", path, {"rate": 0.2, "users_per_day": 5000, "metrics": ["clicks"]})
     assert (told["missing"], told["days"] > 0) == ([], True)
     status, detail = api.refused("POST", path, {"rate": 1.5})
-    assert (status, "no share between 0 and 1" in detail) == (409, True)
+    assert (status, "not a share between 0 and 1" in detail) == (409, True)
 
 
 def test_backups_say_that_they_need_a_server(api, live):

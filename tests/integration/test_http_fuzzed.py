@@ -1,5 +1,5 @@
-"""The HTTP API asked whatever its document allows, and much that it does not: no answer is a fault of the server, and
-each is as the document says."""
+"""The HTTP API gets every request that its document allows, and many that it does not: no answer is
+a server error, and each matches the document."""
 
 import hypothesis
 import pytest

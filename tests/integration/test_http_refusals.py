@@ -1,4 +1,5 @@
-"""What the command line refuses, the HTTP API refuses in the same words, and neither has changed anything."""
+"""What the command line refuses, the HTTP API refuses in the same words, and neither changes
+anything."""
 
 import pytest
 from starlette.testclient import TestClient

@@ -1,4 +1,4 @@
-"""The web process as it is started, and what it tells of as it happens."""
+"""The web process as it is really started, and its stream of events."""
 
 import json
 import os

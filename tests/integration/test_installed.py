@@ -1,4 +1,5 @@
-"""The package as an application has it: a wheel, in an environment of its own, beside the application's packages."""
+"""The package as an application has it: a wheel, in a separate environment, next to the
+application's packages."""
 
 import json
 import os

@@ -1,4 +1,5 @@
-"""A server whose disk is full, then has room: what it says meanwhile and long after, and what is made of that."""
+"""A server whose disk is full, then has space: what it reports during that time and long
+afterwards, and what follows."""
 
 import pytest
 

@@ -1,4 +1,5 @@
-"""Verbs that only look: they make and change nothing, say what they looked for, and load nothing of weight."""
+"""Verbs that only read: they create and change nothing, say what they looked for, and load nothing
+heavy."""
 
 import fcntl
 import hashlib

@@ -1,5 +1,5 @@
-"""What agents can do, by the official client: in memory and over HTTP on a world moved by hand, over stdio on a real
-process."""
+"""What agents can do, with the official client: in memory and over HTTP on a world that the test
+moves, over stdio on a real process."""
 
 import asyncio
 import itertools

@@ -1,6 +1,5 @@
-"""Metadata that somebody else has given a collection, on a real server: each version has it, beside
-what is ours.
-"""
+"""Metadata that another program gave to a collection, on a real server: each version has it, next
+to ours."""
 
 import httpx
 import pytest
@@ -130,7 +129,7 @@ def test_a_key_of_ours_that_is_used_by_others_is_refused_before_anything_is_chan
         lambda: world.deploy("docs", source="collection:theirs"),
         lambda: adoption.adopt_collection(world.services, "docs", actor="anna", trust=True),
     ):
-        with pytest.raises(Refused, match=f"theirs has metadata of its own under {key},"):
+        with pytest.raises(Refused, match=f"theirs has other metadata under {key},"):
             act()
 
     assert world.store.metadata("theirs") == before

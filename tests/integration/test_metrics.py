@@ -1,4 +1,4 @@
-"""/metrics, /livez and /readyz as those ask who watch processes, and what is drawn from the names of metrics."""
+"""/metrics, /livez and /readyz as monitors use them, and what is made from the names of metrics."""
 
 import json
 import re

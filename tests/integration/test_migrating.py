@@ -1,4 +1,5 @@
-"""``rollouts migrate`` as a person and a supervisor meet it, and a web process that is started before it."""
+"""``rollouts migrate`` as a person and a supervisor use it, and a web process that is started
+before it."""
 
 import json
 import os

@@ -1,4 +1,5 @@
-"""Collections and aliases that others named as Qdrant lets them, on a real server and by every way to name them."""
+"""Collections and aliases with any name that Qdrant allows, on a real server and in every
+interface."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,5 @@
-"""What becomes of a replaced collection that this program did not make, and what people are told before it goes."""
+"""What happens to a replaced collection that this program did not make, and what people are told
+before its deletion."""
 
 from datetime import datetime, timedelta
 

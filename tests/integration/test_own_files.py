@@ -1,4 +1,4 @@
-"""What this program owns is open to no request: by whatever name, by whatever kind of source, and at no cost."""
+"""No request may open this program's files: by whatever name or kind of source, and without a cost."""
 
 import os
 import subprocess
@@ -95,7 +95,7 @@ OWNED = {
 def test_a_file_of_secrets_is_known_by_its_name(tmp_path, name):
     write(tmp_path / name, records(1, "mine"))
     write(tmp_path / "mine.jsonl", records(1, "mine"))
-    with pytest.raises(Refused, match="no request may have it opened"):
+    with pytest.raises(Refused, match="no request may open it"):
         open_source(f"jsonl:{name}", (tmp_path,), None).check()
     open_source("jsonl:mine.jsonl", (tmp_path,), None).check()
 
@@ -113,7 +113,7 @@ def test_a_file_of_this_program_is_no_source_under_any_name(services, kind, name
         for way in (*ways, *hard):
             said = refusal(services, f"{kind}:{way}")
             assert OWNED[name] in said
-            assert "no request may have it opened" in said
+            assert "no request may open it" in said
 
 
 def test_a_file_that_is_named_by_a_setting_is_ours(services, monkeypatch):
@@ -183,7 +183,7 @@ def test_a_request_by_http_is_refused_before_the_file_is_opened(services, ask):
     for source in ("jsonl:.rollouts/state.db", "csv:.env"):
         answer = ask(source)
         assert answer.status_code == 409, answer.text
-        assert "no request may have it opened" in answer.json()["detail"]
+        assert "no request may open it" in answer.json()["detail"]
         assert "sesame" not in answer.text
     assert is_locked(database)
 
@@ -206,7 +206,7 @@ def test_a_model_is_not_read_from_a_folder_of_this_program(services):
     Path("model/1_Pooling").mkdir(parents=True)
     os.link(".rollouts/state.db", "model/1_Pooling/config.json")
     for model in (".rollouts/qdrant", "kept/safe/b1", "./model", "sentence-transformers:./model"):
-        with pytest.raises(Refused, match="no request may have it opened"):
+        with pytest.raises(Refused, match="no request may open it"):
             services.embedder(asked(model))
 
 
@@ -214,7 +214,7 @@ def test_no_picture_is_drawn_over_a_file_of_this_program(services, tmp_path):
     before = Path(".rollouts/state.db").read_bytes()
     result = Shell(tmp_path)("experiment", "report", "none", "--svg", ".rollouts/state.db")
     assert result.exit_code == 2
-    assert "no request may have it opened" in result.stderr
+    assert "no request may open it" in result.stderr
     assert Path(".rollouts/state.db").read_bytes() == before
 
 

@@ -1,5 +1,5 @@
-"""The pages over a whole installation in this process, asked as a browser asks: who gets in, what a form needs, what is
-said of every state, and that nothing which somebody wrote becomes part of the page."""
+"""The pages over a whole installation in this process, requested as by a browser: who gets in, what
+a form needs, what is shown for every state, and that no foreign text becomes part of the page."""
 
 import re
 from html import unescape
@@ -358,7 +358,7 @@ def test_who_may_read_sees_no_form_and_can_do_nothing(guarded):
     sign_in(client, guarded.tokens["read"])
     page = client.get("/indexes/docs")
     assert Page(page).buttons() == []
-    assert "acting needs the scope deploy" in Page(page).text
+    assert "actions need the scope deploy" in Page(page).text
     answer = client.post("/indexes/docs", data={"csrf": csrf(client, "/"), "verb": "deploy"})
     assert answer.status_code == 403
     assert queries.list_deployments(guarded.services) == []

@@ -1,5 +1,5 @@
-"""The pages in a real browser, of an installation whose names are as long as names may be: nothing leaves its place, on
-a desk and on a phone, and numbers are as people read them."""
+"""The pages in a real browser, for an installation with names of maximum length: nothing leaves its
+place, on a desk and on a phone, and numbers are readable."""
 
 import re
 import shutil

@@ -1,4 +1,5 @@
-"""PostgreSQL behind a pooler in transaction mode: no startup parameter, nothing that a session would have to keep."""
+"""PostgreSQL behind a pooler in transaction mode: no startup parameter, and nothing that a session
+must keep."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,5 @@
-"""What a populating process needs of memory does not depend on how much it reads (``benchmarks/memory.py``)."""
+"""The memory that a populating process needs does not depend on how much it reads
+(``benchmarks/memory.py``)."""
 
 import pytest
 

@@ -1,4 +1,5 @@
-"""What this program writes is for its owner alone, and what was open to others before is closed or told of."""
+"""Files that this program writes are readable only by their owner; files that were open to others
+are restricted or reported."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Every refusal of the web process is a problem document whose type says of which kind it is."""
+"""Every refusal of the web process is a problem document whose type names its kind."""
 
 import importlib
 import pkgutil

@@ -1,4 +1,4 @@
-"""The embedded store on a real folder: what it keeps, and who may have it open."""
+"""The embedded store in a real folder: what it keeps, and which process may have it open."""
 
 import pytest
 from qdrant_client import QdrantClient, models

@@ -1,4 +1,5 @@
-"""A server that is away, hangs, comes back, refuses, is too old or is none: what the store makes of it."""
+"""A server that is stopped, hangs, comes back, refuses, is too old or is not Qdrant: what the store
+does."""
 
 import base64
 import json
@@ -106,7 +107,7 @@ def test_a_wrong_api_key_is_refused_with_the_setting_to_look_at_and_not_shown():
     "url", ["127.0.0.1:6333", "http://", "ftp://127.0.0.1", "qdrant", "http://user:s3cret/@host:x", "http://host:99999"]
 )
 def test_what_is_no_url_is_refused_without_repeating_it(url):
-    with pytest.raises(Refused, match="ROLLOUTS_QDRANT_URL is no server's URL: expected http://HOST:6333") as caught:
+    with pytest.raises(Refused, match="ROLLOUTS_QDRANT_URL is not a server's URL: expected http://HOST:6333") as caught:
         open_store(url, "", 6334, "").server()
 
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
@@ -124,7 +125,7 @@ def test_a_url_with_a_query_is_refused_for_paths_would_be_written_behind_it(end)
 def test_json_of_another_server_is_told_from_qdrants(body):
     with answering(lambda _: (200, body)) as url:
         store = ServerStore(url)
-        with pytest.raises(Misconfigured, match="is no Qdrant server"):
+        with pytest.raises(Misconfigured, match="is not a Qdrant server"):
             store.aliases()
         store.close()
 
@@ -193,7 +194,7 @@ def test_what_newer_servers_tell_of_their_queues_is_in_the_health():
 @pytest.mark.parametrize(
     ("status", "body", "error", "words"),
     [
-        (200, "<html>welcome</html>", Unavailable, "is no Qdrant server .HTTP 200"),
+        (200, "<html>welcome</html>", Unavailable, "is not a Qdrant server .HTTP 200"),
         (404, "<html>not here</html>", Unavailable, "HTTP 404"),
         (503, "", Unavailable, "HTTP 503"),
         (429, '{"status": {"error": "Rate limiting exceeded"}}', Unavailable, "Rate limiting exceeded"),
@@ -212,6 +213,6 @@ def test_an_answer_means_refused_only_if_qdrant_itself_said_no(status, body, err
 def test_a_server_of_another_kind_is_refused():
     with answering(lambda path: (200, '{"name": "elsewhere"}')) as url:
         store = ServerStore(url)
-        with pytest.raises(Refused, match="is no Qdrant server"):
+        with pytest.raises(Refused, match="is not a Qdrant server"):
             store.server()
         store.close()

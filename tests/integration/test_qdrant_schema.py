@@ -1,4 +1,4 @@
-"""Whole schemas on a real server: made, cloned, compared."""
+"""Whole schemas on a real server: created, cloned, compared."""
 
 import json
 import uuid

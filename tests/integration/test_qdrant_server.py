@@ -1,4 +1,4 @@
-"""What only a real server can show: an index, gRPC beside REST, limits, snapshots."""
+"""What only a real server can show: an index, gRPC besides REST, limits, snapshots."""
 
 import hashlib
 import json

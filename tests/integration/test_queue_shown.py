@@ -1,4 +1,5 @@
-"""What waits for a place among the rebuilds says so wherever a deployment is shown, and is nowhere taken for late."""
+"""A deployment that waits for a place among the rebuilds says so everywhere, and nowhere counts as
+late."""
 
 import json
 
@@ -54,7 +55,7 @@ def test_http_tells_place_and_reason(world, web):
 def test_every_page_of_deployments_tells_it(world, web, path):
     shown = web.get(path.format(world.waiting)).text
     assert TEXT in shown
-    assert "When it ends cannot be told" not in shown
+    assert "The end cannot be predicted" not in shown
 
 
 def test_prometheus_hears_how_many_wait(web):

@@ -1,4 +1,5 @@
-"""A router that is opened while the database is away, Redis too, and joins when they come: with real servers."""
+"""A router that is opened while the database and Redis are stopped, and connects when they start:
+with real servers."""
 
 import asyncio
 import socket

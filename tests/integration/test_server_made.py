@@ -1,4 +1,5 @@
-"""Vectors that the server makes are made again for the gate's sample, and what that takes is gone afterwards."""
+"""Vectors that the server makes are made again for the gate's sample, and the temporary collection
+is gone afterwards."""
 
 import time
 from dataclasses import replace

@@ -1,7 +1,6 @@
-"""Deployments over a collection with a strict mode of its own, on a real server: they keep to its
-limits, the new collection comes under them before it serves, and what they make impossible is said
-by the setting's name.
-"""
+"""Deployments over a collection with its own strict mode, on a real server: they respect its
+limits, the new collection gets them before it serves, and messages name the setting that makes
+something impossible."""
 
 import time
 from contextlib import contextmanager

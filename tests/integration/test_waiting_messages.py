@@ -1,4 +1,4 @@
-"""Messages that nobody takes: how many wait in a real Redis, of a day that is moved by hand."""
+"""Messages that no worker takes: how many wait in a real Redis, on a day that the test moves."""
 
 import dataclasses
 import itertools

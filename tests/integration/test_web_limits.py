@@ -1,4 +1,5 @@
-"""What strangers may hold of the web process: real processes and sockets, thousands of halves of requests."""
+"""What unknown clients can occupy in the web process: real processes and sockets, thousands of
+incomplete requests."""
 
 import asyncio
 import json

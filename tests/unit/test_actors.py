@@ -1,4 +1,5 @@
-"""Whoever changes something says who he is and may say why: at the command line, in a message, in Python."""
+"""Every change records its actor and may record a reason: at the command line, in a message, in
+Python."""
 
 import ast
 import inspect

@@ -1,4 +1,5 @@
-"""The ``alerts`` section: what cannot be delivered to is refused with its path, the value and what was expected."""
+"""The ``alerts`` section: a channel that cannot work is refused with its path, the value and what
+was expected."""
 
 import pytest
 
@@ -31,8 +32,8 @@ def test_a_good_channel_is_taken(channel):
     [
         ({**HOOK, "url": ""}, "url", "found ''; expected http://HOST"),
         ({**HOOK, "url": "hooks.example.org"}, "url", "expected http://HOST"),
-        ({**HOOK, "url": "https://hooks..example"}, "url", "its host is no name"),
-        ({**MAIL, "host": f"{'a' * 64}.example"}, "host", "its host is no name"),
+        ({**HOOK, "url": "https://hooks..example"}, "url", "its host is not a valid name"),
+        ({**MAIL, "host": f"{'a' * 64}.example"}, "host", "its host is not a valid name"),
         ({**HOOK, "url": "https://anna:secret@hooks"}, "url", "expected http://HOST"),
         ({"kind": "webhook", "url": HOOK["url"]}, "secret", "missing"),
         ({**HOOK, "secret": "s3cr3t-value!"}, "secret", "expected the name of an environment variable"),

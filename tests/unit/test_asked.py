@@ -1,4 +1,4 @@
-"""What an index file may ask of the gate, and the words in which it is refused what makes no sense."""
+"""The gate's settings in an index file, and the messages for invalid ones."""
 
 import re
 from typing import Any
@@ -19,7 +19,7 @@ def spec(**validation: Any) -> IndexSpec:
 @pytest.mark.parametrize(
     ("checks", "words"),
     [
-        ({"cuont": True}, "'cuont' is no check; known: ready, count"),
+        ({"cuont": True}, "'cuont' is not a check; known: ready, count"),
         ({"slices": 0.1}, "slices needs payload fields: name them in validation.slices"),
         ({"filtered_recall@10": True}, "filtered_recall@10 needs payload fields"),
         ({"ready": 3}, "checks.ready: found 3; this check has a rule of its own and no bound"),

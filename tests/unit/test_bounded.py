@@ -1,4 +1,4 @@
-"""What a few bytes can stand for is never made: YAML and JSON that somebody else wrote, wherever it is read."""
+"""YAML and JSON from others never expand beyond the bounds, wherever they are read."""
 
 import json
 import subprocess

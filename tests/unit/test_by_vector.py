@@ -1,4 +1,4 @@
-"""A check that looks at each vector has one row: the worst name's, and it passes only where every name does."""
+"""A check of each vector has one row: the worst name's, and it passes only if every name does."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,5 @@
-"""Each check: one that passes, one that blocks, one that cannot tell; and how the gate adds them up."""
+"""Each check: one that passes, one that blocks, one that is inconclusive; and how the gate combines
+them."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""One metric of a treatment against control: what is told, and how often it is wrong."""
+"""One metric of a treatment compared with the control: the result, and how often it is wrong."""
 
 import json
 import math

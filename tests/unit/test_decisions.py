@@ -1,4 +1,5 @@
-"""The decision (docs/notes/experiments.md section 7): the first that fits, and nothing that is missing ever ships."""
+"""The decision (docs/notes/experiments.md section 7): the first rule that applies, and missing data
+never ship."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""What the documents name is there: commands, variables, keys, tasks, settings, make targets, files."""
+"""What the documents name exists: commands, variables, keys, tasks, settings, make targets, files."""
 
 import ast
 import json

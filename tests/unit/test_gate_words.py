@@ -1,4 +1,5 @@
-"""What a row of the gate's report says to people: each check has words, and none of them needs statistics."""
+"""What a row of the gate's report says to people: each check has a text, and none of them needs
+statistics."""
 
 import ast
 import re
@@ -65,7 +66,7 @@ def test_no_sentence_needs_statistics(path: Path) -> None:
 
 
 def test_what_could_not_be_told_is_a_sentence_too() -> None:
-    assert cannot_tell("nobody came").found == "This could not be told: nobody came."
+    assert cannot_tell("nobody came").found == "This could not be decided: nobody came."
 
 
 def row(finding: Finding, name: str = "ann_recall@10") -> dict[str, Any]:
@@ -82,7 +83,7 @@ def test_a_row_that_passed_gives_no_advice_and_one_that_failed_does() -> None:
 
 
 def test_a_row_without_evidence_does_not_claim_the_failure_it_would_have_shown() -> None:
-    unknown = row(cannot_tell("nothing could be asked"))
+    unknown = row(cannot_tell("no search was possible"))
     assert unknown["means"].startswith("What is not proven does not pass.")
     assert "validation.checks.ann_recall@10: false" in unknown["act"]
 

@@ -1,4 +1,4 @@
-"""The house figures, kept by machine. Each rule is also shown a piece of code that breaks it."""
+"""The style figures, checked by machine. Each rule is also shown a piece of code that breaks it."""
 
 import ast
 import importlib.metadata

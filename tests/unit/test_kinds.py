@@ -1,5 +1,4 @@
-"""The table of vector kinds: what is the same, what is nothing, what a vector scores, and what
-fits."""
+"""The table of vector kinds: what is the same, what is empty, what a vector scores, and what fits."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,5 @@
-"""What a backup says of itself: no change goes unseen, and a point has one digest whichever way it came."""
+"""The manifest of a backup: every change is noticed, and a point has one digest however it was
+read."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The formulas of the gate, against answers known from elsewhere or worked out by hand."""
+"""The formulas of the gate, compared with answers from elsewhere or computed by hand."""
 
 import itertools
 import math

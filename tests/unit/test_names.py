@@ -1,4 +1,5 @@
-"""Which names are legal: strictly those that this program gives, by Qdrant's rule those that were given before."""
+"""Which names are legal: a strict rule for those that this program gives, Qdrant's rule for
+existing ones."""
 
 import re
 import shlex

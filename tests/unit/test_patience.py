@@ -1,4 +1,4 @@
-"""How long a call to Qdrant may take in all."""
+"""How long a call to Qdrant may take in total."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The picture of an experiment: what it says, where it stands, and that nobody's text gets out of its place."""
+"""The picture of an experiment: what it says, where, and that no text leaves its place."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Work in pieces: what is saved when, and how a piece that killed its worker is met again."""
+"""Work in pieces: what is saved when, and how a piece that killed its worker is tried again."""
 
 from types import SimpleNamespace
 

@@ -228,7 +228,7 @@ def test_a_null_vector_counts_as_none_given():
         (np.zeros((3, 3), dtype=np.float32), "vector", "expected a list of numbers"),
         ([0, 0, 0], "vector", "all zeros"),
         ([0, 1e-60, 0], "vector", "all zeros"),
-        ({"": [1, 2, 3], "x": [1, 2, 3]}, "vector.x", "is no vector of the collection"),
+        ({"": [1, 2, 3], "x": [1, 2, 3]}, "vector.x", "is not a vector of the collection"),
         ("0.1 0.2 0.3", "vector", "declares no embedding.model"),
         ({"x": [1, 2, 3]}, "vector", "expected a list of numbers or an object of ''"),
     ],
@@ -269,7 +269,7 @@ def test_a_vector_may_be_written_as_json_where_a_source_knows_text_only(value):
 def test_a_vector_that_was_cut_off_is_no_text(value):
     found = parse_row(Row("a", {"id": 1, "title": "t", "text": "x", "vector": value}, {"done": 1}, written=True), TEXT)
     assert isinstance(found, BadRecord)
-    assert (found.field, "begins as JSON" in found.why) == ("vector", True)
+    assert (found.field, "begins like JSON" in found.why) == ("vector", True)
 
 
 def test_text_that_is_json_of_something_else_stays_as_it_was_written():

@@ -1,4 +1,5 @@
-"""Secrets are taken out of every text, in whatever way they are quoted in it, and the rest of the text stays."""
+"""Secrets are removed from every text, however they are quoted in it, and the rest of the text
+stays."""
 
 import base64
 import html

@@ -1,4 +1,4 @@
-"""What a collection needs before it is made: figures by its settings, and what is said of them."""
+"""What a collection needs before it is created: figures by its settings, and their description."""
 
 import pytest
 
@@ -85,5 +85,5 @@ def test_what_nobody_tells_is_too_little_for_nobody():
 
     assert room.lacks(need, Room()) == ""
     assert room.describe_room(need, Room(disk=2**40)) == (
-        "disk at least 6.0 GiB, at most 1,024.0 GiB free, memory at least 3.0 GiB, nobody tells what is free"
+        "disk at least 6.0 GiB, at most 1,024.0 GiB free, memory at least 3.0 GiB, the free space is not known"
     )

@@ -1,4 +1,4 @@
-"""Procfile, docker-compose.yml and .env.example say the same thing, and nothing in them opens a door."""
+"""Procfile, docker-compose.yml and .env.example agree, and nothing in them opens a door."""
 
 import re
 import shlex

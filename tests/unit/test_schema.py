@@ -1,4 +1,4 @@
-"""Settings compared, declared and read: pure functions on what a server shows."""
+"""Settings compared, declared and read: pure functions on a server's answers."""
 
 import sys
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""What the environment and the index file may say, and the words in which the rest is refused."""
+"""What the environment and the index file may contain, and the messages for anything else."""
 
 import os
 import re
@@ -158,7 +158,7 @@ def test_an_index_name_that_is_no_text_is_refused(tmp_path):
 )
 def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path, text):
     said = refusal(tmp_path, text)
-    assert "stands twice" in said
+    assert "appears twice" in said
     assert re.search(r"line \d+", said)
 
 
@@ -320,7 +320,7 @@ def test_a_path_that_is_too_long_is_refused_by_the_variable(monkeypatch, name, v
 )
 def test_a_host_that_no_resolver_takes_is_refused_by_the_variable(monkeypatch, name, url, host):
     monkeypatch.setenv(f"ROLLOUTS_{name}", url.format(host))
-    with pytest.raises(Refused, match=f"ROLLOUTS_{name}: its host is no name") as refused:
+    with pytest.raises(Refused, match=f"ROLLOUTS_{name}: its host is not a valid name") as refused:
         load_settings()
     assert "hunter2" not in str(refused.value)
 
@@ -461,5 +461,5 @@ def test_an_empty_section_in_the_options_replaces_what_the_file_says():
 
 @pytest.mark.parametrize("cron", ["@daily", "*/15 * * * *", "* * * * *"])
 def test_a_cron_line_without_its_quotes_is_refused_with_the_quotes(tmp_path, cron):
-    with pytest.raises(Refused, match=r"begins with \* or @, as a cron line may, stands in quotes"):
+    with pytest.raises(Refused, match=r"begins with \* or @, such as a cron line, in quotes"):
         load_index_file(index_file(tmp_path, f"indexes:\n  docs:\n    rebuild: {cron}\n"))

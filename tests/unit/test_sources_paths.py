@@ -1,4 +1,4 @@
-"""Which files a source may read: what a pattern means, and what lies outside the allowed folders."""
+"""Which files a source may read: what a pattern means, and what is outside the allowed folders."""
 
 import os
 import re

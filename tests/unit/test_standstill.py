@@ -1,4 +1,5 @@
-"""What fails while the machine stands still is run again, and nothing else is: pytest in a process that is stopped."""
+"""Tests that fail while the machine stands still are run again, and no others: pytest in a process
+that is stopped."""
 
 import os
 import signal

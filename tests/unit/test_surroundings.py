@@ -1,4 +1,4 @@
-"""What tests may rely on around them."""
+"""What tests may rely on in their environment."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Arguments of tasks are JSON, of the kinds that are written down, or refused before anything is looked at."""
+"""Arguments of tasks are JSON of the declared types, or are refused before anything is read."""
 
 import pytest
 from celery import Celery

@@ -1,4 +1,4 @@
-"""Why a turn that is due is not taken: nobody listens, all are busy, or messages are lost."""
+"""Why no worker takes a due turn: none consumes its queue, all are busy, or messages are lost."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Who is let in, and as whom."""
+"""Which callers get in, and as whom."""
 
 import pytest
 from starlette.applications import Starlette

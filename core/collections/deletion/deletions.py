@@ -1,7 +1,7 @@
 """When a collection may be deleted.
 
-Rule: deletion is a row with a due time, never a step. In the moment of deletion everything that could use the
-collection is looked at again; what cannot be looked at is not deleted.
+Rule: a deletion is a row with a due time, never a step. At the moment of deletion everything that
+could use the collection is checked again. If something cannot be checked, nothing is deleted.
 """
 
 from collections.abc import Iterable
@@ -25,11 +25,12 @@ from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.services import Services
 
 OPEN_STATUSES = OPEN_DELETIONS
-#: What is told while a deletion waits for a backup that does not come.
+#: The alert while a deletion waits for a backup that does not come.
 NO_BACKUP = "deletion.no_final_backup"
-#: The most one sweep adds to the service's running time. Sweeps are asked for every second; after a longer time than
-#: this nobody swept, or the clock was set ahead, and what a sweep then adds is no more than one surely lasts: a stopped
-#: system only delays, and a clock that jumps to and fro deletes nothing early.
+#: The most that one sweep adds to the service's running time. A sweep is requested every second. If
+#: the last one is longer ago, no process swept, or the clock was set ahead; a sweep then adds only
+#: what is certain. So a stopped system only delays deletions, and a jumping clock deletes nothing
+#: early.
 _LONGEST_TICK = 15.0
 _AFTER_A_JUMP = 1.0
 
@@ -49,7 +50,8 @@ def advance_service_clock(session: Session, now: datetime) -> float:
 
 
 def has_ticked(session: Session, now: datetime, seconds: float) -> bool:
-    """Whether somebody has swept within ``seconds``. A last time in the future says that the clock was set back."""
+    """Whether a process has swept within ``seconds``. A last time in the future means that the
+    clock was set back."""
     last = session.scalar(select(ServiceClock.last)) if seconds else None
     return last is not None and 0 <= (now - last).total_seconds() < seconds
 
@@ -65,7 +67,7 @@ def schedule_deletion(
     alias: str | None = None,
     deployment_id: str | None = None,
 ) -> Deletion:
-    """Writes the deletion down, or returns the one already open for this collection."""
+    """Schedules the deletion, or returns the one that is already open for this collection."""
     found = find_open_deletion(session, collection)
     if found is not None:
         return found
@@ -83,7 +85,7 @@ def schedule_deletion(
     try:
         with session.begin_nested():
             session.add(row)
-    except IntegrityError:  # somebody wrote it down in the same moment
+    except IntegrityError:  # another process scheduled it at the same moment
         found = find_open_deletion(session, collection)
         if found is None:
             raise
@@ -93,12 +95,12 @@ def schedule_deletion(
 
 
 def keep_command(collection: str) -> str:
-    """What a person types to keep it."""
+    """Returns the command with which a person keeps the collection."""
     return f"rollouts keep {shell_word(collection)}"
 
 
 def describe_deletion(collection: str, when: str) -> str:
-    """What is said of every deletion to come. ``when``: the time, and on which condition."""
+    """Returns the text for a coming deletion. ``when``: the time, and its condition."""
     return f"{collection} will be deleted {when}; to keep it: `{keep_command(collection)}`"
 
 
@@ -115,7 +117,7 @@ def record_kept(
     reason: str,
     alias: str,
 ) -> None:
-    """Writes down that a person keeps ``collection``, of which no deletion is open."""
+    """Records that a person keeps ``collection``, which has no open deletion."""
     kept = Deletion(
         collection=collection,
         alias=alias,
@@ -165,8 +167,8 @@ def cancel_deletion(
     status: str = "cancelled",
     asked: str = "",
 ) -> bool:
-    """Cancels the open deletion of ``collection``; False if there was none. ``asked`` is the reason a person gave for
-    it. Raises Refused once it has begun."""
+    """Cancels the open deletion of ``collection``; returns False if there was none. ``asked`` is
+    the reason that a person gave. Raises Refused if the deletion has begun."""
     row = find_open_deletion(session, collection)
     if row is None:
         return False
@@ -178,11 +180,12 @@ def cancel_deletion(
 
 
 def find_uses(services: Services, session: Session, collection: str) -> list[str]:
-    """Who uses the collection, in words: indexes that read from it, unfinished deployments, aliases as meant and as
-    they are, routes, experiments. Empty: nobody.
+    """Returns what uses the collection, in words; empty if nothing does. These are indexes that
+    read from it, unfinished deployments, intended and actual aliases, routes, and experiments.
 
-    A backup that reads it is waited for and does not count. Qdrant's aliases are looked at last. Raises Unavailable if
-    they cannot be, Refused if the index file cannot be read.
+    A backup that reads the collection does not count, because the deletion waits for it. Qdrant's
+    aliases are checked last. Raises Unavailable if they cannot be, Refused if the index file cannot
+    be read.
     """
     declared = services.indexes().items()
     readers = [alias for alias, spec in declared if recovered.reads_collection(spec.source, collection)]
@@ -219,7 +222,7 @@ def _compared_collections(row: Experiment) -> set[str]:
 
 
 def delete_due(services: Services) -> list[str]:
-    """Deletes every collection that is due and unused; returns a line for each one looked at."""
+    """Deletes every collection that is due and unused; returns a line for each one checked."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         advance_service_clock(session, now)
@@ -228,7 +231,7 @@ def delete_due(services: Services) -> list[str]:
 
 
 def find_due_deletions(session: Session, now: datetime) -> list[int]:
-    """Ids of the deletions whose time has come."""
+    """Returns the ids of the deletions whose time has come."""
     clock = session.get(ServiceClock, 1)
     elapsed = clock.elapsed if clock is not None else 0.0
     query = select(Deletion.id).where(
@@ -238,7 +241,8 @@ def find_due_deletions(session: Session, now: datetime) -> list[int]:
 
 
 def _carry_out_deletion(services: Services, deletion_id: int) -> str:
-    """Marks, looks, deletes, writes down. Safe to repeat: a deletion found half done is looked at and done again."""
+    """Marks, checks, deletes and records. Safe to repeat: a deletion that is found half done is
+    checked and done again."""
     with services.sessions() as session:
         row = session.get_one(Deletion, deletion_id)
         kept = final_backups.reason_to_spare(services, session, row) if row.status == "scheduled" else ""
@@ -278,8 +282,9 @@ def _spare_collection(services: Services, deletion_id: int, why: str) -> str:
 
 
 def _drop_if_unused(services: Services, collection: str) -> list[str]:
-    """Who uses the collection; if nobody does, it is gone. Nothing stands between the look and the delete, for
-    dropping a collection silently drops its aliases too (qdrant-facts 2.7)."""
+    """Drops the collection if nothing uses it, and returns its uses. Nothing may happen between the
+    check and the drop, because dropping a collection silently drops its aliases too (qdrant-facts
+    2.7)."""
     with services.sessions() as session:
         used = find_uses(services, session, collection)
     if not used:

@@ -1,7 +1,8 @@
-"""The final backup: the one that must be there before a collection is deleted, because its index wants one of each, or
-because this program did not make the collection and may have the only copy in its hands.
+"""The final backup: it must exist before a collection is deleted, because the index requires one,
+or because this program did not make the collection and it may be the only copy.
 
-Rule: it is looked for in the moment of deletion. What cannot be seen whole is not there, and then nothing is deleted.
+Rule: it is checked at the moment of deletion. A backup that cannot be checked completely does not
+count, and then nothing is deleted.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,21 +18,22 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL, Status, StepStatus
 from qdrant_rollouts.core.services import Services
 
-#: Steps that make the collection of a version.
+#: Steps that create the collection of a version.
 _MAKING = ("create", "recover")
 
 
 def find_foreign(session: Session, collections: Collection[str]) -> set[str]:
-    """Those of ``collections`` that this program did not make. What no row tells of counts among them: a lost database
-    proves nothing."""
+    """Returns those of ``collections`` that this program did not make. A collection without a row
+    counts as such, because after the loss of a database nothing is proven."""
     making = StepRow.name.in_(_MAKING), StepRow.status == StepStatus.DONE
     query = select(Version.collection).join(StepRow, StepRow.deployment_id == Version.deployment_id)
     return set(collections) - set(session.scalars(query.where(Version.collection.in_(collections), *making)))
 
 
 def find_ruling_spec(session: Session, row: Deletion, declared: Mapping[str, IndexSpec]) -> IndexSpec | None:
-    """What the index of the collection says, as the index file says now; of an index that it has not, as it said when
-    the collection was made or replaced. None for a collection of no index."""
+    """Returns the collection's index as the current index file declares it. If the file no longer
+    has the index, returns the spec from when the collection was made or replaced. None for a
+    collection of no index."""
     version = session.get(Version, row.collection)
     alias = _alias_of_row(row, version)
     if alias is None:
@@ -42,7 +44,7 @@ def find_ruling_spec(session: Session, row: Deletion, declared: Mapping[str, Ind
 
 
 def find_wanting_index(services: Services, session: Session, row: Deletion) -> str | None:
-    """The alias of the index that wants one of this collection before it goes."""
+    """Returns the alias of the index that requires a backup of this collection before its deletion."""
     spec = find_ruling_spec(session, row, services.indexes())
     if spec is None or not is_wanted(spec, follows_rule(session, row)):
         return None
@@ -54,13 +56,14 @@ def is_wanted(spec: IndexSpec, foreign: bool) -> bool:
 
 
 def follows_rule(session: Session, row: Deletion) -> bool:
-    """Whether ``retention.foreign`` decides about it: a collection that others made, and that goes because it was
-    replaced. One that a person named to have it deleted is deleted."""
+    """Whether ``retention.foreign`` decides about it: a collection that others made, and that is
+    deleted because it was replaced. A collection that a person names is deleted as requested."""
     return row.alias is not None and bool(find_foreign(session, [row.collection]))
 
 
 def reason_to_keep(spec: IndexSpec, *, embedded: bool) -> str:
-    """Why a replaced collection of others is kept, whatever becomes due; nothing where it is not."""
+    """Returns why a replaced collection of others is kept, even if its deletion is due; empty if it
+    is not kept."""
     if spec.retention.foreign == "keep":
         return "its index says retention.foreign: keep"
     if spec.retention.foreign == "backup" and embedded:
@@ -69,7 +72,7 @@ def reason_to_keep(spec: IndexSpec, *, embedded: bool) -> str:
 
 
 def reason_to_spare(services: Services, session: Session, row: Deletion) -> str:
-    """Why this deletion is not carried out; nothing where it may be."""
+    """Returns why this deletion must not be carried out; empty if it may."""
     if not follows_rule(session, row):
         return ""
     spec = find_ruling_spec(session, row, services.indexes())
@@ -77,8 +80,8 @@ def reason_to_spare(services: Services, session: Session, row: Deletion) -> str:
 
 
 def reason_to_wait(services: Services, session: Session, row: Deletion) -> str:
-    """What the deletion waits for, in words; nothing where it need not wait. Raises Unavailable and Refused for what
-    cannot be looked at."""
+    """Returns what the deletion waits for, in words; empty if it need not wait. Raises Unavailable
+    and Refused if that cannot be checked."""
     reader = find_reading_backup(session, row.collection)
     if reader is not None:
         return f"backup {reader.id} is {reader.status}"
@@ -88,8 +91,8 @@ def reason_to_wait(services: Services, session: Session, row: Deletion) -> str:
 
 
 def find_last_copies(session: Session, backups: Collection[str]) -> set[str]:
-    """Those of ``backups`` that were made before a collection went which this program did not make: nothing else may
-    have what was in it."""
+    """Returns those of ``backups`` that were made before the deletion of a collection that this
+    program did not make: they may be the only copy."""
     query = select(Deletion.backup_id, Deletion.collection).where(Deletion.backup_id.in_(backups))
     made = {backup: collection for backup, collection in session.execute(query) if backup is not None}
     foreign = find_foreign(session, made.values())
@@ -97,14 +100,15 @@ def find_last_copies(session: Session, backups: Collection[str]) -> set[str]:
 
 
 def find_reading_backup(session: Session, collection: str) -> Deployment | None:
-    """A backup of the collection that has not ended."""
+    """Returns a running backup of the collection."""
     query = select(Deployment).where(Deployment.kind == "backup", Deployment.green == collection)
     return session.scalars(query.where(Deployment.status.not_in(FINAL)).limit(1)).first()
 
 
 def find_backup_fault(services: Services, session: Session, row: Deletion) -> str:
-    """Why the backup that was made for this deletion is none that it could be restored from; nothing if it is. That it
-    went live says that every byte on the shelf was held against the server's checksum."""
+    """Returns why the backup that was made for this deletion cannot be restored; empty if it can.
+    Its status `live` means that every byte on the shelf was checked against the server's checksum.
+    """
     if row.backup_id is None:
         return "no backup is made of it yet"
     run = session.get_one(Deployment, row.backup_id)

@@ -1,11 +1,13 @@
-"""What may go: deletions that are due, versions that retention keeps no longer, and orphans.
+"""What can be deleted: due deletions, versions that retention no longer keeps, orphans and
+leftovers.
 
-An orphan is a collection that is named as ours are and has no row here: a database was lost, or another installation
-made it on the same server. Which of the two cannot be told from here, so none is deleted unless a person says so, and
-then not before a grace period in which it can be kept.
+An orphan is a collection with our naming scheme and no row here: a database was lost, or another
+installation made it on the same server. The program cannot tell which. So it deletes an orphan only
+if a person says so, and then only after a grace period in which it can be kept.
 
-A leftover is what a run has recovered of a backup, to try it out or to read it, and could not drop. Its row says whose
-it is, and nobody was ever to search it, so it goes as soon as the run has ended.
+A leftover is a collection that a run restored from a backup, to verify or to read it, and could not
+drop. Its row names the run. No application was ever meant to search it, so it is deleted as soon as
+the run has ended.
 """
 
 import re
@@ -31,15 +33,16 @@ from qdrant_rollouts.core.lifecycle import FINAL
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
-#: ``core.ports.naming.collection_name``.
+#: See ``core.ports.naming.collection_name``.
 _OURS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*_\d{8}_\d{6}(?:_\d+)?")
 
 
 def collect_garbage(
     services: Services, *, actor: str, reason: str = "", dry_run: bool = False, orphans: bool = False
 ) -> shown.Collected:
-    """Writes down what is over or left over and deletes what is due, or with ``dry_run`` only says so. ``orphans``:
-    writes the deletion of each orphan down too. Safe to run twice: what is written down is not written down again."""
+    """Schedules the deletion of surplus versions and leftovers, and deletes what is due; with
+    ``dry_run`` it only lists them. ``orphans``: also schedules the deletion of each orphan. Safe to
+    run twice: a scheduled deletion is not scheduled again."""
     there = services.store.collections()
     serving = services.store.aliases()
     with services.sessions.begin() as session:
@@ -75,8 +78,9 @@ def collect_garbage(
 
 
 def find_kept(services: Services, session: Session, there: set[str], serving: Mapping[str, str]) -> list[shown.Kept]:
-    """Of the collections ``there`` are, those that were replaced and not deleted, for others made them or no backup of
-    them could be made. What a person has kept is not told."""
+    """Returns those of the collections ``there`` that were replaced but not deleted, because others
+    made them or no backup of them could be made. Collections that a person keeps are not included.
+    """
     declared = services.indexes()
     embedded = services.store.embedded
     found = []
@@ -93,14 +97,15 @@ def find_kept(services: Services, session: Session, there: set[str], serving: Ma
 
 
 def find_orphans(services: Services, session: Session, there: set[str]) -> list[shown.Orphan]:
-    """Of the collections ``there`` are, the orphans with what can be told of them."""
+    """Returns the orphans among the collections ``there``, with what is known about them."""
     unknown = sorted(name for name in there - versions.list_used_names(session) if _OURS.fullmatch(name))
     last = _last_deletions(session)
     return [_describe_orphan(services, session, name, last.get(name)) for name in unknown]
 
 
 def find_leftovers(services: Services, session: Session, there: set[str]) -> list[shown.Leftover]:
-    """Of the collections ``there`` are, those that a run which has ended was to drop, with its backup."""
+    """Returns those of the collections ``there`` that an ended run should have dropped, each with
+    its backup."""
     tried_out = and_(Deployment.kind == "verification", StepRow.name == "recover")
     query = select(Deployment, StepRow.arguments).join(StepRow)
     query = query.where(Deployment.status.in_(FINAL), or_(tried_out, StepRow.name == recovered.UNPACK_STEP))
@@ -139,7 +144,8 @@ def _describe_orphan(services: Services, session: Session, name: str, deletion: 
 def _select_unused(
     services: Services, session: Session, surplus: Sequence[keeping.SurplusVersion], there: set[str]
 ) -> list[keeping.SurplusVersion]:
-    """What is gone already, or in use, is not written down: it would only be found so when it is due."""
+    """Does not schedule what is already gone or in use, because the deletion would find that out
+    when it is due."""
     return [
         one for one in surplus if one.collection in there and not retention.find_uses(services, session, one.collection)
     ]
@@ -167,12 +173,12 @@ def _describe_kept(alias: str, collection: str, reason: str) -> shown.Kept:
 
 
 def _describe_put_off(row: Deletion, why: str) -> shown.Kept:
-    act = f"mend that; it is tried again at {row.due_at:%Y-%m-%d %H:%M} UTC"
+    act = f"correct that; it is tried again at {row.due_at:%Y-%m-%d %H:%M} UTC"
     return {"collection": row.collection, "alias": row.alias, "reason": why, "next": act}
 
 
 def _read_last_put_off(session: Session, row: Deletion) -> str:
-    """Why the last try to back it up has put its deletion off."""
+    """Returns why the last attempt to back it up put its deletion off."""
     query = select(EventRow.detail).where(
         EventRow.event == "deletion.put_off",
         EventRow.at >= row.created_at,
@@ -210,5 +216,5 @@ def _schedule_found(
 
 
 def _is_free(found: Mapping[str, Any]) -> bool:
-    """Nobody uses it, and nobody has said what becomes of it."""
+    """Whether nothing uses it and no decision about it has been recorded."""
     return not found["used_by"] and found["deletion"] not in (*retention.OPEN_STATUSES, "kept")

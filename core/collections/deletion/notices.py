@@ -1,6 +1,7 @@
-"""What people are told of a deletion to come: that it is one, when, on which condition, and how the collection is kept.
+"""The texts about a coming deletion: that it will happen, when, on which condition, and how to keep
+the collection.
 
-Rule: everything that speaks of a deletion takes its words from here. Nothing waits for Qdrant for them.
+Rule: everything that mentions a deletion uses these texts. They never wait for Qdrant.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,7 @@ class DeletionRules:
 
 
 def read_rules(services: Services) -> DeletionRules:
-    """An index file that cannot be read hides no deletion: what was declared before holds then."""
+    """If the index file cannot be read, deletions are still shown; the earlier declarations apply."""
     try:
         declared = services.indexes()
     except Refused:
@@ -44,7 +45,7 @@ def read_rules(services: Services) -> DeletionRules:
 
 
 def describe_open_deletions(session: Session, rows: Sequence[Deletion], rules: DeletionRules) -> dict[int, Announced]:
-    """Of the open deletions among ``rows``, by id, in a fixed number of queries."""
+    """Describes the open deletions among ``rows``, by id, with a fixed number of queries."""
     to_come = [row for row in rows if row.status in retention.OPEN_STATUSES]
     if not to_come:
         return {}
@@ -59,7 +60,7 @@ def describe_open_deletions(session: Session, rows: Sequence[Deletion], rules: D
 def describe_deletions_to_come(
     session: Session, now: datetime, row: Deployment, rules: DeletionRules
 ) -> list[Announced]:
-    """What a deployment under way will have deleted when it is live."""
+    """Describes what a running deployment will have deleted when it is live."""
     if row.kind != "rollout" or row.blue is None or row.status in (*FINAL, Status.ROLLING_BACK):
         return []
     spec = read_stored(IndexSpec, row.spec)
@@ -74,7 +75,8 @@ def describe_deletions_to_come(
 
 
 def _load_rows_of_rules(session: Session, rows: Sequence[Deletion], names: Sequence[str]) -> list[object]:
-    """The rows that ``rule_of`` looks up one by one; while they are held, it finds them in the session."""
+    """Loads the rows that ``rule_of`` looks up one by one; while they are referenced, it finds them
+    in the session."""
     versions = list(session.scalars(select(Version).where(Version.collection.in_(names))))
     ids = {row.deployment_id for row in rows} | {version.deployment_id for version in versions}
     wanted = select(Deployment).where(Deployment.id.in_([id for id in ids if id is not None]))

@@ -1,9 +1,9 @@
 """How long versions are kept that no longer serve.
 
-Rule: a version is kept while it is one of the last ``retention.versions`` that served, the live one counted, and until
-``retention.days`` have passed since it was replaced, at least for the grace period. What is over is written down as a
-deletion and looked at again when it is due (``core.collections.deletion.deletions``). What a person has said to keep
-stays.
+Rule: a version is kept while it is one of the last ``retention.versions`` that served (the live one
+included), and until ``retention.days`` have passed since it was replaced; in any case for the grace
+period. A surplus version gets a deletion, which is checked again when it is due
+(``core.collections.deletion.deletions``). A version that a person keeps stays.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ _MINUTES_A_DAY = 1440.0
 
 @dataclass(frozen=True, slots=True)
 class ServedCollection:
-    """``replaced_at`` is None for what serves, and for what was moved away by hand."""
+    """``replaced_at`` is None for the live collection, and for one that was moved away by hand."""
 
     collection: str
     replaced_at: datetime | None
@@ -37,7 +37,7 @@ class ServedCollection:
 
 @dataclass(frozen=True, slots=True)
 class SurplusVersion:
-    """A version that is to go, and when."""
+    """A version that will be deleted, and when."""
 
     collection: str
     due_at: datetime
@@ -45,12 +45,12 @@ class SurplusVersion:
 
 
 def retention_minutes(spec: IndexSpec) -> float:
-    """How long a version is kept at least after it was replaced."""
+    """Returns how long a version is kept at least after it was replaced."""
     return max(spec.grace_period_minutes, (spec.retention.days or 0.0) * _MINUTES_A_DAY)
 
 
 def list_served(session: Session, alias: str) -> list[ServedCollection]:
-    """The collections that have served ``alias``, the latest first."""
+    """Returns the collections that have served ``alias``, the latest first."""
     query = select(Deployment.blue, Deployment.green, Deployment.finished_at)
     query = query.where(Deployment.alias == alias, Deployment.status == Status.LIVE).order_by(Deployment.finished_at)
     found: dict[str, datetime | None] = {}
@@ -65,9 +65,11 @@ def list_served(session: Session, alias: str) -> list[ServedCollection]:
 def find_surplus(
     session: Session, now: datetime, alias: str, live: str, spec: IndexSpec, replaced: str | None = None
 ) -> list[SurplusVersion]:
-    """Versions of ``alias`` that are kept no longer and whose deletion is not written down yet. ``replaced`` is what
-    ``live`` replaces in this moment; where nothing is said of retention there is no other to speak of, but for what
-    others made and an earlier rule kept."""
+    """Returns versions of ``alias`` that are no longer kept and have no deletion yet.
+
+    ``replaced`` is what ``live`` replaces now. If no retention is declared, this is the only
+    candidate, besides collections that others made and an earlier rule kept.
+    """
     former = _list_former(session, now, alias, live, replaced)
     last = _last_deletions(session, former)
     there = [one for one in former if last.get(one.collection) != "deleted"]
@@ -86,7 +88,8 @@ def find_surplus(
 
 
 def find_spec(session: Session, alias: str, declared: Mapping[str, IndexSpec]) -> IndexSpec:
-    """What the index says now; one that is not in the index file says what its last deployment was held to."""
+    """Returns the current declaration of the index; if the index file no longer has it, the spec of
+    its last deployment."""
     if alias in declared:
         return declared[alias]
     query = select(Deployment).where(Deployment.alias == alias, Deployment.kind == "rollout")
@@ -95,7 +98,7 @@ def find_spec(session: Session, alias: str, declared: Mapping[str, IndexSpec]) -
 
 
 def find_index(session: Session, collection: str) -> str | None:
-    """The index that made the collection or that it served; None where no row tells of one."""
+    """Returns the index that made the collection or that it served; None if no row names one."""
     version = session.get(Version, collection)
     if version is not None:
         return version.alias
@@ -104,7 +107,8 @@ def find_index(session: Session, collection: str) -> str | None:
 
 
 def find_kept(session: Session, alias: str, live: str, spec: IndexSpec, *, embedded: bool) -> list[tuple[str, str]]:
-    """Former collections of ``alias`` that others made and that its rule keeps, each with why."""
+    """Returns former collections of ``alias`` that others made and that its rule keeps, each with
+    the reason."""
     why = final_backups.reason_to_keep(spec, embedded=embedded)
     former = [one for one in list_served(session, alias) if one.collection != live] if why else []
     last = _last_deletions(session, former)
@@ -137,8 +141,8 @@ def schedule_surplus(
 
 
 def keep_collection(services: Services, collection: str, *, actor: str, reason: str = "") -> dict[str, str]:
-    """Cancels the deletion of ``collection``, or that to which a deployment under way will lead; none is written down
-    for it again unless a person asks. Raises Refused where there is none, or where it has begun."""
+    """Cancels the deletion of ``collection``, or the one that a running deployment will cause. No
+    other is scheduled unless a person asks. Raises Refused if there is none, or if it has begun."""
     check_found_name("collection", collection)
     with services.sessions.begin() as session:
         now = services.clock.now(session)
@@ -149,7 +153,7 @@ def keep_collection(services: Services, collection: str, *, actor: str, reason: 
 
 
 def _spare_beforehand(session: Session, now: datetime, collection: str, words: str, actor: str, reason: str) -> None:
-    """Written down before there is a deletion, so that none will be."""
+    """Recorded before a deletion exists, so that none will be scheduled."""
     query = select(Deployment).where(Deployment.blue == collection, Deployment.status.not_in(FINAL))
     replacing = session.scalars(query.limit(1)).first()
     if replacing is None:
@@ -160,7 +164,7 @@ def _spare_beforehand(session: Session, now: datetime, collection: str, words: s
 
 
 def describe_retention(spec: IndexSpec) -> str:
-    """How long, for people."""
+    """Describes how long versions are kept."""
     if (spec.retention.days or 0.0) * _MINUTES_A_DAY > spec.grace_period_minutes:
         return f"{spec.retention.days:g} days"
     return f"{spec.grace_period_minutes:g} minutes"
@@ -178,12 +182,12 @@ def _plan_surplus(one: ServedCollection, now: datetime, spec: IndexSpec, *, fore
     last = f"not among the last {spec.retention.versions} that served; " if spec.retention.versions else ""
     reason = f"{last}kept for {describe_retention(spec)} after it was replaced"
     if foreign and spec.retention.foreign == "backup":
-        reason += "; this program did not make it, so a whole backup of it comes first"
+        reason += "; this program did not make it, so a complete backup of it is made first"
     return SurplusVersion(one.collection, due_at, reason)
 
 
 def _last_deletions(session: Session, former: Sequence[ServedCollection]) -> Mapping[str, str]:
-    """The status of each collection's latest deletion."""
+    """Returns the status of each collection's latest deletion."""
     names = [one.collection for one in former]
     query = select(Deletion.collection, Deletion.status).where(Deletion.collection.in_(names)).order_by(Deletion.id)
     return {row.collection: row.status for row in session.execute(query)}

@@ -1,4 +1,4 @@
-"""The index file: what people declare about an index, validated once, at the edge.
+"""The index file: what people declare about an index, validated once when it is read.
 
 A wrong key, type or value is refused with its path, the value and what was expected.
 """

@@ -1,4 +1,4 @@
-"""What is declared of texts, their model and their collection."""
+"""The declarations about texts, their model and their collection."""
 
 import re
 import string
@@ -12,15 +12,15 @@ from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Str
 from qdrant_rollouts.core.sanitize import hosts
 from qdrant_rollouts.core.sanitize.quoting import quote_value, shorten_text
 
-#: In place of an index's type: the field loses its index.
+#: Used in place of an index's type: the field loses its index.
 DROPPED = "dropped"
 
 _REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
 
 
 class ChunkSpec(Strict):
-    """How documents are cut into chunks; ``field`` defaults to the last of the template, ``max_tokens`` to what the
-    model reads. Both counts are of the model's tokens."""
+    """How documents are cut into chunks. ``field`` defaults to the last field of the template,
+    ``max_tokens`` to what the model reads. Both counts are in the model's tokens."""
 
     field: str | None = None
     max_tokens: Annotated[int, Field(ge=16, strict=True)] | None = None
@@ -28,7 +28,8 @@ class ChunkSpec(Strict):
 
 
 class EmbeddingSpec(Strict):
-    """Which model turns a record into a vector. ``text`` is a template over the record's fields, plain names only."""
+    """Which model turns a record into a vector. ``text`` is a template over the record's fields,
+    plain names only."""
 
     model: str
     revision: str | None = None
@@ -42,7 +43,8 @@ class EmbeddingSpec(Strict):
     @field_validator("model")
     @classmethod
     def _check_model_name(cls, model: str) -> str:
-        """No file system has longer names, and asking it for one is an error instead of a no."""
+        """No file system has longer names, and looking one up there raises an error instead of
+        returning no."""
         parts = [len(part.encode(errors="replace")) for part in model.split("/")]
         if sum(parts) > 4000 or max(parts) > 255:
             raise ValueError("expected a model's name or folder, of 4000 bytes at most and 255 between two slashes")
@@ -51,7 +53,8 @@ class EmbeddingSpec(Strict):
     @field_validator("revision")
     @classmethod
     def _check_revision(cls, revision: str | None) -> str | None:
-        """The model hub's client looks for a file of that name in its cache, and a path would lead anywhere."""
+        """The model hub's client looks for a file of that name in its cache, so a path could lead
+        anywhere."""
         if revision is not None and not _REVISION.fullmatch(revision):
             raise ValueError("expected a branch, tag or commit of the model, such as main or refs/pr/1")
         return revision
@@ -74,7 +77,8 @@ class EmbeddingSpec(Strict):
 
 
 class CollectionSpec(Strict):
-    """Vector settings that differ from the live collection's, or from the server's defaults on a first deployment."""
+    """Vector settings that differ from the live collection's, or for a first deployment from the
+    server's defaults."""
 
     distance: Literal["Cosine", "Dot", "Euclid", "Manhattan"] | None = None
     datatype: Literal["float32", "float16", "uint8"] | None = None
@@ -84,7 +88,8 @@ class CollectionSpec(Strict):
     shard_number: AtLeastOne | None = None
     replication_factor: AtLeastOne | None = None
     on_disk_payload: StrictBool | None = None
-    #: By field, the type or the settings of its index; ``dropped`` where the live collection's is to go.
+    #: By field, the type or the settings of its index; ``dropped`` removes the live collection's
+    #: index.
     payload_indexes: dict[str, str | dict[str, Any]] = {}
 
     @property
@@ -97,13 +102,13 @@ class CollectionSpec(Strict):
 
 
 class ProviderSpec(Strict):
-    """An endpoint that embeds, of OpenAI's form. No request and no stamp can name one: where texts and key are sent is
-    for the operator to say."""
+    """An endpoint that embeds texts, in OpenAI's format. Only the operator may say where texts and
+    key are sent, so no request and no stamp can name an endpoint."""
 
     url: str
-    #: The environment variable that holds the API key; without one none is sent.
+    #: The environment variable that holds the API key; without it no key is sent.
     key: str | None = None
-    #: Texts in a request.
+    #: Texts per request.
     batch: AtLeastOne = 64
 
     @field_validator("url")
@@ -111,14 +116,17 @@ class ProviderSpec(Strict):
     def _check_url(cls, url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
-            raise ValueError("expected http(s)://HOST/v1 without user, password or query; the key stands in a variable")
+            raise ValueError(
+                "expected http(s)://HOST/v1 without user, password or query; the key belongs in a variable"
+            )
         if hosts.has_impossible_host(url):
             raise ValueError(hosts.IMPOSSIBLE_HOST)
         return url
 
 
 def render_text(template: str, fields: Mapping[str, Any]) -> str | None:
-    """The text a template makes of a record's fields; None where a field is missing or nothing but space comes out."""
+    """Returns the text that a template makes from a record's fields; None if a field is missing or
+    the text is blank."""
     names = template_fields(template)
     if any(fields.get(name) is None for name in names):
         return None
@@ -127,7 +135,10 @@ def render_text(template: str, fields: Mapping[str, Any]) -> str | None:
 
 
 def template_fields(template: str) -> tuple[str, ...]:
-    """The record fields a text template names, each once, in order. Raises ValueError for all but plain ``{name}``."""
+    """Returns the record fields that a text template names, each once, in order.
+
+    Raises ValueError for anything but plain ``{name}``.
+    """
     names = []
     for _, name, spec, conversion in string.Formatter().parse(template):
         if name is None:

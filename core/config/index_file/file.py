@@ -1,4 +1,4 @@
-"""The file itself: its sections, and how it is read."""
+"""The index file itself: its sections, and how it is read."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -23,10 +23,10 @@ from qdrant_rollouts.core.ports.naming import check_found_name
 from qdrant_rollouts.core.sanitize.bounded import BoundedLoader, read_yaml
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
-#: Bytes of the file: some thousands of indexes.
+#: Bytes of the file: enough for thousands of indexes.
 LARGEST = 1_000_000
 
-_IN_QUOTES = "; a value that begins with * or @, as a cron line may, stands in quotes"
+_IN_QUOTES = "; put a value that begins with * or @, such as a cron line, in quotes"
 
 
 #: The kind of source whose records are documents.
@@ -34,22 +34,22 @@ DOCUMENTS = "dir:"
 
 
 class IndexSpec(Strict):
-    """One entry of the index file, and what a deployment carries as its frozen settings."""
+    """One entry of the index file; a deployment carries it as its frozen settings."""
 
     source: str | None = None
-    #: The field in which a record may bring its vector; None: no field is looked into.
+    #: The field in which a record may bring its vector; None: no field is read as a vector.
     vector_field: str | None = "vector"
-    #: Of the documents of a folder: the field of their front matter that is their id.
+    #: For documents of a folder: the field of their front matter that is their id.
     id_field: Annotated[str, Field(min_length=1)] | None = None
     embedding: EmbeddingSpec | None = None
-    #: By vector name, ``""`` for the unnamed one; `embedding` is the short form of one entry.
+    #: By vector name, ``""`` for the unnamed one; `embedding` is the short form for a single entry.
     vectors: dict[str, VectorSpec] = {}
-    #: As `embedding.chunk`, where the vectors are declared by name.
+    #: As `embedding.chunk`, if the vectors are declared by name.
     chunk: ChunkSpec | None = None
-    #: What a search by text asks; None: every vector that is made of a text.
+    #: Which vectors a search by text uses; None: every vector that is made from text.
     search: SearchSpec | None = None
     collection: CollectionSpec = CollectionSpec()
-    #: The live collection may be of another model, or of one that nobody knows.
+    #: The live collection may have another model, or an unknown one.
     accept_new_model: StrictBool = False
     strategy: str = "blue_green"
     validation: ValidationSpec = ValidationSpec()
@@ -63,9 +63,10 @@ class IndexSpec(Strict):
     on_bad_record: Literal["fail", "skip"] = "fail"
     max_bad_records: Count = 100
     rollback_on_failure: StrictBool = True
-    #: How long a step may wait for the outside, or wait without progress, before the deployment is rolled back.
+    #: How long a step may wait for a server or make no progress before the deployment is rolled
+    #: back.
     progress_deadline_seconds: Positive = 600
-    #: Is a collection made only where the disk and memory that it needs are not known to be too little?
+    #: Whether a collection is created only if the known disk and memory are not clearly too small.
     check_room: StrictBool = True
 
     @model_validator(mode="after")
@@ -80,7 +81,7 @@ class IndexSpec(Strict):
 
     @property
     def models(self) -> tuple[EmbeddingSpec, ...]:
-        """Every model that is declared, each with the name of its vector; searches by text ask the first."""
+        """Returns every declared model by the name of its vector; searches by text use the first."""
         short = (self.embedding,) if self.embedding is not None else ()
         by_name = (
             EmbeddingSpec(**said.model_dump(), vector=name, chunk=self.chunk)
@@ -106,7 +107,8 @@ class IndexSpec(Strict):
         return self
 
     def with_options(self, options: Mapping[str, Any], path: str = "options") -> Self:
-        """This spec with ``options`` laid over it, key by key, sections merged. Raises Refused naming the bad path."""
+        """Returns this spec with ``options`` merged into it, section by section. Raises Refused
+        naming the wrong path."""
         return validate_as(type(self), _merge_options(self.model_dump(mode="json"), options), path)
 
 
@@ -115,17 +117,17 @@ def _reads_documents(source: str) -> bool:
 
 
 class ConcurrencySpec(Strict):
-    """How many rebuilds run at once; the others wait. The defaults fit one machine."""
+    """How many rebuilds run at once; the others wait. The defaults suit one machine."""
 
     rebuilds: AtLeastOne = REBUILDS
-    #: Of those that embed with the same model.
+    #: How many of those may embed with the same model.
     per_model: AtLeastOne = PER_MODEL
 
 
 class IndexFile(Strict):
     indexes: dict[str, IndexSpec] = {}
     concurrency: ConcurrencySpec = ConcurrencySpec()
-    #: By the name that models are written with: ``NAME:model``.
+    #: By the name that stands before a model: ``NAME:model``.
     providers: dict[str, ProviderSpec] = {}
     alerts: AlertsSpec = AlertsSpec()
     crawl: CrawlSpec = CrawlSpec()
@@ -148,7 +150,8 @@ class IndexFile(Strict):
 
 
 def load_index_file(path: Path) -> IndexFile:
-    """Reads and validates the index file; no file means no declared index. Raises Refused with path, value, bound."""
+    """Reads and validates the index file; a missing file declares no index. Raises Refused with
+    path, value, bound."""
     if not path.exists():
         return IndexFile()
     try:
@@ -157,14 +160,14 @@ def load_index_file(path: Path) -> IndexFile:
     except (OSError, ValueError) as error:
         raise Refused(f"{path}: cannot be read: {error}") from error
     if len(text) > LARGEST:
-        raise Refused(f"{path}: has more than {LARGEST:,} bytes; divide what it declares")
+        raise Refused(f"{path}: has more than {LARGEST:,} bytes; declare less in it")
     return _parse_index_file(path, text)
 
 
 @lru_cache(maxsize=4)
 def _parse_index_file(path: Path, text: str) -> IndexFile:
-    """The file is asked for every few seconds, and 200 indexes take 0.13 s in which no page goes on: each text that it
-    has is parsed once."""
+    """Parses each text of the file only once, because processes read the file every few seconds,
+    and 200 indexes take 0.13 s in which no page can be served."""
     try:
         content = read_yaml(text, _UniqueKeys)
     except ValueError as error:
@@ -172,23 +175,24 @@ def _parse_index_file(path: Path, text: str) -> IndexFile:
         raise Refused(f"{path}: cannot be read: {error}{_IN_QUOTES * unquoted}") from error
     try:
         return validate_as(IndexFile, {} if content is None else content, str(path))
-    except Malformed as error:  # whoever asks for something has not written this file
+    except Malformed as error:  # the person who made the request did not write this file
         raise Refused(str(error)) from None
 
 
 def _merge_options(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in over.items():
-        # An empty section replaces what was there: `quantization: {}` switches it off.
+        # An empty section replaces the old one: `quantization: {}` switches it off.
         nested = isinstance(value, Mapping) and value and isinstance(base.get(key), dict)
         result[key] = _merge_options(base[key], value) if nested else value
     return result
 
 
 class _UniqueKeys(BoundedLoader):
-    """YAML's own loader lets a second equal key win in silence; this one refuses.
+    """YAML's own loader silently accepts a duplicate key; this one refuses it.
 
-    It looks while composing: later, merge keys (``<<``) have legally brought in keys that are then overridden.
+    It checks while composing: later, merge keys (``<<``) have legally added keys that are then
+    overridden.
     """
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -199,7 +203,7 @@ class _UniqueKeys(BoundedLoader):
                 raise yaml.composer.ComposerError(None, None, "a key must be plain text", key.start_mark)
             if key.value in seen:
                 raise yaml.composer.ComposerError(
-                    None, None, f"key {quote_value(key.value)} stands twice", key.start_mark
+                    None, None, f"key {quote_value(key.value)} appears twice", key.start_mark
                 )
             seen.add(key.value)
         return node

@@ -1,4 +1,4 @@
-"""What is declared of going live: the watch after the switch, the stages of a canary, and what is kept."""
+"""The declarations about going live: the soak, the stages of a canary, and what is kept."""
 
 from typing import Annotated, Literal, Self
 
@@ -16,7 +16,8 @@ class SoakSpec(Strict):
 
 
 class Stage(Strict):
-    """A share of the searches for a time. ``shadow`` asks green unseen instead; users see blue only."""
+    """A share of the searches for a time. With ``shadow`` green gets copies of searches, and users
+    see only blue."""
 
     percentage: Annotated[float, Field(ge=0, le=100, strict=True)]
     duration_minutes: Seconds
@@ -31,7 +32,7 @@ class Stage(Strict):
 
 
 class BreakersSpec(Strict):
-    """What rolls a canary back without statistics: see ``core.statistics.canary``."""
+    """Limits that roll a canary back without statistics: see ``core.statistics.canary``."""
 
     error_rate: Annotated[float, Field(gt=0, le=1, strict=True)] = defaults.BREAKER_ERROR_RATE
     calls: AtLeastOne = defaults.BREAKER_CALLS
@@ -41,7 +42,8 @@ class BreakersSpec(Strict):
 
 
 class MarginsSpec(Strict):
-    """How much worse than blue is still not worse: of p95 as a share, of the error rate as a difference."""
+    """How much worse than blue still counts as not worse: for p95 as a share, for the error rate as
+    a difference."""
 
     p95: Positive = defaults.P95_MARGIN
     error_rate: Positive = defaults.ERROR_RATE_MARGIN
@@ -55,14 +57,14 @@ class CanarySpec(Strict):
         Stage(percentage=100, duration_minutes=0),
     )
     look_seconds: Positive = 60
-    #: A stage short of evidence is prolonged by at most so many times its duration.
+    #: A stage without enough evidence is extended by at most this many times its duration.
     extension: Seconds = 1
     min_searches: AtLeastOne = defaults.MIN_SEARCHES
     min_users: AtLeastOne = defaults.MIN_USERS
     margins: MarginsSpec = MarginsSpec()
     breakers: BreakersSpec = BreakersSpec()
     shadow_percentage: Annotated[float, Field(gt=0, le=100, strict=True)] = 10
-    #: Ask green the validation queries at each look, besides what users ask; kept apart from it.
+    #: Send the validation queries to green at each look; recorded separately from users' searches.
     probing: StrictBool = False
 
     @field_validator("stages")
@@ -75,20 +77,20 @@ class CanarySpec(Strict):
 
 
 class RetentionSpec(Strict):
-    """What is kept: of versions, beyond the grace period (``core.collections.deletion.retention_policy``); of backups,
-    the newest so many."""
+    """What is kept: versions beyond the grace period
+    (``core.collections.deletion.retention_policy``), and a number of the newest backups."""
 
     versions: AtLeastOne | None = None
     days: Annotated[float, Field(gt=0, le=3650, allow_inf_nan=False, strict=True)] | None = None
     backups: AtLeastOne | None = None
-    #: No collection of the index is deleted before there is a whole backup of it; see
+    #: Whether a collection of the index is deleted only after a complete backup of it; see
     #: ``core.collections.deletion.final_backups``.
     final_backup: StrictBool = False
-    #: What becomes of a replaced collection that this program did not make: it is deleted once there is a
-    #: whole backup of it, never, or like every other.
+    #: What happens to a replaced collection that this program did not make: it is deleted after a
+    #: complete backup, never, or like any other.
     foreign: Literal["backup", "keep", "delete"] = "backup"
 
     @property
     def keeps_versions(self) -> bool:
-        """Whether more is said than of the collection that is replaced in this moment."""
+        """Whether the policy keeps more than the collection that is being replaced now."""
         return self.model_copy(update={"foreign": "backup"}) != RetentionSpec()

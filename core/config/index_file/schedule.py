@@ -1,4 +1,4 @@
-"""What is declared of the times at which something is done by itself."""
+"""The declarations about times at which an action runs automatically."""
 
 from typing import Annotated, Any, Literal
 
@@ -22,23 +22,26 @@ Jitter = Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False, strict=True)
 
 
 class ScheduleSpec(Strict):
-    """When something is done by itself: at the times that the cron line names in ``zone``."""
+    """When an action runs: at the times that the cron line names in ``zone``."""
 
     cron: Annotated[str, AfterValidator(_check_cron_line)]
     zone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
-    #: Times that passed while nothing ran: made up for, all of them by one run, or left out once they are that late.
+    #: Times that passed while nothing ran: one run makes up for all of them, or they are left out
+    #: once they are too late.
     misfire: Literal["once", "skip"] = "once"
     late_after_minutes: Seconds = 60
-    #: The start is moved by up to so many minutes, for each index and time by others, so that not all begin at once.
+    #: The start is delayed by up to this many minutes, differently for each index and time, so that
+    #: not all begin at once.
     jitter_minutes: Jitter = 0
-    #: What a time does that finds something under way on the index: left out, or its run begins after it.
+    #: What happens if something else is running on the index: the time is left out, or its run
+    #: begins afterwards.
     overlap: Literal["skip", "wait"] = "skip"
-    #: Somebody is told when no run has succeeded for so long.
+    #: An alert is sent when no run has succeeded for this long.
     success_within_hours: Positive | None = None
 
 
 def _expand_cron_line(value: Any) -> Any:
-    """A cron line by itself is a schedule with all else by default."""
+    """A plain cron line is a schedule with defaults for everything else."""
     return {"cron": _check_cron_line(value)} if isinstance(value, str) else value
 
 

@@ -1,4 +1,4 @@
-"""What is declared of the search that a text becomes."""
+"""The declaration of the search that a text becomes."""
 
 from typing import Literal
 
@@ -9,14 +9,15 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 
 class PrefetchSpec(Strict):
-    """One vector that is asked; ``limit`` is how many of its results are fused, None for as many as are enough."""
+    """One vector to search; ``limit`` is how many of its results are fused, None for as many as
+    needed."""
 
     vector: str
     limit: AtLeastOne | None = None
 
 
 class SearchSpec(Strict):
-    """Without ``prefetch``: every vector that something makes of a text."""
+    """Without ``prefetch``: every vector that is made from text."""
 
     prefetch: tuple[PrefetchSpec, ...] = ()
     fusion: Literal["rrf", "dbsf"] = "rrf"
@@ -27,5 +28,5 @@ class SearchSpec(Strict):
         names = [one.vector for one in prefetch]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise ValueError(f"vector {quote_value(twice)} stands twice; expected each vector once")
+            raise ValueError(f"vector {quote_value(twice)} appears twice; expected each vector once")
         return prefetch

@@ -1,4 +1,4 @@
-"""What is declared of the gate."""
+"""The declarations about the gate."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Pos
 
 
 def _check_score(value: Any) -> Any:
-    """One message for both kinds of value; a union would name the kinds in the path."""
+    """Gives one message for both kinds of value; pydantic's union would name the kinds in the path."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if value == "calibrated" or (number and -1 <= value <= 1):
         return value
@@ -18,7 +18,8 @@ def _check_score(value: Any) -> Any:
 
 
 class SamplesSpec(Strict):
-    """How much evidence the gate takes; ``judged`` is the fewest judged queries that may decide anything."""
+    """How much evidence the gate collects; ``judged`` is the smallest number of judged queries that
+    may decide anything."""
 
     records: AtLeastOne = 300
     queries: AtLeastOne = 300
@@ -26,18 +27,20 @@ class SamplesSpec(Strict):
 
 
 class CheckSpec(Strict):
-    """``bound`` replaces the check's own; ``accept_inconclusive`` lets a deployment go on where it cannot tell."""
+    """``bound`` replaces the check's own; ``accept_inconclusive`` lets a deployment continue if the
+    check is inconclusive."""
 
     bound: Annotated[float, Field(allow_inf_nan=False, strict=True)] | None = None
     accept_inconclusive: StrictBool = False
 
 
 def _parse_check(value: Any, info: ValidationInfo) -> Any:
-    """The same: true, false, a bound, or both settings by name."""
+    """Accepts true, false, a bound, or both settings by name."""
     if isinstance(value, bool | Mapping | CheckSpec) or (isinstance(value, int | float) and math.isfinite(value)):
         if not isinstance(value, Mapping):
             return value
-        extra = (info.context or {}).get("extra")  # a row's unknown keys are passed over, see core.database.stored_json
+        # unknown keys of a stored row are ignored, see core.database.stored_json
+        extra = (info.context or {}).get("extra")
         return CheckSpec.model_validate(value, extra=extra)
     raise ValueError("expected true, false, a number as the bound, or keys bound and accept_inconclusive")
 
@@ -49,7 +52,8 @@ def _check_query(text: str) -> str:
 
 
 class RealSearchSpec(Strict):
-    """How people search: the gate asks the same way, for another limit or other parameters find other points."""
+    """How applications search. The gate searches in the same way, because another limit or other
+    parameters find other points."""
 
     limit: AtLeastOne = 10
     hnsw_ef: AtLeastOne | None = None
@@ -58,7 +62,7 @@ class RealSearchSpec(Strict):
 
     @property
     def params(self) -> dict[str, Any]:
-        """As Qdrant takes them; nothing where nothing is said."""
+        """Returns Qdrant's search parameters; empty if nothing is declared."""
         said = {"oversampling": self.oversampling, "rescore": self.rescore}
         quantization = {name: value for name, value in said.items() if value is not None}
         params = {"hnsw_ef": self.hnsw_ef, "quantization": quantization}
@@ -68,7 +72,7 @@ class RealSearchSpec(Strict):
 class ValidationSpec(Strict):
     queries: tuple[Annotated[str, AfterValidator(_check_query)], ...] = ()
     min_results: AtLeastOne = 5
-    #: The field whose values are asked where no query is named; ``*`` for title, name or heading.
+    #: The field whose values become queries if no query is named; ``*`` for title, name or heading.
     titles: str | None = None
     min_top_score: Annotated[float | Literal["calibrated"], BeforeValidator(_check_score)] = "calibrated"
     #: A JSONL file of ``query`` and ``relevant``; see ``core.gate.evidence.judged``.
@@ -84,7 +88,8 @@ class ValidationSpec(Strict):
     @model_validator(mode="before")
     @classmethod
     def _accept_titles(cls, given: Any) -> Any:
-        """``queries: titles`` and ``queries: {titles: FIELD}`` name no query but where to find some."""
+        """``queries: titles`` and ``queries: {titles: FIELD}`` do not name queries, but where to
+        find some."""
         said = given.get("queries") if isinstance(given, Mapping) else None
         if said == "titles":
             return {**given, "queries": (), "titles": "*"}
@@ -93,7 +98,8 @@ class ValidationSpec(Strict):
         return given
 
     def check(self, name: str) -> CheckSpec | None:
-        """What the file says of a check, in the long form; None if it is switched off or not named."""
+        """Returns what the file says about a check, in the long form; None if it is switched off or
+        not named."""
         said = self.checks.get(name, False)
         if isinstance(said, CheckSpec):
             return said

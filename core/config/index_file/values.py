@@ -1,4 +1,4 @@
-"""The kinds of values that declarations have, and how a wrong one is refused: path, value, what was expected."""
+"""The types of declared values, and the message for a wrong one: path, value, what was expected."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from qdrant_rollouts.core.config.expected import describe_expected
 from qdrant_rollouts.core.errors import Malformed
 from qdrant_rollouts.core.sanitize.quoting import safe_repr, shorten_text
 
-# Strict: "yes" is no duration and true is no number, whatever a lenient reading makes of them.
+# Strict: pydantic's lenient mode would accept "yes" as a duration and true as a number.
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 
 
@@ -31,7 +31,8 @@ class Strict(BaseModel):
 
 
 def validate_as(model: type[Model], content: Any, path: str) -> Model:
-    """``content`` as ``model``; Malformed with one line for each fault: path, value, what was expected."""
+    """Parses ``content`` as ``model``. Raises Malformed with one line per error: path, value, what
+    was expected."""
     try:
         return model.model_validate(content)
     except RecursionError:
@@ -52,12 +53,12 @@ def _describe_fault(path: str, fault: Mapping[str, Any]) -> str:
 
 
 def _quote_without_password(given: Any) -> str:
-    """Without a password, and only then cut: the end of one could be what is cut off."""
+    """Removes the password before the text is cut; otherwise the cut could leave a part of it."""
     return shorten_text(_CREDENTIALS.sub("//***@", safe_repr(given)))
 
 
-#: Keys that name the variable of a secret: whoever took that for the secret itself has it in this file.
+#: Keys that name the variable of a secret. Somebody may have written the secret itself there.
 _NAMES_OF_SECRETS = frozenset({"key", "secret"})
 
-#: Of a URL that was put where none belongs.
+#: Matches a URL that stands where none belongs.
 _CREDENTIALS = re.compile(r"//[^/\s]*@")

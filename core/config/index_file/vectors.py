@@ -1,4 +1,4 @@
-"""What is declared of each vector of a record: who makes it, or where it comes from."""
+"""The declaration for each vector of a record: what makes it, or where it comes from."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, field_validator
 from qdrant_rollouts.core.config.index_file.embedding import template_fields
 from qdrant_rollouts.core.config.index_file.values import Strict
 
-#: What the Qdrant server can make of a text without a model file.
+#: What the Qdrant server can make from a text without a model file.
 SERVER_MODELS = ("qdrant/bm25",)
 _WORDS = ("given", "optional", "carried", "dropped")
 _EXPECTED = (
@@ -24,7 +24,7 @@ def _check_template(text: str) -> str:
 
 
 class ModelVectorSpec(Strict):
-    """A vector that a model makes of a text; the keys mean what they mean in `embedding`."""
+    """A vector that a model makes from a text; the keys mean the same as in `embedding`."""
 
     model: str
     revision: str | None = None
@@ -35,8 +35,8 @@ class ModelVectorSpec(Strict):
 
 
 class ServerVectorSpec(Strict):
-    """A sparse vector that the Qdrant server makes of a text. ``options`` go to the server as they
-    are, for documents and for queries alike."""
+    """A sparse vector that the Qdrant server makes from a text. ``options`` are passed to the
+    server unchanged, for documents and for queries."""
 
     server: str
     text: str = "{text}"
@@ -53,7 +53,8 @@ class ServerVectorSpec(Strict):
 
 
 class CarriedRule(Strict):
-    """What becomes of a record whose text has changed, or that is new: there is no vector to carry."""
+    """What happens to a record that is new or whose text has changed, and so has no vector to
+    carry."""
 
     when_changed: Literal["drop", "refuse"] = "refuse"
 
@@ -63,7 +64,8 @@ class CarriedSpec(Strict):
 
 
 def _parse_one_kind(value: Any) -> Any:
-    """One message for all kinds of value; a union would report a fault of each of its members."""
+    """Gives one message for all kinds of value; pydantic's union would report an error for each of
+    its members."""
     if isinstance(value, Mapping):
         for key, kind in _BY_KEY.items():
             if key in value:

@@ -1,9 +1,11 @@
-"""Backups as people ask for them and look at them. The shelf holds what there is, the rows what is being done.
+"""The commands and queries for backups. The shelf holds the finished backups; the rows say what is
+being done.
 
-A backup's id is that of the run which made it: `rollouts status` tells its story while the rows last, and the manifest
-says enough to restore it where no row is left.
+A backup's id is that of the run which made it. `rollouts status` shows the run while its rows
+exist, and the manifest contains enough to restore the backup without any row.
 
-Names are imported from their modules when first asked for: whoever lists backups loads nothing that makes them.
+Names are imported from their modules at first use, so listing backups does not load the code that
+makes them.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What people may ask for of backups. Every refusal comes before anything is changed."""
+"""The commands for backups. A command refuses before it changes anything."""
 
 import secrets
 from collections.abc import Callable
@@ -36,8 +36,11 @@ def create_backup(
     keep: int | None = None,
     along: InTransaction = do_nothing,
 ) -> str:
-    """Starts a backup of the collection behind ``alias``; returns its id. With ``keep``, or ``retention.backups`` of
-    the index, the oldest of this alias are removed when it is made, so that so many are left."""
+    """Starts a backup of the collection behind ``alias``; returns its id.
+
+    With ``keep``, or ``retention.backups`` of the index, the oldest backups of this alias are
+    removed afterwards until that many are left.
+    """
     check_found_name("alias", alias)
     _check_keep(keep)
     check_server(services.store)
@@ -55,10 +58,10 @@ def begin_backup(
     keep: int | None = None,
     along: InTransaction = do_nothing,
 ) -> str:
-    """The same of any collection of the index. ``along`` writes more in the same transaction."""
+    """The same for any collection of the index. ``along`` writes more in the same transaction."""
     check_server(services.store)
     _check_name_length(collection)
-    # What the gate asks of an index is no matter of a backup, and others' collections need not have it.
+    # A backup does not need what the gate asks of an index, and collections of others may lack it.
     live = {alias: collection}
     spec = inherit_model(services, declared_spec(services, alias, live), collection)
     with services.sessions() as session:
@@ -86,7 +89,7 @@ def verify_backup(
     reason: str = "",
     along: InTransaction = do_nothing,
 ) -> str:
-    """Starts trying a backup out, the latest of ``alias`` if none is named; returns the run's id."""
+    """Starts a verification of a backup, by default the latest of ``alias``; returns the run's id."""
     check_server(services.store)
     manifest = _choose_manifest(services, backup, alias)
     taken = services.store.collections()
@@ -117,8 +120,12 @@ def restore_backup(
     reason: str = "",
     along: InTransaction = do_nothing,
 ) -> str:
-    """Starts a deployment whose green is made from a backup, the latest of ``alias`` if none is named; returns its id.
-    An alias that is gone is made again. Raises Refused for a damaged backup, before anything is changed."""
+    """Starts a deployment that restores a backup, by default the latest of ``alias``; returns its
+    id.
+
+    A missing alias is created again. Raises Refused for a damaged backup, before anything is
+    changed.
+    """
     check_server(services.store)
     manifest = _choose_manifest(services, backup, alias)
     restorable.read_whole_manifest(services.store, services.shelf, manifest.id)
@@ -137,9 +144,6 @@ def restore_backup(
     )
 
 
-# --- how ----------------------------------------------------------------------------------------------------------
-
-
 def _enroll_run(
     services: Services,
     alias: str,
@@ -153,7 +157,7 @@ def _enroll_run(
     reason: str,
     along: InTransaction = do_nothing,
 ) -> str:
-    """One of a kind at a time on an alias, beside whatever else is under way there."""
+    """An alias can have one run of each kind at a time, besides whatever else is running there."""
     settings = spec.model_copy(update={"rollback_on_failure": True, "strategy": kind})
     try:
         with services.sessions.begin() as session:
@@ -193,7 +197,8 @@ def _check_kind_idle(session: Session, alias: str, kind: str) -> None:
 
 
 def _check_name_length(collection: str) -> None:
-    """Asked without waiting, the server says nothing of a snapshot that it could not make."""
+    """The server does not report a snapshot that it could not make if the request does not wait for
+    it."""
     length = len(collection.encode())
     if length > LONGEST_WITH_SNAPSHOT:
         raise Refused(
@@ -209,15 +214,16 @@ def _check_keep(keep: object) -> None:
 
 def _choose_manifest(services: Services, backup: str | None, alias: str | None) -> Manifest:
     if (backup is None) == (alias is None):
-        raise Refused("name either a backup or an alias, whose latest backup is taken then")
+        raise Refused("name either a backup or an alias, whose latest backup is then used")
     if backup is None:
         backup = find_latest_backup(services, check_found_name("alias", alias))
     return restorable.read_fitting_manifest(services.store, services.shelf, check_name("backup", backup))
 
 
 def _spec_of_backup(services: Services, manifest: Manifest) -> IndexSpec:
-    """As the index file declares it now, else as it was when the backup was made. The records it is rebuilt from may be
-    others by now, and what is recovered is not held against them."""
+    """Returns the spec that the index file declares now, or else the one from when the backup was
+    made. The source may have other records by now, and the restored collection is not compared with
+    it."""
     declared = services.indexes().get(manifest.alias)
     spec = declared if declared is not None else read_stored(IndexSpec, manifest.settings)
     if Stamp.of(manifest.metadata) is None:
@@ -227,8 +233,8 @@ def _spec_of_backup(services: Services, manifest: Manifest) -> IndexSpec:
 
 
 def _spec_without_model(spec: IndexSpec) -> IndexSpec:
-    """For a backup of a collection that others made. Which model made it nobody knows, so nothing is
-    asked in words, and it comes back as it was: for those who search it with vectors of their own."""
+    """For a backup of a collection that others made. Its model is unknown, so no text query is
+    made. It comes back as it was, for applications that search it with their own vectors."""
     rules = spec.validation.model_copy(update={"queries": (), "judged": None})
     return spec.model_copy(update={"source": None, "embedding": None, "vectors": {}, "validation": rules})
 

@@ -17,13 +17,15 @@ from qdrant_rollouts.core.deployments.backups import commands
 from qdrant_rollouts.core.errors import LeaseLost, Refused
 from qdrant_rollouts.core.services import Services
 
-#: A backup that failed puts the deletion off for so long, and is tried again then.
+#: After a failed backup the deletion is put off for this long, and the backup is tried again then.
 _RETRY_AFTER = timedelta(hours=1)
 
 
 def begin_final_backups(services: Services) -> list[str]:
-    """Begins what due deletions lack; returns a line for each it did something about. Safe to repeat, by any number at
-    once: the backup is written down in one transaction with whose it is."""
+    """Begins the backups that due deletions lack; returns a line for each deletion that it handled.
+
+    Safe to repeat and to run in parallel: one transaction records the backup and its deletion.
+    """
     with services.sessions() as session:
         due = retention.find_due_deletions(session, services.clock.now(session))
     return [line for deletion_id in due if (line := _back_up_before_deletion(services, deletion_id))]
@@ -52,7 +54,7 @@ def _begin_final_backup(services: Services, row: Deletion, alias: str) -> str:
             alias,
             row.collection,
             actor=events.SYSTEM,
-            reason=f"final backup of {row.collection}, which is to be deleted: {row.reason}",
+            reason=f"final backup of {row.collection}, which will be deleted: {row.reason}",
             along=partial(_attach_backup, row.id),
         )
     except LeaseLost as lost:
@@ -66,11 +68,11 @@ def _attach_backup(deletion_id: int, session: Session, backup: str) -> None:
     ours = Deletion.id == deletion_id, Deletion.status.in_(retention.OPEN_STATUSES), Deletion.backup_id.is_(None)
     marked = update(Deletion).where(*ours).values(backup_id=backup).returning(Deletion.id)
     if session.scalar(marked) is None:
-        raise LeaseLost(f"deletion {deletion_id} was cancelled, or taken up by somebody else")
+        raise LeaseLost(f"deletion {deletion_id} was cancelled, or another process took it up")
 
 
 def _postpone_deletion(services: Services, seen: Deletion, alias: str, why: str) -> str:
-    text = f"{seen.collection} is not deleted, for there is no final backup of it: {why}"
+    text = f"{seen.collection} is not deleted, because there is no final backup of it: {why}"
     with services.sessions.begin() as session:
         row = session.get_one(Deletion, seen.id, with_for_update=True)
         if row.status not in retention.OPEN_STATUSES or row.backup_id != seen.backup_id:
@@ -82,7 +84,7 @@ def _postpone_deletion(services: Services, seen: Deletion, alias: str, why: str)
             row.due_elapsed + _RETRY_AFTER.total_seconds(),
         )
         keep = retention.keep_command(row.collection)
-        act = f"mend that, it is tried again at {row.due_at:%H:%M} UTC; to keep it: {keep}"
+        act = f"correct that, it is tried again at {row.due_at:%H:%M} UTC; to keep it: {keep}"
         events.record_event(session, now, "deletion.put_off", text, alias=alias)
         told = Alert(
             row.alias or row.collection, retention.NO_BACKUP, text, actor=row.actor, reason=row.reason, next=act

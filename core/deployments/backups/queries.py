@@ -1,4 +1,4 @@
-"""What people may look at of backups: manifests on the shelf, and rows, turned into plain data."""
+"""The queries for backups: manifests on the shelf, and rows, as plain data."""
 
 from sqlalchemy import select
 
@@ -16,7 +16,8 @@ _STATUS_WORDS = {Status.LIVE: "done", Status.ROLLED_BACK: "failed"}
 
 
 def list_backups(services: Services, alias: str | None = None) -> list[Backup]:
-    """Backups, the newest first: those on the shelf, damaged ones among them, and those being made or that failed."""
+    """Returns backups, newest first: those on the shelf (damaged ones too), those being made, and
+    failed ones."""
     with services.sessions() as session:
         runs = {row.id: row for row in session.scalars(select(Deployment).where(Deployment.kind == "backup"))}
     kept = services.shelf.backups()
@@ -30,7 +31,7 @@ def list_backups(services: Services, alias: str | None = None) -> list[Backup]:
 
 
 def get_backup(services: Services, backup: str) -> Backup:
-    """One backup as ``list_backups`` tells it. Raises Refused if there is none."""
+    """Returns one backup in the form of ``list_backups``. Raises Refused if there is none."""
     for found in list_backups(services):
         if found["backup_id"] == backup:
             return found
@@ -38,20 +39,20 @@ def get_backup(services: Services, backup: str) -> Backup:
 
 
 def get_verification(services: Services, run: str) -> Verification:
-    """What a verification has come to so far."""
+    """Returns what a verification has found so far."""
     with services.sessions() as session:
         row = session.get_one(Deployment, run)
         return _describe_verification(row)
 
 
 def get_restored_backup(services: Services, run: str) -> str:
-    """The backup that a restore takes."""
+    """Returns the backup that a restore uses."""
     with services.sessions() as session:
         return str(session.get_one(Deployment, run).steps[0].arguments["backup"])
 
 
 def find_latest_backup(services: Services, alias: str) -> str:
-    """The newest whole backup. Raises Refused if there is none."""
+    """Returns the newest complete backup. Raises Refused if there is none."""
     for found in list_backups(services, alias):
         if found["status"] == "done":
             return str(found["backup_id"])
@@ -62,7 +63,7 @@ def find_latest_backup(services: Services, alias: str) -> str:
 
 
 def _describe_stored_backup(services: Services, backup: str, run: Deployment | None) -> Backup:
-    """A manifest that cannot be believed is told with what the rows still know."""
+    """If the manifest is not valid, the entry has what the rows still know."""
     try:
         manifest = manifests.read_manifest(services.shelf, backup)
     except Refused as error:
@@ -96,7 +97,7 @@ def _describe_backup_run(row: Deployment) -> Backup:
 
 
 def _empty_backup(backup: str) -> Backup:
-    """What is known of any."""
+    """Returns the keys that every backup has."""
     return {
         "backup_id": backup,
         "status": "",
@@ -117,7 +118,7 @@ def _status_of_run(row: Deployment) -> str:
 
 
 def _latest_verifications(services: Services) -> dict[str, Verification]:
-    """By backup, what the latest verification that has ended came to."""
+    """Returns the result of the latest ended verification, by backup."""
     query = select(Deployment).where(Deployment.kind == "verification", Deployment.finished_at.is_not(None))
     with services.sessions() as session:
         found = [_describe_verification(row) for row in session.scalars(query.order_by(Deployment.created_at))]

@@ -1,6 +1,6 @@
-"""What people and programs may ask for. Every refusal comes before anything is changed.
+"""The commands that people and programs can give. A command refuses before it changes anything.
 
-Each command is one function here; the command line, Celery tasks and pages are skins over it.
+Each command is one function here; the command line, Celery tasks and pages call it.
 """
 
 from qdrant_rollouts.core.defaults import GRACE_MINUTES

@@ -1,7 +1,9 @@
-"""Taking a collection that somebody else has made under management: a row and a stamp, no point is touched.
+"""Takes a collection that another program made under management: writes a row and a stamp, and
+changes no point.
 
-A stamp says which model searches are embedded with, so it must not be guessed: it is written for a declared model
-whose vectors have the collection's size, and that makes the stored vectors again where their texts are stored too.
+A stamp says which model embeds searches, so it must not be guessed. It is written for a declared
+model whose vectors have the collection's size and which, if texts are stored, reproduces the stored
+vectors.
 """
 
 from dataclasses import replace
@@ -35,10 +37,13 @@ def adopt_collection(
     collection: str | None = None,
     trust: bool = False,
 ) -> dict[str, Any]:
-    """Makes ``collection``, or what the alias points to, a version of ``alias``. ``trust`` takes the declared model
-    though it makes other vectors of the stored texts. Raises Refused for what is ours already, and where the declared
-    model cannot be the collection's. A version without a stamp can be adopted once more when a model is declared.
-    Stopped half way, it can be asked for again."""
+    """Makes ``collection``, or the collection behind the alias, a version of ``alias``.
+
+    ``trust`` accepts the declared model even if it makes other vectors from the stored texts.
+    Raises Refused for a version that is already managed, and if the declared model cannot be the
+    collection's. A version without a stamp can be adopted again after a model is declared. If it
+    stops half way, it can be repeated.
+    """
     found = _find_collection(services, alias, collection)
     carries = services.store.server().version >= STAMPS_SINCE
     old = services.store.metadata(found) if carries else {}
@@ -64,8 +69,8 @@ def adopt_collection(
 
 
 def _stamp_of_version(stamp: Stamp | None) -> Stamp | None:
-    """A stamp that only says which model was proven, see ``core.collections.model_proof``, is made anew with a
-    version's number."""
+    """A stamp that only names a proven model, see ``core.collections.model_proof``, is replaced by
+    one with a version's number."""
     return stamp if stamp is not None and (stamp.number or stamp.deployment) else None
 
 
@@ -81,7 +86,8 @@ def _find_collection(services: Services, alias: str, collection: str | None) -> 
 
 
 def _check_not_managed(session: Session, alias: str, collection: str, *, gains: bool) -> Version | None:
-    """The row of a version of which no model is known, where it ``gains`` one now; None where there is no row."""
+    """Returns the row of a version without a known model that ``gains`` one now; None if there is
+    no row."""
     row = session.get(Version, collection, with_for_update=True)
     if row is None or (gains and row.alias == alias and row.facts.get("identity") is None):
         return row
@@ -94,7 +100,7 @@ def _check_not_managed(session: Session, alias: str, collection: str, *, gains: 
 def _write_version(
     services: Services, session: Session, alias: str, collection: str, facts: State, stamp: Stamp | None
 ) -> Version:
-    """The row, with the number it had where a lost database gave it one that is still free."""
+    """Writes the row, with its old number if a lost database gave it one that is still free."""
     table.lock_route(services, session, alias)
     occupancy.check_alias_idle(session, alias)
     known = _check_not_managed(session, alias, collection, gains=stamp is not None and stamp.number == 0)
@@ -112,14 +118,11 @@ def _write_version(
     return row
 
 
-# --- which model ------------------------------------------------------------------------------------------------
-
-
 def _describe_collection(
     services: Services, alias: str, collection: str, embedding: EmbeddingSpec | None, *, trust: bool
 ) -> tuple[Stamp | None, State]:
-    """A stamp without a number, and what can be told of the collection. Where no model is declared there is no stamp:
-    who declares one later is believed then, as before."""
+    """Returns a stamp without a number, and what is known about the collection. Without a declared
+    model there is no stamp; a model that is declared later is then trusted, as before."""
     schema = services.store.schema(collection)
     vector = _choose_vector(collection, schema, embedding)
     if embedding is None:

@@ -1,4 +1,4 @@
-"""What people may ask of aliases and collections by hand."""
+"""The commands for aliases and collections."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -24,7 +24,8 @@ from qdrant_rollouts.core.times import as_iso
 def create_alias(
     services: Services, alias: str, collection: str, *, force: bool = False, actor: str, reason: str = ""
 ) -> dict[str, Any]:
-    """Makes the alias. One that points elsewhere is refused unless ``force``; one that is there already stays."""
+    """Creates the alias. If it points elsewhere, the command is refused unless ``force``; an
+    existing alias with the same target stays."""
     live = services.store.aliases()
     if alias not in live:
         check_alias_name(services, alias, live)
@@ -39,8 +40,11 @@ def create_alias(
 def switch_alias(
     services: Services, alias: str, collection: str, *, delete_old: bool = False, actor: str, reason: str = ""
 ) -> dict[str, Any]:
-    """Repoints an existing alias; already there is no change. ``delete_old`` has the old collection deleted by the
-    index's own rule: its grace period, its retention, and what it says of collections that others made."""
+    """Moves an existing alias; does nothing if it is already there.
+
+    ``delete_old`` schedules the deletion of the old collection by the index's own rules: its grace
+    period, its retention, and its rule for collections that others made.
+    """
     current = get_serving_collection(services.store.aliases(), alias)
     _check_move(services, alias, collection)
     moved = _point_alias(services, alias, collection, expected={current}, actor=actor, reason=reason)
@@ -52,7 +56,7 @@ def switch_alias(
 
 
 def delete_alias(services: Services, alias: str, *, actor: str, reason: str = "") -> dict[str, Any]:
-    """Removes the alias; asked again, there is nothing left to remove. An alias nobody knows is refused."""
+    """Removes the alias; a repeated call does nothing. An unknown alias is refused."""
     current = services.store.aliases().get(alias)
     if current is None:
         check_found_name("alias", alias)
@@ -71,8 +75,11 @@ def safe_delete_collection(
     actor: str,
     reason: str = "asked for",
 ) -> dict[str, Any]:
-    """Writes a deletion down, to be carried out after the grace period if nothing uses the collection then. Without
-    ``grace_period_minutes`` its index says how long, and ``GRACE_MINUTES`` holds where it is of none."""
+    """Schedules a deletion after the grace period, if nothing uses the collection then.
+
+    Without ``grace_period_minutes`` the index's value applies, and ``GRACE_MINUTES`` for a
+    collection of no index.
+    """
     check_found_name("collection", collection)
     _check_grace_minutes(grace_period_minutes)
     if collection not in services.store.collections():
@@ -125,7 +132,7 @@ def _find_grace_minutes(services: Services, session: Session, collection: str) -
 def _record_deletion_request(
     services: Services, session: Session, now: datetime, collection: str, when: str, actor: str, reason: str
 ) -> list[str]:
-    """Writes down that the deletion was asked for; who uses the collection, so that it is refused."""
+    """Records that the deletion was requested, or what uses the collection, so that it is refused."""
     used = retention.find_uses(services, session, collection)
     asked = f"{collection}, {when}" + (f"; refused: {used[0]}" if used else "")
     events.record_event(session, now, "deletion.requested", asked, actor=actor, reason=reason)
@@ -159,7 +166,7 @@ def _point_alias(
 
 
 def _record_no_change(services: Services, alias: str, detail: str, actor: str, reason: str) -> None:
-    """A command that found nothing to do is a command all the same."""
+    """A command that changed nothing is recorded too."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         events.record_event(session, now, "alias.unchanged", detail, actor=actor, reason=reason, alias=alias)

@@ -1,5 +1,5 @@
-"""A run is written down: deployment, plan and version in one transaction, and then the first knock, or its place is
-waited for."""
+"""Begins a run: one transaction writes deployment, plan and version; then the first knock is sent,
+or the run waits for a place."""
 
 import secrets
 from collections.abc import Callable
@@ -21,12 +21,12 @@ from qdrant_rollouts.core.ports.naming import collection_name
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.services import Services
 
-#: Given the session and the id of a deployment that is being written down.
+#: Receives the session and the id of the deployment that is being written.
 InTransaction = Callable[[Session, str], None]
 
 
 def do_nothing(session: Session, deployment_id: str) -> None:
-    """Nothing is written along."""
+    """Writes nothing in addition."""
 
 
 def begin_deployment(
@@ -42,12 +42,13 @@ def begin_deployment(
     reason: str = "",
     along: InTransaction = do_nothing,
 ) -> str:
-    """Writes deployment, plan and version in one transaction, then knocks, if there is a place for it; returns the id.
-    Raises Refused where the alias is not free."""
+    """Writes deployment, plan and version in one transaction, then knocks if there is a place;
+    returns the id. Raises Refused if the alias is not free."""
     taken = _list_taken_names(services, alias)
     try:
         with services.sessions.begin() as session:
-            now = services.clock.now(session)  # asked later, it would flush the version before its deployment
+            # a later query would flush the version before its deployment
+            now = services.clock.now(session)
             table.lock_route(services, session, alias)
             occupancy.check_alias_idle(session, alias)
             row = Deployment(
@@ -76,7 +77,7 @@ def begin_deployment(
 
 
 def _name_green(session: Session, now: datetime, row: Deployment, taken: set[str], existing: str | None) -> None:
-    """Green's name and number: a new version's, or those of a collection that is there already."""
+    """Returns green's name and number: a new version's, or those of an existing collection."""
     if existing is not None:
         aliases.keep_target(session, now, existing, row.alias, row.actor)
         known = session.get(Version, existing)
@@ -100,7 +101,8 @@ def _name_green(session: Session, now: datetime, row: Deployment, taken: set[str
 
 
 def _list_taken_names(services: Services, alias: str) -> set[str]:
-    """Those there are, as far as they can be seen. Raises Refused if one of them is called as ``alias`` is."""
+    """Returns the existing names, as far as they can be read. Raises Refused if one of them equals
+    ``alias``."""
     try:
         found = services.store.collections()
     except Busy:

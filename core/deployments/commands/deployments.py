@@ -1,4 +1,4 @@
-"""What people may ask of deployments."""
+"""The commands for deployments."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -59,8 +59,11 @@ def start_deployment(
     reason: str = "",
     along: InTransaction = do_nothing,
 ) -> str:
-    """Starts a deployment and returns its id. What is not given comes from the index file; ``collection`` takes one
-    that is there instead of building one from ``source``; ``along`` writes more in the same transaction."""
+    """Starts a deployment and returns its id.
+
+    Missing arguments come from the index file. ``collection`` uses an existing collection instead
+    of building one from ``source``; ``along`` writes more in the same transaction.
+    """
     live = live_aliases(services)
     check_alias_name(services, alias, live)
     check_server_version(services)
@@ -98,7 +101,8 @@ def start_deployment(
 def start_rollback(
     services: Services, alias: str, *, actor: str, reason: str = "", along: InTransaction = do_nothing
 ) -> str:
-    """Starts the way back to the version before the live one, while it is retained; returns the deployment's id."""
+    """Starts a rollback to the version before the live one, while it is retained; returns the
+    deployment's id."""
     check_found_name("alias", alias)
     current = get_serving_collection(live_aliases(services), alias)
     with services.sessions() as session:
@@ -107,7 +111,7 @@ def start_rollback(
     if last is None or last.blue is None:
         raise Refused(f"{alias} has no version before {current} to go back to")
     if _is_gone(services, last.blue):
-        raise Refused(f"{last.blue}, the version before {current}, is not retained any more; deploy a new one")
+        raise Refused(f"{last.blue}, the version before {current}, is no longer retained; deploy a new one")
     spec = read_stored(IndexSpec, last.spec)
     return begin_deployment(
         services,
@@ -123,14 +127,15 @@ def start_rollback(
 
 
 def request_action(services: Services, deployment_id: str, event: Event, *, actor: str, reason: str = "") -> str:
-    """Leaves a wish (promote, retry, pause, resume, abort) for the engine and returns the deployment's full id."""
+    """Leaves a request (promote, retry, pause, resume, abort) for the engine; returns the
+    deployment's full id."""
     found = find_deployment(services, deployment_id)
     engine.store_request(services, found, event, actor, reason)
     return found
 
 
 def _with_warning(services: Services, alias: str, warning: str, actor: str, along: InTransaction) -> InTransaction:
-    """Written down with the deployment, so that whoever begins it is told at once."""
+    """Records a warning with the deployment, so the person who starts it sees it at once."""
     if not warning:
         return along
 
@@ -177,7 +182,8 @@ def _open_checked_source(services: Services, alias: str, spec: IndexSpec) -> Sou
 
 
 def _plan_with_unpacking(services: Services, alias: str, plan: Plan, source: str) -> Plan:
-    """The plan; where its records come from a backup, with a collection for them, called as no other ever was."""
+    """Returns the plan; if the records come from a backup, with a collection for them that has a
+    new name."""
     backup = backup_of(source)
     if backup is None:
         return plan
@@ -193,7 +199,7 @@ def _check_existing_collection(services: Services, collection: str, blue: str | 
         raise Refused(f"a new collection is either built from {source} or {collection} is taken; name one of the two")
     check_found_name("collection", collection)
     if collection == blue:
-        raise Refused(f"{collection} is what is served already; name another collection")
+        raise Refused(f"{collection} is already live; name another collection")
     aliases.check_target(services, collection)
     foreign_metadata(services.store.metadata(collection), collection)
 
@@ -209,7 +215,8 @@ def _last_live_deployment(session: Session, alias: str, collection: str) -> Depl
 
 
 def _is_gone(services: Services, collection: str) -> bool:
-    """False where another process has the store open: the switch itself looks again before it does anything."""
+    """Returns False if another process has the store open: the switch itself checks again before it
+    acts."""
     try:
         return collection not in services.store.collections()
     except Busy:

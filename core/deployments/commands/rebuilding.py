@@ -1,7 +1,9 @@
-"""A deployment from the index file's own settings, unless it would build what serves already.
+"""Starts a deployment with the index file's own settings, unless it would build what already
+serves.
 
-Rule: nothing is built only if everything that could make a difference was looked at and is the same: the source, what
-it is embedded with and how, the collection's settings, and how many points are there. What tells nothing is built.
+Rule: nothing is built only if everything that could make a difference was checked and is the same:
+the source, the model and how it is used, the collection's settings, and the number of points. If
+something cannot be checked, the index is built.
 """
 
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from qdrant_rollouts.core.errors import Refused, Unknown
 from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.services import Services
 
-#: The parts of an index's settings that decide what is in a collection.
+#: The parts of an index's settings that decide the contents of a collection.
 _DECISIVE_SETTINGS = (
     "id_field",
     "embedding",
@@ -44,8 +46,11 @@ class Unchanged:
 def rebuild_index(
     services: Services, alias: str, *, actor: str, reason: str = "", along: InTransaction = commands.do_nothing
 ) -> str | Unchanged:
-    """The id of the deployment that was started, or why there is nothing to do, which is an event then. Raises Refused
-    where something is under way on ``alias``, before anything else is looked at."""
+    """Returns the id of the started deployment, or why there is nothing to do, which is then
+    recorded as an event.
+
+    Raises Refused if something is running on ``alias``, before anything else is checked.
+    """
     declared = services.indexes()
     if alias not in declared:
         raise Unknown(
@@ -72,7 +77,7 @@ def _find_unchanged(services: Services, alias: str) -> Unchanged | None:
         return None
     deployment, filled = built
     source = services.source(spec.source)
-    # A collection that is a source says nothing of its contents.
+    # A collection as a source does not show whether it has changed.
     if source.collection is not None or source.address != deployment.source or source.fingerprint() != filled["print"]:
         return None
     if not _has_all_points(services, live[alias], filled) or not _has_same_model(services, live[alias], spec):
@@ -81,7 +86,8 @@ def _find_unchanged(services: Services, alias: str) -> Unchanged | None:
 
 
 def _find_build(services: Services, collection: str) -> tuple[Deployment, State] | None:
-    """The deployment that made the collection, and what it wrote down of filling it; None where nobody did."""
+    """Returns the deployment that made the collection, and its record of the population; None if
+    there is none."""
     query = (
         select(Deployment, StepRow.output)
         .join(Version, Version.deployment_id == Deployment.id)
@@ -99,7 +105,7 @@ def _has_other_settings(spec: IndexSpec, built: Deployment) -> bool:
 
 
 def _has_all_points(services: Services, collection: str, filled: State) -> bool:
-    """Where strict mode allows no exact count, nobody can tell."""
+    """If strict mode allows no exact count, this cannot be known."""
     try:
         return services.store.count(collection) == filled.get("expected")
     except Refused:
@@ -107,7 +113,7 @@ def _has_all_points(services: Services, collection: str, filled: State) -> bool:
 
 
 def _has_same_model(services: Services, collection: str, spec: IndexSpec) -> bool:
-    """Looked at last: it loads the model."""
+    """Checked last, because it loads the model."""
     stamp = read_stamp(services.store, collection)
     if stamp is None:
         return False

@@ -1,4 +1,4 @@
-"""What a deployment of an index would be held to: the index file, the live collection and the request together."""
+"""The settings of a new deployment: the index file, the live collection and the request combined."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +14,15 @@ from qdrant_rollouts.core.ports.naming import check_found_name, check_name
 from qdrant_rollouts.core.sanitize.quoting import shorten_text
 from qdrant_rollouts.core.services import Services
 
-#: Kinds of source that no request may name, be it for records or for judged queries.
+#: Kinds of source that no request may name, neither for records nor for judged queries.
 _DECLARED_ONLY = ("python:", "sql:")
 
 
 def resolve_spec(
     services: Services, alias: str, live: Mapping[str, str], options: Mapping[str, Any] | None = None
 ) -> IndexSpec:
-    """What a deployment of ``alias`` would be held to. Raises Refused for checks or queries that make no sense."""
+    """Returns the settings of a deployment of ``alias``. Raises Refused for invalid checks or
+    queries."""
     declared = declared_spec(services, alias, live)
     spec = inherit_model(services, declared.with_options(options or {}), live.get(alias))
     check_declared_sources(spec, declared)
@@ -30,7 +31,8 @@ def resolve_spec(
 
 
 def live_aliases(services: Services) -> dict[str, str]:
-    """Aliases as they are; while another process has the embedded store open, as they were last set."""
+    """Returns the current aliases; while another process has the embedded store open, the aliases
+    as last set."""
     try:
         return services.store.aliases()
     except Busy:
@@ -40,8 +42,8 @@ def live_aliases(services: Services) -> dict[str, str]:
 
 
 def check_alias_name(services: Services, alias: str, live: Mapping[str, str]) -> None:
-    """Raises Malformed for a name that no alias can have. An alias that is there, or was, keeps the
-    name that others gave it; a new one is made here, and named strictly."""
+    """Raises Malformed for a name that no alias can have. An alias that exists, or existed, keeps
+    the name that others gave it; the name of a new one must follow our strict rule."""
     check_found_name("alias", alias)
     if alias in live:
         return
@@ -52,7 +54,8 @@ def check_alias_name(services: Services, alias: str, live: Mapping[str, str]) ->
 
 
 def check_server_version(services: Services) -> None:
-    """Refuses a server that ignores the stamp by which a collection is known as a deployment's own (qdrant-facts 1)."""
+    """Refuses a server that ignores the stamp by which a deployment recognises its own collection
+    (qdrant-facts 1)."""
     try:
         server = services.store.server()
     except Busy:
@@ -73,16 +76,17 @@ def declared_spec(services: Services, alias: str, live: Mapping[str, str]) -> In
 
 
 def check_declared_sources(spec: IndexSpec, declared: IndexSpec) -> None:
-    """Code and queries run with the rights of a worker, so only who writes the index file may name them."""
+    """Code and queries run with a worker's rights, so only the author of the index file may name
+    them."""
     said = {declared.source, declared.validation.judged}
     for text in (spec.source, spec.validation.judged):
         if text is not None and text not in said and text.strip().startswith(_DECLARED_ONLY):
-            kind = text.strip().partition(":")[0]  # what follows may hold a secret that does not belong there
+            kind = text.strip().partition(":")[0]  # the rest may contain a secret by mistake
             raise Refused(f"this {kind}: source is not in the index file; python: and sql: are taken from there alone")
 
 
 def inherit_model(services: Services, spec: IndexSpec, blue: str | None) -> IndexSpec:
-    """An index that declares no model goes on with the one its live collection is stamped with."""
+    """An index that declares no model uses the model in its live collection's stamp."""
     if spec.embedding is not None or spec.vectors or blue is None:
         return spec
     try:
@@ -98,7 +102,7 @@ def inherit_model(services: Services, spec: IndexSpec, blue: str | None) -> Inde
 
 
 def _declared_vectors(stamp: Stamp) -> dict[str, Any]:
-    """What the stamp says of each made vector, as the index file would."""
+    """Returns what the stamp says about each made vector, in the form of the index file."""
     specs = {name: by.embedding or by.server for name, by in stamp.made.items()}
     return {
         name: spec.model_dump(mode="json", exclude={"vector", "chunk"})
@@ -112,7 +116,7 @@ def _is_asked_by_text(spec: IndexSpec) -> bool:
 
 
 def check_validation(services: Services, spec: IndexSpec, blue: str | None) -> None:
-    """A query is text: without a model nobody can ask it."""
+    """A query is text, so it needs a model."""
     if not _is_asked_by_text(spec) and (spec.validation.queries or spec.validation.judged):
         raise Refused("validation queries need embedding.model to be embedded with; declare it in the index file")
     asked.check_validation(spec, services.store.schema(blue) if blue and spec.validation.slices else None)

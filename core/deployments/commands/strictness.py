@@ -1,6 +1,5 @@
-"""What the live collection makes impossible, by its strict mode or its metadata, told before
-anything is made.
-"""
+"""Checks what the live collection makes impossible, by its strict mode or its metadata, before
+anything is created."""
 
 from math import ceil
 
@@ -17,9 +16,8 @@ _LONGEST_SECONDS = 86_400
 
 
 def check_limits(services: Services, spec: IndexSpec, blue: str | None, source: Source) -> None:
-    """Raises Refused, naming the setting, for a deployment that the limits leave no room for. The
-    rest is looked at when green is made (``core.deployments.steps.limiting``).
-    """
+    """Raises Refused, naming the setting, for a deployment that the limits make impossible. The
+    other limits are checked when green is created (``core.deployments.steps.limiting``)."""
     try:
         _check_metadata(services, blue or source.collection)
         if blue is not None:

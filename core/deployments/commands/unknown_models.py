@@ -1,5 +1,5 @@
-"""A deployment over a collection that nobody knows the model of is refused when it is asked for, before anything is
-built."""
+"""Refuses a deployment over a collection with an unknown model when it is requested, before
+anything is built."""
 
 from qdrant_rollouts.core.collections.model_proof import describe_refusal, find_unknown_vectors, settle_models
 from qdrant_rollouts.core.collections.stamps import read_stamp
@@ -11,11 +11,12 @@ from qdrant_rollouts.core.services import Services
 
 
 def check_model(services: Services, alias: str, spec: IndexSpec, live: str | None) -> None:
-    """Raises Refused where the declared model is not known to be the live collection's. In a canary searches by vector
-    stay on the live collection until a person has decided, so it goes on.
+    """Raises Refused if the declared model is not known to be the live collection's. A canary
+    continues, because its searches by vector stay on the live collection until a person has
+    decided.
 
-    Where another process has the embedded store open, or the live collection's rate leaves no room for it now, only the
-    step that makes the collection can look.
+    If another process has the embedded store open, or the live collection's rate allows no reads
+    now, only the step that creates the collection can check.
     """
     if live is None:
         return
@@ -30,8 +31,8 @@ def check_model(services: Services, alias: str, spec: IndexSpec, live: str | Non
 
 
 def check_existing_model(services: Services, alias: str, spec: IndexSpec, live: str | None, collection: str) -> None:
-    """As ``check_model``, for a collection that is there already. It matters where that one is known to be of a model;
-    of two collections that nobody knows anything of, the gate says so."""
+    """As ``check_model``, for an existing collection. It matters only if that collection's model is
+    known; if both are unknown, the gate says so."""
     try:
         made = existing_plan(services, collection, spec).made
         if live is None or not made:

@@ -1,4 +1,4 @@
-"""The gate by itself: a collection judged without a deployment, and nothing changed."""
+"""Runs the gate alone: judges a collection without a deployment, and changes nothing."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -24,9 +24,11 @@ def validate_collection(
     options: Mapping[str, Any] | None = None,
     tell: Callable[[str], None] = lambda words: None,
 ) -> State:
-    """The gate's report on ``collection`` as the next one of ``alias``. ``tell`` hears what is being looked at.
+    """Returns the gate's report on ``collection`` as the next one of ``alias``. ``tell`` receives
+    progress messages.
 
-    Raises Refused for an alias or a collection that nobody knows, and for settings that make no sense."""
+    Raises Refused for an unknown alias or collection, and for invalid settings.
+    """
     check_found_name("collection", collection)
     opened = _open_gate(services, check_found_name("alias", alias), collection, options or {})
     pause = Event()

@@ -1,4 +1,4 @@
-"""A deployment that would lose a vector is refused when it is asked for, before anything is built."""
+"""Refuses a deployment that would lose a vector when it is requested, before anything is built."""
 
 from qdrant_rollouts.core.collections.makers import check_server_makes
 from qdrant_rollouts.core.collections.recovered import backup_of
@@ -13,11 +13,12 @@ from qdrant_rollouts.core.services import Services
 
 
 def check_vectors(services: Services, spec: IndexSpec, live: str | None, source: Source) -> None:
-    """Raises Refused where the index file does not account for every vector of the live collection, or where the
-    embedded store would have to make one; and where `search` names a vector that no text can ask.
+    """Raises Refused if the index file does not account for every vector of the live collection, if
+    the embedded store would have to make one, or if `search` names a vector that no text can
+    search.
 
-    Where another process has the embedded store open, and for a backup that is not unpacked yet, only the step that
-    makes the collection can look.
+    If another process has the embedded store open, or for a backup that is not unpacked yet, only
+    the step that creates the collection can check.
     """
     if backup_of(source.address) is not None:
         return
@@ -37,6 +38,7 @@ def check_vectors(services: Services, spec: IndexSpec, live: str | None, source:
 
 
 def check_search(services: Services, spec: IndexSpec, collection: str) -> None:
-    """Raises Refused where `search` names a vector of a collection made elsewhere that no text can ask."""
+    """Raises Refused if `search` names a vector of a collection made elsewhere that no text can
+    search."""
     made = existing_plan(services, collection, spec).templates
     build_text_search(spec.search, made, vector_names(services.store.schema(collection)), declared_names(spec))

@@ -1,7 +1,8 @@
-"""The gate: what a new collection is checked for before the alias may move to it.
+"""The checks that a new collection must pass before the alias may move to it.
 
-Rule: only ``pass`` opens. A planned check without its evidence is ``inconclusive``, never a pass; one row that blocks
-blocks all. Whoever adds a check adds one file here, one line in ``CHECKS`` and tests for pass, block and cannot-tell.
+Rule: only ``pass`` lets the alias move. A planned check without evidence is ``inconclusive``, never
+a pass, and one blocking row blocks everything. To add a check, add one file here, one line in
+``CHECKS``, and tests for pass, block and inconclusive.
 """
 
 from qdrant_rollouts.core.gate.checks import capacity as room
@@ -38,7 +39,7 @@ def _has_live(gate: GateContext) -> bool:
 
 
 def _has_same_model(gate: GateContext) -> bool:
-    """One that has another model can be compared by texts only."""
+    """A collection of another model can be compared only by texts."""
     return gate.live is not None and (gate.live.same_model or bool(titles.wants_queries(gate) or gate.judged))
 
 
@@ -55,7 +56,8 @@ def _has_source(gate: GateContext) -> bool:
 
 
 def _should_be_stamped(gate: GateContext) -> bool:
-    """A stamp that a deployment of ours wrote and that is gone is missing evidence; somebody else wrote none."""
+    """If a deployment of ours wrote the stamp and it is gone, evidence is missing; other programs
+    write no stamp."""
     return not gate.unknown_green
 
 
@@ -64,12 +66,13 @@ def _is_countable(gate: GateContext) -> bool:
 
 
 def _is_counted(gate: GateContext) -> bool:
-    """Who filled it has counted the records: the source need not be read again for that."""
+    """If one of our deployments filled it, the records were counted, and the source need not be
+    read again."""
     return "expected" in gate.filled
 
 
 def _knows_expected_vectors(gate: GateContext) -> bool:
-    """Something has to say how many points should have each vector."""
+    """Something must say how many points should have each vector."""
     return gate.live is not None or "by_vector" in gate.filled
 
 
@@ -107,7 +110,7 @@ def _has_slices(gate: GateContext) -> bool:
 
 
 def _is_fused(gate: GateContext) -> bool:
-    """Several vectors, asked of both sides alike."""
+    """Several vectors that both collections support."""
     theirs = gate.live.search if gate.live else None
     asked = bool(titles.wants_queries(gate) or gate.judged)
     return asked and gate.text_search.fused and theirs is not None and theirs.names == gate.text_search.names
@@ -116,10 +119,10 @@ def _is_fused(gate: GateContext) -> bool:
 _FUSION = "People who search by text see other results than today, or the same in another order."
 _LOOK = "Look at the worst queries below; where texts, models and vectors are the same, results should be too."
 _ASKED = ("vectors", "titles", "asked")
-#: What has left the source is nobody's loss.
+#: Points whose records left the source do not count as lost.
 _JUDGED = ("vectors", "titles", "origin", "asked")
 _TIMED = ("vectors", "titles", "timed")
-#: Of results and of a ratio there may be any number.
+#: There is no upper limit for results and ratios.
 _COUNT: Reach = (1, float("inf"))
 _RATIO: Reach = (0, float("inf"))
 

@@ -1,4 +1,5 @@
-"""What the index file asks of the gate: refused before anything is made, where it makes no sense."""
+"""Checks the gate's settings in the index file; invalid ones are refused before anything is
+created."""
 
 from qdrant_rollouts.core.config.index_file import CheckSpec, IndexSpec, ValidationSpec
 from qdrant_rollouts.core.errors import Refused
@@ -6,19 +7,20 @@ from qdrant_rollouts.core.gate.checks import CHECKS
 from qdrant_rollouts.core.ports import Schema
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
-#: Payload indexes by which a server counts a field's values.
+#: Types of payload indexes with which a server counts a field's values.
 _COUNTED = ("keyword", "integer", "uuid", "bool")
-#: Checks that look at payload fields, which `validation.slices` names.
+#: Checks of payload fields, which `validation.slices` names.
 BY_VALUE = ("slices", "filtered_recall@10")
 
 
 def check_validation(spec: IndexSpec, live: Schema | None) -> None:
-    """Raises Refused for a check nobody knows, a bound it cannot have, and a slice that cannot be counted.
+    """Raises Refused for an unknown check, an invalid bound, and a slice that cannot be counted.
 
-    ``live`` is the schema of the collection that serves; its payload indexes are green's too."""
+    ``live`` is the schema of the live collection; green has its payload indexes too.
+    """
     for name in spec.validation.checks:
         if name not in CHECKS:
-            raise Refused(f"validation.checks: {quote_value(name)} is no check; known: {', '.join(CHECKS)}")
+            raise Refused(f"validation.checks: {quote_value(name)} is not a check; known: {', '.join(CHECKS)}")
         _check_bound(name, spec.validation.check(name))
     for name in BY_VALUE:
         if spec.validation.checks.get(name) and not spec.validation.slices:

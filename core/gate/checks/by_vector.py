@@ -1,7 +1,9 @@
-"""One row for a check that looks at each vector of a collection: the worst of them, with all the others' figures.
+"""One row for a check of each vector of a collection: the worst one, with the figures of all the
+others.
 
-Rule: a name that no point can be asked by is no fault; one that could be asked and was not has no evidence. Rows of a
-release that knew one vector are of the one that is searched.
+Rule: a name that no point can be searched by is not a fault. A name that could have been searched
+and was not has no evidence. Rows of a release that supported one vector belong to the searched
+vector.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,14 +15,14 @@ from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.probes import vector_of_row
 
 Rows = list[dict[str, Any]]
-#: What is asked by several vectors at once has this in the place of a name.
+#: Stands in place of a name for searches that use several vectors at once.
 DECLARED = "all of the declared search"
 _RANK = {"pass": 0, "inconclusive": 1, "block": 2}
 
 
 def rows_by_vector(gate: GateContext, wanted: Callable[[Mapping[str, Any]], bool]) -> dict[str, Rows]:
-    """The rows that are ``wanted`` of each name that was asked, the searched one first. What was asked as people
-    search, by several vectors at once, is of no single name."""
+    """Returns the ``wanted`` rows by name, the searched one first. Searches that use several
+    vectors at once belong to no single name."""
     found: dict[str, Rows] = {name: [] for name in gate.part("asked").get("names", [gate.vector])}
     for row in gate.part("asked").get("rows", []):
         name = vector_of_row(gate, row)
@@ -30,14 +32,15 @@ def rows_by_vector(gate: GateContext, wanted: Callable[[Mapping[str, Any]], bool
 
 
 def searched_rows(gate: GateContext) -> Rows:
-    """Queries as people search them."""
+    """Returns the rows of queries that are made as applications make them."""
     rows = [row for row in gate.part("asked").get("rows", []) if row.get("text")]
     apart = [row for row in rows if vector_of_row(gate, row) is None]
     return apart or rows
 
 
 def pick_worst(found: Mapping[str, Finding], badness: Callable[[Finding], float]) -> Finding:
-    """The row of all names: that of the worst one. ``badness`` tells two of one verdict apart, higher is worse."""
+    """Returns the row for all names: that of the worst one. ``badness`` compares two rows with the
+    same verdict; higher is worse."""
     if len(found) == 1:
         return next(iter(found.values()))
     name = max(found, key=lambda name: (_RANK[found[name].verdict], badness(found[name])))
@@ -62,7 +65,8 @@ def judge_each(
     badness: Callable[[Finding], float],
     nothing: str,
 ) -> Finding:
-    """``judge`` of each name's rows, and the worst of it; ``nothing`` is said where there is no row at all."""
+    """Applies ``judge`` to each name's rows and returns the worst; ``nothing`` is the text if there
+    is no row at all."""
     if not any(rows.values()):
         return cannot_tell(nothing)
     return pick_worst(
@@ -71,14 +75,14 @@ def judge_each(
 
 
 def measure_shortfall(finding: Finding) -> float:
-    """Of a check with a lower bound: how far below it."""
+    """For a check with a lower bound: how far below the bound."""
     if finding.value is None:
         return float("inf")
     return (finding.bound or 0.0) - finding.value
 
 
 def measure_reach(finding: Finding) -> float:
-    """Of a check with an upper bound: how high."""
+    """For a check with an upper bound: how high."""
     return float("inf") if finding.value is None else finding.value
 
 

@@ -1,12 +1,13 @@
-"""Is there room for both collections?"""
+"""Is there enough space for both collections?"""
 
 from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact_verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 
 
 def judge_capacity(gate: GateContext, bound: float | None) -> Finding:
-    """Both collections stand and are counted already: the fuller of memory and disk, as a share. The numbers are those
-    of the node that answered; one in a container may tell those of its host."""
+    """Both collections exist and are already counted: the value is the higher share of memory and
+    disk. The numbers are those of the node that answered; in a container they may be those of its
+    host."""
     found = gate.store.capacity()
     pairs = {"memory": (found.memory_used, found.memory), "disk": (found.disk_used, found.disk)}
     shares = {what: used / total for what, (used, total) in pairs.items() if used is not None and total}

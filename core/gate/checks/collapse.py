@@ -1,4 +1,4 @@
-"""Do the records still say what they are about, or has something put one text in the place of many?"""
+"""Do the records still have their own texts, or has one text replaced many?"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,33 +11,36 @@ from qdrant_rollouts.core.gate.evidence.texts import most_frequent
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.statistics import intervals
 
-#: Share of the records of both collections that may say something else at once.
+#: Share of the records of both collections that may have another text at once.
 CHANGED = 0.5
-#: An index of fewer points is small: a person may well have written all its texts anew in an evening.
+#: An index of fewer points is small: a person may rewrite all of its texts in an evening.
 _SMALL = 30
-#: There, so many texts that went, and more than this share of all, are no evening's work.
+#: In a small index, this many lost texts, and more than this share of all, are more than an
+#: evening's work.
 _SEVERAL = 3
 _SMALL_SHARE = 0.2
-#: Texts of a sample, and searches, that tell anything of all.
+#: A sample needs this many texts, and searches, to say anything about the whole.
 _TEXTS = 10
 _SEARCHES = 30
-#: One text may be that of half of the records.
+#: Up to half of the records may have the same text.
 _ONE_TEXT = 0.5
-#: The share of distinct texts may fall by so much beyond what the two samples leave open.
+#: The share of distinct texts may fall by this much more than the uncertainty of the two samples.
 _FEWER = 0.05
-#: Of the answers that unchanged records allow to stay, so many do at least. Measured over seeds: 0.89 to 1.13 of them
-#: after edits, growth and deletions, 0.34 to 0.53 where 60 % of the texts became one.
+#: Of the answers that unchanged records allow to stay, at least this share does. Measured over
+#: seeds: 0.89 to 1.13 after edits, growth and deletions, 0.34 to 0.53 where 60 % of the texts
+#: became one.
 _STAYED = 0.6
 MEANS = "Searches may find one text under many names, such as a sign-in page, or texts that nobody meant to publish."
 ACT = (
-    "Read the two texts side by side. If the change is meant, promote; if it comes each time, give the share of "
+    "Read the two texts side by side. If the change is intended, promote; if it happens each time, give the share of "
     "records that may change at once as the bound of `collapse`."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Doubt:
-    """Something that a person has to look at: ``said`` in a sentence, ``value`` against ``bound``."""
+    """Something that a person must look at: ``said`` in a sentence, ``value`` compared with
+    ``bound``."""
 
     said: str
     value: float
@@ -45,11 +48,12 @@ class _Doubt:
 
 
 def judge_collapse(gate: GateContext, bound: float | None) -> Finding:
-    """A crawl that gets the sign-in page for every address brings as many records as ever, each as the source has it.
-    So of a sample of texts it is counted how many are distinct, here and on live; how many records of both collections
-    have changed their text at once (the bound); and, by one model, whether answers stayed as far as unchanged records
-    let them. Texts whose template or chunks are declared anew may all change. A small index, and a first deployment,
-    are judged by the distinct texts alone."""
+    """A crawl that gets the sign-in page for every address returns as many records as before, each
+    equal to the source. So the check counts in a sample how many texts are distinct, on green and
+    on live. It also counts how many records of both collections changed their text at once (the
+    bound), and, with one model, whether answers stayed as far as unchanged records allow. If the
+    template or the chunks are newly declared, all texts may change. A small index, and a first
+    deployment, are judged only by the distinct texts."""
     memory = gate.part("texts")
     green: Sequence[str] = memory.get("green", [])
     facts = _facts_of_texts(gate, memory)
@@ -77,8 +81,8 @@ def judge_collapse(gate: GateContext, bound: float | None) -> Finding:
 
 
 def _find_repeated(memory: Mapping[str, Any], *, whole: bool) -> Iterator[_Doubt]:
-    """One text in the place of most, unless live has it as often. Where every text was looked at, chance explains
-    nothing; a pair is none."""
+    """One text that most of the sample has, unless live has it as often. If every text was read,
+    there is no sampling error; a pair does not count."""
     green = memory["green"]
     live = memory.get("live", [])
     digest, times = most_frequent(green)
@@ -91,7 +95,7 @@ def _find_repeated(memory: Mapping[str, Any], *, whole: bool) -> Iterator[_Doubt
 
 
 def _find_fewer(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
-    """Equally many of each side are counted: the more there are, the more of them repeat another."""
+    """Counts equally many texts on each side, because in a larger sample more texts repeat."""
     live = memory.get("live", [])
     n = min(len(live), len(memory["green"]))
     if n < _TEXTS:
@@ -103,7 +107,7 @@ def _find_fewer(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
 
 
 def _find_fewer_of_few(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
-    """All of a small index is looked at; its texts may be written anew, and yet be texts of their own."""
+    """Reads all texts of a small index; they may be rewritten and still be distinct."""
     live = memory.get("live", [])
     n = min(len(live), len(memory["green"]))
     ours, theirs = (len(set(side[:n])) for side in (memory["green"], live))
@@ -123,7 +127,8 @@ def _find_changed(memory: Mapping[str, Any], bound: float | None) -> Iterator[_D
 
 
 def _find_lost_answers(gate: GateContext, live: LiveCollection, memory: Mapping[str, Any]) -> Iterator[_Doubt]:
-    """Of a search's answers as many stay as there are unchanged records among those of either collection."""
+    """As many of a search's answers stay as there are unchanged records among those of either
+    collection."""
     asked = [row for row in gate.part("asked").get("rows", []) if vector_of_row(gate, row) == gate.vector]
     rows = [row["live"]["rbo"] for row in asked if "rbo" in row.get("live", {})]
     if not live.same_model or memory.get("anew"):
@@ -138,7 +143,7 @@ def _find_lost_answers(gate: GateContext, live: LiveCollection, memory: Mapping[
 
 
 def _unchanged_share(gate: GateContext, live: LiveCollection, memory: Mapping[str, Any]) -> float:
-    """Of the points of both collections, whichever has more of others."""
+    """The smaller share of unchanged records among the points of either collection."""
     same = int(memory["common"]) - int(memory.get("changed", 0))
     here = gate.store.count(gate.green)
     there = gate.store.count(live.collection)

@@ -1,5 +1,5 @@
-"""How the new collection's answers differ from the live one's. A difference may be what was wanted, so these are shown
-and stop nothing until the index file gives a bound."""
+"""How the new collection's answers differ from the live one's. A difference may be intended, so
+these checks are only shown and stop nothing, unless the index file sets a bound."""
 
 import math
 from dataclasses import replace
@@ -19,7 +19,8 @@ from qdrant_rollouts.core.statistics.shifts import ks_distance
 
 
 def judge_overlap(gate: GateContext, bound: float | None) -> Finding:
-    """Rank-biased overlap of the top tens, mean over the queries, by each vector that both sides have."""
+    """Rank-biased overlap of the first ten results, mean over the queries, for each vector that
+    both sides have."""
     return judge_each(
         gate,
         _rows_beside_live(gate),
@@ -30,10 +31,10 @@ def judge_overlap(gate: GateContext, bound: float | None) -> Finding:
 
 
 def judge_fusion_overlap(gate: GateContext, bound: float | None) -> Finding:
-    """The same of queries asked as people ask them, by the declared search."""
+    """The same for queries that use the declared search, as applications do."""
     rows = [row for row in searched_rows(gate) if "live" in row]
     if not rows:
-        return cannot_tell("no query could be asked of both by the declared search: give validation.queries")
+        return cannot_tell("no query could be made on both with the declared search: give validation.queries")
     found = _find_overlap(gate, rows, bound)
     common = sum(row["live"]["overlap"] for row in rows) / len(rows)
     said = f"the declared search ({gate.text_search.words}) gives {common:.0%} of the same top ten results as live"
@@ -49,8 +50,8 @@ def _find_overlap(gate: GateContext, rows: list[dict[str, Any]], bound: float | 
 
 
 def judge_score_shift(gate: GateContext, bound: float | None) -> Finding:
-    """The Kolmogorov-Smirnov distance of the best and of the tenth scores, the larger one, by each vector; a size, not
-    a p-value."""
+    """The larger of the Kolmogorov-Smirnov distances of the best and of the tenth scores, for each
+    vector; a distance, not a p-value."""
     rows = {
         name: [row for row in some if row["n"] and row["live"]["n"]] for name, some in _rows_beside_live(gate).items()
     }
@@ -91,7 +92,7 @@ def _judge_latency(gate: GateContext, bound: float | None, percent: float) -> Fi
 
 
 def _rows_beside_live(gate: GateContext) -> dict[str, list[dict[str, Any]]]:
-    """Without the names that live has not, or not alike."""
+    """Returns rows without names that live lacks or has in another form."""
     rows = rows_by_vector(gate, lambda row: "live" in row)
     return {name: some for name, some in rows.items() if some}
 
@@ -104,7 +105,7 @@ def _why_not_compared(gate: GateContext) -> str:
     if gate.live is None:
         return "there is no live collection to compare with"
     if gate.live.same_model:
-        return f"nothing could be asked of both {gate.green} and {gate.live.collection}"
+        return f"no search was possible on both {gate.green} and {gate.live.collection}"
     return f"{gate.live.collection} could not be asked the same: it has another model; give validation queries"
 
 

@@ -1,15 +1,17 @@
-"""Is everything there that the source gave, and nothing else?"""
+"""Does the collection contain everything that the source gave, and nothing else?"""
 
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact_verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 
-#: Where nothing but live says how many points there should be, so many fewer are for a person.
+#: If only live says how many points there should be, a person decides about a larger loss than
+#: this.
 _FEWER = 0.1
 
 
 def judge_count(gate: GateContext, bound: float | None) -> Finding:
-    """Against what ``populate`` wrote; a collection judged by itself is held against the records of its source."""
+    """Compares with what ``populate`` wrote; a collection without a deployment is compared with the
+    records of its source."""
     expected = gate.filled.get("expected", gate.memory.get("origin", {}).get("rows"))
     if expected is None:
         return cannot_tell("nothing says how many points there should be")
@@ -36,8 +38,9 @@ def not_counted(gate: GateContext) -> str:
 
 
 def _count_unread(gate: GateContext, found: int) -> int:
-    """Records that the source holds beyond those written and those that were bad: a part of it was not seen. Told only
-    where ``round_trip`` has read a source of files again, and found it as it was."""
+    """Records in the source beyond those written and the bad ones: a part of the source was not
+    read. Reported only if ``round_trip`` has read a source of files again and found it unchanged.
+    """
     origin = gate.memory.get("origin", {})
     again = gate.memory.get("round_trip", {})
     unchanged = again.get("complete") and not again.get("changed")
@@ -57,7 +60,8 @@ def _judge_with_bad_records(gate: GateContext, found: int, rows: int) -> Finding
 
 
 def judge_count_vs_live(gate: GateContext, bound: float | None) -> Finding:
-    """The share of live's count that is missing. Without a bound a collection that is not half as large is held up."""
+    """The share of live's points that is missing. Without a bound, the check stops a collection
+    with fewer than half of live's points."""
     if gate.live is None:
         return cannot_tell("there is no live collection to compare with")
     live = gate.live.collection

@@ -1,4 +1,4 @@
-"""What a check is and what it answers."""
+"""The types of a check and of its finding."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -13,14 +13,15 @@ Verdict = Literal["pass", "block", "inconclusive"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check answers.
+    """The answer of a check.
 
-    ``n`` is the evidence used. ``detail`` has the figures: the direction of the bound, intervals, the
-    worst case. ``found`` says the same as a sentence for people who know no statistics; where it is
-    empty they read ``detail``. ``facts`` go into the JSON report as they are: intervals, faults by
-    kind, names in full. ``bound`` is given where the rule itself has one. ``decides`` makes a row that
-    is only shown hold the deployment up all the same; ``only_shown`` keeps one with a bound from
-    deciding, where by its nature no evidence for it can ever be enough."""
+    ``n`` is the amount of evidence. ``detail`` has the figures: the direction of the bound,
+    intervals, the worst case. ``found`` says the same as a sentence for people who do not know
+    statistics; if it is empty they read ``detail``. ``facts`` go into the JSON report unchanged:
+    intervals, faults by kind, complete names. ``bound`` is set if the rule itself has one.
+    ``decides`` makes a row that is only shown stop the deployment anyway. ``only_shown`` keeps a
+    row with a bound from deciding, if no evidence for it can ever be enough.
+    """
 
     verdict: Verdict
     value: float | None
@@ -33,15 +34,15 @@ class Finding:
     only_shown: bool = False
 
 
-#: What was found, held against a bound; None where there is none and the number is only shown.
+#: The value that is compared with a bound; None if there is no bound and the number is only shown.
 Judge = Callable[[GateContext, float | None], Finding]
 
-#: A bound that depends on what is declared, or on what the evidence says.
+#: A bound that depends on declarations or on the evidence.
 Bound = float | None | Callable[[GateContext], float | None]
 
 
 Reach = tuple[float, float]
-#: Of a share, and of a score or a difference of shares.
+#: Ranges of a share, and of a score or a difference of shares.
 SHARE: Reach = (0, 1)
 SCORE: Reach = (-1, 1)
 
@@ -51,7 +52,7 @@ def always(gate: GateContext) -> bool:
 
 
 def never(gate: GateContext) -> bool:
-    """Planned by the index file only."""
+    """Planned only by the index file."""
     return False
 
 
@@ -63,18 +64,20 @@ def _say_nothing(gate: GateContext) -> str:
 class Check:
     """A row of the gate.
 
-    - ``needs`` names the collectors it reads; where it is ``known`` already what they would find, none is asked.
-    - ``when`` says whether it is planned where the index file is silent. ``absent`` is what the report's
-      first lines say where it is not: what was not checked, and why.
-    - ``compares`` marks one that lacks nothing but a live collection: it is not planned where there never
-      was one, whatever the index file says.
-    - ``asks_live`` marks one that asks the live collection the same as green: it is not planned where nobody knows
-      how that can be asked.
-    - ``bound`` is the one it has where the index file gives none; None shows the number only. ``reach`` is
-      from where to where a bound of the index file makes sense, None where the rule is the check's own.
-    - A ``soft`` check never blocks. ``quality`` marks those whose failure is put down to index, data or model.
-    - ``means`` and ``act`` are for people who read a row that did not pass: what it means for searches, and
-      what to do.
+    - ``needs`` names the collectors that it reads; if their evidence is already ``known``, none is
+      run.
+    - ``when`` says whether it is planned by default. ``absent`` is the text in the report's first
+      lines if it is not planned: what was not checked, and why.
+    - ``compares`` marks a check that needs only a live collection: it is not planned on a first
+      deployment, whatever the index file says.
+    - ``asks_live`` marks a check that makes the same searches on live: it is not planned if it is
+      not known how to search live.
+    - ``bound`` is its default bound; None only shows the number. ``reach`` is the valid range of a
+      bound in the index file, None if the check has its own rule.
+    - A ``soft`` check never blocks. ``quality`` marks those whose failure is attributed to index,
+      data or model.
+    - ``means`` and ``act`` are for people who read a row that did not pass: what it means for
+      searches, and what to do.
     """
 
     judge: Judge
@@ -94,28 +97,28 @@ class Check:
 
     @property
     def level(self) -> str:
-        """What a row says of a check that decides."""
+        """The level in the row of a check that decides."""
         return "soft" if self.soft else "hard"
 
     def bound_for(self, gate: GateContext) -> float | None:
-        """Its own bound, where the index file gives none."""
+        """Returns the check's own bound, if the index file gives none."""
         return self.bound(gate) if callable(self.bound) else self.bound
 
 
 def exact_verdict(met: bool) -> Verdict:
-    """The verdict of a rule that leaves no doubt."""
+    """Returns the verdict of a rule that is never in doubt."""
     return "pass" if met else "block"
 
 
 def cannot_tell(why: str, n: int = 0) -> Finding:
-    return Finding("inconclusive", None, n, why, found=f"This could not be told: {why}.")
+    return Finding("inconclusive", None, n, why, found=f"This could not be decided: {why}.")
 
 
 def judge_interval(
     found: Interval, bound: float | None, n: int, detail: str, *, at_least: bool = True, said: str = ""
 ) -> Finding:
-    """An interval against its bound: the whole of it must meet the bound to pass, and miss it to block. ``said`` is
-    what was found as a sentence."""
+    """Compares an interval with its bound: the whole interval must meet the bound to pass, and miss
+    it to block. ``said`` is the finding as a sentence."""
     facts = {"interval": interval_ends(found)}
     if bound is None:
         return Finding("pass", found.value, n, f"{_format_interval(found)}; {detail}", found=said, facts=facts)
@@ -125,7 +128,7 @@ def judge_interval(
 
 
 def interval_ends(found: Interval) -> list[float | None]:
-    """Low and high as JSON; None where nothing is known on that side."""
+    """Returns low and high as JSON; None if nothing is known on that side."""
     return [end if math.isfinite(end) else None for end in (found.low, found.high)]
 
 

@@ -1,4 +1,4 @@
-"""The floor: does search answer at all, and well enough to be shown? It does not prove quality."""
+"""The floor: does search find answers at all, and good enough ones? It does not prove quality."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,26 +17,27 @@ from qdrant_rollouts.core.statistics.shifts import mcnemar_greater
 NO_QUERIES = "no validation queries are configured: whether search answers well was not checked"
 #: A score of 0.7 is 0.699999988 as float32 (gRPC) and 0.7 as JSON.
 TOLERANCE = 1e-6
-#: Texts whose best answer may be as good as chance gives. Of records asked for by their beginning, 0.32 were so at most
-#: by models that are in use, 0.74 by the weakest (hashing into 32 numbers), and 0.9 and more where vectors were random
-#: or had collapsed (docs/validation.md).
+#: Share of texts whose best answer may be no better than an unrelated one. For records searched by
+#: their beginning it was at most 0.32 with models in use, 0.74 with the weakest (hashing into 32
+#: numbers), and 0.9 and more where vectors were random or had collapsed (docs/validation.md).
 _MOST_UNDER = 0.8
-#: Up to this share of records that do not find themselves by their beginning, a model tells texts apart so well that
-#: queries without an answer are the data's fault, not the model's.
+#: If at most this share of records is not found by its beginning, the model distinguishes texts so
+#: well that queries without an answer are the data's fault.
 _TOLD_APART = 0.2
 _SURE = 0.05
-#: Where records are all about one thing, a query that has no word in common with any of them has an answer if it comes
-#: nearer to it than this part of what the records come to each other.
+#: If all records are about one topic, a query without a common word has an answer if it comes
+#: nearer to a record than this part of what the records come to each other.
 _STRANGE = 0.5
 
 
 def results_wanted(gate: GateContext) -> float:
-    """The bound of ``min_results``, which has a setting of its own, older than ``validation.checks``."""
+    """The bound of ``min_results``, which has its own, older setting."""
     return float(gate.spec.validation.min_results)
 
 
 def score_wanted(gate: GateContext) -> float | None:
-    """That of ``min_top_score``; None where it is calibrated, for then the share of queries has the bound."""
+    """The bound of ``min_top_score``; None if it is calibrated, because then the share of queries
+    has the bound."""
     said = gate.spec.validation.min_top_score
     return None if said == "calibrated" else float(said)
 
@@ -46,8 +47,8 @@ def without_queries(gate: GateContext) -> str:
 
 
 def judge_min_results(gate: GateContext, bound: float | None) -> Finding:
-    """No query can find more points than there are: where ``validation.min_results`` is left at its
-    default, an index of fewer must give them all. Any other number is meant as it stands."""
+    """No query can find more points than exist: with the default of ``validation.min_results``, a
+    smaller index must return all of its points. Any other number is taken literally."""
     rows = _rows_of_queries(gate, searched_rows(gate))
     if not rows:
         return cannot_tell(_why_unanswered(gate))
@@ -63,7 +64,7 @@ def judge_min_results(gate: GateContext, bound: float | None) -> Finding:
 
 
 def _limit_by_points(gate: GateContext, bound: float | None) -> tuple[float | None, str]:
-    """An empty index has answered nothing, so one result is wanted all the same."""
+    """An empty index answers nothing, so at least one result is required."""
     there = count_askable(gate)
     usual = ValidationSpec.model_fields["min_results"].default
     said = gate.spec.validation.check("min_results")
@@ -74,10 +75,11 @@ def _limit_by_points(gate: GateContext, bound: float | None) -> tuple[float | No
 
 
 def judge_min_top_score(gate: GateContext, bound: float | None) -> Finding:
-    """A number is meant as it stands, for every query. Calibrated, the share of queries counts whose best
-    answer is no better than the best of as many unrelated documents, and not the worst query. So do the
-    beginnings of records, which have an answer for certain: where most of those do not find one either,
-    scores mean nothing. Where they do and the queries do not, live is asked whether it knew better."""
+    """A number applies literally, to every query. If calibrated, the check counts the share of
+    queries whose best answer is no better than the best of as many unrelated documents; the worst
+    query alone does not decide. The beginnings of records are searched too, because they certainly
+    have an answer: if most of those find none either, scores mean nothing. If they do and the
+    queries do not, the check compares with live's answers."""
     if bound is not None:
         return _judge_top_score(gate, bound, "")
     rows = _scored_rows(gate)
@@ -93,9 +95,9 @@ def judge_min_top_score(gate: GateContext, bound: float | None) -> Finding:
 
 
 def judge_score_floor(gate: GateContext, bound: float | None) -> Finding:
-    """How good the best answer to each query is, beside documents that have nothing to do with it: the
-    floor is what the best of them would reach once in a hundred times. ``min_top_score: calibrated``, the
-    default, holds queries to it."""
+    """How good the best answer to each query is, compared with unrelated documents: the floor is
+    the score that the best of them would reach once in a hundred times. ``min_top_score:
+    calibrated``, the default, compares the queries with it."""
     found = gate.part("calibrated")
     if "floor" not in found:
         return _not_calibrated(gate) if bound is None else _judge_top_score(gate, bound, "")
@@ -108,15 +110,16 @@ _UNCALIBRATED = "no floor could be calibrated: it needs dense vectors, cosine or
 
 
 def _not_calibrated(gate: GateContext) -> Finding:
-    """By nature: there is nothing more that could be looked at."""
+    """By its nature: there is nothing more that could be measured."""
     pairs = int(gate.part("calibrated").get("pairs", 0))
     detail = f"{_UNCALIBRATED}; {pairs:,} pairs of a text and a document that shares no word with it"
-    found = "How good answers are could not be told from chance: the records are too few or too much alike."
+    found = "The quality of answers could not be distinguished from chance: the records are too few or too much alike."
     return Finding("pass", None, len(_scored_rows(gate)), detail, found=found, only_shown=True)
 
 
 def _judge_strangers(rows: list[dict[str, Any]], alike: float) -> Finding:
-    """However few queries there are: what is all about one thing has nothing to do with any of them."""
+    """Works with any number of queries: records about one topic have nothing in common with any of
+    them."""
     detail = f"share whose best score is below half of {alike:.3f}, which 99 of 100 pairs of records reach, at most"
     found = (
         f"None of the {len(rows):,} queries has anything to do with the records: no word in common with them, and not "
@@ -141,7 +144,7 @@ def _judge_under_floor(gate: GateContext, rows: list[dict[str, Any]]) -> Finding
         elif gate.live is None:
             verdict = "inconclusive"
     words = f"{len(under):,} of {len(rows):,} queries have no answer better than chance would give"
-    words += f"; so have {own_under:,} of {own:,} records that were asked for by their own beginning" if own else ""
+    words += f"; so have {own_under:,} of {own:,} records that were searched by their own beginning" if own else ""
     detail = f"share under the floor {floor:.3f}, interval [{theirs.low:.3f}, {theirs.high:.3f}], high <= bound"
     detail += (
         f"; of records' own beginnings {ours.value:.3f}, interval [{ours.low:.3f}, {ours.high:.3f}]" if own else ""
@@ -156,7 +159,7 @@ def _judge_under_floor(gate: GateContext, rows: list[dict[str, Any]]) -> Finding
 
 
 def _live_knew_better(gate: GateContext, under: list[dict[str, Any]]) -> bool:
-    """By the scores of one model; another model has scores of another scale."""
+    """Compares scores of one model; another model has another scale."""
     if gate.live is None or not gate.live.same_model:
         return False
     floor = float(gate.part("calibrated")["floor"])
@@ -202,7 +205,7 @@ def _rows_of_queries(gate: GateContext, rows: list[dict[str, Any]]) -> list[dict
 
 
 def _scored_rows(gate: GateContext) -> list[dict[str, Any]]:
-    """The queries asked by the one vector whose scores say something."""
+    """Returns the queries searched by the one vector whose scores are meaningful."""
     return _rows_of_queries(gate, rows_by_vector(gate, lambda row: bool(row.get("text"))).get(gate.scored, []))
 
 

@@ -1,4 +1,4 @@
-"""Are the answers as good as those of the live collection, by what people have judged?"""
+"""Are the answers as good as those of the live collection, according to human judgments?"""
 
 from dataclasses import replace
 from typing import Any
@@ -12,10 +12,11 @@ from qdrant_rollouts.core.statistics.intervals import Interval
 
 #: A query whose nDCG@10 falls by more than this has become worse (validation-gate, section 3).
 _DROP = 0.2
-#: A rebuild by the same model of the same fields is called worse only beyond doubt, and doubtful only beyond this many
-#: bounds. Of 1,440 healthy nights (1 to 5 % of the texts edited, 60 to 400 judged queries, two models) the worst
-#: lost 2.1 of them, and the interval of none lay beyond one; the whole interval within the bound had stopped 20 % of
-#: those with 60 or 200 queries (docs/validation.md).
+#: A rebuild with the same model and fields is worse only if that is certain, and inconclusive only
+#: beyond this many bounds. Of 1,440 healthy nights (1 to 5 % of the texts edited, 60 to 400 judged
+#: queries, two models) the worst lost 2.1 bounds, and no interval lay beyond one. Requiring the
+#: whole interval within the bound had stopped 20 % of those with 60 or 200 queries
+#: (docs/validation.md).
 _DOUBTFUL = 3.0
 
 Row = dict[str, Any]
@@ -49,10 +50,10 @@ def judge_recall(gate: GateContext, bound: float | None) -> Finding:
 
 
 def judge_quality(gate: GateContext, bound: float | None) -> Finding:
-    """nDCG@10 here less that on live, query by query, of queries whose relevant records both sides have;
-    equal scores count by their mean. Where many more results than on live were never judged, whoever wins is
-    unknown. A rebuild by the same model of the same fields is held up only where it is clearly worse. Fewer
-    queries than `samples.judged` are shown and decide nothing."""
+    """nDCG@10 of green minus that of live, query by query, for queries whose relevant records both
+    sides have; equal scores count by their mean. If many more results than on live were never
+    judged, the winner is unknown. A rebuild with the same model and fields is stopped only if it is
+    clearly worse. Fewer queries than `samples.judged` are shown and decide nothing."""
     rows = _paired_rows(gate)
     if not rows or not gate.judged:
         return _nothing_to_compare(gate)
@@ -80,7 +81,7 @@ def judge_quality(gate: GateContext, bound: float | None) -> Finding:
     if finding.verdict == "block" != verdict:
         said = f"too many unjudged to call it worse: {said}"
     elif verdict != finding.verdict:
-        said = f"{said}; the same model and texts are held up only where they are clearly worse"
+        said = f"{said}; the same model and texts are stopped only if they are clearly worse"
     return Finding(
         verdict,
         seen.value,
@@ -92,8 +93,9 @@ def judge_quality(gate: GateContext, bound: float | None) -> Finding:
 
 
 def judge_holes(gate: GateContext, bound: float | None) -> Finding:
-    """Unjudged results here beyond those on live. Judgments that were pooled from live favour live; where both show
-    as many results nobody has judged, as with one known item a query, neither is favoured."""
+    """Unjudged results beyond those on live. Judgments collected from live's answers favour live.
+    If both sides show equally many unjudged results, as with one known item per query, neither is
+    favoured."""
     rows = _paired_rows(gate)
     if not rows:
         return _nothing_to_compare(gate)
@@ -106,9 +108,9 @@ def judge_holes(gate: GateContext, bound: float | None) -> Finding:
 
 
 def judge_regressions(gate: GateContext, bound: float | None) -> Finding:
-    """Queries that lost much, more of them than chance explains. Another model answers single queries worse
-    even where it is better by far: then only the index file's own bound counts, and ``judged_quality``
-    decides."""
+    """Queries that lost much, if more of them than chance explains. With another model single
+    queries get worse even if it is much better overall: then only the index file's own bound
+    counts, and ``judged_quality`` decides."""
     rows = _paired_rows(gate)
     if not rows:
         return _nothing_to_compare(gate)
@@ -140,12 +142,9 @@ def _judge_mean(gate: GateContext, bound: float | None, measure: str) -> Finding
 
 _MEASURES = {
     "ndcg@10": "How high the relevant records stand among the first ten",
-    "mrr@10": "How high the first relevant record stands",
+    "mrr@10": "The rank of the first relevant record",
     "recall@100": "The share of relevant records among the first hundred",
 }
-
-
-# --- the rows ---------------------------------------------------------------------------------------------------
 
 
 def _judged_rows(gate: GateContext) -> list[Row]:
@@ -157,7 +156,8 @@ def _paired_rows(gate: GateContext) -> list[Row]:
 
 
 def _count_usable(gate: GateContext) -> int:
-    """Judged queries that can decide: each has a relevant record on both sides. Before they were asked, all may."""
+    """Counts judged queries that can decide: each has a relevant record on both sides. Before they
+    were searched, all may."""
     memory = gate.memory.get("asked", {})
     return len(_judged_rows(gate)) if memory.get("complete") and gate.live is not None else len(gate.judged)
 
@@ -167,7 +167,7 @@ def _are_too_few(gate: GateContext) -> bool:
 
 
 def _nothing_to_compare(gate: GateContext) -> Finding:
-    """Too few to decide were never evidence that is missing now."""
+    """Too few queries to decide do not count as missing evidence."""
     few = gate.live is not None and 0 < len(gate.judged) < gate.spec.validation.samples.judged
     return replace(cannot_tell(_too_few(gate, [])), only_shown=few)
 
@@ -194,9 +194,6 @@ def _more_holes(rows: list[Row]) -> float:
     return _mean_holes(rows) - _mean_holes([row["live"] for row in rows])
 
 
-# --- the verdict ------------------------------------------------------------------------------------------------
-
-
 def _verdict_of_quality(
     gate: GateContext, finding: Finding, seen: Interval, bound: float | None, rows: list[Row]
 ) -> Verdict:
@@ -215,7 +212,8 @@ def _verdict_of_quality(
 
 
 def _is_doubtful(gate: GateContext, rows: list[Row], bound: float) -> bool:
-    """Would it be worse if what green lacks had not left on purpose? Only without a source nobody knows."""
+    """Would the result be worse if green's missing records had not left on purpose? Without a
+    source this is unknown."""
     gone = {row["name"]: float(row["if_lost"]) for row in gate.part("asked").get("rows", []) if "if_lost" in row}
     if not gone:
         return False
@@ -238,15 +236,12 @@ def _holes_bound(gate: GateContext) -> float:
 HOLES = 0.2
 
 
-# --- words ------------------------------------------------------------------------------------------------------
-
-
 def _describe_quality(gate: GateContext, rows: list[Row]) -> str:
     worse = len(_worse_rows(rows))
     better = sum(_ndcg_change(row) > _DROP for row in rows)
     said = f"Answers to {worse:,} of {len(rows):,} judged queries got clearly worse, to {better:,} clearly better."
     new = sum("new" in row for row in gate.part("asked").get("rows", []))
-    said += f" {new:,} more ask for records that are new; they stand apart." if new else ""
+    said += f" {new:,} more ask for records that are new; they are listed separately." if new else ""
     left_out = relevant.list_left_out(gate)
     parts = [f"{words}: {len(left_out[kind]):,}" for kind, words in _LEFT_OUT.items() if left_out.get(kind)]
     return said + (f" Left out were relevant records, by why: {'; '.join(parts)}." if parts else "")

@@ -1,4 +1,4 @@
-"""Which model made the collections, where it is not simply green's own stamp that says so."""
+"""Which model made the collections, if green's own stamp does not simply say it."""
 
 from qdrant_rollouts.core.collections.model_proof import PROVEN
 from qdrant_rollouts.core.gate.checks.finding import Finding, Verdict, cannot_tell
@@ -7,14 +7,14 @@ from qdrant_rollouts.core.statistics import intervals
 
 
 def is_model_known(gate: GateContext) -> bool:
-    """Is there anything to compare? Not where no model is in play, nor where nobody knows who made green."""
+    """Is there anything to compare? Not without any model, and not if green's origin is unknown."""
     live = gate.live
     return live is not None and live.kinship != "own" and (live.kinship != "unknown" or not _is_unknown(gate))
 
 
 def judge_live_model(gate: GateContext, bound: float | None) -> Finding:
-    """Was live made by the model of green? Where nobody knows, a person says so beforehand (``accept_new_model``); in a
-    canary searches by vector stay on live meanwhile."""
+    """Did green's model also make live? If live's model is unknown, a person accepts that
+    beforehand (``accept_new_model``); in a canary searches by vector stay on live until then."""
     live = gate.live
     if live is None:
         return cannot_tell("there is no live collection to compare with")
@@ -33,7 +33,8 @@ def judge_live_model(gate: GateContext, bound: float | None) -> Finding:
 
 
 def _find_in_words(verdict: Verdict, value: float | None, n: int, words: str, bound: float | None = None) -> Finding:
-    """With its words as the sentence for people: no figure stands in them that needs statistics."""
+    """Uses the words as the sentence for people, because they contain no figure that needs
+    statistics."""
     return Finding(verdict, value, n, words, bound, found=f"{words[0].upper()}{words[1:]}.")
 
 
@@ -50,7 +51,8 @@ def not_compared(gate: GateContext) -> str:
 
 
 def judge_declared_model(gate: GateContext, bound: float | None) -> Finding:
-    """Did the model that words are embedded with make a collection of somebody else's? Its texts are embedded again."""
+    """Did the declared model make a collection that another program filled? The check embeds its
+    texts again."""
     found = gate.agreement(gate.green, gate.vector)
     if not gate.unknown_green:
         return _find_in_words(

@@ -1,4 +1,4 @@
-"""Does a search as the application makes it answer from the new collection?"""
+"""Does a search as the application makes it get an answer from the new collection?"""
 
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact_verdict
@@ -10,7 +10,7 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 
 def judge_query_path(gate: GateContext, bound: float | None) -> Finding:
-    """Model and vector by the collection's own stamp, as a routed search finds them."""
+    """Uses model and vector from the collection's own stamp, as a routed search does."""
     queries = [*asked(gate), *(one.query for one in gate.judged)]
     stamp = read_stamp(gate.store, gate.green)
     if not queries or gate.embedder is None or stamp is None:

@@ -1,4 +1,4 @@
-"""Do filters still find what they found?"""
+"""Do filters still find what they found before?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,26 +10,28 @@ from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.payloads import index_types
 from qdrant_rollouts.core.statistics import intervals
 
-#: An index that holds no more than this share of what it should holds nearly nothing.
+#: An index with at most this share of the points it should hold is nearly empty.
 _NOTHING = 0.1
-#: So many points, or the half of all, must have had a field for its absence to be no chance.
+#: This many points, or half of all, must have had a field before its absence is more than chance.
 _ENOUGH = 10
 _MOST = 0.5
-#: Of a field that nearly every live point has, so much may go from one rebuild to the next.
+#: How much of a field that nearly every live point has may disappear in one rebuild.
 _USUAL = 0.9
 _KEPT = 0.75
-#: Values of a form that the index does not hold: so much more than in the live collection is another form.
+#: If the share of values that the index cannot hold exceeds live's by this much, the field has
+#: another form.
 _OTHER_FORM = 0.05
-#: What the server counts may lie so far from what a sample says.
+#: How far the server's count may differ from what a sample says.
 _AGREES = 0.1
-#: Fields without an index: on most points of live, and on hardly any of green.
+#: Fields without an index: on most points of live, and on hardly any of green's.
 _GONE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One field of one collection: shares of a sample of ``n`` that have it and that its index would hold. ``held`` of
-    ``points`` is what the index holds: of all points where the server counts them, else of the sample."""
+    """One field of one collection: the shares of a sample of ``n`` that have the field and that its
+    index would hold. ``held`` of ``points`` is what the index holds: of all points if the server
+    counts them, else of the sample."""
 
     points: int
     n: int
@@ -45,7 +47,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class InspectedSide:
-    """One collection, asked once: its indexes by field, what the server counts in them, and the sample."""
+    """One collection, read once: its indexes by field, the server's counts of them, and the sample."""
 
     types: Mapping[str, str]
     counts: Mapping[str, int]
@@ -53,14 +55,15 @@ class InspectedSide:
     sample: Mapping[str, Any]
 
     def side(self, field: str) -> Side | None:
-        """None where there is no index on the field."""
+        """Returns None if the field has no index."""
         if field not in self.types:
             return None
         n = int(self.sample.get("n", 0))
         there, fits = self.sample.get("indexed", {}).get(field, (0, 0))
         if field not in self.counts:
             return Side(n, n, _ratio_or_zero(there, n), _ratio_or_zero(fits, n), float(fits), counted=False)
-        held = float(min(self.counts[field], self.points))  # an index may still count what was deleted
+        # an index may still count deleted points
+        held = float(min(self.counts[field], self.points))
         return Side(self.points, n, _ratio_or_zero(there, n), _ratio_or_zero(fits, n), held, counted=True)
 
 
@@ -68,9 +71,10 @@ _NOBODY = InspectedSide({}, {}, 0, {})
 
 
 def judge_payload_coverage(gate: GateContext, bound: float | None) -> Finding:
-    """By payload index, the points it holds against those that live's holds and those the source has. An index that
-    holds nearly nothing of what it should blocks, and so does a field whose values came in another form. So does a
-    collection without any payload where live has one and no source explains it."""
+    """For each payload index, the points it holds, compared with live's index and with the source.
+    The check blocks an index that is nearly empty, and a field whose values came in another form.
+    It also blocks a collection without any payload if live has payload and no source explains the
+    loss."""
     memory = gate.part("payloads")
     green = _inspect_side(gate, "green")
     live = _inspect_side(gate, "live")
@@ -115,7 +119,7 @@ def _row_of_field(gate: GateContext, field: str, green: Side | None, live: Side 
 def _judge_field(
     gate: GateContext, field: str, green: Side | None, live: Side | None, source: float | None
 ) -> tuple[Verdict, str]:
-    """Without an index there is nothing to count; ``payload_schema`` says that."""
+    """Without an index there is nothing to count; ``payload_schema`` reports that."""
     if green is None:
         return "pass", "no index here"
     if _is_in_another_form(green, live):
@@ -131,10 +135,10 @@ def _judge_field(
 
 
 def _is_in_another_form(green: Side, live: Side | None) -> bool:
-    """Without a live collection only a field that is hardly ever of the index's type is one: values that no index
-    holds, such as "n/a", may have been there for ever."""
+    """Without a live collection only a field that hardly ever has the index's type counts: values
+    that no index holds, such as "n/a", may always have been there."""
     if green.counted and green.held > (green.fits + _AGREES) * green.points:
-        return False  # the server holds what we take for another form
+        return False  # the server holds values that we would count as another form
     if live is None:
         return _is_significant(green.there * green.n, green.n) and green.fits <= _NOTHING * green.there
     found = intervals.share_interval(round(green.other_form * green.n), green.n)
@@ -150,7 +154,7 @@ def _is_usual(live: Side) -> bool:
 
 
 def _expected_points(green: Side, live: Side | None) -> float:
-    """What live's index holds, less in proportion where green is smaller."""
+    """What live's index holds, reduced in proportion if green is smaller."""
     if live is None or not live.points:
         return 0.0
     return live.held * min(1.0, green.points / live.points)
@@ -172,7 +176,8 @@ def _inspect_side(gate: GateContext, side: str) -> InspectedSide:
 
 
 def _source_share(gate: GateContext, field: str) -> float | None:
-    """Of the source's records, those whose value the index would hold; None where they were not looked at."""
+    """The share of the source's records whose value the index would hold; None if they were not
+    read."""
     for found, n in (
         (gate.memory.get("origin", {}).get("fields", {}), gate.memory.get("origin", {}).get("rows", 0)),
         (gate.part("payloads").get("source", {}).get("indexed", {}), gate.part("payloads").get("source", {}).get("n")),
@@ -182,11 +187,8 @@ def _source_share(gate: GateContext, field: str) -> float | None:
     return None
 
 
-# --- fields without an index ------------------------------------------------------------------------------------
-
-
 def _find_emptied(gate: GateContext, memory: Mapping[str, Any]) -> list[str]:
-    """Live's usual fields, where here no point has any field at all and no source is there to explain it."""
+    """Returns live's usual fields, if no point of green has any field and no source explains it."""
     live = memory.get("live") or {}
     green = memory.get("green") or {}
     if gate.source is not None or not live.get("n") or not green.get("n"):
@@ -197,8 +199,9 @@ def _find_emptied(gate: GateContext, memory: Mapping[str, Any]) -> list[str]:
 
 
 def _find_unindexed(memory: Mapping[str, Any], known: set[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Fields that most live points have and hardly any of green's, and those that are of another type. A filter needs
-    no index, so nobody can tell whether one is asked by them: they are shown."""
+    """Returns fields that most live points and hardly any of green's have, and fields of another
+    type. A filter needs no index, so nobody can tell whether applications filter by them: they are
+    only shown."""
     live = memory.get("live") or {}
     green = memory.get("green") or {}
     if not live.get("n") or not green.get("n"):
@@ -219,7 +222,7 @@ def _find_unindexed(memory: Mapping[str, Any], known: set[str]) -> tuple[list[di
 
 
 def _usual_kind(kinds: Mapping[str, int]) -> str:
-    """What nearly all values are, or nothing."""
+    """Returns the type of nearly all values; empty if there is none."""
     word, count = max(kinds.items(), key=lambda one: one[1])
     return word if count >= _USUAL * sum(kinds.values()) else ""
 

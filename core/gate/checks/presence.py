@@ -6,14 +6,16 @@ from qdrant_rollouts.core.collections.schema import vector_names
 from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 
-#: An optional vector that so many points of live have, and no more than this part of them here, is nearly gone.
+#: An optional vector that this many points of live have, and at most this part of them on green, is
+#: nearly gone.
 _ENOUGH = 10
 _NOTHING = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class _VectorCount:
-    """Points of green and of live that have one vector; None where nothing says how many there should be."""
+    """How many points of green and of live have one vector; None if nothing says how many there
+    should be."""
 
     name: str
     found: int
@@ -28,8 +30,8 @@ class _VectorCount:
 
 
 def judge_vector_presence(gate: GateContext, bound: float | None) -> Finding:
-    """Exact counts by vector name: as many as were written, and no fewer than live beyond the points that left. An
-    optional one may be on fewer, but not on hardly any at once."""
+    """Exact counts by vector name: as many as were written, and no fewer than on live except for
+    points that left. An optional vector may be on fewer points, but not on hardly any."""
     counted = [_count_points(gate, name) for name in _expected_names(gate)]
     if counted and all(one.written is None and one.live is None for one in counted):
         return cannot_tell("nothing says how many points should have each vector")
@@ -49,7 +51,7 @@ def judge_vector_presence(gate: GateContext, bound: float | None) -> Finding:
 
 
 def _expected_names(gate: GateContext) -> list[str]:
-    """Of green and of live, but for those that the index file drops."""
+    """The names of green and of live, without those that the index file drops."""
     live = vector_names(gate.store.schema(gate.live.collection)) if gate.live else []
     return sorted({*vector_names(gate.schema), *live} - gate.plan.dropped)
 
@@ -65,7 +67,7 @@ def _count_points(gate: GateContext, name: str) -> _VectorCount:
 
 
 def _count_written(gate: GateContext, name: str) -> int | None:
-    """By ``populate``; a copy or a snapshot counted points alone."""
+    """What ``populate`` counted; a copy or a snapshot counted only points."""
     by_vector = gate.filled.get("by_vector")
     return None if by_vector is None else int(by_vector.get(name, {}).get("points", 0))
 
@@ -83,7 +85,8 @@ def _find_fault(gate: GateContext, one: _VectorCount) -> str:
 
 
 def _is_nearly_gone(gate: GateContext, one: _VectorCount) -> bool:
-    """A record may lack an optional vector; that nearly all lack it that had it on live is for a person to see."""
+    """A record may lack an optional vector; but if nearly all records that had it on live lack it,
+    a person must look."""
     if one.live is None or one.live < _ENOUGH or one.name not in _optional_names(gate) or gate.live is None:
         return False
     here = gate.store.count(gate.green)
@@ -92,7 +95,7 @@ def _is_nearly_gone(gate: GateContext, one: _VectorCount) -> bool:
 
 
 def _optional_names(gate: GateContext) -> frozenset[str]:
-    """Of a collection that somebody else made, no plan says which of its vectors a point may lack."""
+    """For a collection that another program made, no plan says which vectors a point may lack."""
     if not gate.elsewhere:
         return gate.plan.optional
     return frozenset(name for name, said in gate.spec.vectors.items() if said == "optional")

@@ -6,7 +6,7 @@ from qdrant_rollouts.core.gate.evidence.readiness import LOOKS, PATIENCE
 
 
 def judge_ready(gate: GateContext, bound: float | None) -> Finding:
-    """Unfinished and still getting on is no verdict; unfinished with nothing moving is."""
+    """An unfinished index that still makes progress has no verdict; one that makes no progress has."""
     memory = gate.part("ready")
     looks = int(memory.get("looks", 0))
     wanted = 1 if gate.store.server().embedded else LOOKS

@@ -1,20 +1,22 @@
-"""Do the stored points say what the source says, and are their vectors those of their texts?"""
+"""Do the stored points match the source, and do their vectors match their texts?"""
 
 from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.round_trip import FOREIGN
 from qdrant_rollouts.core.statistics import intervals
 
-#: As many records as a healthy rebuild may add; no source changes so much while a collection is filled from it.
+#: As many records as a healthy rebuild may add; no source changes more while a collection is filled
+#: from it.
 _EXCUSED = 0.1
 
 
 def judge_round_trip(gate: GateContext, bound: float | None) -> Finding:
     """No failure in a random sample: with 300, at most one record in a hundred is wrong
-    (validation-gate, section 4). A source that was changed since it was read excuses differences,
-    but proves nothing; ``bound`` is the share of records up to which it does, and one record is
-    always excused. Beyond it, the collection is of an older source. Vectors that came with the records, where a model
-    is declared for them, are held against the stored text, which no change of the source excuses."""
+    (validation-gate, section 4). If the source has changed since it was read, that excuses
+    differences but proves nothing. ``bound`` is the share of records that it excuses, and one
+    record is always excused. Beyond it, the collection comes from an older source. Vectors that
+    came with the records, if a model is declared for them, are compared with the stored text; no
+    change of the source excuses a difference."""
     excused = _EXCUSED if bound is None else bound
     memory = gate.part("round_trip")
     faults = memory.get("faults", {})

@@ -1,4 +1,4 @@
-"""Are the vectors numbers that point somewhere?"""
+"""Are all vectors valid: finite numbers with a direction?"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.vectors import is_mute
 
-#: What is said of a collection in which no point has a vector, where that is its nature.
+#: The text for a collection whose points have no vectors by design.
 MUTE = "no point has a vector to search by"
 
 
@@ -19,8 +19,9 @@ def not_asked(gate: GateContext) -> str:
 
 
 def judge_vector_sanity(gate: GateContext, bound: float | None) -> Finding:
-    """Every vector of every name was looked at for NaN, infinity and zero. Sparse vectors without a
-    number, as of a text without a known word, are counted and are no fault; no more is what live has just so."""
+    """Checks every vector of every name for NaN, infinity and zero. Sparse vectors without numbers,
+    as of a text without a known word, are counted and are not a fault; neither is a fault that live
+    has in the same way."""
     memory = gate.part("vectors")
     broken = int(memory.get("not finite", 0)) + int(memory.get("zero", 0))
     seen = int(memory.get("seen", 0))
@@ -49,7 +50,8 @@ def judge_vector_sanity(gate: GateContext, bound: float | None) -> Finding:
 
 
 def _facts_by_name(memory: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """By name: points that have it, those that are empty or cannot be searched, and rows of multivectors."""
+    """By name: points that have it, points whose vector is empty or cannot be searched, and rows of
+    multivectors."""
     counted = ("having", "empty", "broken", "rows")
     return {
         name: {what: int(memory[what][name]) for what in counted if name in memory.get(what, {})}

@@ -1,4 +1,4 @@
-"""Is the collection built as it was meant to be, and can it still be filtered as the live one?"""
+"""Is the collection built as intended, and can it be filtered like the live one?"""
 
 from qdrant_rollouts.core.collections.schema import (
     are_asked_alike,
@@ -15,7 +15,8 @@ from qdrant_rollouts.core.ports import Schema
 
 
 def judge_vector_schema(gate: GateContext, bound: float | None) -> Finding:
-    """Vectors and all other settings as ``create`` was to make them, and the size the model really gives."""
+    """Compares vectors and all other settings with what ``create`` should have made, and the size
+    with what the model returns."""
     names = vector_names(gate.schema)
     if gate.wanted is None:
         return cannot_tell("nothing says which schema was wanted")
@@ -33,7 +34,8 @@ def judge_vector_schema(gate: GateContext, bound: float | None) -> Finding:
 
 
 def judge_payload_schema(gate: GateContext, bound: float | None) -> Finding:
-    """Every indexed field of the live collection is indexed with the same type: filters must not become slow."""
+    """Every indexed field of the live collection must be indexed with the same type, because
+    filters must not become slow."""
     wanted = gate.store.schema(gate.blue)["payload_schema"] if gate.blue else {}
     found = gate.schema["payload_schema"]
     declared = gate.spec.collection.payload_indexes
@@ -52,7 +54,8 @@ def judge_payload_schema(gate: GateContext, bound: float | None) -> Finding:
 
 
 def _judge_as_searched(gate: GateContext, wanted: Schema, names: list[str]) -> Finding:
-    """How somebody else stores and indexes is their business; that it can be searched as live is can be told."""
+    """How another program stores and indexes a collection is not judged; whether it can be searched
+    like live can be checked."""
     faults = [
         f"vector {name or 'unnamed'}: wanted {_describe_kind(wanted, name)}, found {_describe_kind(gate.schema, name)}"
         for name in vector_names(wanted)

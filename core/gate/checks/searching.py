@@ -1,4 +1,4 @@
-"""Does the index find what is there?"""
+"""Does the index find the points that exist?"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,26 +16,28 @@ from qdrant_rollouts.core.statistics import intervals
 
 SELF_RETRIEVAL = 0.99
 RECALL = 0.90
-#: Less than live by this much is as good as live; and by this share of what live itself misses, for two builds of one
-#: bad index differ: with m=2 and a recall of 0.57, by 0.09 at most in 12 rebuilds, and by 0.03 as a rule.
+#: A loss of at most this compared with live is tolerated, or of this share of what live itself
+#: misses, because two builds of one bad index differ: with m=2 and a recall of 0.57, by at most
+#: 0.09 in 12 rebuilds, and usually by 0.03.
 _MARGIN = 0.01
 _OF_THE_MISSED = 0.1
 
 
 def self_bound(gate: GateContext) -> float:
-    """That of the searched vector; every other name has its own."""
+    """The bound of the searched vector; every other name has its own."""
     return _sure_bound(gate, gate.vector)
 
 
 def _sure_bound(gate: GateContext, name: str) -> float:
-    """Where a point need not be its own best answer, it finds itself as surely as the index finds anything."""
+    """If a point need not be its own best answer, it finds itself as reliably as the index finds
+    anything."""
     kind, params = gate.kinds.get(name, (None, {}))
     return SELF_RETRIEVAL if kind is None or kind.sure(params) else RECALL
 
 
 def judge_self_retrieval(gate: GateContext, bound: float | None) -> Finding:
-    """The share of stored vectors that find themselves, by each name; too few block only where chance cannot explain
-    it."""
+    """The share of stored vectors that find their own point, for each name; too few block only if
+    chance cannot explain it."""
     rows = rows_by_vector(gate, lambda row: "self" in row)
 
     def judge(name: str, some: list[dict[str, Any]]) -> Finding:
@@ -43,7 +45,7 @@ def judge_self_retrieval(gate: GateContext, bound: float | None) -> Finding:
             gate, name, some, _bound_of_name(gate, "self_retrieval", bound, _sure_bound(gate, name))
         )
 
-    return judge_each(gate, rows, judge, measure_shortfall, "no stored vector could be asked")
+    return judge_each(gate, rows, judge, measure_shortfall, "no stored vector could be searched")
 
 
 def _find_self_retrieval(gate: GateContext, name: str, rows: list[dict[str, Any]], bound: float | None) -> Finding:
@@ -58,7 +60,7 @@ def _find_self_retrieval(gate: GateContext, name: str, rows: list[dict[str, Any]
 
 
 def judge_ann_recall(gate: GateContext, bound: float | None) -> Finding:
-    """Of each name, what its index finds of what an exact search finds."""
+    """For each name, the share of the exact results that the index finds."""
     rows = rows_by_vector(gate, lambda row: "recall" in row)
 
     def judge(name: str, some: list[dict[str, Any]]) -> Finding:
@@ -75,14 +77,14 @@ def judge_ann_recall(gate: GateContext, bound: float | None) -> Finding:
         rows,
         judge,
         measure_shortfall,
-        "nothing could be asked" if gate.limits.exact else describe_no_exact(gate.green),
+        "no search was possible" if gate.limits.exact else describe_no_exact(gate.green),
     )
 
 
 def judge_filtered_recall(gate: GateContext, bound: float | None) -> Finding:
     found = gate.part("filtered").get("recall") or []
     if not found:
-        return cannot_tell("no filter to ask with: name payload fields in validation.slices")
+        return cannot_tell("no filter to search with: name payload fields in validation.slices")
     whole = most_asked(gate) >= _count_askable(gate, len(found) + 1)
     mean = intervals.exact_mean(found) if whole else intervals.mean_interval(found)
     said = f"With a filter the index finds {10 * mean.value:.1f} of the ten best answers."
@@ -90,7 +92,7 @@ def judge_filtered_recall(gate: GateContext, bound: float | None) -> Finding:
 
 
 def _mean_recall(gate: GateContext, name: str, rows: list[dict[str, Any]]) -> intervals.Interval:
-    """Where every point was asked that can be, the mean is no estimate and has no spread."""
+    """If every possible point was searched, the mean is exact and has no interval."""
     recalls = [row["recall"] for row in rows]
     if sum("self" in row for row in rows) >= _count_askable(gate, len(rows) + 1, name):
         return intervals.exact_mean(recalls)
@@ -98,21 +100,22 @@ def _mean_recall(gate: GateContext, name: str, rows: list[dict[str, Any]]) -> in
 
 
 def _count_askable(gate: GateContext, unknown: int, name: str | None = None) -> int:
-    """How many points can be asked with a vector of their own."""
+    """Returns how many points can be searched with their own vector."""
     counted = count_askable(gate, name)
     return int(gate.part("vectors").get("seen", unknown)) if counted is None else counted
 
 
 def _bound_of_name(gate: GateContext, check: str, bound: float | None, own: float) -> float | None:
-    """The index file's bound is meant as it stands, for every name."""
+    """The index file's bound applies literally, to every name."""
     said = gate.spec.validation.check(check)
     return bound if bound is None or (said is not None and said.bound is not None) else own
 
 
 def _no_stricter_than_live(gate: GateContext, name: str, measure: str, seen: Finding) -> Finding:
-    """An index that finds as much as the one it replaces is not worse, whatever our own bound; the
-    index file's bound is meant as it stands. What live finds is known once ``attributed`` was asked
-    for, which a miss leads to: both sides by the same queries, so that chance is not taken for a loss."""
+    """An index that finds as much as the one it replaces is not worse, whatever our own bound is;
+    the index file's bound applies literally. What live finds is known after ``attributed`` was
+    measured, which a miss triggers: both sides get the same queries, so chance does not look like a
+    loss."""
     said = gate.spec.validation.check("self_retrieval" if measure == "self" else "ann_recall@10")
     every = gate.memory.get("attributed", {}).get("rows") or []
     rows = [row for row in every if row.get("vector", gate.vector) == name and row.get(f"live_{measure}") is not None]
@@ -129,7 +132,7 @@ def _no_stricter_than_live(gate: GateContext, name: str, measure: str, seen: Fin
 
 
 def _verdict_beside_live(seen: Finding, bound: float, pairs: Sequence[float], margin: float) -> Verdict:
-    """Rows of a release that asked live alone tell its mean only."""
+    """Rows of a release that measured live alone contain only its mean."""
     assert seen.value is not None
     if not pairs:
         return "pass" if seen.value >= bound else seen.verdict
@@ -143,8 +146,8 @@ def _verdict_of_recall(found: intervals.Interval, bound: float | None) -> Verdic
 
 
 def _describe_search(gate: GateContext, name: str) -> str:
-    """A small collection is searched exactly, and then recall says nothing of its index (section 5). Quantized vectors
-    are compared with less than all their numbers, however few they are."""
+    """A small collection is searched exactly, and then recall says nothing about its index (section
+    5). Quantized vectors are compared with fewer than all numbers, however few points there are."""
     kind, params = gate.kinds.get(name, (None, {}))
     embedded = gate.store.server().embedded
     exact = embedded or (kind is not None and not kind.lazily)

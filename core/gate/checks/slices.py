@@ -1,16 +1,16 @@
-"""Has a tenant, a language, any value that many points have, lost its points?"""
+"""Has a tenant, a language, or any other frequent value lost its points?"""
 
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.checks.finding import Finding, Verdict, cannot_tell
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 
-#: Of live, the values looked at; here, as many as there may be.
+#: How many values are read on live; on green, all that exist.
 _FREQUENT = 20
 _ALL = 10_000
 
 
 def judge_slices(gate: GateContext, bound: float | None) -> Finding:
-    """The largest share of points that a value frequent on live has lost here."""
+    """The largest share of points that a value frequent on live has lost on green."""
     if gate.live is None or not gate.spec.validation.slices:
         return cannot_tell("nothing to compare: name payload fields in validation.slices")
     lost = {name: share for field in gate.spec.validation.slices for name, share in _lost_shares(gate, field).items()}

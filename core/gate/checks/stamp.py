@@ -1,4 +1,4 @@
-"""Will searches embed their queries with the model the collection was made with?"""
+"""Will searches embed their queries with the model that made the collection?"""
 
 from qdrant_rollouts.core.collections.schema import meant_vector
 from qdrant_rollouts.core.collections.stamps import Stamp, read_stamp

@@ -1,4 +1,4 @@
-"""Do points of unlike texts share one vector?"""
+"""Do points of different texts share one vector?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,25 +10,27 @@ from qdrant_rollouts.core.gate.evidence.twins import equal_groups
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 TWINS = 0.02
-MEANS = "Searches find such points together or not at all, whatever is asked: nothing tells them apart."
+MEANS = "Searches find such points together or not at all, whatever the query: nothing distinguishes them."
 ACT = (
     "Look at the two texts. Where a model reads only their beginning, cut them by `embedding.chunk`; other equal "
     "vectors of unlike texts come from a fault of what made them. A number sets another bound."
 )
-#: One pair of texts that a model cannot tell apart is no fault of an index, unless it is all there is.
+#: One pair of texts that a model cannot distinguish is not a fault of an index, unless the index
+#: has no other points.
 _PAIR = 2
 _ALL = 0.5
-#: A vector that more than half of the points have is no matter of texts that are nearly the same.
+#: Similar texts do not explain a vector that more than half of the points have.
 _ONE_VECTOR = 0.5
-#: So many equal vectors without a text that explains them are no evidence of health, unless the index is small.
+#: This many equal vectors without a text that explains them are not healthy, unless the index is
+#: small.
 _UNTOLD = 0.5
 _ENOUGH = 30
 
 
 @dataclass(frozen=True, slots=True)
 class _Shares:
-    """Of one vector: how many points were looked at, and the shares of those that have it in common with another text,
-    with any point, and with one whose text nobody knows."""
+    """For one vector: how many points were checked, and the share of those that have the same
+    vector as another text, as any point, and as a point whose text is unknown."""
 
     name: str
     n: int
@@ -46,10 +48,11 @@ class _Shares:
 
 
 def judge_twins(gate: GateContext, bound: float | None) -> Finding:
-    """The share of points whose vector is, number by number, that of a point with another text, whatever the model
-    makes of the two. Equal texts rightly share one, and so may those of a declared model, and small groups, that have
-    most of their words in common. While every vector is read, a sample of points is compared with
-    all that follow, so that 3 % in collections of any size are told from 2 %; a small collection is counted whole."""
+    """The share of points whose vector equals, number by number, that of a point with another text,
+    whatever the model makes of the two. Equal texts rightly share a vector. So may texts with most
+    words in common, if a model is declared or the group is small. While every vector is read, a
+    sample of points is compared with all later ones, so 3 % can be distinguished from 2 % in
+    collections of any size; a small collection is counted completely."""
     assert bound is not None
     found = [_measure_shares(gate, name, one) for name, one in equal_groups(gate).items()]
     if not found:

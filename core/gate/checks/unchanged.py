@@ -1,4 +1,4 @@
-"""Is what did not change in the source unchanged in the new collection?"""
+"""Is what did not change in the source also unchanged in the new collection?"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,12 +7,12 @@ from qdrant_rollouts.core.gate.checks.finding import Finding
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.statistics import intervals
 
-#: As many records as a healthy rebuild may change in what nothing else tells of.
+#: As many unexplained changes as a healthy rebuild may have.
 _EXCUSED = 0.1
-#: Two that changed places are an edit.
+#: Two records that changed places are an edit.
 _SWAPPED = 2
 MEANS = (
-    "Records that nobody has touched are found by other searches than before: ids have moved, vectors were lost, or a "
+    "Unchanged records are found by other searches than before: ids have moved, vectors were lost, or a "
     "part of them is of another model."
 )
 ACT = (
@@ -23,10 +23,11 @@ ACT = (
 
 
 def judge_unchanged(gate: GateContext, bound: float | None) -> Finding:
-    """Up to 300 records that both collections have with the same text. Their vectors must be the same under every name
-    that the same model made, that was carried over, or that came with the records both times; ``bound`` is the share of
-    records that may differ. Texts that live has under other ids mean that the ids have moved. A payload that differs is
-    the source's own; where no source is known, a person looks at it."""
+    """Compares up to 300 records that both collections have with the same text. Their vectors must
+    be equal under every name that the same model made, that was carried over, or that came with the
+    records both times; ``bound`` is the share of records that may differ. If live has the texts
+    under other ids, the ids have moved. A different payload comes from the source; if no source is
+    known, a person looks at it."""
     memory = gate.part("unchanged")
     n = int(memory.get("same", 0))
     wrong = int(memory.get("wrong", 0))
@@ -48,7 +49,7 @@ def judge_unchanged(gate: GateContext, bound: float | None) -> Finding:
 
 
 def _judge_moved(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding | None:
-    """Chunks of one document do not count, they move with each paragraph."""
+    """Chunks of one document do not count, because they move with each paragraph."""
     moved = len(memory.get("moved", []))
     sought = int(memory.get("sought", 0))
     if moved <= _SWAPPED:

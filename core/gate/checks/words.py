@@ -1,11 +1,12 @@
-"""What a row that did not pass means for searches, and what to do about it: for people who know no statistics."""
+"""What a row that did not pass means for searches, and what to do about it, for people who do not
+know statistics."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
 from qdrant_rollouts.core.gate.checks.finding import Check
 
-#: By check: what it means, what to do.
+#: By check: what it means, and what to do.
 _WORDS: Mapping[str, tuple[str, str]] = {
     "ready": (
         "The server is still building the index, or has stopped: searches would be slow or miss records.",
@@ -32,10 +33,10 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "Deploy again with the model that is declared, or declare the one that made the collection.",
     ),
     "round_trip": (
-        "Records are not stored as the source has them, or their vectors are those of other texts: searches would find "
-        "the wrong ones.",
-        "Look at the records that are named. If the source is written to meanwhile, retry; else deploy again, and look "
-        "at what fills the collection.",
+        "Records are not stored as the source has them, or their vectors are those of other "
+        "texts: searches would find the wrong ones.",
+        "Look at the records that are named. If the source is written to meanwhile, retry; else "
+        "deploy again, and look at what fills the collection.",
     ),
     "vector_sanity": (
         "Some vectors cannot be searched, or stand for unlike texts at once: their records are never found, or always.",
@@ -63,8 +64,9 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     ),
     "min_top_score": (
         "The best answers are no better than chance would give, or below the score that was declared.",
-        "Look at the answers to the queries that are named. If they are right, declare a number that fits the model in "
-        "validation.min_top_score, or leave the check out (validation.checks.min_top_score: false).",
+        "Look at the answers to the queries that are named. If they are right, declare a number "
+        "that fits the model in validation.min_top_score, or leave the check out "
+        "(validation.checks.min_top_score: false).",
     ),
     "score_floor": (
         "The worst of your queries has no answer above the bound that was declared.",
@@ -73,14 +75,15 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "judged_quality": (
         "People who judged these queries would find their answers further down, or not at all.",
         "Look at the worst queries below and at what lost the answers. If this is meant, set "
-        "validation.checks.judged_quality to how much may be lost, such as -0.05, or judge the new records.",
+        "validation.checks.judged_quality to how much may be lost, such as -0.05, or judge the "
+        "new records.",
     ),
     "ndcg@10": (
-        "The answers that people judged relevant stand lower than the bound asks for.",
+        "The answers that people judged relevant rank lower than the bound allows.",
         "Look at the worst queries below, or set another bound in validation.checks.",
     ),
     "mrr@10": (
-        "The first relevant answer stands lower than the bound asks for.",
+        "The first relevant answer ranks lower than the bound allows.",
         "Look at the worst queries below, or set another bound in validation.checks.",
     ),
     "recall@100": (
@@ -97,7 +100,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     ),
     "count_vs_live": (
         "The new collection has much less in it than the one that serves: searches would lack answers.",
-        "Look whether the source is complete. If so much may go, set the share in validation.checks.count_vs_live.",
+        "Look whether the source is complete. If such a loss is intended, set the share in "
+        "validation.checks.count_vs_live.",
     ),
     "slices": (
         "A part of the records, such as a language or a tenant, has lost its points.",
@@ -108,7 +112,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "Look at the worst queries below. If this is meant, set a lower bound in validation.checks.overlap.",
     ),
     "score_shift": (
-        "Scores have moved: whoever cuts answers off at a score gets more or fewer of them.",
+        "Scores have moved: applications that cut answers off at a score get more or fewer of them.",
         "Look at what applications do with scores. If this is meant, set a higher bound in validation.checks.",
     ),
     "latency_p50": (
@@ -131,7 +135,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 
 
 def with_words(checks: Mapping[str, Check]) -> dict[str, Check]:
-    """The same checks; those that say nothing themselves with the words above."""
+    """Returns the checks; those without their own texts get the texts above."""
     return {name: _add_words(name, check) for name, check in checks.items()}
 
 

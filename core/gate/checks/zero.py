@@ -1,4 +1,4 @@
-"""Do queries come back empty?"""
+"""Are there queries without results?"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,16 +11,17 @@ from qdrant_rollouts.core.statistics.shifts import mcnemar_greater
 
 
 def judge_zero_result(gate: GateContext, bound: float | None) -> Finding:
-    """Queries that find nothing here and something on live, less those the other way round, as a
-    share, by each vector; exact McNemar. Without a live collection each query that finds nothing
-    counts. A stored vector that finds its own point alone, as in an index of one record, has found
-    something."""
+    """Queries that find nothing on green and something on live, minus the reverse, as a share, for
+    each vector; exact McNemar test. Without a live collection each query without results counts. A
+    stored vector that finds only its own point, as in an index of one record, has found something.
+    """
     searched = [row for row in gate.part("asked").get("rows", []) if "n" in row and vector_of_row(gate, row) is None]
-    # Of several vectors one may find nothing: no word of a question need stand in any text.
+    # With several vectors one may find nothing, because no word of a question needs to be in any
+    # text.
     rows = rows_by_vector(gate, lambda row: "n" in row and not (searched and row.get("text")))
     if searched:
         rows[DECLARED] = searched
-    return judge_each(gate, rows, lambda _, some: _judge_rows(some, bound), measure_reach, "nothing could be asked")
+    return judge_each(gate, rows, lambda _, some: _judge_rows(some, bound), measure_reach, "no search was possible")
 
 
 def _judge_rows(rows: Sequence[Mapping[str, Any]], bound: float | None) -> Finding:
@@ -39,5 +40,5 @@ def _judge_rows(rows: Sequence[Mapping[str, Any]], bound: float | None) -> Findi
 
 
 def _count_results(row: Mapping[str, Any]) -> int:
-    """Rows that another release has written do not tell whether the point itself was found."""
+    """Rows of another release do not say whether the point itself was found."""
     return int(row.get("found", row["n"]))

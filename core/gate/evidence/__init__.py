@@ -1,8 +1,9 @@
-"""Taking evidence: what is slow about a gate, in pieces that end with the turn and go on in the next.
+"""Collects evidence: the slow work of a gate, in pieces that end with the turn and continue in the
+next.
 
-Rule: a collector keeps what it has found in its own part of ``GateContext.memory``, as JSON, and nothing else; asked
-again after a crash it repeats the last piece. Checks read that memory and take no long look of their own. The order
-matters: a collector may need what stands above it.
+Rule: a collector stores its findings only in its own part of ``GateContext.memory``, as JSON.
+Called again after a crash, it repeats the last piece. Checks read that memory and do no slow work
+themselves. The order matters: a collector may need the results of those above it.
 """
 
 from qdrant_rollouts.core.gate.evidence import (

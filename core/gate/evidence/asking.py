@@ -1,4 +1,4 @@
-"""Asking both collections: each probe becomes one row of numbers, and the checks read the rows."""
+"""Searches both collections: each probe becomes one row of numbers, which the checks read."""
 
 import time
 from collections.abc import Container, Mapping, Sequence
@@ -24,13 +24,16 @@ from qdrant_rollouts.core.statistics.ranking import (
     top_overlap,
 )
 
-#: Probes in a request: few at first, then as many as take about ``_SECONDS``; exact searches of much data are slow.
+#: Probes per request: few at first, then as many as take about ``_SECONDS``, because exact searches
+#: of much data are slow.
 _FIRST = 4
 _LARGEST = 32
 _SECONDS = 2.0
-#: How long one request may take: three of them after a slice still end within a turn's longest lease.
+#: How long one request may take: three of them after a slice still end within a turn's longest
+#: lease.
 PATIENCE = 20.0
-#: Of a score of 1; float32 scores of one pair differ by this much between requests (validation-gate, section 2).
+#: For a score of 1; float32 scores of one pair differ by this much between requests
+#: (validation-gate, section 2).
 TOLERANCE = 1e-6
 
 Row = dict[str, Any]
@@ -57,21 +60,22 @@ def collect_answers(gate: GateContext, over: IsTurnOver) -> float | None:
 
 
 def _askable_names(gate: GateContext) -> list[str]:
-    """Those that points can be asked by. The main one is missed where something makes it, or where there is no
-    other."""
+    """Returns the names by which points can be searched. The main name is missing only if something
+    makes it or there is no other."""
     found = [name for name in gate.names if count_askable(gate, name)]
     missed = gate.vector not in found and (gate.vector in gate.makers or not found)
     return [gate.vector, *found] if missed else found
 
 
 def take_one_request(chosen: Sequence[Probe]) -> Sequence[Probe]:
-    """The first of them that ask one vector, for one depth."""
+    """Returns the first probes that use one vector and one depth."""
     first = chosen[0]
     return list(takewhile(lambda probe: (probe.vector, probe.deep) == (first.vector, first.deep), chosen))
 
 
 def _count_affordable(gate: GateContext, chosen: Sequence[Probe]) -> int:
-    """How many of these probes a limited rate allows at once; green is asked twice for each."""
+    """Returns how many of these probes a limited rate allows at once; each makes two searches on
+    green."""
     depth = max(gate.real.limit + 1, *(probe.deep for probe in chosen))
     ours = max(1, gate.limits.searches(2 * len(chosen), depth) // 2)
     return min(len(chosen), ours, gate.live_limits.searches(len(chosen), depth))
@@ -80,14 +84,14 @@ def _count_affordable(gate: GateContext, chosen: Sequence[Probe]) -> int:
 def search_green(
     gate: GateContext, vectors: Sequence[QueryVector], limit: int, *, using: str | None = None, exact: bool = False
 ) -> list[list[Hit]]:
-    """Asks green, by its main vector where none is named."""
+    """Searches green, by default with its main vector."""
     name = gate.vector if using is None else using
     how = _search_params(gate, gate.limits, exact, using=name, seconds=PATIENCE)
     return gate.store.search_many(gate.green, vectors, limit, how)
 
 
 def _search_params(gate: GateContext, limits: Limits, exact: bool, *, using: str, seconds: float) -> SearchParams:
-    """The parameters of real searches, or a search that is as exact as strict mode allows."""
+    """Returns the parameters of real searches, or a search that is as exact as strict mode allows."""
     if exact:
         params = None if limits.exact else limits.wide
         return SearchParams(exact=limits.exact, params=params, using=using, seconds=seconds)
@@ -101,7 +105,8 @@ def _search_params(gate: GateContext, limits: Limits, exact: bool, *, using: str
 def search_live(
     gate: GateContext, vectors: Sequence[QueryVector], limit: int, *, using: str | None = None, exact: bool = False
 ) -> list[list[Hit]]:
-    """Asks the live collection, no faster than the index file allows; all batches together are as patient as one."""
+    """Searches the live collection, at most as fast as the index file allows; all batches together
+    have the patience of one."""
     assert gate.live is not None
     live = gate.live
     found = []
@@ -116,8 +121,8 @@ def search_live(
 
 
 def _ask_probes(gate: GateContext, asked: Sequence[AskedProbe]) -> list[Row]:
-    """A probe whose vector cannot be asked (gone, empty, or not finite) leaves an empty row:
-    evidence that is missing."""
+    """A probe whose vector cannot be searched (missing, empty, or not finite) leaves an empty row:
+    missing evidence."""
     usable = [one for one in asked if one.green is not None]
     vectors = [one.green for one in usable if one.green is not None]
     found = _search_asked(gate, usable, vectors)
@@ -135,7 +140,7 @@ def _ask_probes(gate: GateContext, asked: Sequence[AskedProbe]) -> list[Row]:
 
 
 def depth_of(gate: GateContext, probe: Probe) -> int:
-    """A stored vector finds its own point too, which is left out of what it is judged by."""
+    """A stored vector also finds its own point, which is not counted."""
     return gate.real.limit + (probe.point is not None)
 
 
@@ -148,7 +153,7 @@ def _search_asked(gate: GateContext, asked: Sequence[AskedProbe], vectors: Seque
 def _search_deeper(
     gate: GateContext, asked: Sequence[AskedProbe], vectors: Sequence[QueryVector]
 ) -> Sequence[list[Hit] | None]:
-    """What a search of its own finds that looks further down than people do."""
+    """Returns the result of a separate search that goes deeper than applications do."""
     deep = asked[0].probe.deep if asked else 0
     if not deep:
         return [None] * len(asked)
@@ -164,17 +169,16 @@ def _widen_parts(query: QueryVector, depth: int) -> QueryVector:
 def _search_exactly(
     gate: GateContext, asked: Sequence[AskedProbe], vectors: Sequence[QueryVector]
 ) -> Sequence[list[Hit] | None]:
-    """Exact answers; none where strict mode forbids to ask for them, for a wide search is no truth, and none of fused
-    lists, whose scores are ranks."""
+    """Returns exact answers. None if strict mode forbids exact searches, because a wide search is
+    not exact; and none for fused lists, whose scores are ranks."""
     if not asked or asked[0].probe.vector is None or not gate.limits.exact:
         return [None] * len(vectors)
     return search_green(gate, vectors, min(SHALLOW, gate.real.limit) + 1, using=asked[0].using, exact=True)
 
 
 def _ask_live(gate: GateContext, asked: Sequence[AskedProbe]) -> dict[str, tuple[list[Hit], list[Hit] | None]]:
-    """Where its rate is limited, no more than fit into a part of the time budget; judged queries
-    come first.
-    """
+    """If its rate is limited, at most as many as fit into a part of the time budget; judged queries
+    first."""
     able = [one for one in asked if one.live is not None]
     if not able:
         return {}
@@ -223,7 +227,7 @@ def _row_of_answer(
 
 
 def recall_of(gate: GateContext, probe: Probe, found: Sequence[Hit], truth: Sequence[Hit]) -> float:
-    """How much of the best that there is stands among as many that were found."""
+    """Returns which share of the best possible results is among as many found ones."""
     ours, best = ([(hit.id, hit.score) for hit in other_hits(hits, probe)] for hits in (found, truth))
     most = min(SHALLOW, gate.real.limit)
     rising = gate.rises(probe.vector)
@@ -248,14 +252,14 @@ def _summarize_scores(hits: Sequence[Hit], deep: Sequence[Hit] | None = None) ->
 
 
 def ids_beside(ours: Sequence[Hit], theirs: Sequence[Hit], same_model: bool) -> list[PointId]:
-    """One model gives comparable scores: then a tie is no difference."""
+    """With one model scores are comparable; then equal scores are no difference."""
     if not same_model:
         return [hit.id for hit in ours]
     return settle_ties([(hit.id, hit.score) for hit in ours], [(hit.id, hit.score) for hit in theirs], TOLERANCE)
 
 
 def are_comparable(gate: GateContext, probe: Probe) -> bool:
-    """Are scores of both sides of one scale?"""
+    """Are the scores of both sides on one scale?"""
     if probe.vector is not None:
         return gate.same(probe.vector)
     same_search = gate.live is not None and gate.live.search == gate.text_search
@@ -268,13 +272,13 @@ def _compare_with_live(gate: GateContext, ours: Sequence[Hit], theirs: Sequence[
     return {**_summarize_scores(theirs), "overlap": top_overlap(one, other), "rbo": rbo_ext(one, other)}
 
 
-#: What one side answered: as deep as people look, and deeper, where that was asked for too.
+#: The answers of one side: as deep as applications look, and deeper if needed.
 _Answers = tuple[Sequence[Hit], Sequence[Hit] | None]
 
 
 def _add_judgments(row: Row, records: SortedJudgments, ours: _Answers, live: _Answers | None) -> None:
-    """Adds what the judgments say. Each side is asked for what both have: a relevant record that only one side has does
-    not stand in the way of the others."""
+    """Adds the judgments. Each side is judged by the records that both have: a relevant record that
+    only one side has does not count against the other."""
     if records.records:
         row["records"] = dict(records.records)
     here = _leave_out(ours, records.new)
@@ -299,7 +303,7 @@ def _leave_out(answers: _Answers, ids: Container[PointId]) -> _Answers:
 
 
 def _measure_ranking(answers: _Answers, grades: Mapping[PointId, float]) -> State:
-    """By what people see; ``recall@100`` is of a deeper search of its own."""
+    """Judges what people see; ``recall@100`` comes from its own deeper search."""
     found = _ids_and_scores(answers[0])
     deep = _ids_and_scores(answers[0] if answers[1] is None else answers[1])
     return {
@@ -315,9 +319,9 @@ def _ids_and_scores(hits: Sequence[Hit]) -> list[tuple[PointId, float]]:
 
 
 def finds_itself(gate: GateContext, asked: AskedProbe, hits: Sequence[Hit]) -> bool:
-    """At the top score, ties allowed: where equal vectors fill the whole list, the point may stand
-    behind its end. Where another vector may rightly beat the point's own, as by dot product a
-    longer one, nothing worse than the point itself may come first."""
+    """The point must have the top score, ties allowed: if equal vectors fill the whole list, the
+    point may be beyond its end. If another vector may rightly score higher, as a longer one with
+    dot product, nothing worse than the point itself may come first."""
     name = asked.probe.vector
     if not hits or asked.green is None or name is None or name not in gate.kinds:
         return False
@@ -334,8 +338,8 @@ def finds_itself(gate: GateContext, asked: AskedProbe, hits: Sequence[Hit]) -> b
 
 
 def _own_score(gate: GateContext, kind: Kind, asked: AskedProbe) -> float | None:
-    """What the point scores by its own vector; with ``idf`` only the server knows, and None is a
-    point it has lost."""
+    """Returns the point's score with its own vector; with ``idf`` only the server knows it. None
+    means that the point is lost."""
     assert asked.green is not None
     known = kind.own_score(gate.params_of(asked.using), asked.green)
     if known is not None:

@@ -1,8 +1,10 @@
-"""Which of index, data and model changed the answers: four searches a query, live and green, exact and approximate.
+"""Whether index, data or model changed the answers: four searches per query, on live and green,
+exact and approximate.
 
-What a collection's own index loses is the difference of its exact and its approximate search. Exact against exact is
-data and model together; the same among documents that both sides have is the model alone, or, where both use one
-model, the documents' changed texts (validation-gate, section 7).
+The difference between exact and approximate search is the loss of a collection's own index. The
+difference between the two exact searches is due to data and model; among documents that both sides
+have it is due to the model alone, or, if both use one model, to the documents' changed texts
+(validation-gate, section 7).
 """
 
 from collections.abc import Callable, Container, Sequence
@@ -26,7 +28,8 @@ from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, AskedProbe, Probe
 from qdrant_rollouts.core.ports import Hit, PointId, State
 from qdrant_rollouts.core.statistics.ranking import ndcg, top_overlap
 
-#: Exact searches of the live collection are dear; a hundred tell the three apart. By every other name fewer.
+#: Exact searches of the live collection are expensive; a hundred suffice to distinguish the causes.
+#: Fewer for every other name.
 _MOST = 100
 _FURTHER = 40
 _CHUNK = 4
@@ -53,8 +56,8 @@ def collect_attribution(gate: GateContext, over: IsTurnOver) -> float | None:
 
 
 def summarize_losses(gate: GateContext) -> State | None:
-    """Losses by index, data and model, as a difference of nDCG@10, or of the share of the top ten kept where nobody
-    has judged; and the one that did most."""
+    """Returns the losses by index, data and model, as a difference of nDCG@10, or without judgments
+    of the share of the first ten results that stayed; and the largest cause."""
     every = gate.memory.get("attributed", {}).get("rows") or []
     rows = [row for row in every if not row.get("aside")] or every
     if not rows or gate.live is None:
@@ -70,9 +73,8 @@ def summarize_losses(gate: GateContext) -> State | None:
 
 
 def _choose_probes(gate: GateContext) -> list[Probe]:
-    """Where live's rate is limited, no more than fit into a part of the time budget: each is two
-    searches of it.
-    """
+    """If live's rate is limited, at most as many as fit into a part of the time budget: each makes
+    two searches on live."""
     every = list_probes(gate)
     counted = _grades_by_query(gate)
     most = _MOST
@@ -82,7 +84,8 @@ def _choose_probes(gate: GateContext) -> list[Probe]:
     main = [probe for probe in every if probe.vector in (None, gate.vector)]
     others = [probe for probe in every if probe.vector not in (None, gate.vector)]
     further = [probe for _, few in groupby(others, lambda probe: probe.vector) for probe in islice(few, _FURTHER)]
-    # Only what falls short of live's is asked of live by every name: judged queries are asked as people ask them.
+    # Live is searched by every name only if green falls short of it; judged queries are searched as
+    # applications do.
     return [*(judged or main)[:most], *([] if judged and not gate.asks_apart else further)][: 3 * most]
 
 
@@ -91,13 +94,13 @@ def _is_judged(probe: Probe, counted: Container[str]) -> bool:
 
 
 def _grades_by_query(gate: GateContext) -> dict[str, dict[PointId, float]]:
-    """By query the judgments that a verdict is about."""
+    """Returns the judgments that matter for a verdict, by query."""
     rows = gate.part("asked").get("rows", [])
     return {row["name"]: dict(row["counted"]) for row in rows if "counted" in row}
 
 
 def _attribute_losses(gate: GateContext, asked: Sequence[AskedProbe]) -> list[State]:
-    """All of them ask one vector."""
+    """All of these search one vector."""
     if not asked:
         return []
     green = [one.green for one in asked if one.green is not None]
@@ -123,8 +126,8 @@ def _attribute_losses(gate: GateContext, asked: Sequence[AskedProbe]) -> list[St
 
 
 def _both_sides(gate: GateContext, asked: AskedProbe, found: Sequence[Sequence[Hit]]) -> State:
-    """Recall, and whether a stored vector finds its point, in one search on each side: asked alike, they can be held
-    against each other."""
+    """Measures recall, and whether a stored vector finds its point, in one search on each side, so
+    that the sides can be compared."""
     probe, (ours, our_truth, their_truth, theirs) = asked.probe, found
     if probe.vector is None:
         return {"vector": None}
@@ -140,19 +143,20 @@ def _both_sides(gate: GateContext, asked: AskedProbe, found: Sequence[Sequence[H
 
 
 def _settle_ids(gate: GateContext, asked: AskedProbe, hits: Sequence[Hit], truth: Sequence[Hit]) -> Ids:
-    """Judgments know each document; where only agreement is counted, a tie with the live collection's is one."""
+    """With judgments, each document counts. If only agreement is counted, equal scores count as the
+    live collection's order."""
     same = are_comparable(gate, asked.probe) and asked.probe.grades is None
     return ids_beside(other_hits(hits, asked.probe), other_hits(truth, asked.probe), same)
 
 
 def _existing_ids(gate: GateContext, collection: str, lists: Sequence[Ids]) -> set[PointId]:
-    """Those of the ids that the collection has."""
+    """Returns those of the ids that the collection has."""
     wanted = list({id for ids in lists for id in ids})
     return {point.id for point in gate.store.fetch(collection, wanted, vectors=False)}
 
 
 def _row_of_loss(asked: AskedProbe, lists: Sequence[Ids], common: set[PointId]) -> State:
-    """Positive is a loss."""
+    """A positive value is a loss."""
     green, green_exact, live_exact, live = lists
     score = _choose_score(asked, live_exact)
     kept, were = ([id for id in ids if id in common] for ids in (green_exact, live_exact))

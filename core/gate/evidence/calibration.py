@@ -1,12 +1,14 @@
-"""What scores mean nothing: those of texts like queries with documents that have nothing to do with them.
+"""Measures which scores mean nothing: those of query-like texts with unrelated documents.
 
-A floor belongs to a model, because score scales do, and to a size, because the best of many unrelated documents scores
-higher than the best of few. So it is the score that the best of as many unrelated documents as there are points would
-reach once in a hundred times. Documents that a query may be answered by are no such null and are left out: its own
-record, the judged ones, its top hits, and all that share a word with it.
+The floor depends on the model, because score scales do, and on the size, because the best of many
+unrelated documents scores higher than the best of few. So it is the score that the best of as many
+unrelated documents as there are points would reach once in a hundred times. Documents that may
+answer a query are left out: its own record, the judged ones, its top results, and all that share a
+word with it.
 
-The spread is taken from the lower half of the null, where no answer can be: what is a little related lies above the
-middle. Measured with four models on two corpora of 20 to 1,400 records (docs/validation.md).
+The spread is taken from the lower half of the scores, where no answer can be; slightly related
+documents lie above the middle. Measured with four models on two corpora of 20 to 1,400 records
+(docs/validation.md).
 """
 
 import re
@@ -30,17 +32,19 @@ from qdrant_rollouts.core.gate.evidence.titles import list_queries
 from qdrant_rollouts.core.ports import FloatArray, Point, PointId, State
 from qdrant_rollouts.core.statistics.shifts import chance_floor
 
-#: Documents that are drawn; records of which each gives a text like a query; declared and judged queries beside them.
+#: How many documents are drawn; how many records give a query-like text; how many declared and
+#: judged queries are added.
 _DOCUMENTS = 300
 _OWN = 50
 _QUERIES = 100
-#: Words of a record that are asked for: no more than half of them, or the text would be the document itself.
+#: How many words of a record are searched: at most half of them, or the text would be the document
+#: itself.
 _WORDS = 16
-#: Fewer pairs of a text and an unrelated document say nothing of either.
+#: Fewer pairs of a text and an unrelated document say nothing about either.
 _PAIRS = 200
-#: Of a hundred pairs of records one may be less alike than is said of all.
+#: Of a hundred pairs of records one may be less similar than the text says.
 _FEWEST = 0.01
-#: A word long enough to make two texts related.
+#: The length of a word that makes two texts related.
 _WORD = re.compile(r"\w{4,}")
 
 
@@ -76,21 +80,21 @@ def _fetch_documents(gate: GateContext) -> list[Point]:
 
 
 def _embedded_text(gate: GateContext, payload: Mapping[str, Any]) -> str:
-    """What was embedded of a point; nothing where its payload does not say."""
+    """Returns the embedded text of a point; empty if its payload does not contain it."""
     maker = gate.text_makers.get(gate.scored)
     if maker is None or any(payload.get(name) is None for name in template_fields(maker.template)):
         return ""
     return maker.template.format_map(payload)
 
 
-#: A text, its vector, the score of its last top hit, and the documents that may answer it.
+#: A text, its vector, the score of its last top result, and the documents that may answer it.
 _AskedText = tuple[str, FloatArray, float, set[PointId]]
 _OwnTexts = dict[PointId, tuple[str, FloatArray, float, float]]
 
 
 def _ask_beginnings(gate: GateContext, texts: Mapping[PointId, str]) -> _OwnTexts:
-    """By record the beginning of its text, as somebody might ask for it, with its vector, its tenth and its best
-    score."""
+    """Searches the beginning of each record's text; returns by record the vector, the tenth and the
+    best score."""
     maker = gate.text_makers.get(gate.scored)
     embedder = maker.embedder if maker else None
     if embedder is None:
@@ -112,13 +116,14 @@ def _take_beginning(text: str) -> str:
 
 
 def _last_top_score(gate: GateContext, scores: Sequence[float]) -> float:
-    """The score from which on a document is a top hit: no more than a tenth of a small index is one."""
+    """Returns the score from which on a document is a top result: at most a tenth of a small index
+    is."""
     most = max(1, min(SHALLOW, int(gate.part("vectors").get("seen", 0)) // 10))
     return scores[min(most, len(scores)) - 1]
 
 
 def _list_asked_texts(gate: GateContext) -> list[_AskedText]:
-    """Queries that people gave, with what the tenth answer to them scored."""
+    """Returns the queries that people gave, with the score of the tenth answer to each."""
     rows = [
         row for row in gate.part("asked").get("rows", []) if row.get("n") and vector_of_row(gate, row) == gate.scored
     ]
@@ -145,7 +150,7 @@ def _unrelated_scores(
     *,
     cosine: bool,
 ) -> FloatArray:
-    """Scores of each text with the documents that have nothing to do with it."""
+    """Returns the scores of each text with unrelated documents."""
     known = [point for point in points if point.id in texts]
     if not known or not asked:
         return np.zeros(0, dtype=np.float32)
@@ -166,8 +171,9 @@ def _unrelated_scores(
 def _measure_likeness(
     gate: GateContext, points: Sequence[Point], texts: Mapping[PointId, str], *, cosine: bool
 ) -> State:
-    """``alike``: the score that nearly every record reaches with nearly every other one, high where all are about one
-    thing. ``strange``: the queries that have no word in common with any record of the sample."""
+    """``alike``: the score that nearly every record reaches with nearly every other one; it is high
+    if all are about one topic. ``strange``: the queries that have no word in common with any record
+    of the sample."""
     if len(points) < 2 or len(texts) < len(points):
         return {}
     vectors = [_scored_vector(gate, point) for point in points]

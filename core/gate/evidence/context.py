@@ -1,4 +1,4 @@
-"""What the gate is about, what it has found out so far, and how it asks."""
+"""What the gate judges, what it has found so far, and how it searches."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -24,9 +24,9 @@ _LIVE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class JudgedQuery:
-    """A query people have judged: graded points, 0 for one that was looked at and is of no use. ``names`` are the
-    records' ids as they were written, ``others`` the points they would be as text instead of a number, or the other
-    way round."""
+    """A query with human judgments: graded points, 0 for a point that was judged not useful.
+    ``names`` are the records' ids as written. ``others`` are the points if those ids were text
+    instead of numbers, or the reverse."""
 
     query: str
     grades: Mapping[PointId, float]
@@ -35,18 +35,20 @@ class JudgedQuery:
 
     @property
     def every(self) -> set[PointId]:
-        """Each point that is meant, or may be."""
+        """Every point that is meant, or may be."""
         return {*self.grades, *self.others.values()}
 
 
 @dataclass(frozen=True, slots=True)
 class LiveCollection:
-    """The collection that serves now. ``embedder`` is its own model, by its stamp; ``same_model`` says whether one
-    vector may be asked of both collections; ``same_texts`` whether their texts are made by one template too;
-    ``kinship`` how its model is to green's; ``known`` whether anybody knows what made it.
+    """The live collection. ``embedder`` is its own model, by its stamp. ``same_model``: the same
+    vector may be searched in both collections. ``same_texts``: one template makes their texts too.
+    ``kinship`` is the relation of its model to green's. ``known``: its origin is known.
 
-    All these are of the main vector. ``same`` are the other names of which one vector may be asked of both, ``makers``
-    what makes each of live's vectors of a text, and ``search`` what a text asks there now."""
+    All these refer to the main vector. ``same`` are the other names whose vector may be searched in
+    both, ``makers`` what makes each of live's vectors from text, and ``search`` what a text
+    searches there now.
+    """
 
     collection: str
     vector: str
@@ -61,16 +63,17 @@ class LiveCollection:
 
     @property
     def answers(self) -> bool:
-        """Can it be asked anything that green is asked too?"""
+        """Can it be searched with anything that green is searched with?"""
         return self.same_model or self.embedder is not None
 
 
 class RateLimiter:
-    """Lets no more than ``per_second`` searches (1 or more) through in any one second, also where each turn has a pace
-    of its own: a search is waited for before it is sent, not after.
+    """Allows at most ``per_second`` searches (1 or more) in any one second, even if each turn has
+    its own limiter: it waits before a search is sent, not afterwards.
 
-    What comes first in a second may have been waited for before it. So batches are small, ``most`` searches at once,
-    and the rate is lower by the rest of a batch."""
+    The first search of a second may have been waited for earlier. So batches are small, ``most``
+    searches at once, and the rate is lower by the rest of a batch.
+    """
 
     def __init__(self, per_second: float) -> None:
         self.most = max(1, int(per_second) // 10)
@@ -87,10 +90,11 @@ class RateLimiter:
 
 @dataclass(frozen=True)
 class GateContext:
-    """``green`` is addressed by its own name, never through an alias. ``filled`` is what ``populate`` returned,
-    ``wanted`` the schema it was to be made with. ``memory`` is what the collectors have found, as JSON: it is saved
-    between turns, everything else is made anew in each. ``alone`` says that nothing serves beside green, as on a first
-    deployment; a live collection that is gone is missing evidence instead."""
+    """``green`` is addressed by its own name, never through an alias. ``filled`` is what
+    ``populate`` returned, ``wanted`` the schema it should have. ``memory`` holds what the
+    collectors have found, as JSON; it is saved between turns, and everything else is created again
+    in each turn. ``alone``: nothing serves besides green, as on a first deployment; a live
+    collection that is gone is missing evidence instead."""
 
     store: VectorStore
     green: str
@@ -109,30 +113,31 @@ class GateContext:
     alone: bool = False
     #: Is green's strict mode switched on after the gate, before it serves?
     restricted_later: bool = False
-    #: The names that the index file speaks of; those that green lacks are left out of its search.
+    #: The names in the index file; those that green lacks are left out of its search.
     coming: frozenset[str] = frozenset()
-    #: Did somebody else fill green? Then nothing says how many points there should be.
+    #: Did another program fill green? Then nothing says how many points it should have.
     elsewhere: bool = False
-    #: Is it written down what made green's vectors, or is it missing though we made them?
+    #: Is the origin of green's vectors recorded, or is the record missing although we made them?
     stamped: bool = True
 
     @property
     def real(self) -> RealSearchSpec:
-        """How people search."""
+        """How applications search."""
         return self.spec.validation.search
 
     @property
     def unknown_green(self) -> bool:
-        """Made elsewhere, and nobody wrote down by what."""
+        """Made elsewhere, with an unknown model."""
         return self.elsewhere and not self.stamped
 
     @property
     def counted(self) -> bool:
-        """Does anything but live say how many points there should be?"""
+        """Does anything besides live say how many points there should be?"""
         return not self.elsewhere or self.source is not None or "expected" in self.filled
 
     def agreement(self, collection: str, vector: str) -> Mapping[str, Any] | None:
-        """What came of embedding a sample of a collection's texts again, where its model is not written down."""
+        """The result of embedding a sample of a collection's texts again, if its model is not
+        recorded."""
         found: Mapping[str, Any] | None = self.memory.get("models", {}).get("found", {}).get(collection, {}).get(vector)
         return found
 
@@ -157,19 +162,19 @@ class GateContext:
 
     @cached_property
     def text_makers(self) -> Mapping[str, Maker]:
-        """What makes a vector of a text, by its name."""
+        """What makes a vector from a text, by its name."""
         if self.makers or self.embedder is None:
             return self.makers
         return {self.vector: Maker(MadeBy(self.embedder.identity, embedding=self.spec.embedding), self.embedder)}
 
     @cached_property
     def text_search(self) -> TextSearch:
-        """What a text asks of green."""
+        """What a text searches on green."""
         return build_text_search(self.spec.search, tuple(self.text_makers), tuple(self.kinds), self.coming)
 
     @property
     def asks_apart(self) -> bool:
-        """Is what a text asks something else than one vector that both sides have?"""
+        """Does a text search something else than one vector that both sides have?"""
         ours = self.text_search
         theirs = self.live.search if self.live else None
         if ours.fused or not ours.parts or theirs is None or not theirs.parts:
@@ -178,18 +183,19 @@ class GateContext:
 
     @property
     def scored(self) -> str:
-        """The vector by which texts are asked for their scores: those of fused lists say nothing of a match."""
+        """The vector whose scores are used for texts: the scores of fused lists say nothing about a
+        match."""
         names = self.text_search.names
         return names[0] if names and self.vector not in names else self.vector
 
     def same(self, name: str) -> bool:
-        """May one vector of this name be asked of both sides?"""
+        """May a vector of this name be searched in both collections?"""
         if self.live is None:
             return False
         return self.live.same_model if name == self.vector else name in self.live.same
 
     def live_name(self, name: str) -> str:
-        """What live calls it."""
+        """The vector's name on live."""
         return self.live.vector if self.live and name == self.vector else name
 
     def live_maker(self, name: str) -> Maker | None:
@@ -204,19 +210,19 @@ class GateContext:
         return self.kinds[name][1] if name in self.kinds else {}
 
     def rises(self, name: str | None) -> bool:
-        """Is a higher score of this vector better? Of fused lists it always is."""
+        """Is a higher score of this vector better? For fused lists it always is."""
         if name is None:
             return True
         return name in self.kinds and self.kinds[name][0].rising(self.kinds[name][1])
 
     @property
     def kind(self) -> Kind | None:
-        """That of the vector that is searched; None where the collection has none of that name."""
+        """The kind of the searched vector; None if the collection has none of that name."""
         return self.kinds[self.vector][0] if self.vector in self.kinds else None
 
     @property
     def params(self) -> dict[str, Any]:
-        """The settings of the vector that is searched."""
+        """The settings of the searched vector."""
         return self.kinds[self.vector][1] if self.vector in self.kinds else {}
 
     @cached_property
@@ -225,7 +231,7 @@ class GateContext:
 
     @cached_property
     def limits(self) -> Limits:
-        """Those of green: none before its strict mode is switched on."""
+        """The limits of green: none before its strict mode is switched on."""
         return self.store.limits(self.green)
 
     @cached_property
@@ -234,9 +240,8 @@ class GateContext:
 
     @cached_property
     def live_reads(self) -> int | None:
-        """How many searches of the live collection one collector may make where its rate is
-        limited; None for all.
-        """
+        """How many searches of the live collection one collector may make if its rate is limited;
+        None for any number."""
         return self.live_limits.reads(self.spec.validation.budget_seconds * _LIVE)
 
     @property
@@ -249,7 +254,7 @@ class GateContext:
         return RateLimiter(self.spec.validation.live_searches_per_second)
 
     def breathe(self) -> None:
-        """Before each piece of work. Raises Limited where a rate limit leaves no room for it
+        """Called before each piece of work. Raises Limited if a rate limit does not allow the piece
         yet."""
         self.store.pace(self.green)
         if self.live:
@@ -263,5 +268,6 @@ class GateContext:
 
 #: Called between pieces of work: is the turn's time over?
 IsTurnOver = Callable[[], bool]
-#: Takes evidence until it is complete (None) or the turn is over (seconds until it wants to go on).
+#: Collects evidence until it is complete (None) or the turn is over (seconds until it wants to
+#: continue).
 Collector = Callable[[GateContext, IsTurnOver], float | None]

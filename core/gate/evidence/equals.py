@@ -1,8 +1,10 @@
-"""Points that share their very vector with others, counted over a whole collection that is read once.
+"""Points that share their exact vector with others, counted over a whole collection that is read
+once.
 
-A seeded sample of points is drawn while the collection is read. Each of them remembers those read after it whose vector
-is the same, number by number. So the last of a group remembers none, and the last but one, which remembers exactly
-one, counts for both. Over all draws that makes the number of points in such groups, whatever their sizes.
+While the collection is read, a seeded sample of points is drawn. Each of them remembers later
+points whose vector is the same, number by number. So the last point of a group remembers none, and
+the last but one, which remembers exactly one, counts for both. Over all draws this gives the number
+of points in such groups, whatever their sizes.
 """
 
 from collections import Counter
@@ -12,13 +14,13 @@ from typing import Any
 from qdrant_rollouts.core.ports import PointId, State
 from qdrant_rollouts.core.statistics.sampling import Sample, offer_id
 
-#: Points that are drawn. Of 100,000 points 3 % that share a vector come out as more than 2 % in 97 draws of 100 where
-#: they share it in pairs, which is the worst case, and in 99 where groups are larger; 1 % in none of 400. A collection
-#: of no more points is counted whole.
+#: How many points are drawn. Of 100,000 points, 3 % that share a vector are measured as more than 2
+#: % in 97 draws of 100 if they share it in pairs, which is the worst case, and in 99 if the groups
+#: are larger; 1 % in none of 400. A smaller collection is counted completely.
 DRAWN = 2000
-#: Later ones that each remembers: enough to find another text among them.
+#: How many later points each remembers: enough to find another text among them.
 _LATER = 3
-#: Of those that share a vector, the ones whose texts are looked at.
+#: Of the points that share a vector, how many texts are compared.
 _KEPT = 250
 
 #: By vector name: its digest, and the points read later that have the same.
@@ -26,7 +28,7 @@ Note = dict[str, tuple[str, list[PointId]]]
 
 
 class Equals:
-    """Goes on with a sample that was saved. An entry's note is that of ``Note``, as JSON."""
+    """Continues with a saved sample. An entry's note is that of ``Note``, as JSON."""
 
     def __init__(self, sample: Sample, seed: int) -> None:
         self._sample = sample
@@ -69,9 +71,10 @@ class Equals:
 
 
 def group_equals(sample: Sample) -> State:
-    """By vector name: of how many points it was looked at (``of``), how many of them share it (``equal``), how many
-    have the most frequent one (``largest``), and some of those that share it, with the ones they share it with and how
-    large the group is as far as it was seen (``some``)."""
+    """By vector name: how many points were checked (``of``), how many of them share their vector
+    (``equal``), how many have the most frequent one (``largest``), and some of those that share it,
+    with the points they share it with and the size of the group as far as it was seen (``some``).
+    """
     found: State = {}
     digests: dict[str, Counter[str]] = {}
     for _, _, note in sample:
@@ -90,5 +93,5 @@ def group_equals(sample: Sample) -> State:
 
 
 def weigh_group(later: Sequence[PointId]) -> int:
-    """For how many points of its group one counts that remembers these."""
+    """Returns for how many points of its group a point counts that remembers these."""
     return 2 if len(later) == 1 else min(len(later), 1)

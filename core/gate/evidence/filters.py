@@ -1,4 +1,4 @@
-"""Searching within the most frequent values of the slice fields."""
+"""Searches within the most frequent values of the slice fields."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, probes_of_vector,
 from qdrant_rollouts.core.ports import Hit, PointId, SearchParams
 from qdrant_rollouts.core.statistics.ranking import found_of_best
 
-#: Values that are asked, and probes for each (validation-gate, section 3).
+#: How many values are searched, and how many probes for each (validation-gate, section 3).
 _VALUES = 5
 _PROBES = 60
 _CHUNK = 10
 
 
 def collect_filtered(gate: GateContext, over: IsTurnOver) -> float | None:
-    """Recall of the index within the most frequent values of each slice field."""
+    """Measures the recall of the index within the most frequent values of each slice field."""
     memory = gate.part("filtered")
     plan: list[Any] = memory.setdefault("plan", _plan_pieces(gate))
     at = int(memory.get("at", 0))
@@ -31,12 +31,12 @@ def collect_filtered(gate: GateContext, over: IsTurnOver) -> float | None:
 
 
 def most_asked(gate: GateContext) -> int:
-    """How many points at most are asked with their own vector, for each value."""
+    """Returns how many points at most are searched with their own vector, for each value."""
     return sum(probe.point is not None for probe in probes_of_vector(gate, gate.vector)[:_PROBES])
 
 
 def _plan_pieces(gate: GateContext) -> list[list[Any]]:
-    """Field, value, first probe: pieces small enough for a request."""
+    """Yields field, value, first probe: pieces small enough for a request."""
     return [
         [field, value, first]
         for field in gate.spec.validation.slices

@@ -1,7 +1,7 @@
 """Judged queries: a JSONL file with a ``query`` and its ``relevant`` records per line.
 
-``relevant`` lists record ids, or maps them to grades: more is better, 0 was looked at and is of no use. A list means
-grade 1 for each.
+``relevant`` lists record ids, or maps them to grades: higher is better, 0 means judged and not
+useful. A list means grade 1 for each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,18 +16,18 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 
 def source_text(path: str) -> str:
-    """The source that reads it; a plain path means JSONL."""
+    """Returns the source that reads it; a plain path means JSONL."""
     return path if ":" in path else f"jsonl:{path}"
 
 
 def read_judged(source: Source) -> tuple[JudgedQuery, ...]:
-    """Every judged query of the file. Raises Refused, naming the line, for one that cannot be used."""
+    """Returns every judged query of the file. Raises Refused, naming the line, for an invalid one."""
     source.check()
     found: dict[str, JudgedQuery] = {}
     for row in source.read(None):
         judged = _parse_judged(row)
         if judged.query in found:
-            raise Refused(f"{row.where}: query {quote_value(judged.query)} stands twice; judge each once")
+            raise Refused(f"{row.where}: query {quote_value(judged.query)} appears twice; judge each once")
         found[judged.query] = judged
     return tuple(found.values())
 
@@ -41,7 +41,7 @@ def _parse_judged(row: Row) -> JudgedQuery:
         raise Refused(f"{row.where}: query is {quote_value(query)}; expected text")
     graded = _parse_grades(row, relevant)
     if not any(grade > 0 for grade in graded.values()):
-        raise Refused(f"{row.where}: relevant names no record of a grade above 0; leave such a query out")
+        raise Refused(f"{row.where}: relevant names no record with a grade above 0; remove this query")
     points = {id: _point_of_id(id) for id in graded}
     others = {points[id]: other for id in graded if (other := _other_point_of_id(id)) is not None}
     names = {points[id]: str(id) for id in graded}
@@ -49,7 +49,8 @@ def _parse_judged(row: Row) -> JudgedQuery:
 
 
 def warn_of_too_few(validation: ValidationSpec, queries: Sequence[JudgedQuery]) -> str:
-    """What is said where so few queries are judged that they decide nothing; nothing where they are enough, or none."""
+    """Returns the warning if too few queries are judged to decide anything; empty if there are
+    enough, or none."""
     if not 0 < len(queries) < validation.samples.judged:
         return ""
     return describe_too_few(len(queries), validation.samples.judged)
@@ -72,17 +73,17 @@ def _parse_grades(row: Row, relevant: Any) -> dict[int | str, float]:
 
 def _check_record_id(row: Row, id: Any) -> int | str:
     if isinstance(id, bool) or not isinstance(id, int | str):
-        raise Refused(f"{row.where}: {quote_value(id)} is no record id; expected a string or an integer")
+        raise Refused(f"{row.where}: {quote_value(id)} is not a record id; expected a string or an integer")
     return id
 
 
 def _point_of_id(id: int | str) -> PointId:
-    """Keys of a JSON object are text: one that is an integer's is taken for the integer."""
+    """Keys of a JSON object are text: a key that looks like an integer is read as the integer."""
     return point_id(int(id) if _is_number(id) else id)
 
 
 def _other_point_of_id(id: int | str) -> PointId | None:
-    """The point of an id that is read as a number, if it was text after all."""
+    """Returns the point of an id that was read as a number, in case it was text after all."""
     return point_id(str(id)) if _is_number(id) else None
 
 

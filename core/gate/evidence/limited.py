@@ -1,4 +1,4 @@
-"""What strict mode kept the gate from, and what was done instead: lines of the report."""
+"""What strict mode kept the gate from, and what it did instead: lines of the report."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ def _limits_of_live(gate: GateContext) -> Iterator[str]:
     yield from _describe_pages(gate, live, limits)
     if not limits.exact and gate.memory.get("attributed"):
         depth = limits.wide["hnsw_ef"]
-        yield f"{describe_no_exact(live)}: what it lost by its index was told by searches with hnsw_ef {depth}"
+        yield f"{describe_no_exact(live)}: the loss of its index was measured by searches with hnsw_ef {depth}"
     left_out = int(gate.memory.get("asked", {}).get("live_left_out", 0))
     if left_out:
         asked = sum("live" in row for row in gate.part("asked").get("rows", []))

@@ -1,4 +1,5 @@
-"""Who is judged, and beside whom: a gate is opened anew in each turn from what is declared and what is stamped."""
+"""Opens a gate: which collection is judged, and beside which one. Each turn opens it again from
+declarations and stamps."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -36,7 +37,7 @@ from qdrant_rollouts.core.services import Services
 
 #: The steps that fill a collection.
 _FILLS = ("populate", "recover")
-#: Records of a source that are looked for in a collection that may come of it.
+#: How many records of a source are looked for in a collection that may come from it.
 _FIRST = 16
 
 #: By collection and vector, an ``Agreement`` as JSON.
@@ -58,8 +59,8 @@ def open_gate(
     restricted_later: bool = True,
     elsewhere: bool = False,
 ) -> GateContext:
-    """Raises Refused where a model, the source or the judged queries cannot be opened, and where the declared search
-    names a vector that no text can ask."""
+    """Raises Refused if a model, the source or the judged queries cannot be opened, and if the
+    declared search names a vector that no text can search."""
     makers = open_makers(services, plan)
     names = vector_names(services.store.schema(green))
     build_text_search(spec.search, tuple(makers), names, declared_names(spec))
@@ -90,8 +91,8 @@ def open_gate(
 
 
 def open_existing(services: Services, green: str, blue: str | None, spec: IndexSpec, memory: State) -> GateContext:
-    """The gate of a collection that no deployment is building: what it should be is blue's schema, and what it was
-    filled from is what the deployment that made it wrote down, or what the index file says."""
+    """Opens the gate of a collection that no deployment is building: its schema should be blue's,
+    and its source is what its deployment recorded, or what the index file says."""
     store = services.store
     stamp = read_stamp(store, green)
     schema = store.schema(green)
@@ -117,7 +118,8 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
 
 
 def existing_plan(services: Services, green: str, spec: IndexSpec) -> VectorPlan:
-    """What the collection's own stamp says of its vectors; where it has none, what the index file declares."""
+    """Returns what the collection's own stamp says about its vectors; without a stamp, what the
+    index file declares."""
     stamp = read_stamp(services.store, green)
     schema = services.store.schema(green)
     names = set(vector_names(schema))
@@ -131,8 +133,8 @@ def existing_plan(services: Services, green: str, spec: IndexSpec) -> VectorPlan
 
 
 def is_made_elsewhere(services: Services, collection: str) -> bool:
-    """Did somebody else fill it? What a deployment of ours filled has a step or a fact that says so, whatever became of
-    its stamp."""
+    """Did another program fill it? If a deployment of ours did, a step or a fact says so, even if
+    the stamp is gone."""
     with services.sessions() as session:
         row = session.get(Version, collection)
         mine = row.deployment_id if row is not None else None
@@ -159,12 +161,12 @@ def _open_records(
 
 
 def _text_settings(embedding: EmbeddingSpec | None) -> tuple[str, ChunkSpec | None] | None:
-    """What makes the texts that are embedded."""
+    """The settings that make the embedded texts."""
     return (embedding.text, embedding.chunk) if embedding else None
 
 
 def _read_filled(services: Services, collection: str) -> State:
-    """What the deployment that made the collection wrote down of it; nothing for somebody else's."""
+    """Returns what the collection's deployment recorded; empty for a collection of another program."""
     with services.sessions() as session:
         query = select(StepRow.output).join(Version, Version.deployment_id == StepRow.deployment_id)
         found = session.scalars(query.where(Version.collection == collection, StepRow.name.in_(_FILLS))).first()
@@ -173,7 +175,8 @@ def _read_filled(services: Services, collection: str) -> State:
 
 
 def _open_source(services: Services, named: str | None, spec: IndexSpec) -> Source | None:
-    """None for a backup too: reading it takes a server, a collection and hours, which is for a deployment to do."""
+    """Returns None for a backup too: reading it takes a server, a collection and hours, which only
+    a deployment does."""
     if not named or backup_of(named) is not None:
         return None
     source = services.source(named)
@@ -202,7 +205,7 @@ def _open_live(
     *,
     elsewhere: bool,
 ) -> LiveCollection | None:
-    """None when blue is gone or is green itself: then there is nothing to compare with."""
+    """Returns None if blue is gone or is green itself: then there is nothing to compare with."""
     store = services.store
     if blue == green or blue not in store.collections():
         return None
@@ -247,14 +250,14 @@ def _open_live(
 def _origin_of_live(
     stamp: Stamp | None, schema: Schema, blue: str, name: str, maker: Maker | None, measured: Agreements
 ) -> VectorOrigin:
-    """As the stamp says; where there is none, as a sample that was embedded again does."""
+    """By the stamp; without one, by a sample that was embedded again."""
     if stamp is None and maker is not None and _is_proven(measured, blue, name):
         return VectorOrigin(known=True, identity=maker.identity)
     return VectorOrigin.of(stamp, schema, name)
 
 
 def _live_makers(services: Services, stamp: Stamp, using: str) -> dict[str, Maker]:
-    """Without those whose model is away: then live is not asked by their names."""
+    """Leaves out makers whose model does not answer: then live is not searched by their names."""
     found = {}
     for name, by in stamp.made.items():
         with suppress(Refused):
@@ -264,7 +267,7 @@ def _live_makers(services: Services, stamp: Stamp, using: str) -> dict[str, Make
 
 
 def _live_search(spec: IndexSpec, makers: Mapping[str, Maker], names: Sequence[str]) -> TextSearch | None:
-    """None where a text asks live nothing."""
+    """Returns None if a text searches nothing on live."""
     try:
         return build_text_search(spec.search, tuple(makers), names, declared_names(spec))
     except Refused:
@@ -274,19 +277,18 @@ def _live_search(spec: IndexSpec, makers: Mapping[str, Maker], names: Sequence[s
 def _origin_of_green(
     services: Services, green: str, vector: str, main: Maker | None, measured: Agreements, *, elsewhere: bool
 ) -> VectorOrigin:
-    """What is known of green's vector: by who made it here, by its stamp, or by a sample that was embedded again."""
+    """Returns what is known about green's vector: who made it here, its stamp, or a sample that was
+    embedded again."""
     if elsewhere and read_stamp(services.store, green) is None and not _is_proven(measured, green, vector):
         return VectorOrigin()
     return VectorOrigin(known=True, identity=main.identity if main else None)
 
 
-# --- what nobody wrote down -------------------------------------------------------------------------------------
-
-
 def _measure_models(
     services: Services, memory: State, plan: VectorPlan, collections: Sequence[str | None]
 ) -> Agreements:
-    """By collection and vector, whether a sample of its texts is embedded again to what is stored; once for a gate."""
+    """Measures once per gate, by collection and vector, whether a sample of the texts gives the
+    stored vectors when embedded again."""
     if "models" in memory:
         kept: Agreements = memory["models"]["found"]
         return kept
@@ -311,8 +313,8 @@ def _is_proven(measured: Agreements, collection: str, vector: str) -> bool:
 
 
 def _is_filled_from(services: Services, green: str, source: Source | None, memory: State) -> bool:
-    """Was a collection that somebody else made filled from this source? Where it has not even half of the first
-    records, the source says nothing of it."""
+    """Was a collection that another program made filled from this source? If it lacks half of the
+    first records, the source says nothing about it."""
     kept = memory.get("filled_from")
     if source is None:
         return False

@@ -1,4 +1,5 @@
-"""The source, read once more: how many records it has, and a sample of them to compare with what is stored."""
+"""Reads the source once more: how many records it has, and a sample of them to compare with what is
+stored."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +26,7 @@ def collect_origin(gate: GateContext, over: IsTurnOver) -> float | None:
 
 
 def read_sample(gate: GateContext, entries: list[list[Any]]) -> Iterator[Row]:
-    """The rows of some entries of the sample, read again."""
+    """Returns the rows of some entries of the sample, read again."""
     assert gate.source is not None
     if gate.source.collection is None:
         for _, _, before in entries:
@@ -56,7 +57,7 @@ def _sample_points(gate: GateContext, source: Source, memory: State, over: IsTur
 
 
 def _sample_rows(gate: GateContext, source: Source, memory: State, over: IsTurnOver) -> None:
-    """The cursor **before** a row is what finds it again."""
+    """A row is found again with the cursor **before** it."""
     before = memory.get("cursor")
     wanted = index_types(gate, "green")
     memory["read"] = False

@@ -1,5 +1,5 @@
-"""Which fields points have: of a sample of green's points, of the same points of live, and of a source that is a
-collection. Filters find by them what no vector can tell."""
+"""Which fields points have: in a sample of green's points, in the same points of live, and in a
+source that is a collection. Filters use these fields, and vectors say nothing about them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,10 +11,10 @@ from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 from qdrant_rollouts.core.ports import Point, PointId, State
 from qdrant_rollouts.core.ports.payload_values import has_value, is_held_by_index, list_field_types
 
-#: Points at once; fewer where each may count against a rate.
+#: Points per request; fewer if each may count against a rate.
 _PAGE = 100
 _FEW = 16
-#: Fields that are told of; who has more keeps data under their names.
+#: How many fields are reported; a collection with more uses data as field names.
 _MOST = 200
 _LONGEST = 60
 
@@ -39,13 +39,14 @@ def collect_payloads(gate: GateContext, over: IsTurnOver) -> float | None:
 
 
 def index_types(gate: GateContext, side: str) -> dict[str, str]:
-    """The payload indexes that this side's points are to be held by: field and type."""
+    """Returns the payload indexes that should hold this side's points: field and type."""
     schema = gate.store.schema(gate.live.collection) if side == "live" and gate.live else gate.schema
     return {field: str(index["data_type"]) for field, index in schema["payload_schema"].items()}
 
 
 def tally_fields(counts: State, wanted: Mapping[str, str], payload: Mapping[str, Any]) -> None:
-    """Adds one payload: of each index, whether its field is there and whether the index would hold it."""
+    """Adds one payload: for each index, whether its field exists and whether the index would hold
+    it."""
     for field, data_type in wanted.items():
         one = counts.setdefault(field, [0, 0])
         if has_value(payload, field):
@@ -75,7 +76,7 @@ def _ids_of_side(gate: GateContext, side: str, collection: str) -> list[PointId]
 
 
 def _draw_ids(gate: GateContext, collection: str) -> list[PointId]:
-    """Points of live by themselves, where it has few of green's."""
+    """Draws points of live separately, if it has few of green's."""
     assert gate.live is not None
     size = gate.spec.validation.samples.records
     try:
@@ -99,7 +100,7 @@ def _note_points(gate: GateContext, side: str, found: State, points: Sequence[Po
 
 
 def _keep_examples(examples: State, wanted: Mapping[str, str], payload: Mapping[str, Any]) -> None:
-    """One value that each index does not hold."""
+    """Stores one value that each index does not hold."""
     for field, data_type in wanted.items():
         if field not in examples and has_value(payload, field) and not is_held_by_index(payload, field, data_type):
             examples[field] = repr(payload.get(field.split(".")[0].removesuffix("[]")))[:_LONGEST]

@@ -1,4 +1,5 @@
-"""What the gate asks: the queries people gave, and stored vectors of the new collection, by each of its vectors."""
+"""What the gate searches: the queries that people gave, and stored vectors of the new collection,
+for each vector name."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,19 +13,22 @@ from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.titles import list_queries
 from qdrant_rollouts.core.ports import Hit, Limits, OneQuery, PointId, QueryVector, ServerText
 
-#: How deep a judged query is looked into for ``recall@100``, and how many results checks count.
+#: How deep a judged query is searched for ``recall@100``, and how many results checks count.
 DEEP = 100
 SHALLOW = 10
-#: Probes of each kind for a vector beside the main one, which has ``validation.samples.queries``.
+#: Probes of each kind for a vector other than the main one, which has
+#: ``validation.samples.queries``.
 FURTHER = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Either a query's ``text`` or the ``point`` whose vector is asked; ``grades`` where people have judged.
+    """Either a query's ``text`` or the ``point`` whose vector is searched; ``grades`` if there are
+    judgments.
 
-    ``vector`` is the name that is asked; None is the declared search, where that is more than one vector, or
-    another than live's. ``deep`` is how many results a second search gives, 0 where there is none."""
+    ``vector`` is the searched name; None is the declared search, if that uses several vectors, or
+    another than live's. ``deep`` is the number of results of a second search, 0 if there is none.
+    """
 
     text: str | None = None
     point: PointId | None = None
@@ -39,8 +43,8 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class AskedProbe:
-    """A probe with its query for each side, and the vector name it asks there; None where that side cannot be
-    asked it."""
+    """A probe with its query for each side, and the searched vector name there; None if that side
+    does not support it."""
 
     probe: Probe
     green: QueryVector | None
@@ -50,8 +54,9 @@ class AskedProbe:
 
 
 def list_probes(gate: GateContext) -> list[Probe]:
-    """Texts as people search them first, each once; then stored vectors of the main name, as many as the index file
-    wants; then a part of both by every other name. The same ones in every turn."""
+    """Lists texts first, as applications search them, each once; then stored vectors of the main
+    name, as many as the index file wants; then a part of both for every other name. The list is the
+    same in every turn."""
     return [
         *_search_probes(gate),
         *_text_probes(gate),
@@ -64,13 +69,14 @@ def probes_of_vector(gate: GateContext, name: str) -> list[Probe]:
 
 
 def vector_of_row(gate: GateContext, row: Mapping[str, Any]) -> str | None:
-    """The vector that a row of evidence is of. Those of a release that knew one vector do not say."""
+    """Returns the vector name of a row of evidence. Rows of a release that supported one vector do
+    not have it."""
     found: str | None = row.get("vector", gate.vector)
     return found
 
 
 def _search_probes(gate: GateContext) -> list[Probe]:
-    """Every text, asked as an application asks it."""
+    """Every text, searched as an application does it."""
     search = gate.text_search
     if not search.parts:
         return []
@@ -82,14 +88,14 @@ def _search_probes(gate: GateContext) -> list[Probe]:
 
 
 def _search_depth(gate: GateContext, judged: bool, declared: bool) -> int:
-    """Beyond what people see: ``recall@100``, and ``min_results`` where it asks for more."""
+    """Deeper than people look: ``recall@100``, and ``min_results`` if it asks for more."""
     deep = DEEP if judged else 0
     wanted = _results_needed(gate) if declared else 0
     return max(deep, wanted) if max(deep, wanted) > gate.real.limit else 0
 
 
 def _text_probes(gate: GateContext) -> list[Probe]:
-    """Of a search of several vectors, each asked alone."""
+    """Of a search with several vectors, each vector alone."""
     if not gate.asks_apart:
         return []
     given = list_queries(gate)
@@ -107,14 +113,14 @@ def _point_probes(gate: GateContext, name: str) -> list[Probe]:
 
 
 def sampled_ids(gate: GateContext, name: str) -> list[PointId]:
-    """Points drawn of those that have a vector of this name."""
+    """Returns points drawn among those that have a vector of this name."""
     memory = gate.part("vectors")
     sample = memory.get("sample", []) if name == gate.vector else memory.get("samples", {}).get(name, [])
     return [id for _, id, _ in sample]
 
 
 def _results_needed(gate: GateContext) -> int:
-    """``min_results`` has a bound of its own, and as a check may have another."""
+    """``min_results`` has its own bound, and as a check it may have another."""
     said = gate.spec.validation.check("min_results")
     return math.ceil(said.bound) if said and said.bound is not None else gate.spec.validation.min_results
 
@@ -125,7 +131,7 @@ def with_vectors(gate: GateContext, chosen: Sequence[Probe]) -> list[AskedProbe]
 
 
 def other_hits(hits: Sequence[Hit], probe: Probe) -> list[Hit]:
-    """Without the point whose own vector was asked."""
+    """Returns the hits without the point whose own vector was searched."""
     return [hit for hit in hits if hit.id != probe.point]
 
 
@@ -135,7 +141,7 @@ def _fetch_vectors(gate: GateContext, ids: Sequence[PointId]) -> dict[PointId, d
 
 
 def _ask_point(gate: GateContext, probe: Probe, stored: Mapping[PointId, Mapping[str, Any]]) -> AskedProbe:
-    """What is not finite, or empty, finds nothing anywhere and is not asked."""
+    """A vector that is empty or not finite finds nothing anywhere and is not searched."""
     assert probe.vector is not None
     assert probe.point is not None
     name = probe.vector
@@ -156,7 +162,8 @@ def _ask_text(gate: GateContext, probe: Probe) -> AskedProbe:
 
 
 def _ask_search(gate: GateContext, probe: Probe, text: str) -> AskedProbe:
-    """Each side as its own users search it: where green has a vector that live lacks, that is what they will get."""
+    """Searches each side as its own users do: if green has a vector that live lacks, that is what
+    users will get."""
     green, using = _build_query(gate, gate.text_search, gate.text_makers, text, gate.limits)
     search = gate.live.search if gate.live else None
     if search is None or not search.parts:

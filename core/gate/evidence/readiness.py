@@ -1,6 +1,6 @@
 """Three looks, 2.5 s apart, that must find the index finished (qdrant-facts 7.2).
 
-Those with which ``populate`` has just ended count; then one more is enough.
+The last looks of ``populate`` count; then one more is enough.
 """
 
 import math
@@ -11,7 +11,7 @@ from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 from qdrant_rollouts.core.ports import State
 
 LOOKS = 3
-#: Looks in which nothing got on: after so many an index that is not finished will not be.
+#: Looks without progress: after this many, an unfinished index will not be finished.
 PATIENCE = 24
 
 
@@ -29,7 +29,7 @@ def collect_readiness(gate: GateContext, over: IsTurnOver) -> float | None:
 
 
 def _patience(gate: GateContext) -> int:
-    """Looks in which the server tries again what failed: room may be made."""
+    """Looks during which the server tries again what failed, because space may be freed."""
     return max(PATIENCE, math.ceil(gate.spec.progress_deadline_seconds / gate.ready_look))
 
 
@@ -39,7 +39,7 @@ def _inspect_green(gate: GateContext, memory: State) -> Readiness:
         return Readiness(ready=True)
     health = store.health(gate.green)
     work = [health.indexed_vectors, health.segments, health.optimizing, health.worked, health.queued]
-    # A server that does not tell how far its optimizer is gets taken at its word while it is yellow.
+    # If a server does not report its optimizer's progress, its status yellow is taken as working.
     at_work = work != memory.get("work") or (health.worked is None and health.status == "yellow")
     memory["still"] = 0 if at_work else int(memory.get("still", 0)) + 1
     memory["work"] = work

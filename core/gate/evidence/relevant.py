@@ -1,7 +1,8 @@
-"""Which of the records that people judged relevant a query can be held to: an index lives, and judgments grow old.
+"""By which of the judged records a query can be judged: an index changes, and judgments get old.
 
-Only records on both sides count for a verdict. What left the source is nobody's loss, and what is new nobody's merit;
-an id that no record has is a typing error. What green lacks and the source has is a loss and counts as one.
+Only records on both sides count for a verdict. A record that left the source is not a loss, and a
+new record is not a gain; an id that no record has is a typing error. A record that the source has
+and green lacks is a loss and counts as one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,14 +13,15 @@ from qdrant_rollouts.core.gate.evidence.context import GateContext, JudgedQuery
 from qdrant_rollouts.core.ports import PointId
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
-#: Named in a line of the report.
+#: How many are named in a line of the report.
 _EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class SortedJudgments:
-    """``counted``: grades that both sides are held to, with 0 for what was looked at and is of no use. ``new``: grades
-    of what live has not got. ``gone``: what live has and green has not, where no source says whether it left."""
+    """``counted``: grades that both sides are judged by, with 0 for records judged not useful.
+    ``new``: grades of records that live lacks. ``gone``: records that live has and green lacks, if
+    no source says whether they left."""
 
     counted: Mapping[PointId, float]
     new: Mapping[PointId, float] = field(default_factory=dict)
@@ -33,7 +35,7 @@ class SortedJudgments:
 
 
 def sort_judgments(gate: GateContext, queries: Sequence[str]) -> dict[str, SortedJudgments]:
-    """By query. Needs ``origin`` where there is a source."""
+    """By query. Needs ``origin`` if there is a source."""
     judged = {one.query: one for one in gate.judged}
     chosen = [judged[query] for query in queries]
     wanted = list({id for one in chosen for id in one.every})
@@ -44,7 +46,8 @@ def sort_judgments(gate: GateContext, queries: Sequence[str]) -> dict[str, Sorte
 
 
 def describe_left_out(gate: GateContext) -> list[str]:
-    """Lines of the report: ids that no record has, and those that only another spelling finds."""
+    """Returns lines of the report: ids that no record has, and ids that only another spelling
+    finds."""
     found = list_left_out(gate)
     lines = []
     if unknown := found.get("unknown"):
@@ -59,7 +62,7 @@ def describe_left_out(gate: GateContext) -> list[str]:
 
 
 def list_left_out(gate: GateContext) -> dict[str, list[str]]:
-    """By kind the records that count for nothing, each once."""
+    """Returns by kind the records that do not count, each once."""
     found: dict[str, list[str]] = {}
     for row in gate.memory.get("asked", {}).get("rows", []):
         for kind, names in row.get("records", {}).items():
@@ -79,7 +82,7 @@ def _existing_ids(gate: GateContext, collection: str | None, ids: Sequence[Point
 
 
 def _ids_in_source(gate: GateContext) -> set[PointId] | None:
-    """None where nothing says what the source holds."""
+    """Returns None if nothing says what the source contains."""
     memory = gate.memory.get("origin", {})
     if gate.source is None or not memory.get("complete"):
         return None
@@ -134,5 +137,5 @@ def _note_record(records: dict[str, list[str]], one: JudgedQuery, written: Point
 
 
 def as_rows(grades: Mapping[PointId, float]) -> list[list[Any]]:
-    """As JSON, which has no keys that are numbers."""
+    """Returns JSON, whose keys cannot be numbers."""
     return [[id, grade] for id, grade in grades.items()]

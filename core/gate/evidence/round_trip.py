@@ -1,4 +1,5 @@
-"""A sample of the source's records, embedded again and compared with what the new collection has stored of them."""
+"""Embeds a sample of the source's records again and compares it with what the new collection has
+stored."""
 
 import math
 import sys
@@ -20,7 +21,7 @@ _CHUNK = 16
 _CHUNK_SECONDS = 5.0
 _EXAMPLES = 5
 _SAME_NUMBER = 1e-14
-#: What the declared model does not make of the text it came with.
+#: The fault of a vector that the declared model does not make from its text.
 FOREIGN = "not its model's vector"
 
 
@@ -56,25 +57,23 @@ def _compare_pieces(gate: GateContext, memory: State, sample: list[list[Any]], m
 
 
 def _names_made_by_server(gate: GateContext) -> list[str]:
-    """The vectors that only the server can make again; it made none of what was copied."""
+    """Returns the vectors that only the server can make again; it made none of the copied ones."""
     return [name for name, maker in gate.makers.items() if maker.embedder is None and name in gate.kinds]
 
 
 def _next_size(size: int, seconds: float) -> int:
-    """Few at first: of a source that is slow, each record takes its time."""
+    """Few at first, because each record of a slow source takes time."""
     return min(2 * size, _CHUNK) if seconds < _CHUNK_SECONDS else max(1, size // 2)
 
 
 def _sort_sample(gate: GateContext) -> list[list[Any]]:
-    """As they stand in the source, so that a file is read forwards."""
+    """In the order of the source, so that a file is read forwards."""
     entries: list[list[Any]] = gate.part("origin")["sample"]
     return sorted(entries, key=lambda entry: (entry[2] or {}).get("n", 0))
 
 
 def _as_embeddable(gate: GateContext, row: Row) -> Row:
-    """Of points, the vectors that were not taken as they are are not wanted; those that were copied
-    may have any payload.
-    """
+    """For points, only the vectors that were copied are needed; copied points may have any payload."""
     if row.point_id is None or row.fields is None:
         return row
     if gate.filled.get("way") in {"copy", "snapshot"}:
@@ -98,7 +97,7 @@ def _compare_records(gate: GateContext, memory: State, records: Sequence[Record]
 
 
 def _make_vectors(gate: GateContext, records: Sequence[Record], made: Scratch) -> list[dict[str, Any]]:
-    """Each record's vectors by name, those that are made of its texts made again."""
+    """Returns each record's vectors by name; those made from its texts are made again."""
     wanted = [dict(record.vectors) for record in records]
     for name, maker in gate.makers.items():
         texts = {at: record.texts[name] for at, record in enumerate(records) if name in record.texts}
@@ -111,7 +110,8 @@ def _make_vectors(gate: GateContext, records: Sequence[Record], made: Scratch) -
 
 
 def _made_by_the_server(gate: GateContext, records: Sequence[Record], made: Scratch) -> list[dict[str, Any]]:
-    """Read back from where the server has made them: no other way gives their numbers."""
+    """Reads the vectors back from the place where the server made them, because there is no other
+    way to get their numbers."""
     names = _names_made_by_server(gate)
     texts = [
         {name: gate.makers[name].by_the_server(record.texts[name]) for name in names if name in record.texts}
@@ -121,8 +121,9 @@ def _made_by_the_server(gate: GateContext, records: Sequence[Record], made: Scra
 
 
 def _find_foreign(gate: GateContext, records: Sequence[Record], stored: Mapping[PointId, Point]) -> set[PointId]:
-    """Of the records that brought a vector which a model is declared for, those whose stored one the model does not
-    make of the stored text. What was stored without its text cannot be held against it."""
+    """Returns the records that brought a vector with a declared model, and whose stored vector the
+    model does not make from the stored text. A vector that was stored without its text cannot be
+    checked."""
     found: set[PointId] = set()
     for name, maker in gate.makers.items():
         brought = [stored[one.point_id] for one in records if name in one.vectors and one.point_id in stored]
@@ -146,8 +147,9 @@ def _find_record_fault(gate: GateContext, record: Record, vector: Vector, stored
 
 
 def are_alike(one: Any, other: Any) -> bool:
-    """Equal as JSON, numbers with a fraction but for their last digits: a server that reads decimals fast misses one in
-    six of 17 digits by up to three units in the last place (measured on Qdrant 1.16.3, both APIs)."""
+    """Equal as JSON, except for the last digits of fractions: a server that reads decimals fast
+    changes one in six numbers of 17 digits by up to three units in the last place (measured on
+    Qdrant 1.16.3, both APIs)."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(are_alike(one[name], other[name]) for name in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -160,7 +162,7 @@ def are_alike(one: Any, other: Any) -> bool:
 
 
 def _plain_payload(content: Mapping[str, Any], record: Record) -> dict[str, Any]:
-    """Without our own mark, and without an id that only repeats the point's."""
+    """Removes our own mark, and an id that only repeats the point's."""
     return {
         name: value
         for name, value in content.items()

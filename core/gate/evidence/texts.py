@@ -1,7 +1,7 @@
-"""What the points say: the texts of a sample, here and in the live collection.
+"""The texts of points: of a sample of green, and in the live collection.
 
-Rule: a point's text is what the templates of the index make of its payload. Where nothing is made of a text, it is the
-longest text of the payload that has more than one word, wherever it stands.
+Rule: a point's text is what the templates of the index make of its payload. If nothing is made from
+text, it is the longest text of the payload with more than one word, in any field.
 """
 
 import hashlib
@@ -26,7 +26,8 @@ _WORD = re.compile(r"\w+")
 
 
 def text_of(templates: Mapping[str, str], payload: Mapping[str, Any], vector: str | None = None) -> str | None:
-    """The text of a point, or that of one ``vector`` of it where that is made of its own; None where there is none."""
+    """Returns the text of a point, or of one of its vectors if that has its own template; None if
+    there is none."""
     if not templates:
         return max(_list_sentences(payload), key=len, default=None)
     own = templates.get(vector) if vector is not None else None
@@ -36,7 +37,7 @@ def text_of(templates: Mapping[str, str], payload: Mapping[str, Any], vector: st
 
 
 def sort_words(text: str) -> tuple[str, ...]:
-    """Its words in an order of their own: what a model that reads words makes of a text is no matter of its marks."""
+    """Returns its words in a fixed order, because a model that reads words ignores punctuation."""
     return tuple(sorted(_WORD.findall(text.casefold()))) or (text.strip(),)
 
 
@@ -58,12 +59,9 @@ def _list_sentences(value: Any) -> Iterator[str]:
             yield from _list_sentences(inner)
 
 
-# --- a sample of them -------------------------------------------------------------------------------------------
-
-
 def collect_texts(gate: GateContext, over: IsTurnOver) -> float | None:
-    """Needs the ids of ``vectors``. Notes how often each text stands in the sample, by its digest, and how many of the
-    records that both collections have say something else in each."""
+    """Needs the ids of ``vectors``. Records by digest how often each text occurs in the sample, and
+    how many of the records in both collections have different texts."""
     memory = gate.part("texts")
     ids = drawn_ids(gate)[: gate.spec.validation.samples.records]
     while int(memory.get("at", 0)) < len(ids):
@@ -105,7 +103,7 @@ def _compare_texts(memory: State, point: Point, ours: str | None, theirs: str | 
 
 
 def _remember_repeated(memory: State, text: str) -> None:
-    """A few of the texts that stand more than once; the most frequent ones are met early."""
+    """Keeps a few of the texts that occur more than once; the most frequent ones are met early."""
     repeated = memory.setdefault("repeated", {})
     digest = _digest_text(text)
     if len(repeated) < _REPEATED and digest in memory.get("green", []):
@@ -122,12 +120,12 @@ def _digest_text(text: str) -> str:
 
 
 def most_frequent(digests: Sequence[str]) -> tuple[str, int]:
-    """The text that stands most often, and how often."""
+    """Returns the most frequent text, and how often it occurs."""
     return Counter(digests).most_common(1)[0]
 
 
 def _is_declared_anew(gate: GateContext) -> bool:
-    """Are texts made of other fields now, or cut into other chunks?"""
+    """Are texts now made from other fields, or cut into other chunks?"""
     if gate.live is None:
         return False
     stamp = read_stamp(gate.store, gate.live.collection)

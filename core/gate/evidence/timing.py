@@ -1,4 +1,5 @@
-"""How long both collections take over the same queries, asked in alternation: what slows one slows the other."""
+"""How long both collections take for the same queries, searched in alternation, so that what slows
+one also slows the other."""
 
 import time
 
@@ -7,12 +8,13 @@ from qdrant_rollouts.core.gate.evidence.probes import AskedProbe, Probe, list_pr
 from qdrant_rollouts.core.ports import QueryVector, SearchParams
 
 _CHUNK = 10
-#: Searches of each side before any is counted: caches and connections are cold.
+#: Searches of each side before counting begins, because caches and connections are cold.
 _WARM_UP = 5
 
 
 def collect_timings(gate: GateContext, over: IsTurnOver) -> float | None:
-    """Milliseconds, the mean of two calls a side, one entry for each probe both sides can be asked."""
+    """Milliseconds, the mean of two calls per side, one entry for each probe that both sides
+    support."""
     memory = gate.part("timed")
     chosen = _choose_probes(gate)
     live = gate.live
@@ -34,7 +36,7 @@ def collect_timings(gate: GateContext, over: IsTurnOver) -> float | None:
 
 
 def _choose_probes(gate: GateContext) -> list[Probe]:
-    """What people search by: the declared search, and the main vector."""
+    """What applications search: the declared search, and the main vector."""
     every = [probe for probe in list_probes(gate) if probe.vector in (None, gate.vector)]
     return every[: gate.spec.validation.samples.queries]
 
@@ -45,7 +47,7 @@ def _warm_up(gate: GateContext, live: LiveCollection, asked: list[AskedProbe]) -
 
 
 def _time_pair(gate: GateContext, live: LiveCollection, asked: AskedProbe) -> tuple[float, float] | None:
-    """Live, green, green, live: whatever drifts meanwhile falls on both alike."""
+    """Live, green, green, live: a drift affects both alike."""
     if asked.green is None or asked.live is None:
         return None
     gate.pace.wait(1)

@@ -1,13 +1,13 @@
-"""Titles of records as queries, where the index file asks for them and names none of its own."""
+"""Uses titles of records as queries, if the index file asks for it and names no queries."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 
-#: As many as make a share with a narrow interval.
+#: Enough for a share with a narrow interval.
 _MOST = 50
-#: What records call their title, the likeliest first.
+#: Names of title fields, the likeliest first.
 _FIELDS = ("title", "name", "heading")
 
 
@@ -25,7 +25,7 @@ def collect_titles(gate: GateContext, over: IsTurnOver) -> float | None:
 
 
 def list_queries(gate: GateContext) -> tuple[str, ...]:
-    """Those that the index file names, else the titles that were read."""
+    """Returns the queries in the index file, else the titles that were read."""
     return gate.spec.validation.queries or tuple(gate.memory.get("titles", {}).get("texts", ()))
 
 

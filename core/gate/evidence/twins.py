@@ -1,4 +1,5 @@
-"""Do points that share a vector say the same? The groups that ``vectors`` has found are looked up with their texts."""
+"""Do points that share a vector have the same text? Compares the texts of the groups that
+``vectors`` has found."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ _CHUNK = 16
 _EXAMPLES = 3
 #: The beginning of a word that its other forms share.
 _STEM = 4
-#: Points of a group that texts of nearly the same words explain.
+#: Largest group that texts with nearly the same words explain.
 _FEW = 3
 
 
@@ -30,9 +31,10 @@ class _Group:
 
 
 def collect_twins(gate: GateContext, over: IsTurnOver) -> float | None:
-    """Needs the groups of ``vectors``. By vector name: for how many points those that were looked at stand
-    (``looked``), how many share their vector with another text (``unlike``), how many with a text that is nearly the
-    same (``near``), how many share it so on live too (``before``), and how many have no text (``untold``)."""
+    """Needs the groups of ``vectors``. By vector name: how many points the compared ones stand for
+    (``looked``), how many share their vector with another text (``unlike``), with a nearly equal
+    text (``near``), in the same way on live (``before``), and how many have no text (``untold``).
+    """
     memory = gate.part("twins")
     todo = _list_groups(gate)
     while int(memory.get("at", 0)) < len(todo):
@@ -46,7 +48,7 @@ def collect_twins(gate: GateContext, over: IsTurnOver) -> float | None:
 
 
 def equal_groups(gate: GateContext) -> Mapping[str, Any]:
-    """Raises Refused where a release that did not compare the vectors has read them."""
+    """Raises Refused if a release that did not compare the vectors has read them."""
     memory = gate.part("vectors")
     if "equal" not in memory:
         raise Refused("another release has read the vectors and did not compare them: retry runs it again")
@@ -79,8 +81,8 @@ def _note_groups(gate: GateContext, memory: State, few: Sequence[_Group]) -> Non
 
 
 def _fetch_live_vectors(gate: GateContext, ids: Sequence[PointId]) -> Mapping[PointId, Mapping[str, Any]]:
-    """Live's vectors of these points, where some of them are nobody's here to make: what their owner has always had is
-    no worse for being had again."""
+    """Returns live's vectors of these points, if no declared model makes some of them: a fault that
+    live has in the same way does not count."""
     if gate.live is None or gate.kinds.keys() <= gate.makers.keys():
         return {}
     points = gate.store.fetch(gate.live.collection, ids, vectors=True)
@@ -90,7 +92,7 @@ def _fetch_live_vectors(gate: GateContext, ids: Sequence[PointId]) -> Mapping[Po
 def _is_shared_on_live(
     gate: GateContext, group: _Group, other: PointId, before: Mapping[PointId, Mapping[str, Any]]
 ) -> bool:
-    """Did both share their vector on live too?"""
+    """Did both points share their vector on live too?"""
     pair = [before.get(id, {}).get(group.name) for id in (group.id, other)]
     if group.name in gate.makers or any(one is None for one in pair):
         return False
@@ -99,10 +101,13 @@ def _is_shared_on_live(
 
 
 def _classify_group(gate: GateContext, group: _Group, told: Mapping[PointId, str | None]) -> tuple[str, PointId | None]:
-    """``unlike``, ``near``, ``untold``, or nothing where the texts are equal; and the point whose text is another.
+    """Returns ``unlike``, ``near``, ``untold``, or nothing if the texts are equal; and the point
+    with another text.
 
-    Texts that are near (``_is_near``) may have one vector: a model that reads little, or counts words in few
-    numbers, makes it of both. That is no excuse for a large group whose vectors nobody can make again."""
+    Near texts (``_is_near``) may share a vector: a model that reads little, or counts words in few
+    numbers, makes it of both. That does not excuse a large group whose vectors cannot be made
+    again.
+    """
     own = told[group.id]
     others = {one: text for one in group.later if (text := told[one]) is not None}
     if own is None or not others:
@@ -121,14 +126,14 @@ def _classify_group(gate: GateContext, group: _Group, told: Mapping[PointId, str
 
 
 def _is_near(one: str, other: str) -> bool:
-    """The shorter one has at least half of its words in the other."""
+    """At least half of the words of the shorter text are in the other."""
     ours = set(sort_words(one))
     theirs = set(sort_words(other))
     return 2 * len(ours & theirs) >= min(len(ours), len(theirs))
 
 
 def _is_of_other_words(one: str, other: str) -> bool:
-    """A sparse vector of words leaves out the frequent ones and the endings: less than half of the words in common is
-    what no such difference explains."""
+    """Sparse vectors of words leave out frequent words and endings, but that does not explain fewer
+    than half of the words in common."""
     ours, theirs = ({word[:_STEM] for word in sort_words(text)} for text in (one, other))
     return 2 * len(ours & theirs) < min(len(ours), len(theirs))

@@ -1,8 +1,9 @@
-"""Records that say in the new collection what they say in the live one, with their vectors and payloads in both.
+"""Compares records that have the same text in both collections, with their vectors and payloads.
 
-Rule: a vector has to be the same where the same maker made it of the same text, where it is carried over, and where it
-came with the records before and now. It may be another one where model, text template, size, distance or datatype is
-declared anew, where nothing says who made live's, and where an application has written live's point itself.
+Rule: a vector must be the same if the same maker made it of the same text, if it is carried over,
+and if it came with the records before and now. It may differ if model, text template, size,
+distance or datatype is newly declared, if live's maker is unknown, and if an application has
+written live's point itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,8 @@ from qdrant_rollouts.core.ports import Point, PointId, Schema, SearchParams, Sta
 
 _CHUNK = 64
 _EXAMPLES = 5
-#: Changed records whose text is looked for under other ids, and results looked at for each.
+#: How many changed records' texts are looked for under other ids, and how many results of each
+#: search.
 _SOUGHT = 60
 _NEAREST = 3
 
@@ -76,7 +78,7 @@ class _BesideLive:
 
     @cached_property
     def are_both_ours(self) -> bool:
-        """Or neither: both times the vectors came with the records, as far as anybody knows."""
+        """Or neither is ours: both times the vectors came with the records, as far as is known."""
         return (self.stamp is None) == (read_stamp(self.gate.store, self.gate.green) is None)
 
     @property
@@ -93,9 +95,9 @@ class _BesideLive:
         return frozenset(name for name in self.names if not self.why(name))
 
     def why(self, name: str) -> str:
-        """Why vectors of that name need not be the same; empty where they must."""
+        """Returns why vectors of that name may differ; empty if they must be the same."""
         if not are_same_vectors(self.schema, self.gate.schema, name):
-            return "its settings were declared anew"
+            return "its settings are newly declared"
         ours = self.gate.makers.get(name)
         theirs = self.made_before.get(name)
         if name in self.gate.plan.carried or (ours is None and self.comes_from_live):
@@ -105,15 +107,13 @@ class _BesideLive:
         if ours is None or theirs is None:
             return "nothing says that the same model made both"
         if ours.identity != theirs.identity:
-            return "its model was declared anew"
-        return "" if ours.template == theirs.template else "its text was declared anew"
+            return "its model is newly declared"
+        return "" if ours.template == theirs.template else "its text is newly declared"
 
     def _why_given(self) -> str:
         if self.gate.spec.accept_new_model:
             return "its model may be another one (accept_new_model)"
         return "" if self.are_both_ours else "only one of the collections says where its vectors come from"
-
-    # --- records ------------------------------------------------------------------------------------------------
 
     def look(self, memory: State, ids: Sequence[PointId]) -> None:
         store = self.gate.store
@@ -126,7 +126,7 @@ class _BesideLive:
         self._seek_moved(memory, changed)
 
     def _compare_pair(self, memory: State, ours: Point, theirs: Point) -> bool:
-        """Is it a record that did not change? If so, it is compared."""
+        """Is this a record that did not change? If so, it is compared."""
         same = self._says_the_same(ours, theirs)
         names = [name for name in self.gate.kinds if name in self.compared and self._must_be_equal(name, ours, theirs)]
         if not same and not names:
@@ -142,7 +142,7 @@ class _BesideLive:
         return True
 
     def _says_the_same(self, ours: Point, theirs: Point) -> bool:
-        """Every text that vectors are made of; the whole payload where none is."""
+        """Compares every text that vectors are made from; the whole payload if there is none."""
         templates = dict.fromkeys(self.gate.plan.templates.values())
         if not templates:
             return are_alike(_without_mark(ours.payload), _without_mark(theirs.payload))
@@ -188,7 +188,7 @@ class _BesideLive:
                 fields[name] = int(fields.get(name, 0)) + 1
 
     def _compare_loosely(self, memory: State, ours: Point, theirs: Point, *, same: bool) -> None:
-        """A vector that came with the record may speak of a part of the payload that did change."""
+        """A vector that came with the record may depend on a part of the payload that did change."""
         if not same or self._has_same_payload(ours, theirs):
             return
         for name in self.compared - self.gate.makers.keys() - self.gate.plan.carried.keys():
@@ -196,10 +196,9 @@ class _BesideLive:
             counts["of"] += 1
             counts["other"] += bool(self._find_fault(name, ours, theirs))
 
-    # --- moved ids ----------------------------------------------------------------------------------------------
-
     def _seek_moved(self, memory: State, changed: Sequence[tuple[Point, Point]]) -> None:
-        """Does live have under other ids what these records say now? Asked by their vectors, told by the texts."""
+        """Does live have the texts of these records under other ids? Searches by their vectors and
+        compares the texts."""
         name = self.gate.vector
         gate = self.gate
         if name not in self.compared or name != self.live.vector:
@@ -233,7 +232,7 @@ def _has_same_text(template: str, ours: Point, theirs: Point) -> bool:
 
 
 def _document_of_chunk(payload: Mapping[str, Any]) -> Any:
-    """The document that it is a chunk of, None for a whole one."""
+    """Returns the document that it is a chunk of, None for a whole one."""
     chunk = payload.get(CHUNK_FIELD)
     return chunk.get("document") if isinstance(chunk, Mapping) else None
 

@@ -1,4 +1,5 @@
-"""Every vector of the new collection, looked at once: a single bad one among millions is no matter of samples."""
+"""Reads every vector of the new collection once, because a sample would miss a single bad one among
+millions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from qdrant_rollouts.core.statistics.sampling import offer_id
 
 _PAGE = 512
 _EXAMPLES = 5
-#: Ids that are drawn for each record that is to be looked at: not all are in the live collection, or unchanged.
+#: How many ids are drawn per record to compare: not all are in the live collection, or unchanged.
 _IDS = 3
 
 
@@ -46,7 +47,8 @@ def collect_vectors(gate: GateContext, over: IsTurnOver) -> float | None:
 
 
 def is_mute(gate: GateContext) -> bool:
-    """Is there by nature nothing to ask by: has no point a vector, nor on live, and is none declared to be made?"""
+    """Is nothing searchable by design: no point has a vector, neither here nor on live, and no
+    declared one is made?"""
     return bool(gate.part("vectors").get("mute"))
 
 
@@ -57,7 +59,7 @@ def _is_mute(gate: GateContext) -> bool:
 
 
 def _is_asked(gate: GateContext, live: str, name: str) -> bool:
-    """Has live points that can be asked by this name? Those of a sample tell."""
+    """Does live have points that can be searched by this name? Decided by a sample."""
     if name not in vector_names(gate.store.schema(live)):
         return False
     found = (vectors_by_name(point.vector).get(name) for point in gate.store.sample(live, name, _PAGE))
@@ -65,7 +67,8 @@ def _is_asked(gate: GateContext, live: str, name: str) -> bool:
 
 
 def drawn_ids(gate: GateContext) -> list[PointId]:
-    """A sample of the new collection's ids. Raises Refused where a release that drew none has read it."""
+    """Returns a sample of the new collection's ids. Raises Refused if a release that drew none has
+    read it."""
     memory = gate.part("vectors")
     if "ids" not in memory:
         raise Refused("another release has read the vectors and drew no sample for this check: retry runs it again")
@@ -74,7 +77,7 @@ def drawn_ids(gate: GateContext) -> list[PointId]:
 
 
 def _digest_vectors(gate: GateContext, point: Point) -> dict[str, str]:
-    """Of each vector that says something."""
+    """Of each vector that has content."""
     return {
         name: gate.kinds[name][0].digest(one)
         for name, one in vectors_by_name(point.vector).items()
@@ -95,7 +98,8 @@ def _note_point(gate: GateContext, memory: State, point: Point) -> None:
 
 
 def _faults_on_live(gate: GateContext, broken: Sequence[PointId]) -> dict[PointId, dict[str, str]]:
-    """What was wrong with these points' vectors on live: what is there just so is no worse here."""
+    """Returns the faults of these points' vectors on live; a fault that live has in the same way
+    does not count."""
     if not broken or gate.live is None:
         return {}
     points = gate.store.fetch(gate.live.collection, broken, vectors=True)
@@ -137,8 +141,8 @@ def _offer_point(gate: GateContext, memory: State, point: Point, vectors: Mappin
 
 
 def count_askable(gate: GateContext, name: str | None = None) -> int | None:
-    """How many points have something to be asked by under this name, else the main one; None where that was not
-    counted."""
+    """Returns how many points can be searched under this name, else under the main one; None if
+    that was not counted."""
     memory = gate.part("vectors")
     name = gate.vector if name is None else name
     if "having" not in memory:

@@ -1,1 +1,1 @@
-"""What is done by itself: which times there are, what becomes of each, and who may change that."""
+"""What runs automatically: the scheduled times, their runs, and the commands that change them."""

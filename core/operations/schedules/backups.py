@@ -1,4 +1,4 @@
-"""Scheduled backups: of what serves, and as many are kept as the index's retention says."""
+"""Scheduled backups of the live collection; the index's retention says how many are kept."""
 
 from sqlalchemy.orm import Session
 

@@ -1,4 +1,4 @@
-"""What people may do with a schedule. Every refusal comes before anything is changed."""
+"""The commands for schedules. A command refuses before it changes anything."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,8 +23,8 @@ from qdrant_rollouts.core.services import Services
 def run_schedule(
     services: Services, alias: str, action: str, *, actor: str, reason: str = "", along: InTransaction = do_nothing
 ) -> int:
-    """Has the action done now, whatever the time, by the next sweep; also of a schedule that is paused. Returns the
-    run's id."""
+    """The next sweep runs the action, whatever the time, even if the schedule is paused. Returns
+    the run's id."""
     with _hold_schedule(services, alias, action) as (session, row, now):
         open_ = ScheduleRun.schedule_id == row.id, ScheduleRun.status.in_(OPEN_RUNS)
         before = session.scalars(select(ScheduleRun).where(*open_)).one_or_none()
@@ -42,7 +42,8 @@ def run_schedule(
 
 
 def pause_schedule(services: Services, alias: str, action: str, *, actor: str, reason: str = "") -> None:
-    """Lets times pass without a run, until it is resumed; a run that is open goes on. Paused already is no change."""
+    """Times pass without a run until the schedule is resumed; an open run continues. Pausing a
+    paused schedule changes nothing."""
     with _hold_schedule(services, alias, action) as (session, row, now):
         changes = row.paused_by is None
         if changes:
@@ -53,7 +54,7 @@ def pause_schedule(services: Services, alias: str, action: str, *, actor: str, r
 
 
 def resume_schedule(services: Services, alias: str, action: str, *, actor: str, reason: str = "") -> None:
-    """Goes on with the next time; those that passed meanwhile are not made up for."""
+    """Continues with the next time; times that passed during the pause are not made up for."""
     with _hold_schedule(services, alias, action) as (session, row, now):
         changes = row.paused_by is not None
         if changes:
@@ -66,7 +67,8 @@ def resume_schedule(services: Services, alias: str, action: str, *, actor: str, 
 def change_schedule(
     services: Services, alias: str, action: str, wanted: Mapping[str, Any], *, actor: str, reason: str = ""
 ) -> None:
-    """Lays ``wanted`` (keys of ``ScheduleSpec``) over what holds. It holds until the index file says something new."""
+    """Merges ``wanted`` (keys of ``ScheduleSpec``) into the current spec. The change holds until
+    the index file says something new."""
     with _hold_schedule(services, alias, action, new="cron" in wanted) as (session, row, now):
         base = declared.normalize_spec(row.spec or row.declared) or {}
         spec = validate_as(ScheduleSpec, {**base, **wanted}, f"{action} of {alias}").model_dump(mode="json")
@@ -78,7 +80,7 @@ def change_schedule(
 
 
 def list_actions(services: Services, alias: str) -> list[str]:
-    """The actions that ``alias`` has a schedule of. Raises Refused if it has none."""
+    """Returns the actions for which ``alias`` has a schedule. Raises Refused if it has none."""
     sweep.take_over_declared(services)
     with services.sessions() as session:
         found = list(session.scalars(select(Schedule.action).where(Schedule.alias == alias).order_by(Schedule.action)))
@@ -120,5 +122,5 @@ def _describe_unknown(session: Session, alias: str, action: str = "") -> str:
 def _record_schedule_event(
     session: Session, now: datetime, row: Schedule, event: str, detail: str, actor: str, reason: str
 ) -> None:
-    """What changed nothing was asked for all the same."""
+    """A command that changed nothing is recorded too."""
     events.record_event(session, now, f"schedule.{event}", detail, actor=actor, reason=reason, alias=row.alias)

@@ -1,4 +1,4 @@
-"""What the index file says of schedules, beside what the rows know of them; nothing is written here."""
+"""What the index file says about schedules, compared with the rows; this module writes nothing."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,8 @@ from qdrant_rollouts.core.config.index_file import IndexSpec, ScheduleSpec
 from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.stored_json import read_stored
 
-#: The keys of ``core.operations.schedules.actions.ACTIONS``, for those who only look and do nothing of it.
+#: The keys of ``core.operations.schedules.actions.ACTIONS``, for code that only reads and runs no
+#: action.
 ACTION_NAMES = ("rebuild", "verify", "backup")
 
 ScheduleKey = tuple[str, str]
@@ -20,8 +21,8 @@ DeclaredSpec = dict[str, object] | None
 def find_changed_specs(
     indexes: Mapping[str, IndexSpec], known: Mapping[ScheduleKey, DeclaredSpec]
 ) -> dict[ScheduleKey, DeclaredSpec]:
-    """What the file says of an alias and action that is not what it had said before, ``known``. A file that declares
-    nothing at all withdraws nothing: it may be one that this process does not see."""
+    """Returns what the file now says about an alias and action, if it differs from ``known``. A
+    file that declares nothing at all withdraws nothing: this process may not see the right file."""
     if not indexes:
         return {}
     said = {(alias, action): _declared_spec(spec, action) for alias, spec in indexes.items() for action in ACTION_NAMES}
@@ -30,13 +31,13 @@ def find_changed_specs(
 
 
 def normalize_spec(spec: DeclaredSpec) -> dict[str, Any] | None:
-    """What a row says, as this release would have written it: else two releases that run side by side would each take
-    the other's rows for something that the index file says anew."""
+    """Returns a row's spec as this release would write it. Otherwise two releases that run side by
+    side would each take the other's rows for a change of the index file."""
     return read_stored(ScheduleSpec, spec).model_dump(mode="json") if spec else None
 
 
 def overlay_declared(rows: Iterable[Schedule], indexes: Mapping[str, IndexSpec], now: datetime) -> list[Schedule]:
-    """The rows as they will be after the next sweep, by alias and action."""
+    """Returns the rows as they will be after the next sweep, by alias and action."""
     found = {(row.alias, row.action): row for row in rows}
     told = find_changed_specs(indexes, {key: row.declared for key, row in found.items()})
     found |= {key: row_as_declared(found.get(key), key, said, now) for key, said in told.items()}
@@ -44,7 +45,7 @@ def overlay_declared(rows: Iterable[Schedule], indexes: Mapping[str, IndexSpec],
 
 
 def row_as_declared(row: Schedule | None, key: ScheduleKey, wanted: DeclaredSpec, now: datetime) -> Schedule:
-    """The row as the next sweep will write it down; this one belongs to no session."""
+    """Returns the row as the next sweep will write it; it belongs to no session."""
     seen = Schedule(alias=key[0], action=key[1], spec=wanted, declared=wanted, reason="")
     if row is not None:
         seen.id = row.id
@@ -81,14 +82,15 @@ def status_of(row: Schedule) -> Literal["on", "paused", "off"]:
 
 
 def start_of(row: Schedule) -> datetime | None:
-    """When the next time is begun: after it by as much as the jitter says."""
+    """Returns when the next run begins: after its nominal time by the jitter."""
     if row.next_at is None or row.spec is None:
         return None
     return begins(read_stored(ScheduleSpec, row.spec), row.alias, row.next_at)
 
 
 def begins(spec: ScheduleSpec, alias: str, nominal: datetime) -> datetime:
-    """The start of a time: for the same index and time always the same, in whatever process; whole seconds."""
+    """Returns the start for a time: always the same for an index and a time, in every process;
+    whole seconds."""
     if not spec.jitter_minutes:
         return nominal
     drawn = hashlib.sha256(f"{alias} {nominal.astimezone(UTC):%Y-%m-%dT%H:%M:%S}".encode()).digest()

@@ -1,6 +1,7 @@
-"""Runs that begin a run of the engine, a deployment or a backup: its end is theirs.
+"""Runs that begin a run of the engine, a deployment or a backup, and end with it.
 
-Rule: it is written down in one transaction with whose it is, so there is never a second.
+Rule: one transaction records the engine's run and the scheduled run it belongs to, so there is
+never a second one.
 """
 
 from collections.abc import Callable
@@ -26,9 +27,9 @@ _RUN_STATUSES = {
 def begin_scheduled_run(
     services: Services, run: Run, start: Callable[[InTransaction, str], str], busy: Callable[[Session, str], object]
 ) -> str:
-    """``start`` is given what it must write along and a reason, and returns the line to show. What it refused is waited
-    for, if the schedule says so, while ``busy`` finds something of the alias under way; nothing else comes right by
-    itself."""
+    """``start`` receives what it must write in the same transaction and a reason, and returns the
+    line to show. If it was refused and the schedule says so, the run waits while ``busy`` finds
+    something running on the alias; no other refusal goes away by itself."""
     try:
         return start(partial(_attach_deployment, run), f"scheduled for {run.nominal_at:%Y-%m-%d %H:%M} UTC")
     except Refused as refused:

@@ -1,4 +1,4 @@
-"""What people may look at of schedules: rows turned into plain data."""
+"""The queries for schedules: rows as plain data."""
 
 from typing import cast
 
@@ -15,8 +15,11 @@ from qdrant_rollouts.core.times import as_iso
 
 
 def list_schedules(services: Services, alias: str | None = None, limit: int = 5) -> list[shown.Schedule]:
-    """Schedules by alias, with when they are due next and what became of their last ``limit`` runs, newest first.
-    What the index file has said since the last sweep is told as that sweep will take it over; nothing is written."""
+    """Returns schedules by alias, with their next time and their last ``limit`` runs, newest first.
+
+    Changes of the index file since the last sweep are shown as that sweep will apply them; nothing
+    is written.
+    """
     indexes = services.indexes()
     with services.sessions() as session:
         rows = declared.overlay_declared(session.scalars(select(Schedule)), indexes, services.clock.now(session))

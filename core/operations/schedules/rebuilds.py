@@ -1,4 +1,4 @@
-"""Scheduled rebuilds: a deployment is begun, unless nothing has changed."""
+"""Scheduled rebuilds: begins a deployment, unless nothing has changed."""
 
 from sqlalchemy.orm import Session
 

@@ -1,7 +1,8 @@
 """A run of a schedule, from the moment it is due to its end.
 
-Rule: every change of a run moves its ``turn``, and nothing is written but while that has the value it was taken up
-with. A run may be taken up any number of times at once: one of them changes it, the others come to nothing.
+Rule: every change of a run increases its ``turn``, and a process writes only while the turn has the
+value with which it took up the run. Several processes may take up a run at once: one of them
+changes it, the others do nothing.
 """
 
 from collections.abc import Iterable
@@ -22,13 +23,13 @@ from qdrant_rollouts.core.lifecycle import OPEN_RUNS, SUCCESSES, RunStatus
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.services import Services
 
-#: Of each schedule: three years of nights.
+#: For each schedule: three years of nights.
 _KEPT_RUNS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that was open when it was looked at, and what it is of. ``waits`` for its turn on the index."""
+    """An open run as it was read, and its index and action. ``waits`` for its turn on the index."""
 
     id: int
     turn: int
@@ -45,7 +46,7 @@ class Run:
 
 
 def load_run(services: Services, run_id: int) -> Run | None:
-    """The run, if it is still one that somebody must take up."""
+    """Returns the run, if it must still be taken up."""
     with services.sessions() as session:
         query = select(ScheduleRun, Schedule).join(Schedule).where(ScheduleRun.id == run_id)
         found = session.execute(query.where(*_where_unheld(services, session))).first()
@@ -53,7 +54,8 @@ def load_run(services: Services, run_id: int) -> Run | None:
 
 
 def list_unheld_runs(services: Services) -> list[int]:
-    """Open runs that somebody must take up: due ones, and those whose holder is done with a turn, or gone."""
+    """Returns open runs that must be taken up: due ones, and those whose holder has finished a turn
+    or is gone."""
     with services.sessions() as session:
         query = select(ScheduleRun.id).where(*_where_unheld(services, session))
         return list(session.scalars(query.order_by(ScheduleRun.nominal_at)))
@@ -66,7 +68,7 @@ def _where_unheld(services: Services, session: Session) -> tuple[ColumnElement[b
 
 
 def list_deployed_runs(services: Services) -> Iterable[tuple[Run, str]]:
-    """Open runs that began a deployment, with its id."""
+    """Returns open runs that began a deployment, with its id."""
     query = select(ScheduleRun, Schedule).join(Schedule).where(ScheduleRun.status == RunStatus.RUNNING)
     with services.sessions() as session:
         found = session.execute(query.where(ScheduleRun.deployment_id.is_not(None))).all()
@@ -74,23 +76,24 @@ def list_deployed_runs(services: Services) -> Iterable[tuple[Run, str]]:
 
 
 def take_run(session: Session, run: Run, **values: Any) -> Run:
-    """Moves the run on, to ``running``. Raises LeaseLost if somebody else has: then nothing of this transaction may be
-    committed."""
+    """Sets the run to ``running``. Raises LeaseLost if another process has: then nothing of this
+    transaction may be committed."""
     values |= {"turn": run.turn + 1, "status": RunStatus.RUNNING}
     if session.scalar(_update_held_run(run).values(values)) is None:
-        raise LeaseLost(f"{run.name} was taken up by somebody else")
+        raise LeaseLost(f"{run.name} was taken up by another process")
     return replace(run, turn=run.turn + 1)
 
 
 def note_on_run(services: Services, run: Run, message: str) -> str:
-    """Says why the run is still open."""
+    """Records why the run is still open."""
     with services.sessions.begin() as session:
         session.execute(_update_held_run(run).values(message=message))
     return f"{run.name}: {message}"
 
 
 def end_run(services: Services, run: Run, status: RunStatus, message: str, result: dict[str, Any] | None = None) -> str:
-    """Ends the run, and tells people if it failed. Returns a line, empty if somebody else has moved it on meanwhile."""
+    """Ends the run, and raises an alert if it failed. Returns a line, empty if another process has
+    changed the run in the meantime."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         values = {"status": status, "message": message, "finished_at": now, "lease_until": None}
@@ -114,7 +117,7 @@ def end_run(services: Services, run: Run, status: RunStatus, message: str, resul
 
 
 def late_alert_name(action: str) -> str:
-    """What is told while no run of the action has succeeded for too long."""
+    """Returns the alert for an action whose runs have not succeeded for too long."""
     return f"schedule.{action}_late"
 
 
@@ -124,7 +127,7 @@ def _build_failure_alert(run: Run, message: str) -> Alert:
 
 
 def prune_runs(services: Services, keep: int = _KEPT_RUNS) -> int:
-    """Deletes all but the newest ``keep`` runs of each schedule that have ended; how many that were."""
+    """Deletes all ended runs except the newest ``keep`` of each schedule; returns how many."""
     newest_first = func.row_number().over(partition_by=ScheduleRun.schedule_id, order_by=ScheduleRun.nominal_at.desc())
     ended = ScheduleRun.status.not_in(OPEN_RUNS)
     ranked = select(ScheduleRun.id, newest_first.label("rank")).where(ended).subquery()

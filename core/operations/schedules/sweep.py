@@ -1,7 +1,9 @@
-"""The sweep: what the index file says now, which times have come, what has ended, what has not succeeded for too long.
+"""The sweep: reads the index file, finds times that have come, runs that have ended, and schedules
+that have not succeeded for too long.
 
-Rule: beat decides nothing. A time that comes is a row, made in the transaction that moves its schedule on to the next
-one, so that any number of sweeps make one run of it; times that passed while nobody swept are found by the same look.
+Rule: beat decides nothing. A time that comes is a row, written in the transaction that moves its
+schedule to the next time. So any number of sweeps make one run of it, and the same look finds times
+that passed while no process swept.
 """
 
 from contextlib import suppress
@@ -33,21 +35,22 @@ from qdrant_rollouts.core.operations.schedules.declared import (
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.services import Services
 
-#: Times are looked for from here on first: of a line that names many, the newest is near.
+#: Times are searched from here on first: a line that names many has a near one.
 _NEAR_TIME = timedelta(days=2)
 _INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """``lines`` say what was done; ``open`` are the runs that somebody must take up, see ``take_up_run``."""
+    """``lines`` say what was done; ``open`` are the runs that must be taken up, see
+    ``take_up_run``."""
 
     lines: list[str]
     open: list[int]
 
 
 def sweep_schedules(services: Services) -> SweepResult:
-    """Everything but the work itself; short, and harmless however often it is done."""
+    """Does everything except the work itself; short, and safe to repeat."""
     lines = [
         _take_over_contained(services),
         *deployments.end_finished_runs(services),
@@ -58,21 +61,18 @@ def sweep_schedules(services: Services) -> SweepResult:
 
 
 def take_up_run(services: Services, run_id: int) -> str:
-    """Does a run's work, or a piece of it, in whatever process can load the index's model."""
+    """Does a run's work, or a piece of it, in any process that can load the index's model."""
     run = runs.load_run(services, run_id)
     if run is None:
-        return f"run {run_id} needs nobody"
+        return f"run {run_id} needs no more work"
     try:
-        return ACTIONS[run.action](services, run) or f"{run.name} was ended by somebody else"
+        return ACTIONS[run.action](services, run) or f"{run.name} was ended by another process"
     except LeaseLost as lost:
         return str(lost)
 
 
-# --- what the index file says -------------------------------------------------------------------------------------
-
-
 def _take_over_contained(services: Services) -> str:
-    """A file that cannot be read stops no time that is known already; what its run says of that is told to people."""
+    """A file that cannot be read stops no known time; the time's run reports the error."""
     try:
         take_over_declared(services)
     except Refused as refused:
@@ -81,14 +81,14 @@ def _take_over_contained(services: Services) -> str:
 
 
 def take_over_declared(services: Services) -> None:
-    """Takes over what the index file has said anew. What a person has said since holds until then.
+    """Applies what the index file newly says. Until then a person's changes hold.
 
-    A file that declares nothing at all withdraws nothing: it may be one that this process does not see.
+    A file that declares nothing at all withdraws nothing: this process may not see the right file.
     """
     with services.sessions() as session:
         known = {(row.alias, row.action): row.declared for row in session.scalars(select(Schedule))}
     for (alias, action), wanted in declared.find_changed_specs(services.indexes(), known).items():
-        with suppress(IntegrityError):  # somebody took it over in the same moment
+        with suppress(IntegrityError):  # another process did it at the same moment
             _take_over_spec(services, alias, action, wanted)
 
 
@@ -113,7 +113,7 @@ def lock_schedule(session: Session, alias: str, action: str) -> Schedule | None:
 
 
 def set_spec(session: Session, row: Schedule, spec: dict[str, object] | None, now: datetime) -> None:
-    """From now on ``spec`` holds; of other times than before, those before now are not owed."""
+    """Puts ``spec`` into force; if its times differ, earlier times are not made up for."""
     withdraw_late_alert(session, row, now, "the schedule has changed")
     same = has_same_times(row.spec, spec)
     row.spec = spec
@@ -124,13 +124,10 @@ def set_spec(session: Session, row: Schedule, spec: dict[str, object] | None, no
 def withdraw_late_alert(
     session: Session, row: Schedule, now: datetime, reason: str, actor: str = events.SYSTEM
 ) -> None:
-    """What was said of successes that did not come holds no longer; the next sweep says it anew if it still does."""
+    """Ends the alert about missing successes; the next sweep raises it again if it still applies."""
     if row.told_at is not None:
         row.told_at = None
         alerts.resolve_alerts(session, now, row.alias, [runs.late_alert_name(row.action)], reason, actor)
-
-
-# --- times that have come -----------------------------------------------------------------------------------------
 
 
 def _fire_due_schedules(services: Services) -> list[str]:
@@ -151,7 +148,7 @@ def _select_running() -> Select[Schedule]:
 
 
 def _fire_schedule(services: Services, seen: Schedule, now: datetime) -> str:
-    """Writes down the newest time that has come; it stands for those before it that nobody saw."""
+    """Records the newest time that has come; it stands for earlier ones that no sweep saw."""
     assert seen.next_at is not None
     spec = read_stored(ScheduleSpec, seen.spec)
     newest = _newest_time(spec, seen.alias, seen.next_at, now)
@@ -165,7 +162,7 @@ def _fire_schedule(services: Services, seen: Schedule, now: datetime) -> str:
 
 
 def _newest_time(spec: ScheduleSpec, alias: str, first: datetime, now: datetime) -> datetime:
-    """The last time that begins up to ``now``; ``first`` is one."""
+    """Returns the last time that begins up to ``now``; ``first`` is one."""
     for start in (max(first, now - _NEAR_TIME), first):
         newest = None
         for moment in cron.nominal_times(cron.parse_cron(spec.cron), cron.parse_zone(spec.zone), start - _INSTANT):
@@ -213,9 +210,6 @@ def _why_overlapping(session: Session, row: Schedule) -> str:
     return f"the run due {before.nominal_at:%Y-%m-%d %H:%M} UTC has not ended ({what})"
 
 
-# --- successes that have not come ---------------------------------------------------------------------------------
-
-
 def _alert_overdue_schedules(services: Services) -> list[str]:
     with services.sessions() as session:
         now = services.clock.now(session)
@@ -230,7 +224,7 @@ def _is_late(row: Schedule, now: datetime) -> bool:
 
 
 def _record_overdue(services: Services, seen: Schedule) -> str:
-    """While it lasts: until there is a success again."""
+    """The alert lasts until the next success."""
     with services.sessions.begin() as session:
         row = lock_schedule(session, seen.alias, seen.action)
         now = services.clock.now(session)

@@ -1,7 +1,9 @@
-"""Scheduled verifications: the gate, run on the collection that serves, in slices, and what it finds kept with the run.
+"""Scheduled verifications: the gate, run in slices on the live collection; its findings are stored
+with the run.
 
-A slice is taken under a lease that outlives every time limit, so it needs no renewal. A worker that dies leaves the
-lease behind, and the slice is taken again from what was last saved. Nothing is changed but the run's own row.
+A slice is taken under a lease that is longer than every time limit, so it needs no renewal. If a
+worker dies, its lease expires, and the slice is repeated from the last save. Only the run's own row
+is changed.
 """
 
 import time
@@ -59,7 +61,7 @@ def _claim_slice(services: Services, run: Run) -> tuple[Run, State, int]:
 
 
 def _open_scheduled_gate(services: Services, alias: str, state: State) -> GateContext:
-    """Begins anew when another collection serves than the one that was being looked at."""
+    """Begins again if another collection serves than the one being verified."""
     live = services.store.aliases()
     if alias not in live:
         raise Refused(f"alias {alias} does not exist: nothing serves that could be verified; deploy it")
@@ -78,6 +80,6 @@ def _end_with_verdict(services: Services, held: Run, report: State) -> str:
     if report["verdict"] == "pass":
         message = "; ".join([f"{report['collection']} passes the gate", *report["warnings"]])
         return runs.end_run(services, held, RunStatus.DONE, message, report)
-    found = "does not pass the gate" if report["verdict"] == "block" else "cannot be told to pass the gate"
+    found = "does not pass the gate" if report["verdict"] == "block" else "is not certain to pass the gate"
     message = f"{report['collection']} {found}: {gate.describe_reasons(report)}"
     return runs.end_run(services, held, RunStatus.FAILED, message, report)

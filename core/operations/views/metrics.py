@@ -1,7 +1,8 @@
-"""How things stand, as numbers: what ``/metrics`` shows.
+"""The figures of ``/metrics``.
 
-Rule: every figure is one query on the database and nothing else, so that numbers come as fast while Qdrant is away, and
-any process can give them. A figure that names aliases names at most ``MOST`` of them and says how many it left out.
+Rule: every figure is one query on the database and nothing else. So figures come fast while Qdrant
+does not answer, and any process can provide them. A figure with aliases has at most ``MOST`` of
+them and says how many it left out.
 """
 
 import math
@@ -41,10 +42,10 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 MOST = 1000
-#: Durations are of the steps that ended in this time, and of no more than so many of them, the latest.
+#: Durations are those of steps that ended in this period, at most this many, the latest.
 WINDOW = timedelta(days=7)
 STEPS = 2000
-#: A deletion is carried out by a sweep every 30 s.
+#: A sweep every 30 s carries out deletions.
 OVERDUE = timedelta(minutes=2)
 _HOUR = timedelta(hours=1)
 _QUANTILES = (0.5, 0.95, 1.0)
@@ -55,7 +56,8 @@ Sample = tuple[tuple[str, ...], float]
 
 @dataclass(frozen=True, slots=True)
 class MetricFamily:
-    """``take`` asks the database, given its clock. A ``counter`` never falls: it counts rows that are never removed."""
+    """``take`` queries the database, given its clock. A ``counter`` never falls: it counts rows
+    that are never removed."""
 
     help: str
     labels: tuple[str, ...]
@@ -70,14 +72,15 @@ class MetricSamples:
 
 
 def read_metrics(services: Services) -> dict[str, MetricSamples]:
-    """Every figure by its name, of one moment. Raises what SQLAlchemy raises where the database does not answer."""
+    """Returns every figure by its name, for one moment. Raises SQLAlchemy's error if the database
+    does not answer."""
     with services.sessions() as session:
         now = services.clock.now(session)
         return {name: _limit_samples(figure.take(session, now)) for name, figure in METRICS.items()}
 
 
 def sweep_age(session: Session, now: datetime) -> float:
-    """Seconds since somebody last swept for due turns; infinite if nobody ever did."""
+    """Returns the seconds since the last sweep for due turns; infinite if there was none."""
     last = session.scalar(select(ServiceClock.last))
     return math.inf if last is None else _seconds_since(last, now)
 
@@ -88,7 +91,8 @@ def _limit_samples(samples: Iterable[Sample]) -> MetricSamples:
 
 
 def _count_by_value(session: Session, column: Any, values: Iterable[str]) -> Iterator[Sample]:
-    """How many rows have each of ``values``, those with none named too: a number that is missing says nothing."""
+    """Returns how many rows have each of ``values``, also for values without rows: a missing number
+    says nothing."""
     found: dict[Any, int] = dict(session.execute(select(column, func.count()).group_by(column)).all())
     for value in values:
         yield (str(value),), found.get(value, 0)
@@ -96,9 +100,6 @@ def _count_by_value(session: Session, column: Any, values: Iterable[str]) -> Ite
 
 def _seconds_since(since: datetime, now: datetime) -> float:
     return max(0.0, (now - since).total_seconds())
-
-
-# --- deployments --------------------------------------------------------------------------------------------------
 
 
 def _sample_statuses(session: Session, now: datetime) -> Iterator[Sample]:
@@ -118,7 +119,8 @@ def _queue(session: Session, now: datetime) -> Iterator[Sample]:
 
 
 def _sample_outcomes(session: Session, now: datetime) -> Iterator[Sample]:
-    """A person's abort leaves no failed step; of what went live, only ``promote --full`` leaves skipped ones."""
+    """A person's abort leaves no failed step; of deployments that went live, only ``promote
+    --full`` leaves skipped ones."""
     outcome = case(
         (and_(Deployment.status == Status.LIVE, _has_step(StepStatus.SKIPPED)), "fast_promoted"),
         (Deployment.status == Status.LIVE, "promoted"),
@@ -157,7 +159,7 @@ def _sample_live_ages(session: Session, now: datetime) -> Iterator[Sample]:
 
 
 def _last_success_times(session: Session, kind: str) -> dict[str, datetime]:
-    """By alias, when the last run of this kind succeeded."""
+    """Returns when the last run of this kind succeeded, by alias."""
     mine = Deployment.kind == kind, Deployment.status == Status.LIVE
     query = select(Deployment.alias, func.max(Deployment.finished_at)).where(*mine).group_by(Deployment.alias)
     return {alias: finished for alias, finished in session.execute(query) if finished is not None}
@@ -167,16 +169,14 @@ def _sample_verdicts(session: Session, now: datetime) -> Iterator[Sample]:
     return _count_by_value(session, Version.facts["gate"]["verdict"].as_string(), get_args(Verdict))
 
 
-# --- routes -------------------------------------------------------------------------------------------------------
-
-
 def _sample_shares_set(session: Session, now: datetime) -> Iterator[Sample]:
     for alias, share in _shares_by_alias(session).items():
         yield (alias,), share
 
 
 def _sample_shares_confirmed(session: Session, now: datetime) -> Iterator[Sample]:
-    """What part of the processes serves is known, and no share that follows from it; so it is all of it or nothing."""
+    """It is known which processes serve the newest route, but not which share follows from that. So
+    the figure is the whole share or absent."""
     searchers = _count_searchers(session, now)
     for alias, share in _shares_by_alias(session).items():
         serving, behind = searchers.get(alias, (0, 0))
@@ -191,7 +191,7 @@ def _sample_searchers(session: Session, now: datetime) -> Iterator[Sample]:
 
 
 def _shares_by_alias(session: Session) -> dict[str, int]:
-    """By alias, basis points of the searches that go to collections on trial, at rest none."""
+    """Returns the basis points of searches that go to collections on trial, by alias; zero at rest."""
     return {
         route.alias: sum(end - start for arm in route.tried for start, end in arm.ranges)
         for route in list_split_routes(session)
@@ -199,7 +199,8 @@ def _shares_by_alias(session: Session) -> dict[str, int]:
 
 
 def _count_searchers(session: Session, now: datetime) -> dict[str, tuple[int, int]]:
-    """By alias, how many living search processes serve the newest version of its route, and how many an older one."""
+    """Returns by alias how many living search processes serve the newest version of its route, and
+    how many an older one."""
     newest = func.coalesce(RouteRow.version, 0)
     behind = func.sum(case((SearcherRow.version < newest, 1), else_=0))
     query = select(SearcherRow.alias, func.count(), behind).join(
@@ -207,9 +208,6 @@ def _count_searchers(session: Session, now: datetime) -> dict[str, tuple[int, in
     )
     rows = session.execute(query.where(alive(now)).group_by(SearcherRow.alias))
     return {alias: (known - late, late) for alias, known, late in rows}
-
-
-# --- what is done by itself ---------------------------------------------------------------------------------------
 
 
 def _sample_sweep_age(session: Session, now: datetime) -> Iterator[Sample]:
@@ -225,7 +223,8 @@ def _sample_deletions(session: Session, now: datetime) -> Iterator[Sample]:
 
 
 def _sample_backup_ages(session: Session, now: datetime) -> Iterator[Sample]:
-    """Infinite for an index that serves and has none, so that a rule about old backups speaks of it too."""
+    """Infinite for an index that serves and has no backup, so that a rule about old backups
+    includes it."""
     made = _last_success_times(session, "backup")
     for alias in {*made, *_last_success_times(session, "rollout")}:
         yield (alias,), _seconds_since(made[alias], now) if alias in made else math.inf
@@ -251,11 +250,8 @@ def _list_active_schedules(session: Session) -> Iterable[Schedule]:
     return session.scalars(select(Schedule).where(Schedule.spec.is_not(None), Schedule.paused_by.is_(None))).all()
 
 
-# --- who does it --------------------------------------------------------------------------------------------------
-
-
 def _offsets(session: Session, now: datetime) -> Iterator[Sample]:
-    """Of those that are silent nothing is known."""
+    """Nothing is known about silent workers."""
     heard = WorkerRow.seen_at.between(now - workers.ANSWERS, now + workers.ANSWERS)
     for name, offset in session.execute(select(WorkerRow.name, WorkerRow.clock_offset).where(heard)):
         yield (name,), offset
@@ -275,7 +271,7 @@ def _count_discarded(session: Session, now: datetime) -> Iterator[Sample]:
 
 
 def _room_of_queues(session: Session, now: datetime) -> Iterator[Sample]:
-    """Of each queue that anybody takes from."""
+    """For each queue that any worker consumes."""
     found: dict[tuple[str, str], float] = defaultdict(float)
     heard = WorkerRow.seen_at.between(now - workers.ANSWERS, now + workers.ANSWERS)
     for row in session.scalars(select(WorkerRow).where(heard)):
@@ -294,11 +290,8 @@ def _count_unrouted(session: Session, now: datetime) -> Iterator[Sample]:
         yield (alias,), calls
 
 
-# --- what people are told, and asked ------------------------------------------------------------------------------
-
-
 def _sample_firing_alerts(session: Session, now: datetime) -> Iterator[Sample]:
-    # What only a newer release tells counts as an error, as it is told.
+    # A severity that only a newer release knows counts as an error, as it does for channels.
     firing = session.scalars(select(ConditionRow.what)).all()
     severities = [TRIGGERS[what].severity if what in TRIGGERS else Severity.ERROR for what in firing]
     for severity in Severity:
@@ -323,7 +316,7 @@ def _sample_experiments(session: Session, now: datetime) -> Iterator[Sample]:
 
 METRICS: Mapping[str, MetricFamily] = {
     "deployments": MetricFamily(
-        "Deployments, backups and verifications, by where they stand now.",
+        "Deployments, backups and verifications, by their current status.",
         ("kind", "strategy", "status"),
         _sample_statuses,
     ),
@@ -358,7 +351,7 @@ METRICS: Mapping[str, MetricFamily] = {
         _sample_shares_confirmed,
     ),
     "route_searchers": MetricFamily(
-        "Search processes heard of lately: serving the newest version of the route, or behind it.",
+        "Search processes that reported recently: serving the newest version of the route, or behind it.",
         ("alias", "state"),
         _sample_searchers,
     ),
@@ -369,17 +362,17 @@ METRICS: Mapping[str, MetricFamily] = {
         _count_unrouted,
     ),
     "sweep_age_seconds": MetricFamily(
-        "Since somebody last looked for turns that are due (deployments.rouse); +Inf if nobody ever did.",
+        "Since the last sweep for due turns (deployments.rouse); +Inf if there was none.",
         (),
         _sample_sweep_age,
     ),
     "worker_clock_offset_seconds": MetricFamily(
-        f"How far a worker's clock is ahead of the database's; beyond {workers.CLOCK_OFF:g} s it is told.",
+        f"How far a worker's clock is ahead of the database's; beyond {workers.CLOCK_OFF:g} s it causes an alert.",
         ("worker",),
         _offsets,
     ),
     "worker_seen_age_seconds": MetricFamily(
-        f"Since a worker last said that it is there; beyond {workers.ANSWERS.total_seconds():g} s it does not answer.",
+        f"Since a worker last reported; beyond {workers.ANSWERS.total_seconds():g} s it does not answer.",
         ("worker",),
         _silences,
     ),
@@ -416,12 +409,12 @@ METRICS: Mapping[str, MetricFamily] = {
         ("alias", "action"),
         _sample_late_schedules,
     ),
-    "alerts_firing": MetricFamily("What lasts now and people were told of.", ("severity",), _sample_firing_alerts),
+    "alerts_firing": MetricFamily("Active alerts about something that lasts.", ("severity",), _sample_firing_alerts),
     "alert_lasting_seconds": MetricFamily("Since when each of it lasts.", ("alias", "what"), _sample_alert_ages),
     "alert_deliveries": MetricFamily(
         "Alerts that wait for their channel, or were given up after three days.",
         ("channel", "status"),
         _sample_deliveries,
     ),
-    "experiments": MetricFamily("Experiments, by where they stand now.", ("status",), _sample_experiments),
+    "experiments": MetricFamily("Experiments, by their current status.", ("status",), _sample_experiments),
 }

@@ -1,4 +1,5 @@
-"""What people may look at: rows turned into plain data for the command line, the pages and MCP."""
+"""The queries for deployments, deletions and events: rows as plain data for the command line, the
+pages and MCP."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +19,7 @@ from qdrant_rollouts.core.times import as_iso
 
 
 def get_deployment(services: Services, deployment_id: str) -> shown.Deployment:
-    """One deployment with steps, gate report and events (contract section 4)."""
+    """Returns one deployment with steps, gate report and events (contract section 4)."""
     full = find_deployment(services, deployment_id)
     with services.sessions() as session:
         row = session.get_one(Deployment, full, options=[selectinload(Deployment.steps)])
@@ -41,7 +42,7 @@ def get_deployment(services: Services, deployment_id: str) -> shown.Deployment:
 
 
 def _deletions_of_deployment(services: Services, session: Session, row: Deployment) -> list[shown.Announced]:
-    """Those it has led to or will lead to, and that of its blue."""
+    """Returns the deletions that it has caused or will cause, and that of its blue."""
     rules = deletion_notices.read_rules(services)
     whose = or_(Deletion.deployment_id == row.id, Deletion.collection == row.blue)
     query = select(Deletion).where(Deletion.status.in_(OPEN_DELETIONS), whose).order_by(Deletion.due_at)
@@ -58,8 +59,8 @@ def list_deployments(
     status: str | None = None,
     after: str | None = None,
 ) -> list[shown.ListedDeployment]:
-    """Deployments, newest first, with their steps; backups and their verifications have a list of their own.
-    ``after``: those that follow this one in the list. Raises Unknown if there is no such one."""
+    """Returns deployments, newest first, with their steps; backups and verifications have their own
+    list. ``after``: those that follow this one in the list. Raises Unknown if it does not exist."""
     query = select(Deployment).where(Deployment.kind == "rollout").options(selectinload(Deployment.steps))
     query = query.order_by(Deployment.created_at.desc(), Deployment.id).limit(limit)
     if alias is not None:
@@ -78,7 +79,7 @@ def list_deployments(
 
 
 def describe_started(services: Services, deployment_id: str) -> shown.Started:
-    """What a task that starts a deployment answers (contract section 3)."""
+    """Returns the answer of a task that starts a deployment (contract section 3)."""
     with services.sessions() as session:
         row = session.get_one(Deployment, deployment_id)
         said = select(EventRow.detail).where(EventRow.deployment_id == row.id, EventRow.event == WARNING)
@@ -94,7 +95,7 @@ def describe_started(services: Services, deployment_id: str) -> shown.Started:
 
 
 def list_deletions(services: Services, limit: int = ROWS) -> list[shown.Deletion]:
-    """Deletions still to come first, then the latest that ended."""
+    """Returns coming deletions first, then the latest that ended."""
     with services.sessions() as session:
         rows = session.scalars(
             select(Deletion).order_by(Deletion.finished_at.is_not(None), Deletion.id.desc()).limit(limit)
@@ -115,7 +116,7 @@ def list_events(
     deployment_id: str | None = None,
     before: int | None = None,
 ) -> list[shown.ToldEvent]:
-    """What happened, newest first; ``before`` is an event's id."""
+    """Returns what happened, newest first; ``before`` is an event's id."""
     query = _select_events(alias, deployment_id).order_by(EventRow.id.desc()).limit(limit)
     if before is not None:
         query = query.where(EventRow.id < before)
@@ -126,15 +127,15 @@ def list_events(
 def list_events_since(
     services: Services, after: int, alias: str | None = None, deployment_id: str | None = None, limit: int = 500
 ) -> list[shown.ToldEvent]:
-    """What has happened after the event ``after``, the oldest first."""
+    """Returns what happened after the event ``after``, the oldest first."""
     query = _select_events(alias, deployment_id).where(EventRow.id > after).order_by(EventRow.id).limit(limit)
     with services.sessions() as session:
         return [_describe_listed_event(row) for row in session.scalars(query)]
 
 
 def find_newest_event(services: Services, last: int) -> tuple[int, int]:
-    """The id of the newest event, 0 if nothing has happened yet, and how many of the ``last`` ids up to it are there:
-    transactions that lasted longer may fill in some."""
+    """Returns the id of the newest event, 0 if there is none, and how many of the ``last`` ids up
+    to it exist: longer transactions may still fill in some."""
     with services.sessions() as session:
         newest = session.scalar(select(func.max(EventRow.id))) or 0
         there = select(func.count()).where(EventRow.id > newest - last)

@@ -13,8 +13,8 @@ from qdrant_rollouts.interfaces.http.api.table import ENDPOINTS
 
 
 def api_routes() -> list[BaseRoute]:
-    """Several methods of one path are routes of one path each, and Starlette takes the first path that fits; a method
-    it lacks is passed on to the next."""
+    """Several methods of one path are separate routes, and Starlette uses the first path that
+    matches; a method that it lacks is passed on to the next."""
     return [
         Route(f"{PREFIX}/openapi.json", _serve_document),
         Route(f"{PREFIX}/stream", stream_events),
@@ -28,5 +28,5 @@ def _cached_document() -> JSONResponse:
 
 
 def _serve_document(request: Request) -> JSONResponse:
-    """For everybody: it says how to ask, and nothing of what there is."""
+    """Public: it says how to send requests, and nothing about the data."""
     return _cached_document()

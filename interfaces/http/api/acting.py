@@ -1,4 +1,4 @@
-"""What changes something, each by the function of the core that the command line calls too."""
+"""Endpoints that change something, each with the same function of the core as the command line."""
 
 from collections.abc import Callable
 
@@ -20,8 +20,6 @@ from qdrant_rollouts.core.operations.schedules import queries as scheduled
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.http.api import requests
 from qdrant_rollouts.interfaces.http.api.endpoint import Answer, Call
-
-# --- deployments ------------------------------------------------------------------------------------------------
 
 
 def show_run(call: Call, deployment: str) -> Started:
@@ -85,9 +83,6 @@ def promote_run(call: Call, given: requests.Promote) -> Started:
     return request_sender(Event.PROMOTE_FULL if given.full else Event.PROMOTE)(call, given)
 
 
-# --- aliases and collections ------------------------------------------------------------------------------------
-
-
 def create_alias(call: Call, given: requests.NewAlias) -> Answer:
     return commands.create_alias(
         call.services, given.alias, given.collection, force=given.force, actor=call.actor, reason=given.reason
@@ -138,9 +133,6 @@ def adopt_alias(call: Call, given: requests.Adopt) -> Answer:
     )
 
 
-# --- experiments ------------------------------------------------------------------------------------------------
-
-
 def show_experiment(call: Call, experiment: str) -> compared.Experiment:
     return tried.get_experiment(call.services, experiment)
 
@@ -183,9 +175,6 @@ def widen_experiment(call: Call, given: requests.Widen) -> compared.Experiment:
     )
 
 
-# --- backups ----------------------------------------------------------------------------------------------------
-
-
 def show_backup(call: Call, backup: str) -> stored.Backup:
     return backups.get_backup(call.services, backup)
 
@@ -215,9 +204,6 @@ def restore_backup(call: Call, given: requests.Reasoned) -> Started:
     return show_run(
         call, backups.restore_backup(call.services, backup=named, actor=call.actor, reason=why, along=call.along)
     )
-
-
-# --- schedules and alerts -----------------------------------------------------------------------------------------
 
 
 def show_schedule_run(call: Call, run: str) -> timed.Run:

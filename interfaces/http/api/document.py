@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the table of endpoints and the models that check what is sent."""
+"""The OpenAPI 3.1 document, made from the table of endpoints and the models that check requests."""
 
 import importlib.metadata
 import re
@@ -15,17 +15,17 @@ Part = dict[str, Any]
 
 _SCHEMAS = "#/components/schemas/{model}"
 _NAME = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"}
-#: Of what Qdrant has named; percent-encoded in the path.
+#: A name given by Qdrant's users; percent-encoded in the path.
 _FOUND_NAME = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"^[^/\u0000]+$"}
 _PROBLEMS = {
-    401: "No token, or one that is none",
-    403: "The token lacks the scope; or another site asks",
-    404: "There is no such thing",
+    401: "The token is missing or not valid",
+    403: "The token does not have the needed scope, or the request comes from another site",
+    404: "The thing does not exist",
     408: "The request did not come in time",
     409: "Refused as things stand: the same that the command line says",
     413: "More than a megabyte was sent",
     422: "Something in the request can never be right",
-    503: "A server did not answer, or too much is asked at once; ask again",
+    503: "A server did not answer, or there are too many requests at once; try again",
 }
 
 
@@ -50,7 +50,8 @@ def build_document(endpoints: Iterable[Endpoint]) -> Part:
 
 
 def _build_schemas(table: list[Endpoint]) -> tuple[Mapping[str, Part], Part]:
-    """What each endpoint answers, by its operation, and the parts that these and the requests are made of."""
+    """Returns each endpoint's answer, by its operation, and the parts that answers and requests
+    consist of."""
     parts: list[tuple[str, Literal["validation", "serialization"], TypeAdapter[Any]]] = []
     for endpoint in table:
         parts.append((_operation_id(endpoint), "validation", TypeAdapter(endpoint.takes)))
@@ -138,20 +139,20 @@ def _refusal_references() -> Part:
 
 
 def _refusal_response(status: int, words: str) -> Part:
-    """With the types that come with this status."""
+    """With the types that have this status."""
     types = ", ".join(f"`{kind.type}` ({kind.means})" for kind in KINDS if kind.status == status)
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {"description": f"{words}. Types: {types}", "content": {MEDIA_TYPE: problem}}
 
 
 def _problem_schema() -> Part:
-    """RFC 9457, section 3.1; ``errors`` has a line for each fault. Kinds may be added, so that they
-    are no enumeration."""
+    """RFC 9457, section 3.1; ``errors`` has a line for each fault. Kinds may be added, so they are
+    not an enumeration."""
     text = {"type": "string"}
     kinds = {
         "type": "string",
         "format": "uri",
-        "description": "Which kind of problem it is; the same for good, while titles and details may be reworded.",
+        "description": "The kind of problem. It never changes; titles and details may be reworded.",
         "examples": [kind.type for kind in KINDS],
     }
     return {

@@ -1,6 +1,5 @@
-"""An endpoint as a row of a table, and the one way in which every row is answered: who asks, what he sent, what is
-done, in this order.
-"""
+"""An endpoint as a row of a table, and the one way in which every row is answered: check the
+caller, then the request, then act."""
 
 import json
 import math
@@ -28,9 +27,10 @@ from qdrant_rollouts.interfaces.http.house import AppContext, context_of
 from qdrant_rollouts.interfaces.http.security import require_scope
 
 PREFIX = "/api/v1"
-#: What a path names that Qdrant, and not this program, has named.
+#: Path parameters whose names were given by others, not by this program.
 FOREIGN_NAMES = ("alias", "collection")
-#: A function whose answer is one of ``core.answers`` says so: the document takes what is answered from its return type.
+#: A function whose answer is one of ``core.answers`` declares it: the document takes the answer
+#: from its return type.
 Answer = Mapping[str, Any]
 
 #: Deep nesting is refused, not followed.
@@ -38,24 +38,25 @@ _JSON: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 class Body(BaseModel):
-    """What is sent as JSON: types as they are, nothing unknown."""
+    """The JSON body: strict types, no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Query(BaseModel):
-    """What stands after the question mark: texts that are read as what they should be."""
+    """The query string: texts that are parsed as their declared types."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class NoQuery(Query):
-    """Nothing stands after the question mark."""
+    """No query parameters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: who sent it, and the names in its path. ``along`` goes to whatever is started."""
+    """One request: its caller, and the names in its path. ``along`` is passed on to whatever is
+    started."""
 
     house: AppContext
     caller: Caller
@@ -73,8 +74,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``takes`` is a ``Body`` or, where nothing is sent, a ``Query``. ``told`` marks what starts something: it puts the
-    answer together from the id of what was started, and an ``Idempotency-Key`` is honoured."""
+    """``takes`` is a ``Body``, or a ``Query`` if there is no body. ``told`` marks an endpoint that
+    starts something: it builds the answer from the id of what was started, and an
+    ``Idempotency-Key`` is accepted."""
 
     method: str
     path: str
@@ -86,7 +88,7 @@ class Endpoint:
 
     @property
     def answers(self) -> Any:
-        """The type of what is answered."""
+        """The type of the answer."""
         return get_type_hints(self.does)["return"]
 
     @property
@@ -96,7 +98,7 @@ class Endpoint:
 
 def build_route(endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
-        """Nothing is kept of what somebody sends who may not ask, nor where nothing is taken."""
+        """The body is not read if the caller lacks the scope, or if there should be none."""
         if issubclass(endpoint.takes, Query):
             return await run_in_threadpool(_answer_request, endpoint, request, b"")
         await run_in_threadpool(require_scope, request, endpoint.scope)
@@ -107,7 +109,7 @@ def build_route(endpoint: Endpoint) -> Route:
 
 
 def render_json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON has no word for infinity, nor for what is no number: they become null."""
+    """JSON cannot express infinity or NaN: they become null."""
     text = json.dumps(_replace_infinite(content), ensure_ascii=False, default=as_text, allow_nan=False)
     return Response(text, status, headers, "application/json")
 
@@ -124,12 +126,13 @@ def _answer_request(endpoint: Endpoint, request: Request, body: bytes) -> Respon
 
 
 def _check_path_name(what: str, name: str) -> str:
-    """Aliases and collections may be of other people's making; all else that a path names is ours."""
+    """Others may have named aliases and collections; all other names in a path are ours."""
     return check_found_name(what, name) if what in FOREIGN_NAMES else check_name(what, name)
 
 
 def _start_once(endpoint: Endpoint, request: Request, call: Call, given: BaseModel) -> Response:
-    """Nothing is started that nobody could be told of: the broker is asked first, as the command line does."""
+    """Nothing is started that could not be announced: the broker is tried first, as on the command
+    line."""
     if not call.house.settings.embedded:
         broker.ping_broker(call.house.settings)
     name = request.headers.get("idempotency-key")
@@ -147,7 +150,8 @@ def _start_once(endpoint: Endpoint, request: Request, call: Call, given: BaseMod
 
 
 def _read_content(endpoint: Endpoint, request: Request, body: bytes) -> dict[str, Any]:
-    """Raises Malformed for what is no JSON object, or holds what no database keeps."""
+    """Raises Malformed for a body that is not a JSON object, or that contains what no database can
+    store."""
     if issubclass(endpoint.takes, Query):
         content = _read_parameters(request)
     elif not body:

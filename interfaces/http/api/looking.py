@@ -1,4 +1,4 @@
-"""What changes nothing."""
+"""Endpoints that change nothing."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -126,5 +126,5 @@ def workers(call: Call, given: NoQuery) -> working.Workers:
 
 
 def _next_cursor(found: Sequence[Mapping[str, Any]], limit: int) -> Any:
-    """What to name to get the page after this one; None where there is none."""
+    """Returns what to pass to get the next page; None on the last page."""
     return found[-1]["id"] if len(found) == limit else None

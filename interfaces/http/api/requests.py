@@ -1,4 +1,5 @@
-"""What may be sent: a model for each request. They check it, and they are its documentation."""
+"""What requests may contain: one model for each. The models check requests, and are their
+documentation."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -39,9 +40,6 @@ class Paged(Query):
     after: Word | None = Field(None, description="The `next` of the page before.")
 
 
-# --- looking ----------------------------------------------------------------------------------------------------
-
-
 class Deployments(Paged):
     status: Status | None = None
 
@@ -67,10 +65,7 @@ class Difference(Query):
     sample: Annotated[int, Field(ge=1, le=10_000)] = Field(COMPARED, description="Records to compare.")
 
 
-# --- searching --------------------------------------------------------------------------------------------------
-
-
-#: Numbers of a vector or of a row, and rows of a multivector, that one search may bring.
+#: Maximum numbers of a vector or of a row, and rows of a multivector, in one search.
 _NUMBERS = 65_536
 _ROWS = 4_096
 _LARGEST = 3.4028234663852886e38
@@ -89,7 +84,8 @@ _ANY_KIND = {"anyOf": [_ROW, {"type": "array", "items": _ROW, "minItems": 1, "ma
 
 
 def _any_kind(value: Any) -> Any:
-    """One message for every kind of vector; a union would name the kinds in the path."""
+    """Gives one message for every kind of vector; pydantic's union would name the kinds in the
+    path."""
     if value is None or _is_row(value) or _is_sparse(value):
         return value
     if (
@@ -121,7 +117,7 @@ def _is_sparse(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    """One that is beyond float32 would be infinite."""
+    """A number beyond float32 would become infinite."""
     return type(value) in {int, float} and abs(value) <= _LARGEST
 
 
@@ -140,7 +136,7 @@ class Searching(Body):
 
     @property
     def asked(self) -> Any:
-        """The text or the vector; exactly one of them is there."""
+        """Returns the text or the vector; exactly one of them is set."""
         asked = self.vector if self.query is None else self.query
         assert asked is not None
         return asked
@@ -164,9 +160,6 @@ class Search(Searching):
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
-# --- deployments ------------------------------------------------------------------------------------------------
-
-
 class Deploy(Reasoned):
     alias: Name
     source: Text | None = Field(
@@ -187,9 +180,6 @@ class Abort(Reasoned):
 
 class Promote(Reasoned):
     full: bool = Field(False, description="Past every stage and watch that is left; needs a reason, skips no gate.")
-
-
-# --- aliases and collections ------------------------------------------------------------------------------------
 
 
 class NewAlias(Reasoned):
@@ -218,9 +208,6 @@ class Collect(Reasoned):
     orphans: bool = Field(
         False, description=f"Delete orphans too, {ORPHANS_MINUTES:g} minutes from now; look at them first."
     )
-
-
-# --- experiments ------------------------------------------------------------------------------------------------
 
 
 class Planned(Body):
@@ -257,9 +244,6 @@ class Feedback(Body):
     document: Annotated[str, StringConstraints(max_length=2000)] | int = ""
 
 
-# --- backups, schedules, alerts ---------------------------------------------------------------------------------
-
-
 class NewBackup(Reasoned):
     alias: Name
     keep: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
@@ -268,7 +252,7 @@ class NewBackup(Reasoned):
 
 
 class Times(Reasoned):
-    """Keys that are not sent stay as they are."""
+    """Keys that are not sent keep their values."""
 
     cron: Word | None = None
     zone: Word | None = None

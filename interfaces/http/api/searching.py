@@ -1,4 +1,4 @@
-"""Searches through a route, and what users made of what they were given."""
+"""Searches through a route, and feedback about their results."""
 
 from collections.abc import Iterable
 

@@ -1,8 +1,8 @@
-"""Events as they happen, as server-sent events: for pages and programs that watch.
+"""Events as they happen, as server-sent events, for pages and programs that watch.
 
-Rule: however many listen, the database is asked once a second what its newest event is; only when there is a newer one,
-each looks for its own. Events may become visible in another order than that of their ids, so the last of them are
-looked at again.
+Rule: however many clients listen, the database is asked once a second for its newest event; only if
+there is a newer one does each listener read its own. Events may become visible in another order
+than that of their ids, so the last ids are read again.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from qdrant_rollouts.interfaces.http.streams import Stream
 
 #: Seconds between two looks.
 POLL_SECONDS = 1.0
-#: Ids that are looked at again: as many events as are written while one transaction lasts.
+#: How many ids are read again: as many events as are written during one transaction.
 _IDS_LOOKED_BACK = 100
 
 
@@ -41,7 +41,7 @@ class Watched(Query):
 
 
 class News:
-    """The newest event, asked for by any number of listeners and looked up once a second."""
+    """The newest event, used by any number of listeners and read once a second."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -50,7 +50,7 @@ class News:
         self._newest = (0, 0)
 
     async def newest(self) -> tuple[int, int]:
-        """Its id, and how many of the last ids are there by now: whichever grows, there is news."""
+        """Its id, and how many of the last ids exist now: if either grows, there is news."""
         asked = time.monotonic()
         async with self._lock:
             if self._looked_at < asked:
@@ -62,7 +62,7 @@ class News:
 
 @dataclass(slots=True)
 class _Listener:
-    """``start``: what came before is not told. ``told``: of the last ids, those that were."""
+    """``start``: earlier events are not sent. ``told``: those of the last ids that were sent."""
 
     services: Services
     watched: Watched
@@ -84,7 +84,8 @@ class _Listener:
 
 
 async def stream_events(request: Request) -> Response:
-    """From now on, or from after ``Last-Event-ID``. It ends when the client goes, or may read no longer."""
+    """From now on, or from after ``Last-Event-ID``. It ends when the client disconnects, or may no
+    longer read."""
     await run_in_threadpool(require_scope, request, "read")
     watched = validate_as(Watched, dict(request.query_params), "request")
     services = context_of(request).services

@@ -1,4 +1,4 @@
-"""The pages: what an operator looks at and does in a browser, in HTML that works without JavaScript."""
+"""The pages: what an operator sees and does in a browser, in HTML that works without JavaScript."""
 
 from collections.abc import Callable
 from urllib.parse import parse_qsl, urlencode
@@ -28,7 +28,7 @@ Look = Callable[[Visit], looking.Shown]
 Do = Callable[[Visit, Form], acting.Next]
 _MOST_FIELDS = 30
 
-#: Path -> what it shows, its template, and whether it is kept up to date.
+#: Path -> what it shows, its template, and whether it updates itself.
 _PAGES: dict[str, tuple[Look, str, bool]] = {
     "/": (looking.indexes_page, "home.html", True),
     "/indexes/{alias}": (looking.index_page, "index.html", True),
@@ -54,7 +54,7 @@ _FORMS: dict[str, Do] = {
 
 
 def page_routes(services: Services, sight: StoreWatcher) -> list[BaseRoute]:
-    """Everything under ``/`` that no other part of the process has."""
+    """Everything under ``/`` that no other part of the process serves."""
     pulse = Pulse(services)
     looks = [Route(path, _page_endpoint(sight, *page), methods=["GET"]) for path, page in _PAGES.items()]
     acts = [Route(path, _form_endpoint(sight, do), methods=["POST"]) for path, do in _FORMS.items()]
@@ -104,15 +104,12 @@ def _form_endpoint(sight: StoreWatcher, do: Do) -> Callable[[Request], object]:
 
 
 def read_form(body: bytes) -> dict[str, str]:
-    """Raises Malformed for what no form of ours sends."""
+    """Raises Malformed for content that no form of ours sends."""
     try:
         fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
     except (UnicodeDecodeError, ValueError):
         raise Malformed("the form could not be read") from None
     return {name: value if name in FOREIGN_NAMES else value.strip() for name, value in fields}
-
-
-# --- signing in and out -------------------------------------------------------------------------------------------
 
 
 def _login_endpoint(sight: StoreWatcher) -> Callable[[Request], Response]:
@@ -172,9 +169,6 @@ def _sign_out(sight: StoreWatcher) -> Callable[[Request], object]:
         return await run_in_threadpool(leave, request, await request.body())
 
     return endpoint
-
-
-# --- what has changed ---------------------------------------------------------------------------------------------
 
 
 def _stream_endpoint(pulse: Pulse) -> Callable[[Request], object]:

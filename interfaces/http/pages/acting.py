@@ -1,4 +1,4 @@
-"""What can be done: each form is a function from a visit and what was written into it to the page that follows."""
+"""Actions: each form is a function from a visit and its fields to the page that follows."""
 
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.interfaces.http.pages.visits import Visit
 
 Form = Mapping[str, str]
-#: Where to go then.
+#: The address of the following page.
 Next = str
 
 _REQUESTS = (Event.PROMOTE, Event.PROMOTE_FULL, Event.RETRY, Event.PAUSE, Event.RESUME, Event.ABORT_KEEP, Event.ABORT)
@@ -81,7 +81,7 @@ def on_backup(visit: Visit, form: Form) -> Next:
 
 
 def own_path(path: str) -> str:
-    """``path`` if it leads nowhere else than here; else the first page."""
+    """Returns ``path`` if it stays on this site; else the first page."""
     inside = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return quote(path, safe="/?=&%:@-._~") if inside else "/"
 
@@ -95,7 +95,7 @@ def _chosen_verb(form: Form, known: object) -> str:
 
 
 def _basis_points(form: Form) -> int:
-    """Of a percentage that was written down."""
+    """Converts a percentage that a person typed."""
     try:
         return round(float(form.get("coverage", "")) * 100)
     except (ValueError, OverflowError):

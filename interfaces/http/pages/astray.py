@@ -1,5 +1,5 @@
-"""What a browser is answered where no page is, or where one has failed: a page with the way back. Programs get the
-problem document of ``interfaces.http.problems``."""
+"""Answers for a browser if there is no page, or a page has failed: a page with a link back.
+Programs get the problem document of ``interfaces.http.problems``."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,19 +16,19 @@ from qdrant_rollouts.interfaces.http.pages.visits import Visit, open_visit
 
 Handler = Callable[[Request, Exception], Response]
 
-#: First parts of paths at which programs ask, whatever they say that they take.
+#: First parts of paths that programs use, whatever they say that they accept.
 _PROGRAMS = ("api", "mcp", "metrics", "livez", "readyz", "live", "static")
-#: Headers that say what can be done about it.
+#: Headers that say what to do about the error.
 _KEPT_HEADERS = {"allow", "retry-after", "www-authenticate"}
 _WORDS = {
     404: ("Not found", "There is no page {path}."),
     405: ("Not possible", "{path} does not take {method}."),
-    500: ("Failed", "An error nobody foresaw; the log of the web process has it."),
+    500: ("Failed", "An unexpected error; see the log of the web process."),
 }
 
 
 def page_handlers(sight: StoreWatcher) -> dict[Any, Handler]:
-    """Those of ``problems``, with a page instead for who reads pages."""
+    """The handlers of ``problems``, with a page instead for browsers."""
     return {kind: _wrap_handler(sight, handler) for kind, handler in problems.HANDLERS.items()}
 
 
@@ -64,12 +64,12 @@ def _error_page(request: Request, sight: StoreWatcher, error: Exception, status:
     return asks.render_words(title, said, status)
 
 
-#: Characters of a path that are repeated.
+#: How many characters of a path are repeated.
 _LONGEST_PATH = 200
 
 
 def _open_error_visit(request: Request, sight: StoreWatcher) -> Visit:
-    """With the navigation for who may see it; the database may be what has failed."""
+    """With the navigation for a caller who may see it; the database may be what has failed."""
     seen = sight.look()
     try:
         return open_visit(request, seen, security.require_scope(request, "read"))

@@ -1,4 +1,5 @@
-"""Small drawings inside a page, as SVG without a style of its own: the pages' style sheet has their colours."""
+"""Small drawings inside a page, as SVG without its own style: the pages' style sheet has their
+colours."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +16,9 @@ Bounds = tuple[float, float, float]
 
 
 def draw_course(looks: Sequence[Mapping[str, Any]], metric: str, margin: float, said: str) -> Markup:
-    """How the effect on a metric, and its interval, came to be known; the line is 0, the dashed one the margin.
-    ``looks``: by metric [effect, low, high], oldest first, None where there was no number. ``said``: it in words."""
+    """Draws the effect on a metric, and its interval, over time; the line is 0, the dashed one the
+    margin. ``looks``: by metric [effect, low, high], oldest first, None without a number. ``said``:
+    the same in words."""
     seen = [tuple(look[metric]) for look in looks if metric in look]
     known = [one for one in seen if None not in one]
     if not known:
@@ -49,7 +51,7 @@ def _draw_svg(known: list[Bounds], margin: float, said: str) -> Markup:
 
 
 def _value_range(known: list[Bounds], margin: float) -> tuple[float, float]:
-    """What matters now fills the tile; early intervals, which are wide, are cut off."""
+    """Current values fill the drawing; early intervals, which are wide, are cut off."""
     core = [0.0, margin, *known[-1]]
     room = (max(core) - min(core)) * 0.25 or 1.0
     return min(core) - room, max(core) + room

@@ -1,4 +1,5 @@
-"""Tells open pages that something has changed; they ask for themselves again, and take over what differs."""
+"""Tells open pages that something has changed; they then load themselves again, and replace what
+differs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,12 +11,13 @@ from starlette.concurrency import run_in_threadpool
 from qdrant_rollouts.core.operations.views.overview import lists
 from qdrant_rollouts.core.services import Services
 
-#: Seconds from one look at the database to the next; one look for everybody, and none while nobody listens.
+#: Seconds from one look at the database to the next; one look for all listeners, and none without
+#: listeners.
 _POLL_SECONDS = 1.0
 
 
 class Pulse:
-    """Of one event loop."""
+    """Belongs to one event loop."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -26,8 +28,8 @@ class Pulse:
         self._task: asyncio.Task[None] | None = None
 
     async def listen(self) -> AsyncIterator[dict[str, str]]:
-        """An event of the stream for each change, or for several that came together; and one at once, since something
-        may have changed between the page and the stream."""
+        """Yields an event of the stream for each change, or for several at once; and one at the
+        beginning, because something may have changed between the page and the stream."""
         self._listeners += 1
         self._alone.clear()
         if self._task is None or self._task.done():
@@ -47,7 +49,7 @@ class Pulse:
     async def _watch_database(self) -> None:
         stamp = ""
         while self._listeners:
-            with suppress(SQLAlchemyError):  # a database that is away has nothing new to tell
+            with suppress(SQLAlchemyError):  # a database that does not answer has no news
                 seen = await run_in_threadpool(lists.change_stamp, self._services)
                 if stamp and seen != stamp:
                     self._wake_listeners()

@@ -1,4 +1,4 @@
-"""What can be looked at: each page is a function from a visit to what its template shows."""
+"""Views: each page is a function from a visit to the data of its template."""
 
 from typing import Any
 
@@ -74,8 +74,8 @@ def deployment_page(visit: Visit) -> Shown:
 
 
 def rows_of_gate(gate: Shown) -> dict[str, list[Shown]]:
-    """The gate's checks: those that did not pass, the worst first; those that passed; those that decide nothing.
-    Rows of an older release say less."""
+    """Returns the gate's checks: those that did not pass, the worst first; those that passed; those
+    that decide nothing. Rows of an older release have fewer keys."""
     blank = {"level": "hard", "found": "", "means": "", "act": ""}
     rows = [{**blank, **check} for check in gate["checks"]]
     deciding = [row for row in rows if row["level"] != "shown"]
@@ -88,7 +88,7 @@ def rows_of_gate(gate: Shown) -> dict[str, list[Shown]]:
 
 
 def bound_side(check: Shown) -> str:
-    """On which side of its bound a check's value has to be, as its detail says."""
+    """Returns on which side of its bound a check's value must be, according to its detail."""
     found = check["detail"].removeprefix("shown, no bound in the index file; ")
     if "low >= bound" in found or found.startswith("at least"):
         return "≥"
@@ -154,7 +154,7 @@ def workers(visit: Visit) -> Shown:
 
 
 def count_parameter(visit: Visit, name: str, default: int) -> int:
-    """A count that the address gives, from ``default`` on. Raises Malformed."""
+    """Returns a count from the address, at least ``default``. Raises Malformed."""
     given = visit.query_value(name)
     if not given:
         return default

@@ -1,4 +1,5 @@
-"""From plain data to HTML: templates that escape everything, and how times, numbers and words are written."""
+"""From plain data to HTML: templates that escape everything, and the format of times, numbers and
+words."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from qdrant_rollouts.core.ports.naming import shell_word
 
 HERE = Path(__file__).parent
 
-#: Status -> symbol and colour; the word always stands beside both.
+#: Status -> symbol and colour; the word is always shown next to both.
 SYMBOLS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("done", "live", "pass", "deleted", "unchanged", "on", "sent", "healthy", "yes"), ("✔", "good")),
     **dict.fromkeys(
@@ -26,11 +27,12 @@ SYMBOLS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("warn", "rolled_back"), ("⚠", "warn")),
     **dict.fromkeys(("inconclusive", "unknown"), ("?", "warn")),
     "undone": ("↶", "warn"),
-    # The two bars of a pause that fonts of every system have; the terminal's sign for it is in few of them.
+    # The two bars of a pause that fonts of every system have; few of them have the terminal's sign
+    # for it.
     "paused": ("‖", "warn"),
 }
 _NEUTRAL = ("•", "soft")
-#: Of symbols that hold a status up to nobody: a decision of an experiment, a metric's verdict.
+#: Symbols without a status: a decision of an experiment, a metric's verdict.
 DECISIONS = {
     "SHIP": ("✔", "good", "ship"),
     "ROLLBACK": ("✖", "bad", "roll back"),
@@ -69,7 +71,7 @@ def signed_word(sign: str, colour: str, text: str) -> Markup:
 
 
 def time_ago(moment: str | None, now: str) -> Markup:
-    """How long ago, or how soon; the whole time, in UTC, is in the title."""
+    """How long ago, or how soon; the full time, in UTC, is in the title."""
     if not moment:
         return Markup("")
     at = datetime.fromisoformat(moment)
@@ -90,7 +92,7 @@ def time_at(moment: str | None, form: str = "%Y-%m-%d %H:%M:%S") -> Markup:
 
 
 def format_span(seconds: float) -> str:
-    """A length of time in the two largest units that matter, on one line."""
+    """A duration in its two largest units, on one line."""
     return _format_span(seconds).replace(" ", "\N{NO-BREAK SPACE}")
 
 
@@ -109,7 +111,8 @@ def format_between(begun: str, ended: str) -> str:
 
 
 def format_number(value: float | None) -> str:
-    """Counts with thousands apart, measures to four significant digits; nothing where nothing is known."""
+    """Counts with separators, measures with four significant digits; empty if the value is not
+    known."""
     if value is None:
         return ""
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
@@ -158,12 +161,12 @@ ENVIRONMENT.filters |= {
     "number": format_number,
     "size": format_bytes,
     "percent": format_percent,
-    # Jinja's own ``urlencode`` leaves a slash as it is.
+    # Jinja's own ``urlencode`` does not encode a slash.
     "quoted": partial(quote, safe=""),
     "shell": shell_word,
 }
 
-#: Nothing but our own files; no style or script within a page, so nothing that somebody wrote into a record can be one.
+#: Only our own files, and no inline style or script, so the text of a record can never become one.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -171,7 +174,8 @@ POLICY = (
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    # Nothing to other sites; with no-referrer browsers would not say that a form is of our own page (`Origin: null`).
+    # Nothing is sent to other sites; with no-referrer browsers would not say that a form is of our
+    # own page (`Origin: null`).
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",

@@ -1,7 +1,8 @@
-"""A person's request: who asks, the token that his forms carry, and how he is answered.
+"""A person's request: the caller, the token of the person's forms, and the answer.
 
-Rule: a form's token is a digest of a secret that only this browser has, in a cookie that no other site's request brings
-along. Whoever can read neither cannot make it, so what changes something was asked for on our own page.
+Rule: a form's token is a digest of a secret that only this browser has, in a cookie that requests
+of other sites do not carry. Nobody who cannot read both can create it, so a valid token proves that
+the change was requested on our own page.
 """
 
 import base64
@@ -31,7 +32,7 @@ from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS, render_html
 from qdrant_rollouts.interfaces.http.problems import Forbidden
 from qdrant_rollouts.interfaces.http.security import SESSION_COOKIE
 
-#: Of somebody who has no session: before he signs in, and the local operator.
+#: For a person without a session: before signing in, and the local operator.
 VISITOR_COOKIE = "rollouts_visitor"
 NAV = (
     ("/", "Indexes"),
@@ -43,22 +44,22 @@ NAV = (
     ("/events", "Events"),
     ("/workers", "Workers"),
 )
-#: What is said after an act, by its verb; nothing that an address says gets onto a page.
+#: The message after an action, by its verb; no text of an address gets onto a page.
 DONE_MESSAGES = {
-    "promote": "Promote was asked for; it is honoured between two turns.",
-    "promote_full": "Promote past every stage was asked for; it is honoured between two turns.",
-    "retry": "Retry was asked for; it is honoured between two turns.",
-    "pause": "Pause was asked for.",
-    "resume": "Resume was asked for.",
+    "promote": "Promote was requested; it takes effect between two turns.",
+    "promote_full": "Promote past every stage was requested; it takes effect between two turns.",
+    "retry": "Retry was requested; it takes effect between two turns.",
+    "pause": "Pause was requested.",
+    "resume": "Resume was requested.",
     "abort_keep": "The watch ends; the new collection serves on.",
-    "abort": "Abort was asked for; it outranks everything else.",
+    "abort": "Abort was requested; it comes before all other requests.",
     "deploy": "The deployment has begun.",
     "rollback": "The way back has begun.",
     "keep": "The collection is kept.",
     "start": "The experiment has begun.",
     "stop": "The experiment has ended.",
     "widen": "More users take part.",
-    "run": "A run was asked for; the next sweep takes it up.",
+    "run": "A run was requested; the next sweep begins it.",
     "create": "The backup has begun.",
     "verify": "The verification has begun.",
     "restore": "The restore has begun.",
@@ -67,7 +68,7 @@ DONE_MESSAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """``secret`` is this browser's; ``fresh`` where it does not have it yet."""
+    """``secret`` is this browser's; ``fresh``: the browser does not have it yet."""
 
     request: Request
     house: AppContext
@@ -90,16 +91,16 @@ class Visit:
         return hashlib.sha256(f"form:{self.secret}".encode()).hexdigest()
 
     def query_value(self, name: str) -> str:
-        """What the address says; empty if nothing."""
+        """Returns a query parameter; empty if it is missing."""
         return self.request.query_params.get(name, "")
 
     def check_form(self, form: Mapping[str, str]) -> None:
-        """Raises Forbidden for a form that is not of this browser's page."""
+        """Raises Forbidden for a form that does not come from this browser's page."""
         if self.fresh or not hmac.compare_digest(form.get("csrf", "").encode(), self.csrf.encode()):
-            raise Forbidden("this form is not of your session any more: go back, load the page again, and repeat it")
+            raise Forbidden("this form no longer belongs to your session: go back, load the page again, and repeat it")
 
     def render_page(self, template: str, context: Mapping[str, Any], status: int = 200, live: bool = False) -> Response:
-        """``context`` says at least ``title`` and ``here``, the place in the navigation."""
+        """``context`` has at least ``title`` and ``here``, the place in the navigation."""
         now = context.get("now") or str(as_iso(datetime.now(UTC)))
         frame = {
             "nav": NAV,
@@ -114,12 +115,12 @@ class Visit:
         return self._with_visitor_cookie(render_html(template, {**frame, **context, "now": now}, status))
 
     def redirect_to(self, path: str, did: str = "") -> Response:
-        """Elsewhere by GET, so that loading the page again repeats nothing."""
+        """Redirects with GET, so that reloading the page repeats nothing."""
         address = path + (f"?{urlencode({'did': did})}" if did else "")
         return self._with_visitor_cookie(RedirectResponse(address, 303, HEADERS))
 
     def render_error(self, error: AppError | DBAPIError) -> Response:
-        """In the words of the error; the driver's may name the whole URL, ours name the address."""
+        """Shows the error's message; the driver's may contain the whole URL, ours has the address."""
         if isinstance(error, DBAPIError):
             error = database.unavailable_error(self.services.engine, error)
         answer = problems.error_response(error)
@@ -127,7 +128,7 @@ class Visit:
         return self.render_words(title.get(answer.status_code, "Failed"), str(error), answer.status_code)
 
     def render_words(self, title: str, said: str, status: int) -> Response:
-        """A page of words, with the way back."""
+        """A page with a message and a link back."""
         back = own_address(self.request) if self.request.method == "POST" else "/"
         shown = {"title": title, "said": said, "status": status, "back": back}
         return self.render_page("error.html", {**shown, "here": ""}, status)
@@ -139,7 +140,7 @@ class Visit:
 
 
 def own_address(request: Request) -> str:
-    """The path that was asked for, quoted; a name in it may hold anything."""
+    """The requested path, quoted; a name in it may contain anything."""
     return quote(request.scope["path"])
 
 
@@ -156,5 +157,5 @@ def set_cookie(request: Request, response: Response, name: str, value: str, seco
 
 
 def image_data_url(svg: str) -> str:
-    """An image within the page's own answer."""
+    """An image inside the page's own answer."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

@@ -1,1 +1,2 @@
-"""What the pages show, put together with a fixed number of queries however many indexes and deployments there are."""
+"""What the pages show, read with a fixed number of queries, however many indexes and deployments
+there are."""

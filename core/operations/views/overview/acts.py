@@ -1,6 +1,6 @@
-"""What can be done with a deployment or an index now: each verb with why it cannot be, what it will do, and the command
-line that does the same. The refusals are those of the commands themselves.
-"""
+"""What can be done with a deployment or an index now: each verb with the reason if it is refused,
+what it will do, and the command that does the same. The refusals are those of the commands
+themselves."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ from qdrant_rollouts.core.ports.naming import shell_word
 
 @dataclass(frozen=True, slots=True)
 class OperatorAction:
-    """``refused`` is why it cannot be done, or nothing. ``says`` what it will do, for who is about to do it; ``steps``
-    are those that follow, in their order."""
+    """``refused`` is why it cannot be done; empty if it can. ``says`` is what it will do; ``steps``
+    are those that follow, in order."""
 
     verb: str
     label: str
@@ -50,13 +50,13 @@ _LABELS = {
     Event.ABORT: "Abort",
 }
 _GRAVE = (Event.PROMOTE_FULL, Event.ABORT_KEEP, Event.ABORT)
-#: Shown where it can be done, for it is the way out of one case alone.
+#: Shown only if it can be done, because it is the way out of one case.
 _ONLY_IF_POSSIBLE = (Event.ABORT_KEEP,)
 _GOES_ON = (Event.PROMOTE, Event.RESUME)
 
 
 def actions_of_deployment(row: Deployment) -> list[OperatorAction]:
-    """Wishes in the order in which people need them; of one that has ended, none."""
+    """Returns the requests in the order in which people need them; none for an ended deployment."""
     if row.status in FINAL:
         return []
     acts = [_build_action(row, event) for event in _LABELS]
@@ -77,7 +77,7 @@ def _build_action(row: Deployment, event: Event) -> OperatorAction:
 
 
 def _name_steps(row: Deployment, event: Event) -> Sequence[str]:
-    """What the action undoes, or goes on to."""
+    """Returns the steps that the action undoes, or continues with."""
     if event is Event.ABORT:
         return _name_undone_steps(row)
     return _name_coming_steps(row) if event in _GOES_ON else ()
@@ -98,10 +98,10 @@ def _is_outranked(row: Deployment, event: Event) -> bool:
 def _describe_effect(row: Deployment, event: Event) -> str:
     coming = _name_coming_steps(row)
     said = {
-        Event.PROMOTE: f"Goes on with {coming[0]}." if coming else "Ends what is left to wait for.",
+        Event.PROMOTE: f"Goes on with {coming[0]}." if coming else "Ends the remaining waits.",
         Event.PROMOTE_FULL: "Skips every stage that only watches; no gate is skipped.",
         Event.RETRY: "Runs the step that holds again, from nothing; what it found before counts no more.",
-        Event.PAUSE: "Stops after the turn under way; a canary keeps its share and is still watched.",
+        Event.PAUSE: "Stops after the current turn; a canary keeps its share and is still watched.",
         Event.RESUME: "Lifts the pause.",
         Event.ABORT_KEEP: f"Ends the watch; {row.green} serves on, and nothing is taken back.",
         Event.ABORT: _describe_abort(row),
@@ -114,7 +114,7 @@ def _name_coming_steps(row: Deployment) -> list[str]:
 
 
 def _name_undone_steps(row: Deployment) -> list[str]:
-    """The steps an abort takes back, in the order it does."""
+    """Returns the steps that an abort undoes, in that order."""
     begun = [step for step in row.steps if step.started_at and step.undone_at is None]
     names = [
         label_step(step.name, step.arguments)
@@ -135,7 +135,7 @@ def _describe_abort(row: Deployment) -> str:
 
 
 def label_step(name: str, arguments: Mapping[str, object]) -> str:
-    """A step's name, with its share of the searches where there are several of that name."""
+    """Returns a step's name, with its share of the searches if several steps have that name."""
     share = arguments.get("percentage")
     if share is None:
         return name
@@ -143,18 +143,15 @@ def label_step(name: str, arguments: Mapping[str, object]) -> str:
 
 
 def find_open_step(steps: Sequence[StepRow]) -> StepRow | None:
-    """The step a deployment stands at."""
+    """Returns the step that a deployment is at."""
     ended = (StepStatus.DONE, StepStatus.SKIPPED, StepStatus.UNDONE)
     return next((step for step in steps if step.status not in ended), None)
-
-
-# --- indexes, experiments, schedules, backups ---------------------------------------------------------------------
 
 
 def actions_of_index(
     alias: str, busy: str, declared: IndexSpec | None, back: Iterable[Mapping[str, str]]
 ) -> list[OperatorAction]:
-    """``busy``: what has the index for itself, in words; ``back``: the conditions of a rollback."""
+    """``busy``: what is running on the index, in words; ``back``: the conditions of a rollback."""
     source = declared.source if declared else None
     missing = "; ".join(one["said"] for one in back if one["state"] == "no")
     unbuildable = "" if source else f"{alias} has no source in the index file; `rollouts deploy` can name one"
@@ -179,7 +176,7 @@ def actions_of_index(
 
 
 def _name_planned_steps(spec: IndexSpec) -> list[str]:
-    """Nothing, where the strategy is none: the deployment would be refused."""
+    """Empty for an unknown strategy: the deployment would be refused."""
     strategy = STRATEGIES.get(spec.strategy)
     return [label_step(step.name, step.arguments) for step in strategy(spec)] if strategy else []
 
@@ -199,14 +196,14 @@ def actions_of_experiment(experiment: str, status: str, coverage: int) -> list[O
         OperatorAction(
             "widen",
             "Widen",
-            "Enrols more of the users; nobody changes arm, and it cannot be taken back.",
+            "Lets more users take part; no user changes arm, and this cannot be undone.",
             f"rollouts experiment widen {experiment} --coverage PERCENT",
             widen,
         ),
         OperatorAction(
             "stop",
             "Stop",
-            "Control answers everybody again; what was seen stays.",
+            "The control answers all users again; observations are kept.",
             f"rollouts experiment stop {experiment} --reason '…'",
             _why_not_possible(status, ExperimentEvent.STOP),
             grave=True,
@@ -233,14 +230,14 @@ def actions_of_schedule(alias: str, action: str, status: str, open_run: str | No
         OperatorAction(
             "pause",
             "Pause",
-            "Lets times pass without a run; one that is open goes on.",
+            "Times pass without a run; an open run continues.",
             f"rollouts schedule pause {command}",
             {"off": off, "paused": "it is paused"}.get(status, ""),
         ),
         OperatorAction(
             "resume",
             "Resume",
-            "Goes on with the next time; those that passed are not made up for.",
+            "Continues with the next time; times that passed are not made up for.",
             f"rollouts schedule resume {command}",
             "" if status == "paused" else f"it is {status}, not paused",
         ),
@@ -253,7 +250,7 @@ def actions_of_backup(backup: str, alias: str | None, status: str, refused: str)
         OperatorAction(
             "verify",
             "Verify",
-            "Restores it into a collection of its own, compares, and drops that again.",
+            "Restores it into a temporary collection, compares, and drops that again.",
             f"rollouts backup verify {backup}",
             refused or damaged,
         ),

@@ -1,6 +1,8 @@
-"""When will it be over? A range, and what it is taken from; where nothing is known of a step, that step is named.
+"""Estimates when a deployment will end: a range, and its source; if nothing is known about a step,
+that step is named.
 
-Sources, in this order: a pace that is being kept, times that are settings, the last deployments of this index.
+Sources, in this order: the current pace, times from the settings, the last deployments of this
+index.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,15 +20,15 @@ from qdrant_rollouts.core.lifecycle import Status, StepStatus
 from qdrant_rollouts.core.operations.views.overview.acts import label_step
 from qdrant_rollouts.core.times import as_iso
 
-#: Deployments of the index that are looked back on.
+#: How many earlier deployments of the index are used.
 _DEPLOYMENTS_BACK = 5
-#: A pace that was kept for less than this share of the work says little.
+#: A pace over less than this share of the work says little.
 _LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
-    """Seconds a step still needs; ``source`` is where that is known from."""
+    """Seconds that a step still needs; ``source`` says how this is known."""
 
     low: float
     high: float
@@ -34,7 +36,7 @@ class TimeLeft:
 
 
 def estimate_end(session: Session, row: Deployment, now: datetime) -> dict[str, Any]:
-    """``low`` and ``high`` are times, None where a step is ``unknown``; ``sources`` by step."""
+    """``low`` and ``high`` are times, None if a step is ``unknown``; ``sources`` by step."""
     spec = read_stored(IndexSpec, row.spec)
     before = _past_durations(session, row)
     waiting = [
@@ -64,7 +66,7 @@ def _time_left(step: StepRow, spec: IndexSpec, before: Mapping[str, Sequence[flo
 
 
 def _left_by_pace(step: StepRow, spent: float) -> TimeLeft | None:
-    """At the pace of the moment, and at that since the step began."""
+    """At the current pace, and at the pace since the step began."""
     progress = step.state.get("progress") or {}
     done = progress.get("done") or 0
     size = progress.get("size") or 0
@@ -77,7 +79,7 @@ def _left_by_pace(step: StepRow, spent: float) -> TimeLeft | None:
 
 
 def _left_by_settings(step: StepRow, spec: IndexSpec, spent: float) -> TimeLeft | None:
-    """A soak lasts as long as it is told to; so does a stage, or longer where traffic is missing."""
+    """A soak lasts as long as its setting says; so does a stage, or longer if traffic is missing."""
     if step.name == "soak":
         left = max(0.0, spec.soak.seconds - spent)
         return TimeLeft(left, left, "what the soak is set to")
@@ -97,7 +99,7 @@ def _left_by_history(taken: Sequence[float], spent: float) -> TimeLeft | None:
 
 
 def _past_durations(session: Session, row: Deployment) -> dict[str, list[float]]:
-    """Seconds each step took in the last deployments of this index that went live."""
+    """Returns the seconds of each step in the last deployments of this index that went live."""
     alike = Deployment.alias == row.alias, Deployment.kind == row.kind, Deployment.id != row.id
     last = select(Deployment.id).where(*alike, Deployment.status == Status.LIVE, Deployment.strategy != "rollback")
     ids = list(session.scalars(last.order_by(Deployment.created_at.desc()).limit(_DEPLOYMENTS_BACK)))

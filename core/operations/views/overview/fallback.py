@@ -1,6 +1,7 @@
-"""Is the way back ready? Green only if everything a rollback needs is known to be there; else what is missing.
+"""Is a rollback possible? Green only if everything that it needs is known to exist; otherwise the
+page says what is missing.
 
-A rollback looks at its target once more before it switches; this says beforehand what it would find.
+A rollback checks its target again before it switches; this module predicts the result.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,8 @@ Condition = Mapping[str, str]
 def describe_way_back(
     session: Session, alias: str, live: str | None, busy: str, seen: StoreSnapshot, *, embedded: bool
 ) -> dict[str, Any]:
-    """``ready``: yes, no, or unknown where something could not be asked; ``target`` is where it would go."""
+    """``ready``: yes, no, or unknown if something could not be asked; ``target`` is the collection
+    that would serve."""
     target = _find_former_collection(session, alias, live)
     if live is None or target is None:
         there = {"said": "no version before this one went live here", "state": "no"}
@@ -36,7 +38,7 @@ def describe_way_back(
         _check_exists(target, made, deletion, seen),
         _check_not_deleted(target, deletion),
         _check_verdict(made, target),
-        {"said": busy or f"nothing else is under way on {alias}", "state": "no" if busy else "yes"},
+        {"said": busy or f"nothing else is running on {alias}", "state": "no" if busy else "yes"},
     ]
     states = {one["state"] for one in conditions}
     ready = next(worst for worst in ("no", "unknown", "yes") if worst in states)
@@ -54,7 +56,7 @@ def describe_way_back(
 
 
 def _find_former_collection(session: Session, alias: str, live: str | None) -> str | None:
-    """The blue of the deployment that brought what is live."""
+    """Returns the blue of the deployment that made the live version."""
     brought = (Deployment.alias == alias, Deployment.kind == "rollout", Deployment.status == Status.LIVE)
     query = select(Deployment.blue).where(*brought, Deployment.green == live)
     return session.scalars(query.order_by(Deployment.finished_at.desc()).limit(1)).first()
@@ -80,7 +82,8 @@ def _check_not_deleted(target: str, deletion: Deletion | None) -> Condition:
 
 
 def _check_verdict(version: Version | None, target: str) -> Condition:
-    """What is known of its gate. A version nobody judged is no proof of anything, and is not refused by a rollback."""
+    """Returns what is known about its gate. A version that was never judged proves nothing, but a
+    rollback does not refuse it."""
     verdict = (version.facts.get("gate") or {}).get("verdict") if version else None
     if verdict is None:
         return {"said": f"no gate is on record for {target}; the rollback looks at it", "state": "unknown"}

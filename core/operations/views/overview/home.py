@@ -1,4 +1,5 @@
-"""Every index with what is asked first: does it serve, since when, what goes on, does somebody have to act?"""
+"""Every index with the first questions: does it serve, since when, what is running, must a person
+act?"""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -47,7 +48,8 @@ _COLUMNS = (
 
 
 def describe_home(services: Services, seen: StoreSnapshot) -> shown.Home:
-    """Indexes that need somebody first, then those that move, then the rest by name."""
+    """Returns indexes that need attention first, then those with something running, then the rest
+    by name."""
     with services.sessions() as session:
         now = services.clock.now(session)
         known = _KnownRows(session, DeletionRules(seen.declared, services.store.embedded), now)
@@ -60,7 +62,7 @@ def describe_home(services: Services, seen: StoreSnapshot) -> shown.Home:
 
 
 def find_index(services: Services, alias: str, seen: StoreSnapshot) -> shown.Index:
-    """Raises Unknown for an index that nobody declares and no alias leads to."""
+    """Raises Unknown for an index that is not declared and has no alias."""
     indexes = describe_home(services, seen)["indexes"]
     found = next((index for index in indexes if index["alias"] == alias), None)
     if found is None:
@@ -84,7 +86,7 @@ class _KnownRows:
         open_ = session.scalars(select(Deletion).where(Deletion.status.in_(OPEN_STATUSES))).all()
         self.deletions = _group_by_alias(open_)
         self.told = deletion_notices.describe_open_deletions(session, open_, rules)
-        #: By deployment, why nobody has taken its turn.
+        #: Why no worker has taken the turn, by deployment.
         self.waits: dict[str, str] = {}
 
 
@@ -93,7 +95,7 @@ def _desired_aliases(session: Session) -> dict[str, AliasState]:
 
 
 def _live_versions(session: Session) -> dict[str, Version]:
-    """By collection, those that are live as far as the rows know."""
+    """Returns the live versions by collection, as far as the rows know."""
     query = select(Version).join(AliasState, AliasState.desired == Version.collection)
     return {row.collection: row for row in session.scalars(query)}
 
@@ -104,7 +106,7 @@ def _running_deployments(session: Session) -> Iterable[Deployment]:
 
 
 def _last_deployments(session: Session) -> Iterable[Deployment]:
-    """Of every alias the newest that has ended."""
+    """Returns the newest ended deployment of every alias."""
     ended = Deployment.kind == "rollout", Deployment.status.in_(FINAL)
     newest = select(Deployment.alias, func.max(Deployment.created_at).label("at")).where(*ended)
     latest = newest.group_by(Deployment.alias).subquery()
@@ -118,9 +120,6 @@ def _group_by_alias(rows: Iterable[Any]) -> dict[str, list[Any]]:
     for row in rows:
         found.setdefault(row.alias, []).append(row)
     return found
-
-
-# --- one index ----------------------------------------------------------------------------------------------------
 
 
 def _describe_home_index(alias: str, meant: AliasState | None, known: _KnownRows, seen: StoreSnapshot) -> shown.Index:
@@ -169,7 +168,8 @@ def _describe_condition(row: ConditionRow) -> shown.Attention:
 
 
 def _find_contradictions(alias: str, meant: AliasState | None, seen: StoreSnapshot) -> list[shown.Attention]:
-    """Where Qdrant says something else than the rows. Of what changes in this moment it is known that it does."""
+    """Lists where Qdrant contradicts the rows. For an alias that is being moved now, a difference
+    is expected."""
     if seen.aliases is None or seen.error or meant is None or not meant.settled or seen.at is None:
         return []
     found = seen.aliases.get(alias)
@@ -260,7 +260,7 @@ def _describe_open_deletion(row: Deletion, told: Announced) -> shown.OpenDeletio
 
 
 def describe_outages(seen: StoreSnapshot) -> shown.Sight:
-    """What could not be asked, and since when: every page says so."""
+    """Returns what could not be asked, and since when; every page shows it."""
     return {
         "qdrant_error": seen.error,
         "qdrant_since": as_iso(seen.since),

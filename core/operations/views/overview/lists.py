@@ -1,4 +1,4 @@
-"""Lists that grow without end, a page at a time; and one index with everything of its own."""
+"""Lists that grow without end, one page at a time; and a single index with all its data."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,7 +35,8 @@ OUTCOMES = {
 
 
 def list_history(services: Services, alias: str = "", outcome: str = "", page: int = 1) -> PageData:
-    """Deployments of all kinds, newest first, ``PAGE_SIZE`` at a time. Raises Malformed for an outcome nobody knows."""
+    """Returns deployments of all kinds, newest first, ``PAGE_SIZE`` at a time. Raises Malformed for
+    an unknown outcome."""
     chosen: list[ColumnElement[bool]] = [Deployment.alias == alias] if alias else []
     if outcome:
         if outcome not in OUTCOMES:
@@ -60,7 +61,7 @@ def _select_steps(ids: Sequence[str]) -> Any:
 
 
 def _label_open_steps(rows: Any) -> dict[str, str]:
-    """By deployment, the step it stands at."""
+    """Returns the step that each deployment is at, by deployment."""
     found: dict[str, list[StepRow]] = {}
     for row in rows:
         found.setdefault(row.deployment_id, []).append(row)
@@ -88,7 +89,8 @@ def _describe_pages(page: int, total: int) -> PageData:
 
 
 def list_audit_events(services: Services, alias: str = "", before: int = 0) -> PageData:
-    """Events, newest first; ``next`` is what the following page is ``before``, 0 on the last."""
+    """Returns events, newest first; ``next`` is the ``before`` of the following page, 0 on the
+    last."""
     query = select(EventRow).order_by(EventRow.id.desc()).limit(PAGE_SIZE + 1)
     query = query.where(EventRow.alias == alias) if alias else query
     query = query.where(EventRow.id < before) if before else query
@@ -115,7 +117,8 @@ def _describe_audit_event(row: EventRow) -> PageData:
 
 
 def list_alerts(services: Services, limit: int = PAGE_SIZE) -> PageData:
-    """What lasts, the latest that was told and to whom, and how each channel fares."""
+    """Returns active alerts, the latest sent ones with their recipients, and the state of each
+    channel."""
     with services.sessions() as session:
         open_ = session.scalars(select(ConditionRow).order_by(ConditionRow.since)).all()
         counted = session.execute(
@@ -130,11 +133,9 @@ def list_alerts(services: Services, limit: int = PAGE_SIZE) -> PageData:
     return {"open": lasting, "notices": deliveries.list_alerts(services, limit), "channels": channels}
 
 
-# --- one index ----------------------------------------------------------------------------------------------------
-
-
 def describe_index(services: Services, alias: str, seen: StoreSnapshot) -> PageData:
-    """What goes on on one index, its way back, and what can be done with it. Raises Unknown."""
+    """Returns what is running on one index, its rollback, and what can be done with it. Raises
+    Unknown."""
     with services.sessions() as session:
         now = services.clock.now(session)
         state = session.get(AliasState, alias)
@@ -162,11 +163,9 @@ def describe_index(services: Services, alias: str, seen: StoreSnapshot) -> PageD
     }
 
 
-# --- schedules ----------------------------------------------------------------------------------------------------
-
-
 def list_latest_schedules(services: Services, seen: StoreSnapshot) -> list[PageData]:
-    """Every schedule with its latest run, in two queries; their history is ``core.operations.schedules.queries``'."""
+    """Returns every schedule with its latest run, in two queries;
+    ``core.operations.schedules.queries`` has the history."""
     with services.sessions() as session:
         rows = overlay_declared(session.scalars(select(Schedule)), seen.declared, services.clock.now(session))
         newest = select(func.max(ScheduleRun.id)).group_by(ScheduleRun.schedule_id)
@@ -206,8 +205,8 @@ def _describe_latest_run(run: ScheduleRun) -> PageData:
 
 
 def change_stamp(services: Services) -> str:
-    """Another text whenever something that a page shows may have changed: the newest event, and every turn and saved
-    position of what is under way."""
+    """Returns a text that differs whenever the content of a page may have changed: it contains the
+    newest event, and every turn and saved position of running deployments."""
     query = select(Deployment.id, Deployment.turn, Deployment.requested, StepRow.state).join(Deployment.steps)
     query = query.where(Deployment.status.not_in(FINAL), StepRow.finished_at.is_(None), StepRow.started_at.is_not(None))
     with services.sessions() as session:

@@ -1,4 +1,5 @@
-"""One deployment as a page shows it: its plan with what is done and to come, what can be done, and the ways back."""
+"""One deployment as a page shows it: its plan with finished and coming steps, what can be done, and
+the ways back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,14 +35,15 @@ _PHASES = {
 }
 
 
-#: Of these alone it can be said when they end: a pause lasts as long as a person lets it, and what
-#: rolls back does not take the steps that are to come.
+#: Only for these statuses can the end be predicted: a pause lasts as long as a person wants, and a
+#: rollback does not take the remaining steps.
 _GOES_ON = (Status.PENDING, Status.RUNNING)
 
 
 def describe_deployment(services: Services, deployment_id: str, seen: StoreSnapshot) -> PageData:
-    """What ``queries.get_deployment`` has, and around it: acts, the time left, collections, route, the rollback light.
-    Raises Refused for an id that fits none or several."""
+    """Returns the data of ``queries.get_deployment`` and, in addition: acts, the time left,
+    collections, route, and the rollback light. Raises Refused for an id that fits none or several.
+    """
     told = queries.get_deployment(services, deployment_id)
     with services.sessions() as session:
         now = services.clock.now(session)
@@ -67,7 +69,7 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
 
 
 def why_busy(session: Session, alias: str) -> str:
-    """What has the alias for itself, in words, or nothing."""
+    """Returns what is running on the alias, in words; empty if nothing."""
     try:
         check_alias_idle(session, alias)
     except Refused as error:
@@ -88,13 +90,14 @@ def _add_step_estimate(step: Mapping[str, Any], left: Mapping[str, Any] | None) 
 
 
 def _judgment_of_step(step: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What a stage of a canary measured: in the end, or so far."""
+    """Returns what a stage of a canary measured: at the end, or so far."""
     found = step["output"] if "judgment" in step["output"] else step["progress"] or {}
     return found if "judgment" in found else None
 
 
 def _describe_route(session: Session, row: Deployment, now: Any) -> PageData | None:
-    """The shares as they are set, and how many search processes serve them: only while they are this deployment's."""
+    """Returns the shares that are set, and how many search processes serve them, if they belong to
+    this deployment."""
     route = session.get(RouteRow, row.alias)
     if route is None or route.deployment_id != row.id or route.green is None:
         return None
@@ -115,7 +118,7 @@ def _describe_route(session: Session, row: Deployment, now: Any) -> PageData | N
 def _describe_collections(
     session: Session, row: Deployment, live: str | None, seen: StoreSnapshot, rules: DeletionRules
 ) -> list[PageData]:
-    """Green, then blue: what each holds, whether it serves, when it is to go."""
+    """Returns green, then blue: what each holds, whether it serves, when it will be deleted."""
     named = {"green": row.green, "blue": row.blue}
     names = [name for name in named.values() if name]
     versions = {one.collection: one for one in session.scalars(select(Version).where(Version.collection.in_(names)))}
@@ -135,7 +138,7 @@ def _describe_collections(
 
 
 def _is_seen_gone(row: Deployment, name: str, seen: StoreSnapshot) -> bool:
-    """Only what was seen after the end is believed: before it, a collection may just have been made."""
+    """Only an observation after the end counts: before it, a collection may just have been created."""
     if seen.collections is None or seen.error or seen.at is None or row.finished_at is None:
         return False
     return seen.at > row.finished_at and name not in seen.collections

@@ -1,7 +1,8 @@
-"""What Qdrant and the index file say, looked at beside the pages: a page never waits for them and never fails by them.
+"""Reads Qdrant and the index file in the background, so a page never waits for them and never fails
+because of them.
 
-Rule: one look at a time, in a thread of its own, and at most a twentieth of the time is spent looking. A page takes the
-latest that was seen, with when that was; what could not be asked is said, and since when.
+Rule: one look at a time, in its own thread, and looking takes at most a twentieth of the time. A
+page uses the latest look, with its time; it shows what could not be asked, and since when.
 """
 
 import threading
@@ -15,17 +16,18 @@ from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.errors import AppError, Refused
 from qdrant_rollouts.core.services import Services
 
-#: Seconds from one look to the next, at least; and how many times as long as the look itself took.
+#: Minimum seconds from one look to the next, and how many times as long as the look itself took.
 _PAUSE_SECONDS = 4.0
 _PAUSE_FACTOR = 20.0
-#: Seconds, at most, until the index file was read for the first time.
+#: Maximum seconds until the index file was read for the first time.
 _FILE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSnapshot:
-    """``aliases`` and ``collections`` are None until they were seen once; ``at`` is when. ``error`` is why they cannot
-    be asked now, ``since`` when that began. ``declared``: the index file, or the last of it that could be read."""
+    """``aliases`` and ``collections`` are None until they were read once; ``at`` is the time.
+    ``error`` is why they cannot be read now, ``since`` when that began. ``declared``: the index
+    file, or its last readable content."""
 
     aliases: Mapping[str, str] | None = None
     collections: frozenset[str] | None = None
@@ -38,7 +40,7 @@ class StoreSnapshot:
 
 
 class StoreWatcher:
-    """Safe to ask from any thread."""
+    """May be called from any thread."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -50,8 +52,9 @@ class StoreWatcher:
         self._read = threading.Event()
 
     def look(self, patience: float = 0.1) -> StoreSnapshot:
-        """The latest; waits at most ``patience`` seconds for a look that is under way. The very first waits for the
-        index file too, which is near: without it no index that was never built would be known."""
+        """Returns the latest look; waits at most ``patience`` seconds for a running one. The very
+        first call also waits for the index file, because without it an index that was never built
+        would be unknown."""
         with self._guard:
             if self._done.is_set() and time.monotonic() >= self._next:
                 self._done.clear()
@@ -73,7 +76,7 @@ class StoreWatcher:
 
 
 def read_snapshot_now(services: Services) -> StoreSnapshot:
-    """For whoever asks once, and waits for it."""
+    """For a caller that asks once and waits for the answer."""
     return _add_store_state(services, _add_index_file(services, StoreSnapshot()))
 
 
