@@ -110,7 +110,7 @@ def test_a_backup_that_nobody_takes_up_is_told_until_a_worker_comes(world):
 
 
 def test_a_shelf_that_does_not_answer_is_told_before_the_backup_fails_and_an_undo_that_gives_up_after_it(world):
-    object.__setattr__(world.services, "shelf", Failing(world.services.shelf, "write"))
+    world.change_services(shelf=Failing(world.services.shelf, "write"))
     world.over(Failing(world.store, "drop_snapshot"))
     run = through(world, backup(world))
     seen = names(told(world, run))
