@@ -1,11 +1,11 @@
 """Two installations, on SQLite and on PostgreSQL, for the tests of this folder; and the figures they measure."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.acceptance.installation import BRISK, Installation, both
+from tests.acceptance.installation import BRISK, PATIENCE, Installation, both
 from tests.acceptance.night import INSTALLATION, Night, night
 
 Houses = dict[str, Installation]
@@ -64,10 +64,28 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """No wait outlasts the time that pytest-timeout gives the test, of which fixtures are a part."""
+    mark = item.get_closest_marker("timeout")
+    config = item.config
+    PATIENCE.begin(float(mark.args[0] if mark else config.getoption("timeout") or config.getini("timeout")))
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failure shows what the workers said."""
+    """A failure shows what the workers said, also a failure of what a test begins with."""
     report = yield
-    if report.failed and report.when == "call":
+    if report.failed:
         used = getattr(item, "funcargs", {}).values()
-        report.sections += [("the installation", house.story()) for house in used if isinstance(house, Installation)]
+        report.sections += [("the installation", house.story()) for house in _find_installations(used)]
     return report
+
+
+def _find_installations(used: Iterable[object]) -> list[Installation]:
+    """A test that has not begun may have been given both, and none of its own."""
+    found = []
+    for value in used:
+        found += [value] if isinstance(value, Installation) else []
+        found += [one for one in value.values() if isinstance(one, Installation)] if isinstance(value, dict) else []
+    return list(dict.fromkeys(found))
