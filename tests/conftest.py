@@ -28,6 +28,7 @@ from qdrant_rollouts.adapters.database import open_engine
 from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.core.sanitize import redaction
 from tests.databases import DatabasePool
+from tests.logs import keep_logging
 from tests.servers import FRESH, Elsewhere, Postgres, Qdrant, Redis, fresh_database
 
 pytest_plugins = ["tests.standstill"]
@@ -87,6 +88,14 @@ def _no_secrets_of_others() -> Iterator[None]:
     """A process knows the secrets of its settings; here many have lived in this one."""
     yield
     redaction.forget_secrets()
+
+
+@pytest.fixture(autouse=True)
+def _no_logging_of_others() -> Iterator[None]:
+    """A verb or a worker sets levels and handlers as if the process were its own; here many run one after the other,
+    and the next test would hear nothing of what it listens for."""
+    with keep_logging():
+        yield
 
 
 @pytest.fixture(scope="session")
