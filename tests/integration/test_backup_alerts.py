@@ -15,8 +15,8 @@ ENDS = ("live", "rolled_back", "needs_operator")
 
 
 @pytest.fixture
-def world(tmp_path, qdrant_url, qdrant_grpc_port, sqlite_url):
-    made = World(tmp_path, sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
+def world(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
+    made = World(tmp_path, ready_sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
     made.declare("docs", source=made.write("docs.jsonl", texts(20)), progress_deadline_seconds=60)
     through(made, made.deploy("docs"))
     yield made
