@@ -11,6 +11,7 @@ tests marked ``proof`` large.
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +35,17 @@ from tests.servers import FRESH, Elsewhere, Postgres, Qdrant, Redis, fresh_datab
 pytest_plugins = ["tests.standstill"]
 MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's own place for it
 #: Acceptance tests for any process: no installation is theirs, and nothing depends on how long they take.
-UNHURRIED = {"test_detection"}
+UNHURRIED = {"test_composition", "test_detection", "test_detection_several", "test_pages", "test_plain_chain"}
+#: Other tests for the first process: they say how soon something has to be over, in seconds.
+MEASURED = {
+    "contract/test_embedders_hosted",
+    "contract/test_routing",
+    "integration/test_qdrant_outages",
+    "integration/test_qdrant_server",
+    "integration/test_router_alone",
+    "integration/test_waiting_messages",
+    "unit/test_standstill",
+}
 #: Bytes; the servers of one run leave 2 GB there at most.
 ROOM = 6 * 2**30
 T = TypeVar("T")
@@ -52,6 +63,9 @@ def pytest_configure() -> None:
         tempfile.tempdir = None  # it is looked up once, perhaps already
     if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
         os.nice(10)  # the first process measures how soon things happen
+    # Every verb and worker that a test starts would compile the product anew, and every run the tests.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     os.environ["HF_HUB_OFFLINE"] = "1"
     # Two processes whose models use every core wait for each other: a query took 330 ms where it now takes 15.
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -63,13 +77,19 @@ def pytest_configure() -> None:
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """With several processes, as in `make test`, a file's tests stay together, and the first process has the acceptance
-    tests that share installations and measure times. (xdist's own groups are marks, which it writes into an attribute
-    that pytest 9.2 no longer reads.)"""
+    """With several processes, as in `make test`, a file's tests stay together, and the first process, which the others
+    give way to, has all that measures times and the acceptance tests that share installations. (xdist's own groups are
+    marks, which it writes into an attribute that pytest 9.2 no longer reads.)"""
+
+    @property
+    def nodes(self) -> list[Any]:
+        """By number, not by who was ready first: the first one gets what is collected first."""
+        return sorted(self.assigned_work, key=lambda node: int(node.gateway.id.removeprefix("gw")))
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
-        return file.parent.name if file.parent.name == "acceptance" and file.stem not in UNHURRIED else str(file)
+        shares = file.parent.name == "acceptance" and file.stem not in UNHURRIED
+        return "measured" if shares or f"{file.parent.name}/{file.stem}" in MEASURED else str(file)
 
 
 @pytest.hookimpl
