@@ -45,6 +45,7 @@ MEASURED = {
     "integration/test_qdrant_server",
     "integration/test_router_alone",
     "integration/test_waiting_messages",
+    "integration/test_web_limits",
     "unit/test_standstill",
 }
 #: Bytes; the servers of one run leave 2 GB there at most.
