@@ -1,11 +1,11 @@
 """Two installations, on SQLite and on PostgreSQL, for the tests of this folder; and the figures they measure."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 
-from tests.acceptance.installation import BRISK, PATIENCE, Installation, both
+from tests.acceptance.installation import BRISK, PATIENCE, RUNNING, Installation, both
 from tests.acceptance.night import INSTALLATION, Night, night
 
 Houses = dict[str, Installation]
@@ -77,15 +77,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """A failure shows what the workers said, also a failure of what a test begins with."""
     report = yield
     if report.failed:
-        used = getattr(item, "funcargs", {}).values()
-        report.sections += [("the installation", house.story()) for house in _find_installations(used)]
+        used = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Installation)]
+        report.sections += [("the installation", house.story()) for house in used or RUNNING]
     return report
-
-
-def _find_installations(used: Iterable[object]) -> list[Installation]:
-    """A test that has not begun may have been given both, and none of its own."""
-    found = []
-    for value in used:
-        found += [value] if isinstance(value, Installation) else []
-        found += [one for one in value.values() if isinstance(one, Installation)] if isinstance(value, dict) else []
-    return list(dict.fromkeys(found))

@@ -221,9 +221,11 @@ class Installation:
         except BaseException:
             self._stack.close()
             raise
+        RUNNING.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        RUNNING.remove(self)
         self._stack.close()
 
     def _start(self) -> None:
@@ -461,6 +463,10 @@ def until(found: Callable[[], T], seconds: float, what: str, story: Callable[[],
             return answer
         assert time.monotonic() < deadline, f"not within {allowed:.0f} s: {what}\n{story()}"
         time.sleep(_LOOK)
+
+
+#: In this process.
+RUNNING: list[Installation] = []
 
 
 class Watch:
