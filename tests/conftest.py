@@ -37,6 +37,8 @@ pytest_plugins = ["tests.standstill"]
 MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's own place for it
 #: Acceptance tests for any process: no installation is theirs, and nothing depends on how long they take.
 UNHURRIED = {"test_composition", "test_detection", "test_detection_several", "test_pages", "test_plain_chain"}
+#: They embed the same texts with the same model, which one process does once.
+TOGETHER = {"test_detection", "test_detection_several"}
 #: Other tests for the first process: they say how soon something has to be over, in seconds.
 MEASURED = {
     "contract/test_embedders_hosted",
@@ -90,6 +92,8 @@ class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
+        if file.stem in TOGETHER:
+            return "detection"
         shares = file.parent.name == "acceptance" and file.stem not in UNHURRIED
         return "measured" if shares or f"{file.parent.name}/{file.stem}" in MEASURED else str(file)
 
