@@ -1,6 +1,7 @@
 """Two installations, on SQLite and on PostgreSQL, for the tests of this folder; and the figures they measure."""
 
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ from tests.acceptance.installation import BRISK, PATIENCE, RUNNING, Installation
 from tests.acceptance.night import INSTALLATION, Night, night
 
 Houses = dict[str, Installation]
+#: Seconds for a test and the fixtures that it is the first to need. Those are whole stories of two installations,
+#: minutes long on a machine that does other things too, and each wait in them has a bound of its own.
+_LONGEST = 900
 _FIGURES = pytest.StashKey[list[str]]()
 _OTHERS_FIGURES = pytest.StashKey[list[str]]()
 
@@ -61,6 +65,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_testnodedown(node: Any) -> None:
     taken = node.config.stash.setdefault(_OTHERS_FIGURES, [])
     taken += getattr(node, "workeroutput", {}).get("figures", [])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -96,7 +96,6 @@ def move_clock(house: Installation, by: timedelta) -> None:
     (house.folder / "clock.new").replace(house.folder / "clock")
 
 
-@pytest.mark.timeout(300)
 def test_alerts_arrive_once_for_each_change_by_their_id_through_twenty_killed_workers(house, receiver, figure):
     wanted = changed(house)
     assert len(wanted) == CHANGES
