@@ -7,6 +7,8 @@ cloned here as on a server.
 """
 
 import fcntl
+import functools
+import importlib.metadata
 import re
 import shutil
 import sqlite3
@@ -79,10 +81,8 @@ class LocalStore:
         return f"the embedded Qdrant at {self._folder}" if self._folder else "the embedded Qdrant in memory"
 
     def server(self) -> Server:
-        numbered = re.match(r"(\d+)\.(\d+)\.(\d+)", self._run_client(lambda client: client.info().version))
-        major, minor, patch = numbered.groups() if numbered else ("0", "0", "0")
         address = str(self._folder) if self._folder else _MEMORY
-        return Server((int(major), int(minor), int(patch)), address, embedded=True)
+        return Server(self._run_client(lambda _: _read_version()), address, embedded=True)
 
     def close(self) -> None:
         with self._lock:
@@ -391,6 +391,15 @@ class LocalStore:
         private.tighten_below(self._folder)
         _speed_up_commits(client)
         return client
+
+
+@functools.cache
+def _read_version() -> tuple[int, int, int]:
+    """Of the client, which local mode is a part of. To find it out means to read the metadata of a package, and every
+    turn asks."""
+    numbered = re.match(r"(\d+)\.(\d+)\.(\d+)", importlib.metadata.version("qdrant-client"))
+    major, minor, patch = numbered.groups() if numbered else ("0", "0", "0")
+    return int(major), int(minor), int(patch)
 
 
 def _speed_up_commits(client: QdrantLocal) -> None:

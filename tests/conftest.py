@@ -11,10 +11,12 @@ The named Redis database is emptied; on the other two, tests only touch what the
 ``ROLLOUTS_TEST_PROOF`` makes the tests marked ``proof`` large.
 """
 
+import gc
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -30,12 +32,26 @@ from qdrant_rollouts.adapters.database import open_engine
 from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.core.sanitize import redaction
 from tests.databases import DatabasePool
+from tests.logs import keep_logging
 from tests.servers import FRESH, Elsewhere, Postgres, Qdrant, Redis, fresh_database
 
 pytest_plugins = ["tests.standstill"]
 MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's own place for it
 #: Acceptance tests that any process may run: they share no installation, and do not depend on time.
-UNHURRIED = {"test_detection"}
+UNHURRIED = {"test_composition", "test_detection", "test_detection_several", "test_pages", "test_plain_chain"}
+#: They embed the same texts with the same model, which one process does once.
+TOGETHER = {"test_detection", "test_detection_several"}
+#: Other tests for the first process: they say how soon something has to be over, in seconds.
+MEASURED = {
+    "contract/test_embedders_hosted",
+    "contract/test_routing",
+    "integration/test_qdrant_outages",
+    "integration/test_qdrant_server",
+    "integration/test_router_alone",
+    "integration/test_waiting_messages",
+    "integration/test_web_limits",
+    "unit/test_standstill",
+}
 #: Bytes; the servers of one run write at most 2 GB there.
 ROOM = 6 * 2**30
 T = TypeVar("T")
@@ -54,6 +70,9 @@ def pytest_configure() -> None:
         tempfile.tempdir = None  # it is looked up once, perhaps already
     if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
         os.nice(10)  # the first process measures times
+    # Every verb and worker that a test starts would compile the product anew, and every run the tests.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     os.environ["HF_HUB_OFFLINE"] = "1"
     # Two processes whose models use every core would wait for each other: a query took 330 ms, and
     # now takes 15.
@@ -66,18 +85,38 @@ def pytest_configure() -> None:
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """With several processes, as in `make test`, the tests of a file stay together, and the first
-    process runs the acceptance tests that share installations and measure times. (xdist's own
-    groups are marks, which it writes into an attribute that pytest 9.2 no longer reads.)"""
+    """With several processes, as in `make test`, a file's tests stay together, and the first process, which the others
+    give way to, has all that measures times and the acceptance tests that share installations. (xdist's own groups are
+    marks, which it writes into an attribute that pytest 9.2 no longer reads.)"""
+
+    @property
+    def nodes(self) -> list[Any]:
+        """By number, not by who was ready first: the first one gets what is collected first."""
+        return sorted(self.assigned_work, key=lambda node: int(node.gateway.id.removeprefix("gw")))
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
-        return file.parent.name if file.parent.name == "acceptance" and file.stem not in UNHURRIED else str(file)
+        if file.stem in TOGETHER:
+            return "detection"
+        shares = file.parent.name == "acceptance" and file.stem not in UNHURRIED
+        return "measured" if shares or f"{file.parent.name}/{file.stem}" in MEASURED else str(file)
 
 
 @pytest.hookimpl
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     return _ByFile(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What collection makes stays until the end. The garbage collector would look at half a million objects again and
+    again, which took a third of the collection's time and a tenth of the tests'."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +131,14 @@ def _no_secrets_of_others() -> Iterator[None]:
     secrets."""
     yield
     redaction.forget_secrets()
+
+
+@pytest.fixture(autouse=True)
+def _no_logging_of_others() -> Iterator[None]:
+    """A verb or a worker sets levels and handlers as if the process were its own; here many run one after the other,
+    and the next test would hear nothing of what it listens for."""
+    with keep_logging():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ class Mortal:
 def mortal_world(folder: Path, database_url: str, reaper: Reaper, store: VectorStore | None = None) -> World:
     world = World(folder, database_url, store)
     world.over(Mortal(world.store, reaper))
-    object.__setattr__(world.services, "shelf", Mortal(world.services.shelf, reaper))
+    world.change_services(shelf=Mortal(world.services.shelf, reaper))
     knocker = world.services.knock
 
     def knock(message: Knock) -> None:
@@ -66,7 +66,7 @@ def mortal_world(folder: Path, database_url: str, reaper: Reaper, store: VectorS
         knocker(message)
         reaper.place()
 
-    object.__setattr__(world.services, "knock", knock)
+    world.change_services(knock=knock)
     event.listen(world.engine, "commit", lambda connection: reaper.place())
     event.listen(world.services.sessions, "after_commit", lambda session: reaper.place())
     return world

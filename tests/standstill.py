@@ -7,8 +7,11 @@ machine stood still is run again, once, with new servers and fixtures, and is re
 Without a standstill, a failure is a failure.
 """
 
+import gc
+import sys
 import threading
 import time
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -72,10 +75,20 @@ class Again:
         return self._clock.still_since(self._began)
 
     def _anew(self, item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
-        with suppress(Exception):  # what a standstill left may not end cleanly
+        with suppress(Exception), warnings.catch_warnings():  # what a standstill left may not end in order
+            warnings.simplefilter("ignore", ResourceWarning)
             item.session._setupstate.teardown_exact(None)
+            _forget_failure()
         self._began = time.time()
         return runtestprotocol(item, log=False, nextitem=nextitem)
+
+
+def _forget_failure() -> None:
+    """pytest keeps the last error for debuggers, and with it whatever the test had open: found in the end of the run,
+    it would fail a run that has passed."""
+    for name in {"last_exc", "last_value", "last_traceback"} & vars(sys).keys():
+        setattr(sys, name, None)
+    gc.collect()
 
 
 def _told(failed: pytest.TestReport, still: float) -> pytest.TestReport:

@@ -104,11 +104,12 @@ class World:
     def over(self, store: VectorStore) -> None:
         """From now on the services use this store, which usually wraps the first one."""
         self.store = store
-        self.services = replace(
-            self.services,
-            store=store,
-            source=partial(open_source, roots=(self.folder,), store=store, shelf=self.services.shelf),
-        )
+        source = partial(open_source, roots=(self.folder,), store=store, shelf=self.services.shelf)
+        self.change_services(store=store, source=source)
+
+    def change_services(self, **parts: Any) -> None:
+        """From now on the services have these parts."""
+        self.services = replace(self.services, **parts)
 
     def declare(self, alias: str, **settings: Any) -> None:
         base: Mapping[str, Any] = {"embedding": EMBEDDING, "soak": {"seconds": 2, "interval_seconds": 1}}

@@ -2,14 +2,18 @@
 that they measure."""
 
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.installation import BRISK, Installation, both
+from tests.acceptance.installation import BRISK, PATIENCE, RUNNING, Installation, both
 from tests.acceptance.night import INSTALLATION, Night, night
 
 Houses = dict[str, Installation]
+#: Seconds for a test and the fixtures that it is the first to need. Those are whole stories of two installations,
+#: minutes long on a machine that does other things too, and each wait in them has a bound of its own.
+_LONGEST = 900
 _FIGURES = pytest.StashKey[list[str]]()
 _OTHERS_FIGURES = pytest.StashKey[list[str]]()
 
@@ -64,11 +68,26 @@ def pytest_testnodedown(node: Any) -> None:
     taken += getattr(node, "workeroutput", {}).get("figures", [])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_LONGEST))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """No wait outlasts the time that pytest-timeout gives the test, of which fixtures are a part."""
+    mark = item.get_closest_marker("timeout")
+    config = item.config
+    PATIENCE.begin(float(mark.args[0] if mark else config.getoption("timeout") or config.getini("timeout")))
+    return (yield)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Shows the workers' output with a failure."""
+    """A failure shows what the workers said, also a failure of what a test begins with."""
     report = yield
-    if report.failed and report.when == "call":
-        used = getattr(item, "funcargs", {}).values()
-        report.sections += [("the installation", house.story()) for house in used if isinstance(house, Installation)]
+    if report.failed:
+        used = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Installation)]
+        report.sections += [("the installation", house.story()) for house in used or RUNNING]
     return report

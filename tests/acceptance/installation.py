@@ -6,6 +6,7 @@ application: it sends tasks by name, reads the database and asks Qdrant.
 """
 
 import json
+import math
 import os
 import re
 import shlex
@@ -22,6 +23,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import psutil
 from celery import Celery
+from celery.exceptions import TimeoutError as NoResult
 from celery.result import AsyncResult
 from sqlalchemy import NullPool, create_engine, inspect, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
@@ -78,7 +80,29 @@ AWAY = (OperationalError, ProgrammingError, httpx.TransportError, httpx.HTTPStat
 BUSY = 3
 _LOOK = 0.1
 _TAIL = 40
+#: Seconds for what a failure tells and for the end of the installations, before pytest-timeout ends the test.
+_LEFT_FOR_THE_STORY = 30.0
 T = TypeVar("T")
+
+
+class Patience:
+    """When the test under way has to be over. pytest-timeout ends a longer one without a word of what it waited for,
+    and with it every test that shares its fixture; so each wait ends before that, and says what did not come."""
+
+    def __init__(self) -> None:
+        self._over = math.inf
+
+    def begin(self, seconds: float) -> None:
+        """A test begins, with so many seconds for it and for the fixtures that it is the first to need."""
+        self._over = time.monotonic() + seconds - _LEFT_FOR_THE_STORY
+
+    def cut(self, seconds: float) -> float:
+        """So long may a wait last that would take ``seconds`` on a machine that has nothing else to do."""
+        return max(0.0, min(seconds * BUSY, self._over - time.monotonic()))
+
+
+#: Of the test under way in this process; its threads share it.
+PATIENCE = Patience()
 
 
 class Program:
@@ -203,9 +227,11 @@ class Installation:
         except BaseException:
             self._stack.close()
             raise
+        RUNNING.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        RUNNING.remove(self)
         self._stack.close()
 
     def _start(self) -> None:
@@ -277,10 +303,11 @@ class Installation:
         return self.foreign.send_task(task, kwargs=arguments)
 
     def ask(self, task: str, **arguments: Any) -> Any:
-        return self.send(task, **arguments).get(timeout=60 * BUSY, interval=0.05)
+        return self.answer(self.send(task, **arguments), f"an answer to {task}")
 
     def deploy(self, alias: str, source: str = "docs.jsonl", **options: Any) -> str:
-        return str(self.start(alias, source, **options).get(timeout=60 * BUSY, interval=0.05)["deployment_id"])
+        accepted = self.answer(self.start(alias, source, **options), f"{alias} accepted")
+        return str(accepted["deployment_id"])
 
     def start(self, alias: str, source: str = "docs.jsonl", **options: Any) -> AsyncResult:
         return self.send(
@@ -386,6 +413,14 @@ class Installation:
     def until(self, found: Callable[[], T], seconds: float, what: str) -> T:
         return until(found, seconds, what, self.story)
 
+    def answer(self, asked: AsyncResult, what: str, *, propagate: bool = True) -> Any:
+        """What the task returned; what it raised is raised, or returned too."""
+        seconds = PATIENCE.cut(60)
+        try:
+            return asked.get(timeout=seconds, interval=0.05, propagate=propagate)
+        except NoResult as error:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}\n{self.story()}") from error
+
     def ended(self, alias: str, seconds: float = 90) -> Deployment:
         def over() -> Deployment | None:
             row = self.deployment(alias)
@@ -405,17 +440,28 @@ class Installation:
 
     def story(self) -> str:
         """What there is to know when something went wrong."""
-        tails = [f"--- {program.entry}\n{_tail(program.log)}" for program in (self.worker, self.bulk, self.beat)]
-        with Session(self.engine) as session:
-            rows = session.scalars(select(Deployment).order_by(Deployment.created_at)).all()
-            lines = [f"{r.alias} {r.status} turn {r.turn} at {r.lease_owner}: {r.message}" for r in rows]
-        return "\n".join([f"--- {self.database}", *lines, *tails])
+        tails = [
+            f"--- {program.entry}, {'alive' if program.alive() else 'not running'}\n{_tail(program.log)}"
+            for program in (self.worker, self.bulk, self.beat)
+        ]
+        return "\n".join([f"--- {self.database}", *self._told_of_deployments(), *tails])
+
+    def _told_of_deployments(self) -> list[str]:
+        """A line for each of the newest; others have made many before."""
+        try:
+            with Session(self.engine) as session:
+                query = select(Deployment).order_by(Deployment.created_at.desc()).limit(_TAIL)
+                rows = reversed(session.scalars(query).all())
+                return [f"{r.alias} {r.status} turn {r.turn} at {r.lease_owner}: {r.message}" for r in rows]
+        except AWAY as error:
+            return [f"the database does not tell of deployments: {error}"]
 
 
 def until(found: Callable[[], T], seconds: float, what: str, story: Callable[[], str] = str) -> T:
     """The first true answer; ``seconds`` are those of a machine that has nothing else to do. A database or Qdrant that
     is away does not answer yet."""
-    deadline = time.monotonic() + seconds * BUSY
+    allowed = PATIENCE.cut(seconds)
+    deadline = time.monotonic() + allowed
     while True:
         try:
             answer = found()
@@ -423,8 +469,12 @@ def until(found: Callable[[], T], seconds: float, what: str, story: Callable[[],
             answer = None
         if answer:
             return answer
-        assert time.monotonic() < deadline, f"not within {seconds * BUSY:g} s: {what}\n{story()}"
+        assert time.monotonic() < deadline, f"not within {allowed:.0f} s: {what}\n{story()}"
         time.sleep(_LOOK)
+
+
+#: In this process.
+RUNNING: list[Installation] = []
 
 
 class Watch:

@@ -19,8 +19,6 @@ from qdrant_rollouts.core.database.models import Deployment
 from tests.acceptance.installation import BRISK, ENDED, OPTIONS, QUERY, RECORDS, Installation
 from tests.acceptance.traps import KILL
 
-pytestmark = pytest.mark.timeout(300)
-
 #: Place -> what the worker is doing there.
 BACKUP = {
     "start_snapshot.after": "snapshot: asked for, nobody has written it down",

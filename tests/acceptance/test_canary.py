@@ -14,7 +14,6 @@ from tests.acceptance.crowd import Search
 from tests.acceptance.installation import BRISK, Installation
 from tests.acceptance.season import CHANGES, DEATHS, ON_THE_WAY, PROCESSES, RATE, SEARCHED, SHARES, Season, season
 
-pytestmark = pytest.mark.timeout(300)
 #: Seconds in which a search process may still serve by the route before.
 HEARD = 1.0
 #: The issue's bound on what a killed process loses.

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.installation import BUSY, OPTIONS, QUERY, Installation, blue
+from tests.acceptance.installation import OPTIONS, QUERY, Installation, blue
 
 #: Of these nothing may ever end, so that a test can ask for things meanwhile.
 LONG_SOAK = {"soak": {"seconds": 600, "interval_seconds": 0.5}}
@@ -14,7 +14,7 @@ LONG_SOAK = {"soak": {"seconds": 600, "interval_seconds": 0.5}}
 def refusal(house: Installation, task: str, **arguments: Any) -> str:
     """What the failed result of the task says."""
     result = house.send(task, **arguments)
-    answer = result.get(timeout=60 * BUSY, interval=0.05, propagate=False)
+    answer = house.answer(result, f"a refusal of {task}", propagate=False)
     assert (result.status, type(answer).__name__) == ("FAILURE", "Refused"), answer
     return str(answer)
 
@@ -32,7 +32,7 @@ def status_is(house: Installation, alias: str, status: str) -> Callable[[], bool
 
 def test_a_deployment_asked_for_by_name_answers_what_the_contract_says_and_goes_live(house: Installation):
     house.make_live("contract")
-    answer = house.start("contract").get(timeout=60 * BUSY, interval=0.05)
+    answer = house.answer(house.start("contract"), "contract accepted")
     row = house.ended("contract")
     assert answer.pop("status") in ("pending", "running")  # a worker may be sooner than the answer
     assert answer == {
@@ -179,7 +179,7 @@ def test_a_switch_to_where_the_alias_is_changes_nothing(house: Installation):
 
 def at_once(house: Installation, copies: int, task: str, **arguments: Any) -> list[Any]:
     asked = [house.send(task, **arguments) for _ in range(copies)]
-    return [result.get(timeout=60 * BUSY, interval=0.05) for result in asked]
+    return [house.answer(result, f"an answer to {task}") for result in asked]
 
 
 @pytest.mark.parametrize("copies", [2, 20])

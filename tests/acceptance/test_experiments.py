@@ -9,7 +9,6 @@ import pytest
 from tests.acceptance.installation import BRISK, Installation
 from tests.acceptance.trial import AFTER, ARMS, PROCESSES, RATE, TWICE, Trial, trial
 
-pytestmark = pytest.mark.timeout(300)
 #: Seconds in which a search process may still serve by the route before, and of observations that one loses with its
 #: life (the issue's bounds).
 HEARD = 1.0

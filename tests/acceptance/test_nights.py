@@ -71,7 +71,6 @@ def nights_at_home(tmp_path: Path) -> Iterator[Nights]:
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(600)
 def test_three_beats_make_one_rebuild_a_night_and_a_missed_night_is_made_up_once(
     nights_at_home: Nights, effort: Callable[[int, int], int], figure: Callable[[str], None]
 ):

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database.alert_rows import NoticeRow
 from qdrant_rollouts.core.lifecycle import Status
-from tests.acceptance.installation import BRISK, BUSY, OPTIONS, QUERY, ROOT, Installation, Program
+from tests.acceptance.installation import BRISK, OPTIONS, QUERY, ROOT, Installation, Program
 from tests.acceptance.releases import AFTER_NEXT, NEXT, THIS, next_release, release_after_next
 from tests.acceptance.traps import HOLD
 
@@ -73,7 +73,7 @@ class Upgrade:
     def wait(self) -> None:
         """For every answer and every deployment."""
         for alias, answer in self.requests.items():
-            assert answer.get(timeout=60 * BUSY, interval=0.05)["alias"] == alias
+            assert self.house.answer(answer, f"an answer for {alias}")["alias"] == alias
             assert self.house.ended(alias).status == Status.LIVE
             assert not [
                 one.detail for one in self.house.events(alias) if one.event.endswith((".failed", "rolled_back"))

@@ -4,15 +4,12 @@ the verdict again."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from tests.acceptance.installation import Installation, blue
 from tests.acceptance.traps import LOSE
-
-pytestmark = pytest.mark.timeout(180)
 
 
 @contextmanager

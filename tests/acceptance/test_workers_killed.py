@@ -8,8 +8,6 @@ import pytest
 from tests.acceptance.installation import RECORDS, blue, named
 from tests.acceptance.night import KILLED, STOPPED, Night
 
-pytestmark = pytest.mark.timeout(600)
-
 #: The issue's bound.
 RECOVERED = 40.0
 

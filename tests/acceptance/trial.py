@@ -31,7 +31,7 @@ from qdrant_rollouts.core.routing import Router, enrolment, traffic
 from qdrant_rollouts.core.routing.exposures import unit_of_user
 from qdrant_rollouts.wiring import build_services
 from tests.acceptance import corpora
-from tests.acceptance.installation import BUSY, Installation
+from tests.acceptance.installation import Installation
 from tests.acceptance.simulated_users import Search, searches
 from tests.world import DIMENSION
 
@@ -190,7 +190,7 @@ def _report_twice(house: Installation, found: Trial) -> None:
         for _ in range(2):
             house.foreign.send_task("experiments.track_feedback", kwargs={**told["task"], **click}, task_id=same)
         answers = [house.send("experiments.track_feedback", **told["key"], **click, key="1") for _ in range(2)]
-        assert sorted(answer.get(timeout=60 * BUSY)["recorded"] for answer in answers) == [False, True]
+        assert sorted(house.answer(answer, "feedback recorded")["recorded"] for answer in answers) == [False, True]
         assert router.track_feedback(**told["both"], **click, key="2")
         assert not house.ask("experiments.track_feedback", **told["both"], **click, key="2")["recorded"]
         _kill_while_reporting(house, experiment, {**told["killed"], **click})

@@ -244,10 +244,10 @@ def test_an_index_file_that_cannot_be_read_loses_nothing(world, inbox):
         raise Refused("rollouts.yaml: cannot be read")
 
     say(world)
-    object.__setattr__(world.services, "alerts", broken)
+    world.change_services(alerts=broken)
     with pytest.raises(Refused):
         deliver(world)
-    object.__setattr__(world.services, "alerts", lambda: world.channels)
+    world.change_services(alerts=lambda: world.channels)
     deliver(world)
     assert len(inbox.taken) == 1
 

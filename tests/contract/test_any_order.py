@@ -1,11 +1,13 @@
 """Whatever a broker, a clock and operators do, in any order, the index is served and the deployment ends well."""
 
 import random
+import shutil
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import pytest
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -18,14 +20,22 @@ from tests.world import World, texts
 _FINAL = ("live", "rolled_back")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _tables(ready_sqlite: Path) -> None:
+    Deployments.tables = ready_sqlite
+
+
 class Deployments(RuleBasedStateMachine):
     """Rules are what the surroundings may do; the engine has to cope with any sequence of them."""
+
+    #: A database with every table; to make them takes as long as a deployment.
+    tables: ClassVar[Path]
 
     @initialize()
     def start(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         folder = Path(self.folder.name)
-        self.world = World(folder, f"sqlite:///{folder / 'state.db'}")
+        self.world = World(folder, f"sqlite:///{shutil.copy(self.tables, folder / 'state.db')}")
         self.world.declare("docs", source=self.world.write("docs.jsonl", texts(20)), grace_period_minutes=1)
         self.world.deploy("docs")
         self.world.run()

@@ -21,9 +21,9 @@ from tests.world import World
 
 
 @pytest.fixture
-def database_url(sqlite_url):
+def ready_url(ready_sqlite_url):
     """Nothing here depends on the database."""
-    return sqlite_url
+    return ready_sqlite_url
 
 
 @pytest.fixture
@@ -530,7 +530,7 @@ def test_more_than_one_page_in_twenty_that_does_not_come_ends_it(site):
 
 def crawling(world: World, site) -> None:
     source = partial(open_source, roots=(world.folder,), store=world.store, crawl=lambda: site.crawl)
-    object.__setattr__(world.services, "source", source)
+    world.change_services(source=source)
 
 
 def live(world: World, deployment: str) -> dict:
@@ -577,7 +577,7 @@ def test_a_slow_site_takes_more_turns_and_none_of_them_longer(world: World, site
     paths = [f"/{number}" for number in range(8)]
     site.pages |= {path: html(path, f"text of {path}") for path in paths}
     world.declare("docs", source=site.sitemap(*paths))
-    object.__setattr__(world.services, "times", replace(world.services.times, slice=0.05))
+    world.change_services(times=replace(world.services.times, slice=0.05))
     turns = {}
     for delay in (0.0, 0.03):
         site.asked.clear()

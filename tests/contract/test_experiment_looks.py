@@ -14,9 +14,9 @@ SCHEMA = {"params": {"vectors": {"size": DIMENSION, "distance": "Cosine"}}, "pay
 
 
 @pytest.fixture
-def database_url(sqlite_url):
+def ready_url(ready_sqlite_url):
     """Nothing here depends on the database."""
-    return sqlite_url
+    return ready_sqlite_url
 
 
 @pytest.fixture

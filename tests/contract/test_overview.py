@@ -15,8 +15,8 @@ from tests.world import World, texts
 
 
 @pytest.fixture
-def world(tmp_path, sqlite_url):
-    made = World(tmp_path, sqlite_url)
+def world(tmp_path, ready_sqlite_url):
+    made = World(tmp_path, ready_sqlite_url)
     made.declare("docs", source=made.write("docs.jsonl", texts(20)))
     yield made
     made.close()
@@ -175,8 +175,8 @@ def test_history_is_told_a_page_at_a_time(world):
     assert first["events"][0]["at"] >= first["events"][-1]["at"]
 
 
-def test_postgresql_is_asked_the_same(tmp_path, postgres_url):
-    world = World(tmp_path, postgres_url)
+def test_postgresql_is_asked_the_same(tmp_path, ready_postgres_url):
+    world = World(tmp_path, ready_postgres_url)
     world.declare("docs", source=world.write("docs.jsonl", texts(20)))
     started = world.deploy("docs")
     world.run()

@@ -164,9 +164,9 @@ def test_a_judged_query_is_told_without_its_values(tmp_path, line):
     check(str(error.value))
 
 
-def test_a_deployment_s_message_and_events_repeat_no_long_value(tmp_path, sqlite_url):
+def test_a_deployment_s_message_and_events_repeat_no_long_value(tmp_path, ready_sqlite_url):
     """Also where two records have one id, of which the step says which it is."""
-    world = World(tmp_path, sqlite_url)
+    world = World(tmp_path, ready_sqlite_url)
     rows = [{"id": SECRET, "text": "one"}, {"id": SECRET, "text": "two"}]
     world.declare("docs", source=world.write("docs.jsonl", rows))
     started = world.deploy("docs")

@@ -16,8 +16,8 @@ ENDS = ("live", "rolled_back", "needs_operator")
 
 
 @pytest.fixture
-def world(tmp_path, qdrant_url, qdrant_grpc_port, sqlite_url):
-    made = World(tmp_path, sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
+def world(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
+    made = World(tmp_path, ready_sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
     made.declare("docs", source=made.write("docs.jsonl", texts(20)), progress_deadline_seconds=60)
     through(made, made.deploy("docs"))
     yield made
@@ -111,7 +111,7 @@ def test_a_backup_that_nobody_takes_up_is_told_until_a_worker_comes(world):
 
 
 def test_a_shelf_that_does_not_answer_is_told_before_the_backup_fails_and_an_undo_that_gives_up_after_it(world):
-    object.__setattr__(world.services, "shelf", Failing(world.services.shelf, "write"))
+    world.change_services(shelf=Failing(world.services.shelf, "write"))
     world.over(Failing(world.store, "drop_snapshot"))
     run = through(world, backup(world))
     seen = names(told(world, run))

@@ -15,9 +15,9 @@ from tests.world import World, texts
 
 
 @pytest.fixture
-def world(tmp_path, qdrant_url, qdrant_grpc_port, sqlite_url):
+def world(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
     """``docs`` serves, and is to be backed up at three."""
-    made = World(tmp_path, sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
+    made = World(tmp_path, ready_sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
     at(made, "2026-11-01T12:00")
     declare(made)
     through(made, made.deploy("docs"))
@@ -119,8 +119,8 @@ def test_a_backup_that_fails_is_told_and_so_is_a_success_that_does_not_come(worl
     assert (world.told()[-1].what, world.told()[-1].state) == ("schedule.backup_late", "resolved")
 
 
-def test_without_snapshots_a_time_fails_in_words(tmp_path, sqlite_url):
-    embedded = World(tmp_path, sqlite_url)
+def test_without_snapshots_a_time_fails_in_words(tmp_path, ready_sqlite_url):
+    embedded = World(tmp_path, ready_sqlite_url)
     at(embedded, "2026-11-01T12:00")
     declare(embedded)
     sweep.sweep_schedules(embedded.services)

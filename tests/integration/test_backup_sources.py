@@ -27,7 +27,7 @@ PLAN = ["unpack", "create", "populate", "validate", "discard", "switch", "soak"]
 @pytest.fixture
 def world(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
     made = World(tmp_path, ready_sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
-    object.__setattr__(made.services, "times", replace(made.services.times, ready_look=0.1))
+    made.change_services(times=replace(made.services.times, ready_look=0.1))
     yield made
     made.close()
 
@@ -239,7 +239,7 @@ def test_an_index_file_that_cannot_be_read_costs_no_backup(world, backup):
     def unreadable():
         raise Refused("rollouts.yaml: cannot be read")
 
-    object.__setattr__(world.services, "indexes", unreadable)
+    world.change_services(indexes=unreadable)
     seen = through(world, run)
 
     assert (seen["status"], sorted(world.services.shelf.backups())) == ("live", sorted([backup, run]))

@@ -81,7 +81,7 @@ def test_a_download_goes_on_where_the_turn_before_it_stopped(world):
     """With no time at all in a turn, each brings one piece of a megabyte."""
     live = serve(world, "docs")["green"]
     world.store.upsert(live, [Point(1000 + n, [1.0] * DIMENSION, {"noise": noise(n)}) for n in range(40)])
-    object.__setattr__(world.services, "times", replace(world.services.times, slice=0.0))
+    world.change_services(times=replace(world.services.times, slice=0.0))
 
     run = backups.create_backup(world.services, "docs", actor="anna")
     turns = world.status(run)["turn"]
@@ -95,7 +95,7 @@ def test_a_download_goes_on_where_the_turn_before_it_stopped(world):
 
 def test_a_backup_on_another_filesystem_is_verified_restored_and_found_damaged(world):
     (world.folder / "elsewhere").mkdir()
-    object.__setattr__(world.services, "shelf", RemoteShelf(f"file://{world.folder}/elsewhere"))
+    world.change_services(shelf=RemoteShelf(f"file://{world.folder}/elsewhere"))
     live = serve(world, "docs")["green"]
     backup = back_up(world, "docs")
     assert verified(world, backup=backup)["status"] == "done"
@@ -129,8 +129,8 @@ def test_a_checksum_and_an_upload_may_take_longer_than_a_turn_as_long_as_they_ge
     backup = back_up(world, "docs")
     assert backups.get_backup(world.services, backup)["bytes"] > 3 * 2**20
     brief = replace(world.services.times, lease=12.0, longest_lease=12.0, renew_every=0.2)
-    object.__setattr__(world.services, "times", brief)
-    object.__setattr__(world.services, "shelf", Slow(world.services.shelf))
+    world.change_services(times=brief)
+    world.change_services(shelf=Slow(world.services.shelf))
 
     assert verified(world, backup=backup)["status"] == "done"
 

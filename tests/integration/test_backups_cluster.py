@@ -29,8 +29,8 @@ def nodes():
 
 
 @pytest.fixture
-def world(tmp_path, nodes, sqlite_url):
-    made = World(tmp_path, sqlite_url, store_of(nodes, [node.url for node in nodes]))
+def world(tmp_path, nodes, ready_sqlite_url):
+    made = World(tmp_path, ready_sqlite_url, store_of(nodes, [node.url for node in nodes]))
     yield made
     for name in made.store.collections():
         made.store.drop(name)
@@ -137,14 +137,14 @@ def test_a_cluster_of_which_a_node_is_not_named_is_refused_in_words(world, nodes
 @pytest.mark.proof
 @pytest.mark.timeout(1800)
 def test_wherever_the_worker_is_killed_there_is_one_whole_backup_and_no_node_keeps_anything(
-    tmp_path, nodes, sqlite_url, effort
+    tmp_path, nodes, ready_sqlite_url, effort
 ):
     made = []
 
     def make(reaper):
         while made:
             made.pop().close()
-        made.append(mortal_world(tmp_path, sqlite_url, reaper, store_of(nodes, [node.url for node in nodes])))
+        made.append(mortal_world(tmp_path, ready_sqlite_url, reaper, store_of(nodes, [node.url for node in nodes])))
         return made[0]
 
     for world, seen in killed_everywhere(make, backup, effort(3, 100_000)):

@@ -19,8 +19,8 @@ NO_BACKUP = "deletion.no_final_backup"
 
 
 @pytest.fixture
-def world(tmp_path, qdrant_url, qdrant_grpc_port, sqlite_url):
-    made = World(tmp_path, sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
+def world(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
+    made = World(tmp_path, ready_sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
     yield made
     made.close()
 
@@ -170,8 +170,8 @@ def test_with_one_to_keep_the_newest_of_what_serves_stays_beside_the_final_one(w
     assert set(whole(world)) > {ours}
 
 
-def test_without_snapshots_nothing_is_deleted_and_people_are_told(tmp_path, sqlite_url):
-    world = World(tmp_path, sqlite_url)
+def test_without_snapshots_nothing_is_deleted_and_people_are_told(tmp_path, ready_sqlite_url):
+    world = World(tmp_path, ready_sqlite_url)
     old = replaced(world)
     swept(world)
     assert old in world.store.collections()
@@ -183,10 +183,10 @@ def test_without_snapshots_nothing_is_deleted_and_people_are_told(tmp_path, sqli
 @pytest.mark.proof
 @pytest.mark.timeout(1800)
 def test_wherever_the_worker_is_killed_there_is_a_whole_backup_when_the_collection_is_gone(
-    tmp_path, sqlite_url, qdrant_url, qdrant_grpc_port, effort
+    tmp_path, ready_sqlite_url, qdrant_url, qdrant_grpc_port, effort
 ):
     def scenario(reaper, alias):
-        world = mortal_world(tmp_path, sqlite_url, reaper, ServerStore(qdrant_url, "", qdrant_grpc_port))
+        world = mortal_world(tmp_path, ready_sqlite_url, reaper, ServerStore(qdrant_url, "", qdrant_grpc_port))
         old = replaced(world, alias)
         for _ in range(400):
             reaper.armed = True

@@ -50,8 +50,8 @@ class Api:
 
 
 @pytest.fixture
-def world(tmp_path, sqlite_url):
-    made = World(tmp_path, sqlite_url)
+def world(tmp_path, ready_sqlite_url):
+    made = World(tmp_path, ready_sqlite_url)
     made.declare("docs", source=made.write("docs.jsonl", texts(12)))
     yield made
     made.close()

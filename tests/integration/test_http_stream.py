@@ -25,8 +25,8 @@ PATIENCE = httpx.Timeout(60, connect=60)
 
 
 @pytest.fixture
-def world(tmp_path, sqlite_url):
-    made = World(tmp_path, sqlite_url)
+def world(tmp_path, ready_sqlite_url):
+    made = World(tmp_path, ready_sqlite_url)
     for alias in ("docs", "news"):
         made.declare(alias, source=made.write(f"{alias}.jsonl", texts(3)))
     yield made

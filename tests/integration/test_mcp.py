@@ -50,9 +50,9 @@ READING = ["search_with_alias", "list_indexes", "get_deployment"]
 
 
 @pytest.fixture
-def world(tmp_path, sqlite_url):
+def world(tmp_path, ready_sqlite_url):
     """A live index, and one that is declared only."""
-    made = World(tmp_path, sqlite_url)
+    made = World(tmp_path, ready_sqlite_url)
     made.declare("docs", source=made.write("docs.jsonl", texts(30)))
     made.declare("other", source=made.write("other.jsonl", texts(8)))
     made.deploy("docs")

@@ -34,8 +34,8 @@ EVERYTHING = ("server", "aliases", "collections", "schema", "health", "count", "
 
 
 @pytest.fixture
-def world(tmp_path, sqlite_url):
-    made = World(tmp_path, sqlite_url)
+def world(tmp_path, ready_sqlite_url):
+    made = World(tmp_path, ready_sqlite_url)
     yield made
     made.close()
 

@@ -39,8 +39,8 @@ ODD = [
 
 
 @pytest.fixture
-def world(tmp_path, qdrant_url, qdrant_grpc_port, sqlite_url):
-    made = World(tmp_path, sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
+def world(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
+    made = World(tmp_path, ready_sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
     yield made
     made.close()
 

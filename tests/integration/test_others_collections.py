@@ -34,15 +34,15 @@ EMBEDDED = "no backup of it can be made, for the embedded Qdrant has no snapshot
 
 
 @pytest.fixture
-def world(tmp_path, qdrant_url, qdrant_grpc_port, sqlite_url):
-    made = World(tmp_path, sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
+def world(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
+    made = World(tmp_path, ready_sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
     yield made
     made.close()
 
 
 @pytest.fixture
-def embedded(tmp_path, sqlite_url):
-    made = World(tmp_path, sqlite_url)
+def embedded(tmp_path, ready_sqlite_url):
+    made = World(tmp_path, ready_sqlite_url)
     yield made
     made.close()
 

@@ -107,9 +107,9 @@ def local(world):
 
 
 @pytest.fixture
-def guarded(tmp_path, sqlite_url):
+def guarded(tmp_path, ready_sqlite_url):
     """An installation that asks for a token, and one with each scope."""
-    made = World(tmp_path, sqlite_url)
+    made = World(tmp_path, ready_sqlite_url)
     made.declare("docs", source=made.write("docs.jsonl", texts(5)))
     scopes = ("read", "deploy")
     made.tokens = {scope: tokens.create_token(made.services, scope, [scope], actor="anna")["token"] for scope in scopes}

@@ -255,8 +255,8 @@ def test_hostile_paths_are_words_and_end_somewhere(client):
     assert len(answer.text) < 10_000
 
 
-def test_who_is_not_known_sees_no_navigation(tmp_path, sqlite_url):
-    made = World(tmp_path, sqlite_url)
+def test_who_is_not_known_sees_no_navigation(tmp_path, ready_sqlite_url):
+    made = World(tmp_path, ready_sqlite_url)
     tokens.create_token(made.services, "ci", ["read"], actor="anna")
     app = make_app(made.services, Settings(_env_file=None))
     stranger = TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1))

@@ -83,8 +83,8 @@ def test_the_openapi_document_names_every_kind_where_its_status_is():
 
 
 @pytest.fixture
-def world(tmp_path, sqlite_url):
-    made = World(tmp_path, sqlite_url)
+def world(tmp_path, ready_sqlite_url):
+    made = World(tmp_path, ready_sqlite_url)
     made.declare("docs", source=made.write("docs.jsonl", texts(12)))
     yield made
     made.close()

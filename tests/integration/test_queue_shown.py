@@ -25,9 +25,9 @@ QUICK = {
 
 
 @pytest.fixture
-def world(tmp_path, sqlite_url):
+def world(tmp_path, ready_sqlite_url):
     """``first`` has the only place, ``second`` waits."""
-    made = World(tmp_path, sqlite_url)
+    made = World(tmp_path, ready_sqlite_url)
     made.concurrency = ConcurrencySpec(rebuilds=1, per_model=1)
     for alias in ("first", "second"):
         made.declare(alias, source=made.write("docs.jsonl", texts(8)))

@@ -55,7 +55,7 @@ ALL = {
 @pytest.fixture
 def world(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
     made = World(tmp_path, ready_sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
-    object.__setattr__(made.services, "times", replace(made.services.times, ready_look=0.1))
+    made.change_services(times=replace(made.services.times, ready_look=0.1))
     yield made
     made.close()
 

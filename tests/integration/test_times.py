@@ -48,10 +48,10 @@ def fail(notice):
 
 
 @pytest.fixture
-def world(tmp_path, sqlite_url):
+def world(tmp_path, ready_sqlite_url):
     """Something of everything that has times: deployments, versions, deletions, a schedule, an experiment, deliveries
     that were sent and that wait."""
-    made = World(tmp_path, sqlite_url)
+    made = World(tmp_path, ready_sqlite_url)
     made.declare("docs", source=made.write("docs.jsonl", texts(12)), rebuild="0 2 * * *")
     made.channels["log"] = AlertChannel("log", Severity.INFO, lambda notice: None)
     made.channels["dead"] = AlertChannel("dead", Severity.INFO, fail)

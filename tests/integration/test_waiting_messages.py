@@ -51,19 +51,19 @@ def client(server: Redis) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def app(server: Redis, sqlite_url: str) -> Iterator[Celery]:
-    made = make_app(Settings(_env_file=None, broker_url=server.url, database_url=sqlite_url))
+def app(server: Redis, ready_sqlite_url: str) -> Iterator[Celery]:
+    made = make_app(Settings(_env_file=None, broker_url=server.url, database_url=ready_sqlite_url))
     made.conf.beat_schedule = SCHEDULE
     yield made
     made.close()
 
 
 @pytest.fixture
-def house(server: Redis, sqlite_url: str, tmp_path: Path) -> Iterator[tuple[World, Celery]]:
+def house(server: Redis, ready_sqlite_url: str, tmp_path: Path) -> Iterator[tuple[World, Celery]]:
     """The tasks as a worker has them, over the hand-moved clock; nobody takes a message."""
-    world = World(tmp_path, sqlite_url)
+    world = World(tmp_path, ready_sqlite_url)
     world.concurrency = ConcurrencySpec(rebuilds=1000, per_model=1000)
-    settings = Settings(_env_file=None, broker_url=server.url, database_url=sqlite_url)
+    settings = Settings(_env_file=None, broker_url=server.url, database_url=ready_sqlite_url)
     app = create_app(settings, services=PerProcess(lambda: world.services))
     world.services = dataclasses.replace(world.services, knock=CeleryKnocker(app), times=Times(slice=5.0))
     yield world, app
@@ -197,8 +197,8 @@ def test_a_broker_that_is_away_is_no_reason_to_raise(app: Celery, server: Redis,
     assert len(things(client, "rouse")) == len(app.conf.beat_schedule)
 
 
-def test_where_a_queue_can_only_be_counted_knocks_become_rare(sqlite_url: str):
-    app = make_app(Settings(_env_file=None, broker_url="memory://", database_url=sqlite_url))
+def test_where_a_queue_can_only_be_counted_knocks_become_rare(ready_sqlite_url: str):
+    app = make_app(Settings(_env_file=None, broker_url="memory://", database_url=ready_sqlite_url))
     app.conf.beat_schedule = {"rouse": {"task": "deployments.rouse", "schedule": 0.0, "options": {"queue": "rouse"}}}
     knocker = CeleryKnocker(app)
     ticks = Ticks(app)

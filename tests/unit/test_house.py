@@ -123,6 +123,12 @@ def patches_of_own_code(tree: ast.Module) -> Offences:
             yield f"line {node.lineno} patches our own code; make it an argument"
 
 
+def changes_of_frozen_objects(tree: ast.Module) -> Offences:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("object.__setattr__"):
+            yield f"line {node.lineno} changes what is frozen; replace it, as World.change_services does"
+
+
 def imports_of_users(tree: ast.Module) -> Offences:
     for _, module in imports(tree):
         if _top(module) in {"interfaces", "tasks"}:
@@ -218,6 +224,10 @@ def test_no_test_patches_our_own_code():
     assert offences(patches_of_own_code, files_of_tests()) == []
 
 
+def test_no_test_changes_what_is_frozen():
+    assert offences(changes_of_frozen_objects, files_of_tests()) == []
+
+
 def test_wiring_asks_neither_interfaces_nor_tasks():
     """import-linter sees packages only, and wiring is a single module."""
     assert offences(imports_of_users, [ROOT / "wiring.py"]) == []
@@ -287,6 +297,7 @@ def test_the_package_holds_the_whole_product_and_nothing_else():
             "from qdrant_rollouts.core.deployments.engine import TABLE\nmonkeypatch.setitem(TABLE, 'x', fake)",
         ),
         (patches_of_own_code, "from qdrant_rollouts.core import engine\nengine.advance = fake"),
+        (changes_of_frozen_objects, "object.__setattr__(world.services, 'times', times)"),
         (imports_of_users, "def f():\n    from qdrant_rollouts.tasks.app import app"),
         (imports_of_users, "import qdrant_rollouts.interfaces.cli as cli"),
     ],
@@ -306,6 +317,7 @@ def test_a_breach_is_found(rule, code):
         (patches_of_own_code, "monkeypatch.setattr(socket.socket, 'connect', refuse)"),
         (patches_of_own_code, "monkeypatch.setenv('ROLLOUTS_CONFIG', 'x')"),
         (patches_of_own_code, "from qdrant_rollouts.core import plan\nself.plan = plan.Step('create')"),
+        (changes_of_frozen_objects, "world.change_services(times=times)"),
         (imports_of_users, "import qdrant_rollouts.adapters.qdrant"),
     ],
 )

@@ -35,14 +35,19 @@ def test_it_takes_no_time(took):
     assert took < 0.5
 """
 )
+#: Has something open when it fails.
+LEAKS = MEASURES.replace("assert took < 2", "file = open('left', 'w'); assert took < 2; file.close()")
 
 
 def run(folder: Path, text: str, still: float = 0) -> str:
     """What pytest says of a file whose measurement meets a standstill of so many seconds."""
     (folder / "test_it.py").write_text(text)
     command = [sys.executable, "-m", "pytest", "-p", "tests.standstill", "-p", "no:cacheprovider", "-q", "test_it.py"]
+    command += ["-W", "error"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as pytests:
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as pytests:
         while not (folder / "begun").exists():
             time.sleep(0.02)
         if still:
@@ -56,6 +61,12 @@ def test_what_a_standstill_spoiled_is_measured_again_and_told(tmp_path: Path):
     said = run(tmp_path, MEASURES, still=STILL + 1)
     assert "2 passed, 1 rerun" in said
     assert "RERUN test_it.py::test_it_takes_a_second: the machine stood still for" in said
+
+
+def test_what_a_standstill_left_open_fails_no_run_that_passed(tmp_path: Path):
+    said = run(tmp_path, LEAKS, still=STILL + 1)
+    assert "2 passed, 1 rerun" in said
+    assert "ResourceWarning" not in said
 
 
 def test_what_fails_again_after_a_standstill_fails(tmp_path: Path):

@@ -20,8 +20,8 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - the test is that this is refused
 
 
 @pytest.fixture
-def world(tmp_path, sqlite_url):
-    made = World(tmp_path, sqlite_url)
+def world(tmp_path, ready_sqlite_url):
+    made = World(tmp_path, ready_sqlite_url)
     yield made
     made.close()
 
