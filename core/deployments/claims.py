@@ -46,6 +46,7 @@ class Claim:
     step: StepRow | None
     undoing: bool
     wish: str | None
+    plan: tuple[str, ...]
     outputs: Mapping[str, State]
     attempts: Mapping[str, int]
 
@@ -197,6 +198,7 @@ def _build_claim(row: Deployment) -> Claim:
         step=current_step(row),
         undoing=row.status == Status.ROLLING_BACK,
         wish=row.requested,
+        plan=tuple(step.name for step in row.steps),
         outputs={step.name: step.output for step in row.steps},
         attempts={step.name: step.attempt for step in row.steps},
     )

@@ -19,6 +19,7 @@ from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import clock_jumps, events
 from qdrant_rollouts.core.database.faults import explain_error
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import claims, placing, unclaimed
 from qdrant_rollouts.core.deployments import operator_requests as wishes
@@ -38,7 +39,6 @@ from qdrant_rollouts.core.deployments.plan import (
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_outcomes import ApplyRequest, Crashed, Finish, RetryLater, TurnOutcome
 from qdrant_rollouts.core.deployments.turn_record import TurnResult
-from qdrant_rollouts.core.deployments.turns import GUARDED
 from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused, Unavailable, is_connection_lost
 from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Place, Status, StepStatus
 from qdrant_rollouts.core.ports import Knock
@@ -50,8 +50,11 @@ log = logging.getLogger(__name__)
 _MOST_KNOCKS = 200
 
 
-def enroll_deployment(session: Session, deployment: Deployment, plan: Plan, now: datetime) -> None:
-    """Writes the deployment and its whole plan; later changes of the code do not reach it."""
+def enroll_deployment(
+    session: Session, deployment: Deployment, plan: Plan, now: datetime, told_as: str = "created"
+) -> None:
+    """Writes the deployment and its whole plan; later changes of the code do not reach it. ``told_as`` is the alert
+    that says so."""
     deployment.created_at = deployment.wake_at = now
     deployment.steps = [
         StepRow(position=position, name=step.name, queue=step.queue, arguments=step.arguments)
@@ -72,7 +75,7 @@ def enroll_deployment(session: Session, deployment: Deployment, plan: Plan, now:
         deployment_id=deployment.id,
         alias=deployment.alias,
     )
-    alerts.record_alert(session, now, _build_start_alert(deployment, detail))
+    alerts.record_alert(session, now, _build_start_alert(deployment, detail, told_as))
 
 
 def advance(
@@ -245,7 +248,7 @@ def _build_context(services: Services, claim: Claim, step: StepRow, lease: Lease
     view = DeploymentView(
         id=row.id,
         alias=row.alias,
-        strategy=row.strategy,
+        plan=claim.plan,
         blue=row.blue,
         green=row.green,
         spec=read_stored(IndexSpec, row.spec),
@@ -293,7 +296,7 @@ def _select_unanswered(services: Services, now: datetime) -> Select[Deployment]:
     fresh = and_(quiet, or_(Deployment.knocked_at.is_(None), Deployment.wake_at <= late))
     if not services.times.holds_waits:
         fresh = or_(quiet, Deployment.knocked_at < Deployment.wake_at)
-    begun = and_(StepRow.name.in_(GUARDED), StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)))
+    begun = and_(has_trait(lambda step: step.guarded), StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)))
     guarded = and_(Deployment.status == Status.PAUSED, Deployment.steps.any(begun))
     may = or_(Deployment.place.is_(None), Deployment.place != Place.WAITING)
     due = and_(or_(Deployment.status.in_(MOVING), guarded), may, Deployment.wake_at <= now, fresh)
@@ -306,11 +309,11 @@ def _is_first(row: Deployment) -> bool:
     return not row.requested and row.knocked_at is not None and row.knocked_at < row.wake_at
 
 
-def _build_start_alert(row: Deployment, detail: str) -> Alert:
+def _build_start_alert(row: Deployment, detail: str, told_as: str) -> Alert:
     word = alerts.run_word(row.kind)
     return Alert(
         row.alias,
-        "deployment.rollback_by_hand" if row.strategy == "rollback" else f"{word}.created",
+        f"{word}.{told_as}",
         f"{word} {row.id} begins: {detail}",
         actor=row.actor,
         reason=row.message,

@@ -1,15 +1,15 @@
 """Places among the rebuilds: how many deployments build at once (``concurrency`` of the index file).
 
 Rule: a deployment that builds holds a place from its first turn until its alias has moved, or its canary's first stage
-begins, or what it built is taken back. While it is paused, or a person is needed, it holds none; going on, it waits for
-one again if there is bulk work left. Nothing else waits: what moves an alias, watches, undoes, backs up and restores.
+begins, or its plan is at its end, or what it built is taken back. While it is paused, or a person is needed, it holds
+none; going on, it waits for one again if there is bulk work left. Nothing else waits: what moves an alias, watches,
+undoes, backs up and restores.
 
 A place is a word in the deployment's own row, written in the transaction that makes it true, and those that have it are
 counted under one lock. So nothing can leak when somebody is killed, and there are never more than the limit.
 """
 
 import logging
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, Places, Version
+from qdrant_rollouts.core.database.step_traits import StepTraits, Trait, traits_of
 from qdrant_rollouts.core.database.upserts import insert_new
 from qdrant_rollouts.core.deployments import places
 from qdrant_rollouts.core.deployments.claims import knock_for
@@ -35,17 +36,12 @@ log = logging.getLogger(__name__)
 #: A place that was free at once is nothing to be told of.
 _TOLD = timedelta(seconds=1)
 _INSTANT = timedelta(microseconds=1)
-#: The first step of whatever builds a collection.
-_BUILDS = "create"
-#: What comes after the building: searches go to green, in part or all of them.
-_SHARES = "shift"
-_MOVES = "switch"
 _STOPPED = frozenset({Status.PAUSED, Status.NEEDS_OPERATOR, *FINAL})
 
 
 def enter(session: Session, row: Deployment, plan: Plan, spec: IndexSpec) -> None:
     """A deployment that is being written down waits for a place, if it is to build."""
-    if not any(step.name == _BUILDS for step in plan):
+    if not any(step.traits.builds for step in plan):
         return
     row.place = Place.WAITING
     row.models = sorted({model.model for model in spec.models})
@@ -138,8 +134,9 @@ def _place(row: Deployment, before: Status) -> Place | None:
 
 
 def _is_building(row: Deployment) -> bool:
-    names = _names(row)
-    return _BUILDS in names and _has_come_to(row, min(map(names.index, {_SHARES, _MOVES}.intersection(names))))
+    """Whether it has bulk work left: it builds, and green has not been shown to a search yet."""
+    builds = any(traits_of(step.name).builds for step in row.steps)
+    return builds and _has_come_to(row, min(_first(row, _shares), _first(row, _moves)))
 
 
 def _has_come_to(row: Deployment, end: int) -> bool:
@@ -150,9 +147,18 @@ def _has_come_to(row: Deployment, end: int) -> bool:
 
 def _until(row: Deployment) -> int:
     """The step at which a place is given back. A canary may watch its first stage for days."""
-    names = _names(row)
-    return names.index(_SHARES) if _SHARES in names else names.index(_MOVES) + 1
+    shared = _first(row, _shares)
+    return shared if shared < len(row.steps) else _first(row, _moves) + 1
 
 
-def _names(row: Deployment) -> Sequence[str]:
-    return [step.name for step in row.steps]
+def _first(row: Deployment, trait: Trait) -> int:
+    """The position of the first step that has ``trait``; behind the plan where none has."""
+    return next((step.position for step in row.steps if trait(traits_of(step.name))), len(row.steps))
+
+
+def _shares(traits: StepTraits) -> bool:
+    return traits.shares_searches
+
+
+def _moves(traits: StepTraits) -> bool:
+    return traits.moves_alias

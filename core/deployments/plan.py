@@ -5,10 +5,11 @@ and must be safe to run twice: the process may die after any line, and the same 
 that was last saved.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.database.step_traits import StepTraits, has_step, traits_of
 from qdrant_rollouts.core.ports import State, Turn
 from qdrant_rollouts.core.services import Services
 
@@ -57,11 +58,11 @@ Outcome = Done | Wait | Hold | Reject
 
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
-    """What a step may know of its deployment; fixed while the turn runs."""
+    """What a step may know of its deployment; fixed while the turn runs. ``plan``: the names of its steps."""
 
     id: str
     alias: str
-    strategy: str
+    plan: tuple[str, ...]
     blue: str | None
     green: str
     spec: IndexSpec
@@ -98,6 +99,15 @@ class StepContext:
         return f"waited for up to {bound:g} s without progress (progress_deadline_seconds), {gone}"
 
 
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """Seconds from the beginning of a step, at least and at most; ``source`` says where that is known from."""
+
+    low: float
+    high: float
+    source: str
+
+
 StepFunction = Callable[[StepContext], Outcome]
 
 
@@ -109,7 +119,7 @@ class Step:
     (``core.deployments.steps.long``). A ``soft`` step only watches: a person may end it early. ``guard`` is what it
     still looks at while the deployment is paused in it; it answers ``Wait`` or ``Reject``. ``phase`` names what a turn
     with this state will be about, for people; empty where a step has no phases. ``arguments`` are written into the row,
-    so that two steps of one name can differ.
+    so that two steps of one name can differ. ``lasts``: how long its settings and arguments say that it takes.
     """
 
     name: str
@@ -121,6 +131,22 @@ class Step:
     guard: StepFunction | None = None
     phase: Callable[[State], str] = lambda state: str(state.get("phase", ""))
     arguments: State = field(default_factory=dict)
+    lasts: Callable[[IndexSpec, State], Duration | None] = lambda spec, arguments: None
+
+    @property
+    def traits(self) -> StepTraits:
+        return traits_of(self.name)
 
 
 Plan = tuple[Step, ...]
+
+
+def why_model_may_be_unknown(names: Iterable[str]) -> str:
+    """Why it does no harm to a plan of these steps that nobody knows which model made the live collection; nothing
+    where it does."""
+    steps = tuple(names)
+    if not has_step(steps, lambda step: step.moves_alias):
+        return "searches stay on it, for this plan moves no alias"
+    if has_step(steps, lambda step: step.shares_searches):
+        return "searches by vector stay on it until the switch"
+    return ""

@@ -1,11 +1,9 @@
 """What a deployment's next turn would be, from its rows alone: no step is loaded for it, so that a look stays light."""
 
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Place, Status, StepStatus
 
-#: Steps that are looked after also while their deployment is paused; those of ``core.deployments.steps`` that have a
-#: guard.
-GUARDED = frozenset({"shift"})
 _OVER = frozenset({StepStatus.DONE, StepStatus.SKIPPED})
 
 
@@ -19,7 +17,7 @@ def moves(row: Deployment) -> bool:
 def guarded(row: Deployment) -> bool:
     """Whether it is paused in a step that has begun and is looked after all the same."""
     step = current_step(row) if row.status == Status.PAUSED else None
-    return step is not None and step.started_at is not None and step.name in GUARDED
+    return step is not None and step.started_at is not None and traits_of(step.name).guarded
 
 
 def current_step(row: Deployment) -> StepRow | None:

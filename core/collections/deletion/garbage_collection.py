@@ -26,6 +26,7 @@ from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, StepRow
+from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.defaults import ORPHANS_MINUTES
 from qdrant_rollouts.core.lifecycle import FINAL
 from qdrant_rollouts.core.services import Services
@@ -101,9 +102,9 @@ def find_orphans(services: Services, session: Session, there: set[str]) -> list[
 
 def find_leftovers(services: Services, session: Session, there: set[str]) -> list[shown.Leftover]:
     """Of the collections ``there`` are, those that a run which has ended was to drop, with its backup."""
-    tried_out = and_(Deployment.kind == "verification", StepRow.name == "recover")
+    tried_out = and_(Deployment.kind == "verification", has_trait(lambda step: step.makes_green))
     query = select(Deployment, StepRow.arguments).join(StepRow)
-    query = query.where(Deployment.status.in_(FINAL), or_(tried_out, StepRow.name == recovered.UNPACK_STEP))
+    query = query.where(Deployment.status.in_(FINAL), or_(tried_out, recovered.is_unpacking()))
     found = [(said.get("collection", row.green), row, said) for row, said in session.execute(query)]
     last = _last_deletions(session)
     return [

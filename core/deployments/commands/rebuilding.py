@@ -12,6 +12,7 @@ from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow, Version
+from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import alias_lock as occupancy
 from qdrant_rollouts.core.deployments import commands
@@ -86,7 +87,7 @@ def _find_build(services: Services, collection: str) -> tuple[Deployment, State]
         select(Deployment, StepRow.output)
         .join(Version, Version.deployment_id == Deployment.id)
         .join(StepRow, StepRow.deployment_id == Deployment.id)
-        .where(Version.collection == collection, StepRow.name == "populate")
+        .where(Version.collection == collection, has_trait(lambda step: step.fills_green))
     )
     with services.sessions() as session:
         found = session.execute(query).first()

@@ -5,12 +5,13 @@ from qdrant_rollouts.core.collections.model_proof import describe_refusal, find_
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.collections.vectors import made_by_models
 from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.deployments.plan import Plan, why_model_may_be_unknown
 from qdrant_rollouts.core.errors import Busy, Limited, Refused
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
 from qdrant_rollouts.core.services import Services
 
 
-def check_model(services: Services, alias: str, spec: IndexSpec, live: str | None) -> None:
+def check_model(services: Services, alias: str, spec: IndexSpec, plan: Plan, live: str | None) -> None:
     """Raises Refused where the declared model is not known to be the live collection's. In a canary searches by vector
     stay on the live collection until a person has decided, so it goes on.
 
@@ -25,11 +26,13 @@ def check_model(services: Services, alias: str, spec: IndexSpec, live: str | Non
     except (Busy, Limited):
         return
     said = describe_refusal(alias, live, made, found)
-    if said and not _may_go_on(spec):
+    if said and not _may_go_on(spec, plan):
         raise Refused(said)
 
 
-def check_existing_model(services: Services, alias: str, spec: IndexSpec, live: str | None, collection: str) -> None:
+def check_existing_model(
+    services: Services, alias: str, spec: IndexSpec, plan: Plan, live: str | None, collection: str
+) -> None:
     """As ``check_model``, for a collection that is there already. It matters where that one is known to be of a model;
     of two collections that nobody knows anything of, the gate says so."""
     try:
@@ -45,9 +48,9 @@ def check_existing_model(services: Services, alias: str, spec: IndexSpec, live: 
         said = describe_refusal(alias, live, made, settle_models(services, alias, live, made))
     except (Busy, Limited):
         return
-    if said and not _may_go_on(spec):
+    if said and not _may_go_on(spec, plan):
         raise Refused(said)
 
 
-def _may_go_on(spec: IndexSpec) -> bool:
-    return spec.accept_new_model or spec.strategy == "canary"
+def _may_go_on(spec: IndexSpec, plan: Plan) -> bool:
+    return spec.accept_new_model or bool(why_model_may_be_unknown(step.name for step in plan))

@@ -9,11 +9,10 @@ from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.makers import Maker, open_makers
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.records import brought_vectors
-from qdrant_rollouts.core.collections.recovered import UNPACK_STEP
 from qdrant_rollouts.core.collections.stamps import Stamp, foreign_metadata, read_stamp
 from qdrant_rollouts.core.collections.text_search import build_text_search
 from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_vectors
-from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait, why_model_may_be_unknown
 from qdrant_rollouts.core.deployments.steps import limiting, reading, rooms, unused
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.errors import Refused
@@ -85,7 +84,7 @@ def _why_model_unknown(context: StepContext, plan: VectorPlan) -> str:
     if deployment.blue is None:
         return ""
     found = model_proof.settle_models(context.services, deployment.alias, deployment.blue, plan.made)
-    if deployment.spec.accept_new_model or deployment.strategy == "canary":
+    if deployment.spec.accept_new_model or why_model_may_be_unknown(deployment.plan):
         return ""
     return model_proof.describe_refusal(deployment.alias, deployment.blue, plan.made, found)
 
@@ -138,7 +137,7 @@ def _find_schema_to_clone(context: StepContext) -> tuple[Schema | None, str | No
     if of is None:
         return None, None
     schema = context.services.store.schema(of)
-    unpacked = context.outputs.get(UNPACK_STEP)
+    unpacked = reading.find_unpacked(context)
     if not blue and unpacked:  # its strict mode was switched off to read it
         schema["strict_mode_config"] = unpacked["schema"].get("strict_mode_config")
     return schema, blue or source.address

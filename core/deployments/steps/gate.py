@@ -4,7 +4,15 @@ import time
 
 from qdrant_rollouts.core.collections import versions
 from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
-from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import (
+    Done,
+    Hold,
+    Outcome,
+    Reject,
+    StepContext,
+    Wait,
+    why_model_may_be_unknown,
+)
 from qdrant_rollouts.core.deployments.steps import pieces, reading
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.gate import verdict as gate
@@ -55,7 +63,14 @@ def _open_step_gate(context: StepContext, memory: State) -> GateContext:
     deployment = context.deployment
     made = context.outputs.get("create") or context.outputs.get("recover")
     if not made:
-        return open_existing(context.services, deployment.green, deployment.blue, deployment.spec, memory)
+        return open_existing(
+            context.services,
+            deployment.green,
+            deployment.blue,
+            deployment.spec,
+            memory,
+            unknown_is_fine=why_model_may_be_unknown(deployment.plan),
+        )
     return open_gate(
         context.services,
         deployment.green,
@@ -67,6 +82,7 @@ def _open_step_gate(context: StepContext, memory: State) -> GateContext:
         plan=_find_green_plan(context, made),
         filled=_filling_evidence(context),
         memory=memory,
+        unknown_is_fine=why_model_may_be_unknown(deployment.plan),
     )
 
 

@@ -7,9 +7,10 @@ from qdrant_rollouts.core.collections import readiness
 from qdrant_rollouts.core.collections.model_proof import find_unknown_vectors
 from qdrant_rollouts.core.collections.readiness import Readiness
 from qdrant_rollouts.core.collections.stamps import read_stamp
-from qdrant_rollouts.core.config.index_file import CanarySpec, Stage
+from qdrant_rollouts.core.config.index_file import CanarySpec, IndexSpec, Stage
+from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import Done, Duration, Hold, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import limiting, probing
 from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
 from qdrant_rollouts.core.deployments.steps.observed import StageObservation, observe_stage, stage_name
@@ -48,7 +49,7 @@ def shift_traffic(context: StepContext) -> Outcome:
     if failure is not None and not isinstance(decided, Reject):  # its searches are judged, and the stage does not end
         said = f"{context.deployment.green}: {failure.reason}; the server is asked to try again, {context.patience}"
         return Wait(_seconds_between_looks(stage, spec), said, progress=False)
-    waits_for = _why_model_unknown(context) if isinstance(decided, Done) and stage == spec.stages[-1] else ""
+    waits_for = _why_model_unknown(context) if isinstance(decided, Done) and _is_before_switch(context) else ""
     return Hold(waits_for, decided.output) if isinstance(decided, Done) and waits_for else decided
 
 
@@ -82,6 +83,13 @@ def shift_back(context: StepContext) -> Outcome:
     return Done({"summary": f"{deployment.alias} answers everybody, say {confirmed}"})
 
 
+def estimate_stage(spec: IndexSpec, arguments: State) -> Duration:
+    """Longer where traffic is missing."""
+    stage = read_stored(Stage, arguments)
+    seconds = stage.duration_minutes * 60
+    return Duration(seconds, seconds * (1 + spec.canary.extension), "what the stage is set to")
+
+
 def count_looks(stage: Stage, spec: CanarySpec) -> int:
     return math.ceil(stage.duration_minutes * 60 / spec.look_seconds)
 
@@ -113,6 +121,11 @@ def _decide_stage(seen: StageObservation, stage: Stage, spec: CanarySpec, looks:
             f"{name}, extended, look {looks + 1} of at most {longest}: {seen.missing}",
         )
     return Hold(f"{_name_stage(stage)}: {seen.missing}", output)
+
+
+def _is_before_switch(context: StepContext) -> bool:
+    """Whether everybody is on green next."""
+    return any(traits_of(name).moves_alias for name in context.deployment.plan[context.position + 1 :][:1])
 
 
 def _why_model_unknown(context: StepContext) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 
 from qdrant_rollouts.core.collections import aliases, readiness
 from qdrant_rollouts.core.collections.schema import main_vector, vector_kind, vector_names
-from qdrant_rollouts.core.config.index_file import SoakSpec
+from qdrant_rollouts.core.config.index_file import IndexSpec, SoakSpec
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
-from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import Done, Duration, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps.observed import describe_tally, stage_name, sum_tallies
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
-from qdrant_rollouts.core.ports import Point, QueryVector, Schema, VectorStore
+from qdrant_rollouts.core.ports import Point, QueryVector, Schema, State, VectorStore
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.routing.route import LIVE
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
@@ -47,6 +47,10 @@ def watch_green(context: StepContext) -> Outcome:
         summary = f"{looks} looks, {errors} errors, {_describe_searches(seen)}"
         return Done({"summary": summary, **counted, "traffic": describe_tally(seen)})
     return Wait(spec.interval_seconds, _describe_look(looks, wanted, errors, spec, last))
+
+
+def estimate_soak(spec: IndexSpec, arguments: State) -> Duration:
+    return Duration(spec.soak.seconds, spec.soak.seconds, "what the soak is set to")
 
 
 def _read_traffic(context: StepContext) -> TrafficSketch:

@@ -29,7 +29,7 @@ def plan_restore(backup: str) -> Plan:
 
 def plan_unpacking(plan: Plan, backup: str, collection: str) -> Plan:
     """``plan`` with the backup its records come from, in ``collection`` until the gate has read it again."""
-    judged = [step.name for step in plan].index("validate") + 1
+    judged = max(number for number, step in enumerate(plan, 1) if step.traits.judges or step.traits.fills_green)
     unpack, discard = (_step_with_backup(name, backup, collection=collection) for name in ("unpack", "discard"))
     return (unpack, *plan[:judged], discard, *plan[judged:])
 

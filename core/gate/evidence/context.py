@@ -113,6 +113,8 @@ class GateContext:
     coming: frozenset[str] = frozenset()
     #: Did somebody else fill green? Then nothing says how many points there should be.
     elsewhere: bool = False
+    #: Why it does no harm that nobody knows the live collection's model, where that is so.
+    unknown_is_fine: str = ""
     #: Is it written down what made green's vectors, or is it missing though we made them?
     stamped: bool = True
 

@@ -27,6 +27,7 @@ from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.id_fields import with_declared_ids
 from qdrant_rollouts.core.config.index_file import DOCUMENTS, ChunkSpec, EmbeddingSpec, IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow, Version
+from qdrant_rollouts.core.database.step_traits import StepTraits, has_trait
 from qdrant_rollouts.core.errors import Limited, Refused
 from qdrant_rollouts.core.gate.evidence import judged
 from qdrant_rollouts.core.gate.evidence.context import GateContext, JudgedQuery, LiveCollection
@@ -34,8 +35,6 @@ from qdrant_rollouts.core.ports import PointId, Schema, Source, State
 from qdrant_rollouts.core.ports.naming import point_id
 from qdrant_rollouts.core.services import Services
 
-#: The steps that fill a collection.
-_FILLS = ("populate", "recover")
 #: Records of a source that are looked for in a collection that may come of it.
 _FIRST = 16
 
@@ -57,6 +56,7 @@ def open_gate(
     memory: State,
     restricted_later: bool = True,
     elsewhere: bool = False,
+    unknown_is_fine: str = "",
 ) -> GateContext:
     """Raises Refused where a model, the source or the judged queries cannot be opened, and where the declared search
     names a vector that no text can ask."""
@@ -85,11 +85,20 @@ def open_gate(
         restricted_later=restricted_later,
         coming=declared_names(spec),
         elsewhere=elsewhere,
+        unknown_is_fine=unknown_is_fine,
         stamped=read_stamp(services.store, green) is not None,
     )
 
 
-def open_existing(services: Services, green: str, blue: str | None, spec: IndexSpec, memory: State) -> GateContext:
+def open_existing(
+    services: Services,
+    green: str,
+    blue: str | None,
+    spec: IndexSpec,
+    memory: State,
+    *,
+    unknown_is_fine: str = "",
+) -> GateContext:
     """The gate of a collection that no deployment is building: what it should be is blue's schema, and what it was
     filled from is what the deployment that made it wrote down, or what the index file says."""
     store = services.store
@@ -113,6 +122,7 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
         memory=memory,
         restricted_later=False,
         elsewhere=is_made_elsewhere(services, green),
+        unknown_is_fine=unknown_is_fine,
     )
 
 
@@ -136,12 +146,16 @@ def is_made_elsewhere(services: Services, collection: str) -> bool:
     with services.sessions() as session:
         row = session.get(Version, collection)
         mine = row.deployment_id if row is not None else None
-        steps = select(StepRow.name).where(StepRow.deployment_id == mine, StepRow.name.in_(_FILLS))
+        steps = select(StepRow.name).where(StepRow.deployment_id == mine, has_trait(_fills))
         if row is not None and ("way" in row.facts or session.scalars(steps).first() is not None):
             return False
     metadata = services.store.metadata(collection)
     stamp = Stamp.of(metadata)
     return not (stamp is not None and stamp.deployment) and "way" not in (metadata.get(FACTS_KEY) or {})
+
+
+def _fills(step: StepTraits) -> bool:
+    return step.fills_green
 
 
 def _open_records(
@@ -167,7 +181,7 @@ def _read_filled(services: Services, collection: str) -> State:
     """What the deployment that made the collection wrote down of it; nothing for somebody else's."""
     with services.sessions() as session:
         query = select(StepRow.output).join(Version, Version.deployment_id == StepRow.deployment_id)
-        found = session.scalars(query.where(Version.collection == collection, StepRow.name.in_(_FILLS))).first()
+        found = session.scalars(query.where(Version.collection == collection, has_trait(_fills))).first()
     found = (found or {}).get("filled", found or {})
     return {name: value for name, value in found.items() if name != "looks"}
 

@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.config.index_file import IndexSpec, Stage
+from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
+from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.lifecycle import Status, StepStatus
 from qdrant_rollouts.core.operations.views.overview.acts import label_step
 from qdrant_rollouts.core.times import as_iso
@@ -78,15 +80,10 @@ def _left_by_pace(step: StepRow, spent: float) -> TimeLeft | None:
 
 def _left_by_settings(step: StepRow, spec: IndexSpec, spent: float) -> TimeLeft | None:
     """A soak lasts as long as it is told to; so does a stage, or longer where traffic is missing."""
-    if step.name == "soak":
-        left = max(0.0, spec.soak.seconds - spent)
-        return TimeLeft(left, left, "what the soak is set to")
-    if step.name == "shift":
-        stage = read_stored(Stage, step.arguments)
-        lasts = stage.duration_minutes * 60
-        longest = stage.duration_minutes * 60 * (1 + spec.canary.extension)
-        return TimeLeft(max(0.0, lasts - spent), max(0.0, longest - spent), "what the stage is set to")
-    return None
+    lasts = STEPS[step.name].lasts(spec, step.arguments) if step.name in STEPS else None
+    if lasts is None:
+        return None
+    return TimeLeft(max(0.0, lasts.low - spent), max(0.0, lasts.high - spent), lasts.source)
 
 
 def _left_by_history(taken: Sequence[float], spent: float) -> TimeLeft | None:
@@ -97,9 +94,11 @@ def _left_by_history(taken: Sequence[float], spent: float) -> TimeLeft | None:
 
 
 def _past_durations(session: Session, row: Deployment) -> dict[str, list[float]]:
-    """Seconds each step took in the last deployments of this index that went live."""
+    """Seconds each step took in the last deployments of this index that went live and did more than move the alias, as
+    a rollback does."""
     alike = Deployment.alias == row.alias, Deployment.kind == row.kind, Deployment.id != row.id
-    last = select(Deployment.id).where(*alike, Deployment.status == Status.LIVE, Deployment.strategy != "rollback")
+    worked = Deployment.steps.any(~has_trait(lambda step: step.moves_alias))
+    last = select(Deployment.id).where(*alike, Deployment.status == Status.LIVE, worked)
     ids = list(session.scalars(last.order_by(Deployment.created_at.desc()).limit(_DEPLOYMENTS_BACK)))
     query = select(StepRow.name, StepRow.started_at, StepRow.finished_at).where(
         StepRow.deployment_id.in_(ids), StepRow.status == StepStatus.DONE, StepRow.started_at.is_not(None)
