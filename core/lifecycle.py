@@ -16,6 +16,8 @@ class Status(StrEnum):
     PAUSED = "paused"
     ROLLING_BACK = "rolling_back"
     LIVE = "live"
+    #: Its plan ended well and has moved no alias.
+    COMPLETED = "completed"
     ROLLED_BACK = "rolled_back"
     NEEDS_OPERATOR = "needs_operator"
 
@@ -51,11 +53,12 @@ class Event(StrEnum):
     FAIL = "fail"
     KEEP_FAILED = "keep_failed"
     FINISH = "finish"
+    COMPLETE = "complete"
     UNDONE = "undone"
     GIVE_UP = "give_up"
 
 
-FINAL = frozenset({Status.LIVE, Status.ROLLED_BACK})
+FINAL = frozenset({Status.LIVE, Status.COMPLETED, Status.ROLLED_BACK})
 #: Statuses in which the engine takes turns by itself; in the others a wish wakes it, or what a pause leaves to guard.
 MOVING = frozenset({Status.PENDING, Status.RUNNING, Status.ROLLING_BACK})
 
@@ -72,6 +75,7 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
     (Status.RUNNING, Event.FAIL): Status.ROLLING_BACK,
     (Status.RUNNING, Event.KEEP_FAILED): Status.NEEDS_OPERATOR,
     (Status.RUNNING, Event.FINISH): Status.LIVE,
+    (Status.RUNNING, Event.COMPLETE): Status.COMPLETED,
     (Status.PAUSED, Event.RESUME): Status.RUNNING,
     (Status.PAUSED, Event.PROMOTE): Status.RUNNING,
     (Status.PAUSED, Event.PROMOTE_FULL): Status.RUNNING,

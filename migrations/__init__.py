@@ -13,9 +13,9 @@ it cannot make sense of itself.
 from qdrant_rollouts.checkout import stand_for
 
 #: The newest revision this program knows.
-HEAD = "0015"
+HEAD = "0016"
 #: The oldest revision it works on. Older than HEAD only where what came between is not needed, such as an index.
-OLDEST = "0015"
+OLDEST = "0016"
 
 if __name__ == "migrations":
     stand_for(__name__)

@@ -150,13 +150,16 @@ def _unknown(row: Deployment) -> str:
 
 def _concerned(row: Deployment) -> list[StepRow]:
     """The steps that a turn deals with. To stop and to turn back it need know none that has not begun; other wishes
-    look at what is to come."""
+    look at what is to come, and the end at what was done."""
     if row.requested in (Event.ABORT, Event.PAUSE):
         return []
     if row.requested:
         return list(row.steps)
     step = current_step(row)
-    return [step] if step else []
+    if step is not None:
+        return [step]
+    # How it ends depends on what its steps have done; that it has been taken back does not.
+    return [] if row.status == Status.ROLLING_BACK else list(row.steps)
 
 
 def _mark_claimed(services: Services, session: Session, row: Deployment, now: datetime, owner: str) -> None:

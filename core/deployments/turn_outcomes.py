@@ -18,12 +18,14 @@ from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import operator_requests as wishes
 from qdrant_rollouts.core.deployments import placing
+from qdrant_rollouts.core.deployments.abort_notices import has_switched
 from qdrant_rollouts.core.deployments.claims import Claim, fence_turn, knock_for
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, Wait
 from qdrant_rollouts.core.deployments.turn_record import TurnResult, TurnWriter
 from qdrant_rollouts.core.deployments.turns import current_step, moves
 from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus
 from qdrant_rollouts.core.ports.naming import shell_word
+from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.services import Services
 
 #: An undo is worth more patience than the step it takes back: giving up leaves work for a person.
@@ -231,6 +233,8 @@ def _finish_deployment(writer: TurnWriter, outcome: Finish) -> TurnResult:
     row.finished_at = writer.now
     if row.kind != "rollout":
         return _finish_other_run(writer)
+    if not has_switched(row):
+        return _finish_without_switch(writer)
     message = f"{row.alias} is served by {row.green}"
     if row.blue:
         message += f". {_schedule_deletions(writer, row.blue)} `rollouts rollback {shell_word(row.alias)}`"
@@ -255,10 +259,25 @@ def _schedule_deletions(writer: TurnWriter, blue: str) -> str:
 
 def _finish_other_run(writer: TurnWriter) -> TurnResult:
     """What moved no alias has replaced nothing."""
-    message = next(step.message for step in reversed(writer.row.steps) if step.message)
+    message = _last_message(writer.row)
     writer.move(Event.FINISH, message)
     writer.tell("completed", message)
     return TurnResult(message)
+
+
+def _finish_without_switch(writer: TurnWriter) -> TurnResult:
+    """A plan that only tried green out: nothing was replaced, so nothing becomes due, and no search goes to green any
+    more, whatever its last step was."""
+    row = writer.row
+    table.release_route(writer.services, writer.session, row.alias, row.id)
+    message = f"{_served(row)}{', as before' if row.blue else ''}: no step of this plan moves it. {_last_message(row)}"
+    writer.move(Event.COMPLETE, message)
+    writer.tell("completed", message)
+    return TurnResult(message)
+
+
+def _last_message(row: Deployment) -> str:
+    return next((step.message for step in reversed(row.steps) if step.message), "")
 
 
 # --- backward ---------------------------------------------------------------------------------------------------

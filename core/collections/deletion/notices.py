@@ -16,6 +16,7 @@ from qdrant_rollouts.core.collections.deletion import final_backups
 from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
+from qdrant_rollouts.core.database.step_traits import has_step
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL, Status
@@ -59,8 +60,10 @@ def describe_open_deletions(session: Session, rows: Sequence[Deletion], rules: D
 def describe_deletions_to_come(
     session: Session, now: datetime, row: Deployment, rules: DeletionRules
 ) -> list[Announced]:
-    """What a deployment under way will have deleted when it is live."""
+    """What a deployment under way will have deleted when it is live; nothing, where its plan moves no alias."""
     if row.kind != "rollout" or row.blue is None or row.status in (*FINAL, Status.ROLLING_BACK):
+        return []
+    if not has_step((step.name for step in row.steps), lambda step: step.moves_alias):
         return []
     spec = read_stored(IndexSpec, row.spec)
     surplus = keeping.find_surplus(session, now, row.alias, row.green, spec, replaced=row.blue)

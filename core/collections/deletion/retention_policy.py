@@ -18,6 +18,7 @@ from qdrant_rollouts.core.collections.deletion import final_backups
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
+from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL, Status
@@ -150,7 +151,8 @@ def keep_collection(services: Services, collection: str, *, actor: str, reason: 
 
 def _spare_beforehand(session: Session, now: datetime, collection: str, words: str, actor: str, reason: str) -> None:
     """Written down before there is a deletion, so that none will be."""
-    query = select(Deployment).where(Deployment.blue == collection, Deployment.status.not_in(FINAL))
+    moves = Deployment.steps.any(has_trait(lambda step: step.moves_alias))
+    query = select(Deployment).where(Deployment.blue == collection, Deployment.status.not_in(FINAL), moves)
     replacing = session.scalars(query.limit(1)).first()
     if replacing is None:
         raise Refused(f"no deletion of {collection} is scheduled; `rollouts list` shows those that are")

@@ -9,6 +9,7 @@ from qdrant_rollouts.core.deployments.steps import (
     recovering,
     shift,
     soak,
+    stop,
     switch,
 )
 
@@ -34,6 +35,7 @@ STEPS: dict[str, Step] = {
         ),
         Step("switch", do=switch.switch_to_green, undo=switch.switch_to_blue),
         Step("soak", do=soak.watch_green, soft=True, lasts=soak.estimate_soak),
+        Step("stop", do=stop.stop_trial),
         Step("snapshot", do=backing.take_snapshot, undo=backing.drop_snapshot, queue="bulk"),
         Step("fetch", do=backing.fetch_files, undo=backing.delete_files, queue="bulk", long=True),
         Step("seal", do=backing.seal_backup, undo=backing.unseal_backup, queue="bulk"),

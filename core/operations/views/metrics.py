@@ -118,10 +118,12 @@ def _queue(session: Session, now: datetime) -> Iterator[Sample]:
 
 
 def _sample_outcomes(session: Session, now: datetime) -> Iterator[Sample]:
-    """A person's abort leaves no failed step; of what went live, only ``promote --full`` leaves skipped ones."""
+    """A person's abort leaves no failed step; of what went live, only ``promote --full`` leaves skipped ones. What
+    moved no alias, by its plan, was not promoted."""
     outcome = case(
         (and_(Deployment.status == Status.LIVE, _has_step(StepStatus.SKIPPED)), "fast_promoted"),
         (Deployment.status == Status.LIVE, "promoted"),
+        (Deployment.status == Status.COMPLETED, "completed"),
         (_has_step(StepStatus.FAILED), "failed"),
         else_="aborted",
     )
@@ -328,7 +330,8 @@ METRICS: Mapping[str, MetricFamily] = {
         _sample_statuses,
     ),
     "deployments_ended": MetricFamily(
-        "Those that have ended: promoted, fast_promoted (promote --full), failed (a step did), aborted (a person did).",
+        "Those that have ended: promoted, fast_promoted (promote --full), completed (its plan moves no alias), "
+        "failed (a step did), aborted (a person did).",
         ("kind", "strategy", "outcome"),
         _sample_outcomes,
         counter=True,

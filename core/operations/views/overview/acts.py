@@ -9,6 +9,7 @@ from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.deployments import abort_notices
 from qdrant_rollouts.core.deployments import operator_requests as wishes
+from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
 from qdrant_rollouts.core.errors import Refused
@@ -162,7 +163,7 @@ def actions_of_index(
         OperatorAction(
             "deploy",
             "Deploy",
-            f"Builds a new version from {source or 'its source'}, and moves {alias} to it when its gate has passed.",
+            f"Builds a new version from {source or 'its source'}, and {_describe_move(alias, declared)}.",
             f"rollouts deploy {shell_word(alias)}",
             busy or unbuildable,
             steps=_name_planned_steps(declared) if declared else (),
@@ -178,10 +179,21 @@ def actions_of_index(
     ]
 
 
+def _describe_move(alias: str, spec: IndexSpec | None) -> str:
+    plan = _plan_declared(spec) if spec else ()
+    if plan and not any(step.traits.moves_alias for step in plan):
+        return f"leaves {alias} where it is"
+    return f"moves {alias} to it when its gate has passed"
+
+
 def _name_planned_steps(spec: IndexSpec) -> list[str]:
+    return [label_step(step.name, step.arguments) for step in _plan_declared(spec)]
+
+
+def _plan_declared(spec: IndexSpec) -> Plan:
     """Nothing, where the strategy is none: the deployment would be refused."""
     strategy = STRATEGIES.get(spec.strategy)
-    return [label_step(step.name, step.arguments) for step in strategy(spec)] if strategy else []
+    return strategy(spec) if strategy else ()
 
 
 def actions_of_experiment(experiment: str, status: str, coverage: int) -> list[OperatorAction]:

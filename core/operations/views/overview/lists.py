@@ -28,6 +28,7 @@ PageData = dict[str, Any]
 PAGE_SIZE = 50
 OUTCOMES = {
     "live": (Status.LIVE,),
+    "completed": (Status.COMPLETED,),
     "rolled_back": (Status.ROLLED_BACK,),
     "running": tuple(status for status in Status if status not in FINAL),
     "needs_operator": (Status.NEEDS_OPERATOR,),

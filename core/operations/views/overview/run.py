@@ -30,6 +30,7 @@ _PHASES = {
     Status.PAUSED: "paused",
     Status.NEEDS_OPERATOR: "degraded",
     Status.LIVE: "healthy",
+    Status.COMPLETED: "healthy",
     Status.ROLLED_BACK: "healthy",
 }
 
