@@ -1,5 +1,7 @@
 """What a deployment's next turn would be, from its rows alone: no step is loaded for it, so that a look stays light."""
 
+from collections.abc import Sequence
+
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Place, Status, StepStatus
@@ -22,7 +24,12 @@ def guarded(row: Deployment) -> bool:
 
 def current_step(row: Deployment) -> StepRow | None:
     """The step a turn would work on: the first unfinished one, or on the way back the last one begun."""
-    if row.status == Status.ROLLING_BACK:
-        begun = [step for step in row.steps if step.started_at and not step.undone_at]
+    return find_current_step(row.status, row.steps)
+
+
+def find_current_step(status: Status, steps: Sequence[StepRow]) -> StepRow | None:
+    """The same, of a deployment whose steps were asked for by themselves. Where an undo gave up it stands there."""
+    if status == Status.ROLLING_BACK or any(step.undone_at for step in steps):
+        begun = [step for step in steps if step.started_at and not step.undone_at]
         return begun[-1] if begun else None
-    return next((step for step in row.steps if step.status not in _OVER), None)
+    return next((step for step in steps if step.status not in _OVER), None)

@@ -19,7 +19,7 @@ from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
 from qdrant_rollouts.core.database.step_traits import has_step
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.lifecycle import FINAL, Status
+from qdrant_rollouts.core.lifecycle import FINAL, DeletionStatus, Status
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
@@ -85,7 +85,7 @@ def _load_rows_of_rules(session: Session, rows: Sequence[Deletion], names: Seque
 
 
 def _describe_open_deletion(session: Session, row: Deletion, rules: DeletionRules, foreign: bool) -> Announced:
-    if row.status == "deleting":
+    if row.status == DeletionStatus.DELETING:
         text = f"{row.collection} is being deleted"
         return {"collection": row.collection, "delete_after": as_iso(row.due_at), "text": text, "keep": None}
     spec = final_backups.find_ruling_spec(session, row, rules.declared) or IndexSpec()

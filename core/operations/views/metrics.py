@@ -33,7 +33,7 @@ from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.worker_rows import WorkerRow
 from qdrant_rollouts.core.deployments import places, workers
 from qdrant_rollouts.core.gate.checks.finding import Verdict
-from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Place, Status, StepStatus
+from qdrant_rollouts.core.lifecycle import FINAL, DeliveryStatus, ExperimentStatus, Place, Status, StepStatus
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.routing.route import UNROUTED
 from qdrant_rollouts.core.routing.table import alive, list_split_routes
@@ -314,7 +314,7 @@ def _sample_alert_ages(session: Session, now: datetime) -> Iterator[Sample]:
 
 def _sample_deliveries(session: Session, now: datetime) -> Iterator[Sample]:
     kinds = (DeliveryRow.channel, DeliveryRow.status)
-    query = select(*kinds, func.count()).where(DeliveryRow.status != "sent").group_by(*kinds)
+    query = select(*kinds, func.count()).where(DeliveryRow.status != DeliveryStatus.SENT).group_by(*kinds)
     for channel, status, count in session.execute(query):
         yield (channel, status), count
 

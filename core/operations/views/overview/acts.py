@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
-from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.deployments import abort_notices
 from qdrant_rollouts.core.deployments import operator_requests as wishes
 from qdrant_rollouts.core.deployments.plan import Plan
@@ -141,12 +141,6 @@ def label_step(name: str, arguments: Mapping[str, object]) -> str:
     if share is None:
         return name
     return f"{name} shadow" if arguments.get("shadow") else f"{name} {share:g} %"
-
-
-def find_open_step(steps: Sequence[StepRow]) -> StepRow | None:
-    """The step a deployment stands at."""
-    ended = (StepStatus.DONE, StepStatus.SKIPPED, StepStatus.UNDONE)
-    return next((step for step in steps if step.status not in ended), None)
 
 
 # --- indexes, experiments, schedules, backups ---------------------------------------------------------------------

@@ -21,6 +21,7 @@ from qdrant_rollouts.core.database.models import AliasState, Deletion, Deploymen
 from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import places, unclaimed
+from qdrant_rollouts.core.deployments.turns import current_step
 from qdrant_rollouts.core.errors import Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status
 from qdrant_rollouts.core.operations.schedules.declared import overlay_declared, start_of
@@ -200,7 +201,7 @@ def _describe_live(collection: str | None, version: Version | None, meant: Alias
 
 
 def _describe_under_way(row: Deployment, known: _KnownRows) -> shown.UnderWay:
-    step = acts.find_open_step(row.steps)
+    step = current_step(row)
     progress = (step.state.get("progress") or {}) if step else {}
     size = progress.get("size") or 0
     done = progress.get("done") or 0
