@@ -8,7 +8,7 @@ A holder that dies leaves ``lease_until`` behind; who comes after it sees the le
 import logging
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -21,12 +21,14 @@ from sqlalchemy.orm import Session, object_session
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_data import why_not_known
 from qdrant_rollouts.core.database.stored_json import read_stored
+from qdrant_rollouts.core.deployments.plan import StepRecord
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turns import current_step, moves
 from qdrant_rollouts.core.errors import LeaseLost, Unavailable
 from qdrant_rollouts.core.lifecycle import Event, Place, Status, StepStatus, next_status
-from qdrant_rollouts.core.ports import Knock, State
+from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
@@ -47,8 +49,7 @@ class Claim:
     undoing: bool
     wish: str | None
     plan: tuple[str, ...]
-    outputs: Mapping[str, State]
-    attempts: Mapping[str, int]
+    outputs: tuple[StepRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,9 @@ def _unknown(row: Deployment) -> str:
     for what, word, known in words:
         if word not in known:
             return f"{what} {word} of {row.id} is not known to this program"
+    for content in (*(one.state for one in concerned), *(one.output for one in row.steps)):
+        if why := why_not_known(content):
+            return f"what a step of {row.id} has written down is not known to this program: {why}"
     try:
         read_stored(IndexSpec, row.spec)
     except Unavailable as error:
@@ -202,9 +206,12 @@ def _build_claim(row: Deployment) -> Claim:
         undoing=row.status == Status.ROLLING_BACK,
         wish=row.requested,
         plan=tuple(step.name for step in row.steps),
-        outputs={step.name: step.output for step in row.steps},
-        attempts={step.name: step.attempt for step in row.steps},
+        outputs=tuple(_record_of(step) for step in row.steps if step.name in STEPS),
     )
+
+
+def _record_of(step: StepRow) -> StepRecord:
+    return StepRecord(STEPS[step.name].output, step.output, step.attempt)
 
 
 class Lease:

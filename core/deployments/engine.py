@@ -19,6 +19,7 @@ from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import clock_jumps, events
 from qdrant_rollouts.core.database.faults import explain_error
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_data import StepState, read_data
 from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import claims, placing, unclaimed
@@ -34,6 +35,7 @@ from qdrant_rollouts.core.deployments.plan import (
     Reject,
     StepContext,
     StepFunction,
+    StepOutputs,
     Wait,
 )
 from qdrant_rollouts.core.deployments.steps import STEPS
@@ -155,7 +157,11 @@ def knock_overdue_turns(services: Services, *, rest: float = 0.0) -> list[Knock]
 def _phase_of_turn(claim: Claim) -> str:
     if claim.step is None or claim.wish:
         return ""
-    return "undo" if claim.undoing else STEPS[claim.step.name].phase(claim.step.state)
+    return "undo" if claim.undoing else _read_state(claim.step).name_phase()
+
+
+def _read_state(step: StepRow) -> StepState:
+    return read_data(STEPS[step.name].state, step.state)
 
 
 def _decide_outcome(services: Services, claim: Claim, lease: Lease) -> TurnOutcome:
@@ -173,15 +179,10 @@ def _piece(step: StepRow, *, undoing: bool) -> str:
     """Where the work stood that no worker survived, as far as the step has saved it."""
     if undoing:
         return f"the undo of {step.name}"
-    state = step.state
-    phase = STEPS[step.name].phase(step.state)
+    state = _read_state(step)
+    phase = state.name_phase()
     told = f"{step.name} ({phase})" if phase else step.name
-    if "window" in state:
-        return f"{told}, from record {int(state.get('read', 0)) + 1:,} on, {state['window']:,} at a time"
-    progress = state.get("progress") or {}
-    if "done" in progress and "size" in progress:
-        return f"{told}, from {progress['done']:,} of {progress['size']:,} {progress.get('unit', '')} on".rstrip()
-    return f"{told}, before anything of it was saved"
+    return f"{told}, {state.describe_place() or 'before anything of it was saved'}"
 
 
 def _run_step(services: Services, claim: Claim, step: StepRow, lease: Lease) -> TurnOutcome:
@@ -258,11 +259,10 @@ def _build_context(services: Services, claim: Claim, step: StepRow, lease: Lease
     return StepContext(
         view,
         dict(step.state),
-        claim.outputs,
+        StepOutputs(claim.outputs),
         services,
         lease,
         step.attempt,
-        claim.attempts,
         dict(step.arguments),
         step.position,
         step.waited,

@@ -8,13 +8,13 @@ after it has committed.
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_data import StepOutput, write_data
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import operator_requests as wishes
 from qdrant_rollouts.core.deployments import placing
@@ -102,8 +102,8 @@ def _complete_step(writer: TurnWriter, outcome: Done) -> TurnResult:
     step = writer.step
     step.status = StepStatus.DONE
     step.finished_at = writer.now
-    step.output = outcome.output
-    step.message = str(outcome.output.get("summary", ""))
+    step.output = write_data(outcome.output)
+    step.message = outcome.output.summary
     writer.event(f"{step.name}.done", step.message)
     writer.over(_DEADLINE_NEAR, f"{step.name} is done")
     writer.tell("stage_completed", f"{step.name}: {step.message}" if step.message else f"{step.name} is done")
@@ -145,9 +145,9 @@ def _count_crash(writer: TurnWriter, outcome: Crashed) -> TurnResult:
     return _try_again_after(writer, step, 0.0, outcome.reason)
 
 
-def _find_measured_value(output: dict[str, Any]) -> tuple[str, str]:
+def _find_measured_value(output: StepOutput) -> tuple[str, str]:
     """What the gate's first finding that stopped it measured, and against what."""
-    findings = output.get("gate", {}).get("checks", [])
+    findings = (output.report or {}).get("checks", [])
     for verdict in ("block", "inconclusive"):
         for finding in findings:
             if finding["verdict"] == verdict and finding["level"] == "hard":
@@ -190,13 +190,13 @@ def _hold_deployment(writer: TurnWriter, outcome: Hold) -> TurnResult:
     step = writer.step
     step.status = StepStatus.WAITING
     step.message = outcome.reason
-    step.output = outcome.output
+    step.output = write_data(outcome.output)
     writer.row.paused_for = "approval"
     message = f"{step.name}: {outcome.reason}; promote to go on, retry to look again, abort to roll back"
     writer.move(Event.HOLD, message)
     value, bound = _find_measured_value(outcome.output)
     writer.tell(
-        "inconclusive" if "gate" in outcome.output else "approval_needed",
+        "inconclusive" if outcome.output.report else "approval_needed",
         message,
         value=value,
         bound=bound,
@@ -211,7 +211,7 @@ def _fail_step(writer: TurnWriter, outcome: Reject) -> TurnResult:
     step.status = StepStatus.FAILED
     step.finished_at = writer.now
     step.message = outcome.reason
-    step.output = outcome.output or step.output
+    step.output = write_data(outcome.output) or step.output
     writer.event(f"{step.name}.failed", outcome.reason)
     message = f"{step.name} failed: {outcome.reason}"
     writer.row.paused_for = None
@@ -285,7 +285,7 @@ def _last_message(row: Deployment) -> str:
 
 def _complete_undo(writer: TurnWriter, outcome: Done) -> TurnResult:
     step = writer.step
-    note = str(outcome.output.get("summary", ""))
+    note = outcome.output.summary
     step.undone_at = writer.now
     if step.status != StepStatus.FAILED:
         step.status = StepStatus.UNDONE

@@ -1,9 +1,11 @@
 """The steps a plan may name. A plan row stores the name; this table says what it does."""
 
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.deployments.plan import Step
 from qdrant_rollouts.core.deployments.steps import (
     backing,
     collections,
+    data,
     gate,
     population,
     recovering,
@@ -16,15 +18,22 @@ from qdrant_rollouts.core.deployments.steps import (
 STEPS: dict[str, Step] = {
     step.name: step
     for step in (
-        Step("create", do=collections.create_green, undo=collections.drop_green, queue="bulk"),
+        Step(
+            "create",
+            do=collections.create_green,
+            undo=collections.drop_green,
+            queue="bulk",
+            output=data.CreatedGreen,
+        ),
         Step(
             "populate",
             do=population.populate_green,
             undo=population.clean_up_filling,
             queue="bulk",
-            phase=population.filling_phase,
+            state=data.FillState,
+            output=Filling,
         ),
-        Step("validate", do=gate.run_gate, queue="bulk"),
+        Step("validate", do=gate.run_gate, queue="bulk", state=data.GateState, output=data.Judged),
         Step(
             "shift",
             do=shift.shift_traffic,
@@ -32,18 +41,58 @@ STEPS: dict[str, Step] = {
             soft=True,
             guard=shift.guard_shift,
             lasts=shift.estimate_stage,
+            state=data.StageState,
+            output=data.StageSeen,
         ),
-        Step("switch", do=switch.switch_to_green, undo=switch.switch_to_blue),
-        Step("soak", do=soak.watch_green, soft=True, lasts=soak.estimate_soak),
+        Step("switch", do=switch.switch_to_green, undo=switch.switch_to_blue, output=data.Switched),
+        Step(
+            "soak",
+            do=soak.watch_green,
+            soft=True,
+            lasts=soak.estimate_soak,
+            state=data.SoakState,
+            output=data.Soaked,
+        ),
         Step("stop", do=stop.stop_trial),
-        Step("snapshot", do=backing.take_snapshot, undo=backing.drop_snapshot, queue="bulk"),
-        Step("fetch", do=backing.fetch_files, undo=backing.delete_files, queue="bulk", long=True),
-        Step("seal", do=backing.seal_backup, undo=backing.unseal_backup, queue="bulk"),
-        Step("thin", do=backing.prune_backups),
-        Step("recover", do=recovering.recover_backup, undo=recovering.undo_recovery, queue="bulk", long=True),
-        Step("compare", do=recovering.compare_with_manifest, queue="bulk"),
+        Step(
+            "snapshot",
+            do=backing.take_snapshot,
+            undo=backing.drop_snapshot,
+            queue="bulk",
+            state=data.SnapshotState,
+            output=data.TakenSnapshot,
+        ),
+        Step(
+            "fetch",
+            do=backing.fetch_files,
+            undo=backing.delete_files,
+            queue="bulk",
+            long=True,
+            state=data.FetchState,
+            output=data.FetchedFiles,
+        ),
+        Step("seal", do=backing.seal_backup, undo=backing.unseal_backup, queue="bulk", output=data.SealedBackup),
+        Step("thin", do=backing.prune_backups, output=data.PrunedBackups),
+        Step(
+            "recover",
+            do=recovering.recover_backup,
+            undo=recovering.undo_recovery,
+            queue="bulk",
+            long=True,
+            state=data.RecoverState,
+            output=data.RecoveredGreen,
+        ),
+        Step("compare", do=recovering.compare_with_manifest, queue="bulk", output=data.ComparedBackup),
         Step("drop", do=recovering.finish_verification),
-        Step("unpack", do=recovering.recover_backup, undo=recovering.undo_recovery, queue="bulk", long=True),
+        Step(
+            "unpack",
+            do=recovering.recover_backup,
+            undo=recovering.undo_recovery,
+            queue="bulk",
+            long=True,
+            state=data.RecoverState,
+            output=data.UnpackedSource,
+        ),
         Step("discard", do=recovering.discard),
     )
 }

@@ -2,9 +2,9 @@
 
 from qdrant_rollouts.core.collections.recovered import RecoveredSource
 from qdrant_rollouts.core.config.id_fields import with_declared_ids
-from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.deployments.plan import StepContext
-from qdrant_rollouts.core.ports import Source, State
+from qdrant_rollouts.core.deployments.steps.data import UnpackedSource
+from qdrant_rollouts.core.ports import Source
 
 
 def open_deployment_source(context: StepContext) -> Source:
@@ -12,12 +12,7 @@ def open_deployment_source(context: StepContext) -> Source:
     named = context.deployment.source
     services = context.services
     assert named is not None
-    unpacked = find_unpacked(context)
-    if not unpacked:
+    unpacked = context.outputs.find(UnpackedSource)
+    if unpacked is None:
         return with_declared_ids(services.source(named), context.deployment.spec)
-    return RecoveredSource(services.source(named), services.source(f"collection:{unpacked['collection']}"))
-
-
-def find_unpacked(context: StepContext) -> State | None:
-    """What the step handed on that has recovered the backup to read; None where the source is no backup."""
-    return next((output for name, output in context.outputs.items() if traits_of(name).unpacks_source), None)
+    return RecoveredSource(services.source(named), services.source(f"collection:{unpacked.collection}"))

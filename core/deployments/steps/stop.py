@@ -1,5 +1,6 @@
 """The end of a plan that tries green out and does not switch: searches are left to blue, green is kept or dropped."""
 
+from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, StepContext
 from qdrant_rollouts.core.deployments.steps import collections, shift
 
@@ -12,4 +13,4 @@ def stop_trial(context: StepContext) -> Outcome:
         return cleared
     if not context.arguments.get("keep", True):
         return collections.drop_green(context)
-    return Done({"summary": f"{context.deployment.green} is kept"})
+    return Done(StepOutput(summary=f"{context.deployment.green} is kept"))

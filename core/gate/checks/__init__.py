@@ -65,12 +65,12 @@ def _is_countable(gate: GateContext) -> bool:
 
 def _is_counted(gate: GateContext) -> bool:
     """Who filled it has counted the records: the source need not be read again for that."""
-    return "expected" in gate.filled
+    return gate.filled.expected is not None
 
 
 def _knows_expected_vectors(gate: GateContext) -> bool:
     """Something has to say how many points should have each vector."""
-    return gate.live is not None or "by_vector" in gate.filled
+    return gate.live is not None or gate.filled.by_vector is not None
 
 
 def _has_payload(gate: GateContext) -> bool:

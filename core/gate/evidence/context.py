@@ -7,6 +7,7 @@ from functools import cached_property
 from threading import Event
 from typing import Any
 
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import Maker
 from qdrant_rollouts.core.collections.same_model import Relation
 from qdrant_rollouts.core.collections.schema import vector_names, vector_params
@@ -87,7 +88,7 @@ class RateLimiter:
 
 @dataclass(frozen=True)
 class GateContext:
-    """``green`` is addressed by its own name, never through an alias. ``filled`` is what ``populate`` returned,
+    """``green`` is addressed by its own name, never through an alias. ``filled`` is what filling it came to,
     ``wanted`` the schema it was to be made with. ``memory`` is what the collectors have found, as JSON: it is saved
     between turns, everything else is made anew in each. ``alone`` says that nothing serves beside green, as on a first
     deployment; a live collection that is gone is missing evidence instead."""
@@ -102,7 +103,7 @@ class GateContext:
     plan: VectorPlan = field(default_factory=VectorPlan)
     makers: Mapping[str, Maker] = field(default_factory=dict)
     source: Source | None = None
-    filled: Mapping[str, Any] = field(default_factory=dict)
+    filled: Filling = field(default_factory=Filling)
     judged: tuple[JudgedQuery, ...] = ()
     memory: State = field(default_factory=dict)
     ready_look: float = 2.5
@@ -131,7 +132,7 @@ class GateContext:
     @property
     def counted(self) -> bool:
         """Does anything but live say how many points there should be?"""
-        return not self.elsewhere or self.source is not None or "expected" in self.filled
+        return not self.elsewhere or self.source is not None or self.filled.expected is not None
 
     def agreement(self, collection: str, vector: str) -> Mapping[str, Any] | None:
         """What came of embedding a sample of a collection's texts again, where its model is not written down."""

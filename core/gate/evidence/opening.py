@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from qdrant_rollouts.core.collections.chunks import chunk_source
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import Maker, open_makers
 from qdrant_rollouts.core.collections.model_proof import find_unknown_vectors, measure_agreement
 from qdrant_rollouts.core.collections.records import RecordRules
@@ -27,6 +28,7 @@ from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.id_fields import with_declared_ids
 from qdrant_rollouts.core.config.index_file import DOCUMENTS, ChunkSpec, EmbeddingSpec, IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow, Version
+from qdrant_rollouts.core.database.step_data import read_data
 from qdrant_rollouts.core.database.step_traits import StepTraits, has_trait
 from qdrant_rollouts.core.errors import Limited, Refused
 from qdrant_rollouts.core.gate.evidence import judged
@@ -52,7 +54,7 @@ def open_gate(
     wanted: Schema | None,
     vector: str,
     plan: VectorPlan,
-    filled: Mapping[str, Any],
+    filled: Filling,
     memory: State,
     restricted_later: bool = True,
     elsewhere: bool = False,
@@ -177,13 +179,15 @@ def _text_settings(embedding: EmbeddingSpec | None) -> tuple[str, ChunkSpec | No
     return (embedding.text, embedding.chunk) if embedding else None
 
 
-def _read_filled(services: Services, collection: str) -> State:
+def _read_filled(services: Services, collection: str) -> Filling:
     """What the deployment that made the collection wrote down of it; nothing for somebody else's."""
     with services.sessions() as session:
         query = select(StepRow.output).join(Version, Version.deployment_id == StepRow.deployment_id)
-        found = session.scalars(query.where(Version.collection == collection, has_trait(_fills))).first()
-    found = (found or {}).get("filled", found or {})
-    return {name: value for name, value in found.items() if name != "looks"}
+        filling = query.where(Version.collection == collection, has_trait(_fills))
+        outputs = session.scalars(filling.order_by(StepRow.position.desc())).all()
+    latest: State = next(filter(None, outputs), {})
+    # A step that makes and fills green in one has it within what it hands on.
+    return read_data(Filling, latest.get("filled", latest)).without_looks()
 
 
 def _open_source(services: Services, named: str | None, spec: IndexSpec) -> Source | None:

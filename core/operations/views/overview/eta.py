@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_data import read_progress
 from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments.steps import STEPS
@@ -67,15 +68,15 @@ def _time_left(step: StepRow, spec: IndexSpec, before: Mapping[str, Sequence[flo
 
 def _left_by_pace(step: StepRow, spent: float) -> TimeLeft | None:
     """At the pace of the moment, and at that since the step began."""
-    progress = step.state.get("progress") or {}
-    done = progress.get("done") or 0
-    size = progress.get("size") or 0
-    rate = progress.get("rate")
-    if not rate or not size or done < size * _LEAST_SHARE:
+    progress = read_progress(step.state)
+    if progress is None or not progress.rate or not progress.size:
         return None
-    records = progress["records"] if progress["unit"] == "source" else done
-    ends = sorted((records * (size / done - 1) / rate, spent * (size / done - 1)))
-    return TimeLeft(ends[0], ends[1], f"its pace, {rate:,.0f}/s")
+    if not progress.done or progress.done < progress.size * _LEAST_SHARE:
+        return None
+    counted = progress.done if progress.records is None else progress.records
+    to_come = progress.size / progress.done - 1
+    ends = sorted((counted * to_come / progress.rate, spent * to_come))
+    return TimeLeft(ends[0], ends[1], f"its pace, {progress.rate:,.0f}/s")
 
 
 def _left_by_settings(step: StepRow, spec: IndexSpec, spent: float) -> TimeLeft | None:

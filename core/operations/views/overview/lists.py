@@ -11,6 +11,7 @@ from qdrant_rollouts.core.alerts.outbox import read_message
 from qdrant_rollouts.core.database.alert_rows import ConditionRow, DeliveryRow
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, EventRow, StepRow
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
+from qdrant_rollouts.core.database.step_data import show_progress
 from qdrant_rollouts.core.deployments import places
 from qdrant_rollouts.core.deployments.turns import find_current_step
 from qdrant_rollouts.core.errors import Malformed, Unknown
@@ -215,5 +216,5 @@ def change_stamp(services: Services) -> str:
     query = query.where(Deployment.status.not_in(FINAL), StepRow.finished_at.is_(None), StepRow.started_at.is_not(None))
     with services.sessions() as session:
         newest = session.scalar(select(func.max(EventRow.id)))
-        moving = [(id, turn, asked, state.get("progress")) for id, turn, asked, state in session.execute(query)]
+        moving = [(id, turn, asked, show_progress(state)) for id, turn, asked, state in session.execute(query)]
     return f"{newest}:{hash(repr(sorted(map(repr, moving))))}"
