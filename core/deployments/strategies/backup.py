@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from qdrant_rollouts.core.deployments.plan import Plan, Step
 from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.deployments.strategies.parts import plan_building, plan_switching
 
 
 def plan_backup(actor: str, reason: str, keep: int | None = None) -> Plan:
@@ -21,9 +22,8 @@ def plan_restore(backup: str) -> Plan:
     return (
         _step_with_backup("recover", backup),
         _step_with_backup("compare", backup),
-        STEPS["validate"],
-        STEPS["switch"],
-        STEPS["soak"],
+        *plan_building(existing=True),
+        *plan_switching(),
     )
 
 
