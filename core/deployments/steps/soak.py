@@ -10,11 +10,12 @@ from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.database.step_data import Progress
 from qdrant_rollouts.core.deployments.plan import Done, Duration, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps.data import Soaked, SoakState
-from qdrant_rollouts.core.deployments.steps.observed import describe_tally, stage_name, sum_tallies
+from qdrant_rollouts.core.deployments.steps.observed import build_breakers, describe_tally, stage_name, sum_tallies
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 from qdrant_rollouts.core.ports import Point, QueryVector, Schema, State, VectorStore
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.routing.route import LIVE
+from qdrant_rollouts.core.statistics.canary import has_too_many_errors, is_enough_to_judge
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 #: Points among which one is looked for that has a vector to ask with.
@@ -67,18 +68,19 @@ def _read_traffic(context: StepContext) -> TrafficSketch:
 def _judge_traffic(context: StepContext, before: Sequence[float], seen: TrafficSketch) -> tuple[Sequence[float], str]:
     """What is wrong with the searches that were not judged yet, held to the limits of a canary's breakers, and the sums
     up to which all are judged. Too few say nothing and wait for more."""
-    limits = context.deployment.spec.canary.breakers
+    limits = build_breakers(context.deployment.spec.canary)
     seconds = seen.seconds - before[0]
-    calls = seen.calls - before[1]
-    errors = seen.errors - before[2]
-    if calls < limits.calls and errors < limits.errors:
+    calls = seen.calls - int(before[1])
+    errors = seen.errors - int(before[2])
+    if not is_enough_to_judge(calls, errors, limits):
         return before, ""
     upto = [seen.seconds, seen.calls, seen.errors]
-    mean = seconds / calls * 1000
-    if errors > limits.error_rate * calls:
+    mean = seconds / calls
+    if has_too_many_errors(calls, errors, limits):
         return upto, f"{errors} of {calls} searches failed, {limits.error_rate:.1%} are tolerated"
-    if mean > limits.mean_latency_ms:
-        return upto, f"{calls} searches took {mean:.0f} ms on average, {limits.mean_latency_ms:g} are tolerated"
+    if mean > limits.mean_seconds:
+        most = limits.mean_seconds * 1000
+        return upto, f"{calls} searches took {mean * 1000:.0f} ms on average, {most:g} are tolerated"
     return upto, ""
 
 
