@@ -1,8 +1,8 @@
-"""The statuses of deployments and experiments, and the only tables that change them.
+"""The statuses of deployments, experiments, deletions and deliveries, and the only tables that change them.
 
-Rule: a deployment's status changes only by looking up ``TRANSITIONS[status, event]``, an
-experiment's only by ``EXPERIMENT_TRANSITIONS``. An event that is not in the table is refused with a
-message and changes nothing. ``docs/lifecycle.md`` is drawn from the first table.
+Rule: a deployment's status changes only by looking up ``TRANSITIONS[status, event]``; that of an
+experiment, a deletion or a delivery only by a table of its own. An event that is not in the table
+is refused with a message and changes nothing. ``docs/lifecycle.md`` is drawn from these tables.
 """
 
 from enum import StrEnum
@@ -16,6 +16,8 @@ class Status(StrEnum):
     PAUSED = "paused"
     ROLLING_BACK = "rolling_back"
     LIVE = "live"
+    #: Its plan ended well and has moved no alias.
+    COMPLETED = "completed"
     ROLLED_BACK = "rolled_back"
     NEEDS_OPERATOR = "needs_operator"
 
@@ -51,11 +53,12 @@ class Event(StrEnum):
     FAIL = "fail"
     KEEP_FAILED = "keep_failed"
     FINISH = "finish"
+    COMPLETE = "complete"
     UNDONE = "undone"
     GIVE_UP = "give_up"
 
 
-FINAL = frozenset({Status.LIVE, Status.ROLLED_BACK})
+FINAL = frozenset({Status.LIVE, Status.COMPLETED, Status.ROLLED_BACK})
 #: Statuses in which the engine takes turns by itself. In the others only an operator's request, or
 #: something that a pause must guard, causes a turn.
 MOVING = frozenset({Status.PENDING, Status.RUNNING, Status.ROLLING_BACK})
@@ -73,6 +76,7 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
     (Status.RUNNING, Event.FAIL): Status.ROLLING_BACK,
     (Status.RUNNING, Event.KEEP_FAILED): Status.NEEDS_OPERATOR,
     (Status.RUNNING, Event.FINISH): Status.LIVE,
+    (Status.RUNNING, Event.COMPLETE): Status.COMPLETED,
     (Status.PAUSED, Event.RESUME): Status.RUNNING,
     (Status.PAUSED, Event.PROMOTE): Status.RUNNING,
     (Status.PAUSED, Event.PROMOTE_FULL): Status.RUNNING,
@@ -159,5 +163,76 @@ class RunStatus(StrEnum):
 
 OPEN_RUNS = frozenset({RunStatus.DUE, RunStatus.RUNNING})
 SUCCESSES = frozenset({RunStatus.DONE, RunStatus.UNCHANGED})
+
+
+# --- deletions ----------------------------------------------------------------------------------------------------
+
+
+class DeletionStatus(StrEnum):
+    """``kept``: a person has said that the collection stays, for good."""
+
+    SCHEDULED = "scheduled"
+    DELETING = "deleting"
+    DELETED = "deleted"
+    CANCELLED = "cancelled"
+    KEPT = "kept"
+
+
+class DeletionEvent(StrEnum):
+    BEGIN = "begin"
+    FINISH = "finish"
+    CANCEL = "cancel"
+    KEEP = "keep"
+    FIND_USED = "find_used"
+
+
 #: Statuses of a deletion that is still to come.
-OPEN_DELETIONS = ("scheduled", "deleting")
+OPEN_DELETIONS = (DeletionStatus.SCHEDULED, DeletionStatus.DELETING)
+
+#: One that was begun is begun again: whoever began it may have died. It can only be stopped by a use that was found.
+DELETION_TRANSITIONS: dict[tuple[DeletionStatus, DeletionEvent], DeletionStatus] = {
+    (DeletionStatus.SCHEDULED, DeletionEvent.BEGIN): DeletionStatus.DELETING,
+    (DeletionStatus.SCHEDULED, DeletionEvent.CANCEL): DeletionStatus.CANCELLED,
+    (DeletionStatus.SCHEDULED, DeletionEvent.KEEP): DeletionStatus.KEPT,
+    (DeletionStatus.DELETING, DeletionEvent.BEGIN): DeletionStatus.DELETING,
+    (DeletionStatus.DELETING, DeletionEvent.FIND_USED): DeletionStatus.CANCELLED,
+    (DeletionStatus.DELETING, DeletionEvent.FINISH): DeletionStatus.DELETED,
+}
+
+
+def next_deletion_status(status: DeletionStatus, event: DeletionEvent) -> DeletionStatus:
+    """As ``next_status``, for a deletion."""
+    try:
+        return DELETION_TRANSITIONS[status, event]
+    except KeyError:
+        raise Refused(f"{event} is not possible: the deletion is {status}") from None
+
+
+# --- deliveries of alerts -----------------------------------------------------------------------------------------
+
+
+class DeliveryStatus(StrEnum):
+    WAITING = "waiting"
+    SENT = "sent"
+    GIVEN_UP = "given_up"
+
+
+class DeliveryEvent(StrEnum):
+    SEND = "send"
+    FAIL = "fail"
+    GIVE_UP = "give_up"
+
+
+DELIVERY_TRANSITIONS: dict[tuple[DeliveryStatus, DeliveryEvent], DeliveryStatus] = {
+    (DeliveryStatus.WAITING, DeliveryEvent.SEND): DeliveryStatus.SENT,
+    (DeliveryStatus.WAITING, DeliveryEvent.FAIL): DeliveryStatus.WAITING,
+    (DeliveryStatus.WAITING, DeliveryEvent.GIVE_UP): DeliveryStatus.GIVEN_UP,
+}
+
+
+def next_delivery_status(status: DeliveryStatus, event: DeliveryEvent) -> DeliveryStatus:
+    """As ``next_status``, for the delivery of an alert."""
+    try:
+        return DELIVERY_TRANSITIONS[status, event]
+    except KeyError:
+        raise Refused(f"{event} is not possible: the delivery is {status}") from None

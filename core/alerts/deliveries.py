@@ -21,6 +21,7 @@ from qdrant_rollouts.core.answers import alerts as shown
 from qdrant_rollouts.core.database import events, leases
 from qdrant_rollouts.core.database.alert_rows import DeliveryRow, NoticeRow
 from qdrant_rollouts.core.errors import AppError, Unknown
+from qdrant_rollouts.core.lifecycle import DeliveryEvent, DeliveryStatus, next_delivery_status
 from qdrant_rollouts.core.ports import AlertChannel, Notice
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.sanitize.redaction import redact
@@ -136,7 +137,7 @@ def _queue_deliveries(session: Session, now: datetime, channels: Mapping[str, Al
 
 def _prune_notices(session: Session, now: datetime) -> None:
     old = select(NoticeRow.number).where(NoticeRow.at < now - _PRUNE_AFTER, NoticeRow.spread)
-    waiting = exists().where(DeliveryRow.number == NoticeRow.number, DeliveryRow.status == "waiting")
+    waiting = exists().where(DeliveryRow.number == NoticeRow.number, DeliveryRow.status == DeliveryStatus.WAITING)
     numbers = list(session.scalars(old.where(~waiting).limit(_SWEEP_LIMIT)))
     if numbers:
         session.execute(delete(DeliveryRow).where(DeliveryRow.number.in_(numbers)))
@@ -178,7 +179,7 @@ def _find_next_notice(session: Session, now: datetime, channel: str) -> int | No
     waiting = select(DeliveryRow, NoticeRow.alias, NoticeRow.what).join(
         NoticeRow, NoticeRow.number == DeliveryRow.number
     )
-    waiting = waiting.where(DeliveryRow.channel == channel, DeliveryRow.status == "waiting")
+    waiting = waiting.where(DeliveryRow.channel == channel, DeliveryRow.status == DeliveryStatus.WAITING)
     rows = session.execute(waiting.order_by(DeliveryRow.number).limit(_SWEEP_LIMIT)).all()
     if any(leases.lasts(row.lease_until, now, _LEASE) for row, _, _ in rows):
         return None
@@ -202,7 +203,7 @@ def _wait(tries: int) -> timedelta:
 
 def _claimable_conditions(channel: str, now: datetime) -> tuple[Any, ...]:
     free = leases.free(DeliveryRow.lease_until, now, _LEASE)
-    return DeliveryRow.channel == channel, DeliveryRow.status == "waiting", free
+    return DeliveryRow.channel == channel, DeliveryRow.status == DeliveryStatus.WAITING, free
 
 
 def _send_notice(channel: AlertChannel, notice: Notice) -> str:
@@ -222,21 +223,22 @@ def _send_notice(channel: AlertChannel, notice: Notice) -> str:
 def _mark_delivery(services: Services, claim: _Claim, error: str) -> None:
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        mine = (
-            DeliveryRow.number == claim.number,
-            DeliveryRow.channel == claim.channel,
-            DeliveryRow.turn == claim.turn,
-        )
-        if not error:
-            values = {"status": "sent", "sent_at": now, "lease_until": None, "error": ""}
-            session.execute(update(DeliveryRow).where(*mine).values(values))
+        row = session.get(DeliveryRow, (claim.number, claim.channel), with_for_update=True)
+        if row is None or row.turn != claim.turn:  # somebody else has it by now
             return
-        due = now + _wait(claim.tries)
+        row.lease_until = None
+        row.error = error
+        if not error:
+            row.status = next_delivery_status(row.status, DeliveryEvent.SEND)
+            row.sent_at = now
+            return
+        due = row.due_at = now + _wait(claim.tries)
         given_up = now - claim.notice.at > _GIVE_UP_AFTER
-        status = "given_up" if given_up else "waiting"
-        values = {"status": status, "due_at": due, "lease_until": None, "error": error}
-        session.execute(update(DeliveryRow).where(*mine).values(values))
-        others = update(DeliveryRow).where(DeliveryRow.channel == claim.channel, DeliveryRow.status == "waiting")
+        row.status = next_delivery_status(row.status, DeliveryEvent.GIVE_UP if given_up else DeliveryEvent.FAIL)
+        session.flush()
+        others = update(DeliveryRow).where(
+            DeliveryRow.channel == claim.channel, DeliveryRow.status == DeliveryStatus.WAITING
+        )
         pause = min(due, now + timedelta(seconds=_CHANNEL_WAIT))
         session.execute(others.where(DeliveryRow.due_at < pause).values(due_at=pause))
     if given_up:
@@ -250,5 +252,5 @@ def _describe_delivery(row: DeliveryRow) -> shown.Delivery:
         "tries": row.tries,
         "error": row.error,
         "sent_at": as_iso(row.sent_at),
-        "due_at": as_iso(row.due_at) if row.status == "waiting" else None,
+        "due_at": as_iso(row.due_at) if row.status == DeliveryStatus.WAITING else None,
     }

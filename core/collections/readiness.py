@@ -12,7 +12,7 @@ the collection is broken.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from threading import Event
 
@@ -51,6 +51,8 @@ _HOPELESS = re.compile(
 #: (0.0003 s, measured on 1.16.3).
 _TRY = 0.5
 _never = Event()
+#: Consecutive looks that must find the index ready.
+READY_LOOKS = 3
 
 
 def judge_readiness(schema: Schema, health: Health, vectors: int) -> Readiness:
@@ -101,6 +103,19 @@ def rouse(store: VectorStore, collection: str) -> None:
     health = store.health(collection)
     if shows_error(health) and health.idle:
         store.wake(collection)
+
+
+def measure_work(health: Health) -> list[int | None]:
+    """What changes from look to look while the server is indexing: the build of one large segment takes hours in which
+    only the optimizer's own count moves."""
+    return [health.indexed_vectors, health.segments, health.optimizing, health.worked, health.queued]
+
+
+def is_at_work(health: Health, before: Sequence[int | None] | None) -> bool:
+    """Whether the server has got on since ``before`` was measured. One that does not tell how far its optimizer is gets
+    taken at its word while it is yellow."""
+    moved = measure_work(health) != before
+    return moved or (health.worked is None and health.status == "yellow")
 
 
 def shows_error(health: Health) -> bool:

@@ -12,12 +12,17 @@ from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.ports import Cursor, Row, Source
 
 _KIND = "backup:"
-#: The step that restores the backup; its row names the collection.
-UNPACK_STEP = "unpack"
+#: The row of the step that recovers it names the collection.
 _target_argument = StepRow.arguments["collection"].as_string()
+
+
+def is_unpacking() -> ColumnElement[bool]:
+    """Of a step: is it the one that recovers a backup for its records?"""
+    return has_trait(lambda step: step.unpacks_source)
 
 
 def backup_of(source: str | None) -> str | None:
@@ -34,12 +39,12 @@ def reads_collection(source: str | None, collection: str) -> bool:
 
 def recovered_collections(session: Session) -> set[str]:
     """Returns the collections into which deployments restore, or restored, a backup."""
-    return set(session.scalars(select(_target_argument).where(StepRow.name == UNPACK_STEP)))
+    return set(session.scalars(select(_target_argument).where(is_unpacking())))
 
 
 def is_reading_backup_from(collection: str) -> ColumnElement[bool]:
     """Whether the deployment reads, or read, a backup there."""
-    return Deployment.steps.any(and_(StepRow.name == UNPACK_STEP, _target_argument == collection))
+    return Deployment.steps.any(and_(is_unpacking(), _target_argument == collection))
 
 
 class RecoveredSource:

@@ -129,15 +129,13 @@ def plan_vectors(
     return _replace_sets(plan, optional=plan.optional | undeclared)
 
 
-def read_plan(spec: IndexSpec, created: Mapping[str, Any]) -> VectorPlan:
-    """Returns the plan that ``create`` passed on with ``created``. A plan of a release that
-    supported a single vector has that vector's name."""
-    if "vectors" in created:
-        return VectorPlan.of_state(created["vectors"])
-    name = str(created.get("vector", ""))
+def read_plan(spec: IndexSpec, vectors: Mapping[str, Any] | None, vector: str) -> VectorPlan:
+    """The plan that was handed on as ``vectors``; a release that knew a single one handed on its name, ``vector``."""
+    if vectors is not None:
+        return VectorPlan.of_state(vectors)
     if spec.embedding is None:
-        return VectorPlan(given=frozenset({name}))
-    return VectorPlan(made={name: spec.embedding})
+        return VectorPlan(given=frozenset({vector}))
+    return VectorPlan(made={vector: spec.embedding})
 
 
 def made_by_models(spec: IndexSpec, model: Schema) -> dict[str, EmbeddingSpec]:

@@ -29,23 +29,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections import recovered
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.schema import dense_names, vector_params
 from qdrant_rollouts.core.collections.stamps import FACTS_KEY
 from qdrant_rollouts.core.collections.version_facts import version_as_dict
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.database.models import Deployment, Version
+from qdrant_rollouts.core.database.step_data import UNSET
 from qdrant_rollouts.core.ports import Embedder, Schema, State
 
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
-#: Facts and their names in the output of ``populate``.
-_COUNTS = {
-    "records": "read",
-    "points": "written",
-    "bad": "bad",
-    "reused": "reused",
-    "embedded": "embedded",
-    "truncated": "truncated",
-}
 
 
 def list_used_names(session: Session) -> set[str]:
@@ -89,11 +82,14 @@ def facts_of_model(embedding: EmbeddingSpec | None, embedder: Embedder | None, s
 _MODEL_FACTS = {"model": "model", "revision": "revision", "dtype": "dtype", "template": "text", "chunk": "chunk"}
 
 
-def facts_of_filling(state: Mapping[str, Any]) -> State:
+def facts_of_filling(filled: Filling, records: int | None) -> State:
     """A copy reads no records, so only points can be counted."""
-    known = _COUNTS if state.get("way") == "records" else {"points": "written"}
-    counts = {name: int(state.get(key, 0)) for name, key in known.items()}
-    return {"way": state.get("way"), "fingerprint": state.get("print"), **counts}
+    counts = {"points": filled.written or 0}
+    if filled.way == "records":
+        more = {name: getattr(filled, name) or 0 for name in ("bad", "reused", "embedded", "truncated")}
+        counts = {"records": records or 0, **counts, **more}
+    fingerprint = None if filled.fingerprint is UNSET else filled.fingerprint
+    return {"way": filled.way, "fingerprint": fingerprint, **counts}
 
 
 def facts_of_report(report: Mapping[str, Any]) -> State:

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from qdrant_rollouts.core.database.models import Base
+from qdrant_rollouts.core.lifecycle import DeliveryStatus
 
 _WAITING = text("status = 'waiting'")
 _UNSPREAD = text("NOT spread")
@@ -58,8 +59,7 @@ class DeliveryRow(Base):
 
     number: Mapped[int] = mapped_column(ForeignKey("alert_notices.number"), primary_key=True)
     channel: Mapped[str] = mapped_column(primary_key=True)
-    #: waiting, sent, given_up
-    status: Mapped[str] = mapped_column(default="waiting")
+    status: Mapped[DeliveryStatus] = mapped_column(Text, default=DeliveryStatus.WAITING)
     tries: Mapped[int] = mapped_column(default=0)
     turn: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime]

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from qdrant_rollouts.core.lifecycle import FINAL, Place, Status, StepStatus
+from qdrant_rollouts.core.lifecycle import FINAL, OPEN_DELETIONS, DeletionStatus, Place, Status, StepStatus
 
 _PLACED = text("place IS NOT NULL")
 _OPEN = text("status NOT IN ({})".format(", ".join(f"'{status}'" for status in sorted(FINAL))))
@@ -202,7 +202,7 @@ class Version(Base):
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 
 
-_DUE = text("status IN ('scheduled', 'deleting')")
+_DUE = text("status IN ({})".format(", ".join(f"'{status}'" for status in OPEN_DELETIONS)))
 
 
 class Deletion(Base):
@@ -221,9 +221,7 @@ class Deletion(Base):
     deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"))
     #: The run of its final backup, see ``core.collections.deletion.final_backups``.
     backup_id: Mapped[str | None]
-    #: scheduled, deleting, deleted, cancelled; kept: permanently cancelled by a person, see
-    #: ``core.collections.deletion.retention_policy``
-    status: Mapped[str] = mapped_column(default="scheduled")
+    status: Mapped[DeletionStatus] = mapped_column(Text, default=DeletionStatus.SCHEDULED)
     due_at: Mapped[datetime]
     due_elapsed: Mapped[float]
     actor: Mapped[str]

@@ -8,7 +8,7 @@ A holder that dies leaves ``lease_until`` behind; who comes after it sees the le
 import logging
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -21,12 +21,14 @@ from sqlalchemy.orm import Session, object_session
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_data import why_not_known
 from qdrant_rollouts.core.database.stored_json import read_stored
+from qdrant_rollouts.core.deployments.plan import StepRecord
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turns import current_step, moves
 from qdrant_rollouts.core.errors import LeaseLost, Unavailable
 from qdrant_rollouts.core.lifecycle import Event, Place, Status, StepStatus, next_status
-from qdrant_rollouts.core.ports import Knock, State
+from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
@@ -46,8 +48,8 @@ class Claim:
     step: StepRow | None
     undoing: bool
     wish: str | None
-    outputs: Mapping[str, State]
-    attempts: Mapping[str, int]
+    plan: tuple[str, ...]
+    outputs: tuple[StepRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,9 @@ def _unknown(row: Deployment) -> str:
     for what, word, known in words:
         if word not in known:
             return f"{what} {word} of {row.id} is not known to this program"
+    for content in (*(one.state for one in concerned), *(one.output for one in row.steps)):
+        if why := why_not_known(content):
+            return f"what a step of {row.id} has written down is not known to this program: {why}"
     try:
         read_stored(IndexSpec, row.spec)
     except Unavailable as error:
@@ -149,13 +154,16 @@ def _unknown(row: Deployment) -> str:
 
 def _select_steps(row: Deployment) -> list[StepRow]:
     """The steps that a turn deals with. To stop and to turn back it need know none that has not begun; other wishes
-    look at what is to come."""
+    look at what is to come, and the end at what was done."""
     if row.requested in (Event.ABORT, Event.PAUSE):
         return []
     if row.requested:
         return list(row.steps)
     step = current_step(row)
-    return [step] if step else []
+    if step is not None:
+        return [step]
+    # How it ends depends on what its steps have done; that it has been taken back does not.
+    return [] if row.status == Status.ROLLING_BACK else list(row.steps)
 
 
 def _mark_claimed(services: Services, session: Session, row: Deployment, now: datetime, owner: str) -> None:
@@ -197,9 +205,13 @@ def _build_claim(row: Deployment) -> Claim:
         step=current_step(row),
         undoing=row.status == Status.ROLLING_BACK,
         wish=row.requested,
-        outputs={step.name: step.output for step in row.steps},
-        attempts={step.name: step.attempt for step in row.steps},
+        plan=tuple(step.name for step in row.steps),
+        outputs=tuple(_record_of(step) for step in row.steps if step.name in STEPS),
     )
+
+
+def _record_of(step: StepRow) -> StepRecord:
+    return StepRecord(STEPS[step.name].output, step.output, step.attempt)
 
 
 class Lease:

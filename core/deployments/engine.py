@@ -19,6 +19,8 @@ from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import clock_jumps, events
 from qdrant_rollouts.core.database.faults import explain_error
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_data import StepState, read_data
+from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import claims, placing, unclaimed
 from qdrant_rollouts.core.deployments import operator_requests as wishes
@@ -33,12 +35,12 @@ from qdrant_rollouts.core.deployments.plan import (
     Reject,
     StepContext,
     StepFunction,
+    StepOutputs,
     Wait,
 )
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_outcomes import ApplyRequest, Crashed, Finish, RetryLater, TurnOutcome
 from qdrant_rollouts.core.deployments.turn_record import TurnResult
-from qdrant_rollouts.core.deployments.turns import GUARDED
 from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused, Unavailable, is_connection_lost
 from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Place, Status, StepStatus
 from qdrant_rollouts.core.ports import Knock
@@ -50,8 +52,11 @@ log = logging.getLogger(__name__)
 _MOST_KNOCKS = 200
 
 
-def enroll_deployment(session: Session, deployment: Deployment, plan: Plan, now: datetime) -> None:
-    """Writes the deployment and its whole plan; later changes of the code do not reach it."""
+def enroll_deployment(
+    session: Session, deployment: Deployment, plan: Plan, now: datetime, told_as: str = "created"
+) -> None:
+    """Writes the deployment and its whole plan; later changes of the code do not reach it. ``told_as`` is the alert
+    that says so."""
     deployment.created_at = deployment.wake_at = now
     deployment.steps = [
         StepRow(position=position, name=step.name, queue=step.queue, arguments=step.arguments)
@@ -72,7 +77,7 @@ def enroll_deployment(session: Session, deployment: Deployment, plan: Plan, now:
         deployment_id=deployment.id,
         alias=deployment.alias,
     )
-    alerts.record_alert(session, now, _build_start_alert(deployment, detail))
+    alerts.record_alert(session, now, _build_start_alert(deployment, detail, told_as))
 
 
 def advance(
@@ -152,7 +157,11 @@ def knock_overdue_turns(services: Services, *, rest: float = 0.0) -> list[Knock]
 def _phase_of_turn(claim: Claim) -> str:
     if claim.step is None or claim.wish:
         return ""
-    return "undo" if claim.undoing else STEPS[claim.step.name].phase(claim.step.state)
+    return "undo" if claim.undoing else _read_state(claim.step).name_phase()
+
+
+def _read_state(step: StepRow) -> StepState:
+    return read_data(STEPS[step.name].state, step.state)
 
 
 def _decide_outcome(services: Services, claim: Claim, lease: Lease) -> TurnOutcome:
@@ -170,15 +179,10 @@ def _piece(step: StepRow, *, undoing: bool) -> str:
     """Where the work stood that no worker survived, as far as the step has saved it."""
     if undoing:
         return f"the undo of {step.name}"
-    state = step.state
-    phase = STEPS[step.name].phase(step.state)
+    state = _read_state(step)
+    phase = state.name_phase()
     told = f"{step.name} ({phase})" if phase else step.name
-    if "window" in state:
-        return f"{told}, from record {int(state.get('read', 0)) + 1:,} on, {state['window']:,} at a time"
-    progress = state.get("progress") or {}
-    if "done" in progress and "size" in progress:
-        return f"{told}, from {progress['done']:,} of {progress['size']:,} {progress.get('unit', '')} on".rstrip()
-    return f"{told}, before anything of it was saved"
+    return f"{told}, {state.describe_place() or 'before anything of it was saved'}"
 
 
 def _run_step(services: Services, claim: Claim, step: StepRow, lease: Lease) -> TurnOutcome:
@@ -245,7 +249,7 @@ def _build_context(services: Services, claim: Claim, step: StepRow, lease: Lease
     view = DeploymentView(
         id=row.id,
         alias=row.alias,
-        strategy=row.strategy,
+        plan=claim.plan,
         blue=row.blue,
         green=row.green,
         spec=read_stored(IndexSpec, row.spec),
@@ -255,11 +259,10 @@ def _build_context(services: Services, claim: Claim, step: StepRow, lease: Lease
     return StepContext(
         view,
         dict(step.state),
-        claim.outputs,
+        StepOutputs(claim.outputs),
         services,
         lease,
         step.attempt,
-        claim.attempts,
         dict(step.arguments),
         step.position,
         step.waited,
@@ -293,7 +296,7 @@ def _select_unanswered(services: Services, now: datetime) -> Select[Deployment]:
     fresh = and_(quiet, or_(Deployment.knocked_at.is_(None), Deployment.wake_at <= late))
     if not services.times.holds_waits:
         fresh = or_(quiet, Deployment.knocked_at < Deployment.wake_at)
-    begun = and_(StepRow.name.in_(GUARDED), StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)))
+    begun = and_(has_trait(lambda step: step.guarded), StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)))
     guarded = and_(Deployment.status == Status.PAUSED, Deployment.steps.any(begun))
     may = or_(Deployment.place.is_(None), Deployment.place != Place.WAITING)
     due = and_(or_(Deployment.status.in_(MOVING), guarded), may, Deployment.wake_at <= now, fresh)
@@ -306,11 +309,11 @@ def _is_first(row: Deployment) -> bool:
     return not row.requested and row.knocked_at is not None and row.knocked_at < row.wake_at
 
 
-def _build_start_alert(row: Deployment, detail: str) -> Alert:
+def _build_start_alert(row: Deployment, detail: str, told_as: str) -> Alert:
     word = alerts.run_word(row.kind)
     return Alert(
         row.alias,
-        "deployment.rollback_by_hand" if row.strategy == "rollback" else f"{word}.created",
+        f"{word}.{told_as}",
         f"{word} {row.id} begins: {detail}",
         actor=row.actor,
         reason=row.message,

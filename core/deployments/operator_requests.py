@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_data import add_approval
 from qdrant_rollouts.core.deployments.abort_notices import has_switched
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_record import TurnResult, TurnWriter
@@ -120,7 +121,7 @@ def _apply_promote(writer: TurnWriter, actor: str, reason: str) -> None:
     if step and (writer.row.paused_for == "approval" or _is_soft(step)):
         step.status = StepStatus.DONE
         step.finished_at = writer.now
-        step.output = {**step.output, "approved_by": actor, "approved_because": reason}
+        step.output = add_approval(step.output, actor, reason)
         step.message = f"{_sign_message('approved', actor, reason)}; {step.message}"
         writer.event(f"{step.name}.approved", reason, actor)
     writer.move(Event.PROMOTE, _sign_message("promoted", actor, reason), actor)

@@ -2,9 +2,9 @@
 file).
 
 Rule: a deployment that builds holds a place from its first turn until its alias has moved, its
-canary's first stage begins, or its work is undone. While it is paused or needs a person, it holds
-none. When it continues, it waits for a place again if bulk work is left. Nothing else waits: steps
-that move an alias, watch, undo, back up or restore.
+canary's first stage begins, its plan is at its end, or its work is undone. While it is paused or
+needs a person, it holds none. When it continues, it waits for a place again if bulk work is left.
+Nothing else waits: steps that move an alias, watch, undo, back up or restore.
 
 A place is a word in the deployment's own row, written in the transaction that makes it true, and
 places are counted under one lock. So a killed process leaks nothing, and there are never more
@@ -12,7 +12,6 @@ places than the limit.
 """
 
 import logging
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
@@ -22,6 +21,7 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, Places, Version
+from qdrant_rollouts.core.database.step_traits import StepTraits, Trait, traits_of
 from qdrant_rollouts.core.database.upserts import insert_new
 from qdrant_rollouts.core.deployments import places
 from qdrant_rollouts.core.deployments.claims import knock_for
@@ -38,17 +38,12 @@ log = logging.getLogger(__name__)
 #: A place that was free at once is not reported.
 _TOLD = timedelta(seconds=1)
 _INSTANT = timedelta(microseconds=1)
-#: The first step of every plan that builds a collection.
-_BUILDS = "create"
-#: The steps after building: green gets some or all searches.
-_SHARES = "shift"
-_MOVES = "switch"
 _STOPPED = frozenset({Status.PAUSED, Status.NEEDS_OPERATOR, *FINAL})
 
 
 def enter(session: Session, row: Deployment, plan: Plan, spec: IndexSpec) -> None:
     """A deployment that is being written waits for a place, if it will build."""
-    if not any(step.name == _BUILDS for step in plan):
+    if not any(step.traits.builds for step in plan):
         return
     row.place = Place.WAITING
     row.models = sorted({model.model for model in spec.models})
@@ -141,8 +136,9 @@ def _place(row: Deployment, before: Status) -> Place | None:
 
 
 def _is_building(row: Deployment) -> bool:
-    names = _names(row)
-    return _BUILDS in names and _has_come_to(row, min(map(names.index, {_SHARES, _MOVES}.intersection(names))))
+    """Whether it has bulk work left: it builds, and green has not been shown to a search yet."""
+    builds = any(traits_of(step.name).builds for step in row.steps)
+    return builds and _has_come_to(row, min(_first(row, _shares), _first(row, _moves)))
 
 
 def _has_come_to(row: Deployment, end: int) -> bool:
@@ -154,9 +150,18 @@ def _has_come_to(row: Deployment, end: int) -> bool:
 def _until(row: Deployment) -> int:
     """Returns the step at which a place is given back. The first stage of a canary may last for
     days."""
-    names = _names(row)
-    return names.index(_SHARES) if _SHARES in names else names.index(_MOVES) + 1
+    shared = _first(row, _shares)
+    return shared if shared < len(row.steps) else _first(row, _moves) + 1
 
 
-def _names(row: Deployment) -> Sequence[str]:
-    return [step.name for step in row.steps]
+def _first(row: Deployment, trait: Trait) -> int:
+    """The position of the first step that has ``trait``; behind the plan where none has."""
+    return next((step.position for step in row.steps if trait(traits_of(step.name))), len(row.steps))
+
+
+def _shares(traits: StepTraits) -> bool:
+    return traits.shares_searches
+
+
+def _moves(traits: StepTraits) -> bool:
+    return traits.moves_alias

@@ -8,22 +8,24 @@ after it has committed.
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_data import StepOutput, write_data
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import operator_requests as wishes
 from qdrant_rollouts.core.deployments import placing
+from qdrant_rollouts.core.deployments.abort_notices import has_switched
 from qdrant_rollouts.core.deployments.claims import Claim, fence_turn, knock_for
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, Wait
 from qdrant_rollouts.core.deployments.turn_record import TurnResult, TurnWriter
 from qdrant_rollouts.core.deployments.turns import current_step, moves
 from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus
 from qdrant_rollouts.core.ports.naming import shell_word
+from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.services import Services
 
 #: An undo is worth more patience than the step it takes back: giving up leaves work for a person.
@@ -100,8 +102,8 @@ def _complete_step(writer: TurnWriter, outcome: Done) -> TurnResult:
     step = writer.step
     step.status = StepStatus.DONE
     step.finished_at = writer.now
-    step.output = outcome.output
-    step.message = str(outcome.output.get("summary", ""))
+    step.output = write_data(outcome.output)
+    step.message = outcome.output.summary
     writer.event(f"{step.name}.done", step.message)
     writer.over(_DEADLINE_NEAR, f"{step.name} is done")
     writer.tell("stage_completed", f"{step.name}: {step.message}" if step.message else f"{step.name} is done")
@@ -143,9 +145,9 @@ def _count_crash(writer: TurnWriter, outcome: Crashed) -> TurnResult:
     return _try_again_after(writer, step, 0.0, outcome.reason)
 
 
-def _find_measured_value(output: dict[str, Any]) -> tuple[str, str]:
+def _find_measured_value(output: StepOutput) -> tuple[str, str]:
     """What the gate's first finding that stopped it measured, and against what."""
-    findings = output.get("gate", {}).get("checks", [])
+    findings = (output.report or {}).get("checks", [])
     for verdict in ("block", "inconclusive"):
         for finding in findings:
             if finding["verdict"] == verdict and finding["level"] == "hard":
@@ -188,13 +190,13 @@ def _hold_deployment(writer: TurnWriter, outcome: Hold) -> TurnResult:
     step = writer.step
     step.status = StepStatus.WAITING
     step.message = outcome.reason
-    step.output = outcome.output
+    step.output = write_data(outcome.output)
     writer.row.paused_for = "approval"
     message = f"{step.name}: {outcome.reason}; promote to go on, retry to look again, abort to roll back"
     writer.move(Event.HOLD, message)
     value, bound = _find_measured_value(outcome.output)
     writer.tell(
-        "inconclusive" if "gate" in outcome.output else "approval_needed",
+        "inconclusive" if outcome.output.report else "approval_needed",
         message,
         value=value,
         bound=bound,
@@ -209,7 +211,7 @@ def _fail_step(writer: TurnWriter, outcome: Reject) -> TurnResult:
     step.status = StepStatus.FAILED
     step.finished_at = writer.now
     step.message = outcome.reason
-    step.output = outcome.output or step.output
+    step.output = write_data(outcome.output) or step.output
     writer.event(f"{step.name}.failed", outcome.reason)
     message = f"{step.name} failed: {outcome.reason}"
     writer.row.paused_for = None
@@ -231,6 +233,8 @@ def _finish_deployment(writer: TurnWriter, outcome: Finish) -> TurnResult:
     row.finished_at = writer.now
     if row.kind != "rollout":
         return _finish_other_run(writer)
+    if not has_switched(row):
+        return _finish_without_switch(writer)
     message = f"{row.alias} is served by {row.green}"
     if row.blue:
         message += f". {_schedule_deletions(writer, row.blue)} `rollouts rollback {shell_word(row.alias)}`"
@@ -255,10 +259,25 @@ def _schedule_deletions(writer: TurnWriter, blue: str) -> str:
 
 def _finish_other_run(writer: TurnWriter) -> TurnResult:
     """What moved no alias has replaced nothing."""
-    message = next(step.message for step in reversed(writer.row.steps) if step.message)
+    message = _last_message(writer.row)
     writer.move(Event.FINISH, message)
     writer.tell("completed", message)
     return TurnResult(message)
+
+
+def _finish_without_switch(writer: TurnWriter) -> TurnResult:
+    """A plan that only tried green out: nothing was replaced, so nothing becomes due, and no search goes to green any
+    more, whatever its last step was."""
+    row = writer.row
+    table.release_route(writer.services, writer.session, row.alias, row.id)
+    message = f"{_served(row)}{', as before' if row.blue else ''}: no step of this plan moves it. {_last_message(row)}"
+    writer.move(Event.COMPLETE, message)
+    writer.tell("completed", message)
+    return TurnResult(message)
+
+
+def _last_message(row: Deployment) -> str:
+    return next((step.message for step in reversed(row.steps) if step.message), "")
 
 
 # --- backward ---------------------------------------------------------------------------------------------------
@@ -266,7 +285,7 @@ def _finish_other_run(writer: TurnWriter) -> TurnResult:
 
 def _complete_undo(writer: TurnWriter, outcome: Done) -> TurnResult:
     step = writer.step
-    note = str(outcome.output.get("summary", ""))
+    note = outcome.output.summary
     step.undone_at = writer.now
     if step.status != StepStatus.FAILED:
         step.status = StepStatus.UNDONE

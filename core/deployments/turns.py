@@ -1,12 +1,12 @@
 """What a deployment's next turn would be, from its rows alone. No step is loaded for this, so
 reading stays fast."""
 
+from collections.abc import Sequence
+
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Place, Status, StepStatus
 
-#: Steps that get turns even while their deployment is paused: those of ``core.deployments.steps``
-#: with a guard.
-GUARDED = frozenset({"shift"})
 _OVER = frozenset({StepStatus.DONE, StepStatus.SKIPPED})
 
 
@@ -21,13 +21,18 @@ def moves(row: Deployment) -> bool:
 def is_guarded(row: Deployment) -> bool:
     """Whether it is paused in a step that has begun and is still guarded."""
     step = current_step(row) if row.status == Status.PAUSED else None
-    return step is not None and step.started_at is not None and step.name in GUARDED
+    return step is not None and step.started_at is not None and traits_of(step.name).guarded
 
 
 def current_step(row: Deployment) -> StepRow | None:
     """Returns the step of the next turn: the first unfinished one, or during a rollback the last
     one begun."""
-    if row.status == Status.ROLLING_BACK:
-        begun = [step for step in row.steps if step.started_at and not step.undone_at]
+    return find_current_step(row.status, row.steps)
+
+
+def find_current_step(status: Status, steps: Sequence[StepRow]) -> StepRow | None:
+    """The same, of a deployment whose steps were asked for by themselves. Where an undo gave up it stands there."""
+    if status == Status.ROLLING_BACK or any(step.undone_at for step in steps):
+        begun = [step for step in steps if step.started_at and not step.undone_at]
         return begun[-1] if begun else None
-    return next((step for step in row.steps if step.status not in _OVER), None)
+    return next((step for step in steps if step.status not in _OVER), None)

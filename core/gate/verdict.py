@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qdrant_rollouts.core.config.index_file import CheckSpec
+from qdrant_rollouts.core.database.step_data import Progress
 from qdrant_rollouts.core.errors import Limited, Refused
 from qdrant_rollouts.core.gate.checks import CHECKS
 from qdrant_rollouts.core.gate.checks.finding import Check, Finding, Verdict, cannot_tell
@@ -109,11 +110,11 @@ def _describe_reason(row: Mapping[str, Any]) -> str:
     return f"{found} ({figures}, n={row['n']}{'' if detail in found else f'; {detail}'})"
 
 
-def measure_progress(gate: GateContext) -> State:
+def measure_progress(gate: GateContext) -> Progress:
     """Returns how many of the collectors have all their evidence."""
     needed = {need for one in plan_checks(gate) for need in one.needs}
     done = sum(bool(gate.memory.get(name, {}).get("complete")) for name in needed)
-    return {"done": done, "size": len(needed), "unit": "parts"}
+    return Progress(done=done, size=len(needed), unit="parts")
 
 
 def describe_progress(gate: GateContext) -> str:

@@ -125,6 +125,14 @@ def clear_route(
     return set_route(services, alias, stage=stage, actor=actor, fence=fence)
 
 
+def release_route(services: Services, session: Session, alias: str, deployment_id: str) -> None:
+    """Takes the deployment's collections out of the route, if they are in it, as part of somebody's transaction. Search
+    processes see it at their next look."""
+    row = session.get(RouteRow, alias)
+    if row is not None and row.deployment_id == deployment_id:
+        set_route_within(services, session, alias, actor=events.SYSTEM)
+
+
 def set_route_within(
     services: Services, session: Session, alias: str, *, actor: str, experiment_id: str | None = None, **wanted: Any
 ) -> bool:

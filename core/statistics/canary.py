@@ -137,12 +137,21 @@ def margin_scale(share: int) -> float:
     return math.sqrt(HALF / min(max(share, 1), HALF))
 
 
+def is_enough_to_judge(calls: int, errors: int, limits: Breakers) -> bool:
+    return calls >= limits.calls or errors >= limits.errors
+
+
+def has_too_many_errors(calls: int, errors: int, limits: Breakers) -> bool:
+    """Of too few searches nothing is said."""
+    return is_enough_to_judge(calls, errors, limits) and errors > limits.error_rate * calls
+
+
 def find_tripped_breaker(tally: TrafficSketch, looks: Sequence[tuple[float, int]], limits: Breakers) -> str:
     """Returns why the canary must end at once; empty if it need not. ``looks``: seconds and
     searches between two looks, oldest first; looks without searches do not count."""
     calls = tally.calls
     errors = tally.errors
-    if (calls >= limits.calls or errors >= limits.errors) and errors > limits.error_rate * calls:
+    if has_too_many_errors(calls, errors, limits):
         return f"{errors} of {calls} searches failed, {errors / calls:.1%}; {limits.error_rate:.1%} are tolerated"
     seen = [(seconds, count) for seconds, count in looks if count][-limits.looks :]
     if len(seen) < limits.looks:

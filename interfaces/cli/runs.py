@@ -56,7 +56,7 @@ def wait_for_end(
         raise TimedOut(f"{error}; it {_describe_continuation(house)}") from error
     if as_json:
         screen.print_json(told() if told else seen)
-    return DONE if seen["status"] == Status.LIVE else ENDED_BADLY
+    return DONE if seen["status"] in (Status.LIVE, Status.COMPLETED) else ENDED_BADLY
 
 
 def _follow_run(house: CliContext, started: str, timeout: float | None, as_json: bool) -> Seen:

@@ -27,6 +27,7 @@ SYMBOLS = {
     "paused": ("॥", "yellow"),
     "done": ("✔", "green"),
     "live": ("✔", "green"),
+    "completed": ("✔", "green"),
     "failed": ("✖", "red"),
     "rolled_back": ("✖", "red"),
     "needs_operator": ("✖", "red"),

@@ -14,6 +14,7 @@ from qdrant_rollouts.adapters import private
 from qdrant_rollouts.core.collections import aliases
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import Status
@@ -134,7 +135,7 @@ class Story:
         self._print_chapter(f"Version 2: {len(two.pages):,} texts, {new:,} of them new, {changed:,} changed")
         self._print_sentence(f"From now on {THREADS} threads search {ALIAS} without a break.")
         seen = self._deploy_version(two, crowd)
-        filled = next(step["output"] for step in seen["steps"] if step["name"] == "populate")
+        filled = next(step["output"] for step in seen["steps"] if traits_of(step["name"]).fills_green)
         reused = filled.get("reused", 0)
         embedded = filled.get("embedded", 0)
         words = f"its vectors: {reused:,} taken over from version 1, {embedded:,} made new"

@@ -32,6 +32,8 @@ _NEXT: dict[str, str] = {
     Status.PAUSED: "tell a person, who decides (rollouts promote, retry, resume or abort), what message and gate say; "
     "then call get_deployment again",
     Status.LIVE: "nothing: search_with_alias answers from the new collection",
+    Status.COMPLETED: "nothing changed for searches, for this strategy only tries the new collection out; message says "
+    "what became of it",
     Status.ROLLED_BACK: "nothing changed for searches; tell a person what message says is to be mended before "
     "deploy_new_index is called again",
     Status.NEEDS_OPERATOR: "tell a person, who is needed, what message says (then rollouts abort); after that call "

@@ -17,6 +17,7 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 
 from qdrant_rollouts.adapters.sources import open_source
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.records import RecordRules, build_payload, content_hash, parse_row
 from qdrant_rollouts.core.collections.schema import NewVectors, build_schema
 from qdrant_rollouts.core.collections.stamps import Stamp
@@ -105,7 +106,7 @@ class Laid:
     green: str
     wanted: Schema
     source: str
-    filled: dict[str, object]
+    filled: Filling
     rebuild: Rebuild
 
 
@@ -136,9 +137,8 @@ def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder:
     wanted = build_schema(store.schema(live), rebuild.spec.collection, size)
     build(store, grpc_port, green, stamps[1], rebuild.made(wanted), rebuild.points)
     expected = len(rebuild.source) if rebuild.expected is None else rebuild.expected
-    return Laid(
-        live, green, wanted, f"jsonl:{source}", {"way": "records", "expected": expected, "print": seen}, rebuild
-    )
+    filled = Filling(way="records", expected=expected, fingerprint=seen)
+    return Laid(live, green, wanted, f"jsonl:{source}", filled, rebuild)
 
 
 def _written(store: VectorStore, path: Path, records: list[Record]) -> str:

@@ -53,11 +53,12 @@ def downgrade() -> None:
 '''
 _POLISH = '''"""Nothing but a step that the release before does not know."""
 
+from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.deployments.plan import Done, StepContext
 
 
 def polish(context: StepContext) -> Done:
-    return Done({"summary": "polished"})
+    return Done(StepOutput(summary="polished"))
 '''
 _NOTE = """
 
@@ -78,10 +79,10 @@ _CHANGES = (
     ("core/deployments/steps/__init__.py", "    population,\n", "    polishing,\n    population,\n"),
     (
         "core/deployments/steps/__init__.py",
-        '        Step("soak"',
-        '        Step("polish", do=polishing.polish, queue="bulk"),\n        Step("soak"',
+        '        Step("stop"',
+        '        Step("polish", do=polishing.polish, queue="bulk"),\n        Step("stop"',
     ),
-    ("core/deployments/strategies/blue_green.py", 'STEPS["switch"]', 'STEPS["polish"], STEPS["switch"]'),
+    ("core/deployments/strategies/parts.py", 'STEPS["switch"]', 'STEPS["polish"], STEPS["switch"]'),
     (
         "tasks/commands.py",
         "    validation_queries: Sequence[str] | None = None,\n",

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import Maker, server_identity
 from qdrant_rollouts.core.collections.records import Record, RecordRules, build_payload, content_hash, parse_row
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp
@@ -99,7 +100,7 @@ class Laid:
     green: str
     wanted: Schema
     source: str
-    filled: dict[str, Any]
+    filled: Filling
     rebuild: Rebuild
 
 
@@ -122,7 +123,7 @@ def lay(store: VectorStore, name: str, rebuild: Rebuild, folder: Path) -> Laid:
     made = points(rebuild.shape, rebuild.written)
     _build(store, green, rebuild.shape, wanted, rebuild.tampered(made))
     counted = {name: {"points": len(made)} for name in (*rebuild.shape.vectors, *rebuild.shape.sparse)}
-    filled = {"way": "records", "expected": len(made), "print": fingerprint, "by_vector": counted}
+    filled = Filling(way="records", expected=len(made), fingerprint=fingerprint, by_vector=counted)
     return Laid(live, green, store.schema(green), f"jsonl:{source}", filled, rebuild)
 
 

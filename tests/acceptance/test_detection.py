@@ -9,6 +9,7 @@ import pytest
 
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.adapters.sources import open_source
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.gate import verdict as gates
 from qdrant_rollouts.core.gate.evidence.opening import open_gate
@@ -92,7 +93,7 @@ def gate(store, laid, folder, validation):
         wanted=laid.wanted,
         vector="",
         plan=VectorPlan(made={"": laid.rebuild.spec.embedding}),
-        filled={} if laid.rebuild.elsewhere else laid.filled,
+        filled=Filling() if laid.rebuild.elsewhere else laid.filled,
         memory=memory,
         elsewhere=laid.rebuild.elsewhere,
     )

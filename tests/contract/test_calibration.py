@@ -10,6 +10,7 @@ import pytest
 
 from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import Maker
 from qdrant_rollouts.core.collections.stamps import MadeBy
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec
@@ -78,7 +79,7 @@ def judged(corpus: list[dict[str, Any]], model: Model, seed: int = 7, **validati
         wanted=store.schema("green"),
         embedder=model,
         makers=makers,
-        filled={"expected": len(corpus)},  # type: ignore[arg-type]  # a double
+        filled=Filling(expected=len(corpus)),  # type: ignore[arg-type]  # a double
     )
     while gates.collect_evidence(gate, lambda: False) is not None:
         pass

@@ -142,7 +142,7 @@ def test_the_turn_of_a_worker_that_lives_is_not_taken_from_it(swept: World) -> N
         swept.clock.move(10)
         assert lease._extend_lease()
         assert engine.knock_overdue_turns(swept.services) == []
-    assert engine.outcomes.write_outcome(swept.services, claim, engine.Done({})).line == "create done -> populate"
+    assert engine.outcomes.write_outcome(swept.services, claim, engine.Done()).line == "create done -> populate"
 
 
 def test_a_clock_that_jumps_to_and_fro_all_the_time_holds_nothing_up(swept: World) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError
 
 from qdrant_rollouts.core.database.models import Deployment
+from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.deployments import claims, commands, engine
 from qdrant_rollouts.core.deployments.claims import Claim, Lease
 from qdrant_rollouts.core.errors import LeaseLost, Refused, Unavailable
@@ -180,7 +181,7 @@ def test_the_late_write_of_a_worker_that_was_stopped_is_rejected(world: World, d
     with pytest.raises(LeaseLost):
         Lease(world.services, late).save({"cursor": "late"})
     with pytest.raises(LeaseLost):
-        engine.outcomes.write_outcome(world.services, late, engine.Done({"late": True}))
+        engine.outcomes.write_outcome(world.services, late, engine.Done(StepOutput(summary="late")))
     assert world.status(deployment) == before
 
 
@@ -337,7 +338,7 @@ def test_a_pause_asked_for_during_the_last_step_is_not_lost(world: World, docs: 
     world.run(until=world.at(deployment, "soak"))
     late = held(world, deployment)
     commands.request_action(world.services, deployment, Event.PAUSE, actor="anna")
-    written = engine.outcomes.write_outcome(world.services, late, engine.Done({}))
+    written = engine.outcomes.write_outcome(world.services, late, engine.Done())
     assert written.knock is not None
     world.turn(written.knock)
     assert world.status(deployment)["status"] == "paused"

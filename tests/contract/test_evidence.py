@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.gate import verdict as gates
 from qdrant_rollouts.core.gate.evidence.asking import PATIENCE, search_live
@@ -33,7 +34,7 @@ def fill(store: LocalStore, name: str, vectors: Any, distance: str = "Cosine") -
 
 
 def rows(store: LocalStore, green: str, live: LiveCollection | None = None) -> dict[str, dict[str, Any]]:
-    judged = GateContext(store, green, SPEC, live=live, wanted=store.schema(green), filled={"expected": 40})
+    judged = GateContext(store, green, SPEC, live=live, wanted=store.schema(green), filled=Filling(expected=40))
     while gates.collect_evidence(judged, lambda: False) is not None:
         pass
     return {row["name"]: row for row in gates.build_report(judged)["checks"]}
@@ -128,7 +129,7 @@ def test_an_index_that_misses_neighbours_blocks_and_is_named_as_the_cause(store:
     fill(store, "blue", directions(60))
     fill(store, "green", directions(60))
     live = LiveCollection("blue", "", None, same_model=True, same_texts=True)
-    judged = GateContext(Forgetful(store), "green", SPEC, live=live, filled={"expected": 60})  # type: ignore[arg-type]  # a double
+    judged = GateContext(Forgetful(store), "green", SPEC, live=live, filled=Filling(expected=60))  # type: ignore[arg-type]  # a double
     while gates.collect_evidence(judged, lambda: False) is not None:
         pass
     report = gates.build_report(judged)
@@ -182,7 +183,7 @@ def test_no_second_of_a_gate_sees_more_searches_of_live_than_the_index_file_allo
     live = LiveCollection("blue", "", None, same_model=True, same_texts=True)
 
     def turn() -> GateContext:
-        return GateContext(counting, "green", spec, live=live, filled={"expected": 60}, memory=memory)  # type: ignore[arg-type]  # a double
+        return GateContext(counting, "green", spec, live=live, filled=Filling(expected=60), memory=memory)  # type: ignore[arg-type]  # a double
 
     while gates.collect_evidence(turn(), lambda: True) is not None:
         pass

@@ -287,3 +287,38 @@ def test_a_leftover_that_is_used_is_not_deleted(world: World) -> None:
 
 def _day_after(moment: str, days: int) -> str:
     return (datetime.fromisoformat(moment) + timedelta(days=days)).date().isoformat()
+
+
+class TwoSweeps:
+    """A store at whose first drop another sweep comes by and carries out all that is due."""
+
+    def __init__(self, world: World) -> None:
+        self._store = world.store
+        self._services = world.services
+        self._came = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def drop(self, collection: str) -> None:
+        if not self._came:
+            self._came = True
+            retention.delete_due(self._services)
+        self._store.drop(collection)
+
+
+def test_of_two_sweeps_that_delete_the_same_one_says_so(world: World) -> None:
+    index(world)
+    world.write("docs.jsonl", texts(20))
+    old = deployed(world)[0]
+    with world.services.sessions.begin() as session:
+        now = world.clock.now(session)
+        world.store.create("spare", SCHEMA, {})
+        retention.schedule_deletion(session, now, "spare", 0.0, reason="not needed")
+    world.over(TwoSweeps(world))  # type: ignore[arg-type]  # a double
+    said = retention.delete_due(world.services)
+    assert said == ["spare deleted"]
+    assert "spare" not in world.store.collections()
+    assert old in world.store.collections()
+    told = [event["event"] for event in queries.list_events(world.services)]
+    assert told.count("deletion.deleted") == 1

@@ -20,7 +20,7 @@ def go_on(world: World, reaper: Reaper, deployment: str) -> dict[str, Any]:
     """Turns until the end, whoever dies; a dead worker's knock is lost and its lease has to run out."""
     for _ in range(300):
         status = world.status(deployment)
-        if status["status"] in ("live", "rolled_back", "needs_operator"):
+        if status["status"] in ("live", "completed", "rolled_back", "needs_operator"):
             return status
         knock = world.broker.take_next()
         if knock is None:

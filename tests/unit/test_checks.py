@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import Maker
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp
 from qdrant_rollouts.core.collections.vectors import VectorPlan
@@ -46,7 +47,8 @@ def store() -> Iterator[LocalStore]:
 
 def gate(store: Any, **changes: Any) -> GateContext:
     given: dict[str, Any] = {"green": "green", "spec": IndexSpec(), "wanted": store.schema("green")}
-    return GateContext(**{"store": store, **given, "filled": {"expected": 3}, **changes})
+    filled = Filling(**changes.pop("filled", {"expected": 3}))
+    return GateContext(**{"store": store, **given, "filled": filled, **changes})
 
 
 def spec(**validation: Any) -> IndexSpec:

@@ -4,7 +4,22 @@ import pytest
 
 from docs.make_lifecycle import PAGE, page
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.lifecycle import FINAL, TRANSITIONS, Event, Status, next_status
+from qdrant_rollouts.core.lifecycle import (
+    DELETION_TRANSITIONS,
+    DELIVERY_TRANSITIONS,
+    FINAL,
+    OPEN_DELETIONS,
+    TRANSITIONS,
+    DeletionEvent,
+    DeletionStatus,
+    DeliveryEvent,
+    DeliveryStatus,
+    Event,
+    Status,
+    next_deletion_status,
+    next_delivery_status,
+    next_status,
+)
 
 
 @pytest.mark.parametrize("status", Status)
@@ -30,6 +45,31 @@ def test_every_status_can_be_reached_and_every_open_one_can_end() -> None:
     for _ in Status:
         ending |= {origin for (origin, _), target in TRANSITIONS.items() if target in ending}
     assert ending == set(Status)
+
+
+@pytest.mark.parametrize("status", DeletionStatus)
+@pytest.mark.parametrize("event", DeletionEvent)
+def test_a_deletion_moves_by_its_table_alone(status: DeletionStatus, event: DeletionEvent) -> None:
+    if (status, event) in DELETION_TRANSITIONS:
+        assert next_deletion_status(status, event) is DELETION_TRANSITIONS[status, event]
+    else:
+        with pytest.raises(Refused, match=status):
+            next_deletion_status(status, event)
+
+
+@pytest.mark.parametrize("status", DeliveryStatus)
+@pytest.mark.parametrize("event", DeliveryEvent)
+def test_a_delivery_moves_by_its_table_alone(status: DeliveryStatus, event: DeliveryEvent) -> None:
+    if (status, event) in DELIVERY_TRANSITIONS:
+        assert next_delivery_status(status, event) is DELIVERY_TRANSITIONS[status, event]
+    else:
+        with pytest.raises(Refused, match=status):
+            next_delivery_status(status, event)
+
+
+def test_what_was_deleted_sent_or_given_up_stays_so() -> None:
+    assert {origin for origin, _ in DELETION_TRANSITIONS} == set(OPEN_DELETIONS)
+    assert {origin for origin, _ in DELIVERY_TRANSITIONS} == {DeliveryStatus.WAITING}
 
 
 def test_the_drawing_is_made_from_the_table() -> None:

@@ -1,70 +1,70 @@
 """Work in pieces: what is saved when, and how a piece that killed its worker is tried again."""
 
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import pytest
 
 from qdrant_rollouts.core.deployments.steps import pieces
+from qdrant_rollouts.core.deployments.steps.data import PIECE_SECONDS, PieceState
 
 
-class Turn:
+@dataclass(frozen=True, kw_only=True)
+class Counted(PieceState):
+    done: int = 0
+
+
+class Context:
     """Keeps what was saved, and which of it counted as progress."""
 
-    def __init__(self):
+    def __init__(self, seconds=20.0):
+        self.services = SimpleNamespace(times=SimpleNamespace(slice=seconds))
         self.saved = []
 
     def save(self, state, *, progress=False):
-        self.saved.append((dict(state), progress))
+        self.saved.append((state, progress))
 
 
-def context(seconds=20.0):
-    return SimpleNamespace(turn=Turn(), services=SimpleNamespace(times=SimpleNamespace(slice=seconds)))
-
-
-def counting(state, pieces_wanted, told):
-    def piece(seconds):
+def counting(pieces_wanted, told):
+    def piece(state, seconds):
         told.append(seconds)
-        state["done"] = int(state.get("done", 0)) + 1
-        return state["done"] < pieces_wanted
+        return replace(state, done=state.done + 1), state.done + 1 < pieces_wanted
 
     return piece
 
 
 def test_each_piece_is_saved_by_itself_and_counts_as_progress():
-    turn = context()
-    state = {}
+    context = Context()
     told = []
-    pieces.work(turn, state, counting(state, 3, told))
+    ended = pieces.work(context, Counted(), counting(3, told))
 
-    assert [saved.get("done") for saved, progress in turn.turn.saved if progress] == [1, 2, 3]
-    assert told == [pieces.PIECE] * 3
+    assert [saved.done for saved, progress in context.saved if progress] == [1, 2, 3]
+    assert told == [PIECE_SECONDS] * 3
+    assert ended.done == 3
 
 
 def test_a_piece_whose_worker_died_is_met_again_as_a_smaller_one_and_the_next_is_as_long_as_ever():
-    state = {}
+    state = Counted()
     told = []
     for _ in range(3):
-        turn = context()
+        context = Context()
         with pytest.raises(KeyboardInterrupt):
-            pieces.work(turn, dict(state), dying)
-        state, progress = turn.turn.saved[-1]
+            pieces.work(context, state, dying)
+        state, progress = context.saved[-1]
         assert not progress
-        told.append(state["piece"])
-    turn = context()
+        told.append(state.piece)
     tried = []
-    pieces.work(turn, state, counting(state, 2, tried))
+    pieces.work(Context(), state, counting(2, tried))
 
-    assert told == [pieces.PIECE / 4, pieces.PIECE / 16, pieces.LEAST]
-    assert tried == [pieces.LEAST, pieces.PIECE]
+    assert told == [PIECE_SECONDS / 4, PIECE_SECONDS / 16, pieces.LEAST]
+    assert tried == [pieces.LEAST, PIECE_SECONDS]
 
 
-def dying(seconds):
+def dying(state, seconds):
     raise KeyboardInterrupt
 
 
 def test_it_ends_with_the_slice_after_one_piece_at_least():
-    state = {}
-    told = []
-    pieces.work(context(seconds=0.0), state, counting(state, 5, told))
+    ended = pieces.work(Context(seconds=0.0), Counted(), counting(5, []))
 
-    assert state["done"] == 1
+    assert ended.done == 1

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from qdrant_rollouts.core.database.step_traits import names_with
 from qdrant_rollouts.core.deployments import unclaimed
 from qdrant_rollouts.core.deployments.steps import STEPS
-from qdrant_rollouts.core.deployments.turns import GUARDED
 from qdrant_rollouts.core.deployments.unclaimed import Cause, Turn, judge
 from qdrant_rollouts.core.deployments.workers import Busy, Worker
 
@@ -132,4 +132,4 @@ def test_a_clock_is_told_with_its_side(offset, words, off):
 
 
 def test_the_steps_that_are_looked_after_in_a_pause_are_those_with_a_guard():
-    assert {name for name, step in STEPS.items() if step.guard} == GUARDED
+    assert {name for name, step in STEPS.items() if step.guard} == names_with(lambda step: step.guarded)

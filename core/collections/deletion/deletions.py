@@ -4,7 +4,7 @@ Rule: a deletion is a row with a due time, never a step. At the moment of deleti
 could use the collection is checked again. If something cannot be checked, nothing is deleted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select
@@ -20,7 +20,14 @@ from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.leases import SLACK
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, RouteRow, ServiceClock
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.lifecycle import FINAL, OPEN_DELETIONS, ExperimentStatus
+from qdrant_rollouts.core.lifecycle import (
+    FINAL,
+    OPEN_DELETIONS,
+    DeletionEvent,
+    DeletionStatus,
+    ExperimentStatus,
+    next_deletion_status,
+)
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.services import Services
 
@@ -122,7 +129,7 @@ def record_kept(
         collection=collection,
         alias=alias,
         deployment_id=None,
-        status="kept",
+        status=DeletionStatus.KEPT,
         due_at=now,
         due_elapsed=0.0,
         actor=actor,
@@ -157,6 +164,14 @@ def find_open_deletion(session: Session, collection: str) -> Deletion | None:
     return session.scalars(query).one_or_none()
 
 
+def find_last_deletions(session: Session, collections: Collection[str] | None = None) -> dict[str, Deletion]:
+    """The latest deletion of each of ``collections``, ended or not, by collection; of every collection without them."""
+    query = select(Deletion).order_by(Deletion.id)
+    if collections is not None:
+        query = query.where(Deletion.collection.in_(collections))
+    return {row.collection: row for row in session.scalars(query)}
+
+
 def cancel_deletion(
     session: Session,
     now: datetime,
@@ -164,7 +179,7 @@ def cancel_deletion(
     reason: str,
     actor: str = events.SYSTEM,
     *,
-    status: str = "cancelled",
+    event: DeletionEvent = DeletionEvent.CANCEL,
     asked: str = "",
 ) -> bool:
     """Cancels the open deletion of ``collection``; returns False if there was none. ``asked`` is
@@ -172,9 +187,9 @@ def cancel_deletion(
     row = find_open_deletion(session, collection)
     if row is None:
         return False
-    if row.status == "deleting":
+    if row.status == DeletionStatus.DELETING:
         raise Refused(f"{collection} is being deleted since {row.due_at:%Y-%m-%d %H:%M:%S} UTC; it cannot be kept")
-    _end_deletion(session, row, now, status, reason, actor, asked)
+    _end_deletion(session, row, now, event, reason, actor, asked)
     _record_alert(session, row, now, "deletion.cancelled", reason, actor)
     return True
 
@@ -245,7 +260,7 @@ def _carry_out_deletion(services: Services, deletion_id: int) -> str:
     checked and done again."""
     with services.sessions() as session:
         row = session.get_one(Deletion, deletion_id)
-        kept = final_backups.reason_to_spare(services, session, row) if row.status == "scheduled" else ""
+        kept = final_backups.reason_to_spare(services, session, row) if row.status == DeletionStatus.SCHEDULED else ""
         kept = "" if kept and find_uses(services, session, row.collection) else kept
         lacks = "" if kept else final_backups.reason_to_wait(services, session, row)
         if lacks and not find_uses(services, session, row.collection):
@@ -256,15 +271,17 @@ def _carry_out_deletion(services: Services, deletion_id: int) -> str:
         row = session.get_one(Deletion, deletion_id, with_for_update=True)
         if row.status not in OPEN_STATUSES:
             return f"{row.collection} {row.status}"
-        row.status = "deleting"
+        row.status = next_deletion_status(row.status, DeletionEvent.BEGIN)
         collection = row.collection
     used = _drop_if_unused(services, collection)
     with services.sessions.begin() as session:
         row = session.get_one(Deletion, deletion_id, with_for_update=True)
+        if row.status not in OPEN_STATUSES:  # somebody else has come to the end of it too
+            return f"{row.collection} {row.status}"
         now = services.clock.now(session)
         if used:
             return _cancel_as_used(session, row, now, used)
-        _end_deletion(session, row, now, "deleted", f"{collection} was deleted: {row.reason}", row.actor)
+        _end_deletion(session, row, now, DeletionEvent.FINISH, f"{collection} was deleted: {row.reason}", row.actor)
         _record_alert(session, row, now, "deletion.deleted", row.reason, row.actor)
     return f"{collection} deleted"
 
@@ -272,11 +289,11 @@ def _carry_out_deletion(services: Services, deletion_id: int) -> str:
 def _spare_collection(services: Services, deletion_id: int, why: str) -> str:
     with services.sessions.begin() as session:
         row = session.get_one(Deletion, deletion_id, with_for_update=True)
-        if row.status not in OPEN_STATUSES:
+        if row.status != DeletionStatus.SCHEDULED:
             return f"{row.collection} {row.status}"
         reason = f"{row.collection} is not deleted: this program did not make it, and {why}. It is kept"
         now = services.clock.now(session)
-        _end_deletion(session, row, now, "cancelled", reason, events.SYSTEM)
+        _end_deletion(session, row, now, DeletionEvent.CANCEL, reason, events.SYSTEM)
         _record_alert(session, row, now, "deletion.cancelled", reason, events.SYSTEM)
         return reason
 
@@ -294,7 +311,7 @@ def _drop_if_unused(services: Services, collection: str) -> list[str]:
 
 def _cancel_as_used(session: Session, row: Deletion, now: datetime, used: list[str]) -> str:
     reason = f"{row.collection} is not deleted: {'; '.join(used)}. Ask for its deletion again when that has ended"
-    _end_deletion(session, row, now, "cancelled", reason, events.SYSTEM)
+    _end_deletion(session, row, now, DeletionEvent.FIND_USED, reason, events.SYSTEM)
     _record_alert(
         session, row, now, "deletion.in_use", reason, events.SYSTEM, act="ask for its deletion again when unused"
     )
@@ -310,16 +327,16 @@ def _record_alert(
 
 
 def _end_deletion(
-    session: Session, row: Deletion, now: datetime, status: str, reason: str, actor: str, asked: str = ""
+    session: Session, row: Deletion, now: datetime, event: DeletionEvent, reason: str, actor: str, asked: str = ""
 ) -> None:
-    row.status = status
+    row.status = next_deletion_status(row.status, event)
     row.reason = reason
     row.finished_at = now
     alerts.resolve_alerts(session, now, row.alias or row.collection, [NO_BACKUP], reason, actor)
     events.record_event(
         session,
         now,
-        f"deletion.{status}",
+        f"deletion.{row.status}",
         reason,
         actor=actor,
         reason=asked,

@@ -13,19 +13,17 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.collections import manifests
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deletion, Deployment, StepRow, Version
+from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL, Status, StepStatus
 from qdrant_rollouts.core.services import Services
 
-#: Steps that create the collection of a version.
-_MAKING = ("create", "recover")
-
 
 def find_foreign(session: Session, collections: Collection[str]) -> set[str]:
     """Returns those of ``collections`` that this program did not make. A collection without a row
     counts as such, because after the loss of a database nothing is proven."""
-    making = StepRow.name.in_(_MAKING), StepRow.status == StepStatus.DONE
+    making = has_trait(lambda step: step.makes_green), StepRow.status == StepStatus.DONE
     query = select(Version.collection).join(StepRow, StepRow.deployment_id == Version.deployment_id)
     return set(collections) - set(session.scalars(query.where(Version.collection.in_(collections), *making)))
 

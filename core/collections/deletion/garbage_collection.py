@@ -28,8 +28,9 @@ from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, StepRow
+from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.defaults import ORPHANS_MINUTES
-from qdrant_rollouts.core.lifecycle import FINAL
+from qdrant_rollouts.core.lifecycle import FINAL, DeletionStatus
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
@@ -99,18 +100,18 @@ def find_kept(services: Services, session: Session, there: set[str], serving: Ma
 def find_orphans(services: Services, session: Session, there: set[str]) -> list[shown.Orphan]:
     """Returns the orphans among the collections ``there``, with what is known about them."""
     unknown = sorted(name for name in there - versions.list_used_names(session) if _OURS.fullmatch(name))
-    last = _last_deletions(session)
+    last = retention.find_last_deletions(session)
     return [_describe_orphan(services, session, name, last.get(name)) for name in unknown]
 
 
 def find_leftovers(services: Services, session: Session, there: set[str]) -> list[shown.Leftover]:
     """Returns those of the collections ``there`` that an ended run should have dropped, each with
     its backup."""
-    tried_out = and_(Deployment.kind == "verification", StepRow.name == "recover")
+    tried_out = and_(Deployment.kind == "verification", has_trait(lambda step: step.makes_green))
     query = select(Deployment, StepRow.arguments).join(StepRow)
-    query = query.where(Deployment.status.in_(FINAL), or_(tried_out, StepRow.name == recovered.UNPACK_STEP))
+    query = query.where(Deployment.status.in_(FINAL), or_(tried_out, recovered.is_unpacking()))
     found = [(said.get("collection", row.green), row, said) for row, said in session.execute(query)]
-    last = _last_deletions(session)
+    last = retention.find_last_deletions(session)
     return [
         {
             "collection": name,
@@ -123,10 +124,6 @@ def find_leftovers(services: Services, session: Session, there: set[str]) -> lis
         for name, row, said in sorted(found, key=lambda one: one[0])
         if name in there
     ]
-
-
-def _last_deletions(session: Session) -> dict[str, Deletion]:
-    return {row.collection: row for row in session.scalars(select(Deletion).order_by(Deletion.id))}
 
 
 def _describe_orphan(services: Services, session: Session, name: str, deletion: Deletion | None) -> shown.Orphan:
@@ -217,4 +214,4 @@ def _schedule_found(
 
 def _is_free(found: Mapping[str, Any]) -> bool:
     """Whether nothing uses it and no decision about it has been recorded."""
-    return not found["used_by"] and found["deletion"] not in (*retention.OPEN_STATUSES, "kept")
+    return not found["used_by"] and found["deletion"] not in (*retention.OPEN_STATUSES, DeletionStatus.KEPT)

@@ -17,9 +17,10 @@ from qdrant_rollouts.core.collections.deletion import final_backups
 from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
+from qdrant_rollouts.core.database.step_traits import has_step
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.lifecycle import FINAL, Status
+from qdrant_rollouts.core.lifecycle import FINAL, DeletionStatus, Status
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
@@ -60,8 +61,11 @@ def describe_open_deletions(session: Session, rows: Sequence[Deletion], rules: D
 def describe_deletions_to_come(
     session: Session, now: datetime, row: Deployment, rules: DeletionRules
 ) -> list[Announced]:
-    """Describes what a running deployment will have deleted when it is live."""
+    """Describes what a running deployment will have deleted when it is live. Empty if its plan moves
+    no alias."""
     if row.kind != "rollout" or row.blue is None or row.status in (*FINAL, Status.ROLLING_BACK):
+        return []
+    if not has_step((step.name for step in row.steps), lambda step: step.moves_alias):
         return []
     spec = read_stored(IndexSpec, row.spec)
     surplus = keeping.find_surplus(session, now, row.alias, row.green, spec, replaced=row.blue)
@@ -84,7 +88,7 @@ def _load_rows_of_rules(session: Session, rows: Sequence[Deletion], names: Seque
 
 
 def _describe_open_deletion(session: Session, row: Deletion, rules: DeletionRules, foreign: bool) -> Announced:
-    if row.status == "deleting":
+    if row.status == DeletionStatus.DELETING:
         text = f"{row.collection} is being deleted"
         return {"collection": row.collection, "delete_after": as_iso(row.due_at), "text": text, "keep": None}
     spec = final_backups.find_ruling_spec(session, row, rules.declared) or IndexSpec()

@@ -17,14 +17,17 @@ from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.collections.deletion import final_backups
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
-from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
+from qdrant_rollouts.core.database.models import Deployment, Version
+from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.lifecycle import FINAL, Status
+from qdrant_rollouts.core.lifecycle import FINAL, DeletionEvent, DeletionStatus, Status
 from qdrant_rollouts.core.ports.naming import check_found_name
 from qdrant_rollouts.core.services import Services
 
 _MINUTES_A_DAY = 1440.0
+#: What the latest deletion of a collection may be, so that none is written down for it again.
+_DECIDED = (*retention.OPEN_STATUSES, DeletionStatus.KEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,8 @@ def find_surplus(
     candidate, besides collections that others made and an earlier rule kept.
     """
     former = _list_former(session, now, alias, live, replaced)
-    last = _last_deletions(session, former)
-    there = [one for one in former if last.get(one.collection) != "deleted"]
+    last = _last_statuses(session, former)
+    there = [one for one in former if last.get(one.collection) != DeletionStatus.DELETED]
     surplus = there[(spec.retention.versions or 1) - 1 :]
     foreign = final_backups.find_foreign(session, [one.collection for one in surplus])
     if not spec.retention.keeps_versions:
@@ -83,7 +86,7 @@ def find_surplus(
     return [
         _plan_surplus(one, now, spec, foreign=one.collection in foreign)
         for one in surplus
-        if last.get(one.collection) not in (*retention.OPEN_STATUSES, "kept")
+        if last.get(one.collection) not in _DECIDED
     ]
 
 
@@ -111,8 +114,8 @@ def find_kept(session: Session, alias: str, live: str, spec: IndexSpec, *, embed
     the reason."""
     why = final_backups.reason_to_keep(spec, embedded=embedded)
     former = [one for one in list_served(session, alias) if one.collection != live] if why else []
-    last = _last_deletions(session, former)
-    ended = (*retention.OPEN_STATUSES, "kept", "deleted")
+    last = _last_statuses(session, former)
+    ended = (*_DECIDED, DeletionStatus.DELETED)
     names = [one.collection for one in former if last.get(one.collection) not in ended]
     foreign = final_backups.find_foreign(session, names)
     return [(name, why) for name in names if name in foreign]
@@ -147,19 +150,22 @@ def keep_collection(services: Services, collection: str, *, actor: str, reason: 
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         words = f"{collection} is kept" + (f": {reason}" if reason else f": {actor} has said so")
-        if not retention.cancel_deletion(session, now, collection, words, actor, status="kept", asked=reason):
+        if not retention.cancel_deletion(
+            session, now, collection, words, actor, event=DeletionEvent.KEEP, asked=reason
+        ):
             _spare_beforehand(session, now, collection, words, actor, reason)
-    return {"collection": collection, "status": "kept"}
+    return {"collection": collection, "status": DeletionStatus.KEPT.value}
 
 
 def _spare_beforehand(session: Session, now: datetime, collection: str, words: str, actor: str, reason: str) -> None:
     """Recorded before a deletion exists, so that none will be scheduled."""
-    query = select(Deployment).where(Deployment.blue == collection, Deployment.status.not_in(FINAL))
+    moves = Deployment.steps.any(has_trait(lambda step: step.moves_alias))
+    query = select(Deployment).where(Deployment.blue == collection, Deployment.status.not_in(FINAL), moves)
     replacing = session.scalars(query.limit(1)).first()
     if replacing is None:
         raise Refused(f"no deletion of {collection} is scheduled; `rollouts list` shows those that are")
-    query_last = select(Deletion.status).where(Deletion.collection == collection).order_by(Deletion.id.desc())
-    if session.scalars(query_last.limit(1)).first() != "kept":
+    last = retention.find_last_deletions(session, [collection]).get(collection)
+    if last is None or last.status != DeletionStatus.KEPT:
         retention.record_kept(session, now, collection, words, actor, reason, replacing.alias)
 
 
@@ -186,8 +192,7 @@ def _plan_surplus(one: ServedCollection, now: datetime, spec: IndexSpec, *, fore
     return SurplusVersion(one.collection, due_at, reason)
 
 
-def _last_deletions(session: Session, former: Sequence[ServedCollection]) -> Mapping[str, str]:
+def _last_statuses(session: Session, former: Sequence[ServedCollection]) -> Mapping[str, str]:
     """Returns the status of each collection's latest deletion."""
-    names = [one.collection for one in former]
-    query = select(Deletion.collection, Deletion.status).where(Deletion.collection.in_(names)).order_by(Deletion.id)
-    return {row.collection: row.status for row in session.execute(query)}
+    last = retention.find_last_deletions(session, [one.collection for one in former])
+    return {collection: row.status for collection, row in last.items()}

@@ -41,9 +41,10 @@ def begin_deployment(
     existing: str | None = None,
     reason: str = "",
     along: InTransaction = do_nothing,
+    told_as: str = "created",
 ) -> str:
-    """Writes deployment, plan and version in one transaction, then knocks if there is a place;
-    returns the id. Raises Refused if the alias is not free."""
+    """Writes deployment, plan and version in one transaction, then knocks, if there is a place for it; returns the id.
+    ``told_as`` is the alert that says so. Raises Refused where the alias is not free."""
     taken = _list_taken_names(services, alias)
     try:
         with services.sessions.begin() as session:
@@ -62,7 +63,7 @@ def begin_deployment(
                 message=reason,
             )
             _name_green(session, now, row, taken, existing)
-            engine.enroll_deployment(session, row, plan, now)
+            engine.enroll_deployment(session, row, plan, now, told_as)
             along(session, row.id)
             knock = claims.knock_for(row, row.created_at, again=True) if moves(row) else None
     except IntegrityError as error:

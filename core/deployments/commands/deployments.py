@@ -78,19 +78,19 @@ def start_deployment(
     along = _with_warning(
         services, alias, warn_of_too_few(spec.validation, read_judged_queries(services, spec)), actor, along
     )
-    if any(step.name == "shift" for step in plan) and blue is None:
+    if any(step.traits.needs_blue for step in plan) and blue is None:
         raise Refused(f"{alias} serves nothing a canary could be compared with; deploy it with blue_green first")
     if collection is not None:
         _check_existing_collection(services, collection, blue, source)
         check_search(services, spec, collection)
-        check_existing_model(services, alias, spec, blue, collection)
+        check_existing_model(services, alias, spec, plan, blue, collection)
         return begin_deployment(
             services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason, along=along
         )
     records = _open_checked_source(services, alias, spec)
     check_limits(services, spec, blue, records)
     check_vectors(services, spec, blue, records)
-    check_model(services, alias, spec, blue)
+    check_model(services, alias, spec, plan, blue)
     address = records.address
     plan = _plan_with_unpacking(services, alias, plan, address)
     return begin_deployment(
@@ -123,6 +123,7 @@ def start_rollback(
         existing=last.blue,
         reason=reason,
         along=along,
+        told_as="rollback_by_hand",
     )
 
 

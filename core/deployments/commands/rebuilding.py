@@ -10,16 +10,18 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow, Version
+from qdrant_rollouts.core.database.step_data import UNSET, read_data
+from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import alias_lock as occupancy
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.deployments.commands import InTransaction
 from qdrant_rollouts.core.errors import Refused, Unknown
-from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.services import Services
 
 #: The parts of an index's settings that decide the contents of a collection.
@@ -78,25 +80,34 @@ def _find_unchanged(services: Services, alias: str) -> Unchanged | None:
     deployment, filled = built
     source = services.source(spec.source)
     # A collection as a source does not show whether it has changed.
-    if source.collection is not None or source.address != deployment.source or source.fingerprint() != filled["print"]:
+    if (
+        source.collection is not None
+        or source.address != deployment.source
+        or source.fingerprint() != filled.fingerprint
+    ):
         return None
     if not _has_all_points(services, live[alias], filled) or not _has_same_model(services, live[alias], spec):
         return None
     return Unchanged(live[alias], f"nothing to do: {source.address} and the settings are as {live[alias]} was built of")
 
 
-def _find_build(services: Services, collection: str) -> tuple[Deployment, State] | None:
+def _find_build(services: Services, collection: str) -> tuple[Deployment, Filling] | None:
     """Returns the deployment that made the collection, and its record of the population; None if
     there is none."""
     query = (
         select(Deployment, StepRow.output)
         .join(Version, Version.deployment_id == Deployment.id)
         .join(StepRow, StepRow.deployment_id == Deployment.id)
-        .where(Version.collection == collection, StepRow.name == "populate")
+        .where(Version.collection == collection, has_trait(lambda step: step.fills_green))
     )
     with services.sessions() as session:
-        found = session.execute(query).first()
-    return (found[0], found[1]) if found is not None and found[1].get("print") else None
+        rows = session.execute(query.order_by(StepRow.position.desc())).all()
+    latest = next(((deployment, output) for deployment, output in rows if output), None)
+    if latest is None:
+        return None
+    deployment, output = latest
+    filled = read_data(Filling, output)
+    return (deployment, filled) if filled.fingerprint not in (UNSET, None, "") else None
 
 
 def _has_other_settings(spec: IndexSpec, built: Deployment) -> bool:
@@ -104,10 +115,10 @@ def _has_other_settings(spec: IndexSpec, built: Deployment) -> bool:
     return any(getattr(spec, part) != getattr(before, part) for part in _DECISIVE_SETTINGS)
 
 
-def _has_all_points(services: Services, collection: str, filled: State) -> bool:
+def _has_all_points(services: Services, collection: str, filled: Filling) -> bool:
     """If strict mode allows no exact count, this cannot be known."""
     try:
-        return services.store.count(collection) == filled.get("expected")
+        return services.store.count(collection) == filled.expected
     except Refused:
         return False
 

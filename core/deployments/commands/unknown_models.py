@@ -5,12 +5,13 @@ from qdrant_rollouts.core.collections.model_proof import describe_refusal, find_
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.collections.vectors import made_by_models
 from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.deployments.plan import Plan, why_model_may_be_unknown
 from qdrant_rollouts.core.errors import Busy, Limited, Refused
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
 from qdrant_rollouts.core.services import Services
 
 
-def check_model(services: Services, alias: str, spec: IndexSpec, live: str | None) -> None:
+def check_model(services: Services, alias: str, spec: IndexSpec, plan: Plan, live: str | None) -> None:
     """Raises Refused if the declared model is not known to be the live collection's. A canary
     continues, because its searches by vector stay on the live collection until a person has
     decided.
@@ -26,11 +27,13 @@ def check_model(services: Services, alias: str, spec: IndexSpec, live: str | Non
     except (Busy, Limited):
         return
     said = describe_refusal(alias, live, made, found)
-    if said and not _may_go_on(spec):
+    if said and not _may_go_on(spec, plan):
         raise Refused(said)
 
 
-def check_existing_model(services: Services, alias: str, spec: IndexSpec, live: str | None, collection: str) -> None:
+def check_existing_model(
+    services: Services, alias: str, spec: IndexSpec, plan: Plan, live: str | None, collection: str
+) -> None:
     """As ``check_model``, for an existing collection. It matters only if that collection's model is
     known; if both are unknown, the gate says so."""
     try:
@@ -46,9 +49,9 @@ def check_existing_model(services: Services, alias: str, spec: IndexSpec, live: 
         said = describe_refusal(alias, live, made, settle_models(services, alias, live, made))
     except (Busy, Limited):
         return
-    if said and not _may_go_on(spec):
+    if said and not _may_go_on(spec, plan):
         raise Refused(said)
 
 
-def _may_go_on(spec: IndexSpec) -> bool:
-    return spec.accept_new_model or spec.strategy == "canary"
+def _may_go_on(spec: IndexSpec, plan: Plan) -> bool:
+    return spec.accept_new_model or bool(why_model_may_be_unknown(step.name for step in plan))

@@ -6,6 +6,7 @@ from threading import Event
 from typing import Any
 
 from qdrant_rollouts.core.deployments.commands import resolve_spec
+from qdrant_rollouts.core.deployments.strategies import why_live_model_may_be_unknown
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate import verdict as gate
 from qdrant_rollouts.core.gate.evidence.context import GateContext
@@ -43,7 +44,8 @@ def _open_gate(services: Services, alias: str, collection: str, options: Mapping
     if collection not in services.store.collections():
         raise Refused(f"collection {shorten_text(collection)} does not exist; name a collection, not an alias")
     spec = resolve_spec(services, alias, live, options)
-    return open_existing(services, collection, live.get(alias), spec, {})
+    fine = why_live_model_may_be_unknown(spec)
+    return open_existing(services, collection, live.get(alias), spec, {}, unknown_is_fine=fine)
 
 
 def _stop_after_second() -> Callable[[], bool]:

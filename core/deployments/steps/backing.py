@@ -5,7 +5,9 @@ what is the same both times must be in it.
 """
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -16,12 +18,21 @@ from qdrant_rollouts.core.collections.deletion import final_backups
 from qdrant_rollouts.core.collections.manifests import Manifest
 from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_data import Progress, StepOutput
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import pieces
+from qdrant_rollouts.core.deployments.steps.data import (
+    FetchedFiles,
+    FetchState,
+    PrunedBackups,
+    SealedBackup,
+    SnapshotState,
+    TakenSnapshot,
+)
 from qdrant_rollouts.core.deployments.steps.long import stream_with_progress
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL
-from qdrant_rollouts.core.ports import PointId, State
+from qdrant_rollouts.core.ports import PointId, Schema
 from qdrant_rollouts.core.statistics.sampling import offer_id
 from qdrant_rollouts.core.times import as_iso
 
@@ -35,134 +46,171 @@ _LEAST_CHUNK = 64 << 10
 PATIENCE_CHECKS = 15
 
 
+#: Phases in which a snapshot may have been asked for.
+_ASKED = ("asking", "made")
+
+
+@dataclass(frozen=True, slots=True)
+class _FreshSnapshots:
+    """Those that came since ours was asked for; ``own``: nobody else's can be among them."""
+
+    names: list[str]
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _ContentFacts:
+    """What is remembered of a content. ``points``: ids with their digests."""
+
+    at: str
+    schema: Schema
+    metadata: dict[str, Any]
+    count: int
+    points: list[list[Any]]
+
+    def as_fields(self) -> dict[str, Any]:
+        """As ``SnapshotState`` calls them."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+
 # --- snapshot -----------------------------------------------------------------------------------------------------
 
 
 def take_snapshot(context: StepContext) -> Outcome:
     """Started in one turn, looked at in the next. Safe to run twice: a snapshot that has appeared since this one was
     asked for is taken for it."""
-    return _PHASES[context.state.get("phase", "scan")](context, dict(context.state))
+    state = context.load(SnapshotState)
+    return _PHASES[state.phase](context, state)
 
 
 def drop_snapshot(context: StepContext) -> Outcome:
     """Removes the snapshot if it is ours. One that was asked for and is not there yet is waited for, for a while."""
-    state = dict(context.state)
-    names = state.get("snapshots") or _find_own_snapshots(context, state)
-    looks = int(state.get("undo_looks", 0))
-    if state.get("phase") in ("asking", "made") and not names and looks < PATIENCE_CHECKS:
-        context.turn.save({**state, "undo_looks": looks + 1})
+    state = context.load(SnapshotState)
+    names = state.snapshots or _find_own_snapshots(context, state)
+    if state.phase in _ASKED and not names and state.undo_looks < PATIENCE_CHECKS:
+        context.save(replace(state, undo_looks=state.undo_looks + 1))
         return Wait(_CHECK_SECONDS, "waiting for the snapshot that was asked for, to remove it")
-    return Done({"summary": _remove_snapshots(context, names, own=bool(state.get("own", True)))})
+    return Done(StepOutput(summary=_remove_snapshots(context, names, own=state.own is not False)))
 
 
-def _scan_points(context: StepContext, state: State) -> Outcome:
+def _scan_points(context: StepContext, state: SnapshotState) -> Outcome:
     """Every id has the same chance to be remembered."""
     store = context.services.store
     collection = context.deployment.green
-    sample = list(state.get("sample", []))
+    sample = [list(one) for one in state.sample]
 
-    def piece(seconds: float) -> bool:
+    def scan(state: SnapshotState, seconds: float) -> tuple[SnapshotState, bool]:
         ends = time.monotonic() + seconds
-        while not state.get("scanned"):
+        while not state.scanned:
             store.pace(collection)
-            points, after = store.scroll(collection, state.get("after"), _PAGE_POINTS, vectors=False, payload=False)
+            points, after = store.scroll(collection, state.after, _PAGE_POINTS, vectors=False, payload=False)
             for point in points:
                 offer_id(sample, _SAMPLE_SIZE, 0, point.id)
             scanned = after is None
-            state.update(after=after, scanned=scanned, sample=sample, phase="ask" if scanned else "scan")
+            state = replace(state, after=after, scanned=scanned, sample=sample, phase="ask" if scanned else "scan")
             if time.monotonic() >= ends:
                 break
-        return not state["scanned"]
+        return state, not state.scanned
 
-    pieces.work(context, state, piece)
+    pieces.work(context, state, scan)
     return Wait(0, "choosing the points to remember")
 
 
-def _remember_content(context: StepContext, state: State) -> Outcome:
+def _remember_content(context: StepContext, state: SnapshotState) -> Outcome:
     store = context.services.store
     collection = context.deployment.green
-    state.update(_read_content_facts(context, [id for _, id, _ in state.pop("sample")]))
-    state.update(phase="asking", known=sorted(store.snapshots(collection)))
-    context.turn.save(state)
+    facts = _read_content_facts(context, [id for _, id, _ in state.sample])
+    known = sorted(store.snapshots(collection))
+    state = replace(state, sample=(), **facts.as_fields(), phase="asking", known=known)
+    context.save(state)
     return _start_snapshot(context, state)
 
 
-def _start_snapshot(context: StepContext, state: State) -> Outcome:
+def _start_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
     context.turn.check(ACT_SECONDS)
-    context.services.store.start_snapshot(context.deployment.green, state["known"])
-    context.turn.save({**state, "phase": "made"})
+    context.services.store.start_snapshot(context.deployment.green, list(state.known))
+    context.save(replace(state, phase="made"))
     return Wait(_CHECK_SECONDS, f"snapshot of {context.deployment.green} asked for")
 
 
-def _resume_snapshot(context: StepContext, state: State) -> Outcome:
+def _resume_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
     """After a crash around the request: what it may have asked for is waited for, before it is asked for anew. Two
     snapshots where there should be one could be anybody's, and would both stay."""
-    looks = int(state.get("looks", 0))
-    if _find_new_snapshots(context, state) is None and looks < PATIENCE_CHECKS:
-        context.turn.save({**state, "looks": looks + 1})
+    if _find_new_snapshots(context, state) is None and state.looks < PATIENCE_CHECKS:
+        context.save(replace(state, looks=state.looks + 1))
         return Wait(_CHECK_SECONDS, f"looking whether a snapshot of {context.deployment.green} was asked for")
     return _start_snapshot(context, state)
 
 
-def _check_snapshot(context: StepContext, state: State) -> Outcome:
-    told = _find_new_snapshots(context, state)
-    if told is None:
+def _check_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
+    fresh = _find_new_snapshots(context, state)
+    if fresh is None:
         return Wait(_CHECK_SECONDS, f"waiting for the snapshot of {context.deployment.green}", progress=False)
-    context.turn.save({**state, **told})
-    now = _read_content_facts(context, [id for id, _ in state["points"]])
-    same = [point for point in state["points"] if point in now["points"]]
-    if now["schema"] != state["schema"]:
+    context.save(replace(state, snapshots=fresh.names, own=fresh.own))
+    now = _read_content_facts(context, [id for id, _ in state.points])
+    same = [list(point) for point in state.points if point in now.points]
+    if now.schema != state.schema:
         return Reject(f"the settings of {context.deployment.green} were changed meanwhile; back it up again")
-    if state["points"] and not same:
+    if state.points and not same:
         return Reject(
             f"every point looked at was written meanwhile; back {context.deployment.green} up in a calmer time"
         )
-    low, high = sorted((state["count"], now["count"]))
-    kept = {name: state[name] for name in ("schema", "metadata", "at")}
-    summary = f"{', '.join(told['snapshots'])} of {high:,} points"
-    return Done({**kept, "summary": summary, **told, "low": low, "high": high, "sample": same})
+    low, high = sorted((state.count, now.count))
+    return Done(
+        TakenSnapshot(
+            summary=f"{', '.join(fresh.names)} of {high:,} points",
+            snapshots=fresh.names,
+            own=fresh.own,
+            at=state.at,
+            schema=now.schema,
+            metadata=dict(state.metadata or {}),
+            low=low,
+            high=high,
+            sample=same,
+        )
+    )
 
 
-def _find_new_snapshots(context: StepContext, state: State) -> State | None:
+def _find_new_snapshots(context: StepContext, state: SnapshotState) -> _FreshSnapshots | None:
     """The newest snapshot of each part; None while one is missing. More of them than parts may be somebody else's."""
     store = context.services.store
     collection = context.deployment.green
     fresh = _new_snapshot_names(context, state)
     newest = {store.snapshot(collection, name).shard: name for name in fresh}
     parts = store.parts(collection)
-    return {"snapshots": list(newest.values()), "own": len(fresh) == parts} if len(newest) == parts else None
+    return _FreshSnapshots(list(newest.values()), own=len(fresh) == parts) if len(newest) == parts else None
 
 
-def _read_content_facts(context: StepContext, ids: list[PointId]) -> State:
+def _read_content_facts(context: StepContext, ids: list[PointId]) -> _ContentFacts:
     services = context.services
     collection = context.deployment.green
     with services.sessions() as session:
         now = services.clock.now(session)
     found = digests.digest_points(services.store.fetch(collection, ids, vectors=True)) if ids else {}
-    return {
-        "at": as_iso(now),
-        "schema": services.store.schema(collection),
-        "metadata": services.store.metadata(collection),
-        "count": services.store.count(collection),
-        "points": [[id, found[id]] for id in ids if id in found],
-    }
+    return _ContentFacts(
+        at=as_iso(now),
+        schema=services.store.schema(collection),
+        metadata=services.store.metadata(collection),
+        count=services.store.count(collection),
+        points=[[id, found[id]] for id in ids if id in found],
+    )
 
 
-def _new_snapshot_names(context: StepContext, state: State) -> list[str]:
-    return sorted(context.services.store.snapshots(context.deployment.green) - set(state["known"]))
+def _new_snapshot_names(context: StepContext, state: SnapshotState) -> list[str]:
+    return sorted(context.services.store.snapshots(context.deployment.green) - set(state.known))
 
 
-def _find_own_snapshots(context: StepContext, state: State) -> list[str]:
+def _find_own_snapshots(context: StepContext, state: SnapshotState) -> list[str]:
     """Those that came since they were asked for; of more than there are parts nobody can say whose they are."""
-    if state.get("phase") not in ("asking", "made"):
+    if state.phase not in _ASKED:
         return []
     if context.deployment.green not in context.services.store.collections():
         return []
-    told = _find_new_snapshots(context, state)
-    return list(told["snapshots"]) if told is not None and told["own"] else []
+    fresh = _find_new_snapshots(context, state)
+    return fresh.names if fresh is not None and fresh.own else []
 
 
-def _remove_snapshots(context: StepContext, names: list[str], *, own: bool) -> str:
+def _remove_snapshots(context: StepContext, names: Sequence[str], *, own: bool) -> str:
     told = ", ".join(names)
     if not names:
         return "there is no snapshot to remove"
@@ -174,7 +222,13 @@ def _remove_snapshots(context: StepContext, names: list[str], *, own: bool) -> s
     return f"snapshot {told} removed from the server"
 
 
-_PHASES = {"scan": _scan_points, "ask": _remember_content, "asking": _resume_snapshot, "made": _check_snapshot}
+_PHASES = {
+    "": _scan_points,
+    "scan": _scan_points,
+    "ask": _remember_content,
+    "asking": _resume_snapshot,
+    "made": _check_snapshot,
+}
 
 
 # --- fetch --------------------------------------------------------------------------------------------------------
@@ -183,40 +237,45 @@ _PHASES = {"scan": _scan_points, "ask": _remember_content, "asking": _resume_sna
 def fetch_files(context: StepContext) -> Outcome:
     """One slice of the download, file by file. A piece written twice is the same piece at the same place."""
     services = context.services
-    names = _snapshot_names(context)
-    files = list(context.state.get("files", []))
+    names = context.outputs.get(TakenSnapshot).snapshots
+    state = context.load(FetchState)
+    files = list(state.files)
     name = names[len(files)]
     file = manifests.file_name(names[len(files)], len(files))
     wanted = services.store.snapshot(context.deployment.green, name)
     started = time.monotonic()
-    begun_at = _resume_position(context, file)
+    begun_at = _resume_position(context, state, file)
     at = begun_at
-    chunk = int(context.state.get("chunk", _CHUNK_BYTES))
+    chunk = state.chunk or _CHUNK_BYTES
     # Until a piece is written the next one is a smaller one: this may be too large for the time a worker has.
-    context.turn.save({**context.state, "chunk": max(_LEAST_CHUNK, chunk // 4)})
+    context.save(replace(state, chunk=max(_LEAST_CHUNK, chunk // 4)))
     while at < wanted.size:
-        at = _download_slice(context, name, file, at, started + services.times.slice, chunk)
-        _save_download_progress(context, at, wanted.size, (at - begun_at) / max(time.monotonic() - started, 1e-6))
+        at = _download_slice(context, state, name, file, at, started + services.times.slice, chunk)
+        rate = (at - begun_at) / max(time.monotonic() - started, 1e-6)
+        progress = Progress(done=at, size=wanted.size, unit="bytes", rate=round(rate, 1))
+        context.save(replace(state, chunk=_CHUNK_BYTES, done=at, progress=progress))
         if time.monotonic() >= started + services.times.slice:
             return Wait(0, f"{at:,} of {wanted.size:,} bytes")
     kept = services.shelf.read(context.deployment.id, file)
-    found = manifests.hash_pieces(stream_with_progress(context, {**context.state, "done": at}, wanted.size, kept))
+    found = manifests.hash_pieces(stream_with_progress(context, replace(state, done=at), wanted.size, kept))
     if found != wanted.sha256:
         return Reject(f"{name} was not received as the server has it: checksum {found}, expected {wanted.sha256}")
     files.append({"name": file, "size": wanted.size, "sha256": found, "shard": wanted.shard})
     if len(files) < len(names):
-        context.turn.save({"files": files})
+        context.save(FetchState(files=files))
         return Wait(0, f"{len(files)} of {len(names)} shards")
     size = sum(int(file["size"]) for file in files)
-    return Done({"summary": f"{size:,} bytes, checksum as the server's", "files": files})
+    return Done(FetchedFiles(summary=f"{size:,} bytes, checksum as the server's", files=files))
 
 
 def delete_files(context: StepContext) -> Outcome:
     context.services.shelf.drop(context.deployment.id)
-    return Done({"summary": "its files are removed"})
+    return Done(StepOutput(summary="its files are removed"))
 
 
-def _download_slice(context: StepContext, name: str, file: str, at: int, ends: float, chunk: int) -> int:
+def _download_slice(
+    context: StepContext, state: FetchState, name: str, file: str, at: int, ends: float, chunk: int
+) -> int:
     """Downloads snapshot ``name`` from ``at`` until the time is over or nothing more comes; where it
     stopped."""
     pieces = bytearray()
@@ -224,34 +283,29 @@ def _download_slice(context: StepContext, name: str, file: str, at: int, ends: f
     for piece in context.services.store.download_snapshot(context.deployment.green, name, at):
         pieces += piece
         if len(pieces) >= chunk:
-            at = _store_pieces(context, file, at, pieces)
+            at = _store_pieces(context, state, file, at, pieces)
         if time.monotonic() >= ends:
             break
-    at = _store_pieces(context, file, at, pieces)
+    at = _store_pieces(context, state, file, at, pieces)
     if at == start:
         raise Refused(f"the server sent nothing of {name} from byte {at:,} on")
     return at
 
 
-def _store_pieces(context: StepContext, file: str, at: int, pieces: bytearray) -> int:
+def _store_pieces(context: StepContext, state: FetchState, file: str, at: int, pieces: bytearray) -> int:
     """The check keeps one that lost its turn from writing into what was thrown away meanwhile."""
     if pieces:
         context.turn.check(ACT_SECONDS)
         context.services.shelf.write(context.deployment.id, file, at, bytes(pieces))
         at += len(pieces)
         pieces.clear()
-        context.turn.save({**context.state, "chunk": _CHUNK_BYTES, "done": at}, progress=True)
+        context.save(replace(state, chunk=_CHUNK_BYTES, done=at), progress=True)
     return at
 
 
-def _resume_position(context: StepContext, file: str) -> int:
+def _resume_position(context: StepContext, state: FetchState, file: str) -> int:
     """Where both the row and the disk say that everything is there."""
-    return min(int(context.state.get("done", 0)), context.services.shelf.size(context.deployment.id, file))
-
-
-def _save_download_progress(context: StepContext, at: int, size: int, rate: float) -> None:
-    progress = {"done": at, "size": size, "unit": "bytes", "rate": round(rate, 1)}
-    context.turn.save({**context.state, "chunk": _CHUNK_BYTES, "done": at, "progress": progress})
+    return min(state.done, context.services.shelf.size(context.deployment.id, file))
 
 
 # --- seal ---------------------------------------------------------------------------------------------------------
@@ -262,36 +316,37 @@ def seal_backup(context: StepContext) -> Outcome:
     manifest = _build_manifest(context)
     context.turn.check(ACT_SECONDS)
     context.services.shelf.seal(manifest.id, manifest.text())
-    _remove_snapshots(context, _snapshot_names(context), own=bool(context.outputs["snapshot"]["own"]))
-    return Done({"summary": f"{manifest.high:,} points of {manifest.collection} in {manifest.size:,} bytes"})
+    taken = context.outputs.get(TakenSnapshot)
+    _remove_snapshots(context, taken.snapshots, own=taken.own)
+    summary = f"{manifest.high:,} points of {manifest.collection} in {manifest.size:,} bytes"
+    return Done(SealedBackup(summary=summary))
 
 
 def unseal_backup(context: StepContext) -> Outcome:
     context.services.shelf.unseal(context.deployment.id)
-    return Done({"summary": "it is no backup any more"})
+    return Done(StepOutput(summary="it is no backup any more"))
 
 
 def _build_manifest(context: StepContext) -> Manifest:
     deployment = context.deployment
-    taken = context.outputs["snapshot"]
-    told: dict[str, Any] = {name: taken[name] for name in ("schema", "metadata", "low", "high", "sample")}
+    taken = context.outputs.get(TakenSnapshot)
     return Manifest(
         id=deployment.id,
         alias=deployment.alias,
         collection=deployment.green,
         number=deployment.number,
-        created_at=taken["at"],
+        created_at=taken.at,
         actor=str(context.arguments["actor"]),
         reason=str(context.arguments["reason"]),
         server=".".join(map(str, context.services.store.server().version)),
-        files=context.outputs["fetch"]["files"],
+        files=context.outputs.get(FetchedFiles).files,
         settings=deployment.spec.model_dump(mode="json"),
-        **told,
+        schema=taken.schema,
+        metadata=taken.metadata,
+        low=taken.low,
+        high=taken.high,
+        sample=taken.sample,
     )
-
-
-def _snapshot_names(context: StepContext) -> list[str]:
-    return list(context.outputs["snapshot"]["snapshots"])
 
 
 # --- thin ---------------------------------------------------------------------------------------------------------
@@ -303,11 +358,11 @@ def prune_backups(context: StepContext) -> Outcome:
     person should see it. Nor is the final backup of a collection that others made. Safe to run twice."""
     shelf = context.services.shelf
     alias = context.deployment.alias
-    sealed = context.outputs["seal"]["summary"]
+    sealed = context.outputs.get(SealedBackup).summary
     try:
         spared = _find_backups_in_use(context)
     except Refused as error:  # this backup is whole all the same
-        return Done({"summary": f"{sealed}; no older one is removed: {error}", "removed": []})
+        return Done(PrunedBackups(summary=f"{sealed}; no older one is removed: {error}"))
     kept = [manifest for manifest in _list_whole_backups(context) if manifest.alias == alias]
     with context.services.sessions() as session:
         last = final_backups.find_last_copies(session, [manifest.id for manifest in kept])
@@ -320,7 +375,8 @@ def prune_backups(context: StepContext) -> Outcome:
         context.turn.check(ACT_SECONDS)
         shelf.drop(backup)
     summary = f"{sealed}; {len(kept) - len(surplus) + len(last)} backups of {alias} are kept"
-    return Done({"summary": summary + (f", removed {', '.join(surplus)}" if surplus else ""), "removed": surplus})
+    summary += f", removed {', '.join(surplus)}" if surplus else ""
+    return Done(PrunedBackups(summary=summary, removed=surplus))
 
 
 def _list_whole_backups(context: StepContext) -> list[Manifest]:

@@ -9,12 +9,13 @@ from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.makers import Maker, open_makers
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.records import brought_vectors
-from qdrant_rollouts.core.collections.recovered import UNPACK_STEP
 from qdrant_rollouts.core.collections.stamps import Stamp, foreign_metadata, read_stamp
 from qdrant_rollouts.core.collections.text_search import build_text_search
 from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_vectors
-from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.database.step_data import StepOutput
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait, why_model_may_be_unknown
 from qdrant_rollouts.core.deployments.steps import limiting, reading, rooms, unused
+from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, UnpackedSource
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Schema
@@ -56,7 +57,7 @@ def create_green(context: StepContext) -> Outcome:
     note_facts(context, _facts_of_green(makers, plan, store.schema(deployment.green), vector))
     changed = schemas.list_changes(model, wanted) if model else []
     summary = _summarize_creation(of, changed, plan) + (f"; {needs}" if needs else "")
-    return Done({"summary": summary, "vector": vector, "vectors": plan.as_state(), "schema": wanted})
+    return Done(CreatedGreen(summary=summary, vector=vector, vectors=plan.as_state(), schema=wanted))
 
 
 def drop_green(context: StepContext) -> Outcome:
@@ -64,10 +65,10 @@ def drop_green(context: StepContext) -> Outcome:
     deployment = context.deployment
     store = context.services.store
     if deployment.green not in store.collections():
-        return Done({"summary": f"{deployment.green} is gone"})
+        return Done(StepOutput(summary=f"{deployment.green} is gone"))
     stamp = read_stamp(store, deployment.green)
     if stamp is None or stamp.deployment != deployment.id:
-        return Done({"summary": f"{deployment.green} is not of this deployment and stays"})
+        return Done(StepOutput(summary=f"{deployment.green} is not of this deployment and stays"))
     return unused.drop_unused(context, deployment.green)
 
 
@@ -85,7 +86,7 @@ def _why_model_unknown(context: StepContext, plan: VectorPlan) -> str:
     if deployment.blue is None:
         return ""
     found = model_proof.settle_models(context.services, deployment.alias, deployment.blue, plan.made)
-    if deployment.spec.accept_new_model or deployment.strategy == "canary":
+    if deployment.spec.accept_new_model or why_model_may_be_unknown(deployment.plan):
         return ""
     return model_proof.describe_refusal(deployment.alias, deployment.blue, plan.made, found)
 
@@ -138,9 +139,9 @@ def _find_schema_to_clone(context: StepContext) -> tuple[Schema | None, str | No
     if of is None:
         return None, None
     schema = context.services.store.schema(of)
-    unpacked = context.outputs.get(UNPACK_STEP)
+    unpacked = context.outputs.find(UnpackedSource)
     if not blue and unpacked:  # its strict mode was switched off to read it
-        schema["strict_mode_config"] = unpacked["schema"].get("strict_mode_config")
+        schema["strict_mode_config"] = unpacked.schema.get("strict_mode_config")
     return schema, blue or source.address
 
 

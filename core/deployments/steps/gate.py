@@ -1,11 +1,22 @@
 """The gate as a step: take evidence in slices, judge green, keep the report, and say what it means."""
 
 import time
+from dataclasses import replace
 
 from qdrant_rollouts.core.collections import versions
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
-from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import (
+    Done,
+    Hold,
+    Outcome,
+    Reject,
+    StepContext,
+    Wait,
+    why_model_may_be_unknown,
+)
 from qdrant_rollouts.core.deployments.steps import pieces, reading
+from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, GateState, Judged, MadeGreen, RecoveredGreen
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.gate import verdict as gate
 from qdrant_rollouts.core.gate.evidence.context import GateContext
@@ -16,78 +27,82 @@ from qdrant_rollouts.core.ports import State
 def run_gate(context: StepContext) -> Outcome:
     """Safe to run twice: it only looks, and a slice repeated after a crash finds the same again."""
     deployment = context.deployment
-    memory = dict(context.state.get("memory", {}))
-    judged = _open_step_gate(context, memory)
-    state: State = {**context.state, "memory": memory}
+    state = context.load(GateState)
+    judged = _open_step_gate(context, state.memory)  # which the collectors write into
     waits: list[float | None] = []
 
-    def piece(seconds: float) -> bool:
+    def collect(state: GateState, seconds: float) -> tuple[GateState, bool]:
         ends = time.monotonic() + seconds
         waits.append(gate.collect_evidence(judged, lambda: time.monotonic() >= ends))
-        state["progress"] = gate.measure_progress(judged)
-        return waits[-1] == 0
+        return replace(state, progress=gate.measure_progress(judged)), waits[-1] == 0
 
-    pieces.work(context, state, piece)
+    pieces.work(context, state, collect)
     if waits[-1] is not None:
         return Wait(waits[-1], gate.describe_progress(judged))
     report = {**gate.build_report(judged), "deployment": deployment.id, "attempt": context.attempt}
     note_facts(context, versions.facts_of_report(report))
-    context.turn.save({})
+    context.turn.save({})  # it is as long as all that was looked at, and nobody needs it any more
     return _outcome_of_report(report)
 
 
 def why_gate_shut(context: StepContext) -> str:
     """Why the switch may not happen, or nothing. A verdict opens only for the deployment, the collection and the
     attempt it was made of; a plan without a gate (a rollback) has none to ask."""
-    if "validate" not in context.outputs:
+    if not context.outputs.has_step_for(Judged):
         return ""
-    output = context.outputs["validate"]
+    judged = context.outputs.find(Judged) or Judged()
     deployment = context.deployment
-    report = output.get("gate", {})
+    report = judged.gate or {}
     found = report.get("deployment"), report.get("collection"), report.get("attempt")
-    mine = found == (deployment.id, deployment.green, context.attempts["validate"])
-    if mine and (report["verdict"] == "pass" or (report["verdict"] == "inconclusive" and output.get("approved_by"))):
+    mine = found == (deployment.id, deployment.green, context.outputs.attempt_of(Judged))
+    if mine and (report["verdict"] == "pass" or (report["verdict"] == "inconclusive" and judged.approved_by)):
         return ""
     return f"the gate has not passed for {deployment.green}: {report.get('verdict', 'no report')}"
 
 
 def _open_step_gate(context: StepContext, memory: State) -> GateContext:
     deployment = context.deployment
-    made = context.outputs.get("create") or context.outputs.get("recover")
-    if not made:
-        return open_existing(context.services, deployment.green, deployment.blue, deployment.spec, memory)
+    made = context.outputs.find(MadeGreen)
+    if made is None:
+        return open_existing(
+            context.services,
+            deployment.green,
+            deployment.blue,
+            deployment.spec,
+            memory,
+            unknown_is_fine=why_model_may_be_unknown(deployment.plan),
+        )
     return open_gate(
         context.services,
         deployment.green,
         deployment.blue,
         deployment.spec,
         source=reading.open_deployment_source(context) if deployment.source else None,
-        wanted=made.get("schema"),
-        vector=str(made.get("vector", "")),
+        wanted=made.schema,
+        vector=made.vector,
         plan=_find_green_plan(context, made),
         filled=_filling_evidence(context),
         memory=memory,
+        unknown_is_fine=why_model_may_be_unknown(deployment.plan),
     )
 
 
-def _find_green_plan(context: StepContext, made: State) -> VectorPlan:
+def _find_green_plan(context: StepContext, made: MadeGreen) -> VectorPlan:
     """A restored collection was filled by no plan of its own: its stamp says what made its vectors."""
-    if "create" in context.outputs:
-        return read_plan(context.deployment.spec, made)
+    if isinstance(made, CreatedGreen):
+        return read_plan(context.deployment.spec, made.vectors, made.vector)
     return existing_plan(context.services, context.deployment.green, context.deployment.spec)
 
 
-def _filling_evidence(context: StepContext) -> State:
-    """What ``populate`` looked at long ago is no evidence for a gate that is run again."""
-    filled = context.outputs.get("populate") or context.outputs["recover"]["filled"]
-    return filled if context.attempt == 1 else {name: value for name, value in filled.items() if name != "looks"}
+def _filling_evidence(context: StepContext) -> Filling:
+    """Of a collection that was made and not filled, nothing is known."""
+    recovered = context.outputs.find(RecoveredGreen)
+    filled = context.outputs.find(Filling) or (recovered.filled if recovered else Filling())
+    return filled if context.attempt == 1 else filled.without_looks()
 
 
 def _outcome_of_report(report: State) -> Outcome:
-    output = {
-        "gate": report,
-        "summary": "; ".join([report["verdict"], *report["unchecked"]]),
-    }
+    output = Judged(gate=report, summary="; ".join([report["verdict"], *report["unchecked"]]))
     if report["verdict"] == "block":
         return Reject(gate.describe_reasons(report), output)
     if report["verdict"] == "inconclusive":

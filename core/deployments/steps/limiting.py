@@ -6,6 +6,7 @@ from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.schema import is_strict_mode_off, list_differences, vector_bytes
 from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.deployments.steps.data import MadeGreen
 from qdrant_rollouts.core.ports import Limits, Schema
 
 
@@ -15,8 +16,8 @@ def apply_strict_mode(context: StepContext) -> str:
     """
     store = context.services.store
     green = context.deployment.green
-    made = context.outputs.get("create") or context.outputs.get("recover") or {}
-    wanted = made.get("schema")
+    made = context.outputs.find(MadeGreen)
+    wanted = made.schema if made else None
     if wanted is None or is_strict_mode_off(wanted) or not is_strict_mode_off(store.schema(green)):
         return ""
     barred = why_no_room(wanted, estimate_points(store, green), describe_blue(context))

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from qdrant_rollouts.core.collections.chunks import chunk_source
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import open_makers
 from qdrant_rollouts.core.collections.records import (
     BadRecord,
@@ -19,11 +19,13 @@ from qdrant_rollouts.core.collections.records import (
 )
 from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
+from qdrant_rollouts.core.database.step_data import Progress
 from qdrant_rollouts.core.deployments.plan import Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import reading
-from qdrant_rollouts.core.deployments.steps.record_vectors import RecordVectors, open_live
+from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, FillState
+from qdrant_rollouts.core.deployments.steps.record_vectors import RecordVectors, VectorCounts, open_live
 from qdrant_rollouts.core.errors import Limited
-from qdrant_rollouts.core.ports import Point, PointId, Row, Source, State
+from qdrant_rollouts.core.ports import Point, PointId, Row, Source
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model sorts them by length:
@@ -44,17 +46,17 @@ class _Loader:
     plan: VectorPlan
     rules: RecordRules
     vectors: RecordVectors
-    state: State
+    state: FillState
 
 
 def load_records(context: StepContext) -> Outcome:
     """One slice. A window repeated after a crash writes the same points under the same ids again."""
     loader = _open_loader(context)
-    if loader.source.fingerprint() != loader.state["print"]:
+    if loader.source.fingerprint() != loader.state.fingerprint:
         return Reject(f"{context.deployment.source} changed while it was being read; deploy again")
     started = time.monotonic()
-    begun_at = int(loader.state.get("read", 0))
-    rows = loader.source.read(loader.state.get("cursor"))
+    begun_at = loader.state.read or 0
+    rows = loader.source.read(loader.state.cursor)
     while time.monotonic() - started < context.services.times.slice:
         if loader.vectors.reads_from is not None:
             context.services.store.pace(loader.vectors.reads_from)
@@ -63,17 +65,18 @@ def load_records(context: StepContext) -> Outcome:
             return _finish_filling(loader)
         refusal = _write_window(loader, window)
         if refusal:
-            return Reject(refusal, {"bad": loader.state["bad"], "bad_samples": loader.state["bad_samples"]})
+            return Reject(refusal, Filling(bad=loader.state.bad, bad_samples=loader.state.bad_samples))
         _note_progress(loader, begun_at, time.monotonic() - started)
     return Wait(0, _describe_loading(loader.state))
 
 
 def _open_loader(context: StepContext) -> _Loader:
     services = context.services
-    state = deepcopy(context.state)
+    state = context.load(FillState)
     spec = context.deployment.spec
     schema = services.store.schema(context.deployment.green)
-    plan = read_plan(spec, context.outputs["create"])
+    created = context.outputs.get(CreatedGreen)
+    plan = read_plan(spec, created.vectors, created.vector)
     makers = open_makers(services, plan)
     rules = RecordRules.of(plan, schema, spec.vector_field)
     live = open_live(context, schema)
@@ -82,7 +85,7 @@ def _open_loader(context: StepContext) -> _Loader:
         source=chunk_source(reading.open_deployment_source(context), makers, rules),
         plan=plan,
         rules=rules,
-        vectors=RecordVectors(services.store, plan, makers, live, state),
+        vectors=RecordVectors(services.store, plan, makers, live, VectorCounts.of(state)),
         state=state,
     )
 
@@ -91,8 +94,8 @@ def _read_window(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
     """A window of rows, or what a slow source gives in the time of one. A repeat takes fewer, until this window is
     done: one that was too much for a turn, because of a slow model or because nothing could be taken over any more,
     would be too much again."""
-    size = int(loader.state.get("window", _FIRST_WINDOW))
-    loader.context.turn.save({**loader.state, "window": max(1, size // _GROWTH)})
+    size = loader.state.window or _FIRST_WINDOW
+    loader.context.save(replace(loader.state, window=max(1, size // _GROWTH)))
     ends = time.monotonic() + min(_WINDOW_SECONDS, loader.context.services.times.slice)
     window = []
     try:
@@ -114,9 +117,12 @@ def _write_window(loader: _Loader, rows: Sequence[Row]) -> str:
     if refusal:
         return refusal
     _write_points(loader, records)
-    state = loader.state
-    state["cursor"], state["read"] = rows[-1].cursor, int(state.get("read", 0)) + len(rows)
-    state["window"] = _next_window_size(len(rows), time.monotonic() - started)
+    loader.state = replace(
+        loader.vectors.counts.add_to(loader.state),
+        cursor=rows[-1].cursor,
+        read=(loader.state.read or 0) + len(rows),
+        window=_next_window_size(len(rows), time.monotonic() - started),
+    )
     return ""
 
 
@@ -124,11 +130,11 @@ def _sort_out_records(
     loader: _Loader, rows: Sequence[Row]
 ) -> tuple[dict[PointId, tuple[int, Record]], list[BadRecord]]:
     """The window's records by point id with their place in the source, and what is wrong with the others."""
-    first = int(loader.state.get("read", 0))
+    first = loader.state.read or 0
     records: dict[PointId, tuple[int, Record]] = {}
     bad: list[BadRecord] = []
     there = [(number, row) for number, row in enumerate(rows, first) if not row.gone]
-    loader.state["gone"] = int(loader.state.get("gone", 0)) + len(rows) - len(there)
+    loader.state = replace(loader.state, gone=(loader.state.gone or 0) + len(rows) - len(there))
     for number, row in there:
         record = parse_row(_drop_remade_vectors(loader, row), loader.rules)
         if isinstance(record, BadRecord):
@@ -172,13 +178,13 @@ def _duplicate_id_fault(record: Record, where: str) -> BadRecord:
 
 
 def _count_bad_records(loader: _Loader, bad: Sequence[BadRecord]) -> str:
-    state = loader.state
     spec = loader.context.deployment.spec
-    state["bad"] = int(state.get("bad", 0)) + len(bad)
-    state["bad_samples"] = [*state.get("bad_samples", []), *map(str, bad)][:_BAD_SAMPLES]
+    total = (loader.state.bad or 0) + len(bad)
+    samples = [*(loader.state.bad_samples or []), *map(str, bad)][:_BAD_SAMPLES]
+    loader.state = replace(loader.state, bad=total, bad_samples=samples)
     if bad and spec.on_bad_record == "fail":
         return f"{bad[0]}. Mend it, or set on_bad_record: skip"
-    if state["bad"] > spec.max_bad_records:
+    if total > spec.max_bad_records:
         return f"more than max_bad_records={spec.max_bad_records} bad records; the last: {bad[-1]}"
     return ""
 
@@ -196,7 +202,7 @@ def _write_points(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -
         for id, (number, record) in records.items()
     ]
     loader.context.services.store.upsert(loader.context.deployment.green, points)
-    loader.state["written"] = int(loader.state.get("written", 0)) + len(points)
+    loader.state = replace(loader.state, written=(loader.state.written or 0) + len(points))
 
 
 def _next_window_size(size: int, seconds: float) -> int:
@@ -206,22 +212,27 @@ def _next_window_size(size: int, seconds: float) -> int:
 
 
 def _note_progress(loader: _Loader, begun_at: int, seconds: float) -> None:
-    state = loader.state
-    rate = (state["read"] - begun_at) / max(seconds, 1e-6)
-    done = int(state["cursor"]["done"])
-    size = loader.source.size()
-    state["progress"] = {"done": done, "size": size, "unit": "source", "rate": round(rate, 1), "records": state["read"]}
-    loader.context.turn.save(state, progress=True)
+    read = loader.state.read or 0
+    assert loader.state.cursor is not None
+    progress = Progress(
+        done=int(loader.state.cursor["done"]),
+        size=loader.source.size(),
+        unit="source",
+        rate=round((read - begun_at) / max(seconds, 1e-6), 1),
+        records=read,
+    )
+    loader.state = replace(loader.state, progress=progress)
+    loader.context.save(loader.state, progress=True)
 
 
-def _describe_loading(state: State) -> str:
-    progress = state.get("progress", {})
-    return f"{state.get('read', 0):,} records, {progress.get('rate', 0):,.0f}/s"
+def _describe_loading(state: FillState) -> str:
+    rate = state.progress.rate if state.progress else None
+    return f"{state.read or 0:,} records, {rate or 0:,.0f}/s"
 
 
 def _finish_filling(loader: _Loader) -> Outcome:
     state = loader.state
-    if not state.get("written"):
+    if not state.written:
         return Reject(f"{loader.context.deployment.source} gave no record that could be written")
-    loader.context.turn.save({**state, "filled": True, "expected": state["written"]})
+    loader.context.save(replace(state, filled=True, expected=state.written))
     return Wait(0, _describe_loading(state))

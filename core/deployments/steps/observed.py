@@ -37,14 +37,15 @@ def stage_name(context: StepContext) -> str:
     return f"{context.deployment.id}/{context.position}"
 
 
-def observe_stage(context: StepContext, stage: Stage) -> StageObservation:
+def observe_stage(context: StepContext, stage: Stage, before: Sequence[Sequence[float]]) -> StageObservation:
+    """``before``: the windows of the looks before this one."""
     spec = context.deployment.spec.canary
     alias = context.deployment.alias
     with context.services.sessions() as session:
         stages = traffic.read_tallies_by_stage(session, alias, f"{context.deployment.id}/")
     own = stages.get(stage_name(context), {})
     green = sum_tallies(own, CANARY, "shadow" if stage.shadow else "real")
-    windows = [*context.state.get("windows", []), [green.seconds, green.calls]][-spec.breakers.looks - 1 :]
+    windows = [*map(list, before), [green.seconds, green.calls]][-spec.breakers.looks - 1 :]
     judgment = judge_canary(_pairs_by_stage(stages), build_rules(spec), share_of(stage.percentage))
     return StageObservation(
         harm=_describe_harm(own, green, windows, judgment, spec),

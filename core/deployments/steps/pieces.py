@@ -6,25 +6,29 @@ its worker is met again as a smaller one, and one that was done lets the next be
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
 
 from qdrant_rollouts.core.deployments.plan import StepContext
-from qdrant_rollouts.core.ports import State
+from qdrant_rollouts.core.deployments.steps.data import PIECE_SECONDS, PieceState
 
-#: Seconds that a piece takes, and the least that it is made to take.
-PIECE = 2.0
+#: The least that a piece is made to take.
 LEAST = 0.05
 _SMALLER = 4
-Over = Callable[[], bool]
+State = TypeVar("State", bound=PieceState)
 
 
-def work(context: StepContext, state: State, piece: Callable[[float], bool]) -> None:
-    """Does ``piece`` again and again until it says that there is no more for now, or the turn's slice is over. It is
-    told for how many seconds it may work, and leaves in ``state`` what it came to."""
+def work(context: StepContext, state: State, do_piece: Callable[[State, float], tuple[State, bool]]) -> State:
+    """Does pieces until one says that there is no more for now, or the turn's slice is over; what it has come to.
+    ``do_piece`` is given the state and for how many seconds it may work, and returns what it came to and whether there
+    is more."""
     ends = time.monotonic() + context.services.times.slice
-    seconds = float(state.get("piece", PIECE))
     more = True
     while more:
-        context.turn.save({**state, "piece": max(LEAST, seconds / _SMALLER)})
-        more = piece(min(seconds, context.services.times.slice)) and time.monotonic() < ends
-        seconds = state["piece"] = PIECE
-        context.turn.save(state, progress=True)
+        seconds = state.piece
+        context.save(replace(state, piece=max(LEAST, seconds / _SMALLER)))
+        state, there_is_more = do_piece(state, min(seconds, context.services.times.slice))
+        more = there_is_more and time.monotonic() < ends
+        state = replace(state, piece=PIECE_SECONDS)
+        context.save(state, progress=True)
+    return state

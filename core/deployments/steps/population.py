@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from qdrant_rollouts.core.collections import aliases, readiness, versions
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.model_proof import measure_agreement
 from qdrant_rollouts.core.collections.readiness import Readiness
 from qdrant_rollouts.core.collections.schema import are_same_vectors, list_differences, vector_names
@@ -12,12 +14,11 @@ from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
 from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, StepFunction, Wait
 from qdrant_rollouts.core.deployments.steps import cloning, loading, reading
+from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, FillState
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.ports import Health, Schema, State
+from qdrant_rollouts.core.ports import Health, Schema
 
-#: Consecutive looks that must find the index ready; green alone proves nothing (qdrant-facts 7.1, 7.2).
-READY_CHECKS = 3
 #: Files of this program that are named of those that a source leaves out.
 _MOST_NAMED = 3
 
@@ -25,17 +26,12 @@ _MOST_NAMED = 3
 def populate_green(context: StepContext) -> Outcome:
     """Goes on where the saved state says: choose the way, fill in slices, wait for the index. Safe to run twice: every
     way writes points under ids of their own and saves its position only after the write was acknowledged."""
-    way = context.state.get("way")
-    if way is None:
+    state = context.load(FillState)
+    if state.way is None:
         return _choose_way(context)
-    if not context.state.get("filled"):
-        return _filled(context, _WAYS[way])
-    return _wait_for_index(context)
-
-
-def filling_phase(state: State) -> str:
-    """The way in which it is filled, then the wait for its index."""
-    return "index" if state.get("filled") else str(state.get("way", "choose"))
+    if not state.filled:
+        return _filled(context, _WAYS[state.way])
+    return _wait_for_index(context, state)
 
 
 def clean_up_filling(context: StepContext) -> Outcome:
@@ -47,7 +43,8 @@ def _choose_way(context: StepContext) -> Outcome:
     deployment = context.deployment
     source = reading.open_deployment_source(context)
     source.check()
-    plan = read_plan(deployment.spec, context.outputs["create"])
+    created = context.outputs.get(CreatedGreen)
+    plan = read_plan(deployment.spec, created.vectors, created.vector)
     way = "records" if source.collection is None else _way_from_collection(context, plan, source.collection)
     chunked = any(embedding.chunk is not None for embedding in plan.made.values())
     if way == "records" and source.collection is not None and chunked:
@@ -61,8 +58,8 @@ def _choose_way(context: StepContext) -> Outcome:
             f"index {deployment.alias} declares no embedding to make new ones"
         )
     names = source.left_out
-    left_out = {"left_out": {"files": len(names), "named": list(names[:_MOST_NAMED])}} if names else {}
-    context.turn.save({"way": way, "print": source.fingerprint(), **left_out})
+    left_out = {"files": len(names), "named": list(names[:_MOST_NAMED])} if names else None
+    context.save(FillState(way=way, fingerprint=source.fingerprint(), left_out=left_out))
     return Wait(0, f"filling by {way}")
 
 
@@ -121,37 +118,39 @@ def _filled(context: StepContext, way: StepFunction) -> Outcome:
         raise
 
 
-def _wait_for_index(context: StepContext) -> Outcome:
-    look = aliases.inspect_and_wake(context.services, context.deployment.green, context.state.get("failures"))
+def _wait_for_index(context: StepContext, state: FillState) -> Outcome:
+    look = aliases.inspect_and_wake(context.services, context.deployment.green, state.failures)
     if look.broken:
         return Reject(f"{context.deployment.green} is broken: {look.reason}")
-    seen = int(context.state.get("ready", 0)) + 1 if look.ready else 0
-    if seen >= READY_CHECKS or (look.ready and context.services.store.server().embedded):
-        note_facts(context, versions.facts_of_filling(context.state))
-        return Done(_summarize_filling(context.state))
+    seen = (state.ready or 0) + 1 if look.ready else 0
+    if seen >= readiness.READY_LOOKS or (look.ready and context.services.store.server().embedded):
+        filled = _summarize_filling(state)
+        note_facts(context, versions.facts_of_filling(filled, state.read))
+        return Done(filled)
     health = context.services.store.health(context.deployment.green)
-    work = _indexing_work(health)
-    failing = _failing(context, health)
-    saved = {**context.state, "ready": seen, "work": work, "failures": health.failures, "failing": failing}
+    failing = _failing(context, state, health)
+    context.save(
+        replace(state, ready=seen, work=readiness.measure_work(health), failures=health.failures, failing=failing)
+    )
     if look.failing:
-        context.turn.save(saved)
         return _failed(context, look, failing)
-    moved = look.ready or work != context.state.get("work") or (health.worked is None and health.status == "yellow")
-    context.turn.save(saved)
+    moved = look.ready or readiness.is_at_work(health, state.work)
     return Wait(
-        context.services.times.ready_look, f"index: {look.reason or f'ready, look {seen} of {READY_CHECKS}'}", moved
+        context.services.times.ready_look,
+        f"index: {look.reason or f'ready, look {seen} of {readiness.READY_LOOKS}'}",
+        moved,
     )
 
 
-def _failing(context: StepContext, health: Health) -> list[float]:
+def _failing(context: StepContext, state: FillState, health: Health) -> list[float]:
     """For how long the server has shown an error while nothing more was indexed, and how much is: a build that runs for
     minutes and fails each time moves something in every look."""
     if not readiness.shows_error(health):
         return []
-    seconds, indexed = context.state.get("failing") or [0.0, health.indexed_vectors]
+    seconds, indexed = state.failing or (0.0, health.indexed_vectors)
     grown = health.indexed_vectors > indexed
     seconds = 0.0 if grown else seconds + context.services.times.ready_look
-    return [seconds, max(indexed, health.indexed_vectors)]
+    return [seconds, max(int(indexed), health.indexed_vectors)]
 
 
 def _failed(context: StepContext, look: Readiness, failing: list[float]) -> Outcome:
@@ -163,35 +162,31 @@ def _failed(context: StepContext, look: Readiness, failing: list[float]) -> Outc
     return Wait(context.services.times.ready_look, reason, progress=False)
 
 
-def _indexing_work(health: Health) -> list[int | None]:
-    """What changes from look to look while the server is indexing: the build of one large segment takes hours in which
-    only the optimizer's own count moves. A server that does not tell it is taken at its word, yellow."""
-    return [health.indexed_vectors, health.segments, health.optimizing, health.worked, health.queued]
-
-
-def _summarize_filling(state: State) -> State:
-    kept = (
-        "way",
-        "print",
-        "expected",
-        "written",
-        "embedded",
-        "reused",
-        "truncated",
-        "by_vector",
-        "bad",
-        "bad_samples",
-        "gone",
-        "left_out",
-        "note",
+def _summarize_filling(state: FillState) -> Filling:
+    words = [f"{state.written or 0:,} points by {state.way}"]
+    counted = {"embedded": state.embedded, "reused": state.reused, "truncated": state.truncated}
+    words += [f"{count:,} {name}" for name, count in counted.items() if count]
+    words += [f"{state.bad:,} bad records skipped"] if state.bad else []
+    words += [f"{state.gone:,} gone from the source"] if state.gone else []
+    words += [_describe_left_out(state.left_out)] if state.left_out else []
+    return Filling(
+        summary=", ".join(words),
+        way=state.way,
+        fingerprint=state.fingerprint,
+        expected=state.expected,
+        written=state.written,
+        embedded=state.embedded,
+        reused=state.reused,
+        truncated=state.truncated,
+        by_vector=state.by_vector,
+        bad=state.bad,
+        bad_samples=state.bad_samples,
+        gone=state.gone,
+        left_out=state.left_out,
+        note=state.note,
+        looks=readiness.READY_LOOKS,
+        progress=state.progress,
     )
-    output = {key: state[key] for key in kept if key in state}
-    words = [f"{state.get('written', 0):,} points by {state['way']}"]
-    words += [f"{state[key]:,} {key}" for key in ("embedded", "reused", "truncated") if state.get(key)]
-    words += [f"{state['bad']:,} bad records skipped"] if state.get("bad") else []
-    words += [f"{state['gone']:,} gone from the source"] if state.get("gone") else []
-    words += [_describe_left_out(state["left_out"])] if state.get("left_out") else []
-    return {"summary": ", ".join(words), **output, "looks": READY_CHECKS, "progress": state.get("progress", {})}
 
 
 def _describe_left_out(left: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from qdrant_rollouts.core.collections.makers import open_makers
 from qdrant_rollouts.core.collections.text_search import build_text_search
 from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
 from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.deployments.steps.data import CreatedGreen
 from qdrant_rollouts.core.deployments.steps.observed import stage_name
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
@@ -41,8 +42,9 @@ def probe_green(context: StepContext) -> None:
 
 def _find_vector_plan(context: StepContext) -> VectorPlan:
     """Of a collection that was there already, by its stamp, or by the index file where it has none."""
-    if "create" in context.outputs:
-        return read_plan(context.deployment.spec, context.outputs["create"])
+    created = context.outputs.find(CreatedGreen)
+    if created is not None:
+        return read_plan(context.deployment.spec, created.vectors, created.vector)
     return existing_plan(context.services, context.deployment.green, context.deployment.spec)
 
 

@@ -1,8 +1,9 @@
 """Where a deployment reads its records."""
 
-from qdrant_rollouts.core.collections.recovered import UNPACK_STEP, RecoveredSource
+from qdrant_rollouts.core.collections.recovered import RecoveredSource
 from qdrant_rollouts.core.config.id_fields import with_declared_ids
 from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.deployments.steps.data import UnpackedSource
 from qdrant_rollouts.core.ports import Source
 
 
@@ -11,7 +12,7 @@ def open_deployment_source(context: StepContext) -> Source:
     named = context.deployment.source
     services = context.services
     assert named is not None
-    unpacked = context.outputs.get(UNPACK_STEP)
-    if not unpacked:
+    unpacked = context.outputs.find(UnpackedSource)
+    if unpacked is None:
         return with_declared_ids(services.source(named), context.deployment.spec)
-    return RecoveredSource(services.source(named), services.source(f"collection:{unpacked['collection']}"))
+    return RecoveredSource(services.source(named), services.source(f"collection:{unpacked.collection}"))

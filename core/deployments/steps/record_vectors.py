@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qdrant_rollouts.core.collections.makers import Maker
@@ -13,11 +13,32 @@ from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.index_file import render_text
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.deployments.steps.data import FillState
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Point, PointId, Schema, State, VectorStore
+from qdrant_rollouts.core.ports import Point, PointId, Schema, VectorStore
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 Records = Mapping[PointId, Record]
+
+
+@dataclass(slots=True)
+class VectorCounts:
+    """Vectors taken over, made, and of texts that were too long for their model; and by name what became of each."""
+
+    reused: int = 0
+    embedded: int = 0
+    truncated: int = 0
+    by_vector: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: FillState) -> "VectorCounts":
+        by_vector = {name: dict(counts) for name, counts in (state.by_vector or {}).items()}
+        return cls(state.reused or 0, state.embedded or 0, state.truncated or 0, by_vector)
+
+    def add_to(self, state: FillState) -> FillState:
+        """As they are now; later counting changes nothing of it."""
+        by_vector = {name: dict(counts) for name, counts in self.by_vector.items()}
+        return replace(state, reused=self.reused, embedded=self.embedded, truncated=self.truncated, by_vector=by_vector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +67,7 @@ def open_live(context: StepContext, green: Schema) -> LiveVectors | None:
 
 
 class RecordVectors:
-    """``counts`` is where the numbers of this deployment are kept: totals, and ``by_vector``."""
+    """``counts`` are the numbers of this deployment: totals, and ``by_vector``."""
 
     def __init__(
         self,
@@ -54,13 +75,13 @@ class RecordVectors:
         plan: VectorPlan,
         makers: Mapping[str, Maker],
         live: LiveVectors | None,
-        counts: State,
+        counts: VectorCounts,
     ) -> None:
         self._store = store
         self._plan = plan
         self._makers = makers
         self._live = live
-        self._counts = counts
+        self.counts = counts
         self._reusable = {name for name, maker in makers.items() if self._is_same_maker(name, maker)}
 
     @property
@@ -99,7 +120,7 @@ class RecordVectors:
                 vectors[id] |= {n: one for n, one in reused.items() if n not in vectors[id]}
                 taken += reused
             self._carry_vectors(record, point, vectors[id])
-        self._add_to_count("reused", len(taken))
+        self.counts.reused += len(taken)
         self._count_by_name("reused", taken)
 
     def _unchanged_vectors(self, record: Record, point: Point) -> dict[str, Any]:
@@ -178,21 +199,17 @@ class RecordVectors:
             texts = list(wanted.values())
             for id, vector in zip(wanted, maker.documents(texts), strict=True):
                 vectors[id][name] = vector
-            self._add_to_count("embedded", len(wanted))
-            self._add_to_count("truncated", maker.count_truncated(texts))
+            self.counts.embedded += len(wanted)
+            self.counts.truncated += maker.count_truncated(texts)
             self._count_by_name("embedded", [name] * len(wanted))
 
     # --- counted --------------------------------------------------------------------------------
 
-    def _add_to_count(self, key: str, number: int) -> None:
-        self._counts[key] = int(self._counts.get(key, 0)) + number
-
     def _count_by_name(self, key: str, names: Sequence[str]) -> None:
         """For the gate: what there must be of each vector."""
-        by_vector = self._counts.setdefault("by_vector", {})
         for name, number in Counter(names).items():
-            counts = by_vector.setdefault(name, {})
-            counts[key] = int(counts.get(key, 0)) + number
+            counts = self.counts.by_vector.setdefault(name, {})
+            counts[key] = counts.get(key, 0) + number
 
 
 def _describe_not_carried(record: Record, name: str, why: str) -> str:

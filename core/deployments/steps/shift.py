@@ -1,16 +1,21 @@
 """A stage of a canary: green gets a share of the searches for a time, and what they experienced decides."""
 
 import math
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 from qdrant_rollouts.core.collections import readiness
 from qdrant_rollouts.core.collections.model_proof import find_unknown_vectors
 from qdrant_rollouts.core.collections.readiness import Readiness
 from qdrant_rollouts.core.collections.stamps import read_stamp
-from qdrant_rollouts.core.config.index_file import CanarySpec, Stage
+from qdrant_rollouts.core.config.index_file import CanarySpec, IndexSpec, Stage
+from qdrant_rollouts.core.database.step_data import StepOutput
+from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import Done, Duration, Hold, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import limiting, probing
+from qdrant_rollouts.core.deployments.steps.data import StageProgress, StageSeen, StageState
 from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
 from qdrant_rollouts.core.deployments.steps.observed import StageObservation, observe_stage, stage_name
 from qdrant_rollouts.core.ports import State
@@ -36,19 +41,29 @@ def shift_traffic(context: StepContext) -> Outcome:
     route = _set_stage_route(context, stage)
     if spec.probing and route.green:
         probing.probe_green(context)
-    looks = int(context.state.get("looks", 0))
-    seen = observe_stage(context, stage)
-    shown = {**_progress_of_stage(stage, spec, looks, seen), **_describe_shares(context, route, stage)}
-    output = _build_output(seen, stage, shown)
-    course = [*context.state.get("course", []), _effects_by_metric(seen)][-_KEPT_EFFECTS:]
-    progress = {**shown, "traffic": output["traffic"], "judgment": output["judgment"], "course": course}
+    state = context.load(StageState)
+    looks = state.looks
+    seen = observe_stage(context, stage, state.windows)
+    confirmed = table.confirm_route(context.services, route)
+    course = [*state.course, _effects_by_metric(seen)][-_KEPT_EFFECTS:]
+    output = _build_output(seen, stage, str(confirmed), course)
+    progress = replace(
+        _progress_of_stage(stage, spec, looks, seen),
+        set=stage.percentage,
+        route=route.version,
+        confirmed=str(confirmed),
+        all=confirmed.all,
+        traffic=output.traffic,
+        judgment=output.judgment,
+        course=course,
+    )
     looked = looks + (failure is None)
-    context.turn.save({"looks": looked, "windows": seen.windows, "course": course, "progress": progress})
-    decided = _decide_stage(seen, stage, spec, looks, {**output, "course": course})
+    context.save(StageState(looks=looked, windows=seen.windows, course=course, progress=progress))
+    decided = _decide_stage(seen, stage, spec, looks, output)
     if failure is not None and not isinstance(decided, Reject):  # its searches are judged, and the stage does not end
         said = f"{context.deployment.green}: {failure.reason}; the server is asked to try again, {context.patience}"
         return Wait(_seconds_between_looks(stage, spec), said, progress=False)
-    waits_for = _why_model_unknown(context) if isinstance(decided, Done) and stage == spec.stages[-1] else ""
+    waits_for = _why_model_unknown(context) if isinstance(decided, Done) and _is_before_switch(context) else ""
     return Hold(waits_for, decided.output) if isinstance(decided, Done) and waits_for else decided
 
 
@@ -60,11 +75,13 @@ def guard_shift(context: StepContext) -> Outcome:
     barred = _why_green_unfit(context, _failure(context))
     if barred:
         return Reject(barred)
-    seen = observe_stage(context, stage)
-    context.turn.save({**context.state, "windows": seen.windows})
+    state = context.load(StageState)
+    seen = observe_stage(context, stage, state.windows)
+    context.save(replace(state, windows=seen.windows))
     if seen.harm:
         route = table.current_route(context.services, context.deployment.alias)
-        return Reject(seen.harm, _build_output(seen, stage, _describe_shares(context, route, stage)))
+        confirmed = table.confirm_route(context.services, route)
+        return Reject(seen.harm, _build_output(seen, stage, str(confirmed)))
     return Wait(spec.look_seconds, seen.words)
 
 
@@ -79,29 +96,36 @@ def shift_back(context: StepContext) -> Outcome:
     confirmed = table.confirm_route(services, route)
     if not confirmed.all:
         return Wait(_CONFIRM_AGAIN, f"{deployment.alias} answers everybody, say {confirmed}", progress=False)
-    return Done({"summary": f"{deployment.alias} answers everybody, say {confirmed}"})
+    return Done(StepOutput(summary=f"{deployment.alias} answers everybody, say {confirmed}"))
+
+
+def estimate_stage(spec: IndexSpec, arguments: State) -> Duration:
+    """Longer where traffic is missing."""
+    stage = read_stored(Stage, arguments)
+    seconds = stage.duration_minutes * 60
+    return Duration(seconds, seconds * (1 + spec.canary.extension), "what the stage is set to")
 
 
 def count_looks(stage: Stage, spec: CanarySpec) -> int:
     return math.ceil(stage.duration_minutes * 60 / spec.look_seconds)
 
 
-def _progress_of_stage(stage: Stage, spec: CanarySpec, looks: int, seen: StageObservation) -> State:
+def _progress_of_stage(stage: Stage, spec: CanarySpec, looks: int, seen: StageObservation) -> StageProgress:
     """How far it is, by what it decides on: searches that green has answered. That its time is over says nothing."""
     wanted = count_looks(stage, spec)
-    counted = {"looks": [min(looks, wanted), wanted]}
+    counted = [min(looks, wanted), wanted]
     if not wanted or not spec.min_searches:
-        return {"done": min(looks, wanted), "size": wanted, "unit": "looks", **counted}
+        return StageProgress(done=counted[0], size=wanted, unit="looks", looks=counted)
     done = min(seen.searches, spec.min_searches)
-    return {"done": done, "size": spec.min_searches, "unit": "searches", **counted}
+    return StageProgress(done=done, size=spec.min_searches, unit="searches", looks=counted)
 
 
-def _decide_stage(seen: StageObservation, stage: Stage, spec: CanarySpec, looks: int, output: State) -> Outcome:
+def _decide_stage(seen: StageObservation, stage: Stage, spec: CanarySpec, looks: int, output: StageSeen) -> Outcome:
     """Harm ends a stage at any look, time and evidence together end it well, time without evidence asks a person."""
     if seen.harm:
         return Reject(seen.harm, output)
     wanted = count_looks(stage, spec)
-    name = f"{_name_stage(stage)} set, confirmed by {output['confirmed']}"
+    name = f"{_name_stage(stage)} set, confirmed by {output.confirmed}"
     if looks < wanted:
         return Wait(_seconds_between_looks(stage, spec), f"{name}: look {looks + 1} of {wanted}; {seen.words}")
     if not seen.missing:
@@ -113,6 +137,11 @@ def _decide_stage(seen: StageObservation, stage: Stage, spec: CanarySpec, looks:
             f"{name}, extended, look {looks + 1} of at most {longest}: {seen.missing}",
         )
     return Hold(f"{_name_stage(stage)}: {seen.missing}", output)
+
+
+def _is_before_switch(context: StepContext) -> bool:
+    """Whether everybody is on green next."""
+    return any(traits_of(name).moves_alias for name in context.deployment.plan[context.position + 1 :][:1])
 
 
 def _why_model_unknown(context: StepContext) -> str:
@@ -172,22 +201,20 @@ def _set_stage_route(context: StepContext, stage: Stage) -> Route:
     )
 
 
-def _describe_shares(context: StepContext, route: Route, stage: Stage) -> State:
-    """What was set, and who says that he serves it: two different things."""
-    confirmed = table.confirm_route(context.services, route)
-    return {"set": stage.percentage, "route": route.version, "confirmed": str(confirmed), "all": confirmed.all}
-
-
 def _effects_by_metric(seen: StageObservation) -> State:
     """By metric: the harm and its bounds at this look, for a drawing of how it came to be known."""
     return {found.metric: [found.effect, found.low, found.high] for found in seen.judgment.comparisons}
 
 
-def _build_output(seen: StageObservation, stage: Stage, shown: State) -> State:
-    return {
-        "summary": f"{_name_stage(stage)}: {seen.words}",
-        "set": shown["set"],
-        "confirmed": shown["confirmed"],
-        "traffic": seen.figures,
-        "judgment": asdict(seen.judgment),
-    }
+def _build_output(
+    seen: StageObservation, stage: Stage, confirmed: str, course: Sequence[Mapping[str, Any]] | None = None
+) -> StageSeen:
+    """What was set, and who says that he serves it, are two different things."""
+    return StageSeen(
+        summary=f"{_name_stage(stage)}: {seen.words}",
+        set=stage.percentage,
+        confirmed=confirmed,
+        traffic=seen.figures,
+        judgment=asdict(seen.judgment),
+        course=course,
+    )

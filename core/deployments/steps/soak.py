@@ -5,14 +5,17 @@ from collections.abc import Iterator, Sequence
 
 from qdrant_rollouts.core.collections import aliases, readiness
 from qdrant_rollouts.core.collections.schema import main_vector, vector_kind, vector_names
-from qdrant_rollouts.core.config.index_file import SoakSpec
+from qdrant_rollouts.core.config.index_file import IndexSpec, SoakSpec
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
-from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps.observed import describe_tally, stage_name, sum_tallies
+from qdrant_rollouts.core.database.step_data import Progress
+from qdrant_rollouts.core.deployments.plan import Done, Duration, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.steps.data import Soaked, SoakState
+from qdrant_rollouts.core.deployments.steps.observed import build_breakers, describe_tally, stage_name, sum_tallies
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
-from qdrant_rollouts.core.ports import Point, QueryVector, Schema, SearchParams, VectorStore
+from qdrant_rollouts.core.ports import Point, QueryVector, Schema, SearchParams, State, VectorStore
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.routing.route import LIVE
+from qdrant_rollouts.core.statistics.canary import has_too_many_errors, is_enough_to_judge
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 #: Points among which one is looked for that has a vector to ask with.
@@ -24,10 +27,9 @@ def watch_green(context: StepContext) -> Outcome:
     a crash is a look more. Looks are counted, not seconds, so no clock that jumps ends the watch early."""
     spec = context.deployment.spec.soak
     wanted = max(1, math.ceil(spec.seconds / spec.interval_seconds))
-    looks = int(context.state.get("looks", 0))
-    errors = int(context.state.get("errors", 0))
+    state = context.load(SoakState)
     seen = _read_traffic(context)
-    from_here, traffic_fault = _judge_traffic(context, seen)
+    from_here, traffic_fault = _judge_traffic(context, state.judged, seen)
     try:
         fault, failing = _looked(context)
     except Limited as error:  # applications have used up the rate: that is no look, and no fault
@@ -35,18 +37,22 @@ def watch_green(context: StepContext) -> Outcome:
     fault = fault or traffic_fault
     if failing and not fault:  # searches are answered: no fault, and no look that shows the index to be sound either
         return Wait(spec.interval_seconds, failing, progress=False)
-    looks = looks + 1
-    errors = errors + bool(fault)
-    last = fault or str(context.state.get("last_error", ""))
-    saved = {"looks": looks, "errors": errors, "last_error": last, "progress": _progress_of_soak(looks, wanted)}
-    context.turn.save({**saved, "judged": from_here})
+    looks = state.looks + 1
+    errors = state.errors + bool(fault)
+    last = fault or state.last_error
+    progress = Progress(done=looks, size=wanted, unit="looks")
+    context.save(SoakState(looks=looks, errors=errors, last_error=last, judged=from_here, progress=progress))
     if errors > spec.max_errors:
         return Reject(f"{errors} errors in {looks} looks, {spec.max_errors} are tolerated; the last: {last}")
     if looks >= wanted:
-        counted = {"looks": looks, "errors": errors, "last_error": last}
         summary = f"{looks} looks, {errors} errors, {_describe_searches(seen)}"
-        return Done({"summary": summary, **counted, "traffic": describe_tally(seen)})
+        traffic = describe_tally(seen)
+        return Done(Soaked(summary=summary, looks=looks, errors=errors, last_error=last, traffic=traffic))
     return Wait(spec.interval_seconds, _describe_look(looks, wanted, errors, spec, last))
+
+
+def estimate_soak(spec: IndexSpec, arguments: State) -> Duration:
+    return Duration(spec.soak.seconds, spec.soak.seconds, "what the soak is set to")
 
 
 def _read_traffic(context: StepContext) -> TrafficSketch:
@@ -59,22 +65,22 @@ def _read_traffic(context: StepContext) -> TrafficSketch:
         return sum_tallies(traffic.read_tallies(session, alias, stage), LIVE, "real")
 
 
-def _judge_traffic(context: StepContext, seen: TrafficSketch) -> tuple[list[float], str]:
+def _judge_traffic(context: StepContext, before: Sequence[float], seen: TrafficSketch) -> tuple[Sequence[float], str]:
     """What is wrong with the searches that were not judged yet, held to the limits of a canary's breakers, and the sums
     up to which all are judged. Too few say nothing and wait for more."""
-    limits = context.deployment.spec.canary.breakers
-    before = context.state.get("judged", [0.0, 0, 0])
+    limits = build_breakers(context.deployment.spec.canary)
     seconds = seen.seconds - before[0]
-    calls = seen.calls - before[1]
-    errors = seen.errors - before[2]
-    if calls < limits.calls and errors < limits.errors:
+    calls = seen.calls - int(before[1])
+    errors = seen.errors - int(before[2])
+    if not is_enough_to_judge(calls, errors, limits):
         return before, ""
     upto = [seen.seconds, seen.calls, seen.errors]
-    mean = seconds / calls * 1000
-    if errors > limits.error_rate * calls:
+    mean = seconds / calls
+    if has_too_many_errors(calls, errors, limits):
         return upto, f"{errors} of {calls} searches failed, {limits.error_rate:.1%} are tolerated"
-    if mean > limits.mean_latency_ms:
-        return upto, f"{calls} searches took {mean:.0f} ms on average, {limits.mean_latency_ms:g} are tolerated"
+    if mean > limits.mean_seconds:
+        most = limits.mean_seconds * 1000
+        return upto, f"{calls} searches took {mean * 1000:.0f} ms on average, {most:g} are tolerated"
     return upto, ""
 
 
@@ -87,10 +93,6 @@ def _describe_searches(seen: TrafficSketch) -> str:
 def _describe_look(looks: int, wanted: int, errors: int, spec: SoakSpec, last: str) -> str:
     seen = f"look {looks} of {wanted}, {errors} errors (tolerates {spec.max_errors})"
     return f"{seen}; last: {last}" if last else seen
-
-
-def _progress_of_soak(looks: int, wanted: int) -> dict[str, object]:
-    return {"done": looks, "size": wanted, "unit": "looks"}
 
 
 def _looked(context: StepContext) -> tuple[str, str]:

@@ -1,8 +1,10 @@
 """The switch: the alias moves from blue to green in one act; the undo moves it back."""
 
 from qdrant_rollouts.core.collections import aliases
+from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.deployments.plan import DeploymentView, Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import limiting
+from qdrant_rollouts.core.deployments.steps.data import Switched
 from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts, served_facts
 from qdrant_rollouts.core.routing import table
@@ -35,7 +37,7 @@ def switch_to_green(context: StepContext) -> Outcome:
     )
     _clear_own_route(context)
     note_facts(context, served_facts(context))
-    return Done({"summary": _summarize_switch(deployment), "from": deployment.blue, "moved": moved.moved})
+    return Done(Switched(summary=_summarize_switch(deployment), came_from=deployment.blue, moved=moved.moved))
 
 
 def switch_to_blue(context: StepContext) -> Outcome:
@@ -44,7 +46,8 @@ def switch_to_blue(context: StepContext) -> Outcome:
     services = context.services
     found = services.store.aliases().get(deployment.alias)
     if found != deployment.green:
-        return Done({"summary": f"{deployment.alias} is on {found}, not on {deployment.green}; left there"})
+        said = f"{deployment.alias} is on {found}, not on {deployment.green}; left there"
+        return Done(StepOutput(summary=said))
     if deployment.blue and deployment.blue not in services.store.collections():
         return Reject(f"{deployment.blue} is gone, {deployment.alias} stays on {deployment.green}")
     aliases.move_alias(
@@ -56,7 +59,7 @@ def switch_to_blue(context: StepContext) -> Outcome:
         deployment_id=deployment.id,
         check=context.turn.check,
     )
-    return Done({"summary": f"{deployment.alias} is back on {deployment.blue}"})
+    return Done(StepOutput(summary=f"{deployment.alias} is back on {deployment.blue}"))
 
 
 def _clear_own_route(context: StepContext) -> None:

@@ -1,6 +1,7 @@
 """What a run has made is dropped only where nobody could be searching it."""
 
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
+from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext
 from qdrant_rollouts.core.routing import table
 
@@ -16,4 +17,4 @@ def drop_unused(context: StepContext, collection: str) -> Outcome:
     if using:
         return Reject(f"{collection} is not dropped: alias {using[0]} points to it")
     store.drop(collection)
-    return Done({"summary": f"{collection} dropped"})
+    return Done(StepOutput(summary=f"{collection} dropped"))

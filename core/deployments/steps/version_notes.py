@@ -7,6 +7,7 @@ from qdrant_rollouts.core.collections import versions
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.deployments.steps.data import Judged
 from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.times import as_iso
 
@@ -35,5 +36,6 @@ def served_facts(context: StepContext) -> State:
         now = as_iso(services.clock.now(session))
     if before.get("deployment") == id:
         return {"served": before}
-    approved_by = context.outputs.get("validate", {}).get("approved_by")
+    judged = context.outputs.find(Judged)
+    approved_by = judged.approved_by if judged else None
     return {"served": {"deployment": id, "since": now, "approved_by": approved_by}}

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from qdrant_rollouts.core.deployments.plan import Plan, Step
 from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.deployments.strategies.parts import plan_building, plan_switching
 
 
 def plan_backup(actor: str, reason: str, keep: int | None = None) -> Plan:
@@ -21,15 +22,14 @@ def plan_restore(backup: str) -> Plan:
     return (
         _step_with_backup("recover", backup),
         _step_with_backup("compare", backup),
-        STEPS["validate"],
-        STEPS["switch"],
-        STEPS["soak"],
+        *plan_building(existing=True),
+        *plan_switching(),
     )
 
 
 def plan_unpacking(plan: Plan, backup: str, collection: str) -> Plan:
     """``plan`` with the backup its records come from, in ``collection`` until the gate has read it again."""
-    judged = [step.name for step in plan].index("validate") + 1
+    judged = max(number for number, step in enumerate(plan, 1) if step.traits.judges or step.traits.fills_green)
     unpack, discard = (_step_with_backup(name, backup, collection=collection) for name in ("unpack", "discard"))
     return (unpack, *plan[:judged], discard, *plan[judged:])
 

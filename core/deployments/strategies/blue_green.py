@@ -2,9 +2,8 @@
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.deployments.plan import Plan
-from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.deployments.strategies.parts import plan_building, plan_switching
 
 
 def plan_blue_green(spec: IndexSpec, *, existing: bool = False) -> Plan:
-    build = () if existing else (STEPS["create"], STEPS["populate"])
-    return (*build, STEPS["validate"], STEPS["switch"], STEPS["soak"])
+    return (*plan_building(existing=existing), *plan_switching())

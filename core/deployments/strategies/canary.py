@@ -5,12 +5,12 @@ from dataclasses import replace
 from qdrant_rollouts.core.config.index_file import IndexSpec, Stage
 from qdrant_rollouts.core.deployments.plan import Plan, Step
 from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.deployments.strategies.parts import plan_building, plan_switching
 
 
 def plan_canary(spec: IndexSpec, *, existing: bool = False) -> Plan:
-    build = () if existing else (STEPS["create"], STEPS["populate"])
     stages = tuple(_plan_stage(stage, spec) for stage in spec.canary.stages)
-    return (*build, STEPS["validate"], *stages, STEPS["switch"], STEPS["soak"])
+    return (*plan_building(existing=existing), *stages, *plan_switching())
 
 
 def _plan_stage(stage: Stage, spec: IndexSpec) -> Step:

@@ -68,12 +68,12 @@ def _is_countable(gate: GateContext) -> bool:
 def _is_counted(gate: GateContext) -> bool:
     """If one of our deployments filled it, the records were counted, and the source need not be
     read again."""
-    return "expected" in gate.filled
+    return gate.filled.expected is not None
 
 
 def _knows_expected_vectors(gate: GateContext) -> bool:
     """Something must say how many points should have each vector."""
-    return gate.live is not None or "by_vector" in gate.filled
+    return gate.live is not None or gate.filled.by_vector is not None
 
 
 def _has_payload(gate: GateContext) -> bool:

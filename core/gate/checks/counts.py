@@ -12,11 +12,13 @@ _FEWER = 0.1
 def judge_count(gate: GateContext, bound: float | None) -> Finding:
     """Compares with what ``populate`` wrote; a collection without a deployment is compared with the
     records of its source."""
-    expected = gate.filled.get("expected", gate.memory.get("origin", {}).get("rows"))
+    expected = gate.filled.expected
+    if expected is None:
+        expected = gate.memory.get("origin", {}).get("rows")
     if expected is None:
         return cannot_tell("nothing says how many points there should be")
     found = gate.store.count(gate.green)
-    if "expected" not in gate.filled and gate.spec.on_bad_record == "skip":
+    if gate.filled.expected is None and gate.spec.on_bad_record == "skip":
         return _judge_with_bad_records(gate, found, int(expected))
     unread = _count_unread(gate, found)
     if unread:
@@ -46,7 +48,7 @@ def _count_unread(gate: GateContext, found: int) -> int:
     unchanged = again.get("complete") and not again.get("changed")
     if gate.source is None or gate.source.collection is not None or not origin.get("complete") or not unchanged:
         return 0
-    return max(0, int(origin.get("rows", 0)) - found - int(gate.filled.get("bad", 0)))
+    return max(0, int(origin.get("rows", 0)) - found - (gate.filled.bad or 0))
 
 
 def _judge_with_bad_records(gate: GateContext, found: int, rows: int) -> Finding:

@@ -27,8 +27,8 @@ def judge_live_model(gate: GateContext, bound: float | None) -> Finding:
     said = f"nobody wrote down which model made {live.collection}, and it is not proven to be this one{measured}"
     if gate.spec.accept_new_model:
         return _find_in_words("pass", 0.0, 1, f"{said}; accepted by accept_new_model")
-    if gate.spec.strategy == "canary":
-        return _find_in_words("pass", 0.0, 1, f"{said}; searches by vector stay on it until the switch")
+    if gate.unknown_is_fine:
+        return _find_in_words("pass", 0.0, 1, f"{said}; {gate.unknown_is_fine}")
     return _find_in_words("inconclusive", None, int(found["of"]) if found else 0, said)
 
 

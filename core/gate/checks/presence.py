@@ -68,7 +68,7 @@ def _count_points(gate: GateContext, name: str) -> _VectorCount:
 
 def _count_written(gate: GateContext, name: str) -> int | None:
     """What ``populate`` counted; a copy or a snapshot counted only points."""
-    by_vector = gate.filled.get("by_vector")
+    by_vector = gate.filled.by_vector
     return None if by_vector is None else int(by_vector.get(name, {}).get("points", 0))
 
 
@@ -79,7 +79,7 @@ def _find_fault(gate: GateContext, one: _VectorCount) -> str:
         return ""
     assert gate.live is not None
     left = gate.store.count(gate.live.collection) - gate.store.count(gate.green)
-    without = int(gate.filled.get("by_vector", {}).get(one.name, {}).get("not_carried", 0))
+    without = int((gate.filled.by_vector or {}).get(one.name, {}).get("not_carried", 0))
     allowed = max(0, left) + (without if gate.plan.carried.get(one.name) == "drop" else 0)
     return str(one) if one.live - one.found > allowed else ""
 

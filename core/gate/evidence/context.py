@@ -7,6 +7,7 @@ from functools import cached_property
 from threading import Event
 from typing import Any
 
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import Maker
 from qdrant_rollouts.core.collections.same_model import Relation
 from qdrant_rollouts.core.collections.schema import vector_names, vector_params
@@ -91,7 +92,7 @@ class RateLimiter:
 @dataclass(frozen=True)
 class GateContext:
     """``green`` is addressed by its own name, never through an alias. ``filled`` is what
-    ``populate`` returned, ``wanted`` the schema it should have. ``memory`` holds what the
+    filling it came to, ``wanted`` the schema it should have. ``memory`` holds what the
     collectors have found, as JSON; it is saved between turns, and everything else is created again
     in each turn. ``alone``: nothing serves besides green, as on a first deployment; a live
     collection that is gone is missing evidence instead."""
@@ -106,7 +107,7 @@ class GateContext:
     plan: VectorPlan = field(default_factory=VectorPlan)
     makers: Mapping[str, Maker] = field(default_factory=dict)
     source: Source | None = None
-    filled: Mapping[str, Any] = field(default_factory=dict)
+    filled: Filling = field(default_factory=Filling)
     judged: tuple[JudgedQuery, ...] = ()
     memory: State = field(default_factory=dict)
     ready_look: float = 2.5
@@ -117,6 +118,8 @@ class GateContext:
     coming: frozenset[str] = frozenset()
     #: Did another program fill green? Then nothing says how many points it should have.
     elsewhere: bool = False
+    #: Why it does no harm that nobody knows the live collection's model, where that is so.
+    unknown_is_fine: str = ""
     #: Is the origin of green's vectors recorded, or is the record missing although we made them?
     stamped: bool = True
 
@@ -133,7 +136,7 @@ class GateContext:
     @property
     def counted(self) -> bool:
         """Does anything besides live say how many points there should be?"""
-        return not self.elsewhere or self.source is not None or "expected" in self.filled
+        return not self.elsewhere or self.source is not None or self.filled.expected is not None
 
     def agreement(self, collection: str, vector: str) -> Mapping[str, Any] | None:
         """The result of embedding a sample of a collection's texts again, if its model is not

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from qdrant_rollouts.core.collections.chunks import chunk_source
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import Maker, open_makers
 from qdrant_rollouts.core.collections.model_proof import find_unknown_vectors, measure_agreement
 from qdrant_rollouts.core.collections.records import RecordRules
@@ -28,6 +29,8 @@ from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.id_fields import with_declared_ids
 from qdrant_rollouts.core.config.index_file import DOCUMENTS, ChunkSpec, EmbeddingSpec, IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow, Version
+from qdrant_rollouts.core.database.step_data import read_data
+from qdrant_rollouts.core.database.step_traits import StepTraits, has_trait
 from qdrant_rollouts.core.errors import Limited, Refused
 from qdrant_rollouts.core.gate.evidence import judged
 from qdrant_rollouts.core.gate.evidence.context import GateContext, JudgedQuery, LiveCollection
@@ -35,8 +38,6 @@ from qdrant_rollouts.core.ports import PointId, Schema, Source, State
 from qdrant_rollouts.core.ports.naming import point_id
 from qdrant_rollouts.core.services import Services
 
-#: The steps that fill a collection.
-_FILLS = ("populate", "recover")
 #: How many records of a source are looked for in a collection that may come from it.
 _FIRST = 16
 
@@ -54,10 +55,11 @@ def open_gate(
     wanted: Schema | None,
     vector: str,
     plan: VectorPlan,
-    filled: Mapping[str, Any],
+    filled: Filling,
     memory: State,
     restricted_later: bool = True,
     elsewhere: bool = False,
+    unknown_is_fine: str = "",
 ) -> GateContext:
     """Raises Refused if a model, the source or the judged queries cannot be opened, and if the
     declared search names a vector that no text can search."""
@@ -86,11 +88,20 @@ def open_gate(
         restricted_later=restricted_later,
         coming=declared_names(spec),
         elsewhere=elsewhere,
+        unknown_is_fine=unknown_is_fine,
         stamped=read_stamp(services.store, green) is not None,
     )
 
 
-def open_existing(services: Services, green: str, blue: str | None, spec: IndexSpec, memory: State) -> GateContext:
+def open_existing(
+    services: Services,
+    green: str,
+    blue: str | None,
+    spec: IndexSpec,
+    memory: State,
+    *,
+    unknown_is_fine: str = "",
+) -> GateContext:
     """Opens the gate of a collection that no deployment is building: its schema should be blue's,
     and its source is what its deployment recorded, or what the index file says."""
     store = services.store
@@ -114,6 +125,7 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
         memory=memory,
         restricted_later=False,
         elsewhere=is_made_elsewhere(services, green),
+        unknown_is_fine=unknown_is_fine,
     )
 
 
@@ -138,12 +150,16 @@ def is_made_elsewhere(services: Services, collection: str) -> bool:
     with services.sessions() as session:
         row = session.get(Version, collection)
         mine = row.deployment_id if row is not None else None
-        steps = select(StepRow.name).where(StepRow.deployment_id == mine, StepRow.name.in_(_FILLS))
+        steps = select(StepRow.name).where(StepRow.deployment_id == mine, has_trait(_fills))
         if row is not None and ("way" in row.facts or session.scalars(steps).first() is not None):
             return False
     metadata = services.store.metadata(collection)
     stamp = Stamp.of(metadata)
     return not (stamp is not None and stamp.deployment) and "way" not in (metadata.get(FACTS_KEY) or {})
+
+
+def _fills(step: StepTraits) -> bool:
+    return step.fills_green
 
 
 def _open_records(
@@ -165,13 +181,15 @@ def _text_settings(embedding: EmbeddingSpec | None) -> tuple[str, ChunkSpec | No
     return (embedding.text, embedding.chunk) if embedding else None
 
 
-def _read_filled(services: Services, collection: str) -> State:
+def _read_filled(services: Services, collection: str) -> Filling:
     """Returns what the collection's deployment recorded; empty for a collection of another program."""
     with services.sessions() as session:
         query = select(StepRow.output).join(Version, Version.deployment_id == StepRow.deployment_id)
-        found = session.scalars(query.where(Version.collection == collection, StepRow.name.in_(_FILLS))).first()
-    found = (found or {}).get("filled", found or {})
-    return {name: value for name, value in found.items() if name != "looks"}
+        filling = query.where(Version.collection == collection, has_trait(_fills))
+        outputs = session.scalars(filling.order_by(StepRow.position.desc())).all()
+    latest: State = next(filter(None, outputs), {})
+    # A step that makes and fills green in one has it within what it hands on.
+    return read_data(Filling, latest.get("filled", latest)).without_looks()
 
 
 def _open_source(services: Services, named: str | None, spec: IndexSpec) -> Source | None:

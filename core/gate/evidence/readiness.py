@@ -10,7 +10,6 @@ from qdrant_rollouts.core.collections.readiness import Readiness
 from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 from qdrant_rollouts.core.ports import State
 
-LOOKS = 3
 #: Looks without progress: after this many, an unfinished index will not be finished.
 PATIENCE = 24
 
@@ -20,9 +19,9 @@ def collect_readiness(gate: GateContext, over: IsTurnOver) -> float | None:
     seen = _inspect_green(gate, memory)
     memory["reason"], memory["broken"] = seen.reason, seen.broken
     memory["patience"] = _patience(gate) if seen.failing else PATIENCE
-    before = int(memory.get("looks", gate.filled.get("looks", 0)))
+    before = int(memory.get("looks", gate.filled.looks or 0))
     memory["looks"] = before + 1 if seen.ready else 0
-    enough = memory["looks"] >= LOOKS or (seen.ready and gate.store.server().embedded)
+    enough = memory["looks"] >= readiness.READY_LOOKS or (seen.ready and gate.store.server().embedded)
     if enough or seen.broken or memory.get("still", 0) >= memory["patience"]:
         return None
     return gate.ready_look
@@ -38,11 +37,9 @@ def _inspect_green(gate: GateContext, memory: State) -> Readiness:
     if store.server().embedded:
         return Readiness(ready=True)
     health = store.health(gate.green)
-    work = [health.indexed_vectors, health.segments, health.optimizing, health.worked, health.queued]
-    # If a server does not report its optimizer's progress, its status yellow is taken as working.
-    at_work = work != memory.get("work") or (health.worked is None and health.status == "yellow")
+    at_work = readiness.is_at_work(health, memory.get("work"))
     memory["still"] = 0 if at_work else int(memory.get("still", 0)) + 1
-    memory["work"] = work
+    memory["work"] = readiness.measure_work(health)
     seen = readiness.watch(store, gate.green, gate.schema, health, memory.get("failures"))
     memory["failures"] = health.failures
     if seen.asleep:

@@ -12,6 +12,7 @@ from qdrant_rollouts.core.collections.records import MARK_KEY, Record, RecordRul
 from qdrant_rollouts.core.collections.scratch import Scratch, open_scratch
 from qdrant_rollouts.core.config.index_file import render_text
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
+from qdrant_rollouts.core.database.step_data import UNSET
 from qdrant_rollouts.core.gate.evidence import origin
 from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 from qdrant_rollouts.core.ports import Point, PointId, Row, State, Vector
@@ -35,7 +36,10 @@ def collect_round_trip(gate: GateContext, over: IsTurnOver) -> float | None:
         with open_scratch(gate.store, gate.schema, _names_made_by_server(gate)) as made:
             _compare_pieces(gate, memory, sample, made, over)
     now = gate.source.fingerprint()
-    memory["changed"] = now is None or now != gate.filled.get("print", gate.part("origin")["print"])
+    before = gate.filled.fingerprint
+    if before is UNSET:
+        before = gate.part("origin")["print"]
+    memory["changed"] = now is None or now != before
     return None if int(memory.get("at", 0)) >= len(sample) else 0.0
 
 
@@ -76,7 +80,7 @@ def _as_embeddable(gate: GateContext, row: Row) -> Row:
     """For points, only the vectors that were copied are needed; copied points may have any payload."""
     if row.point_id is None or row.fields is None:
         return row
-    if gate.filled.get("way") in {"copy", "snapshot"}:
+    if gate.filled.way in {"copy", "snapshot"}:
         return replace(row, fields={name: value for name, value in row.fields.items() if name != MARK_KEY})
     return replace(row, vector=gate.plan.taken_from_points(vectors_by_name(row.vector)))
 

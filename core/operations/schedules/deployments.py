@@ -19,6 +19,7 @@ from qdrant_rollouts.core.services import Services
 
 _RUN_STATUSES = {
     Status.LIVE: RunStatus.DONE,
+    Status.COMPLETED: RunStatus.DONE,
     Status.ROLLED_BACK: RunStatus.FAILED,
     Status.NEEDS_OPERATOR: RunStatus.FAILED,
 }

@@ -34,7 +34,7 @@ from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.worker_rows import WorkerRow
 from qdrant_rollouts.core.deployments import places, workers
 from qdrant_rollouts.core.gate.checks.finding import Verdict
-from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Place, Status, StepStatus
+from qdrant_rollouts.core.lifecycle import FINAL, DeliveryStatus, ExperimentStatus, Place, Status, StepStatus
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.routing.route import UNROUTED
 from qdrant_rollouts.core.routing.table import alive, list_split_routes
@@ -119,11 +119,12 @@ def _queue(session: Session, now: datetime) -> Iterator[Sample]:
 
 
 def _sample_outcomes(session: Session, now: datetime) -> Iterator[Sample]:
-    """A person's abort leaves no failed step; of deployments that went live, only ``promote
-    --full`` leaves skipped ones."""
+    """A person's abort leaves no failed step; of what went live, only ``promote --full`` leaves skipped ones. What
+    moved no alias, by its plan, was not promoted."""
     outcome = case(
         (and_(Deployment.status == Status.LIVE, _has_step(StepStatus.SKIPPED)), "fast_promoted"),
         (Deployment.status == Status.LIVE, "promoted"),
+        (Deployment.status == Status.COMPLETED, "completed"),
         (_has_step(StepStatus.FAILED), "failed"),
         else_="aborted",
     )
@@ -305,7 +306,7 @@ def _sample_alert_ages(session: Session, now: datetime) -> Iterator[Sample]:
 
 def _sample_deliveries(session: Session, now: datetime) -> Iterator[Sample]:
     kinds = (DeliveryRow.channel, DeliveryRow.status)
-    query = select(*kinds, func.count()).where(DeliveryRow.status != "sent").group_by(*kinds)
+    query = select(*kinds, func.count()).where(DeliveryRow.status != DeliveryStatus.SENT).group_by(*kinds)
     for channel, status, count in session.execute(query):
         yield (channel, status), count
 
@@ -321,7 +322,8 @@ METRICS: Mapping[str, MetricFamily] = {
         _sample_statuses,
     ),
     "deployments_ended": MetricFamily(
-        "Those that have ended: promoted, fast_promoted (promote --full), failed (a step did), aborted (a person did).",
+        "Those that have ended: promoted, fast_promoted (promote --full), completed (its plan moves no alias), "
+        "failed (a step did), aborted (a person did).",
         ("kind", "strategy", "outcome"),
         _sample_outcomes,
         counter=True,

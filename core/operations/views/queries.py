@@ -10,6 +10,7 @@ from qdrant_rollouts.core.answers import deployments as shown
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.database.events import WARNING
 from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, StepRow
+from qdrant_rollouts.core.database.step_data import read_report, show_output, show_progress
 from qdrant_rollouts.core.defaults import ROWS
 from qdrant_rollouts.core.deployments import abort_notices, places, unclaimed
 from qdrant_rollouts.core.deployments.lookup import find_deployment
@@ -35,7 +36,7 @@ def get_deployment(services: Services, deployment_id: str) -> shown.Deployment:
             "lease_owner": row.lease_owner,
             "waits": unclaimed.waits(services, session, services.clock.now(session), row),
             "steps": [_describe_step(step) for step in row.steps],
-            "gate": next((step.output["gate"] for step in row.steps if "gate" in step.output), None),
+            "gate": next(filter(None, (read_report(step.output) for step in row.steps)), None),
             "events": [_describe_event(event) for event in found],
             "deletions": _deletions_of_deployment(services, session, row),
         }
@@ -188,8 +189,8 @@ def _describe_step(step: StepRow) -> shown.Step:
         "started_at": as_iso(step.started_at),
         "finished_at": as_iso(step.finished_at),
         "message": step.message,
-        "output": step.output,
-        "progress": step.state.get("progress"),
+        "output": show_output(step.output),
+        "progress": show_progress(step.state),
     }
 
 

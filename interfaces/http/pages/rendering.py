@@ -18,7 +18,9 @@ HERE = Path(__file__).parent
 
 #: Status -> symbol and colour; the word is always shown next to both.
 SYMBOLS: Mapping[str, tuple[str, str]] = {
-    **dict.fromkeys(("done", "live", "pass", "deleted", "unchanged", "on", "sent", "healthy", "yes"), ("✔", "good")),
+    **dict.fromkeys(
+        ("done", "live", "completed", "pass", "deleted", "unchanged", "on", "sent", "healthy", "yes"), ("✔", "good")
+    ),
     **dict.fromkeys(
         ("failed", "needs_operator", "block", "damaged", "given_up", "no", "error", "degraded"), ("✖", "bad")
     ),

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
-from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.deployments import abort_notices
 from qdrant_rollouts.core.deployments import operator_requests as wishes
+from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
 from qdrant_rollouts.core.errors import Refused
@@ -142,10 +143,7 @@ def label_step(name: str, arguments: Mapping[str, object]) -> str:
     return f"{name} shadow" if arguments.get("shadow") else f"{name} {share:g} %"
 
 
-def find_open_step(steps: Sequence[StepRow]) -> StepRow | None:
-    """Returns the step that a deployment is at."""
-    ended = (StepStatus.DONE, StepStatus.SKIPPED, StepStatus.UNDONE)
-    return next((step for step in steps if step.status not in ended), None)
+# --- indexes, experiments, schedules, backups ---------------------------------------------------------------------
 
 
 def actions_of_index(
@@ -159,7 +157,7 @@ def actions_of_index(
         OperatorAction(
             "deploy",
             "Deploy",
-            f"Builds a new version from {source or 'its source'}, and moves {alias} to it when its gate has passed.",
+            f"Builds a new version from {source or 'its source'}, and {_describe_move(alias, declared)}.",
             f"rollouts deploy {shell_word(alias)}",
             busy or unbuildable,
             steps=_name_planned_steps(declared) if declared else (),
@@ -175,10 +173,21 @@ def actions_of_index(
     ]
 
 
+def _describe_move(alias: str, spec: IndexSpec | None) -> str:
+    plan = _plan_declared(spec) if spec else ()
+    if plan and not any(step.traits.moves_alias for step in plan):
+        return f"leaves {alias} where it is"
+    return f"moves {alias} to it when its gate has passed"
+
+
 def _name_planned_steps(spec: IndexSpec) -> list[str]:
+    return [label_step(step.name, step.arguments) for step in _plan_declared(spec)]
+
+
+def _plan_declared(spec: IndexSpec) -> Plan:
     """Empty for an unknown strategy: the deployment would be refused."""
     strategy = STRATEGIES.get(spec.strategy)
-    return [label_step(step.name, step.arguments) for step in strategy(spec)] if strategy else []
+    return strategy(spec) if strategy else ()
 
 
 def actions_of_experiment(experiment: str, status: str, coverage: int) -> list[OperatorAction]:

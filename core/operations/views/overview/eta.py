@@ -13,9 +13,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.config.index_file import IndexSpec, Stage
+from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.step_data import read_progress
+from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
+from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.lifecycle import Status, StepStatus
 from qdrant_rollouts.core.operations.views.overview.acts import label_step
 from qdrant_rollouts.core.times import as_iso
@@ -67,28 +70,23 @@ def _time_left(step: StepRow, spec: IndexSpec, before: Mapping[str, Sequence[flo
 
 def _left_by_pace(step: StepRow, spent: float) -> TimeLeft | None:
     """At the current pace, and at the pace since the step began."""
-    progress = step.state.get("progress") or {}
-    done = progress.get("done") or 0
-    size = progress.get("size") or 0
-    rate = progress.get("rate")
-    if not rate or not size or done < size * _LEAST_SHARE:
+    progress = read_progress(step.state)
+    if progress is None or not progress.rate or not progress.size:
         return None
-    records = progress["records"] if progress["unit"] == "source" else done
-    ends = sorted((records * (size / done - 1) / rate, spent * (size / done - 1)))
-    return TimeLeft(ends[0], ends[1], f"its pace, {rate:,.0f}/s")
+    if not progress.done or progress.done < progress.size * _LEAST_SHARE:
+        return None
+    counted = progress.done if progress.records is None else progress.records
+    to_come = progress.size / progress.done - 1
+    ends = sorted((counted * to_come / progress.rate, spent * to_come))
+    return TimeLeft(ends[0], ends[1], f"its pace, {progress.rate:,.0f}/s")
 
 
 def _left_by_settings(step: StepRow, spec: IndexSpec, spent: float) -> TimeLeft | None:
     """A soak lasts as long as its setting says; so does a stage, or longer if traffic is missing."""
-    if step.name == "soak":
-        left = max(0.0, spec.soak.seconds - spent)
-        return TimeLeft(left, left, "what the soak is set to")
-    if step.name == "shift":
-        stage = read_stored(Stage, step.arguments)
-        lasts = stage.duration_minutes * 60
-        longest = stage.duration_minutes * 60 * (1 + spec.canary.extension)
-        return TimeLeft(max(0.0, lasts - spent), max(0.0, longest - spent), "what the stage is set to")
-    return None
+    lasts = STEPS[step.name].lasts(spec, step.arguments) if step.name in STEPS else None
+    if lasts is None:
+        return None
+    return TimeLeft(max(0.0, lasts.low - spent), max(0.0, lasts.high - spent), lasts.source)
 
 
 def _left_by_history(taken: Sequence[float], spent: float) -> TimeLeft | None:
@@ -99,9 +97,11 @@ def _left_by_history(taken: Sequence[float], spent: float) -> TimeLeft | None:
 
 
 def _past_durations(session: Session, row: Deployment) -> dict[str, list[float]]:
-    """Returns the seconds of each step in the last deployments of this index that went live."""
+    """Seconds each step took in the last deployments of this index that went live and did more than move the alias, as
+    a rollback does."""
     alike = Deployment.alias == row.alias, Deployment.kind == row.kind, Deployment.id != row.id
-    last = select(Deployment.id).where(*alike, Deployment.status == Status.LIVE, Deployment.strategy != "rollback")
+    worked = Deployment.steps.any(~has_trait(lambda step: step.moves_alias))
+    last = select(Deployment.id).where(*alike, Deployment.status == Status.LIVE, worked)
     ids = list(session.scalars(last.order_by(Deployment.created_at.desc()).limit(_DEPLOYMENTS_BACK)))
     query = select(StepRow.name, StepRow.started_at, StepRow.finished_at).where(
         StepRow.deployment_id.in_(ids), StepRow.status == StepStatus.DONE, StepRow.started_at.is_not(None)

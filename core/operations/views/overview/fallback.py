@@ -12,9 +12,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
+from qdrant_rollouts.core.collections.deletion.deletions import find_last_deletions
 from qdrant_rollouts.core.collections.deletion.notices import DeletionRules
 from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
-from qdrant_rollouts.core.lifecycle import Status
+from qdrant_rollouts.core.lifecycle import DeletionStatus, Status
 from qdrant_rollouts.core.operations.views.overview.sight import StoreSnapshot
 from qdrant_rollouts.core.times import as_iso
 
@@ -30,9 +31,7 @@ def describe_way_back(
     if live is None or target is None:
         there = {"said": "no version before this one went live here", "state": "no"}
         return {"ready": "no", "target": None, "delete_after": None, "said": "", "conditions": [there]}
-    deletion = session.scalars(
-        select(Deletion).where(Deletion.collection == target).order_by(Deletion.id.desc()).limit(1)
-    ).first()
+    deletion = find_last_deletions(session, [target]).get(target)
     made = session.get(Version, target)
     conditions = [
         _check_exists(target, made, deletion, seen),
@@ -42,7 +41,7 @@ def describe_way_back(
     ]
     states = {one["state"] for one in conditions}
     ready = next(worst for worst in ("no", "unknown", "yes") if worst in states)
-    due = deletion.due_at if deletion is not None and deletion.status == "scheduled" else None
+    due = deletion.due_at if deletion is not None and deletion.status == DeletionStatus.SCHEDULED else None
     rules = DeletionRules(seen.declared, embedded)
     told = deletion_notices.describe_open_deletions(session, [deletion] if deletion else [], rules)
     said = next((one["text"] for one in told.values()), "")
@@ -63,7 +62,7 @@ def _find_former_collection(session: Session, alias: str, live: str | None) -> s
 
 
 def _check_exists(target: str, made: Version | None, deletion: Deletion | None, seen: StoreSnapshot) -> Condition:
-    if deletion is not None and deletion.status == "deleted":
+    if deletion is not None and deletion.status == DeletionStatus.DELETED:
         return {"said": f"{target} was deleted {_format_minute(deletion.finished_at)}", "state": "no"}
     if seen.collections is None or seen.error:
         return {"said": f"whether {target} is there cannot be asked: {seen.error or 'not yet'}", "state": "unknown"}
@@ -74,9 +73,9 @@ def _check_exists(target: str, made: Version | None, deletion: Deletion | None, 
 
 
 def _check_not_deleted(target: str, deletion: Deletion | None) -> Condition:
-    if deletion is None or deletion.status in ("cancelled", "kept"):
+    if deletion is None or deletion.status in (DeletionStatus.CANCELLED, DeletionStatus.KEPT):
         return {"said": "no deletion of it is scheduled", "state": "yes"}
-    if deletion.status == "scheduled":
+    if deletion.status == DeletionStatus.SCHEDULED:
         return {"said": f"its deletion has not begun; due {_format_minute(deletion.due_at)}", "state": "yes"}
     return {"said": f"its deletion is {deletion.status}", "state": "no"}
 

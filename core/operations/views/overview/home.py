@@ -20,8 +20,10 @@ from qdrant_rollouts.core.database.alert_rows import ConditionRow
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, Version
 from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.database.step_data import read_progress
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import places, unclaimed
+from qdrant_rollouts.core.deployments.turns import current_step
 from qdrant_rollouts.core.errors import Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status
 from qdrant_rollouts.core.operations.schedules.declared import overlay_declared, start_of
@@ -200,10 +202,10 @@ def _describe_live(collection: str | None, version: Version | None, meant: Alias
 
 
 def _describe_under_way(row: Deployment, known: _KnownRows) -> shown.UnderWay:
-    step = acts.find_open_step(row.steps)
-    progress = (step.state.get("progress") or {}) if step else {}
-    size = progress.get("size") or 0
-    done = progress.get("done") or 0
+    step = current_step(row)
+    progress = read_progress(step.state) if step else None
+    size = progress.size if progress else 0
+    done = progress.done if progress else 0
     return {
         **_describe_ended(row),
         "paused_for": row.paused_for,
@@ -212,9 +214,9 @@ def _describe_under_way(row: Deployment, known: _KnownRows) -> shown.UnderWay:
         "position": (step.position if step else len(row.steps)) + 1,
         "steps": len(row.steps),
         "share": done / size if size else None,
-        "counted": f"{done:,} of {size:,} searches" if progress.get("unit") == "searches" else "",
-        "set": progress.get("set"),
-        "confirmed": progress.get("confirmed"),
+        "counted": f"{done:,} of {size:,} searches" if progress and progress.unit == "searches" else "",
+        "set": progress.set if progress else None,
+        "confirmed": progress.confirmed if progress else None,
         "queue": known.queue.get(row.id),
     }
 

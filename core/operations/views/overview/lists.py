@@ -11,7 +11,9 @@ from qdrant_rollouts.core.alerts.outbox import read_message
 from qdrant_rollouts.core.database.alert_rows import ConditionRow, DeliveryRow
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, EventRow, StepRow
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
+from qdrant_rollouts.core.database.step_data import show_progress
 from qdrant_rollouts.core.deployments import places
+from qdrant_rollouts.core.deployments.turns import find_current_step
 from qdrant_rollouts.core.errors import Malformed, Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, OPEN_RUNS, Status
 from qdrant_rollouts.core.operations.schedules.declared import normalize_spec, overlay_declared, start_of, status_of
@@ -28,6 +30,7 @@ PageData = dict[str, Any]
 PAGE_SIZE = 50
 OUTCOMES = {
     "live": (Status.LIVE,),
+    "completed": (Status.COMPLETED,),
     "rolled_back": (Status.ROLLED_BACK,),
     "running": tuple(status for status in Status if status not in FINAL),
     "needs_operator": (Status.NEEDS_OPERATOR,),
@@ -49,7 +52,8 @@ def list_history(services: Services, alias: str = "", outcome: str = "", page: i
     with services.sessions() as session:
         rows = session.scalars(query.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
         total = session.scalar(select(func.count()).select_from(Deployment).where(*chosen)) or 0
-        steps = _label_open_steps(session.scalars(_select_steps([row.id for row in rows if row.status not in FINAL])))
+        open_ = {row.id: row.status for row in rows if row.status not in FINAL}
+        steps = _label_current_steps(open_, session.scalars(_select_steps(list(open_))))
         queue = places.queue(session)
         aliases = list(session.scalars(select(Deployment.alias).distinct().order_by(Deployment.alias)))
     listed = [{**_describe_history_row(row), "step": steps.get(row.id, ""), "queue": queue.get(row.id)} for row in rows]
@@ -60,12 +64,12 @@ def _select_steps(ids: Sequence[str]) -> Any:
     return select(StepRow).where(StepRow.deployment_id.in_(ids)).order_by(StepRow.deployment_id, StepRow.position)
 
 
-def _label_open_steps(rows: Any) -> dict[str, str]:
+def _label_current_steps(statuses: Mapping[str, Status], rows: Any) -> dict[str, str]:
     """Returns the step that each deployment is at, by deployment."""
     found: dict[str, list[StepRow]] = {}
     for row in rows:
         found.setdefault(row.deployment_id, []).append(row)
-    current = {id: acts.find_open_step(steps) for id, steps in found.items()}
+    current = {id: find_current_step(statuses[id], steps) for id, steps in found.items()}
     return {id: acts.label_step(step.name, step.arguments) for id, step in current.items() if step is not None}
 
 
@@ -211,5 +215,5 @@ def change_stamp(services: Services) -> str:
     query = query.where(Deployment.status.not_in(FINAL), StepRow.finished_at.is_(None), StepRow.started_at.is_not(None))
     with services.sessions() as session:
         newest = session.scalar(select(func.max(EventRow.id)))
-        moving = [(id, turn, asked, state.get("progress")) for id, turn, asked, state in session.execute(query)]
+        moving = [(id, turn, asked, show_progress(state)) for id, turn, asked, state in session.execute(query)]
     return f"{newest}:{hash(repr(sorted(map(repr, moving))))}"

@@ -4,11 +4,11 @@ the ways back."""
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
-from qdrant_rollouts.core.collections.deletion.deletions import OPEN_STATUSES
+from qdrant_rollouts.core.collections.deletion.deletions import OPEN_STATUSES, find_last_deletions
 from qdrant_rollouts.core.collections.deletion.notices import DeletionRules
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, RouteRow, SearcherRow, Version
 from qdrant_rollouts.core.deployments.alias_lock import check_alias_idle
@@ -17,7 +17,7 @@ from qdrant_rollouts.core.lifecycle import Place, Status
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import acts, eta, fallback
 from qdrant_rollouts.core.operations.views.overview.sight import StoreSnapshot
-from qdrant_rollouts.core.routing.table import SILENT_AFTER
+from qdrant_rollouts.core.routing.table import alive
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
@@ -31,6 +31,7 @@ _PHASES = {
     Status.PAUSED: "paused",
     Status.NEEDS_OPERATOR: "degraded",
     Status.LIVE: "healthy",
+    Status.COMPLETED: "healthy",
     Status.ROLLED_BACK: "healthy",
 }
 
@@ -101,17 +102,17 @@ def _describe_route(session: Session, row: Deployment, now: Any) -> PageData | N
     route = session.get(RouteRow, row.alias)
     if route is None or route.deployment_id != row.id or route.green is None:
         return None
-    serving = select(SearcherRow.version, SearcherRow.seen_at).where(SearcherRow.alias == row.alias)
-    alive = [(v, at) for v, at in session.execute(serving) if abs((now - at).total_seconds()) <= SILENT_AFTER]
+    serving = select(SearcherRow.version, SearcherRow.seen_at).where(SearcherRow.alias == row.alias, alive(now))
+    living = [(version, seen_at) for version, seen_at in session.execute(serving)]
     return {
         "share": route.share / 100,
         "shadow": route.shadow / 100,
         "green": route.green,
         "blue": route.blue,
         "changed_at": as_iso(route.changed_at),
-        "known": len(alive),
-        "serving": sum(version >= route.version for version, _ in alive),
-        "heard_at": as_iso(max((at for _, at in alive), default=None)),
+        "known": len(living),
+        "serving": sum(version >= route.version for version, _ in living),
+        "heard_at": as_iso(max((seen_at for _, seen_at in living), default=None)),
     }
 
 
@@ -122,8 +123,7 @@ def _describe_collections(
     named = {"green": row.green, "blue": row.blue}
     names = [name for name in named.values() if name]
     versions = {one.collection: one for one in session.scalars(select(Version).where(Version.collection.in_(names)))}
-    query = select(Deletion).where(or_(*(Deletion.collection == name for name in names))).order_by(Deletion.id)
-    deletions = {one.collection: one for one in session.scalars(query)}
+    deletions = find_last_deletions(session, names)
     told = deletion_notices.describe_open_deletions(session, list(deletions.values()), rules)
     said = {one["collection"]: one["text"] for one in told.values()}
     return [
