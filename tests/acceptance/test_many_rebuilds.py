@@ -1,8 +1,10 @@
 """Many rebuilds due in one minute: never more of them build than the limit, and the first is live as soon as one alone.
 
-Greens are counted from outside, by asking Qdrant for its collections and aliases.
+Greens are counted from outside, by asking Qdrant for its collections and aliases. ``ROLLOUTS_TEST_REBUILDS=40`` takes
+another number of rebuilds for the long form.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -140,7 +142,7 @@ def test_of_many_rebuilds_due_at_once_no_more_than_the_limit_build_and_the_first
     tmp_path: Path, effort: Callable[[Any, Any], Any], figure: Callable[[str], None]
 ):
     """How soon is only asked of the long form: it is compared with one alone, and with as many places as rebuilds."""
-    many = named(effort(12, 150))
+    many = named(effort(12, int(os.environ.get("ROLLOUTS_TEST_REBUILDS", "150"))))
     limit = effort(2, 4)
     with house_of(tmp_path / "house", effort("sqlite", "postgres"), limit) as rebuilt:
         few = rebuilt.night(0, many, 1800)

@@ -197,6 +197,6 @@ def test_whatever_dies_in_whatever_order_every_deployment_ends_live(
     houses: Houses, effort: Callable[[int, int], int], figure: Callable[[str], None]
 ):
     for seed in range(effort(1, 25)):
-        told = everywhere(houses, lambda house, seed=seed: weather(house, seed, effort(3, 8), effort(13, 25)))
+        told = everywhere(houses, lambda house, seed=seed: weather(house, seed, effort(3, 8), effort(12, 25)))
         for line in told.values():
             figure(f"storm: {line}")
