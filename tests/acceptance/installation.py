@@ -314,9 +314,11 @@ class Installation:
             options={**OPTIONS, **options},
         )
 
-    def declare(self, indexes: Mapping[str, Any], concurrency: Mapping[str, int] = UNLIMITED) -> None:
+    def declare(
+        self, indexes: Mapping[str, Any], concurrency: Mapping[str, int] = UNLIMITED, **more: Mapping[str, Any]
+    ) -> None:
         """The index file."""
-        content = {"concurrency": dict(concurrency), "indexes": dict(indexes)}
+        content = {"concurrency": dict(concurrency), "indexes": dict(indexes), **more}
         (self.folder / "rollouts.yaml").write_text(json.dumps(content))
 
     def write_documents(self, name: str = "docs.jsonl", count: int = RECORDS) -> None:
