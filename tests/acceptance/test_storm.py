@@ -1,7 +1,8 @@
 """Everything at once, by chance: the seed is in the message of what fails.
 
-An installation in the middle of an upgrade: workers of this release, one of the next beside them, and a database of the
-next release, behind a connection pooler where it is PostgreSQL. Every process has a clock of its own.
+On PostgreSQL it is an installation in the middle of an upgrade, behind a connection pooler: workers of this release,
+one of the next beside them, and a database of the next. With SQLite all is on one machine and replaced at once. Every
+process has a clock that is set wrong.
 ``ROLLOUTS_TEST_STORM=4`` takes another number of seeds for the long form.
 """
 
@@ -48,8 +49,8 @@ def houses(tmp_path_factory: pytest.TempPathFactory, figure: Callable[[str], Non
     newer = next_release(folder / "newer")
     if PGBOUNCER is None:
         figure("storm: no pooler stood before PostgreSQL, for PgBouncer is not installed")
-    with both(folder, times=BRISK, tick=1.0, children=2, clocks=True, pooled=SHARED) as running:
-        everywhere(running, lambda house: house.join_newer(newer))
+    with both(folder, times=BRISK, children=2, clocks=True, pooled=SHARED) as running:
+        running["postgres"].join_newer(newer)
         yield running
 
 
@@ -114,7 +115,7 @@ class Storm:
     def set_a_clock(self) -> None:
         """One machine's, or PostgreSQL's. With SQLite all are on one machine."""
         seconds = self.random.choice(WRONG)
-        every = [self.house.clocks[name] for name in ("worker", "worker-bulk", "beat", NEWER)]
+        every = [clock for name, clock in self.house.clocks.items() if name != "flower"]
         if isinstance(self.house.postgres, MovedPostgres):
             every = [self.random.choice([*every, self.house.postgres.clock])]
         for clock in every:
@@ -129,7 +130,8 @@ class Storm:
             self.house.postgres.kill()
             self.house.postgres.start()
             return
-        engine = create_engine(self.house.database_url, isolation_level="AUTOCOMMIT")
+        patient = {"timeout": 60 * BUSY}  # everybody else wants the lock too
+        engine = create_engine(self.house.database_url, isolation_level="AUTOCOMMIT", connect_args=patient)
         with engine.connect() as connection:
             connection.execute(text("BEGIN EXCLUSIVE"))
             time.sleep(self.random.uniform(0, 7))
@@ -158,10 +160,11 @@ def weather(house: Installation, seed: int, deployments: int, faults: int) -> st
     """A row exists before the first fault: an application's own message is its own to repeat. Tells how long the faults
     came, and how long it took from the last of them until all had ended."""
     aliases = [f"storm-{seed}-{number}" for number in range(deployments)]
-    house.make_live(*aliases)
     for alias in aliases:
-        house.deploy(alias, soak=SOAK)
-    aliases.append(ask_newer(house, f"storm-{seed}-newer"))
+        ask(house, alias, "deployments.deploy_new_version", "celery")
+    if house.newer:
+        aliases.append(f"storm-{seed}-{NEWER}")
+        ask(house, aliases[-1], "deployments.deploy_at_once", NEWER)
     begun = time.monotonic()
     Storm(house, seed).blow(faults)
     over = time.monotonic()
@@ -176,22 +179,22 @@ def weather(house: Installation, seed: int, deployments: int, faults: int) -> st
             assert events.count(f"{step.name}.done") == 1
         assert {name for name in house.collections() if name.startswith(f"{alias}_")} == {row.green}
         assert blue(alias) in house.collections()
-    assert "polish" in [step.name for step in row.steps]
+        assert "polish" in [step.name for step in row.steps] or not alias.endswith(NEWER)
     blown = f"{len(aliases)} deployments, {faults} faults in {over - begun:.0f} s"
     return f"{house.database} seed {seed}: {blown}, all live {time.monotonic() - over:.0f} s later"
 
 
-def ask_newer(house: Installation, alias: str) -> str:
-    """A deployment with a step that only the newer release knows."""
+def ask(house: Installation, alias: str, task: str, queue: str) -> None:
+    """As an application does: again where the answer is that the database is busy. The task of the newer release plans
+    a step that this one does not know."""
     house.make_live(alias)
-    options = {**OPTIONS, "soak": SOAK}
-    asked = house.foreign.send_task(
-        "deployments.deploy_at_once",
-        kwargs={"alias_name": alias, "data_source": "jsonl:docs.jsonl", "options": options},
-        queue=NEWER,
-    )
-    asked.get(timeout=60 * BUSY, interval=0.05)
-    return alias
+    given = {"alias_name": alias, "data_source": "jsonl:docs.jsonl", "options": {**OPTIONS, "soak": SOAK}}
+
+    def begun() -> bool:
+        house.foreign.send_task(task, kwargs=given, queue=queue).get(timeout=60 * BUSY, propagate=False)
+        return house.deployment(alias) is not None
+
+    house.until(begun, 60, f"a deployment of {alias}")
 
 
 def test_whatever_dies_in_whatever_order_every_deployment_ends_live(
