@@ -193,6 +193,7 @@ class PgBouncer(Server):
             f"listen_addr = {HOST}\nlisten_port = {self.port}\nunix_socket_dir =\n"
             f"auth_type = trust\nauth_file = {users}\npool_mode = transaction\n"
             f"default_pool_size = {self._connections}\nmax_client_conn = 500\n"
+            "query_wait_timeout = 10\nserver_login_retry = 1\n"  # as docs/scaling.md says
         )
         for path in (self.folder, users, config):
             path.chmod(0o755)
