@@ -123,10 +123,12 @@ def unavailable_error(engine: Engine, error: BaseException) -> Unavailable:
 
 
 class DatabaseClock:
-    """The database server's clock; with SQLite that is this machine's."""
+    """The database server's clock; with SQLite that is this machine's, which is looked at once the transaction has
+    begun: it waits for others', and who looks before would find in it what was written after."""
 
     def now(self, session: Session) -> datetime:
         if session.get_bind().dialect.name == "sqlite":
+            session.connection()
             return datetime.now(UTC)
         found: datetime = session.scalars(select(func.clock_timestamp())).one()
         return found.astimezone(UTC)

@@ -107,12 +107,8 @@ class Consuming:
         )
 
     def _queues(self) -> tuple[str, ...]:
-        """Returns None while the broker does not answer, and after the worker was told to end: then
-        nothing is taken."""
-        consuming = self._consumer.task_consumer
-        if self._stopping.is_set() or consuming is None:
-            return ()
-        return tuple(queue.name for queue in list(consuming.queues))
+        """None after it was told to end: then nothing is taken."""
+        return () if self._stopping.is_set() else list_queues(self._consumer)
 
     def _at_work(self) -> tuple[Task, ...]:
         """Returns only names, and for a turn the deployment's id, because other arguments may be
@@ -124,6 +120,12 @@ class Consuming:
 
     def _children(self) -> int:
         return int(getattr(self._consumer.pool, "num_processes", None) or self._consumer.controller.concurrency or 1)
+
+
+def list_queues(consumer: Any) -> tuple[str, ...]:
+    """What a Celery worker takes messages of now; nothing while the broker is away."""
+    consuming = consumer.task_consumer
+    return () if consuming is None else tuple(queue.name for queue in list(consuming.queues))
 
 
 def _active() -> list[Any]:

@@ -3,6 +3,7 @@ fail."""
 
 import json
 import threading
+import time
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -11,11 +12,12 @@ from qdrant_rollouts.adapters.embedding_hashing import HashingEmbedder
 
 
 class Endpoint:
-    """Serves ``words-N``, vectors of N numbers. ``asked`` are the requests' headers and bodies;
-    ``answers`` are given first, one each: status, headers, body (JSON, or text as it is)."""
+    """Serves ``words-N``, vectors of N numbers. ``asked`` are the requests' headers and bodies; ``answers`` are given
+    first, one each: status, headers, body (JSON, or text as it is). A request takes ``seconds``."""
 
     def __init__(self) -> None:
         endpoint = self
+        self.seconds = 0.0
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -32,6 +34,7 @@ class Endpoint:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
+        time.sleep(self.seconds)
         self.asked.append((dict(request.headers), {"path": request.path, **body}))
         status, headers, content = self.answers.popleft() if self.answers else (200, {}, self.embedded(body))
         raw = (content if isinstance(content, str) else json.dumps(content)).encode()

@@ -169,14 +169,15 @@ def _message(kind: bytes, body: bytes) -> bytes:
 
 
 class PgBouncer(Server):
-    """The real one, in front of the PostgreSQL at ``database``; it does not run as root, and Debian
-    installs it in /usr/sbin."""
+    """The real one, before the PostgreSQL at ``database``; it does not run as root, and Debian has it in /usr/sbin.
+    All clients share ``connections``."""
 
     name = "pgbouncer"
 
-    def __init__(self, database: str) -> None:
+    def __init__(self, database: str, connections: int = 2) -> None:
         super().__init__()
         self._database = make_url(database)
+        self._connections = connections
 
     @property
     def url(self) -> str:
@@ -191,7 +192,9 @@ class PgBouncer(Server):
             f"* = host={self._database.host} port={self._database.port}\n"
             "[pgbouncer]\n"
             f"listen_addr = {HOST}\nlisten_port = {self.port}\nunix_socket_dir =\n"
-            f"auth_type = trust\nauth_file = {users}\npool_mode = transaction\ndefault_pool_size = 2\n"
+            f"auth_type = trust\nauth_file = {users}\npool_mode = transaction\n"
+            f"default_pool_size = {self._connections}\nmax_client_conn = 500\n"
+            "query_wait_timeout = 10\nserver_login_retry = 1\n"  # as docs/scaling.md says
         )
         for path in (self.folder, users, config):
             path.chmod(0o755)

@@ -33,6 +33,7 @@ from qdrant_rollouts.core.database.models import Deployment, EventRow
 from qdrant_rollouts.core.lifecycle import Status
 from tests.acceptance.traps import HOLD, Sprung, Traps
 from tests.clocks import FakeClock, MovedPostgres
+from tests.pooler import PGBOUNCER, PgBouncer
 from tests.servers import FRESH, Postgres, Qdrant, Redis, free_ports
 from tests.world import DIMENSION, EMBEDDING, texts
 
@@ -50,6 +51,8 @@ BRISK = {
     "ready_look": 0.1,
 }
 RECORDS = 300
+#: The queue of the worker of a newer release alone.
+NEWER = "newer"
 #: No deployment waits for another, except in tests of that.
 UNLIMITED = {"rebuilds": 1000, "per_model": 1000}
 #: The login of Flower.
@@ -195,7 +198,9 @@ class Program:
 class Installation:
     """``app`` is the product itself, or the product with traps; ``times`` are the engine's times
     and ``tick`` the seconds between beat's ticks in the latter, if they differ from the product's.
-    With ``clocks`` each process has a clock that a test may set, and so has PostgreSQL."""
+    With ``clocks`` each process has a clock that a test may set, and so has PostgreSQL. With
+    ``pooled`` connections PgBouncer stands in front of PostgreSQL, if it is installed, and shares
+    that many."""
 
     def __init__(
         self,
@@ -207,6 +212,7 @@ class Installation:
         tick: float | None = None,
         children: int = 4,
         clocks: bool = False,
+        pooled: int = 0,
     ) -> None:
         self.folder = folder
         self.database = database
@@ -214,7 +220,9 @@ class Installation:
         self._children = children
         #: By entry of the Procfile, if a test may set them.
         self.clocks: dict[str, FakeClock] = {}
+        self.newer: Program | None = None
         self._has_clocks = clocks
+        self._pooled = pooled
         self._times = times or {}
         self._tick = tick
         folder.mkdir()
@@ -240,6 +248,7 @@ class Installation:
         server = MovedPostgres if self._has_clocks else Postgres
         self.postgres = self._stack.enter_context(server()) if self.database == "postgres" else None
         self.database_url = self.postgres.url if self.postgres else f"sqlite:///{self.folder / 'state.db'}"
+        self.pooler = self._start_pooler()
         self.engine = create_engine(self.database_url, poolclass=NullPool)
         client = httpx.Client(base_url=self.qdrant.url, trust_env=False, timeout=10, limits=FRESH)
         self.web = self._stack.enter_context(client)
@@ -251,8 +260,29 @@ class Installation:
         self.foreign = Celery("foreign", broker=self.redis.url, backend="db+" + self.database_url, set_as_current=False)
         self._stack.callback(self.foreign.close)
 
+    def _start_pooler(self) -> PgBouncer | None:
+        if not self._pooled or self.postgres is None or PGBOUNCER is None:
+            return None
+        return self._stack.enter_context(PgBouncer(self.database_url, self._pooled))
+
+    def join_newer(self, tree: Path) -> None:
+        """Brings the database to the release in ``tree`` and has a worker of it take every queue beside the others, and
+        one of its own."""
+        path = {"PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}"}
+        environment = self.environment | self.make_clock(NEWER) | path
+        command = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "migrate"]
+        subprocess.run(command, cwd=self.folder, env=environment, check=True, capture_output=True, timeout=120 * BUSY)
+        queues = [f"--queues=control,celery,rouse,bulk,{NEWER}"]
+        worker = Program("worker", self.folder, environment, self._app, self._children, called=NEWER, more=queues)
+        self.newer = self.keep(worker)
+        self.run(worker)
+
+    @property
+    def workers(self) -> tuple[Program, ...]:
+        return (self.worker, self.bulk, *([self.newer] if self.newer else []))
+
     def _program(self, entry: str) -> Program:
-        environment = self.environment | self._clock(entry)
+        environment = self.environment | self.make_clock(entry)
         return self.keep(Program(entry, self.folder, environment, self._app, self._children))
 
     def keep(self, program: Program) -> Program:
@@ -260,7 +290,8 @@ class Installation:
         self._stack.callback(program.kill)
         return program
 
-    def _clock(self, entry: str) -> dict[str, str]:
+    def make_clock(self, entry: str) -> dict[str, str]:
+        """The environment of the processes that read it; nothing where there are no clocks to set."""
         if not self._has_clocks:
             return {}
         folder = self.folder / f"{entry}-clock"
@@ -273,7 +304,7 @@ class Installation:
     def environment(self) -> dict[str, str]:
         """None of the developer's own settings."""
         settings = {
-            "ROLLOUTS_DATABASE_URL": self.database_url,
+            "ROLLOUTS_DATABASE_URL": self.pooler.url if self.pooler else self.database_url,
             "ROLLOUTS_BROKER_URL": self.redis.url,
             "ROLLOUTS_QDRANT_URL": self.qdrant.url,
             "ROLLOUTS_QDRANT_GRPC_PORT": str(self.qdrant.grpc_port),
@@ -318,9 +349,11 @@ class Installation:
             options={**OPTIONS, **options},
         )
 
-    def declare(self, indexes: Mapping[str, Any], concurrency: Mapping[str, int] = UNLIMITED) -> None:
+    def declare(
+        self, indexes: Mapping[str, Any], concurrency: Mapping[str, int] = UNLIMITED, **more: Mapping[str, Any]
+    ) -> None:
         """Writes the index file."""
-        content = {"concurrency": dict(concurrency), "indexes": dict(indexes)}
+        content = {"concurrency": dict(concurrency), "indexes": dict(indexes), **more}
         (self.folder / "rollouts.yaml").write_text(json.dumps(content))
 
     def write_documents(self, name: str = "docs.jsonl", count: int = RECORDS) -> None:
@@ -442,7 +475,7 @@ class Installation:
         """What there is to know when something went wrong."""
         tails = [
             f"--- {program.entry}, {'alive' if program.alive() else 'not running'}\n{_tail(program.log)}"
-            for program in (self.worker, self.bulk, self.beat)
+            for program in (*self.workers, self.beat)
         ]
         return "\n".join([f"--- {self.database}", *self._told_of_deployments(), *tails])
 

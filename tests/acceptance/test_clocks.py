@@ -10,7 +10,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from statistics import median
 from typing import Any
 
 import pytest
@@ -23,16 +25,16 @@ from tests.clocks import FakeClock
 
 HOUR = 3600.0
 #: Seconds between two jumps.
-_JUMPS = 4.0
-#: What a wrong clock may cost, of the time without, and the second in which the sweep knocks.
+_JUMPS = 2.0
+#: What a wrong clock may cost: so many times the time without.
 _COST = 1.5
-_SWEEP = 2.0
+#: Pairs of runs that are tried of each case.
+_ROUNDS = 3
 
 Wrong = dict[str, float | None]
 
-#: By name: how far whose clock is ahead; None jumps two hours to and fro. The first is how long it takes without.
+#: By name: how far whose clock is ahead; None jumps two hours to and fro.
 ALONE: dict[str, Wrong] = {
-    "none": {},
     "bulk +40 s": {"worker-bulk": 40.0},
     "worker +40 s": {"worker": 40.0},
     "bulk +2 h": {"worker-bulk": 2 * HOUR},
@@ -74,7 +76,7 @@ def clocks(house: Installation, ahead: Wrong) -> Iterator[None]:
     jumping = [clock_of(house, name) for name, seconds in ahead.items() if seconds is None]
     thread = threading.Thread(target=_jump, args=(jumping, stopped))
     for name, seconds in ahead.items():
-        clock_of(house, name).set(seconds or 0)
+        clock_of(house, name).set(2 * HOUR if seconds is None else seconds)
     thread.start()
     try:
         yield
@@ -102,7 +104,7 @@ def ahead_of_us(house: Installation, name: str) -> float:
 
 
 def _jump(jumping: list[FakeClock], stopped: threading.Event) -> None:
-    seconds = 2 * HOUR
+    seconds = -2 * HOUR
     while not stopped.wait(_JUMPS):
         for clock in jumping:
             clock.set(seconds)
@@ -159,15 +161,39 @@ def test_a_message_that_a_worker_has_taken_is_not_given_to_another_whose_clock_i
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_a_wrong_clock_costs_no_more_than_half_of_the_time_again(
     wrong: Installation, effort: Callable[..., Any], figure: Callable[[str], None]
 ):
-    """How long it takes is a matter of the long run; the short one sees that it ends."""
-    names = effort(["none", "bulk +40 s"], list(ALONE))
+    """How long it takes is a matter of the long run; the short one sees that it ends. Each run has one with right
+    clocks right before it, for the machine may have much else to do meanwhile; what seems slow is tried more often."""
+    names = effort(["bulk +40 s"], list(ALONE))
     cost = effort(math.inf, _COST)
-    spent = {name: took(wrong, re.sub(r"\W+", "-", f"alone {name}"), ALONE[name]) for name in names}
-    for name, seconds in spent.items():
-        figure(f"clocks: {name}: live after {seconds:.1f} s")
-        assert seconds <= cost * spent["none"] + _SWEEP, (name, spent)
+    tried = {name: Tried() for name in names}
+    for number in range(effort(1, 9)):
+        for name, runs in tried.items():
+            if number < _ROUNDS or runs.ratio > cost:
+                wrong.drop_collections()
+                alias = re.sub(r"\W+", "-", f"alone {name} {number}")
+                runs.without.append(took(wrong, f"{alias}-without", {}))
+                runs.seconds.append(took(wrong, alias, ALONE[name]))
+    for name, runs in tried.items():
+        figure(f"clocks: {name}: {runs}")
+    assert {name: str(runs) for name, runs in tried.items() if runs.ratio > cost} == {}
     assert discarded(wrong) == []
+
+
+@dataclass
+class Tried:
+    """Seconds until deployments were live, and those of the ones with right clocks right before them."""
+
+    seconds: list[float] = field(default_factory=list)
+    without: list[float] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        return median(one / other for one, other in zip(self.seconds, self.without, strict=True))
+
+    def __str__(self) -> str:
+        spans = [f"{min(times):.1f} to {max(times):.1f} s" for times in (self.seconds, self.without)]
+        return f"live after {spans[0]}, {spans[1]} without; {self.ratio:.2f} times in {len(self.seconds)} pairs"

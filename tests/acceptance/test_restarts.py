@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, text
 
 from tests.acceptance.conftest import Houses
 from tests.acceptance.installation import HELD, RECORDS, Installation, Watch, everywhere, named
-from tests.acceptance.traps import LOSE
+from tests.acceptance.traps import HOLD, LOSE
 
 RECOVERED = 40.0
 LOST = ("knock-create.before", "knock-populate.before", "knock-validate.before", "knock-soak.before")
@@ -77,6 +77,30 @@ def test_how_long_it_took_without_beat_is_told(survived: dict[str, dict[str, flo
             f"{max(places.values()):.1f} s after workers were there"
         )
     assert survived
+
+
+# --- one is left ------------------------------------------------------------------------------------------------
+
+
+def test_a_bulk_worker_that_is_left_alone_does_what_it_can(houses: Houses):
+    """Nobody else is there to sweep, and a message of its own was lost."""
+    everywhere(houses, leave_bulk_alone)
+
+
+def leave_bulk_alone(house: Installation) -> None:
+    alias = "left-alone"
+    house.make_live(alias)
+    house.traps.set(alias, "upsert.before", HOLD)
+    house.traps.set(alias, "knock-validate.before", LOSE)
+    house.deploy(alias)
+    house.sprung(alias, "upsert.before")
+    house.worker.kill()
+    house.beat.kill()
+    house.traps.release(alias, "upsert.before")
+    house.until(lambda: "validate.done" in [one.event for one in house.events(alias)], 60, "the gate being passed")
+    house.run(house.worker, house.beat)
+    check(house, alias)
+    assert house.traps.sprung(alias, "knock-validate.before")
 
 
 # --- the database -----------------------------------------------------------------------------------------------

@@ -1,10 +1,16 @@
-"""Everything at once, at random: a failure's message contains the seed."""
+"""Everything at once, by chance: the seed is in the message of what fails.
+
+On PostgreSQL it is an installation in the middle of an upgrade, behind a connection pooler: workers of this release,
+one of the next beside them, and a database of the next. With SQLite all is on one machine and replaced at once. Every
+process has a clock that is set wrong.
+``ROLLOUTS_TEST_STORM=4`` takes another number of seeds for the long form.
+"""
 
 import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
@@ -12,12 +18,40 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.acceptance.conftest import Houses
-from tests.acceptance.installation import RECORDS, Installation, blue, everywhere
+from tests.acceptance.installation import (
+    BRISK,
+    BUSY,
+    NEWER,
+    OPTIONS,
+    RECORDS,
+    Installation,
+    blue,
+    both,
+    everywhere,
+)
+from tests.acceptance.releases import next_release
+from tests.clocks import MovedPostgres
+from tests.pooler import PGBOUNCER
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(3600)]
 
 #: Two of these looks are lost when Qdrant is restarted, and five errors are tolerated.
 SOAK = {"seconds": 4, "interval_seconds": 2}
+#: What a clock is set to, in seconds ahead of the right time.
+WRONG = (0, 40, -40, 7200, -7200)
+#: Connections to PostgreSQL that all processes share; as many as PgBouncer has by itself.
+SHARED = 20
+
+
+@pytest.fixture(scope="module")
+def houses(tmp_path_factory: pytest.TempPathFactory, figure: Callable[[str], None]) -> Iterator[Houses]:
+    folder = tmp_path_factory.mktemp("storm")
+    newer = next_release(folder / "newer")
+    if PGBOUNCER is None:
+        figure("storm: no pooler stood before PostgreSQL, for PgBouncer is not installed")
+    with both(folder, times=BRISK, children=2, clocks=True, pooled=SHARED) as running:
+        running["postgres"].join_newer(newer)
+        yield running
 
 
 class Storm:
@@ -35,12 +69,18 @@ class Storm:
             self.restart_qdrant,
             self.fill_the_disk,
             self.restart_the_database,
+            self.set_a_clock,
+            self.set_a_clock,
+            *([self.restart_the_pooler] if house.pooler else []),
         ]
 
     def blow(self, faults: int) -> None:
+        """Each kind comes before one comes again."""
+        coming: list[Callable[[], None]] = []
         for _ in range(faults):
-            time.sleep(self.random.uniform(0.5, 2))
-            self.random.choice(self.faults)()
+            time.sleep(self.random.uniform(0.2, 1.2))
+            coming = coming or self.random.sample(self.faults, len(self.faults))
+            coming.pop()()
         for timer in self.stopped:
             timer.join()
 
@@ -55,7 +95,7 @@ class Storm:
             self.stopped[-1].start()
 
     def kill_a_worker(self) -> None:
-        worker = self.random.choice((self.house.worker, self.house.bulk))
+        worker = self.random.choice(self.house.workers)
         worker.kill()
         self.house.run(worker)
 
@@ -67,6 +107,20 @@ class Storm:
         self.house.qdrant.kill()
         self.house.qdrant.start()
 
+    def restart_the_pooler(self) -> None:
+        if self.house.pooler:
+            self.house.pooler.kill()
+            self.house.pooler.start()
+
+    def set_a_clock(self) -> None:
+        """One machine's, or PostgreSQL's. With SQLite all are on one machine."""
+        seconds = self.random.choice(WRONG)
+        every = [clock for name, clock in self.house.clocks.items() if name != "flower"]
+        if isinstance(self.house.postgres, MovedPostgres):
+            every = [self.random.choice([*every, self.house.postgres.clock])]
+        for clock in every:
+            clock.set(seconds)
+
     def fill_the_disk(self) -> None:
         with self.house.qdrant.full():
             time.sleep(self.random.uniform(1, 4))
@@ -76,7 +130,8 @@ class Storm:
             self.house.postgres.kill()
             self.house.postgres.start()
             return
-        engine = create_engine(self.house.database_url, isolation_level="AUTOCOMMIT")
+        patient = {"timeout": 60 * BUSY}  # everybody else wants the lock too
+        engine = create_engine(self.house.database_url, isolation_level="AUTOCOMMIT", connect_args=patient)
         with engine.connect() as connection:
             connection.execute(text("BEGIN EXCLUSIVE"))
             time.sleep(self.random.uniform(0, 7))
@@ -86,7 +141,7 @@ class Storm:
     def _signal(self, how: int) -> int | None:
         """To a child that holds a turn, or to any, if none does."""
         holders = [int(owner.split(":")[1]) for _, owner in self.house.turns().values() if owner]
-        mine = [*self.house.worker.children(), *self.house.bulk.children()]
+        mine = self._children()
         pid = self.random.choice([pid for pid in holders if pid in mine] or mine)
         with suppress(ProcessLookupError):
             os.kill(pid, how)
@@ -94,17 +149,25 @@ class Storm:
 
     def _go_on(self, pid: int) -> None:
         """Its worker may have been killed meanwhile, and its number been given to somebody else."""
-        if pid in (*self.house.worker.children(), *self.house.bulk.children()):
+        if pid in self._children():
             os.kill(pid, SIGCONT)
 
+    def _children(self) -> list[int]:
+        return [child for worker in self.house.workers for child in worker.children()]
 
-def weather(house: Installation, seed: int, deployments: int, faults: int) -> None:
-    """A row exists before the first fault: an application's own message is its own to repeat."""
+
+def weather(house: Installation, seed: int, deployments: int, faults: int) -> str:
+    """A row exists before the first fault: an application's own message is its own to repeat. Tells how long the faults
+    came, and how long it took from the last of them until all had ended."""
     aliases = [f"storm-{seed}-{number}" for number in range(deployments)]
-    house.make_live(*aliases)
     for alias in aliases:
-        house.deploy(alias, soak=SOAK)
+        ask(house, alias, "deployments.deploy_new_version", "celery")
+    if house.newer:
+        aliases.append(f"storm-{seed}-{NEWER}")
+        ask(house, aliases[-1], "deployments.deploy_at_once", NEWER)
+    begun = time.monotonic()
     Storm(house, seed).blow(faults)
+    over = time.monotonic()
     for alias in aliases:
         row = house.ended(alias, 180)
         events = [event.event for event in house.events(alias)]
@@ -114,9 +177,30 @@ def weather(house: Installation, seed: int, deployments: int, faults: int) -> No
         assert events.count("alias.switched") == 1
         for step in row.steps:
             assert events.count(f"{step.name}.done") == 1
-        assert {name for name in house.collections() if name.startswith(alias)} == {blue(alias), row.green}
+        assert {name for name in house.collections() if name.startswith(f"{alias}_")} == {row.green}
+        assert blue(alias) in house.collections()
+        assert "polish" in [step.name for step in row.steps] or not alias.endswith(NEWER)
+    blown = f"{len(aliases)} deployments, {faults} faults in {over - begun:.0f} s"
+    return f"{house.database} seed {seed}: {blown}, all live {time.monotonic() - over:.0f} s later"
 
 
-def test_whatever_dies_in_whatever_order_every_deployment_ends_live(houses: Houses, effort: Callable[[int, int], int]):
-    for seed in range(effort(1, 25)):
-        everywhere(houses, lambda house, seed=seed: weather(house, seed, effort(4, 8), effort(6, 15)))
+def ask(house: Installation, alias: str, task: str, queue: str) -> None:
+    """As an application does: again where the answer is that the database is busy. The task of the newer release plans
+    a step that this one does not know."""
+    house.make_live(alias)
+    given = {"alias_name": alias, "data_source": "jsonl:docs.jsonl", "options": {**OPTIONS, "soak": SOAK}}
+
+    def begun() -> bool:
+        house.foreign.send_task(task, kwargs=given, queue=queue).get(timeout=60 * BUSY, propagate=False)
+        return house.deployment(alias) is not None
+
+    house.until(begun, 60, f"a deployment of {alias}")
+
+
+def test_whatever_dies_in_whatever_order_every_deployment_ends_live(
+    houses: Houses, effort: Callable[[int, int], int], figure: Callable[[str], None]
+):
+    for seed in range(effort(1, int(os.environ.get("ROLLOUTS_TEST_STORM", "25")))):
+        told = everywhere(houses, lambda house, seed=seed: weather(house, seed, effort(3, 8), effort(12, 25)))
+        for line in told.values():
+            figure(f"storm: {line}")

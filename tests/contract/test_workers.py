@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from qdrant_rollouts.adapters.database import DatabaseClock
+from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.database.alert_rows import ConditionRow
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.worker_rows import UnclaimedRow
@@ -222,26 +223,32 @@ def test_each_turn_counts_from_its_own_beginning(world, docs):
     assert world.status(deployment)["turn"] >= 8
 
 
-def test_sweeps_at_once_tell_once(world, docs):
-    world.deploy(docs)
-    pass_time(world, 280, CONTROL)
+def sweep_at_once(world, *more):
+    """Six sweeps that meet, and ``more`` besides."""
     failed = []
 
-    def sweep():
+    def sweep(act):
         try:
-            engine.knock_overdue_turns(world.services)
+            act(world.services)
         except Exception as error:  # noqa: BLE001 - whatever it is, the test tells
             failed.append(error)
 
+    acts = (*(engine.knock_overdue_turns for _ in range(6)), *more)
+    threads = [threading.Thread(target=sweep, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
+def test_sweeps_at_once_tell_once(world, docs):
+    world.deploy(docs)
+    pass_time(world, 280, CONTROL)
     for _ in range(5):
         world.clock.move(10)
         says(world, CONTROL)
-        threads = [threading.Thread(target=sweep) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert failed == []
+        sweep_at_once(world)
     assert len(stuck(world)) == 1
 
 
@@ -266,6 +273,17 @@ def test_a_wrong_clock_is_told_once_and_again_only_when_it_was_right_meanwhile(w
     assert f"{abs(ahead):,.1f} s" in told.text
     assert ("ahead of" if ahead > 0 else "behind") in told.text
     assert "NTP" in told.next
+
+
+def test_sweeps_at_once_tell_of_a_clock_once_and_once_that_it_is_right(world):
+    """Also while alerts that last are looked through for those to be repeated."""
+    pass_time(world, 10, BULK)
+    for _ in range(5):
+        for ahead in (40.0, 0.0):
+            world.clock.move(10)
+            says(world, BULK, ahead=ahead)
+            sweep_at_once(world, deliveries.deliver_due, deliveries.deliver_due)
+    assert clocks(world) == [("bulk@one", state) for _ in range(5) for state in ("begun", "resolved")]
 
 
 def test_the_wrong_clock_of_a_worker_that_ends_is_over(world):

@@ -4,12 +4,20 @@ import re
 import socket
 import threading
 import time
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from qdrant_rollouts.adapters.database import open_engine, open_read_only, ping_database, unavailable_error
+from qdrant_rollouts.adapters.database import (
+    DatabaseClock,
+    open_engine,
+    open_read_only,
+    open_sessions,
+    ping_database,
+    unavailable_error,
+)
 from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
 from tests.servers import HOST, Postgres
@@ -34,6 +42,29 @@ def test_what_the_url_says_of_a_session_comes_after_our_limits(postgres_url, opt
         found = tuple(connection.scalar(text(f"SHOW {name}")) for name in LIMITS)
     engine.dispose()
     assert found == expected
+
+
+def test_the_time_of_a_transaction_is_not_before_what_it_finds(sqlite_url):
+    """With SQLite a transaction waits for others to end, before it begins."""
+    engine = open_engine(sqlite_url)
+    found = []
+
+    def look():
+        with open_sessions(engine).begin() as session:
+            found.append(DatabaseClock().now(session))
+            found.append(session.scalar(text("SELECT written FROM times")))
+
+    looking = threading.Thread(target=look)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE times (written TEXT)"))
+        looking.start()
+        time.sleep(0.5)
+        connection.execute(text("INSERT INTO times VALUES ('meanwhile')"))
+        written = datetime.now(UTC)
+    looking.join(30)
+    engine.dispose()
+    assert found[1] == "meanwhile"
+    assert found[0] >= written
 
 
 # --- what goes wrong, in words --------------------------------------------------------------------------------------

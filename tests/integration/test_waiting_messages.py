@@ -197,6 +197,28 @@ def test_a_broker_that_is_away_is_no_reason_to_raise(app: Celery, server: Redis,
     assert len(things(client, "rouse")) == len(app.conf.beat_schedule)
 
 
+def test_what_nobody_takes_for_a_while_workers_of_another_queue_do_instead(app: Celery, client: redis.Redis):
+    """Of all of them one, before what waits there; and nobody does while it is taken."""
+    app.conf.beat_schedule = {"rouse": SCHEDULE["rouse"]}
+    left = [Ticks(app, lambda: ("bulk",)) for _ in range(3)]
+    client.lpush("bulk", "a turn that waits")
+    for _ in range(20):
+        for one in left:
+            one.send_due()
+        client.delete("rouse")
+        time.sleep(0.3)
+    assert client.llen("bulk") == 1
+    for _ in range(30):
+        for one in (*left, Ticks(app), Ticks(app, lambda: ("control", "rouse"))):
+            one.send_due()
+        time.sleep(0.3)
+    assert dict(things(client, "rouse")) == {"tick-deployments.rouse": 1}
+    *others, first = client.lrange("bulk", 0, -1)
+    assert others == [b"a turn that waits"]
+    assert json.loads(first)["headers"]["task"] == "deployments.rouse"
+    assert client.llen("control") == 0
+
+
 def test_where_a_queue_can_only_be_counted_knocks_become_rare(ready_sqlite_url: str):
     app = make_app(Settings(_env_file=None, broker_url="memory://", database_url=ready_sqlite_url))
     app.conf.beat_schedule = {"rouse": {"task": "deployments.rouse", "schedule": 0.0, "options": {"queue": "rouse"}}}
