@@ -33,7 +33,7 @@ INDEX = {**OPTIONS, "embedding": MODEL, "source": "jsonl:docs.jsonl", "rebuild":
 RECORDS = 60
 #: Seconds for a request to the model in the long form: what a rebuild costs is then its worker's time, as with a model
 #: that people rent, and how long one takes does not depend on how many processors there are for the others.
-_REQUEST = 2.5
+_REQUEST = 4.0
 _LOOK = 0.05
 
 
