@@ -66,11 +66,23 @@ def build_services(
         engine.dispose()
         raise
     services = _assemble_services(settings, open_sessions(engine), open_vector_store(settings))
-    knock = knock or cast("Knocker", FirstUse(lambda: late("adapters.celery", "open_knocker")(settings)))
+    knock = knock or cast(
+        "Knocker", FirstUse(lambda: late("adapters.celery", "open_knocker")(settings))
+    )
     # Otherwise SQLite's readers would wait for a writer.
-    looking = open_read_only(settings.database_url.get_secret_value()) if engine.dialect.name == "sqlite" else engine
+    looking = (
+        open_read_only(settings.database_url.get_secret_value())
+        if engine.dialect.name == "sqlite"
+        else engine
+    )
     standing = partial(look, looking)
-    return replace(services, knock=knock, times=times or Times(), interruptions=interruptions, standing=standing)
+    return replace(
+        services,
+        knock=knock,
+        times=times or Times(),
+        interruptions=interruptions,
+        standing=standing,
+    )
 
 
 def build_read_only(settings: Settings, *, empty: bool = False) -> tuple[Services, str]:
@@ -92,11 +104,17 @@ def build_read_only(settings: Settings, *, empty: bool = False) -> tuple[Service
     return services, lacks
 
 
-def _assemble_services(settings: Settings, sessions: "sessionmaker[Session]", store: VectorStore) -> Services:
+def _assemble_services(
+    settings: Settings, sessions: "sessionmaker[Session]", store: VectorStore
+) -> Services:
     """Without a messenger."""
     shelf = open_shelf(settings.backup_dir)
     own = own_files(settings)
-    channel = FirstUse(lambda: late("adapters.route_channel", "open_channel")(settings.broker_url.get_secret_value()))
+    channel = FirstUse(
+        lambda: late("adapters.route_channel", "open_channel")(
+            settings.broker_url.get_secret_value()
+        )
+    )
     return Services(
         sessions=sessions,
         clock=DatabaseClock(),
@@ -134,7 +152,8 @@ def open_vector_store(settings: Settings) -> VectorStore:
 
 
 def describe_missing_database(settings: Settings) -> str:
-    """Describes what this folder lacks, and what to do; empty if there is a database. Creates none."""
+    """Describes what this folder lacks, and what to do; empty if there is a database. Creates
+    none."""
     engine = open_read_only(settings.database_url.get_secret_value())
     try:
         lacks = describe_missing_tables(engine)
@@ -146,8 +165,10 @@ def describe_missing_database(settings: Settings) -> str:
     if file.exists():
         return f"{lacks} yet; `rollouts deploy ALIAS` makes it, for an index of {file}"
     return (
-        f"{lacks}, and no index file at {file}: nothing was deployed from here. Go to the folder that has them, "
-        "or name them in ROLLOUTS_DATABASE_URL and ROLLOUTS_CONFIG; to begin here, write an index file, then "
+        f"{lacks}, and no index file at {file}: nothing was deployed from here. Go to the folder "
+        "that has them, "
+        "or name them in ROLLOUTS_DATABASE_URL and ROLLOUTS_CONFIG; to begin here, write an index "
+        "file, then "
         "`rollouts deploy ALIAS`"
     )
 
@@ -191,11 +212,16 @@ def own_files(settings: Settings) -> OwnFiles:
     here = Path.cwd()
     database_url = settings.database_url.get_secret_value()
     database = absolute_sqlite_file(make_url(database_url))
-    files = {here / ".env": "the settings of this program", settings.config.absolute(): "the index file"}
+    files = {
+        here / ".env": "the settings of this program",
+        settings.config.absolute(): "the index file",
+    }
     for path in sqlite_files(database) if database else ():
         files[path] = "the state database of this program"
     urls = [database_url, settings.broker_url.get_secret_value()]
-    files |= dict.fromkeys(named_files(urls, os.environ), "a key, certificate or password of this program")
+    files |= dict.fromkeys(
+        named_files(urls, os.environ), "a key, certificate or password of this program"
+    )
     folders = {here / ".rollouts": "the state of this program"}
     if "://" not in settings.backup_dir:
         folders[Path(settings.backup_dir).absolute()] = "the backups of this program"
@@ -214,8 +240,12 @@ def open_async_router(settings: Settings | None = None) -> "AsyncRouter":
     settings = settings or load_settings()
     services, join = _to_search(settings)
     api_key = settings.qdrant_api_key.get_secret_value()
-    searches = late("adapters.qdrant_async", "open_searches")(settings.qdrant_url, api_key, services.store)
-    router: AsyncRouter = late("core.routing", "AsyncRouter")(services, searches, join, services.close)
+    searches = late("adapters.qdrant_async", "open_searches")(
+        settings.qdrant_url, api_key, services.store
+    )
+    router: AsyncRouter = late("core.routing", "AsyncRouter")(
+        services, searches, join, services.close
+    )
     return router
 
 

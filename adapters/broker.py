@@ -23,28 +23,35 @@ from qdrant_rollouts.core.errors import Misconfigured, Unavailable
 
 _TIMEOUT = 2.0
 _SETTING = "correct ROLLOUTS_BROKER_URL"
-_NO_TLS_ADVICE = "speaks no TLS; write redis:// instead of rediss://, or amqp:// instead of amqps://"
+_NO_TLS_ADVICE = (
+    "speaks no TLS; write redis:// instead of rediss://, or amqp:// instead of amqps://"
+)
 #: Wrong settings, recognised by the message of the Redis or AMQP client; the first match counts.
 _WRONG_SETTINGS: Iterable[tuple[str, str]] = (
     (
-        r"Error -\d+ connecting|Name or service not known|name resolution|No address associated|nodename nor servname",
+        r"Error -\d+ connecting|Name or service not known|name resolution"
+        r"|No address associated|nodename nor servname",
         f"has a host name that is not known; {_SETTING}",
     ),
     (
         r"CERTIFICATE_VERIFY_FAILED|certificate verify failed",
-        "has a certificate that is not trusted; name its authority with ssl_ca_certs in ROLLOUTS_BROKER_URL",
+        "has a certificate that is not trusted; name its authority with ssl_ca_certs in "
+        "ROLLOUTS_BROKER_URL",
     ),
     (
         r"CERTIFICATE_REQUIRED|certificate required|KEY_VALUES_MISMATCH|handshake failure",
-        "requires a client certificate; name it with ssl_certfile and ssl_keyfile in ROLLOUTS_BROKER_URL",
+        "requires a client certificate; name it with ssl_certfile and ssl_keyfile in "
+        "ROLLOUTS_BROKER_URL",
     ),
     (
-        r"WRONG_VERSION_NUMBER|record layer failure|UNEXPECTED_MESSAGE|UNEXPECTED_EOF|EOF occurred in violation",
+        r"WRONG_VERSION_NUMBER|record layer failure|UNEXPECTED_MESSAGE"
+        r"|UNEXPECTED_EOF|EOF occurred in violation",
         _NO_TLS_ADVICE,
     ),
     (
         r"NOPERM|no permissions|no permission",
-        "does not let this user do that; give its ACL all commands, keys and channels of this database",
+        "does not let this user do that; give its ACL all commands, keys and channels of this "
+        "database",
     ),
     (
         r"NOAUTH|WRONGPASS|invalid username-password|invalid password|Authentication required"
@@ -52,15 +59,31 @@ _WRONG_SETTINGS: Iterable[tuple[str, str]] = (
         "refused the credentials; check ROLLOUTS_BROKER_URL",
     ),
     (r"DB index is out of range|invalid DB index", f"has no database of that number; {_SETTING}"),
-    (r"NOT_ALLOWED|NotAllowed", f"has no virtual host of that name, or not for this user; {_SETTING}"),
-    (r"READONLY|ReadOnlyError", "may only be read: it is a replica; name the master in ROLLOUTS_BROKER_URL"),
+    (
+        r"NOT_ALLOWED|NotAllowed",
+        f"has no virtual host of that name, or not for this user; {_SETTING}",
+    ),
+    (
+        r"READONLY|ReadOnlyError",
+        "may only be read: it is a replica; name the master in ROLLOUTS_BROKER_URL",
+    ),
     (
         r"MOVED|MovedError|ClusterDown|CLUSTERDOWN|CROSSSLOT|cluster mode",
-        "is a Redis Cluster, which Celery does not support; name a single Redis in ROLLOUTS_BROKER_URL",
+        "is a Redis Cluster, which Celery does not support; name a single Redis in "
+        "ROLLOUTS_BROKER_URL",
     ),
-    (r"Protocol Error|InvalidResponse|unknown command", f"is no Redis: something else answers there; {_SETTING}"),
-    (r"No such file or directory|FileNotFoundError", f"has no socket or file of that name; {_SETTING}"),
-    (r"Permission denied", f"may not be used by this process: correct the rights of its socket, or {_SETTING}"),
+    (
+        r"Protocol Error|InvalidResponse|unknown command",
+        f"is no Redis: something else answers there; {_SETTING}",
+    ),
+    (
+        r"No such file or directory|FileNotFoundError",
+        f"has no socket or file of that name; {_SETTING}",
+    ),
+    (
+        r"Permission denied",
+        f"may not be used by this process: correct the rights of its socket, or {_SETTING}",
+    ),
 )
 #: The broker answered and will accept a connection later.
 _PASSING_FAULTS: Iterable[tuple[str, str]] = (
@@ -71,7 +94,9 @@ _PASSING_FAULTS: Iterable[tuple[str, str]] = (
     (r"MASTERDOWN|MasterDownError", "waits for its master"),
 )
 _SILENCE = r"(?i)closed by server|reset by peer|Broken pipe|closed the connection|timed out|timeout"
-_HUNG_UP = re.compile(r"closed by server|reset by peer|Broken pipe|closed the connection", re.IGNORECASE)
+_HUNG_UP = re.compile(
+    r"closed by server|reset by peer|Broken pipe|closed the connection", re.IGNORECASE
+)
 
 
 def broker_address(settings: Settings) -> str:
@@ -98,7 +123,10 @@ def check_publishing(settings: Settings) -> None:
             producer: Any = Producer(channel)  # type: ignore[no-untyped-call]
             producer.publish({"from": "doctor"}, exchange="", routing_key=name, serializer="json")
             if not _take_message(queue):
-                raise Unavailable(f"the broker at {broker_address(settings)} took a message and does not give it back")
+                raise Unavailable(
+                    f"the broker at {broker_address(settings)} took a message and does not give it "
+                    "back"
+                )
         finally:
             queue.delete()
 
@@ -164,7 +192,10 @@ def _explain_errors(settings: Settings) -> Iterator[None]:
 def _make_impatient_app(settings: Settings) -> Celery:
     """An app for a person who waits: it gives up at once where a worker would try again."""
     app = make_app(settings)
-    app.conf.broker_transport_options = {"socket_timeout": _TIMEOUT, "socket_connect_timeout": _TIMEOUT}
+    app.conf.broker_transport_options = {
+        "socket_timeout": _TIMEOUT,
+        "socket_connect_timeout": _TIMEOUT,
+    }
     return app
 
 

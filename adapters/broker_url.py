@@ -13,7 +13,14 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 _SETTING = "ROLLOUTS_BROKER_URL"
 _FILE_PARAMETERS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-_CERTIFICATE_CHECKS = ("required", "optional", "none", "CERT_REQUIRED", "CERT_OPTIONAL", "CERT_NONE")
+_CERTIFICATE_CHECKS = (
+    "required",
+    "optional",
+    "none",
+    "CERT_REQUIRED",
+    "CERT_OPTIONAL",
+    "CERT_NONE",
+)
 
 
 def check_broker_url(url: str) -> None:
@@ -26,7 +33,8 @@ def check_broker_url(url: str) -> None:
         except (KeyError, TypeError, ValueError, ImportError):
             known = ", ".join(("ssl_cert_reqs", *_FILE_PARAMETERS, "ssl_check_hostname"))
             raise Refused(
-                f"{_SETTING} has a part or parameter that Celery does not know; a rediss:// URL may have {known}"
+                f"{_SETTING} has a part or parameter that Celery does not know; a rediss:// URL "
+                f"may have {known}"
             ) from None
 
 
@@ -36,19 +44,28 @@ def display_address(url: str) -> str:
     try:
         return ";".join(_without_credentials(one) for one in url.split(";"))
     except ValueError as error:
-        raise Refused(f"{_SETTING} is not a broker URL; e.g. redis://:password@host:6379/0") from error
+        raise Refused(
+            f"{_SETTING} is not a broker URL; e.g. redis://:password@host:6379/0"
+        ) from error
 
 
 def host_and_port(url: str) -> tuple[str, int] | None:
     """Of the first broker, if it is a Redis over TCP."""
     parts = url_to_parts(url.split(";", maxsplit=1)[0])
-    return (parts.hostname or "localhost", parts.port or 6379) if parts.scheme in {"redis", "rediss"} else None
+    return (
+        (parts.hostname or "localhost", parts.port or 6379)
+        if parts.scheme in {"redis", "rediss"}
+        else None
+    )
 
 
 def checks_no_certificate(url: str) -> bool:
     """Celery trusts any certificate unless it is told not to, even if the URL says nothing."""
     secured = (urlsplit(one) for one in url.split(";") if one.startswith("rediss://"))
-    return any(_query_parameters(one.query).get("ssl_cert_reqs", "none") in {"none", "CERT_NONE"} for one in secured)
+    return any(
+        _query_parameters(one.query).get("ssl_cert_reqs", "none") in {"none", "CERT_NONE"}
+        for one in secured
+    )
 
 
 def _check_url_parts(url: str) -> None:
@@ -56,24 +73,32 @@ def _check_url_parts(url: str) -> None:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - it is looked at when it is asked for
     except ValueError:
-        raise Refused(f"{_SETTING} is not a broker URL; e.g. redis://:password@host:6379/0") from None
+        raise Refused(
+            f"{_SETTING} is not a broker URL; e.g. redis://:password@host:6379/0"
+        ) from None
     asked = _query_parameters(parts.query)
     if (checks := asked.get("ssl_cert_reqs")) and checks not in _CERTIFICATE_CHECKS:
         raise Refused(
-            f"{_SETTING}: ssl_cert_reqs is {quote_value(checks)}; expected one of {', '.join(_CERTIFICATE_CHECKS[:3])}"
+            f"{_SETTING}: ssl_cert_reqs is {quote_value(checks)}; expected one of "
+            f"{', '.join(_CERTIFICATE_CHECKS[:3])}"
         )
     for name in _FILE_PARAMETERS:
         if (file := asked.get(name)) and not Path(file).is_file():
             raise Refused(f"{_SETTING}: {name} names {file}, which is no file here")
     if parts.scheme in {"redis", "rediss", "redis+socket"}:
         _check_database_number(
-            parts.path.strip("/") if parts.scheme != "redis+socket" else asked.get("virtual_host", "")
+            parts.path.strip("/")
+            if parts.scheme != "redis+socket"
+            else asked.get("virtual_host", "")
         )
 
 
 def _check_database_number(database: str) -> None:
     if database and not database.isdecimal():
-        raise Refused(f"{_SETTING}: the database of a Redis is a number such as 0, found {quote_value(database)}")
+        raise Refused(
+            f"{_SETTING}: the database of a Redis is a number such as 0, found "
+            f"{quote_value(database)}"
+        )
 
 
 def _query_parameters(query: str) -> Mapping[str, str]:

@@ -1,7 +1,8 @@
-"""Celery as the engine's messenger: the app with its settings, and the knocker that sends through it.
+"""Celery as the engine's messenger: the app with its settings, and the knocker that sends through
+it.
 
-Every number below was measured; "row n" and sections refer to celery-facts in the design notes, summed up in
-docs/celery.md.
+Every number below was measured; "row n" and sections refer to celery-facts in the design notes,
+summed up in docs/celery.md.
 """
 
 import logging
@@ -54,12 +55,20 @@ def make_app(settings: Settings) -> App:
     broker URL."""
     redis_broker.register_transport()
     broker_url.check_broker_url(settings.broker_url.get_secret_value())
-    app = App("rollouts", broker=settings.broker_url.get_secret_value(), set_as_current=False, task_cls=_Task)
+    app = App(
+        "rollouts",
+        broker=settings.broker_url.get_secret_value(),
+        set_as_current=False,
+        task_cls=_Task,
+    )
     url = settings.database_url.get_secret_value()
     app.conf.update(
         SETTINGS,
         result_backend=f"db+{url}",
-        database_engine_options={"connect_args": database.connect_arguments(make_url(url)), "hide_parameters": True},
+        database_engine_options={
+            "connect_args": database.connect_arguments(make_url(url)),
+            "hide_parameters": True,
+        },
     )
     return app
 
@@ -100,7 +109,8 @@ class _Task(Task):  # type: ignore[misc]
 
 
 def give_back(reason: str, *, counted: bool = False) -> Exception:
-    """Raised by a task so that its message goes back to the queue, for a worker of another release."""
+    """Raised by a task so that its message goes back to the queue, for a worker of another
+    release."""
     made: Exception = late("adapters.celery_returns", "GiveBack")(reason, counted=counted)
     return made
 
@@ -141,9 +151,11 @@ SETTINGS: dict[str, Any] = {
     "worker_prefetch_multiplier": 1,  # nothing waits behind a slice of bulk work
     # a short outage of Redis must not kill a turn
     "worker_cancel_long_running_tasks_on_connection_loss": False,
-    "worker_soft_shutdown_timeout": 30,  # a turn fits in 30 s; REMAP_SIGTERM=SIGQUIT makes TERM use it (row 17)
+    # a turn fits in 30 s; REMAP_SIGTERM=SIGQUIT makes TERM use it (row 17)
+    "worker_soft_shutdown_timeout": 30,
     "task_soft_time_limit": 60,  # soft + one HTTP timeout < hard
-    "task_time_limit": 75,  # hard < the longest lease of 90 s (law 3); tasks.steps has more for long steps
+    # hard < the longest lease of 90 s (law 3); tasks.steps has more for long steps
+    "task_time_limit": 75,
     # by default a new child that loads a model is killed after 4 s (row 22)
     "worker_proc_alive_timeout": 120,
     # embedding libraries leak; the sweep alone is one task per second
@@ -157,7 +169,8 @@ SETTINGS: dict[str, Any] = {
     # nothing on disk, and no clock that can be set
     "beat_scheduler": "qdrant_rollouts.tasks.ticks:Scheduler",
     "beat_max_loop_interval": 5,
-    "beat_enable_remote_control": True,  # `celery inspect ping` on beat's node is its liveness probe
+    # `celery inspect ping` on beat's node is its liveness probe
+    "beat_enable_remote_control": True,
     "worker_hijack_root_logger": False,
     "timezone": "UTC",
 }
@@ -194,4 +207,9 @@ class CeleryKnocker:
             )
             self._queues.note_sent(knock.queue, thing)
         except BROKER_AWAY as error:
-            log.warning("turn %s of %s was not knocked for: %s", knock.turn, knock.deployment_id, type(error).__name__)
+            log.warning(
+                "turn %s of %s was not knocked for: %s",
+                knock.turn,
+                knock.deployment_id,
+                type(error).__name__,
+            )

@@ -60,7 +60,9 @@ def patience(headers: Any) -> int:
 
 
 class ReturningRequest(Request):  # type: ignore[misc]  # Celery has no types
-    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
+    def on_failure(
+        self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
+    ) -> None:
         error = exc_info.exception
         error = getattr(error, "exc", error)  # it came through a pipe
         if not isinstance(error, GiveBack):
@@ -69,7 +71,9 @@ class ReturningRequest(Request):  # type: ignore[misc]  # Celery has no types
         task_ready(self)
         self.acknowledged = True  # from here on the giver looks after the message
         self.send_event("task-rejected", requeue=True)
-        self._app.giver.take(self.message, self.id, self.name, str(error.reason), counted=error.counted)
+        self._app.giver.take(
+            self.message, self.id, self.name, str(error.reason), counted=error.counted
+        )
         if not error.counted:
             self._app.taking.end(str(error.reason))
 
@@ -85,7 +89,10 @@ class ReturningConsumer(Consumer):  # type: ignore[misc]
         """``exc`` is a KeyError with the name."""
         content = message.headers if "task" in message.headers else message.payload
         name = str(content["task"])
-        why = f"no worker knows the task {quote_value(name)}; docs/reference/tasks.md lists those of this release"
+        why = (
+            f"no worker knows the task {quote_value(name)}; docs/reference/tasks.md lists those of "
+            "this release"
+        )
         self.app.giver.take(message, str(content["id"]), name, why, counted=True)
 
     def on_close(self) -> None:
@@ -115,7 +122,9 @@ class Giver:
         else:
             act = partial(put_back, counted=counted)
         rest = pause(returns) if counted else REST
-        self._resting[message.delivery_tag] = self._consumer.timer.call_after(rest, self._wake, (message, act))
+        self._resting[message.delivery_tag] = self._consumer.timer.call_after(
+            rest, self._wake, (message, act)
+        )
 
     def forget(self) -> None:
         """The connection is lost, and the broker delivers again what was not acknowledged."""
@@ -142,7 +151,8 @@ class Giver:
         headers = _headers(message)
         if not headers.get(AGAIN):
             words = (
-                f"{why}. It was given back {REQUEST} times, within an hour or more: correct it, or update the workers"
+                f"{why}. It was given back {REQUEST} times, within an hour or more: correct it, or "
+                "update the workers"
             )
             if not self._write_refusal(task_id, name, words, message):
                 put_back(counted=False)
@@ -182,7 +192,9 @@ def _send_anew(app: Celery, message: Any, returns: int) -> bool:
     headers = {name: value for name, value in _headers(message).items() if name != "compression"}
     given = message.properties
     where = message.delivery_info
-    kept = {name: given[name] for name in ("correlation_id", "reply_to") if given.get(name) is not None}
+    kept = {
+        name: given[name] for name in ("correlation_id", "reply_to") if given.get(name) is not None
+    }
     try:
         with app.producer_or_acquire() as producer:
             producer.publish(

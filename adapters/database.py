@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from sqlalchemy import Engine, MetaData, NullPool, StaticPool, create_engine, event, func, select, text
+from sqlalchemy import (
+    Engine,
+    MetaData,
+    NullPool,
+    StaticPool,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
@@ -20,7 +30,11 @@ from qdrant_rollouts.core.errors import Refused, Unavailable
 
 #: Milliseconds. A stopped worker must not hold locks, and no turn may wait for a lock longer than
 #: its lease allows (celery-facts 3).
-_POSTGRES_LIMITS = {"statement_timeout": 5000, "lock_timeout": 2000, "idle_in_transaction_session_timeout": 5000}
+_POSTGRES_LIMITS = {
+    "statement_timeout": 5000,
+    "lock_timeout": 2000,
+    "idle_in_transaction_session_timeout": 5000,
+}
 
 #: Supported databases; another driver that happens to be installed does not count.
 _SQLITE_DRIVERS = {"sqlite", "sqlite+pysqlite"}
@@ -44,8 +58,13 @@ def open_engine(url: str, *, pooled: bool = True) -> Engine:
         return _open_sqlite(parsed, pooled=pooled)
     options: dict[str, Any] = _POOL if pooled else {"poolclass": NullPool}
     if parsed.drivername not in _POSTGRES_DRIVERS:
-        raise Refused(f"ROLLOUTS_DATABASE_URL: there is no driver for {parsed.drivername}; use postgresql or sqlite")
-    engine = create_engine(parsed, connect_args=connect_arguments(parsed), hide_parameters=True, **options)
+        raise Refused(
+            f"ROLLOUTS_DATABASE_URL: there is no driver for {parsed.drivername}; use postgresql or "
+            "sqlite"
+        )
+    engine = create_engine(
+        parsed, connect_args=connect_arguments(parsed), hide_parameters=True, **options
+    )
     _limit_transactions(engine)
     return engine
 
@@ -73,7 +92,9 @@ def _limit_transactions(engine: Engine) -> None:
     session is lost behind a pooler, or affects another client. Limits in the URL's own ``options``
     have priority."""
     own = _own_options(engine.url)
-    limits = [f"SET LOCAL {name} = {value}" for name, value in _POSTGRES_LIMITS.items() if name not in own]
+    limits = [
+        f"SET LOCAL {name} = {value}" for name, value in _POSTGRES_LIMITS.items() if name not in own
+    ]
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
@@ -88,7 +109,9 @@ def open_sessions(engine: Engine) -> sessionmaker[Session]:
 def database_address(engine: Engine) -> str:
     """Returns the database's address, without credentials."""
     url = engine.url
-    return URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
+    return URL.create(
+        url.drivername, host=url.host, port=url.port, database=url.database
+    ).render_as_string()
 
 
 def ping_database(engine: Engine) -> None:
@@ -123,8 +146,9 @@ def unavailable_error(engine: Engine, error: BaseException) -> Unavailable:
 
 
 class DatabaseClock:
-    """The database server's clock; with SQLite that is this machine's, which is looked at once the transaction has
-    begun: it waits for others', and who looks before would find in it what was written after."""
+    """The database server's clock; with SQLite that is this machine's, which is looked at once the
+    transaction has begun: it waits for others', and who looks before would find in it what was
+    written after."""
 
     def now(self, session: Session) -> datetime:
         if session.get_bind().dialect.name == "sqlite":
@@ -174,7 +198,12 @@ def _open_sqlite(url: URL, *, pooled: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, record: Any) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "busy_timeout=5000", "foreign_keys=ON", "synchronous=FULL"):
+        for pragma in (
+            "journal_mode=WAL",
+            "busy_timeout=5000",
+            "foreign_keys=ON",
+            "synchronous=FULL",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -204,7 +233,9 @@ def open_read_only(url: str) -> Engine:
         return engine
     where = _read_only_uri(engine.url, file)
     looking = create_engine(
-        engine.url, creator=lambda: sqlite3.connect(where, uri=True, **_SQLITE_ARGUMENTS), hide_parameters=True
+        engine.url,
+        creator=lambda: sqlite3.connect(where, uri=True, **_SQLITE_ARGUMENTS),
+        hide_parameters=True,
     )
 
     @event.listens_for(looking, "connect")
@@ -223,7 +254,11 @@ def _read_only_uri(url: URL, file: Path) -> str:
     """Does not use ``mode=ro``, with which nobody removes the two files that reading beside writers
     needs (measured on 3.46), unless the database's own URL says so. The URL's other SQLite
     parameters are kept."""
-    said = {name: value for name, value in url.query.items() if name in _URI_PARAMETERS and isinstance(value, str)}
+    said = {
+        name: value
+        for name, value in url.query.items()
+        if name in _URI_PARAMETERS and isinstance(value, str)
+    }
     mode = "ro" if url.query.get("mode") == "ro" else "rw"
     return f"file:{quote(str(file))}?{urlencode({**said, 'mode': mode})}"
 

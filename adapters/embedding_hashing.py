@@ -30,10 +30,14 @@ class HashingEmbedder:
     def __init__(self, size: str, revision: str | None, dtype: str) -> None:
         if not re.fullmatch("[0-9]{1,5}", size) or not 8 <= int(size) <= _MOST_DIMENSIONS:
             raise Refused(
-                f"embedding model hashing:{size} is not possible; expected hashing:N, N from 8 to {_MOST_DIMENSIONS}"
+                f"embedding model hashing:{size} is not possible; expected hashing:N, N from 8 to "
+                f"{_MOST_DIMENSIONS}"
             )
         if revision is not None or dtype != "float32":
-            raise Refused(f"embedding model hashing:{size} has no revision and only dtype float32; remove these keys")
+            raise Refused(
+                f"embedding model hashing:{size} has no revision and only dtype float32; remove "
+                "these keys"
+            )
         self.dimension = int(size)
         self.reads: int | None = None
         self.identity = f"hashing|signed words, 1 + log(count), unit length|{self.dimension}"
@@ -51,11 +55,15 @@ class HashingEmbedder:
     def count_truncated(self, texts: Sequence[str]) -> int:
         return 0
 
-    def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:
+    def pieces(
+        self, text: str, beside: str, most: int | None, overlap: int
+    ) -> list[tuple[int, str]]:
         """Words are its tokens, and it reads any number of them."""
         if most is None:
             return [(0, text)] if text.strip() else []
-        return split_by_count(_count_words, text, remaining_tokens(most, _count_words(beside)), overlap)
+        return split_by_count(
+            _count_words, text, remaining_tokens(most, _count_words(beside)), overlap
+        )
 
     def _fill_row(self, row: FloatArray, text: str) -> None:
         for word, count in Counter(_WORD.findall(text.casefold())).items():
@@ -73,5 +81,7 @@ def _count_words(text: str) -> int:
 @lru_cache(maxsize=1 << 16)
 def _hash_feature(word: str) -> tuple[int, float]:
     """Returns slot and sign, the same in every process; Python's own ``hash`` is not."""
-    number = int.from_bytes(hashlib.blake2b(word.encode(errors="surrogatepass"), digest_size=8).digest())
+    number = int.from_bytes(
+        hashlib.blake2b(word.encode(errors="surrogatepass"), digest_size=8).digest()
+    )
     return number >> 1, 1.0 if number & 1 else -1.0

@@ -69,7 +69,9 @@ class HostedEmbedder:
         made = np.empty((len(texts), self.dimension), dtype=np.float32)
         for start in range(0, len(texts), size):
             patience = until - time.monotonic()
-            made[start : start + size] = self._embed_texts(list(texts[start : start + size]), patience, _READ)
+            made[start : start + size] = self._embed_texts(
+                list(texts[start : start + size]), patience, _READ
+            )
         return made
 
     def query(self, text: str) -> FloatArray:
@@ -81,10 +83,17 @@ class HostedEmbedder:
         not say so."""
         return 0
 
-    def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:
+    def pieces(
+        self, text: str, beside: str, most: int | None, overlap: int
+    ) -> list[tuple[int, str]]:
         if most is None:
-            raise Refused(f"{self._what} does not say how many tokens it reads; name embedding.chunk.max_tokens")
-        return split_by_count(_estimate_tokens, text, remaining_tokens(most, _estimate_tokens(beside)), overlap)
+            raise Refused(
+                f"{self._what} does not say how many tokens it reads; name "
+                "embedding.chunk.max_tokens"
+            )
+        return split_by_count(
+            _estimate_tokens, text, remaining_tokens(most, _estimate_tokens(beside)), overlap
+        )
 
     @property
     def _what(self) -> str:
@@ -93,7 +102,10 @@ class HostedEmbedder:
     def _embed_texts(self, texts: list[str], patience: float, read: float) -> FloatArray:
         made = self._request_with_retries(texts, patience, read)
         if made.shape[1] != self.dimension:
-            raise Refused(f"{self._what} answers vectors of {made.shape[1]} numbers; before it was {self.dimension}")
+            raise Refused(
+                f"{self._what} answers vectors of {made.shape[1]} numbers; before it was "
+                f"{self.dimension}"
+            )
         return made
 
     def _request_with_retries(self, texts: list[str], patience: float, read: float) -> FloatArray:
@@ -106,7 +118,11 @@ class HostedEmbedder:
                 try:
                     return self._request_once(client, texts)
                 except _PassingError as trouble:
-                    pause = trouble.seconds if trouble.seconds is not None else wait * random.uniform(0.5, 1)  # noqa: S311
+                    pause = (
+                        trouble.seconds
+                        if trouble.seconds is not None
+                        else wait * random.uniform(0.5, 1)  # noqa: S311
+                    )
                     if time.monotonic() + pause > until:
                         raise Unavailable(f"{self._what} {trouble}") from trouble.__cause__
                     Event().wait(pause)
@@ -119,13 +135,17 @@ class HostedEmbedder:
         # half a surrogate pair is not valid JSON
         readable = [text.encode(errors="replace").decode() for text in texts]
         try:
-            answer = client.post(url, json={"model": self._model, "input": readable}, headers=headers)
+            answer = client.post(
+                url, json={"model": self._model, "input": readable}, headers=headers
+            )
         except httpx.RequestError as error:
             raise _PassingError(f"does not answer: {str(error) or type(error).__name__}") from error
         if answer.status_code in _RETRY_STATUSES or answer.is_server_error:
             raise _PassingError(f"answers {answer.status_code}", _retry_after(answer))
         if not answer.is_success:
-            raise Refused(f"{self._what} answers {answer.status_code}: {_endpoint_error_text(answer, key)}")
+            raise Refused(
+                f"{self._what} answers {answer.status_code}: {_endpoint_error_text(answer, key)}"
+            )
         return self._parse_vectors(answer, len(texts))
 
     def _read_key(self) -> str:
@@ -140,10 +160,14 @@ class HostedEmbedder:
             places = [each["index"] for each in data]
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise Refused(
-                f"{self._what} does not answer as an embeddings endpoint: {type(error).__name__}: {error_text(error)}"
+                f"{self._what} does not answer as an embeddings endpoint: {type(error).__name__}: "
+                f"{error_text(error)}"
             ) from error
         if made.ndim != 2 or places != list(range(count)) or not made.shape[1]:
-            raise Refused(f"{self._what} answers {len(data)} vectors of shape {made.shape}; {count} texts were sent")
+            raise Refused(
+                f"{self._what} answers {len(data)} vectors of shape {made.shape}; {count} texts "
+                "were sent"
+            )
         if not np.isfinite(made).all():
             raise Refused(f"{self._what} answers numbers that are not finite")
         return made
@@ -153,7 +177,9 @@ class _PassingError(Exception):
     """``seconds`` is how long the endpoint asks to wait, None if it does not say."""
 
     def __init__(self, message: str, seconds: float | None = None) -> None:
-        super().__init__(message if seconds is None else f"{message} and asks to wait {seconds:.0f} s")
+        super().__init__(
+            message if seconds is None else f"{message} and asks to wait {seconds:.0f} s"
+        )
         self.seconds = seconds
 
 
@@ -163,7 +189,11 @@ def _retry_after(answer: httpx.Response) -> float | None:
     try:
         if asked.isdigit():
             return float(asked)
-        return max(0.0, (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds()) if asked else None
+        return (
+            max(0.0, (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds())
+            if asked
+            else None
+        )
     except (ValueError, TypeError):  # not a date, or one without a zone
         return None
 

@@ -61,7 +61,8 @@ class SentenceTransformers:
         folder = Path(model).is_dir()
         if folder and revision is not None:
             raise Refused(
-                f"embedding.revision {quote_value(revision)}: the folder {model} has no revisions; remove the key"
+                f"embedding.revision {quote_value(revision)}: the folder {model} has no revisions; "
+                "remove the key"
             )
         self._model = model if folder or "/" in model else f"sentence-transformers/{model}"
         self._revision = revision
@@ -81,7 +82,9 @@ class SentenceTransformers:
         loaded = self._loaded
         if not texts:  # the library would return the shape (0,)
             return np.empty((0, loaded.dimension), dtype=np.float32)
-        return _as_float_array(loaded.model.encode_document(list(texts), batch_size=_BATCH, show_progress_bar=False))
+        return _as_float_array(
+            loaded.model.encode_document(list(texts), batch_size=_BATCH, show_progress_bar=False)
+        )
 
     def query(self, text: str) -> FloatArray:
         return _as_float_array(self._loaded.model.encode_query(text, show_progress_bar=False))
@@ -99,13 +102,16 @@ class SentenceTransformers:
         tokens = loaded.tokenizer.encode_batch_fast([prompt + text for text in texts])
         return sum(len(each.ids) > limit for each in tokens)
 
-    def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:
+    def pieces(
+        self, text: str, beside: str, most: int | None, overlap: int
+    ) -> list[tuple[int, str]]:
         loaded = self._loaded
         reads = int(loaded.model.max_seq_length or 0)
         limit = min(number for number in (most, reads) if number) if most or reads else 0
         if loaded.tokenizer is None or not limit:
             raise Refused(
-                f"embedding model {quote_value(self._model, LONGEST_PLACE)} counts no tokens or has no limit; "
+                f"embedding model {quote_value(self._model, LONGEST_PLACE)} counts no tokens or "
+                "has no limit; "
                 "name embedding.chunk.max_tokens, or take a model with a tokenizer"
             )
         taken = loaded.tokenizer.encode((loaded.model.prompts.get("document") or "") + beside).ids
@@ -135,8 +141,12 @@ def _load_model(name: str, revision: str | None, dtype: str) -> _LoadedModel:
     # Embedding once sets the tokenizer's truncation, which must not change while several threads
     # use it.
     dimension = _as_float_array(model.encode_document(["x"], show_progress_bar=False)).shape[1]
-    tokenizer = _tokenizer_without_limits(getattr(model.tokenizer, "backend_tokenizer", model.tokenizer))
-    identity = f"sentence-transformers|{dtype}|{model.max_seq_length}|{_digest_model(model, tokenizer)}"
+    tokenizer = _tokenizer_without_limits(
+        getattr(model.tokenizer, "backend_tokenizer", model.tokenizer)
+    )
+    identity = (
+        f"sentence-transformers|{dtype}|{model.max_seq_length}|{_digest_model(model, tokenizer)}"
+    )
     return _LoadedModel(model, tokenizer, dimension, identity)
 
 
@@ -171,7 +181,8 @@ def _load_library_model(name: str, revision: str | None, dtype: str) -> Any:
         return _load_from_folder(str(folder), dtype)
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise Refused(
-            f"embedding model {quote_value(name, LONGEST_PLACE)}: there is no such folder, and names on the model hub "
+            f"embedding model {quote_value(name, LONGEST_PLACE)}: there is no such folder, and "
+            "names on the model hub "
             "are OWNER/NAME"
         )
     try:
@@ -186,7 +197,8 @@ def _load_from_folder(folder: str, dtype: str) -> Any:
         return _open_model(folder, None, dtype, local_files_only=True)
     except OSError as error:
         raise Refused(
-            f"embedding model {quote_value(folder, LONGEST_PLACE)} cannot be read from this folder: {error}"
+            f"embedding model {quote_value(folder, LONGEST_PLACE)} cannot be read from this "
+            f"folder: {error}"
         ) from error
 
 
@@ -195,7 +207,8 @@ def _load_from_hub(name: str, revision: str | None, dtype: str) -> Any:
         return _open_model(name, revision, dtype, local_files_only=False)
     except OSError as error:
         raise Unavailable(
-            f"embedding model {quote_value(name, LONGEST_PLACE)} could not be fetched from the model hub: {error}"
+            f"embedding model {quote_value(name, LONGEST_PLACE)} could not be fetched from the "
+            f"model hub: {error}"
         ) from error
 
 
@@ -209,7 +222,8 @@ def _open_model(name: str, revision: str | None, dtype: str, *, local_files_only
         return library.SentenceTransformer(name, local_files_only=local_files_only, **options)
     except (ValueError, RuntimeError, SafetensorError) as error:
         raise Refused(
-            f"embedding model {quote_value(name, LONGEST_PLACE)} cannot be read by sentence-transformers: {error}"
+            f"embedding model {quote_value(name, LONGEST_PLACE)} cannot be read by "
+            f"sentence-transformers: {error}"
         ) from error
 
 
@@ -223,7 +237,10 @@ def _packaged_folder() -> Path | None:
     for name, expected in _MINILM_SHA256.items():
         found = _file_sha256(folder / name)
         if found != expected:
-            raise Refused(f"{_MINILM_PACKAGE}: {name} has sha256 {found}; published is {expected}. Remove the package")
+            raise Refused(
+                f"{_MINILM_PACKAGE}: {name} has sha256 {found}; published is {expected}. Remove "
+                "the package"
+            )
     return folder
 
 
@@ -241,19 +258,27 @@ def _ask_hub(name: str, revision: str | None) -> None:
     )
     if hub.is_offline_mode():
         raise Refused(
-            f"{what} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it; unset that, or give a folder"
+            f"{what} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it; unset that, "
+            "or give a folder"
         )
     host = hub.constants.ENDPOINT
-    url = f"{host}/api/models/{name}" + (f"/revision/{quote(revision, safe='')}" if revision else "")
+    url = f"{host}/api/models/{name}" + (
+        f"/revision/{quote(revision, safe='')}" if revision else ""
+    )
     try:
-        answer = httpx.get(url, headers=hub.utils.build_hf_headers(), timeout=_HUB_TIMEOUT, follow_redirects=True)
+        answer = httpx.get(
+            url, headers=hub.utils.build_hf_headers(), timeout=_HUB_TIMEOUT, follow_redirects=True
+        )
     except httpx.TransportError as error:
         raise Unavailable(
             f"{what} is not on this machine, and the model hub {host} does not answer: {error}"
         ) from error
     if answer.status_code in {400, 401, 403, 404}:
         raise Refused(
-            f"{what} is not on this machine, and the model hub {host} has none that may be read with our token"
+            f"{what} is not on this machine, and the model hub {host} has none that may be read "
+            "with our token"
         )
     if answer.is_error:
-        raise Unavailable(f"{what} is not on this machine, and the model hub {host} answers {answer.status_code}")
+        raise Unavailable(
+            f"{what} is not on this machine, and the model hub {host} answers {answer.status_code}"
+        )

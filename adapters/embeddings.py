@@ -30,7 +30,9 @@ _opening = Lock()
 _NO_OWN_FILES = OwnFiles()
 
 
-def open_embedder(spec: EmbeddingSpec, providers: Providers = dict, own: OwnFiles = _NO_OWN_FILES) -> Embedder:
+def open_embedder(
+    spec: EmbeddingSpec, providers: Providers = dict, own: OwnFiles = _NO_OWN_FILES
+) -> Embedder:
     """Returns the embedder of ``spec``, one per model and process, whatever the template; a model
     is loaded at its first use.
 
@@ -58,16 +60,20 @@ def _check_folder(model: str, own: OwnFiles) -> None:
             watch.refuse(path, f"embedding model {quote_value(str(path), LONGEST_PLACE)}")
 
 
-def _find_provider(spec: EmbeddingSpec, kind: str, model: str, providers: Mapping[str, ProviderSpec]) -> ProviderSpec:
+def _find_provider(
+    spec: EmbeddingSpec, kind: str, model: str, providers: Mapping[str, ProviderSpec]
+) -> ProviderSpec:
     if kind not in providers or not model:
         known = ", ".join(f"{name}:…" for name in (*EMBEDDERS, *providers))
         raise Refused(
-            f"embedding model {quote_value(spec.model, LONGEST_PLACE)} is not known; expected {known}, "
+            f"embedding model {quote_value(spec.model, LONGEST_PLACE)} is not known; expected "
+            f"{known}, "
             "a plain sentence-transformers name, or a provider that the index file declares"
         )
     if spec.revision is not None or spec.dtype != "float32":
         raise Refused(
-            f"embedding model {quote_value(spec.model)} has no revision and only dtype float32; remove these keys"
+            f"embedding model {quote_value(spec.model)} has no revision and only dtype float32; "
+            "remove these keys"
         )
     return providers[kind]
 

@@ -20,15 +20,25 @@ def read_secret(name: str, what: str, *, ascii_only: bool = False) -> str:
     """
     if not _NAME.fullmatch(name):
         raise Refused(
-            f"{what} is not the name of an environment variable; expected letters, digits and _, not the secret itself"
+            f"{what} is not the name of an environment variable; expected letters, digits and _, "
+            "not the secret itself"
         )
     value = (os.environ.get(name) or dotenv_values(".env").get(name) or "").strip()
     if not value:
-        raise Refused(f"{what}: the environment variable {name} is not set; set it for every process, or in .env")
+        raise Refused(
+            f"{what}: the environment variable {name} is not set; set it for every process, or in "
+            ".env"
+        )
     redaction.remember_secret(value)
     redaction.remember_url(value)
     if not value.isprintable():
-        raise Refused(f"{what}: {name} holds a line end or another character that cannot be seen; write it without")
+        raise Refused(
+            f"{what}: {name} holds a line end or another character that cannot be seen; write it "
+            "without"
+        )
     if ascii_only and not value.isascii():
-        raise Refused(f"{what}: {name} holds a character that is not ASCII and cannot be sent; write it without")
+        raise Refused(
+            f"{what}: {name} holds a character that is not ASCII and cannot be sent; write it "
+            "without"
+        )
     return value

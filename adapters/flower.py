@@ -14,7 +14,12 @@ def normalize_logins(value: str) -> str:
     for one in found:
         user, _, password = one.partition(":")
         if not user or not password:
-            raise Refused(f"{VARIABLE}: expected user:password, or several with commas between them")
+            raise Refused(
+                f"{VARIABLE}: expected user:password, or several with commas between them"
+            )
         if not one.isprintable():
-            raise Refused(f"{VARIABLE}: it holds a line end or another character that cannot be seen; write it without")
+            raise Refused(
+                f"{VARIABLE}: it holds a line end or another character that cannot be seen; write "
+                "it without"
+            )
     return ",".join(found)

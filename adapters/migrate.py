@@ -41,8 +41,12 @@ def migrate_database(engine: Engine) -> Migrated:
     try:
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
-                connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+                connection.execute(
+                    text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
+                )
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK}
+                )
                 connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
             found = find(connection)
             if _is_old(found):

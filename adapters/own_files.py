@@ -32,7 +32,10 @@ _FOLDERS = {
 #: The same for files, by the whole name in lower case.
 _NAMES = (
     (re.compile(r"\.env(\..*)?|\.envrc|.*\.env"), "a file of settings and secrets"),
-    (re.compile(r"\.(pgpass|netrc|pypirc|my\.cnf|npmrc|git-credentials|htpasswd|s3cfg|boto)"), "a file of passwords"),
+    (
+        re.compile(r"\.(pgpass|netrc|pypirc|my\.cnf|npmrc|git-credentials|htpasswd|s3cfg|boto)"),
+        "a file of passwords",
+    ),
     (
         re.compile(r".*\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk)|id_(rsa|dsa|ecdsa|ed25519)(_sk)?"),
         "a key or certificate",
@@ -41,8 +44,20 @@ _NAMES = (
 
 #: Variables that name a file with a key, certificate or password to libraries in this process.
 _VARIABLES = (
-    *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC", "AWS_SHARED_CREDENTIALS_FILE"),
-    *("AWS_CONFIG_FILE", "GOOGLE_APPLICATION_CREDENTIALS", "KUBECONFIG", "PGPASSFILE", "PGSERVICEFILE"),
+    *(
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "NETRC",
+        "AWS_SHARED_CREDENTIALS_FILE",
+    ),
+    *(
+        "AWS_CONFIG_FILE",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "KUBECONFIG",
+        "PGPASSFILE",
+        "PGSERVICEFILE",
+    ),
     *("PGSSLKEY", "PGSSLCERT", "PGSSLROOTCERT", "PGSSLCRL"),
 )
 
@@ -117,7 +132,9 @@ class Watch:
 
     @cached_property
     def _paths(self) -> dict[Path, str]:
-        return {path.resolve(): what for path, what in {**self._own.folders, **self._own.files}.items()}
+        return {
+            path.resolve(): what for path, what in {**self._own.folders, **self._own.files}.items()
+        }
 
     @cached_property
     def _places(self) -> dict[_Identity, str]:
@@ -129,7 +146,11 @@ class Watch:
     @cached_property
     def _below(self) -> dict[_Identity, str]:
         """Every file below the folders; looked up only if a file has a second name."""
-        found = ((_file_identity(path), what) for top, what in self._own.folders.items() for path in _files_below(top))
+        found = (
+            (_file_identity(path), what)
+            for top, what in self._own.folders.items()
+            for path in _files_below(top)
+        )
         return {identity: what for identity, what in found if identity is not None}
 
 

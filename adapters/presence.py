@@ -119,14 +119,23 @@ class Presence:
     def _warn(self, name: str, error: Exception) -> None:
         """Warns only when the row is too old: a database that is being created has no table yet."""
         now = self._now()
-        if now - self._written < workers.ANSWERS.total_seconds() or now - self._warned < _WARN_EVERY:
+        if (
+            now - self._written < workers.ANSWERS.total_seconds()
+            or now - self._warned < _WARN_EVERY
+        ):
             return
         self._warned = now
         seconds = now - self._written
-        log.warning("%s could not report for %.0f s that it is alive: %s", name, seconds, self._words(error))
+        log.warning(
+            "%s could not report for %.0f s that it is alive: %s", name, seconds, self._words(error)
+        )
 
     def _words(self, error: Exception) -> str:
-        return str(error if isinstance(error, AppError) else database.unavailable_error(self._engine, error))
+        return str(
+            error
+            if isinstance(error, AppError)
+            else database.unavailable_error(self._engine, error)
+        )
 
 
 _TALKING = threading.Lock()
@@ -149,4 +158,6 @@ def _guard_forks() -> None:
     """Once per process, from the first presence on."""
     if not _guarded.is_set():
         _guarded.set()
-        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+        )

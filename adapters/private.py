@@ -48,7 +48,11 @@ def tighten_mode(path: Path) -> None:
     """Removes other users' permissions, if the file is this user's; leaves links alone."""
     with suppress(FileNotFoundError, PermissionError):
         about = path.lstat()
-        if about.st_mode & _BITS_OF_OTHERS and not stat.S_ISLNK(about.st_mode) and about.st_uid == os.geteuid():
+        if (
+            about.st_mode & _BITS_OF_OTHERS
+            and not stat.S_ISLNK(about.st_mode)
+            and about.st_uid == os.geteuid()
+        ):
             path.chmod(stat.S_IMODE(about.st_mode) & ~_BITS_OF_OTHERS)
 
 
@@ -65,7 +69,9 @@ def find_open_to_others(paths: Iterable[Path]) -> list[Path]:
         closed: set[Path] = set()
         for path in _walk_all((top,)):
             mode = _mode_bits(path)
-            if path.parent in closed or (mode is not None and not mode & _BITS_OF_OTHERS and path.is_dir()):
+            if path.parent in closed or (
+                mode is not None and not mode & _BITS_OF_OTHERS and path.is_dir()
+            ):
                 closed.add(path)
             elif mode is not None and mode & _BITS_OF_OTHERS:
                 found.append(path)

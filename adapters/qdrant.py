@@ -16,10 +16,13 @@ def open_store(
     is loaded or opened before the first use, which raises Refused if ``url`` is not a URL."""
     if url:
         made = FirstUse(
-            lambda: late("adapters.qdrant_server", "ServerStore")(url, api_key, grpc_port, nodes), embedded=False
+            lambda: late("adapters.qdrant_server", "ServerStore")(url, api_key, grpc_port, nodes),
+            embedded=False,
         )
     else:
-        made = FirstUse(lambda: late("adapters.qdrant_local", "LocalStore")(local_path), embedded=True)
+        made = FirstUse(
+            lambda: late("adapters.qdrant_local", "LocalStore")(local_path), embedded=True
+        )
     return cast("VectorStore", made)
 
 

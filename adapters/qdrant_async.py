@@ -20,7 +20,9 @@ class ServerSearches:
 
     def __init__(self, url: str, api_key: str = "") -> None:
         self._rest = Rest(url, api_key)
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
+            WeakKeyDictionary()
+        )
 
     async def search(
         self,
@@ -32,7 +34,9 @@ class ServerSearches:
         path = build_path("collections", collection, "points", "query")
         body = query_body(vector, limit, how)
         with self._rest.translate_errors():
-            response = await self._client_of_loop().post(path, json=body, timeout=call_timeout(how.seconds))
+            response = await self._client_of_loop().post(
+                path, json=body, timeout=call_timeout(how.seconds)
+            )
         return parse_hits(self._rest.result(response)["points"])
 
     async def close(self) -> None:

@@ -65,7 +65,10 @@ _REFUSAL_CODES = {
 
 #: Wrong settings, recognised by the library's message about the connection; the first match counts.
 _WRONG_SETTINGS = (
-    (r"http1\.x server|Failed parsing HTTP/2|Expected SETTINGS", "speaks no gRPC; correct ROLLOUTS_QDRANT_GRPC_PORT"),
+    (
+        r"http1\.x server|Failed parsing HTTP/2|Expected SETTINGS",
+        "speaks no gRPC; correct ROLLOUTS_QDRANT_GRPC_PORT",
+    ),
     (
         r"WRONG_VERSION_NUMBER",
         "speaks no TLS, which https:// in ROLLOUTS_QDRANT_URL asks for; let it, or write http://",
@@ -74,7 +77,10 @@ _WRONG_SETTINGS = (
         r"CERTIFICATE_VERIFY_FAILED|unable to get local issuer|self.signed",
         "has a certificate that is not trusted; name its authority in SSL_CERT_FILE",
     ),
-    (r"Peer name .* is not in peer certificate", "has a certificate of another name; correct ROLLOUTS_QDRANT_URL"),
+    (
+        r"Peer name .* is not in peer certificate",
+        "has a certificate of another name; correct ROLLOUTS_QDRANT_URL",
+    ),
 )
 
 
@@ -102,9 +108,12 @@ class GrpcPoints:
         """Raises Unavailable, or Refused, if the port cannot be used: no answer, the key, TLS,
         another server."""
         raw = self._call_method("Collections/List", pb.ListCollectionsRequest(), _PROBE_TIMEOUT)
-        if {found.name for found in pb.ListCollectionsResponse.FromString(raw).collections} != set(collections):
+        if {found.name for found in pb.ListCollectionsResponse.FromString(raw).collections} != set(
+            collections
+        ):
             raise Misconfigured(
-                f"gRPC port {self._port} has other collections than {self._rest}: another server answers there; "
+                f"gRPC port {self._port} has other collections than {self._rest}: another server "
+                "answers there; "
                 "correct ROLLOUTS_QDRANT_GRPC_PORT"
             )
 
@@ -112,9 +121,13 @@ class GrpcPoints:
         try:
             ready = [encode_point(point) for point in points]
         except (TypeError, ValueError, RecursionError):
-            self._exact.upsert(collection, points)  # REST can hold it, or says what is wrong with it
+            self._exact.upsert(
+                collection, points
+            )  # REST can hold it, or says what is wrong with it
             return
-        self._limits.within(collection, lambda limits: self._write_batches(collection, ready, limits))
+        self._limits.within(
+            collection, lambda limits: self._write_batches(collection, ready, limits)
+        )
 
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
         request = pb.GetPoints(
@@ -127,7 +140,13 @@ class GrpcPoints:
         return self._decode_points(collection, raw, pb.GetResponse.FromString(raw).result, vectors)
 
     def scroll(
-        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+        self,
+        collection: str,
+        after: PointId | None,
+        limit: int,
+        *,
+        vectors: bool = True,
+        payload: bool = True,
     ) -> tuple[list[Point], PointId | None]:
         raw = self._read_page(collection, after, limit, vectors=vectors, payload=payload)
         page = pb.ScrollResponse.FromString(raw)
@@ -135,8 +154,11 @@ class GrpcPoints:
             return [decode_point(point) for point in page.result], next_offset(page)
         return self._decode_points(collection, raw, page.result, vectors), next_offset(page)
 
-    def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
-        """Reads a page while the previous ones are written; holds at most ``_WRITERS`` + 1 pages."""
+    def copy(
+        self, source: str, target: str, after: PointId | None, seconds: float
+    ) -> tuple[int, PointId | None]:
+        """Reads a page while the previous ones are written; holds at most ``_WRITERS`` + 1
+        pages."""
         deadline = time.monotonic() + seconds
         limit = FIRST_PAGE
         most = most_copied(self._limits, source, target)
@@ -176,16 +198,30 @@ class GrpcPoints:
             self._exact.copy_these(source, target, list(inexact))
         return len(points)
 
-    def _decode_points(self, collection: str, raw: bytes, points: Sequence[Any], vectors: bool) -> list[Point]:
+    def _decode_points(
+        self, collection: str, raw: bytes, points: Sequence[Any], vectors: bool
+    ) -> list[Point]:
         inexact = list(find_rounded(raw, points))
-        exact = {one.id: one for one in self._exact.fetch(collection, inexact, vectors=vectors)} if inexact else {}
+        exact = (
+            {one.id: one for one in self._exact.fetch(collection, inexact, vectors=vectors)}
+            if inexact
+            else {}
+        )
         return [exact.get(decode_id(point.id)) or decode_point(point) for point in points]
 
     def _read_next_page(self, source: str, after: PointId | None, size: int) -> bytes:
-        return self._limits.within(source, lambda limits: self._read_page(source, after, limits.page(size)))
+        return self._limits.within(
+            source, lambda limits: self._read_page(source, after, limits.page(size))
+        )
 
     def _read_page(
-        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+        self,
+        collection: str,
+        after: PointId | None,
+        limit: int,
+        *,
+        vectors: bool = True,
+        payload: bool = True,
     ) -> bytes:
         request = pb.ScrollPoints(
             collection_name=collection,
@@ -197,18 +233,26 @@ class GrpcPoints:
         return self._call_method("Points/Scroll", request)
 
     def _write_batches(self, collection: str, ready: list[Any], limits: Limits) -> None:
-        for batch in split_batches(ready, lambda point: int(point.ByteSize()), limits.points_of_write(MOST_POINTS)):
-            self._write_request(pb.UpsertPoints(collection_name=collection, wait=True, points=batch))
+        for batch in split_batches(
+            ready, lambda point: int(point.ByteSize()), limits.points_of_write(MOST_POINTS)
+        ):
+            self._write_request(
+                pb.UpsertPoints(collection_name=collection, wait=True, points=batch)
+            )
 
     def _write_request(self, request: Any) -> None:
         answer = pb.PointsOperationResponse.FromString(self._call_method("Points/Upsert", request))
         # the server gave up waiting: unknown, not failed (qdrant-facts 5.2)
         if answer.result.status != pb.Completed:
             status = pb.UpdateStatus.Name(answer.result.status)
-            raise Unavailable(f"{self._rest} did not complete a write to {request.collection_name}: {status}")
+            raise Unavailable(
+                f"{self._rest} did not complete a write to {request.collection_name}: {status}"
+            )
 
     def _call_method(self, method: str, request: Any, seconds: float = CALL) -> bytes:
-        call = self._open_channel().unary_unary(f"/qdrant.{method}", request_serializer=type(request).SerializeToString)
+        call = self._open_channel().unary_unary(
+            f"/qdrant.{method}", request_serializer=type(request).SerializeToString
+        )
         metadata = [("api-key", self._rest.api_key)] if self._rest.api_key else None
         with self._translate_errors():
             answer: bytes = call(request, timeout=seconds, metadata=metadata)
@@ -220,26 +264,41 @@ class GrpcPoints:
             yield
         except grpc.RpcError as error:
             if error.code() in _REFUSAL_CODES:
-                raise Refused(f"{self._rest} refused: {error_text(error.details() or '', 500)}") from error
+                raise Refused(
+                    f"{self._rest} refused: {error_text(error.details() or '', 500)}"
+                ) from error
             if words := next(
-                (words for pattern, words in _WRONG_SETTINGS if re.search(pattern, error.details() or "")), None
+                (
+                    words
+                    for pattern, words in _WRONG_SETTINGS
+                    if re.search(pattern, error.details() or "")
+                ),
+                None,
             ):
                 raise Misconfigured(f"{self._rest} (gRPC port {self._port}) {words}") from error
             limited = rate_error(
-                self._rest, str(error.details()), dict(error.trailing_metadata() or ()).get(_RETRY_AFTER)
+                self._rest,
+                str(error.details()),
+                dict(error.trailing_metadata() or ()).get(_RETRY_AFTER),
             )
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and limited is not None:
                 raise limited from error
-            raise Unavailable(f"{self._rest} (gRPC port {self._port}) did not answer: {error.details()}") from error
+            raise Unavailable(
+                f"{self._rest} (gRPC port {self._port}) did not answer: {error.details()}"
+            ) from error
 
     def _open_channel(self) -> Any:
         """A forked child must not use its parent's channel."""
         if self._opened is None or self._opened[0] != os.getpid():
             host = f"[{self._rest.host}]" if ":" in self._rest.host else self._rest.host
             target = f"{host}:{self._port}"
-            secure = grpc.ssl_channel_credentials(_read_authorities()) if self._rest.secure else None
+            secure = (
+                grpc.ssl_channel_credentials(_read_authorities()) if self._rest.secure else None
+            )
             channel = (
-                grpc.secure_channel(target, secure, _OPTIONS) if secure else grpc.insecure_channel(target, _OPTIONS)
+                grpc.secure_channel(target, secure, _OPTIONS)
+                if secure
+                else grpc.insecure_channel(target, _OPTIONS)
             )
             self._opened = os.getpid(), channel
         return self._opened[1]

@@ -25,7 +25,10 @@ class InspectionStore:
 
     def __getattr__(self, name: str) -> Any:
         if not self._folder.exists():
-            raise Refused(f"there is no embedded Qdrant at {self._folder.absolute()} yet: nothing was deployed here")
+            raise Refused(
+                f"there is no embedded Qdrant at {self._folder.absolute()} yet: nothing was "
+                "deployed here"
+            )
         return getattr(self._store, name)
 
     embedded = True
@@ -35,7 +38,11 @@ class InspectionStore:
 
     def aliases(self) -> dict[str, str]:
         meta = self._read_meta()
-        return self._store.aliases() if meta is None else {str(k): str(v) for k, v in meta["aliases"].items()}
+        return (
+            self._store.aliases()
+            if meta is None
+            else {str(k): str(v) for k, v in meta["aliases"].items()}
+        )
 
     def collections(self) -> set[str]:
         meta = self._read_meta()
@@ -54,5 +61,7 @@ class InspectionStore:
                 meta = json.loads(file.read_text(encoding="utf-8"))
             except ValueError:  # half written
                 continue
-            return meta if isinstance(meta, dict) and {"aliases", "collections"} <= set(meta) else None
+            return (
+                meta if isinstance(meta, dict) and {"aliases", "collections"} <= set(meta) else None
+            )
         return None

@@ -38,15 +38,22 @@ _LONGEST_ERROR = 200
 #: Wrong settings, recognised by the network's message; the first match counts.
 _WRONG_SETTINGS = (
     (
-        r"Name or service not known|name resolution|No address associated|nodename nor servname|Name does not resolve",
+        r"Name or service not known|name resolution|No address associated"
+        r"|nodename nor servname|Name does not resolve",
         f"has a host name that is not known; {_SETTING}",
     ),
-    (r"WRONG_VERSION_NUMBER|wrong version number|record layer failure", f"speaks no TLS; write http://, or {_SETTING}"),
+    (
+        r"WRONG_VERSION_NUMBER|wrong version number|record layer failure",
+        f"speaks no TLS; write http://, or {_SETTING}",
+    ),
     (
         r"CERTIFICATE_VERIFY_FAILED|certificate verify failed",
         "has a certificate that is not trusted; name its authority in SSL_CERT_FILE",
     ),
-    (r"certificate required|CERTIFICATE_REQUIRED", "requires a client certificate, which is not supported"),
+    (
+        r"certificate required|CERTIFICATE_REQUIRED",
+        "requires a client certificate, which is not supported",
+    ),
     (r"\\x15\\x03", "expects TLS; write https:// in ROLLOUTS_QDRANT_URL"),
     (r"illegal (?:request|status) line", f"speaks no HTTP: that may be its gRPC port; {_SETTING}"),
 )
@@ -81,10 +88,14 @@ class Rest:
             answer = self._parse_content(self._send_request("GET", "/"))
         except Unavailable as error:
             if type(error) is Unavailable and not self.secure and _speaks_tls(self._parsed):
-                raise Misconfigured(f"{self} expects TLS; write https:// in ROLLOUTS_QDRANT_URL") from error
+                raise Misconfigured(
+                    f"{self} expects TLS; write https:// in ROLLOUTS_QDRANT_URL"
+                ) from error
             raise
         if "version" not in answer:
-            raise Refused(f"{self} is not a Qdrant server: it reported no version; check ROLLOUTS_QDRANT_URL")
+            raise Refused(
+                f"{self} is not a Qdrant server: it reported no version; check ROLLOUTS_QDRANT_URL"
+            )
         return answer
 
     def call(
@@ -102,16 +113,22 @@ class Rest:
         ``body`` is sent as JSON; ``content`` is JSON already.
         """
         return self.result(
-            self._send_request(method, build_path(*path), seconds, json=body, content=content, params=params)
+            self._send_request(
+                method, build_path(*path), seconds, json=body, content=content, params=params
+            )
         )
 
     @contextmanager
-    def open_stream(self, method: str, *path: str, seconds: float, **request: Any) -> Iterator[httpx.Response]:
+    def open_stream(
+        self, method: str, *path: str, seconds: float, **request: Any
+    ) -> Iterator[httpx.Response]:
         """An answer that the caller reads piece by piece; ``seconds`` are for each piece, not for
         all of it."""
         with (
             self.translate_errors(),
-            self._open_client().stream(method, build_path(*path), timeout=call_timeout(seconds), **request) as response,
+            self._open_client().stream(
+                method, build_path(*path), timeout=call_timeout(seconds), **request
+            ) as response,
         ):
             yield response
 
@@ -120,7 +137,9 @@ class Rest:
         answer = self._parse_content(response)
         if response.is_success:
             if "result" not in answer and "status" not in answer:
-                raise Misconfigured(f"{self} is not a Qdrant server (HTTP {response.status_code}); {_SETTING}")
+                raise Misconfigured(
+                    f"{self} is not a Qdrant server (HTTP {response.status_code}); {_SETTING}"
+                )
             return answer.get("result")
         status = answer.get("status")
         said = f"{status.get('error') if isinstance(status, dict) else status}"
@@ -129,7 +148,8 @@ class Rest:
             raise limited
         if response.is_server_error or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
             raise Unavailable(
-                f"{self} did not answer: HTTP {response.status_code}, {error_text(said, _LONGEST_ANSWER)}"
+                f"{self} did not answer: HTTP {response.status_code}, "
+                f"{error_text(said, _LONGEST_ANSWER)}"
             )
         raise Refused(f"{self} refused: {error_text(said, _LONGEST_ANSWER)}")
 
@@ -149,7 +169,13 @@ class Rest:
         request."""
         headers = _HEADERS | ({"api-key": self.api_key} if self.api_key else {})
         verify = True if self.secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        return {"base_url": self.address, "auth": self._user, "headers": headers, "limits": _LIMITS, "verify": verify}
+        return {
+            "base_url": self.address,
+            "auth": self._user,
+            "headers": headers,
+            "limits": _LIMITS,
+            "verify": verify,
+        }
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
@@ -159,7 +185,9 @@ class Rest:
             yield
         except httpx.TransportError as error:
             said = str(error) or type(error).__name__
-            if words := next((words for pattern, words in _WRONG_SETTINGS if re.search(pattern, said)), None):
+            if words := next(
+                (words for pattern, words in _WRONG_SETTINGS if re.search(pattern, said)), None
+            ):
                 raise Misconfigured(f"{self} {words} ({said[:_LONGEST_ERROR]})") from error
             raise Unavailable(f"{self} did not answer: {said}") from error
 
@@ -169,9 +197,13 @@ class Rest:
             self._opened = os.getpid(), httpx.Client(**self.connection())
         return self._opened[1]
 
-    def _send_request(self, method: str, path: str, seconds: float = CALL, **request: Any) -> httpx.Response:
+    def _send_request(
+        self, method: str, path: str, seconds: float = CALL, **request: Any
+    ) -> httpx.Response:
         with self.translate_errors():
-            return self._open_client().request(method, path, timeout=call_timeout(seconds), **request)
+            return self._open_client().request(
+                method, path, timeout=call_timeout(seconds), **request
+            )
 
     def _parse_content(self, response: httpx.Response) -> dict[str, Any]:
         if response.status_code == httpx.codes.FORBIDDEN:
@@ -185,8 +217,12 @@ class Rest:
             answer = error
         if not isinstance(answer, dict):  # a gateway in between may answer while the server is down
             if not response.is_server_error:
-                raise Misconfigured(f"{self} is not a Qdrant server (HTTP {response.status_code}); {_SETTING}")
-            raise Unavailable(f"{self} did not answer: HTTP {response.status_code} without a word of Qdrant's")
+                raise Misconfigured(
+                    f"{self} is not a Qdrant server (HTTP {response.status_code}); {_SETTING}"
+                )
+            raise Unavailable(
+                f"{self} did not answer: HTTP {response.status_code} without a word of Qdrant's"
+            )
         return answer
 
 
@@ -226,11 +262,13 @@ def _parse_url(url: str) -> httpx.URL:
         port = None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise Refused(
-            f"ROLLOUTS_QDRANT_URL is not a server's URL: expected http://HOST:{_DEFAULT_PORT} or https://HOST:{_DEFAULT_PORT}"
+            f"ROLLOUTS_QDRANT_URL is not a server's URL: expected http://HOST:{_DEFAULT_PORT} or "
+            f"https://HOST:{_DEFAULT_PORT}"
         )
     if parsed.query or parsed.fragment:  # paths would be appended to them
         raise Refused(
-            "ROLLOUTS_QDRANT_URL has a query or a fragment; write it without, and a key in ROLLOUTS_QDRANT_API_KEY"
+            "ROLLOUTS_QDRANT_URL has a query or a fragment; write it without, and a key in "
+            "ROLLOUTS_QDRANT_API_KEY"
         )
     return parsed if port else parsed.copy_with(port=_DEFAULT_PORT)
 
@@ -241,7 +279,9 @@ def _speaks_tls(url: httpx.URL) -> bool:
     context.verify_mode = ssl.CERT_NONE  # nothing is sent
     try:
         with (
-            socket.create_connection((url.host, url.port or _DEFAULT_PORT), _CONNECT_TIMEOUT) as plain,
+            socket.create_connection(
+                (url.host, url.port or _DEFAULT_PORT), _CONNECT_TIMEOUT
+            ) as plain,
             context.wrap_socket(plain),
         ):
             return True

@@ -44,7 +44,9 @@ class KnownLimits:
     def forget(self, collection: str) -> None:
         self._known.pop(collection, None)
 
-    def within(self, collection: str, act: Callable[[Limits], Answer], seconds: float = CALL) -> Answer:
+    def within(
+        self, collection: str, act: Callable[[Limits], Answer], seconds: float = CALL
+    ) -> Answer:
         """Runs ``act`` with the known limits; runs it again if it was refused because they have
         changed. ``seconds`` are for reading them."""
         limits = self.of(collection, seconds)
@@ -72,8 +74,10 @@ class KnownLimits:
         wait = self._free_at.get(collection, 0.0) - time.monotonic()
         if wait > _PATIENCE:
             raise Limited(
-                f"{self._rest}: strict mode of {collection} allows {limits.read_rate_limit} reads a minute "
-                f"(read_rate_limit), half of them are left to applications; going on in {wait:.0f} s",
+                f"{self._rest}: strict mode of {collection} allows {limits.read_rate_limit} reads "
+                "a minute "
+                f"(read_rate_limit), half of them are left to applications; going on in {wait:.0f} "
+                "s",
                 wait,
             )
         if wait > 0:

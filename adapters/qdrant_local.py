@@ -28,7 +28,12 @@ from qdrant_client import models
 from qdrant_client.local.qdrant_local import QdrantLocal
 
 from qdrant_rollouts.adapters import private
-from qdrant_rollouts.adapters.qdrant_points import check_vectors, point_from_json, point_to_bytes, point_to_json
+from qdrant_rollouts.adapters.qdrant_points import (
+    check_vectors,
+    point_from_json,
+    point_to_bytes,
+    point_to_json,
+)
 from qdrant_rollouts.adapters.qdrant_search import query_vector_json
 from qdrant_rollouts.core.collections.schema import vector_kind, vector_names, vector_params
 from qdrant_rollouts.core.config.vector_kinds import describe_vector, kind_of, vectors_by_name
@@ -78,7 +83,11 @@ class LocalStore:
     embedded = True
 
     def __str__(self) -> str:
-        return f"the embedded Qdrant at {self._folder}" if self._folder else "the embedded Qdrant in memory"
+        return (
+            f"the embedded Qdrant at {self._folder}"
+            if self._folder
+            else "the embedded Qdrant in memory"
+        )
 
     def server(self) -> Server:
         address = str(self._folder) if self._folder else _MEMORY
@@ -103,7 +112,9 @@ class LocalStore:
             if alias in self.collections():
                 raise Refused(f"{self} refused: {alias} is a collection's name")
             self._run_client(
-                lambda client: client.update_collection_aliases([models.CreateAliasOperation(create_alias=act)])
+                lambda client: client.update_collection_aliases(
+                    [models.CreateAliasOperation(create_alias=act)]
+                )
             )
 
     def drop_alias(self, alias: str) -> None:
@@ -111,7 +122,10 @@ class LocalStore:
         self._run_client(lambda client: client.update_collection_aliases([act]))
 
     def collections(self) -> set[str]:
-        return {found.name for found in self._run_client(lambda client: client.get_collections()).collections}
+        return {
+            found.name
+            for found in self._run_client(lambda client: client.get_collections()).collections
+        }
 
     def create(self, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
         params = schema["params"]
@@ -133,7 +147,10 @@ class LocalStore:
     def drop(self, collection: str) -> None:
         with self._lock:
             if collection in self.aliases():
-                raise Refused(f"{self}: {collection} is an alias, no collection; drop the collection by its own name")
+                raise Refused(
+                    f"{self}: {collection} is an alias, no collection; drop the collection by its "
+                    "own name"
+                )
             self._run_client(lambda client: client.delete_collection(collection))
 
     def set_strict_mode(self, collection: str, settings: Mapping[str, Any]) -> None:
@@ -154,7 +171,9 @@ class LocalStore:
         config = self._run_client(lambda client: client.get_collection(collection)).config
         declared: Schema | None = (config.metadata or {}).get(_SCHEMA)
         if declared is None:  # made by another client
-            declared = _complete_schema({"params": config.params.model_dump(mode="json", exclude_none=True)})
+            declared = _complete_schema(
+                {"params": config.params.model_dump(mode="json", exclude_none=True)}
+            )
         return deepcopy(declared)
 
     def index_counts(self, collection: str) -> dict[str, int]:
@@ -164,22 +183,38 @@ class LocalStore:
 
     def metadata(self, collection: str) -> dict[str, Any]:
         """Local mode keeps a key that was set to None; a server removes it."""
-        found = self._run_client(lambda client: client.get_collection(collection)).config.metadata or {}
+        found = (
+            self._run_client(lambda client: client.get_collection(collection)).config.metadata or {}
+        )
         return {key: value for key, value in found.items() if key != _SCHEMA and value is not None}
 
     def set_metadata(self, collection: str, metadata: Mapping[str, Any]) -> None:
-        self._run_client(lambda client: client.update_collection(collection, metadata=dict(metadata)))
+        self._run_client(
+            lambda client: client.update_collection(collection, metadata=dict(metadata))
+        )
 
     def health(self, collection: str) -> Health:
         info = self._run_client(lambda client: client.get_collection(collection))
-        return Health("green", "ok", info.points_count or 0, info.indexed_vectors_count or 0, info.segments_count)
+        return Health(
+            "green",
+            "ok",
+            info.points_count or 0,
+            info.indexed_vectors_count or 0,
+            info.segments_count,
+        )
 
     def wake(self, collection: str) -> None:
         self._check_exists(collection)
 
     def count(self, collection: str, having: str | None = None) -> int:
-        having_it = models.Filter(must=[models.HasVectorCondition(has_vector=having)]) if having is not None else None
-        return self._run_client(lambda client: client.count(collection, count_filter=having_it, exact=True)).count
+        having_it = (
+            models.Filter(must=[models.HasVectorCondition(has_vector=having)])
+            if having is not None
+            else None
+        )
+        return self._run_client(
+            lambda client: client.count(collection, count_filter=having_it, exact=True)
+        ).count
 
     def sample(self, collection: str, having: str, size: int) -> list[Point]:
         found = self._run_client(
@@ -209,20 +244,35 @@ class LocalStore:
             asking = self._fused_query(collection, vector, within, params)
         else:
             query = models.NearestQuery(nearest=self._prepare_query(collection, how.using, vector))
-            asking = {"query": query, "using": how.using or None, "query_filter": within, "search_params": params}
+            asking = {
+                "query": query,
+                "using": how.using or None,
+                "query_filter": within,
+                "search_params": params,
+            }
         found = self._run_client(
             lambda client: client.query_points(
-                collection, limit=limit, score_threshold=how.score_threshold, offset=how.offset, **asking
+                collection,
+                limit=limit,
+                score_threshold=how.score_threshold,
+                offset=how.offset,
+                **asking,
             )
         )
         return [Hit(_plain_id(hit.id), hit.score, hit.payload or {}) for hit in found.points]
 
     def _fused_query(
-        self, collection: str, query: Fused, within: models.Filter | None, params: models.SearchParams
+        self,
+        collection: str,
+        query: Fused,
+        within: models.Filter | None,
+        params: models.SearchParams,
     ) -> dict[str, Any]:
         parts = [
             models.Prefetch(
-                query=models.NearestQuery(nearest=self._prepare_query(collection, part.using, part.vector)),
+                query=models.NearestQuery(
+                    nearest=self._prepare_query(collection, part.using, part.vector)
+                ),
                 using=part.using or None,
                 limit=part.limit,
                 filter=within,
@@ -248,7 +298,9 @@ class LocalStore:
             raise Refused(f"{self} refused the query: {_describe_misfit(schema, using, vector)}")
         if kind.name != "multi":
             return query
-        self._run_client(lambda client: _fill_gaps(client.collections[named].multivectors[using], params["size"]))
+        self._run_client(
+            lambda client: _fill_gaps(client.collections[named].multivectors[using], params["size"])
+        )
         return np.atleast_2d(query).tolist()
 
     def search_many(
@@ -266,12 +318,18 @@ class LocalStore:
         """Local mode would count any field; a server counts only one with a suitable index."""
         index = self.schema(collection)["payload_schema"].get(field) or {}
         if index.get("data_type") not in _FACET_TYPES:
-            raise Refused(f"{self} refused: {collection} has no payload index on {field} to count by")
+            raise Refused(
+                f"{self} refused: {collection} has no payload index on {field} to count by"
+            )
         try:
-            found = self._run_client(lambda client: client.facet(collection, field, limit=limit)).hits
+            found = self._run_client(
+                lambda client: client.facet(collection, field, limit=limit)
+            ).hits
         # local mode sorts all values; a server uses those of the index's type
         except TypeError as error:
-            raise Refused(f"{self} cannot count {field} of {collection}: its values are of several types") from error
+            raise Refused(
+                f"{self} cannot count {field} of {collection}: its values are of several types"
+            ) from error
         return {str(hit.value): hit.count for hit in found}
 
     def capacity(self) -> Capacity:
@@ -282,7 +340,10 @@ class LocalStore:
         """The folder's disk is known; how much memory this process may use is not."""
         if self._folder is None:
             return Room()
-        where = next((place for place in (self._folder, *self._folder.absolute().parents) if place.exists()), None)
+        where = next(
+            (place for place in (self._folder, *self._folder.absolute().parents) if place.exists()),
+            None,
+        )
         return Room(disk=shutil.disk_usage(where).free) if where is not None else Room()
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
@@ -292,7 +353,9 @@ class LocalStore:
         for point in points:
             point_to_bytes(point)
             vectors = vectors_by_name(check_vectors(point)).items()
-            if wrong := next(filter(None, (_describe_misfit(schema, name, one) for name, one in vectors)), ""):
+            if wrong := next(
+                filter(None, (_describe_misfit(schema, name, one) for name, one in vectors)), ""
+            ):
                 raise Refused(f"{self} refused point {point.id}: {wrong}")
         ready = [models.PointStruct(**point_to_json(point)) for point in points]
         if ready:
@@ -300,11 +363,19 @@ class LocalStore:
 
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
         return _parse_points(
-            self._run_client(lambda client: client.retrieve(collection, list(ids), with_vectors=vectors))
+            self._run_client(
+                lambda client: client.retrieve(collection, list(ids), with_vectors=vectors)
+            )
         )
 
     def scroll(
-        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+        self,
+        collection: str,
+        after: PointId | None,
+        limit: int,
+        *,
+        vectors: bool = True,
+        payload: bool = True,
     ) -> tuple[list[Point], PointId | None]:
         found, following = self._run_client(
             lambda client: client.scroll(
@@ -313,7 +384,9 @@ class LocalStore:
         )
         return _parse_points(found), None if following is None else _plain_id(following)
 
-    def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
+    def copy(
+        self, source: str, target: str, after: PointId | None, seconds: float
+    ) -> tuple[int, PointId | None]:
         deadline = time.monotonic() + seconds
         copied = 0
         position = after
@@ -336,16 +409,24 @@ class LocalStore:
         raise Refused(f"a snapshot of {collection} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
 
     def start_recovery(self, target: str, source: str, snapshot: str) -> None:
-        raise Refused(f"recovering {snapshot} into {target} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
+        raise Refused(
+            f"recovering {snapshot} into {target} needs a Qdrant server: set ROLLOUTS_QDRANT_URL"
+        )
 
     def snapshot(self, collection: str, snapshot: str) -> Snapshot:
-        raise Refused(f"snapshot {snapshot} of {collection} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
+        raise Refused(
+            f"snapshot {snapshot} of {collection} needs a Qdrant server: set ROLLOUTS_QDRANT_URL"
+        )
 
     def download_snapshot(self, collection: str, snapshot: str, start: int) -> Iterator[bytes]:
-        raise Refused(f"snapshot {snapshot} of {collection} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
+        raise Refused(
+            f"snapshot {snapshot} of {collection} needs a Qdrant server: set ROLLOUTS_QDRANT_URL"
+        )
 
     def upload_snapshot(self, target: str, snapshot: Snapshot, content: Iterable[bytes]) -> None:
-        raise Refused(f"making {target} from {snapshot.name} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
+        raise Refused(
+            f"making {target} from {snapshot.name} needs a Qdrant server: set ROLLOUTS_QDRANT_URL"
+        )
 
     def drop_snapshot(self, collection: str, snapshot: str) -> None:
         self._check_exists(collection)
@@ -372,7 +453,9 @@ class LocalStore:
     def _open_client(self) -> QdrantLocal:
         """Local mode reads the folder before it locks it: two processes at once could both read,
         and one would lose its changes. Our own lock is taken before anything is read."""
-        warnings.filterwarnings("ignore", message="Local mode is not recommended", category=UserWarning)
+        warnings.filterwarnings(
+            "ignore", message="Local mode is not recommended", category=UserWarning
+        )
         if self._folder is None:
             return QdrantLocal(_MEMORY)
         private.make_folder(self._folder)
@@ -384,7 +467,8 @@ class LocalStore:
         except (BlockingIOError, RuntimeError) as error:
             claim.close()
             raise Busy(
-                f"{self} is open in another process: end that one, such as `rollouts up`, or set ROLLOUTS_QDRANT_URL "
+                f"{self} is open in another process: end that one, such as `rollouts up`, or set "
+                "ROLLOUTS_QDRANT_URL "
                 "to a Qdrant server"
             ) from error
         self._claim = claim
@@ -395,8 +479,8 @@ class LocalStore:
 
 @functools.cache
 def _read_version() -> tuple[int, int, int]:
-    """Of the client, which local mode is a part of. To find it out means to read the metadata of a package, and every
-    turn asks."""
+    """Of the client, which local mode is a part of. To find it out means to read the metadata of a
+    package, and every turn asks."""
     numbered = re.match(r"(\d+)\.(\d+)\.(\d+)", importlib.metadata.version("qdrant-client"))
     major, minor, patch = numbered.groups() if numbered else ("0", "0", "0")
     return int(major), int(minor), int(patch)
@@ -423,7 +507,12 @@ def _fill_gaps(vectors: list[Any], size: int) -> None:
 
 def _complete_schema(schema: Schema) -> Schema:
     """Returns the schema in the form of a server."""
-    empty: Schema = {"quantization_config": None, "strict_mode_config": None, "payload_schema": {}, "shard_keys": []}
+    empty: Schema = {
+        "quantization_config": None,
+        "strict_mode_config": None,
+        "payload_schema": {},
+        "shard_keys": [],
+    }
     optimizers = {**(schema.get("optimizer_config") or {}), **_NO_INDEX}
     return {**empty, **schema, "optimizer_config": optimizers}
 
@@ -435,7 +524,10 @@ def _vectors_config(vectors: Mapping[str, Any]) -> Any:
 
 
 def _sparse_config(vectors: Mapping[str, Any]) -> dict[str, models.SparseVectorParams]:
-    return {name: models.SparseVectorParams.model_validate(params or {}) for name, params in vectors.items()}
+    return {
+        name: models.SparseVectorParams.model_validate(params or {})
+        for name, params in vectors.items()
+    }
 
 
 def _describe_misfit(schema: Schema, name: str, vector: OneQuery) -> str:
@@ -449,7 +541,10 @@ def _describe_misfit(schema: Schema, name: str, vector: OneQuery) -> str:
     kind = kind_of(params)
     if kind.fits(params, vector):
         return ""
-    return f"vector {name or 'unnamed'}: expected {kind.describe(params)}, found {describe_vector(vector)}"
+    return (
+        f"vector {name or 'unnamed'}: expected {kind.describe(params)}, found "
+        f"{describe_vector(vector)}"
+    )
 
 
 def _validate_model(kind: type[_Model], given: Mapping[str, Any]) -> _Model:
@@ -458,7 +553,9 @@ def _validate_model(kind: type[_Model], given: Mapping[str, Any]) -> _Model:
         return kind.model_validate(given)
     except ValidationError as error:
         fault = error.errors()[0]
-        raise Refused(f"{kind.__name__.lower()} {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
+        raise Refused(
+            f"{kind.__name__.lower()} {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+        ) from error
 
 
 def _plain_id(one: object) -> PointId:
@@ -466,4 +563,7 @@ def _plain_id(one: object) -> PointId:
 
 
 def _parse_points(records: Sequence[models.Record | models.ScoredPoint]) -> list[Point]:
-    return [point_from_json(record.model_dump(include={"id", "vector", "payload"})) for record in records]
+    return [
+        point_from_json(record.model_dump(include={"id", "vector", "payload"}))
+        for record in records
+    ]

@@ -59,7 +59,9 @@ def encode_point(point: Point) -> Any:
     cannot hold."""
     vectors = check_vectors(point)
     if isinstance(vectors, dict):
-        named = pb.NamedVectors(vectors={name: _encode_vector(one) for name, one in vectors.items()})
+        named = pb.NamedVectors(
+            vectors={name: _encode_vector(one) for name, one in vectors.items()}
+        )
         both = pb.Vectors(vectors=named)
     else:
         both = pb.Vectors(vector=_encode_vector(vectors))
@@ -78,11 +80,15 @@ def decode_point(point: Any) -> Point:
 def _encode_vector(vector: OneVector) -> Any:
     if isinstance(vector, ServerText):
         options = {key: _encode_value(value) for key, value in vector.options.items()}
-        return pb.Vector(document=pb.Document(text=vector.text, model=vector.model, options=options))
+        return pb.Vector(
+            document=pb.Document(text=vector.text, model=vector.model, options=options)
+        )
     if isinstance(vector, dict):
         return pb.Vector(sparse=pb.SparseVector(**vector))
     if vector.ndim == 2:
-        return pb.Vector(multi_dense=pb.MultiDenseVector(vectors=[_encode_dense(row) for row in vector]))
+        return pb.Vector(
+            multi_dense=pb.MultiDenseVector(vectors=[_encode_dense(row) for row in vector])
+        )
     return pb.Vector(dense=_encode_dense(vector))
 
 
@@ -98,7 +104,9 @@ def _encode_value(value: Any) -> Any:
     if value is None:
         return pb.Value(null_value=pb.NULL_VALUE)
     if isinstance(value, dict):
-        return pb.Value(struct_value=pb.Struct(fields={key: _encode_value(one) for key, one in value.items()}))
+        return pb.Value(
+            struct_value=pb.Struct(fields={key: _encode_value(one) for key, one in value.items()})
+        )
     if isinstance(value, list | tuple):
         return pb.Value(list_value=pb.ListValue(values=[_encode_value(one) for one in value]))
     raise TypeError(f"{quote_value(value)} is not JSON")

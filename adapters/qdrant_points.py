@@ -23,7 +23,10 @@ def check_vectors(point: Point) -> OneVector | dict[str, OneVector]:
     """Returns the point's vectors as arrays: one, or by name. Raises Refused if one is not an array
     of finite numbers."""
     if isinstance(point.vector, Mapping):
-        return {name: as_vector(_vector_label(point, name), vector) for name, vector in point.vector.items()}
+        return {
+            name: as_vector(_vector_label(point, name), vector)
+            for name, vector in point.vector.items()
+        }
     return as_vector(_vector_label(point, ""), point.vector)
 
 
@@ -54,12 +57,16 @@ def point_from_json(record: Mapping[str, Any]) -> Point:
     """Converts a point from REST's form."""
     vector: Any = record.get("vector") or {}
     arrays: Vector = (
-        {name: _as_array(one) for name, one in vector.items()} if isinstance(vector, dict) else _as_array(vector)
+        {name: _as_array(one) for name, one in vector.items()}
+        if isinstance(vector, dict)
+        else _as_array(vector)
     )
     return Point(record["id"], arrays, record.get("payload") or {})
 
 
-def split_batches(items: Iterable[Item], size: Callable[[Item], int], most: int = MOST_POINTS) -> Iterator[list[Item]]:
+def split_batches(
+    items: Iterable[Item], size: Callable[[Item], int], most: int = MOST_POINTS
+) -> Iterator[list[Item]]:
     """Yields ``items`` in lists of at most ``most``, each of about ``MOST_BYTES`` at most unless a
     single item is larger."""
     batch: list[Item] = []
@@ -77,7 +84,8 @@ def split_batches(items: Iterable[Item], size: Callable[[Item], int], most: int 
 
 
 def next_page_size(points: int, size: int, most: int) -> int:
-    """Returns how many points the next page may have, from the ``size`` in bytes of the last one."""
+    """Returns how many points the next page may have, from the ``size`` in bytes of the last
+    one."""
     return max(1, min(most, MOST_BYTES * points // max(size, 1)))
 
 
@@ -92,7 +100,10 @@ def as_vector(where: str, vector: Any) -> OneVector:
         return vector
     if isinstance(vector, Mapping):
         if set(vector) != {"indices", "values"}:
-            raise Refused(f"{where}: expected a list of numbers, or indices and values; found keys {sorted(vector)}")
+            raise Refused(
+                f"{where}: expected a list of numbers, or indices and values; found keys "
+                f"{sorted(vector)}"
+            )
         values = as_numbers(where, vector["values"])
         return {"indices": [int(index) for index in vector["indices"]], "values": values.tolist()}
     return as_numbers(where, vector)

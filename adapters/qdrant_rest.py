@@ -32,10 +32,18 @@ class Points(Protocol):
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]: ...
 
     def scroll(
-        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+        self,
+        collection: str,
+        after: PointId | None,
+        limit: int,
+        *,
+        vectors: bool = True,
+        payload: bool = True,
     ) -> tuple[list[Point], PointId | None]: ...
 
-    def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]: ...
+    def copy(
+        self, source: str, target: str, after: PointId | None, seconds: float
+    ) -> tuple[int, PointId | None]: ...
 
 
 class RestPoints:
@@ -45,18 +53,30 @@ class RestPoints:
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         ready = [point_to_bytes(point) for point in points]
-        self._limits.within(collection, lambda limits: self._write_batches(collection, ready, limits))
+        self._limits.within(
+            collection, lambda limits: self._write_batches(collection, ready, limits)
+        )
 
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
         return [point_from_json(record) for record in self._fetch_records(collection, ids, vectors)]
 
     def scroll(
-        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+        self,
+        collection: str,
+        after: PointId | None,
+        limit: int,
+        *,
+        vectors: bool = True,
+        payload: bool = True,
     ) -> tuple[list[Point], PointId | None]:
-        records, following = self._scroll_records(collection, after, limit, vectors=vectors, payload=payload)
+        records, following = self._scroll_records(
+            collection, after, limit, vectors=vectors, payload=payload
+        )
         return [point_from_json(record) for record in records], following
 
-    def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
+    def copy(
+        self, source: str, target: str, after: PointId | None, seconds: float
+    ) -> tuple[int, PointId | None]:
         deadline = time.monotonic() + seconds
         page = FIRST_PAGE
         most = most_copied(self._limits, source, target)
@@ -79,11 +99,15 @@ class RestPoints:
     def _scroll_next(
         self, source: str, after: PointId | None, size: int
     ) -> tuple[list[dict[str, Any]], PointId | None]:
-        return self._limits.within(source, lambda limits: self._scroll_records(source, after, limits.page(size)))
+        return self._limits.within(
+            source, lambda limits: self._scroll_records(source, after, limits.page(size))
+        )
 
     def _write_records(self, target: str, records: list[dict[str, Any]]) -> int:
         """Writes records as they were read and returns their size in bytes."""
-        encoded = [json.dumps(_writable_record(record), ensure_ascii=False).encode() for record in records]
+        encoded = [
+            json.dumps(_writable_record(record), ensure_ascii=False).encode() for record in records
+        ]
         self._limits.within(target, lambda limits: self._write_batches(target, encoded, limits))
         return sum(map(len, encoded))
 
@@ -93,20 +117,30 @@ class RestPoints:
 
     def _write_batch(self, collection: str, encoded: list[bytes]) -> None:
         content = b'{"points":[' + b",".join(encoded) + b"]}"
-        result = self._rest.call("PUT", "collections", collection, "points", content=content, params={"wait": "true"})
+        result = self._rest.call(
+            "PUT", "collections", collection, "points", content=content, params={"wait": "true"}
+        )
         # the server gave up waiting; whether it was written is unknown (5.2)
         if result["status"] != "completed":
-            raise Unavailable(f"{self._rest} did not complete a write to {collection}: {result['status']}")
+            raise Unavailable(
+                f"{self._rest} did not complete a write to {collection}: {result['status']}"
+            )
 
-    def _fetch_records(self, collection: str, ids: Sequence[PointId], vectors: bool) -> list[dict[str, Any]]:
+    def _fetch_records(
+        self, collection: str, ids: Sequence[PointId], vectors: bool
+    ) -> list[dict[str, Any]]:
         """Each id counts as a read, a page of points with one of the ids as two (measured on
         1.16.3); so with a rate limit they are read as pages."""
         limits = self._limits.of(collection)
         if limits.read_rate_limit is not None and limits.filters:
-            return self._limits.within(collection, lambda found: self._fetch_by_pages(collection, ids, vectors, found))
+            return self._limits.within(
+                collection, lambda found: self._fetch_by_pages(collection, ids, vectors, found)
+            )
         self._limits.note(collection, len(ids))
         body = {"ids": list(ids), "with_payload": True, "with_vector": vectors}
-        records: list[dict[str, Any]] = self._rest.call("POST", "collections", collection, "points", body=body)
+        records: list[dict[str, Any]] = self._rest.call(
+            "POST", "collections", collection, "points", body=body
+        )
         return records
 
     def _fetch_by_pages(
@@ -117,17 +151,23 @@ class RestPoints:
         for start in range(0, len(ids), size):
             few = list(ids[start : start + size])
             self._limits.note(collection, 2)
-            found += self._scroll_records(collection, None, len(few), vectors=vectors, where={"has_id": few})[0]
+            found += self._scroll_records(
+                collection, None, len(few), vectors=vectors, where={"has_id": few}
+            )[0]
         return found
 
-    def count_by_reading(self, collection: str, having: str | None, limits: Limits, about: int) -> int:
-        """Returns an exact count if strict mode forbids one: reads the points, ``about`` this many."""
+    def count_by_reading(
+        self, collection: str, having: str | None, limits: Limits, about: int
+    ) -> int:
+        """Returns an exact count if strict mode forbids one: reads the points, ``about`` this
+        many."""
         filtered = having is not None and limits.filters
         weighed = having is not None and not limits.filters
         size = limits.page(MOST_POINTS if weighed else _COUNTING_PAGE)
         if about > size * _MOST_PAGES:
             raise Refused(
-                f"strict mode of {collection} allows no exact count ({limits.reading}), and about {about:,} points are "
+                f"strict mode of {collection} allows no exact count ({limits.reading}), and about "
+                f"{about:,} points are "
                 f"too many to be counted by reading them, {size:,} at a time"
             )
         where = {"has_vector": having} if filtered else None
@@ -135,7 +175,9 @@ class RestPoints:
         after = None
         while True:
             self._limits.note(collection, 2 if filtered else 1)
-            page, after = self._scroll_records(collection, after, size, vectors=weighed, payload=False, where=where)
+            page, after = self._scroll_records(
+                collection, after, size, vectors=weighed, payload=False, where=where
+            )
             number += sum(not weighed or _has_vector(record, having) for record in page)
             if after is None:
                 return number
@@ -150,7 +192,12 @@ class RestPoints:
         payload: bool = True,
         where: dict[str, Any] | None = None,
     ) -> tuple[list[dict[str, Any]], PointId | None]:
-        body: dict[str, Any] = {"offset": after, "limit": limit, "with_payload": payload, "with_vector": vectors}
+        body: dict[str, Any] = {
+            "offset": after,
+            "limit": limit,
+            "with_payload": payload,
+            "with_vector": vectors,
+        }
         if where is not None:
             body["filter"] = {"must": [where]}
         page = self._rest.call("POST", "collections", collection, "points", "scroll", body=body)
@@ -158,7 +205,11 @@ class RestPoints:
 
 
 def _writable_record(record: dict[str, Any]) -> dict[str, Any]:
-    return {"id": record["id"], "vector": record.get("vector") or {}, "payload": record.get("payload") or {}}
+    return {
+        "id": record["id"],
+        "vector": record.get("vector") or {},
+        "payload": record.get("payload") or {},
+    }
 
 
 def _has_vector(record: dict[str, Any], name: str | None) -> bool:

@@ -22,8 +22,12 @@ def query_body(
     body = {"limit": limit, "with_payload": payload}
     if isinstance(vector, Fused):
         parts = [_drop_blanks(_prefetch_body(part) | for_each_part) for part in vector.parts]
-        return body | {"query": {"fusion": vector.fusion}, "prefetch": parts} | _drop_blanks(optional)
-    return body | _drop_blanks({"query": query_vector_json(vector), "using": how.using, **for_each_part, **optional})
+        return (
+            body | {"query": {"fusion": vector.fusion}, "prefetch": parts} | _drop_blanks(optional)
+        )
+    return body | _drop_blanks(
+        {"query": query_vector_json(vector), "using": how.using, **for_each_part, **optional}
+    )
 
 
 def _prefetch_body(part: Part) -> dict[str, Any]:
@@ -31,7 +35,11 @@ def _prefetch_body(part: Part) -> dict[str, Any]:
 
 
 def _drop_blanks(content: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in content.items() if value is not None and not (name == "using" and not value)}
+    return {
+        name: value
+        for name, value in content.items()
+        if value is not None and not (name == "using" and not value)
+    }
 
 
 def query_vector_json(vector: OneQuery) -> Any:
@@ -42,4 +50,8 @@ def query_vector_json(vector: OneQuery) -> Any:
 def parse_hits(found: list[dict[str, Any]]) -> list[Hit]:
     """A point whose vector is not a number has no score, and the server returns it for any query
     (seen on 1.16.3)."""
-    return [Hit(hit["id"], hit["score"], hit.get("payload") or {}) for hit in found if hit["score"] is not None]
+    return [
+        Hit(hit["id"], hit["score"], hit.get("payload") or {})
+        for hit in found
+        if hit["score"] is not None
+    ]

@@ -61,14 +61,20 @@ _NO_SNAPSHOT = "rollouts-asks-whether-this-address-answers.snapshot"
 class ServerStore:
     """Nothing is sent before the first call, and each process has its own connections."""
 
-    def __init__(self, url: str, api_key: str = "", grpc_port: int = 6334, nodes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, url: str, api_key: str = "", grpc_port: int = 6334, nodes: Sequence[str] = ()
+    ) -> None:
         """``grpc_port`` 0 means REST only; ``nodes`` are the URLs of a cluster's nodes. Raises
         Refused if ``url`` is not a URL."""
         self._rest = Rest(url, api_key)
         self._nodes = [Rest(node, api_key) for node in nodes]
         self._limits = KnownLimits(self._rest)
-        over_rest = FirstUse(lambda: late("adapters.qdrant_rest", "RestPoints")(self._rest, self._limits))
-        over_grpc = FirstUse(lambda: late("adapters.qdrant_bulk", "GrpcPoints")(self._rest, grpc_port, self._limits))
+        over_rest = FirstUse(
+            lambda: late("adapters.qdrant_rest", "RestPoints")(self._rest, self._limits)
+        )
+        over_grpc = FirstUse(
+            lambda: late("adapters.qdrant_bulk", "GrpcPoints")(self._rest, grpc_port, self._limits)
+        )
         self._over_rest = cast("RestPoints", over_rest)
         self._over_grpc = cast("GrpcPoints", over_grpc) if grpc_port else None
         self._chosen: Points = self._over_rest
@@ -84,14 +90,19 @@ class ServerStore:
             version = self._rest.about()["version"]
             peers = self._rest.call("GET", "cluster").get("peers") or {}
             self._known = Server(
-                _parse_version(version), self._rest.address, peers=max(1, len(peers)), nodes=max(1, len(self._nodes))
+                _parse_version(version),
+                self._rest.address,
+                peers=max(1, len(peers)),
+                nodes=max(1, len(self._nodes)),
             )
         return self._known
 
     def check_writing(self) -> None:
         """Raises Forbidden for a key that may only read. It drops a collection that does not exist,
         which changes nothing (2.6)."""
-        self._rest.call("DELETE", "collections", f"rollouts-doctor-{secrets.token_hex(8)}", seconds=ACT)
+        self._rest.call(
+            "DELETE", "collections", f"rollouts-doctor-{secrets.token_hex(8)}", seconds=ACT
+        )
 
     def check_bulk(self) -> None:
         """Raises Unavailable or Refused if bulk work cannot use gRPC."""
@@ -141,10 +152,15 @@ class ServerStore:
         self._limits.forget(collection)
         deleted = self._rest.call("DELETE", "collections", collection, seconds=ACT)
         if not deleted and collection in self.aliases():
-            raise Refused(f"{self._rest}: {collection} is an alias, no collection; drop the collection by its own name")
+            raise Refused(
+                f"{self._rest}: {collection} is an alias, no collection; drop the collection by "
+                "its own name"
+            )
 
     def set_strict_mode(self, collection: str, settings: Mapping[str, Any]) -> None:
-        self._rest.call("PATCH", "collections", collection, body={"strict_mode_config": dict(settings)})
+        self._rest.call(
+            "PATCH", "collections", collection, body={"strict_mode_config": dict(settings)}
+        )
         self._limits.forget(collection)
 
     def limits(self, collection: str) -> Limits:
@@ -176,12 +192,16 @@ class ServerStore:
         running, waiting = self._list_optimizations(collection, nodes or [self._rest])
         return Health(
             status=info["status"],
-            optimizer=optimizer if isinstance(optimizer, str) else str(optimizer.get("error", optimizer)),
+            optimizer=optimizer
+            if isinstance(optimizer, str)
+            else str(optimizer.get("error", optimizer)),
             points=info.get("points_count") or 0,
             indexed_vectors=info.get("indexed_vectors_count") or 0,
             segments=info["segments_count"],
             optimizing=None if running is None else len(running) + waiting,
-            worked=None if running is None else sum(_count_stages(one.get("progress", one)) for one in running),
+            worked=None
+            if running is None
+            else sum(_count_stages(one.get("progress", one)) for one in running),
             queued=queue.get("length"),
             deferred=queue.get("deferred_points"),
             failures=self._failures(collection, nodes) if failing else None,
@@ -197,7 +217,9 @@ class ServerStore:
 
     def _failures(self, collection: str, nodes: Sequence[Rest]) -> int | None:
         found = [
-            _count_failed_optimizations(self._read_telemetry(node, _SHARDS).get("collections") or {}, collection)
+            _count_failed_optimizations(
+                self._read_telemetry(node, _SHARDS).get("collections") or {}, collection
+            )
             for node in nodes
         ]
         counted = [one for one in found if one is not None]
@@ -209,16 +231,24 @@ class ServerStore:
         self._rest.call("PATCH", "collections", collection, body={"optimizers_config": {}})
 
     def count(self, collection: str, having: str | None = None) -> int:
-        return self._limits.within(collection, lambda limits: self._count_exactly(collection, having, limits))
+        return self._limits.within(
+            collection, lambda limits: self._count_exactly(collection, having, limits)
+        )
 
     def _count_exactly(self, collection: str, having: str | None, limits: Limits) -> int:
         if not limits.exact or (having is not None and not limits.filters):
-            return self._over_rest.count_by_reading(collection, having, limits, about=self.health(collection).points)
+            return self._over_rest.count_by_reading(
+                collection, having, limits, about=self.health(collection).points
+            )
         body: dict[str, Any] = {"exact": True}
         if having is not None:
             body["filter"] = {"must": [{"has_vector": having}]}
         self._limits.note(collection, 1 if having is None else 2)
-        return int(self._rest.call("POST", "collections", collection, "points", "count", body=body)["count"])
+        return int(
+            self._rest.call("POST", "collections", collection, "points", "count", body=body)[
+                "count"
+            ]
+        )
 
     def sample(self, collection: str, having: str, size: int) -> list[Point]:
         body = {
@@ -227,7 +257,9 @@ class ServerStore:
             "limit": size,
             "with_vector": [having],
         }
-        found = self._rest.call("POST", "collections", collection, "points", "query", body=body)["points"]
+        found = self._rest.call("POST", "collections", collection, "points", "query", body=body)[
+            "points"
+        ]
         return [point_from_json(record) for record in found]
 
     def search(
@@ -254,7 +286,9 @@ class ServerStore:
             for start, size in slices:
                 wanted = replace(how, score_threshold=None, offset=start)
                 searches = [query_body(vector, size, wanted, payload=False) for vector in vectors]
-                answers = self._search_batches(collection, searches, limits, how.seconds / len(slices))
+                answers = self._search_batches(
+                    collection, searches, limits, how.seconds / len(slices)
+                )
                 for known, answer in zip(found, answers, strict=True):
                     known.extend(parse_hits(answer["points"]))
             return found
@@ -265,27 +299,39 @@ class ServerStore:
         self, collection: str, searches: list[dict[str, Any]], limits: Limits, seconds: float
     ) -> list[dict[str, Any]]:
         size = limits.search_max_batchsize or len(searches)
-        batches = [searches[start : start + size] for start in range(0, len(searches), max(1, size))]
+        batches = [
+            searches[start : start + size] for start in range(0, len(searches), max(1, size))
+        ]
         path = ("collections", collection, "points", "query", "batch")
         found = []
         for batch in batches:
             self._limits.note(collection, len(batch))
-            found += self._rest.call("POST", *path, body={"searches": batch}, seconds=seconds / len(batches))
+            found += self._rest.call(
+                "POST", *path, body={"searches": batch}, seconds=seconds / len(batches)
+            )
         return found
 
     def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
-        return self._limits.within(collection, lambda limits: self._count_facet(collection, field, limit, limits))
+        return self._limits.within(
+            collection, lambda limits: self._count_facet(collection, field, limit, limits)
+        )
 
-    def _count_facet(self, collection: str, field: str, limit: int, limits: Limits) -> dict[str, int]:
+    def _count_facet(
+        self, collection: str, field: str, limit: int, limits: Limits
+    ) -> dict[str, int]:
         if not limits.exact:
-            raise Refused(f"strict mode of {collection} allows no exact count of {field} (search_allow_exact false)")
+            raise Refused(
+                f"strict mode of {collection} allows no exact count of {field} (search_allow_exact "
+                "false)"
+            )
         self._limits.note(collection, 1)
         body = {"key": field, "limit": limits.page(limit), "exact": True}
         found = self._rest.call("POST", "collections", collection, "facet", body=body)["hits"]
         return {str(hit["value"]): int(hit["count"]) for hit in found}
 
     def capacity(self) -> Capacity:
-        """A key without the right to ask gets no answer, as from a server that does not support it."""
+        """A key without the right to ask gets no answer, as from a server that does not support
+        it."""
         told = self._read_telemetry(self._rest, _SEGMENT_DETAILS)
         system = (told.get("app") or {}).get("system") or {}
         memory = told.get("memory") or {}
@@ -307,7 +353,9 @@ class ServerStore:
         ram = system.get("ram_size")
         used = memory.get("resident_bytes")
         return Room(
-            disk=None if disk is None else max(0, disk * 1024 - _raw(told.get("collections") or {})),
+            disk=None
+            if disk is None
+            else max(0, disk * 1024 - _raw(told.get("collections") or {})),
             memory=None if ram is None or used is None else max(0, ram * 1024 - used),
         )
 
@@ -332,21 +380,37 @@ class ServerStore:
             return self._limits.within(collection, found)
 
     def scroll(
-        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+        self,
+        collection: str,
+        after: PointId | None,
+        limit: int,
+        *,
+        vectors: bool = True,
+        payload: bool = True,
     ) -> tuple[list[Point], PointId | None]:
         def page(limits: Limits) -> tuple[list[Point], PointId | None]:
             self._limits.note(collection, 1)
-            return way.scroll(collection, after, limits.page(limit), vectors=vectors, payload=payload)
+            return way.scroll(
+                collection, after, limits.page(limit), vectors=vectors, payload=payload
+            )
 
         with self._choose_points() as way:
             return self._limits.within(collection, page)
 
-    def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
+    def copy(
+        self, source: str, target: str, after: PointId | None, seconds: float
+    ) -> tuple[int, PointId | None]:
         """Raises Refused for custom sharding: equal ids under different keys would be read as one
         (4.4)."""
         for collection in (source, target):
-            if self._collection_info(collection)["config"]["params"].get("sharding_method") == "custom":
-                raise Refused(f"{collection} has custom sharding and cannot be copied; rebuild it from its records")
+            if (
+                self._collection_info(collection)["config"]["params"].get("sharding_method")
+                == "custom"
+            ):
+                raise Refused(
+                    f"{collection} has custom sharding and cannot be copied; rebuild it from its "
+                    "records"
+                )
         with self._choose_points() as way:
             return way.copy(source, target, after, seconds)
 
@@ -376,7 +440,11 @@ class ServerStore:
         # without waiting, the server also accepts the name of a snapshot that does not exist
         self._collection_info(collection)
         for place in self._snapshot_places(collection):
-            finished = {name for name, checksum in qdrant_snapshots.list_snapshots(place).items() if checksum}
+            finished = {
+                name
+                for name, checksum in qdrant_snapshots.list_snapshots(place).items()
+                if checksum
+            }
             if not finished - set(besides):
                 qdrant_snapshots.start_snapshot(place)
 
@@ -386,21 +454,31 @@ class ServerStore:
         cannot fetch from itself, or if ``target`` is an alias, because the live collection behind
         it would be overwritten (2.9)."""
         if target not in self.collections():
-            raise Refused(f"{self._rest}: there is no collection {target} to recover {snapshot} into")
+            raise Refused(
+                f"{self._rest}: there is no collection {target} to recover {snapshot} into"
+            )
         self._check_own_address(target, source)
-        body = self._snapshot_location(source, snapshot) | {"checksum": self._list_snapshots(source).get(snapshot)}
+        body = self._snapshot_location(source, snapshot) | {
+            "checksum": self._list_snapshots(source).get(snapshot)
+        }
         self._recover_from(target, body, wait="false")
 
     def snapshot(self, collection: str, snapshot: str) -> Snapshot:
-        return qdrant_snapshots.describe_snapshot(self._place_of_snapshot(collection, snapshot), snapshot)
+        return qdrant_snapshots.describe_snapshot(
+            self._place_of_snapshot(collection, snapshot), snapshot
+        )
 
     def download_snapshot(self, collection: str, snapshot: str, start: int) -> Iterator[bytes]:
-        return qdrant_snapshots.download_snapshot(self._place_of_snapshot(collection, snapshot), snapshot, start)
+        return qdrant_snapshots.download_snapshot(
+            self._place_of_snapshot(collection, snapshot), snapshot, start
+        )
 
     def upload_snapshot(self, target: str, snapshot: Snapshot, content: Iterable[bytes]) -> None:
         """With an alias the live collection behind it would be overwritten (2.9)."""
         if snapshot.shard is not None:
-            [place] = [place for place in self._snapshot_places(target) if place.shard == snapshot.shard]
+            [place] = [
+                place for place in self._snapshot_places(target) if place.shard == snapshot.shard
+            ]
             qdrant_snapshots.upload_snapshot(place, snapshot, content)
             return
         if target in self.collections() or target in self.aliases():
@@ -414,15 +492,23 @@ class ServerStore:
                 qdrant_snapshots.delete_snapshot(place, snapshot)
 
     def _list_snapshots(self, collection: str) -> dict[str, str | None]:
-        listed = [qdrant_snapshots.list_snapshots(place) for place in self._snapshot_places(collection)]
+        listed = [
+            qdrant_snapshots.list_snapshots(place) for place in self._snapshot_places(collection)
+        ]
         return {name: checksum for found in listed for name, checksum in found.items()}
 
     def _snapshot_places(self, collection: str) -> list[SnapshotPlace]:
-        return qdrant_snapshots.find_places(self._rest, self._nodes if self.server().peers > 1 else (), collection)
+        return qdrant_snapshots.find_places(
+            self._rest, self._nodes if self.server().peers > 1 else (), collection
+        )
 
     def _place_of_snapshot(self, collection: str, snapshot: str) -> SnapshotPlace:
         places = self._snapshot_places(collection)
-        found = [place for place in places if len(places) == 1 or snapshot in qdrant_snapshots.list_snapshots(place)]
+        found = [
+            place
+            for place in places
+            if len(places) == 1 or snapshot in qdrant_snapshots.list_snapshots(place)
+        ]
         if not found:
             raise qdrant_snapshots.missing_snapshot(places[0], snapshot)
         return found[0]
@@ -438,10 +524,14 @@ class ServerStore:
         except Unavailable as said:
             self._rest.about()
             problem = said
-        raise Refused(f"{self._rest} cannot fetch its own snapshots from that address: {problem}") from problem
+        raise Refused(
+            f"{self._rest} cannot fetch its own snapshots from that address: {problem}"
+        ) from problem
 
     def _recover_from(self, target: str, body: dict[str, Any], wait: str) -> None:
-        self._rest.call("PUT", "collections", target, "snapshots", "recover", body=body, params={"wait": wait})
+        self._rest.call(
+            "PUT", "collections", target, "snapshots", "recover", body=body, params={"wait": wait}
+        )
 
     def _snapshot_location(self, collection: str, snapshot: str) -> dict[str, Any]:
         location = self._rest.url("collections", collection, "snapshots", snapshot)
@@ -451,28 +541,39 @@ class ServerStore:
         info: dict[str, Any] = self._rest.call("GET", "collections", collection)
         return info
 
-    def _list_optimizations(self, collection: str, nodes: Sequence[Rest]) -> tuple[list[dict[str, Any]] | None, int]:
+    def _list_optimizations(
+        self, collection: str, nodes: Sequence[Rest]
+    ) -> tuple[list[dict[str, Any]] | None, int]:
         """Returns running optimizations, and how many are queued; None if a server does not report
         them."""
         if self.server().version < _OPTIMIZATIONS_SINCE:
             return None, 0
         every = [node.call("GET", "collections", collection, "optimizations") for node in nodes]
-        running = [one for found in every for one in found.get("running", found.get("ongoing")) or []]
-        return running, sum(int((found.get("summary") or {}).get("queued_optimizations", 0)) for found in every)
+        running = [
+            one for found in every for one in found.get("running", found.get("ongoing")) or []
+        ]
+        return running, sum(
+            int((found.get("summary") or {}).get("queued_optimizations", 0)) for found in every
+        )
 
     def _require_version(self, version: tuple[int, int, int], feature: str) -> None:
         server = self.server()
         if server.version < version:
             wanted = ".".join(map(str, version))
             found = ".".join(map(str, server.version))
-            raise Refused(f"{feature} needs Qdrant {wanted} or newer, {self._rest} is {found}: upgrade the server")
+            raise Refused(
+                f"{feature} needs Qdrant {wanted} or newer, {self._rest} is {found}: upgrade the "
+                "server"
+            )
 
 
 def _parse_version(text: str) -> tuple[int, int, int]:
     """Of ``1.16.3`` and of ``1.17.0-dev``."""
     numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
     if numbers is None:
-        raise Refused(f"Qdrant reported version {quote_value(text)}; expected numbers such as 1.16.3")
+        raise Refused(
+            f"Qdrant reported version {quote_value(text)}; expected numbers such as 1.16.3"
+        )
     return int(numbers[1]), int(numbers[2]), int(numbers[3])
 
 
@@ -497,7 +598,9 @@ def _count_failed_optimizations(told: Mapping[str, Any], collection: str) -> int
     """Returns how many optimizations of this collection failed on the node; None if it does not
     say."""
     found = [one for one in told.get("collections") or [] if one.get("id") == collection]
-    shards = [shard["local"] for one in found for shard in one.get("shards") or [] if shard.get("local")]
+    shards = [
+        shard["local"] for one in found for shard in one.get("shards") or [] if shard.get("local")
+    ]
     counts = [(shard.get("optimizations") or {}).get("optimizations") for shard in shards]
     # 0 is omitted
     known = [int(count.get("fail_count", 0)) for count in counts if isinstance(count, dict)]
@@ -506,8 +609,16 @@ def _count_failed_optimizations(told: Mapping[str, Any], collection: str) -> int
 
 def _raw(told: Mapping[str, Any]) -> int:
     """Returns the bytes of all vectors and payloads on the node, without their indexes."""
-    shards = [shard.get("local") or {} for one in told.get("collections") or [] for shard in one.get("shards") or []]
-    return sum(int(shard.get(kind) or 0) for shard in shards for kind in ("vectors_size_bytes", "payloads_size_bytes"))
+    shards = [
+        shard.get("local") or {}
+        for one in told.get("collections") or []
+        for shard in one.get("shards") or []
+    ]
+    return sum(
+        int(shard.get(kind) or 0)
+        for shard in shards
+        for kind in ("vectors_size_bytes", "payloads_size_bytes")
+    )
 
 
 def _count_stages(stage: Mapping[str, Any]) -> int:

@@ -50,7 +50,8 @@ def find_places(rest: Rest, nodes: Sequence[Rest], collection: str) -> list[Snap
     if len(found) < shards:
         missing = ", ".join(str(number) for number in range(shards) if number not in found)
         raise Refused(
-            f"{rest}: no node of ROLLOUTS_QDRANT_NODES has shard {missing} of {collection} whole; name every node there"
+            f"{rest}: no node of ROLLOUTS_QDRANT_NODES has shard {missing} of {collection} whole; "
+            "name every node there"
         )
     return [found[number] for number in sorted(found)]
 
@@ -80,9 +81,12 @@ def describe_snapshot(place: SnapshotPlace, name: str) -> Snapshot:
 
 
 def download_snapshot(place: SnapshotPlace, name: str, start: int) -> Iterator[bytes]:
-    """A server that cannot begin in the middle sends everything, and the first part is discarded."""
+    """A server that cannot begin in the middle sends everything, and the first part is
+    discarded."""
     wanted = {"range": f"bytes={start}-"} if start else {}
-    with place.rest.open_stream("GET", *place.path, name, seconds=_PIECE_TIMEOUT, headers=wanted) as response:
+    with place.rest.open_stream(
+        "GET", *place.path, name, seconds=_PIECE_TIMEOUT, headers=wanted
+    ) as response:
         if response.status_code == httpx.codes.NOT_FOUND:
             raise missing_snapshot(place, name)
         if not response.is_success:
@@ -100,7 +104,8 @@ def upload_snapshot(place: SnapshotPlace, snapshot: Snapshot, content: Iterable[
     """One form with one file. The server checks the checksum too (10.4)."""
     boundary = uuid4().hex
     head = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="snapshot"; filename="{snapshot.name}"\r\n'
+        f'--{boundary}\r\nContent-Disposition: form-data; name="snapshot"; '
+        f'filename="{snapshot.name}"\r\n'
         "Content-Type: application/octet-stream\r\n\r\n"
     ).encode()
     tail = f"\r\n--{boundary}--\r\n".encode()
@@ -109,14 +114,23 @@ def upload_snapshot(place: SnapshotPlace, snapshot: Snapshot, content: Iterable[
         "content-length": str(len(head) + snapshot.size + len(tail)),
     }
     params = {"priority": "snapshot", "checksum": snapshot.sha256, "wait": "false"}
-    sent: dict[str, Any] = {"headers": headers, "params": params, "content": _wrap_content(head, content, tail)}
-    with place.rest.open_stream("POST", *place.path, "upload", seconds=_UPLOAD_TIMEOUT, **sent) as response:
+    sent: dict[str, Any] = {
+        "headers": headers,
+        "params": params,
+        "content": _wrap_content(head, content, tail),
+    }
+    with place.rest.open_stream(
+        "POST", *place.path, "upload", seconds=_UPLOAD_TIMEOUT, **sent
+    ) as response:
         response.read()
     place.rest.result(response)
 
 
 def missing_snapshot(place: SnapshotPlace, name: str) -> Refused:
-    return Refused(f"{place.rest}: {place.path[1]} has no finished snapshot {name}; it was removed, or never made")
+    return Refused(
+        f"{place.rest}: {place.path[1]} has no finished snapshot {name}; it was removed, or never "
+        "made"
+    )
 
 
 def _wrap_content(head: bytes, content: Iterable[bytes], tail: bytes) -> Iterator[bytes]:

@@ -88,7 +88,8 @@ class Channel(transport.Channel):
     QoS = QoS
 
     def waiting(self, queue: str) -> Iterable[bytes]:
-        """Returns the messages of a queue that no worker has taken, under each key that holds some."""
+        """Returns the messages of a queue that no worker has taken, under each key that holds
+        some."""
         with self.plain_client().pipeline(transaction=False) as pipe:
             for priority in self.priority_steps:
                 key = self._q_for_pri(queue, priority)  # type: ignore[no-untyped-call]

@@ -12,7 +12,11 @@ from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from qdrant_rollouts import migrations
-from qdrant_rollouts.adapters.database import absolute_sqlite_file, database_address, unavailable_error
+from qdrant_rollouts.adapters.database import (
+    absolute_sqlite_file,
+    database_address,
+    unavailable_error,
+)
 from qdrant_rollouts.core.database.models import WorksWith
 from qdrant_rollouts.core.errors import OtherRelease
 from qdrant_rollouts.core.services import Standing
@@ -39,7 +43,9 @@ def find(connection: Connection) -> Found:
 def find_for_others(connection: Connection) -> Found:
     """Reads ``oldest_program`` in any case, for programs older than this one."""
     found = find(connection)
-    return found if found.revision is None else Found(found.revision, _find_oldest_program(connection))
+    return (
+        found if found.revision is None else Found(found.revision, _find_oldest_program(connection))
+    )
 
 
 def _find_oldest_program(connection: Connection) -> str | None:
@@ -58,7 +64,8 @@ def judge(found: Found, head: str = migrations.HEAD, oldest: str = migrations.OL
         return Standing()
     if revision < oldest:
         return Standing(
-            f"is at revision {revision}, older than {oldest}, which this program needs: bring it up to date with "
+            f"is at revision {revision}, older than {oldest}, which this program needs: bring it "
+            "up to date with "
             "`rollouts migrate`"
         )
     if revision <= head:
@@ -66,7 +73,8 @@ def judge(found: Found, head: str = migrations.HEAD, oldest: str = migrations.OL
     if program is not None and program <= head:
         return Standing(behind=True)
     return Standing(
-        f"is at revision {revision}, newer than this program's {head}, and works with programs from revision "
+        f"is at revision {revision}, newer than this program's {head}, and works with programs "
+        "from revision "
         f"{program or revision} on: update the program",
         behind=True,
     )

@@ -55,7 +55,10 @@ class RedisChannel:
 
     def listen(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
         threading.Thread(
-            target=self._listen_until_stopped, args=(heard, stopped), name="route-channel", daemon=True
+            target=self._listen_until_stopped,
+            args=(heard, stopped),
+            name="route-channel",
+            daemon=True,
         ).start()
 
     def _listen_until_stopped(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
@@ -85,5 +88,8 @@ class RedisChannel:
 
     def _connect_redis(self) -> AbstractContextManager[Redis]:
         return redis_broker.connect_redis(
-            self._url, socket_timeout=2 * _TIMEOUT, socket_connect_timeout=_TIMEOUT, health_check_interval=5
+            self._url,
+            socket_timeout=2 * _TIMEOUT,
+            socket_connect_timeout=_TIMEOUT,
+            health_check_interval=5,
         )

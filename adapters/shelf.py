@@ -42,7 +42,8 @@ class FolderShelf:
                 file.write(b"doctor")
         except OSError as error:
             raise Refused(
-                f"{self._folder} cannot be written ({place}: {error.strerror}); correct ROLLOUTS_BACKUP_DIR"
+                f"{self._folder} cannot be written ({place}: {error.strerror}); correct "
+                "ROLLOUTS_BACKUP_DIR"
             ) from error
 
     def backups(self) -> list[str]:
@@ -57,7 +58,9 @@ class FolderShelf:
                 f"there is no backup {backup} in {self._folder}; `rollouts backup list` shows them"
             ) from error
         except UnicodeDecodeError as error:
-            raise Refused(f"backup {backup} is damaged: its manifest is not text ({error.reason})") from error
+            raise Refused(
+                f"backup {backup} is damaged: its manifest is not text ({error.reason})"
+            ) from error
 
     def seal(self, backup: str, manifest: str) -> None:
         path = self._backup_folder(backup) / _MANIFEST
@@ -82,7 +85,9 @@ class FolderShelf:
             private.make_folder(path.parent)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         except OSError as error:
-            raise Refused(f"{path} cannot be written: {error.strerror}; correct ROLLOUTS_BACKUP_DIR") from error
+            raise Refused(
+                f"{path} cannot be written: {error.strerror}; correct ROLLOUTS_BACKUP_DIR"
+            ) from error
         try:
             self._write_fully(handle, start, content)
         except OSError as error:

@@ -40,12 +40,16 @@ class RemoteShelf:
                 self._files.pipe_file(path, b"doctor")
                 self._files.rm_file(path)
         except FileNotFoundError as error:
-            raise Refused(f"{self._url} is not there: make it, or correct ROLLOUTS_BACKUP_DIR") from error
+            raise Refused(
+                f"{self._url} is not there: make it, or correct ROLLOUTS_BACKUP_DIR"
+            ) from error
 
     def backups(self) -> list[str]:
         with self._translate_errors("be listed"):
             names = [name for name in self._list_folder(self._root) if not name.startswith(".")]
-            return sorted(name for name in names if self._files.exists(f"{self._root}/{name}/{_MANIFEST}"))
+            return sorted(
+                name for name in names if self._files.exists(f"{self._root}/{name}/{_MANIFEST}")
+            )
 
     def manifest(self, backup: str) -> str:
         path = self._backup_path(backup, _MANIFEST)
@@ -53,9 +57,13 @@ class RemoteShelf:
             with self._translate_errors("be read"):
                 return bytes(self._files.cat_file(path)).decode()
         except FileNotFoundError as error:
-            raise Refused(f"there is no backup {backup} in {self._url}; `rollouts backup list` shows them") from error
+            raise Refused(
+                f"there is no backup {backup} in {self._url}; `rollouts backup list` shows them"
+            ) from error
         except UnicodeDecodeError as error:
-            raise Refused(f"backup {backup} is damaged: its manifest is not text ({error.reason})") from error
+            raise Refused(
+                f"backup {backup} is damaged: its manifest is not text ({error.reason})"
+            ) from error
 
     def seal(self, backup: str, manifest: str) -> None:
         """Written under another name, then moved, because not every filesystem shows a file only
@@ -82,7 +90,9 @@ class RemoteShelf:
             raise Refused(f"backup {backup} is damaged: {name} is missing")
         for start, _ in chain:
             with self._translate_errors("be read"):
-                piece = bytes(self._files.cat_file(f"{self._parts_folder(backup, name)}/{start:020d}"))
+                piece = bytes(
+                    self._files.cat_file(f"{self._parts_folder(backup, name)}/{start:020d}")
+                )
             yield piece
 
     def unseal(self, backup: str) -> None:
@@ -113,7 +123,8 @@ class RemoteShelf:
             files, root = fsspec.url_to_fs(self._url)
         except ImportError as error:
             raise Refused(
-                f"{self._url} needs more than is installed: {error}; pip install 'qdrant-rollouts[remote]' and that"
+                f"{self._url} needs more than is installed: {error}; pip install "
+                "'qdrant-rollouts[remote]' and that"
             ) from error
         return files, str(root).rstrip("/")
 
@@ -130,7 +141,11 @@ class RemoteShelf:
         """Returns start and length of each part that belongs to the file."""
         path = self._parts_folder(backup, name)
         with self._translate_errors("be listed"):
-            lengths = {int(part): length for part, length in self._list_folder(path).items() if part.isdigit()}
+            lengths = {
+                int(part): length
+                for part, length in self._list_folder(path).items()
+                if part.isdigit()
+            }
         chain = []
         at = 0
         while length := lengths.get(at):
@@ -145,7 +160,9 @@ class RemoteShelf:
             found = self._files.ls(folder, detail=True)
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        return {str(one["name"]).rstrip("/").rpartition("/")[2]: int(one["size"] or 0) for one in found}
+        return {
+            str(one["name"]).rstrip("/").rpartition("/")[2]: int(one["size"] or 0) for one in found
+        }
 
     def _write_file(self, path: str, content: bytes) -> None:
         """Creates missing folders if the filesystem has folders, but never the one that a person
@@ -166,7 +183,9 @@ class RemoteShelf:
         except (AppError, FileNotFoundError, UnicodeDecodeError):
             raise
         except PermissionError as error:
-            raise Refused(f"{self._url} may not {act}: look at its credentials in the environment") from error
+            raise Refused(
+                f"{self._url} may not {act}: look at its credentials in the environment"
+            ) from error
         except Exception as error:
             # Each filesystem's library has its own errors; all of them mean that the operation was
             # not done.

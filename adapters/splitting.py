@@ -25,8 +25,12 @@ def split_by_tokens(tokenizer: Tokenizer, text: str, capacity: int, overlap: int
     return _make_splitter(tokenizer, capacity, min(overlap, capacity // 2)).chunk_indices(text)
 
 
-def split_by_count(count: Callable[[str], int], text: str, capacity: int, overlap: int) -> list[Piece]:
-    return TextSplitter.from_callback(count, capacity, min(overlap, capacity // 2)).chunk_indices(text)
+def split_by_count(
+    count: Callable[[str], int], text: str, capacity: int, overlap: int
+) -> list[Piece]:
+    return TextSplitter.from_callback(count, capacity, min(overlap, capacity // 2)).chunk_indices(
+        text
+    )
 
 
 @lru_cache(maxsize=8)

@@ -71,7 +71,11 @@ class Queues:
             channel = connection.default_channel
             if not isinstance(channel, redis_broker.Channel):
                 return True
-            return bool(channel.plain_client().set(f"rollouts.{thing}", 1, nx=True, px=max(1, int(seconds * 1000))))
+            return bool(
+                channel.plain_client().set(
+                    f"rollouts.{thing}", 1, nx=True, px=max(1, int(seconds * 1000))
+                )
+            )
 
     def _read(self, queue: str) -> set[str] | None:
         with self._open_connection() as connection:

@@ -1,4 +1,5 @@
-"""``python -m benchmarks [NAME…]``: runs the benchmarks and prints their tables; exit code 1 if a bound was missed."""
+"""``python -m benchmarks [NAME…]``: runs the benchmarks and prints their tables; exit code 1 if a
+bound was missed."""
 
 import argparse
 import inspect
@@ -56,7 +57,9 @@ def main() -> int:
     reports = [_run(console, name, Size(arguments.size)) for name in arguments.names or BENCHMARKS]
     if arguments.write:
         command = " ".join(["python -m benchmarks", *sys.argv[1:]])
-        arguments.write.write_text(page(command, f"{datetime.now(UTC):%Y-%m-%d}", facts, reports), encoding="utf-8")
+        arguments.write.write_text(
+            page(command, f"{datetime.now(UTC):%Y-%m-%d}", facts, reports), encoding="utf-8"
+        )
     return 1 if any(report.missed for report in reports) else 0
 
 
@@ -74,15 +77,25 @@ def _run(console: Console, name: str, size: Size) -> Report:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}; all, if none is named"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"one of {', '.join(BENCHMARKS)}; all, if none is named",
     )
     parser.add_argument(
-        "--size", choices=list(Size), default=Size.FULL, help="ci: fewer records and rounds; smallest: no bound is held"
+        "--size",
+        choices=list(Size),
+        default=Size.FULL,
+        help="ci: fewer records and rounds; smallest: no bound is held",
     )
-    parser.add_argument("--write", type=Path, metavar="FILE", help="the tables as a page of Markdown too")
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="the tables as a page of Markdown too"
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):
-        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+        parser.error(
+            f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}"
+        )
     return arguments
 
 

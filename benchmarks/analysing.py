@@ -1,6 +1,8 @@
-"""The process that analyses: ``python -m benchmarks.analysing FOLDER QDRANT_URL GRPC_PORT DATABASE_URL EXPERIMENT``.
+"""The process that analyses: ``python -m benchmarks.analysing FOLDER QDRANT_URL GRPC_PORT
+DATABASE_URL EXPERIMENT``.
 
-Prints the seconds that the report took, the users in it, and the resident memory before it and at most in it, in MB.
+Prints the seconds that the report took, the users in it, and the resident memory before it and at
+most in it, in MB.
 """
 
 import json
@@ -16,7 +18,8 @@ from qdrant_rollouts.core.experiments import queries
 
 #: Whoever analyses has it; loading it is not analysing.
 assert scipy.stats
-#: Forgets what the process needed at most so far: what it inherited or imported is not the report's.
+#: Forgets what the process needed at most so far: what it inherited or imported is not the
+#: report's.
 _RESET = Path("/proc/self/clear_refs")
 
 
@@ -29,7 +32,9 @@ def main(*arguments: str) -> None:
     started = time.perf_counter()
     report = queries.report_experiment(installation.services, experiment)
     taken = time.perf_counter() - started
-    print(json.dumps({"seconds": taken, "units": report["units"], "before": before, "most": _most()}))
+    print(
+        json.dumps({"seconds": taken, "units": report["units"], "before": before, "most": _most()})
+    )
     installation.close()
 
 

@@ -1,9 +1,11 @@
-"""A backup, its verification and a restore of 100,000 points of 384 numbers with their index, on a real Qdrant server.
+"""A backup, its verification and a restore of 100,000 points of 384 numbers with their index, on a
+real Qdrant server.
 
-What is timed is everything from the request to the end of the run, with the waits between looks and all checksums;
-of the restore also ``recover`` alone, for its gate and its soak are those of any deployment. Beside the backup stands a
-plain copy of the same snapshot on the same disk; beside verification and restore a copy of the points by our own
-stream, which has no index yet when it ends.
+What is timed is everything from the request to the end of the run, with the waits between looks and
+all checksums; of the restore also ``recover`` alone, for its gate and its soak are those of any
+deployment. Beside the backup stands a plain copy of the same snapshot on the same disk; beside
+verification and restore a copy of the points by our own stream, which has no index yet when it
+ends.
 """
 
 import os
@@ -42,10 +44,14 @@ class Ground:
         self.services = self.installation.services
 
     def back_up(self) -> float:
-        return self._timed(lambda: backups.create_backup(self.services, ALIAS, actor="benchmark", keep=1))
+        return self._timed(
+            lambda: backups.create_backup(self.services, ALIAS, actor="benchmark", keep=1)
+        )
 
     def verify(self) -> float:
-        return self._timed(lambda: backups.verify_backup(self.services, alias=ALIAS, actor="benchmark"))
+        return self._timed(
+            lambda: backups.verify_backup(self.services, alias=ALIAS, actor="benchmark")
+        )
 
     def restore(self) -> tuple[float, float]:
         """Seconds of all, and of the turns of ``recover``."""
@@ -112,7 +118,10 @@ def _results(ground: Ground, *taken: list[float]) -> list[Result]:
     points = ground.points
 
     def rate(seconds_taken: list[float]) -> str:
-        return f"{rates(round(megabytes), seconds_taken, 'MB')}, {rates(points, seconds_taken, 'points')}"
+        return (
+            f"{rates(round(megabytes), seconds_taken, 'MB')}, "
+            f"{rates(points, seconds_taken, 'points')}"
+        )
 
     by_copy = f"{rate(copied)} for a plain copy of the file"
     by_stream = f"{rate(streamed)} for a copy of the points"
@@ -120,7 +129,16 @@ def _results(ground: Ground, *taken: list[float]) -> list[Result]:
     one = f"{rate(streamed[-1:])} for a copy of the points"
     return [
         Result(f"backup {named}", rate(made), by_copy, median_ratio(copied, made)),
-        Result(f"verification {named}", rate(verified), by_stream, median_ratio(streamed, verified)),
-        Result(f"restore {named}, gate and soak with it", rate(whole), one, streamed[-1] / whole[0]),
-        Result(f"restore {named}, turns of recover alone", rate(recovered), one, streamed[-1] / recovered[0]),
+        Result(
+            f"verification {named}", rate(verified), by_stream, median_ratio(streamed, verified)
+        ),
+        Result(
+            f"restore {named}, gate and soak with it", rate(whole), one, streamed[-1] / whole[0]
+        ),
+        Result(
+            f"restore {named}, turns of recover alone",
+            rate(recovered),
+            one,
+            streamed[-1] / recovered[0],
+        ),
     ]

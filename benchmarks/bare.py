@@ -1,4 +1,5 @@
-"""What any answer by HTTP costs here: Starlette and uvicorn, set as the product sets them, and nothing behind them.
+"""What any answer by HTTP costs here: Starlette and uvicorn, set as the product sets them, and
+nothing behind them.
 
 ``python -m benchmarks.bare`` prints its address and serves until it is told to end.
 """
@@ -13,7 +14,9 @@ from starlette.routing import Route
 
 from qdrant_rollouts.interfaces.http import serving
 
-_ANSWER = {"results": [{"id": number, "score": 1.0, "payload": {"id": number}} for number in range(10)]}
+_ANSWER = {
+    "results": [{"id": number, "score": 1.0, "payload": {"id": number}} for number in range(10)]
+}
 
 
 async def _answer(request: Request) -> JSONResponse:

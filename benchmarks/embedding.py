@@ -1,8 +1,10 @@
-"""Embedding population against ``model.encode`` on the same texts, in turn, in one process with the model loaded.
+"""Embedding population against ``model.encode`` on the same texts, in turn, in one process with the
+model loaded.
 
-Ours is everything the turns of the populate step do: read, parse, hash, embed, count truncated texts, write to a real
-Qdrant server, save the state in the database. The baseline is one call with all texts and the library's own defaults.
-What the step waits for between its last looks at the index (5 s, whatever the size) is not counted.
+Ours is everything the turns of the populate step do: read, parse, hash, embed, count truncated
+texts, write to a real Qdrant server, save the state in the database. The baseline is one call with
+all texts and the library's own defaults. What the step waits for between its last looks at the
+index (5 s, whatever the size) is not counted.
 """
 
 import tempfile
@@ -29,7 +31,9 @@ def run(size: Size) -> list[Result]:
         folder = Path(name)
         source = write_records(folder / "texts.jsonl", records)
         aliases = [f"texts_{number}" for number in range(ROUNDS[size])]
-        declare(folder, {alias: {"source": source, "embedding": texts.EMBEDDING} for alias in aliases})
+        declare(
+            folder, {alias: {"source": source, "embedding": texts.EMBEDDING} for alias in aliases}
+        )
         installation = Installation(settings(folder, server.url, server.grpc_port))
         for alias in aliases:  # a first deployment each time, which finds no vector to take over
             encode.append(seconds(lambda: model.encode([record["text"] for record in records])))

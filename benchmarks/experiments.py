@@ -1,12 +1,14 @@
-"""The report of an experiment with 10 million observations of 1 million users, and what writing them down costs.
+"""The report of an experiment with 10 million observations of 1 million users, and what writing
+them down costs.
 
-Users lie in the database as an experiment keeps them, as sums for each of the three default metrics, with a sketch of
-latencies for p95 (``observations``); no Qdrant search and no user is in it. A process of its own asks for the report,
-once with a tenth of the users and once with all: its memory must not grow with their number, but for sketches that are
-fuller until all their cells are in use. Bounds: 5 s on each database (issue 5); 16 MB more than for a tenth.
+Users lie in the database as an experiment keeps them, as sums for each of the three default
+metrics, with a sketch of latencies for p95 (``observations``); no Qdrant search and no user is in
+it. A process of its own asks for the report, once with a tenth of the users and once with all: its
+memory must not grow with their number, but for sketches that are fuller until all their cells are
+in use. Bounds: 5 s on each database (issue 5); 16 MB more than for a tenth.
 
-Recording is what a search process does each second: a batch of 1,000 users whom the experiment does not know, and of
-the same ones again, written beside the million.
+Recording is what a search process does each second: a batch of 1,000 users whom the experiment does
+not know, and of the same ones again, written beside the million.
 """
 
 import json
@@ -50,18 +52,27 @@ def run(size: Size) -> list[Result]:
 
 def _on(name: str, server: Qdrant, size: Size) -> list[Result]:
     users = USERS[size]
-    with tempfile.TemporaryDirectory(prefix="rollouts-experiments-") as folder, _database(name, Path(folder)) as url:
+    with (
+        tempfile.TemporaryDirectory(prefix="rollouts-experiments-") as folder,
+        _database(name, Path(folder)) as url,
+    ):
         declare(Path(folder), {})
         arguments = [folder, server.url, str(server.grpc_port), url]
         installation = open_installation(*arguments)
-        tenth, whole = (_filled(installation.services, f"{name}_{of}", of) for of in (users // 10, users))
-        few, all_of_them = ([_analysed(arguments, one) for _ in range(REPORTS[size])] for one in (tenth, whole))
+        tenth, whole = (
+            _filled(installation.services, f"{name}_{of}", of) for of in (users // 10, users)
+        )
+        few, all_of_them = (
+            [_analysed(arguments, one) for _ in range(REPORTS[size])] for one in (tenth, whole)
+        )
         recording = _recording(installation.services, whole)
         installation.close()
     return [*_results(name, users, few, all_of_them), *_written(name, recording)]
 
 
-def open_installation(folder: str, qdrant_url: str, grpc_port: str, database_url: str) -> Installation:
+def open_installation(
+    folder: str, qdrant_url: str, grpc_port: str, database_url: str
+) -> Installation:
     configured = settings(Path(folder), qdrant_url, int(grpc_port))
     return Installation(configured.model_copy(update={"database_url": SecretStr(database_url)}))
 
@@ -79,7 +90,13 @@ def _filled(services: Services, name: str, users: int) -> str:
     for arm in ("a", "b"):
         services.store.create(f"{name}_{arm}", _SCHEMA, {})
     experiment = commands.create_experiment(
-        services, name, f"{name}_a", [f"{name}_b"], actor="benchmark", metrics=METRICS, options={"n_star": users}
+        services,
+        name,
+        f"{name}_a",
+        [f"{name}_b"],
+        actor="benchmark",
+        metrics=METRICS,
+        options={"n_star": users},
     )
     with services.sessions() as session:
         now = services.clock.now(session)
@@ -94,7 +111,9 @@ def _analysed(arguments: list[str], experiment: str) -> dict[str, Any]:
     return found
 
 
-def _results(name: str, users: int, few: list[dict[str, Any]], whole: list[dict[str, Any]]) -> list[Result]:
+def _results(
+    name: str, users: int, few: list[dict[str, Any]], whole: list[dict[str, Any]]
+) -> list[Result]:
     taken, briefly = (sorted(one["seconds"] for one in runs) for runs in (whole, few))
     less, most = (max(one["most"] for one in runs) for runs in (few, whole))
     start = max(one["before"] for one in whole)
@@ -118,7 +137,7 @@ def _results(name: str, users: int, few: list[dict[str, Any]], whole: list[dict[
     ]
 
 
-# --- recording ----------------------------------------------------------------------------------------------------
+# --- recording ------------------------------------------------------------------------------------
 
 
 def _recording(services: Services, experiment: str) -> dict[str, list[float]]:

@@ -1,7 +1,9 @@
-"""The gap between the end of a step and the start of the next: real Celery workers, Redis, and each of the databases.
+"""The gap between the end of a step and the start of the next: real Celery workers, Redis, and each
+of the databases.
 
-The processes are those of the Procfile with the product's own numbers. Deployments of hashed text run one after the
-other; the gaps are read from their steps' rows, ``finished_at`` to the next ``started_at``, by the database's clock.
+The processes are those of the Procfile with the product's own numbers. Deployments of hashed text
+run one after the other; the gaps are read from their steps' rows, ``finished_at`` to the next
+``started_at``, by the database's clock.
 """
 
 import statistics
@@ -29,7 +31,9 @@ def _on(database: str, deployments: int) -> Result:
         Installation(Path(folder) / "house", database, app="tasks") as house,
     ):
         house.run()
-        found = sorted(gap for number in range(deployments) for gap in _gaps(house, f"index-{number}"))
+        found = sorted(
+            gap for number in range(deployments) for gap in _gaps(house, f"index-{number}")
+        )
     median = statistics.median(found)
     return Result(
         f"gap between steps on {database}, median of {len(found)}",

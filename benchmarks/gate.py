@@ -1,8 +1,10 @@
-"""The gate with its defaults on 100,000 points beside a live collection of the same size: everything it looks at.
+"""The gate with its defaults on 100,000 points beside a live collection of the same size:
+everything it looks at.
 
-Both collections stand on a real Qdrant server with a real index; vectors are seeded clusters of 384 numbers that came
-with their records, so no model is in it: embedding 300 records and each query again comes on top, at the model's own
-speed (see ``embedding``). Bound (issue 3): 60 s on 2 cores, of which 5 s are the three looks at the index.
+Both collections stand on a real Qdrant server with a real index; vectors are seeded clusters of 384
+numbers that came with their records, so no model is in it: embedding 300 records and each query
+again comes on top, at the model's own speed (see ``embedding``). Bound (issue 3): 60 s on 2 cores,
+of which 5 s are the three looks at the index.
 """
 
 import tempfile
@@ -49,7 +51,9 @@ def run(size: Size) -> list[Result]:
         looked = _scrolled(store)
         installation.close()
     stopped = [row["name"] for row in report["checks"] if row["verdict"] == "block"]
-    name = f"gate on {points:,} points, {len(report['checks'])} checks" + (f", blocked by {stopped}" if stopped else "")
+    name = f"gate on {points:,} points, {len(report['checks'])} checks" + (
+        f", blocked by {stopped}" if stopped else ""
+    )
     return [
         Result(
             name,
@@ -71,7 +75,10 @@ def fill(store: VectorStore, collection: str, count: int) -> None:
         vectors = (centres[groups] + rng.standard_normal((_BATCH, VECTOR_SIZE))).astype(np.float32)
         store.upsert(
             collection,
-            [Point(first + at, vectors[at], {"id": first + at, "group": f"g{groups[at]}"}) for at in range(_BATCH)],
+            [
+                Point(first + at, vectors[at], {"id": first + at, "group": f"g{groups[at]}"})
+                for at in range(_BATCH)
+            ],
         )
 
 

@@ -1,9 +1,11 @@
-"""The HTTP API asked by 100 clients at once for 60 seconds: a real `rollouts web`, PostgreSQL, a Qdrant server.
+"""The HTTP API asked by 100 clients at once for 60 seconds: a real `rollouts web`, PostgreSQL, a
+Qdrant server.
 
-Every client has a connection of its own and asks again as soon as it is answered: of ten requests seven are searches by
-vector through the route (top 10 of 20,000 points, 384 numbers), and one each asks for the index, the latest
-deployments and the latest events; all with a bearer token. Before it, the same clients ask a bare Starlette endpoint
-that is served with the same settings. Clients and servers share the machine. Bound: no request fails.
+Every client has a connection of its own and asks again as soon as it is answered: of ten requests
+seven are searches by vector through the route (top 10 of 20,000 points, 384 numbers), and one each
+asks for the index, the latest deployments and the latest events; all with a bearer token. Before
+it, the same clients ask a bare Starlette endpoint that is served with the same settings. Clients
+and servers share the machine. Bound: no request fails.
 """
 
 import asyncio
@@ -70,7 +72,15 @@ def run(size: Size) -> list[Result]:
         environment, presented = _prepared(Path(name), qdrant, postgres.url, POINTS[size])
         with _process([sys.executable, "-m", "benchmarks.bare"], {}) as bare:
             before = asyncio.run(_asked(bare, _requests(presented, bare), BARE_SECONDS[size]))
-        web = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "web", "--port", "0", "--json"]
+        web = [
+            sys.executable,
+            "-m",
+            "qdrant_rollouts.interfaces.cli",
+            "web",
+            "--port",
+            "0",
+            "--json",
+        ]
         with _process(web, environment) as address:
             seen = asyncio.run(_asked(address, _requests(presented, address), SECONDS[size]))
     return _results(seen, SECONDS[size], before, BARE_SECONDS[size])
@@ -82,16 +92,22 @@ def percentile(seconds: Sequence[float], share: float) -> float:
     return ordered[math.ceil(len(ordered) * share) - 1]
 
 
-def _prepared(folder: Path, qdrant: Qdrant, database: str, points: int) -> tuple[dict[str, str], str]:
+def _prepared(
+    folder: Path, qdrant: Qdrant, database: str, points: int
+) -> tuple[dict[str, str], str]:
     """An index that serves, and a token: the web process' environment, and what to present."""
     store = ServerStore(qdrant.url, grpc_port=qdrant.grpc_port)
     fill(store, "texts_1", points)
     until_ready(store, "texts_1")
     declare(folder, {})
-    configured = settings(folder, qdrant.url, qdrant.grpc_port).model_copy(update={"database_url": SecretStr(database)})
+    configured = settings(folder, qdrant.url, qdrant.grpc_port).model_copy(
+        update={"database_url": SecretStr(database)}
+    )
     installation = Installation(configured)
     commands.create_alias(installation.services, "texts", "texts_1", actor="benchmark")
-    made = tokens.create_token(installation.services, "benchmark", ("read", "search"), actor="benchmark")
+    made = tokens.create_token(
+        installation.services, "benchmark", ("read", "search"), actor="benchmark"
+    )
     installation.close()
     environment = {
         "ROLLOUTS_DATABASE_URL": database,
@@ -108,7 +124,9 @@ def _process(command: Sequence[str], environment: dict[str, str]) -> Iterator[st
     with tempfile.TemporaryDirectory() as folder:
         path = os.pathsep.join([str(_ROOT / "src"), str(_ROOT)])
         whole = {**os.environ, **environment, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
-        process = subprocess.Popen(command, cwd=folder, env=whole, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, cwd=folder, env=whole, stdout=subprocess.PIPE, text=True
+        )
         try:
             yield _address(process)
         finally:
@@ -132,31 +150,46 @@ def _requests(presented: str, address: str) -> list[Asked]:
     host = urlsplit(address).netloc
     vectors = np.random.default_rng(5).standard_normal((64, 384)).round(4)
     searches = [
-        _request(host, presented, "search", "POST", "/indexes/texts/search", {"vector": vector.tolist()})
+        _request(
+            host, presented, "search", "POST", "/indexes/texts/search", {"vector": vector.tolist()}
+        )
         for vector in vectors
     ]
     reads = [
         _request(host, presented, what, "GET", path)
-        for what, path in (("index", "/indexes/texts"), ("deployments", "/deployments"), ("events", "/events"))
+        for what, path in (
+            ("index", "/indexes/texts"),
+            ("deployments", "/deployments"),
+            ("events", "/events"),
+        )
     ]
     return [one for start in range(0, 63, 7) for one in (*searches[start : start + 7], *reads)]
 
 
-def _request(host: str, presented: str, what: str, method: str, path: str, body: object = None) -> Asked:
+def _request(
+    host: str, presented: str, what: str, method: str, path: str, body: object = None
+) -> Asked:
     content = b"" if body is None else json.dumps(body).encode()
     kind = "Content-Type: application/json\r\n" if body is not None else ""
-    head = f"{method} /api/v1{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {presented}\r\n{kind}"
+    head = (
+        f"{method} /api/v1{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer "
+        f"{presented}\r\n{kind}"
+    )
     return Asked(what, f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
 
 
 async def _asked(address: str, requests: Sequence[Asked], seconds: float) -> Seen:
     seen = Seen()
     ends = time.monotonic() + seconds
-    await asyncio.gather(*(_client(address, requests, number, ends, seen) for number in range(CLIENTS)))
+    await asyncio.gather(
+        *(_client(address, requests, number, ends, seen) for number in range(CLIENTS))
+    )
     return seen
 
 
-async def _client(address: str, requests: Sequence[Asked], first: int, ends: float, seen: Seen) -> None:
+async def _client(
+    address: str, requests: Sequence[Asked], first: int, ends: float, seen: Seen
+) -> None:
     parts = urlsplit(address)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     number = first
@@ -193,7 +226,10 @@ def _results(seen: Seen, seconds: float, before: Seen, bare_seconds: float) -> l
     return [
         Result(f"{asked}: failed", str(seen.faults.total()), faults, None, "none", not seen.faults),
         Result("all of them", words, bare, ratio),
-        *(Result(what, f"{_words(taken)}, {len(taken):,} of them") for what, taken in sorted(seen.taken.items())),
+        *(
+            Result(what, f"{_words(taken)}, {len(taken):,} of them")
+            for what, taken in sorted(seen.taken.items())
+        ),
     ]
 
 

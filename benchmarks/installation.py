@@ -1,6 +1,8 @@
-"""The product as ``wiring`` puts it together, on a real Qdrant server, moved by hand: whoever runs it is the broker.
+"""The product as ``wiring`` puts it together, on a real Qdrant server, moved by hand: whoever runs
+it is the broker.
 
-So the turns of a step can be timed by themselves; what the engine waits for between them is waited for in truth.
+So the turns of a step can be timed by themselves; what the engine waits for between them is waited
+for in truth.
 """
 
 import json
@@ -63,7 +65,8 @@ class Installation:
         self.services.close()
 
     def deploy(self, alias: str) -> dict[str, float]:
-        """Seconds spent in the turns of each step, from the deployment's start to its end, which must be ``live``."""
+        """Seconds spent in the turns of each step, from the deployment's start to its end, which
+        must be ``live``."""
         return self.through(commands.start_deployment(self.services, alias, actor="benchmark"))
 
     def through(self, run: str) -> dict[str, float]:
@@ -77,5 +80,8 @@ class Installation:
             spent[knock.step] += time.perf_counter() - started
         ended = queries.get_deployment(self.services, run)
         if ended["status"] != "live":
-            raise RuntimeError(f"{ended['strategy']} of {ended['alias']} ended {ended['status']}: {ended['message']}")
+            raise RuntimeError(
+                f"{ended['strategy']} of {ended['alias']} ended {ended['status']}: "
+                f"{ended['message']}"
+            )
         return spent

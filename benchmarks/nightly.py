@@ -1,8 +1,9 @@
 """A night's rebuild of 100,000 records of which none, or 1 %, have changed since the last one.
 
-On a real Qdrant server, with hashed words instead of a model, so that no model is in it: what it saves besides is in
-``rebuild``. With nothing changed, what is timed is the whole look that finds it out; else the turns of all steps. Texts
-are words at random, which no index can search well: whether it does is not asked here.
+On a real Qdrant server, with hashed words instead of a model, so that no model is in it: what it
+saves besides is in ``rebuild``. With nothing changed, what is timed is the whole look that finds it
+out; else the turns of all steps. Texts are words at random, which no index can search well: whether
+it does is not asked here.
 """
 
 import random
@@ -18,7 +19,14 @@ RECORDS = {Size.FULL: 100_000, Size.CI: 10_000, Size.SMALLEST: 500}
 ALIAS = "nightly"
 INDEX = {
     "embedding": {"model": "hashing:256", "text": "{text}"},
-    "validation": {"checks": {"self_retrieval": False, "ann_recall@10": False, "overlap": False, "score_shift": False}},
+    "validation": {
+        "checks": {
+            "self_retrieval": False,
+            "ann_recall@10": False,
+            "overlap": False,
+            "score_shift": False,
+        }
+    },
 }
 _WORDS = 5_000
 _LENGTH = 20
@@ -40,8 +48,16 @@ def run(size: Size) -> list[Result]:
         installation.close()
     whole = f"{sum(full.values()):.1f} s in the turns of a full one"
     return [
-        Result(f"none of {count:,} changed", f"{looks[_LOOKS // 2]:.3f} s ({looks[0]:.3f} to {looks[-1]:.3f})", whole),
-        Result(f"1 % of {count:,} changed", f"{sum(partial.values()):.1f} s in the turns of all steps", whole),
+        Result(
+            f"none of {count:,} changed",
+            f"{looks[_LOOKS // 2]:.3f} s ({looks[0]:.3f} to {looks[-1]:.3f})",
+            whole,
+        ),
+        Result(
+            f"1 % of {count:,} changed",
+            f"{sum(partial.values()):.1f} s in the turns of all steps",
+            whole,
+        ),
         Result(
             f"1 % of {count:,} changed, populate alone",
             rates(count, [partial["populate"]], "records"),
@@ -60,6 +76,12 @@ def _write(folder: Path, count: int, *, changed: int) -> None:
     """Evenly spread, so many records have another text than without a change."""
     draw = random.Random(7)
     step = count // changed if changed else count + 1
-    texts = (" ".join(f"word{draw.randrange(_WORDS)}" for _ in range(_LENGTH)) for _ in range(count))
-    anew = (f"{text} anew" if number % step == step - 1 else text for number, text in enumerate(texts))
-    write_records(folder / "texts.jsonl", ({"id": number, "text": text} for number, text in enumerate(anew)))
+    texts = (
+        " ".join(f"word{draw.randrange(_WORDS)}" for _ in range(_LENGTH)) for _ in range(count)
+    )
+    anew = (
+        f"{text} anew" if number % step == step - 1 else text for number, text in enumerate(texts)
+    )
+    write_records(
+        folder / "texts.jsonl", ({"id": number, "text": text} for number, text in enumerate(anew))
+    )

@@ -1,8 +1,10 @@
-"""Ten searches of each of many users, written down as an experiment keeps them: by user, without the searches.
+"""Ten searches of each of many users, written down as an experiment keeps them: by user, without
+the searches.
 
-The database makes the rows itself, from the users' numbers, in a minute: what a ledger (``core.routing.exposures``)
-would have written in many batches. Two thirds of the windows have closed; the others end at any hour of the next day,
-as they do while an experiment runs. Sketches have as many latencies as there are searches, of no user in particular.
+The database makes the rows itself, from the users' numbers, in a minute: what a ledger
+(``core.routing.exposures``) would have written in many batches. Two thirds of the windows have
+closed; the others end at any hour of the next day, as they do while an experiment runs. Sketches
+have as many latencies as there are searches, of no user in particular.
 """
 
 from collections import Counter
@@ -14,7 +16,12 @@ import numpy as np
 from sqlalchemy import BigInteger, ColumnElement, Text, case, cast, insert, literal, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from qdrant_rollouts.core.database.experiment_rows import Experiment, ExposureRow, SketchRow, UnitSum
+from qdrant_rollouts.core.database.experiment_rows import (
+    Experiment,
+    ExposureRow,
+    SketchRow,
+    UnitSum,
+)
 from qdrant_rollouts.core.database.models import UtcDateTime
 from qdrant_rollouts.core.statistics import histogram
 from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
@@ -35,15 +42,21 @@ def fill(sessions: sessionmaker[Session], experiment_id: str, users: int, now: d
     """Adds ``users`` of an experiment that has the default metrics and latency_p95."""
     for first in range(0, users, _CHUNK):
         with sessions.begin() as session:
-            for table, columns, rows in _statements(experiment_id, first, min(first + _CHUNK, users), now):
+            for table, columns, rows in _statements(
+                experiment_id, first, min(first + _CHUNK, users), now
+            ):
                 session.execute(insert(table).from_select(columns, rows))
     with sessions.begin() as session:
         session.execute(insert(SketchRow), list(_sketches(experiment_id, users * SEARCHES, now)))
         long_ago = now - timedelta(days=7)
-        session.execute(update(Experiment).where(Experiment.id == experiment_id).values(started_at=long_ago))
+        session.execute(
+            update(Experiment).where(Experiment.id == experiment_id).values(started_at=long_ago)
+        )
 
 
-def _statements(experiment_id: str, first: int, end: int, now: datetime) -> Iterator[tuple[type[Any], list[str], Any]]:
+def _statements(
+    experiment_id: str, first: int, end: int, now: datetime
+) -> Iterator[tuple[type[Any], list[str], Any]]:
     numbers = select(literal(first, BigInteger).label("i")).cte("numbers", recursive=True)
     numbers = numbers.union_all(select(numbers.c.i + 1).where(numbers.c.i < end - 1))
     drawn = (numbers.c.i + 1) * _SPREAD % 4_294_967_296
@@ -54,11 +67,17 @@ def _statements(experiment_id: str, first: int, end: int, now: datetime) -> Iter
         "stage": literal(1),
         "closes_at": _closes(drawn // 2 % int(_SLICES / _OPEN), now),
     }
-    met = {"bucket": literal(0), "collection": literal("a"), "first_seen_at": literal(now, UtcDateTime)}
+    met = {
+        "bucket": literal(0),
+        "collection": literal("a"),
+        "first_seen_at": literal(now, UtcDateTime),
+    }
     yield _from(ExposureRow, {**whose, **met, "crossed": literal(value=False)}, numbers)
     searches = 1 + drawn // 64 % (2 * SEARCHES - 1)
     for metric, (count, total) in _sums(drawn, searches).items():
-        yield _from(UnitSum, {**whose, "metric": literal(metric), "count": count, "total": total}, numbers)
+        yield _from(
+            UnitSum, {**whose, "metric": literal(metric), "count": count, "total": total}, numbers
+        )
 
 
 def _sums(drawn: Expression, searches: Expression) -> dict[str, tuple[Expression, Expression]]:
@@ -72,12 +91,21 @@ def _sums(drawn: Expression, searches: Expression) -> dict[str, tuple[Expression
 
 
 def _closes(drawn: Expression, now: datetime) -> Expression:
-    late = {hour - 1: literal(now + timedelta(hours=hour), UtcDateTime) for hour in range(1, _SLICES + 1)}
+    late = {
+        hour - 1: literal(now + timedelta(hours=hour), UtcDateTime)
+        for hour in range(1, _SLICES + 1)
+    }
     return case(late, value=drawn, else_=literal(now - timedelta(hours=1), UtcDateTime))
 
 
-def _from(table: type[Any], columns: dict[str, Expression], numbers: Any) -> tuple[type[Any], list[str], Any]:
-    return table, list(columns), select(*columns.values()).select_from(numbers).order_by(columns["unit"])
+def _from(
+    table: type[Any], columns: dict[str, Expression], numbers: Any
+) -> tuple[type[Any], list[str], Any]:
+    return (
+        table,
+        list(columns),
+        select(*columns.values()).select_from(numbers).order_by(columns["unit"]),
+    )
 
 
 def _sketches(experiment_id: str, searches: int, now: datetime) -> Iterator[dict[str, Any]]:
@@ -98,9 +126,13 @@ def _sketches(experiment_id: str, searches: int, now: datetime) -> Iterator[dict
 def _tally(rng: np.random.Generator, searches: int) -> TrafficSketch:
     cells: Counter[tuple[int, int]] = Counter()
     tally = TrafficSketch()
-    buckets = np.fromiter(map(histogram.bucket_index, rng.lognormal(-4.0, 0.6, 20_000)), np.int64, 20_000)
+    buckets = np.fromiter(
+        map(histogram.bucket_index, rng.lognormal(-4.0, 0.6, 20_000)), np.int64, 20_000
+    )
     places = rng.integers(0, GROUPS, searches) * histogram.BUCKETS + rng.choice(buckets, searches)
-    for place, calls in zip(*(column.tolist() for column in np.unique(places, return_counts=True)), strict=True):
+    for place, calls in zip(
+        *(column.tolist() for column in np.unique(places, return_counts=True)), strict=True
+    ):
         cells[divmod(place, histogram.BUCKETS)] = calls
     tally.cells = cells
     return tally

@@ -1,8 +1,9 @@
-"""Pages over 200 indexes and 1,000 deployments that have ended, each with its steps, events and version, and one under
-way: seconds from the request to the last byte of the answer, from a server as `rollouts up` starts it, in one process
-with the client. The store is the embedded one and one client asks, so what is measured is the database and the page.
-The bound is held against the 95th percentile of what it took; the processor's time beside it is what a busy machine
-does not change."""
+"""Pages over 200 indexes and 1,000 deployments that have ended, each with its steps, events and
+version, and one under way: seconds from the request to the last byte of the answer, from a server
+as `rollouts up` starts it, in one process with the client. The store is the embedded one and one
+client asks, so what is measured is the database and the page. The bound is held against the 95th
+percentile of what it took; the processor's time beside it is what a busy machine does not
+change."""
 
 import statistics
 import tempfile
@@ -20,7 +21,14 @@ from sqlalchemy.orm import Session
 from benchmarks.http import percentile
 from benchmarks.results import Result, Size, seconds
 from qdrant_rollouts.core.config.settings import Settings
-from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, EventRow, StepRow, Version
+from qdrant_rollouts.core.database.models import (
+    AliasState,
+    Deletion,
+    Deployment,
+    EventRow,
+    StepRow,
+    Version,
+)
 from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.lifecycle import Status, StepStatus
 from qdrant_rollouts.interfaces.http import serving
@@ -59,7 +67,9 @@ def _measured(database: str, url: str, size: Size) -> list[Result]:
             "alerts": "/alerts",
             "events": "/events",
         }
-        return [_page(client, f"{name}, {database}", path, ROUNDS[size]) for name, path in pages.items()]
+        return [
+            _page(client, f"{name}, {database}", path, ROUNDS[size]) for name, path in pages.items()
+        ]
 
 
 def _page(client: httpx.Client, name: str, path: str, rounds: int) -> Result:
@@ -84,7 +94,10 @@ def _asked(client: httpx.Client, path: str) -> tuple[float, float]:
 def _filled(url: str) -> Iterator[tuple[httpx.Client, str]]:
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder), url)
-        world.declare("index-000", source=world.write("docs.jsonl", [{"id": 1, "text": "a text about python"}]))
+        world.declare(
+            "index-000",
+            source=world.write("docs.jsonl", [{"id": 1, "text": "a text about python"}]),
+        )
         with world.services.sessions.begin() as session:
             _fill(session)
         world.clock.moment = _BEGUN + timedelta(days=60)
@@ -102,7 +115,10 @@ def _fill(session: Session) -> None:
     numbers = range(DEPLOYMENTS + 1)
     session.execute(insert(Deployment), [_deployment(number) for number in numbers])
     session.execute(insert(StepRow), [row for number in numbers for row in _steps(number)])
-    session.execute(insert(EventRow), [_event(number, count) for number in numbers for count in range(EVENTS_EACH)])
+    session.execute(
+        insert(EventRow),
+        [_event(number, count) for number in numbers for count in range(EVENTS_EACH)],
+    )
     session.execute(insert(Version), [_version(number) for number in numbers])
     last = range(DEPLOYMENTS - INDEXES, DEPLOYMENTS)
     session.execute(insert(AliasState), [_state(number) for number in last])
@@ -160,22 +176,37 @@ def _steps(number: int) -> Iterator[dict[str, Any]]:
             "name": name,
             "queue": "control",
             "arguments": {},
-            "status": StepStatus.DONE if done else StepStatus.RUNNING if running else StepStatus.PENDING,
+            "status": StepStatus.DONE
+            if done
+            else StepStatus.RUNNING
+            if running
+            else StepStatus.PENDING,
             "started_at": _at(number, 10 * position) if done or running else None,
             "finished_at": _at(number, 10 * position + 9) if done else None,
             "message": f"{name} as it was to be",
-            "state": {"progress": {"done": 400, "size": 1000, "unit": "points", "rate": 50.0}} if running else {},
+            "state": {"progress": {"done": 400, "size": 1000, "unit": "points", "rate": 50.0}}
+            if running
+            else {},
             "output": {"gate": _gate(number)} if name == "validate" and done else {},
         }
 
 
 def _gate(number: int) -> dict[str, Any]:
-    row = {"value": 0.95, "bound": 0.94, "n": 300, "verdict": "pass", "level": "hard", "detail": "at least; worst: 'q'"}
+    row = {
+        "value": 0.95,
+        "bound": 0.94,
+        "n": 300,
+        "verdict": "pass",
+        "level": "hard",
+        "detail": "at least; worst: 'q'",
+    }
     answers = [
-        {"id": rank, "record": f"r{rank}", "score": 0.9, "text": "a text of some length " * 3} for rank in range(10)
+        {"id": rank, "record": f"r{rank}", "score": 0.9, "text": "a text of some length " * 3}
+        for rank in range(10)
     ]
     worst = [
-        {"query": f"query {one}", "loss": 0.4, "green": answers, "live": answers, "relevant": ["1"]} for one in range(5)
+        {"query": f"query {one}", "loss": 0.4, "green": answers, "live": answers, "relevant": ["1"]}
+        for one in range(5)
     ]
     checks = [{"name": f"check_{one}", **row} for one in range(20)]
     return {
@@ -201,8 +232,17 @@ def _event(number: int, count: int) -> dict[str, Any]:
 
 
 def _version(number: int) -> dict[str, Any]:
-    facts = {"points": 8_412_003, "model": "sentence-transformers/all-MiniLM-L6-v2", "gate": {"verdict": "pass"}}
-    made = {"collection": _green(number), "alias": _alias(number), "number": number // INDEXES + 1, "parent": None}
+    facts = {
+        "points": 8_412_003,
+        "model": "sentence-transformers/all-MiniLM-L6-v2",
+        "gate": {"verdict": "pass"},
+    }
+    made = {
+        "collection": _green(number),
+        "alias": _alias(number),
+        "number": number // INDEXES + 1,
+        "parent": None,
+    }
     return {**made, "deployment_id": _id(number), "created_at": _at(number), "facts": facts}
 
 
@@ -223,5 +263,16 @@ def _schedule(number: int) -> dict[str, Any]:
 
 
 def _deletion(number: int) -> dict[str, Any]:
-    what = {"collection": _green(number - INDEXES), "alias": _alias(number), "status": "scheduled", "actor": "system"}
-    return {**what, "due_at": _at(2000), "due_elapsed": 1e9, "reason": "it was replaced", "created_at": _at(number)}
+    what = {
+        "collection": _green(number - INDEXES),
+        "alias": _alias(number),
+        "status": "scheduled",
+        "actor": "system",
+    }
+    return {
+        **what,
+        "due_at": _at(2000),
+        "due_elapsed": 1e9,
+        "reason": "it was replaced",
+        "created_at": _at(number),
+    }

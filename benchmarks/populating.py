@@ -1,6 +1,8 @@
-"""The process whose memory is watched: ``python -m benchmarks.populating FOLDER QDRANT_URL GRPC_PORT ALIAS``.
+"""The process whose memory is watched: ``python -m benchmarks.populating FOLDER QDRANT_URL
+GRPC_PORT ALIAS``.
 
-Says when everything is put together, waits for a line, deploys, and prints the seconds spent in each step.
+Says when everything is put together, waits for a line, deploys, and prints the seconds spent in
+each step.
 """
 
 import json

@@ -1,8 +1,9 @@
-"""A rebuild with 1 % of the records changed against a full one: same records, real model, real Qdrant server.
+"""A rebuild with 1 % of the records changed against a full one: same records, real model, real
+Qdrant server.
 
-In each round an index is built from nothing, then 1 % of its records change their text and it is built again. What is
-compared are the turns of the populate step; what that step waits for between its last looks at the index (5 s, whatever
-the size) is counted on neither side.
+In each round an index is built from nothing, then 1 % of its records change their text and it is
+built again. What is compared are the turns of the populate step; what that step waits for between
+its last looks at the index (5 s, whatever the size) is counted on neither side.
 """
 
 import tempfile

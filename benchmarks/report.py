@@ -14,7 +14,8 @@ _VERDICTS = {True: "ok", False: "MISSED", None: ""}
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One benchmark that was run; ``load`` of the machine just before, ``about`` what is measured and how."""
+    """One benchmark that was run; ``load`` of the machine just before, ``about`` what is measured
+    and how."""
 
     name: str
     about: str
@@ -32,7 +33,9 @@ def show_facts(console: Console, facts: Mapping[str, str]) -> None:
 
 
 def show(console: Console, report: Report) -> None:
-    table = Table(*_HEADS, title=f"{report.name}, load before {report.load:.1f}", title_justify="left")
+    table = Table(
+        *_HEADS, title=f"{report.name}, load before {report.load:.1f}", title_justify="left"
+    )
     for result in report.results:
         table.add_row(*_cells(result))
     console.print(table)
@@ -43,11 +46,13 @@ def page(command: str, date: str, facts: Mapping[str, str], reports: Sequence[Re
     head = [
         "# Benchmarks",
         "",
-        f"Figures of one run of `{command}` on {date}, which wrote this page; `make bench` shows the same tables.",
+        f"Figures of one run of `{command}` on {date}, which wrote this page; `make bench` shows "
+        "the same tables.",
         "",
         *[f"- {name}: {value}" for name, value in facts.items()],
         "",
-        "A ratio is the median over pairs of runs that took turns; speeds are medians, lowest and highest beside them.",
+        "A ratio is the median over pairs of runs that took turns; speeds are medians, lowest and "
+        "highest beside them.",
         "Load is the machine's just before: beyond its cores, others were at work too.",
     ]
     return "\n".join(head + [line for report in reports for line in _section(report)]) + "\n"
@@ -56,7 +61,16 @@ def page(command: str, date: str, facts: Mapping[str, str], reports: Sequence[Re
 def _section(report: Report) -> list[str]:
     rows = [_HEADS, ("---",) * len(_HEADS), *map(_cells, report.results)]
     lines = ["| " + " | ".join(cells) + " |" for cells in rows]
-    return ["", f"## {report.name}", "", report.about, "", f"Load before: {report.load:.1f}.", "", *lines]
+    return [
+        "",
+        f"## {report.name}",
+        "",
+        report.about,
+        "",
+        f"Load before: {report.load:.1f}.",
+        "",
+        *lines,
+    ]
 
 
 def _cells(result: Result) -> tuple[str, ...]:

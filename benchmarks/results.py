@@ -1,7 +1,8 @@
 """What a benchmark answers, and how a ratio is taken on a machine that does other things too.
 
-Rule: speed is a ratio against a named baseline of the same run. Both are measured in turn, several times over, and the
-ratio is the median of the pairs': a busy moment then meets both, and one bad pair moves nothing.
+Rule: speed is a ratio against a named baseline of the same run. Both are measured in turn, several
+times over, and the ratio is the median of the pairs': a busy moment then meets both, and one bad
+pair moves nothing.
 """
 
 import statistics
@@ -20,8 +21,8 @@ class Size(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One row of a table. ``value``, ``baseline`` and ``bound`` are words with their units; ``ok`` is None for what is
-    only worth knowing."""
+    """One row of a table. ``value``, ``baseline`` and ``bound`` are words with their units; ``ok``
+    is None for what is only worth knowing."""
 
     name: str
     value: str
@@ -50,6 +51,7 @@ def median_ratio(above: Sequence[float], below: Sequence[float]) -> float:
 
 
 def rates(count: int, taken: Sequence[float], unit: str) -> str:
-    """The median rate, and the lowest and highest, of ``count`` things in each of ``taken`` seconds."""
+    """The median rate, and the lowest and highest, of ``count`` things in each of ``taken``
+    seconds."""
     found = sorted(count / one for one in taken)
     return f"{statistics.median(found):,.0f} {unit}/s ({found[0]:,.0f} to {found[-1]:,.0f})"

@@ -1,8 +1,9 @@
 """A routed search beside the search alone, and what the router itself does for one.
 
-On a real Qdrant server, during a canary of one half: each round makes the same search directly and through the router,
-in turn. Bounds: the median of a routed search is at most 5 % over ``query_points`` where that takes 1 ms, and
-the router's own work for one is at most 50 microseconds.
+On a real Qdrant server, during a canary of one half: each round makes the same search directly and
+through the router, in turn. Bounds: the median of a routed search is at most 5 % over
+``query_points`` where that takes 1 ms, and the router's own work for one is at most 50
+microseconds.
 """
 
 import statistics
@@ -41,9 +42,14 @@ def run(size: Size) -> list[Result]:
         store.point_alias("texts", "blue")
         declare(folder, {})
         installation = Installation(settings(folder, server.url, server.grpc_port))
-        table.set_route(installation.services, "texts", blue="blue", green="green", share=5000, salt="benchmark")
+        table.set_route(
+            installation.services, "texts", blue="blue", green="green", share=5000, salt="benchmark"
+        )
         client = QdrantClient(url=server.url, grpc_port=server.grpc_port, trust_env=False)
-        results = [_over(installation.services, client, ROUNDS[size]), _own(installation.services, ROUNDS[size])]
+        results = [
+            _over(installation.services, client, ROUNDS[size]),
+            _own(installation.services, ROUNDS[size]),
+        ]
         client.close()
         installation.close()
     return results
@@ -60,7 +66,9 @@ def _over(services: Services, client: QdrantClient, rounds: int) -> Result:
             vector = vectors[number % 64]
             plain = lists[number % 64]
             user = f"user {number % _USERS}"
-            asked = router.search("texts", vector, user, _LIMIT).collection  # which is then as warm for all three
+            asked = router.search(
+                "texts", vector, user, _LIMIT
+            ).collection  # which is then as warm for all three
             direct.append(seconds(lambda: client.query_points(asked, query=plain, limit=_LIMIT)))  # noqa: B023 - called at once
             bare.append(seconds(lambda: services.store.search(asked, vector, _LIMIT)))  # noqa: B023 - the same
             routed.append(seconds(lambda: router.search("texts", vector, user, _LIMIT)))  # noqa: B023 - the same
@@ -68,7 +76,8 @@ def _over(services: Services, client: QdrantClient, rounds: int) -> Result:
     return Result(
         f"routed search, median of {rounds:,}",
         f"{middle * 1000:.3f} ms",
-        f"{baseline * 1000:.3f} ms client.query_points; {ours * 1000:.3f} ms our search without the router",
+        f"{baseline * 1000:.3f} ms client.query_points; {ours * 1000:.3f} ms our search without "
+        "the router",
         middle / baseline,
         f"at most {1 + OVER:g}",
         middle / baseline <= 1 + OVER,

@@ -1,6 +1,7 @@
-"""How long ``rollouts --help`` takes, and how much of it is the start of Python itself; and how much processor time a
-look takes, ``rollouts list`` in a folder with a database. Shown, and no bound is held against it: it is no ratio, so a
-busy machine alone could break it. What a look may load is held by the tests."""
+"""How long ``rollouts --help`` takes, and how much of it is the start of Python itself; and how
+much processor time a look takes, ``rollouts list`` in a folder with a database. Shown, and no bound
+is held against it: it is no ratio, so a busy machine alone could break it. What a look may load is
+held by the tests."""
 
 import os
 import resource
@@ -40,9 +41,14 @@ def _looked(folder: Path, rounds: int) -> Result:
     }
     subprocess.run([_ROLLOUTS, "migrate"], check=True, env=environment, stdout=subprocess.DEVNULL)
     look = [_processor([_ROLLOUTS, "list"], environment) for _ in range(rounds)]
-    database = [_processor([sys.executable, "-c", "import sqlalchemy.orm"], environment) for _ in range(rounds)]
+    database = [
+        _processor([sys.executable, "-c", "import sqlalchemy.orm"], environment)
+        for _ in range(rounds)
+    ]
     baseline = f"{_words(database)} to load SQLAlchemy alone"
-    return Result("rollouts list, processor time", _words(look), baseline, bound=f"{LOOK_WANTED} s wanted")
+    return Result(
+        "rollouts list, processor time", _words(look), baseline, bound=f"{LOOK_WANTED} s wanted"
+    )
 
 
 def _taken(command: list[str]) -> float:

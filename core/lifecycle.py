@@ -1,4 +1,5 @@
-"""The statuses of deployments, experiments, deletions and deliveries, and the only tables that change them.
+"""The statuses of deployments, experiments, deletions and deliveries, and the only tables that
+change them.
 
 Rule: a deployment's status changes only by looking up ``TRANSITIONS[status, event]``; that of an
 experiment, a deletion or a delivery only by a table of its own. An event that is not in the table
@@ -98,7 +99,8 @@ def next_status(status: Status, event: Event) -> Status:
         return TRANSITIONS[status, event]
     except KeyError:
         raise Refused(
-            f"{event} is not possible: the deployment is {status}; {_describe_possible_events(status)}"
+            f"{event} is not possible: the deployment is {status}; "
+            f"{_describe_possible_events(status)}"
         ) from None
 
 
@@ -113,7 +115,7 @@ def _describe_possible_events(status: Status) -> str:
     return "possible now: " + ", ".join(event for event in asked if is_allowed(status, event))
 
 
-# --- experiments --------------------------------------------------------------------------------------------------
+# --- experiments ----------------------------------------------------------------------------------
 
 
 class ExperimentStatus(StrEnum):
@@ -143,15 +145,18 @@ def next_experiment_status(status: ExperimentStatus, event: ExperimentEvent) -> 
         return EXPERIMENT_TRANSITIONS[status, event]
     except KeyError:
         possible = [known for origin, known in EXPERIMENT_TRANSITIONS if origin is status]
-        now = "possible now: " + ", ".join(possible) if possible else "it has ended; create a new one"
+        now = (
+            "possible now: " + ", ".join(possible) if possible else "it has ended; create a new one"
+        )
         raise Refused(f"{event} is not possible: the experiment is {status}; {now}") from None
 
 
-# --- runs of a schedule -------------------------------------------------------------------------------------------
+# --- runs of a schedule ---------------------------------------------------------------------------
 
 
 class RunStatus(StrEnum):
-    """Due, perhaps running, then finally one of the others. ``unchanged``: there was nothing to do."""
+    """Due, perhaps running, then finally one of the others. ``unchanged``: there was nothing to
+    do."""
 
     DUE = "due"
     RUNNING = "running"
@@ -165,7 +170,7 @@ OPEN_RUNS = frozenset({RunStatus.DUE, RunStatus.RUNNING})
 SUCCESSES = frozenset({RunStatus.DONE, RunStatus.UNCHANGED})
 
 
-# --- deletions ----------------------------------------------------------------------------------------------------
+# --- deletions ------------------------------------------------------------------------------------
 
 
 class DeletionStatus(StrEnum):
@@ -189,7 +194,8 @@ class DeletionEvent(StrEnum):
 #: Statuses of a deletion that is still to come.
 OPEN_DELETIONS = (DeletionStatus.SCHEDULED, DeletionStatus.DELETING)
 
-#: One that was begun is begun again: whoever began it may have died. It can only be stopped by a use that was found.
+#: One that was begun is begun again: whoever began it may have died. It can only be stopped by a
+#: use that was found.
 DELETION_TRANSITIONS: dict[tuple[DeletionStatus, DeletionEvent], DeletionStatus] = {
     (DeletionStatus.SCHEDULED, DeletionEvent.BEGIN): DeletionStatus.DELETING,
     (DeletionStatus.SCHEDULED, DeletionEvent.CANCEL): DeletionStatus.CANCELLED,
@@ -208,7 +214,7 @@ def next_deletion_status(status: DeletionStatus, event: DeletionEvent) -> Deleti
         raise Refused(f"{event} is not possible: the deletion is {status}") from None
 
 
-# --- deliveries of alerts -----------------------------------------------------------------------------------------
+# --- deliveries of alerts -------------------------------------------------------------------------
 
 
 class DeliveryStatus(StrEnum):

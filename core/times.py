@@ -1,4 +1,5 @@
-"""How times are written when they leave the program: UTC in ISO 8601, to the millisecond, with Z."""
+"""How times are written when they leave the program: UTC in ISO 8601, to the millisecond, with
+Z."""
 
 from datetime import UTC, datetime
 from typing import Any, overload

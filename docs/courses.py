@@ -1,4 +1,5 @@
-"""Simulated experiments from the first day to the decision: users come, every day is a look, ``decide`` decides."""
+"""Simulated experiments from the first day to the decision: users come, every day is a look,
+``decide`` decides."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -73,7 +74,10 @@ def _arms(course: Course, rng: np.random.Generator, units: tuple[int, int]) -> A
     """Control and treatment for each metric."""
     effects = {"ratio": course.clicks, "quantile": course.latency}
     return [
-        (DRAWS[metric.kind](rng, units[0], 0.0), DRAWS[metric.kind](rng, units[1], effects[metric.kind]))
+        (
+            DRAWS[metric.kind](rng, units[0], 0.0),
+            DRAWS[metric.kind](rng, units[1], effects[metric.kind]),
+        )
         for metric in course.metrics()
     ]
 
@@ -81,7 +85,9 @@ def _arms(course: Course, rng: np.random.Generator, units: tuple[int, int]) -> A
 def _compared(course: Course, arms: Arms, units: tuple[int, int]) -> Iterator[Comparison]:
     planned = 1600 * (detectable(METRICS["ratio"], 1600) / _PLANNED) ** 2
     for metric, pair in zip(course.metrics(), arms, strict=True):
-        control, treatment = (arm.estimate(metric, count) for arm, count in zip(pair, units, strict=True))
+        control, treatment = (
+            arm.estimate(metric, count) for arm, count in zip(pair, units, strict=True)
+        )
         stage = Stratum(units[1], control, treatment)
         n_star = math.ceil(LONGER * 2 * planned)
         yield compare(metric, [stage], units=units, n_star=n_star, alpha=ALPHA, goal=course.goal)

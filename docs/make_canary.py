@@ -1,4 +1,5 @@
-"""Simulates canaries and writes their tables into ``docs/canary.md``: ``python -m docs.make_canary`` (some minutes)."""
+"""Simulates canaries and writes their tables into ``docs/canary.md``: ``python -m
+docs.make_canary`` (some minutes)."""
 
 import re
 import statistics
@@ -42,15 +43,23 @@ def main(file: Path, runs: int) -> None:
     file.write_text(page, encoding="utf-8")
 
 
-_TITLE = "| canary | promoted | asked a person | rolled back | minutes, median | searches of green, median |"
+_TITLE = (
+    "| canary | promoted | asked a person | rolled back | minutes, median | searches of green, "
+    "median |"
+)
 _RULE = "|---|---|---|---|---|---|"
 
 
 def _row(words: str, case: Case, runs: int) -> str:
     ends = [run(case, seed) for seed in range(runs)]
     found = Counter(end.how for end in ends)
-    middle = [f"{statistics.median(values):,.0f}" for values in zip(*map(_figures, ends), strict=True)]
-    return f"| {words} | {found['promoted']} | {found['held']} | {found['rolled back']} | {' | '.join(middle)} |"
+    middle = [
+        f"{statistics.median(values):,.0f}" for values in zip(*map(_figures, ends), strict=True)
+    ]
+    return (
+        f"| {words} | {found['promoted']} | {found['held']} | {found['rolled back']} | "
+        f"{' | '.join(middle)} |"
+    )
 
 
 def _figures(end: Ending) -> tuple[int, int]:

@@ -1,4 +1,5 @@
-"""Draws the Grafana dashboard, ``docs/grafana/qdrant-rollouts.json``: ``python -m docs.make_dashboard``."""
+"""Draws the Grafana dashboard, ``docs/grafana/qdrant-rollouts.json``: ``python -m
+docs.make_dashboard``."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -29,8 +30,18 @@ class Panel:
 
 ROWS: Mapping[str, list[Panel]] = {
     "Is anything wrong?": [
-        Panel("Need a person", "stat", {'sum(rollouts_deployments{status="needs_operator"}) or vector(0)': ""}, bad=1),
-        Panel("Wait for a person", "stat", {'sum(rollouts_deployments{status="paused"}) or vector(0)': ""}, warn=1),
+        Panel(
+            "Need a person",
+            "stat",
+            {'sum(rollouts_deployments{status="needs_operator"}) or vector(0)': ""},
+            bad=1,
+        ),
+        Panel(
+            "Wait for a person",
+            "stat",
+            {'sum(rollouts_deployments{status="paused"}) or vector(0)': ""},
+            warn=1,
+        ),
         Panel("Alerts that last", "stat", {"rollouts_alerts_firing": "{{severity}}"}, warn=1),
         Panel(
             "Since the last sweep",
@@ -39,7 +50,8 @@ ROWS: Mapping[str, list[Panel]] = {
             unit="s",
             warn=60,
             bad=120,
-            help="Since somebody looked for turns that are due: beyond two minutes nobody runs deployments.",
+            help="Since somebody looked for turns that are due: beyond two minutes nobody runs "
+            "deployments.",
         ),
         Panel("Deletions overdue", "stat", {'rollouts_deletions{state="overdue"}': ""}, warn=1),
         Panel("Schedules late", "stat", {"sum(rollouts_schedule_late) or vector(0)": ""}, bad=1),
@@ -77,13 +89,17 @@ ROWS: Mapping[str, list[Panel]] = {
         Panel(
             "Ended, in a day",
             "timeseries",
-            {'sum by (outcome) (increase(rollouts_deployments_ended_total{kind="rollout"}[1d]))': "{{outcome}}"},
+            {
+                "sum by (outcome) "
+                '(increase(rollouts_deployments_ended_total{kind="rollout"}[1d]))': "{{outcome}}"
+            },
         ),
         Panel(
             "Under way",
             "timeseries",
             {
-                'sum by (kind, status) (rollouts_deployments{status!~"live|rolled_back"})': "{{kind}} {{status}}",
+                "sum by (kind, status) "
+                '(rollouts_deployments{status!~"live|rolled_back"})': "{{kind}} {{status}}",
             },
         ),
         Panel(
@@ -104,7 +120,11 @@ ROWS: Mapping[str, list[Panel]] = {
             {'rollouts_step_duration_seconds{quantile="0.5"}': "{{step}}"},
             unit="s",
         ),
-        Panel("Versions by verdict of the gate", "timeseries", {"rollouts_gate_verdicts": "{{verdict}}"}),
+        Panel(
+            "Versions by verdict of the gate",
+            "timeseries",
+            {"rollouts_gate_verdicts": "{{verdict}}"},
+        ),
         Panel(
             "Since the last version went live",
             "bargauge",
@@ -118,10 +138,12 @@ ROWS: Mapping[str, list[Panel]] = {
             "timeseries",
             {
                 f"rollouts_route_set_basis_points{{{_OF_ALIAS}}} / 100": "{{alias}} set",
-                f"rollouts_route_confirmed_basis_points{{{_OF_ALIAS}}} / 100": "{{alias}} confirmed",
+                f"rollouts_route_confirmed_basis_points{{{_OF_ALIAS}}} / "
+                "100": "{{alias}} confirmed",
             },
             unit="percent",
-            help="Set is what the route says; confirmed what every search process says that it serves.",
+            help="Set is what the route says; confirmed what every search process says that it "
+            "serves.",
         ),
         Panel(
             "Search processes behind their route",
@@ -134,7 +156,8 @@ ROWS: Mapping[str, list[Panel]] = {
             "timeseries",
             {f"rollouts_searches_unrouted{{{_OF_ALIAS}}}": "{{alias}}"},
             warn=1,
-            help="Of the last hour, by processes that had not reached the database since they began.",
+            help="Of the last hour, by processes that had not reached the database since they "
+            "began.",
         ),
         Panel("Experiments", "timeseries", {"rollouts_experiments": "{{status}}"}),
         Panel("Deletions", "timeseries", {"rollouts_deletions": "{{state}}"}),
@@ -180,7 +203,13 @@ ROWS: Mapping[str, list[Panel]] = {
         ),
     ],
     "The numbers themselves": [
-        Panel("How long a scrape took the database", "timeseries", {"rollouts_scrape_seconds": ""}, unit="s", warn=1),
+        Panel(
+            "How long a scrape took the database",
+            "timeseries",
+            {"rollouts_scrape_seconds": ""},
+            unit="s",
+            warn=1,
+        ),
         Panel("Series left out", "timeseries", {"rollouts_series_left_out": "{{metric}}"}, warn=1),
     ],
 }
@@ -209,7 +238,13 @@ def _placed() -> Iterator[dict[str, Any]]:
     number = 0
     for title, panels in ROWS.items():
         number += 1
-        yield {"id": number, "type": "row", "title": title, "gridPos": _at(0, top, _WIDTH, 1), "panels": []}
+        yield {
+            "id": number,
+            "type": "row",
+            "title": title,
+            "gridPos": _at(0, top, _WIDTH, 1),
+            "panels": [],
+        }
         top += 1
         in_line = 6 if all(panel.kind == "stat" for panel in panels) else 2
         width = _WIDTH // in_line
@@ -232,7 +267,12 @@ def _drawn(panel: Panel) -> dict[str, Any]:
         "description": panel.help,
         "datasource": _SOURCE,
         "fieldConfig": {
-            "defaults": {"unit": panel.unit, "min": 0, "thresholds": _thresholds(panel), "color": _color(panel)},
+            "defaults": {
+                "unit": panel.unit,
+                "min": 0,
+                "thresholds": _thresholds(panel),
+                "color": _color(panel),
+            },
             "overrides": [],
         },
         "options": _OPTIONS[panel.kind],
@@ -262,14 +302,27 @@ def _color(panel: Panel) -> dict[str, str]:
 
 _REDUCED = {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
 _OPTIONS: Mapping[str, dict[str, Any]] = {
-    "stat": {**_REDUCED, "colorMode": "background", "graphMode": "none", "textMode": "value_and_name"},
+    "stat": {
+        **_REDUCED,
+        "colorMode": "background",
+        "graphMode": "none",
+        "textMode": "value_and_name",
+    },
     "bargauge": {**_REDUCED, "orientation": "horizontal", "displayMode": "basic"},
-    "timeseries": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
+    "timeseries": {
+        "legend": {"displayMode": "list", "placement": "bottom"},
+        "tooltip": {"mode": "multi"},
+    },
 }
 
 
 def _datasource() -> dict[str, Any]:
-    return {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"}
+    return {
+        "name": "datasource",
+        "label": "Data source",
+        "type": "datasource",
+        "query": "prometheus",
+    }
 
 
 def _aliases() -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""Simulates experiments and writes their tables into ``docs/experiments.md``: ``python -m docs.make_experiments`` (some
-minutes)."""
+"""Simulates experiments and writes their tables into ``docs/experiments.md``: ``python -m
+docs.make_experiments`` (some minutes)."""
 
 import re
 import statistics
@@ -19,7 +19,8 @@ from qdrant_rollouts.core.statistics.decision import Action
 PAGE = Path(__file__).with_name("experiments.md")
 RUNS = 1000
 COURSES = 200
-#: Users of each arm in the fixed test's sample: look 16 of 28, so that the last look is at 1.75 times as many.
+#: Users of each arm in the fixed test's sample: look 16 of 28, so that the last look is at 1.75
+#: times as many.
 PLANNED = 1600
 EVERY = 100
 
@@ -35,12 +36,15 @@ SCENARIOS: Mapping[str, Course] = {
     "20 % more clicks, 10 % of the treatment's users lost": Course(clicks=0.20, share=0.9 / 1.9),
     "20 % more clicks, 30 % of the treatment's users lost": Course(clicks=0.20, share=0.7 / 1.7),
     "replacement, both alike, margins 10 %": Course(goal="replacement", margin=0.10),
-    "replacement, 10 % fewer clicks, margins 10 %": Course(clicks=-0.10, goal="replacement", margin=0.10),
+    "replacement, 10 % fewer clicks, margins 10 %": Course(
+        clicks=-0.10, goal="replacement", margin=0.10
+    ),
 }
 
 
 def main(file: Path, runs: int, courses: int) -> None:
-    """Writes the tables into ``file``: ``runs`` trials, and ``courses`` whole experiments, per row."""
+    """Writes the tables into ``file``: ``runs`` trials, and ``courses`` whole experiments, per
+    row."""
     page = file.read_text(encoding="utf-8")
     tables = {
         "power": power(runs),
@@ -56,7 +60,8 @@ def main(file: Path, runs: int, courses: int) -> None:
 
 def power(runs: int) -> Iterator[str]:
     yield (
-        "| metric | effect, of the detectable one | t-test, one look at 100 % | t-test, 28 looks to 175 % "
+        "| metric | effect, of the detectable one | t-test, one look at 100 % | t-test, 28 looks "
+        "to 175 % "
         "| sequence, to 100 % | sequence, 28 looks to 175 % | sample used, mean |"
     )
     yield "|---|---|---|---|---|---|---|"
@@ -64,7 +69,9 @@ def power(runs: int) -> Iterator[str]:
     for metric in METRICS.values():
         one = detectable(metric, PLANNED)
         for times in (0.0, 0.5, 1.0, 1.5, 2.0):
-            trials = [Trial(metric, looks[-1], looks, times * one).run(seed) for seed in range(runs)]
+            trials = [
+                Trial(metric, looks[-1], looks, times * one).run(seed) for seed in range(runs)
+            ]
             effect = f"{times:g} times: {times * one:+.1%}" if times else "none (A/A)"
             yield f"| {metric.name} | {effect} | {' | '.join(_figures(trials))} |"
 
@@ -76,7 +83,8 @@ def _figures(runs: Sequence[Sequence[Comparison]]) -> Iterator[str]:
     yield _share([any(map(fixed_rejects, looks)) for looks in runs])
     yield _share([stop is not None and stop < planned for stop in stops])
     yield _share([stop is not None for stop in stops])
-    yield f"{statistics.mean((LOOKS if stop is None else stop + 1) / planned for stop in stops):.0%}"
+    shares = [(LOOKS if stop is None else stop + 1) / planned for stop in stops]
+    yield f"{statistics.mean(shares):.0%}"
 
 
 def decisions(courses: int) -> Iterator[str]:
@@ -91,7 +99,9 @@ def decisions(courses: int) -> Iterator[str]:
 
 
 def ratio(runs: int) -> Iterator[str]:
-    yield "| treatment gets | chi-square, one look | chi-square, 200 looks | sequential, 200 looks |"
+    yield (
+        "| treatment gets | chi-square, one look | chi-square, 200 looks | sequential, 200 looks |"
+    )
     yield "|---|---|---|---|"
     for share in (0.5, 0.51, 0.515, 0.53):
         drawn = np.random.default_rng(7).binomial(100, share, (runs, 200))

@@ -17,10 +17,15 @@ _SIZE = {"width": 1850, "height": 900}
 
 
 def main(picture: Path) -> None:
-    with tempfile.TemporaryDirectory() as folder, Installation(Path(folder) / "house", "sqlite", app="tasks") as house:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Installation(Path(folder) / "house", "sqlite", app="tasks") as house,
+    ):
         house.run(house.worker, house.bulk, house.beat, house.flower)
         house.make_live("documentation", "products")
-        house.send("deployments.deploy_new_version", alias_name="nowhere", data_source="jsonl:docs.jsonl")
+        house.send(
+            "deployments.deploy_new_version", alias_name="nowhere", data_source="jsonl:docs.jsonl"
+        )
         house.deploy("documentation")
         house.ended("documentation")
         house.deploy("products", validation={**OPTIONS["validation"], "min_top_score": 1.0})
@@ -30,9 +35,13 @@ def main(picture: Path) -> None:
 
 def photograph(address: str, picture: Path) -> None:
     with sync_playwright() as machine:
-        browser = machine.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = machine.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
         user, password = WATCHER
-        page = browser.new_page(viewport=_SIZE, http_credentials={"username": user, "password": password})
+        page = browser.new_page(
+            viewport=_SIZE, http_credentials={"username": user, "password": password}
+        )
         page.goto(address)
         page.get_by_text("deployments.soak").first.wait_for()
         page.screenshot(path=picture)

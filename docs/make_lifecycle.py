@@ -35,16 +35,27 @@ def page() -> str:
         [
             _HEAD,
             *_draw(TRANSITIONS, Status.PENDING, FINAL),
-            *_section("an experiment", EXPERIMENT_TRANSITIONS, ExperimentStatus.DRAFT, ExperimentStatus),
+            *_section(
+                "an experiment", EXPERIMENT_TRANSITIONS, ExperimentStatus.DRAFT, ExperimentStatus
+            ),
             *_section("a deletion", DELETION_TRANSITIONS, DeletionStatus.SCHEDULED, DeletionStatus),
-            *_section("the delivery of an alert", DELIVERY_TRANSITIONS, DeliveryStatus.WAITING, DeliveryStatus),
+            *_section(
+                "the delivery of an alert",
+                DELIVERY_TRANSITIONS,
+                DeliveryStatus.WAITING,
+                DeliveryStatus,
+            ),
         ]
     )
 
 
 def _section(of: str, table: Transitions, first: str, statuses: Iterable[str]) -> list[str]:
     left = {origin for origin, _ in table}
-    return [f"## The life of {of}", "", *_draw(table, first, [status for status in statuses if status not in left])]
+    return [
+        f"## The life of {of}",
+        "",
+        *_draw(table, first, [status for status in statuses if status not in left]),
+    ]
 
 
 def _draw(table: Transitions, first: str, final: Iterable[str]) -> list[str]:

@@ -19,7 +19,8 @@ def page(text: str) -> str:
 
 def _table() -> str:
     rows = [
-        f"| `{metric.sampled}` | {metric.kind} | {', '.join(f'`{label}`' for label in metric.labels)} | {metric.help} |"
+        f"| `{metric.sampled}` | {metric.kind} | "
+        f"{', '.join(f'`{label}`' for label in metric.labels)} | {metric.help} |"
         for metric in METRICS
     ]
     return "\n".join(["| metric | kind | labels | what it says |", "|---|---|---|---|", *rows])

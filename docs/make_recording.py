@@ -32,7 +32,8 @@ _MARGIN = 18
 _BAR = 36
 #: From one frame to the next; a gap, since a glyph may be wider than its place.
 _STEP = COLUMNS * _CHAR + 50
-#: Seconds: how much faster than it was, the shortest and longest a picture stands, and the last one.
+#: Seconds: how much faster than it was, the shortest and longest a picture stands, and the last
+#: one.
 _SPEED = 3.0
 _SHORTEST = 0.3
 _LONGEST = 1.5
@@ -84,7 +85,10 @@ def frames(written: Sequence[tuple[float, bytes]]) -> list[Frame]:
         fast = bool(seen) and at - seen[-1][0] < _SHORTEST * _SPEED
         if not seen or rows != seen[-1][1]:
             seen.append((seen.pop()[0] if fast else at, rows))
-    stands = [min(max((after - at) / _SPEED, _SHORTEST), _LONGEST) for (at, _), (after, _) in pairwise(seen)]
+    stands = [
+        min(max((after - at) / _SPEED, _SHORTEST), _LONGEST)
+        for (at, _), (after, _) in pairwise(seen)
+    ]
     return [Frame(rows, seconds) for (_, rows), seconds in zip(seen, [*stands, _LAST], strict=True)]
 
 
@@ -93,28 +97,43 @@ def _screens(written: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, Ro
     stream = pyte.ByteStream(screen)
     for at, content in written:
         stream.feed(content.replace(b"\x1b[2m", b"\x1b[90m"))  # it knows no dim
-        yield at, tuple(tuple(screen.buffer[row][column] for column in range(COLUMNS)) for row in range(ROWS))
+        yield (
+            at,
+            tuple(
+                tuple(screen.buffer[row][column] for column in range(COLUMNS))
+                for row in range(ROWS)
+            ),
+        )
 
 
-# --- drawing ------------------------------------------------------------------------------------------------------
+# --- drawing --------------------------------------------------------------------------------------
 
 
 def drawing(shown: Sequence[Frame], title: str) -> str:
     width = _MARGIN * 2 + COLUMNS * _CHAR
     height = _MARGIN + _BAR + ROWS * _LINE
-    lines = {row: f"l{number}" for number, row in enumerate(dict.fromkeys(row for one in shown for row in one.rows))}
+    lines = {
+        row: f"l{number}"
+        for number, row in enumerate(dict.fromkeys(row for one in shown for row in one.rows))
+    }
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
+            'role="img">',
             f"<title>{escape(title)}</title>",
             f"<style>{_style(shown)}</style>",
             "<defs>",
             *(f'<g id="{name}">{_line(row)}</g>' for row, name in lines.items()),
             "</defs>",
             f'<rect width="{width:g}" height="{height:g}" rx="9" fill="#161b22"/>',
-            *(f'<circle cx="{22 + 20 * n}" cy="18" r="6" fill="{fill}"/>' for n, fill in enumerate(_LIGHTS)),
-            f'<text x="{width / 2:g}" y="23" text-anchor="middle" class="brightblack">{escape(title)}</text>',
-            f'<svg x="{_MARGIN}" y="{_BAR}" width="{COLUMNS * _CHAR:g}" height="{ROWS * _LINE}"><g class="film">',
+            *(
+                f'<circle cx="{22 + 20 * n}" cy="18" r="6" fill="{fill}"/>'
+                for n, fill in enumerate(_LIGHTS)
+            ),
+            f'<text x="{width / 2:g}" y="23" text-anchor="middle" '
+            f'class="brightblack">{escape(title)}</text>',
+            f'<svg x="{_MARGIN}" y="{_BAR}" width="{COLUMNS * _CHAR:g}" height="{ROWS * _LINE}"><g '
+            'class="film">',
             *(_frame(one, number, lines) for number, one in enumerate(shown)),
             "</g></svg>",
             "</svg>",
@@ -144,7 +163,11 @@ def _style(shown: Sequence[Frame]) -> str:
 
 
 def _frame(one: Frame, number: int, lines: dict[Row, str]) -> str:
-    uses = (f'<use href="#{lines[row]}" y="{at * _LINE}"/>' for at, row in enumerate(one.rows) if _line(row))
+    uses = (
+        f'<use href="#{lines[row]}" y="{at * _LINE}"/>'
+        for at, row in enumerate(one.rows)
+        if _line(row)
+    )
     return f'<g transform="translate({number * _STEP:g})">{"".join(uses)}</g>'
 
 
@@ -158,7 +181,10 @@ def _line(row: Row) -> str:
         if text.strip():
             kind = f"{colour} bold" if bold else colour
             length = f'textLength="{len(text) * _CHAR:g}" lengthAdjust="spacingAndGlyphs"'
-            runs.append(f'<text x="{column * _CHAR:g}" y="{_SIZE}" class="{kind}" {length}>{escape(text)}</text>')
+            runs.append(
+                f'<text x="{column * _CHAR:g}" y="{_SIZE}" class="{kind}" '
+                f"{length}>{escape(text)}</text>"
+            )
         column += len(text)
     return "".join(runs)
 

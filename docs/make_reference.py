@@ -1,4 +1,5 @@
-"""Writes the pages that are made from the code: ``python -m docs.make_reference``; a test fails when one is stale."""
+"""Writes the pages that are made from the code: ``python -m docs.make_reference``; a test fails
+when one is stale."""
 
 from pathlib import Path
 

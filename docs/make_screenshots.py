@@ -39,7 +39,11 @@ _WIDE = {"width": 1240, "height": 860}
 _PHONE = {"width": 390, "height": 844}
 _LOW = 420
 _EMBEDDING = {"model": "hashing:384", "text": "{title}\n{text}"}
-_VALIDATION = {"queries": list(QUERIES), "min_top_score": 0.1, "samples": {"records": 100, "queries": 100}}
+_VALIDATION = {
+    "queries": list(QUERIES),
+    "min_top_score": 0.1,
+    "samples": {"records": 100, "queries": 100},
+}
 _STAGES = [(10, 0.15), (25, 0.15), (50, 30), (100, 0)]
 _CANARY = {
     "stages": [{"percentage": share, "duration_minutes": minutes} for share, minutes in _STAGES],
@@ -54,14 +58,20 @@ _LOGIN = "Your session has expired. Sign in to continue reading."
 
 def main(folder: Path) -> None:
     with _folder(), Qdrant() as qdrant:
-        settings = Settings.model_construct(qdrant_url=qdrant.url, qdrant_grpc_port=qdrant.grpc_port)
+        settings = Settings.model_construct(
+            qdrant_url=qdrant.url, qdrant_grpc_port=qdrant.grpc_port
+        )
         known = texts.collect_texts()[:700]
         _declare(known)
         with _running(settings) as (system, address), sync_playwright() as playwright:
             stage = Stage(system, known)
             shown = stage.set_up()
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            token = tokens.create_token(system.services, "anna", ["deploy"], actor="ben@cli")["token"]
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            )
+            token = tokens.create_token(system.services, "anna", ["deploy"], actor="ben@cli")[
+                "token"
+            ]
             camera = Camera(browser, address, token, folder)
             with stage.searched():
                 stage.canary()
@@ -101,17 +111,30 @@ def _declare(known: Sequence[Text]) -> None:
     spec: dict[str, Any] = {"embedding": _EMBEDDING, "validation": _VALIDATION}
     spec["soak"] = {"seconds": 2, "interval_seconds": 1}
     indexes = {
-        "documentation": {**spec, "source": "jsonl:manual.jsonl", "rebuild": "0 2 * * *", "canary": _CANARY},
-        "support": {**spec, "source": "jsonl:early.jsonl", "rebuild": {"cron": "30 3 * * *", "zone": "Europe/Berlin"}},
+        "documentation": {
+            **spec,
+            "source": "jsonl:manual.jsonl",
+            "rebuild": "0 2 * * *",
+            "canary": _CANARY,
+        },
+        "support": {
+            **spec,
+            "source": "jsonl:early.jsonl",
+            "rebuild": {"cron": "30 3 * * *", "zone": "Europe/Berlin"},
+        },
         "recipes": {**spec, "source": "jsonl:early.jsonl", "retention": {"versions": 3}},
         "releases": {**spec, "source": "jsonl:manual.jsonl"},
     }
-    Path("rollouts.yaml").write_text(yaml.safe_dump({"indexes": indexes}, sort_keys=False), encoding="utf-8")
+    Path("rollouts.yaml").write_text(
+        yaml.safe_dump({"indexes": indexes}, sort_keys=False), encoding="utf-8"
+    )
 
 
 def _write(name: str, known: Sequence[Text]) -> None:
     records = [{"id": text.name, "title": text.name, "text": text.body[:600]} for text in known]
-    Path(name).write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    Path(name).write_text(
+        "".join(json.dumps(record) + "\n" for record in records), encoding="utf-8"
+    )
 
 
 class Stage:
@@ -130,7 +153,9 @@ class Stage:
         self._through("recipes")
         rejected = self._through("support", source="jsonl:crawled.jsonl", actor="nightly@beat")
         experiment = self._experiment()
-        first = backups.create_backup(self._services, "documentation", actor="anna", reason="before the new encoder")
+        first = backups.create_backup(
+            self._services, "documentation", actor="anna", reason="before the new encoder"
+        )
         self._until(first, "live")
         checked = backups.verify_backup(self._services, backup=first, actor="anna")
         self._until(checked, "live")
@@ -151,23 +176,43 @@ class Stage:
     def canary(self) -> None:
         """A canary in its third stage; and another index paused by a person."""
         held = commands.start_deployment(
-            self._services, "releases", actor="ben@cli", options={"soak": {"seconds": 600, "interval_seconds": 5}}
+            self._services,
+            "releases",
+            actor="ben@cli",
+            options={"soak": {"seconds": 600, "interval_seconds": 5}},
         )
         self.under_way = commands.start_deployment(
-            self._services, "documentation", actor="anna@cli", strategy="canary", reason="release 3.14 of the manual"
+            self._services,
+            "documentation",
+            actor="anna@cli",
+            strategy="canary",
+            reason="release 3.14 of the manual",
         )
-        _until(lambda: any(step["started_at"] for step in self._steps(held) if step["name"] == "soak"))
+        _until(
+            lambda: any(step["started_at"] for step in self._steps(held) if step["name"] == "soak")
+        )
         commands.request_action(
-            self._services, held, Event.PAUSE, actor="ben@cli", reason="the release notes are not out yet"
+            self._services,
+            held,
+            Event.PAUSE,
+            actor="ben@cli",
+            reason="the release notes are not out yet",
         )
-        _until(lambda: any((step["progress"] or {}).get("set") == 50 for step in self._steps(self.under_way)))
+        _until(
+            lambda: any(
+                (step["progress"] or {}).get("set") == 50 for step in self._steps(self.under_way)
+            )
+        )
         threading.Event().wait(25)
 
     @contextlib.contextmanager
     def searched(self) -> Iterator[None]:
         """Users search the documentation until the end of the block."""
         stopped = threading.Event()
-        crowd = [threading.Thread(target=self._search, args=(stopped, seed), daemon=True) for seed in range(3)]
+        crowd = [
+            threading.Thread(target=self._search, args=(stopped, seed), daemon=True)
+            for seed in range(3)
+        ]
         for one in crowd:
             one.start()
         try:
@@ -202,17 +247,29 @@ class Stage:
         control = queries.list_aliases(self._services)["recipes"]
         self._through("recipes", source="jsonl:manual.jsonl")
         treatment = queries.list_aliases(self._services)["recipes"]
-        commands.switch_alias(self._services, "recipes", control, actor="anna@cli", reason="to compare the two")
+        commands.switch_alias(
+            self._services, "recipes", control, actor="anna@cli", reason="to compare the two"
+        )
         options = {"look_minutes": 0.1, "n_star": 2000, "min_days": 0, "max_days": 1}
         started = trials.create_experiment(
-            self._services, "whole-manual", control, [treatment], actor="anna@cli", metrics=["clicks"], options=options
+            self._services,
+            "whole-manual",
+            control,
+            [treatment],
+            actor="anna@cli",
+            metrics=["clicks"],
+            options=options,
         )
         drawn = random.Random(5)
         pace = threading.Event()
         for user in range(600):
-            answer = self._router.search("recipes", drawn.choice(self._known).name, f"cook-{user}", 5)
+            answer = self._router.search(
+                "recipes", drawn.choice(self._known).name, f"cook-{user}", 5
+            )
             if drawn.random() < (0.42 if answer.variant == "treatment" else 0.36):
-                self._router.track_feedback(started, answer.variant, "clicks", 1.0, user_id=f"cook-{user}")
+                self._router.track_feedback(
+                    started, answer.variant, "clicks", 1.0, user_id=f"cook-{user}"
+                )
             pace.wait(0.04)
         return started
 
@@ -242,11 +299,15 @@ class Camera:
             page.get_by_role("heading", name="Indexes").wait_for()
             self._session = page.context.storage_state()
 
-    def photograph(self, path: str, name: str, size: Any = _WIDE, scheme: Any = "light", height: int = 0) -> None:
+    def photograph(
+        self, path: str, name: str, size: Any = _WIDE, scheme: Any = "light", height: int = 0
+    ) -> None:
         with self._page(viewport=size, color_scheme=scheme) as page:
             page.goto(self._address + path)
             page.wait_for_load_state("load")
-            tall = height or min(page.evaluate("document.documentElement.scrollHeight"), 2 * size["height"])
+            tall = height or min(
+                page.evaluate("document.documentElement.scrollHeight"), 2 * size["height"]
+            )
             clip = {"x": 0, "y": 0, "width": size["width"], "height": tall}
             page.screenshot(path=str(self._folder / f"page-{name}.png"), full_page=True, clip=clip)
         print(f"{self._folder.name}/page-{name}.png  {path}")
@@ -254,7 +315,9 @@ class Camera:
     @contextlib.contextmanager
     def _page(self, **options: Any) -> Iterator[Page]:
         with contextlib.closing(
-            self._browser.new_context(locale="en-GB", timezone_id="UTC", storage_state=self._session, **options)
+            self._browser.new_context(
+                locale="en-GB", timezone_id="UTC", storage_state=self._session, **options
+            )
         ) as context:
             yield context.new_page()
 

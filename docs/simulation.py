@@ -13,7 +13,12 @@ import numpy.typing as npt
 
 from qdrant_rollouts.core.statistics import histogram
 from qdrant_rollouts.core.statistics.assignment import BASIS, canary_ranges
-from qdrant_rollouts.core.statistics.canary import Breakers, CanaryRules, find_tripped_breaker, judge_canary
+from qdrant_rollouts.core.statistics.canary import (
+    Breakers,
+    CanaryRules,
+    find_tripped_breaker,
+    judge_canary,
+)
 from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Columns
 
 #: Share of all searches in basis points, and minutes: the default stages that have a control.
@@ -23,7 +28,8 @@ _MEDIAN_MS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """``slower`` multiplies green's latencies, ``failing`` is added to its errors; ``rate``: all searches a second."""
+    """``slower`` multiplies green's latencies, ``failing`` is added to its errors; ``rate``: all
+    searches a second."""
 
     rate: float = 10.0
     users: int = 10_000
@@ -56,7 +62,10 @@ class Arm:
         self.errors = 0
 
     def add(
-        self, groups: npt.NDArray[np.int64], seconds: npt.NDArray[np.float64], failed: npt.NDArray[np.bool_]
+        self,
+        groups: npt.NDArray[np.int64],
+        seconds: npt.NDArray[np.float64],
+        failed: npt.NDArray[np.bool_],
     ) -> None:
         np.add.at(self._counts, groups * histogram.BUCKETS + _buckets(seconds), 1)
         np.add.at(self._failed, groups[failed], 1)
@@ -86,7 +95,9 @@ class Crowd:
         self._habit = ranks**-0.8 if case.heavy else self.rng.lognormal(0, 1, case.users)
         self._habit /= self._habit.sum()
 
-    def search(self, arm: Arm, ranges: Sequence[tuple[int, int]], minute: int, *, green: bool) -> None:
+    def search(
+        self, arm: Arm, ranges: Sequence[tuple[int, int]], minute: int, *, green: bool
+    ) -> None:
         """What the users of these buckets search in the minutes of one look."""
         case = self.case
         rng = self.rng
@@ -102,10 +113,19 @@ class Crowd:
         load = 1 + case.drift * np.sin(minute / 240 * np.pi)
         seconds = _MEDIAN_MS / 1000 * load * self._speed[who] * rng.lognormal(0, 0.4, searches)
         failing = case.errors + (case.failing if green else 0.0)
-        arm.add(self._group[who], seconds * (case.slower if green else 1.0), rng.random(searches) < failing)
+        arm.add(
+            self._group[who],
+            seconds * (case.slower if green else 1.0),
+            rng.random(searches) < failing,
+        )
 
 
-def run(case: Case, seed: int, rules: CanaryRules = CanaryRules(), limits: Breakers = Breakers()) -> Ending:  # noqa: B008 - frozen
+def run(
+    case: Case,
+    seed: int,
+    rules: CanaryRules = CanaryRules(),  # noqa: B008 - frozen
+    limits: Breakers = Breakers(),  # noqa: B008 - frozen
+) -> Ending:
     """One canary through the stages, as ``core.deployments.steps.shift`` runs it."""
     crowd = Crowd(case, seed)
     stages = []
@@ -125,7 +145,11 @@ def run(case: Case, seed: int, rules: CanaryRules = CanaryRules(), limits: Break
             found = judge_canary(stages, rules, share)  # type: ignore[arg-type]  # an Arm has of a Tally what is asked of it
             if found.verdict == "unhealthy" or find_tripped_breaker(green, looks, limits):  # type: ignore[arg-type]  # the same
                 return Ending("rolled back", minute, searched)
-            if spent >= minutes and found.verdict == "healthy" and green.calls >= rules.min_searches:
+            if (
+                spent >= minutes
+                and found.verdict == "healthy"
+                and green.calls >= rules.min_searches
+            ):
                 break
         else:
             return Ending("held", minute, searched)

@@ -19,7 +19,8 @@ from qdrant_rollouts.core.statistics.moments import Estimate, Moments
 from qdrant_rollouts.core.statistics.quantiles import clustered_quantile
 from qdrant_rollouts.core.statistics.sums import Sums
 
-#: z of 1 - alpha/2 and of power .80: the effect of this many standard errors is found by a fixed test in 80 %.
+#: z of 1 - alpha/2 and of power .80: the effect of this many standard errors is found by a fixed
+#: test in 80 %.
 DETECTABLE = 1.959964 + 0.841621
 ALPHA = 0.05
 LOOKS = 28
@@ -31,7 +32,8 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Users in the order they came: a total and a number of events for each; or for quantiles each event's value."""
+    """Users in the order they came: a total and a number of events for each; or for quantiles each
+    event's value."""
 
     totals: Values
     counts: Values
@@ -43,7 +45,9 @@ class Arm:
             return metric.estimate(Sums.of(self.totals[:users], self.counts[:users]))
         counts = self.counts[:users].astype(np.int64)
         assert metric.level is not None
-        return clustered_quantile(self.events[: counts.sum()], np.repeat(np.arange(users), counts), metric.level)
+        return clustered_quantile(
+            self.events[: counts.sum()], np.repeat(np.arange(users), counts), metric.level
+        )
 
 
 def _visits(rng: np.random.Generator, users: int, effect: float) -> Arm:
@@ -63,7 +67,9 @@ def _clicks(rng: np.random.Generator, users: int, effect: float) -> Arm:
 def _latency(rng: np.random.Generator, users: int, effect: float) -> Arm:
     searches = _searches(rng, users)
     seconds = 0.02 * (1 + effect) * np.repeat(rng.lognormal(0, 0.3, users), searches)
-    return Arm(np.zeros(users), searches.astype(np.float64), seconds * rng.lognormal(0, 0.4, len(seconds)))
+    return Arm(
+        np.zeros(users), searches.astype(np.float64), seconds * rng.lognormal(0, 0.4, len(seconds))
+    )
 
 
 def _mean(totals: npt.NDArray[np.generic]) -> Arm:
@@ -110,7 +116,9 @@ class Trial:
         return [self.look(arms, (users, users)) for users in self.looks]
 
     def look(self, arms: tuple[Arm, Arm], users: tuple[int, int]) -> Comparison:
-        control, treatment = (arm.estimate(self.metric, count) for arm, count in zip(arms, users, strict=True))
+        control, treatment = (
+            arm.estimate(self.metric, count) for arm, count in zip(arms, users, strict=True)
+        )
         stage = Stratum(users[1], control, treatment)
         return compare(self.metric, [stage], units=users, n_star=2 * self.users, alpha=ALPHA)
 
@@ -151,7 +159,10 @@ def ramp(seed: int) -> tuple[Comparison, Comparison]:
     whole = [sum(arms, start=Sums()) for arms in zip(*stages, strict=True)]
     units = (whole[0].units, whole[1].units)
     by_stage, pooled = (
-        [Stratum(arms[1].units, metric.estimate(arms[0]), metric.estimate(arms[1])) for arms in some]
+        [
+            Stratum(arms[1].units, metric.estimate(arms[0]), metric.estimate(arms[1]))
+            for arms in some
+        ]
         for some in (stages, [whole])
     )
     return (

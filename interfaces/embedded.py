@@ -90,7 +90,10 @@ class Embedded:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
@@ -128,7 +131,8 @@ class Embedded:
         self._stopped.set()
 
     def wait(self) -> None:
-        """Returns when it was asked to stop, or when its sweep has ended with an unexpected error."""
+        """Returns when it was asked to stop, or when its sweep has ended with an unexpected
+        error."""
         self._stopped.wait()
 
     def __call__(self, knock: Knock) -> None:
@@ -145,7 +149,9 @@ class Embedded:
 
     def _pass_on_knock(self, knock: Knock) -> None:
         with self._guard:
-            self._timers = {timer for timer in self._timers if timer is not threading.current_thread()}
+            self._timers = {
+                timer for timer in self._timers if timer is not threading.current_thread()
+            }
             if self._pool is not None:
                 self._submit_turn(self._pool, knock)
 
@@ -155,7 +161,10 @@ class Embedded:
         turn.add_done_callback(lambda done: _log_turn(knock, done))
 
     def _advance_turn(self, knock: Knock) -> TurnResult:
-        with events.use_source(self._through), self._crew.at_work(f"deployments.{knock.step}", knock.deployment_id):
+        with (
+            events.use_source(self._through),
+            self._crew.at_work(f"deployments.{knock.step}", knock.deployment_id),
+        ):
             return engine.advance(self.services, knock.deployment_id, knock.turn, process_owner())
 
     def _run_alerts(self) -> None:
@@ -227,7 +236,9 @@ class Embedded:
         """Only one process can open the embedded store: while nothing is to be done, others may
         search it and move aliases."""
         with self._guard:
-            idle = not self._timers and all(turn.done() for turn in self._turns) and self._work.done()
+            idle = (
+                not self._timers and all(turn.done() for turn in self._turns) and self._work.done()
+            )
         if idle and self._lends_store:
             self.services.store.close()
 
@@ -260,10 +271,15 @@ class Crew:
     def describe(self) -> Said:
         now = time.monotonic()
         with self._guard:
-            busy = tuple(Task(name, deployment_id, now - since) for name, deployment_id, since in self._tasks.values())
+            busy = tuple(
+                Task(name, deployment_id, now - since)
+                for name, deployment_id, since in self._tasks.values()
+            )
             idle = None if self._idle_from is None else now - self._idle_from
             begun = self._begun
-        return self._process.describe(queues=_QUEUES, concurrency=WORKERS, busy=busy, idle=idle, received=begun)
+        return self._process.describe(
+            queues=_QUEUES, concurrency=WORKERS, busy=busy, idle=idle, received=begun
+        )
 
 
 def process_owner() -> str:
@@ -281,7 +297,9 @@ def take_lock() -> IO[str]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
-        raise Refused(f"process {_pid_of_runner()} runs the deployments of this folder already ({LOCK_FILE})") from None
+        raise Refused(
+            f"process {_pid_of_runner()} runs the deployments of this folder already ({LOCK_FILE})"
+        ) from None
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()

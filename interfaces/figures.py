@@ -52,7 +52,11 @@ def unit_of_metric(metric: Seen) -> Unit:
         return _DURATION
     if metric["source"] == "latency" and metric["kind"] == "ratio" and not metric["relative"]:
         return _LOG_MS
-    return _SHARE if metric["kind"] == "proportion" or metric["source"] in ("errors", "zero_results") else _PLAIN
+    return (
+        _SHARE
+        if metric["kind"] == "proportion" or metric["source"] in ("errors", "zero_results")
+        else _PLAIN
+    )
 
 
 def format_percent(share: float, sign: str = "+") -> str:
@@ -77,7 +81,9 @@ def format_count(number: float) -> str:
     return f"{math.ceil(number):,}"
 
 
-def format_interval(write: Callable[[float], str], middle: float, low: float | None, high: float | None) -> str:
+def format_interval(
+    write: Callable[[float], str], middle: float, low: float | None, high: float | None
+) -> str:
     """The unit is written once if all three have the same."""
     if low is None or high is None:
         return write(middle)
@@ -105,6 +111,7 @@ _LOG_MS = Unit(
 )
 _DURATION = Unit(_format_milliseconds, lambda change: _format_milliseconds(change, "+"))
 _SHARE = Unit(
-    lambda share: f"{share:.2%}".replace("%", f"{_SPACE}%"), lambda change: f"{change * 100:+.2f}{_SPACE}points"
+    lambda share: f"{share:.2%}".replace("%", f"{_SPACE}%"),
+    lambda change: f"{change * 100:+.2f}{_SPACE}points",
 )
 _PLAIN = Unit(lambda value: f"{value:.4g}", lambda change: f"{change:+.4g}")

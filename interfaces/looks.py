@@ -31,7 +31,8 @@ class Check:
 
 
 def inspect_database(engine: Engine) -> Check:
-    """Raises Unavailable if it does not answer, OtherRelease if this program cannot work with it."""
+    """Raises Unavailable if it does not answer, OtherRelease if this program cannot work with
+    it."""
     found = found_in(engine)
     check(engine, found)
     revision = f"revision {found.revision}" if found.revision else EMPTY
@@ -76,7 +77,13 @@ def at_turns(services: Services) -> Check:
     not."""
     with services.sessions() as session:
         found = unclaimed.findings(services, session, services.clock.now(session))
-    still = [one for one in found if one.cause is not unclaimed.Cause.BUSY and one.turn.late > STILL_SECONDS]
+    still = [
+        one
+        for one in found
+        if one.cause is not unclaimed.Cause.BUSY and one.turn.late > STILL_SECONDS
+    ]
     if still:
         return Check("turns", "warn", still[0].text, still[0].next)
-    return Check("turns", "ok", f"{len(found)} wait for workers that are busy" if found else "none waits")
+    return Check(
+        "turns", "ok", f"{len(found)} wait for workers that are busy" if found else "none waits"
+    )

@@ -12,7 +12,13 @@ from sqlalchemy import Connection, delete, insert, inspect
 
 from qdrant_rollouts.adapters.database import open_engine
 from qdrant_rollouts.core.config.settings import load_settings
-from qdrant_rollouts.core.database import alert_rows, caller_rows, experiment_rows, schedule_rows, worker_rows
+from qdrant_rollouts.core.database import (
+    alert_rows,
+    caller_rows,
+    experiment_rows,
+    schedule_rows,
+    worker_rows,
+)
 from qdrant_rollouts.core.database.models import Base, WorksWith
 
 #: All modules that add tables.
@@ -36,7 +42,10 @@ def run(connection: Connection) -> None:
             connection.execute(insert(WorksWith).values(id=1, oldest_program=oldest))
 
     context.configure(
-        connection=connection, target_metadata=Base.metadata, render_as_batch=True, on_version_apply=declare
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=True,
+        on_version_apply=declare,
     )
     with context.begin_transaction():
         context.run_migrations()

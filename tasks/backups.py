@@ -12,7 +12,11 @@ ACTOR = "celery"
 
 
 def create_backup(
-    services: Services, alias_name: str, keep: int | None = None, reason: str = "", actor: str = ACTOR
+    services: Services,
+    alias_name: str,
+    keep: int | None = None,
+    reason: str = "",
+    actor: str = ACTOR,
 ) -> Answer:
     made = backups.create_backup(services, alias_name, actor=actor, reason=reason, keep=keep)
     return backups.get_backup(services, made)
@@ -25,7 +29,9 @@ def verify_backup(
     reason: str = "",
     actor: str = ACTOR,
 ) -> Answer:
-    run = backups.verify_backup(services, backup=backup_id, alias=alias_name, actor=actor, reason=reason)
+    run = backups.verify_backup(
+        services, backup=backup_id, alias=alias_name, actor=actor, reason=reason
+    )
     return backups.get_verification(services, run)
 
 
@@ -36,8 +42,13 @@ def restore_backup(
     reason: str = "",
     actor: str = ACTOR,
 ) -> Answer:
-    started = backups.restore_backup(services, backup=backup_id, alias=alias_name, actor=actor, reason=reason)
-    return {**queries.describe_started(services, started), "backup_id": backups.get_restored_backup(services, started)}
+    started = backups.restore_backup(
+        services, backup=backup_id, alias=alias_name, actor=actor, reason=reason
+    )
+    return {
+        **queries.describe_started(services, started),
+        "backup_id": backups.get_restored_backup(services, started),
+    }
 
 
 COMMANDS: dict[str, Callable[..., Answer]] = {

@@ -16,7 +16,15 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.faults import explain_error, find_meaning
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.deployments.commands import rebuilding
-from qdrant_rollouts.core.errors import AppError, Malformed, Misconfigured, OtherRelease, Refused, Unavailable, Unknown
+from qdrant_rollouts.core.errors import (
+    AppError,
+    Malformed,
+    Misconfigured,
+    OtherRelease,
+    Refused,
+    Unavailable,
+    Unknown,
+)
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.services import Services
@@ -30,10 +38,14 @@ DATABASE_ERRORS = (DBAPIError, PoolTimeout)
 
 def register_commands(app: Celery, services: Callable[[], Services]) -> None:
     for name, command in COMMANDS.items():
-        app.task(_build_command_task(command, services), name=name, ignore_result=False, shared=False)
+        app.task(
+            _build_command_task(command, services), name=name, ignore_result=False, shared=False
+        )
 
 
-def _build_command_task(command: Callable[..., Answer], services: Callable[[], Services]) -> Callable[..., Answer]:
+def _build_command_task(
+    command: Callable[..., Answer], services: Callable[[], Services]
+) -> Callable[..., Answer]:
     takes = signature(command)
     model = _build_arguments_model(takes)
 
@@ -68,8 +80,8 @@ def _open_services(services: Callable[[], Services]) -> Services:
 
 
 def _answer_for_database(error: Exception) -> Exception:
-    """A request is not thrown away because the database was away or busy for a moment: nobody repeats it, and the
-    answer could not be written down either."""
+    """A request is not thrown away because the database was away or busy for a moment: nobody
+    repeats it, and the answer could not be written down either."""
     meaning = find_meaning(error)
     if meaning is None:
         return error
@@ -150,7 +162,9 @@ def start_canary(
     return queries.describe_started(services, started)
 
 
-def rebuild_index(services: Services, alias_name: str, reason: str = "", actor: str = ACTOR) -> Answer:
+def rebuild_index(
+    services: Services, alias_name: str, reason: str = "", actor: str = ACTOR
+) -> Answer:
     found = rebuilding.rebuild_index(services, alias_name, actor=actor, reason=reason)
     if isinstance(found, str):
         return queries.describe_started(services, found)
@@ -158,8 +172,12 @@ def rebuild_index(services: Services, alias_name: str, reason: str = "", actor: 
     return {"deployment_id": None, "status": "unchanged", "alias": alias_name, **same}
 
 
-def roll_back_alias(services: Services, alias_name: str, reason: str = "", actor: str = ACTOR) -> Answer:
-    return queries.describe_started(services, commands.start_rollback(services, alias_name, reason=reason, actor=actor))
+def roll_back_alias(
+    services: Services, alias_name: str, reason: str = "", actor: str = ACTOR
+) -> Answer:
+    return queries.describe_started(
+        services, commands.start_rollback(services, alias_name, reason=reason, actor=actor)
+    )
 
 
 def create_alias(
@@ -170,7 +188,9 @@ def create_alias(
     reason: str = "",
     actor: str = ACTOR,
 ) -> Answer:
-    return commands.create_alias(services, alias_name, collection_name, force=force, reason=reason, actor=actor)
+    return commands.create_alias(
+        services, alias_name, collection_name, force=force, reason=reason, actor=actor
+    )
 
 
 def switch_alias(
@@ -186,7 +206,9 @@ def switch_alias(
     )
 
 
-def delete_alias(services: Services, alias_name: str, reason: str = "", actor: str = ACTOR) -> Answer:
+def delete_alias(
+    services: Services, alias_name: str, reason: str = "", actor: str = ACTOR
+) -> Answer:
     return commands.delete_alias(services, alias_name, reason=reason, actor=actor)
 
 
@@ -198,12 +220,18 @@ def safe_delete_collection(
     actor: str = ACTOR,
 ) -> Answer:
     return commands.safe_delete_collection(
-        services, collection_name, grace_period_minutes=grace_period_minutes, reason=reason, actor=actor
+        services,
+        collection_name,
+        grace_period_minutes=grace_period_minutes,
+        reason=reason,
+        actor=actor,
     )
 
 
 def _build_request_command(event: Event) -> Callable[..., Answer]:
-    def wish(services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR) -> Answer:
+    def wish(
+        services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR
+    ) -> Answer:
         found = commands.request_action(services, deployment_id, event, actor=actor, reason=reason)
         answer = queries.describe_started(services, found)
         return {"deployment_id": answer["deployment_id"], "status": answer["status"]}
@@ -214,13 +242,17 @@ def _build_request_command(event: Event) -> Callable[..., Answer]:
 def promote_deployment(
     services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR, full: bool = False
 ) -> Answer:
-    return _build_request_command(Event.PROMOTE_FULL if full else Event.PROMOTE)(services, deployment_id, reason, actor)
+    return _build_request_command(Event.PROMOTE_FULL if full else Event.PROMOTE)(
+        services, deployment_id, reason, actor
+    )
 
 
 def abort_deployment(
     services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR, keep: bool = False
 ) -> Answer:
-    return _build_request_command(Event.ABORT_KEEP if keep else Event.ABORT)(services, deployment_id, reason, actor)
+    return _build_request_command(Event.ABORT_KEEP if keep else Event.ABORT)(
+        services, deployment_id, reason, actor
+    )
 
 
 COMMANDS: dict[str, Callable[..., Answer]] = {

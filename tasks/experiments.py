@@ -34,7 +34,9 @@ def create_experiment(
     reason: str = "",
     actor: str = ACTOR,
 ) -> Answer:
-    treatments = [treatment_collection] if isinstance(treatment_collection, str) else treatment_collection
+    treatments = (
+        [treatment_collection] if isinstance(treatment_collection, str) else treatment_collection
+    )
     created = commands.create_experiment(
         services,
         experiment_name,
@@ -51,18 +53,34 @@ def create_experiment(
     return {"experiment_id": created}
 
 
-def start_experiment(services: Services, experiment_id: str, reason: str = "", actor: str = ACTOR) -> Answer:
-    return {"experiment_id": commands.start_experiment(services, experiment_id, reason=reason, actor=actor)}
+def start_experiment(
+    services: Services, experiment_id: str, reason: str = "", actor: str = ACTOR
+) -> Answer:
+    return {
+        "experiment_id": commands.start_experiment(
+            services, experiment_id, reason=reason, actor=actor
+        )
+    }
 
 
-def stop_experiment(services: Services, experiment_id: str, reason: str = "", actor: str = ACTOR) -> Answer:
-    return {"experiment_id": commands.stop_experiment(services, experiment_id, reason=reason, actor=actor)}
+def stop_experiment(
+    services: Services, experiment_id: str, reason: str = "", actor: str = ACTOR
+) -> Answer:
+    return {
+        "experiment_id": commands.stop_experiment(
+            services, experiment_id, reason=reason, actor=actor
+        )
+    }
 
 
 def widen_experiment(
     services: Services, experiment_id: str, coverage: int, reason: str = "", actor: str = ACTOR
 ) -> Answer:
-    return {"experiment_id": commands.widen_experiment(services, experiment_id, coverage, reason=reason, actor=actor)}
+    return {
+        "experiment_id": commands.widen_experiment(
+            services, experiment_id, coverage, reason=reason, actor=actor
+        )
+    }
 
 
 def analyze_experiment(services: Services, experiment_id: str) -> Answer:
@@ -94,11 +112,26 @@ def register_feedback(app: Celery, services: Callable[[], Services]) -> None:
         query_id: str = "",
         document: str | int = "",
     ) -> Answer:
-        given = Feedback(experiment_id, metric, value, variant, user_id, key or self.request.id, query_id, document)
+        given = Feedback(
+            experiment_id,
+            metric,
+            value,
+            variant,
+            user_id,
+            key or self.request.id,
+            query_id,
+            document,
+        )
         try:
-            return {"recorded": count_feedback(services(), given, patient=self.request.retries < _PATIENT_TRIES)}
+            return {
+                "recorded": count_feedback(
+                    services(), given, patient=self.request.retries < _PATIENT_TRIES
+                )
+            }
         except (Unexposed, DBAPIError) as error:
-            raise self.retry(exc=error, max_retries=_MOST_TRIES, **resting.rest(_RETRY_SECONDS)) from error
+            raise self.retry(
+                exc=error, max_retries=_MOST_TRIES, **resting.rest(_RETRY_SECONDS)
+            ) from error
 
     app.task(
         track_feedback,

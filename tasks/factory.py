@@ -1,4 +1,5 @@
-"""Puts the app together: settings, one task per step, the commands, maintenance, and the schedule."""
+"""Puts the app together: settings, one task per step, the commands, maintenance, and the
+schedule."""
 
 import time
 from collections.abc import Callable
@@ -13,12 +14,16 @@ from qdrant_rollouts.tasks import commands, experiments, fitting, maintenance, p
 from qdrant_rollouts.wiring import PerProcess, build_services
 
 
-def create_app(settings: Settings, services: PerProcess | None = None, wall: Callable[[], float] = time.time) -> Celery:
+def create_app(
+    settings: Settings, services: PerProcess | None = None, wall: Callable[[], float] = time.time
+) -> Celery:
     """``services`` and ``wall``, this machine's clock, are for tests that wire the outside
     differently; the default is according to the settings."""
     app = make_app(settings)
     app.conf.beat_schedule = {name: _again(entry) for name, entry in beat_schedule.SCHEDULE.items()}
-    services = services or PerProcess(lambda: build_services(settings, CeleryKnocker(app), interruptions=INTERRUPTIONS))
+    services = services or PerProcess(
+        lambda: build_services(settings, CeleryKnocker(app), interruptions=INTERRUPTIONS)
+    )
     fitting_services = fitting.install(app, services)
     steps.register_steps(app, fitting_services)
     commands.register_commands(app, fitting_services)

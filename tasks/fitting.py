@@ -103,7 +103,8 @@ class TakingStep(bootsteps.StartStopStep):
         log.warning("this worker takes messages again: the database fits")
 
     def _ask(self) -> None:
-        """A missing answer, from a child that died, is waited for no longer than a check may last."""
+        """A missing answer, from a child that died, is waited for no longer than a check may
+        last."""
         now = time.monotonic()
         if not self.unfit or now - self._asked < _ANSWERED:
             return
@@ -118,7 +119,9 @@ class TakingStep(bootsteps.StartStopStep):
             free.acquire(self._submit, pool)
 
     def _submit(self, pool: Any) -> None:
-        pool.apply_async(ask, callback=self._hear, error_callback=lambda _: self._hear(None), timeout=_ANSWERED)
+        pool.apply_async(
+            ask, callback=self._hear, error_callback=lambda _: self._hear(None), timeout=_ANSWERED
+        )
 
     def _hear(self, unfit: str | None) -> None:
         self._asked = 0.0
@@ -145,9 +148,13 @@ def _tell(app: App, worker: str, why: str) -> None:
     """A worker that can work with the database sends the alert."""
     given = {"worker": worker, "why": why}
     try:
-        app.send_task(STOPPED, kwargs=given, queue="rouse", headers={AGAIN: True}, ignore_result=True)
+        app.send_task(
+            STOPPED, kwargs=given, queue="rouse", headers={AGAIN: True}, ignore_result=True
+        )
     except BROKER_AWAY as error:
-        log.warning("the alert that this worker takes nothing was not sent: %s", type(error).__name__)
+        log.warning(
+            "the alert that this worker takes nothing was not sent: %s", type(error).__name__
+        )
 
 
 def install(app: App, services: Callable[[], Services]) -> Fitting:
@@ -155,13 +162,20 @@ def install(app: App, services: Callable[[], Services]) -> Fitting:
     _fitting.append(fitting)
     app.standing = fitting.standing
     app.steps["consumer"].add(TakingStep)
-    app.task(_build_stopped_task(fitting), name=STOPPED, ignore_result=True, send_events=False, shared=False)
+    app.task(
+        _build_stopped_task(fitting),
+        name=STOPPED,
+        ignore_result=True,
+        send_events=False,
+        shared=False,
+    )
     return fitting
 
 
 @inspect_command(name="release")
 def release(state: Any, **_: Any) -> Mapping[str, str]:
-    """Returns what a worker's program knows, and why it takes no messages, for ``rollouts doctor``."""
+    """Returns what a worker's program knows, and why it takes no messages, for ``rollouts
+    doctor``."""
     return {"head": migrations.HEAD, "oldest": migrations.OLDEST, "stopped": state.app.taking.unfit}
 
 

@@ -38,7 +38,9 @@ def register_sweeps(app: Celery, services: Callable[[], Services]) -> None:
             for run_id in swept.open:
                 _ask(app, queues, run_id)
         except BROKER_AWAY as error:
-            log.warning("runs of schedules are asked for by the next sweep: %s", type(error).__name__)
+            log.warning(
+                "runs of schedules are asked for by the next sweep: %s", type(error).__name__
+            )
         return "; ".join(swept.lines) or "no time has come"
 
     def take_up(run_id: int) -> str:
@@ -65,7 +67,9 @@ def _ask(app: Celery, queues: Queues, run_id: int) -> None:
         queues.note_sent("bulk", thing)
 
 
-def _run_by_beat(work: Callable[[Services], str], services: Callable[[], Services]) -> Callable[[], str]:
+def _run_by_beat(
+    work: Callable[[Services], str], services: Callable[[], Services]
+) -> Callable[[], str]:
     def run() -> str:
         with events.use_source("beat"):
             return work(services())
@@ -80,7 +84,11 @@ def _knock_overdue_turns(house: Services) -> str:
 def _delete_due_collections(house: Services) -> str:
     return (
         "; ".join(
-            [*final.begin_final_backups(house), *retention.delete_due(house), *scratch.drop_old_scratches(house.store)]
+            [
+                *final.begin_final_backups(house),
+                *retention.delete_due(house),
+                *scratch.drop_old_scratches(house.store),
+            ]
         )
         or "nothing due"
     )
@@ -95,7 +103,10 @@ def _fold_observations(house: Services) -> str:
     pruned = traffic.prune_traffic(house)
     forgotten = runs.prune_runs(house)
     gone = workers.forget(house)
-    told = f"{folded} rows of observations folded, {pruned} deleted; {forgotten} old runs of schedules deleted"
+    told = (
+        f"{folded} rows of observations folded, {pruned} deleted; {forgotten} old runs of "
+        "schedules deleted"
+    )
     return f"{told}; {gone} workers forgotten" if gone else told
 
 

@@ -116,10 +116,17 @@ class Consuming:
         now = time.monotonic()
         active = _active()
         self._met = {request.id: self._met.get(request.id, now) for request in active}
-        return tuple(Task(str(request.name), _deployment(request), now - self._met[request.id]) for request in active)
+        return tuple(
+            Task(str(request.name), _deployment(request), now - self._met[request.id])
+            for request in active
+        )
 
     def _children(self) -> int:
-        return int(getattr(self._consumer.pool, "num_processes", None) or self._consumer.controller.concurrency or 1)
+        return int(
+            getattr(self._consumer.pool, "num_processes", None)
+            or self._consumer.controller.concurrency
+            or 1
+        )
 
 
 def list_queues(consumer: Any) -> tuple[str, ...]:

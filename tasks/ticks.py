@@ -25,7 +25,8 @@ _WHOLE = 0.9
 _FRESH = 0.1
 #: Seconds until a broker that does not answer is tried again.
 _AGAIN = 1.0
-#: Seconds for which a message is found in its queue until a worker of other queues does what it asks for.
+#: Seconds for which a message is found in its queue until a worker of other queues does what it
+#: asks for.
 _LEFT = 5.0
 
 
@@ -64,7 +65,9 @@ class Ticks:
         thing = f"tick-{task}"
         first = self._queues.is_first(thing, entry["schedule"] * _WHOLE)
         if first and self._queues.lacks(queue, thing):
-            self._app.send_task(task, task_id=make_id(thing), ignore_result=True, **entry["options"])
+            self._app.send_task(
+                task, task_id=make_id(thing), ignore_result=True, **entry["options"]
+            )
             self._queues.note_sent(queue, thing)
 
     def _stand_in(self, entry: dict[str, Any]) -> None:
@@ -78,10 +81,14 @@ class Ticks:
         own = min(taken)
         if time.monotonic() - self._left.setdefault(thing, time.monotonic()) < _LEFT:
             return
-        if self._queues.lacks(own, thing) and self._queues.is_first(f"{thing}-{own}", entry["schedule"] * _WHOLE):
+        if self._queues.lacks(own, thing) and self._queues.is_first(
+            f"{thing}-{own}", entry["schedule"] * _WHOLE
+        ):
             headers = {**options.get("headers", {}), **AT_THE_FRONT}
             instead = {**options, "queue": own, "headers": headers}
-            self._app.send_task(entry["task"], task_id=make_id(thing), ignore_result=True, **instead)
+            self._app.send_task(
+                entry["task"], task_id=make_id(thing), ignore_result=True, **instead
+            )
             self._queues.note_sent(own, thing)
 
 

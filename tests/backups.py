@@ -28,14 +28,20 @@ def through(world, run, until="the end"):
 
 
 def back_up(world, alias):
-    seen = through(world, backups.create_backup(world.services, alias, actor="anna", reason="before the move"))
+    seen = through(
+        world, backups.create_backup(world.services, alias, actor="anna", reason="before the move")
+    )
     assert seen["status"] == "live", seen["message"]
     return seen["id"]
 
 
 def whole(world):
     """Returns the ids of the complete backups, newest first."""
-    return [record["backup_id"] for record in backups.list_backups(world.services) if record["status"] == "done"]
+    return [
+        record["backup_id"]
+        for record in backups.list_backups(world.services)
+        if record["status"] == "done"
+    ]
 
 
 def manifest(backup="one", **settings):

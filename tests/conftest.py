@@ -38,7 +38,13 @@ from tests.servers import FRESH, Elsewhere, Postgres, Qdrant, Redis, fresh_datab
 pytest_plugins = ["tests.standstill"]
 MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's own place for it
 #: Acceptance tests that any process may run: they share no installation, and do not depend on time.
-UNHURRIED = {"test_composition", "test_detection", "test_detection_several", "test_pages", "test_plain_chain"}
+UNHURRIED = {
+    "test_composition",
+    "test_detection",
+    "test_detection_several",
+    "test_pages",
+    "test_plain_chain",
+}
 #: They embed the same texts with the same model, which one process does once.
 TOGETHER = {"test_detection", "test_detection_several"}
 #: Other tests for the first process: they say how soon something has to be over, in seconds.
@@ -70,7 +76,8 @@ def pytest_configure() -> None:
         tempfile.tempdir = None  # it is looked up once, perhaps already
     if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
         os.nice(10)  # the first process measures times
-    # Every verb and worker that a test starts would compile the product anew, and every run the tests.
+    # Every verb and worker that a test starts would compile the product anew, and every run the
+    # tests.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -85,9 +92,10 @@ def pytest_configure() -> None:
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """With several processes, as in `make test`, a file's tests stay together, and the first process, which the others
-    give way to, has all that measures times and the acceptance tests that share installations. (xdist's own groups are
-    marks, which it writes into an attribute that pytest 9.2 no longer reads.)"""
+    """With several processes, as in `make test`, a file's tests stay together, and the first
+    process, which the others give way to, has all that measures times and the acceptance tests that
+    share installations. (xdist's own groups are marks, which it writes into an attribute that
+    pytest 9.2 no longer reads.)"""
 
     @property
     def nodes(self) -> list[Any]:
@@ -109,8 +117,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What collection makes stays until the end. The garbage collector would look at half a million objects again and
-    again, which took a third of the collection's time and a tenth of the tests'."""
+    """What collection makes stays until the end. The garbage collector would look at half a million
+    objects again and again, which took a third of the collection's time and a tenth of the
+    tests'."""
     gc.disable()
     try:
         return (yield)
@@ -135,8 +144,8 @@ def _no_secrets_of_others() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_logging_of_others() -> Iterator[None]:
-    """A verb or a worker sets levels and handlers as if the process were its own; here many run one after the other,
-    and the next test would hear nothing of what it listens for."""
+    """A verb or a worker sets levels and handlers as if the process were its own; here many run one
+    after the other, and the next test would hear nothing of what it listens for."""
     with keep_logging():
         yield
 
@@ -152,7 +161,7 @@ def _proof() -> bool:
     return bool(os.environ.get("ROLLOUTS_TEST_PROOF"))
 
 
-# --- one server for the whole run: never stop it ----------------------------------------------------------------
+# --- one server for the whole run: never stop it --------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -182,7 +191,7 @@ def postgres_server() -> Iterator[Postgres | Elsewhere]:
             yield server
 
 
-# --- a clean place on it for one test ---------------------------------------------------------------------------
+# --- a clean place on it for one test -------------------------------------------------------------
 
 
 @pytest.fixture
@@ -198,13 +207,17 @@ def qdrant_url(qdrant_server: Qdrant | Elsewhere) -> Iterator[str]:
     """A Qdrant server; collections created during the test are dropped after it, and their aliases
     with them. Snapshots too: they would remain, and a collection with the same name in another test
     would have them (qdrant-facts 10.5)."""
-    with httpx.Client(base_url=qdrant_server.url, trust_env=False, timeout=30, limits=FRESH) as client:
+    with httpx.Client(
+        base_url=qdrant_server.url, trust_env=False, timeout=30, limits=FRESH
+    ) as client:
         before = _collections(client)
         yield qdrant_server.url
         for name in _collections(client) - before:
             place = f"/collections/{quote(name, safe='')}"
             for snapshot in client.get(f"{place}/snapshots").raise_for_status().json()["result"]:
-                client.delete(f"{place}/snapshots/{quote(snapshot['name'], safe='')}").raise_for_status()
+                client.delete(
+                    f"{place}/snapshots/{quote(snapshot['name'], safe='')}"
+                ).raise_for_status()
             client.delete(place).raise_for_status()
 
 
@@ -248,7 +261,9 @@ def ready_postgres_url(postgres_pool: DatabasePool) -> Iterator[str]:
     """Its connections may stay idle in a transaction for a minute: on a busy machine a test may
     make no progress for longer than a worker may, and unlike a worker's turn it is not repeated."""
     with postgres_pool.lend() as url:
-        patient = make_url(url).update_query_dict({"options": "-c idle_in_transaction_session_timeout=60000"})
+        patient = make_url(url).update_query_dict(
+            {"options": "-c idle_in_transaction_session_timeout=60000"}
+        )
         yield patient.render_as_string(hide_password=False)
 
 
@@ -281,7 +296,7 @@ def _collections(client: httpx.Client) -> set[str]:
     return {collection["name"] for collection in answer["result"]["collections"]}
 
 
-# --- a server of one's own, for tests that stop, kill, freeze or flush it ---------------------------------------
+# --- a server of one's own, for tests that stop, kill, freeze or flush it -------------------------
 
 
 @pytest.fixture

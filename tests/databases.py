@@ -1,4 +1,5 @@
-"""Databases for one test after the other: emptying one takes a third of the time of creating one."""
+"""Databases for one test after the other: emptying one takes a third of the time of creating
+one."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +16,8 @@ _KEPT = {"alembic_version", "works_with"}
 #: The revision and tables of a database. A test may have brought it to another release.
 _MARKS = """
     SELECT (SELECT version_num FROM alembic_version), (SELECT oldest_program FROM works_with),
-        (SELECT string_agg(concat_ws(' ', table_name, column_name, data_type, is_nullable), ',' ORDER BY 1)
+        (SELECT string_agg(
+           concat_ws(' ', table_name, column_name, data_type, is_nullable), ',' ORDER BY 1)
          FROM information_schema.columns WHERE table_schema = 'public')
 """
 
@@ -35,7 +37,10 @@ class DatabasePool:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._made.close()
 
@@ -79,7 +84,10 @@ def _connected(url: str) -> Iterator[Connection]:
 
 def _drop_rows(connection: Connection) -> None:
     names = [name for name in inspect(connection).get_table_names() if name not in _KEPT]
-    looks = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name})" for name in names)  # noqa: S608 - our own tables
+    looks = " UNION ALL ".join(
+        f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name})"  # noqa: S608 - our own tables
+        for name in names
+    )
     full = connection.execute(text(looks)).scalars().all()
     if full:
         connection.execute(text(f"TRUNCATE {', '.join(full)} RESTART IDENTITY CASCADE"))

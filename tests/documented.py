@@ -24,7 +24,9 @@ class Documented:
             if one.method == method and re.fullmatch(_pattern(one.path), path.partition("?")[0])
         )
         operation = self._document["paths"][PREFIX + endpoint.path][method.lower()]
-        schema = operation["responses"][str(endpoint.status)]["content"]["application/json"]["schema"]
+        schema = operation["responses"][str(endpoint.status)]["content"]["application/json"][
+            "schema"
+        ]
         whole = {**schema, "components": self._document["components"]}
         Draft202012Validator(whole, format_checker=FormatChecker()).validate(answer)
 

@@ -12,8 +12,9 @@ from qdrant_rollouts.adapters.embedding_hashing import HashingEmbedder
 
 
 class Endpoint:
-    """Serves ``words-N``, vectors of N numbers. ``asked`` are the requests' headers and bodies; ``answers`` are given
-    first, one each: status, headers, body (JSON, or text as it is). A request takes ``seconds``."""
+    """Serves ``words-N``, vectors of N numbers. ``asked`` are the requests' headers and bodies;
+    ``answers`` are given first, one each: status, headers, body (JSON, or text as it is). A request
+    takes ``seconds``."""
 
     def __init__(self) -> None:
         endpoint = self
@@ -36,7 +37,9 @@ class Endpoint:
         body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
         time.sleep(self.seconds)
         self.asked.append((dict(request.headers), {"path": request.path, **body}))
-        status, headers, content = self.answers.popleft() if self.answers else (200, {}, self.embedded(body))
+        status, headers, content = (
+            self.answers.popleft() if self.answers else (200, {}, self.embedded(body))
+        )
         raw = (content if isinstance(content, str) else json.dumps(content)).encode()
         request.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(raw))}.items():
@@ -46,7 +49,9 @@ class Endpoint:
 
     def embedded(self, body: dict[str, Any]) -> dict[str, Any]:
         """In any order: ``index`` says which text a vector belongs to."""
-        vectors = HashingEmbedder(body["model"].partition("-")[2], None, "float32").documents(body["input"])
+        vectors = HashingEmbedder(body["model"].partition("-")[2], None, "float32").documents(
+            body["input"]
+        )
         data = [{"index": at, "embedding": vector.tolist()} for at, vector in enumerate(vectors)]
         return {"object": "list", "model": body["model"], "data": data[::-1]}
 

@@ -20,8 +20,10 @@ FOLDERS = ("core", "adapters", "tasks", "interfaces", "migrations")
 FILES = ("wiring.py", "beat_schedule.py")
 #: Participles that do not end in "ed".
 IRREGULAR = {
-    "begun", "bound", "brought", "built", "chosen", "drawn", "fallen", "forgotten", "found", "given", "gone", "grown",
-    "held", "hidden", "kept", "known", "left", "lost", "made", "meant", "met", "paid", "said", "seen", "sent", "shown",
+    "begun", "bound", "brought", "built", "chosen", "drawn", "fallen", "forgotten", "found",
+    "given", "gone", "grown",
+    "held", "hidden", "kept", "known", "left", "lost", "made", "meant", "met", "paid", "said",
+    "seen", "sent", "shown",
     "spent", "taken", "thought", "told", "understood", "written",
 }  # fmt: skip
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -58,7 +60,9 @@ def figures(files: Iterable[Path]) -> dict[str, float]:
 
 def is_participle(name: str) -> bool:
     name = name.strip("_")
-    return "_" not in name and (name in IRREGULAR or (name.endswith(("ed", "ing")) and len(name) > 4))
+    return "_" not in name and (
+        name in IRREGULAR or (name.endswith(("ed", "ing")) and len(name) > 4)
+    )
 
 
 def _functions(trees: Iterable[ast.Module]) -> Iterator[Function]:
@@ -69,7 +73,9 @@ def _functions(trees: Iterable[ast.Module]) -> Iterator[Function]:
 def _has_another_rule(function: Function) -> bool:
     """A property is named like a thing, ``__enter__`` as Python requires."""
     decorators = {ast.unparse(decorator) for decorator in function.decorator_list}
-    return function.name.endswith("__") or bool(decorators & {"property", "cached_property", "override"})
+    return function.name.endswith("__") or bool(
+        decorators & {"property", "cached_property", "override"}
+    )
 
 
 def _nodes(trees: Iterable[ast.Module], kind: type[ast.AST]) -> Iterator[ast.AST]:
@@ -91,8 +97,9 @@ def _share(found: list, fits: Callable) -> float:
 
 
 def _widespread(trees: Iterable[ast.Module]) -> set[str]:
-    """Names of functions and methods that four or more modules define. What a port promises has one meaning, however
-    many modules keep the promise; and a migration has the functions that Alembic calls."""
+    """Names of functions and methods that four or more modules define. What a port promises has one
+    meaning, however many modules keep the promise; and a migration has the functions that Alembic
+    calls."""
     trees = list(trees)
     promised = {function.name for function in _functions(_ports(trees))} | {"upgrade", "downgrade"}
     homes = defaultdict(set)
@@ -111,7 +118,11 @@ def _ports(trees: Iterable[ast.Module]) -> Iterator[ast.ClassDef]:
 
 def _is_parallel(node: ast.AST) -> bool:
     """``a, b = x, y``; unpacking the result of a function is fine."""
-    return isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple)
+    return (
+        isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Tuple)
+        and isinstance(node.value, ast.Tuple)
+    )
 
 
 def _is_nested(node: ast.AST) -> bool:

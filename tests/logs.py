@@ -4,7 +4,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: First parts of the names that our own code logs under. A library that is imported meanwhile keeps its level.
+#: First parts of the names that our own code logs under. A library that is imported meanwhile keeps
+#: its level.
 _OWN = {"qdrant_rollouts", "rollouts"}
 
 

@@ -55,7 +55,9 @@ class Mortal:
         return call
 
 
-def mortal_world(folder: Path, database_url: str, reaper: Reaper, store: VectorStore | None = None) -> World:
+def mortal_world(
+    folder: Path, database_url: str, reaper: Reaper, store: VectorStore | None = None
+) -> World:
     world = World(folder, database_url, store)
     world.over(Mortal(world.store, reaper))
     world.change_services(shelf=Mortal(world.services.shelf, reaper))

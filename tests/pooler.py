@@ -53,7 +53,11 @@ class Pooler:
 
     def url(self, database: str) -> str:
         """The URL of the database at the URL ``database``, through this pooler."""
-        return make_url(database).set(host=HOST, port=self._door.getsockname()[1]).render_as_string(False)
+        return (
+            make_url(database)
+            .set(host=HOST, port=self._door.getsockname()[1])
+            .render_as_string(False)
+        )
 
     def _begin(self, run: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=run, args=arguments, daemon=True)
@@ -169,8 +173,8 @@ def _message(kind: bytes, body: bytes) -> bytes:
 
 
 class PgBouncer(Server):
-    """The real one, before the PostgreSQL at ``database``; it does not run as root, and Debian has it in /usr/sbin.
-    All clients share ``connections``."""
+    """The real one, before the PostgreSQL at ``database``; it does not run as root, and Debian has
+    it in /usr/sbin. All clients share ``connections``."""
 
     name = "pgbouncer"
 

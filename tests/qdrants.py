@@ -36,11 +36,13 @@ def wait_until(happens, seconds=30):
 def seen(store, collection):
     schema = store.schema(collection)
     return judge_readiness(
-        schema, store.health(collection), count_vectors(schema, lambda one: store.count(collection, having=one))
+        schema,
+        store.health(collection),
+        count_vectors(schema, lambda one: store.count(collection, having=one)),
     )
 
 
-# --- what stands between ----------------------------------------------------------------------------------------
+# --- what stands between --------------------------------------------------------------------------
 
 
 @contextmanager
@@ -66,13 +68,18 @@ def answering(answer, note=lambda headers: None):
 
 @contextmanager
 def for_us_alone(target):
-    """A gate that lets this program's requests through to ``target`` and refuses the server's own."""
+    """A gate that lets this program's requests through to ``target`` and refuses the server's
+    own."""
 
     class Handler(BaseHTTPRequestHandler):
         def pass_on(self):
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             ours = "python-httpx" in self.headers.get("user-agent", "")
-            answer = httpx.request(self.command, target + self.path, content=body) if ours else httpx.Response(502)
+            answer = (
+                httpx.request(self.command, target + self.path, content=body)
+                if ours
+                else httpx.Response(502)
+            )
             self.send_response(answer.status_code)
             self.send_header("content-length", str(len(answer.content)))
             self.end_headers()

@@ -31,7 +31,10 @@ def http_receiver() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            headers = {"path": self.path, **{name.lower(): value for name, value in self.headers.items()}}
+            headers = {
+                "path": self.path,
+                **{name.lower(): value for name, value in self.headers.items()},
+            }
             unanswered = receiver.instead(headers, self.client_address[1])
             if receiver.status < 300 if unanswered is None else unanswered:
                 receiver.taken.append((headers, body))
@@ -88,7 +91,9 @@ def smtp_receiver() -> Iterator[Receiver]:
 @contextmanager
 def _serving(server: socketserver.TCPServer, receiver: Receiver) -> Iterator[None]:
     receiver.port = int(server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
     thread.start()
     try:
         yield
@@ -102,7 +107,10 @@ def told(kind: str, body: bytes) -> dict[str, str]:
     """Returns what a person reads in it, for any channel: id, subject and text, as one string."""
     if kind == "email":
         mail = message_from_bytes(body, policy=policy.default)
-        return {"id": mail["Message-ID"].strip("<>").split("@")[0], "all": f"{mail['Subject']}\n{mail.get_content()}"}
+        return {
+            "id": mail["Message-ID"].strip("<>").split("@")[0],
+            "all": f"{mail['Subject']}\n{mail.get_content()}",
+        }
     if kind == "apprise":
         sent = json.loads(body)
         text = f"{sent['title']}\n{sent['message']}"

@@ -4,7 +4,18 @@ from qdrant_rollouts.core.deployments import engine, workers
 from qdrant_rollouts.core.deployments.workers import Said
 from tests.world import World
 
-CONTROL = Said("worker@one", "worker", "one", 7, "0.1.0", "0013", 60.0, ("control", "rouse", "celery"), 4, idle=60.0)
+CONTROL = Said(
+    "worker@one",
+    "worker",
+    "one",
+    7,
+    "0.1.0",
+    "0013",
+    60.0,
+    ("control", "rouse", "celery"),
+    4,
+    idle=60.0,
+)
 BULK = Said("bulk@one", "worker", "one", 8, "0.1.0", "0013", 60.0, ("bulk",), 1, idle=60.0)
 
 

@@ -27,7 +27,9 @@ def swept(world: World) -> None:
 
 def declare(world: World, *, records: int = 8, **settings: Any) -> None:
     """Declares ``docs``, rebuilt every night at two, from this many records."""
-    world.declare("docs", source=world.write("docs.jsonl", texts(records)), **{"rebuild": NIGHTLY, **settings})
+    world.declare(
+        "docs", source=world.write("docs.jsonl", texts(records)), **{"rebuild": NIGHTLY, **settings}
+    )
 
 
 def the_schedule(world: World, action: str = "rebuild") -> dict[str, Any]:
@@ -37,7 +39,10 @@ def the_schedule(world: World, action: str = "rebuild") -> dict[str, Any]:
 
 def runs(world: World, action: str = "rebuild") -> list[tuple[str, str]]:
     """Returns nominal time and status, oldest first."""
-    return [(run["nominal_at"][5:16], run["status"]) for run in reversed(the_schedule(world, action)["runs"])]
+    return [
+        (run["nominal_at"][5:16], run["status"])
+        for run in reversed(the_schedule(world, action)["runs"])
+    ]
 
 
 def deployments(world: World) -> int:

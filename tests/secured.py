@@ -1,4 +1,5 @@
-"""TLS in front of a server without TLS: a relay on loopback with a certificate of a new authority."""
+"""TLS in front of a server without TLS: a relay on loopback with a certificate of a new
+authority."""
 
 import socket
 import ssl
@@ -28,7 +29,16 @@ def make_authority(folder: Path) -> Authority:
     key = folder / "key.pem"
     subprocess.run(
         [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+            ),
             *("-subj", "/CN=localhost", "-days", "30", "-keyout", str(key), "-out", str(chain)),
             *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
         ],

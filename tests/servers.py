@@ -110,7 +110,9 @@ class Server(ABC):
         """Returns when the server answers. Raises ServerFailed with the end of its log if it does
         not."""
         if taken := [port for port in self.ports if not port_is_free(port)]:
-            raise ServerFailed(f"{self.name} cannot start: somebody else listens on port {taken[0]}")
+            raise ServerFailed(
+                f"{self.name} cannot start: somebody else listens on port {taken[0]}"
+            )
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(),
@@ -277,7 +279,9 @@ class Qdrant(Server):
 
     def _command(self) -> list[str]:
         if not self.program.exists():
-            raise ServerFailed(f"there is no Qdrant server at {self.program}; run `make tools`, or `make test`")
+            raise ServerFailed(
+                f"there is no Qdrant server at {self.program}; run `make tools`, or `make test`"
+            )
         return [str(self.program)]
 
     def _environment(self) -> dict[str, str]:
@@ -291,7 +295,9 @@ class Qdrant(Server):
         }
         if self._api_key:
             settings["SERVICE__API_KEY"] = self._api_key
-        return super()._environment() | {f"QDRANT__{name}": value for name, value in settings.items()}
+        return super()._environment() | {
+            f"QDRANT__{name}": value for name, value in settings.items()
+        }
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=1)
@@ -316,7 +322,10 @@ class QdrantNode(Qdrant):
         return [*super()._command(), "--uri", self.peer_url, *joins]
 
     def _environment(self) -> dict[str, str]:
-        cluster = {"QDRANT__CLUSTER__ENABLED": "true", "QDRANT__CLUSTER__P2P__PORT": str(self.ports[2])}
+        cluster = {
+            "QDRANT__CLUSTER__ENABLED": "true",
+            "QDRANT__CLUSTER__P2P__PORT": str(self.ports[2]),
+        }
         return {**super()._environment(), **cluster}
 
     def peers(self) -> int:
@@ -359,7 +368,13 @@ class Postgres(Server):
         return super().start()
 
     def _init(self) -> None:
-        options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+        options = [
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]
         done = subprocess.run(
             [str(self._programs / "bin/initdb"), *options, f"--pgdata={self.folder / 'data'}"],
             cwd=self.folder,
@@ -370,7 +385,10 @@ class Postgres(Server):
             **self._process_options(),
         )
         if done.returncode:
-            raise ServerFailed(f"initdb ended with code {done.returncode}: {done.stdout[-1000:]}{done.stderr[-1000:]}")
+            raise ServerFailed(
+                f"initdb ended with code {done.returncode}: "
+                f"{done.stdout[-1000:]}{done.stderr[-1000:]}"
+            )
 
     def _reachable(self, programs: Path) -> Path:
         """Returns ``programs``, or a copy of them that the server's user can reach (with its
@@ -413,7 +431,10 @@ def fresh_database(server: str, like: str | None = None) -> Iterator[str]:
     It is empty, or a copy of the one at the URL ``like``, to which nobody may be connected.
     """
     name = f"rollouts_test_{uuid.uuid4().hex}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE {make_url(like).database if like else 'template1'}")
+    _execute(
+        server,
+        f"CREATE DATABASE {name} TEMPLATE {make_url(like).database if like else 'template1'}",
+    )
     try:
         yield make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:

@@ -16,7 +16,10 @@ ROOT = Path(__file__).parents[1]
 
 
 def records(count, about):
-    return [{"id": number, "title": f"title {number}", "text": f"python asyncio {about}"} for number in range(count)]
+    return [
+        {"id": number, "title": f"title {number}", "text": f"python asyncio {about}"}
+        for number in range(count)
+    ]
 
 
 def write(path, rows):
@@ -43,7 +46,9 @@ class Shell:
 
     def __call__(self, *arguments, **environment):
         with chdir(self.folder):
-            return CliRunner().invoke(main, arguments, env=environment, catch_exceptions=False, prog_name="rollouts")
+            return CliRunner().invoke(
+                main, arguments, env=environment, catch_exceptions=False, prog_name="rollouts"
+            )
 
     def json(self, *arguments, code=0):
         result = self(*arguments, "--json")
@@ -62,4 +67,8 @@ class Shell:
 
     def facts(self):
         """Everything that a refusal must leave unchanged."""
-        return self.json("list", "--limit", "1000"), self.json("alias", "list"), self.json("experiment", "list")
+        return (
+            self.json("list", "--limit", "1000"),
+            self.json("alias", "list"),
+            self.json("experiment", "list"),
+        )

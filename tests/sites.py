@@ -42,7 +42,9 @@ class Website:
 
     def sitemap(self, *paths: str, name: str = "/sitemap.xml") -> str:
         """Lists these pages; returns the source that reads them."""
-        self.pages[name] = Page(urlset([self.url + path if path.startswith("/") else path for path in paths]))
+        self.pages[name] = Page(
+            urlset([self.url + path if path.startswith("/") else path for path in paths])
+        )
         return f"sitemap:{self.url}{name}"
 
     def redirect(self, path: str, to: str, status: int = 302) -> None:
@@ -70,7 +72,11 @@ class Website:
         page = self.pages.get(request.path, Page("not here", 404))
         busy = self.asked[request.path] <= page.busy
         request.send_response(503 if busy else page.status)
-        for name, value in {"content-type": page.type, "content-length": str(len(page.body)), **page.headers}.items():
+        for name, value in {
+            "content-type": page.type,
+            "content-length": str(len(page.body)),
+            **page.headers,
+        }.items():
             request.send_header(name, value)
         request.end_headers()
         request.wfile.write(page.body)
@@ -96,8 +102,13 @@ def html(title: str, text: str) -> Page:
 
 
 def urlset(urls: list[str], of: str = "urlset", each: str = "url") -> str:
-    entries = "".join(f"<{each}><loc>\n {url.replace('&', '&amp;')} </loc></{each}>" for url in urls)
-    return f'<?xml version="1.0"?><{of} xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{entries}</{of}>'
+    entries = "".join(
+        f"<{each}><loc>\n {url.replace('&', '&amp;')} </loc></{each}>" for url in urls
+    )
+    return (
+        f'<?xml version="1.0"?><{of} '
+        f'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{entries}</{of}>'
+    )
 
 
 def packed(text: str) -> Page:

@@ -75,7 +75,10 @@ class Again:
         return self._clock.still_since(self._began)
 
     def _anew(self, item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
-        with suppress(Exception), warnings.catch_warnings():  # what a standstill left may not end in order
+        with (
+            suppress(Exception),
+            warnings.catch_warnings(),
+        ):  # what a standstill left may not end in order
             warnings.simplefilter("ignore", ResourceWarning)
             item.session._setupstate.teardown_exact(None)
             _forget_failure()
@@ -84,8 +87,8 @@ class Again:
 
 
 def _forget_failure() -> None:
-    """pytest keeps the last error for debuggers, and with it whatever the test had open: found in the end of the run,
-    it would fail a run that has passed."""
+    """pytest keeps the last error for debuggers, and with it whatever the test had open: found in
+    the end of the run, it would fail a run that has passed."""
     for name in {"last_exc", "last_value", "last_traceback"} & vars(sys).keys():
         setattr(sys, name, None)
     gc.collect()

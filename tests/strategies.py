@@ -1,5 +1,5 @@
-"""A strategy that the product does not have, as its users write one: green is built, judged and asked in shadow, and
-then let go. It does not end in a switch."""
+"""A strategy that the product does not have, as its users write one: green is built, judged and
+asked in shadow, and then let go. It does not end in a switch."""
 
 from dataclasses import replace
 
@@ -10,7 +10,9 @@ from qdrant_rollouts.core.deployments.steps import STEPS
 from tests.world import World
 
 
-def plan_shadow_only(spec: IndexSpec, *, keep: bool, minutes: float = 2, existing: bool = False) -> Plan:
+def plan_shadow_only(
+    spec: IndexSpec, *, keep: bool, minutes: float = 2, existing: bool = False
+) -> Plan:
     """``keep`` says what becomes of green."""
     build = () if existing else (STEPS["create"], STEPS["populate"])
     stage = Stage(percentage=0, duration_minutes=minutes, shadow=True)

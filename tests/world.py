@@ -112,9 +112,18 @@ class World:
         self.services = replace(self.services, **parts)
 
     def declare(self, alias: str, **settings: Any) -> None:
-        base: Mapping[str, Any] = {"embedding": EMBEDDING, "soak": {"seconds": 2, "interval_seconds": 1}}
-        validation = {"samples": FEW, "live_searches_per_second": 1e6, **settings.pop("validation", {})}
-        self.indexes[alias] = IndexSpec.model_validate({**base, **settings, "validation": validation})
+        base: Mapping[str, Any] = {
+            "embedding": EMBEDDING,
+            "soak": {"seconds": 2, "interval_seconds": 1},
+        }
+        validation = {
+            "samples": FEW,
+            "live_searches_per_second": 1e6,
+            **settings.pop("validation", {}),
+        }
+        self.indexes[alias] = IndexSpec.model_validate(
+            {**base, **settings, "validation": validation}
+        )
 
     def write(self, name: str, records: list[dict[str, Any]]) -> str:
         """Writes a JSONL file of records; returns the source that reads it."""
@@ -164,4 +173,7 @@ class World:
 
 
 def texts(count: int, start: int = 0, about: str = "asyncio") -> list[dict[str, Any]]:
-    return [{"id": number, "text": f"text {number} about {about} and python"} for number in range(start, start + count)]
+    return [
+        {"id": number, "text": f"text {number} about {about} and python"}
+        for number in range(start, start + count)
+    ]

@@ -22,6 +22,8 @@ def open_channels(spec: AlertsSpec) -> dict[str, AlertChannel]:
     """Returns every declared channel by name. Nothing is opened: servers and secrets are used when
     something is sent."""
     return {
-        name: AlertChannel(channel.kind, channel.min_severity, partial(CHANNELS[channel.kind], channel))
+        name: AlertChannel(
+            channel.kind, channel.min_severity, partial(CHANNELS[channel.kind], channel)
+        )
         for name, channel in spec.channels.items()
     }

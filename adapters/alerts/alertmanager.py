@@ -20,8 +20,12 @@ _MOMENT_LIFETIME = timedelta(minutes=15)
 def post_to_alertmanager(spec: AlertmanagerSpec, notice: Notice) -> None:
     headers = {"content-type": "application/json"}
     if spec.secret is not None:
-        headers["authorization"] = f"Bearer {secret.read_channel_secret(spec.secret, ascii_only=True)}"
-    posting.post_bytes(f"{spec.url.rstrip('/')}/api/v2/alerts", json.dumps([build_alert(notice)]).encode(), headers)
+        headers["authorization"] = (
+            f"Bearer {secret.read_channel_secret(spec.secret, ascii_only=True)}"
+        )
+    posting.post_bytes(
+        f"{spec.url.rstrip('/')}/api/v2/alerts", json.dumps([build_alert(notice)]).encode(), headers
+    )
 
 
 def build_alert(notice: Notice) -> dict[str, Any]:

@@ -20,8 +20,31 @@ from qdrant_rollouts.core.times import as_iso
 _TIMEOUT = 20.0
 SCHEMES = frozenset(
     {
-        *("discord", "gchat", "gotify", "gotifys", "json", "jsons", "matrix", "matrixs", "mmost", "mmosts", "ntfy"),
-        *("ntfys", "opsgenie", "pagerduty", "pover", "rocket", "rockets", "signal", "signals", "slack", "splunk"),
+        *(
+            "discord",
+            "gchat",
+            "gotify",
+            "gotifys",
+            "json",
+            "jsons",
+            "matrix",
+            "matrixs",
+            "mmost",
+            "mmosts",
+            "ntfy",
+        ),
+        *(
+            "ntfys",
+            "opsgenie",
+            "pagerduty",
+            "pover",
+            "rocket",
+            "rockets",
+            "signal",
+            "signals",
+            "slack",
+            "splunk",
+        ),
         *("tgram", "webex", "workflows", "wxteams", "xml", "xmls", "zulip"),
     }
 )
@@ -36,9 +59,14 @@ def notify_by_apprise(spec: AppriseSpec, notice: Notice) -> None:
     apprise = _import_apprise()
     url = secret.read_channel_secret(spec.secret)
     scheme = _check_scheme(spec, url)
-    service = apprise.Apprise.instantiate(url, asset=_build_asset(apprise), suppress_exceptions=True)
+    service = apprise.Apprise.instantiate(
+        url, asset=_build_asset(apprise), suppress_exceptions=True
+    )
     if service is None:
-        raise Refused(f"{spec.secret} holds no URL that apprise takes for {scheme}://; see its page of that service")
+        raise Refused(
+            f"{spec.secret} holds no URL that apprise takes for {scheme}://; see its page of that "
+            "service"
+        )
     sender = apprise.Apprise(asset=_build_asset(apprise))
     sender.add(service)
     kind = "success" if notice.state == "resolved" else _NOTIFY_TYPES[notice.severity]
@@ -50,7 +78,9 @@ def notify_by_apprise(spec: AppriseSpec, notice: Notice) -> None:
         timeout=_TIMEOUT,
     )
     if not taken:
-        raise Unavailable(f"{spec.secret} ({scheme}://): the service did not take it{_describe_failure(taken)}")
+        raise Unavailable(
+            f"{spec.secret} ({scheme}://): the service did not take it{_describe_failure(taken)}"
+        )
 
 
 def _import_apprise() -> Any:
@@ -58,7 +88,8 @@ def _import_apprise() -> Any:
         return importlib.import_module("apprise")
     except ImportError:
         raise Refused(
-            "a channel of kind apprise needs apprise; install it with pip install 'qdrant-rollouts[apprise]'"
+            "a channel of kind apprise needs apprise; install it with pip install "
+            "'qdrant-rollouts[apprise]'"
         ) from None
 
 
@@ -74,17 +105,27 @@ def _check_scheme(spec: AppriseSpec, url: str) -> str:
     scheme = url.partition("://")[0].lower()
     if scheme not in SCHEMES:
         shown = scheme if re.fullmatch(r"[a-z0-9]{1,20}", scheme) else "something else"
-        raise Refused(f"{spec.secret} holds a URL of {shown}; expected one of {', '.join(sorted(SCHEMES))}")
+        raise Refused(
+            f"{spec.secret} holds a URL of {shown}; expected one of {', '.join(sorted(SCHEMES))}"
+        )
     asked = _FORBIDDEN_PARAMETERS & {
         name.lower().strip() for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)
     }
     if asked:
-        raise Refused(f"{spec.secret} holds a URL with {', '.join(sorted(asked))}=, which is not allowed; remove it")
+        raise Refused(
+            f"{spec.secret} holds a URL with {', '.join(sorted(asked))}=, which is not allowed; "
+            "remove it"
+        )
     return scheme
 
 
 def _format_body(notice: Notice) -> str:
-    facts = [*notice.lines, ("since", as_iso(notice.since)), ("state", notice.state), ("id", notice.id)]
+    facts = [
+        *notice.lines,
+        ("since", as_iso(notice.since)),
+        ("state", notice.state),
+        ("id", notice.id),
+    ]
     return "\n".join(text if name == "text" else f"{name}: {text}" for name, text in facts)
 
 

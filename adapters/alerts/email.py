@@ -17,7 +17,11 @@ _TIMEOUT = 10.0
 
 
 def send_email(spec: EmailSpec, notice: Notice) -> None:
-    password = secret.read_channel_secret(spec.secret, ascii_only=True) if spec.secret is not None else None
+    password = (
+        secret.read_channel_secret(spec.secret, ascii_only=True)
+        if spec.secret is not None
+        else None
+    )
     try:
         with _connect_server(spec) as server:
             if spec.username is not None and password is not None:
@@ -25,7 +29,9 @@ def send_email(spec: EmailSpec, notice: Notice) -> None:
             _check_recipients(spec, server.send_message(build_message(spec, notice)))
     except (smtplib.SMTPException, OSError) as error:
         kind = Refused if _is_permanent(error) else Unavailable
-        raise kind(f"{spec.host}:{spec.port} did not take the mail: {type(error).__name__}") from error
+        raise kind(
+            f"{spec.host}:{spec.port} did not take the mail: {type(error).__name__}"
+        ) from error
 
 
 def build_message(spec: EmailSpec, notice: Notice) -> EmailMessage:
@@ -34,8 +40,15 @@ def build_message(spec: EmailSpec, notice: Notice) -> EmailMessage:
     mail["Subject"] = _one_line(f"[{notice.severity}] {notice.subject}")
     mail["Message-ID"] = f"<{notice.id}@qdrant-rollouts>"
     mail["Date"] = notice.at
-    facts = [*notice.lines, ("since", as_iso(notice.since)), ("state", notice.state), ("id", notice.id)]
-    mail.set_content("\n".join(text if name == "text" else f"{name}: {text}" for name, text in facts) + "\n")
+    facts = [
+        *notice.lines,
+        ("since", as_iso(notice.since)),
+        ("state", notice.state),
+        ("id", notice.id),
+    ]
+    mail.set_content(
+        "\n".join(text if name == "text" else f"{name}: {text}" for name, text in facts) + "\n"
+    )
     return mail
 
 
@@ -61,7 +74,9 @@ def _is_permanent(error: Exception) -> bool:
 
 def _check_recipients(spec: EmailSpec, refused: dict[str, tuple[int, bytes]]) -> None:
     if refused:
-        raise Refused(f"{spec.host}:{spec.port} refused {', '.join(sorted(refused))}; the others have it")
+        raise Refused(
+            f"{spec.host}:{spec.port} refused {', '.join(sorted(refused))}; the others have it"
+        )
 
 
 def _one_line(text: str) -> str:

@@ -18,10 +18,14 @@ def post_bytes(url: str, body: bytes, headers: Mapping[str, str]) -> None:
     the host of the address."""
     host = urlsplit(url).netloc
     try:
-        answer = httpx.post(url, content=body, headers=dict(headers), timeout=_TIMEOUT, follow_redirects=False)
+        answer = httpx.post(
+            url, content=body, headers=dict(headers), timeout=_TIMEOUT, follow_redirects=False
+        )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unavailable(f"{host} did not answer: {type(error).__name__}") from error
     if answer.is_success:
         return
-    kind = Unavailable if answer.is_server_error or answer.status_code in _RETRY_STATUSES else Refused
+    kind = (
+        Unavailable if answer.is_server_error or answer.status_code in _RETRY_STATUSES else Refused
+    )
     raise kind(f"{host} answered {answer.status_code}, expected 2xx")

@@ -28,7 +28,9 @@ def post_webhook(spec: WebhookSpec, notice: Notice) -> None:
         "content-type": "application/json",
         "webhook-id": notice.id,
         "webhook-timestamp": stamp,
-        "webhook-signature": sign_body(secret.read_channel_secret(spec.secret), notice.id, stamp, body),
+        "webhook-signature": sign_body(
+            secret.read_channel_secret(spec.secret), notice.id, stamp, body
+        ),
     }
     posting.post_bytes(spec.url, body, headers)
 
@@ -51,4 +53,6 @@ def _decode_key(key: str) -> bytes:
     try:
         return base64.b64decode(key.removeprefix(_BASE64_PREFIX), validate=True)
     except binascii.Error as error:
-        raise Refused(f"the webhook's key begins with {_BASE64_PREFIX} and is not base64 after it") from error
+        raise Refused(
+            f"the webhook's key begins with {_BASE64_PREFIX} and is not base64 after it"
+        ) from error

@@ -30,11 +30,19 @@ def parse_address(url: str) -> httpx.URL:
     except (httpx.InvalidURL, UnicodeError, ValueError):
         raise Refused("an address of a site is no URL; expected http(s)://HOST/PATH") from None
     if found.userinfo:
-        raise Refused(f"the address of a page on {found.host} holds a user or a password; expected none")
+        raise Refused(
+            f"the address of a page on {found.host} holds a user or a password; expected none"
+        )
     if found.scheme not in _PORTS_OF_SCHEMES:
-        raise Refused(f"an address of a site begins with {found.scheme or 'nothing'}:; expected http(s)://HOST/PATH")
+        raise Refused(
+            f"an address of a site begins with {found.scheme or 'nothing'}:; expected "
+            "http(s)://HOST/PATH"
+        )
     if not _HOST.fullmatch(found.raw_host) or not 0 < effective_port(found) < 65536:
-        raise Refused("an address of a site has no host or port that could be one; expected http(s)://HOST/PATH")
+        raise Refused(
+            "an address of a site has no host or port that could be one; expected "
+            "http(s)://HOST/PATH"
+        )
     return found.copy_with(fragment=None)
 
 
@@ -45,7 +53,10 @@ def effective_port(url: httpx.URL) -> int:
 def check_port(url: httpx.URL, allowed: Collection[str]) -> None:
     """Raises Refused for a port other than those of the web, unless it is allowed as "
     "``HOST:PORT``."""
-    if effective_port(url) not in _PORTS_OF_SCHEMES.values() and f"{url.host}:{effective_port(url)}" not in allowed:
+    if (
+        effective_port(url) not in _PORTS_OF_SCHEMES.values()
+        and f"{url.host}:{effective_port(url)}" not in allowed
+    ):
         raise Refused(
             f"{url.host} is to be read on port {effective_port(url)}; only 80 and 443 are, "
             f"or name {url.host}:{effective_port(url)} under "
@@ -58,7 +69,10 @@ def resolve_address(url: httpx.URL, allowed: Collection[str], resolve: Resolve) 
     public, Unavailable if it has none."""
     host = url.raw_host.decode("ascii")
     try:
-        found = [str(entry[4][0]) for entry in resolve(host, effective_port(url), type=socket.SOCK_STREAM)]
+        found = [
+            str(entry[4][0])
+            for entry in resolve(host, effective_port(url), type=socket.SOCK_STREAM)
+        ]
     except (OSError, UnicodeError) as error:
         raise Unavailable(f"{url.host} has no address: {error}") from error
     if {url.host, f"{url.host}:{effective_port(url)}"}.isdisjoint(allowed):
@@ -82,6 +96,8 @@ def is_public(address: str) -> bool:
     """IPv6 addresses that lead to an IPv4 address do not count as public, because they hide the
     destination."""
     found = ipaddress.ip_address(address)
-    if isinstance(found, ipaddress.IPv6Address) and (found.sixtofour or found.teredo or found.is_site_local):
+    if isinstance(found, ipaddress.IPv6Address) and (
+        found.sixtofour or found.teredo or found.is_site_local
+    ):
         return False
     return found.is_global and not found.is_multicast and not found.is_reserved

@@ -91,7 +91,10 @@ class Fetcher:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._client.close()
 
@@ -104,8 +107,12 @@ class Fetcher:
         try:
             with self._client.stream("GET", url) as answer:
                 if answer.is_server_error or answer.status_code in _RETRY_STATUSES:
-                    raise FetchFailed(f"answered {answer.status_code}", _retry_after_seconds(answer))
-                content = _unpack_pieces(_unpack_pieces(_enforce_deadline(_raw_pieces(answer), until), most), most)
+                    raise FetchFailed(
+                        f"answered {answer.status_code}", _retry_after_seconds(answer)
+                    )
+                content = _unpack_pieces(
+                    _unpack_pieces(_enforce_deadline(_raw_pieces(answer), until), most), most
+                )
                 yield Answer(url, answer.status_code, answer.headers, content)
         except httpx.HTTPError as error:
             raise FetchFailed(f"did not answer: {type(error).__name__}") from error
@@ -122,7 +129,10 @@ class _PinnedTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         address = resolve_address(request.url, self._allowed, self._resolve)
-        request.extensions = {**request.extensions, "sni_hostname": request.url.raw_host.decode("ascii")}
+        request.extensions = {
+            **request.extensions,
+            "sni_hostname": request.url.raw_host.decode("ascii"),
+        }
         request.url = request.url.copy_with(host=address)
         return self._inner.handle_request(request)
 

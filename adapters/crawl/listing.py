@@ -22,7 +22,10 @@ _DEEPEST_NESTING = 16
 _FEEDS = {"rss", "feed", "RDF"}
 #: What is skipped before the first letter, however often it occurs.
 _LEADING_SPACE = re.compile(rb"\A(?:[ \t\r\n]|\xef\xbb\xbf)+")
-_PATHS: dict[tuple[str, ...], str] = {("urlset", "url", "loc"): "pages", ("sitemapindex", "sitemap", "loc"): "sitemaps"}
+_PATHS: dict[tuple[str, ...], str] = {
+    ("urlset", "url", "loc"): "pages",
+    ("sitemapindex", "sitemap", "loc"): "sitemaps",
+}
 
 
 @dataclass(slots=True)
@@ -77,7 +80,9 @@ def _read_xml(reader: "_SitemapReader", name: str, pieces: Iterable[bytes]) -> N
         raise Refused(f"{name} is not a sitemap: {error}") from error
     # expat supports no multi-byte encodings except Unicode's
     except (ValueError, LookupError) as error:
-        raise Refused(f"{name} is written in characters that are not read here ({error}); write it in UTF-8") from error
+        raise Refused(
+            f"{name} is written in characters that are not read here ({error}); write it in UTF-8"
+        ) from error
 
 
 def _read_lines(reader: "_SitemapReader", name: str, pieces: Iterable[bytes]) -> None:
@@ -113,7 +118,8 @@ class _SitemapReader:
         skipped, because an external document type may declare it, would leave a hole in an address.
         """
         raise Refused(
-            f"{self._name} has a document type with entities, which no sitemap needs; it is not read: "
+            f"{self._name} has a document type with entities, which no sitemap needs; it is not "
+            "read: "
             "write & as &amp; and every other letter as itself"
         )
 
@@ -121,7 +127,8 @@ class _SitemapReader:
         self.check_length(text)
         if text and not text.lower().startswith(("http://", "https://")):
             raise Refused(
-                f"{self._name} is not a sitemap: it is not XML, and its line {number} is not an address; "
+                f"{self._name} is not a sitemap: it is not XML, and its line {number} is not an "
+                "address; "
                 "expected <urlset>, <sitemapindex>, or http(s)://HOST/PATH in each line"
             )
         if text:
@@ -129,20 +136,28 @@ class _SitemapReader:
 
     def check_length(self, text: str) -> None:
         if len(text) > _LONGEST_ADDRESS:
-            raise Refused(f"{self._name} has an address of more than {_LONGEST_ADDRESS:,} characters")
+            raise Refused(
+                f"{self._name} has an address of more than {_LONGEST_ADDRESS:,} characters"
+            )
 
     def opened(self, name: str, _: Any) -> None:
         self._path.append(name.rpartition(" ")[2])
         self._text = ""
         if len(self._path) > _DEEPEST_NESTING:
-            raise Refused(f"{self._name} is not a sitemap: it is nested deeper than {_DEEPEST_NESTING} elements")
+            raise Refused(
+                f"{self._name} is not a sitemap: it is nested deeper than {_DEEPEST_NESTING} "
+                "elements"
+            )
         if self._path[0] in _FEEDS:
             raise Refused(
-                f"{self._name} is a feed (<{self._path[0]}>), which lists the newest pages alone; name "
+                f"{self._name} is a feed (<{self._path[0]}>), which lists the newest pages alone; "
+                "name "
                 "the sitemap, whose address often stands in robots.txt"
             )
         if self._path[0] not in {"urlset", "sitemapindex"}:
-            raise Refused(f"{self._name} is not a sitemap: it begins with <{shorten_text(self._path[0])}>")
+            raise Refused(
+                f"{self._name} is not a sitemap: it begins with <{shorten_text(self._path[0])}>"
+            )
 
     def said(self, text: str) -> None:
         if tuple(self._path) in _PATHS:
@@ -160,6 +175,7 @@ class _SitemapReader:
         listed.append(address)
         if len(listed) > self._most:
             raise Refused(
-                f"{self._name} lists more than {self._most:,} {kind}; name one of its sitemaps, or raise "
+                f"{self._name} lists more than {self._most:,} {kind}; name one of its sitemaps, or "
+                "raise "
                 "crawl.max_pages in the index file"
             )

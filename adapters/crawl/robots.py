@@ -32,7 +32,9 @@ class Robots:
 
 def parse_robots(text: str, agent: str) -> Robots:
     """Returns the rules for ``agent``, a product token."""
-    lines = (_normalize_group_line(line, agent) for line in text.removeprefix("\ufeff").splitlines())
+    lines = (
+        _normalize_group_line(line, agent) for line in text.removeprefix("\ufeff").splitlines()
+    )
     return Robots(agent, Protego.parse("\n".join(lines)))
 
 

@@ -15,7 +15,14 @@ import httpx
 
 from qdrant_rollouts.adapters.crawl import listing, robots
 from qdrant_rollouts.adapters.crawl.addresses import Resolve, check_port, parse_address
-from qdrant_rollouts.adapters.crawl.fetching import AGENT, Answer, BadPage, Fetcher, FetchFailed, SiteRateLimiter
+from qdrant_rollouts.adapters.crawl.fetching import (
+    AGENT,
+    Answer,
+    BadPage,
+    Fetcher,
+    FetchFailed,
+    SiteRateLimiter,
+)
 from qdrant_rollouts.adapters.crawl.robots import Robots
 from qdrant_rollouts.adapters.sources import html, markdown
 from qdrant_rollouts.adapters.sources.documents import Read, read_document, read_plain
@@ -56,7 +63,9 @@ class Site:
     """``home`` is the address of its sitemap. ``resolve`` looks names up, like
     ``socket.getaddrinfo``. ``known`` is its robots.txt, if it was read already."""
 
-    def __init__(self, home: httpx.URL, spec: CrawlSpec, resolve: Resolve, known: Robots | None = None) -> None:
+    def __init__(
+        self, home: httpx.URL, spec: CrawlSpec, resolve: Resolve, known: Robots | None = None
+    ) -> None:
         self._home = home
         self._spec = spec
         self._known = known
@@ -66,7 +75,10 @@ class Site:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._fetcher.__exit__(kind, error, trace)
 
@@ -134,24 +146,30 @@ class Site:
     def _check_time(self, until: float) -> None:
         if time.monotonic() > until:
             raise Refused(
-                f"the sitemaps of {self._home} take longer than {LIST_SECONDS:g} s, {self._delay:g} s from one to the "
+                f"the sitemaps of {self._home} take longer than {LIST_SECONDS:g} s, "
+                f"{self._delay:g} s from one to the "
                 "next; name one of them"
             )
 
     def _check_count(self, count: int) -> None:
         if count > self._spec.max_pages:
             raise Refused(
-                f"{self._home} lists more than {self._spec.max_pages:,} pages; name one of its sitemaps, or raise "
+                f"{self._home} lists more than {self._spec.max_pages:,} pages; name one of its "
+                "sitemaps, or raise "
                 "crawl.max_pages in the index file"
             )
 
-    def _follow_redirects(self, url: httpx.URL, most: int, until: float, read: Callable[[Answer], Found]) -> Found:
+    def _follow_redirects(
+        self, url: httpx.URL, most: int, until: float, read: Callable[[Answer], Found]
+    ) -> Found:
         """Every hop is checked like the first address."""
         seen: list[httpx.URL] = []
         while len(seen) <= _MOST_REDIRECTS:
             self._check_allowed(url)
             if url in seen:
-                raise BadPage(f"redirects in a circle, by way of {shorten_text(str(url), LONGEST_PLACE)}")
+                raise BadPage(
+                    f"redirects in a circle, by way of {shorten_text(str(url), LONGEST_PLACE)}"
+                )
             seen.append(url)
             SiteRateLimiter.wait(self._home.host, self._delay)
             with self._fetcher.open_answer(url, most, until) as answer:
@@ -164,7 +182,8 @@ class Site:
         self._check_on_site(url)
         if not self.robots.allows(url.raw_path.decode("ascii")):
             raise BadPage(
-                f"is not for {AGENT}: robots.txt of {url.host} disallows {shorten_text(url.path, LONGEST_PLACE)}"
+                f"is not for {AGENT}: robots.txt of {url.host} disallows "
+                f"{shorten_text(url.path, LONGEST_PLACE)}"
             )
 
     @property
@@ -173,19 +192,24 @@ class Site:
 
     @cached_property
     def robots(self) -> Robots:
-        """Raises Refused for a pace that is too slow, Unavailable if robots.txt cannot be fetched."""
+        """Raises Refused for a pace that is too slow, Unavailable if robots.txt cannot be
+        fetched."""
         if self._known is not None:
             return self._known
         check_port(self._home, self._spec.allow)
         try:
             found = self._fetch_robots()
         except FetchFailed as failed:
-            raise Unavailable(f"robots.txt of {self._home.host} {failed}; without it nothing is read") from failed
+            raise Unavailable(
+                f"robots.txt of {self._home.host} {failed}; without it nothing is read"
+            ) from failed
         if found.delay > LONGEST_DELAY:
             raise Refused(
-                f"robots.txt of {self._home.host} asks for {found.delay:g} s between two pages; more than "
+                f"robots.txt of {self._home.host} asks for {found.delay:g} s between two pages; "
+                "more than "
                 f"{LONGEST_DELAY:g} are not waited for: have the site write a group there, "
-                f"'User-agent: {AGENT}' with 'Crawl-delay: {LONGEST_DELAY:g}', or take another source"
+                f"'User-agent: {AGENT}' with 'Crawl-delay: {LONGEST_DELAY:g}', or take another "
+                "source"
             )
         return found
 
@@ -202,9 +226,12 @@ class Site:
                         return _robots_from_answer(answer)
                     url = self._check_on_site(_redirect_target(url, answer.moved_to))
         except BadPage as bad:
-            raise Refused(f"robots.txt of {self._home.host} {bad}; without it nothing is read") from bad
+            raise Refused(
+                f"robots.txt of {self._home.host} {bad}; without it nothing is read"
+            ) from bad
         raise Refused(
-            f"robots.txt of {self._home.host} redirects more than {_MOST_REDIRECTS} times; without it nothing is read"
+            f"robots.txt of {self._home.host} redirects more than {_MOST_REDIRECTS} times; without "
+            "it nothing is read"
         )
 
     def _check_on_site(self, url: httpx.URL) -> httpx.URL:
@@ -247,7 +274,10 @@ def _read_page(answer: Answer) -> tuple[str, dict[str, Any]]:
         raise BadPage(f"answered {answer.status}")
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in READERS:
-        raise BadPage(f"is {shorten_text(kind) or 'of no declared type'}; expected one of {', '.join(READERS)}")
+        raise BadPage(
+            f"is {shorten_text(kind) or 'of no declared type'}; expected one of "
+            f"{', '.join(READERS)}"
+        )
     said = _CHARSET.search(answer.headers.get("content-type", ""))
     content = b"".join(answer.content)
     try:

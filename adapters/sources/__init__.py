@@ -70,12 +70,14 @@ def open_source(
     known = ", ".join(f"{name}:" for name in SOURCES)
     if "://" in text and kind not in {"sql", "sitemap"}:
         raise Refused(
-            f"source {quote_value(text, LONGEST_PLACE)} is a URL; records are read from local files, tables and "
+            f"source {quote_value(text, LONGEST_PLACE)} is a URL; records are read from local "
+            "files, tables and "
             f"collections ({known})"
         )
     if not colon or kind not in SOURCES:
         raise Refused(
-            f"source {quote_value(text, LONGEST_PLACE)} has no known kind; expected one of {known} as in "
+            f"source {quote_value(text, LONGEST_PLACE)} has no known kind; expected one of {known} "
+            "as in "
             "jsonl:docs/*.jsonl"
         )
     if not where.strip():

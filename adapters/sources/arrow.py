@@ -40,7 +40,8 @@ def read_column(array: Any) -> list[Any]:
 
 
 def _needs_care(kind: Any) -> bool:
-    """Whether ``to_pylist`` needs pandas for it, or returns a value that JSON writes differently."""
+    """Whether ``to_pylist`` needs pandas for it, or returns a value that JSON writes
+    differently."""
     if types.is_dictionary(kind):
         return _needs_care(kind.value_type)
     if types.is_map(kind) or types.is_duration(kind):

@@ -33,7 +33,9 @@ class BackupSource:
         restorable.read_whole_manifest(self._store, self._shelf, self._backup)
 
     def fingerprint(self) -> str:
-        return f"{self.address} {manifests.hash_pieces([self._shelf.manifest(self._backup).encode()])}"
+        return (
+            f"{self.address} {manifests.hash_pieces([self._shelf.manifest(self._backup).encode()])}"
+        )
 
     def size(self) -> int:
         return manifests.read_manifest(self._shelf, self._backup).high

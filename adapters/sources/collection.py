@@ -51,9 +51,14 @@ class CollectionSource:
         collections = self._store.collections()
         real = self._store.aliases().get(self._name)
         if self._name not in collections and real is not None:
-            raise Refused(f"{self._name} is an alias; name the collection it points to: collection:{real}")
+            raise Refused(
+                f"{self._name} is an alias; name the collection it points to: collection:{real}"
+            )
         if self._name not in collections:
-            raise Refused(f"collection {self._name} does not exist; known: {', '.join(sorted(collections)) or 'none'}")
+            raise Refused(
+                f"collection {self._name} does not exist; known: "
+                f"{', '.join(sorted(collections)) or 'none'}"
+            )
         if not self.size():
             raise Refused(f"collection {self._name} is empty")
 

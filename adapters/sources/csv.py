@@ -19,7 +19,12 @@ from typing import Any
 from qdrant_rollouts.adapters.own_files import OwnFiles
 from qdrant_rollouts.adapters.sources.lines import LONGEST_LINE, BadLine, FileSource, Lines, Parsed
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.sanitize.quoting import describe_header, error_text, look_like_names, quote_value
+from qdrant_rollouts.core.sanitize.quoting import (
+    describe_header,
+    error_text,
+    look_like_names,
+    quote_value,
+)
 
 #: Other separators between columns.
 _MARKS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -68,7 +73,8 @@ def _read_header(lines: Lines) -> tuple[list[str], bool]:
         header = next(csv.reader(chain([first], lines), strict=True, skipinitialspace=spaced), [])
     except (csv.Error, BadLine) as error:
         raise Refused(
-            f"{_describe_place(lines)}: the header is not CSV: {error_text(error)}{_advise_line_ends(error)}"
+            f"{_describe_place(lines)}: the header is not CSV: "
+            f"{error_text(error)}{_advise_line_ends(error)}"
         ) from error
     names = [name.strip() for name in header]
     if first and (fault := _describe_header_fault(names)):
@@ -104,7 +110,8 @@ def _describe_header_fault(names: list[str]) -> str:
     known = describe_header([name for name in names if name])
     if twice:
         return (
-            f"{f'column {quote_value(twice[0])}' if look_like_names(names) else 'a column'} twice: {known}; {expected}"
+            f"{f'column {quote_value(twice[0])}' if look_like_names(names) else 'a column'} twice: "
+            f"{known}; {expected}"
         )
     if "" in names:
         place = f"column {names.index('') + 1} of {len(names)}"

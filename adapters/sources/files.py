@@ -50,7 +50,9 @@ class File:
     changed: int
 
 
-def find_files(patterns: str, roots: Sequence[Path], watch: Watch | None = None) -> tuple[File, ...]:
+def find_files(
+    patterns: str, roots: Sequence[Path], watch: Watch | None = None
+) -> tuple[File, ...]:
     """Returns the files that ``patterns`` mean, each once, by path. Raises Refused for missing or
     forbidden ones."""
     watch = watch or Watch(OwnFiles())
@@ -81,7 +83,9 @@ def find_below(
             raise Refused(f"{folder} is a file; name the folder it lies in")
     paths = sorted(path for path in _walk_visible(real) if path.suffix.lower() in endings)
     theirs = [path for path in paths if not watch.leaves_out(path, _display_name(path, real))]
-    return tuple(replace(_inspect_file(path, roots), name=_display_name(path, real)) for path in theirs)
+    return tuple(
+        replace(_inspect_file(path, roots), name=_display_name(path, real)) for path in theirs
+    )
 
 
 def _walk_visible(folder: Path) -> Iterator[Path]:
@@ -99,7 +103,9 @@ def check_unchanged(file: File) -> None:
     """Raises Refused if the file was written to since it was found."""
     now = file.path.stat()
     if (now.st_size, now.st_mtime_ns) != (file.size, file.changed):
-        raise Refused(f"{file.name} changed while it was read; deploy again when nothing writes to it")
+        raise Refused(
+            f"{file.name} changed while it was read; deploy again when nothing writes to it"
+        )
 
 
 def _match_pattern(pattern: str, roots: Sequence[Path], watch: Watch) -> list[File]:
@@ -120,11 +126,15 @@ def _match_pattern(pattern: str, roots: Sequence[Path], watch: Watch) -> list[Fi
     if files and not theirs:
         names = ", ".join(file.name for file in files)[:200]
         raise Refused(
-            f"{quote_value(pattern, LONGEST_PLACE)} matches nothing but files of this program ({names}), "
+            f"{quote_value(pattern, LONGEST_PLACE)} matches nothing but files of this program "
+            f"({names}), "
             "and no request may have them opened; name files of your own"
         )
     if not files:
-        raise Refused(f"no file matches {quote_value(pattern, LONGEST_PLACE)}; relative patterns start in {roots[0]}")
+        raise Refused(
+            f"no file matches {quote_value(pattern, LONGEST_PLACE)}; relative patterns start in "
+            f"{roots[0]}"
+        )
     return theirs
 
 
@@ -162,7 +172,8 @@ def _check_allowed(real: Path, name: str, roots: Sequence[Path]) -> None:
     allowed = [root.resolve() for root in roots]
     if not any(real.is_relative_to(root) for root in allowed):
         raise Refused(
-            f"{name} lies at {real}, outside the folders that sources may read: {', '.join(map(str, allowed))}; "
+            f"{name} lies at {real}, outside the folders that sources may read: "
+            f"{', '.join(map(str, allowed))}; "
             "move it there, or add its folder to ROLLOUTS_SOURCE_ROOTS"
         )
 
@@ -174,7 +185,8 @@ def _display_name(path: Path, base: Path) -> str:
 
 @contextmanager
 def translate_errors(name: str) -> Iterator[None]:
-    """Explains the file system's errors: Refused if waiting will not help, Unavailable otherwise."""
+    """Explains the file system's errors: Refused if waiting will not help, Unavailable
+    otherwise."""
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

@@ -13,7 +13,12 @@ from typing import Any
 
 from qdrant_rollouts.adapters.own_files import OwnFiles, Watch
 from qdrant_rollouts.adapters.sources import markdown
-from qdrant_rollouts.adapters.sources.documents import Read, read_document, read_html_file, read_plain
+from qdrant_rollouts.adapters.sources.documents import (
+    Read,
+    read_document,
+    read_html_file,
+    read_plain,
+)
 from qdrant_rollouts.adapters.sources.files import (
     File,
     check_unchanged,
@@ -61,7 +66,9 @@ class FolderSource:
 
     def check(self) -> None:
         if not self._files:
-            raise Refused(f"{self._folder} holds no document; expected files that end in {', '.join(READERS)}")
+            raise Refused(
+                f"{self._folder} holds no document; expected files that end in {', '.join(READERS)}"
+            )
         for file in self._files:
             with translate_errors(file.name), file.path.open("rb"):
                 pass
@@ -77,9 +84,12 @@ class FolderSource:
         return len(self._files)
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        """Raises Refused if the files are not those of the cursor, or change while they are read."""
+        """Raises Refused if the files are not those of the cursor, or change while they are
+        read."""
         if cursor and cursor["print"] != self._print:
-            raise Refused(f"{self._folder} changed since it was read up to file {cursor['n']}; start again")
+            raise Refused(
+                f"{self._folder} changed since it was read up to file {cursor['n']}; start again"
+            )
         return self._rows_of_documents(cursor["n"] if cursor else 0)
 
     def _rows_of_documents(self, after: int) -> Iterator[Row]:

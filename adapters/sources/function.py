@@ -24,7 +24,9 @@ class FunctionSource:
     def __init__(self, where: str) -> None:
         self._module, _, self._name = where.partition(":")
         if not all(part.isidentifier() for part in (*self._module.split("."), self._name)):
-            raise Refused(f"source python:{where} names no function; expected python:MODULE:CALLABLE")
+            raise Refused(
+                f"source python:{where} names no function; expected python:MODULE:CALLABLE"
+            )
 
     @property
     def address(self) -> str:
@@ -37,7 +39,8 @@ class FunctionSource:
             raise
         except Exception as error:
             raise Refused(
-                f"{self.address} failed at its first record: {type(error).__name__}: {error_text(error)}"
+                f"{self.address} failed at its first record: {type(error).__name__}: "
+                f"{error_text(error)}"
             ) from error
         if first is None:
             raise Refused(f"{self.address} gives no record")
@@ -58,21 +61,28 @@ class FunctionSource:
                 yield row
             elif cursor and number == read and row.cursor["id"] != cursor["id"]:
                 raise Refused(
-                    f"{row.where} was {quote_value(cursor['id'])} before; the function must give the same records again"
+                    f"{row.where} was {quote_value(cursor['id'])} before; the function must give "
+                    "the same records again"
                 )
 
     def _call_function(self) -> Iterator[Any]:
         records = self._import_function()()
         if not hasattr(records, "__iter__") or isinstance(records, str | bytes | Mapping):
-            raise Refused(f"{self.address} gives a {type(records).__name__}; expected records one after the other")
+            raise Refused(
+                f"{self.address} gives a {type(records).__name__}; expected records one after the "
+                "other"
+            )
         return iter(records)
 
     def _import_function(self) -> Callable[[], Any]:
         try:
-            found: Callable[[], Any] | None = getattr(importlib.import_module(self._module), self._name, None)
+            found: Callable[[], Any] | None = getattr(
+                importlib.import_module(self._module), self._name, None
+            )
         except ImportError as error:
             raise Refused(
-                f"{self.address} cannot be imported: {error_text(error)}; it must be installed or on PYTHONPATH"
+                f"{self.address} cannot be imported: {error_text(error)}; it must be installed or "
+                "on PYTHONPATH"
             ) from error
         if found is None or not callable(found):
             raise Refused(f"{self.address}: the module has no function {self._name}")

@@ -40,7 +40,10 @@ def read_html(content: str) -> dict[str, Any]:
     html = _as_html(content) if content.lstrip().startswith("<?xml") else content
     page.walk(_parse_html(html))
     title = next(filter(None, map(_join_line, (*page.titles, *page.headings))), "")
-    return {**({"title": title} if title else {}), "text": _tidy_text(page.main) or _tidy_text(page.body)}
+    return {
+        **({"title": title} if title else {}),
+        "text": _tidy_text(page.main) or _tidy_text(page.body),
+    }
 
 
 def read_xhtml(content: str) -> dict[str, Any]:
@@ -135,5 +138,6 @@ def _join_line(text: str) -> str:
 
 
 def _tidy_text(pieces: list[str]) -> str:
-    """Removes blank lines and space at the ends of lines; the indents of ``<pre>`` are removed too."""
+    """Removes blank lines and space at the ends of lines; the indents of ``<pre>`` are removed
+    too."""
     return re.sub(r" ?\n\s*", "\n", re.sub(r"[^\S\n]+", " ", "".join(pieces))).strip()

@@ -60,7 +60,10 @@ class Lines:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._raw.close()
 
@@ -152,7 +155,10 @@ class FileSource:
         before anything starts."""
         found = [next(self._parse_file(file, 0, 0), None) for file in self._files]
         if not any(found):
-            raise Refused(f"{self._patterns} holds no record: {', '.join(file.name for file in self._files)[:500]}")
+            raise Refused(
+                f"{self._patterns} holds no record: "
+                f"{', '.join(file.name for file in self._files)[:500]}"
+            )
 
     def fingerprint(self) -> str:
         return fingerprint_files(self._files)
@@ -161,9 +167,12 @@ class FileSource:
         return sum(file.size for file in self._files)
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        """Raises Refused if the files are not those of the cursor, or change while they are read."""
+        """Raises Refused if the files are not those of the cursor, or change while they are
+        read."""
         if cursor and cursor["print"] != self.fingerprint():
-            raise Refused(f"{self._patterns} changed since it was read up to row {cursor['n']}; start again")
+            raise Refused(
+                f"{self._patterns} changed since it was read up to row {cursor['n']}; start again"
+            )
         return _finish_at(self.size(), self._rows_of_files(cursor))
 
     def _rows_of_files(self, cursor: Cursor | None) -> Iterator[Row]:
@@ -174,7 +183,12 @@ class FileSource:
         for index, file in enumerate(self._files[at["file"] :], at["file"]):
             offset, line = (at["offset"], at["line"]) if index == at["file"] else (0, 0)
             for parsed, lines in self._parse_file(file, offset, line):
-                position = {"file": index, "offset": lines.offset, "line": lines.line, "n": next(numbers)}
+                position = {
+                    "file": index,
+                    "offset": lines.offset,
+                    "line": lines.line,
+                    "n": next(numbers),
+                }
                 done = before[index] + lines.done
                 where = f"{file.name}:{parsed.line}"
                 cursor = {**position, "done": done, "print": mark}

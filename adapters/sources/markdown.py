@@ -52,7 +52,9 @@ def split_front_matter(content: str) -> tuple[dict[str, Any], str]:
 
 def _find_title(text: str) -> dict[str, str]:
     tokens = _BLOCKS.parse(text[:_TITLE_WITHIN])
-    titles = (inline.content for opened, inline in pairwise(tokens) if opened.type == "heading_open")
+    titles = (
+        inline.content for opened, inline in pairwise(tokens) if opened.type == "heading_open"
+    )
     title = next((title for title in titles if title), "")
     return {"title": title} if title else {}
 
@@ -72,17 +74,27 @@ def _yaml_fields(front: str) -> dict[str, Any] | None:
     if spaced or isinstance(fields, str):
         return None
     if fields:
-        raise ValueError("front matter is not an object; expected lines of NAME: VALUE between two ---")
+        raise ValueError(
+            "front matter is not an object; expected lines of NAME: VALUE between two ---"
+        )
     return {}
 
 
 def _parse_yaml(front: str) -> Any:
     """``BaseLoader`` produces only strings, lists and mappings, all of which JSON supports."""
     if len(front) > _LONGEST_FRONT:
-        raise ValueError(f"front matter has {len(front):,} characters; at most {_LONGEST_FRONT:,} are read")
+        raise ValueError(
+            f"front matter has {len(front):,} characters; at most {_LONGEST_FRONT:,} are read"
+        )
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(front, Loader=yaml.BaseLoader)):
-            raise ValueError("front matter repeats itself by an alias (*NAME), which could make a few bytes gigabytes")
+        if any(
+            isinstance(event, yaml.AliasEvent)
+            for event in yaml.parse(front, Loader=yaml.BaseLoader)
+        ):
+            raise ValueError(
+                "front matter repeats itself by an alias (*NAME), which could make a few bytes "
+                "gigabytes"
+            )
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"front matter is not YAML: {describe_yaml_error(error)}") from None
     try:

@@ -67,12 +67,20 @@ class ParquetSource:
             with _translate_arrow_errors(file):
                 names = self._open_parquet(file).schema_arrow.names
             if "id" not in names:
-                raise Refused(f"{file.name} has the columns {describe_columns(names)}; one must be named id")
+                raise Refused(
+                    f"{file.name} has the columns {describe_columns(names)}; one must be named id"
+                )
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise Refused(f"{file.name} has more than one column {describe_columns(twice)}; rename all but one")
+                raise Refused(
+                    f"{file.name} has more than one column {describe_columns(twice)}; rename all "
+                    "but one"
+                )
         if not self._size:
-            raise Refused(f"{self._patterns} holds no row: {', '.join(file.name for file in self._files)[:500]}")
+            raise Refused(
+                f"{self._patterns} holds no row: "
+                f"{', '.join(file.name for file in self._files)[:500]}"
+            )
 
     def fingerprint(self) -> str:
         return self._print
@@ -81,9 +89,12 @@ class ParquetSource:
         return self._size
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        """Raises Refused if the files are not those of the cursor, or change while they are read."""
+        """Raises Refused if the files are not those of the cursor, or change while they are
+        read."""
         if cursor and cursor["print"] != self._print:
-            raise Refused(f"{self._patterns} changed since it was read up to row {cursor['n']}; start again")
+            raise Refused(
+                f"{self._patterns} changed since it was read up to row {cursor['n']}; start again"
+            )
         return self._rows_of_groups(cursor or {"file": 0, "group": 0, "row": 0, "n": 0})
 
     def _rows_of_groups(self, at: Cursor) -> Iterator[Row]:
@@ -96,7 +107,9 @@ class ParquetSource:
                 where = f"{file.name}, row group {group + 1}, row {row}"
                 yield make_row(where, columns, {**place, "print": self._print})
 
-    def _read_groups(self, file: File, group: int, row: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    def _read_groups(
+        self, file: File, group: int, row: int
+    ) -> Iterator[tuple[int, int, dict[str, Any]]]:
         """Yields group (from 0), row in it (from 1) and values by column, after the given ones."""
         opened = self._open_parquet(file)
         for index in range(group, opened.num_row_groups):
@@ -112,7 +125,9 @@ class ParquetSource:
         try:
             library = importlib.import_module("pyarrow.parquet")
         except ImportError:
-            raise Refused("parquet: needs pyarrow; install it with pip install 'qdrant-rollouts[parquet]'") from None
+            raise Refused(
+                "parquet: needs pyarrow; install it with pip install 'qdrant-rollouts[parquet]'"
+            ) from None
         with _translate_arrow_errors(file):
             return library.ParquetFile(file.path, coerce_int96_timestamp_unit="us")
 
@@ -135,4 +150,6 @@ def _translate_arrow_errors(file: File) -> Iterator[None]:
         except (ValueError, OSError, NotImplementedError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise
-            raise Refused(f"{file.name} is no Parquet file that can be read: {error_text(error)}") from error
+            raise Refused(
+                f"{file.name} is no Parquet file that can be read: {error_text(error)}"
+            ) from error

@@ -34,7 +34,9 @@ class SitemapSource:
     collection: str | None = None
     left_out: Sequence[str] = ()
 
-    def __init__(self, url: str, crawl: Callable[[], CrawlSpec], resolve: Resolve = socket.getaddrinfo) -> None:
+    def __init__(
+        self, url: str, crawl: Callable[[], CrawlSpec], resolve: Resolve = socket.getaddrinfo
+    ) -> None:
         self._home = parse_address(url)
         self._crawl = crawl
         self._resolve = resolve
@@ -101,7 +103,8 @@ class SitemapSource:
     def _check_failed(self, failed: int, where: str, problem: str) -> None:
         if failed * _ONE_IN > len(self._pages):
             raise Refused(
-                f"{failed:,} of the {len(self._pages):,} pages of {self._home} did not come, at most one in {_ONE_IN} "
+                f"{failed:,} of the {len(self._pages):,} pages of {self._home} did not come, at "
+                f"most one in {_ONE_IN} "
                 f"may be left out; the last: {where}: {problem}. Deploy again when they do"
             )
 

@@ -48,7 +48,10 @@ class SqlSource:
         self._query = query.rstrip("; \n\t")
         if not self._query.lower().startswith(("select", "with")):
             # The value is not shown: it may be a URL with a password.
-            raise Refused("a source sql: has no query; expected sql:VARIABLE:SELECT …, the URL is in the variable")
+            raise Refused(
+                "a source sql: has no query; expected sql:VARIABLE:SELECT …, the URL is in the "
+                "variable"
+            )
 
     @property
     def address(self) -> str:
@@ -62,12 +65,18 @@ class SqlSource:
         with self._connect_database() as connection:
             columns = list(connection.execute(self._wrap_query("q.*", "WHERE 1 = 0")).keys())
             if "id" not in columns:
-                raise Refused(f"{self._name}: the query gives {describe_columns(columns)}; one column must be named id")
+                raise Refused(
+                    f"{self._name}: the query gives {describe_columns(columns)}; one column must "
+                    "be named id"
+                )
             without = connection.scalar(self._wrap_query("count(*) - count(q.id)"))
         if not self.size():
             raise Refused(f"{self._name}: the query gives no row")
         if without:
-            raise Refused(f"{self._name}: {without:,} rows have no id (NULL); leave them out, WHERE id IS NOT NULL")
+            raise Refused(
+                f"{self._name}: {without:,} rows have no id (NULL); leave them out, WHERE id IS "
+                "NOT NULL"
+            )
 
     def fingerprint(self) -> None:
         return None
@@ -81,7 +90,9 @@ class SqlSource:
             return int(connection.scalar(self._wrap_query("count(*)")) or 0)
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        after, same, number = (cursor["after"], cursor["same"], cursor["n"]) if cursor else (None, 0, 0)
+        after, same, number = (
+            (cursor["after"], cursor["same"], cursor["n"]) if cursor else (None, 0, 0)
+        )
         left_out = same
         for columns in self._rows_of_query(after):
             if left_out and columns["id"] == after:
@@ -92,7 +103,9 @@ class SqlSource:
             same = same + 1 if columns["id"] == after else 1
             after = columns["id"]
             at = {"after": after, "same": same, "n": number, "done": number}
-            yield make_row(f"{self._name}, row {number}, id {shorten_text(str(after))}", dict(columns), at)
+            yield make_row(
+                f"{self._name}, row {number}, id {shorten_text(str(after))}", dict(columns), at
+            )
 
     def _rows_of_query(self, after: int | str | None) -> Iterator[RowMapping]:
         """From the rows with the id ``after`` on, those included."""
@@ -111,7 +124,10 @@ class SqlSource:
         integers and texts."""
         if type(id) not in {int, str}:
             kind = "NULL" if id is None else type(id).__name__
-            raise Refused(f"{self._name}: an id is {kind}; select integers or texts, such as CAST(key AS TEXT) AS id")
+            raise Refused(
+                f"{self._name}: an id is {kind}; select integers or texts, such as CAST(key AS "
+                "TEXT) AS id"
+            )
         if isinstance(id, str) and not id.isprintable():
             try:
                 id.encode()
@@ -149,10 +165,13 @@ class SqlSource:
         if backend == "sqlite":
             self._check_file(sqlite_file(url))
         try:
-            return create_engine(url, poolclass=NullPool, connect_args=connect_arguments(url), hide_parameters=True)
+            return create_engine(
+                url, poolclass=NullPool, connect_args=connect_arguments(url), hide_parameters=True
+            )
         except (ArgumentError, ImportError):
             raise Refused(
-                f"{self._name}: there is no driver for {url.drivername}; install it in this program's environment"
+                f"{self._name}: there is no driver for {url.drivername}; install it in this "
+                "program's environment"
             ) from None
 
     def _check_file(self, file: Path | None) -> None:
@@ -167,7 +186,8 @@ class SqlSource:
             url = make_url(read_secret(self._variable, f"source sql:{self._variable}:…"))
         except (ArgumentError, ValueError):
             raise Refused(
-                f"{self._variable} is no SQLAlchemy URL such as postgresql://USER:PASSWORD@HOST/NAME"
+                f"{self._variable} is no SQLAlchemy URL such as "
+                "postgresql://USER:PASSWORD@HOST/NAME"
             ) from None
         if hosts.is_impossible_host(url.host):
             raise Refused(f"{self._variable}: {hosts.IMPOSSIBLE_HOST}")
@@ -204,7 +224,9 @@ def _database_message(error: DBAPIError) -> str:
     query."""
     about = getattr(error.orig, "diag", None)
     primary = getattr(about, "message_primary", None)
-    return f"{primary}. {getattr(about, 'message_hint', None) or ''}" if primary else str(error.orig)
+    return (
+        f"{primary}. {getattr(about, 'message_hint', None) or ''}" if primary else str(error.orig)
+    )
 
 
 def _may_pass(error: DBAPIError) -> bool:

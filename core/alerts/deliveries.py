@@ -65,10 +65,16 @@ def deliver_due(services: Services) -> list[str]:
         _queue_deliveries(session, now, channels)
         _prune_notices(session, now)
     ends = time.monotonic() + _SWEEP_SECONDS
-    return [line for name in channels for line in _deliver_on_channel(services, name, channels[name], ends)]
+    return [
+        line
+        for name in channels
+        for line in _deliver_on_channel(services, name, channels[name], ends)
+    ]
 
 
-def try_channels(services: Services, name: str | None, *, actor: str, reason: str = "") -> dict[str, str]:
+def try_channels(
+    services: Services, name: str | None, *, actor: str, reason: str = ""
+) -> dict[str, str]:
     """Sends a test notice to one channel, or to all; returns the errors by channel, empty if there
     are none.
 
@@ -76,11 +82,16 @@ def try_channels(services: Services, name: str | None, *, actor: str, reason: st
     """
     channels = services.alerts()
     if name is not None and name not in channels:
-        raise Unknown(f"channel {name} is not declared in the index file; declared: {', '.join(sorted(channels))}")
+        raise Unknown(
+            f"channel {name} is not declared in the index file; declared: "
+            f"{', '.join(sorted(channels))}"
+        )
     chosen = [name] if name is not None else list(channels)
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        events.record_event(session, now, "alert.tested", ", ".join(chosen), actor=actor, reason=reason)
+        events.record_event(
+            session, now, "alert.tested", ", ".join(chosen), actor=actor, reason=reason
+        )
         notice = _build_test_notice(now, actor, reason)
     return {chosen_name: _send_notice(channels[chosen_name], notice) for chosen_name in chosen}
 
@@ -113,7 +124,9 @@ def list_alerts(services: Services, limit: int, alias: str | None = None) -> lis
         query = query.where(NoticeRow.alias == alias)
     with services.sessions() as session:
         rows = session.scalars(query).all()
-        sent = session.scalars(select(DeliveryRow).where(DeliveryRow.number.in_([row.number for row in rows]))).all()
+        sent = session.scalars(
+            select(DeliveryRow).where(DeliveryRow.number.in_([row.number for row in rows]))
+        ).all()
     told = (
         {
             **alerts.read_message(row.message),
@@ -124,27 +137,45 @@ def list_alerts(services: Services, limit: int, alias: str | None = None) -> lis
     return [cast("shown.Alert", one) for one in told]
 
 
-def _queue_deliveries(session: Session, now: datetime, channels: Mapping[str, AlertChannel]) -> None:
+def _queue_deliveries(
+    session: Session, now: datetime, channels: Mapping[str, AlertChannel]
+) -> None:
     """Creates a delivery of each new notice for every channel that wants it, once."""
-    query = select(NoticeRow).where(~NoticeRow.spread).order_by(NoticeRow.number).limit(_SWEEP_LIMIT)
+    query = (
+        select(NoticeRow).where(~NoticeRow.spread).order_by(NoticeRow.number).limit(_SWEEP_LIMIT)
+    )
     for row in session.scalars(query.with_for_update(skip_locked=True)).all():
-        mine = update(NoticeRow).where(NoticeRow.number == row.number, ~NoticeRow.spread).values(spread=True)
+        mine = (
+            update(NoticeRow)
+            .where(NoticeRow.number == row.number, ~NoticeRow.spread)
+            .values(spread=True)
+        )
         if session.execute(mine.returning(NoticeRow.number)).first() is None:
             continue
-        wanting = [name for name, channel in channels.items() if Severity(row.severity).reaches(channel.least)]
-        session.add_all(DeliveryRow(number=row.number, channel=name, due_at=now) for name in wanting)
+        wanting = [
+            name
+            for name, channel in channels.items()
+            if Severity(row.severity).reaches(channel.least)
+        ]
+        session.add_all(
+            DeliveryRow(number=row.number, channel=name, due_at=now) for name in wanting
+        )
 
 
 def _prune_notices(session: Session, now: datetime) -> None:
     old = select(NoticeRow.number).where(NoticeRow.at < now - _PRUNE_AFTER, NoticeRow.spread)
-    waiting = exists().where(DeliveryRow.number == NoticeRow.number, DeliveryRow.status == DeliveryStatus.WAITING)
+    waiting = exists().where(
+        DeliveryRow.number == NoticeRow.number, DeliveryRow.status == DeliveryStatus.WAITING
+    )
     numbers = list(session.scalars(old.where(~waiting).limit(_SWEEP_LIMIT)))
     if numbers:
         session.execute(delete(DeliveryRow).where(DeliveryRow.number.in_(numbers)))
         session.execute(delete(NoticeRow).where(NoticeRow.number.in_(numbers)))
 
 
-def _deliver_on_channel(services: Services, name: str, channel: AlertChannel, ends: float) -> Iterator[str]:
+def _deliver_on_channel(
+    services: Services, name: str, channel: AlertChannel, ends: float
+) -> Iterator[str]:
     """Sends until nothing is due, another process sends, the channel fails or the sweep's time is
     over."""
     while time.monotonic() < ends:
@@ -164,9 +195,17 @@ def _claim_delivery(services: Services, channel: str) -> _Claim | None:
         number = _find_next_notice(session, now, channel)
         if number is None:
             return None
-        mine = update(DeliveryRow).where(DeliveryRow.number == number, *_claimable_conditions(channel, now))
-        values = {"lease_until": now + _LEASE, "turn": DeliveryRow.turn + 1, "tries": DeliveryRow.tries + 1}
-        won = session.execute(mine.values(values).returning(DeliveryRow.turn, DeliveryRow.tries)).first()
+        mine = update(DeliveryRow).where(
+            DeliveryRow.number == number, *_claimable_conditions(channel, now)
+        )
+        values = {
+            "lease_until": now + _LEASE,
+            "turn": DeliveryRow.turn + 1,
+            "tries": DeliveryRow.tries + 1,
+        }
+        won = session.execute(
+            mine.values(values).returning(DeliveryRow.turn, DeliveryRow.tries)
+        ).first()
         if won is None:
             return None
         row = session.get_one(NoticeRow, number)
@@ -179,7 +218,9 @@ def _find_next_notice(session: Session, now: datetime, channel: str) -> int | No
     waiting = select(DeliveryRow, NoticeRow.alias, NoticeRow.what).join(
         NoticeRow, NoticeRow.number == DeliveryRow.number
     )
-    waiting = waiting.where(DeliveryRow.channel == channel, DeliveryRow.status == DeliveryStatus.WAITING)
+    waiting = waiting.where(
+        DeliveryRow.channel == channel, DeliveryRow.status == DeliveryStatus.WAITING
+    )
     rows = session.execute(waiting.order_by(DeliveryRow.number).limit(_SWEEP_LIMIT)).all()
     if any(leases.lasts(row.lease_until, now, _LEASE) for row, _, _ in rows):
         return None
@@ -194,7 +235,9 @@ def _find_next_notice(session: Session, now: datetime, channel: str) -> int | No
 def _waits(row: DeliveryRow, now: datetime) -> bool:
     """A delivery waits at most as long as its failed tries, or another one's on the channel,
     require: the clock may have been set back."""
-    return row.due_at > now and leases.lasts(row.due_at, now, max(timedelta(seconds=_CHANNEL_WAIT), _wait(row.tries)))
+    return row.due_at > now and leases.lasts(
+        row.due_at, now, max(timedelta(seconds=_CHANNEL_WAIT), _wait(row.tries))
+    )
 
 
 def _wait(tries: int) -> timedelta:
@@ -234,7 +277,9 @@ def _mark_delivery(services: Services, claim: _Claim, error: str) -> None:
             return
         due = row.due_at = now + _wait(claim.tries)
         given_up = now - claim.notice.at > _GIVE_UP_AFTER
-        row.status = next_delivery_status(row.status, DeliveryEvent.GIVE_UP if given_up else DeliveryEvent.FAIL)
+        row.status = next_delivery_status(
+            row.status, DeliveryEvent.GIVE_UP if given_up else DeliveryEvent.FAIL
+        )
         session.flush()
         others = update(DeliveryRow).where(
             DeliveryRow.channel == claim.channel, DeliveryRow.status == DeliveryStatus.WAITING
@@ -242,7 +287,9 @@ def _mark_delivery(services: Services, claim: _Claim, error: str) -> None:
         pause = min(due, now + timedelta(seconds=_CHANNEL_WAIT))
         session.execute(others.where(DeliveryRow.due_at < pause).values(due_at=pause))
     if given_up:
-        log.error("alert %s was given up for channel %s: %s", claim.notice.subject, claim.channel, error)
+        log.error(
+            "alert %s was given up for channel %s: %s", claim.notice.subject, claim.channel, error
+        )
 
 
 def _describe_delivery(row: DeliveryRow) -> shown.Delivery:

@@ -121,7 +121,9 @@ def record_alert(session: Session, now: datetime, alert: Alert) -> None:
     message = _build_message(alert, trigger, now, now, "begun")
     row = _lock_condition(session, alert.alias, alert.what)
     if row is None:
-        row = ConditionRow(alias=alert.alias, what=alert.what, since=now, repeat_at=now + REPEAT, message=message)
+        row = ConditionRow(
+            alias=alert.alias, what=alert.what, since=now, repeat_at=now + REPEAT, message=message
+        )
         try:
             with session.begin_nested():
                 session.add(row)
@@ -133,12 +135,25 @@ def record_alert(session: Session, now: datetime, alert: Alert) -> None:
 
 
 def resolve_alerts(
-    session: Session, now: datetime, alias: str, kinds: Iterable[str], reason: str, actor: str = events.SYSTEM
+    session: Session,
+    now: datetime,
+    alias: str,
+    kinds: Iterable[str],
+    reason: str,
+    actor: str = events.SYSTEM,
 ) -> None:
     """Ends each of the conditions ``kinds`` that lasts for ``alias``."""
-    query = select(ConditionRow).where(ConditionRow.alias == alias, ConditionRow.what.in_(list(kinds)))
+    query = select(ConditionRow).where(
+        ConditionRow.alias == alias, ConditionRow.what.in_(list(kinds))
+    )
     for row in session.scalars(query.with_for_update()).all():
-        ended = {"state": "resolved", "reason": reason, "actor": actor, "at": as_iso(now), "next": "nothing to do"}
+        ended = {
+            "state": "resolved",
+            "reason": reason,
+            "actor": actor,
+            "at": as_iso(now),
+            "next": "nothing to do",
+        }
         session.delete(row)
         _add_notice(session, now, {**row.message, **ended})
 
@@ -187,7 +202,9 @@ def _lock_condition(session: Session, alias: str, what: str) -> ConditionRow | N
     return session.scalars(query.with_for_update()).one_or_none()
 
 
-def _build_message(alert: Alert, trigger: Trigger, now: datetime, since: datetime, state: str) -> dict[str, Any]:
+def _build_message(
+    alert: Alert, trigger: Trigger, now: datetime, since: datetime, state: str
+) -> dict[str, Any]:
     stated = asdict(alert)
     index = stated.pop("alias")
     return {

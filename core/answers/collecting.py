@@ -27,7 +27,8 @@ class Due(TypedDict):
 
 
 class Kept(TypedDict):
-    """A replaced collection that is kept instead of deleted. ``next`` says how to delete it anyway."""
+    """A replaced collection that is kept instead of deleted. ``next`` says how to delete it
+    anyway."""
 
     collection: str
     alias: str | None

@@ -50,7 +50,8 @@ class Check(TypedDict):
 
 @with_config(extra="allow")
 class Gate(TypedDict):
-    """The report as it was stored when it was judged; it may contain more keys than are named here."""
+    """The report as it was stored when it was judged; it may contain more keys than are named
+    here."""
 
     verdict: VerdictWord
     collection: str
@@ -158,7 +159,8 @@ class Started(TypedDict):
 
 
 class Rebuilt(TypedDict):
-    """``deployment_id`` is null and ``status`` is unchanged if a rebuild would build nothing else."""
+    """``deployment_id`` is null and ``status`` is unchanged if a rebuild would build nothing
+    else."""
 
     deployment_id: str | None
     status: str

@@ -55,7 +55,10 @@ def get_collection_for_alias(services: Services, alias: str) -> str:
     """Raises Unknown for an alias that does not exist, Unavailable if Qdrant cannot be asked."""
     found = services.store.aliases()
     if alias not in found:
-        raise Unknown(f"alias {shorten_text(alias)} does not exist; known: {', '.join(sorted(found)) or 'none'}")
+        raise Unknown(
+            f"alias {shorten_text(alias)} does not exist; known: "
+            f"{', '.join(sorted(found)) or 'none'}"
+        )
     return found[alias]
 
 
@@ -84,7 +87,8 @@ def move_alias(
         return _settle_intent(services, alias, target, by)
     if found not in expected:
         raise Refused(
-            f"alias {alias} points to {found}, expected {_name_targets(expected)}: somebody moved it; look, then decide"
+            f"alias {alias} points to {found}, expected {_name_targets(expected)}: somebody moved "
+            "it; look, then decide"
         )
     if _commit_intent(services, alias, target, found, seen):
         check(ACT_SECONDS)
@@ -109,7 +113,9 @@ def inspect_and_wake(services: Services, collection: str, failures: int | None =
     return seen
 
 
-def _inspect_readiness(store: VectorStore, collection: str, schema: Schema, failures: int | None) -> Readiness:
+def _inspect_readiness(
+    store: VectorStore, collection: str, schema: Schema, failures: int | None
+) -> Readiness:
     """If strict mode forbids counting vectors, the number of indexed ones is used instead. Then
     only the optimizer's own report decides, and the gate says that it was inconclusive."""
     health = store.health(collection)
@@ -126,14 +132,21 @@ def check_target(services: Services, collection: str) -> None:
         raise Refused(f"collection {collection} does not exist at {address}; nothing was switched")
     seen = inspect_and_wake(services, collection)
     if not seen.ready:
-        raise Refused(f"collection {collection} is not ready: {seen.reason}; nothing was switched, try again later")
+        raise Refused(
+            f"collection {collection} is not ready: {seen.reason}; nothing was switched, try again "
+            "later"
+        )
 
 
 def keep_target(session: Session, now: datetime, collection: str, alias: str, actor: str) -> None:
     """Cancels the deletion of a collection that is about to serve. Raises Refused if the deletion
     has begun."""
     retention.cancel_deletion(
-        session, now, collection, f"{collection} is kept: alias {alias} is about to point to it", actor
+        session,
+        now,
+        collection,
+        f"{collection} is kept: alias {alias} is about to point to it",
+        actor,
     )
 
 
@@ -165,7 +178,9 @@ def _write_intent(
     with services.sessions.begin() as session:
         row = session.get(AliasState, alias, with_for_update=True)
         if row is None:
-            row = AliasState(alias=alias, revision=0, settled=True, changed_at=services.clock.now(session))
+            row = AliasState(
+                alias=alias, revision=0, settled=True, changed_at=services.clock.now(session)
+            )
             session.add(row)
         elif row.desired == target and not row.settled:
             return True
@@ -182,7 +197,9 @@ def _write_intent(
 def _check_overtaken(row: AliasState, target: str | None) -> bool:
     if row.desired == target:
         return False
-    raise Unavailable(f"alias {row.alias} is being pointed to {row.desired} at this moment; look, then try again")
+    raise Unavailable(
+        f"alias {row.alias} is being pointed to {row.desired} at this moment; look, then try again"
+    )
 
 
 def _tell_store(services: Services, alias: str, target: str | None) -> None:
@@ -198,7 +215,11 @@ def _settle_intent(services: Services, alias: str, target: str | None, by: _Requ
     with services.sessions.begin() as session:
         mine = session.execute(
             update(AliasState)
-            .where(AliasState.alias == alias, AliasState.desired.is_not_distinct_from(target), ~AliasState.settled)
+            .where(
+                AliasState.alias == alias,
+                AliasState.desired.is_not_distinct_from(target),
+                ~AliasState.settled,
+            )
             .values(settled=True)
             .returning(AliasState.alias)
         ).first()
@@ -222,7 +243,9 @@ def _record_move(session: Session, now: datetime, row: AliasState, by: _Requeste
         deployment_id=by.deployment_id,
     )
     if by.deployment_id is None:
-        alert = Alert(row.alias, "alias.moved_by_hand", f"{detail}, by hand", actor=by.actor, reason=by.reason)
+        alert = Alert(
+            row.alias, "alias.moved_by_hand", f"{detail}, by hand", actor=by.actor, reason=by.reason
+        )
         alerts.record_alert(session, now, alert)
 
 

@@ -24,7 +24,9 @@ _LONGEST = 1_000_000
 _NO_RULES = RecordRules(dense={})
 
 
-def chunk_source(source: Source, makers: Mapping[str, Maker], rules: RecordRules = _NO_RULES) -> Source:
+def chunk_source(
+    source: Source, makers: Mapping[str, Maker], rules: RecordRules = _NO_RULES
+) -> Source:
     """Returns the source's chunks if the index asks for them. Points of a collection stay as they
     are.
 
@@ -55,7 +57,12 @@ class ChunkedSource:
     document."""
 
     def __init__(
-        self, source: Source, embedding: EmbeddingSpec, spec: ChunkSpec, embedder: Embedder, rules: RecordRules
+        self,
+        source: Source,
+        embedding: EmbeddingSpec,
+        spec: ChunkSpec,
+        embedder: Embedder,
+        rules: RecordRules,
     ) -> None:
         self._source = source
         self._spec = spec
@@ -86,12 +93,18 @@ class ChunkedSource:
         return self._source.size()
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        before, skip, number = (cursor["source"], cursor["skip"], cursor["n"]) if cursor else (None, 0, 0)
+        before, skip, number = (
+            (cursor["source"], cursor["skip"], cursor["n"]) if cursor else (None, 0, 0)
+        )
         for row in self._source.read(before):
             chunks = self._cut_document(row)
             for at, (where, fields, problem) in enumerate(chunks[skip:], skip + 1):
                 number += 1
-                position = {"source": before, "skip": at} if at < len(chunks) else {"source": row.cursor, "skip": 0}
+                position = (
+                    {"source": before, "skip": at}
+                    if at < len(chunks)
+                    else {"source": row.cursor, "skip": 0}
+                )
                 cursor = {**position, "n": number, "done": row.cursor["done"]}
                 yield replace(row, where=where, fields=fields, cursor=cursor, problem=problem)
             before = row.cursor
@@ -103,22 +116,46 @@ class ChunkedSource:
         because nothing of it is embedded."""
         fields = row.fields
         given = brought_names(row, self._rules)
-        if fields is None or not self._is_document(fields) or (given and given >= self._rules.templates.keys()):
+        if (
+            fields is None
+            or not self._is_document(fields)
+            or (given and given >= self._rules.templates.keys())
+        ):
             return [(row.where, fields, row.problem)]
         if given:
             told = ", ".join(name or "unnamed" for name in sorted(given))
-            return [(row.where, None, f"brings vectors ({told}) of the whole document, which cannot belong to a chunk")]
+            return [
+                (
+                    row.where,
+                    None,
+                    f"brings vectors ({told}) of the whole document, which cannot belong to a "
+                    "chunk",
+                )
+            ]
         if CHUNK_FIELD in fields:
-            return [(row.where, None, f"has a field {CHUNK_FIELD!r} of its own; embedding.chunk needs that name")]
+            return [
+                (
+                    row.where,
+                    None,
+                    f"has a field {CHUNK_FIELD!r} of its own; embedding.chunk needs that name",
+                )
+            ]
         text = fields[self._field]
         if len(text) > _LONGEST:
             problem = (
-                f"{self._field} has {len(text):,} characters, at most {_LONGEST:,} can be chunked; split it before"
+                f"{self._field} has {len(text):,} characters, at most {_LONGEST:,} can be chunked; "
+                "split it before"
             )
             return [(row.where, None, problem)]
-        pieces = self._embedder.pieces(text, self._text_beside(fields), self._spec.max_tokens, self._spec.overlap)
+        pieces = self._embedder.pieces(
+            text, self._text_beside(fields), self._spec.max_tokens, self._spec.overlap
+        )
         return [
-            (f"{row.where}, chunk {number + 1}", self._build_chunk(fields, number, len(pieces), *piece), "")
+            (
+                f"{row.where}, chunk {number + 1}",
+                self._build_chunk(fields, number, len(pieces), *piece),
+                "",
+            )
             for number, piece in enumerate(pieces)
         ] or [(row.where, fields, row.problem)]
 
@@ -134,6 +171,19 @@ class ChunkedSource:
             {name: "" if name == self._field else str(fields.get(name, "")) for name in names}
         )
 
-    def _build_chunk(self, fields: dict[str, Any], number: int, of: int, start: int, piece: str) -> dict[str, Any]:
-        place = {"document": fields["id"], "number": number, "of": of, "start": start, "end": start + len(piece)}
-        return {**fields, "id": chunk_id(fields["id"], number), self._field: piece, CHUNK_FIELD: place}
+    def _build_chunk(
+        self, fields: dict[str, Any], number: int, of: int, start: int, piece: str
+    ) -> dict[str, Any]:
+        place = {
+            "document": fields["id"],
+            "number": number,
+            "of": of,
+            "start": start,
+            "end": start + len(piece),
+        }
+        return {
+            **fields,
+            "id": chunk_id(fields["id"], number),
+            self._field: piece,
+            CHUNK_FIELD: place,
+        }

@@ -32,16 +32,30 @@ _SEED = 7
 _PAGE = 1000
 _FETCHED = 256
 _EXAMPLES = 5
-_MODEL = ("model", "revision", "dtype", "template", "chunk", "vector", "dimension", "reads", "identity")
+_MODEL = (
+    "model",
+    "revision",
+    "dtype",
+    "template",
+    "chunk",
+    "vector",
+    "dimension",
+    "reads",
+    "identity",
+)
 _COUNTS = ("records", "points", "bad", "reused", "embedded", "truncated")
 
 
-def diff_versions(services: Services, alias: str, one: str, other: str, sample: int = COMPARED) -> dict[str, Any]:
+def diff_versions(
+    services: Services, alias: str, one: str, other: str, sample: int = COMPARED
+) -> dict[str, Any]:
     """Returns what changed from version ``one`` of ``alias`` to ``other``; each is a number or a
     collection. If a collection is gone, records cannot be compared and ``content`` is None."""
     rows = [lineage.find_version(services, alias, named) for named in (one, other)]
     if rows[0].collection == rows[1].collection:
-        raise Refused(f"{quote_value(one)} and {quote_value(other)} are the same version of {alias}; name two")
+        raise Refused(
+            f"{quote_value(one)} and {quote_value(other)} are the same version of {alias}; name two"
+        )
     there = services.store.collections()
     gone = [row.collection for row in rows if row.collection not in there]
     facts = [_facts_of_version(services.store, row, there) for row in rows]
@@ -67,7 +81,11 @@ def _facts_of_version(store: VectorStore, row: Version, there: set[str]) -> dict
     if "identity" in row.facts or stamp is None:
         return {**row.facts, **counted}
     spec = stamp.embedding or {}
-    told = {"model": spec.get("model"), "revision": spec.get("revision"), "dtype": spec.get("dtype")}
+    told = {
+        "model": spec.get("model"),
+        "revision": spec.get("revision"),
+        "dtype": spec.get("dtype"),
+    }
     rest = {"template": spec.get("text"), "chunk": spec.get("chunk"), "vector": stamp.vector}
     return {**told, **rest, "identity": stamp.identity, **row.facts, **counted}
 
@@ -79,7 +97,8 @@ def _pair_facts(
     return {
         name: [one.get(name), other.get(name)]
         for name in names
-        if (name in one or name in other) and not (only_different and one.get(name) == other.get(name))
+        if (name in one or name in other)
+        and not (only_different and one.get(name) == other.get(name))
     }
 
 
@@ -92,7 +111,11 @@ def _compare_schema_hashes(facts: Sequence[Mapping[str, Any]]) -> list[str]:
     one, other = (each.get("schema") for each in facts)
     if one is None or other is None:
         return ["unknown: a collection is gone, and its settings were not written down"]
-    return [] if one == other else ["they differ; the differences cannot be listed, because a collection is gone"]
+    return (
+        []
+        if one == other
+        else ["they differ; the differences cannot be listed, because a collection is gone"]
+    )
 
 
 def _compare_content(
@@ -102,14 +125,24 @@ def _compare_content(
     (ours, seen), (theirs, seen_there) = (_sample_ids(store, name, size) for name in (one, other))
     same_model = facts[0].get("identity") == facts[1].get("identity")
     given = same_model and facts[0].get("identity") is None
-    in_one, in_other = (_fetch_points(store, name, [*ours, *theirs], vectors=given) for name in (one, other))
+    in_one, in_other = (
+        _fetch_points(store, name, [*ours, *theirs], vectors=given) for name in (one, other)
+    )
     common = [id for id in ours if id in in_other]
     kinds = _kinds_in_both(store, one, other) if given else {}
-    changed = [id for id in common if id in in_one and _has_changed(in_one[id], in_other[id], same_model, kinds)]
+    changed = [
+        id
+        for id in common
+        if id in in_one and _has_changed(in_one[id], in_other[id], same_model, kinds)
+    ]
     return {
         "complete": seen <= size and seen_there <= size,
-        "added": _summarize_points([in_other[id] for id in theirs if id in in_other and id not in in_one], len(theirs)),
-        "removed": _summarize_points([in_one[id] for id in ours if id in in_one and id not in in_other], len(ours)),
+        "added": _summarize_points(
+            [in_other[id] for id in theirs if id in in_other and id not in in_one], len(theirs)
+        ),
+        "removed": _summarize_points(
+            [in_one[id] for id in ours if id in in_one and id not in in_other], len(ours)
+        ),
         "changed": _summarize_points([in_other[id] for id in changed], len(common)),
     }
 
@@ -134,7 +167,9 @@ def _scroll_ids(store: PointStore, collection: str) -> Iterator[PointId]:
         after = following
 
 
-def _fetch_points(store: PointStore, collection: str, ids: Sequence[PointId], *, vectors: bool) -> dict[PointId, Point]:
+def _fetch_points(
+    store: PointStore, collection: str, ids: Sequence[PointId], *, vectors: bool
+) -> dict[PointId, Point]:
     wanted = list(dict.fromkeys(ids))
     found: dict[PointId, Point] = {}
     for start in range(0, len(wanted), _FETCHED):
@@ -143,7 +178,9 @@ def _fetch_points(store: PointStore, collection: str, ids: Sequence[PointId], *,
     return found
 
 
-def _kinds_in_both(store: CollectionStore, one: str, other: str) -> dict[str, tuple[Kind, dict[str, Any]]]:
+def _kinds_in_both(
+    store: CollectionStore, one: str, other: str
+) -> dict[str, tuple[Kind, dict[str, Any]]]:
     """Returns kind and settings of the vectors that both collections store alike."""
     ours = store.schema(one)
     theirs = store.schema(other)
@@ -154,7 +191,9 @@ def _kinds_in_both(store: CollectionStore, one: str, other: str) -> dict[str, tu
     }
 
 
-def _has_changed(one: Point, other: Point, same_model: bool, kinds: Mapping[str, tuple[Kind, dict[str, Any]]]) -> bool:
+def _has_changed(
+    one: Point, other: Point, same_model: bool, kinds: Mapping[str, tuple[Kind, dict[str, Any]]]
+) -> bool:
     """A record has changed if other fields, or another text from its fields, are stored. The
     content hash covers the text **and** the model, so with another model all hashes differ and say
     nothing. If no text was embedded, the vectors are compared."""
@@ -166,7 +205,9 @@ def _has_changed(one: Point, other: Point, same_model: bool, kinds: Mapping[str,
     return same_model and hashes[0] != hashes[1]
 
 
-def _has_other_vectors(one: Point, other: Point, kinds: Mapping[str, tuple[Kind, dict[str, Any]]]) -> bool:
+def _has_other_vectors(
+    one: Point, other: Point, kinds: Mapping[str, tuple[Kind, dict[str, Any]]]
+) -> bool:
     ours = vectors_by_name(one.vector)
     theirs = vectors_by_name(other.vector)
     common = {name: kind for name, kind in kinds.items() if name in ours or name in theirs}

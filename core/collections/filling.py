@@ -1,4 +1,5 @@
-"""What filling a collection came to: what the step that filled it hands on, and what the gate holds it against."""
+"""What filling a collection came to: what the step that filled it hands on, and what the gate holds
+it against."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,9 +10,10 @@ from qdrant_rollouts.core.database.step_data import UNSET, Progress, StepOutput,
 
 @dataclass(frozen=True, kw_only=True)
 class Filling(StepOutput):
-    """``way``: records, copy, snapshot or backup. ``fingerprint`` is the source's, null where it has none, not set
-    where nobody looked. ``expected``: how many points there must be. ``by_vector``: how many vectors, by name and by
-    what became of them. ``looks``: how often in a row the index was found ready. What is None was not counted."""
+    """``way``: records, copy, snapshot or backup. ``fingerprint`` is the source's, null where it
+    has none, not set where nobody looked. ``expected``: how many points there must be.
+    ``by_vector``: how many vectors, by name and by what became of them. ``looks``: how often in a
+    row the index was found ready. What is None was not counted."""
 
     way: str | None = None
     fingerprint: str | Unset | None = field(default=UNSET, metadata={"key": "print"})

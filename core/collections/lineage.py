@@ -53,7 +53,8 @@ def describe_versions(
         rows = _rows_of_versions(session, alias, live)
         if not rows and live is None:
             raise Unknown(
-                f"there are no versions of {shorten_text(alias)}; known aliases: {', '.join(sorted(aliases)) or 'none'}"
+                f"there are no versions of {shorten_text(alias)}; known aliases: "
+                f"{', '.join(sorted(aliases)) or 'none'}"
             )
         names = [row.collection for row in rows]
         due = _deletions_by_collection(session, names)
@@ -77,7 +78,9 @@ def find_version(services: Services, alias: str, named: str) -> Version:
     the existing ones."""
     check_found_name("alias", alias)
     with services.sessions() as session:
-        rows = list(session.scalars(select(Version).where(Version.alias == alias).order_by(Version.number)))
+        rows = list(
+            session.scalars(select(Version).where(Version.alias == alias).order_by(Version.number))
+        )
     found = next((row for row in rows if named in (str(row.number), row.collection)), None)
     if found is None:
         known = ", ".join(f"{row.number} ({row.collection})" for row in rows[-5:]) or "none"
@@ -92,7 +95,9 @@ def _rows_of_versions(session: Session, alias: str, live: str | None) -> list[Ve
 
 
 def _deletions_by_collection(session: Session, collections: Sequence[str]) -> dict[str, Deletion]:
-    query = select(Deletion).where(Deletion.collection.in_(collections), Deletion.status.in_(OPEN_DELETIONS))
+    query = select(Deletion).where(
+        Deletion.collection.in_(collections), Deletion.status.in_(OPEN_DELETIONS)
+    )
     return {row.collection: row for row in session.scalars(query)}
 
 

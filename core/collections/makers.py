@@ -1,4 +1,5 @@
-"""Opens what makes the vectors of an index: models by name, and what the server makes from a text."""
+"""Opens what makes the vectors of an index: models by name, and what the server makes from a
+text."""
 
 import json
 from collections.abc import Mapping, Sequence

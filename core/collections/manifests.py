@@ -68,17 +68,24 @@ class Manifest:
         """Raises Refused for a manifest that is damaged or belongs to another backup."""
         content = _parse_content(text, backup)
         if content.pop(_SEAL, None) != _seal_of(content):
-            raise Refused(f"backup {backup} is damaged: its manifest is not as it was sealed; take another one")
+            raise Refused(
+                f"backup {backup} is damaged: its manifest is not as it was sealed; take another "
+                "one"
+            )
         if content.get("format") != _FORMAT:
             raise Refused(
-                f"backup {backup} has format {quote_value(content.get('format'))}, this version reads {_FORMAT}"
+                f"backup {backup} has format {quote_value(content.get('format'))}, this version "
+                f"reads {_FORMAT}"
             )
         try:
             manifest = read_stored_dataclass(cls, content)
         except Unavailable as error:
             raise Refused(f"backup {backup}: {error}") from error
         if manifest.id != backup:
-            raise Refused(f"backup {backup} is damaged: its manifest is that of {manifest.id}; put each where it was")
+            raise Refused(
+                f"backup {backup} is damaged: its manifest is that of {manifest.id}; put each "
+                "where it was"
+            )
         return manifest
 
 
@@ -100,7 +107,11 @@ def find_absent_file(shelf: Shelf, manifest: Manifest) -> str:
         wanted = int(file["size"])
         found = shelf.size(manifest.id, name)
         if found != wanted:
-            return f"{name} has {found:,} bytes, {wanted:,} were written" if found else f"{name} is missing"
+            return (
+                f"{name} has {found:,} bytes, {wanted:,} were written"
+                if found
+                else f"{name} is missing"
+            )
     return ""
 
 
@@ -128,7 +139,9 @@ def _parse_content(text: str, backup: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Refused(f"backup {backup} is damaged: its manifest cannot be read ({error})") from error
+        raise Refused(
+            f"backup {backup} is damaged: its manifest cannot be read ({error})"
+        ) from error
     if not isinstance(content, dict):
         raise Refused(f"backup {backup} is damaged: its manifest is not an object")
     return content

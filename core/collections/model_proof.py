@@ -53,18 +53,24 @@ class Agreement:
         return self.why or f"of {self.of} stored texts that were embedded again {self.alike} agree"
 
 
-def measure_agreement(services: Services, collection: str, vector: str, embedding: EmbeddingSpec) -> Agreement:
+def measure_agreement(
+    services: Services, collection: str, vector: str, embedding: EmbeddingSpec
+) -> Agreement:
     """A model that cannot be used proves nothing. Raises Limited if the collection's rate allows no
     reads now, and Busy as the store does."""
     params = vector_params(services.store.schema(collection), vector)
     if not kind_of(params).made:
-        return Agreement(why=f"vector {vector or 'unnamed'} takes {kind_of(params).describe(params)}")
+        return Agreement(
+            why=f"vector {vector or 'unnamed'} takes {kind_of(params).describe(params)}"
+        )
     points = draw_points(services.store, collection, vector)
     try:
         embedder = services.embedder(embedding)
         size = embedder.dimension
         if params["size"] != size:
-            return Agreement(why=f"its vectors have {params['size']} numbers, and {embedding.model} makes {size}")
+            return Agreement(
+                why=f"its vectors have {params['size']} numbers, and {embedding.model} makes {size}"
+            )
         return compare_embeddings(embedder, embedding, vector, params, points)
     except (Refused, Unavailable) as error:
         return Agreement(why=f"{embedding.model} could not be asked: {error}")
@@ -82,18 +88,32 @@ def draw_points(store: VectorStore, collection: str, vector: str) -> list[Point]
 
 
 def compare_embeddings(
-    embedder: Embedder, embedding: EmbeddingSpec, vector: str, params: Mapping[str, Any], points: Sequence[Point]
+    embedder: Embedder,
+    embedding: EmbeddingSpec,
+    vector: str,
+    params: Mapping[str, Any],
+    points: Sequence[Point],
 ) -> Agreement:
     """Embeds again the texts of those points that have a text and a vector. Raises the errors of
     the model's endpoint."""
     stored = [
-        (render_text(embedding.text, point.payload), vectors_by_name(point.vector).get(vector)) for point in points
+        (render_text(embedding.text, point.payload), vectors_by_name(point.vector).get(vector))
+        for point in points
     ]
-    known = [(text, np.asarray(one, dtype=np.float32)) for text, one in stored if text and one is not None]
+    known = [
+        (text, np.asarray(one, dtype=np.float32))
+        for text, one in stored
+        if text and one is not None
+    ]
     if not known:
-        return Agreement(why=f"no point has the texts of the template {quote_value(embedding.text)} stored")
+        return Agreement(
+            why=f"no point has the texts of the template {quote_value(embedding.text)} stored"
+        )
     made = embedder.documents([text for text, _ in known])
-    alike = sum(_are_alike(one, other, params["distance"]) for one, (_, other) in zip(made, known, strict=True))
+    alike = sum(
+        _are_alike(one, other, params["distance"])
+        for one, (_, other) in zip(made, known, strict=True)
+    )
     return Agreement(len(known), alike)
 
 
@@ -119,16 +139,27 @@ def settle_models(
     """Returns the measured agreement of each vector with an unknown model. If all are proven,
     writes the stamp. Safe to run twice."""
     unknown = find_unknown_vectors(services.store, collection, made)
-    found = {name: measure_agreement(services, collection, name, embedding) for name, embedding in unknown.items()}
+    found = {
+        name: measure_agreement(services, collection, name, embedding)
+        for name, embedding in unknown.items()
+    }
     if found and all(one.proven for one in found.values()):
-        services.store.set_metadata(collection, _build_stamp(services, alias, unknown).as_metadata())
+        services.store.set_metadata(
+            collection, _build_stamp(services, alias, unknown).as_metadata()
+        )
     return found
 
 
 def _build_stamp(services: Services, alias: str, proven: Mapping[str, EmbeddingSpec]) -> Stamp:
     """Documents that another program stored were not cut by this one."""
-    specs = {name: spec.model_copy(update={"chunk": None, "vector": name}) for name, spec in proven.items()}
-    made = {name: MadeBy(services.embedder(spec).identity, embedding=spec) for name, spec in specs.items()}
+    specs = {
+        name: spec.model_copy(update={"chunk": None, "vector": name})
+        for name, spec in proven.items()
+    }
+    made = {
+        name: MadeBy(services.embedder(spec).identity, embedding=spec)
+        for name, spec in specs.items()
+    }
     main, by = next(iter(made.items()))
     return Stamp(
         deployment="",
@@ -150,14 +181,20 @@ def describe_refusal(
     if not doubtful:
         return ""
     models = " and ".join(dict.fromkeys(one.model for one in made.values()))
-    told = "; ".join(f"vector {name}: {one}" if name else str(one) for name, one in doubtful.items())
+    told = "; ".join(
+        f"vector {name}: {one}" if name else str(one) for name, one in doubtful.items()
+    )
     return (
-        f"{collection}, which {alias} leads to, does not say which model made it, and {models}, which is declared, is "
-        f"not known to be that one: {told}. Applications that embed for themselves would search the new collection by "
+        f"{collection}, which {alias} leads to, does not say which model made it, and {models}, "
+        "which is declared, is "
+        f"not known to be that one: {told}. Applications that embed for themselves would search "
+        "the new collection by "
         f"vectors of another model. If they change at the switch, or there are none, write\n"
         f"  {alias}:\n    accept_new_model: true\n"
-        "in the index file, or deploy with --accept-new-model. If the declared model did make it, declare the text "
-        f"template it was made with (embedding.text), or say so with `rollouts adopt {alias} --trust`"
+        "in the index file, or deploy with --accept-new-model. If the declared model did make it, "
+        "declare the text "
+        f"template it was made with (embedding.text), or say so with `rollouts adopt {alias} "
+        "--trust`"
     )
 
 

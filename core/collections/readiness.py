@@ -43,7 +43,8 @@ class Readiness:
 #: Server messages about errors that do not go away by waiting or trying again: the server must be
 #: restarted, or the collection made again. All other errors are waited for, including unknown ones.
 _HOPELESS = re.compile(
-    r"panic|unstable state|corrupt|checksum|crc mismatch|inconsistent storage|data loss|unsupported.*version"
+    r"panic|unstable state|corrupt|checksum|crc mismatch|inconsistent storage"
+    r"|data loss|unsupported.*version"
     r"|process is dead|read-only file system",
     re.IGNORECASE,
 )
@@ -78,7 +79,9 @@ def watch(
     known = health.failures if failures is None else failures
     if now.optimizer == "ok" or not now.whole or now.optimizing is None or now.failures != known:
         return _describe_failure(now)
-    seen = inspect_readiness(store, collection, schema, replace(now, status="green", optimizer="ok"))
+    seen = inspect_readiness(
+        store, collection, schema, replace(now, status="green", optimizer="ok")
+    )
     if seen.ready or now.optimizing:
         return seen
     return _describe_failure(now, f"; {seen.reason}")
@@ -106,14 +109,20 @@ def rouse(store: VectorStore, collection: str) -> None:
 
 
 def measure_work(health: Health) -> list[int | None]:
-    """What changes from look to look while the server is indexing: the build of one large segment takes hours in which
-    only the optimizer's own count moves."""
-    return [health.indexed_vectors, health.segments, health.optimizing, health.worked, health.queued]
+    """What changes from look to look while the server is indexing: the build of one large segment
+    takes hours in which only the optimizer's own count moves."""
+    return [
+        health.indexed_vectors,
+        health.segments,
+        health.optimizing,
+        health.worked,
+        health.queued,
+    ]
 
 
 def is_at_work(health: Health, before: Sequence[int | None] | None) -> bool:
-    """Whether the server has got on since ``before`` was measured. One that does not tell how far its optimizer is gets
-    taken at its word while it is yellow."""
+    """Whether the server has got on since ``before`` was measured. One that does not tell how far
+    its optimizer is gets taken at its word while it is yellow."""
     moved = measure_work(health) != before
     return moved or (health.worked is None and health.status == "yellow")
 
@@ -135,7 +144,9 @@ def _describe_failure(health: Health, more: str = "") -> Readiness:
     return Readiness(ready=False, broken=hopeless, failing=not hopeless, reason=reason)
 
 
-def inspect_readiness(store: VectorStore, collection: str, schema: Schema, health: Health) -> Readiness:
+def inspect_readiness(
+    store: VectorStore, collection: str, schema: Schema, health: Health
+) -> Readiness:
     """As ``judge_readiness``, with the stored vectors counted by ``store``. An empty sparse vector
     is stored but never indexed (measured on 1.16.3), and nothing counts those, so a random sample
     estimates how many there may be."""
@@ -147,7 +158,9 @@ def inspect_readiness(store: VectorStore, collection: str, schema: Schema, healt
     if len(sparse) == len(vector_names(schema)):
         return judge_readiness(schema, health, 0)
     return judge_readiness(
-        schema, health, vectors - sum(_estimate_empty_vectors(store, collection, name) for name in sparse)
+        schema,
+        health,
+        vectors - sum(_estimate_empty_vectors(store, collection, name) for name in sparse),
     )
 
 

@@ -68,7 +68,9 @@ class BadRecord:
     why: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.field}: {self.why}" if self.field else f"{self.where}: {self.why}"
+        return (
+            f"{self.where}: {self.field}: {self.why}" if self.field else f"{self.where}: {self.why}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,9 @@ class RecordRules:
     vector_field: str | None = VECTOR_FIELD
 
     @classmethod
-    def of(cls, plan: VectorPlan, schema: Schema, vector_field: str | None = VECTOR_FIELD) -> "RecordRules":
+    def of(
+        cls, plan: VectorPlan, schema: Schema, vector_field: str | None = VECTOR_FIELD
+    ) -> "RecordRules":
         dense = dense_names(schema)
         return cls(
             dense={name: _build_vector_rule(vector_params(schema, name)) for name in dense},
@@ -110,7 +114,9 @@ class RecordRules:
 
 
 def _build_vector_rule(params: Mapping[str, Any]) -> VectorRule:
-    return VectorRule(params["size"], params["distance"] == "Cosine", kind_of(params).name == "multi")
+    return VectorRule(
+        params["size"], params["distance"] == "Cosine", kind_of(params).name == "multi"
+    )
 
 
 def parse_row(row: Row, rules: RecordRules) -> Record | BadRecord:
@@ -135,7 +141,9 @@ def brought_names(row: Row, rules: RecordRules) -> set[str]:
 def brought_vectors(row: Row, field: str | None, names: Collection[str]) -> dict[str, Any]:
     """Returns the row's vectors by name, unchecked; a list without a name is the unnamed one's."""
     try:
-        given = split_row(row, RecordRules(dense={}, sparse=frozenset(names), vector_field=field))[1]
+        given = split_row(row, RecordRules(dense={}, sparse=frozenset(names), vector_field=field))[
+            1
+        ]
     except _BadField:
         return {}
     return vectors_by_name(given)
@@ -145,7 +153,9 @@ def point_row(point: Point, where: str, cursor: Cursor) -> Row:
     """Returns a point as a row of a source."""
     fields = {"id": point.id, **point.payload}
     vector = point.vector if len(point.vector) else None
-    return Row(where, fields, cursor, point_id=point.id, vector=vector, lent_id="id" not in point.payload)
+    return Row(
+        where, fields, cursor, point_id=point.id, vector=vector, lent_id="id" not in point.payload
+    )
 
 
 def read_mark(stored: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -193,7 +203,8 @@ def stored_hashes(payload: Mapping[str, Any], embedded: str = "") -> dict[str, s
 
 
 def plain_vectors(vectors: Mapping[str, Any]) -> Vector:
-    """Returns vectors in a point's form: a single unnamed vector without a name, otherwise by name."""
+    """Returns vectors in a point's form: a single unnamed vector without a name, otherwise by
+    name."""
     if vectors.keys() == {""}:
         alone: Vector = vectors[""]
         return alone
@@ -234,14 +245,17 @@ def _build_record(row: Row, rules: RecordRules) -> Record:
     return Record(record_id, own, fields, texts, vectors, row.where)
 
 
-def _describe_missing_vector(path: str, name: str, fields: Mapping[str, Any], rules: RecordRules) -> tuple[str, str]:
+def _describe_missing_vector(
+    path: str, name: str, fields: Mapping[str, Any], rules: RecordRules
+) -> tuple[str, str]:
     if not rules.templates and len(rules.required) == 1:
         there = f"is {quote_value(fields[path])}" if path in fields else "missing"
         wanted = f"a list of numbers or an object of {_name_vectors(rules)}"
         return path, f"{there}; expected {wanted}, for the index declares no embedding.model"
     return (
         f"{path}.{name}" if name else path,
-        "missing: the index file says that every record brings it; say `optional` where some may lack it",
+        "missing: the index file says that every record brings it; say `optional` where some may "
+        "lack it",
     )
 
 
@@ -261,7 +275,9 @@ def split_row(row: Row, rules: RecordRules) -> tuple[dict[str, Any], Any]:
         del fields[field]
         return fields, value
     if field != VECTOR_FIELD:
-        raise _BadField(field, f"is {quote_value(value)}; expected a vector, for vector_field names it")
+        raise _BadField(
+            field, f"is {quote_value(value)}; expected a vector, for vector_field names it"
+        )
     return fields, None
 
 
@@ -293,7 +309,9 @@ def _is_of_numbers(value: Any) -> bool:
         return True
     if not isinstance(value, list | tuple):
         return False
-    return not value or any(isinstance(one, int | float) and not isinstance(one, bool) for one in value)
+    return not value or any(
+        isinstance(one, int | float) and not isinstance(one, bool) for one in value
+    )
 
 
 def _read_id(fields: Mapping[str, Any]) -> int | str:
@@ -301,7 +319,10 @@ def _read_id(fields: Mapping[str, Any]) -> int | str:
     if value is None:
         raise _BadField("id", "missing; every record needs its own string or integer id")
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
-        raise _BadField("id", f"is {shorten_text(reprlib.repr(value))}; expected a non-empty string or an integer")
+        raise _BadField(
+            "id",
+            f"is {shorten_text(reprlib.repr(value))}; expected a non-empty string or an integer",
+        )
     if isinstance(value, int) and not -_INT64 <= value < 2 * _INT64:
         raise _BadField("id", f"is {quote_value(value)}, beyond 64 bits; write it as a string")
     return value
@@ -314,19 +335,29 @@ def _render_template(fields: Mapping[str, Any], template: str) -> str:
             raise _BadField(name, f"missing; the text template {quote_value(template)} needs it")
     text = render_text(template, fields)
     if text is None:
-        raise _BadField(", ".join(names), f"empty; the text template {quote_value(template)} gives no text to embed")
+        raise _BadField(
+            ", ".join(names),
+            f"empty; the text template {quote_value(template)} gives no text to embed",
+        )
     return text
 
 
-def _check_given_vectors(path: str, given: Any, rules: RecordRules, *, bare: bool) -> dict[str, Any]:
+def _check_given_vectors(
+    path: str, given: Any, rules: RecordRules, *, bare: bool
+) -> dict[str, Any]:
     """By vector name; empty if the record brings none. ``bare``: it comes from a collection, where
     a point may have no vector at all."""
     if isinstance(given, Mapping):
         if not given and not bare:
             raise _BadField(path, f"is empty; expected some of {_name_vectors(rules)}")
-        return {name: _check_vector(f"{path}.{name}", name, value, rules) for name, value in given.items()}
+        return {
+            name: _check_vector(f"{path}.{name}", name, value, rules)
+            for name, value in given.items()
+        }
     if len(rules.dense) != 1:
-        raise _BadField(path, f"names no vector; expected an object with some of {_name_vectors(rules)}")
+        raise _BadField(
+            path, f"names no vector; expected an object with some of {_name_vectors(rules)}"
+        )
     (name, rule), *_ = rules.dense.items()
     return {name: _check_dense(path, given, rule)}
 
@@ -336,7 +367,9 @@ def _check_vector(path: str, name: str, value: Any, rules: RecordRules) -> Any:
         return _check_dense(path, value, rules.dense[name])
     if name in rules.sparse:
         return _check_sparse(path, value)
-    raise _BadField(path, f"is not a vector of the collection; expected some of {_name_vectors(rules)}")
+    raise _BadField(
+        path, f"is not a vector of the collection; expected some of {_name_vectors(rules)}"
+    )
 
 
 def _name_vectors(rules: RecordRules) -> str:
@@ -354,7 +387,9 @@ def _check_dense(path: str, value: Any, rule: VectorRule) -> FloatArray:
 def _check_numbers(path: str, value: Any, rule: VectorRule) -> FloatArray:
     array = _check_finite(path, value)
     if len(array) != rule.size:
-        raise _BadField(path, f"has {len(array)} numbers; the collection's vectors have {rule.size}")
+        raise _BadField(
+            path, f"has {len(array)} numbers; the collection's vectors have {rule.size}"
+        )
     if rule.cosine and not array.any():
         raise _BadField(path, "is all zeros: without a direction there is no cosine")
     return array
@@ -365,7 +400,9 @@ def _check_finite(path: str, value: Any) -> FloatArray:
         raise _BadField(path, f"is a {type(value).__name__}; expected a list of numbers")
     if isinstance(value, list) and not {float, int}.issuperset(map(type, value)):
         at = next(at for at, number in enumerate(value) if type(number) not in {float, int})
-        raise _BadField(f"{path}[{at}]", f"is {shorten_text(reprlib.repr(value[at]))}; expected a number")
+        raise _BadField(
+            f"{path}[{at}]", f"is {shorten_text(reprlib.repr(value[at]))}; expected a number"
+        )
     try:
         # a number that is too large becomes infinite, which is refused below
         with np.errstate(over="ignore"):
@@ -385,11 +422,15 @@ def _check_sparse(path: str, value: Any) -> dict[str, Any]:
     values = _check_finite(f"{path}.values", value["values"])
     if isinstance(indices, np.ndarray):
         indices = indices.tolist()
-    if not isinstance(indices, list) or not all(type(index) is int and 0 <= index < 2**32 for index in indices):
+    if not isinstance(indices, list) or not all(
+        type(index) is int and 0 <= index < 2**32 for index in indices
+    ):
         raise _BadField(f"{path}.indices", "expected a list of integers from 0 to 4294967295")
     if len(set(indices)) != len(indices) or len(indices) != len(values):
         raise _BadField(
-            path, f"expected as many values as different indices, found {len(values)} and {len(set(indices))}"
+            path,
+            f"expected as many values as different indices, found {len(values)} and "
+            f"{len(set(indices))}",
         )
     return {"indices": indices, "values": values}
 
@@ -430,7 +471,10 @@ def _describe_unfit(value: Any) -> str:
     if isinstance(value, int):
         fits = -_INT64 <= value < 2 * _INT64
         return (
-            "" if fits else f"is {quote_value(value)}, beyond the 64-bit integers Qdrant stores; write it as a string"
+            ""
+            if fits
+            else f"is {quote_value(value)}, beyond the 64-bit integers Qdrant stores; write it as "
+            "a string"
         )
     if isinstance(value, str):
         return "" if _is_text(value) else "holds half of a surrogate pair, so it is no Unicode text"

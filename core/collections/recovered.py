@@ -27,7 +27,11 @@ def is_unpacking() -> ColumnElement[bool]:
 
 def backup_of(source: str | None) -> str | None:
     """Returns the backup that a source names; None for any other source."""
-    return source.removeprefix(_KIND).strip() if source is not None and source.startswith(_KIND) else None
+    return (
+        source.removeprefix(_KIND).strip()
+        if source is not None and source.startswith(_KIND)
+        else None
+    )
 
 
 def reads_collection(source: str | None, collection: str) -> bool:

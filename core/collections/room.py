@@ -43,7 +43,8 @@ def estimate_need(schema: Schema, points: int, payload: float, server: Server) -
     """``payload``: bytes of one point's payload. The embedded store builds no index."""
     if server.embedded:
         raw = sum(
-            _of_vector({"hnsw_config": {"m": 0}}, vector_params(schema, name))[0] for name in vector_names(schema)
+            _of_vector({"hnsw_config": {"m": 0}}, vector_params(schema, name))[0]
+            for name in vector_names(schema)
         )
         return Needed(disk=int(points * (raw + payload)), memory=0, points=points)
     params = schema.get("params") or {}
@@ -53,13 +54,19 @@ def estimate_need(schema: Schema, points: int, payload: float, server: Server) -
     memory = sum(memory for _, memory in vectors)
     in_memory = payload if params.get("on_disk_payload") is False else 0.0
     return Needed(
-        disk=int(points * stored * copies * _TWICE), memory=int(points * (memory + in_memory) * copies), points=points
+        disk=int(points * stored * copies * _TWICE),
+        memory=int(points * (memory + in_memory) * copies),
+        points=points,
     )
 
 
 def payload_bytes(sample: Sequence[Mapping[str, Any]]) -> float:
     """Returns the mean size of some payloads, as JSON."""
-    return sum(len(json.dumps(payload, default=str)) for payload in sample) / len(sample) if sample else 0.0
+    return (
+        sum(len(json.dumps(payload, default=str)) for payload in sample) / len(sample)
+        if sample
+        else 0.0
+    )
 
 
 def lacks(need: Needed, room: Room) -> str:
@@ -67,7 +74,8 @@ def lacks(need: Needed, room: Room) -> str:
     free space is unknown."""
     pairs = (("disk", need.disk, room.disk), ("memory", need.memory, room.memory))
     short = [
-        f"at least {in_words(wanted)} of {what} for {need.points:,} points, and at most {in_words(free)} are free"
+        f"at least {in_words(wanted)} of {what} for {need.points:,} points, and at most "
+        f"{in_words(free)} are free"
         for what, wanted, free in pairs
         if free is not None and wanted > free
     ]
@@ -77,7 +85,9 @@ def lacks(need: Needed, room: Room) -> str:
 def describe_room(need: Needed, room: Room) -> str:
     """Describes the figures, and which of them are not known."""
     pairs = (("disk", need.disk, room.disk), ("memory", need.memory, room.memory))
-    return ", ".join(f"{what} at least {in_words(wanted)}, {_free(free)}" for what, wanted, free in pairs)
+    return ", ".join(
+        f"{what} at least {in_words(wanted)}, {_free(free)}" for what, wanted, free in pairs
+    )
 
 
 def _free(size: int | None) -> str:
@@ -104,7 +114,9 @@ def _of_vector(schema: Schema, params: Mapping[str, Any]) -> tuple[float, float]
     quantization = params.get("quantization_config") or schema.get("quantization_config") or {}
     small = size * 4 / _shrinks(quantization) if quantization else 0.0
     memory = (0.0 if params.get("on_disk") else raw) + (0.0 if hnsw.get("on_disk") else graph)
-    always = any(isinstance(said, dict) and said.get("always_ram") for said in quantization.values())
+    always = any(
+        isinstance(said, dict) and said.get("always_ram") for said in quantization.values()
+    )
     return raw + graph + small, memory + (small if always else 0.0)
 
 

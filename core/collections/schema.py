@@ -47,7 +47,9 @@ def vector_params(schema: Schema, name: str) -> dict[str, Any]:
     none of this name."""
     every = {**_dense_params(schema), **_sparse_params(schema)}
     if name not in every:
-        raise Refused(f"there is no vector {_label_vector(name)}; the collection has {_join_names(every)}")
+        raise Refused(
+            f"there is no vector {_label_vector(name)}; the collection has {_join_names(every)}"
+        )
     return dict(every[name])
 
 
@@ -71,10 +73,15 @@ def embedded_vector(schema: Schema, named: str, of: str) -> str:
     if named in vector_names(schema) and named not in names:
         takes = vector_kind(schema, named).describe(vector_params(schema, named))
         may_be = f"embedding.vector may be {_join_names(names)}"
-        raise Refused(f"{of}: vector {_label_vector(named)} takes {takes}, and a model makes numbers: {may_be}")
+        raise Refused(
+            f"{of}: vector {_label_vector(named)} takes {takes}, and a model makes numbers: "
+            f"{may_be}"
+        )
     if not named and not names:
         found = _join_names(vector_names(schema))
-        raise Refused(f"{of} has no vector of numbers, as a model makes, but {found}: declare no embedding")
+        raise Refused(
+            f"{of} has no vector of numbers, as a model makes, but {found}: declare no embedding"
+        )
     return named or names[0]
 
 
@@ -129,7 +136,10 @@ def _dense_params(schema: Schema) -> dict[str, dict[str, Any]]:
 
 
 def _sparse_params(schema: Schema) -> dict[str, dict[str, Any]]:
-    return {name: params or {} for name, params in (schema["params"].get("sparse_vectors") or {}).items()}
+    return {
+        name: params or {}
+        for name, params in (schema["params"].get("sparse_vectors") or {}).items()
+    }
 
 
 def list_differences(wanted: Schema, found: Schema, *, waiting: bool = False) -> list[str]:
@@ -141,7 +151,9 @@ def list_differences(wanted: Schema, found: Schema, *, waiting: bool = False) ->
         found = {**found, "strict_mode_config": strict}
     return [
         f"{path}: wanted {_format_setting(one)}, found {_format_setting(other)}"
-        for path, one, other in _walk_differences("", _as_comparable(wanted), _as_comparable(found), closed=False)
+        for path, one, other in _walk_differences(
+            "", _as_comparable(wanted), _as_comparable(found), closed=False
+        )
     ]
 
 
@@ -190,11 +202,15 @@ def _as_comparable(schema: Schema) -> Schema:
     return comparable
 
 
-def _walk_differences(path: str, wanted: Any, found: Any, *, closed: bool) -> Iterator[tuple[str, Any, Any]]:
+def _walk_differences(
+    path: str, wanted: Any, found: Any, *, closed: bool
+) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
         for key in sorted({*wanted, *(found if closed else ())}):
             inner = f"{path}.{key}" if path else str(key)
-            yield from _walk_differences(inner, wanted.get(key), found.get(key), closed=closed or key in _CLOSED)
+            yield from _walk_differences(
+                inner, wanted.get(key), found.get(key), closed=closed or key in _CLOSED
+            )
     elif wanted != found and not (wanted in _NOTHING and found in _NOTHING):
         yield path, wanted, found
 
@@ -242,7 +258,9 @@ def build_schema(blue: Schema | None, spec: "CollectionSpec", new: NewVectors) -
     _lay_over(schema, made, "hnsw_config", spec.hnsw)
     _lay_over(schema, made, "quantization_config", spec.quantization)
     kept = {**(schema.get("payload_schema") or {}), **_build_indexes(spec)}
-    schema["payload_schema"] = {field: index for field, index in kept.items() if field not in spec.dropped_indexes}
+    schema["payload_schema"] = {
+        field: index for field, index in kept.items() if field not in spec.dropped_indexes
+    }
     return schema
 
 
@@ -250,12 +268,14 @@ def _check_kinds(new: NewVectors, dense: Mapping[str, Any], sparse: Mapping[str,
     for name in new.sizes:
         if name in sparse:
             raise Refused(
-                f"vector {_label_vector(name)} is sparse in the live collection, and a model makes a dense one"
+                f"vector {_label_vector(name)} is sparse in the live collection, and a model makes "
+                "a dense one"
             )
     for name in new.server_made:
         if name in dense or not name:
             raise Refused(
-                f"vector {_label_vector(name)} is dense, and the server makes a sparse one; give it another name"
+                f"vector {_label_vector(name)} is dense, and the server makes a sparse one; give "
+                "it another name"
             )
 
 
@@ -270,7 +290,9 @@ def _given_settings(spec: "CollectionSpec", names: tuple[str, ...]) -> dict[str,
     return {name: getattr(spec, name) for name in names if getattr(spec, name) is not None}
 
 
-def _lay_over(schema: Schema, made: Sequence[dict[str, Any]], section: str, given: dict[str, Any] | None) -> None:
+def _lay_over(
+    schema: Schema, made: Sequence[dict[str, Any]], section: str, given: dict[str, Any] | None
+) -> None:
     """A vector's own section has priority over the collection's, so that one is changed. Empty
     quantization means none."""
     if given is None:
@@ -289,7 +311,9 @@ def _build_index(field: str, given: str | dict[str, Any]) -> dict[str, Any]:
     if isinstance(given, str):
         return {"data_type": given}
     if not isinstance(given.get("type"), str):
-        raise Refused(f"collection.payload_indexes.{field}: found {given}; expected a type, such as keyword")
+        raise Refused(
+            f"collection.payload_indexes.{field}: found {given}; expected a type, such as keyword"
+        )
     return {"data_type": given["type"], "params": given}
 
 
@@ -314,7 +338,9 @@ def unindexed_bound(schema: Schema, health: Health) -> int:
     if threshold == 0 or optimizers.get("max_optimization_threads") == 0:
         return sys.maxsize
     room = 1024 * (_INDEXING_THRESHOLD if threshold is None else int(threshold))
-    return sum(_unindexed_share(schema, params, health, room) for params in _dense_params(schema).values())
+    return sum(
+        _unindexed_share(schema, params, health, room) for params in _dense_params(schema).values()
+    )
 
 
 def _unindexed_share(schema: Schema, params: Mapping[str, Any], health: Health, room: int) -> int:
@@ -322,4 +348,6 @@ def _unindexed_share(schema: Schema, params: Mapping[str, Any], health: Health, 
     links = own.get("m", (schema.get("hnsw_config") or {}).get("m"))
     if links == 0:
         return health.points
-    return health.segments * (room // (int(params["size"]) * _BYTES.get(params.get("datatype") or "float32", 1)))
+    return health.segments * (
+        room // (int(params["size"]) * _BYTES.get(params.get("datatype") or "float32", 1))
+    )

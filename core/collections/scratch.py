@@ -52,9 +52,15 @@ def open_scratch(store: VectorStore, schema: Schema, names: Sequence[str]) -> It
     if not names:
         yield Scratch(store, name)
         return
-    sparse = {one: params for one, params in (schema["params"].get("sparse_vectors") or {}).items() if one in names}
+    sparse = {
+        one: params
+        for one, params in (schema["params"].get("sparse_vectors") or {}).items()
+        if one in names
+    }
     try:
-        store.create(name, {"params": {"sparse_vectors": sparse}, "payload_schema": {}}, {_MARK: time.time()})
+        store.create(
+            name, {"params": {"sparse_vectors": sparse}, "payload_schema": {}}, {_MARK: time.time()}
+        )
         yield Scratch(store, name)
     finally:
         store.drop(name)
@@ -64,7 +70,11 @@ def drop_old_scratches(store: VectorStore) -> list[str]:
     """Drops what killed processes have left; returns the names."""
     if store.embedded:
         return []
-    left = [name for name in sorted(store.collections()) if name.startswith(_PREFIX) and _is_old(store, name)]
+    left = [
+        name
+        for name in sorted(store.collections())
+        if name.startswith(_PREFIX) and _is_old(store, name)
+    ]
     for name in left:
         store.drop(name)
     return [f"{name} was left over and is dropped" for name in left]

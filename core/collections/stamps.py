@@ -102,12 +102,15 @@ def foreign_metadata(metadata: Mapping[str, Any], collection: str) -> dict[str, 
     """Returns the metadata that is not ours. Raises Refused if another program uses one of our
     keys, because neither may overwrite the other."""
     facts = metadata.get(FACTS_KEY)
-    taken = [STAMP_KEY] if metadata.get(STAMP_KEY) is not None and Stamp.of(metadata) is None else []
+    taken = (
+        [STAMP_KEY] if metadata.get(STAMP_KEY) is not None and Stamp.of(metadata) is None else []
+    )
     if facts is not None and not (isinstance(facts, dict) and _FACTS_FIELDS.issubset(facts)):
         taken.append(FACTS_KEY)
     if taken:
         raise Refused(
-            f"collection {collection} has other metadata under {' and '.join(taken)}, where this program keeps "
+            f"collection {collection} has other metadata under {' and '.join(taken)}, where this "
+            "program keeps "
             "what it knows of a collection: keep it under another key"
         )
     return {key: value for key, value in metadata.items() if key not in (STAMP_KEY, FACTS_KEY)}

@@ -34,21 +34,30 @@ class TextSearch:
 
     @property
     def words(self) -> str:
-        return " and ".join(name or "unnamed" for name in self.names) + (f", fused by {self.fusion}" * self.fused)
+        return " and ".join(name or "unnamed" for name in self.names) + (
+            f", fused by {self.fusion}" * self.fused
+        )
 
-    def query(self, vector_of: Callable[[str], OneQuery], results: int, limits: Limits) -> tuple[QueryVector, str]:
+    def query(
+        self, vector_of: Callable[[str], OneQuery], results: int, limits: Limits
+    ) -> tuple[QueryVector, str]:
         """Returns the query for this many results, and the name of the vector that it searches; no
         name if there are several. Strict mode limits each part like a search."""
         if not self.fused:
             (name,) = self.names
             return vector_of(name), name
         most = max(_CANDIDATES, results)
-        parts = [Part(name, vector_of(name), limits.page(said or most)) for name, said in self.parts]
+        parts = [
+            Part(name, vector_of(name), limits.page(said or most)) for name, said in self.parts
+        ]
         return Fused(tuple(parts), self.fusion), ""
 
 
 def build_text_search(
-    said: SearchSpec | None, askable: Collection[str], there: Collection[str], coming: Collection[str] = ()
+    said: SearchSpec | None,
+    askable: Collection[str],
+    there: Collection[str],
+    coming: Collection[str] = (),
 ) -> TextSearch:
     """Returns the declared search in a form that a collection supports.
 
@@ -67,7 +76,8 @@ def build_text_search(
             raise Refused(_describe_unknown(at, one.vector, askable, there))
     if not parts:
         raise Refused(
-            "search.prefetch: nothing makes any of these vectors of a text for the collection that serves; they "
+            "search.prefetch: nothing makes any of these vectors of a text for the collection that "
+            "serves; they "
             "come with the next deployment"
         )
     return TextSearch(tuple(parts), declared.fusion)

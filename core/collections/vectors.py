@@ -62,7 +62,9 @@ class VectorPlan:
         """Returns the plan as JSON, so that the step that created the collection can pass it on."""
         return {
             "made": {name: spec.model_dump(mode="json") for name, spec in self.made.items()},
-            "server_made": {name: spec.model_dump(mode="json") for name, spec in self.server_made.items()},
+            "server_made": {
+                name: spec.model_dump(mode="json") for name, spec in self.server_made.items()
+            },
             **{word: sorted(getattr(self, word)) for word in _SETS},
             "carried": dict(self.carried),
         }
@@ -71,8 +73,13 @@ class VectorPlan:
     def of_state(cls, state: Mapping[str, Any]) -> "VectorPlan":
         server_made = state.get("server_made", {})
         return cls(
-            made={name: EmbeddingSpec.model_validate(spec) for name, spec in state.get("made", {}).items()},
-            server_made={name: ServerVectorSpec.model_validate(spec) for name, spec in server_made.items()},
+            made={
+                name: EmbeddingSpec.model_validate(spec)
+                for name, spec in state.get("made", {}).items()
+            },
+            server_made={
+                name: ServerVectorSpec.model_validate(spec) for name, spec in server_made.items()
+            },
             carried=dict(state.get("carried", {})),
             **{word: frozenset(state.get(word, ())) for word in _SETS},
         )
@@ -91,7 +98,8 @@ class VectorPlan:
     def kept(self) -> frozenset[str]:
         """Returns every vector name of the new collection."""
         return frozenset(
-            {*self.made, *self.server_made, *self.given, *self.optional, *self.copied} | self.carried.keys()
+            {*self.made, *self.server_made, *self.given, *self.optional, *self.copied}
+            | self.carried.keys()
         )
 
 
@@ -130,7 +138,8 @@ def plan_vectors(
 
 
 def read_plan(spec: IndexSpec, vectors: Mapping[str, Any] | None, vector: str) -> VectorPlan:
-    """The plan that was handed on as ``vectors``; a release that knew a single one handed on its name, ``vector``."""
+    """The plan that was handed on as ``vectors``; a release that knew a single one handed on its
+    name, ``vector``."""
     if vectors is not None:
         return VectorPlan.of_state(vectors)
     if spec.embedding is None:
@@ -154,7 +163,8 @@ def embedded_name(spec: IndexSpec, model: Schema | None) -> str:
         if named and named not in vector_names(model):
             there = ", ".join(name or "the unnamed one" for name in made_names(model)) or "none"
             raise Refused(
-                f"the live collection has no vector {named}: embedding.vector may be {there}; to add a "
+                f"the live collection has no vector {named}: embedding.vector may be {there}; to "
+                "add a "
                 "vector beside them, declare each in `vectors`"
             )
         return embedded_vector(model, named, "the live collection")
@@ -167,7 +177,8 @@ def embedded_name(spec: IndexSpec, model: Schema | None) -> str:
 
 
 def _plan_declared(spec: IndexSpec, model: Schema | None) -> VectorPlan:
-    """Returns what the index file says about each name, before anything is concluded from a schema."""
+    """Returns what the index file says about each name, before anything is concluded from a
+    schema."""
     made: dict[str, EmbeddingSpec] = {}
     server_made: dict[str, ServerVectorSpec] = {}
     carried: dict[str, WhenChanged] = {}
@@ -186,7 +197,9 @@ def _plan_declared(spec: IndexSpec, model: Schema | None) -> VectorPlan:
     if spec.embedding is not None:
         name = embedded_name(spec, model)
         if name in spec.vectors:
-            raise Refused(f"vector {name or 'without a name'} is declared twice: by embedding and in vectors")
+            raise Refused(
+                f"vector {name or 'without a name'} is declared twice: by embedding and in vectors"
+            )
         made[name] = spec.embedding
     return VectorPlan(
         made=made,

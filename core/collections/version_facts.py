@@ -7,5 +7,10 @@ from qdrant_rollouts.core.times import as_iso
 
 
 def version_as_dict(row: Version) -> dict[str, Any]:
-    named = {"alias": row.alias, "number": row.number, "parent": row.parent, "deployment": row.deployment_id}
+    named = {
+        "alias": row.alias,
+        "number": row.number,
+        "parent": row.parent,
+        "deployment": row.deployment_id,
+    }
     return {**named, "created_at": as_iso(row.created_at), **row.facts}

@@ -44,7 +44,10 @@ _CREDENTIALS = re.compile(r"//[^/\s]*@")
 def list_used_names(session: Session) -> set[str]:
     """Returns the names of all collections that a row knows: versions, and what runs make for
     themselves. None of these is used again."""
-    known = {*session.scalars(select(Version.collection)), *session.scalars(select(Deployment.green))}
+    known = {
+        *session.scalars(select(Version.collection)),
+        *session.scalars(select(Deployment.green)),
+    }
     return known | recovered.recovered_collections(session)
 
 
@@ -65,7 +68,9 @@ def facts_of_request(actor: str, source: str | None) -> State:
     return {"actor": actor, "source": None if source is None else without_credentials(source)}
 
 
-def facts_of_model(embedding: EmbeddingSpec | None, embedder: Embedder | None, schema: Schema, vector: str) -> State:
+def facts_of_model(
+    embedding: EmbeddingSpec | None, embedder: Embedder | None, schema: Schema, vector: str
+) -> State:
     said = embedding.model_dump(mode="json") if embedding else {}
     size = vector_params(schema, vector)["size"] if vector in dense_names(schema) else None
     return {
@@ -79,14 +84,22 @@ def facts_of_model(embedding: EmbeddingSpec | None, embedder: Embedder | None, s
 
 
 #: Facts and their names in the index file; ``chunk`` is None if documents are not cut.
-_MODEL_FACTS = {"model": "model", "revision": "revision", "dtype": "dtype", "template": "text", "chunk": "chunk"}
+_MODEL_FACTS = {
+    "model": "model",
+    "revision": "revision",
+    "dtype": "dtype",
+    "template": "text",
+    "chunk": "chunk",
+}
 
 
 def facts_of_filling(filled: Filling, records: int | None) -> State:
     """A copy reads no records, so only points can be counted."""
     counts = {"points": filled.written or 0}
     if filled.way == "records":
-        more = {name: getattr(filled, name) or 0 for name in ("bad", "reused", "embedded", "truncated")}
+        more = {
+            name: getattr(filled, name) or 0 for name in ("bad", "reused", "embedded", "truncated")
+        }
         counts = {"records": records or 0, **counts, **more}
     fingerprint = None if filled.fingerprint is UNSET else filled.fingerprint
     return {"way": filled.way, "fingerprint": fingerprint, **counts}

@@ -15,7 +15,10 @@ from qdrant_rollouts.core.sanitize import hosts
 
 def _check_url(text: str) -> str:
     if not re.match(r"https?://[^/@\s]+(/\S*)?$", text):
-        raise ValueError("expected http://HOST or https://HOST, without a password; the key goes into the environment")
+        raise ValueError(
+            "expected http://HOST or https://HOST, without a password; the key goes into the "
+            "environment"
+        )
     if hosts.has_impossible_host(text):
         raise ValueError(hosts.IMPOSSIBLE_HOST)
     return text
@@ -29,7 +32,10 @@ def _check_address(text: str) -> str:
 
 def _check_variable_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
-        raise ValueError("expected the name of an environment variable that holds the secret, never the secret itself")
+        raise ValueError(
+            "expected the name of an environment variable that holds the secret, never the secret "
+            "itself"
+        )
     return text
 
 
@@ -90,7 +96,9 @@ class EmailSpec(_Channel):
         if (self.username is None) != (self.secret is None):
             raise ValueError("expected username and secret together, or neither")
         if self.username is not None and self.security == "none":
-            raise ValueError("a password is not sent without encryption: expected security starttls or tls")
+            raise ValueError(
+                "a password is not sent without encryption: expected security starttls or tls"
+            )
         return self
 
 
@@ -101,7 +109,9 @@ class AppriseSpec(_Channel):
     secret: Variable
 
 
-ChannelSpec = Annotated[LogSpec | WebhookSpec | AlertmanagerSpec | EmailSpec | AppriseSpec, Field(discriminator="kind")]
+ChannelSpec = Annotated[
+    LogSpec | WebhookSpec | AlertmanagerSpec | EmailSpec | AppriseSpec, Field(discriminator="kind")
+]
 
 
 def _check_channel_name(text: str) -> str:
@@ -115,6 +125,6 @@ class AlertsSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    channels: Annotated[dict[Annotated[str, AfterValidator(_check_channel_name)], ChannelSpec], Field(min_length=1)] = {
-        "log": LogSpec(kind="log")
-    }
+    channels: Annotated[
+        dict[Annotated[str, AfterValidator(_check_channel_name)], ChannelSpec], Field(min_length=1)
+    ] = {"log": LogSpec(kind="log")}

@@ -1,4 +1,5 @@
-"""The ``crawl`` section of the index file: how ``sitemap:`` reads sites. No request can change it."""
+"""The ``crawl`` section of the index file: how ``sitemap:`` reads sites. No request can change
+it."""
 
 import re
 from typing import Annotated

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 #: pydantic's Python terms, in YAML's terms.
-_IN_YAML = {"tuple_type": "expected a list", "dict_type": "expected keys", "model_type": "expected keys"}
+_IN_YAML = {
+    "tuple_type": "expected a list",
+    "dict_type": "expected keys",
+    "model_type": "expected keys",
+}
 
 
 def describe_expected(fault: Mapping[str, Any]) -> str:

@@ -89,7 +89,12 @@ STANDARD: dict[str, MetricSpec] = {
             relative=False,
         ),
         MetricSpec(
-            name="latency_p95", kind="quantile", source="latency", direction="down", role="guardrail", margin=0.10
+            name="latency_p95",
+            kind="quantile",
+            source="latency",
+            direction="down",
+            role="guardrail",
+            margin=0.10,
         ),
         MetricSpec(
             name="errors",
@@ -167,7 +172,9 @@ class ExperimentSpec(_Strict):
         if len(set(names)) < len(names):
             raise ValueError("expected each metric once")
         if sum(metric.role == "primary" for metric in metrics) > 2:
-            raise ValueError("expected at most two primary metrics: more would need too much evidence")
+            raise ValueError(
+                "expected at most two primary metrics: more would need too much evidence"
+            )
         return metrics
 
     @model_validator(mode="after")
@@ -198,10 +205,14 @@ class ExperimentSpec(_Strict):
 
     def ranges(self, coverage: int) -> tuple[Ranges, ...]:
         """Returns each arm's buckets."""
-        return tuple((found,) for found in bucket_ranges([arm.weight for arm in self.arms], coverage))
+        return tuple(
+            (found,) for found in bucket_ranges([arm.weight for arm in self.arms], coverage)
+        )
 
 
-def parse_metrics(asked: Sequence[str | Mapping[str, Any]], path: str = "metrics") -> tuple[MetricSpec, ...]:
+def parse_metrics(
+    asked: Sequence[str | Mapping[str, Any]], path: str = "metrics"
+) -> tuple[MetricSpec, ...]:
     """Parses metrics given by name or with settings. A name that is not a standard metric becomes a
     secondary ratio per value, where up is better.
 

@@ -28,7 +28,15 @@ REMOTE = ("s3", "gs", "abfs", "sftp")
 BROKERS = ("memory", "redis", "rediss", "redis+socket", "amqp", "amqps")
 #: Settings whose value may contain a password or token and is never shown; all but the last two are
 #: URLs.
-SECRET = ("backup_dir", "database_url", "broker_url", "qdrant_url", "qdrant_nodes", "qdrant_api_key", "api_token")
+SECRET = (
+    "backup_dir",
+    "database_url",
+    "broker_url",
+    "qdrant_url",
+    "qdrant_nodes",
+    "qdrant_api_key",
+    "api_token",
+)
 _URLS = SECRET[:-2]
 _PREFIX = "ROLLOUTS_"
 _ENV_FILE = ".env"
@@ -75,7 +83,9 @@ class Settings(BaseSettings):
     @classmethod
     def _check_header_value(cls, key: SecretStr) -> SecretStr:
         if not key.get_secret_value().isascii():
-            raise ValueError("it holds a character that is not ASCII, which HTTP cannot send; write it without")
+            raise ValueError(
+                "it holds a character that is not ASCII, which HTTP cannot send; write it without"
+            )
         return key
 
     def model_post_init(self, context: Any) -> None:
@@ -87,7 +97,8 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
-        """Without a broker, deployments run in the process that starts them, or in ``rollouts up``."""
+        """Without a broker, deployments run in the process that starts them, or in ``rollouts
+        up``."""
         return self.broker_url.get_secret_value().startswith("memory:")
 
     @property
@@ -99,7 +110,9 @@ class Settings(BaseSettings):
     @field_validator("source_roots", mode="before")
     @classmethod
     def _split_source_roots(cls, roots: Any) -> Any:
-        return [root for root in roots.split(os.pathsep) if root] if isinstance(roots, str) else roots
+        return (
+            [root for root in roots.split(os.pathsep) if root] if isinstance(roots, str) else roots
+        )
 
     @field_validator("config")
     @classmethod
@@ -116,14 +129,21 @@ class Settings(BaseSettings):
     @field_validator("web_hosts", mode="before")
     @classmethod
     def _split_web_hosts(cls, hosts: Any) -> Any:
-        return [host.strip().lower() for host in hosts.split(",") if host.strip()] if isinstance(hosts, str) else hosts
+        return (
+            [host.strip().lower() for host in hosts.split(",") if host.strip()]
+            if isinstance(hosts, str)
+            else hosts
+        )
 
     @field_validator("web_hosts")
     @classmethod
     def _check_web_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := [host for host in hosts if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host)]:
+        if wrong := [
+            host for host in hosts if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host)
+        ]:
             raise ValueError(
-                f"{quote_value(wrong[0])} is not a host name; expected names without scheme and port, such as web.lan"
+                f"{quote_value(wrong[0])} is not a host name; expected names without scheme and "
+                "port, such as web.lan"
             )
         return hosts
 
@@ -136,17 +156,29 @@ class Settings(BaseSettings):
             return where
         parts = urlsplit(where)
         if parts.scheme not in REMOTE or not parts.netloc:
-            raise ValueError(f"expected a directory, or a URL with one of {', '.join(f'{one}://' for one in REMOTE)}")
+            raise ValueError(
+                "expected a directory, or a URL with one of "
+                f"{', '.join(f'{one}://' for one in REMOTE)}"
+            )
         if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("expected a URL without user, password, query or fragment; credentials stand in variables")
+            raise ValueError(
+                "expected a URL without user, password, query or fragment; credentials stand in "
+                "variables"
+            )
         return where
 
     @field_validator("qdrant_nodes", mode="before")
     @classmethod
     def _split_qdrant_nodes(cls, urls: Any) -> Any:
-        found = [url.strip() for url in urls.split(",") if url.strip()] if isinstance(urls, str) else urls
+        found = (
+            [url.strip() for url in urls.split(",") if url.strip()]
+            if isinstance(urls, str)
+            else urls
+        )
         if not all(re.match(r"https?://[^/]", url) for url in found):
-            raise ValueError("expected http://HOST:PORT,http://HOST:PORT…, one for every node of the cluster")
+            raise ValueError(
+                "expected http://HOST:PORT,http://HOST:PORT…, one for every node of the cluster"
+            )
         _check_hosts(*found)
         return found
 
@@ -157,14 +189,18 @@ class Settings(BaseSettings):
         into its parts."""
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if isinstance(text, str) and not text.isprintable():
-            raise ValueError("it holds a line end or another character that cannot be seen; write it without")
+            raise ValueError(
+                "it holds a line end or another character that cannot be seen; write it without"
+            )
         return value
 
     @field_validator("qdrant_url")
     @classmethod
     def _check_qdrant_url(cls, url: str) -> str:
         if url and not re.match(r"https?://[^/]", url):
-            raise ValueError("expected http://HOST:PORT or https://HOST:PORT, or nothing for the embedded Qdrant")
+            raise ValueError(
+                "expected http://HOST:PORT or https://HOST:PORT, or nothing for the embedded Qdrant"
+            )
         _check_hosts(url)
         return url
 
@@ -174,7 +210,9 @@ class Settings(BaseSettings):
         for one in url.get_secret_value().split(";"):
             scheme, colon, _ = one.partition("://")
             if not colon:
-                raise ValueError("expected a Celery broker URL such as redis://HOST:6379/0 or memory://")
+                raise ValueError(
+                    "expected a Celery broker URL such as redis://HOST:6379/0 or memory://"
+                )
             if scheme not in BROKERS:
                 raise ValueError(_describe_wrong_broker(scheme))
             _check_hosts(one)
@@ -186,8 +224,12 @@ class Settings(BaseSettings):
         try:
             parsed = make_url(url.get_secret_value())
         except (ArgumentError, ValueError):
-            raise ValueError("expected a SQLAlchemy URL such as postgresql://USER@HOST/NAME") from None
-        if any(map(hosts.is_impossible_host, (parsed.host, *parsed.normalized_query.get("host", ())))):
+            raise ValueError(
+                "expected a SQLAlchemy URL such as postgresql://USER@HOST/NAME"
+            ) from None
+        if any(
+            map(hosts.is_impossible_host, (parsed.host, *parsed.normalized_query.get("host", ())))
+        ):
             raise ValueError(hosts.IMPOSSIBLE_HOST)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             _check_length(Path(parsed.database))
@@ -201,7 +243,9 @@ def load_settings() -> Settings:
         redaction.remember_environment({**dotenv_values(_ENV_FILE), **os.environ})
         return Settings()
     except ValidationError as error:
-        raise Refused("\n".join(_describe_variable_fault(fault) for fault in error.errors())) from None
+        raise Refused(
+            "\n".join(_describe_variable_fault(fault) for fault in error.errors())
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"{_ENV_FILE}: cannot be read: {error}") from error
 
@@ -214,7 +258,9 @@ def _check_length(*paths: Path) -> None:
             path.lstat()
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
-                raise ValueError("it is longer than the name of a file may be; write a shorter path") from None
+                raise ValueError(
+                    "it is longer than the name of a file may be; write a shorter path"
+                ) from None
 
 
 def _check_hosts(*urls: str) -> None:
@@ -256,7 +302,9 @@ def find_unknown_variables(environ: Mapping[str, str | None] | None = None) -> l
 
 def _describe_unknown_variable(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-    return f"{name} is not a setting; " + (f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}")
+    return f"{name} is not a setting; " + (
+        f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    )
 
 
 def _describe_variable_fault(fault: Mapping[str, Any]) -> str:

@@ -100,7 +100,8 @@ class Kind(ABC):
         return self.rising(params) and not self._find_long_rows(vector).all()
 
     def empty(self, vector: Any) -> bool:
-        """Is there nothing to search with, as in the sparse vector of a text without a known word?"""
+        """Is there nothing to search with, as in the sparse vector of a text without a known
+        word?"""
         return False
 
     def askable(self, vector: Any) -> bool:
@@ -149,19 +150,31 @@ class Dense(Kind):
     def answers(self, params: Params, query: Any) -> bool:
         """Does not convert a list to an array: every user's search passes here, and the server
         checks the numbers."""
-        return not isinstance(query, Mapping) and len(query) == params["size"] and not hasattr(query[0], "__len__")
+        return (
+            not isinstance(query, Mapping)
+            and len(query) == params["size"]
+            and not hasattr(query[0], "__len__")
+        )
 
     def same(self, params: Params, wanted: Any, stored: Any) -> bool:
-        return _array_shape(wanted) == _array_shape(stored) and _are_alike(params, self.rows(wanted), self.rows(stored))
+        return _array_shape(wanted) == _array_shape(stored) and _are_alike(
+            params, self.rows(wanted), self.rows(stored)
+        )
 
     def resembles(self, params: Params, made: Any, stored: Any) -> bool:
-        """For whole numbers from 0 to 255 nobody knows which numbers of the model they stand for."""
+        """For whole numbers from 0 to 255 nobody knows which numbers of the model they stand
+        for."""
         if params.get("datatype") == "uint8":
             return True
         if _array_shape(made) != _array_shape(stored):
             return False
-        rows = zip(self.rows(made).astype(np.float64), self.rows(stored).astype(np.float64), strict=True)
-        return all(_is_same_row(params, one, other, _RESEMBLING_COSINE, _RESEMBLING_LENGTH) for one, other in rows)
+        rows = zip(
+            self.rows(made).astype(np.float64), self.rows(stored).astype(np.float64), strict=True
+        )
+        return all(
+            _is_same_row(params, one, other, _RESEMBLING_COSINE, _RESEMBLING_LENGTH)
+            for one, other in rows
+        )
 
     def own_score(self, params: Params, vector: Any) -> float | None:
         """Uses maximum similarity, as searches of multivectors do: each row counts with its nearest
@@ -227,7 +240,9 @@ class Sparse(Kind):
 
     def same(self, params: Params, wanted: Any, stored: Any) -> bool:
         (places, one), (others, other) = _sort_pairs(wanted), _sort_pairs(stored)
-        return np.array_equal(places, others) and bool(np.allclose(one, other, rtol=_SAME_VALUE, atol=0))
+        return np.array_equal(places, others) and bool(
+            np.allclose(one, other, rtol=_SAME_VALUE, atol=0)
+        )
 
     def own_score(self, params: Params, vector: Any) -> float | None:
         if params.get("modifier") not in {None, "none"}:
@@ -235,7 +250,8 @@ class Sparse(Kind):
         return float((self.rows(vector) ** 2).sum())
 
     def zero(self, params: Params, vector: Any) -> bool:
-        """A text without a known word has no values; that counts as ``empty`` and is not a fault."""
+        """A text without a known word has no values; that counts as ``empty`` and is not a
+        fault."""
         return False
 
     def empty(self, vector: Any) -> bool:
@@ -256,7 +272,8 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (Dense(), Multi(), Sparse(
 
 
 def kind_of(params: Params) -> Kind:
-    """Returns the kind of vector that has these settings; a sparse one may have no settings at all."""
+    """Returns the kind of vector that has these settings; a sparse one may have no settings at
+    all."""
     if not isinstance(params.get("size"), int):
         return KINDS["sparse"]
     return KINDS["multi" if params.get("multivector_config") else "dense"]
@@ -277,7 +294,11 @@ def is_row(vector: OneQuery) -> bool:
 def describe_vector(vector: OneQuery) -> str:
     """Describes in words what was given."""
     if isinstance(vector, Mapping):
-        return "a sparse vector" if vector.keys() == {"indices", "values"} else f"keys {sorted(vector)}"
+        return (
+            "a sparse vector"
+            if vector.keys() == {"indices", "values"}
+            else f"keys {sorted(vector)}"
+        )
     shape = _array_shape(vector)
     if len(shape) == 2:
         return f"{shape[0]} rows of {shape[1]} numbers"
@@ -332,10 +353,16 @@ def _storable_forms(params: Params, numbers: _Numbers) -> tuple[_Numbers, ...]:
 
 
 def _is_same_row(
-    params: Params, one: _Numbers, other: _Numbers, cosine: float = _SAME_COSINE, length: float = _SAME_LENGTH
+    params: Params,
+    one: _Numbers,
+    other: _Numbers,
+    cosine: float = _SAME_COSINE,
+    length: float = _SAME_LENGTH,
 ) -> bool:
     lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))
     if not all(lengths) or not np.isfinite(lengths).all():
         return bool(np.array_equal(one, other))
     close = float(one @ other) >= cosine * lengths[0] * lengths[1]
-    return close and (params.get("distance") == "Cosine" or abs(lengths[1] / lengths[0] - 1) <= length)
+    return close and (
+        params.get("distance") == "Cosine" or abs(lengths[1] / lengths[0] - 1) <= length
+    )

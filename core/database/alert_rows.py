@@ -35,7 +35,9 @@ class NoticeRow(Base):
     ``message`` is what ``core.ports.Notice`` holds."""
 
     __tablename__ = "alert_notices"
-    __table_args__ = (Index("unspread_notices", "number", sqlite_where=_UNSPREAD, postgresql_where=_UNSPREAD),)
+    __table_args__ = (
+        Index("unspread_notices", "number", sqlite_where=_UNSPREAD, postgresql_where=_UNSPREAD),
+    )
 
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(unique=True)
@@ -54,7 +56,13 @@ class DeliveryRow(Base):
 
     __tablename__ = "alert_deliveries"
     __table_args__ = (
-        Index("waiting_deliveries", "channel", "number", sqlite_where=_WAITING, postgresql_where=_WAITING),
+        Index(
+            "waiting_deliveries",
+            "channel",
+            "number",
+            sqlite_where=_WAITING,
+            postgresql_where=_WAITING,
+        ),
     )
 
     number: Mapped[int] = mapped_column(ForeignKey("alert_notices.number"), primary_key=True)

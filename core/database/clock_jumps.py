@@ -29,18 +29,28 @@ def mend(session: Session, now: datetime, lease: float) -> None:
     longest = now + timedelta(seconds=lease)
     held = Deployment.lease_until > longest + SLACK
     moved = Deployment.knocked_at > now + SLACK
-    made = and_(Deployment.knocked_at.is_(None), Deployment.created_at > now + SLACK, Deployment.wake_at > now + SLACK)
+    made = and_(
+        Deployment.knocked_at.is_(None),
+        Deployment.created_at > now + SLACK,
+        Deployment.wake_at > now + SLACK,
+    )
     query = select(Deployment).where(Deployment.status.not_in(FINAL), or_(held, moved, made))
     for row in session.scalars(query.with_for_update(skip_locked=True)).all():
         mine = update(Deployment).where(Deployment.id == row.id, Deployment.turn == row.turn)
-        session.execute(mine.values(_times(row, now, longest)), execution_options={"synchronize_session": False})
+        session.execute(
+            mine.values(_times(row, now, longest)), execution_options={"synchronize_session": False}
+        )
         session.expire(row)
 
 
 def bring_back(session: Session, now: datetime) -> None:
     """Once the clock was seen to be set back, shortens the wait of schedules that have an earlier
     next time. Times that were already handled have their runs, and do not run again."""
-    running = select(Schedule).where(Schedule.spec.is_not(None), Schedule.next_at > now).order_by(Schedule.id)
+    running = (
+        select(Schedule)
+        .where(Schedule.spec.is_not(None), Schedule.next_at > now)
+        .order_by(Schedule.id)
+    )
     for row in session.scalars(running.with_for_update()):
         spec = read_stored(ScheduleSpec, row.spec)
         row.next_at = next_time(spec.cron, spec.zone, now)
@@ -48,12 +58,16 @@ def bring_back(session: Session, now: datetime) -> None:
 
 
 def _times(row: Deployment, now: datetime, longest: datetime) -> dict[str, Any]:
-    """A living holder renews its lease; a dead one has at most a full lease. A wait begins again."""
+    """A living holder renews its lease; a dead one has at most a full lease. A wait begins
+    again."""
     found: dict[str, Any] = {"wake_at": row.wake_at, "knocked_at": row.knocked_at}
     if row.lease_until is not None and row.lease_until > longest:
         found["lease_until"] = longest
     if row.knocked_at is None and row.created_at > now + SLACK:
         found["wake_at"] = min(row.wake_at, now)
     elif row.knocked_at is not None and row.knocked_at > now + SLACK:
-        found |= {"wake_at": now + max(timedelta(), row.wake_at - row.knocked_at), "knocked_at": now}
+        found |= {
+            "wake_at": now + max(timedelta(), row.wake_at - row.knocked_at),
+            "knocked_at": now,
+        }
     return found

@@ -93,7 +93,9 @@ class SketchRow(Base):
     None if no user may any more."""
 
     __tablename__ = "sketches"
-    __table_args__ = (Index("sketches_by_metric", "experiment_id", "metric", "variant", "stage", "closes_at"),)
+    __table_args__ = (
+        Index("sketches_by_metric", "experiment_id", "metric", "variant", "stage", "closes_at"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id"))

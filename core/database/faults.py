@@ -18,19 +18,27 @@ Meaning = tuple[type[Unavailable], str]
 
 #: Wrong settings, recognised by the message while a connection is made; the first match counts.
 _WRONG: Iterable[tuple[str, str]] = (
-    (r"failed to resolve host|could not translate host name", "has a host name that is not known; correct {setting}"),
     (
-        r"password authentication failed|no password supplied|SASL|authentication failed|password retrieval",
+        r"failed to resolve host|could not translate host name",
+        "has a host name that is not known; correct {setting}",
+    ),
+    (
+        r"password authentication failed|no password supplied|SASL"
+        r"|authentication failed|password retrieval",
         "refused the user or the password; correct {setting}",
     ),
     (
         r"no such user|role .* (?:does not exist|is not permitted)",
         "has no such user that may log in; correct {setting}",
     ),
-    (r"no such database|database .* does not exist", "has no database of that name; make it, or correct {setting}"),
+    (
+        r"no such database|database .* does not exist",
+        "has no database of that name; make it, or correct {setting}",
+    ),
     (
         r"no pg_hba\.conf entry.*no encryption",
-        "does not let this user in without TLS; add ?sslmode=require to {setting}, or allow it in pg_hba.conf",
+        "does not let this user in without TLS; add ?sslmode=require to {setting}, or allow it in "
+        "pg_hba.conf",
     ),
     (r"pg_hba\.conf", "does not let this user in from here; allow it in pg_hba.conf"),
     (
@@ -39,12 +47,14 @@ _WRONG: Iterable[tuple[str, str]] = (
     ),
     (
         r"certificate|SSL error|tlsv1 alert",
-        "has no trusted certificate, or requires one; correct sslrootcert, sslcert and sslmode in {setting}",
+        "has no trusted certificate, or requires one; correct sslrootcert, sslcert and sslmode in "
+        "{setting}",
     ),
     (r"permission denied", "does not let this user use that database; grant CONNECT to it"),
     (
         r"startup parameter",
-        "accepts no startup parameter (a connection pooler): remove options from {setting}; limits need none",
+        "accepts no startup parameter (a connection pooler): remove options from {setting}; limits "
+        "need none",
     ),
     (
         r"invalid response to SSL|expected authentication request|unsupported frontend protocol",
@@ -57,14 +67,23 @@ _WRONG: Iterable[tuple[str, str]] = (
 )
 #: The server answered and will accept a connection later.
 _LATER: Iterable[tuple[str, str]] = (
-    (r"too many (?:connections|clients)|connection slots|no more connections allowed", "has no free connection"),
+    (
+        r"too many (?:connections|clients)|connection slots|no more connections allowed",
+        "has no free connection",
+    ),
     (r"starting up|recovery mode|not yet accepting", "is starting"),
-    (r"shutting down|terminating connection|pgbouncer cannot connect|server login", "is stopping or starting"),
+    (
+        r"shutting down|terminating connection|pgbouncer cannot connect|server login",
+        "is stopping or starting",
+    ),
     (r"query_wait_timeout", "has no free connection behind its pooler"),
 )
 #: By the beginning of the SQLSTATE, longest first.
 _BY_STATE: Iterable[tuple[str, Meaning]] = (
-    ("25006", (Misconfigured, "may only be read: it is a standby, or set read-only; correct {setting}")),
+    (
+        "25006",
+        (Misconfigured, "may only be read: it is a standby, or set read-only; correct {setting}"),
+    ),
     ("42501", (Misconfigured, "does not let this user do that; grant it the right")),
     ("53100", (Unavailable, "has no room left on its disk")),
     ("53300", (Unavailable, "has no free connection")),
@@ -72,7 +91,13 @@ _BY_STATE: Iterable[tuple[str, Meaning]] = (
     ("57014", (Unavailable, "is busy: a statement took too long")),
     ("57P", (Unavailable, "is stopping or starting")),
     ("25P03", (Unavailable, "ended a connection that was idle for too long")),
-    ("26000", (Misconfigured, "lost a prepared statement: there is a pooler in front of it; see docs/scaling.md")),
+    (
+        "26000",
+        (
+            Misconfigured,
+            "lost a prepared statement: there is a pooler in front of it; see docs/scaling.md",
+        ),
+    ),
     ("28", (Misconfigured, "refused the user or the password; correct {setting}")),
     ("3D", (Misconfigured, "has no database of that name; make it, or correct {setting}")),
     ("40", (Unavailable, "is busy: a transaction stood in the way of another")),
@@ -82,7 +107,10 @@ _OF_SQLITE: Iterable[tuple[str, Meaning]] = (
     ("SQLITE_LOCKED", (Unavailable, "is busy: another connection writes and does not end")),
     (
         "SQLITE_CANTOPEN",
-        (Misconfigured, "cannot be opened; correct the rights of file and folder, or correct {setting}"),
+        (
+            Misconfigured,
+            "cannot be opened; correct the rights of file and folder, or correct {setting}",
+        ),
     ),
     ("SQLITE_READONLY", (Misconfigured, "may only be read; correct the rights of file and folder")),
     ("SQLITE_PERM", (Misconfigured, "may not be used; correct the rights of file and folder")),

@@ -17,7 +17,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from qdrant_rollouts.core.lifecycle import FINAL, OPEN_DELETIONS, DeletionStatus, Place, Status, StepStatus
+from qdrant_rollouts.core.lifecycle import (
+    FINAL,
+    OPEN_DELETIONS,
+    DeletionStatus,
+    Place,
+    Status,
+    StepStatus,
+)
 
 _PLACED = text("place IS NOT NULL")
 _OPEN = text("status NOT IN ({})".format(", ".join(f"'{status}'" for status in sorted(FINAL))))
@@ -100,12 +107,19 @@ class Deployment(Base):
     models: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     records: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
-    steps: Mapped[list["StepRow"]] = relationship(order_by="StepRow.position", back_populates="deployment")
+    steps: Mapped[list["StepRow"]] = relationship(
+        order_by="StepRow.position", back_populates="deployment"
+    )
 
     __mapper_args__ = {"version_id_col": turn}
     __table_args__ = (
         Index(
-            "one_open_deployment_of_a_kind", "alias", "kind", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN
+            "one_open_deployment_of_a_kind",
+            "alias",
+            "kind",
+            unique=True,
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
         ),
         Index("open_deployments_by_wake", "wake_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("deployments_by_alias", "alias", "created_at"),
@@ -212,7 +226,13 @@ class Deletion(Base):
 
     __tablename__ = "deletions"
     __table_args__ = (
-        Index("one_open_deletion_per_collection", "collection", unique=True, sqlite_where=_DUE, postgresql_where=_DUE),
+        Index(
+            "one_open_deletion_per_collection",
+            "collection",
+            unique=True,
+            sqlite_where=_DUE,
+            postgresql_where=_DUE,
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

@@ -46,7 +46,13 @@ class ScheduleRun(Base):
     __tablename__ = "schedule_runs"
     __table_args__ = (
         UniqueConstraint("schedule_id", "nominal_at"),
-        Index("one_open_run_per_schedule", "schedule_id", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index(
+            "one_open_run_per_schedule",
+            "schedule_id",
+            unique=True,
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

@@ -1,9 +1,11 @@
-"""What steps keep between their turns, and what they hand on: as dataclasses, and as the JSON of their rows.
+"""What steps keep between their turns, and what they hand on: as dataclasses, and as the JSON of
+their rows.
 
-Rule: every step has one dataclass for what it saves and one for what it hands on, and they become JSON and come back
-here and nowhere else. A row says in which form it was written. One that says nothing was written before forms were
-counted, which is the first form. A key that is not known is passed over, and one that is missing has its default, which
-must be what the release before meant by not having it. A form that is not known is left to the release that wrote it.
+Rule: every step has one dataclass for what it saves and one for what it hands on, and they become
+JSON and come back here and nowhere else. A row says in which form it was written. One that says
+nothing was written before forms were counted, which is the first form. A key that is not known is
+passed over, and one that is missing has its default, which must be what the release before meant by
+not having it. A form that is not known is left to the release that wrote it.
 """
 
 from collections.abc import Mapping
@@ -31,7 +33,8 @@ UNSET: Final = Unset.UNSET
 
 @dataclass(frozen=True, kw_only=True)
 class StepData:
-    """What stands in a row. A field that is None or empty text by default is left out while it is that."""
+    """What stands in a row. A field that is None or empty text by default is left out while it is
+    that."""
 
 
 Data = TypeVar("Data", bound=StepData)
@@ -39,9 +42,10 @@ Data = TypeVar("Data", bound=StepData)
 
 @dataclass(frozen=True, kw_only=True)
 class Progress(StepData):
-    """How far a step is: ``done`` of ``size`` in ``unit``, ``rate`` of it in a second. Of a source that is not counted
-    in records, ``records`` are those read so far, and ``rate`` is theirs. ``set`` and ``confirmed`` are of a stage of
-    traffic: green's share in percent, and which search processes say that they serve it."""
+    """How far a step is: ``done`` of ``size`` in ``unit``, ``rate`` of it in a second. Of a source
+    that is not counted in records, ``records`` are those read so far, and ``rate`` is theirs.
+    ``set`` and ``confirmed`` are of a stage of traffic: green's share in percent, and which search
+    processes say that they serve it."""
 
     done: int
     size: int
@@ -66,12 +70,14 @@ class StepState(StepData):
         """Where the work stands, for people; empty where nothing of it was saved."""
         if self.progress is None:
             return ""
-        return f"from {self.progress.done:,} of {self.progress.size:,} {self.progress.unit} on".replace("  ", " ")
+        reached = f"{self.progress.done:,} of {self.progress.size:,} {self.progress.unit}"
+        return f"from {reached.rstrip()} on"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepOutput(StepData):
-    """What a step hands on. ``summary`` is told to people; a person's approval is added to what was held up."""
+    """What a step hands on. ``summary`` is told to people; a person's approval is added to what was
+    held up."""
 
     summary: str = ""
     approved_by: str | None = None
@@ -103,10 +109,14 @@ def read_data(kind: type[Data], content: Content) -> Data:
 def why_not_known(content: Content) -> str:
     """Nothing, where the form is one that this program reads."""
     form = content.get(_FORM_KEY, FORM)
-    return "" if isinstance(form, int) and form <= FORM else f"it is of form {form}, this program reads up to {FORM}"
+    return (
+        ""
+        if isinstance(form, int) and form <= FORM
+        else f"it is of form {form}, this program reads up to {FORM}"
+    )
 
 
-# --- what is the same in all of them --------------------------------------------------------------------------------
+# --- what is the same in all of them --------------------------------------------------------------
 
 
 def read_progress(state: Content) -> Progress | None:
@@ -136,17 +146,22 @@ def add_approval(output: Content, actor: str, reason: str) -> dict[str, Any]:
     return {**output, _APPROVED_BY: actor, _APPROVED_BECAUSE: reason}
 
 
-# --- JSON -----------------------------------------------------------------------------------------------------------
-# A field's metadata say what is particular about it: ``key``, its name in JSON, and ``of``, the class of what it holds.
+# --- JSON -----------------------------------------------------------------------------------------
+# A field's metadata say what is particular about it: ``key``, its name in JSON, and ``of``, the
+# class of what it holds.
 
 
 def _as_json(data: StepData) -> dict[str, Any]:
     content = {}
     for one in fields(data):
         value = getattr(data, one.name)
-        says_nothing = value is UNSET or (one.default is not MISSING and value == one.default and value in (None, ""))
+        says_nothing = value is UNSET or (
+            one.default is not MISSING and value == one.default and value in (None, "")
+        )
         if not says_nothing:
-            content[one.metadata.get("key", one.name)] = _as_json(value) if isinstance(value, StepData) else value
+            content[one.metadata.get("key", one.name)] = (
+                _as_json(value) if isinstance(value, StepData) else value
+            )
     return content
 
 
@@ -160,7 +175,10 @@ def _from_json(kind: type[Data], content: Content) -> Data:
         elif one.default is MISSING and one.default_factory is MISSING:
             lacking.append(name)
     if lacking:
-        raise Unavailable(f"{kind.__name__} cannot be read ({', '.join(lacking)} missing); another release wrote it")
+        raise Unavailable(
+            f"{kind.__name__} cannot be read ({', '.join(lacking)} missing); another release wrote "
+            "it"
+        )
     return kind(**taken)
 
 

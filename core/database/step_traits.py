@@ -1,9 +1,12 @@
-"""What is particular about a step, by the name that its row has: the one table for all who meet it as a row.
+"""What is particular about a step, by the name that its row has: the one table for all who meet it
+as a row.
 
-Rule: outside this table, ``STEPS`` and the strategies, nobody knows a step by its name. Whoever has to tell steps apart
-asks for a trait. A step that is not named here has none of them, and so has one of a newer release.
+Rule: outside this table, ``STEPS`` and the strategies, nobody knows a step by its name. Whoever has
+to tell steps apart asks for a trait. A step that is not named here has none of them, and so has one
+of a newer release.
 
-The functions of a step are elsewhere (``core.deployments.steps``), so that a look at rows loads none of them.
+The functions of a step are elsewhere (``core.deployments.steps``), so that a look at rows loads
+none of them.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,11 +21,13 @@ from qdrant_rollouts.core.database.models import StepRow
 class StepTraits:
     """All false where nothing is particular.
 
-    ``builds``: from here on the deployment needs a place among the rebuilds. ``makes_green``: green exists when it is
-    done. ``fills_green``: it writes down how many points green got, and of what. ``judges``: it keeps a report of the
-    gate. ``needs_blue``: it makes no sense where nothing serves. ``shares_searches``: some searches go to green from
-    here on. ``moves_alias``: the alias leads to green when it is done. ``guarded``: it is looked after also while its
-    deployment is paused. ``unpacks_source``: its collection, named in its arguments, is what records are read from.
+    ``builds``: from here on the deployment needs a place among the rebuilds. ``makes_green``: green
+    exists when it is done. ``fills_green``: it writes down how many points green got, and of what.
+    ``judges``: it keeps a report of the gate. ``needs_blue``: it makes no sense where nothing
+    serves. ``shares_searches``: some searches go to green from here on. ``moves_alias``: the alias
+    leads to green when it is done. ``guarded``: it is looked after also while its deployment is
+    paused. ``unpacks_source``: its collection, named in its arguments, is what records are read
+    from.
     """
 
     builds: bool = False

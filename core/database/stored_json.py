@@ -24,7 +24,9 @@ def read_stored(model: type[Model], content: Any) -> Model:
     try:
         return model.model_validate(content, extra="ignore", context={"extra": "ignore"})
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
+        faults = "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3]
+        )
         raise _unreadable_row(model.__name__, faults) from error
 
 
@@ -44,6 +46,7 @@ def read_stored_dataclass(kind: type[Kind], content: Mapping[str, Any]) -> Kind:
 
 def _unreadable_row(what: str, why: str) -> Unavailable:
     return Unavailable(
-        f"{what} cannot be read ({why}); another release of this program may have written it: a process of "
+        f"{what} cannot be read ({why}); another release of this program may have written it: a "
+        "process of "
         "that release goes on with it"
     )

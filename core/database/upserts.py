@@ -16,7 +16,9 @@ Rows = Sequence[Mapping[str, Any]]
 def insert_new(session: Session, table: type[Base], rows: Rows) -> None:
     """Adds the rows whose key does not exist yet; an existing row stays."""
     if rows:
-        session.execute(_insert_into(session, table).on_conflict_do_nothing(), _sort_by_key(table, rows))
+        session.execute(
+            _insert_into(session, table).on_conflict_do_nothing(), _sort_by_key(table, rows)
+        )
 
 
 def insert_if_new(session: Session, table: type[Base], row: Mapping[str, Any]) -> bool:
@@ -34,7 +36,8 @@ def insert_or_add(session: Session, table: type[Base], rows: Rows, columns: Sequ
     statement = _insert_into(session, table)
     summed = {name: getattr(table, name) + statement.excluded[name] for name in columns}
     session.execute(
-        statement.on_conflict_do_update(index_elements=_list_key_columns(table), set_=summed), _sort_by_key(table, rows)
+        statement.on_conflict_do_update(index_elements=_list_key_columns(table), set_=summed),
+        _sort_by_key(table, rows),
     )
 
 

@@ -8,7 +8,9 @@ from qdrant_rollouts.core.lifecycle import FINAL, Event, StepStatus, is_allowed
 
 def has_switched(row: Deployment) -> bool:
     """Has the alias moved to the new collection, and not back?"""
-    return any(traits_of(step.name).moves_alias and step.status == StepStatus.DONE for step in row.steps)
+    return any(
+        traits_of(step.name).moves_alias and step.status == StepStatus.DONE for step in row.steps
+    )
 
 
 def warn_of_abort(row: Deployment) -> str:

@@ -17,13 +17,15 @@ def check_alias_idle(session: Session, alias: str) -> None:
     running = find_open_deployment(session, alias)
     if running is not None:
         raise Refused(
-            f"deployment {running.id} of {alias} is {running.status}: one at a time; wait for it or "
+            f"deployment {running.id} of {alias} is {running.status}: one at a time; wait for it "
+            "or "
             f"`rollouts abort {running.id}`"
         )
     experiment = find_running_experiment(session, alias)
     if experiment is not None:
         raise Refused(
-            f"{_describe_split(experiment, alias)}: one at a time; `rollouts experiment stop {experiment.id}` ends it"
+            f"{_describe_split(experiment, alias)}: one at a time; `rollouts experiment stop "
+            f"{experiment.id}` ends it"
         )
 
 
@@ -35,21 +37,29 @@ def check_alias_movable(services: Services, alias: str) -> None:
         experiment = find_running_experiment(session, alias)
     if running is not None and running.status != Status.NEEDS_OPERATOR:
         raise Refused(
-            f"deployment {running.id} of {alias} is {running.status} and moves the alias itself; abort it first"
+            f"deployment {running.id} of {alias} is {running.status} and moves the alias itself; "
+            "abort it first"
         )
     if experiment is not None:
-        raise Refused(f"{_describe_split(experiment, alias)}; `rollouts experiment stop {experiment.id}` ends it")
+        raise Refused(
+            f"{_describe_split(experiment, alias)}; `rollouts experiment stop {experiment.id}` "
+            "ends it"
+        )
 
 
 def find_open_deployment(session: Session, alias: str, kind: str = "rollout") -> Deployment | None:
     return session.scalars(
-        select(Deployment).where(Deployment.alias == alias, Deployment.kind == kind, Deployment.status.not_in(FINAL))
+        select(Deployment).where(
+            Deployment.alias == alias, Deployment.kind == kind, Deployment.status.not_in(FINAL)
+        )
     ).one_or_none()
 
 
 def find_running_experiment(session: Session, route: str) -> Experiment | None:
     return session.scalars(
-        select(Experiment).where(Experiment.route == route, Experiment.status == ExperimentStatus.RUNNING)
+        select(Experiment).where(
+            Experiment.route == route, Experiment.status == ExperimentStatus.RUNNING
+        )
     ).one_or_none()
 
 

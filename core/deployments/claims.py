@@ -1,8 +1,9 @@
 """Who may take a turn, and for how long.
 
-Rule: a turn is taken by moving ``turn`` on a locked row, so of any number of knocks for one turn exactly one wins. The
-number so reached is the fence: whatever the holder writes later is written only while ``turn`` still has that value.
-A holder that dies leaves ``lease_until`` behind; who comes after it sees the lease run out and counts a crash.
+Rule: a turn is taken by moving ``turn`` on a locked row, so of any number of knocks for one turn
+exactly one wins. The number so reached is the fence: whatever the holder writes later is written
+only while ``turn`` still has that value. A holder that dies leaves ``lease_until`` behind; who
+comes after it sees the lease run out and counts a crash.
 """
 
 import logging
@@ -35,13 +36,15 @@ log = logging.getLogger(__name__)
 
 #: A knock that comes this little early is let in; clocks and timers are not exact.
 _EARLY_TOLERANCE = timedelta(milliseconds=50)
-#: The queue of what is short. There a wish of what waits for a place is honoured too: those that build may be busy.
+#: The queue of what is short. There a wish of what waits for a place is honoured too: those that
+#: build may be busy.
 WISHES = "control"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A turn that was won. ``step`` is None when only the end of the deployment is left to write."""
+    """A turn that was won. ``step`` is None when only the end of the deployment is left to
+    write."""
 
     deployment: Deployment
     held: int
@@ -54,8 +57,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A knock that won nothing, and why. ``foreign``: the turn is another release's, which knows what this program does
-    not."""
+    """A knock that won nothing, and why. ``foreign``: the turn is another release's, which knows
+    what this program does not."""
 
     reason: str
     foreign: bool = False
@@ -77,7 +80,9 @@ def claim_turn(services: Services, deployment_id: str, turn: int, owner: str) ->
             return Declined("early")
         if row.status == Status.PENDING and not row.requested:
             row.status = next_status(row.status, Event.START)
-            events.record_event(session, now, f"deployment.{row.status}", deployment_id=row.id, alias=row.alias)
+            events.record_event(
+                session, now, f"deployment.{row.status}", deployment_id=row.id, alias=row.alias
+            )
         _mark_claimed(services, session, row, now, owner)
         session.flush()
         claim = _build_claim(row)
@@ -86,14 +91,20 @@ def claim_turn(services: Services, deployment_id: str, turn: int, owner: str) ->
 
 
 def fence_turn(session: Session, claim: Claim) -> None:
-    """Locks the deployment for this transaction. Raises LeaseLost if the turn is no longer the claim's."""
-    found = session.scalar(select(Deployment.turn).where(Deployment.id == claim.deployment.id).with_for_update())
+    """Locks the deployment for this transaction. Raises LeaseLost if the turn is no longer the
+    claim's."""
+    found = session.scalar(
+        select(Deployment.turn).where(Deployment.id == claim.deployment.id).with_for_update()
+    )
     if found != claim.held:
-        raise LeaseLost(f"turn {claim.held} of {claim.deployment.id} was taken over: it is at {found} now")
+        raise LeaseLost(
+            f"turn {claim.held} of {claim.deployment.id} was taken over: it is at {found} now"
+        )
 
 
 def knock_for(row: Deployment, now: datetime, *, again: bool = False) -> Knock:
-    """The knock that asks for the row's next turn when it is due. ``again``: the sweep may be knocking for it too."""
+    """The knock that asks for the row's next turn when it is due. ``again``: the sweep may be
+    knocking for it too."""
     step = current_step(row) or row.steps[-1]
     waits = row.place == Place.WAITING
     ahead = 0.0 if row.requested else max(0.0, (row.wake_at - now).total_seconds())
@@ -111,7 +122,8 @@ def knock_for(row: Deployment, now: datetime, *, again: bool = False) -> Knock:
 
 
 def _is_first(row: Deployment) -> bool:
-    """Whether nobody who builds took a place before it: that one is finished before the others get on."""
+    """Whether nobody who builds took a place before it: that one is finished before the others get
+    on."""
     session = object_session(row)
     if row.place != Place.TAKEN or session is None:
         return False
@@ -126,12 +138,16 @@ def _why_declined(row: Deployment, turn: int, now: datetime) -> str:
         return f"turn {turn} is under way at {row.lease_owner}"
     if not moves(row) and row.status in set(Status):
         waits = row.place == Place.WAITING
-        return f"nothing to do: {row.status}{', waits for a place among the rebuilds' if waits else ''}"
+        return (
+            "nothing to do: "
+            f"{row.status}{', waits for a place among the rebuilds' if waits else ''}"
+        )
     return ""
 
 
 def _unknown(row: Deployment) -> str:
-    """What a turn would meet that this program does not know; a newer release may have written it."""
+    """What a turn would meet that this program does not know; a newer release may have written
+    it."""
     concerned = _select_steps(row)
     words: list[tuple[str, str, Collection[str]]] = [
         ("status", row.status, list(Status)),
@@ -153,8 +169,8 @@ def _unknown(row: Deployment) -> str:
 
 
 def _select_steps(row: Deployment) -> list[StepRow]:
-    """The steps that a turn deals with. To stop and to turn back it need know none that has not begun; other wishes
-    look at what is to come, and the end at what was done."""
+    """The steps that a turn deals with. To stop and to turn back it need know none that has not
+    begun; other wishes look at what is to come, and the end at what was done."""
     if row.requested in (Event.ABORT, Event.PAUSE):
         return []
     if row.requested:
@@ -166,7 +182,9 @@ def _select_steps(row: Deployment) -> list[StepRow]:
     return [] if row.status == Status.ROLLING_BACK else list(row.steps)
 
 
-def _mark_claimed(services: Services, session: Session, row: Deployment, now: datetime, owner: str) -> None:
+def _mark_claimed(
+    services: Services, session: Session, row: Deployment, now: datetime, owner: str
+) -> None:
     crashed = row.lease_until is not None
     dead = row.lease_owner
     row.claimed_at = now
@@ -185,11 +203,21 @@ def _mark_claimed(services: Services, session: Session, row: Deployment, now: da
 
 
 def _record_death(
-    services: Services, session: Session, row: Deployment, step: StepRow, now: datetime, dead: str | None
+    services: Services,
+    session: Session,
+    row: Deployment,
+    step: StepRow,
+    now: datetime,
+    dead: str | None,
 ) -> None:
     of = f"{step.crashes} of {services.times.crashes} without progress between them"
-    detail = f"its worker {dead or 'of an unknown name'} died or was stopped in the middle of turn {row.turn}: {of}"
-    events.record_event(session, now, f"{step.name}.worker_died", detail, deployment_id=row.id, alias=row.alias)
+    detail = (
+        f"its worker {dead or 'of an unknown name'} died or was stopped in the middle of turn "
+        f"{row.turn}: {of}"
+    )
+    events.record_event(
+        session, now, f"{step.name}.worker_died", detail, deployment_id=row.id, alias=row.alias
+    )
 
 
 def _begin_step(row: Deployment, step: StepRow, now: datetime) -> None:
@@ -217,10 +245,10 @@ def _record_of(step: StepRow) -> StepRecord:
 class Lease:
     """Keeps a claim alive from a thread while the step works, and is the ``Turn`` the step sees.
 
-    Renewed every ``renew_every`` seconds, never past ``longest_lease`` after the claim, or after ``prolong``, by this
-    process's own count of seconds: the database's clock may be set while the step works. ``check``
-    trusts a local monotonic deadline that is counted from **before** each renewal was asked for, so it is never later
-    than the row's.
+    Renewed every ``renew_every`` seconds, never past ``longest_lease`` after the claim, or after
+    ``prolong``, by this process's own count of seconds: the database's clock may be set while the
+    step works. ``check`` trusts a local monotonic deadline that is counted from **before** each
+    renewal was asked for, so it is never later than the row's.
     """
 
     def __init__(self, services: Services, claim: Claim) -> None:
@@ -230,14 +258,19 @@ class Lease:
         self._prolonged = 0.0
         self._deadline = self._started + services.times.lease
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._keep_alive, name=f"lease-{claim.deployment.id}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._keep_alive, name=f"lease-{claim.deployment.id}", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stopped.set()
         self._thread.join()
@@ -249,7 +282,10 @@ class Lease:
     def check(self, seconds: float) -> None:
         left = self._deadline - time.monotonic()
         if left < seconds:
-            raise LeaseLost(f"turn {self.number}: {left:.1f} s of the lease are left, {seconds:.0f} s are needed")
+            raise LeaseLost(
+                f"turn {self.number}: {left:.1f} s of the lease are left, {seconds:.0f} s are "
+                "needed"
+            )
 
     def prolong(self) -> None:
         self._prolonged = time.monotonic() - self._started
@@ -277,7 +313,9 @@ class Lease:
             try:
                 renewed = self._extend_lease()
             except SQLAlchemyError as error:
-                log.warning("lease of turn %s was not renewed: %s", self.number, type(error).__name__)
+                log.warning(
+                    "lease of turn %s was not renewed: %s", self.number, type(error).__name__
+                )
                 continue
             if not renewed:
                 return

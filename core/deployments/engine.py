@@ -1,6 +1,8 @@
-"""One turn of a deployment: claim it, take one step, write down what came of it, knock for the next.
+"""One turn of a deployment: claim it, take one step, write down what came of it, knock for the
+next.
 
-The rows are the truth and a message is only a knock: every knock may be lost, late, doubled or reordered.
+The rows are the truth and a message is only a knock: every knock may be lost, late, doubled or
+reordered.
 """
 
 import logging
@@ -39,7 +41,13 @@ from qdrant_rollouts.core.deployments.plan import (
     Wait,
 )
 from qdrant_rollouts.core.deployments.steps import STEPS
-from qdrant_rollouts.core.deployments.turn_outcomes import ApplyRequest, Crashed, Finish, RetryLater, TurnOutcome
+from qdrant_rollouts.core.deployments.turn_outcomes import (
+    ApplyRequest,
+    Crashed,
+    Finish,
+    RetryLater,
+    TurnOutcome,
+)
 from qdrant_rollouts.core.deployments.turn_record import TurnResult
 from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused, Unavailable, is_connection_lost
 from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Place, Status, StepStatus
@@ -55,8 +63,8 @@ _MOST_KNOCKS = 200
 def enroll_deployment(
     session: Session, deployment: Deployment, plan: Plan, now: datetime, told_as: str = "created"
 ) -> None:
-    """Writes the deployment and its whole plan; later changes of the code do not reach it. ``told_as`` is the alert
-    that says so."""
+    """Writes the deployment and its whole plan; later changes of the code do not reach it.
+    ``told_as`` is the alert that says so."""
     deployment.created_at = deployment.wake_at = now
     deployment.steps = [
         StepRow(position=position, name=step.name, queue=step.queue, arguments=step.arguments)
@@ -81,9 +89,14 @@ def enroll_deployment(
 
 
 def advance(
-    services: Services, deployment_id: str, turn: int, owner: str, begun: Callable[[str], None] | None = None
+    services: Services,
+    deployment_id: str,
+    turn: int,
+    owner: str,
+    begun: Callable[[str], None] | None = None,
 ) -> TurnResult:
-    """Takes the turn if it is free and due. Raises LeaseLost when it was taken away while the step worked.
+    """Takes the turn if it is free and due. Raises LeaseLost when it was taken away while the step
+    worked.
 
     ``begun`` is told the phase of its step, if that has any, before the step begins.
     """
@@ -102,14 +115,22 @@ def advance(
     return delivered
 
 
-def store_request(services: Services, deployment_id: str, wish: Event, actor: str, reason: str = "") -> None:
-    """Leaves an operator's wish, to be honoured between turns. Raises Refused, in words, where it cannot be."""
+def store_request(
+    services: Services, deployment_id: str, wish: Event, actor: str, reason: str = ""
+) -> None:
+    """Leaves an operator's wish, to be honoured between turns. Raises Refused, in words, where it
+    cannot be."""
     with services.sessions.begin() as session:
         row = session.get(Deployment, deployment_id, with_for_update=True)
         if row is None:
             raise Refused(f"there is no deployment {deployment_id}; `rollouts list` shows them")
         _check_new_request(row, wish, reason)
-        wanted = {"requested": wish, "requested_by": actor, "requested_reason": reason, "knocked_at": None}
+        wanted = {
+            "requested": wish,
+            "requested_by": actor,
+            "requested_reason": reason,
+            "knocked_at": None,
+        }
         if _is_pause_withdrawn(row, wish):
             wanted["requested"] = None
         session.execute(update(Deployment).where(Deployment.id == row.id).values(wanted))
@@ -130,11 +151,12 @@ def store_request(services: Services, deployment_id: str, wish: Event, actor: st
 
 
 def knock_overdue_turns(services: Services, *, rest: float = 0.0) -> list[Knock]:
-    """Knocks for every deployment whose turn is due and was not knocked for yet, or whose last knock was not answered;
-    returns the knocks. Does nothing where somebody has swept less than ``rest`` seconds ago.
+    """Knocks for every deployment whose turn is due and was not knocked for yet, or whose last
+    knock was not answered; returns the knocks. Does nothing where somebody has swept less than
+    ``rest`` seconds ago.
 
-    Also gives places that have become free, counts the time the service has been running, for whoever sweeps is alive,
-    and tells of what nobody takes.
+    Also gives places that have become free, counts the time the service has been running, for
+    whoever sweeps is alive, and tells of what nobody takes.
     """
     with services.sessions.begin() as session:
         now = services.clock.now(session)
@@ -146,7 +168,8 @@ def knock_overdue_turns(services: Services, *, rest: float = 0.0) -> list[Knock]
         knocks = [claims.knock_for(row, now, again=not _is_first(row)) for row in rows]
         stamp = update(Deployment).where(Deployment.id.in_([row.id for row in rows]))
         session.execute(
-            stamp.values(knocked_at=now, knocks=Deployment.knocks + 1), execution_options={"synchronize_session": False}
+            stamp.values(knocked_at=now, knocks=Deployment.knocks + 1),
+            execution_options={"synchronize_session": False},
         )
     for knock in knocks:
         services.knock(knock)
@@ -170,7 +193,10 @@ def _decide_outcome(services: Services, claim: Claim, lease: Lease) -> TurnOutco
     if claim.step is None:
         return Finish()
     if claim.step.crashes >= services.times.crashes:
-        died = f"its worker died or was stopped {claim.step.crashes} times in the middle of the same piece"
+        died = (
+            f"its worker died or was stopped {claim.step.crashes} times in the middle of the same "
+            "piece"
+        )
         return Reject(f"{died}: {_piece(claim.step, undoing=claim.undoing)}")
     return _run_step(services, claim, claim.step, lease)
 
@@ -188,7 +214,9 @@ def _piece(step: StepRow, *, undoing: bool) -> str:
 def _run_step(services: Services, claim: Claim, step: StepRow, lease: Lease) -> TurnOutcome:
     """The one place where whatever a step raises becomes a decision."""
     try:
-        return _redact_outcome(_choose_function(step.name, claim)(_build_context(services, claim, step, lease)))
+        return _redact_outcome(
+            _choose_function(step.name, claim)(_build_context(services, claim, step, lease))
+        )
     except LeaseLost:
         raise
     except services.interruptions as error:
@@ -198,7 +226,8 @@ def _run_step(services: Services, claim: Claim, step: StepRow, lease: Lease) -> 
     except Refused as error:
         return Reject(str(error))
     except Exception as error:
-        # The engine's step boundary: an error nobody foresaw must end in a rollback on record, not in a silent stop.
+        # The engine's step boundary: an error nobody foresaw must end in a rollback on record, not
+        # in a silent stop.
         if elsewhere := _cause_elsewhere(services, error):
             return RetryLater(elsewhere)
         log.exception("step %s of deployment %s failed", step.name, claim.deployment.id)
@@ -206,14 +235,16 @@ def _run_step(services: Services, claim: Claim, step: StepRow, lease: Lease) -> 
 
 
 def _cause_elsewhere(services: Services, error: Exception) -> str:
-    """What ails the database rather than the step: it is away, or not the one that this program was made for."""
+    """What ails the database rather than the step: it is away, or not the one that this program was
+    made for."""
     if isinstance(error, DBAPIError) and is_connection_lost(error):
         return str(explain_error(error))
     return _unfit(services)
 
 
 def _unfit(services: Services) -> str:
-    """Why this program cannot work on the database any more, as when a newer release took away what it needs."""
+    """Why this program cannot work on the database any more, as when a newer release took away what
+    it needs."""
     try:
         return services.standing().unfit
     except Unavailable:
@@ -222,7 +253,11 @@ def _unfit(services: Services) -> str:
 
 def _redact_outcome(outcome: Outcome) -> Outcome:
     """A reason may repeat what a server said of itself, such as why its optimizer stopped."""
-    return replace(outcome, reason=redact(outcome.reason)) if isinstance(outcome, Wait | Reject | Hold) else outcome
+    return (
+        replace(outcome, reason=redact(outcome.reason))
+        if isinstance(outcome, Wait | Reject | Hold)
+        else outcome
+    )
 
 
 def _outcome_when_away(error: Unavailable) -> TurnOutcome:
@@ -280,7 +315,9 @@ def _check_new_request(row: Deployment, wish: Event, reason: str) -> None:
         return
     wishes.check_request(row, wish, reason)
     if row.requested and wishes.rank(row.requested) < wishes.rank(wish):
-        raise Refused(f"{row.requested} was asked for by {row.requested_by} and comes before {wish}")
+        raise Refused(
+            f"{row.requested} was asked for by {row.requested_by} and comes before {wish}"
+        )
 
 
 def _is_pause_withdrawn(row: Deployment, wish: Event) -> bool:
@@ -296,7 +333,10 @@ def _select_unanswered(services: Services, now: datetime) -> Select[Deployment]:
     fresh = and_(quiet, or_(Deployment.knocked_at.is_(None), Deployment.wake_at <= late))
     if not services.times.holds_waits:
         fresh = or_(quiet, Deployment.knocked_at < Deployment.wake_at)
-    begun = and_(has_trait(lambda step: step.guarded), StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)))
+    begun = and_(
+        has_trait(lambda step: step.guarded),
+        StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)),
+    )
     guarded = and_(Deployment.status == Status.PAUSED, Deployment.steps.any(begun))
     may = or_(Deployment.place.is_(None), Deployment.place != Place.WAITING)
     due = and_(or_(Deployment.status.in_(MOVING), guarded), may, Deployment.wake_at <= now, fresh)

@@ -12,10 +12,16 @@ def find_deployment(services: Services, deployment_id: str) -> str:
     """Returns the full id of the one deployment whose id begins with this text. Raises Refused for
     none or several."""
     with services.sessions() as session:
-        query = select(Deployment.id).where(Deployment.id.startswith(deployment_id, autoescape=True)).limit(2)
+        query = (
+            select(Deployment.id)
+            .where(Deployment.id.startswith(deployment_id, autoescape=True))
+            .limit(2)
+        )
         found = session.scalars(query).all() if 0 < len(deployment_id) <= LONGEST_VALUE else []
     if len(found) == 1:
         return found[0]
     if found:
         raise Refused(f"deployment id {quote_value(deployment_id)} fits several; give more of it")
-    raise Unknown(f"there is no deployment {quote_value(deployment_id)}; `rollouts list` shows them")
+    raise Unknown(
+        f"there is no deployment {quote_value(deployment_id)}; `rollouts list` shows them"
+    )

@@ -76,7 +76,9 @@ def _check_promote(row: Deployment, reason: str) -> None:
     step = current_step(row)
     if row.status == Status.RUNNING and not (step and _is_soft(step)):
         name = step.name if step else "the end"
-        raise Refused(f"{row.id} is at {name}, which cannot be shortened; promote ends a stage of traffic")
+        raise Refused(
+            f"{row.id} is at {name}, which cannot be shortened; promote ends a stage of traffic"
+        )
 
 
 def _check_promote_full(row: Deployment, reason: str) -> None:
@@ -85,14 +87,19 @@ def _check_promote_full(row: Deployment, reason: str) -> None:
     if not reason:
         raise Refused("promote --full skips what would have protected users: say why with a reason")
     if row.paused_for == "approval" and step and not _is_soft(step):
-        raise Refused(f"{step.name} holds {row.id} and is not skipped: promote approves it, retry looks again")
+        raise Refused(
+            f"{step.name} holds {row.id} and is not skipped: promote approves it, retry looks again"
+        )
     if not any(_is_soft(step) for step in _steps_to_come(row)):
         raise Refused(f"{row.id} has no stage left to skip")
 
 
 def _check_abort_keep(row: Deployment, reason: str) -> None:
     if not (has_switched(row) and all(_is_soft(step) for step in _steps_to_come(row))):
-        raise Refused(f"{row.green} does not serve {row.alias} yet: there is nothing to keep, and abort takes it back")
+        raise Refused(
+            f"{row.green} does not serve {row.alias} yet: there is nothing to keep, and abort "
+            "takes it back"
+        )
 
 
 _CHECKS: dict[Event, Callable[[Deployment, str], None]] = {
@@ -128,8 +135,12 @@ def _apply_promote(writer: TurnWriter, actor: str, reason: str) -> None:
 
 
 def _apply_promote_full(writer: TurnWriter, actor: str, reason: str) -> None:
-    _skip_steps(writer, [step for step in _steps_to_come(writer.row) if _is_soft(step)], actor, reason)
-    writer.move(Event.PROMOTE_FULL, _sign_message("promoted past every stage", actor, reason), actor)
+    _skip_steps(
+        writer, [step for step in _steps_to_come(writer.row) if _is_soft(step)], actor, reason
+    )
+    writer.move(
+        Event.PROMOTE_FULL, _sign_message("promoted past every stage", actor, reason), actor
+    )
 
 
 def _apply_retry(writer: TurnWriter, actor: str, reason: str) -> None:
@@ -143,7 +154,9 @@ def _apply_retry(writer: TurnWriter, actor: str, reason: str) -> None:
     step.output = {}
     step.tries = step.crashes = 0
     step.waited = 0.0
-    writer.event(f"{step.name}.retried", f"attempt {step.attempt}" + (f": {reason}" if reason else ""), actor)
+    writer.event(
+        f"{step.name}.retried", f"attempt {step.attempt}" + (f": {reason}" if reason else ""), actor
+    )
     writer.move(Event.RETRY, _sign_message("tried again", actor, reason), actor)
 
 
@@ -158,7 +171,13 @@ def _apply_abort_keep(writer: TurnWriter, actor: str, reason: str) -> None:
     _skip_steps(writer, _steps_to_come(writer.row), actor, reason)
     text = _sign_message("aborted, and kept serving,", actor, reason)
     writer.move(Event.ABORT_KEEP, text, actor)
-    writer.tell("aborted", text, actor=actor, reason=reason, act="look whether it answers well: it serves on")
+    writer.tell(
+        "aborted",
+        text,
+        actor=actor,
+        reason=reason,
+        act="look whether it answers well: it serves on",
+    )
 
 
 _ACTIONS: dict[Event, Callable[[TurnWriter, str, str], None]] = {

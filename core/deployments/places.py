@@ -74,14 +74,25 @@ class Standing:
         for place, one in enumerate(line, start=1):
             why = "begins now" if one in chosen else _waits_for(*_obstacle(one, ahead, self.limits))
             text = f"place {place} of {len(line)}; {why}"
-            told[one.id] = {"place": place, "of": len(line), "since": as_iso(one.asked_at), "text": text}
+            told[one.id] = {
+                "place": place,
+                "of": len(line),
+                "since": as_iso(one.asked_at),
+                "text": text,
+            }
         return told
 
 
 def look(session: Session) -> Standing:
     """Reads the current rows. If nothing is being rebuilt, this costs one look at an index."""
     begun = exists().where(StepRow.deployment_id == Deployment.id, StepRow.started_at.is_not(None))
-    columns = (Deployment.id, Deployment.alias, Deployment.place, Deployment.models, Deployment.actor)
+    columns = (
+        Deployment.id,
+        Deployment.alias,
+        Deployment.place,
+        Deployment.models,
+        Deployment.actor,
+    )
     query = select(*columns, Deployment.created_at, Deployment.records, begun.label("begun"))
     query = query.where(Deployment.place.is_not(None)).order_by(Deployment.placed_at, Deployment.id)
     found: dict[str, list[Rebuild]] = {Place.TAKEN: [], Place.WAITING: []}
@@ -101,12 +112,17 @@ def limits(session: Session) -> Limits:
 
 def queue(session: Session) -> Mapping[str, Queued]:
     """Returns the text that people see for each waiting deployment, by its id."""
-    if session.scalar(select(Deployment.id).where(Deployment.place == Place.WAITING).limit(1)) is None:
+    if (
+        session.scalar(select(Deployment.id).where(Deployment.place == Place.WAITING).limit(1))
+        is None
+    ):
         return {}
     return look(session).queue()
 
 
-def _obstacle(one: Rebuild, ahead: Sequence[Rebuild], limits: Limits) -> tuple[Sequence[Rebuild], str]:
+def _obstacle(
+    one: Rebuild, ahead: Sequence[Rebuild], limits: Limits
+) -> tuple[Sequence[Rebuild], str]:
     """Returns the rebuilds that it waits for, empty if there is a place; and the shared model, if
     that is the reason."""
     if len(ahead) >= limits.rebuilds:
@@ -117,7 +133,9 @@ def _obstacle(one: Rebuild, ahead: Sequence[Rebuild], limits: Limits) -> tuple[S
 
 
 def _waits_for(others: Sequence[Rebuild], model: str) -> str:
-    what = f"{len(others)} rebuild{'s' if len(others) > 1 else ''}" + (f" with {model}" if model else "")
+    what = f"{len(others)} rebuild{'s' if len(others) > 1 else ''}" + (
+        f" with {model}" if model else ""
+    )
     return f"waits for {what} ({_names(other.alias for other in others)})"
 
 

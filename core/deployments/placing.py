@@ -78,7 +78,10 @@ def give(services: Services) -> list[Knock]:
 def _give_places(services: Services) -> list[Knock]:
     said = _read_limits(services)
     with services.sessions() as session:
-        waits = session.scalar(select(Deployment.id).where(Deployment.place == Place.WAITING).limit(1)) is not None
+        waits = (
+            session.scalar(select(Deployment.id).where(Deployment.place == Place.WAITING).limit(1))
+            is not None
+        )
         if not waits and said in (None, places.limits(session)):
             return []
     with services.sessions.begin() as session:
@@ -101,9 +104,12 @@ def _read_limits(services: Services) -> Limits | None:
 
 
 def _lock(session: Session, said: Limits | None) -> None:
-    """Only one process at a time gives places; the limits are stored for processes that only read."""
+    """Only one process at a time gives places; the limits are stored for processes that only
+    read."""
     limits = said or Limits()
-    insert_new(session, Places, [{"id": 1, "rebuilds": limits.rebuilds, "per_model": limits.per_model}])
+    insert_new(
+        session, Places, [{"id": 1, "rebuilds": limits.rebuilds, "per_model": limits.per_model}]
+    )
     row = session.get_one(Places, 1, with_for_update=True)
     if said is not None:
         row.rebuilds = said.rebuilds
@@ -115,12 +121,18 @@ def _give(session: Session, one: Rebuild, now: datetime, after: timedelta) -> bo
     """Returns False if the deployment no longer waits: its own turn, for a request, may end during
     this look. ``after`` others that get a place at the same moment."""
     waits = Deployment.id == one.id, Deployment.place == Place.WAITING
-    given = update(Deployment).where(*waits).values(place=Place.TAKEN, placed_at=now + after, knocked_at=None, knocks=0)
+    given = (
+        update(Deployment)
+        .where(*waits)
+        .values(place=Place.TAKEN, placed_at=now + after, knocked_at=None, knocks=0)
+    )
     if session.scalar(given.returning(Deployment.id)) is None:
         return False
     if now - one.asked_at >= _TOLD:
         detail = "has a place among the rebuilds now"
-        events.record_event(session, now, "deployment.placed", detail, deployment_id=one.id, alias=one.alias)
+        events.record_event(
+            session, now, "deployment.placed", detail, deployment_id=one.id, alias=one.alias
+        )
     return True
 
 
@@ -156,7 +168,9 @@ def _until(row: Deployment) -> int:
 
 def _first(row: Deployment, trait: Trait) -> int:
     """The position of the first step that has ``trait``; behind the plan where none has."""
-    return next((step.position for step in row.steps if trait(traits_of(step.name))), len(row.steps))
+    return next(
+        (step.position for step in row.steps if trait(traits_of(step.name))), len(row.steps)
+    )
 
 
 def _shares(traits: StepTraits) -> bool:

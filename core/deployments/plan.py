@@ -1,8 +1,8 @@
 """What a step is, what it may answer, and what it is given.
 
-A step answers, it does not schedule. One call does a bounded piece of work (one batch, one look; at most about 30 s)
-and must be safe to run twice: the process may die after any line, and the same call is then made again with the state
-that was last saved.
+A step answers, it does not schedule. One call does a bounded piece of work (one batch, one look; at
+most about 30 s) and must be safe to run twice: the process may die after any line, and the same
+call is then made again with the state that was last saved.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
-from qdrant_rollouts.core.database.step_data import NO_OUTPUT, StepOutput, StepState, read_data, write_data
+from qdrant_rollouts.core.database.step_data import (
+    NO_OUTPUT,
+    StepOutput,
+    StepState,
+    read_data,
+    write_data,
+)
 from qdrant_rollouts.core.database.step_traits import StepTraits, has_step, traits_of
 from qdrant_rollouts.core.errors import Broken
 from qdrant_rollouts.core.ports import State, Turn
@@ -31,8 +37,8 @@ class Done:
 class Wait:
     """Not finished: call again after ``seconds``.
 
-    ``progress`` says whether this turn moved anything. Waiting without progress uses up the step's patience
-    (``progress_deadline_seconds``); when that is gone the engine rejects.
+    ``progress`` says whether this turn moved anything. Waiting without progress uses up the step's
+    patience (``progress_deadline_seconds``); when that is gone the engine rejects.
     """
 
     seconds: float
@@ -50,7 +56,8 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """The deployment must not go on; the undos run, unless it was asked to keep a failed collection.
+    """The deployment must not go on; the undos run, unless it was asked to keep a failed
+    collection.
 
     ``output`` is the evidence, kept with the step.
     """
@@ -64,7 +71,8 @@ Outcome = Done | Wait | Hold | Reject
 
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
-    """What a step may know of its deployment; fixed while the turn runs. ``plan``: the names of its steps."""
+    """What a step may know of its deployment; fixed while the turn runs. ``plan``: the names of its
+    steps."""
 
     id: str
     alias: str
@@ -86,7 +94,8 @@ class StepRecord:
 
 
 class StepOutputs:
-    """What the steps of a plan have handed on, found by what it is. So no step knows another by its name."""
+    """What the steps of a plan have handed on, found by what it is. So no step knows another by its
+    name."""
 
     def __init__(self, records: Sequence[StepRecord]) -> None:
         self._records = records
@@ -112,18 +121,21 @@ class StepOutputs:
         return any(issubclass(record.kind, kind) for record in self._records)
 
     def _latest(self, kind: type[StepOutput]) -> StepRecord | None:
-        fitting = [record for record in self._records if record.content and issubclass(record.kind, kind)]
+        fitting = [
+            record for record in self._records if record.content and issubclass(record.kind, kind)
+        ]
         return fitting[-1] if fitting else None
 
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """One turn of one step: the deployment, what the step saved before, and the doors to the outside.
+    """One turn of one step: the deployment, what the step saved before, and the doors to the
+    outside.
 
-    ``outputs`` has what earlier steps handed on. ``attempt`` is the step's own, from 1, one more whenever an operator
-    has it run again. ``arguments`` and ``position`` are the plan's: a plan may have several steps of one name.
-    ``waited``: seconds of its patience that are used up. ``saved`` is the step's own memory as its row has it; steps
-    read it by ``load``.
+    ``outputs`` has what earlier steps handed on. ``attempt`` is the step's own, from 1, one more
+    whenever an operator has it run again. ``arguments`` and ``position`` are the plan's: a plan may
+    have several steps of one name. ``waited``: seconds of its patience that are used up. ``saved``
+    is the step's own memory as its row has it; steps read it by ``load``.
     """
 
     deployment: DeploymentView
@@ -141,7 +153,8 @@ class StepContext:
         return read_data(kind, self.saved)
 
     def save(self, state: StepState, *, progress: bool = False) -> None:
-        """Persists the step's memory in the middle of a turn, fenced by the turn; see ``Turn.save``."""
+        """Persists the step's memory in the middle of a turn, fenced by the turn; see
+        ``Turn.save``."""
         self.turn.save(write_data(state), progress=progress)
 
     @property
@@ -154,7 +167,8 @@ class StepContext:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """Seconds from the beginning of a step, at least and at most; ``source`` says where that is known from."""
+    """Seconds from the beginning of a step, at least and at most; ``source`` says where that is
+    known from."""
 
     low: float
     high: float
@@ -166,13 +180,15 @@ StepFunction = Callable[[StepContext], Outcome]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A row of a plan: the name people see, what to do, how to take it back, and which workers do it.
+    """A row of a plan: the name people see, what to do, how to take it back, and which workers do
+    it.
 
     A ``long`` step has an act that may last for hours, and prolongs its turn as that gets on
-    (``core.deployments.steps.long``). A ``soft`` step only watches: a person may end it early. ``guard`` is what it
-    still looks at while the deployment is paused in it; it answers ``Wait`` or ``Reject``. ``state`` is what it saves
-    and ``output`` what it hands on. ``arguments`` are written into the row, so that two steps of one name can differ.
-    ``lasts``: how long its settings and arguments say that it takes.
+    (``core.deployments.steps.long``). A ``soft`` step only watches: a person may end it early.
+    ``guard`` is what it still looks at while the deployment is paused in it; it answers ``Wait`` or
+    ``Reject``. ``state`` is what it saves and ``output`` what it hands on. ``arguments`` are
+    written into the row, so that two steps of one name can differ. ``lasts``: how long its settings
+    and arguments say that it takes.
     """
 
     name: str
@@ -196,8 +212,8 @@ Plan = tuple[Step, ...]
 
 
 def why_model_may_be_unknown(names: Iterable[str]) -> str:
-    """Why it does no harm to a plan of these steps that nobody knows which model made the live collection; nothing
-    where it does."""
+    """Why it does no harm to a plan of these steps that nobody knows which model made the live
+    collection; nothing where it does."""
     steps = tuple(names)
     if not has_step(steps, lambda step: step.moves_alias):
         return "searches stay on it, for this plan moves no alias"

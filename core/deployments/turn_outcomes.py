@@ -1,8 +1,8 @@
 """What a turn came to, written down.
 
-One transaction per turn: the deployment's row (whose ``turn`` moves on, which ends the claim), the step's row, and an
-event for every change of status and every result of a step, with the alerts that tell of it. Messages go out only
-after it has committed.
+One transaction per turn: the deployment's row (whose ``turn`` moves on, which ends the claim), the
+step's row, and an event for every change of status and every result of a step, with the alerts that
+tell of it. Messages go out only after it has committed.
 """
 
 import random
@@ -31,7 +31,8 @@ from qdrant_rollouts.core.services import Services
 #: An undo is worth more patience than the step it takes back: giving up leaves work for a person.
 UNDO_PATIENCE = 3600.0
 _DEADLINE_NEAR = ("deadline_near",)
-#: A retry waits at most this many times as long as the one before: twice, and 1.2 over 0.8 for the spread.
+#: A retry waits at most this many times as long as the one before: twice, and 1.2 over 0.8 for the
+#: spread.
 _RETRY_GROWTH = 3.0
 
 
@@ -63,7 +64,8 @@ TurnOutcome = Outcome | RetryLater | Crashed | Finish | ApplyRequest
 
 
 def write_outcome(services: Services, claim: Claim, outcome: TurnOutcome) -> TurnResult:
-    """Commits the turn. Raises LeaseLost, and changes nothing, if the turn belongs to somebody else by now."""
+    """Commits the turn. Raises LeaseLost, and changes nothing, if the turn belongs to somebody else
+    by now."""
     with services.sessions.begin() as session:
         fence_turn(session, claim)
         row = session.get_one(Deployment, claim.deployment.id)
@@ -85,11 +87,12 @@ def _choose_rule(row: Deployment, claim: Claim, outcome: TurnOutcome) -> Callabl
     return _RULES[claim.undoing, type(outcome)]
 
 
-# --- forward ----------------------------------------------------------------------------------------------------
+# --- forward --------------------------------------------------------------------------------------
 
 
 def _stay_paused(writer: TurnWriter, outcome: Wait | RetryLater | Crashed) -> TurnResult:
-    """Nothing but harm comes of a look while it is paused, so no patience is used up and the message stays."""
+    """Nothing but harm comes of a look while it is paused, so no patience is used up and the
+    message stays."""
     seconds = writer.services.times.longest_retry
     if isinstance(outcome, Wait):
         seconds = outcome.seconds
@@ -106,7 +109,10 @@ def _complete_step(writer: TurnWriter, outcome: Done) -> TurnResult:
     step.message = outcome.output.summary
     writer.event(f"{step.name}.done", step.message)
     writer.over(_DEADLINE_NEAR, f"{step.name} is done")
-    writer.tell("stage_completed", f"{step.name}: {step.message}" if step.message else f"{step.name} is done")
+    writer.tell(
+        "stage_completed",
+        f"{step.name}: {step.message}" if step.message else f"{step.name} is done",
+    )
     writer.wake()
     following = current_step(writer.row)
     return TurnResult(f"{step.name} done -> {following.name if following else 'finish'}")
@@ -151,7 +157,9 @@ def _find_measured_value(output: StepOutput) -> tuple[str, str]:
     for verdict in ("block", "inconclusive"):
         for finding in findings:
             if finding["verdict"] == verdict and finding["level"] == "hard":
-                return f"{finding['name']} {_format_figure(finding['value'])}", _format_figure(finding["bound"])
+                return f"{finding['name']} {_format_figure(finding['value'])}", _format_figure(
+                    finding["bound"]
+                )
     return "", ""
 
 
@@ -166,10 +174,15 @@ def _try_again_after(writer: TurnWriter, step: StepRow, seconds: float, reason: 
 
 
 def _is_patience_gone(writer: TurnWriter, step: StepRow, seconds: float) -> bool:
-    """Patience is counted in the waits themselves: no clock that jumps, and no pause of ours, uses it up."""
+    """Patience is counted in the waits themselves: no clock that jumps, and no pause of ours, uses
+    it up."""
     step.waited += seconds
     undoing = writer.row.status == Status.ROLLING_BACK
-    bound = UNDO_PATIENCE if undoing else read_stored(IndexSpec, writer.row.spec).progress_deadline_seconds
+    bound = (
+        UNDO_PATIENCE
+        if undoing
+        else read_stored(IndexSpec, writer.row.spec).progress_deadline_seconds
+    )
     if step.waited <= bound < max(2 * step.waited, step.waited + _RETRY_GROWTH * seconds):
         writer.tell(
             "deadline_near",
@@ -192,7 +205,9 @@ def _hold_deployment(writer: TurnWriter, outcome: Hold) -> TurnResult:
     step.message = outcome.reason
     step.output = write_data(outcome.output)
     writer.row.paused_for = "approval"
-    message = f"{step.name}: {outcome.reason}; promote to go on, retry to look again, abort to roll back"
+    message = (
+        f"{step.name}: {outcome.reason}; promote to go on, retry to look again, abort to roll back"
+    )
     writer.move(Event.HOLD, message)
     value, bound = _find_measured_value(outcome.output)
     writer.tell(
@@ -218,13 +233,22 @@ def _fail_step(writer: TurnWriter, outcome: Reject) -> TurnResult:
     value, bound = _find_measured_value(outcome.output)
     if read_stored(IndexSpec, writer.row.spec).rollback_on_failure:
         writer.move(Event.FAIL, message)
-        writer.tell("failed", message, value=value, bound=bound, reason=outcome.reason, act="wait: it is rolled back")
+        writer.tell(
+            "failed",
+            message,
+            value=value,
+            bound=bound,
+            reason=outcome.reason,
+            act="wait: it is rolled back",
+        )
         writer.turn_back()
         return TurnResult(message, failed=True)
     message += f". {writer.row.green} is kept for inspection; abort drops it"
     writer.move(Event.KEEP_FAILED, message)
     look = "rollouts status {id}, then rollouts abort {id}"
-    writer.tell("needs_operator", message, value=value, bound=bound, reason=outcome.reason, act=look)
+    writer.tell(
+        "needs_operator", message, value=value, bound=bound, reason=outcome.reason, act=look
+    )
     return TurnResult(message, failed=True)
 
 
@@ -237,7 +261,9 @@ def _finish_deployment(writer: TurnWriter, outcome: Finish) -> TurnResult:
         return _finish_without_switch(writer)
     message = f"{row.alias} is served by {row.green}"
     if row.blue:
-        message += f". {_schedule_deletions(writer, row.blue)} `rollouts rollback {shell_word(row.alias)}`"
+        message += (
+            f". {_schedule_deletions(writer, row.blue)} `rollouts rollback {shell_word(row.alias)}`"
+        )
     writer.move(Event.FINISH, message)
     writer.tell("completed", message)
     return TurnResult(message)
@@ -247,7 +273,9 @@ def _schedule_deletions(writer: TurnWriter, blue: str) -> str:
     """Writes down what is kept no longer, blue or older ones, and says what becomes of blue."""
     row = writer.row
     spec = read_stored(IndexSpec, writer.row.spec)
-    surplus = keeping.find_surplus(writer.session, writer.now, row.alias, row.green, spec, replaced=blue)
+    surplus = keeping.find_surplus(
+        writer.session, writer.now, row.alias, row.green, spec, replaced=blue
+    )
     keeping.schedule_surplus(writer.session, writer.now, row.alias, surplus, deployment_id=row.id)
     going = retention.find_open_deletion(writer.session, blue)
     if going is None:
@@ -266,11 +294,14 @@ def _finish_other_run(writer: TurnWriter) -> TurnResult:
 
 
 def _finish_without_switch(writer: TurnWriter) -> TurnResult:
-    """A plan that only tried green out: nothing was replaced, so nothing becomes due, and no search goes to green any
-    more, whatever its last step was."""
+    """A plan that only tried green out: nothing was replaced, so nothing becomes due, and no search
+    goes to green any more, whatever its last step was."""
     row = writer.row
     table.release_route(writer.services, writer.session, row.alias, row.id)
-    message = f"{_served(row)}{', as before' if row.blue else ''}: no step of this plan moves it. {_last_message(row)}"
+    message = (
+        f"{_served(row)}{', as before' if row.blue else ''}: no step of this plan moves it. "
+        f"{_last_message(row)}"
+    )
     writer.move(Event.COMPLETE, message)
     writer.tell("completed", message)
     return TurnResult(message)
@@ -280,7 +311,7 @@ def _last_message(row: Deployment) -> str:
     return next((step.message for step in reversed(row.steps) if step.message), "")
 
 
-# --- backward ---------------------------------------------------------------------------------------------------
+# --- backward -------------------------------------------------------------------------------------
 
 
 def _complete_undo(writer: TurnWriter, outcome: Done) -> TurnResult:
@@ -300,7 +331,9 @@ def _give_up_undo(writer: TurnWriter, outcome: Reject | Hold) -> TurnResult:
     message = f"undo of {step.name} gave up: {outcome.reason}. Mend that, then abort again"
     writer.event(f"{step.name}.undo_failed", outcome.reason)
     writer.move(Event.GIVE_UP, message)
-    writer.tell("needs_operator", message, reason=outcome.reason, act="mend that, then rollouts abort {id}")
+    writer.tell(
+        "needs_operator", message, reason=outcome.reason, act="mend that, then rollouts abort {id}"
+    )
     return TurnResult(message, failed=True)
 
 
@@ -308,7 +341,9 @@ def _finish_rollback(writer: TurnWriter, outcome: Finish) -> TurnResult:
     row = writer.row
     row.finished_at = writer.now
     cause = row.message
-    writer.move(Event.UNDONE, f"{cause.removesuffix('.')}. Rolled back: {_describe_former_state(row)}")
+    writer.move(
+        Event.UNDONE, f"{cause.removesuffix('.')}. Rolled back: {_describe_former_state(row)}"
+    )
     writer.tell("rolled_back", row.message, reason=cause, act="rollouts status {id} says why")
     return TurnResult(row.message)
 
@@ -322,7 +357,11 @@ def _describe_former_state(row: Deployment) -> str:
 def _served(row: Deployment) -> str:
     if row.kind != "rollout":
         return f"nothing is left of this {row.kind}"
-    return f"{row.alias} is served by {row.blue}" if row.blue else f"{row.alias} has no collection, as before"
+    return (
+        f"{row.alias} is served by {row.blue}"
+        if row.blue
+        else f"{row.alias} has no collection, as before"
+    )
 
 
 def _apply_request(writer: TurnWriter, outcome: ApplyRequest) -> TurnResult:

@@ -16,7 +16,13 @@ from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.services import Services
 
 #: Alerts that end when the status of a run changes, until they are raised again.
-_ENDED_BY_NEW_STATUS = ("paused", "approval_needed", "inconclusive", "needs_operator", "deadline_near")
+_ENDED_BY_NEW_STATUS = (
+    "paused",
+    "approval_needed",
+    "inconclusive",
+    "needs_operator",
+    "deadline_near",
+)
 
 
 @dataclass(slots=True)
@@ -47,7 +53,13 @@ class TurnWriter:
 
     def event(self, event: str, detail: str = "", actor: str = events.SYSTEM) -> None:
         events.record_event(
-            self.session, self.now, event, detail, actor=actor, deployment_id=self.row.id, alias=self.row.alias
+            self.session,
+            self.now,
+            event,
+            detail,
+            actor=actor,
+            deployment_id=self.row.id,
+            alias=self.row.alias,
         )
 
     def wake(self, seconds: float = 0.0) -> None:

@@ -31,7 +31,8 @@ def current_step(row: Deployment) -> StepRow | None:
 
 
 def find_current_step(status: Status, steps: Sequence[StepRow]) -> StepRow | None:
-    """The same, of a deployment whose steps were asked for by themselves. Where an undo gave up it stands there."""
+    """The same, of a deployment whose steps were asked for by themselves. Where an undo gave up it
+    stands there."""
     if status == Status.ROLLING_BACK or any(step.undone_at for step in steps):
         begun = [step for step in steps if step.started_at and not step.undone_at]
         return begun[-1] if begun else None

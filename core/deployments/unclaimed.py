@@ -101,18 +101,27 @@ def judge(turn: Turn, roster: Sequence[Worker], waiting: int, now: datetime) -> 
 
 def without_takers(queues: Iterable[str], roster: Sequence[Worker]) -> dict[str, list[Worker]]:
     """Returns each queue with the workers that answer and consume it."""
-    return {queue: [one for one in roster if one.answers and queue in one.queues] for queue in queues}
+    return {
+        queue: [one for one in roster if one.answers and queue in one.queues] for queue in queues
+    }
 
 
 def start(queue: str) -> str:
     """Returns what a person does about a queue without workers."""
-    return f"start a worker: celery -A qdrant_rollouts.tasks worker -Q {queue}; without a broker: rollouts up"
+    return (
+        f"start a worker: celery -A qdrant_rollouts.tasks worker -Q {queue}; without a broker: "
+        "rollouts up"
+    )
 
 
 def occupation(worker: Worker, now: datetime) -> str:
     """Describes what a worker does, since when and for how long; or since when it has room."""
     if not worker.busy:
-        return f"with nothing since {_clock(worker.idle_since, now)}" if worker.idle_since else "between two tasks"
+        return (
+            f"with nothing since {_clock(worker.idle_since, now)}"
+            if worker.idle_since
+            else "between two tasks"
+        )
     told = [_task(one.words, one.since, now) for one in worker.busy[:_NAMED]]
     return f"with {', '.join(told)}{_more(worker.busy)}"
 
@@ -125,27 +134,45 @@ def _find_no_listener(turn: Turn, silent: Sequence[Worker], now: datetime) -> Fi
     text = f"{_due(turn)}: no worker takes queue {turn.queue}"
     if silent:
         last = max(silent, key=lambda worker: worker.seen_at)
-        text += f"; {last.name} did, and was last heard of {_span((now - last.seen_at).total_seconds())} ago"
+        text += (
+            f"; {last.name} did, and was last heard of "
+            f"{_span((now - last.seen_at).total_seconds())} ago"
+        )
     return Finding(turn, Cause.UNLISTENED, text, start(turn.queue))
 
 
 def _busy(turn: Turn, answering: Sequence[Worker], waiting: int, now: datetime) -> Finding:
     count = len(answering)
-    who = f"all {count} workers of queue {turn.queue} are" if count > 1 else f"the only worker of queue {turn.queue} is"
+    who = (
+        f"all {count} workers of queue {turn.queue} are"
+        if count > 1
+        else f"the only worker of queue {turn.queue} is"
+    )
     doing = [f"worker {worker.name} {occupation(worker, now)}" for worker in answering[:_NAMED]]
     others = f"{waiting} turns wait" if waiting > 1 else "no other turn waits"
     text = f"{_due(turn)}: {who} busy: {'; '.join(doing)}{_more(answering)}; {others}"
     return Finding(
-        turn, Cause.BUSY, text, f"wait, or start one more: celery -A qdrant_rollouts.tasks worker -Q {turn.queue}"
+        turn,
+        Cause.BUSY,
+        text,
+        f"wait, or start one more: celery -A qdrant_rollouts.tasks worker -Q {turn.queue}",
     )
 
 
 def _find_lost_message(turn: Turn, free: Sequence[Worker]) -> Finding:
     text = (
-        f"{_due(turn)}: {_join_names(free)} takes queue {turn.queue}, has room and does not take it: its messages are "
+        f"{_due(turn)}: {_join_names(free)} takes queue {turn.queue}, has room and does not take "
+        "it: its messages are "
     )
-    text += "lost or thrown away. " + "; ".join(_evidence(worker) for worker in free[:_NAMED]) + _more(free)
-    look = "see its log for discarded, unknown or rejected messages, and whether it has this broker and this release"
+    text += (
+        "lost or thrown away. "
+        + "; ".join(_evidence(worker) for worker in free[:_NAMED])
+        + _more(free)
+    )
+    look = (
+        "see its log for discarded, unknown or rejected messages, and whether it has this broker "
+        "and this release"
+    )
     if any(worker.clock_is_off for worker in free):
         look = f"set its clock (NTP); {look}"
     return Finding(turn, Cause.LOST, text, f"{look}; then restart it. `rollouts workers` shows all")
@@ -191,11 +218,15 @@ def findings(services: Services, session: Session, now: datetime) -> list[Findin
     return _judge_turns(turns, workers.list_known_workers(session, now), now)
 
 
-def waits(services: Services, session: Session, now: datetime, row: Deployment) -> shown.Waits | None:
+def waits(
+    services: Services, session: Session, now: datetime, row: Deployment
+) -> shown.Waits | None:
     """Returns why no worker takes this deployment's turn; None while there is nothing to say."""
     if not _may_be_late(row, now):
         return None
-    mine = (found for found in findings(services, session, now) if found.turn.deployment_id == row.id)
+    mine = (
+        found for found in findings(services, session, now) if found.turn.deployment_id == row.id
+    )
     return next((_waits(found) for found in mine), None)
 
 
@@ -235,12 +266,16 @@ def _judge_turns(turns: Sequence[Turn], roster: Sequence[Worker], now: datetime)
 
 def _may_be_late(row: Deployment, now: datetime) -> bool:
     free = row.lease_until is None or row.lease_until < now
-    return free and moves(row) and bool(row.requested or (now - row.wake_at).total_seconds() >= LATE)
+    return (
+        free and moves(row) and bool(row.requested or (now - row.wake_at).total_seconds() >= LATE)
+    )
 
 
 def _due_and_free(session: Session, now: datetime) -> list[Deployment]:
     free = or_(Deployment.lease_until.is_(None), Deployment.lease_until < now)
-    due = or_(Deployment.requested.is_not(None), Deployment.wake_at <= now - timedelta(seconds=LATE))
+    due = or_(
+        Deployment.requested.is_not(None), Deployment.wake_at <= now - timedelta(seconds=LATE)
+    )
     moving = or_(Deployment.status.in_((*MOVING, Status.PAUSED)), Deployment.requested.is_not(None))
     query = select(Deployment).where(free, due, moving).order_by(Deployment.wake_at).limit(_MOST)
     rows = session.scalars(query.options(selectinload(Deployment.steps)))
@@ -256,7 +291,9 @@ def _turn(row: Deployment, late: float) -> Turn:
     return Turn(row.id, row.alias, alerts.run_word(row.kind), step.name, step.queue, late)
 
 
-def _shown_late(row: Deployment, noted: UnclaimedRow | None, elapsed: float, now: datetime) -> float:
+def _shown_late(
+    row: Deployment, noted: UnclaimedRow | None, elapsed: float, now: datetime
+) -> float:
     """An operator's request is due before its row's time; only a sweep has recorded since when."""
     if row.wake_at <= now:
         return (now - row.wake_at).total_seconds()
@@ -305,7 +342,11 @@ def _note_taken(session: Session, now: datetime, known: UnclaimedRow) -> None:
     row = session.get_one(Deployment, known.deployment_id)
     session.delete(known)
     alerts.resolve_alerts(
-        session, now, row.alias, (f"{alerts.run_word(row.kind)}.{_NO_PROGRESS}",), "its turn was taken"
+        session,
+        now,
+        row.alias,
+        (f"{alerts.run_word(row.kind)}.{_NO_PROGRESS}",),
+        "its turn was taken",
     )
 
 
@@ -327,8 +368,14 @@ def _watch_clocks(session: Session, now: datetime, roster: Sequence[Worker]) -> 
     for worker in roster:
         if worker.answers and worker.clock_is_off:
             alerts.record_alert(session, now, _clock_alert(worker))
-        elif worker.answers and abs(worker.clock_offset) < workers.CLOCK_RIGHT and worker.name in told:
-            alerts.resolve_alerts(session, now, worker.name, (CLOCK_OFF,), f"its clock is {worker.clock_words}")
+        elif (
+            worker.answers
+            and abs(worker.clock_offset) < workers.CLOCK_RIGHT
+            and worker.name in told
+        ):
+            alerts.resolve_alerts(
+                session, now, worker.name, (CLOCK_OFF,), f"its clock is {worker.clock_words}"
+            )
     for name in told - {worker.name for worker in roster}:
         alerts.resolve_alerts(session, now, name, (CLOCK_OFF,), "this worker is gone")
 

@@ -107,7 +107,9 @@ class Worker:
         return abs(self.clock_offset) >= CLOCK_OFF
 
 
-def announce(session: Session, clock: Clock, said: Said, wall: Callable[[], float] = time.time) -> float:
+def announce(
+    session: Session, clock: Clock, said: Said, wall: Callable[[], float] = time.time
+) -> float:
     """Writes what a process reports about itself; returns how far its clock, ``wall``, is ahead of
     the database's."""
     now, offset = _read_clocks(session, clock, wall)
@@ -122,7 +124,11 @@ def announce(session: Session, clock: Clock, said: Said, wall: Callable[[], floa
     row.queues = sorted(said.queues)
     row.concurrency = said.concurrency
     row.busy = [
-        {"task": task.name, "deployment_id": task.deployment_id, "since": as_iso(_ago(now, task.seconds))}
+        {
+            "task": task.name,
+            "deployment_id": task.deployment_id,
+            "since": as_iso(_ago(now, task.seconds)),
+        }
         for task in said.busy
     ]
     row.idle_since = None if said.idle is None else _ago(now, said.idle)
@@ -145,11 +151,15 @@ def forget(services: Services) -> int:
     with services.sessions.begin() as session:
         long_ago = services.clock.now(session) - FORGOTTEN
         gone = session.scalars(select(WorkerRow.name).where(WorkerRow.seen_at < long_ago)).all()
-        session.execute(delete(WorkerRow).where(WorkerRow.name.in_(gone), WorkerRow.seen_at < long_ago))
+        session.execute(
+            delete(WorkerRow).where(WorkerRow.name.in_(gone), WorkerRow.seen_at < long_ago)
+        )
     return len(gone)
 
 
-def _read_clocks(session: Session, clock: Clock, wall: Callable[[], float]) -> tuple[datetime, float]:
+def _read_clocks(
+    session: Session, clock: Clock, wall: Callable[[], float]
+) -> tuple[datetime, float]:
     """Returns the database's time, and how far ``wall`` is ahead of it. The round-trip time is
     halved, and the quickest of several readings counts: on a busy machine a single reading is wrong
     by up to half of its duration. A process that was stopped in the middle notices it only by its
@@ -182,7 +192,10 @@ def list_workers(services: Services) -> shown.Listed:
         now = services.clock.now(session)
         rows = session.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()
         aliases = _aliases(session, rows)
-        return {"now": as_iso(now), "workers": [_describe_worker(row, _worker(row, aliases, now), now) for row in rows]}
+        return {
+            "now": as_iso(now),
+            "workers": [_describe_worker(row, _worker(row, aliases, now), now) for row in rows],
+        }
 
 
 def _aliases(session: Session, rows: Iterable[WorkerRow]) -> dict[str, str]:
@@ -191,7 +204,9 @@ def _aliases(session: Session, rows: Iterable[WorkerRow]) -> dict[str, str]:
         return {}
     return {
         row.id: row.alias
-        for row in session.execute(select(Deployment.id, Deployment.alias).where(Deployment.id.in_(ids)))
+        for row in session.execute(
+            select(Deployment.id, Deployment.alias).where(Deployment.id.in_(ids))
+        )
     }
 
 

@@ -13,13 +13,15 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: Modules that need no scipy come first.
 _STATISTICS = (
-    "assignment", "team_draft", "metric", "moments", "sums", "multiplicity", "ranking", "balance", "quantiles",
+    "assignment", "team_draft", "metric", "moments", "sums", "multiplicity", "ranking",
+    "balance", "quantiles",
     "planning", "preference", "sequence", "welch", "comparison", "decision",
 )  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """A module of this package comes first, because Python asks here before it looks for a module."""
+    """A module of this package comes first, because Python asks here before it looks for a
+    module."""
     hidden = name.startswith("_") or (Path(__file__).parent / f"{name}.py").exists()
     for module in () if hidden else _STATISTICS:
         found = vars(import_module(f"qdrant_rollouts.core.statistics.{module}"))

@@ -10,14 +10,28 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections.stamps import read_stamp
-from qdrant_rollouts.core.config.experiment_spec import INTERLEAVED, ArmSpec, ExperimentSpec, MetricSpec
+from qdrant_rollouts.core.config.experiment_spec import (
+    INTERLEAVED,
+    ArmSpec,
+    ExperimentSpec,
+    MetricSpec,
+)
 from qdrant_rollouts.core.database.experiment_rows import Experiment, LookRow
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import preference
-from qdrant_rollouts.core.experiments.evidence import Evidence, Observations, list_counts, read_evidence
+from qdrant_rollouts.core.experiments.evidence import (
+    Evidence,
+    Observations,
+    list_counts,
+    read_evidence,
+)
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.statistics.balance import concentration_for, srm_chi_square, srm_sequential
+from qdrant_rollouts.core.statistics.balance import (
+    concentration_for,
+    srm_chi_square,
+    srm_sequential,
+)
 from qdrant_rollouts.core.statistics.comparison import Comparison, compare
 from qdrant_rollouts.core.statistics.decision import Decision, Limits, Quality, decide
 from qdrant_rollouts.core.statistics.metric import Metric, Unit
@@ -38,7 +52,9 @@ def build_report(services: Services, row: Experiment) -> Report:
     return analysis(services, row, spec, _describe_changed_arm(services, spec.arms))
 
 
-def _report_interleaved(services: Services, row: Experiment, spec: ExperimentSpec, changed: str) -> Report:
+def _report_interleaved(
+    services: Services, row: Experiment, spec: ExperimentSpec, changed: str
+) -> Report:
     with services.sessions() as session:
         now = services.clock.now(session)
         before = _last_report(session, row).get("interleaving", {})
@@ -97,7 +113,11 @@ def _unit_of_metric(metric: MetricSpec) -> Unit:
         return "seconds"
     if metric.source == "latency" and metric.kind == "ratio" and not metric.relative:
         return "log_ms"
-    return "share" if metric.kind == "proportion" or metric.source in ("errors", "zero_results") else "plain"
+    return (
+        "share"
+        if metric.kind == "proportion" or metric.source in ("errors", "zero_results")
+        else "plain"
+    )
 
 
 def _days_since_start(row: Experiment, now: datetime) -> float:
@@ -125,12 +145,20 @@ def _facts_of_experiment(row: Experiment, now: datetime, days: float) -> Report:
 def _compare_arms(reading: Observations, spec: ExperimentSpec, before: Report) -> list[Comparison]:
     """Compares every metric of every treatment; p is the smallest over all looks, as the sequence
     defines it."""
-    lowest = {(one["metric"], one["variant"]): one.get("p") for one in before.get("comparisons", [])}
-    found = [_compare_metric(reading, spec, metric, arm) for arm in spec.treatments for metric in spec.metrics]
+    lowest = {
+        (one["metric"], one["variant"]): one.get("p") for one in before.get("comparisons", [])
+    }
+    found = [
+        _compare_metric(reading, spec, metric, arm)
+        for arm in spec.treatments
+        for metric in spec.metrics
+    ]
     return [_keep_smallest_p(one, lowest.get((one.metric, one.variant))) for one in found]
 
 
-def _compare_metric(reading: Observations, spec: ExperimentSpec, metric: MetricSpec, arm: ArmSpec) -> Comparison:
+def _compare_metric(
+    reading: Observations, spec: ExperimentSpec, metric: MetricSpec, arm: ArmSpec
+) -> Comparison:
     of = metric_of_spec(metric)
     return compare(
         of,
@@ -154,7 +182,9 @@ def alpha_of_metric(spec: ExperimentSpec, metric: MetricSpec) -> float:
 def _keep_smallest_p(found: Comparison, before: float | None) -> Comparison:
     if before is None:
         return found
-    return Comparison(**{**_as_shallow_dict(found), "p": before if found.p is None else min(found.p, before)})
+    return Comparison(
+        **{**_as_shallow_dict(found), "p": before if found.p is None else min(found.p, before)}
+    )
 
 
 def _as_shallow_dict(found: Comparison) -> dict[str, Any]:
@@ -182,7 +212,12 @@ def _check_shares(reading: Observations, spec: ExperimentSpec, before: Report) -
     weights = [arm.weight for arm in spec.arms]
     _, p = srm_sequential(counts, weights, concentration_for(spec.n_star))
     lowest = min(p, before.get("shares", {}).get("p", 1.0))
-    return {"counts": counts, "weights": weights, "p": lowest, "chi_square_p": srm_chi_square(counts, weights)}
+    return {
+        "counts": counts,
+        "weights": weights,
+        "p": lowest,
+        "chi_square_p": srm_chi_square(counts, weights),
+    }
 
 
 def _judge_quality(found: Evidence, spec: ExperimentSpec, srm_p: float, changed: str) -> Quality:
@@ -222,8 +257,14 @@ def _decide_action(
     found: Evidence,
     days: float,
 ) -> Decision:
-    primaries = [metric for metric in spec.metrics if metric.role == "primary" and metric.source == "feedback"]
-    most = [max(found.now.conversions(metric, arm.variant) for arm in spec.arms) for metric in primaries]
+    primaries = [
+        metric
+        for metric in spec.metrics
+        if metric.role == "primary" and metric.source == "feedback"
+    ]
+    most = [
+        max(found.now.conversions(metric, arm.variant) for arm in spec.arms) for metric in primaries
+    ]
     limits = Limits(
         goal=spec.goal,
         min_days=spec.min_days,
@@ -245,10 +286,21 @@ def _decide_action(
 
 
 def _last_report(session: Session, row: Experiment) -> Report:
-    query = select(LookRow).where(LookRow.experiment_id == row.id).order_by(LookRow.number.desc()).limit(1)
+    query = (
+        select(LookRow)
+        .where(LookRow.experiment_id == row.id)
+        .order_by(LookRow.number.desc())
+        .limit(1)
+    )
     last = session.scalars(query).first()
     return last.report if last is not None else {}
 
 
 def _describe_count_row(row: Any) -> Mapping[str, Any]:
-    return {"what": row.what, "variant": row.variant, "metric": row.metric, "count": row.count, "total": row.total}
+    return {
+        "what": row.what,
+        "variant": row.variant,
+        "metric": row.metric,
+        "count": row.count,
+        "total": row.total,
+    }

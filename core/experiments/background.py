@@ -84,7 +84,9 @@ class _PastExperiment:
 class Background:
     """``users_per_day``: if a person gives it, it has priority."""
 
-    def __init__(self, session: Session, alias: str, at: datetime, users_per_day: float | None = None) -> None:
+    def __init__(
+        self, session: Session, alias: str, at: datetime, users_per_day: float | None = None
+    ) -> None:
         self._session = session
         self._alias = alias
         self._at = at
@@ -95,7 +97,14 @@ class Background:
         if self._given is not None:
             return NewUsers(self._given, "given by hand")
         return (
-            next((found for past in self._past_experiments if (found := self._users_of_experiment(past))), None)
+            next(
+                (
+                    found
+                    for past in self._past_experiments
+                    if (found := self._users_of_experiment(past))
+                ),
+                None,
+            )
             or self._users_today
         )
 
@@ -105,13 +114,19 @@ class Background:
             if past.asks_about(metric) and (found := _metric_of_experiment(past, metric)):
                 return found
         if metric.source == "feedback" or metric.kind not in ("ratio", "quantile"):
-            return UnknownFigure(f"no experiment on {self._alias} has measured it for {LEAST_UNITS} users")
+            return UnknownFigure(
+                f"no experiment on {self._alias} has measured it for {LEAST_UNITS} users"
+            )
         return self._metric_of_searches(metric)
 
     @cached_property
     def _past_experiments(self) -> list[_PastExperiment]:
-        query = select(Experiment).where(Experiment.alias == self._alias, Experiment.started_at.is_not(None))
-        rows = self._session.scalars(query.order_by(Experiment.started_at.desc()).limit(_EXPERIMENTS_BACK)).all()
+        query = select(Experiment).where(
+            Experiment.alias == self._alias, Experiment.started_at.is_not(None)
+        )
+        rows = self._session.scalars(
+            query.order_by(Experiment.started_at.desc()).limit(_EXPERIMENTS_BACK)
+        ).all()
         return list(map(self._read_experiment, rows))
 
     def _read_experiment(self, row: Experiment) -> _PastExperiment:
@@ -125,14 +140,18 @@ class Background:
         days = _full_days(past.row, self._at)
         if days < 1 or not units:
             return None
-        return NewUsers(units / days, f"{past.name}: {units:,} users in what were {days:.1f} days of all users")
+        return NewUsers(
+            units / days, f"{past.name}: {units:,} users in what were {days:.1f} days of all users"
+        )
 
     @cached_property
     def _searches(self) -> TrafficSketch:
         """Returns the searches of the last 24 hours in which nothing was compared, because only
         then are all users grouped alike."""
         found = TrafficSketch()
-        for keys in traffic.read_tallies_by_stage(self._session, self._alias, since=self._at - _DAY).values():
+        for keys in traffic.read_tallies_by_stage(
+            self._session, self._alias, since=self._at - _DAY
+        ).values():
             real = {key.variant: tally for key, tally in keys.items() if key.kind == "real"}
             if real and real.keys() <= {LIVE, UNROUTED}:
                 for key, tally in keys.items():
@@ -151,12 +170,14 @@ class Background:
         if empty < _LEAST_EMPTY:
             most = GROUPS * math.log(GROUPS / _LEAST_EMPTY)
             return UnknownFigure(
-                f"more than {most:,.0f} users came in 24 hours, too many to be counted; give --users-per-day"
+                f"more than {most:,.0f} users came in 24 hours, too many to be counted; give "
+                "--users-per-day"
             )
         users = round(GROUPS * math.log(GROUPS / empty)) - tally.anonymous
         if users <= 0:
             return UnknownFigure(
-                f"the {tally.calls:,} searches of the last 24 hours name no users; give --users-per-day"
+                f"the {tally.calls:,} searches of the last 24 hours name no users; give "
+                "--users-per-day"
             )
         return NewUsers(users, f"about {users:,} users searched in the last 24 hours")
 
@@ -165,14 +186,16 @@ class Background:
         people = self.people
         if not tally.calls:
             return UnknownFigure(
-                f"no experiment has measured it, and no search of {self._alias} in the last 24 hours is known"
+                f"no experiment has measured it, and no search of {self._alias} in the last 24 "
+                "hours is known"
             )
         if isinstance(people, UnknownFigure):
             return people
         estimate = _estimate_from_groups(tally, metric)
         if not isinstance(estimate, Moments):
             return UnknownFigure(
-                f"the {tally.calls:,} searches of the last 24 hours do not tell it ({estimate.reason})"
+                f"the {tally.calls:,} searches of the last 24 hours do not tell it "
+                f"({estimate.reason})"
             )
         return KnownMetric(
             estimate.estimate,
@@ -186,7 +209,9 @@ def _full_days(row: Experiment, at: datetime) -> float:
     begun = [datetime.fromisoformat(stage["started_at"]) for stage in row.stages]
     ended = [*begun[1:], row.finished_at or at]
     shares = [int(stage["coverage"]) / BASIS for stage in row.stages]
-    return sum((end - start) / _DAY * share for start, end, share in zip(begun, ended, shares, strict=True))
+    return sum(
+        (end - start) / _DAY * share for start, end, share in zip(begun, ended, shares, strict=True)
+    )
 
 
 def _metric_of_experiment(past: _PastExperiment, metric: MetricSpec) -> KnownMetric | None:
@@ -199,14 +224,18 @@ def _metric_of_experiment(past: _PastExperiment, metric: MetricSpec) -> KnownMet
     if users < LEAST_UNITS or not isinstance(estimate, Moments):
         return None
     return KnownMetric(
-        estimate.estimate, math.sqrt(users * estimate.variance), f"{past.name}: {users:,} users of control"
+        estimate.estimate,
+        math.sqrt(users * estimate.variance),
+        f"{past.name}: {users:,} users of control",
     )
 
 
 def _estimate_of_control(reading: Observations, metric: MetricSpec, control: str) -> Estimate:
     """Estimates over all stages at once, because no arms are compared."""
     if not metric.sketched:
-        mine = (sums for (variant, _), sums in reading.sums[metric.name].items() if variant == control)
+        mine = (
+            sums for (variant, _), sums in reading.sums[metric.name].items() if variant == control
+        )
         return metric_of_spec(metric).estimate(sum(mine, Sums()))
     whole = LatencyGrid()
     for (variant, _), grid in reading.sketches[metric.name].items():
@@ -220,9 +249,11 @@ def _estimate_from_groups(tally: TrafficSketch, metric: MetricSpec) -> Estimate:
         return tallies.latency_quantile(tally, metric.level)
     columns = tally.columns()
     calls = columns.by_group()
-    totals = {"latency": _log_ms_by_group, "errors": lambda _: columns.failed, "zero_results": _zero_results_by_group}[
-        metric.source
-    ](tally)
+    totals = {
+        "latency": _log_ms_by_group,
+        "errors": lambda _: columns.failed,
+        "zero_results": _zero_results_by_group,
+    }[metric.source](tally)
     seen = calls > 0
     return metric_of_spec(metric).estimate(Sums.of(totals[seen], calls[seen]))
 
@@ -230,7 +261,9 @@ def _estimate_from_groups(tally: TrafficSketch, metric: MetricSpec) -> Estimate:
 def _log_ms_by_group(tally: TrafficSketch) -> tallies.Floats:
     """Returns the sum of ln(milliseconds) by group, computed from the middles of the buckets."""
     columns = tally.columns()
-    middles = np.array([sum(histogram.bucket_bounds(bucket)) / 2 * 1000 for bucket in range(histogram.BUCKETS)])
+    middles = np.array(
+        [sum(histogram.bucket_bounds(bucket)) / 2 * 1000 for bucket in range(histogram.BUCKETS)]
+    )
     weights = np.log(middles)[columns.buckets] * columns.calls
     return np.bincount(columns.groups, weights=weights, minlength=GROUPS).astype(np.float64)
 

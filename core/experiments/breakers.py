@@ -18,7 +18,9 @@ _RECENT_TIME = timedelta(minutes=10)
 def why_breaker_tripped(services: Services, row: Experiment, now: datetime) -> str:
     """Returns why the treatments must no longer be served; empty if they may."""
     spec = read_stored(ExperimentSpec, row.spec)
-    return next((why for arm in spec.treatments if (why := _why_arm_fails(services, row, arm, now))), "")
+    return next(
+        (why for arm in spec.treatments if (why := _why_arm_fails(services, row, arm, now))), ""
+    )
 
 
 def _why_arm_fails(services: Services, row: Experiment, arm: ArmSpec, now: datetime) -> str:
@@ -31,7 +33,9 @@ def _why_arm_fails(services: Services, row: Experiment, arm: ArmSpec, now: datet
     return f"{arm.variant}: {why}" if why else ""
 
 
-def _sum_recent_traffic(services: Services, row: Experiment, arm: ArmSpec, now: datetime) -> TrafficSketch:
+def _sum_recent_traffic(
+    services: Services, row: Experiment, arm: ArmSpec, now: datetime
+) -> TrafficSketch:
     found = TrafficSketch()
     with services.sessions() as session:
         for stage in range(1, len(row.stages) + 1):

@@ -63,7 +63,12 @@ def create_experiment(
     spec = _build_spec(services, control, treatments, split, metrics, options or {})
     alias = _find_alias_of_control(services, control, alias)
     row = Experiment(
-        id=secrets.token_hex(6), name=name, alias=alias, route="", spec=spec.model_dump(mode="json"), actor=actor
+        id=secrets.token_hex(6),
+        name=name,
+        alias=alias,
+        route="",
+        spec=spec.model_dump(mode="json"),
+        actor=actor,
     )
     row.route = alias or f"experiment:{row.id}"
     with services.sessions.begin() as session:
@@ -71,7 +76,9 @@ def create_experiment(
         if start:
             occupancy.check_alias_idle(session, row.route)
         session.add(row)
-        _record_experiment_event(session, row.created_at, row, "created", _describe_spec(spec), actor, reason)
+        _record_experiment_event(
+            session, row.created_at, row, "created", _describe_spec(spec), actor, reason
+        )
         session.flush()
         if start:
             _start_experiment(services, session, row, actor, reason)
@@ -80,14 +87,19 @@ def create_experiment(
     return row.id
 
 
-def start_experiment(services: Services, experiment_id: str, *, actor: str, reason: str = "") -> str:
-    """Splits the searches of a draft's alias from now on, if the alias still points to its control."""
+def start_experiment(
+    services: Services, experiment_id: str, *, actor: str, reason: str = ""
+) -> str:
+    """Splits the searches of a draft's alias from now on, if the alias still points to its
+    control."""
     with services.sessions() as session:
         row = find_experiment(session, experiment_id)
     if row.alias is not None:
         _find_alias_of_control(services, row.spec["arms"][0]["collection"], row.alias)
     return _change_experiment(
-        services, experiment_id, lambda session, row: _start_experiment(services, session, row, actor, reason)
+        services,
+        experiment_id,
+        lambda session, row: _start_experiment(services, session, row, actor, reason),
     )
 
 
@@ -96,12 +108,16 @@ def stop_experiment(services: Services, experiment_id: str, *, actor: str, reaso
     accepted until their windows close."""
 
     def end(session: Session, row: Experiment) -> None:
-        end_experiment(services, session, row, ExperimentEvent.STOP, reason or "stopped", actor, reason)
+        end_experiment(
+            services, session, row, ExperimentEvent.STOP, reason or "stopped", actor, reason
+        )
 
     return _change_experiment(services, experiment_id, end)
 
 
-def widen_experiment(services: Services, experiment_id: str, coverage: int, *, actor: str, reason: str = "") -> str:
+def widen_experiment(
+    services: Services, experiment_id: str, coverage: int, *, actor: str, reason: str = ""
+) -> str:
     """Enrols more users; no user changes arm. Raises Refused for a smaller coverage than now,
     because that would send users back."""
 
@@ -109,11 +125,14 @@ def widen_experiment(services: Services, experiment_id: str, coverage: int, *, a
         now = row.stages[-1]["coverage"] if row.stages else 0
         if row.status != ExperimentStatus.RUNNING or not now < coverage <= BASIS:
             raise Refused(
-                f"experiment {row.id} is {row.status} with a coverage of {now} basis points: {coverage} is not above "
+                f"experiment {row.id} is {row.status} with a coverage of {now} basis points: "
+                f"{coverage} is not above "
                 f"that and at most {BASIS}"
             )
         detail = f"coverage {now} -> {coverage} basis points"
-        _record_experiment_event(session, services.clock.now(session), row, "widened", detail, actor, reason)
+        _record_experiment_event(
+            session, services.clock.now(session), row, "widened", detail, actor, reason
+        )
         _add_stage(services, session, row, coverage, actor)
 
     return _change_experiment(services, experiment_id, widen)
@@ -136,10 +155,17 @@ def end_experiment(
         table.set_route_within(services, session, row.route, actor=actor, experiment_id=row.id)
     _record_experiment_event(session, row.finished_at, row, str(row.status), message, actor, reason)
     alerts.resolve_alerts(
-        session, row.finished_at, row.route, ("experiment.invalid", "experiment.unseen"), message, actor
+        session,
+        row.finished_at,
+        row.route,
+        ("experiment.invalid", "experiment.unseen"),
+        message,
+        actor,
     )
     if event is ExperimentEvent.STOP:
-        record_experiment_alert(session, row.finished_at, row, "stopped", message, actor=actor, reason=reason)
+        record_experiment_alert(
+            session, row.finished_at, row, "stopped", message, actor=actor, reason=reason
+        )
 
 
 def record_experiment_alert(
@@ -161,7 +187,9 @@ def record_experiment_alert(
 
 def _change_experiment(services: Services, experiment_id: str, change: Any) -> str:
     with services.sessions.begin() as session:
-        row = session.get_one(Experiment, find_experiment(session, experiment_id).id, with_for_update=True)
+        row = session.get_one(
+            Experiment, find_experiment(session, experiment_id).id, with_for_update=True
+        )
         change(session, row)
         found = row.id
         route = row.route
@@ -169,7 +197,9 @@ def _change_experiment(services: Services, experiment_id: str, change: Any) -> s
     return found
 
 
-def _start_experiment(services: Services, session: Session, row: Experiment, actor: str, reason: str) -> None:
+def _start_experiment(
+    services: Services, session: Session, row: Experiment, actor: str, reason: str
+) -> None:
     status = next_experiment_status(row.status, ExperimentEvent.START)
     spec = read_stored(ExperimentSpec, row.spec)
     table.lock_route(services, session, row.route)
@@ -181,16 +211,25 @@ def _start_experiment(services: Services, session: Session, row: Experiment, act
     try:
         session.flush()
     except IntegrityError as error:
-        raise Unavailable(f"another experiment on {row.route} began in the same moment; try again") from error
+        raise Unavailable(
+            f"another experiment on {row.route} began in the same moment; try again"
+        ) from error
     _record_experiment_event(session, now, row, "started", _describe_spec(spec), actor, reason)
     act = f"rollouts experiment report {row.id}"
-    record_experiment_alert(session, now, row, "started", _describe_spec(spec), actor=actor, reason=reason, act=act)
+    record_experiment_alert(
+        session, now, row, "started", _describe_spec(spec), actor=actor, reason=reason, act=act
+    )
     _add_stage(services, session, row, spec.coverage, actor)
 
 
-def _add_stage(services: Services, session: Session, row: Experiment, coverage: int, actor: str) -> None:
+def _add_stage(
+    services: Services, session: Session, row: Experiment, coverage: int, actor: str
+) -> None:
     spec = read_stored(ExperimentSpec, row.spec)
-    row.stages = [*row.stages, {"coverage": coverage, "started_at": as_iso(services.clock.now(session))}]
+    row.stages = [
+        *row.stages,
+        {"coverage": coverage, "started_at": as_iso(services.clock.now(session))},
+    ]
     table.set_route_within(
         services,
         session,
@@ -211,7 +250,9 @@ def _build_arms(spec: ExperimentSpec, coverage: int) -> list[Arm]:
         both = Arm(INTERLEAVED, treatment.collection, ((0, coverage),), spec.document)
         return [Arm(CONTROL, spec.control.collection, ()), both]
     ranges = spec.ranges(coverage)
-    return [Arm(arm.variant, arm.collection, mine) for arm, mine in zip(spec.arms, ranges, strict=True)]
+    return [
+        Arm(arm.variant, arm.collection, mine) for arm, mine in zip(spec.arms, ranges, strict=True)
+    ]
 
 
 def _build_spec(
@@ -227,7 +268,8 @@ def _build_spec(
     for collection in collections:
         if collection not in there:
             raise Refused(
-                f"collection {shorten_text(collection)} does not exist; there are: {', '.join(sorted(there)) or 'none'}"
+                f"collection {shorten_text(collection)} does not exist; there are: "
+                f"{', '.join(sorted(there)) or 'none'}"
             )
     weights = options.get("weights") or _split_weights(split, len(treatments))
     if len(weights) != len(collections):
@@ -239,11 +281,15 @@ def _build_spec(
             "weight": weight,
             "identity": _model_identity(services, collection),
         }
-        for variant, collection, weight in zip(_name_variants(treatments), collections, weights, strict=True)
+        for variant, collection, weight in zip(
+            _name_variants(treatments), collections, weights, strict=True
+        )
     ]
     asked = {key: value for key, value in options.items() if key != "weights"}
     default = ("clicks",) if asked.get("mode") == "interleave" else DEFAULT_METRICS
-    chosen = [metric.model_dump() for metric in parse_metrics(default if metrics is None else metrics)]
+    chosen = [
+        metric.model_dump() for metric in parse_metrics(default if metrics is None else metrics)
+    ]
     return validate_as(ExperimentSpec, {**asked, "arms": arms, "metrics": chosen}, "experiment")
 
 
@@ -270,11 +316,17 @@ def _find_alias_of_control(services: Services, control: str, alias: str | None) 
     if alias is not None:
         check_found_name("alias", alias)
         if found.get(alias) != control:
-            raise Refused(f"alias {alias} leads to {found.get(alias, 'nothing')}, not to the control {control}")
+            raise Refused(
+                f"alias {alias} leads to {found.get(alias, 'nothing')}, not to the control "
+                f"{control}"
+            )
         return alias
     leading = sorted(name for name, target in found.items() if target == control)
     if len(leading) > 1:
-        raise Refused(f"aliases {', '.join(leading)} lead to {control}: name the one whose searches should be split")
+        raise Refused(
+            f"aliases {', '.join(leading)} lead to {control}: name the one whose searches should "
+            "be split"
+        )
     return leading[0] if leading else None
 
 
@@ -284,7 +336,15 @@ def _describe_spec(spec: ExperimentSpec) -> str:
 
 
 def _record_experiment_event(
-    session: Session, now: datetime, row: Experiment, event: str, detail: str, actor: str, reason: str = ""
+    session: Session,
+    now: datetime,
+    row: Experiment,
+    event: str,
+    detail: str,
+    actor: str,
+    reason: str = "",
 ) -> None:
     detail = f"{row.id} {row.name}: {detail}"
-    events.record_event(session, now, f"experiment.{event}", detail, actor=actor, reason=reason, alias=row.alias)
+    events.record_event(
+        session, now, f"experiment.{event}", detail, actor=actor, reason=reason, alias=row.alias
+    )

@@ -27,7 +27,9 @@ class Observations:
     """By arm and stage: exposed users, and per metric their sums or sketches."""
 
     units: Counter[ArmStage] = field(default_factory=Counter)
-    sums: dict[str, dict[ArmStage, Sums]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Sums)))
+    sums: dict[str, dict[ArmStage, Sums]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Sums))
+    )
     sketches: dict[str, dict[ArmStage, LatencyGrid]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(LatencyGrid))
     )
@@ -50,7 +52,11 @@ class Observations:
         """Returns the number of reported values; for a metric per search, of values above 0, by
         their sum."""
         if metric.sketched:
-            return sum(grid.calls for (name, _), grid in self.sketches[metric.name].items() if name == variant)
+            return sum(
+                grid.calls
+                for (name, _), grid in self.sketches[metric.name].items()
+                if name == variant
+            )
         mine = [sums for (name, _), sums in self.sums[metric.name].items() if name == variant]
         return sum(sums.total if metric.per == "search" else sums.count for sums in mine)
 
@@ -58,7 +64,9 @@ class Observations:
         if not self.units[arm]:
             return Unclear("no_data")
         if metric.sketched:
-            return tallies.latency_quantile(self.sketches[metric.name][arm], metric.level, least_units=2)
+            return tallies.latency_quantile(
+                self.sketches[metric.name][arm], metric.level, least_units=2
+            )
         return of.estimate(self.sums[metric.name][arm])
 
 
@@ -77,7 +85,9 @@ class Evidence:
         return sum(row.count for row in self.counts if row.what == "refused: never exposed")
 
 
-def read_evidence(session: Session, experiment_id: str, spec: ExperimentSpec, at: datetime) -> Evidence:
+def read_evidence(
+    session: Session, experiment_id: str, spec: ExperimentSpec, at: datetime
+) -> Evidence:
     now = Observations()
     closed = Observations()
     crossed = _add_units(session, experiment_id, at, now, closed)
@@ -96,12 +106,16 @@ def list_counts(session: Session, experiment_id: str) -> Sequence[CountRow]:
     ).all()
 
 
-def _add_units(session: Session, experiment_id: str, at: datetime, now: Observations, closed: Observations) -> int:
+def _add_units(
+    session: Session, experiment_id: str, at: datetime, now: Observations, closed: Observations
+) -> int:
     """Returns how many users met an arm other than their own."""
     arm = ExposureRow.variant, ExposureRow.stage
     ended = func.sum(case((ExposureRow.closes_at <= at, 1), else_=0))
     crossed = func.sum(case((ExposureRow.crossed, 1), else_=0))
-    query = select(*arm, func.count(), ended, crossed).where(ExposureRow.experiment_id == experiment_id)
+    query = select(*arm, func.count(), ended, crossed).where(
+        ExposureRow.experiment_id == experiment_id
+    )
     others = 0
     for variant, stage, units, over, elsewhere in session.execute(query.group_by(*arm)):
         now.units[variant, stage] = units
@@ -125,7 +139,11 @@ def _add_sums(
     n = UnitSum.count
     positive = func.sum(case((s > 0, 1.0), else_=0.0))
     sums = func.sum(s), func.sum(n), func.sum(s * s), func.sum(n * n), func.sum(s * n)
-    query = select(*key, positive, *sums).where(UnitSum.experiment_id == experiment_id, whose).group_by(*key)
+    query = (
+        select(*key, positive, *sums)
+        .where(UnitSum.experiment_id == experiment_id, whose)
+        .group_by(*key)
+    )
     for name, variant, stage, above, *found in session.execute(query):
         metric = spec.metric(name)
         if metric is not None:
@@ -142,10 +160,22 @@ def _count_all_exposed(reading: Observations, spec: ExperimentSpec) -> None:
                 reading.sums[metric.name][arm] += Sums(units)
 
 
-def _add_sketches(session: Session, experiment_id: str, at: datetime, now: Observations, closed: Observations) -> None:
+def _add_sketches(
+    session: Session, experiment_id: str, at: datetime, now: Observations, closed: Observations
+) -> None:
     """Reads one row at a time, because a row may hold a hundred thousand cells."""
-    columns = SketchRow.metric, SketchRow.variant, SketchRow.stage, SketchRow.closes_at, SketchRow.tally
-    query = select(*columns).where(SketchRow.experiment_id == experiment_id).execution_options(yield_per=1)
+    columns = (
+        SketchRow.metric,
+        SketchRow.variant,
+        SketchRow.stage,
+        SketchRow.closes_at,
+        SketchRow.tally,
+    )
+    query = (
+        select(*columns)
+        .where(SketchRow.experiment_id == experiment_id)
+        .execution_options(yield_per=1)
+    )
     for metric, variant, stage, closes_at, tally in session.execute(query):
         ended = closes_at is None or closes_at <= at
         for reading in (now, closed) if ended else (now,):

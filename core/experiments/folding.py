@@ -15,7 +15,13 @@ from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 #: How many sketches of one arm are folded in one transaction: a sketch may have some hundred
 #: thousand cells.
 _MOST_ROWS = 200
-_GROUP_COLUMNS = SketchRow.experiment_id, SketchRow.metric, SketchRow.variant, SketchRow.stage, SketchRow.closes_at
+_GROUP_COLUMNS = (
+    SketchRow.experiment_id,
+    SketchRow.metric,
+    SketchRow.variant,
+    SketchRow.stage,
+    SketchRow.closes_at,
+)
 
 
 def fold_sketches(services: Services, days: float = 60) -> int:
@@ -50,7 +56,12 @@ def _fold_group(services: Services, group: Sequence[Any]) -> int:
 
 
 def _rows_of_group(
-    session: Session, experiment_id: str, metric: str, variant: str, stage: int, closes_at: datetime | None
+    session: Session,
+    experiment_id: str,
+    metric: str,
+    variant: str,
+    stage: int,
+    closes_at: datetime | None,
 ) -> Sequence[SketchRow]:
     query = select(SketchRow).where(
         SketchRow.experiment_id == experiment_id,
@@ -59,4 +70,6 @@ def _rows_of_group(
         SketchRow.stage == stage,
         SketchRow.closes_at.is_not_distinct_from(closes_at),
     )
-    return session.scalars(query.order_by(SketchRow.id).limit(_MOST_ROWS).with_for_update(skip_locked=True)).all()
+    return session.scalars(
+        query.order_by(SketchRow.id).limit(_MOST_ROWS).with_for_update(skip_locked=True)
+    ).all()

@@ -36,12 +36,20 @@ def find_experiment(session: Session, experiment: str) -> Experiment:
     by_id = list(session.scalars(select(Experiment).where(alike).limit(2)))
     if experiment and len(by_id) == 1:
         return by_id[0]
-    named = select(Experiment).where(Experiment.name == experiment).order_by(Experiment.created_at.desc()).limit(1)
+    named = (
+        select(Experiment)
+        .where(Experiment.name == experiment)
+        .order_by(Experiment.created_at.desc())
+        .limit(1)
+    )
     found = session.scalars(named).first()
     if found is None and by_id and experiment:
         raise Refused(f"experiment id {quote_value(experiment)} fits several; give more of it")
     if found is None:
-        raise Unknown(f"there is no experiment {quote_value(experiment)}; `rollouts experiment list` shows them")
+        raise Unknown(
+            f"there is no experiment {quote_value(experiment)}; `rollouts experiment list` shows "
+            "them"
+        )
     return found
 
 

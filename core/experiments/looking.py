@@ -50,9 +50,13 @@ def check_due_experiments(services: Services) -> list[str]:
     """
     with services.sessions() as session:
         now = services.clock.now(session)
-        running = list(session.scalars(select(Experiment).where(Experiment.status == ExperimentStatus.RUNNING)))
+        running = list(
+            session.scalars(select(Experiment).where(Experiment.status == ExperimentStatus.RUNNING))
+        )
         shipping = list(session.scalars(_select_to_ship(now)))
-        unseen = set(session.scalars(select(ConditionRow.alias).where(ConditionRow.what == _UNSEEN_ALERT)))
+        unseen = set(
+            session.scalars(select(ConditionRow.alias).where(ConditionRow.what == _UNSEEN_ALERT))
+        )
     lines = [_check_contained(services, row, now, row.route in unseen) for row in running]
     return [line for line in (*lines, *(_ship_winner(services, row) for row in shipping)) if line]
 
@@ -63,7 +67,11 @@ def _check_contained(services: Services, row: Experiment, now: datetime, unseen:
         if unseen:
             with services.sessions.begin() as session:
                 alerts.resolve_alerts(
-                    session, services.clock.now(session), row.route, [_UNSEEN_ALERT], "it was looked at again"
+                    session,
+                    services.clock.now(session),
+                    row.route,
+                    [_UNSEEN_ALERT],
+                    "it was looked at again",
                 )
     except _CONTAINED_ERRORS as error:
         log.warning("experiment %s could not be looked at", row.id, exc_info=error)
@@ -76,17 +84,28 @@ def _check_experiment(services: Services, row: Experiment, now: datetime) -> str
     if why:
         return _end_by_breaker(services, row.id, why)
     wait = timedelta(minutes=read_stored(ExperimentSpec, row.spec).look_minutes)
-    waits = row.next_look_at is None or (row.next_look_at > now and leases.lasts(row.next_look_at, now, wait))
+    waits = row.next_look_at is None or (
+        row.next_look_at > now and leases.lasts(row.next_look_at, now, wait)
+    )
     return "" if waits else _take_look(services, row)
 
 
 def _record_failed_check(services: Services, row: Experiment, error: Exception) -> str:
     words = f"could not be looked at: {_describe_error(error)}"
-    act = "see whether Qdrant and the database answer: rollouts doctor; it is looked at again every 30 s"
+    act = (
+        "see whether Qdrant and the database answer: rollouts doctor; it is looked at again every "
+        "30 s"
+    )
     try:
         with services.sessions.begin() as session:
             record_experiment_alert(
-                session, services.clock.now(session), row, "unseen", words, reason=_describe_error(error), act=act
+                session,
+                services.clock.now(session),
+                row,
+                "unseen",
+                words,
+                reason=_describe_error(error),
+                act=act,
             )
     except DBAPIError:
         words += "; this could not be recorded either"
@@ -95,7 +114,11 @@ def _record_failed_check(services: Services, row: Experiment, error: Exception) 
 
 def _describe_error(error: Exception) -> str:
     """A driver's message may contain values of rows, or the database's address."""
-    return str(error) if isinstance(error, AppError) else f"unexpected {type(error).__name__}, see the worker's log"
+    return (
+        str(error)
+        if isinstance(error, AppError)
+        else f"unexpected {type(error).__name__}, see the worker's log"
+    )
 
 
 def _take_look(services: Services, seen: Experiment) -> str:
@@ -109,7 +132,9 @@ def _take_look(services: Services, seen: Experiment) -> str:
             return ""
         _write_look(services, session, row, report)
         if action in ENDING_ACTIONS:
-            end_experiment(services, session, row, ExperimentEvent.DECIDE, f"{action}: {reason}", events.SYSTEM)
+            end_experiment(
+                services, session, row, ExperimentEvent.DECIDE, f"{action}: {reason}", events.SYSTEM
+            )
         _record_decision_alert(session, services.clock.now(session), row, action, reason)
     return _announce_decision(services, row, action, reason)
 
@@ -128,20 +153,36 @@ def _end_by_breaker(services: Services, experiment_id: str, why: str) -> str:
         row = session.get_one(Experiment, experiment_id, with_for_update=True)
         if row.status != ExperimentStatus.RUNNING:
             return f"{row.id} {row.status}"
-        row.decision = {"action": str(Action.ROLLBACK), "reason": why, "days_left": 0.0, "variant": None}
-        end_experiment(services, session, row, ExperimentEvent.DECIDE, f"{Action.ROLLBACK}: {why}", events.SYSTEM)
+        row.decision = {
+            "action": str(Action.ROLLBACK),
+            "reason": why,
+            "days_left": 0.0,
+            "variant": None,
+        }
+        end_experiment(
+            services,
+            session,
+            row,
+            ExperimentEvent.DECIDE,
+            f"{Action.ROLLBACK}: {why}",
+            events.SYSTEM,
+        )
         _record_decision_alert(session, services.clock.now(session), row, Action.ROLLBACK, why)
     return _announce_decision(services, row, Action.ROLLBACK, why)
 
 
-def _record_decision_alert(session: Session, now: datetime, row: Experiment, action: str, reason: str) -> None:
+def _record_decision_alert(
+    session: Session, now: datetime, row: Experiment, action: str, reason: str
+) -> None:
     """A decision that ends the experiment causes one alert, stored with its row. Invalid data of a
     running experiment cause an alert that lasts."""
     if action == Action.KEEP_RUNNING:
         alerts.resolve_alerts(session, now, row.route, ("experiment.invalid",), reason)
         return
     look = f"rollouts experiment report {row.id}"
-    record_experiment_alert(session, now, row, action.lower(), f"{action}: {reason}", reason=reason, act=look)
+    record_experiment_alert(
+        session, now, row, action.lower(), f"{action}: {reason}", reason=reason, act=look
+    )
 
 
 def _announce_decision(services: Services, row: Experiment, action: str, reason: str) -> str:
@@ -194,7 +235,10 @@ def _record_not_shipped(services: Services, row: Experiment, why: str) -> str:
     if row.message != words:
         with services.sessions.begin() as session:
             session.get_one(Experiment, row.id).message = words
-            act = f"deploy it by hand, or wait: it is tried for a day; rollouts experiment report {row.id}"
+            act = (
+                "deploy it by hand, or wait: it is tried for a day; rollouts experiment report "
+                f"{row.id}"
+            )
             record_experiment_alert(
                 session, services.clock.now(session), row, "not_shipped", words, reason=why, act=act
             )

@@ -24,7 +24,12 @@ from qdrant_rollouts.core.config.index_file import validate_as
 from qdrant_rollouts.core.defaults import SPLIT
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments.analysis import alpha_of_metric
-from qdrant_rollouts.core.experiments.background import Background, KnownMetric, NewUsers, UnknownFigure
+from qdrant_rollouts.core.experiments.background import (
+    Background,
+    KnownMetric,
+    NewUsers,
+    UnknownFigure,
+)
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics import planning, sequence
 from qdrant_rollouts.core.statistics.assignment import BASIS, weights_of
@@ -45,12 +50,18 @@ class GivenFigures:
 
     def __post_init__(self) -> None:
         if self.deviation is not None and self.rate is None:
-            raise Refused(f"a deviation of {self.deviation:g} needs the mean it is of: give the rate too")
+            raise Refused(
+                f"a deviation of {self.deviation:g} needs the mean it is of: give the rate too"
+            )
         if self.rate is not None and self.deviation is None and not 0 < self.rate < 1:
             raise Refused(
-                f"a rate of {self.rate:g} is not a share between 0 and 1: if it is a mean, give the deviation too"
+                f"a rate of {self.rate:g} is not a share between 0 and 1: if it is a mean, give "
+                "the deviation too"
             )
-        for name, number in (("deviation", self.deviation), ("number of users a day", self.users_per_day)):
+        for name, number in (
+            ("deviation", self.deviation),
+            ("number of users a day", self.users_per_day),
+        ):
             if number is not None and not 0 < number < math.inf:
                 raise Refused(f"a {name} of {number:g} is not a finite number above 0")
 
@@ -79,7 +90,9 @@ def plan_experiment(
     If a deciding metric is not known, ``missing`` says so, and N* and days are those of the others;
     None if there are none.
     """
-    spec = _build_planned_spec(get_collection_for_alias(services, alias), split, metrics, options or {})
+    spec = _build_planned_spec(
+        get_collection_for_alias(services, alias), split, metrics, options or {}
+    )
     with services.sessions() as session:
         known = Background(session, alias, services.clock.now(session), given.users_per_day)
         needs = {
@@ -87,7 +100,11 @@ def plan_experiment(
             for metric in spec.metrics
         }
         people = known.people
-    deciding = [need for need in needs.values() if isinstance(need, _Need) and need.metric.role != "secondary"]
+    deciding = [
+        need
+        for need in needs.values()
+        if isinstance(need, _Need) and need.metric.role != "secondary"
+    ]
     n_star = max((planning.n_star(need.users / 2) for need in deciding), default=None)
     return {
         "alias": alias,
@@ -96,27 +113,41 @@ def plan_experiment(
         "alpha": spec.alpha,
         "power": POWER,
         **_describe_users(spec, people),
-        "metrics": [_describe_metric(spec, metric, needs[metric.name], people, n_star) for metric in spec.metrics],
+        "metrics": [
+            _describe_metric(spec, metric, needs[metric.name], people, n_star)
+            for metric in spec.metrics
+        ],
         "n_star": n_star,
         "days": _days_needed(spec, n_star, people),
         "min_days": spec.min_days,
         "max_days": spec.max_days,
-        "missing": [metric.name for metric in spec.metrics if _is_missing(metric, needs[metric.name])],
+        "missing": [
+            metric.name for metric in spec.metrics if _is_missing(metric, needs[metric.name])
+        ],
     }
 
 
 def _build_planned_spec(
-    collection: str, split: float, metrics: Sequence[str | Mapping[str, Any]] | None, options: Mapping[str, Any]
+    collection: str,
+    split: float,
+    metrics: Sequence[str | Mapping[str, Any]] | None,
+    options: Mapping[str, Any],
 ) -> ExperimentSpec:
     """Builds the spec as if the live collection were compared with itself, because the other one
     may not exist yet."""
     if options.get("mode") == "interleave":
-        raise Refused("interleaving is not planned: users differ by what they click; it needs fewer users than mode ab")
+        raise Refused(
+            "interleaving is not planned: users differ by what they click; it needs fewer users "
+            "than mode ab"
+        )
     arms = [
         {"variant": variant, "collection": collection, "weight": weight}
         for variant, weight in zip((CONTROL, TREATMENT), weights_of(split), strict=True)
     ]
-    chosen = [metric.model_dump() for metric in parse_metrics(metrics if metrics is not None else DEFAULT_METRICS)]
+    chosen = [
+        metric.model_dump()
+        for metric in parse_metrics(metrics if metrics is not None else DEFAULT_METRICS)
+    ]
     return validate_as(ExperimentSpec, {**options, "arms": arms, "metrics": chosen}, "experiment")
 
 
@@ -136,7 +167,8 @@ def _find_known_metric(
     other = given.rate + _sign_of_direction(metric) * _effect_to_find(spec, metric, given.rate)
     if not 0 <= other <= 1:
         raise Refused(
-            f"a rate of {given.rate:g} with an effect on {metric.name} would be {other:g}, which is not a share"
+            f"a rate of {given.rate:g} with an effect on {metric.name} would be {other:g}, which "
+            "is not a share"
         )
     deviation = math.sqrt((given.rate * (1 - given.rate) + other * (1 - other)) / 2)
     return KnownMetric(given.rate, deviation, "given by hand, as one yes or no of each user")
@@ -150,8 +182,12 @@ def _compute_need(
     if metric.relative and known.mean <= 0:
         return UnknownFigure(f"its mean is {known.mean:g}, which is not a share ({known.source})")
     effect = _effect_to_find(spec, metric, known.mean)
-    guardrails = sum(other.role == "guardrail" for other in spec.metrics if metric.role != "secondary")
-    each = planning.users_for_mean(known.deviation, effect, _two_sided_alpha(spec, metric), POWER, guardrails)
+    guardrails = sum(
+        other.role == "guardrail" for other in spec.metrics if metric.role != "secondary"
+    )
+    each = planning.users_for_mean(
+        known.deviation, effect, _two_sided_alpha(spec, metric), POWER, guardrails
+    )
     share = _treatment_share(spec)
     return _Need(metric, known, effect, each / (2 * share * (1 - share)))
 
@@ -192,7 +228,10 @@ def _describe_users(spec: ExperimentSpec, people: NewUsers | UnknownFigure) -> F
     told: Figures = {"coverage": spec.coverage, "users_per_day": None, "taking_part_per_day": None}
     if isinstance(people, UnknownFigure):
         return {**told, "users_from": people.why}
-    figures = {"users_per_day": people.per_day, "taking_part_per_day": _enrolled_per_day(spec, people)}
+    figures = {
+        "users_per_day": people.per_day,
+        "taking_part_per_day": _enrolled_per_day(spec, people),
+    }
     return {**told, **figures, "users_from": people.source}
 
 
@@ -207,7 +246,9 @@ def _describe_metric(
     metric's unit."""
     asked = metric.model_dump(mode="json")
     if isinstance(need, UnknownFigure):
-        empty = dict.fromkeys(("control", "deviation", "effect", "users", "n_star", "days", "fixed", "sequential"))
+        empty = dict.fromkeys(
+            ("control", "deviation", "effect", "users", "n_star", "days", "fixed", "sequential")
+        )
         return {**asked, **empty, "from": "", "missing": need.why}
     needed = planning.n_star(need.users / 2)
     share = _treatment_share(spec)
@@ -216,7 +257,10 @@ def _describe_metric(
         "control": need.known.mean,
         "deviation": need.known.deviation,
         "effect": need.effect,
-        "users": {CONTROL: math.ceil(need.users * (1 - share)), TREATMENT: math.ceil(need.users * share)},
+        "users": {
+            CONTROL: math.ceil(need.users * (1 - share)),
+            TREATMENT: math.ceil(need.users * share),
+        },
         "n_star": needed,
         "days": _days_needed(spec, needed, people),
         **_detectable_effects(spec, need, people, n_star or needed),
@@ -225,7 +269,9 @@ def _describe_metric(
     }
 
 
-def _detectable_effects(spec: ExperimentSpec, need: _Need, people: NewUsers | UnknownFigure, n_star: int) -> Figures:
+def _detectable_effects(
+    spec: ExperimentSpec, need: _Need, people: NewUsers | UnknownFigure, n_star: int
+) -> Figures:
     """Returns what max_days would find with this power: one fixed test at their end, and the
     sequence."""
     if isinstance(people, UnknownFigure):
@@ -233,7 +279,9 @@ def _detectable_effects(spec: ExperimentSpec, need: _Need, people: NewUsers | Un
     users = _enrolled_per_day(spec, people) * spec.max_days
     share = _treatment_share(spec)
     error = need.known.deviation / math.sqrt(users * share * (1 - share))
-    half_of = sequence.half_one_sided if _is_one_sided(spec, need.metric) else sequence.half_two_sided
+    half_of = (
+        sequence.half_one_sided if _is_one_sided(spec, need.metric) else sequence.half_two_sided
+    )
     half = half_of(error, users, n_star, alpha_of_metric(spec, need.metric))
     return {
         "fixed": planning.detectable(error, _two_sided_alpha(spec, need.metric), POWER),
@@ -245,7 +293,9 @@ def _enrolled_per_day(spec: ExperimentSpec, people: NewUsers) -> float:
     return people.per_day * spec.coverage / BASIS
 
 
-def _days_needed(spec: ExperimentSpec, n_star: int | None, people: NewUsers | UnknownFigure) -> float | None:
+def _days_needed(
+    spec: ExperimentSpec, n_star: int | None, people: NewUsers | UnknownFigure
+) -> float | None:
     if n_star is None or isinstance(people, UnknownFigure):
         return None
     return planning.days(n_star, _enrolled_per_day(spec, people))

@@ -14,7 +14,11 @@ from qdrant_rollouts.core.routing import interleaving
 from qdrant_rollouts.core.routing.interleaving import Votes
 from qdrant_rollouts.core.statistics import spans
 from qdrant_rollouts.core.statistics.decision import Action, Decision
-from qdrant_rollouts.core.statistics.preference import measure_preference, preference_share, win_rate_interval
+from qdrant_rollouts.core.statistics.preference import (
+    measure_preference,
+    preference_share,
+    win_rate_interval,
+)
 
 
 def read_preference(
@@ -38,11 +42,15 @@ def read_preference(
     }
 
 
-def decide_preference(found: dict[str, Any], spec: ExperimentSpec, changed: str, days: float) -> Decision:
+def decide_preference(
+    found: dict[str, Any], spec: ExperimentSpec, changed: str, days: float
+) -> Decision:
     """Returns INVALID, ROLLBACK, KEEP_RUNNING, SHIP or STOP_INCONCLUSIVE: the first that applies,
     as for metrics."""
     votes = Votes(found["wins"], found["losses"], found["ties"])
-    words = f"{votes.wins} users prefer the treatment, {votes.losses} the control, {votes.ties} neither"
+    words = (
+        f"{votes.wins} users prefer the treatment, {votes.losses} the control, {votes.ties} neither"
+    )
     told = f"{words}: p {found['p']:.2g}"
     sure = found["p"] <= spec.alpha
     if changed:
@@ -52,16 +60,27 @@ def decide_preference(found: dict[str, Any], spec: ExperimentSpec, changed: str,
     if days < spec.min_days:
         return Decision(
             Action.KEEP_RUNNING,
-            f"{spans.format_days(days)} of at least {spans.format_whole_days(spec.min_days)}; {told}",
+            f"{spans.format_days(days)} of at least {spans.format_whole_days(spec.min_days)}; "
+            f"{told}",
         )
     if sure and found["direction"] > 0:
         return Decision(Action.SHIP, told, 0.0, spec.treatments[0].variant)
     if days < spec.max_days:
-        return Decision(Action.KEEP_RUNNING, f"{told}, not yet at most {spec.alpha:g}", spec.max_days - days)
+        return Decision(
+            Action.KEEP_RUNNING, f"{told}, not yet at most {spec.alpha:g}", spec.max_days - days
+        )
     return Decision(
-        Action.STOP_INCONCLUSIVE, f"after {spans.format_days(days)} nothing is shown, control stays: {told}"
+        Action.STOP_INCONCLUSIVE,
+        f"after {spans.format_days(days)} nothing is shown, control stays: {told}",
     )
 
 
-def _count_rows(session: Session, table: type[ExposureRow] | type[Impression], experiment_id: str) -> int:
-    return session.scalar(select(func.count()).select_from(table).where(table.experiment_id == experiment_id)) or 0
+def _count_rows(
+    session: Session, table: type[ExposureRow] | type[Impression], experiment_id: str
+) -> int:
+    return (
+        session.scalar(
+            select(func.count()).select_from(table).where(table.experiment_id == experiment_id)
+        )
+        or 0
+    )

@@ -8,7 +8,11 @@ from sqlalchemy import select
 from qdrant_rollouts.core.answers import experiments as shown
 from qdrant_rollouts.core.database.experiment_rows import LookRow
 from qdrant_rollouts.core.experiments.analysis import Report, build_report
-from qdrant_rollouts.core.experiments.listing import find_experiment, list_experiments, summarize_experiment
+from qdrant_rollouts.core.experiments.listing import (
+    find_experiment,
+    list_experiments,
+    summarize_experiment,
+)
 from qdrant_rollouts.core.services import Services
 
 __all__ = ["get_experiment", "list_experiments", "report_experiment"]
@@ -30,12 +34,20 @@ def report_experiment(services: Services, experiment: str) -> Report:
     writes nothing, so it can be called at any time."""
     with services.sessions() as session:
         row = find_experiment(session, experiment)
-        kept = LookRow.experiment_id == row.id, LookRow.number % max(1, math.ceil(row.looks / _MOST_LOOKS)) == 0
+        kept = (
+            LookRow.experiment_id == row.id,
+            LookRow.number % max(1, math.ceil(row.looks / _MOST_LOOKS)) == 0,
+        )
         query = select(LookRow.report).where(*kept).order_by(LookRow.number)
         looks = [_summarize_look(look) for look in session.scalars(query)]
     found = build_report(services, row)
     asked = {"spec": row.spec, "stages": row.stages, "decided": row.decision or None}
-    return {**summarize_experiment(row), **found, **asked, "looks": [*looks, _summarize_look(found)]}
+    return {
+        **summarize_experiment(row),
+        **found,
+        **asked,
+        "looks": [*looks, _summarize_look(found)],
+    }
 
 
 def _summarize_look(report: Report) -> dict[str, Any]:

@@ -6,7 +6,13 @@ from typing import Any
 from qdrant_rollouts.core.config.index_file import template_fields
 from qdrant_rollouts.core.gate.evidence.asking import Row, search_green, search_live
 from qdrant_rollouts.core.gate.evidence.context import GateContext
-from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, Probe, list_probes, vector_of_row, with_vectors
+from qdrant_rollouts.core.gate.evidence.probes import (
+    SHALLOW,
+    Probe,
+    list_probes,
+    vector_of_row,
+    with_vectors,
+)
 from qdrant_rollouts.core.ports import Hit, PointId, State
 
 _MOST = 5
@@ -19,7 +25,9 @@ def worst_answers(gate: GateContext) -> list[State]:
     rows = [row for row in gate.memory.get("asked", {}).get("rows", []) if "n" in row]
     lost = _worst_rows([row for row in rows if "judged" in row]) or _worst_rows(rows)
     chosen = {(probe.name, probe.vector): probe for probe in list_probes(gate)} if lost else {}
-    found = [(chosen.get((row["name"], vector_of_row(gate, row))), _loss_of_row(row)) for row in lost]
+    found = [
+        (chosen.get((row["name"], vector_of_row(gate, row))), _loss_of_row(row)) for row in lost
+    ]
     return [_describe_worst(gate, probe, loss) for probe, loss in found if probe is not None]
 
 
@@ -41,7 +49,11 @@ def _loss_of_row(row: Mapping[str, Any]) -> float:
 def _describe_worst(gate: GateContext, probe: Probe, loss: float) -> State:
     (asked,) = with_vectors(gate, [probe])
     depth = gate.real.limit
-    ours = search_green(gate, [asked.green], depth, using=asked.using)[0] if asked.green is not None else []
+    ours = (
+        search_green(gate, [asked.green], depth, using=asked.using)[0]
+        if asked.green is not None
+        else []
+    )
     theirs = None
     if gate.live and asked.live is not None:
         theirs = search_live(gate, [asked.live], depth, using=asked.live_using)[0][:SHALLOW]
@@ -51,7 +63,9 @@ def _describe_worst(gate: GateContext, probe: Probe, loss: float) -> State:
         "vector": probe.vector,
         "loss": round(loss, 4),
         "green": _with_payload(gate, gate.green, ours),
-        "live": None if theirs is None or gate.live is None else _with_payload(gate, gate.live.collection, theirs),
+        "live": None
+        if theirs is None or gate.live is None
+        else _with_payload(gate, gate.live.collection, theirs),
         "relevant": sorted(map(str, probe.grades or ())),
     }
 
@@ -71,8 +85,15 @@ def _with_payload(gate: GateContext, collection: str, hits: list[Hit]) -> list[S
     return [_describe_answer(gate, hit.id, hit.score, payloads.get(hit.id, {})) for hit in hits]
 
 
-def _describe_answer(gate: GateContext, id: PointId, score: float, payload: Mapping[str, Any]) -> State:
+def _describe_answer(
+    gate: GateContext, id: PointId, score: float, payload: Mapping[str, Any]
+) -> State:
     templates = gate.plan.templates.values()
     names = dict.fromkeys(name for text in templates for name in template_fields(text))
     text = " ".join(str(payload[name]) for name in names if name in payload)
-    return {"id": id, "record": payload.get("id", id), "score": score, "text": " ".join(text.split())[:_LONGEST]}
+    return {
+        "id": id,
+        "record": payload.get("id", id),
+        "score": score,
+        "text": " ".join(text.split())[:_LONGEST],
+    }

@@ -35,7 +35,11 @@ class PlannedCheck:
 
 
 def plan_checks(gate: GateContext) -> list[PlannedCheck]:
-    return [_plan_check(gate, name, check) for name, check in CHECKS.items() if _is_wanted(gate, name, check)]
+    return [
+        _plan_check(gate, name, check)
+        for name, check in CHECKS.items()
+        if _is_wanted(gate, name, check)
+    ]
 
 
 def collect_evidence(gate: GateContext, over: IsTurnOver) -> float | None:
@@ -67,7 +71,10 @@ def build_report(gate: GateContext) -> State:
         "seconds": round(float(gate.memory.get("spent", 0.0)), 1),
         "unchecked": unchecked,
         "warnings": [*unchecked, *_list_warnings(gate, planned, findings)],
-        "checks": [_row_of_check(gate, one, finding) for one, finding in zip(planned, findings, strict=True)],
+        "checks": [
+            _row_of_check(gate, one, finding)
+            for one, finding in zip(planned, findings, strict=True)
+        ],
         "attribution": attribution.summarize_losses(gate),
         "worst": worst_answers(gate),
     }
@@ -91,7 +98,11 @@ def describe_reasons(report: Mapping[str, Any]) -> str:
     rows = [row for row in report["checks"] if row["verdict"] != "pass" and row["level"] != "shown"]
     rows.sort(key=lambda row: row["verdict"] != "block")
     said = "; ".join(map(_describe_reason, rows))
-    advice = " ".join(filter(None, (str(rows[0].get(key, "")) for key in ("means", "act")))) if rows else ""
+    advice = (
+        " ".join(filter(None, (str(rows[0].get(key, "")) for key in ("means", "act"))))
+        if rows
+        else ""
+    )
     found = report.get("attribution") or {}
     if found.get("cause"):
         lost = ", ".join(f"{name} {value:+.3f}" for name, value in found["lost"].items())
@@ -119,7 +130,12 @@ def measure_progress(gate: GateContext) -> Progress:
 
 def describe_progress(gate: GateContext) -> str:
     under_way = next(
-        (name for name, memory in gate.memory.items() if isinstance(memory, dict) and not memory.get("complete")), ""
+        (
+            name
+            for name, memory in gate.memory.items()
+            if isinstance(memory, dict) and not memory.get("complete")
+        ),
+        "",
     )
     rows = len(gate.memory.get("asked", {}).get("rows", []))
     return f"taking evidence: {under_way}" + (f", {rows} queries asked" if rows else "")
@@ -144,7 +160,9 @@ def _collect_piece(gate: GateContext, name: str, over: IsTurnOver) -> float | No
     except Refused as error:
         memory["refused"], wait = str(error), None
     memory["complete"] = wait is None
-    gate.memory["spent"] = float(gate.memory.get("spent", 0.0)) + time.monotonic() - started + (wait or 0.0)
+    gate.memory["spent"] = (
+        float(gate.memory.get("spent", 0.0)) + time.monotonic() - started + (wait or 0.0)
+    )
     return wait
 
 
@@ -172,7 +190,9 @@ def _is_wanted(gate: GateContext, name: str, check: Check) -> bool:
 def _plan_check(gate: GateContext, name: str, check: Check) -> PlannedCheck:
     said = gate.spec.validation.check(name) or CheckSpec()
     bound = said.bound if said.bound is not None else check.bound_for(gate)
-    return PlannedCheck(name, check, bound, said.accept_inconclusive, () if check.known(gate) else check.needs)
+    return PlannedCheck(
+        name, check, bound, said.accept_inconclusive, () if check.known(gate) else check.needs
+    )
 
 
 def _judge_check(gate: GateContext, planned: PlannedCheck) -> Finding:
@@ -195,13 +215,20 @@ def _describe_missing(gate: GateContext, planned: PlannedCheck) -> str:
         if memory.get("refused"):
             return str(memory["refused"])
         if not memory.get("complete"):
-            return f"the time budget of {gate.spec.validation.budget_seconds:g} s ran out (validation.budget_seconds)"
+            return (
+                f"the time budget of {gate.spec.validation.budget_seconds:g} s ran out "
+                "(validation.budget_seconds)"
+            )
     return ""
 
 
 def _row_of_check(gate: GateContext, planned: PlannedCheck, finding: Finding) -> State:
     shown = _is_only_shown(planned, finding)
-    detail = f"shown, no bound in the index file; {finding.detail}" if planned.shown and shown else finding.detail
+    detail = (
+        f"shown, no bound in the index file; {finding.detail}"
+        if planned.shown and shown
+        else finding.detail
+    )
     if planned.accepted and finding.verdict == "inconclusive":
         detail += "; accepted by the index file"
     return {
@@ -225,8 +252,10 @@ def _advise(planned: PlannedCheck, finding: Finding) -> State:
         return {"means": "", "act": ""}
     if finding.verdict == "inconclusive" and finding.value is None:
         return {
-            "means": f"What is not proven does not pass. It would have been seen here: {planned.check.means}",
-            "act": f"Give the check what it lacks and retry; promote after checking it yourself; or leave it out "
+            "means": "What is not proven does not pass. It would have been seen here: "
+            f"{planned.check.means}",
+            "act": "Give the check what it lacks and retry; promote after checking it yourself; "
+            "or leave it out "
             f"(validation.checks.{planned.name}: false).",
         }
     return {"means": planned.check.means, "act": planned.check.act}
@@ -236,15 +265,21 @@ def _is_only_shown(planned: PlannedCheck, finding: Finding) -> bool:
     return finding.only_shown or (planned.shown and not finding.decides)
 
 
-def _list_unchecked(gate: GateContext, planned: Sequence[PlannedCheck], findings: Sequence[Finding]) -> list[str]:
+def _list_unchecked(
+    gate: GateContext, planned: Sequence[PlannedCheck], findings: Sequence[Finding]
+) -> list[str]:
     """Lists what was not checked: checks that are not planned and say so, or that cannot decide
     anything."""
-    there = {one.name for one, finding in zip(planned, findings, strict=True) if not finding.only_shown}
+    there = {
+        one.name for one, finding in zip(planned, findings, strict=True) if not finding.only_shown
+    }
     said = (check.absent(gate) for name, check in CHECKS.items() if name not in there)
     return list(dict.fromkeys(filter(None, said)))
 
 
-def _list_warnings(gate: GateContext, planned: Sequence[PlannedCheck], findings: Sequence[Finding]) -> list[str]:
+def _list_warnings(
+    gate: GateContext, planned: Sequence[PlannedCheck], findings: Sequence[Finding]
+) -> list[str]:
     warnings = [*limited.describe_limits(gate), *relevant.describe_left_out(gate)]
     warnings += [
         f"{one.name} cannot tell and is accepted by the index file: {finding.detail}"

@@ -7,8 +7,9 @@ from qdrant_rollouts.core.ports.shapes import FloatArray
 
 
 class Embedder(Protocol):
-    """A model, loaded at first use. ``identity`` changes whenever any vector could: provider, model, revision, dtype,
-    prompts, truncation length. Two embedders of one identity give the same vectors for the same text."""
+    """A model, loaded at first use. ``identity`` changes whenever any vector could: provider,
+    model, revision, dtype, prompts, truncation length. Two embedders of one identity give the same
+    vectors for the same text."""
 
     @property
     def identity(self) -> str: ...
@@ -24,12 +25,16 @@ class Embedder(Protocol):
 
     @property
     def reads(self) -> int | None:
-        """Tokens of a text that the model reads; None where there is no limit, or none that is known."""
+        """Tokens of a text that the model reads; None where there is no limit, or none that is
+        known."""
 
     def count_truncated(self, texts: Sequence[str]) -> int:
         """How many of the texts are longer than the model reads."""
 
-    def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:
-        """The text in pieces, each with its offset in characters, always the same. A piece has at most ``most`` tokens
-        together with ``beside`` (None: as many as the model reads) and shares up to ``overlap`` with the one before,
-        at most half of it. Space around pieces is left out; text that is nothing else has none."""
+    def pieces(
+        self, text: str, beside: str, most: int | None, overlap: int
+    ) -> list[tuple[int, str]]:
+        """The text in pieces, each with its offset in characters, always the same. A piece has at
+        most ``most`` tokens together with ``beside`` (None: as many as the model reads) and shares
+        up to ``overlap`` with the one before, at most half of it. Space around pieces is left out;
+        text that is nothing else has none."""

@@ -84,7 +84,9 @@ class Limits:
         """Searches of ``depth`` points that one piece of work may make at once."""
         if self.read_rate_limit is None:
             return most
-        return _smallest_limit(most, int(_AT_ONCE * self.read_rate_limit) // len(self.slices(depth)))
+        return _smallest_limit(
+            most, int(_AT_ONCE * self.read_rate_limit) // len(self.slices(depth))
+        )
 
     def reads(self, seconds: float) -> int | None:
         """How many requests are our share of that time; None for any number."""
@@ -101,7 +103,9 @@ class Limits:
         """The limits that decide how fast the collection can be read, for people."""
         named = ("max_query_limit", "read_rate_limit", "search_allow_exact")
         return ", ".join(
-            f"{name} {_format_limit(getattr(self, name))}" for name in named if getattr(self, name) is not None
+            f"{name} {_format_limit(getattr(self, name))}"
+            for name in named
+            if getattr(self, name) is not None
         )
 
 

@@ -1,7 +1,7 @@
 """Names: which are legal, and how a collection's is derived.
 
-Rule: what this program names is named strictly. What exists already was named by others, and there Qdrant's own rule
-holds: a strict one would only keep people from asking for their own data.
+Rule: what this program names is named strictly. What exists already was named by others, and there
+Qdrant's own rule holds: a strict one would only keep people from asking for their own data.
 """
 
 import re
@@ -33,18 +33,24 @@ def check_name(what: str, name: object) -> str:
     """``name`` if this program may give it to something. Raises Malformed."""
     if not isinstance(name, str) or not _LEGAL.fullmatch(name):
         raise Malformed(
-            f"{what} name {quote_value(name)} is not allowed: expected 1 to 128 letters, digits, '_' or '-', "
+            f"{what} name {quote_value(name)} is not allowed: expected 1 to 128 letters, digits, "
+            "'_' or '-', "
             "beginning with a letter or digit"
         )
     return name
 
 
 def check_found_name(what: str, name: object) -> str:
-    """``name`` if an alias or a collection of this name can be asked for: Qdrant's rule for requests
-    (qdrant-facts 2.13). Raises Malformed."""
-    if not isinstance(name, str) or not 1 <= len(name) <= LONGEST_NAME or not _can_be_asked_for(name):
+    """``name`` if an alias or a collection of this name can be asked for: Qdrant's rule for
+    requests (qdrant-facts 2.13). Raises Malformed."""
+    if (
+        not isinstance(name, str)
+        or not 1 <= len(name) <= LONGEST_NAME
+        or not _can_be_asked_for(name)
+    ):
         raise Malformed(
-            f"{what} name {_shorten_name(name)} is not allowed: Qdrant takes 1 to {LONGEST_NAME} characters "
+            f"{what} name {_shorten_name(name)} is not allowed: Qdrant takes 1 to {LONGEST_NAME} "
+            "characters "
             "without '/' and NUL, and neither '.' nor '..'"
         )
     return name
@@ -68,13 +74,17 @@ def collection_name(alias: str, now: datetime, taken: Container[str]) -> str:
 
 
 def point_id(record_id: int | str) -> PointId:
-    """Integers from 0 to 2^64-1 and canonically written UUIDs as they are, anything else by UUIDv5: always the same id.
+    """Integers from 0 to 2^64-1 and canonically written UUIDs as they are, anything else by UUIDv5:
+    always the same id.
 
-    Other spellings of a UUID (upper case, braces, no hyphens) are strings like any other: taken as UUIDs, two different
-    record ids would meet in one point. Raises Refused for a boolean, which Python would take for an integer.
+    Other spellings of a UUID (upper case, braces, no hyphens) are strings like any other: taken as
+    UUIDs, two different record ids would meet in one point. Raises Refused for a boolean, which
+    Python would take for an integer.
     """
     if isinstance(record_id, bool):
-        raise Refused(f"record id {quote_value(record_id)} is not allowed: expected a string or an integer")
+        raise Refused(
+            f"record id {quote_value(record_id)} is not allowed: expected a string or an integer"
+        )
     if isinstance(record_id, int) and 0 <= record_id < 2**64:
         return record_id
     if isinstance(record_id, str) and _is_uuid(record_id):
@@ -83,7 +93,8 @@ def point_id(record_id: int | str) -> PointId:
 
 
 def chunk_id(document: int | str, number: int) -> str:
-    """A document's chunk, counted from 0: a UUIDv5, always the same; the document ids 1 and "1" have different ones."""
+    """A document's chunk, counted from 0: a UUIDv5, always the same; the document ids 1 and "1"
+    have different ones."""
     return str(uuid.uuid5(_RECORDS, f"chunk:{number}:{type(document).__name__}:{document}"))
 
 

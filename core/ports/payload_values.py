@@ -1,7 +1,7 @@
 """Values of a payload by their path, and which of them a payload index of a type holds.
 
-Rule: a value that is not of the index's type is left out of it in silence, and no filter finds it (measured on Qdrant
-1.16.3). A list is held where one of its items is.
+Rule: a value that is not of the index's type is left out of it in silence, and no filter finds it
+(measured on Qdrant 1.16.3). A list is held where one of its items is.
 """
 
 import re
@@ -11,22 +11,32 @@ from uuid import UUID
 
 _INTEGERS = 2**63
 #: What the server reads as a moment: RFC 3339, with or without an offset, seconds or a time of day.
-_MOMENT = re.compile(r"\d{4}-\d\d?-\d\d?([Tt ]\d\d?:\d\d(:\d\d(\.\d+)?\s?([Zz]|[+-]\d\d:?\d\d)?)?)?")
+_MOMENT = re.compile(
+    r"\d{4}-\d\d?-\d\d?([Tt ]\d\d?:\d\d(:\d\d(\.\d+)?\s?([Zz]|[+-]\d\d:?\d\d)?)?)?"
+)
 
 
 def values_at(payload: Mapping[str, Any], path: str) -> list[Any]:
-    """What stands at ``a``, ``a.b`` or ``a[].b``, as Qdrant spells them; items of a list one by one, null left out."""
+    """What stands at ``a``, ``a.b`` or ``a[].b``, as Qdrant spells them; items of a list one by
+    one, null left out."""
     found: list[Any] = [payload]
     *outer, last = path.split(".")
     for key in outer:
-        found = [item for one in found if isinstance(one, Mapping) for item in _list_inner_values(one, key)]
+        found = [
+            item
+            for one in found
+            if isinstance(one, Mapping)
+            for item in _list_inner_values(one, key)
+        ]
     name = last.removesuffix("[]")
-    return [item for one in found if isinstance(one, Mapping) for item in _list_items(one.get(name))]
+    return [
+        item for one in found if isinstance(one, Mapping) for item in _list_items(one.get(name))
+    ]
 
 
 def is_held_by_index(payload: Mapping[str, Any], path: str, data_type: str) -> bool:
-    """Does an index of this type on this field hold the point? One of a type nobody here knows holds whatever is
-    there."""
+    """Does an index of this type on this field hold the point? One of a type nobody here knows
+    holds whatever is there."""
     fits = _FITS.get(data_type, _is_anything)
     return any(fits(value) for value in values_at(payload, path))
 
@@ -56,7 +66,9 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and -_INTEGERS <= value < _INTEGERS
+    return (
+        isinstance(value, int) and not isinstance(value, bool) and -_INTEGERS <= value < _INTEGERS
+    )
 
 
 def _is_number(value: Any) -> bool:
@@ -80,7 +92,8 @@ def _is_datetime(value: Any) -> bool:
 
 def _is_geo_point(value: Any) -> bool:
     return isinstance(value, Mapping) and all(
-        _is_number(value.get(name)) and abs(value[name]) <= most for name, most in (("lon", 180), ("lat", 90))
+        _is_number(value.get(name)) and abs(value[name]) <= most
+        for name, most in (("lon", 180), ("lat", 90))
     )
 
 
@@ -97,7 +110,8 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 
 
 def list_field_types(payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each field that has a value, and in a word what it is; those within an object under their own path."""
+    """Each field that has a value, and in a word what it is; those within an object under their own
+    path."""
     for name, value in payload.items():
         if isinstance(value, Mapping):
             yield from ((f"{name}.{inner}", kind) for inner, kind in list_field_types(value))

@@ -15,13 +15,15 @@ else:
 PointId = int | str
 #: A dense vector, or an object of named vectors as Qdrant's REST API spells them.
 Vector = Sequence[float] | FloatArray | Mapping[str, Any]
-#: A collection's settings as ``GET /collections/{c}`` returns them; see ``core.collections.schema``.
+#: A collection's settings as ``GET /collections/{c}`` returns them; see
+#: ``core.collections.schema``.
 Schema = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ServerText:
-    """A text in a vector's place: the server makes the vector of it. ``model`` and ``options`` are the server's."""
+    """A text in a vector's place: the server makes the vector of it. ``model`` and ``options`` are
+    the server's."""
 
     text: str
     model: str
@@ -31,14 +33,16 @@ class ServerText:
 #: How lists of results become one: by rank, or by scores brought to one scale. Qdrant's own names.
 Fusion = Literal["rrf", "dbsf"]
 
-#: One vector of any kind, as a search asks it: numbers, rows of numbers for a multivector, a sparse vector's
-#: ``indices`` and ``values``, or a text that the server makes it of; see ``core.config.vector_kinds``.
+#: One vector of any kind, as a search asks it: numbers, rows of numbers for a multivector, a sparse
+#: vector's ``indices`` and ``values``, or a text that the server makes it of; see
+#: ``core.config.vector_kinds``.
 OneQuery = Sequence[float] | Sequence[Sequence[float]] | FloatArray | Mapping[str, Any] | ServerText
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of the searches that are fused: the vector asked, by its name, and how many results it gives."""
+    """One of the searches that are fused: the vector asked, by its name, and how many results it
+    gives."""
 
     using: str
     vector: OneQuery

@@ -13,9 +13,9 @@ Cursor = dict[str, Any]
 class Row:
     """One record as the source has it, before anything was checked.
 
-    ``where`` names it for people (``docs/a.jsonl:17``). ``fields`` is None when the row could not be read at all;
-    ``problem`` then says why, and is empty where the source itself says that nothing is there any more. ``cursor``
-    resumes reading **after** this row.
+    ``where`` names it for people (``docs/a.jsonl:17``). ``fields`` is None when the row could not
+    be read at all; ``problem`` then says why, and is empty where the source itself says that
+    nothing is there any more. ``cursor`` resumes reading **after** this row.
 
     ``point_id`` is given where rows are points already: they keep it, and their ``vector``,
     whatever their payload calls ``id`` or ``vector``; ``lent_id`` says that the payload has no
@@ -39,11 +39,13 @@ class Row:
 
 
 class Source(Protocol):
-    """A place records come from, read in a stable order so that a cursor means the same row every time."""
+    """A place records come from, read in a stable order so that a cursor means the same row every
+    time."""
 
     @property
     def address(self) -> str:
-        """The source as text that means the same from any working directory; what a deployment stores."""
+        """The source as text that means the same from any working directory; what a deployment
+        stores."""
 
     @property
     def collection(self) -> str | None:
@@ -51,18 +53,21 @@ class Source(Protocol):
 
     @property
     def left_out(self) -> Sequence[str]:
-        """Files of this program that a pattern or folder of the source holds, and that are never read; for people."""
+        """Files of this program that a pattern or folder of the source holds, and that are never
+        read; for people."""
 
     def check(self) -> None:
-        """Raises Refused if the source is missing, empty, unreadable or not allowed, naming what and which."""
+        """Raises Refused if the source is missing, empty, unreadable or not allowed, naming what
+        and which."""
 
     def fingerprint(self) -> str | None:
-        """Changes when the data changed; a resumed read that meets another fingerprint must not go on. None where the
-        source cannot tell: then it may have changed at any time."""
+        """Changes when the data changed; a resumed read that meets another fingerprint must not go
+        on. None where the source cannot tell: then it may have changed at any time."""
 
     def size(self) -> int:
-        """How much there is, in the unit of ``Cursor["done"]`` (bytes for files, points for collections); 0 where that
-        is not known beforehand."""
+        """How much there is, in the unit of ``Cursor["done"]`` (bytes for files, points for
+        collections); 0 where that is not known beforehand."""
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        """Rows after ``cursor``, or from the start. Every cursor has ``done``; the rest is the source's own."""
+        """Rows after ``cursor``, or from the start. Every cursor has ``done``; the rest is the
+        source's own."""

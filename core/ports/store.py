@@ -11,15 +11,18 @@ from qdrant_rollouts.core.ports.shapes import Hit, Point, PointId, QueryVector, 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One look at a collection. ``None`` means the server is too old to report it, never "could not look".
+    """One look at a collection. ``None`` means the server is too old to report it, never "could not
+    look".
 
-    ``points`` and ``indexed_vectors`` are the server's approximate counters (qdrant-facts 7.4). ``worked`` is a number
-    that changes while the optimizer gets on; ``indexed_vectors`` stands still until a whole segment is finished.
+    ``points`` and ``indexed_vectors`` are the server's approximate counters (qdrant-facts 7.4).
+    ``worked`` is a number that changes while the optimizer gets on; ``indexed_vectors`` stands
+    still until a whole segment is finished.
 
-    ``optimizer`` is "ok" or the first error since the server started, which may be over (qdrant-facts 7.6): 1.16.3
-    shows it until it is restarted, also after everything was finished. ``failures`` is asked for only beside such an
-    error: how often work on the index has failed so far, on all nodes together; None where not all of them tell it.
-    ``whole``: every node was asked; where one was not, the others' numbers are less than there is.
+    ``optimizer`` is "ok" or the first error since the server started, which may be over
+    (qdrant-facts 7.6): 1.16.3 shows it until it is restarted, also after everything was finished.
+    ``failures`` is asked for only beside such an error: how often work on the index has failed so
+    far, on all nodes together; None where not all of them tell it. ``whole``: every node was asked;
+    where one was not, the others' numbers are less than there is.
     """
 
     status: str
@@ -44,8 +47,8 @@ class Health:
 class Server:
     """Who answers. ``version`` as (major, minor, patch); ``address`` without credentials.
 
-    An ``embedded`` store has no vector index, no snapshots and no second process. ``peers`` counts a cluster's nodes,
-    ``nodes`` those that can be reached one by one.
+    An ``embedded`` store has no vector index, no snapshots and no second process. ``peers`` counts
+    a cluster's nodes, ``nodes`` those that can be reached one by one.
     """
 
     version: tuple[int, int, int]
@@ -57,7 +60,8 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Bytes of the node that answered, and what is used of them; None where the server does not tell."""
+    """Bytes of the node that answered, and what is used of them; None where the server does not
+    tell."""
 
     memory: int | None = None
     memory_used: int | None = None
@@ -75,8 +79,8 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A finished snapshot on the server: ``size`` in bytes, ``sha256`` in hex as the server tells it, of one ``shard``
-    if it is on a cluster."""
+    """A finished snapshot on the server: ``size`` in bytes, ``sha256`` in hex as the server tells
+    it, of one ``shard`` if it is on a cluster."""
 
     name: str
     size: int
@@ -86,9 +90,9 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchParams:
-    """How a search is made. ``using`` names the vector. ``filter`` and ``params`` are spelled as in Qdrant's REST API;
-    ``exact`` is a word for one of the latter. ``seconds`` is how long it may take: exact searches of a large collection
-    are slow."""
+    """How a search is made. ``using`` names the vector. ``filter`` and ``params`` are spelled as in
+    Qdrant's REST API; ``exact`` is a word for one of the latter. ``seconds`` is how long it may
+    take: exact searches of a large collection are slow."""
 
     using: str = ""
     exact: bool = False
@@ -106,7 +110,8 @@ class AliasStore(Protocol):
         """Every alias and the collection it points to."""
 
     def point_alias(self, alias: str, collection: str) -> None:
-        """One ``create_alias`` action: makes the alias or repoints it in one act (qdrant-facts 2.1)."""
+        """One ``create_alias`` action: makes the alias or repoints it in one act (qdrant-facts
+        2.1)."""
 
     def drop_alias(self, alias: str) -> None:
         """Removes the alias; an alias that is not there is no error."""
@@ -120,11 +125,13 @@ class CollectionStore(Protocol):
     def create(self, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
         """Creates the collection with its payload indexes. Raises Refused if the name exists.
 
-        ``metadata`` is there from the first moment: what a died process left half made can be recognised by it.
+        ``metadata`` is there from the first moment: what a died process left half made can be
+        recognised by it.
         """
 
     def drop(self, collection: str) -> None:
-        """Deletes the collection **and, silently, its aliases** (qdrant-facts 2.7): guard each call. Gone is done."""
+        """Deletes the collection **and, silently, its aliases** (qdrant-facts 2.7): guard each
+        call. Gone is done."""
 
     def schema(self, collection: str) -> Schema:
         """The settings, without metadata. Raises Refused when there is no such collection."""
@@ -144,8 +151,8 @@ class CollectionStore(Protocol):
         """
 
     def index_counts(self, collection: str) -> dict[str, int]:
-        """By field, how many points each payload index holds; empty where there are no such indexes or nobody counts,
-        as in the embedded store."""
+        """By field, how many points each payload index holds; empty where there are no such indexes
+        or nobody counts, as in the embedded store."""
 
     def metadata(self, collection: str) -> dict[str, Any]: ...
 
@@ -155,8 +162,9 @@ class CollectionStore(Protocol):
     def health(self, collection: str) -> Health: ...
 
     def wake(self, collection: str) -> None:
-        """Makes a server go on with unfinished work that it sleeps on (status grey, after it was restarted), or that
-        has failed. Work that is under way is begun anew, so it is not called beside any."""
+        """Makes a server go on with unfinished work that it sleeps on (status grey, after it was
+        restarted), or that has failed. Work that is under way is begun anew, so it is not called
+        beside any."""
 
 
 class PointStore(Protocol):
@@ -173,21 +181,32 @@ class PointStore(Protocol):
         of them, with that vector alone and without payload."""
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
-        """Writes whole points and returns when they are applied (``wait=true``, status completed)."""
+        """Writes whole points and returns when they are applied (``wait=true``, status
+        completed)."""
 
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
-        """Those of ``ids`` that exist, in no particular order; empty ``vector`` when ``vectors`` is False."""
+        """Those of ``ids`` that exist, in no particular order; empty ``vector`` when ``vectors`` is
+        False."""
 
     def scroll(
-        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+        self,
+        collection: str,
+        after: PointId | None,
+        limit: int,
+        *,
+        vectors: bool = True,
+        payload: bool = True,
     ) -> tuple[list[Point], PointId | None]:
         """A page of points by ascending id, and where the next page starts (None: no more). Strict
         mode may allow fewer than ``limit``.
 
-        Dense vectors come as float32 arrays, by name or one alone. What is not asked for comes empty, and faster.
+        Dense vectors come as float32 arrays, by name or one alone. What is not asked for comes
+        empty, and faster.
         """
 
-    def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
+    def copy(
+        self, source: str, target: str, after: PointId | None, seconds: float
+    ) -> tuple[int, PointId | None]:
         """Streams points unchanged from ``source`` to ``target`` for about ``seconds``.
 
         Returns how many were written **and acknowledged**, and where to go on (None: all copied).
@@ -231,38 +250,43 @@ class SnapshotStore(Protocol):
     def snapshots(self, collection: str) -> set[str]: ...
 
     def parts(self, collection: str) -> int:
-        """How many snapshots together are the collection: one, or on a cluster one of each shard."""
+        """How many snapshots together are the collection: one, or on a cluster one of each
+        shard."""
 
     def start_snapshot(self, collection: str, besides: Collection[str] = ()) -> None:
-        """Asks for a snapshot, of each part that has none but ``besides``, and returns at once; look for them in
-        ``snapshots``."""
+        """Asks for a snapshot, of each part that has none but ``besides``, and returns at once;
+        look for them in ``snapshots``."""
 
     def start_recovery(self, target: str, source: str, snapshot: str) -> None:
-        """Asks ``target`` to be filled from a snapshot of ``source`` and returns at once; look at ``count``."""
+        """Asks ``target`` to be filled from a snapshot of ``source`` and returns at once; look at
+        ``count``."""
 
     def snapshot(self, collection: str, snapshot: str) -> Snapshot:
         """Raises Refused if there is no finished snapshot of this name."""
 
     def download_snapshot(self, collection: str, snapshot: str, start: int) -> Iterator[bytes]:
-        """The snapshot's bytes from ``start`` on; the caller may stop at any piece. Raises Refused if there is none."""
+        """The snapshot's bytes from ``start`` on; the caller may stop at any piece. Raises Refused
+        if there is none."""
 
     def upload_snapshot(self, target: str, snapshot: Snapshot, content: Iterable[bytes]) -> None:
-        """Makes the new collection ``target`` from a snapshot's bytes, or fills the shard of one that is there, and
-        returns when the server has them: it tells nobody if that fails later, so look at ``count``. Raises Refused if a
-        ``target`` that is to be made exists, or an alias of this name. What ``content`` raises goes through, and the
-        server then has nothing."""
+        """Makes the new collection ``target`` from a snapshot's bytes, or fills the shard of one
+        that is there, and returns when the server has them: it tells nobody if that fails later, so
+        look at ``count``. Raises Refused if a ``target`` that is to be made exists, or an alias of
+        this name. What ``content`` raises goes through, and the server then has nothing."""
 
     def drop_snapshot(self, collection: str, snapshot: str) -> None: ...
 
 
 class VectorStore(AliasStore, CollectionStore, PointStore, SnapshotStore, Protocol):
-    """Qdrant, or what behaves like it. Calls time out within 10 s; ``point_alias``, ``drop_alias``, ``drop`` in 5 s.
+    """Qdrant, or what behaves like it. Calls time out within 10 s; ``point_alias``, ``drop_alias``,
+    ``drop`` in 5 s.
 
     Functions name the part that they need."""
 
     @property
     def embedded(self) -> bool:
-        """Whether it is inside this process: known without asking, where ``server`` may have to wait."""
+        """Whether it is inside this process: known without asking, where ``server`` may have to
+        wait."""
 
     def server(self) -> Server: ...
 
@@ -275,7 +299,8 @@ class VectorStore(AliasStore, CollectionStore, PointStore, SnapshotStore, Protoc
 
 
 class Searches(Protocol):
-    """The one call of ``VectorStore`` that applications make for their users, without blocking an event loop."""
+    """The one call of ``VectorStore`` that applications make for their users, without blocking an
+    event loop."""
 
     async def search(
         self,

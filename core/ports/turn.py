@@ -20,18 +20,21 @@ class Turn(Protocol):
     def save(self, state: dict[str, Any], *, progress: bool = False) -> None:
         """Persists the step's state now. Raises LeaseLost if the turn was taken away.
 
-        ``progress`` says that a piece of work is done that nobody has to do again: workers that died
-        before it do not count against the step any more."""
+        ``progress`` says that a piece of work is done that nobody has to do again: workers that
+        died before it do not count against the step any more."""
 
     def check(self, seconds: float) -> None:
-        """Raises LeaseLost unless the lease lasts ``seconds`` more. Call before an effect a late repeat would spoil."""
+        """Raises LeaseLost unless the lease lasts ``seconds`` more. Call before an effect a late
+        repeat would spoil."""
 
     def prolong(self) -> None:
-        """The longest time that a turn may last counts from here. For the one act that cannot be cut into turns, each
-        time that it has got on; whatever stands still loses its turn as ever."""
+        """The longest time that a turn may last counts from here. For the one act that cannot be
+        cut into turns, each time that it has got on; whatever stands still loses its turn as
+        ever."""
 
     def fence(self, session: Session) -> None:
-        """Keeps the turn ours until this transaction ends. Raises LeaseLost if it was taken away."""
+        """Keeps the turn ours until this transaction ends. Raises LeaseLost if it was taken
+        away."""
 
     @property
     def number(self) -> int: ...

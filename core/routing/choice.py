@@ -27,7 +27,9 @@ class Choice:
 
     @property
     def key(self) -> TrafficKey:
-        return TrafficKey(self.route.alias, self.route.stage, self.variant, "real", self.target.collection)
+        return TrafficKey(
+            self.route.alias, self.route.stage, self.variant, "real", self.target.collection
+        )
 
     @property
     def tried(self) -> bool:

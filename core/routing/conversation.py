@@ -1,8 +1,8 @@
 """One routed search, without the search itself: which collection to search, which one instead, what
 to record.
 
-A conversation says what is to be asked and is told the hits, or the error; so the sync and the async router differ in
-how they ask alone.
+A conversation says what is to be asked and is told the hits, or the error; so the sync and the
+async router differ in how they ask alone.
 """
 
 import time
@@ -53,14 +53,20 @@ class Conversation:
 
 
 def route_search(desk: RouterCore, request: Request) -> SearchProtocol:
-    choice = desk.choose(request.alias, request.user, words=request.words, using=request.options.get("using"))
+    choice = desk.choose(
+        request.alias, request.user, words=request.words, using=request.options.get("using")
+    )
     if choice.fallback is not None and choice.route.document(choice.variant):
         return (yield from interleave_search(desk, choice, request, choice.fallback))
     started = time.perf_counter()
     try:
         hits = yield _build_ask(choice, request)
     except AppError as error:
-        return (yield from _ask_blue_instead(desk, choice, request, error, time.perf_counter() - started))
+        return (
+            yield from _ask_blue_instead(
+                desk, choice, request, error, time.perf_counter() - started
+            )
+        )
     seconds = time.perf_counter() - started
     desk.note_answer(choice, seconds, len(hits))
     if choice.shadow is not None:

@@ -91,7 +91,9 @@ class RouterCore:
     def knows(self, alias: str) -> bool:
         return alias in self._sights
 
-    def choose(self, alias: str, user: str | None, *, words: bool, using: str | None = None) -> Choice:
+    def choose(
+        self, alias: str, user: str | None, *, words: bool, using: str | None = None
+    ) -> Choice:
         """Returns the collection for ``user``, or draws one for a request without a user.
         ``using``: the searched vector, if the request names one."""
         sight = self._sights.get(alias) or self.look(alias)
@@ -103,10 +105,25 @@ class RouterCore:
         self._unrouted += not sight.routed
         variant = self._choose_variant(sight, place, cluster, user, fits)
         fallback = sight.live if variant not in BLUE_VARIANTS else None
-        shadow = sight.green if route.shadow and variant != CANARY and _is_shadowed(sight, fits) else None
-        return Choice(route, variant, _find_target(sight, variant, words), fallback, shadow, place, cluster, user)
+        shadow = (
+            sight.green
+            if route.shadow and variant != CANARY and _is_shadowed(sight, fits)
+            else None
+        )
+        return Choice(
+            route,
+            variant,
+            _find_target(sight, variant, words),
+            fallback,
+            shadow,
+            place,
+            cluster,
+            user,
+        )
 
-    def _choose_variant(self, sight: RouteView, place: int, cluster: int, user: str | None, fits: bool) -> str:
+    def _choose_variant(
+        self, sight: RouteView, place: int, cluster: int, user: str | None, fits: bool
+    ) -> str:
         """A vector made for blue is not sent to a collection of another model: blue answers, and
         the search is counted separately, also for users of the control, because both arms must lack
         the same searches. An experiment includes only known users."""
@@ -118,25 +135,33 @@ class RouterCore:
             return LIVE
         if fits:
             return variant
-        self.recorder.add(TrafficKey(route.alias, route.stage, LIVE, "bypassed", str(route.blue)), cluster, 0.0)
+        self.recorder.add(
+            TrafficKey(route.alias, route.stage, LIVE, "bypassed", str(route.blue)), cluster, 0.0
+        )
         return LIVE
 
     def note_answer(self, choice: Choice, seconds: float, results: int) -> None:
-        self.recorder.add(choice.key, choice.group, seconds, results=results, anonymous=choice.user is None)
+        self.recorder.add(
+            choice.key, choice.group, seconds, results=results, anonymous=choice.user is None
+        )
         self._enroll_user(choice, seconds, zero_results=int(not results))
 
     def note_failure(self, choice: Choice, seconds: float, *, waited: float | None = None) -> None:
         """``waited``: the time until blue answered instead; None: no answer."""
         fallback = waited is not None
         anonymous = choice.user is None
-        self.recorder.add(choice.key, choice.group, seconds, error=True, fallback=fallback, anonymous=anonymous)
+        self.recorder.add(
+            choice.key, choice.group, seconds, error=True, fallback=fallback, anonymous=anonymous
+        )
         self._enroll_user(choice, waited or seconds, errors=1)
 
     def note_list(self, choice: Choice, query_id: str, served: ServedList) -> None:
         """Records what an interleaved list was made of."""
         assert choice.route.experiment_id is not None
         if choice.user is not None:
-            self.recorder.add_list(enrolment.person_of_user(choice.route.experiment_id, choice.user), query_id, served)
+            self.recorder.add_list(
+                enrolment.person_of_user(choice.route.experiment_id, choice.user), query_id, served
+            )
 
     def _enroll_user(self, choice: Choice, seconds: float, **came_to: int) -> None:
         if choice.route.experiment_id and choice.variant != LIVE and choice.user is not None:
@@ -151,7 +176,9 @@ class RouterCore:
         if sight.live is None or sight.live == choice.target:
             return None
         variant = LIVE if sight.routed else UNROUTED
-        return Choice(sight.route, variant, sight.live, None, None, choice.place, choice.group, choice.user)
+        return Choice(
+            sight.route, variant, sight.live, None, None, choice.place, choice.group, choice.user
+        )
 
     @property
     def stats(self) -> Stats:
@@ -159,7 +186,9 @@ class RouterCore:
         return Stats(
             database=str(error) if error else "",
             away_seconds=self.link.away_for,
-            unrouted_aliases=tuple(sorted(alias for alias, sight in dict(self._sights).items() if not sight.routed)),
+            unrouted_aliases=tuple(
+                sorted(alias for alias, sight in dict(self._sights).items() if not sight.routed)
+            ),
             unrouted_searches=self._unrouted,
             waiting=self.recorder.waiting,
             dropped=self.recorder.dropped,
@@ -192,7 +221,11 @@ class RouterCore:
 
         row = self.link.ask(read)
         if row is None or row.started_at is None:
-            begun = f"has not begun; `rollouts experiment start {experiment_id}`" if row else "does not exist"
+            begun = (
+                f"has not begun; `rollouts experiment start {experiment_id}`"
+                if row
+                else "does not exist"
+            )
             raise Refused(f"experiment {quote_value(experiment_id)} {begun}")
         found = self._experiments[experiment_id] = row.route, row.spec["arms"][0]["collection"]
         self.look(row.route)
@@ -212,7 +245,9 @@ class RouterCore:
         self._start_threads()
         return sight
 
-    def _route(self, alias: str, ask: Callable[[Callable[[], Route]], Route]) -> tuple[Route | None, str]:
+    def _route(
+        self, alias: str, ask: Callable[[Callable[[], Route]], Route]
+    ) -> tuple[Route | None, str]:
         try:
             return ask(partial(table.current_route, self.services, alias)), ""
         except AppError as error:
@@ -233,14 +268,17 @@ class RouterCore:
             self.link.read(partial(table.forget_process, self.services, self.process))
         except AppError as error:
             if waiting:
-                log.warning("%s: its last %d observations are lost: %s", self.process, waiting, error)
+                log.warning(
+                    "%s: its last %d observations are lost: %s", self.process, waiting, error
+                )
 
     def _warm_models(self, alias: str, sight: RouteView) -> None:
         if alias not in self._worded:
             return
         for target in sight.targets:
             self._run_quietly(
-                "the first search in words will load its model", partial(load_text_models, self.services, target)
+                "the first search in words will load its model",
+                partial(load_text_models, self.services, target),
             )
 
     def _start_threads(self) -> None:
@@ -249,7 +287,10 @@ class RouterCore:
                 return
             self._threads = [
                 threading.Thread(target=work, name=name, daemon=True)
-                for name, work in (("routes", self._follow_routes), ("observations", self._flush_observations))
+                for name, work in (
+                    ("routes", self._follow_routes),
+                    ("observations", self._flush_observations),
+                )
             ]
         for thread in self._threads:
             thread.start()
@@ -271,7 +312,11 @@ class RouterCore:
             news |= self._find_changed_routes(known)
             for alias in sorted(known, key=lambda alias: alias not in news):
                 self._look(alias, self.link.read)
-            served = {alias: sight.route.version for alias, sight in self._sights.items() if not sight.stale}
+            served = {
+                alias: sight.route.version
+                for alias, sight in self._sights.items()
+                if not sight.stale
+            }
             if served and (served != self._served or looks % _REPORT_EVERY == 0):
                 self._report_served(served)
             looks += 1
@@ -284,7 +329,9 @@ class RouterCore:
 
         def read() -> set[str]:
             with self.services.sessions() as session:
-                return table.find_newer_routes(session, {alias: sight.route.version for alias, sight in known.items()})
+                return table.find_newer_routes(
+                    session, {alias: sight.route.version for alias, sight in known.items()}
+                )
 
         try:
             return self.link.read(read)
@@ -327,7 +374,11 @@ def _find_target(sight: RouteView, variant: str, words: bool) -> Target:
     if found is not None:
         return found
     if words and sight.stale:
-        raise sight.fault(f"the collection behind {sight.route.alias} could not be looked up: {sight.stale}")
+        raise sight.fault(
+            f"the collection behind {sight.route.alias} could not be looked up: {sight.stale}"
+        )
     if words:
-        raise Unknown(f"alias {sight.route.alias} does not exist; known: {', '.join(sight.others) or 'none'}")
+        raise Unknown(
+            f"alias {sight.route.alias} does not exist; known: {', '.join(sight.others) or 'none'}"
+        )
     return Target(sight.route.alias)

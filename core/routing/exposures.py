@@ -19,7 +19,12 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec, MetricSpec
 from qdrant_rollouts.core.database import upserts
-from qdrant_rollouts.core.database.experiment_rows import Experiment, ExposureRow, SketchRow, UnitSum
+from qdrant_rollouts.core.database.experiment_rows import (
+    Experiment,
+    ExposureRow,
+    SketchRow,
+    UnitSum,
+)
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
@@ -106,7 +111,13 @@ class Ledger:
     def write(self, now: datetime, units: Mapping[str, UserSearches]) -> None:
         self._insert_exposures(now, units)
         exposed = self.find_exposures(units)
-        self.cross({unit for unit, seen in units.items() if seen.crossed or seen.variant != exposed[unit].variant})
+        self.cross(
+            {
+                unit
+                for unit, seen in units.items()
+                if seen.crossed or seen.variant != exposed[unit].variant
+            }
+        )
         inside = {unit: seen for unit, seen in units.items() if now < exposed[unit].closes_at}
         for metric in self._spec.metrics:
             if metric.source == "latency" and metric.sketched:
@@ -119,7 +130,9 @@ class Ledger:
         found: dict[str, Exposure] = {}
         columns = ExposureRow.unit, ExposureRow.variant, ExposureRow.stage, ExposureRow.closes_at
         for chunk in _split_chunks(units):
-            query = select(*columns).where(ExposureRow.experiment_id == self._id, ExposureRow.unit.in_(chunk))
+            query = select(*columns).where(
+                ExposureRow.experiment_id == self._id, ExposureRow.unit.in_(chunk)
+            )
             found.update({unit: Exposure(*mine) for unit, *mine in self._session.execute(query)})  # type: ignore[arg-type]  # a row's tail has no types
         return found
 
@@ -127,24 +140,42 @@ class Ledger:
         """Records that these users met an arm other than their own."""
         for chunk in _split_chunks(sorted(units)):
             mine = ExposureRow.experiment_id == self._id, ExposureRow.unit.in_(chunk)
-            self._session.execute(update(ExposureRow).where(*mine, ~ExposureRow.crossed).values(crossed=True))
+            self._session.execute(
+                update(ExposureRow).where(*mine, ~ExposureRow.crossed).values(crossed=True)
+            )
 
-    def add(self, metric: str, sums: Mapping[str, tuple[float, float]], exposed: Mapping[str, Exposure]) -> None:
+    def add(
+        self, metric: str, sums: Mapping[str, tuple[float, float]], exposed: Mapping[str, Exposure]
+    ) -> None:
         """Adds to each unit's sums: the number that the metric is counted per, and the sum of its
         values."""
         rows = [
-            {"unit": unit, "metric": metric, "count": count, "total": total, **self._columns_of_exposure(exposed[unit])}
+            {
+                "unit": unit,
+                "metric": metric,
+                "count": count,
+                "total": total,
+                **self._columns_of_exposure(exposed[unit]),
+            }
             for unit, (count, total) in sums.items()
         ]
         upserts.insert_or_add(self._session, UnitSum, rows, ("count", "total"))
 
     def add_sketch(self, metric: str, whose: Exposure, tally: TrafficSketch) -> None:
         self._session.add(
-            SketchRow(metric=metric, tally=tally.to_json(), **self._columns_of_exposure(self._round_up_window(whose)))
+            SketchRow(
+                metric=metric,
+                tally=tally.to_json(),
+                **self._columns_of_exposure(self._round_up_window(whose)),
+            )
         )
 
     def _columns_of_exposure(self, exposure: Exposure) -> dict[str, Any]:
-        arm = {"variant": exposure.variant, "stage": exposure.stage, "closes_at": exposure.closes_at}
+        arm = {
+            "variant": exposure.variant,
+            "stage": exposure.stage,
+            "closes_at": exposure.closes_at,
+        }
         return {"experiment_id": self._id, **arm}
 
     def _insert_exposures(self, now: datetime, units: Mapping[str, UserSearches]) -> None:
@@ -167,10 +198,18 @@ class Ledger:
     ) -> None:
         if metric.source == "feedback":
             if metric.per == "search":
-                self.add(metric.name, {unit: (seen.searches, 0.0) for unit, seen in units.items()}, exposed)
+                self.add(
+                    metric.name,
+                    {unit: (seen.searches, 0.0) for unit, seen in units.items()},
+                    exposed,
+                )
             return
         column = "log_ms" if metric.source == "latency" else metric.source
-        self.add(metric.name, {unit: (seen.searches, getattr(seen, column)) for unit, seen in units.items()}, exposed)
+        self.add(
+            metric.name,
+            {unit: (seen.searches, getattr(seen, column)) for unit, seen in units.items()},
+            exposed,
+        )
 
     def _add_latency_sketches(
         self, metric: MetricSpec, units: Mapping[str, UserSearches], exposed: Mapping[str, Exposure]

@@ -86,7 +86,10 @@ def _accept_feedback(session: Session, now: datetime, given: Feedback) -> bool:
     the experiment's end the control answers all users."""
     row = session.get(Experiment, given.experiment_id)
     if row is None:
-        words = f"there is no experiment {quote_value(given.experiment_id)}; `rollouts experiment list` shows them"
+        words = (
+            f"there is no experiment {quote_value(given.experiment_id)}; `rollouts experiment "
+            "list` shows them"
+        )
         raise _Fault("unknown experiment", words)
     spec = read_stored(ExperimentSpec, row.spec)
     metric = _check_metric(row, spec, given)
@@ -112,10 +115,13 @@ def _accept_feedback(session: Session, now: datetime, given: Feedback) -> bool:
 
 
 def _build_unexposed_fault(row: Experiment, spec: ExperimentSpec, user_id: str) -> _Fault:
-    """The control serves users who do not take part: their feedback does not make the data invalid."""
+    """The control serves users who do not take part: their feedback does not make the data
+    invalid."""
     if row.status != ExperimentStatus.RUNNING:
         return _Fault(
-            "not taking part", f"user {quote_value(user_id)} did not take part in experiment {row.id}, which has ended"
+            "not taking part",
+            f"user {quote_value(user_id)} did not take part in experiment {row.id}, which has "
+            "ended",
         )
     coverage = row.stages[-1]["coverage"]
     if assign(row.id, user_id, tuple(mine for (mine,) in spec.ranges(coverage))) is None:
@@ -137,13 +143,17 @@ def _accept_click(session: Session, now: datetime, given: Feedback) -> bool:
         raise _Fault("never exposed", words, early=True)
     _check_window_open(now, seen.closes_at, f"query {quote_value(given.query_id)}")
     if given.value <= 0:
-        raise _Fault("no click", f"value {given.value:g} of {given.metric} is not above 0: report what was clicked")
+        raise _Fault(
+            "no click",
+            f"value {given.value:g} of {given.metric} is not above 0: report what was clicked",
+        )
     try:
         return interleaving.count_click(session, seen, str(given.document))
     except KeyError:
         shown = ", ".join(str(document) for document, *_ in seen.served)
         raise _Fault(
-            "unknown document", f"document {quote_value(given.document)} is not in the list served: {shown}"
+            "unknown document",
+            f"document {quote_value(given.document)} is not in the list served: {shown}",
         ) from None
 
 
@@ -154,36 +164,55 @@ def _check_window_open(now: datetime, closes_at: datetime, whose: str) -> None:
 
 def _check_metric(row: Experiment, spec: ExperimentSpec, given: Feedback) -> MetricSpec:
     if row.status == ExperimentStatus.DRAFT:
-        raise _Fault("not started", f"experiment {row.id} is not started; `rollouts experiment start {row.id}`")
+        raise _Fault(
+            "not started",
+            f"experiment {row.id} is not started; `rollouts experiment start {row.id}`",
+        )
     variants = [INTERLEAVED] if spec.mode == "interleave" else [arm.variant for arm in spec.arms]
     if given.variant and given.variant not in variants:
-        raise _Fault("unknown variant", f"variant {quote_value(given.variant)}is not one of {', '.join(variants)}")
+        raise _Fault(
+            "unknown variant",
+            f"variant {quote_value(given.variant)}is not one of {', '.join(variants)}",
+        )
     metric = spec.metric(given.metric)
     reported = [known.name for known in spec.metrics if known.source == "feedback"]
     if metric is None or metric.source != "feedback":
         known = ", ".join(reported) or "none"
         measured = " is measured by the router" if metric else " is not a metric of this experiment"
-        raise _Fault("unknown metric", f"{quote_value(given.metric)}{measured}; feedback is taken for: {known}")
+        raise _Fault(
+            "unknown metric",
+            f"{quote_value(given.metric)}{measured}; feedback is taken for: {known}",
+        )
     _check_value(metric, given.value)
     return metric
 
 
 def _check_value(metric: MetricSpec, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _Fault("no number", f"value {quote_value(value)} of {metric.name} is not a finite number")
+        raise _Fault(
+            "no number", f"value {quote_value(value)} of {metric.name} is not a finite number"
+        )
     if metric.sketched and not LEAST_SECONDS <= value <= MOST_SECONDS:
         raise _Fault(
             "out of range",
-            f"value {value:g} of {metric.name} is not from {LEAST_SECONDS:g} to {MOST_SECONDS:g} seconds",
+            f"value {value:g} of {metric.name} is not from {LEAST_SECONDS:g} to {MOST_SECONDS:g} "
+            "seconds",
         )
 
 
-def _add_value(ledger: Ledger, metric: MetricSpec, given: Feedback, unit: str, found: Exposure) -> None:
+def _add_value(
+    ledger: Ledger, metric: MetricSpec, given: Feedback, unit: str, found: Exposure
+) -> None:
     if metric.sketched:
         tally = TrafficSketch()
         assert given.user_id is not None
         tally.cells = Counter(
-            {(group_of_unit(given.experiment_id, given.user_id), histogram.bucket_index(given.value)): 1}
+            {
+                (
+                    group_of_unit(given.experiment_id, given.user_id),
+                    histogram.bucket_index(given.value),
+                ): 1
+            }
         )
         ledger.add_sketch(metric.name, found, tally)
         return
@@ -196,13 +225,17 @@ def _count_refusal(services: Services, given: Feedback, what: str) -> None:
         _add_count(session, session.get(Experiment, given.experiment_id), given, what)
 
 
-def _add_count(session: Session, row: Experiment | None, given: Feedback, what: str, total: float = 0.0) -> None:
+def _add_count(
+    session: Session, row: Experiment | None, given: Feedback, what: str, total: float = 0.0
+) -> None:
     """Undeclared names are not stored, because anyone could invent any number of them."""
     spec = read_stored(ExperimentSpec, row.spec) if row else None
     counted = {
         "experiment_id": row.id if row else "",
         "what": what,
-        "variant": given.variant if spec and given.variant in {arm.variant for arm in spec.arms} else "",
+        "variant": given.variant
+        if spec and given.variant in {arm.variant for arm in spec.arms}
+        else "",
         "metric": given.metric if spec and spec.metric(given.metric) else "",
         "count": 1,
         "total": total,

@@ -12,7 +12,14 @@ from qdrant_rollouts.core.routing.desk import RouterCore
 from qdrant_rollouts.core.routing.exposures import ServedList
 from qdrant_rollouts.core.routing.request import Answer, Ask, Request
 from qdrant_rollouts.core.routing.sight import Target
-from qdrant_rollouts.core.statistics.team_draft import Draft, Key, Place, coins, distinct_documents, draft
+from qdrant_rollouts.core.statistics.team_draft import (
+    Draft,
+    Key,
+    Place,
+    coins,
+    distinct_documents,
+    draft,
+)
 
 _BLUE_SECONDS = 10.0
 _CREDIT = {"treatment": 1, "control": -1}
@@ -39,7 +46,10 @@ def interleave_search(
     desk.note_list(choice, query_id, list_credits(found))
     names = f"{blue.collection}, {choice.target.collection}"
     return Answer(
-        names, choice.variant, _cut_page(_hits_of_draft(choice, found, ours, theirs), request), query_id=query_id
+        names,
+        choice.variant,
+        _cut_page(_hits_of_draft(choice, found, ours, theirs), request),
+        query_id=query_id,
     )
 
 
@@ -47,14 +57,20 @@ def list_credits(found: Draft) -> ServedList:
     return [[place.document, _credit_of_place(place)] for place in found.places]
 
 
-def _draft_lists(choice: Choice, request: Request, query_id: str, ours: Sequence[Hit], theirs: Sequence[Hit]) -> Draft:
+def _draft_lists(
+    choice: Choice, request: Request, query_id: str, ours: Sequence[Hit], theirs: Sequence[Hit]
+) -> Draft:
     toss = coins(str(choice.route.experiment_id), query_id)
     length = request.limit + request.options.get("offset", 0)
-    control, treatment = (distinct_documents(_key_of_document(choice, hit) for hit in hits) for hits in (ours, theirs))
+    control, treatment = (
+        distinct_documents(_key_of_document(choice, hit) for hit in hits) for hits in (ours, theirs)
+    )
     return draft(control, treatment, toss, length)
 
 
-def _hits_of_draft(choice: Choice, found: Draft, ours: Sequence[Hit], theirs: Sequence[Hit]) -> list[Hit]:
+def _hits_of_draft(
+    choice: Choice, found: Draft, ours: Sequence[Hit], theirs: Sequence[Hit]
+) -> list[Hit]:
     """Shows each document as the team that picked it does: the best of its chunks."""
     best: dict[tuple[str, Key], Hit] = {}
     for team, hits in (("control", ours), ("treatment", theirs)):

@@ -33,7 +33,9 @@ def write_lists(session: Session, lists: Mapping[tuple[Person, str], ServedList]
         exposed = session.get(ExposureRow, (person.experiment_id, person.unit))
         if exposed is not None:
             key = {"experiment_id": person.experiment_id, "query_id": query_id}
-            rows.append({**key, "unit": person.unit, "served": served, "closes_at": exposed.closes_at})
+            rows.append(
+                {**key, "unit": person.unit, "served": served, "closes_at": exposed.closes_at}
+            )
     upserts.insert_new(session, Impression, rows)
 
 
@@ -62,7 +64,11 @@ def count_votes(session: Session, experiment_id: str, at: datetime) -> Votes:
     ended = Click.experiment_id == experiment_id, Click.closes_at <= at
     lists = select(Click.unit, _sign_of_sum(func.sum(Click.credit)).label("vote")).where(*ended)
     by_list = lists.group_by(Click.unit, Click.query_id).subquery()
-    by_user = select(_sign_of_sum(func.sum(by_list.c.vote)).label("vote")).group_by(by_list.c.unit).subquery()
+    by_user = (
+        select(_sign_of_sum(func.sum(by_list.c.vote)).label("vote"))
+        .group_by(by_list.c.unit)
+        .subquery()
+    )
     query = select(by_user.c.vote, func.count()).group_by(by_user.c.vote)
     found: dict[int, int] = {vote: users for vote, users in session.execute(query)}  # noqa: C416 - rows are no pairs to mypy
     exposed = ExposureRow.experiment_id == experiment_id, ExposureRow.closes_at <= at

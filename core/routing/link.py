@@ -14,7 +14,13 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from qdrant_rollouts.core.database.faults import explain_error
-from qdrant_rollouts.core.errors import AppError, Misconfigured, Refused, Unavailable, is_connection_lost
+from qdrant_rollouts.core.errors import (
+    AppError,
+    Misconfigured,
+    Refused,
+    Unavailable,
+    is_connection_lost,
+)
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +33,8 @@ _LONGEST_RETRY = 1.0
 #: Seconds between two log lines about the same problem.
 _SAY_EVERY = 60.0
 _AWAY = (
-    "%s: no routes are read and nothing is written down: %s. Searches go by the last known route, or to the alias by "
+    "%s: no routes are read and nothing is written down: %s. Searches go by the last known route, "
+    "or to the alias by "
     "its name (variant unrouted). It is tried again at least every %g s"
 )
 T = TypeVar("T")
@@ -64,13 +71,17 @@ class Link:
         if self._error is not None:
             raise self._error
         found: list[T | AppError] = []
-        thread = threading.Thread(target=lambda: found.append(self._try_read(read)), name="route", daemon=True)
+        thread = threading.Thread(
+            target=lambda: found.append(self._try_read(read)), name="route", daemon=True
+        )
         thread.start()
         thread.join(PATIENCE)
         if thread.is_alive():
             self._given_up.append(thread)
         if not found:
-            found.append(self._lose(Unavailable(f"the database did not answer within {PATIENCE:g} s")))
+            found.append(
+                self._lose(Unavailable(f"the database did not answer within {PATIENCE:g} s"))
+            )
         if isinstance(found[0], AppError):
             raise found[0]
         return found[0]
@@ -119,7 +130,9 @@ class Link:
         self._error = None
         self._retry = 0.0
         if lost is not None:
-            log.warning("%s: the database answers again; searches follow their routes", self._process)
+            log.warning(
+                "%s: the database answers again; searches follow their routes", self._process
+            )
             self._said_at = -_SAY_EVERY
 
     def _lose(self, error: AppError) -> AppError:

@@ -25,7 +25,9 @@ _MOST_PEOPLE = 50_000
 
 @dataclass(slots=True)
 class Batch:
-    tallies: defaultdict[TrafficKey, TrafficSketch] = field(default_factory=lambda: defaultdict(TrafficSketch))
+    tallies: defaultdict[TrafficKey, TrafficSketch] = field(
+        default_factory=lambda: defaultdict(TrafficSketch)
+    )
     people: dict[Person, UserSearches] = field(default_factory=dict)
     lists: dict[tuple[Person, str], ServedList] = field(default_factory=dict)
 
@@ -50,7 +52,12 @@ class Recorder:
     def waiting(self) -> int:
         """Searches that were observed but not written yet."""
         with self._guard:
-            return sum(tally.calls for batch in (self._open, self._closed) if batch for tally in batch.tallies.values())
+            return sum(
+                tally.calls
+                for batch in (self._open, self._closed)
+                if batch
+                for tally in batch.tallies.values()
+            )
 
     def add(
         self,
@@ -65,7 +72,9 @@ class Recorder:
     ) -> None:
         with self._guard:
             tally = self._open.tallies[key]
-            tally.add(group, seconds, error=error, results=results, fallback=fallback, anonymous=anonymous)
+            tally.add(
+                group, seconds, error=error, results=results, fallback=fallback, anonymous=anonymous
+            )
 
     def add_pair(self, key: TrafficKey, overlap: float, log_ratio: float) -> None:
         with self._guard:
@@ -107,6 +116,11 @@ class Recorder:
     def _write_batch(self, batch: Batch) -> None:
         services = self._services
         traffic.write_tallies(
-            services.sessions, services.clock, self._process, self._sequence, batch.tallies, also=batch.write
+            services.sessions,
+            services.clock,
+            self._process,
+            self._sequence,
+            batch.tallies,
+            also=batch.write,
         )
         self._closed = None

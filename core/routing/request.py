@@ -78,10 +78,16 @@ def build_query(services: Services, request: Request, target: Target) -> tuple[Q
     if using is not None:
         return embed_text(services, target, using, words), using
     if not target.made and target.embedding is None:
-        raise Refused(f"no model is known for {target.collection}: declare embedding.model in the index file")
-    search = build_text_search(target.search, target.made or (target.using,), target.names, target.coming)
+        raise Refused(
+            f"no model is known for {target.collection}: declare embedding.model in the index file"
+        )
+    search = build_text_search(
+        target.search, target.made or (target.using,), target.names, target.coming
+    )
     results = request.limit + request.options.get("offset", 0)
-    return search.query(lambda name: embed_text(services, target, name, words), results, target.limits)
+    return search.query(
+        lambda name: embed_text(services, target, name, words), results, target.limits
+    )
 
 
 def _check_vector_fits(request: Request, query: OneQuery, target: Target) -> None:
@@ -93,13 +99,15 @@ def _check_vector_fits(request: Request, query: OneQuery, target: Target) -> Non
         return
     if kind.name != "dense" or not is_row(query):
         raise Refused(
-            f"the query is {describe_vector(query)}, and the vector {target.using or 'without a name'} of "
+            f"the query is {describe_vector(query)}, and the vector "
+            f"{target.using or 'without a name'} of "
             f"{target.collection} "
             f"is searched with {kind.describe(params)}"
         )
     known = f", made with {target.embedding.model}," if target.embedding else ""
     raise Refused(
-        f"the query has {describe_vector(query)}, and the vectors of {target.collection}{known} have {target.size}: "
+        f"the query has {describe_vector(query)}, and the vectors of {target.collection}{known} "
+        f"have {target.size}: "
         "another model has made it"
     )
 

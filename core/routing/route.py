@@ -97,4 +97,7 @@ class Route:
 
     def collection(self, variant: str) -> str:
         """Returns what is searched for this variant: a collection's name, or at rest the alias."""
-        return next((arm.collection for arm in self.tried if arm.variant == variant), self.blue or self.alias)
+        return next(
+            (arm.collection for arm in self.tried if arm.variant == variant),
+            self.blue or self.alias,
+        )

@@ -1,4 +1,5 @@
-"""Search through a route, for applications, the command line, the HTTP endpoint and the MCP tools."""
+"""Search through a route, for applications, the command line, the HTTP endpoint and the MCP
+tools."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +13,15 @@ from qdrant_rollouts.core.routing.choice import BLUE_VARIANTS
 from qdrant_rollouts.core.routing.conversation import Conversation, route_search
 from qdrant_rollouts.core.routing.desk import RouterCore, Stats
 from qdrant_rollouts.core.routing.feedback import Feedback
-from qdrant_rollouts.core.routing.request import Answer, Ask, Options, Query, Request, build_query, build_search
+from qdrant_rollouts.core.routing.request import (
+    Answer,
+    Ask,
+    Options,
+    Query,
+    Request,
+    build_query,
+    build_search,
+)
 from qdrant_rollouts.core.routing.route import CONTROL
 from qdrant_rollouts.core.services import Services
 
@@ -108,7 +117,10 @@ class Router:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -198,7 +210,10 @@ class AsyncRouter:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.close()
 

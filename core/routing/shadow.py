@@ -46,7 +46,13 @@ class Shadow:
         self._thread: threading.Thread | None = None
 
     def offer(
-        self, route: Route, request: Request, green: Target, seen: Sequence[Hit], seconds: float, group: int
+        self,
+        route: Route,
+        request: Request,
+        green: Target,
+        seen: Sequence[Hit],
+        seconds: float,
+        group: int,
     ) -> None:
         """Sends green the same search soon. ``seen`` is what blue answered, in ``seconds``."""
         try:

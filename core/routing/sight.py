@@ -12,10 +12,20 @@ from qdrant_rollouts.core.collections.same_model import (
     declared_vectors,
     relate_origins,
 )
-from qdrant_rollouts.core.collections.schema import meant_vector, vector_kind, vector_names, vector_params
+from qdrant_rollouts.core.collections.schema import (
+    meant_vector,
+    vector_kind,
+    vector_names,
+    vector_params,
+)
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
 from qdrant_rollouts.core.collections.text_search import declared_names
-from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec, SearchSpec, ServerVectorSpec
+from qdrant_rollouts.core.config.index_file import (
+    EmbeddingSpec,
+    IndexSpec,
+    SearchSpec,
+    ServerVectorSpec,
+)
 from qdrant_rollouts.core.errors import AppError, Misconfigured, Refused, Unavailable
 from qdrant_rollouts.core.ports import Embedder, Limits, OneQuery, Schema, ServerText
 from qdrant_rollouts.core.routing.route import CANARY, LIVE, Route
@@ -68,7 +78,8 @@ class Target:
         if not using and other.using != name:
             return False
         made = [
-            VectorOrigin.of(one.stamp, schema, name) for one, schema in ((self, self.schema), (other, other.schema))
+            VectorOrigin.of(one.stamp, schema, name)
+            for one, schema in ((self, self.schema), (other, other.schema))
         ]
         found = relate_origins(*made, declared=name in self.declared | other.declared)
         return can_share_vectors(found, self.schema, other.schema, name)
@@ -90,7 +101,9 @@ class RouteView:
     others: tuple[str, ...] = ()
     #: The kind of the error in ``stale``.
     fault: type[AppError] = Unavailable
-    _taken: dict[str | None, bool] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _taken: dict[str | None, bool] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     @property
     def green(self) -> Target | None:
@@ -107,7 +120,9 @@ class RouteView:
             if len(self._taken) >= _KEPT_NAMES:
                 self._taken.clear()  # callers may pass any name
             first, *others = self.targets or (None,)
-            self._taken[using] = first is None or all(first.takes_one_vector(other, using) for other in others)
+            self._taken[using] = first is None or all(
+                first.takes_one_vector(other, using) for other in others
+            )
         return self._taken[using]
 
 
@@ -128,13 +143,18 @@ def read_route_view(
         return RouteView(
             route,
             _read_target(services, alias, live, known) if live else None,
-            {arm.variant: _read_target(services, alias, arm.collection, known) for arm in route.tried},
+            {
+                arm.variant: _read_target(services, alias, arm.collection, known)
+                for arm in route.tried
+            },
             stale,
             routed,
             others,
         )
     except AppError as error:
-        return replace(last or RouteView(route), stale=str(error), routed=routed, fault=_kind_of_error(error))
+        return replace(
+            last or RouteView(route), stale=str(error), routed=routed, fault=_kind_of_error(error)
+        )
 
 
 def _kind_of_error(error: AppError) -> type[AppError]:
@@ -152,12 +172,14 @@ def load_model(services: Services, target: Target) -> Embedder | None:
     name = target.embedding.model
     if target.identity is not None and found.identity != target.identity:
         raise Refused(
-            f"{target.collection} was made with {target.identity}, and {name} is {found.identity} here: deploy again, "
+            f"{target.collection} was made with {target.identity}, and {name} is {found.identity} "
+            "here: deploy again, "
             "or bring the model back that it was made with"
         )
     if target.size is not None and found.dimension != target.size:
         raise Refused(
-            f"{target.collection} has vectors of {target.size} numbers, and {name}, declared in the index file, makes "
+            f"{target.collection} has vectors of {target.size} numbers, and {name}, declared in "
+            "the index file, makes "
             f"{found.dimension}: declare the model it was made with"
         )
     assert found.dimension
@@ -183,7 +205,8 @@ def embed_text(services: Services, target: Target, name: str, text: str) -> OneQ
     if by is None:
         known = ", ".join(one or '""' for one in target.made) or "none"
         raise Refused(
-            f"vector {name or 'without a name'} of {target.collection} is made of no text: give a vector, or ask one "
+            f"vector {name or 'without a name'} of {target.collection} is made of no text: give a "
+            "vector, or ask one "
             f"that is made of texts: {known}"
         )
     if by.server is not None:
@@ -192,7 +215,8 @@ def embed_text(services: Services, target: Target, name: str, text: str) -> OneQ
     found = services.embedder(by.embedding)
     if by.identity and found.identity != by.identity:
         raise Refused(
-            f"vector {name} of {target.collection} was made with {by.identity}, and {by.embedding.model} is "
+            f"vector {name} of {target.collection} was made with {by.identity}, and "
+            f"{by.embedding.model} is "
             f"{found.identity} here: deploy again, or bring the model back that it was made with"
         )
     return found.query(text)
@@ -204,7 +228,9 @@ def _known_targets(last: RouteView | None, route: Route) -> dict[str, Target]:
     if last is None:
         return {}
     same = last.route.version == route.version
-    return {target.collection: target for target in last.targets if same or target.stamp is not None}
+    return {
+        target.collection: target for target in last.targets if same or target.stamp is not None
+    }
 
 
 def _find_live(services: Services, route: Route) -> tuple[str | None, tuple[str, ...]]:
@@ -224,10 +250,14 @@ def _read_declaration(services: Services, alias: str) -> IndexSpec | None:
         return None
 
 
-def _read_target(services: Services, alias: str, collection: str, known: Mapping[str, Target]) -> Target:
+def _read_target(
+    services: Services, alias: str, collection: str, known: Mapping[str, Target]
+) -> Target:
     """A collection that is gone is noticed when it is searched."""
     declared = _read_declaration(services, alias)
-    search, coming = (declared.search, declared_names(declared)) if declared else (None, frozenset())
+    search, coming = (
+        (declared.search, declared_names(declared)) if declared else (None, frozenset())
+    )
     if collection in known:
         return replace(known[collection], search=search, coming=coming)
     try:
@@ -243,7 +273,9 @@ def _read_target(services: Services, alias: str, collection: str, known: Mapping
     try:
         schema = services.store.schema(collection)
     except Refused:
-        return Target(collection, embedding, identity, named, stamp=stamp, search=search, coming=coming)
+        return Target(
+            collection, embedding, identity, named, stamp=stamp, search=search, coming=coming
+        )
     using = meant_vector(schema, named)
     names = tuple(vector_names(schema))
     params = vector_params(schema, using) if using in names else None
@@ -271,8 +303,14 @@ def _makers_by_name(
         found = stamp.made
     elif spec is not None:
         found = {model.vector: MadeBy("", embedding=model) for model in spec.models}
-        servers = {name: said for name, said in spec.vectors.items() if isinstance(said, ServerVectorSpec)}
+        servers = {
+            name: said for name, said in spec.vectors.items() if isinstance(said, ServerVectorSpec)
+        }
         found |= {name: MadeBy("", server=said) for name, said in servers.items()}
     else:
         found = {}
-    return {(using if name == named else name): by for name, by in found.items() if (name in names or name == named)}
+    return {
+        (using if name == named else name): by
+        for name, by in found.items()
+        if (name in names or name == named)
+    }

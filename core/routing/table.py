@@ -38,7 +38,11 @@ class Confirmation:
         return self.serving == self.known
 
     def __str__(self) -> str:
-        return f"{self.serving} of {self.known} search processes" if self.known else "no search process yet"
+        return (
+            f"{self.serving} of {self.known} search processes"
+            if self.known
+            else "no search process yet"
+        )
 
 
 Fence = Callable[[Session], None]
@@ -99,7 +103,12 @@ def find_newer_routes(session: Session, versions: Mapping[str, int]) -> set[str]
 
 
 def set_route(
-    services: Services, alias: str, *, actor: str = events.SYSTEM, fence: Fence = skip_fence, **wanted: Any
+    services: Services,
+    alias: str,
+    *,
+    actor: str = events.SYSTEM,
+    fence: Fence = skip_fence,
+    **wanted: Any,
 ) -> Route:
     """Sets the route to ``wanted`` (columns of ``RouteRow``; the others are at rest) and announces
     it.
@@ -119,22 +128,33 @@ def set_route(
 
 
 def clear_route(
-    services: Services, alias: str, *, stage: str = "", actor: str = events.SYSTEM, fence: Fence = skip_fence
+    services: Services,
+    alias: str,
+    *,
+    stage: str = "",
+    actor: str = events.SYSTEM,
+    fence: Fence = skip_fence,
 ) -> Route:
     """From now on the alias itself answers all users; observations belong to ``stage``."""
     return set_route(services, alias, stage=stage, actor=actor, fence=fence)
 
 
 def release_route(services: Services, session: Session, alias: str, deployment_id: str) -> None:
-    """Takes the deployment's collections out of the route, if they are in it, as part of somebody's transaction. Search
-    processes see it at their next look."""
+    """Takes the deployment's collections out of the route, if they are in it, as part of somebody's
+    transaction. Search processes see it at their next look."""
     row = session.get(RouteRow, alias)
     if row is not None and row.deployment_id == deployment_id:
         set_route_within(services, session, alias, actor=events.SYSTEM)
 
 
 def set_route_within(
-    services: Services, session: Session, alias: str, *, actor: str, experiment_id: str | None = None, **wanted: Any
+    services: Services,
+    session: Session,
+    alias: str,
+    *,
+    actor: str,
+    experiment_id: str | None = None,
+    **wanted: Any,
 ) -> bool:
     """As ``set_route``, within the caller's transaction; the caller announces the route afterwards.
     Returns whether anything changed. ``experiment_id`` is the experiment that asks: only it may
@@ -214,7 +234,9 @@ _AT_REST: dict[str, Any] = {
 }
 
 
-def _set_fenced(services: Services, alias: str, actor: str, fence: Fence, wanted: dict[str, Any]) -> bool:
+def _set_fenced(
+    services: Services, alias: str, actor: str, fence: Fence, wanted: dict[str, Any]
+) -> bool:
     with services.sessions.begin() as session:
         fence(session)
         return set_route_within(services, session, alias, actor=actor, **wanted)
@@ -227,7 +249,13 @@ def _record_route_change(session: Session, row: RouteRow, before: Route, actor: 
     detail = f"version {row.version}: {_describe_split(after)}"
     deployment = row.deployment_id
     events.record_event(
-        session, row.changed_at, "route.changed", detail, actor=actor, alias=row.alias, deployment_id=deployment
+        session,
+        row.changed_at,
+        "route.changed",
+        detail,
+        actor=actor,
+        alias=row.alias,
+        deployment_id=deployment,
     )
 
 

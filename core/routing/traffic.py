@@ -67,7 +67,9 @@ def write_tallies(
         if not _is_new_batch(session, process, sequence, now):
             return
         session.add_all(
-            TrafficRow(**asdict(key), process=process, sequence=sequence, at=now, tally=tally.to_json())
+            TrafficRow(
+                **asdict(key), process=process, sequence=sequence, at=now, tally=tally.to_json()
+            )
             for key, tally in tallies.items()
         )
         also(session, now)
@@ -78,14 +80,18 @@ def read_tallies(
 ) -> dict[TrafficKey, TrafficSketch]:
     """Returns what was observed in a stage: everything, or what was written ``since``."""
     query = select(TrafficRow).where(TrafficRow.alias == alias, TrafficRow.stage == stage)
-    return _sum_rows(session.scalars(query if since is None else query.where(TrafficRow.at >= since)))
+    return _sum_rows(
+        session.scalars(query if since is None else query.where(TrafficRow.at >= since))
+    )
 
 
 def read_tallies_by_stage(
     session: Session, alias: str, prefix: str = "", since: datetime | None = None
 ) -> dict[str, dict[TrafficKey, TrafficSketch]]:
     """Returns the same for every stage whose name begins with ``prefix``."""
-    query = select(TrafficRow).where(TrafficRow.alias == alias, TrafficRow.stage.startswith(prefix, autoescape=True))
+    query = select(TrafficRow).where(
+        TrafficRow.alias == alias, TrafficRow.stage.startswith(prefix, autoescape=True)
+    )
     if since is not None:
         query = query.where(TrafficRow.at >= since)
     found: dict[str, dict[TrafficKey, TrafficSketch]] = defaultdict(dict)
@@ -105,7 +111,9 @@ def prune_traffic(services: Services, days: float = 30) -> int:
     with services.sessions.begin() as session:
         before = services.clock.now(session) - timedelta(days=days)
         session.execute(delete(BatchRow).where(BatchRow.at < before))
-        gone = session.execute(delete(TrafficRow).where(TrafficRow.at < before).returning(TrafficRow.id))
+        gone = session.execute(
+            delete(TrafficRow).where(TrafficRow.at < before).returning(TrafficRow.id)
+        )
         return len(gone.all())
 
 
@@ -137,7 +145,9 @@ def _fold_rows(session: Session, key: TrafficKey, level: _FoldLevel, rows: list[
         total = total.condense()
     first = rows[0]
     tally = total.to_json()
-    session.add(TrafficRow(**asdict(key), process=level.name, sequence=first.id, at=first.at, tally=tally))
+    session.add(
+        TrafficRow(**asdict(key), process=level.name, sequence=first.id, at=first.at, tally=tally)
+    )
     for row in rows:
         session.delete(row)
     return len(rows) - 1

@@ -45,7 +45,10 @@ class _Bounded:
         self._values += self._sizes[id(node)] if is_alias else _count_values(node)
         if self._values > MOST_VALUES:
             raise ComposerError(
-                None, None, f"too much: over {MOST_VALUES:,} values, with what aliases (*NAME) repeat", mark
+                None,
+                None,
+                f"too much: over {MOST_VALUES:,} values, with what aliases (*NAME) repeat",
+                mark,
             )
         if not is_alias:
             self._sizes[id(node)] = self._values - before
@@ -56,7 +59,10 @@ class _Bounded:
         node.value = _join_surrogates(node.value)
         if node.tag not in _TEXTS and len(node.value) > LONGEST_PLAIN:
             raise ComposerError(
-                None, None, f"a number, date or the like of {len(node.value):,} characters", node.start_mark
+                None,
+                None,
+                f"a number, date or the like of {len(node.value):,} characters",
+                node.start_mark,
             )
         return node
 
@@ -95,7 +101,8 @@ class BoundedTexts(_Bounded, yaml.BaseLoader):
 
 
 def read_yaml(text: str, loader: type[BoundedLoader | BoundedTexts] = BoundedLoader) -> Any:
-    """Parses ``text``. Raises ValueError, with a message, if it is not YAML or expands to too much."""
+    """Parses ``text``. Raises ValueError, with a message, if it is not YAML or expands to too
+    much."""
     try:
         return yaml.load(text, Loader=loader)  # noqa: S506 - neither makes objects
     except (yaml.YAMLError, RecursionError) as error:

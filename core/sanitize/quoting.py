@@ -59,7 +59,8 @@ def error_text(error: BaseException | str, most: int = _ERROR) -> str:
 
 
 def describe_yaml_error(error: BaseException) -> str:
-    """Returns what is wrong and where, without the surrounding lines, which are the file's content."""
+    """Returns what is wrong and where, without the surrounding lines, which are the file's
+    content."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None)
     if mark is None or problem is None:
@@ -70,7 +71,8 @@ def describe_yaml_error(error: BaseException) -> str:
 
 
 def describe_columns(names: Collection[str]) -> str:
-    """Returns the names of a table's columns that look like names, and how many others there are."""
+    """Returns the names of a table's columns that look like names, and how many others there
+    are."""
     shown = [name for name in names if _looks_like_name(name)][:_COLUMNS]
     more = len(names) - len(shown)
     if not shown:
@@ -97,7 +99,9 @@ def shorten_message(message: str) -> str:
     lines = message.splitlines()
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], f"… and {len(lines) - _LINES + 1:,} lines more"]
-    return "\n".join(shorten_text(_RUN.sub(lambda found: shorten_text(found[0]), line), _LINE) for line in lines)
+    return "\n".join(
+        shorten_text(_RUN.sub(lambda found: shorten_text(found[0]), line), _LINE) for line in lines
+    )
 
 
 def _looks_like_name(text: str) -> bool:

@@ -22,7 +22,18 @@ HIDDEN = "***"
 #: Words of this program's own messages. If a password is such a word, it is hidden only in the
 #: places of passwords; elsewhere the gap in a known sentence would reveal it.
 _OWN_WORDS = frozenset(
-    {"celery", "flower", "guest", "memory", "password", "postgres", "postgresql", "qdrant", "redis", "rollouts"}
+    {
+        "celery",
+        "flower",
+        "guest",
+        "memory",
+        "password",
+        "postgres",
+        "postgresql",
+        "qdrant",
+        "redis",
+        "rollouts",
+    }
 )
 #: A plain word (only letters or digits) below this length may be part of other words, and is hidden
 #: only as a whole word.
@@ -63,7 +74,9 @@ def remember_secret(secret: str, public: Collection[str] = ()) -> None:
     global _pattern  # noqa: PLW0603 - the pattern is replaced as a whole, so that readers need no lock
     words = _OWN_WORDS | {word.lower() for word in public if word}
     with _guard:
-        new = {form for form in {secret, secret.strip(), unquote(secret)} if form.strip()} - _known.keys()
+        new = {
+            form for form in {secret, secret.strip(), unquote(secret)} if form.strip()
+        } - _known.keys()
         if not new:
             return
         _known.update({form: _build_pattern(form, form.lower() in words) for form in new})
@@ -89,7 +102,9 @@ def remember_environment(environ: Mapping[str, str | None]) -> None:
             continue
         if name.upper() == "FLOWER_BASIC_AUTH":
             _remember_logins(value)
-        elif _SECRET_NAME.search(name) and len(value) >= _SHORTEST and value.lower() not in _SWITCHES:
+        elif (
+            _SECRET_NAME.search(name) and len(value) >= _SHORTEST and value.lower() not in _SWITCHES
+        ):
             remember_secret(value)
         if "://" in value or "@" in value:
             remember_url(value)
@@ -144,7 +159,10 @@ class _RedactedRecord(logging.LogRecord):
 
 
 def _report_crash(
-    usual: Callable[..., Any], kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    usual: Callable[..., Any],
+    kind: type[BaseException],
+    error: BaseException,
+    trace: TracebackType | None,
 ) -> None:
     shown = "".join(traceback.format_exception(kind, error, trace))
     if redact(shown) == shown:
@@ -165,7 +183,9 @@ def _remember_url_password(url: str) -> None:
         return
     public = {user, unquote(user), *re.split(r"[:/?,]", behind)}
     remember_secret(password, public)
-    token = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode(errors="replace")).decode()
+    token = base64.b64encode(
+        f"{unquote(user)}:{unquote(password)}".encode(errors="replace")
+    ).decode()
     remember_secret(token)  # as HTTP sends both
 
 

@@ -1,1 +1,2 @@
-"""Pure functions on numbers: assignment, estimators, sequential tests, intervals, rankings, sketches."""
+"""Pure functions on numbers: assignment, estimators, sequential tests, intervals, rankings,
+sketches."""

@@ -28,7 +28,8 @@ def group_of_unit(salt: str, unit: str) -> int:
 
 
 def share_of(percentage: float) -> int:
-    """Returns basis points. Raises Refused if it is not an integer number of them, or not a share."""
+    """Returns basis points. Raises Refused if it is not an integer number of them, or not a
+    share."""
     points = round(percentage * 100)
     if not 0 <= percentage <= 100 or abs(percentage * 100 - points) > 1e-6:
         raise Refused(f"a share of {percentage:g} % is not a multiple of 0.01 from 0 to 100")
@@ -54,7 +55,9 @@ def weights_of(split: float) -> tuple[int, int]:
     treatment's share. Raises Refused if they are not integers, and for an empty arm."""
     points = round(split * BASIS) if abs(split) <= 1 else 0
     if not 0 < points < BASIS or abs(split * BASIS - points) > 1e-6:
-        raise Refused(f"a split of {split:g} is not a multiple of 0.0001 between 0 and 1, such as 0.5")
+        raise Refused(
+            f"a split of {split:g} is not a multiple of 0.0001 between 0 and 1, such as 0.5"
+        )
     return BASIS - points, points
 
 
@@ -64,12 +67,18 @@ def bucket_ranges(weights: Sequence[int], coverage: int = BASIS) -> Ranges:
     Refused for weights that do not sum to 10 000."""
     if any(weight % 1 or weight < 0 for weight in weights) or sum(weights) != BASIS:
         raise Refused(
-            f"weights {list(weights)} are no whole basis points that sum to {BASIS}, as the shares of all arms do"
+            f"weights {list(weights)} are no whole basis points that sum to {BASIS}, as the shares "
+            "of all arms do"
         )
     if coverage % 1 or not 0 <= coverage <= BASIS:
-        raise Refused(f"a coverage of {coverage} basis points is not a whole number from 0 to {BASIS}")
+        raise Refused(
+            f"a coverage of {coverage} basis points is not a whole number from 0 to {BASIS}"
+        )
     starts = accumulate(weights, initial=0)
-    return tuple((start, start + weight * coverage // BASIS) for start, weight in zip(starts, weights, strict=False))
+    return tuple(
+        (start, start + weight * coverage // BASIS)
+        for start, weight in zip(starts, weights, strict=False)
+    )
 
 
 def assign(salt: str, unit: str, ranges: Ranges) -> int | None:

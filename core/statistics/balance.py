@@ -37,10 +37,15 @@ def srm_sequential(
     seen, expected, kept = _expected_shares(counts, shares)
     prior = np.asarray(concentration, dtype=np.float64)
     if prior.ndim and prior.shape != kept.shape:
-        raise Refused(f"a concentration of {concentration} for {len(kept)} arms: one number for all, or one for each")
+        raise Refused(
+            f"a concentration of {concentration} for {len(kept)} arms: one number for all, or one "
+            "for each"
+        )
     a = prior * expected if prior.ndim == 0 else prior[kept]
     if not (a > 0).all() or not np.isfinite(a).all():
-        raise Refused(f"a concentration of {concentration} is not positive; take 100, or 1000 for many units")
+        raise Refused(
+            f"a concentration of {concentration} is not positive; take 100, or 1000 for many units"
+        )
     prior_and_seen = scipy.special.gammaln(a + seen).sum() - scipy.special.gammaln(a).sum()
     together = scipy.special.gammaln(a.sum()) - scipy.special.gammaln(a.sum() + seen.sum())
     log_factor = float(together + prior_and_seen - seen @ np.log(expected))
@@ -57,13 +62,21 @@ def is_mismatched(smallest_p: float, units: int) -> bool:
     return smallest_p < ALPHA and units >= LEAST_UNITS
 
 
-def _expected_shares(counts: Sequence[int], shares: Sequence[float]) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+def _expected_shares(
+    counts: Sequence[int], shares: Sequence[float]
+) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
     """Returns counts and expected shares of the arms that have one, and which arms these are."""
     seen = np.asarray(counts, dtype=np.float64)
     widths = np.asarray(shares, dtype=np.float64)
-    if seen.shape != widths.shape or not (widths >= 0).all() or not 0 < widths.sum() < math.inf or (seen < 0).any():
+    if (
+        seen.shape != widths.shape
+        or not (widths >= 0).all()
+        or not 0 < widths.sum() < math.inf
+        or (seen < 0).any()
+    ):
         raise Refused(
-            f"counts {list(counts)} with shares {list(shares)}: one share for each count, none below 0, not all 0"
+            f"counts {list(counts)} with shares {list(shares)}: one share for each count, none "
+            "below 0, not all 0"
         )
     kept = widths > 0
     return seen[kept], widths[kept] / widths.sum(), kept

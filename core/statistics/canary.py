@@ -68,7 +68,8 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Judgment:
-    """``missing``: how many more searches of the canary the verdict needs, as far as this is known."""
+    """``missing``: how many more searches of the canary the verdict needs, as far as this is
+    known."""
 
     verdict: Literal["healthy", "unhealthy", "unknown"]
     comparisons: tuple[Comparison, ...]
@@ -114,7 +115,9 @@ def judge_canary(stages: Stages, rules: CanaryRules, share: int = HALF) -> Judgm
     """``stages``: the control's and the canary's searches of each stage, both from the same time. A
     stage without a control (above one half) says nothing here. ``share`` is the canary's current
     share in basis points: see ``margin_scale``."""
-    compared = tuple(_compare_metric(metric, stages, rules, margin_scale(share)) for metric in _METRICS)
+    compared = tuple(
+        _compare_metric(metric, stages, rules, margin_scale(share)) for metric in _METRICS
+    )
     canary = sum(green.calls for _, green in stages)
     harmful = [found for found in compared if found.harmful]
     if harmful:
@@ -123,8 +126,13 @@ def judge_canary(stages: Stages, rules: CanaryRules, share: int = HALF) -> Judgm
     if not short and all(found.verdict == "not_worse" for found in compared):
         return Judgment("healthy", compared, 0, "; ".join(found.words for found in compared))
     missing = max([short, *(_count_missing_searches(found, canary) for found in compared)])
-    said = "; ".join(found.words for found in compared if found.verdict != "not_worse") or f"{canary} searches"
-    return Judgment("unknown", compared, missing, said + (f"; about {missing} more searches" if missing else ""))
+    said = (
+        "; ".join(found.words for found in compared if found.verdict != "not_worse")
+        or f"{canary} searches"
+    )
+    return Judgment(
+        "unknown", compared, missing, said + (f"; about {missing} more searches" if missing else "")
+    )
 
 
 def margin_scale(share: int) -> float:
@@ -146,13 +154,18 @@ def has_too_many_errors(calls: int, errors: int, limits: Breakers) -> bool:
     return is_enough_to_judge(calls, errors, limits) and errors > limits.error_rate * calls
 
 
-def find_tripped_breaker(tally: TrafficSketch, looks: Sequence[tuple[float, int]], limits: Breakers) -> str:
+def find_tripped_breaker(
+    tally: TrafficSketch, looks: Sequence[tuple[float, int]], limits: Breakers
+) -> str:
     """Returns why the canary must end at once; empty if it need not. ``looks``: seconds and
     searches between two looks, oldest first; looks without searches do not count."""
     calls = tally.calls
     errors = tally.errors
     if has_too_many_errors(calls, errors, limits):
-        return f"{errors} of {calls} searches failed, {errors / calls:.1%}; {limits.error_rate:.1%} are tolerated"
+        return (
+            f"{errors} of {calls} searches failed, {errors / calls:.1%}; {limits.error_rate:.1%} "
+            "are tolerated"
+        )
     seen = [(seconds, count) for seconds, count in looks if count][-limits.looks :]
     if len(seen) < limits.looks:
         return ""
@@ -160,15 +173,25 @@ def find_tripped_breaker(tally: TrafficSketch, looks: Sequence[tuple[float, int]
     if mean > limits.mean_seconds:
         spent = mean * 1000
         most = limits.mean_seconds * 1000
-        return f"{spent:.0f} ms is the mean latency of the last {limits.looks} looks, {most:.0f} ms are tolerated"
+        return (
+            f"{spent:.0f} ms is the mean latency of the last {limits.looks} looks, {most:.0f} ms "
+            "are tolerated"
+        )
     return ""
 
 
-def _compare_metric(metric: _Metric, stages: Stages, rules: CanaryRules, widened: float) -> Comparison:
+def _compare_metric(
+    metric: _Metric, stages: Stages, rules: CanaryRules, widened: float
+) -> Comparison:
     """Compares within each stage, then over the stages, so a drift of traffic between stages is not
     a difference."""
-    pairs = [(metric.estimate(blue, rules), metric.estimate(green, rules)) for blue, green in stages]
-    effects = [(float(green.calls), metric.effect(*pair)) for (_, green), pair in zip(stages, pairs, strict=True)]
+    pairs = [
+        (metric.estimate(blue, rules), metric.estimate(green, rules)) for blue, green in stages
+    ]
+    effects = [
+        (float(green.calls), metric.effect(*pair))
+        for (_, green), pair in zip(stages, pairs, strict=True)
+    ]
     found = moments.stratified_effect(effects)
     control = _newest_estimate(pairs, 0)
     canary = _newest_estimate(pairs, 1)
@@ -177,7 +200,18 @@ def _compare_metric(metric: _Metric, stages: Stages, rules: CanaryRules, widened
     if isinstance(found, Unclear):
         words = f"{metric.name}: {_REASONS.get(found.reason, found.reason)}"
         return Comparison(
-            metric.name, control, canary, None, None, None, margin, n, "unclear", False, found.reason, words
+            metric.name,
+            control,
+            canary,
+            None,
+            None,
+            None,
+            margin,
+            n,
+            "unclear",
+            False,
+            found.reason,
+            words,
         )
     return _judge_effect(metric, control, canary, found, margin, n, rules)
 
@@ -203,7 +237,20 @@ def _judge_effect(
         f"{metric.harm(found.estimate)} [{metric.harm(low)}, {metric.harm(high)}], "
         f"{metric.harm(margin)} tolerated, n {n}"
     )
-    return Comparison(metric.name, control, canary, found.estimate, low, high, margin, n, verdict, harmful, "", words)
+    return Comparison(
+        metric.name,
+        control,
+        canary,
+        found.estimate,
+        low,
+        high,
+        margin,
+        n,
+        verdict,
+        harmful,
+        "",
+        words,
+    )
 
 
 _REASONS = {

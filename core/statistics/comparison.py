@@ -21,7 +21,8 @@ Verdict = Literal["better", "worse", "not_worse", "unclear"]
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """One stage. ``weight`` is its number of treatment units: a unit belongs to the stage of its first exposure."""
+    """One stage. ``weight`` is its number of treatment units: a unit belongs to the stage of its
+    first exposure."""
 
     weight: float
     control: Estimate
@@ -118,7 +119,11 @@ def compare(
         _newest_number(treatment, [one.treatment for one in strata]),
     )
     relative = _relative_effect(control, treatment, units, look)
-    fixed = None if reason else _as_fixed_test(welch_from_moments(control, treatment, alpha, metric.relative))
+    fixed = (
+        None
+        if reason
+        else _as_fixed_test(welch_from_moments(control, treatment, alpha, metric.relative))
+    )
     return look.comparison(units, shown, effect, reason, relative, fixed, left_out)
 
 
@@ -141,7 +146,9 @@ class _Look:
         return self.interval(effect, 1 if one_sided else 2)
 
     def p(self, effect: Moments) -> float:
-        return sequential_p(effect.estimate, math.sqrt(effect.variance), self.n, self.alpha, self.n_star)
+        return sequential_p(
+            effect.estimate, math.sqrt(effect.variance), self.n, self.alpha, self.n_star
+        )
 
     def comparison(
         self,
@@ -159,10 +166,21 @@ class _Look:
         low, high = self.interval(sure) if sure else (None, None)
         bound_low, bound_high = self.bounds(sure) if sure else (None, None)
         better, worse, not_worse = _read_bounds(metric, bound_low, bound_high)
-        holds: dict[Verdict, bool] = {"better": better, "worse": worse, "not_worse": not_worse, "unclear": True}
+        holds: dict[Verdict, bool] = {
+            "better": better,
+            "worse": worse,
+            "not_worse": not_worse,
+            "unclear": True,
+        }
         verdict = next(name for name, true in holds.items() if true)
         return Comparison(
-            *(metric.name, metric.role, metric.kind, self.variant, "relative" if metric.relative else "absolute"),
+            *(
+                metric.name,
+                metric.role,
+                metric.kind,
+                self.variant,
+                "relative" if metric.relative else "absolute",
+            ),
             units,
             *shown,
             found.estimate if found else None,
@@ -180,7 +198,9 @@ class _Look:
         )
 
 
-def _combine_stages(strata: Sequence[Stratum]) -> tuple[Estimate, Estimate, tuple[tuple[int, str], ...]]:
+def _combine_stages(
+    strata: Sequence[Stratum],
+) -> tuple[Estimate, Estimate, tuple[tuple[int, str], ...]]:
     """Returns both arms over the stages in which both have a number, weighted in the same way, and
     the other stages."""
     reasons = [_why_unusable(one) for one in strata]
@@ -191,7 +211,11 @@ def _combine_stages(strata: Sequence[Stratum]) -> tuple[Estimate, Estimate, tupl
         return nothing, nothing, left_out
     weights = [one.weight for one in used]
     control, treatment = ([getattr(one, arm) for one in used] for arm in ("control", "treatment"))
-    return moments.weighted_moments(weights, control), moments.weighted_moments(weights, treatment), left_out
+    return (
+        moments.weighted_moments(weights, control),
+        moments.weighted_moments(weights, treatment),
+        left_out,
+    )
 
 
 def _why_unusable(stratum: Stratum) -> str:
@@ -207,12 +231,16 @@ def _why_unusable(stratum: Stratum) -> str:
 
 def _estimate_effect(control: Estimate, treatment: Estimate, *, relative: bool) -> Estimate:
     found = (moments.relative_difference if relative else moments.difference)(control, treatment)
-    if isinstance(found, Moments) and not (0 < found.variance < math.inf and math.isfinite(found.estimate)):
+    if isinstance(found, Moments) and not (
+        0 < found.variance < math.inf and math.isfinite(found.estimate)
+    ):
         return Unclear("variance_not_positive")
     return found
 
 
-def _why_without_interval(effect: Estimate, control: Estimate, treatment: Estimate, units: tuple[int, int]) -> str:
+def _why_without_interval(
+    effect: Estimate, control: Estimate, treatment: Estimate, units: tuple[int, int]
+) -> str:
     """Returns why there is no interval; empty if there is one."""
     known = [arm.units for arm in (control, treatment) if isinstance(arm, Moments)]
     if len(known) == 2 and min(*units, *known) < LEAST_UNITS:
@@ -220,7 +248,9 @@ def _why_without_interval(effect: Estimate, control: Estimate, treatment: Estima
     return effect.reason if isinstance(effect, Unclear) else ""
 
 
-def _relative_effect(control: Estimate, treatment: Estimate, units: tuple[int, int], look: _Look) -> Relative:
+def _relative_effect(
+    control: Estimate, treatment: Estimate, units: tuple[int, int], look: _Look
+) -> Relative:
     effect = _estimate_effect(control, treatment, relative=True)
     reason = _why_without_interval(effect, control, treatment, units)
     if reason or isinstance(effect, Unclear):
@@ -242,5 +272,9 @@ def _as_fixed_test(found: Welch | Unclear) -> FixedTest | None:
 
 def _newest_number(found: Estimate, stages: Sequence[Estimate]) -> float | None:
     """If an arm has no number over the stages, that of its newest stage that has one."""
-    known = [one.estimate for one in (*stages, found) if isinstance(one, Moments) and math.isfinite(one.estimate)]
+    known = [
+        one.estimate
+        for one in (*stages, found)
+        if isinstance(one, Moments) and math.isfinite(one.estimate)
+    ]
     return known[-1] if known else None

@@ -68,11 +68,13 @@ class Limits:
     def __post_init__(self) -> None:
         if not 0 <= self.min_days <= self.max_days < math.inf:
             raise Refused(
-                f"{self.min_days} to {self.max_days} days: the most may not be below the least, nor either below 0"
+                f"{self.min_days} to {self.max_days} days: the most may not be below the least, "
+                "nor either below 0"
             )
         if self.min_units < 0 or self.min_conversions < 0 or not 0 < self.target < math.inf:
             raise Refused(
-                f"min_units {self.min_units}, min_conversions {self.min_conversions}, target {self.target}: "
+                f"min_units {self.min_units}, min_conversions {self.min_conversions}, target "
+                f"{self.target}: "
                 "the first two are 0 or more, the target is above 0"
             )
 
@@ -111,10 +113,13 @@ def decide(
         or _decide_rollback(now)
         or _decide_too_early(days, units, conversions, limits)
         or (None if quality.unknown() else _decide_ship(deciding, now, closed, limits.goal))
-        or _decide_keep_running(_find_widest(deciding, closed, limits), missing, days or 0.0, limits)
+        or _decide_keep_running(
+            _find_widest(deciding, closed, limits), missing, days or 0.0, limits
+        )
         or Decision(
             Action.STOP_INCONCLUSIVE,
-            f"control stays after {spans.format_days(days or 0.0)}: {_describe_comparisons(closed)}",
+            f"control stays after {spans.format_days(days or 0.0)}: "
+            f"{_describe_comparisons(closed)}",
         )
     )
 
@@ -124,13 +129,23 @@ def _decide_invalid(quality: Quality, units: Sequence[int] | None) -> Decision |
     crossover = _finite_or_none(quality.crossover)
     orphans = _finite_or_none(quality.orphans)
     reason = ""
-    if srm_p is not None and balance.is_mismatched(srm_p, balance.LEAST_UNITS if units is None else sum(units)):
+    if srm_p is not None and balance.is_mismatched(
+        srm_p, balance.LEAST_UNITS if units is None else sum(units)
+    ):
         seen = f", {' / '.join(map(str, units))} units," if units else ""
-        reason = f"the arms{seen} have not the shares they should have: p {srm_p:.2g} is below {balance.ALPHA}"
+        reason = (
+            f"the arms{seen} have not the shares they should have: p {srm_p:.2g} is below "
+            f"{balance.ALPHA}"
+        )
     elif crossover is not None and crossover > TOLERATED:
-        reason = f"{crossover:.2%} of the units were seen in both arms, {TOLERATED:.0%} are tolerated"
+        reason = (
+            f"{crossover:.2%} of the units were seen in both arms, {TOLERATED:.0%} are tolerated"
+        )
     elif orphans is not None and orphans > TOLERATED:
-        reason = f"{orphans:.2%} of the observations are of units never exposed, {TOLERATED:.0%} are tolerated"
+        reason = (
+            f"{orphans:.2%} of the observations are of units never exposed, {TOLERATED:.0%} are "
+            "tolerated"
+        )
     elif quality.changed:
         reason = f"{quality.changed} is not what the experiment began with"
     return Decision(Action.INVALID, reason) if reason else None
@@ -138,10 +153,15 @@ def _decide_invalid(quality: Quality, units: Sequence[int] | None) -> Decision |
 
 def _decide_rollback(now: Comparisons) -> Decision | None:
     for found in now:
-        harmful = found.worse and found.difference is not None and abs(found.difference) >= found.min_effect
+        harmful = (
+            found.worse
+            and found.difference is not None
+            and abs(found.difference) >= found.min_effect
+        )
         if harmful and found.role != "secondary":
             reason = (
-                f"{_describe_comparison(found)}; harm of {_format_size(found, found.min_effect)} or more rolls back"
+                f"{_describe_comparison(found)}; harm of {_format_size(found, found.min_effect)} "
+                "or more rolls back"
             )
             return Decision(Action.ROLLBACK, reason, variant=found.variant)
     return None
@@ -153,18 +173,26 @@ def _decide_too_early(
     if days is None or days < limits.min_days:
         left = None if days is None else limits.min_days - days
         so_far = "an unknown time" if days is None else spans.format_days(days)
-        return Decision(Action.KEEP_RUNNING, f"{so_far} of at least {spans.format_whole_days(limits.min_days)}", left)
+        return Decision(
+            Action.KEEP_RUNNING,
+            f"{so_far} of at least {spans.format_whole_days(limits.min_days)}",
+            left,
+        )
     for found, least, what in (
         (min(units) if units else None, limits.min_units, "units in each arm"),
         (conversions, limits.min_conversions, "conversions in one arm"),
     ):
         if least and (found is None or found < least):
             left = days * (least / found - 1) if found else None
-            return Decision(Action.KEEP_RUNNING, f"{_format_count(found)} of at least {least} {what}", left)
+            return Decision(
+                Action.KEEP_RUNNING, f"{_format_count(found)} of at least {least} {what}", left
+            )
     return None
 
 
-def _decide_ship(deciding: Sequence[Metric], now: Comparisons, closed: Comparisons, goal: Goal) -> Decision | None:
+def _decide_ship(
+    deciding: Sequence[Metric], now: Comparisons, closed: Comparisons, goal: Goal
+) -> Decision | None:
     """Of several treatments that pass, the one that does best on the first primary."""
     primaries = [metric for metric in deciding if metric.role == "primary"]
     if not deciding or (goal == "superiority" and not primaries):
@@ -174,7 +202,8 @@ def _decide_ship(deciding: Sequence[Metric], now: Comparisons, closed: Compariso
         variant
         for variant in variants
         if all(
-            _has_passed(metric, variant, closed, goal) and _is_measured_now(metric, variant, now) for metric in deciding
+            _has_passed(metric, variant, closed, goal) and _is_measured_now(metric, variant, now)
+            for metric in deciding
         )
     ]
     if not good:
@@ -182,7 +211,9 @@ def _decide_ship(deciding: Sequence[Metric], now: Comparisons, closed: Compariso
     best = max(good, key=lambda variant: _best_benefit([*primaries, *deciding][0], variant, closed))
     return Decision(
         Action.SHIP,
-        _describe_comparisons([one for metric in deciding for one in _comparisons_of(metric, best, closed)]),
+        _describe_comparisons(
+            [one for metric in deciding for one in _comparisons_of(metric, best, closed)]
+        ),
         None,
         best,
     )
@@ -191,7 +222,9 @@ def _decide_ship(deciding: Sequence[Metric], now: Comparisons, closed: Compariso
 def _has_passed(metric: Metric, variant: str, closed: Comparisons, goal: Goal) -> bool:
     superior = _is_superior(metric, goal)
     found = _comparisons_of(metric, variant, closed)
-    return bool(found) and all(not one.reason and (one.better if superior else one.not_worse) for one in found)
+    return bool(found) and all(
+        not one.reason and (one.better if superior else one.not_worse) for one in found
+    )
 
 
 def _is_measured_now(metric: Metric, variant: str, now: Comparisons) -> bool:
@@ -201,7 +234,10 @@ def _is_measured_now(metric: Metric, variant: str, now: Comparisons) -> bool:
 
 
 def _best_benefit(metric: Metric, variant: str, closed: Comparisons) -> float:
-    return max(metric.direction * (one.difference or 0.0) for one in _comparisons_of(metric, variant, closed))
+    return max(
+        metric.direction * (one.difference or 0.0)
+        for one in _comparisons_of(metric, variant, closed)
+    )
 
 
 def _decide_keep_running(
@@ -216,20 +252,34 @@ def _decide_keep_running(
     (ratio, words), most = widest, limits.max_days - days
     left = days * (ratio**2 - 1)
     late = f", of which the experiment has {spans.format_days(most)}" if left > most else ""
-    return Decision(Action.KEEP_RUNNING, f"{words}: about {spans.format_days(left)} more{late}", left)
+    return Decision(
+        Action.KEEP_RUNNING, f"{words}: about {spans.format_days(left)} more{late}", left
+    )
 
 
-def _find_widest(deciding: Sequence[Metric], closed: Comparisons, limits: Limits) -> tuple[float, str] | None:
+def _find_widest(
+    deciding: Sequence[Metric], closed: Comparisons, limits: Limits
+) -> tuple[float, str] | None:
     """How many times wider than wanted the widest half-interval is, among metrics that do not show
     yet what shipping needs; so the time that would show it is not cut short."""
-    return max((found for metric in deciding for found in _list_widths(metric, closed, limits)), default=None)
+    return max(
+        (found for metric in deciding for found in _list_widths(metric, closed, limits)),
+        default=None,
+    )
 
 
-def _list_widths(metric: Metric, closed: Comparisons, limits: Limits) -> Iterator[tuple[float, str]]:
+def _list_widths(
+    metric: Metric, closed: Comparisons, limits: Limits
+) -> Iterator[tuple[float, str]]:
     superior = _is_superior(metric, limits.goal)
     for found in closed:
         shown = found.better if superior else found.not_worse
-        if found.metric != metric.name or shown or found.bound_low is None or found.bound_high is None:
+        if (
+            found.metric != metric.name
+            or shown
+            or found.bound_low is None
+            or found.bound_high is None
+        ):
             continue
         half = (found.bound_high - found.bound_low) / 2
         target = _target_width(metric, found, limits)
@@ -246,7 +296,11 @@ def _target_width(metric: Metric, found: Comparison, limits: Limits) -> float:
         return metric.margin / 2
     if metric.target is not None:
         return metric.target
-    return limits.target if metric.relative else limits.target * abs(found.control or 0.0) or metric.margin
+    return (
+        limits.target
+        if metric.relative
+        else limits.target * abs(found.control or 0.0) or metric.margin
+    )
 
 
 def _is_superior(metric: Metric, goal: Goal) -> bool:
@@ -260,7 +314,8 @@ def _list_missing(deciding: Sequence[Metric], now: Comparisons, closed: Comparis
         f"{metric.name} ({next((one.reason for one in found if one.reason), 'no_data')})"
         for metric in deciding
         for read in (closed, now)
-        if not (found := [one for one in read if one.metric == metric.name]) or any(one.reason for one in found)
+        if not (found := [one for one in read if one.metric == metric.name])
+        or any(one.reason for one in found)
     ]
     return lacking if deciding else ["a metric that decides"]
 
@@ -271,7 +326,8 @@ def _comparisons_of(metric: Metric, variant: str, read: Comparisons) -> list[Com
 
 def _describe_comparisons(read: Comparisons) -> str:
     return (
-        "; ".join(_describe_comparison(found) for found in read if found.role != "secondary") or "nothing was compared"
+        "; ".join(_describe_comparison(found) for found in read if found.role != "secondary")
+        or "nothing was compared"
     )
 
 
@@ -279,9 +335,13 @@ def _describe_comparison(found: Comparison) -> str:
     if found.difference is None or found.bound_low is None or found.bound_high is None:
         return f"{found.metric} of {found.variant} is unclear ({found.reason})"
     effect, low, high = (
-        _format_size(found, number, "+") for number in (found.difference, found.bound_low, found.bound_high)
+        _format_size(found, number, "+")
+        for number in (found.difference, found.bound_low, found.bound_high)
     )
-    return f"{found.metric} of {found.variant} is {found.verdict.replace('_', ' ')}: {effect} [{low}, {high}]"
+    return (
+        f"{found.metric} of {found.variant} is {found.verdict.replace('_', ' ')}: {effect} [{low}, "
+        f"{high}]"
+    )
 
 
 def _format_size(found: Comparison, number: float, sign: str = "") -> str:

@@ -1,7 +1,7 @@
 """Log-linear histograms of seconds: mergeable counts, exact to 1 %.
 
-Every power of two is cut into 64 equal buckets, as HdrHistogram does it, so a bucket is at most 1/64 of its own lower
-end wide and its middle is off by at most 0.8 %.
+Every power of two is cut into 64 equal buckets, as HdrHistogram does it, so a bucket is at most
+1/64 of its own lower end wide and its middle is off by at most 0.8 %.
 """
 
 import math
@@ -37,7 +37,8 @@ def bucket_bounds(index: int) -> tuple[float, float]:
 
 
 def quantile_of_counts(counts: Counts, level: float) -> float:
-    """The duration that ``level`` (0 to 1) of the observations do not exceed, in seconds; linear inside a bucket.
+    """The duration that ``level`` (0 to 1) of the observations do not exceed, in seconds; linear
+    inside a bucket.
 
     ``counts`` is int64[BUCKETS]. Raises ValueError for no observation."""
     passed = np.cumsum(counts)
@@ -46,4 +47,6 @@ def quantile_of_counts(counts: Counts, level: float) -> float:
     wanted = min(max(level, 0.0), 1.0) * float(passed[-1])
     index = int(np.searchsorted(passed, max(wanted, 1e-9)))
     low, high = bucket_bounds(index)
-    return low + (high - low) * (wanted - float(passed[index] - counts[index])) / float(counts[index])
+    return low + (high - low) * (wanted - float(passed[index] - counts[index])) / float(
+        counts[index]
+    )

@@ -76,7 +76,8 @@ def paired_interval(differences: Sequence[float], seed: int) -> Interval:
 
 
 def share_interval(hits: int, n: int, z: float = Z) -> Interval:
-    """Wilson's score interval (1927) of ``hits`` among ``n``. Raises ValueError unless 0 <= hits <= n and n > 0."""
+    """Wilson's score interval (1927) of ``hits`` among ``n``. Raises ValueError unless 0 <= hits <=
+    n and n > 0."""
     if not 0 <= hits <= n or n == 0:
         raise ValueError(f"{hits} of {n} is no share: hits lie between 0 and n, and n above 0")
     value = hits / n
@@ -89,27 +90,40 @@ def share_interval(hits: int, n: int, z: float = Z) -> Interval:
 
 
 def ratio_of_percentiles(
-    new: Sequence[float], old: Sequence[float], percent: float, seed: int, resamples: int = _RESAMPLES
+    new: Sequence[float],
+    old: Sequence[float],
+    percent: float,
+    seed: int,
+    resamples: int = _RESAMPLES,
 ) -> Interval:
-    """Percentile of ``new`` to that of ``old``, bootstrapped over the pairs: one query, both sides. Raises ValueError
-    for none, for lists that are no pairs, and where old's percentile is 0."""
+    """Percentile of ``new`` to that of ``old``, bootstrapped over the pairs: one query, both sides.
+    Raises ValueError for none, for lists that are no pairs, and where old's percentile is 0."""
     ours = _as_array(new)
     theirs = _as_array(old)
     if len(ours) != len(theirs):
-        raise ValueError(f"{len(ours)} new values and {len(theirs)} old ones are no pairs: measure each query on both")
+        raise ValueError(
+            f"{len(ours)} new values and {len(theirs)} old ones are no pairs: measure each query "
+            "on both"
+        )
     base = float(np.percentile(theirs, percent))
     if base == 0:
         raise ValueError("the percentile to compare with is 0")
     drawn = np.random.default_rng(seed).integers(0, len(ours), size=(resamples, len(ours)))
-    # A draw whose old side is 0 has no ratio: its infinity or NaN reaches the ends, and the bound stays undecided.
+    # A draw whose old side is 0 has no ratio: its infinity or NaN reaches the ends, and the bound
+    # stays undecided.
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.percentile(ours[drawn], percent, axis=1) / np.percentile(theirs[drawn], percent, axis=1)
+        ratios = np.percentile(ours[drawn], percent, axis=1) / np.percentile(
+            theirs[drawn], percent, axis=1
+        )
         low, high = np.percentile(ratios, (5, 95))
     return Interval(float(np.percentile(ours, percent)) / base, float(low), float(high))
 
 
-def judge_side(found: Interval, bound: float, *, at_least: bool = True) -> Literal["pass", "block", "inconclusive"]:
-    """Pass if the whole interval meets the bound, block if no part of it does; NaN gives neither."""
+def judge_side(
+    found: Interval, bound: float, *, at_least: bool = True
+) -> Literal["pass", "block", "inconclusive"]:
+    """Pass if the whole interval meets the bound, block if no part of it does; NaN gives
+    neither."""
     low, high = (found.low, found.high) if at_least else (-found.high, -found.low)
     bound = bound if at_least else -bound
     if not all(map(math.isfinite, (found.value, low, high))):

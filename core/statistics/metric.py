@@ -45,14 +45,20 @@ class Metric:
         _check_choice(self.name, "kind", self.kind, get_args(Kind))
         _check_choice(self.name, "role", self.role, get_args(Role))
         _check_choice(self.name, "direction", self.direction, (1, -1))
-        for what, number in (("margin", self.margin), ("min_effect", self.min_effect), ("target", self.target)):
+        for what, number in (
+            ("margin", self.margin),
+            ("min_effect", self.min_effect),
+            ("target", self.target),
+        ):
             if number is not None and not 0 < number < math.inf:
                 raise Refused(
-                    f"metric {self.name}: a {what} of {number} is not above 0; give one in the metric's scale"
+                    f"metric {self.name}: a {what} of {number} is not above 0; give one in the "
+                    "metric's scale"
                 )
         if (self.kind == "quantile") != (self.level is not None and 0 < self.level < 1):
             raise Refused(
-                f"metric {self.name}: a {self.kind} with level {self.level}; quantiles have one between 0 and 1"
+                f"metric {self.name}: a {self.kind} with level {self.level}; quantiles have one "
+                "between 0 and 1"
             )
 
     @property
@@ -77,4 +83,7 @@ class Metric:
 
 def _check_choice(name: str, what: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
-        raise Refused(f"metric {name}: {what} {quote_value(value)}is not one of {', '.join(map(str, allowed))}")
+        raise Refused(
+            f"metric {name}: {what} {quote_value(value)}is not one of "
+            f"{', '.join(map(str, allowed))}"
+        )

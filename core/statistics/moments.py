@@ -65,7 +65,9 @@ def error_rate(tally: TrafficSketch, least_units: int = 100) -> Estimate:
     return Moments(len(calls), s / n, smoothed * (1 - smoothed) / n)
 
 
-def latency_quantile(tally: TrafficSketch | LatencyGrid, level: float, least_units: int = 100) -> Estimate:
+def latency_quantile(
+    tally: TrafficSketch | LatencyGrid, level: float, least_units: int = 100
+) -> Estimate:
     """The latency that ``level`` of the searches do not exceed, in seconds.
 
     The density is computed from two order statistics next to it; the variance is increased because
@@ -94,7 +96,9 @@ def difference(control: Estimate, treatment: Estimate) -> Estimate:
     if isinstance(control, Unclear) or isinstance(treatment, Unclear):
         return control if isinstance(control, Unclear) else treatment
     return Moments(
-        control.units + treatment.units, treatment.estimate - control.estimate, control.variance + treatment.variance
+        control.units + treatment.units,
+        treatment.estimate - control.estimate,
+        control.variance + treatment.variance,
     )
 
 
@@ -116,9 +120,15 @@ def relative_difference(control: Estimate, treatment: Estimate) -> Estimate:
 def stratified_effect(effects: Sequence[tuple[float, Estimate]]) -> Estimate:
     """The effects of the stages, weighted by the canary's searches in each (section 9); a stage
     without a number contributes nothing. Without any number, the reason of the last stage."""
-    known = [(weight, effect) for weight, effect in effects if isinstance(effect, Moments) and weight > 0]
+    known = [
+        (weight, effect) for weight, effect in effects if isinstance(effect, Moments) and weight > 0
+    ]
     if not known:
-        return effects[-1][1] if effects and isinstance(effects[-1][1], Unclear) else Unclear("no_data")
+        return (
+            effects[-1][1]
+            if effects and isinstance(effects[-1][1], Unclear)
+            else Unclear("no_data")
+        )
     return weighted_moments(*zip(*known, strict=True))
 
 

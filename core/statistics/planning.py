@@ -18,9 +18,9 @@ _SEQUENCE = 1.75
 def users_for_mean(
     deviation: float, effect: float, alpha: float = 0.05, power: float = 0.8, guardrails: int = 0
 ) -> float:
-    """Per arm. ``deviation``: of one user, in the unit of ``effect``. For a ratio it is sqrt(users *
-    variance of the estimate); for a relative effect both are divided by the control's mean, or the
-    effect is multiplied by it.
+    """Per arm. ``deviation``: of one user, in the unit of ``effect``. For a ratio it is sqrt(users
+    * variance of the estimate); for a relative effect both are divided by the control's mean, or
+    the effect is multiplied by it.
 
     All ``guardrails`` must pass too, so each may miss with a share of 1 - power only. Two-sided
     ``alpha``; with k primaries it is alpha / k.
@@ -42,7 +42,9 @@ def users_for_rate(
 
 def n_star(users_per_arm: float) -> int:
     """Users of both arms, stored before the start and never changed."""
-    _check_above_zero("a number of users per arm", users_per_arm, "plan it with users_for_mean or users_for_rate")
+    _check_above_zero(
+        "a number of users per arm", users_per_arm, "plan it with users_for_mean or users_for_rate"
+    )
     return math.ceil(_SEQUENCE * 2 * users_per_arm)
 
 
@@ -51,14 +53,20 @@ def diluted_users(users: float, affected: float) -> float:
     analysed."""
     _check_above_zero("a number of users", users, "plan it with users_for_mean or users_for_rate")
     if not 0 < affected <= 1:
-        raise Refused(f"a share of {affected:g} affected users is not above 0 and at most 1: take it from past queries")
+        raise Refused(
+            f"a share of {affected:g} affected users is not above 0 and at most 1: take it from "
+            "past queries"
+        )
     return users / affected**2
 
 
 def detectable(error: float, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The effect that one fixed test finds now with that power. ``error``: standard error of the difference."""
+    """The effect that one fixed test finds now with that power. ``error``: standard error of the
+    difference."""
     _check_above_zero("a standard error", error, "wait for data")
-    return (_normal_quantile(1 - _check_alpha(alpha) / 2) + _normal_quantile(_check_power(power))) * error
+    return (
+        _normal_quantile(1 - _check_alpha(alpha) / 2) + _normal_quantile(_check_power(power))
+    ) * error
 
 
 def detectable_in_sequence(error: float, half_width: float, power: float = 0.8) -> float:
@@ -71,13 +79,18 @@ def detectable_in_sequence(error: float, half_width: float, power: float = 0.8) 
 def days(users_needed: float, users_per_day: float) -> float:
     """Until this many users of both arms have come. ``users_per_day``: new enrolled users; a
     returning user counts once."""
-    _check_above_zero("a number of users", users_needed, "plan it with users_for_mean or users_for_rate")
-    _check_above_zero("a number of users per day", users_per_day, "raise the coverage or wait for traffic")
+    _check_above_zero(
+        "a number of users", users_needed, "plan it with users_for_mean or users_for_rate"
+    )
+    _check_above_zero(
+        "a number of users per day", users_per_day, "raise the coverage or wait for traffic"
+    )
     return users_needed / users_per_day
 
 
 def days_left(days_so_far: float, half_width: float, target: float) -> float:
-    """Until half the interval's width is ``target``, as it falls with the root of the users; 0 when it is (7.5)."""
+    """Until half the interval's width is ``target``, as it falls with the root of the users; 0 when
+    it is (7.5)."""
     _check_above_zero("a number of days", days_so_far, "wait for data")
     _check_above_zero("half an interval's width", half_width, "wait for data")
     _check_above_zero("a target", target, "name the smallest effect worth finding")
@@ -86,7 +99,9 @@ def days_left(days_so_far: float, half_width: float, target: float) -> float:
 
 def _z_squared(alpha: float, power: float, guardrails: int) -> float:
     if guardrails < 0:
-        raise Refused(f"{guardrails} guardrails is below 0: count the metrics that must not get worse")
+        raise Refused(
+            f"{guardrails} guardrails is below 0: count the metrics that must not get worse"
+        )
     miss = (1 - _check_power(power)) / (guardrails + 1)
     return (_normal_quantile(1 - _check_alpha(alpha) / 2) + _normal_quantile(1 - miss)) ** 2
 
@@ -97,7 +112,10 @@ def _normal_quantile(level: float) -> float:
 
 def _check_effect(effect: float) -> float:
     if not math.isfinite(effect) or effect == 0:
-        raise Refused(f"an effect of {effect:g} cannot be planned for: name the smallest difference worth finding")
+        raise Refused(
+            f"an effect of {effect:g} cannot be planned for: name the smallest difference worth "
+            "finding"
+        )
     return effect
 
 

@@ -36,8 +36,8 @@ class Evidence:
 
 
 def e_process(wins: int, losses: int, a: float = 100) -> float:
-    """E itself, from 0 to infinity; "no preference" is rejected once it reaches 1/alpha. Raises Refused for counts
-    below 0 and ``a`` not above 0."""
+    """E itself, from 0 to infinity; "no preference" is rejected once it reaches 1/alpha. Raises
+    Refused for counts below 0 and ``a`` not above 0."""
     log_e = measure_preference(wins, losses, a).log_e
     return math.exp(log_e) if log_e < _LARGEST else math.inf
 
@@ -52,18 +52,26 @@ def measure_preference(wins: int, losses: int, a: float = 100, alpha: float = 0.
     return Evidence(log_e, math.exp(-max(log_e, 0.0)), log_e >= -math.log(alpha), direction)
 
 
-def win_rate_interval(wins: int, losses: int, a: float = 100, alpha: float = 0.05) -> tuple[float, float]:
-    """The win rates among users with a preference that the same test does not reject, for all looks at once: a
-    confidence sequence. 1/2 is outside exactly where ``measure_preference`` rejects."""
+def win_rate_interval(
+    wins: int, losses: int, a: float = 100, alpha: float = 0.05
+) -> tuple[float, float]:
+    """The win rates among users with a preference that the same test does not reject, for all looks
+    at once: a confidence sequence. 1/2 is outside exactly where ``measure_preference`` rejects."""
     _check_arguments(wins, losses, a, alpha)
     level = _log_marginal(wins, losses, a) + math.log(alpha)
 
     def excess(rate: float) -> float:
-        return level - float(scipy.special.xlogy(wins, rate) + scipy.special.xlogy(losses, 1 - rate))
+        return level - float(
+            scipy.special.xlogy(wins, rate) + scipy.special.xlogy(losses, 1 - rate)
+        )
 
     seen = wins / (wins + losses) if wins + losses else 0.5
     low = scipy.optimize.brentq(excess, _LEAST, seen) if wins and excess(_LEAST) > 0 else 0.0
-    high = scipy.optimize.brentq(excess, seen, 1 - _LEAST) if losses and excess(1 - _LEAST) > 0 else 1.0
+    high = (
+        scipy.optimize.brentq(excess, seen, 1 - _LEAST)
+        if losses and excess(1 - _LEAST) > 0
+        else 1.0
+    )
     return float(low), float(high)
 
 
@@ -77,7 +85,8 @@ def preference_share(wins: int, ties: int, losses: int) -> float | None:
 
 
 def vote_of_user(signs: Iterable[int]) -> int:
-    """A user's vote from the signs of their queries' credits: 1 for treatment, -1 for control, 0 for a tie."""
+    """A user's vote from the signs of their queries' credits: 1 for treatment, -1 for control, 0
+    for a tie."""
     total = sum(signs)
     return (total > 0) - (total < 0)
 

@@ -33,7 +33,8 @@ def clustered_quantile(values: npt.ArrayLike, units: npt.ArrayLike, level: float
     whose = np.asarray(units)
     if events.shape != whose.shape or not np.isfinite(events).all() or not 0 < level < 1:
         raise Refused(
-            f"{len(events)} finite values of {len(whose)} users at a level of {level:g}: one user for each, 0-1"
+            f"{len(events)} finite values of {len(whose)} users at a level of {level:g}: one user "
+            "for each, 0-1"
         )
     if not len(events):
         return Unclear("no_data")
@@ -52,7 +53,9 @@ def clustered_quantile_difference(
     return moments.relative_difference(*arms) if relative else moments.difference(*arms)
 
 
-def _estimate_quantile(events: Floats, member: npt.NDArray[Any], counts: npt.NDArray[Any], level: float) -> Estimate:
+def _estimate_quantile(
+    events: Floats, member: npt.NDArray[Any], counts: npt.NDArray[Any], level: float
+) -> Estimate:
     n = len(events)
     if n <= _Z**2 * max(level / (1 - level), (1 - level) / level):
         return Unclear("quantile_unresolved")
@@ -70,7 +73,11 @@ def _order_statistics(events: Floats, level: float) -> tuple[float, float, float
     n = len(events)
     half = _Z * math.sqrt(level * (1 - level) / n)
     # 0.95 * 100 is 95.00000000000001 in floats in some computations; no rank may depend on that.
-    ranks = math.ceil(n * level - 1e-9), max(1, math.floor(n * (level - half))), min(n, math.ceil(n * (level + half)))
+    ranks = (
+        math.ceil(n * level - 1e-9),
+        max(1, math.floor(n * (level - half))),
+        min(n, math.ceil(n * (level + half))),
+    )
     places = [rank - 1 for rank in ranks]
     found, low, high = np.partition(events, places)[places].tolist()
     return found, low, high

@@ -159,11 +159,13 @@ def top_overlap(one: Sequence[PointId], other: Sequence[PointId], k: int = 10) -
 
 
 def rbo_ext(one: Sequence[PointId], other: Sequence[PointId], k: int = 10, p: float = 0.9) -> float:
-    """Rank-biased overlap, extrapolated (Webber, Moffat & Zobel 2010, doi:10.1145/1852102.1852106, RBO_EXT): 1 for
-    equal lists, 0 for lists without a common item; early ranks weigh most. Two empty lists are equal. Raises ValueError
-    unless k >= 1 and 0 < p < 1."""
+    """Rank-biased overlap, extrapolated (Webber, Moffat & Zobel 2010, doi:10.1145/1852102.1852106,
+    RBO_EXT): 1 for equal lists, 0 for lists without a common item; early ranks weigh most. Two
+    empty lists are equal. Raises ValueError unless k >= 1 and 0 < p < 1."""
     if k < 1 or not 0 < p < 1:
-        raise ValueError(f"k is {k} and p is {p}: take k from 1 up, and p between 0 and 1 without either")
+        raise ValueError(
+            f"k is {k} and p is {p}: take k from 1 up, and p between 0 and 1 without either"
+        )
     ours = _top_ids(one, k)
     theirs = _top_ids(other, k)
     depth = max(len(ours), len(theirs))
@@ -175,7 +177,12 @@ def rbo_ext(one: Sequence[PointId], other: Sequence[PointId], k: int = 10, p: fl
 
 
 def hits_at_least(
-    scores: Sequence[float], truth: Sequence[float], k: int = 10, *, rising: bool = True, tolerance: float = 1e-6
+    scores: Sequence[float],
+    truth: Sequence[float],
+    k: int = 10,
+    *,
+    rising: bool = True,
+    tolerance: float = 1e-6,
 ) -> float:
     """Recall by scores: how many of the first ``k`` reach the k-th score of exact search, so that
     ties count as found. ``rising`` is False for distances, where less is better. If there is
@@ -187,7 +194,9 @@ def hits_at_least(
     if math.isnan(last):
         return math.nan
     slack = tolerance * max(1.0, abs(last))
-    reached = sum(score >= last - slack if rising else score <= last + slack for score in scores[:k])
+    reached = sum(
+        score >= last - slack if rising else score <= last + slack for score in scores[:k]
+    )
     return min(1.0, reached / wanted)
 
 
@@ -205,7 +214,10 @@ def found_of_best(
     names count as found."""
     exact = dict(best)
     shared = [(score, exact[id]) for id, score in found if id in exact]
-    if all(_is_tie(one, other, tolerance) for one, other in shared or _incomparable_tops(found, best, rising)):
+    if all(
+        _is_tie(one, other, tolerance)
+        for one, other in shared or _incomparable_tops(found, best, rising)
+    ):
         scores = [score for _, score in found]
         truth = [score for _, score in best]
         return hits_at_least(scores, truth, k, rising=rising, tolerance=tolerance)

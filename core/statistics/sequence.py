@@ -11,7 +11,12 @@ from typing import Literal
 
 
 def confidence_sequence(
-    difference: float, standard_error: float, n: float, alpha: float, n_star: float, sided: Literal[1, 2] = 2
+    difference: float,
+    standard_error: float,
+    n: float,
+    alpha: float,
+    n_star: float,
+    sided: Literal[1, 2] = 2,
 ) -> tuple[float, float]:
     """The interval around ``difference`` that contains the true one at all looks together, except
     with probability ``alpha``.
@@ -27,9 +32,12 @@ def confidence_sequence(
     return difference - half, difference + half
 
 
-def sequential_p(difference: float, standard_error: float, n: float, alpha: float, n_star: float) -> float:
-    """Two-sided p of this look, at most ``alpha`` exactly where ``confidence_sequence`` excludes 0; the smallest over
-    all looks is valid at each of them, and the caller keeps it. Raises as ``confidence_sequence`` does."""
+def sequential_p(
+    difference: float, standard_error: float, n: float, alpha: float, n_star: float
+) -> float:
+    """Two-sided p of this look, at most ``alpha`` exactly where ``confidence_sequence`` excludes 0;
+    the smallest over all looks is valid at each of them, and the caller keeps it. Raises as
+    ``confidence_sequence`` does."""
     _check_numbers(difference, standard_error, n, alpha, n_star)
     return p_value(difference, standard_error, n, n_star, alpha)
 
@@ -61,5 +69,6 @@ def _check_numbers(difference: float, error: float, n: float, alpha: float, n_st
         raise ValueError(f"a difference of {difference} is no number; expected a finite one")
     if not (0 < error < math.inf and n > 0 and n_star > 0 and 0 < alpha < 1):
         raise ValueError(
-            f"standard error {error}, n {n} and n_star {n_star} are to be positive, alpha {alpha} between 0 and 1"
+            f"standard error {error}, n {n} and n_star {n_star} are to be positive, alpha {alpha} "
+            "between 0 and 1"
         )

@@ -31,7 +31,9 @@ def chance_floor(scores: FloatArray, size: int, chance: float = 0.01) -> float:
     normal distribution, because slightly related pairs lie above the middle. Raises ValueError for
     no score and for no document."""
     if not len(scores) or size < 1:
-        raise ValueError(f"{len(scores)} scores and {size} documents: a floor needs one of each at least")
+        raise ValueError(
+            f"{len(scores)} scores and {size} documents: a floor needs one of each at least"
+        )
     middle, low = (float(np.quantile(scores, share)) for share in (0.5, _LOW))
     spread = (middle - low) / -NormalDist().inv_cdf(_LOW)
     return middle - spread * NormalDist().inv_cdf(chance / size)

@@ -16,8 +16,9 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Over the units of one arm and stage, with S_i the unit's total and N_i its number of events: U, sum S_i, sum N_i,
-    sum S_i^2, sum N_i^2, sum S_i N_i. A unit that was exposed and did nothing counts, as (0, 0)."""
+    """Over the units of one arm and stage, with S_i the unit's total and N_i its number of events:
+    U, sum S_i, sum N_i, sum S_i^2, sum N_i^2, sum S_i N_i. A unit that was exposed and did nothing
+    counts, as (0, 0)."""
 
     units: int = 0
     total: float = 0.0
@@ -57,7 +58,9 @@ def mean_from_sums(n: int, total: float, squares: float) -> Estimate:
         return Unclear("too_few_units" if n else "no_data")
     found = float(total) / n
     squares = float(squares)
-    return _build_moments(n, found, (squares - n * found * found) / (n - 1) / n, squares / (n - 1) / n)
+    return _build_moments(
+        n, found, (squares - n * found * found) / (n - 1) / n, squares / (n - 1) / n
+    )
 
 
 def delta_ratio(sums: Sums, *, binary: bool = False) -> Estimate:
@@ -80,7 +83,10 @@ def delta_ratio(sums: Sums, *, binary: bool = False) -> Estimate:
     counts = float(sums.count_squares)
     scale = u / ((u - 1) * n * n)
     found = _build_moments(
-        u, m, scale * (squares - 2 * m * product + m * m * counts), scale * (squares + m * m * counts)
+        u,
+        m,
+        scale * (squares - 2 * m * product + m * m * counts),
+        scale * (squares + m * m * counts),
     )
     return _smooth_certainty(found, u, float(sums.total), n) if binary else found
 

@@ -31,7 +31,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The list to serve. Not ``triggered``: both lists are the same, and the query does not count."""
+    """The list to serve. Not ``triggered``: both lists are the same, and the query does not
+    count."""
 
     places: tuple[Place, ...]
     triggered: bool
@@ -43,7 +44,9 @@ class Draft:
     @classmethod
     def from_json(cls, written: dict[str, Any]) -> "Draft":
         """Additional keys come from another release and are ignored."""
-        places = tuple(Place(document, team, credited) for document, team, credited, *_ in written["places"])
+        places = tuple(
+            Place(document, team, credited) for document, team, credited, *_ in written["places"]
+        )
         return cls(places, written["triggered"])
 
 
@@ -53,16 +56,19 @@ def distinct_documents(keys: Iterable[Key]) -> tuple[Key, ...]:
 
 
 def coins(experiment: str, query_id: str) -> Coins:
-    """512 bits, most significant first, the same in every process: a page, a replay and a retry see one list."""
+    """512 bits, most significant first, the same in every process: a page, a replay and a retry see
+    one list."""
     digest = hashlib.blake2b(f"{experiment}:{query_id}".encode()).digest()
     return tuple(byte >> shift & 1 for byte in digest for shift in range(7, -1, -1))
 
 
 def draft(control: Iterable[Key], treatment: Iterable[Key], coins: Coins, length: int) -> Draft:
-    """``length`` documents of two ranked lists, best first; fewer if both hold fewer. A key counts at its first rank.
+    """``length`` documents of two ranked lists, best first; fewer if both hold fewer. A key counts
+    at its first rank.
 
-    ``coins``: one per round, 0 lets control begin and 1 treatment. A longer draft of the same lists and coins begins
-    with the shorter one. Raises Refused for a length below 1 or more rounds than coins.
+    ``coins``: one per round, 0 lets control begin and 1 treatment. A longer draft of the same lists
+    and coins begins with the shorter one. Raises Refused for a length below 1 or more rounds than
+    coins.
     """
     _check_length(coins, length)
     ours = distinct_documents(control)
@@ -86,7 +92,10 @@ def _check_length(coins: Coins, length: int) -> None:
     if length < 1:
         raise Refused(f"a draft of {length} documents: ask for at least 1")
     if length > 2 * len(coins):
-        raise Refused(f"a draft of {length} documents from {len(coins)} coins: ask for at most {2 * len(coins)}")
+        raise Refused(
+            f"a draft of {length} documents from {len(coins)} coins: ask for at most "
+            f"{2 * len(coins)}"
+        )
 
 
 def _common_prefix(ours: tuple[Key, ...], theirs: tuple[Key, ...]) -> int:
@@ -97,7 +106,8 @@ def _common_prefix(ours: tuple[Key, ...], theirs: tuple[Key, ...]) -> int:
 
 
 def _draft_rounds(ours: list[Key], theirs: list[Key], coins: Coins, length: int) -> list[Place]:
-    """The picks after the common prefix; both lists contain only documents that are not listed yet."""
+    """The picks after the common prefix; both lists contain only documents that are not listed
+    yet."""
     places: list[Place] = []
     tosses = iter(coins)
     while len(places) < length and (ours or theirs):
@@ -106,7 +116,9 @@ def _draft_rounds(ours: list[Key], theirs: list[Key], coins: Coins, length: int)
             places += [Place(document, team, False) for document in ours or theirs]
             break
         credited = _is_contested(ours, theirs)
-        order: tuple[Team, Team] = ("treatment", "control") if next(tosses) else ("control", "treatment")
+        order: tuple[Team, Team] = (
+            ("treatment", "control") if next(tosses) else ("control", "treatment")
+        )
         for team in order:
             places += _pick_best(ours, theirs, team, credited)
     return places

@@ -15,7 +15,16 @@ import numpy as np
 from qdrant_rollouts.core.statistics import histogram
 from qdrant_rollouts.core.statistics.groups import GROUPS
 
-_SUMS = ("seconds", "fallbacks", "anonymous", "pairs", "overlap", "overlap_squares", "log_ratio", "log_ratio_squares")
+_SUMS = (
+    "seconds",
+    "fallbacks",
+    "anonymous",
+    "pairs",
+    "overlap",
+    "overlap_squares",
+    "log_ratio",
+    "log_ratio_squares",
+)
 _COUNTS = ("cells", "failed", "nothing")
 _NO_CELLS: tuple[Any, ...] = ((), (), ())
 _NO_COUNTS: tuple[Any, ...] = ((), ())
@@ -129,7 +138,9 @@ class TrafficSketch:
 
     def quantile(self, level: float) -> float | None:
         """Seconds; None without calls."""
-        return histogram.quantile_of_counts(self.columns().latencies(), level) if self.cells else None
+        return (
+            histogram.quantile_of_counts(self.columns().latencies(), level) if self.cells else None
+        )
 
     def to_json(self) -> dict[str, Any]:
         groups, buckets = zip(*self.cells, strict=True) if self.cells else ((), ())
@@ -153,13 +164,16 @@ class TrafficSketch:
         for name in _SUMS:
             setattr(tally, name, content.get(name, 0))
         unknown = content.keys() - {*_SUMS, *_COUNTS}
-        tally.others = Counter({name: content[name] for name in unknown if isinstance(content[name], int | float)})
+        tally.others = Counter(
+            {name: content[name] for name in unknown if isinstance(content[name], int | float)}
+        )
         return tally
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A sketch's cells as columns of equal length, for the estimators; ``failed`` is int64[GROUPS]."""
+    """A sketch's cells as columns of equal length, for the estimators; ``failed`` is
+    int64[GROUPS]."""
 
     groups: histogram.Counts
     buckets: histogram.Counts
@@ -202,6 +216,8 @@ class LatencyGrid:
         return Columns(groups, buckets, self._cells[places], np.zeros(GROUPS, dtype=np.int64))
 
 
-def _sum_by_place(places: histogram.Counts, counts: histogram.Counts, size: int) -> histogram.Counts:
+def _sum_by_place(
+    places: histogram.Counts, counts: histogram.Counts, size: int
+) -> histogram.Counts:
     # float64 holds every count below 2**53 exactly
     return np.bincount(places, weights=counts, minlength=size).astype(np.int64)

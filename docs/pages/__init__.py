@@ -1,8 +1,20 @@
-"""Pages that are made from the code: ``PAGES`` has them all, ``python -m docs.make_reference`` writes them."""
+"""Pages that are made from the code: ``PAGES`` has them all, ``python -m docs.make_reference``
+writes them."""
 
 from collections.abc import Callable
 
-from docs.pages import channels, checks, cli, errors, index_file, runbook, settings, sources, strategies, tasks
+from docs.pages import (
+    channels,
+    checks,
+    cli,
+    errors,
+    index_file,
+    runbook,
+    settings,
+    sources,
+    strategies,
+    tasks,
+)
 
 #: Where a page stands under ``docs/`` -> what makes it.
 PAGES: dict[str, Callable[[], str]] = {

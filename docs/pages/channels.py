@@ -43,13 +43,20 @@ def specs() -> dict[str, type[BaseModel]]:
 def _channel(kind: str) -> str:
     spec = specs()[kind]
     module = inspect.getmodule(CHANNELS[kind])
-    fields = table(["key", "default"], [[f"`{name}`", _default(field)] for name, field in spec.model_fields.items()])
-    return joined(f"## {kind}", told(module), told(spec), fenced("yaml", _declared(kind, spec)), fields)
+    fields = table(
+        ["key", "default"],
+        [[f"`{name}`", _default(field)] for name, field in spec.model_fields.items()],
+    )
+    return joined(
+        f"## {kind}", told(module), told(spec), fenced("yaml", _declared(kind, spec)), fields
+    )
 
 
 def _declared(kind: str, spec: type[BaseModel]) -> str:
     needed = {
-        name: _EXAMPLES[name] for name, field in spec.model_fields.items() if field.is_required() and name != "kind"
+        name: _EXAMPLES[name]
+        for name, field in spec.model_fields.items()
+        if field.is_required() and name != "kind"
     }
     whole: dict[str, Any] = {
         "indexes": {"documentation": {"source": "jsonl:docs/*.jsonl"}},

@@ -43,7 +43,11 @@ def _looks_at(name: str, check: Check) -> str:
 
 def _when() -> dict[str, str]:
     """For each check, when it is planned: the words of the page on the gate."""
-    return {name: row[3] for row in rows("validation.md", "check") for name in re.findall(r"`([^`]+)`", row[0])}
+    return {
+        name: row[3]
+        for row in rows("validation.md", "check")
+        for name in re.findall(r"`([^`]+)`", row[0])
+    }
 
 
 def _bound(check: Check) -> str:
@@ -53,11 +57,16 @@ def _bound(check: Check) -> str:
     low, high = check.reach
     reach = f"from {low:g} up" if math.isinf(high) else f"from {low:g} to {high:g}"
     if callable(check.bound):
-        return f"Bound: as declared, or by the rule of the check; you may set another, {reach}.{soft}"
+        return (
+            f"Bound: as declared, or by the rule of the check; you may set another, {reach}.{soft}"
+        )
     if check.bound is not None:
         return f"Bound: `{check.bound}`; you may set another, {reach}.{soft}"
     if check.shown:
-        return f"Bound: none, the number is only shown. If you set a bound, {reach}, the check decides.{soft}"
+        return (
+            f"Bound: none, the number is only shown. If you set a bound, {reach}, the check "
+            f"decides.{soft}"
+        )
     return f"Bound: by the rule of the check; you may set another, {reach}.{soft}"
 
 

@@ -24,7 +24,9 @@ def _verb(path: str, command: click.Command) -> str:
 
 
 def _help(command: click.Command) -> str:
-    return "\n\n".join(" ".join(part.split()) for part in (command.help or "").replace("\b", "").split("\n\n"))
+    return "\n\n".join(
+        " ".join(part.split()) for part in (command.help or "").replace("\b", "").split("\n\n")
+    )
 
 
 def _options(command: click.Command, context: click.Context) -> str:

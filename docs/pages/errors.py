@@ -28,8 +28,15 @@ _EXIT_CODES = [
 
 
 def page() -> str:
-    found = [error for error in vars(errors).values() if isinstance(error, type) and issubclass(error, AppError)]
-    rows_of = [[f"`{one.__name__}`", first_sentence(told(one)), _of(EXITS, one), *_problem(one)] for one in found]
+    found = [
+        error
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, AppError)
+    ]
+    rows_of = [
+        [f"`{one.__name__}`", first_sentence(told(one)), _of(EXITS, one), *_problem(one)]
+        for one in found
+    ]
     return joined(
         _HEAD,
         table(["error", "says", "exit code", "HTTP", "problem"], rows_of),
@@ -38,7 +45,9 @@ def page() -> str:
     )
 
 
-def _of(meanings: Mapping[type[BaseException], tuple[object, object]], error: type[BaseException]) -> str:
+def _of(
+    meanings: Mapping[type[BaseException], tuple[object, object]], error: type[BaseException]
+) -> str:
     """The number in the pair of the first matching kind."""
     pair = next((meaning for kind, meaning in meanings.items() if issubclass(error, kind)), ())
     return next((str(part) for part in pair if isinstance(part, int)), "")

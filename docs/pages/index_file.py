@@ -27,7 +27,9 @@ Schema = dict[str, Any]
 
 def page() -> str:
     schema = IndexFile.model_json_schema()
-    rows = [[f"`{path}`", lines(kind)] for path, kind in dict.fromkeys(keys(schema, schema["$defs"]))]
+    rows = [
+        [f"`{path}`", lines(kind)] for path, kind in dict.fromkeys(keys(schema, schema["$defs"]))
+    ]
     return joined(_HEAD, table(["key", "takes"], rows))
 
 
@@ -57,7 +59,12 @@ def _kind(kind: Schema) -> str:
     if "const" in kind:
         return f"`{kind['const']}`"
     bounds = [f"{word} `{kind[name]}`" for name, word in _BOUNDS.items() if name in kind]
-    return ", ".join([{"object": "keys", "array": "a list", "null": "nothing"}.get(_type(kind), _type(kind)), *bounds])
+    return ", ".join(
+        [
+            {"object": "keys", "array": "a list", "null": "nothing"}.get(_type(kind), _type(kind)),
+            *bounds,
+        ]
+    )
 
 
 def _type(kind: Schema) -> str:

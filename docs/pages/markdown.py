@@ -1,4 +1,5 @@
-"""Writes Markdown from Python: docstrings, tables, and the rows of tables in pages written by hand."""
+"""Writes Markdown from Python: docstrings, tables, and the rows of tables in pages written by
+hand."""
 
 import inspect
 import json
@@ -48,7 +49,8 @@ def value(found: Any) -> str:
 
 
 def rows(page: str, title: str) -> list[list[str]]:
-    """Returns the rows of the table whose first column has this title, in a page under ``docs/``."""
+    """Returns the rows of the table whose first column has this title, in a page under
+    ``docs/``."""
     text = (DOCS / page).read_text(encoding="utf-8")
     found = text.split(f"| {title} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in found]

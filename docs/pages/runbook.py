@@ -45,11 +45,15 @@ _RUNS: dict[str, Entry] = {
         "or start another worker",
     ),
     "needs_operator": (
-        "the {run} failed and was told not to roll back, or an undo failed; nothing happens until a person acts",
+        "the {run} failed and was told not to roll back, or an undo failed; nothing happens until "
+        "a person acts",
         "correct what the message names, then `rollouts abort ID`; see "
         "[operations](operations.md#what-a-status-asks-of-you)",
     ),
-    "failed": ("a step or the gate rejected; the {run} is being undone", "wait for `{run}.rolled_back`"),
+    "failed": (
+        "a step or the gate rejected; the {run} is being undone",
+        "wait for `{run}.rolled_back`",
+    ),
     "aborted": ("a person aborted the {run}; it is being undone", "wait for `{run}.rolled_back`"),
     "rolled_back": (
         "everything is as it was before the {run}",
@@ -64,15 +68,18 @@ _OWN: dict[str, Entry] = {
         "`rollouts keep COLLECTION` to keep it",
     ),
     "deployment.failed": (
-        "a step or the gate rejected; the alias points, or is being moved back, to the old collection",
+        "a step or the gate rejected; the alias points, or is being moved back, to the old "
+        "collection",
         "wait for `deployment.rolled_back`; then look at the value and the bound in the alert",
     ),
     "deployment.rolled_back": (
         "the old collection serves and the new one is deleted",
-        "`rollouts status ID` says why; correct the source, model or bound, then `rollouts deploy ALIAS`",
+        "`rollouts status ID` says why; correct the source, model or bound, then `rollouts deploy "
+        "ALIAS`",
     ),
     "deployment.approval_needed": (
-        "a stage of a canary cannot decide by itself: there is too little traffic, or the evidence is not clear",
+        "a stage of a canary cannot decide by itself: there is too little traffic, or the evidence "
+        "is not clear",
         "`rollouts status ID`; `rollouts retry ID` when the evidence is available, "
         '`rollouts promote ID --reason "…"` if you know better, `rollouts abort ID` if in doubt',
     ),
@@ -81,10 +88,14 @@ _OWN: dict[str, Entry] = {
         "`rollouts status ID` names the check; provide the evidence and `rollouts retry ID`, or "
         '`rollouts promote ID --reason "…"`, or `rollouts abort ID`',
     ),
-    "deployment.rollback_by_hand": ("a person rolls back to the previous version", "ask that person why"),
+    "deployment.rollback_by_hand": (
+        "a person rolls back to the previous version",
+        "ask that person why",
+    ),
     "schedule.failed": (
         "a scheduled run was refused or rolled back, needs an operator, or did not pass its gate",
-        "the message gives the cause; correct it, then `rollouts schedule run ALIAS rebuild` (or `verify`)",
+        "the message gives the cause; correct it, then `rollouts schedule run ALIAS rebuild` (or "
+        "`verify`)",
     ),
     "schedule.rebuild_late": (
         "no rebuild has succeeded for `success_within_hours`, so the live data are getting old",
@@ -93,11 +104,14 @@ _OWN: dict[str, Entry] = {
     ),
     "schedule.verify_late": (
         "no verification has succeeded for `success_within_hours`",
-        "`rollouts schedule list --alias ALIAS`; correct the cause, then `rollouts schedule run ALIAS verify`",
+        "`rollouts schedule list --alias ALIAS`; correct the cause, then `rollouts schedule run "
+        "ALIAS verify`",
     ),
     "schedule.backup_late": (
-        "no backup has succeeded for `success_within_hours`, so the newest backup is at least that old",
-        "`rollouts schedule list --alias ALIAS`; correct the cause, then `rollouts schedule run ALIAS backup`",
+        "no backup has succeeded for `success_within_hours`, so the newest backup is at least that "
+        "old",
+        "`rollouts schedule list --alias ALIAS`; correct the cause, then `rollouts schedule run "
+        "ALIAS backup`",
     ),
     "worker.clock_off": (
         "a worker's clock differs from the database's by 2 s or more; no turn depends on it, but "
@@ -105,9 +119,13 @@ _OWN: dict[str, Entry] = {
         "correct that machine's clock (NTP); if `rollouts workers` shows the same offset for "
         "every worker, correct the database's clock",
     ),
-    "alias.moved_by_hand": ("a person or an application moved an alias with a command", "nothing, if intended"),
+    "alias.moved_by_hand": (
+        "a person or an application moved an alias with a command",
+        "nothing, if intended",
+    ),
     "deletion.scheduled": (
-        "a collection will be deleted when its grace period is over; the text says whether a backup comes first",
+        "a collection will be deleted when its grace period is over; the text says whether a "
+        "backup comes first",
         "`rollouts keep COLLECTION` to keep it",
     ),
     "deletion.deleted": ("a collection was deleted", _NOTHING),
@@ -122,7 +140,10 @@ _OWN: dict[str, Entry] = {
         "`rollouts backup list` says why the last backup failed; correct that, and the deletion "
         "continues by itself; or `rollouts keep COLLECTION`",
     ),
-    "experiment.started": ("an experiment splits the users of an alias between collections", _NOTHING),
+    "experiment.started": (
+        "an experiment splits the users of an alias between collections",
+        _NOTHING,
+    ),
     "experiment.stopped": ("a person ended an experiment; the control answers all users", _NOTHING),
     "experiment.ship": (
         "a treatment won; the control answers all users until the treatment is deployed",
@@ -133,22 +154,29 @@ _OWN: dict[str, Entry] = {
         "a treatment causes harm, fails or is gone; it no longer gets searches",
         "nothing tonight; `rollouts experiment report ID` says what got worse",
     ),
-    "experiment.stop_inconclusive": ("the time is over without a decision; the control stays", _NOTHING),
+    "experiment.stop_inconclusive": (
+        "the time is over without a decision; the control stays",
+        _NOTHING,
+    ),
     "experiment.invalid": (
         "the experiment's data are not valid; traffic is still split and nothing is decided",
-        '`rollouts experiment report ID` says why; `rollouts experiment stop ID --reason "…"` if users suffer',
+        '`rollouts experiment report ID` says why; `rollouts experiment stop ID --reason "…"` if '
+        "users suffer",
     ),
     "experiment.unseen": (
         "an experiment could not be looked at; traffic is still split and harm would go unnoticed",
-        "repair the server that the message names; `rollouts experiment stop ID` if that takes long",
+        "repair the server that the message names; `rollouts experiment stop ID` if that takes "
+        "long",
     ),
     "experiment.not_shipped": (
         "a treatment won, but another deployment blocked its deployment for a day",
         "`rollouts deploy ALIAS --collection WINNER` when the other deployment has ended",
     ),
     "worker.stopped": (
-        "a worker takes no messages, because the database belongs to a release that its program cannot work with",
-        "update that worker, or run `rollouts migrate`, whichever the text says; see [upgrading](upgrading.md)",
+        "a worker takes no messages, because the database belongs to a release that its program "
+        "cannot work with",
+        "update that worker, or run `rollouts migrate`, whichever the text says; see "
+        "[upgrading](upgrading.md)",
     ),
 }
 

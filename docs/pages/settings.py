@@ -36,7 +36,8 @@ MEANINGS = {
     ),
     "qdrant_nodes": (
         "empty",
-        "URLs of all nodes of a cluster, separated by commas; only [backups](../operations.md#clusters) need them",
+        "URLs of all nodes of a cluster, separated by commas; only "
+        "[backups](../operations.md#clusters) need them",
     ),
     "config": (
         "`rollouts.yaml`",
@@ -44,7 +45,8 @@ MEANINGS = {
     ),
     "api_token": (
         "empty",
-        "an additional bearer token of the web process, with every scope; prefer `rollouts token create`",
+        "an additional bearer token of the web process, with every scope; prefer `rollouts token "
+        "create`",
     ),
     "web_hosts": (
         "empty",
@@ -52,7 +54,8 @@ MEANINGS = {
     ),
     "mcp_deploy": (
         "`false`",
-        "whether [agents](../mcp.md) may deploy declared indexes; if false, the tool for it does not exist",
+        "whether [agents](../mcp.md) may deploy declared indexes; if false, the tool for it does "
+        "not exist",
     ),
     "backup_dir": (
         "`.rollouts/backups`",
@@ -69,7 +72,10 @@ MEANINGS = {
 
 def page() -> str:
     schema = Settings.model_json_schema()["properties"]
-    found = [[f"`{_variable(name)}`", _kind(schema[name]), *MEANINGS[name]] for name in Settings.model_fields]
+    found = [
+        [f"`{_variable(name)}`", _kind(schema[name]), *MEANINGS[name]]
+        for name in Settings.model_fields
+    ]
     return joined(_HEAD, table(["variable", "type", "default", "meaning"], found))
 
 
@@ -79,4 +85,5 @@ def _variable(name: str) -> str:
 
 def _kind(schema: dict[str, object]) -> str:
     secret = " (never shown)" if schema.get("format") == "password" else ""
-    return f"{schema.get('format', '') if schema.get('format') == 'path' else schema.get('type', 'string')}{secret}"
+    kind = "path" if schema.get("format") == "path" else schema.get("type", "string")
+    return f"{kind}{secret}"

@@ -1,4 +1,5 @@
-"""How to use each kind of source: its module says how, ``docs/sources.md`` has an example of each."""
+"""How to use each kind of source: its module says how, ``docs/sources.md`` has an example of
+each."""
 
 import inspect
 from types import ModuleType
@@ -20,7 +21,11 @@ def page() -> str:
 
 
 def _source(kind: str) -> str:
-    return joined(f"## {kind}", told(module(kind)), *(fenced("yaml", _declared(one)) for one in _examples(kind)))
+    return joined(
+        f"## {kind}",
+        told(module(kind)),
+        *(fenced("yaml", _declared(one)) for one in _examples(kind)),
+    )
 
 
 def module(kind: str) -> ModuleType:

@@ -30,7 +30,12 @@ def _strategy(name: str) -> str:
     command = f"rollouts deploy documentation --strategy {name} --wait"
     declared = f'indexes:\n  documentation: {{source: "jsonl:docs/*.jsonl", strategy: {name}}}'
     return joined(
-        f"## {name}", told(module), fenced("sh", command), fenced("yaml", declared), drawn(plan), _FURTHER.get(name, "")
+        f"## {name}",
+        told(module),
+        fenced("sh", command),
+        fenced("yaml", declared),
+        drawn(plan),
+        _FURTHER.get(name, ""),
     )
 
 
@@ -59,7 +64,9 @@ def _label(step: Step) -> str:
 
 
 def _steps() -> str:
-    rows = [[f"`{step.name}`", _said(step), _taken_back(step), step.queue] for step in STEPS.values()]
+    rows = [
+        [f"`{step.name}`", _said(step), _taken_back(step), step.queue] for step in STEPS.values()
+    ]
     return table(["step", "what it does", "what takes it back", "queue"], rows)
 
 

@@ -32,7 +32,10 @@ def page() -> str:
         "## Commands",
         *(_command(name) for name in COMMANDS),
         _STAGES,
-        table(["task", "queue"], [[f"`deployments.{step.name}`", f"`{step.queue}`"] for step in STEPS.values()]),
+        table(
+            ["task", "queue"],
+            [[f"`deployments.{step.name}`", f"`{step.queue}`"] for step in STEPS.values()],
+        ),
         _BEAT,
         table(["task", "every", "queue"], [_beat(entry) for entry in SCHEDULE.values()]),
     )
@@ -40,7 +43,9 @@ def page() -> str:
 
 def _command(name: str) -> str:
     given = list(signature(COMMANDS[name]).parameters.values())[1:]
-    return joined(f"### {name}", table(["argument", "type", "default"], [_argument(one) for one in given]))
+    return joined(
+        f"### {name}", table(["argument", "type", "default"], [_argument(one) for one in given])
+    )
 
 
 def _argument(one: Parameter) -> list[str]:

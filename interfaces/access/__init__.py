@@ -1,1 +1,2 @@
-"""Access over HTTP and MCP: tokens, sessions of the pages, keys that make a request safe to repeat."""
+"""Access over HTTP and MCP: tokens, sessions of the pages, keys that make a request safe to
+repeat."""

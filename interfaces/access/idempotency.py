@@ -60,13 +60,18 @@ class _Attempt:
 def build_key(caller: str, name: str, *request: Any) -> Key:
     """Raises Malformed for an invalid name."""
     if not name.strip() or len(name) > LONGEST_KEY or not name.isprintable():
-        raise Malformed(f"Idempotency-Key {quote_value(name)}: expected 1 to {LONGEST_KEY} printable characters")
+        raise Malformed(
+            f"Idempotency-Key {quote_value(name)}: expected 1 to {LONGEST_KEY} printable characters"
+        )
     text = json.dumps(request, sort_keys=True, default=str)
     return Key(caller, name, hashlib.sha256(text.encode()).hexdigest())
 
 
 def answer_once(
-    services: Services, key: Key, start: Callable[[InTransaction], Answer], told: Callable[[str], Answer]
+    services: Services,
+    key: Key,
+    start: Callable[[InTransaction], Answer],
+    told: Callable[[str], Answer],
 ) -> tuple[Answer, bool]:
     """Returns the answer of ``start``, and whether it was answered before. ``told`` builds the
     answer for what a process started that died before it could answer. A refusal starts nothing and
@@ -100,12 +105,21 @@ def _claim_row(session: Session, key: Key, now: datetime) -> _Attempt:
     row = session.get(OnceRow, (key.caller, key.name), with_for_update=True)
     if row is None:
         session.add(
-            OnceRow(caller=key.caller, key=key.name, digest=key.digest, lease_until=now + LEASE, created_at=now)
+            OnceRow(
+                caller=key.caller,
+                key=key.name,
+                digest=key.digest,
+                lease_until=now + LEASE,
+                created_at=now,
+            )
         )
         session.flush()
         return _Attempt(1, None, None)
     if row.digest != key.digest:
-        raise KeyReused(f"Idempotency-Key {quote_value(key.name)} was sent with another request before; take a new key")
+        raise KeyReused(
+            f"Idempotency-Key {quote_value(key.name)} was sent with another request before; take a "
+            "new key"
+        )
     if row.answer is None and row.started is None:
         if leases.lasts(row.lease_until, now, LEASE):
             raise _key_in_use(key)
@@ -116,15 +130,19 @@ def _claim_row(session: Session, key: Key, now: datetime) -> _Attempt:
 
 def _key_in_use(key: Key) -> KeyInUse:
     return KeyInUse(
-        f"the first request with Idempotency-Key {quote_value(key.name)} is still being processed; try again"
+        f"the first request with Idempotency-Key {quote_value(key.name)} is still being processed; "
+        "try again"
     )
 
 
 def _mark_started(session: Session, key: Key, claim: int, started: str) -> None:
-    mine = update(OnceRow).where(*_matches_key(key), OnceRow.claim == claim, OnceRow.started.is_(None))
+    mine = update(OnceRow).where(
+        *_matches_key(key), OnceRow.claim == claim, OnceRow.started.is_(None)
+    )
     if session.execute(mine.values(started=started).returning(OnceRow.key)).first() is None:
         raise LeaseLost(
-            f"Idempotency-Key {quote_value(key.name)} took too long and was taken up by another process; try again"
+            f"Idempotency-Key {quote_value(key.name)} took too long and was taken up by another "
+            "process; try again"
         )
 
 

@@ -58,29 +58,41 @@ def create_token(
     wrong = [scope for scope in scopes if scope not in SCOPES]
     if wrong or not scopes:
         found = repr(wrong[0]) if wrong else "none"
-        raise Malformed(f"scopes of token {name}: found {found}; expected one or more of {', '.join(SCOPES)}")
+        raise Malformed(
+            f"scopes of token {name}: found {found}; expected one or more of {', '.join(SCOPES)}"
+        )
     token_id = secrets.token_hex(6)
     secret = secrets.token_urlsafe(32)
     token = f"rlt_{token_id}_{secret}"
-    row = TokenRow(id=token_id, name=name, digest=hash_secret(token), scopes=sorted(set(scopes)), actor=actor)
+    row = TokenRow(
+        id=token_id, name=name, digest=hash_secret(token), scopes=sorted(set(scopes)), actor=actor
+    )
     try:
         with services.sessions.begin() as session:
             row.created_at = services.clock.now(session)
             session.add(row)
             session.flush()
             words = f"{name}: {', '.join(row.scopes)}"
-            events.record_event(session, row.created_at, "token.created", words, actor=actor, reason=reason)
+            events.record_event(
+                session, row.created_at, "token.created", words, actor=actor, reason=reason
+            )
             return {**_token_as_json(row), "token": token}
     except IntegrityError as error:
-        raise Refused(f"a token named {name} was made before; take another name (`rollouts token list`)") from error
+        raise Refused(
+            f"a token named {name} was made before; take another name (`rollouts token list`)"
+        ) from error
 
 
 def revoke_token(services: Services, name: str, *, actor: str, reason: str = "") -> dict[str, Any]:
     """The token is refused from now on; revoking it again changes nothing."""
     with services.sessions.begin() as session:
-        row = session.scalars(select(TokenRow).where(TokenRow.name == name).with_for_update()).one_or_none()
+        row = session.scalars(
+            select(TokenRow).where(TokenRow.name == name).with_for_update()
+        ).one_or_none()
         if row is None:
-            raise Unknown(f"there is no token {quote_value(name)}; `rollouts token list` shows them")
+            raise Unknown(
+                f"there is no token {quote_value(name)}; `rollouts token list` shows them"
+            )
         now = services.clock.now(session)
         changes = row.revoked_at is None
         row.revoked_at = row.revoked_at or now
@@ -92,7 +104,9 @@ def revoke_token(services: Services, name: str, *, actor: str, reason: str = "")
 def list_tokens(services: Services) -> list[dict[str, Any]]:
     """Returns tokens by name, revoked ones included; without their secrets, which nobody knows."""
     with services.sessions() as session:
-        return [_token_as_json(row) for row in session.scalars(select(TokenRow).order_by(TokenRow.name))]
+        return [
+            _token_as_json(row) for row in session.scalars(select(TokenRow).order_by(TokenRow.name))
+        ]
 
 
 def has_any_token(services: Services) -> bool:
@@ -117,7 +131,11 @@ def caller_of_token(services: Services, presented: str) -> Caller | None:
 def find_token(session: Session, presented: str) -> TokenRow | None:
     """Returns the row of a valid token."""
     kind, _, rest = presented.partition("_")
-    row = session.get(TokenRow, rest.partition("_")[0]) if kind == "rlt" and presented.isascii() else None
+    row = (
+        session.get(TokenRow, rest.partition("_")[0])
+        if kind == "rlt" and presented.isascii()
+        else None
+    )
     matches = hmac.compare_digest(row.digest if row else "", hash_secret(presented))
     return row if row is not None and matches and row.revoked_at is None else None
 

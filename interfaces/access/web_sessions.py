@@ -31,11 +31,19 @@ def begin_session(services: Services, presented: str, api_token: str) -> str | N
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         session.execute(delete(SessionRow).where(SessionRow.expires_at < now))
-        row = None if is_settings_token(presented, api_token) else tokens.find_token(session, presented)
+        row = (
+            None
+            if is_settings_token(presented, api_token)
+            else tokens.find_token(session, presented)
+        )
         if row is None and not is_settings_token(presented, api_token):
             return None
-        made = SessionRow(digest=tokens.hash_secret(secret), created_at=now, expires_at=now + SESSION_LENGTH)
-        made.token_id, made.proof = (row.id, "") if row else (None, _session_proof(secret, api_token))
+        made = SessionRow(
+            digest=tokens.hash_secret(secret), created_at=now, expires_at=now + SESSION_LENGTH
+        )
+        made.token_id, made.proof = (
+            (row.id, "") if row else (None, _session_proof(secret, api_token))
+        )
         session.add(made)
         actor = tokens.caller_of_row(row).name if row else SETTINGS_CALLER
         events.record_event(session, now, "session.begun", actor=actor)
@@ -49,7 +57,9 @@ def caller_of_session(services: Services, secret: str, api_token: str) -> Caller
         if row is None or row.expires_at < services.clock.now(session):
             return None
         if row.token_id is None:
-            shown = bool(api_token) and hmac.compare_digest(row.proof, _session_proof(secret, api_token))
+            shown = bool(api_token) and hmac.compare_digest(
+                row.proof, _session_proof(secret, api_token)
+            )
             return Caller(SETTINGS_CALLER, ALL_SCOPES) if shown else None
         token = session.get_one(TokenRow, row.token_id)
         return None if token.revoked_at else tokens.caller_of_row(token)
@@ -62,7 +72,9 @@ def end_session(services: Services, secret: str) -> None:
 
 def is_settings_token(presented: str, api_token: str) -> bool:
     """In constant time, whatever the lengths."""
-    return bool(api_token) and hmac.compare_digest(tokens.hash_secret(presented), tokens.hash_secret(api_token))
+    return bool(api_token) and hmac.compare_digest(
+        tokens.hash_secret(presented), tokens.hash_secret(api_token)
+    )
 
 
 def _session_proof(secret: str, api_token: str) -> str:

@@ -8,9 +8,17 @@ from qdrant_rollouts.interfaces.cli.runs import Told, leave_running, wait_for_en
 
 
 def wait_options(command: Command) -> Command:
-    wait = click.option("--wait/--no-wait", default=True, show_default=True, help="Show progress until it has ended.")
+    wait = click.option(
+        "--wait/--no-wait",
+        default=True,
+        show_default=True,
+        help="Show progress until it has ended.",
+    )
     timeout = click.option(
-        "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="How long to wait; it goes on after that."
+        "--timeout",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help="How long to wait; it goes on after that.",
     )
     return wait(timeout(command))
 
@@ -20,7 +28,9 @@ def backup_arguments(command: Command) -> Command:
     return click.argument("backup_id", required=False)(alias(command))
 
 
-def wait_or_leave(house: CliContext, run: str, told: Told, wait: bool, timeout: float | None, as_json: bool) -> int:
+def wait_or_leave(
+    house: CliContext, run: str, told: Told, wait: bool, timeout: float | None, as_json: bool
+) -> int:
     if wait:
         return wait_for_end(house, run, timeout, as_json, told)
     return leave_running(house, run, as_json, told)

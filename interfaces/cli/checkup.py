@@ -1,4 +1,5 @@
-"""What ``doctor`` looks at. Each look yields findings; one that cannot look is a finding too, never a pass."""
+"""What ``doctor`` looks at. Each look yields findings; one that cannot look is a finding too, never
+a pass."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +48,13 @@ from qdrant_rollouts.interfaces.looks import (
     inspect_qdrant,
     inspect_sweep,
 )
-from qdrant_rollouts.wiring import EMBEDDED_STORE, build_read_only, open_vector_store, own_files, source_roots
+from qdrant_rollouts.wiring import (
+    EMBEDDED_STORE,
+    build_read_only,
+    open_vector_store,
+    own_files,
+    source_roots,
+)
 
 if TYPE_CHECKING:
     from qdrant_rollouts.adapters.qdrant_server import ServerStore
@@ -99,12 +106,16 @@ def _run_check(name: str, look: Callable[[], Findings]) -> list[Check]:
     except OtherRelease as error:
         return [Check(name, "fail", str(error), "see docs/upgrading.md", REFUSED)]
     except Misconfigured as error:
-        return [Check(name, "fail", str(error), "correct the setting, or what the server allows", REFUSED)]
+        return [
+            Check(
+                name, "fail", str(error), "correct the setting, or what the server allows", REFUSED
+            )
+        ]
     except Unavailable as error:
         return [Check(name, "fail", str(error), "start it, or correct its address", UNREACHABLE)]
 
 
-# --- settings and servers -----------------------------------------------------------------------------------------
+# --- settings and servers -------------------------------------------------------------------------
 
 
 def _check_settings(settings: Settings) -> Findings:
@@ -112,7 +123,11 @@ def _check_settings(settings: Settings) -> Findings:
     for fault in unknown:
         yield Check("settings", "fail", fault, "correct or remove it", REFUSED)
     if not unknown:
-        mode = "embedded: everything in one process" if settings.embedded else "distributed: workers over a broker"
+        mode = (
+            "embedded: everything in one process"
+            if settings.embedded
+            else "distributed: workers over a broker"
+        )
         yield Check("settings", "ok", mode)
 
 
@@ -130,13 +145,20 @@ def _check_index_file(settings: Settings) -> Findings:
 def _check_offered(alias: str, spec: IndexSpec) -> Findings:
     if spec.strategy not in STRATEGIES:
         advice = f"deploy with --strategy, or declare one of: {', '.join(STRATEGIES)}"
-        yield Check(f"index {alias}", "warn", f"strategy {spec.strategy} is not known to this version", advice)
+        yield Check(
+            f"index {alias}",
+            "warn",
+            f"strategy {spec.strategy} is not known to this version",
+            advice,
+        )
 
 
 def _check_source_roots(settings: Settings) -> Findings:
     for root in source_roots(settings):
         if not (root.is_dir() and os.access(root, os.R_OK | os.X_OK)):
-            yield Check("sources", "warn", f"{root} cannot be read", "correct ROLLOUTS_SOURCE_ROOTS")
+            yield Check(
+                "sources", "warn", f"{root} cannot be read", "correct ROLLOUTS_SOURCE_ROOTS"
+            )
 
 
 def _check_broker(settings: Settings) -> Findings:
@@ -152,7 +174,8 @@ def _check_broker(settings: Settings) -> Findings:
 
 
 def _releases(settings: Settings) -> Findings:
-    """Workers whose program cannot work on the database as it is, be it that they have noticed or not."""
+    """Workers whose program cannot work on the database as it is, be it that they have noticed or
+    not."""
     told = broker.releases(settings)
     engine = database.open_read_only(settings.database_url.get_secret_value())
     try:
@@ -167,16 +190,23 @@ def _releases(settings: Settings) -> Findings:
         if why := program["stopped"] or standing.unfit:
             told_so = why if program["stopped"] else f"the database {why}"
             advice = "see docs/upgrading.md"
-            yield Check(f"worker {worker}", "fail", f"takes no messages: {told_so}", advice, REFUSED)
+            yield Check(
+                f"worker {worker}", "fail", f"takes no messages: {told_so}", advice, REFUSED
+            )
         elif standing.behind:
-            value = f"it knows revision {program['head']}, the database is at {found.revision} and works with it"
+            value = (
+                f"it knows revision {program['head']}, the database is at {found.revision} and "
+                "works with it"
+            )
             yield Check(f"worker {worker}", "warn", value, "update it before the next release")
 
 
 def _check_certificate(settings: Settings) -> Findings:
     if broker_url.checks_no_certificate(settings.broker_url.get_secret_value()):
         advice = "add ssl_cert_reqs=required, and ssl_ca_certs for an authority of your own"
-        yield Check("broker", "warn", "any certificate is trusted, as Celery does unless it is told", advice)
+        yield Check(
+            "broker", "warn", "any certificate is trusted, as Celery does unless it is told", advice
+        )
 
 
 def _check_route_channel(settings: Settings) -> Findings:
@@ -192,13 +222,19 @@ def _check_route_channel(settings: Settings) -> Findings:
 def _check_runner() -> Check:
     pid = running_elsewhere()
     if pid is None:
-        return Check("runner", "warn", "nobody runs deployments", "start `rollouts up`, or use deploy --wait")
+        return Check(
+            "runner", "warn", "nobody runs deployments", "start `rollouts up`, or use deploy --wait"
+        )
     return Check("runner", "ok", f"process {pid}")
 
 
 def _check_qdrant(settings: Settings) -> Findings:
     if settings.lends_store and not Path(EMBEDDED_STORE).exists():
-        yield Check("qdrant", "ok", f"{EMBEDDED_STORE}, embedded, is not there yet; the first deployment makes it")
+        yield Check(
+            "qdrant",
+            "ok",
+            f"{EMBEDDED_STORE}, embedded, is not there yet; the first deployment makes it",
+        )
         return
     store = open_vector_store(settings)
     try:
@@ -251,7 +287,8 @@ def _check_backup_folder(settings: Settings) -> Findings:
 
 
 def _check_database(settings: Settings) -> Findings:
-    """Looked at first, so that nothing is made; then written to, for what is there must take that."""
+    """Looked at first, so that nothing is made; then written to, for what is there must take
+    that."""
     url = settings.database_url.get_secret_value()
     file = database.absolute_sqlite_file(make_url(url))
     if file is not None and not file.exists():
@@ -260,14 +297,17 @@ def _check_database(settings: Settings) -> Findings:
     engine = database.open_engine(url)
     try:
         found = inspect_database(engine)
-        database.check_database_writable(engine, _write_probe_row if "revision" in found.value else None)
+        database.check_database_writable(
+            engine, _write_probe_row if "revision" in found.value else None
+        )
         yield found
     finally:
         engine.dispose()
 
 
 def _check_privacy(settings: Settings) -> Findings:
-    """What this program writes, it closes to others; what was there before, or is somebody else's, is told here."""
+    """What this program writes, it closes to others; what was there before, or is somebody else's,
+    is told here."""
     own = [*own_files(settings).folders, Path(".env").absolute()]
     database_file = database.sqlite_file(make_url(settings.database_url.get_secret_value()))
     own += database.sqlite_files(database_file.absolute()) if database_file else ()
@@ -277,7 +317,9 @@ def _check_privacy(settings: Settings) -> Findings:
             f" and {len(found) - _MOST_NAMED:,} more" if found[_MOST_NAMED:] else ""
         )
         value = f"others may read or enter {named}"
-        yield Check("privacy", "warn", value, "chmod -R go-rwx on it: it holds secrets, queries and records")
+        yield Check(
+            "privacy", "warn", value, "chmod -R go-rwx on it: it holds secrets, queries and records"
+        )
 
 
 def _write_probe_row(session: Session) -> None:
@@ -295,14 +337,19 @@ def _check_flower(settings: Settings) -> Findings:
         yield Check("flower", "ok", f"{flower.VARIABLE} is set")
     elif not settings.embedded:
         advice = "set it to user:password where Flower runs"
-        yield Check("flower", "warn", f"{flower.VARIABLE} is not set: the Procfile's Flower does not start", advice)
+        yield Check(
+            "flower",
+            "warn",
+            f"{flower.VARIABLE} is not set: the Procfile's Flower does not start",
+            advice,
+        )
 
 
 def _has_tables(found: list[Check]) -> bool:
     return any(check.name == "database" and "revision" in check.value for check in found)
 
 
-# --- what is in them ----------------------------------------------------------------------------------------------
+# --- what is in them ------------------------------------------------------------------------------
 
 
 def _check_contents(settings: Settings, *, rows: bool) -> list[Check]:
@@ -311,7 +358,10 @@ def _check_contents(settings: Settings, *, rows: bool) -> list[Check]:
         services, _ = build_read_only(settings, empty=not rows)
     except Refused as error:
         return [Check("database", "warn", str(error), "nothing in it was looked at")]
-    declared: dict[str, Callable[[Services], Findings]] = {"sources": _check_sources, "models": _check_models}
+    declared: dict[str, Callable[[Services], Findings]] = {
+        "sources": _check_sources,
+        "models": _check_models,
+    }
     if not settings.embedded:
         declared["queues"] = _queues  # also where there is no row yet: whoever deploys needs them
     written = {
@@ -323,7 +373,11 @@ def _check_contents(settings: Settings, *, rows: bool) -> list[Check]:
     }
     looks = {"sweep": _check_sweep, **declared, **written} if rows else declared
     try:
-        return [check for name, look in looks.items() for check in _run_check(name, partial(look, services))]
+        return [
+            check
+            for name, look in looks.items()
+            for check in _run_check(name, partial(look, services))
+        ]
     finally:
         services.close()
 
@@ -336,14 +390,19 @@ def _queues(services: Services) -> Findings:
     with services.sessions() as session:
         now = services.clock.now(session)
         roster = workers.list_known_workers(session, now)
-    wanted = {step.queue for step in STEPS.values()} | {entry["options"]["queue"] for entry in SCHEDULE.values()}
+    wanted = {step.queue for step in STEPS.values()} | {
+        entry["options"]["queue"] for entry in SCHEDULE.values()
+    }
     for queue, takers in unclaimed.without_takers(sorted(wanted), roster).items():
         yield _check_queue(queue, takers, now)
 
 
 def _check_queue(queue: str, takers: Sequence[Worker], now: datetime) -> Check:
     if takers:
-        told = ", ".join(f"{one.name} {unclaimed.occupation(one, now)}" if one.busy else one.name for one in takers)
+        told = ", ".join(
+            f"{one.name} {unclaimed.occupation(one, now)}" if one.busy else one.name
+            for one in takers
+        )
         return Check(f"queue {queue}", "ok", told)
     advice = f"start one: celery -A qdrant_rollouts.tasks worker -Q {queue}"
     return Check(f"queue {queue}", "fail", "no worker answers", advice, UNREACHABLE)
@@ -385,7 +444,10 @@ def _check_deployments(services: Services) -> Findings:
         if row["status"] == Status.NEEDS_OPERATOR:
             advice = f"mend it, then `rollouts abort {row['id']}`"
             yield Check(
-                f"deployment {row['id']}", "warn", f"{row['alias']} needs an operator: {row['message']}", advice
+                f"deployment {row['id']}",
+                "warn",
+                f"{row['alias']} needs an operator: {row['message']}",
+                advice,
             )
         elif row["status"] in MOVING and row["queue"] is None:
             yield _check_turn(queries.get_deployment(services, row["id"]))
@@ -427,9 +489,16 @@ def _check_schedules(services: Services) -> Findings:
         late = screen.seconds_since(seen["next_at"]) if seen["next_at"] else 0.0
         if late > STILL_SECONDS:
             value = f"was due {screen.format_span(late)} ago"
-            yield Check(name, "warn", value, "nobody sweeps: start `rollouts up`, or beat and the workers")
+            yield Check(
+                name, "warn", value, "nobody sweeps: start `rollouts up`, or beat and the workers"
+            )
         elif last is not None and last["status"] == "failed":
-            yield Check(name, "warn", f"the last run failed: {last['message']}", "mend that; it runs again by itself")
+            yield Check(
+                name,
+                "warn",
+                f"the last run failed: {last['message']}",
+                "mend that; it runs again by itself",
+            )
         elif seen["status"] == "on":
             yield Check(name, "ok", f"next at {seen['next_at']}")
 
@@ -443,5 +512,8 @@ def _check_channels(services: Services) -> Findings:
                 latest.setdefault(told["channel"], told["error"])
     for channel, error in latest.items():
         if error:
-            advice = f"mend it, then `rollouts alert test {channel}`; `rollouts alert list` has what waits"
+            advice = (
+                f"mend it, then `rollouts alert test {channel}`; `rollouts alert list` has what "
+                "waits"
+            )
             yield Check(f"channel {channel}", "warn", error, advice)

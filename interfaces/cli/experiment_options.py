@@ -19,11 +19,19 @@ _METRIC = "clicks, relevance, latency …, or your own: dwell,kind=mean,role=pri
 def experiment_options(command: Command) -> Command:
     for option in reversed(
         (
-            click.option("--metric", "metrics", multiple=True, metavar="NAME[,KEY=VALUE]…", help=_METRIC),
             click.option(
-                "--split", type=float, default=defaults.SPLIT, show_default=True, help="The treatments' share."
+                "--metric", "metrics", multiple=True, metavar="NAME[,KEY=VALUE]…", help=_METRIC
             ),
-            click.option("--coverage", type=float, metavar="PERCENT", help="Who takes part; 100 if not told."),
+            click.option(
+                "--split",
+                type=float,
+                default=defaults.SPLIT,
+                show_default=True,
+                help="The treatments' share.",
+            ),
+            click.option(
+                "--coverage", type=float, metavar="PERCENT", help="Who takes part; 100 if not told."
+            ),
             click.option(
                 "--option",
                 "options",
@@ -40,11 +48,15 @@ def experiment_options(command: Command) -> Command:
 def merge_options(options: Sequence[str], coverage: float | None, **named: Any) -> dict[str, Any]:
     """``--option`` and the options that have a name of their own, which come first."""
     named["coverage"] = None if coverage is None else share_of(coverage)
-    return {**parse_options(options), **{key: value for key, value in named.items() if value is not None}}
+    return {
+        **parse_options(options),
+        **{key: value for key, value in named.items() if value is not None},
+    }
 
 
 def parse_metric_options(given: Sequence[str]) -> list[str | dict[str, Any]] | None:
-    """``dwell,kind=mean`` and the like; values are YAML. None where none is named. Raises Refused."""
+    """``dwell,kind=mean`` and the like; values are YAML. None where none is named. Raises
+    Refused."""
     return [_parse_metric(text) for text in given] or None
 
 
@@ -65,4 +77,6 @@ def _parse_setting(text: str, setting: str) -> tuple[str, Any]:
     try:
         return key, read_yaml(value)
     except ValueError as error:
-        raise Refused(f"--metric {quote_value(text)}: {quote_value(value)} is no YAML value") from error
+        raise Refused(
+            f"--metric {quote_value(text)}: {quote_value(value)} is no YAML value"
+        ) from error

@@ -1,4 +1,5 @@
-"""The report of an experiment at the terminal: what is decided, whether the data can be believed, and every metric."""
+"""The report of an experiment at the terminal: what is decided, whether the data can be believed,
+and every metric."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -36,7 +37,8 @@ _VERDICTS = {
     "unclear": ("?", "yellow"),
 }
 _LEGEND = (
-    "P and the intervals hold at every look; P of secondary metrics is corrected for their number. t: p of Welch's "
+    "P and the intervals hold at every look; P of secondary metrics is corrected for their number. "
+    "t: p of Welch's "
     "t-test, for comparison: valid for one planned look only, it decides nothing."
 )
 
@@ -45,7 +47,15 @@ def render_list(experiments: Sequence[Seen]) -> RenderableType:
     if not experiments:
         return Text("no experiments yet; `rollouts experiment create` starts one")
     rows = make_table(
-        "NAME", "ID", "ALIAS", "STATUS", "DECISION", "AGE", "ACTOR", "MESSAGE", drop=("ACTOR", "AGE", "ALIAS")
+        "NAME",
+        "ID",
+        "ALIAS",
+        "STATUS",
+        "DECISION",
+        "AGE",
+        "ACTOR",
+        "MESSAGE",
+        drop=("ACTOR", "AGE", "ALIAS"),
     )
     for seen in experiments:
         at = format_age(seconds_since(seen["created_at"]))
@@ -58,17 +68,31 @@ def render_list(experiments: Sequence[Seen]) -> RenderableType:
 def render_head(seen: Seen) -> RenderableType:
     """The experiment and its arms."""
     title = Text.assemble(
-        status_symbol(seen["status"]), " ", (printable_text(seen["name"]), "bold"), f"  {seen['status']}"
+        status_symbol(seen["status"]),
+        " ",
+        (printable_text(seen["name"]), "bold"),
+        f"  {seen['status']}",
     )
-    title.append(f"  {seen['alias'] or 'no alias'}  {seen['id']}{_describe_progress(seen)}", style="dim")
+    title.append(
+        f"  {seen['alias'] or 'no alias'}  {seen['id']}{_describe_progress(seen)}", style="dim"
+    )
     grid = Table.grid(padding=(0, 2, 0, 0))
     arms = seen["spec"]["arms"]
     units = seen.get("units", {})
     for arm in arms:
         branch = "└─ " if arm is arms[-1] else "├─ "
         users = f"{units[arm['variant']]:,} users" if arm["variant"] in units else ""
-        share = "in one list" if seen["mode"] == "interleave" else figures.format_basis_points(arm["weight"])
-        grid.add_row(Text.assemble((branch, "dim"), arm["variant"]), printable_text(arm["collection"]), share, users)
+        share = (
+            "in one list"
+            if seen["mode"] == "interleave"
+            else figures.format_basis_points(arm["weight"])
+        )
+        grid.add_row(
+            Text.assemble((branch, "dim"), arm["variant"]),
+            printable_text(arm["collection"]),
+            share,
+            users,
+        )
     return Group(title, grid, *_status_message(seen))
 
 
@@ -82,35 +106,50 @@ def render_report(seen: Seen) -> RenderableType:
         *_table_of_preferences(seen),
         *_table_of_counts(seen),
     ]
-    return Group(*(part if part is parts[0] else Padding(part, (1, 0, 0, 0), expand=False) for part in parts))
+    return Group(
+        *(part if part is parts[0] else Padding(part, (1, 0, 0, 0), expand=False) for part in parts)
+    )
 
 
 def _status_message(seen: Seen) -> list[Text]:
     """Why it was stopped, or what became of its decision; not the decision once more."""
     decided = seen.get("decided") or {}
-    if not seen["message"] or seen["message"] == f"{decided.get('action')}: {decided.get('reason')}":
+    if (
+        not seen["message"]
+        or seen["message"] == f"{decided.get('action')}: {decided.get('reason')}"
+    ):
         return []
     return [Text(f"{seen['status']}: {printable_text(seen['message'])}")]
 
 
 def _describe_progress(seen: Seen) -> str:
     stages = seen["stages"]
-    taking = f"  {figures.format_basis_points(stages[-1]['coverage'])} of the users take part" if stages else ""
+    taking = (
+        f"  {figures.format_basis_points(stages[-1]['coverage'])} of the users take part"
+        if stages
+        else ""
+    )
     return f"{taking}  after {figures.days(seen['days'])}" if "days" in seen else taking
 
 
-# --- what is to be done -------------------------------------------------------------------------------------------
+# --- what is to be done ---------------------------------------------------------------------------
 
 
 def _describe_decision(seen: Seen) -> RenderableType:
     """What was decided when it was, and what the data say now where that is something else."""
     now = seen["decision"]
     then = seen["decided"] if seen["status"] == "decided" else None
-    before = "stopped before it was decided; as the data stand: " if seen["status"] == "stopped" else ""
+    before = (
+        "stopped before it was decided; as the data stand: " if seen["status"] == "stopped" else ""
+    )
     lines = [_decision_sentence(then or now, before)]
     if then and then["action"] != now["action"]:
         lines.append(
-            Text(f"  as the data stand now: {_ACTIONS[now['action']][2]}: {printable_text(now['reason'])}", style="dim")
+            Text(
+                f"  as the data stand now: {_ACTIONS[now['action']][2]}: "
+                f"{printable_text(now['reason'])}",
+                style="dim",
+            )
         )
     if seen["deployment_id"]:
         lines.append(Text(f"  shipped by deployment {seen['deployment_id']}"))
@@ -118,7 +157,9 @@ def _describe_decision(seen: Seen) -> RenderableType:
 
 
 def _decision_sentence(decision: Seen, before: str) -> Text:
-    return Text.assemble(before, _action_text(decision["action"]), f": {printable_text(decision['reason'])}")
+    return Text.assemble(
+        before, _action_text(decision["action"]), f": {printable_text(decision['reason'])}"
+    )
 
 
 def _action_text(action: str) -> Text:
@@ -137,7 +178,7 @@ def _describe_time_left(seen: Seen) -> list[Text]:
     return [Text(f"  still needed, at the pace so far: about {figures.days(left)}{more}")]
 
 
-# --- can the data be believed? ------------------------------------------------------------------------------------
+# --- can the data be believed? --------------------------------------------------------------------
 
 
 def _describe_quality(seen: Seen) -> Iterator[RenderableType]:
@@ -148,7 +189,8 @@ def _describe_quality(seen: Seen) -> Iterator[RenderableType]:
     quality = seen["quality"]
     bad = seen["decision"]["action"] == "INVALID"
     head = Text(
-        "✖ the data are not to be believed" if bad else "✔ no fault in the data", style="red" if bad else "green"
+        "✖ the data are not to be believed" if bad else "✔ no fault in the data",
+        style="red" if bad else "green",
     )
     chi = "none" if shares["chi_square_p"] is None else figures.format_p(shares["chi_square_p"])
     told = {
@@ -174,7 +216,7 @@ def _table_of_counts(seen: Seen) -> Iterator[RenderableType]:
         yield rows
 
 
-# --- metrics ------------------------------------------------------------------------------------------------------
+# --- metrics --------------------------------------------------------------------------------------
 
 
 def _tables_of_metrics(seen: Seen) -> Iterator[RenderableType]:
@@ -182,12 +224,17 @@ def _tables_of_metrics(seen: Seen) -> Iterator[RenderableType]:
     over = f"{seen['spec']['window_hours']:g} hours over"
     spec = {metric["name"]: metric for metric in seen["spec"]["metrics"]}
     for arm in seen["spec"]["arms"][1:]:
-        for key, whose, what in (("comparisons", "all so far", "rollback"), ("closed", over, "winner")):
+        for key, whose, what in (
+            ("comparisons", "all so far", "rollback"),
+            ("closed", over, "winner"),
+        ):
             mine = [one for one in seen[key] if one["variant"] == arm["variant"]]
             if mine:
                 control, treatment = mine[0]["units"]
                 users = f"{treatment:,} and {control:,} users"
-                title = f"{arm['variant']} against control, {whose}: {users} (a {what} is read here)"
+                title = (
+                    f"{arm['variant']} against control, {whose}: {users} (a {what} is read here)"
+                )
                 yield Group(Text(title, style="bold"), _table_of_comparisons(mine, spec))
     if seen["comparisons"]:
         yield Text(_LEGEND, style="dim")
@@ -197,7 +244,9 @@ def _table_of_comparisons(compared: Sequence[Seen], spec: Mapping[str, Seen]) ->
     rows = make_table("METRIC", "CONTROL", "TREATMENT", "EFFECT", "P", "VERDICT")
     for found in compared:
         unit = figures.unit_of_metric(spec[found["metric"]])
-        values = ("" if found[arm] is None else unit.value(found[arm]) for arm in ("control", "treatment"))
+        values = (
+            "" if found[arm] is None else unit.value(found[arm]) for arm in ("control", "treatment")
+        )
         fixed = f"t {figures.format_p(found['t_test']['p'])}" if found["t_test"] else ""
         name = _two_lines(printable_text(found["metric"]), f"  {found['role']}")
         told = found["p_adjusted"] or found["p"]
@@ -219,8 +268,8 @@ def _two_lines(first: str, second: str) -> Text:
 
 
 def _effect_texts(found: Seen, unit: figures.Unit) -> tuple[str, str]:
-    """The effect that the verdict is read from, with its interval or the reason why there is none; and the same as a
-    share of control, or as a difference, whichever the first is not."""
+    """The effect that the verdict is read from, with its interval or the reason why there is none;
+    and the same as a share of control, or as a difference, whichever the first is not."""
     if found["difference"] is None:
         return figures.explain_reason(found["reason"]), ""
     if unit.logarithm or found["relative"]:
@@ -228,7 +277,9 @@ def _effect_texts(found: Seen, unit: figures.Unit) -> tuple[str, str]:
         return _with_interval(found, write), unit.between(found["control"], found["treatment"])
     share = found["relative_effect"]
     if share["effect"] is None:
-        return _with_interval(found, unit.change), f"no share: {figures.explain_reason(share['reason'])}"
+        return _with_interval(
+            found, unit.change
+        ), f"no share: {figures.explain_reason(share['reason'])}"
     return _with_interval(found, unit.change), figures.format_percent(share["effect"])
 
 
@@ -253,7 +304,8 @@ def _table_of_preferences(seen: Seen) -> Iterator[RenderableType]:
     for whose, key in (("treatment", "wins"), ("control", "losses"), ("neither", "ties")):
         add_row(rows, (whose, f"{found[key]:,}"))
     users = (
-        f"{found['users']:,} users have met {found['lists']:,} lists that are still kept; a user counts once, when his"
+        f"{found['users']:,} users have met {found['lists']:,} lists that are still kept; a user "
+        "counts once, when his"
     )
     over = f"{seen['spec']['window_hours']:g} hours are over."
     yield Group(rows, *_win_rate(found), Text(f"{users} {over}", style="dim"))

@@ -1,4 +1,5 @@
-"""Watching a deployment until something has happened: a live tree at a terminal, a line for each change in a pipe."""
+"""Watching a deployment until something has happened: a live tree at a terminal, a line for each
+change in a pipe."""
 
 import threading
 import time
@@ -36,8 +37,8 @@ def follow_deployment(
     as_json: bool = False,
     below: Callable[[], RenderableType] = Group,
 ) -> Seen:
-    """Shows the deployment until it has ended, at a terminal with what ``below`` gives under it. Raises TimedOut after
-    ``timeout`` seconds."""
+    """Shows the deployment until it has ended, at a terminal with what ``below`` gives under it.
+    Raises TimedOut after ``timeout`` seconds."""
     pause = threading.Event()
     until = time.monotonic() + timeout if timeout is not None else float("inf")
     with _open_display(screen.make_console(err=as_json), below) as show:
@@ -62,7 +63,8 @@ def _open_display(console: Console, below: Callable[[], RenderableType]) -> Iter
 
 
 class _LineDisplay:
-    """One line for each change of the status, a step or a message; the last one says how it ended."""
+    """One line for each change of the status, a step or a message; the last one says how it
+    ended."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -73,7 +75,8 @@ class _LineDisplay:
         told = [(name, f"{name} {step['status']}", step["message"]) for name, step in steps]
         message = seen["queue"]["text"] if seen["queue"] else seen["message"]
         told.insert(
-            len(told) if has_ended(seen) else 0, ("", f"{seen['alias']} {seen['id']} {seen['status']}", message)
+            len(told) if has_ended(seen) else 0,
+            ("", f"{seen['alias']} {seen['id']} {seen['status']}", message),
         )
         for key, what, said in told:
             self._print_change(key, what, said)

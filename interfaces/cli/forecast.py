@@ -1,4 +1,5 @@
-"""The plan of an experiment at the terminal: what each metric needs, where that is known from, and what to do next."""
+"""The plan of an experiment at the terminal: what each metric needs, where that is known from, and
+what to do next."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,33 +14,50 @@ from qdrant_rollouts.interfaces.cli.screen import add_row, make_table, printable
 Seen = Mapping[str, Any]
 
 _LEGEND = (
-    "FIXED TEST: users of control and treatment that one test at the end needs. N*: of both, where one looks at any "
-    "time, as an experiment does. IN … DAYS: the effect that is found in the longest time it may last. Power 80 %."
+    "FIXED TEST: users of control and treatment that one test at the end needs. N*: of both, where "
+    "one looks at any "
+    "time, as an experiment does. IN … DAYS: the effect that is found in the longest time it may "
+    "last. Power 80 %."
 )
 
 
 def render_plan(seen: Seen) -> RenderableType:
-    parts = [_plan_sentence(seen), _describe_traffic(seen), _table_of_needs(seen), *_table_of_unknown(seen)]
-    return Group(*(part if part is parts[0] else Padding(part, (1, 0, 0, 0), expand=False) for part in parts))
+    parts = [
+        _plan_sentence(seen),
+        _describe_traffic(seen),
+        _table_of_needs(seen),
+        *_table_of_unknown(seen),
+    ]
+    return Group(
+        *(part if part is parts[0] else Padding(part, (1, 0, 0, 0), expand=False) for part in parts)
+    )
 
 
 def _plan_sentence(seen: Seen) -> RenderableType:
     """In one sentence, and what to do with it."""
     lacking = ", ".join(seen["missing"])
     if seen["n_star"] is None:
-        return Text(f"? {printable_text(seen['alias'])}: nothing can be planned; not known: {lacking}", style="yellow")
+        return Text(
+            f"? {printable_text(seen['alias'])}: nothing can be planned; not known: {lacking}",
+            style="yellow",
+        )
     users = f"{seen['n_star']:,} users, control and treatment together"
     if seen["days"] is None:
         told = Text(
-            f"? {printable_text(seen['alias'])}: {users}; how many days that takes is not known", style="yellow"
+            f"? {printable_text(seen['alias'])}: {users}; how many days that takes is not known",
+            style="yellow",
         )
     elif max(seen["days"], seen["min_days"]) > seen["max_days"]:
         took = f"about {figures.days(seen['days'])}, more than the {seen['max_days']:g} it may last"
         told = Text(f"✖ {printable_text(seen['alias'])}: {users}: {took}", style="red")
     else:
-        least = f", and at least {seen['min_days']:g} days" if seen["days"] < seen["min_days"] else ""
+        least = (
+            f", and at least {seen['min_days']:g} days" if seen["days"] < seen["min_days"] else ""
+        )
         told = Text(
-            f"✔ {printable_text(seen['alias'])}: {users}: about {figures.days(seen['days'])}{least}", style="green"
+            f"✔ {printable_text(seen['alias'])}: {users}: about "
+            f"{figures.days(seen['days'])}{least}",
+            style="green",
         )
     without = [Text(f"  without what is not known: {lacking}", style="yellow")] if lacking else []
     create = f"  then: rollouts experiment create NAME … --option n_star={seen['n_star']}"
@@ -49,7 +67,10 @@ def _plan_sentence(seen: Seen) -> RenderableType:
 def _describe_traffic(seen: Seen) -> RenderableType:
     if seen["users_per_day"] is None:
         return Text(f"users a day: not known: {printable_text(seen['users_from'])}")
-    told = f"{figures.format_count(seen['users_per_day'])} new users a day ({printable_text(seen['users_from'])})"
+    told = (
+        f"{figures.format_count(seen['users_per_day'])} new users a day "
+        f"({printable_text(seen['users_from'])})"
+    )
     share = figures.format_basis_points(seen["coverage"])
     users = figures.format_count(seen["taking_part_per_day"])
     taking = f"{share} of them take part: {users} a day"
@@ -57,15 +78,22 @@ def _describe_traffic(seen: Seen) -> RenderableType:
 
 
 def _table_of_needs(seen: Seen) -> RenderableType:
-    rows = make_table("METRIC", "NOW", "TO FIND", "FIXED TEST", "N*", "DAYS", f"IN {seen['max_days']:g} DAYS")
+    rows = make_table(
+        "METRIC", "NOW", "TO FIND", "FIXED TEST", "N*", "DAYS", f"IN {seen['max_days']:g} DAYS"
+    )
     sources: dict[str, list[str]] = {}
     for metric in seen["metrics"]:
         if not metric["missing"]:
             sources.setdefault(metric["from"], []).append(metric["name"])
-            add_row(rows, (_two_lines(metric["name"], f"  {metric['role']}"), *_needs_of_metric(metric)))
+            add_row(
+                rows, (_two_lines(metric["name"], f"  {metric['role']}"), *_needs_of_metric(metric))
+            )
     if not sources:
         return Text("no metric is known")
-    told = [Text(printable_text(f"{', '.join(names)}: from {source}")) for source, names in sources.items()]
+    told = [
+        Text(printable_text(f"{', '.join(names)}: from {source}"))
+        for source, names in sources.items()
+    ]
     return Group(rows, *told, Text(_LEGEND, style="dim"))
 
 

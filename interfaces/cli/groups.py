@@ -1,8 +1,8 @@
 """Groups of verbs, each of which stands in a module of its own.
 
-Rule: ``rollouts backup create`` is the module ``commands.backup.create``, which has the verb's declaration and what it
-does, and no other command. A group knows the names of its verbs and a line about each, and imports one when it is
-called: so ``--help`` of a group answers at once.
+Rule: ``rollouts backup create`` is the module ``commands.backup.create``, which has the verb's
+declaration and what it does, and no other command. A group knows the names of its verbs and a line
+about each, and imports one when it is called: so ``--help`` of a group answers at once.
 """
 
 import gc
@@ -24,17 +24,21 @@ def _short_errors() -> Iterator[None]:
         yield
     except click.UsageError as error:
         said = error.format_message()
-        shown = importlib.import_module("qdrant_rollouts.core.sanitize.quoting").shorten_message(said)
+        shown = importlib.import_module("qdrant_rollouts.core.sanitize.quoting").shorten_message(
+            said
+        )
         if shown == said:
             raise
         raise click.UsageError(shown, error.ctx) from None
 
 
 class Verbs(click.Group):
-    """``package`` has a module for each of ``verbs``, which are told in this order, the one in which people need
-    them. A line about a verb is the first sentence of its help."""
+    """``package`` has a module for each of ``verbs``, which are told in this order, the one in
+    which people need them. A line about a verb is the first sentence of its help."""
 
-    def __init__(self, *given: Any, package: str = "", verbs: Mapping[str, str] = {}, **named: Any) -> None:
+    def __init__(
+        self, *given: Any, package: str = "", verbs: Mapping[str, str] = {}, **named: Any
+    ) -> None:
         super().__init__(*given, **named)
         self._package = package
         self._verbs = dict(verbs)
@@ -64,7 +68,11 @@ class Verbs(click.Group):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem  # noqa: PLC0415 - loaded for completion alone
 
-        found = [CompletionItem(name, help=line) for name, line in self._verbs.items() if name.startswith(incomplete)]
+        found = [
+            CompletionItem(name, help=line)
+            for name, line in self._verbs.items()
+            if name.startswith(incomplete)
+        ]
         return found + click.Command.shell_complete(self, ctx, incomplete)
 
 
@@ -81,8 +89,8 @@ def walk_verbs(group: click.Command, path: str) -> Iterator[tuple[str, click.Com
 
 
 def _import_once(name: str) -> Any:
-    """No garbage is looked for while a verb is loaded, and never among what was loaded: imports leave none, and the
-    looks take a third of a short verb's time."""
+    """No garbage is looked for while a verb is loaded, and never among what was loaded: imports
+    leave none, and the looks take a third of a short verb's time."""
     if name in sys.modules:
         return sys.modules[name]
     gc.disable()

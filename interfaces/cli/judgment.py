@@ -1,4 +1,5 @@
-"""The gate's report at the terminal: what was checked, what made the difference, and the worst queries."""
+"""The gate's report at the terminal: what was checked, what made the difference, and the worst
+queries."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,14 +14,24 @@ Seen = Mapping[str, Any]
 
 
 def render_gate(report: Seen, *, every: bool = False) -> RenderableType:
-    """What was not checked stands first, for it is what a table of passes hides. Then what did not pass, in words with
-    the figures behind. The rest is a line of names, and a table of all with ``every``."""
-    warnings = [Text(f"⚠ {printable_text(warning)}", style="yellow") for warning in report["warnings"]]
+    """What was not checked stands first, for it is what a table of passes hides. Then what did not
+    pass, in words with the figures behind. The rest is a line of names, and a table of all with
+    ``every``."""
+    warnings = [
+        Text(f"⚠ {printable_text(warning)}", style="yellow") for warning in report["warnings"]
+    ]
     stopped = [check for check in report["checks"] if _did_not_pass(check)]
     stopped.sort(key=lambda check: check["verdict"] != "block")
     told = [part for check in stopped for part in _explain_check(check)]
     rest = [_table_of_checks(report["checks"])] if every else _summarize_rest(report["checks"])
-    return Group(*warnings, _verdict_line(report), *told, *rest, *_explain_loss(report), *_worst_queries(report))
+    return Group(
+        *warnings,
+        _verdict_line(report),
+        *told,
+        *rest,
+        *_explain_loss(report),
+        *_worst_queries(report),
+    )
 
 
 def _verdict_line(report: Seen) -> Text:
@@ -33,7 +44,8 @@ def _did_not_pass(check: Seen) -> bool:
 
 
 def _explain_check(check: Seen) -> list[RenderableType]:
-    """What was found, what it means, what to do, and the figures; reports of an older release have figures alone."""
+    """What was found, what it means, what to do, and the figures; reports of an older release have
+    figures alone."""
     found = check.get("found") or check["detail"]
     figures = (
         f"{_format_number(check['value']) or 'unknown'} against "
@@ -55,13 +67,22 @@ _INDENT = 2
 
 
 def _summarize_rest(checks: Sequence[Seen]) -> list[RenderableType]:
-    passed = [check["name"] for check in checks if check["verdict"] == "pass" and check.get("level") != "shown"]
+    passed = [
+        check["name"]
+        for check in checks
+        if check["verdict"] == "pass" and check.get("level") != "shown"
+    ]
     shown = [
-        f"{check['name']} {_format_number(check['value'])}".strip() for check in checks if check.get("level") == "shown"
+        f"{check['name']} {_format_number(check['value'])}".strip()
+        for check in checks
+        if check.get("level") == "shown"
     ]
     lines = []
     if passed:
-        lines.append(f"✔ {len(passed)} {'checks' if len(passed) > 1 else 'check'} passed: {', '.join(passed)}")
+        lines.append(
+            f"✔ {len(passed)} {'checks' if len(passed) > 1 else 'check'} passed: "
+            f"{', '.join(passed)}"
+        )
     if shown:
         lines.append(f"• {len(shown)} only shown: {', '.join(shown)}")
     return [
@@ -73,10 +94,23 @@ def _summarize_rest(checks: Sequence[Seen]) -> list[RenderableType]:
 def _table_of_checks(checks: Sequence[Seen]) -> RenderableType:
     rows = make_table("GATE", "VALUE", "BOUND", "N", "VERDICT", "FOUND", "FIGURES")
     for check in checks:
-        numbers = (_format_number(check["value"]), _format_number(check["bound"]), f"{check['n']:,}")
+        numbers = (
+            _format_number(check["value"]),
+            _format_number(check["bound"]),
+            f"{check['n']:,}",
+        )
         found = check.get("found") or ""
         detail = check["detail"]
-        add_row(rows, (check["name"], *numbers, _verdict_cell(check), found if found != detail else "", detail))
+        add_row(
+            rows,
+            (
+                check["name"],
+                *numbers,
+                _verdict_cell(check),
+                found if found != detail else "",
+                detail,
+            ),
+        )
     return rows
 
 
@@ -93,22 +127,41 @@ def _explain_loss(report: Seen) -> list[RenderableType]:
     lost = ", ".join(f"{name} {value:+.4f}" for name, value in found["lost"].items())
     figures = f"({lost}; {found['measure']}, n={found['n']})"
     if not found["cause"]:
-        return [Text(f"Beside live, neither index nor data nor model stands out as what lost answers {figures}")]
+        return [
+            Text(
+                "Beside live, neither index nor data nor model stands out as what lost answers "
+                f"{figures}"
+            )
+        ]
     return [Text(f"Answers were lost most by the {found['cause']} {figures}")]
 
 
 def _worst_queries(report: Seen) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for worst in report.get("worst", []):
-        parts.append(Padding(Text(f"worst: {printable_text(worst['query'])}  loss {worst['loss']:.3f}"), (1, 0, 0, 0)))
+        parts.append(
+            Padding(
+                Text(f"worst: {printable_text(worst['query'])}  loss {worst['loss']:.3f}"),
+                (1, 0, 0, 0),
+            )
+        )
         parts.append(_compare_answers(worst["live"], worst["green"], set(worst["relevant"])))
     return parts
 
 
-def _compare_answers(live: Sequence[Seen] | None, green: Sequence[Seen], relevant: set[str]) -> RenderableType:
+def _compare_answers(
+    live: Sequence[Seen] | None, green: Sequence[Seen], relevant: set[str]
+) -> RenderableType:
     rows = make_table("", "LIVE", "NEW", cut=("LIVE", "NEW"))
     for rank in range(max(len(live or ()), len(green))):
-        add_row(rows, (f"{rank + 1:2}", _answer_cell(live, rank, relevant), _answer_cell(green, rank, relevant)))
+        add_row(
+            rows,
+            (
+                f"{rank + 1:2}",
+                _answer_cell(live, rank, relevant),
+                _answer_cell(green, rank, relevant),
+            ),
+        )
     return rows
 
 

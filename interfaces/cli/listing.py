@@ -41,22 +41,30 @@ class Listing:
         most = min(options.max_width, _total_width(self._natural_widths().values()))
         return Measurement(most, most)
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
         widths, below = self._choose_widths(options.max_width)
         yield self._render_row(console, [Text(title, "dim") for title in self._titles], widths)
         yield Text("─" * min(options.max_width, max(_total_width(widths.values()), below)))
         for row in self._rows:
             yield self._render_row(console, row, widths)
             if below and row[-1].plain:
-                yield from _indent_lines(list(row[-1].wrap(console, below - _INDENT, overflow="fold")))
-        missed = set(range(len(self._titles) - bool(below))) - set(widths) - set(self._empty_columns())
+                yield from _indent_lines(
+                    list(row[-1].wrap(console, below - _INDENT, overflow="fold"))
+                )
+        missed = (
+            set(range(len(self._titles) - bool(below))) - set(widths) - set(self._empty_columns())
+        )
         if missed:
             left_out = ", ".join(self._titles[place] for place in sorted(missed))
             yield Text(f"no room for {left_out}; --json has all", style="dim")
 
     def _render_row(self, console: Console, row: Sequence[Text], widths: Mapping[int, int]) -> Text:
         """One row; as many lines as its highest cell."""
-        cells = [self._wrap_cell(console, row[place], place, width) for place, width in widths.items()]
+        cells = [
+            self._wrap_cell(console, row[place], place, width) for place, width in widths.items()
+        ]
         lines = []
         for number in range(max(map(len, cells))):
             line = Text(no_wrap=True)
@@ -109,7 +117,9 @@ class Listing:
         return [place for place in places if not any(row[place].plain for row in self._rows)]
 
 
-def _grow_columns(least: Mapping[int, int], naturals: Mapping[int, int], room: int) -> dict[int, int]:
+def _grow_columns(
+    least: Mapping[int, int], naturals: Mapping[int, int], room: int
+) -> dict[int, int]:
     """What is left of the room goes to the first columns first: names before words."""
     for most in range(_NAMES, 0, -1):  # the widest give way first
         if _total_width(least.values()) <= room:

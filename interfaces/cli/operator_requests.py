@@ -16,12 +16,17 @@ _POLL_SECONDS = 0.2
 
 
 def send_request(asked: Event, deployment_id: str, reason: str, as_json: bool) -> int:
-    """Left in the row for whoever runs the deployment. With the embedded default and nobody running, this process takes
-    the turns that honour it, and for an abort all that roll back; it starts nothing else."""
+    """Left in the row for whoever runs the deployment. With the embedded default and nobody
+    running, this process takes the turns that honour it, and for an abort all that roll back; it
+    starts nothing else."""
     with open_services(starts=True, needs="rows") as house:
-        if asked is Event.ABORT and (warning := queries.get_deployment(house.services, deployment_id)["abort_warning"]):
+        if asked is Event.ABORT and (
+            warning := queries.get_deployment(house.services, deployment_id)["abort_warning"]
+        ):
             screen.print_note(warning)
-        found = commands.request_action(house.services, deployment_id, asked, actor=actor(), reason=reason)
+        found = commands.request_action(
+            house.services, deployment_id, asked, actor=actor(), reason=reason
+        )
         if house.runner is not None and running_elsewhere() is None:
             with closing(take_lock()):
                 _carry_out(house.services, found, asked)
@@ -40,7 +45,10 @@ def _carry_out(services: Services, deployment_id: str, asked: Event) -> None:
     while not _is_carried_out(seen := queries.get_deployment(services, deployment_id), asked):
         if seen["lease_owner"] and not told:
             told = True
-            screen.print_note(f"waiting for the turn that {seen['lease_owner']} has begun; if that is gone, up to 30 s")
+            screen.print_note(
+                f"waiting for the turn that {seen['lease_owner']} has begun; if that is gone, up "
+                "to 30 s"
+            )
         engine.advance(services, deployment_id, seen["turn"], process_owner())
         pause.wait(_POLL_SECONDS)
 

@@ -11,20 +11,37 @@ from qdrant_rollouts.core.sanitize.bounded import read_yaml
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.interfaces.cli.groups import Command
 
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, messages on stderr.")
-reason_option = click.option("--reason", default="", metavar="TEXT", help="Why; kept with the events.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on stdout, messages on stderr."
+)
+reason_option = click.option(
+    "--reason", default="", metavar="TEXT", help="Why; kept with the events."
+)
 all_checks_option = click.option(
-    "--all", "every", is_flag=True, help="Every check of the gate with its figures, passed ones too."
+    "--all",
+    "every",
+    is_flag=True,
+    help="Every check of the gate with its figures, passed ones too.",
 )
 
 
 def settings_option(example: str) -> Callable[[Command], Command]:
     """``--option KEY=VALUE`` of a verb that takes any setting; ``parse_options`` reads it."""
-    return click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help=f"Any setting, e.g. {example}.")
+    return click.option(
+        "--option",
+        "options",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help=f"Any setting, e.g. {example}.",
+    )
 
 
-def limit_option(default: int, text: str, most: int = defaults.MOST) -> Callable[[Command], Command]:
-    return click.option("--limit", type=click.IntRange(1, most), default=default, show_default=True, help=text)
+def limit_option(
+    default: int, text: str, most: int = defaults.MOST
+) -> Callable[[Command], Command]:
+    return click.option(
+        "--limit", type=click.IntRange(1, most), default=default, show_default=True, help=text
+    )
 
 
 def list_options(what: str) -> Callable[[Command], Command]:
@@ -36,17 +53,30 @@ def list_options(what: str) -> Callable[[Command], Command]:
 
 def timeout_option(default: float | None, text: str) -> Callable[[Command], Command]:
     return click.option(
-        "--timeout", type=click.FloatRange(min=0), default=default, metavar="SECONDS", show_default=True, help=text
+        "--timeout",
+        type=click.FloatRange(min=0),
+        default=default,
+        metavar="SECONDS",
+        show_default=True,
+        help=text,
     )
 
 
 def serve_options(at: int = 8600) -> Callable[[Command], Command]:
     """``--host`` and ``--port`` of a verb that serves by HTTP."""
     host = click.option(
-        "--host", default="127.0.0.1", metavar="ADDRESS", show_default=True, help="Anything but loopback needs a token."
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        show_default=True,
+        help="Anything but loopback needs a token.",
     )
     port = click.option(
-        "--port", type=click.IntRange(0, 65535), default=at, show_default=True, help="0 takes any that is free."
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=at,
+        show_default=True,
+        help="0 takes any that is free.",
     )
     return lambda command: host(port(command))
 
@@ -58,7 +88,9 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
         path, sign, text = option.partition("=")
         keys = path.split(".")
         if not sign or not all(keys):
-            raise Refused(f"--option {quote_value(option)}: expected KEY=VALUE such as soak.seconds=60")
+            raise Refused(
+                f"--option {quote_value(option)}: expected KEY=VALUE such as soak.seconds=60"
+            )
         _nested_section(settings, keys[:-1], option)[keys[-1]] = _parse_option_value(option, text)
     return settings
 
@@ -67,7 +99,9 @@ def _nested_section(settings: dict[str, Any], path: Sequence[str], option: str) 
     for key in path:
         settings = settings.setdefault(key, {})
         if not isinstance(settings, dict):
-            raise Refused(f"--option {quote_value(option)}: {key} was given a value of its own before")
+            raise Refused(
+                f"--option {quote_value(option)}: {key} was given a value of its own before"
+            )
     return settings
 
 
@@ -75,4 +109,6 @@ def _parse_option_value(option: str, text: str) -> Any:
     try:
         return read_yaml(text)
     except ValueError as error:
-        raise Refused(f"--option {quote_value(option)}: {quote_value(text)} is no YAML value") from error
+        raise Refused(
+            f"--option {quote_value(option)}: {quote_value(text)} is no YAML value"
+        ) from error

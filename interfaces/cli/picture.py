@@ -37,7 +37,12 @@ def render_tree(seen: Seen) -> RenderableType:
     for step in steps:
         branch = "└─ " if step is steps[-1] else "├─ "
         name = Text.assemble((branch, "dim"), status_symbol(step["status"]), f" {step_label(step)}")
-        grid.add_row(name, Text(step["status"], style="dim"), Text(_step_duration(seen, step)), _step_detail(step))
+        grid.add_row(
+            name,
+            Text(step["status"], style="dim"),
+            Text(_step_duration(seen, step)),
+            _step_detail(step),
+        )
     return Group(_tree_head(seen), grid, *_tree_foot(seen))
 
 
@@ -48,7 +53,12 @@ def render_deployment(seen: Seen, *, every: bool = False) -> RenderableType:
 def render_details(seen: Seen, *, every: bool = False) -> RenderableType:
     """The gate's report, with ``every`` check of it, and what happened."""
     parts = [render_gate(seen["gate"], every=every)] if seen["gate"] else []
-    return Group(*(Padding(part, (1, 0, 0, 0), expand=False) for part in (*parts, _table_of_events(seen["events"]))))
+    return Group(
+        *(
+            Padding(part, (1, 0, 0, 0), expand=False)
+            for part in (*parts, _table_of_events(seen["events"]))
+        )
+    )
 
 
 def begun_steps(seen: Seen) -> list[Seen]:
@@ -57,7 +67,9 @@ def begun_steps(seen: Seen) -> list[Seen]:
 
 def current_step_label(seen: Seen) -> str:
     """The step a deployment stands at, in a word."""
-    at = next((step for step in seen["steps"] if step["status"] in {"running", "waiting", "failed"}), None)
+    at = next(
+        (step for step in seen["steps"] if step["status"] in {"running", "waiting", "failed"}), None
+    )
     if at is None and seen["status"] != "live":
         at = next((step for step in seen["steps"] if step["status"] == "pending"), None)
     return step_label(at) if at else ""
@@ -72,11 +84,14 @@ def step_label(step: Seen) -> str:
 
 
 def _tree_head(seen: Seen) -> Text:
-    head = Text.assemble(status_symbol(seen["status"]), " ", (seen["alias"], "bold"), f"  {seen['status']}")
+    head = Text.assemble(
+        status_symbol(seen["status"]), " ", (seen["alias"], "bold"), f"  {seen['status']}"
+    )
     head.append(f"  {seen['strategy']} {seen['id']}\n", style="dim")
     moves = seen.get("kind", "rollout") == "rollout"
     return head.append(
-        f"│  {seen['blue'] or 'nothing yet'} → {seen['green']}" if moves else f"│  {seen['green']}", "dim"
+        f"│  {seen['blue'] or 'nothing yet'} → {seen['green']}" if moves else f"│  {seen['green']}",
+        "dim",
     )
 
 
@@ -119,13 +134,18 @@ def _progress_bar(share: float) -> Text:
 
 
 def _progress_texts(progress: Seen) -> list[str]:
-    """How much, how fast, and how long it will take at that rate; what is not counted in records has no rate."""
+    """How much, how fast, and how long it will take at that rate; what is not counted in records
+    has no rate."""
     if progress["unit"] == "searches":
         return [f"{progress['done']:,} of {progress['size']:,} searches"]
     rate = progress.get("rate")
     if not rate:
         return []
-    done, unit = (progress["records"], "records") if progress["unit"] == "source" else (progress["done"], "points")
+    done, unit = (
+        (progress["records"], "records")
+        if progress["unit"] == "source"
+        else (progress["done"], "points")
+    )
     left = done * (progress["size"] / progress["done"] - 1) / rate if progress["done"] else None
     eta = [f"{format_span(left)} left at {rate:,.0f}/s"] if left is not None else []
     return [f"{done:,} {unit}", *eta]
@@ -136,4 +156,8 @@ def _table_of_events(events: list[Seen]) -> RenderableType:
     for event in events[-_EVENTS:]:
         add_row(rows, (format_clock(event["at"]), event["event"], event["actor"], event["detail"]))
     hidden = len(events) - _EVENTS
-    return Group(rows, Text(f"{hidden} earlier events: --json has all", style="dim")) if hidden > 0 else rows
+    return (
+        Group(rows, Text(f"{hidden} earlier events: --json has all", style="dim"))
+        if hidden > 0
+        else rows
+    )

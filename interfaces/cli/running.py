@@ -1,4 +1,5 @@
-"""What every verb shares: the services it works with, who it is, and the one place where errors become exit codes."""
+"""What every verb shares: the services it works with, who it is, and the one place where errors
+become exit codes."""
 
 import importlib
 import io
@@ -19,14 +20,26 @@ from qdrant_rollouts.adapters.late import late
 from qdrant_rollouts.core.config.settings import Settings, find_unknown_variables, load_settings
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.faults import find_meaning
-from qdrant_rollouts.core.errors import AppError, Misconfigured, NothingHere, OtherRelease, Refused, Unavailable
+from qdrant_rollouts.core.errors import (
+    AppError,
+    Misconfigured,
+    NothingHere,
+    OtherRelease,
+    Refused,
+    Unavailable,
+)
 from qdrant_rollouts.core.sanitize.quoting import shorten_message
 from qdrant_rollouts.core.sanitize.redaction import guard_process, redact
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.people import login_name
 from qdrant_rollouts.interfaces.repeats import OncePerSecond
-from qdrant_rollouts.wiring import EMBEDDED_STORE, build_read_only, build_services, describe_missing_database
+from qdrant_rollouts.wiring import (
+    EMBEDDED_STORE,
+    build_read_only,
+    build_services,
+    describe_missing_database,
+)
 
 if TYPE_CHECKING:
     from qdrant_rollouts.interfaces.embedded import Embedded
@@ -93,9 +106,10 @@ def run(body: Callable[..., int], given: Mapping[str, Any]) -> int:
 
 @contextmanager
 def open_services(*, starts: bool = False, needs: str = "nothing") -> Iterator[CliContext]:
-    """The services, closed again in the end. Raises Unavailable, with nothing changed, if a verb that ``starts``
-    something meets a broker that does not answer; NothingHere, with nothing made, where no database is and what the
-    verb ``needs`` (a word of ``_NEEDS``) is not there either: it would be the first of a folder in vain."""
+    """The services, closed again in the end. Raises Unavailable, with nothing changed, if a verb
+    that ``starts`` something meets a broker that does not answer; NothingHere, with nothing made,
+    where no database is and what the verb ``needs`` (a word of ``_NEEDS``) is not there either: it
+    would be the first of a folder in vain."""
     settings = _settings_with_warnings()
     if starts and not settings.embedded:
         late("adapters.broker", "ping_broker")(settings)
@@ -112,11 +126,16 @@ def open_services(*, starts: bool = False, needs: str = "nothing") -> Iterator[C
 
 @contextmanager
 def open_for_reading(*, store: bool = False, shelf: bool = False) -> Iterator[CliContext]:
-    """The same for one who only looks: no folder, file, table or row is made or changed. Without a database there is
-    nothing to see, so NothingHere is raised, unless the index file says that this is the right folder, or what was
-    asked for stands in the ``store`` or on the ``shelf`` too; then what is lacking is said, and the rest is shown."""
+    """The same for one who only looks: no folder, file, table or row is made or changed. Without a
+    database there is nothing to see, so NothingHere is raised, unless the index file says that this
+    is the right folder, or what was asked for stands in the ``store`` or on the ``shelf`` too; then
+    what is lacking is said, and the rest is shown."""
     settings = _settings_with_warnings()
-    elsewhere = settings.config.exists() or (store and _has_store(settings)) or (shelf and _has_shelf(settings))
+    elsewhere = (
+        settings.config.exists()
+        or (store and _has_store(settings))
+        or (shelf and _has_shelf(settings))
+    )
     services, lacks = build_read_only(settings, empty=elsewhere)
     if lacks:
         screen.print_note(f"note: {lacks}")
@@ -128,7 +147,11 @@ def open_for_reading(*, store: bool = False, shelf: bool = False) -> Iterator[Cl
 @contextmanager
 def open_or_empty() -> Iterator[CliContext]:
     """For a search: it is written down where a database is, and makes none where none is."""
-    with open_for_reading(store=True) if describe_missing_database(load_settings()) else open_services() as house:
+    with (
+        open_for_reading(store=True)
+        if describe_missing_database(load_settings())
+        else open_services() as house
+    ):
         yield house
 
 
@@ -184,25 +207,31 @@ def _own_error(error: BaseException) -> BaseException:
     """The driver of the database speaks in many ways of one thing."""
     if not isinstance(error, DBAPIError):
         return error
-    return database.unavailable_error(database.open_engine(load_settings().database_url.get_secret_value()), error)
+    return database.unavailable_error(
+        database.open_engine(load_settings().database_url.get_secret_value()), error
+    )
 
 
 def _write_what_the_terminal_cannot() -> None:
-    """A symbol that the stream's encoding lacks is written as its number; it must not end the verb."""
+    """A symbol that the stream's encoding lacks is written as its number; it must not end the
+    verb."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def log_to_the_terminal(*, times: bool = False) -> None:
-    """Warnings only, on stderr, and through rich, so that a live display is not torn. What an alert says of a
-    deployment is on the screen already. ``times`` are for processes that stay; there, what happens
-    again and again has one line a second."""
+    """Warnings only, on stderr, and through rich, so that a live display is not torn. What an alert
+    says of a deployment is on the screen already. ``times`` are for processes that stay; there,
+    what happens again and again has one line a second."""
     console = screen.make_console(err=True)
-    handler = RichHandler(console=console, show_path=False, show_time=times, log_time_format="%H:%M:%S")
+    handler = RichHandler(
+        console=console, show_path=False, show_time=times, log_time_format="%H:%M:%S"
+    )
     if times:
         handler.addFilter(OncePerSecond())
-        # The handler imports this with its first line, which a process without free descriptors cannot do.
+        # The handler imports this with its first line, which a process without free descriptors
+        # cannot do.
         importlib.import_module("rich.table")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
     logging.getLogger("rollouts.alerts").setLevel(logging.CRITICAL)

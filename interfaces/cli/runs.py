@@ -26,7 +26,8 @@ _NOBODY = "nothing runs it until `rollouts up` is started (or deploy with --wait
 
 
 def leave_running(house: CliContext, started: str, as_json: bool, told: Told | None = None) -> int:
-    """Ends the verb while the run goes on; ``told`` gives the JSON document, if it is not the deployment itself."""
+    """Ends the verb while the run goes on; ``told`` gives the JSON document, if it is not the
+    deployment itself."""
     if house.runner is not None and running_elsewhere() is None:
         screen.print_note(_NOBODY)
     seen = queries.get_deployment(house.services, started)
@@ -42,12 +43,14 @@ def leave_running(house: CliContext, started: str, as_json: bool, told: Told | N
 def wait_for_end(
     house: CliContext, started: str, timeout: float | None, as_json: bool, told: Told | None = None
 ) -> int:
-    """The exit code of the run's end; ``told`` gives the JSON document, if it is not the deployment itself."""
+    """The exit code of the run's end; ``told`` gives the JSON document, if it is not the deployment
+    itself."""
     try:
         seen = _follow_run(house, started, timeout, as_json)
     except KeyboardInterrupt:
         screen.print_note(
-            f"deployment {started} {_describe_continuation(house)}; `rollouts abort {started}` rolls it back"
+            f"deployment {started} {_describe_continuation(house)}; `rollouts abort {started}` "
+            "rolls it back"
         )
         return INTERRUPTED
     except TimedOut as error:
@@ -71,8 +74,9 @@ def _follow_run(house: CliContext, started: str, timeout: float | None, as_json:
 
 @contextmanager
 def drive_runner(house: CliContext) -> Iterator[bool]:
-    """With the embedded default deployments run in this process, unless another one of this folder runs them already:
-    then this one lets go of the store and only watches the rows. Whether this process runs any."""
+    """With the embedded default deployments run in this process, unless another one of this folder
+    runs them already: then this one lets go of the store and only watches the rows. Whether this
+    process runs any."""
     try:
         if house.runner is not None:
             house.runner.start()

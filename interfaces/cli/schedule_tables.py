@@ -15,7 +15,9 @@ def print_schedules(house: CliContext, alias: str | None, limit: int, as_json: b
     if as_json:
         screen.print_json({"schedules": found})
     elif not found:
-        screen.make_console().print(Text("no schedules; a cron line under `rebuild` of an index makes one"))
+        screen.make_console().print(
+            Text("no schedules; a cron line under `rebuild` of an index makes one")
+        )
     else:
         _print_tables(found)
     return DONE
@@ -23,7 +25,15 @@ def print_schedules(house: CliContext, alias: str | None, limit: int, as_json: b
 
 def _print_tables(found: Sequence[Mapping[str, Any]]) -> None:
     rows = screen.make_table(
-        "ALIAS", "ACTION", "STATUS", "CRON", "ZONE", "NEXT", "LAST SUCCESS", "", drop=("ZONE", "LAST SUCCESS", "CRON")
+        "ALIAS",
+        "ACTION",
+        "STATUS",
+        "CRON",
+        "ZONE",
+        "NEXT",
+        "LAST SUCCESS",
+        "",
+        drop=("ZONE", "LAST SUCCESS", "CRON"),
     )
     for seen in found:
         when = (
@@ -33,7 +43,14 @@ def _print_tables(found: Sequence[Mapping[str, Any]]) -> None:
             _format_moment(seen["last_success_at"]),
         )
         screen.add_row(
-            rows, (seen["alias"], seen["action"], screen.status_text(seen["status"]), *when, _schedule_remark(seen))
+            rows,
+            (
+                seen["alias"],
+                seen["action"],
+                screen.status_text(seen["status"]),
+                *when,
+                _schedule_remark(seen),
+            ),
         )
     out = screen.make_console()
     out.print(rows)

@@ -1,5 +1,5 @@
-"""How things look at the terminal: consoles, words for times, symbols. A symbol never stands for itself alone: the word
-is beside it, and colour only repeats what both say."""
+"""How things look at the terminal: consoles, words for times, symbols. A symbol never stands for
+itself alone: the word is beside it, and colour only repeats what both say."""
 
 import json
 import os
@@ -87,12 +87,14 @@ def print_json(content: Any) -> None:
 
 
 def printable_text(text: object, keep: str = "") -> str:
-    """``text`` without characters that steer a terminal: records and server answers are other people's."""
+    """``text`` without characters that steer a terminal: records and server answers are other
+    people's."""
     return "".join(char if char.isprintable() or char in keep else " " for char in str(text))
 
 
 def print_deletions(told: Iterable[Mapping[str, Any]]) -> None:
-    """What will be deleted, when, and the command that keeps it: whole, for a person may paste it."""
+    """What will be deleted, when, and the command that keeps it: whole, for a person may paste
+    it."""
     for one in told:
         make_console().print(Text(printable_text(one["text"])), soft_wrap=True)
 
@@ -109,7 +111,8 @@ def status_text(status: str) -> Text:
 
 def make_table(*titles: str, drop: Sequence[str] = (), cut: Sequence[str] = ()) -> Listing:
     """Columns as wide as they need. Where a line has no room for them, those of ``drop`` are left
-    out, the first named first, and the rest goes on in the next line; a column of ``cut`` is cut."""
+    out, the first named first, and the rest goes on in the next line; a column of ``cut`` is
+    cut."""
     return Listing(titles, drop, cut)
 
 
@@ -123,7 +126,7 @@ def _make_cell(cell: Text | object) -> Text:
     return Text(printable_text("" if cell is None else cell))
 
 
-# --- times --------------------------------------------------------------------------------------------------------
+# --- times ----------------------------------------------------------------------------------------
 
 
 def parse_moment(text: str) -> datetime:
@@ -131,8 +134,14 @@ def parse_moment(text: str) -> datetime:
 
 
 def seconds_since(begun: str, ended: str | None = None) -> float:
-    """Seconds from ``begun`` to ``ended``, or to this machine's now; never below zero, whatever the clocks say."""
-    return max(0.0, ((parse_moment(ended) if ended else datetime.now(UTC)) - parse_moment(begun)).total_seconds())
+    """Seconds from ``begun`` to ``ended``, or to this machine's now; never below zero, whatever the
+    clocks say."""
+    return max(
+        0.0,
+        (
+            (parse_moment(ended) if ended else datetime.now(UTC)) - parse_moment(begun)
+        ).total_seconds(),
+    )
 
 
 def seconds_until(due: str) -> float:
@@ -149,7 +158,9 @@ def format_span(seconds: float) -> str:
     hours = seconds / 3600
     if minutes < 60:
         return f"{int(minutes)} min {int(seconds % 60):02d} s"
-    return f"{int(hours)} h {int(minutes % 60):02d} min" if hours < 48 else f"{int(hours / 24)} days"
+    return (
+        f"{int(hours)} h {int(minutes % 60):02d} min" if hours < 48 else f"{int(hours / 24)} days"
+    )
 
 
 def format_age(seconds: float) -> str:

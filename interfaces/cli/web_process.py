@@ -21,17 +21,26 @@ _LOOK = 1.0
 
 
 def serve_app(
-    make: Callable[[Services, Settings], ASGIApp], host: str, port: int, path: str = "", *, as_json: bool = False
+    make: Callable[[Services, Settings], ASGIApp],
+    host: str,
+    port: int,
+    path: str = "",
+    *,
+    as_json: bool = False,
 ) -> int:
-    """Serves until Ctrl-C or SIGTERM. Raises Refused with the embedded Qdrant, which is one process's: there,
-    `rollouts up` serves all of it too."""
+    """Serves until Ctrl-C or SIGTERM. Raises Refused with the embedded Qdrant, which is one
+    process's: there, `rollouts up` serves all of it too."""
     if not load_settings().qdrant_url:
         raise Refused(
-            "the embedded Qdrant belongs to one process: `rollouts up` runs deployments and serves the web in it; or "
+            "the embedded Qdrant belongs to one process: `rollouts up` runs deployments and serves "
+            "the web in it; or "
             "name a server in ROLLOUTS_QDRANT_URL"
         )
     _wait_for_migration(load_settings())
-    with open_services(needs="place") as house, serving.bind_socket(house.services, house.settings, host, port) as door:
+    with (
+        open_services(needs="place") as house,
+        serving.bind_socket(house.services, house.settings, host, port) as door,
+    ):
         log_to_the_terminal(times=True)
         logging.getLogger("rollouts.alerts").setLevel(logging.WARNING)
         url = serving.socket_url(door) + path
@@ -44,8 +53,8 @@ def serve_app(
 
 
 def _wait_for_migration(settings: Settings) -> None:
-    """A process of a newer release may be started before the database was brought up to date, as all of a Procfile are
-    started at once; until then nobody is answered."""
+    """A process of a newer release may be started before the database was brought up to date, as
+    all of a Procfile are started at once; until then nobody is answered."""
     engine = database.open_engine(settings.database_url.get_secret_value())
     never = threading.Event()
     said = False

@@ -38,11 +38,16 @@ class Crowd:
         self._searching: list[Future[None]] = []
 
     def __enter__(self) -> Self:
-        self._searching = [self._pool.submit(self._search_until_stopped, number) for number in range(THREADS)]
+        self._searching = [
+            self._pool.submit(self._search_until_stopped, number) for number in range(THREADS)
+        ]
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stopped.set()
         self._pool.shutdown()
@@ -55,12 +60,19 @@ class Crowd:
 
     def words(self) -> str:
         with self._counting:
-            by = ", ".join(f"version {number}: {count:,}" for number, count in sorted(self.answered.items()))
-            sentence = f"{self.served:,} answered ({by or 'none yet'}), {self.failed} failed, {self.empty} empty"
+            by = ", ".join(
+                f"version {number}: {count:,}" for number, count in sorted(self.answered.items())
+            )
+            sentence = (
+                f"{self.served:,} answered ({by or 'none yet'}), {self.failed} failed, "
+                f"{self.empty} empty"
+            )
             return sentence + (f"; the last failure: {self.last_error}" if self.failed else "")
 
     def line(self) -> Text:
-        return Text(f"searches: {self.words()}", style="red" if self.failed or self.empty else "green")
+        return Text(
+            f"searches: {self.words()}", style="red" if self.failed or self.empty else "green"
+        )
 
     def _search_until_stopped(self, first: int) -> None:
         for vector in islice(cycle(self._vectors), first, None):

@@ -51,7 +51,10 @@ def _clear_folder() -> None:
     with contextlib.chdir(FOLDER):
         pid = running_elsewhere()
     if pid is not None:
-        raise Refused(f"process {pid} works in {FOLDER} at this moment; end it, or run the demo in another folder")
+        raise Refused(
+            f"process {pid} works in {FOLDER} at this moment; end it, or run the demo in another "
+            "folder"
+        )
     shutil.rmtree(FOLDER)
     FOLDER.mkdir(mode=0o700)
     private.write_text(FOLDER / ".gitignore", "*\n")
@@ -91,11 +94,16 @@ class Story:
         embedder = self._prepare_versions(one, two, three)
         if not self._tell_first_version(one):
             return
-        with Crowd(self._services.store, ALIAS, [embedder.query(query) for query in QUERIES]) as crowd:
+        with Crowd(
+            self._services.store, ALIAS, [embedder.query(query) for query in QUERIES]
+        ) as crowd:
             if self._tell_replacement(one, two, crowd):
                 self._tell_search(_QUESTION)
                 self._tell_damage(three, crowd)
-        self.note(crowd.served > 0 and not crowd.failed and not crowd.empty, f"searches by alias: {crowd.words()}")
+        self.note(
+            crowd.served > 0 and not crowd.failed and not crowd.empty,
+            f"searches by alias: {crowd.words()}",
+        )
         self._check_rollback_kept()
 
     def note(self, held: bool, sentence: str) -> bool:
@@ -105,17 +113,25 @@ class Story:
     def sum_up(self, seconds: float) -> int:
         self._print_chapter(f"What was found, after {screen.format_span(seconds)}")
         for held, sentence in self._facts:
-            self._console.print(Text.assemble(screen.status_symbol("pass" if held else "fail"), f" {sentence}"))
+            self._console.print(
+                Text.assemble(screen.status_symbol("pass" if held else "fail"), f" {sentence}")
+            )
         if not self._facts or not all(held for held, _ in self._facts):
-            self._print_sentence(f"That is not the expected end; {Path.cwd()} holds what is left of it.")
+            self._print_sentence(
+                f"That is not the expected end; {Path.cwd()} holds what is left of it."
+            )
             return SOMETHING_BROKE
         self._console.print(_describe_next())
         return ALL_HELD
 
     def _prepare_versions(self, *all_versions: Version) -> Embedder:
         self._print_chapter("A search index, rebuilt while it is searched")
-        self._print_sentence(f"{len(all_versions[1].pages):,} real texts: the documentation that comes with Python.")
-        self._print_sentence(f"Qdrant, database and worker run inside this process and keep their files in {FOLDER}.")
+        self._print_sentence(
+            f"{len(all_versions[1].pages):,} real texts: the documentation that comes with Python."
+        )
+        self._print_sentence(
+            f"Qdrant, database and worker run inside this process and keep their files in {FOLDER}."
+        )
         with self._console.status("loading the embedding model"):
             embedding, lowest_score = self._choose_model()
         for version in all_versions:
@@ -125,21 +141,30 @@ class Story:
 
     def _tell_first_version(self, one: Version) -> bool:
         self._print_chapter(f"Version 1: {len(one.pages):,} texts")
-        self._print_sentence(f"There is no alias {ALIAS} yet; it is created when its collection is filled and checked.")
+        self._print_sentence(
+            f"There is no alias {ALIAS} yet; it is created when its collection is filled and "
+            "checked."
+        )
         return self._check_serves(self._deploy_version(one), one)
 
     def _tell_replacement(self, one: Version, two: Version, crowd: Crowd) -> bool:
         kept = two.unchanged_since(one)
         new = two.new_since(one)
         changed = len(two.pages) - kept - new
-        self._print_chapter(f"Version 2: {len(two.pages):,} texts, {new:,} of them new, {changed:,} changed")
+        self._print_chapter(
+            f"Version 2: {len(two.pages):,} texts, {new:,} of them new, {changed:,} changed"
+        )
         self._print_sentence(f"From now on {THREADS} threads search {ALIAS} without a break.")
         seen = self._deploy_version(two, crowd)
-        filled = next(step["output"] for step in seen["steps"] if traits_of(step["name"]).fills_green)
+        filled = next(
+            step["output"] for step in seen["steps"] if traits_of(step["name"]).fills_green
+        )
         reused = filled.get("reused", 0)
         embedded = filled.get("embedded", 0)
         words = f"its vectors: {reused:,} taken over from version 1, {embedded:,} made new"
-        return self._check_serves(seen, two) and self.note((reused, embedded) == (kept, new + changed), words)
+        return self._check_serves(seen, two) and self.note(
+            (reused, embedded) == (kept, new + changed), words
+        )
 
     def _tell_search(self, question: str) -> None:
         self._print_chapter(f"Searching for: {question}")
@@ -147,25 +172,39 @@ class Story:
             found = router.search(ALIAS, question, limit=3).results
         rows = screen.make_table("SCORE", "NAME", "TEXT", cut=("TEXT",))
         for hit in found:
-            screen.add_row(rows, (f"{hit.score:.2f}", hit.payload["title"], " ".join(hit.payload["text"].split())))
+            screen.add_row(
+                rows,
+                (f"{hit.score:.2f}", hit.payload["title"], " ".join(hit.payload["text"].split())),
+            )
         self._console.print(rows)
         by = sorted({hit.payload["version"] for hit in found})
-        self.note(by == [2], f"a search of one's own was answered by version {' and '.join(map(str, by)) or 'none'}")
+        self.note(
+            by == [2],
+            f"a search of one's own was answered by version {' and '.join(map(str, by)) or 'none'}",
+        )
 
     def _tell_damage(self, three: Version, crowd: Crowd) -> None:
         self._print_chapter("Version 3, damaged")
         self._print_sentence(
-            f"The crawler was signed out: for each of {len(three.pages):,} pages it brought the login page."
+            f"The crawler was signed out: for each of {len(three.pages):,} pages it brought the "
+            "login page."
         )
-        self._print_sentence("No record is missing and none is malformed, so only the answers can tell.")
+        self._print_sentence(
+            "No record is missing and none is malformed, so only the answers can tell."
+        )
         before = aliases.get_collection_for_alias(self._services, ALIAS)
         seen = self._deploy_version(three, crowd)
         report = seen["gate"] or {"verdict": "not asked", "checks": [], "warnings": []}
         self._console.print()
         self._console.print(judgment.render_gate({**report, "worst": []}))
         blocked = [row for row in report["checks"] if row["verdict"] == "block"]
-        why = ", ".join(f"{row['name']} {row['value']!s:.6} against {row['bound']}" for row in blocked)
-        words = f"version {three.number} is {seen['status']}; the gate said {report['verdict']}: {why or 'nothing'}"
+        why = ", ".join(
+            f"{row['name']} {row['value']!s:.6} against {row['bound']}" for row in blocked
+        )
+        words = (
+            f"version {three.number} is {seen['status']}; the gate said {report['verdict']}: "
+            f"{why or 'nothing'}"
+        )
         self.note(seen["status"] == Status.ROLLED_BACK and bool(blocked), words)
         self._check_as_before(before, seen, crowd.answered[three.number])
 
@@ -173,30 +212,41 @@ class Story:
         behind = aliases.get_collection_for_alias(self._services, ALIAS)
         switches = sum(event["event"] == "alias.switched" for event in seen["events"])
         left = sorted(self._services.store.collections() & {seen["green"]})
-        words = f"it moved the alias {switches} times, answered {answered} searches and left {len(left)} collections"
+        words = (
+            f"it moved the alias {switches} times, answered {answered} searches and left "
+            f"{len(left)} collections"
+        )
         self.note(behind == before and not switches and not answered and not left, words)
 
     def _check_rollback_kept(self) -> None:
         rows = [row for row in queries.list_deletions(self._services) if row["alias"] == ALIAS]
         told = "; ".join(row["text"] for row in rows)
-        self.note([row["status"] for row in rows] == ["scheduled"], f"kept for a rollback, until then: {told}")
+        self.note(
+            [row["status"] for row in rows] == ["scheduled"],
+            f"kept for a rollback, until then: {told}",
+        )
 
     def _choose_model(self) -> tuple[EmbeddingSpec, float]:
         try:
             return self._open_embedding(*self.MINILM)
         except (Refused, Unavailable) as error:
-            self._print_sentence(f"Words instead of meaning: the model is not available here. {error}")
+            self._print_sentence(
+                f"Words instead of meaning: the model is not available here. {error}"
+            )
             return self._open_embedding(*self.HASHING)
 
     def _open_embedding(self, name: str, lowest_score: float) -> tuple[EmbeddingSpec, float]:
         embedding = EmbeddingSpec(model=name, text=versions.TEMPLATE)
         self._print_sentence(
-            f"Embedding model: {name}, {self._services.embedder(embedding).dimension} numbers for each text."
+            f"Embedding model: {name}, {self._services.embedder(embedding).dimension} numbers for "
+            "each text."
         )
         return embedding, lowest_score
 
     def _deploy_version(self, version: Version, crowd: Crowd | None = None) -> Seen:
-        started = commands.start_deployment(self._services, ALIAS, source=version.source, actor="demo")
+        started = commands.start_deployment(
+            self._services, ALIAS, source=version.source, actor="demo"
+        )
         return follow_deployment(self._services, started, below=crowd.line if crowd else Group)
 
     def _check_serves(self, seen: Seen, version: Version) -> bool:

@@ -1,4 +1,5 @@
-"""Real text that every Python machine has: the standard library's docstrings and the language's help topics."""
+"""Real text that every Python machine has: the standard library's docstrings and the language's
+help topics."""
 
 import hashlib
 import importlib
@@ -11,12 +12,13 @@ from typing import NamedTuple
 
 #: Importing any of these only defines names. One that a later Python has removed is left out.
 _MODULES = """
-    argparse array asyncio base64 bisect builtins collections concurrent.futures configparser contextlib copy
-    csv datetime email.message enum fractions functools getpass glob gzip hashlib heapq hmac html http.client
-    inspect io itertools json linecache locale logging math multiprocessing os pathlib pickle pprint queue
-    random re secrets select shelve shutil signal smtplib sqlite3 statistics string struct subprocess sys
-    tarfile tempfile textwrap threading time timeit traceback types typing unittest urllib.parse urllib.request
-    uuid warnings weakref webbrowser xml.etree.ElementTree zipfile zlib zoneinfo
+    argparse array asyncio base64 bisect builtins collections concurrent.futures configparser
+    contextlib copy csv datetime email.message enum fractions functools getpass glob gzip
+    hashlib heapq hmac html http.client inspect io itertools json linecache locale logging math
+    multiprocessing os pathlib pickle pprint queue random re secrets select shelve shutil signal
+    smtplib sqlite3 statistics string struct subprocess sys tarfile tempfile textwrap threading
+    time timeit traceback types typing unittest urllib.parse urllib.request uuid warnings
+    weakref webbrowser xml.etree.ElementTree zipfile zlib zoneinfo
 """
 #: Characters; a shorter docstring says little more than its name.
 _SHORTEST = 100

@@ -52,16 +52,25 @@ class Version:
     def write(self) -> None:
         """``version`` shows in a search result which version has answered."""
         records = (
-            {"id": id, "title": title, "text": body, "version": self.number} for id, (title, body) in self.pages.items()
+            {"id": id, "title": title, "text": body, "version": self.number}
+            for id, (title, body) in self.pages.items()
         )
-        private.write_text(Path(self.file), "".join(json.dumps(record) + "\n" for record in records))
+        private.write_text(
+            Path(self.file), "".join(json.dumps(record) + "\n" for record in records)
+        )
 
 
 def first_version(texts: Sequence[Text]) -> Version:
     """The documentation as it might have been earlier: some texts missing, some with only one
     paragraph."""
-    early = {text.name: _first_paragraph(text.body) for text in texts if text.share < _SHORT_IN_FIRST}
-    pages = {text.name: (text.name, early.get(text.name, text.body)) for text in texts if text.share < _IN_FIRST}
+    early = {
+        text.name: _first_paragraph(text.body) for text in texts if text.share < _SHORT_IN_FIRST
+    }
+    pages = {
+        text.name: (text.name, early.get(text.name, text.body))
+        for text in texts
+        if text.share < _IN_FIRST
+    }
     return Version(1, pages)
 
 

@@ -60,7 +60,10 @@ class ConnectionRegistry(ServerState):
         whose = asking.whose
         if self.at_work[whose] >= limits.requests_of_one:
             among = {one for one in self.all if one.whose == whose}
-            words = f"{limits.requests_of_one} requests from your address are being processed; try again"
+            words = (
+                f"{limits.requests_of_one} requests from your address are being processed; try "
+                "again"
+            )
         elif self.at_work.total() >= limits.requests:
             among = self.all
             words = f"{limits.requests} requests are being processed, the maximum; try again"
@@ -84,7 +87,11 @@ class ConnectionRegistry(ServerState):
         person whose next request is on its way."""
         unready = [one for one in among if one.is_unready and not one.transport.is_closing()]
         of_each = Counter(one.whose for one in unready)
-        return min(unready, key=lambda one: (-of_each[one.whose], one.was_answered, one.since), default=None)
+        return min(
+            unready,
+            key=lambda one: (-of_each[one.whose], one.was_answered, one.since),
+            default=None,
+        )
 
 
 class Server(uvicorn.Server):
@@ -109,7 +116,11 @@ class Connection(H11Protocol):
     """``since`` this time the client must send a request's headers, or the rest of it."""
 
     def __init__(
-        self, config: uvicorn.Config, server_state: ConnectionRegistry, app_state: dict[str, Any], _loop: Any = None
+        self,
+        config: uvicorn.Config,
+        server_state: ConnectionRegistry,
+        app_state: dict[str, Any],
+        _loop: Any = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._crowd = server_state
@@ -162,7 +173,11 @@ class Connection(H11Protocol):
             what = "body" if self.at_work else "headers"
             seconds = limits.body if self.at_work else limits.headers
             if now - self.since > seconds:
-                self.end(RequestTooSlow(f"{what} did not come within {seconds:g} s; send the request again"))
+                self.end(
+                    RequestTooSlow(
+                        f"{what} did not come within {seconds:g} s; send the request again"
+                    )
+                )
 
     def end(self, why: TooBusy | RequestTooSlow) -> None:
         """Says why, if a request was begun and nothing was answered. Code that works for it sees

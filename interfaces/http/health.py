@@ -53,7 +53,9 @@ class Readiness:
         checks = self.checks(context_of(request))
         ready = all(check.state == "ok" for check in checks)
         told = _full_check if _may_read(request, checks) else _public_check
-        return JSONResponse({"ready": ready, "checks": [told(check) for check in checks]}, 200 if ready else 503)
+        return JSONResponse(
+            {"ready": ready, "checks": [told(check) for check in checks]}, 200 if ready else 503
+        )
 
     def checks(self, house: AppContext) -> list[Check]:
         with self._guard:
@@ -62,7 +64,10 @@ class Readiness:
                     self._under_way[name] = self._pool.submit(_run_health_check, name, look)
             asked = dict(self._under_way)
         wait(asked.values(), CHECK_TIMEOUT)
-        return [look.result() if look.done() else _unanswered_check(name) for name, look in asked.items()]
+        return [
+            look.result() if look.done() else _unanswered_check(name)
+            for name, look in asked.items()
+        ]
 
 
 def _health_checks(house: AppContext) -> dict[str, Callable[[], Check]]:
@@ -73,7 +78,11 @@ def _health_checks(house: AppContext) -> dict[str, Callable[[], Check]]:
         "sweep": partial(inspect_sweep, services),
         "turns": partial(at_turns, services),
     }
-    return looks if house.settings.embedded else {**looks, "broker": partial(inspect_broker, house.settings)}
+    return (
+        looks
+        if house.settings.embedded
+        else {**looks, "broker": partial(inspect_broker, house.settings)}
+    )
 
 
 def _run_health_check(name: str, look: Callable[[], Check]) -> Check:

@@ -38,16 +38,23 @@ class MetricDescription:
 
 
 _LEFT_OUT = MetricDescription(
-    f"{PREFIX}series_left_out", "gauge", ("metric",), f"Series of a metric beyond the {census.MOST} that are shown."
+    f"{PREFIX}series_left_out",
+    "gauge",
+    ("metric",),
+    f"Series of a metric beyond the {census.MOST} that are shown.",
 )
 _SECONDS = MetricDescription(
     f"{PREFIX}scrape_seconds", "gauge", (), "How long the database took to give these numbers."
 )
-_BUILD = MetricDescription(f"{PREFIX}build_info", "gauge", ("version",), "1; the version of this program.")
+_BUILD = MetricDescription(
+    f"{PREFIX}build_info", "gauge", ("version",), "1; the version of this program."
+)
 
 METRICS = (
     *(
-        MetricDescription(PREFIX + name, "counter" if figure.counter else "gauge", figure.labels, figure.help)
+        MetricDescription(
+            PREFIX + name, "counter" if figure.counter else "gauge", figure.labels, figure.help
+        )
         for name, figure in census.METRICS.items()
     ),
     _LEFT_OUT,
@@ -69,7 +76,8 @@ def _serve_metrics(request: Request) -> Response:
 
 
 class Scrape(Collector):
-    """Nothing is kept between two scrapes, so any process, and any number of them, can be scraped."""
+    """Nothing is kept between two scrapes, so any process, and any number of them, can be
+    scraped."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -80,7 +88,11 @@ class Scrape(Collector):
         seconds = time.perf_counter() - started
         samples: dict[str, list[Sample]] = {
             **{PREFIX + name: found.samples for name, found in taken.items()},
-            _LEFT_OUT.name: [((PREFIX + name,), found.left_out) for name, found in taken.items() if found.left_out],
+            _LEFT_OUT.name: [
+                ((PREFIX + name,), found.left_out)
+                for name, found in taken.items()
+                if found.left_out
+            ],
             _SECONDS.name: [((), seconds)],
             _BUILD.name: [((importlib.metadata.version("qdrant-rollouts"),), 1)],
         }

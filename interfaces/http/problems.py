@@ -53,7 +53,8 @@ class Kind(NamedTuple):
 
 
 class Unauthorized(AppError):
-    """This needs a token: send `Authorization: Bearer TOKEN`; `rollouts token create NAME --scope read` makes one."""
+    """This needs a token: send `Authorization: Bearer TOKEN`; `rollouts token create NAME --scope
+    read` makes one."""
 
 
 class Forbidden(AppError):
@@ -84,48 +85,97 @@ class MalformedHttp(AppError):
     """This is not an HTTP request."""
 
 
-FORESEEN = (Refused, Unavailable, Unauthorized, Forbidden, TooLarge, RequestTooSlow, TooBusy, MalformedHttp)
+FORESEEN = (
+    Refused,
+    Unavailable,
+    Unauthorized,
+    Forbidden,
+    TooLarge,
+    RequestTooSlow,
+    TooBusy,
+    MalformedHttp,
+)
 
 #: The first matching kind of an error counts.
 MEANINGS: dict[type[BaseException], Kind] = {
     Unauthorized: Kind(401, "Who is asking?", "unauthorized", "the token is missing or not valid"),
-    ForeignHost: Kind(403, "Not ours", "foreign-host", "the request asks for a host name that is not ours"),
-    OtherSite: Kind(403, "Not allowed", "other-site", "a browser says that the request comes from another site"),
+    ForeignHost: Kind(
+        403, "Not ours", "foreign-host", "the request asks for a host name that is not ours"
+    ),
+    OtherSite: Kind(
+        403, "Not allowed", "other-site", "a browser says that the request comes from another site"
+    ),
     Forbidden: Kind(403, "Not allowed", "forbidden", "the token does not have the needed scope"),
     TooLarge: Kind(413, "Too large", "too-large", "the body has more bytes than are allowed"),
     RequestTooSlow: Kind(408, "Too slow", "too-slow", "the request took too long to arrive"),
     TooBusy: Kind(503, "Too many at once", "crowded", "too many requests at once; try again"),
-    MalformedHttp: Kind(400, "Not an HTTP request", "garbled", "the bytes received are not an HTTP request"),
-    Unknown: Kind(404, "Not found", "not-found", "the thing does not exist"),
-    KeyReused: Kind(422, "Another request's key", "key-reused", "the Idempotency-Key belongs to a different request"),
-    Malformed: Kind(
-        422, "Not acceptable in any state", "malformed", "the request is never valid; `errors` has each fault"
+    MalformedHttp: Kind(
+        400, "Not an HTTP request", "garbled", "the bytes received are not an HTTP request"
     ),
-    Unexposed: Kind(409, "Not exposed", "not-exposed", "the experiment has not served this user yet"),
+    Unknown: Kind(404, "Not found", "not-found", "the thing does not exist"),
+    KeyReused: Kind(
+        422,
+        "Another request's key",
+        "key-reused",
+        "the Idempotency-Key belongs to a different request",
+    ),
+    Malformed: Kind(
+        422,
+        "Not acceptable in any state",
+        "malformed",
+        "the request is never valid; `errors` has each fault",
+    ),
+    Unexposed: Kind(
+        409, "Not exposed", "not-exposed", "the experiment has not served this user yet"
+    ),
     Refused: Kind(409, "Refused", "refused", "not possible in the current state"),
     KeyInUse: Kind(
-        503, "Being processed", "key-in-use", "the first request with this key is still being processed; try again"
+        503,
+        "Being processed",
+        "key-in-use",
+        "the first request with this key is still being processed; try again",
     ),
-    Busy: Kind(503, "In use elsewhere", "busy", "another process uses the embedded Qdrant; try again"),
+    Busy: Kind(
+        503, "In use elsewhere", "busy", "another process uses the embedded Qdrant; try again"
+    ),
     Misconfigured: Kind(
-        503, "A setting does not fit its server", "misconfigured", "a server answered and refuses a setting"
+        503,
+        "A setting does not fit its server",
+        "misconfigured",
+        "a server answered and refuses a setting",
     ),
     OtherRelease: Kind(
-        503, "Another release", "other-release", "the database belongs to a release that this program cannot work with"
+        503,
+        "Another release",
+        "other-release",
+        "the database belongs to a release that this program cannot work with",
     ),
     Limited: Kind(
-        503, "A limit of the collection", "limited", "strict mode allows no more requests for now; try again"
+        503,
+        "A limit of the collection",
+        "limited",
+        "strict mode allows no more requests for now; try again",
     ),
     Unavailable: Kind(
-        503, "A server did not answer", "unavailable", "Qdrant, the database or the broker did not answer; try again"
+        503,
+        "A server did not answer",
+        "unavailable",
+        "Qdrant, the database or the broker did not answer; try again",
     ),
-    LeaseLost: Kind(503, "Taken up elsewhere", "taken-up", "another process took over the work; try again"),
+    LeaseLost: Kind(
+        503, "Taken up elsewhere", "taken-up", "another process took over the work; try again"
+    ),
     AppError: Kind(500, "Failed", "failed", "a fault of this program; see its log"),
 }
 #: Refusals by Starlette, by status.
 HTTP_KINDS = {
     404: Kind(404, "Not Found", "no-such-path", "there is nothing at this path"),
-    405: Kind(405, "Method Not Allowed", "no-such-method", "the path accepts only the methods that `Allow` names"),
+    405: Kind(
+        405,
+        "Method Not Allowed",
+        "no-such-method",
+        "the path accepts only the methods that `Allow` names",
+    ),
 }
 _OTHERWISE = Kind(400, "", "http", "another HTTP status; the title names it")
 _UNFORESEEN = Kind(500, "Failed", "unforeseen", "an unexpected error; see the log")
@@ -134,7 +184,9 @@ _DATABASE = (OperationalError, InterfaceError, PoolTimeout)
 KINDS: tuple[Kind, ...] = (*MEANINGS.values(), *HTTP_KINDS.values(), _OTHERWISE, _UNFORESEEN)
 
 
-def problem_response(kind: Kind, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> JSONResponse:
+def problem_response(
+    kind: Kind, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+) -> JSONResponse:
     """``more`` are members besides those of the RFC, such as ``errors``."""
     return JSONResponse(_build_content(kind, detail, **more), kind.status, headers, MEDIA_TYPE)
 

@@ -25,7 +25,13 @@ from qdrant_rollouts.interfaces.access import web_sessions as sessions
 from qdrant_rollouts.interfaces.access.tokens import ALL_SCOPES, SCOPES, Caller
 from qdrant_rollouts.interfaces.http import problems
 from qdrant_rollouts.interfaces.http.house import AppContext
-from qdrant_rollouts.interfaces.http.problems import Forbidden, ForeignHost, OtherSite, TooLarge, Unauthorized
+from qdrant_rollouts.interfaces.http.problems import (
+    Forbidden,
+    ForeignHost,
+    OtherSite,
+    TooLarge,
+    Unauthorized,
+)
 from qdrant_rollouts.interfaces.people import login_name
 
 SESSION_COOKIE = "rollouts_session"
@@ -67,10 +73,14 @@ class Authenticator:
         if not kind:
             return None
         found = (
-            self._remember_lookup("token", presented.strip(), self._look_up_token) if kind.lower() == "bearer" else None
+            self._remember_lookup("token", presented.strip(), self._look_up_token)
+            if kind.lower() == "bearer"
+            else None
         )
         if found is None:
-            raise Unauthorized("this token is unknown or was revoked; `rollouts token list` shows those there are")
+            raise Unauthorized(
+                "this token is unknown or was revoked; `rollouts token list` shows those there are"
+            )
         return found
 
     def _caller_by_session(self, connection: HTTPConnection) -> Caller | None:
@@ -91,9 +101,15 @@ class Authenticator:
         return sessions.caller_of_session(self._house.services, secret, self._house.api_token)
 
     def _look_up_machine(self, _: str) -> Caller | None:
-        return None if tokens.has_any_token(self._house.services) else Caller(login_name("web"), ALL_SCOPES)
+        return (
+            None
+            if tokens.has_any_token(self._house.services)
+            else Caller(login_name("web"), ALL_SCOPES)
+        )
 
-    def _remember_lookup(self, what: str, secret: str, look: Callable[[str], Caller | None]) -> Caller | None:
+    def _remember_lookup(
+        self, what: str, secret: str, look: Callable[[str], Caller | None]
+    ) -> Caller | None:
         """Stores only a digest of the secret."""
         key = what, tokens.hash_secret(secret)
         until, found = self._known.get(key, (0.0, None))
@@ -129,7 +145,11 @@ def is_local(connection: HTTPConnection) -> bool:
     """Whether the request comes from this machine and was not forwarded."""
     client = connection.client.host if connection.client else ""
     handed_on = any(name in connection.headers for name in _PROXY_HEADERS)
-    return is_loopback(client) and is_loopback(host_name(connection.headers.get("host", ""))) and not handed_on
+    return (
+        is_loopback(client)
+        and is_loopback(host_name(connection.headers.get("host", "")))
+        and not handed_on
+    )
 
 
 def is_loopback(host: str) -> bool:
@@ -178,17 +198,25 @@ class Guard:
     def _check_request(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         host = host_name(headers.get("host", ""))
-        if host != "localhost" and _parse_ip(host) is None and host not in self._house.settings.web_hosts:
+        if (
+            host != "localhost"
+            and _parse_ip(host) is None
+            and host not in self._house.settings.web_hosts
+        ):
             raise ForeignHost(
-                f"host {quote_value(host)} is not ours: ask by address or localhost, or name it in ROLLOUTS_WEB_HOSTS"
+                f"host {quote_value(host)} is not ours: ask by address or localhost, or name it in "
+                "ROLLOUTS_WEB_HOSTS"
             )
         if scope["method"] not in _SAFE_METHODS and not _from_our_pages(headers):
             raise OtherSite(
-                "what changes something is taken from our own pages and from programs, not from other sites"
+                "what changes something is taken from our own pages and from programs, not from "
+                "other sites"
             )
         size = headers.get("content-length", "0")
         if not size.isdecimal() or int(size) > _largest_body(scope):
-            raise TooLarge(f"the body has {size[:20]} bytes, at most {_largest_body(scope)} are taken")
+            raise TooLarge(
+                f"the body has {size[:20]} bytes, at most {_largest_body(scope)} are taken"
+            )
 
 
 def _largest_body(scope: Scope) -> int:

@@ -29,13 +29,20 @@ _SEND_TIMEOUT_MS = 60_000
 
 
 @contextmanager
-def bind_socket(services: Services, settings: Settings, host: str, port: int) -> Iterator[socket.socket]:
+def bind_socket(
+    services: Services, settings: Settings, host: str, port: int
+) -> Iterator[socket.socket]:
     """Returns a listening socket; port 0 uses any free port. Raises Refused if anybody could get
     in, and if another process already listens there."""
     open_to_others = not is_loopback(host)
-    if open_to_others and not settings.api_token.get_secret_value() and not tokens.has_any_token(services):
+    if (
+        open_to_others
+        and not settings.api_token.get_secret_value()
+        and not tokens.has_any_token(services)
+    ):
         raise Refused(
-            f"--host {host} can be reached from other machines, and there is no token: make one with "
+            f"--host {host} can be reached from other machines, and there is no token: make one "
+            "with "
             "`rollouts token create NAME --scope read`, or set ROLLOUTS_API_TOKEN"
         )
     with _open_listener(host, port) as door:
@@ -56,7 +63,9 @@ def serve_beside(app: ASGIApp, door: socket.socket, limits: Limits | None = None
     """In a separate thread, until the end of the block."""
     _freeze_loaded_objects()
     server = _make_server(app, limits or process_limits())
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, name="web", daemon=True)
+    thread = threading.Thread(
+        target=server.run, kwargs={"sockets": [door]}, name="web", daemon=True
+    )
     thread.start()
     try:
         yield
@@ -112,7 +121,8 @@ def _open_listener(host: str, port: int) -> socket.socket:
     except OSError as error:
         door.close()
         raise Refused(
-            f"--host {host} --port {port}: cannot listen there ({error.strerror or error}); another process may: name "
+            f"--host {host} --port {port}: cannot listen there ({error.strerror or error}); "
+            "another process may: name "
             "another port with --port"
         ) from error
     return door

@@ -1,1 +1,2 @@
-"""The MCP server: search and queries for agents, and deployments if an operator has allowed them."""
+"""The MCP server: search and queries for agents, and deployments if an operator has allowed
+them."""

@@ -25,22 +25,30 @@ _CUT = " […]"
 
 #: What to do about a deployment, by its status.
 _NEXT: dict[str, str] = {
-    Status.PENDING: "call get_deployment again, with wait_seconds; if it stays pending, nothing runs deployments: tell "
+    Status.PENDING: "call get_deployment again, with wait_seconds; if it stays pending, nothing "
+    "runs deployments: tell "
     "a person",
     Status.RUNNING: "call get_deployment again, with wait_seconds",
     Status.ROLLING_BACK: "call get_deployment again, with wait_seconds",
-    Status.PAUSED: "tell a person, who decides (rollouts promote, retry, resume or abort), what message and gate say; "
+    Status.PAUSED: "tell a person, who decides (rollouts promote, retry, resume or abort), what "
+    "message and gate say; "
     "then call get_deployment again",
     Status.LIVE: "nothing: search_with_alias answers from the new collection",
-    Status.COMPLETED: "nothing changed for searches, for this strategy only tries the new collection out; message says "
+    Status.COMPLETED: "nothing changed for searches, for this strategy only tries the new "
+    "collection out; message says "
     "what became of it",
-    Status.ROLLED_BACK: "nothing changed for searches; tell a person what message says is to be mended before "
+    Status.ROLLED_BACK: "nothing changed for searches; tell a person what message says is to be "
+    "mended before "
     "deploy_new_index is called again",
-    Status.NEEDS_OPERATOR: "tell a person, who is needed, what message says (then rollouts abort); after that call "
+    Status.NEEDS_OPERATOR: "tell a person, who is needed, what message says (then rollouts abort); "
+    "after that call "
     "get_deployment again",
 }
 
-_QUEUED = "call get_deployment again, later: it waits for a place among the rebuilds, and begins by itself"
+_QUEUED = (
+    "call get_deployment again, later: it waits for a place among the rebuilds, and begins by "
+    "itself"
+)
 
 _DONE = {"done", "skipped"}
 _AT = {"running", "waiting"}
@@ -55,23 +63,33 @@ class Hit(BaseModel):
 class Found(BaseModel):
     alias: str
     collection: str = Field(description="The collection that answered")
-    version: int | None = Field(description="Its version of the index; null for one that this system did not make")
-    variant: str = Field(description="Whose answer it is: live, or an arm of a canary or an experiment")
+    version: int | None = Field(
+        description="Its version of the index; null for one that this system did not make"
+    )
+    variant: str = Field(
+        description="Whose answer it is: live, or an arm of a canary or an experiment"
+    )
     results: list[Hit] = Field(description="Best first")
     note: str = Field("", description="What is missing in this answer, if anything is")
 
 
 class Index(BaseModel):
     alias: str = Field(description="What to search")
-    collection: str | None = Field(None, description="What serves it now; null before the first deployment")
+    collection: str | None = Field(
+        None, description="What serves it now; null before the first deployment"
+    )
     version: int | None = None
     model: str | None = Field(None, description="The embedding model of what serves")
     points: int | None = Field(None, description="Points when it was built")
-    declared: bool = Field(description="Whether the index file declares it, so that it can be deployed")
+    declared: bool = Field(
+        description="Whether the index file declares it, so that it can be deployed"
+    )
     source: str | None = Field(description="Where a deployment reads from")
     deployment: str | None = Field(description="The deployment under way")
     attention: list[str] = Field(description="What somebody should look at")
-    deletions: list[str] = Field(description="Which collections will be deleted, when, and the command that keeps each")
+    deletions: list[str] = Field(
+        description="Which collections will be deleted, when, and the command that keeps each"
+    )
 
 
 class Indexes(BaseModel):
@@ -87,7 +105,9 @@ class Started(BaseModel):
     new_collection: str
     warnings: list[str] = Field([], description="What the gate will not be able to decide")
     next: str = Field(description="What to do now")
-    deletions: list[str] = Field(description="Which collections will be deleted, when, and the command that keeps each")
+    deletions: list[str] = Field(
+        description="Which collections will be deleted, when, and the command that keeps each"
+    )
 
 
 class Step(BaseModel):
@@ -99,7 +119,9 @@ class Step(BaseModel):
 
 class Verdict(BaseModel):
     verdict: str = Field(description="pass, block or inconclusive")
-    not_passed: list[str] = Field(description="Each check that did not pass, with what was measured and its bound")
+    not_passed: list[str] = Field(
+        description="Each check that did not pass, with what was measured and its bound"
+    )
     report: str = Field(description="The resource with the whole report")
 
 
@@ -108,16 +130,22 @@ class Seen(BaseModel):
     alias: str
     strategy: str
     status: str
-    moving: bool = Field(description="Whether it goes on by itself; if not, it has ended or waits for a person")
+    moving: bool = Field(
+        description="Whether it goes on by itself; if not, it has ended or waits for a person"
+    )
     old_collection: str | None
     new_collection: str
     message: str
     steps: list[Step]
-    gate: Verdict | None = Field(description="Whether the new collection may serve; null until it is judged")
+    gate: Verdict | None = Field(
+        description="Whether the new collection may serve; null until it is judged"
+    )
     created_at: str
     finished_at: str | None
     next: str = Field(description="What to do now")
-    deletions: list[str] = Field(description="Which collections will be deleted, when, and the command that keeps each")
+    deletions: list[str] = Field(
+        description="Which collections will be deleted, when, and the command that keeps each"
+    )
 
 
 def build_found(alias: str, answer: Answer, version: int | None, note: str) -> Found:
@@ -125,7 +153,11 @@ def build_found(alias: str, answer: Answer, version: int | None, note: str) -> F
     room = min(PAYLOAD_SIZE, ANSWER_SIZE // max(1, len(answer.results)))
     shown = [(hit, *bound_payload(hit.payload, room)) for hit in answer.results]
     if any(cut for _, _, cut in shown):
-        note = "; ".join(filter(None, [note, "long texts and fields without room are cut; ask for fewer results"]))
+        note = "; ".join(
+            filter(
+                None, [note, "long texts and fields without room are cut; ask for fewer results"]
+            )
+        )
     return Found(
         alias=alias,
         collection=answer.collection,
@@ -140,7 +172,10 @@ def build_indexes(home: Mapping[str, Any], declared: Mapping[str, IndexSpec]) ->
     """Returns what ``core.operations.views.overview.home`` shows people, and the parts of the index
     file that an agent can use."""
     note = for_agents("; ".join(filter(None, [home["qdrant_error"], home["file_error"]])))
-    return Indexes(indexes=[_build_index(one, declared.get(one["alias"])) for one in home["indexes"]], note=note)
+    return Indexes(
+        indexes=[_build_index(one, declared.get(one["alias"])) for one in home["indexes"]],
+        note=note,
+    )
 
 
 def _build_index(shown: Mapping[str, Any], spec: IndexSpec | None) -> Index:
@@ -183,7 +218,9 @@ def bound_payload(payload: Mapping[str, Any], room: int) -> tuple[dict[str, Any]
 
 
 def _shorten_text(value: Any, most: int) -> Any:
-    return value[: most - len(_CUT)] + _CUT if isinstance(value, str) and len(value) > most else value
+    return (
+        value[: most - len(_CUT)] + _CUT if isinstance(value, str) and len(value) > most else value
+    )
 
 
 def build_seen(deployment: Mapping[str, Any]) -> Seen:
@@ -198,7 +235,9 @@ def build_seen(deployment: Mapping[str, Any]) -> Seen:
         moving=status in MOVING,
         old_collection=deployment["blue"],
         new_collection=deployment["green"],
-        message=for_agents(deployment["queue"]["text"] if deployment["queue"] else deployment["message"]),
+        message=for_agents(
+            deployment["queue"]["text"] if deployment["queue"] else deployment["message"]
+        ),
         steps=[_build_step(step) for step in deployment["steps"]],
         gate=_build_verdict(deployment),
         created_at=deployment["created_at"],
@@ -209,7 +248,9 @@ def build_seen(deployment: Mapping[str, Any]) -> Seen:
 
 
 def next_action(status: str) -> str:
-    return _NEXT.get(status, "call get_deployment again, with wait_seconds: a newer release works on it")
+    return _NEXT.get(
+        status, "call get_deployment again, with wait_seconds: a newer release works on it"
+    )
 
 
 def count_done(seen: Seen) -> float:
@@ -226,7 +267,12 @@ def current_place(seen: Seen) -> str:
 def _build_step(step: Mapping[str, Any]) -> Step:
     progress = step["progress"] or {}
     share = min(1.0, progress["done"] / progress["size"]) if progress.get("size") else None
-    return Step(name=step["name"], status=step["status"], message=for_agents(step["message"]), progress=share)
+    return Step(
+        name=step["name"],
+        status=step["status"],
+        message=for_agents(step["message"]),
+        progress=share,
+    )
 
 
 def _explain_check(row: Mapping[str, Any]) -> str:
@@ -240,7 +286,9 @@ def _build_verdict(deployment: Mapping[str, Any]) -> Verdict | None:
     report = deployment["gate"]
     if report is None:
         return None
-    failed = [row for row in report["checks"] if row["verdict"] != "pass" and row["level"] != "shown"]
+    failed = [
+        row for row in report["checks"] if row["verdict"] != "pass" and row["level"] != "shown"
+    ]
     return Verdict(
         verdict=report["verdict"],
         not_passed=[for_agents(_explain_check(row)) for row in failed],

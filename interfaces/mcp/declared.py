@@ -11,29 +11,38 @@ from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, quote_value
 from qdrant_rollouts.core.services import Services
 
 
-def deploy_declared(services: Services, alias: str, source: str = "", *, validate: bool = True, actor: str) -> str:
+def deploy_declared(
+    services: Services, alias: str, source: str = "", *, validate: bool = True, actor: str
+) -> str:
     """Starts a deployment by the index file's own settings and returns its id. ``source`` may only
     repeat what the file declares. Without ``validate`` nothing is started, because no gate is ever
     skipped. Raises Refused."""
     declared = services.indexes()
     if alias not in declared:
         known = ", ".join(sorted(declared)) or "none"
-        raise Refused(f"index {quote_value(alias)} is not declared in the index file; declared: {known}")
+        raise Refused(
+            f"index {quote_value(alias)} is not declared in the index file; declared: {known}"
+        )
     _check_source(alias, declared[alias].source, source)
     if not validate:
         raise Refused(
-            "validate=false is refused and nothing was started: a collection serves only after its gate has passed. "
-            "Call again with validate=true; which checks the gate has is for the index file to say (validation)"
+            "validate=false is refused and nothing was started: a collection serves only after its "
+            "gate has passed. "
+            "Call again with validate=true; which checks the gate has is for the index file to say "
+            "(validation)"
         )
     return commands.start_deployment(services, alias, actor=actor, reason="asked for by an agent")
 
 
 def _check_source(alias: str, declared: str | None, asked: str) -> None:
     if declared is None:
-        raise Refused(f"index {alias} declares no source, and none can be named here: a person deploys it")
+        raise Refused(
+            f"index {alias} declares no source, and none can be named here: a person deploys it"
+        )
     shown = without_credentials(declared)
     if asked and asked not in (declared, shown):
         raise Refused(
-            f"source {quote_value(asked, LONGEST_PLACE)} is not what the index file declares for {alias}: "
+            f"source {quote_value(asked, LONGEST_PLACE)} is not what the index file declares for "
+            f"{alias}: "
             f"{quote_value(shown, LONGEST_PLACE)}; or leave it out"
         )

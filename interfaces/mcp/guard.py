@@ -46,11 +46,14 @@ class Guard:
     lent: Callable[[], AbstractContextManager[object]] = nullcontext
 
     @contextmanager
-    def check_scope(self, context: Context, scope: str, failures: Failures = IN_TOOLS) -> Iterator[Caller]:
+    def check_scope(
+        self, context: Context, scope: str, failures: Failures = IN_TOOLS
+    ) -> Iterator[Caller]:
         caller = self.caller(context)
         if not caller.may(scope):
             raise failures.refused(
-                f"{caller.name} may not do this: the scope {scope} is missing. {_list_tools(caller)} A person gives it "
+                f"{caller.name} may not do this: the scope {scope} is missing. "
+                f"{_list_tools(caller)} A person gives it "
                 f"with `rollouts token create NAME --scope {scope}`"
             )
         try:
@@ -62,7 +65,8 @@ class Guard:
             raise failures.other(for_agents(str(error))) from error
         except DBAPIError as error:
             raise failures.other(
-                f"{explain_error(error)}; call again in a minute, and tell a person if it still does not work"
+                f"{explain_error(error)}; call again in a minute, and tell a person if it still "
+                "does not work"
             ) from error
 
 

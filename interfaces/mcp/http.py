@@ -35,7 +35,10 @@ class McpEndpoint:
         """A new server each time, because the library's runs only once."""
         house = self._house
         server = make_server(
-            house.services, house.routers, Guard(_caller_of_context), deploys=house.settings.mcp_deploy
+            house.services,
+            house.routers,
+            Guard(_caller_of_context),
+            deploys=house.settings.mcp_deploy,
         )
         server.streamable_http_app(stateless_http=True, transport_security=_TRANSPORT_SECURITY)
         self._calls = server.session_manager

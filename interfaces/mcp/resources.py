@@ -1,4 +1,5 @@
-"""What agents may read as documents: deployments and gate reports, whole, as the command line gives them in JSON."""
+"""What agents may read as documents: deployments and gate reports, whole, as the command line gives
+them in JSON."""
 
 import json
 from typing import Any
@@ -26,23 +27,31 @@ def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> N
 
     @server.resource("rollouts://deployments/{id}/gate", title="A gate's report", mime_type=_JSON)
     def gate(context: Context, id: str) -> str:
-        """Every check of the gate: what was measured, against what bound, of how much, and the worst answers."""
+        """Every check of the gate: what was measured, against what bound, of how much, and the
+        worst answers."""
         seen = read(context, id)
         if seen["gate"] is None:
             with guard.check_scope(context, "read", IN_RESOURCES):
-                raise Refused(f"deployment {seen['id']} has no gate report: it is {seen['status']}, {seen['message']}")
+                raise Refused(
+                    f"deployment {seen['id']} has no gate report: it is {seen['status']}, "
+                    f"{seen['message']}"
+                )
         return _as_json_text(seen["gate"])
 
-    @server.resource("rollouts://indexes/{alias}/deployments", title="An index's deployments", mime_type=_JSON)
+    @server.resource(
+        "rollouts://indexes/{alias}/deployments", title="An index's deployments", mime_type=_JSON
+    )
     def deployments(context: Context, alias: str) -> str:
         """The latest deployments of an index, newest first, with their steps."""
         with guard.check_scope(context, "read", IN_RESOURCES):
             return _as_json_text(queries.list_deployments(services, alias))
 
-    @server.resource("rollouts://queues/{queue}/workers", title="The workers of a queue", mime_type=_JSON)
+    @server.resource(
+        "rollouts://queues/{queue}/workers", title="The workers of a queue", mime_type=_JSON
+    )
     def workers(context: Context, queue: str) -> str:
-        """Who takes from a queue, such as bulk or control: what each does since when, its clock; and turns that wait
-        for it, with the reason."""
+        """Who takes from a queue, such as bulk or control: what each does since when, its clock;
+        and turns that wait for it, with the reason."""
         with guard.check_scope(context, "read", IN_RESOURCES):
             found = unclaimed.list_workers_and_waits(services)
             takers = [one for one in found["workers"] if queue in one["queues"]]

@@ -22,11 +22,14 @@ from qdrant_rollouts.interfaces.mcp.resources import add_resources
 from qdrant_rollouts.interfaces.mcp.tools import Tools
 
 _INSTRUCTIONS = (
-    "Searches indexes of documents by meaning: search_with_alias, with an alias that list_indexes names. "
+    "Searches indexes of documents by meaning: search_with_alias, with an alias that list_indexes "
+    "names. "
     "get_deployment tells how the rebuilding of an index goes."
 )
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-_STARTS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
+_STARTS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
+)
 
 
 class Server(MCPServer[None]):
@@ -46,7 +49,10 @@ class Server(MCPServer[None]):
         try:
             return await super().call_tool(name, arguments, context)
         except UnexpectedToolError as error:
-            words = "an unexpected error, see the log of the server; tell a person, and call again later"
+            words = (
+                "an unexpected error, see the log of the server; tell a person, and call again "
+                "later"
+            )
             raise UnexpectedToolError(f"{error}: {words}") from error.__cause__
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
@@ -73,12 +79,15 @@ def _check_call(name: str, arguments: Mapping[str, Any], tools: Mapping[str, Too
     if unknown:
         known = f"it takes {', '.join(takes)}" if takes else "it takes none"
         shown = ", ".join(quote_value(argument) for argument in unknown[:10])
-        raise ToolError(f"{name} has no argument {shown}; {known}: call again without, or correct the spelling")
+        raise ToolError(
+            f"{name} has no argument {shown}; {known}: call again without, or correct the spelling"
+        )
 
 
 def _describe_faults(name: str, error: ValidationError) -> str:
     return f"{name}: " + "; ".join(
-        f"{'.'.join(map(str, fault['loc']))}: {_describe_fault(fault)}" for fault in error.errors()[:10]
+        f"{'.'.join(map(str, fault['loc']))}: {_describe_fault(fault)}"
+        for fault in error.errors()[:10]
     )
 
 
@@ -88,7 +97,9 @@ def _describe_fault(fault: Mapping[str, Any]) -> str:
     return f"found {reprlib.repr(fault['input'])}; {describe_expected(fault)}"
 
 
-def make_server(services: Services, routers: Routers, guard: Guard, *, deploys: bool) -> MCPServer[None]:
+def make_server(
+    services: Services, routers: Routers, guard: Guard, *, deploys: bool
+) -> MCPServer[None]:
     """Without ``deploys`` nothing that changes anything is registered."""
     tools = Tools(services, routers, guard)
 

@@ -11,7 +11,9 @@ from qdrant_rollouts.interfaces.mcp.guard import Guard
 from qdrant_rollouts.interfaces.mcp.server import make_server
 
 
-def serve_stdio(services: Services, actor: str, *, deploys: bool, one_process: bool, lent: bool) -> None:
+def serve_stdio(
+    services: Services, actor: str, *, deploys: bool, one_process: bool, lent: bool
+) -> None:
     """Until stdin ends. ``one_process``: only one process at a time can open the store, so nothing
     may hold it between calls; ``lent``: the store is closed after each call, which otherwise the
     process that runs deployments does."""

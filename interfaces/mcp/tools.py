@@ -1,4 +1,5 @@
-"""What agents may ask. Each tool is one function of the core; its docstring is what a model reads of it."""
+"""What agents may ask. Each tool is one function of the core; its docstring is what a model reads
+of it."""
 
 from functools import partial
 from typing import Annotated
@@ -39,15 +40,25 @@ class Tools:
         self,
         context: Context,
         query: Annotated[str, Field(description="What to look for, in words")],
-        alias: Annotated[str, Field(description="Which index to search; list_indexes names them")] = "documentation",
+        alias: Annotated[
+            str, Field(description="Which index to search; list_indexes names them")
+        ] = "documentation",
         limit: Annotated[
-            int, Field(description="How many results", json_schema_extra={"minimum": 1, "maximum": MOST_RESULTS})
+            int,
+            Field(
+                description="How many results",
+                json_schema_extra={"minimum": 1, "maximum": MOST_RESULTS},
+            ),
         ] = RESULTS,
         user_id: Annotated[
-            str | None, Field(description="Whose search it is: while versions are compared, a user stays with one")
+            str | None,
+            Field(
+                description="Whose search it is: while versions are compared, a user stays with one"
+            ),
         ] = None,
     ) -> answers.Found:
-        """Searches an index by meaning and returns the nearest records with their scores, best first."""
+        """Searches an index by meaning and returns the nearest records with their scores, best
+        first."""
         with self._guard.check_scope(context, "search"):
             _check_search(query, limit)
             with self._routers.one() as router:
@@ -55,7 +66,8 @@ class Tools:
             return answers.build_found(alias, answer, *self._version_of(answer.collection))
 
     def list_indexes(self, context: Context) -> answers.Indexes:
-        """Lists the indexes that can be searched, what serves each of them, and what goes on there."""
+        """Lists the indexes that can be searched, what serves each of them, and what goes on
+        there."""
         with self._guard.check_scope(context, "read"):
             seen = sight.read_snapshot_now(self._services)
             return answers.build_indexes(home.describe_home(self._services, seen), seen.declared)
@@ -73,7 +85,9 @@ class Tools:
         ] = 0.0,
     ) -> answers.Seen:
         """Says how a deployment stands: its steps, what the gate found, and what to do next."""
-        look = partial(anyio.to_thread.run_sync, self._read_deployment, context, deployment_id, wait_seconds)
+        look = partial(
+            anyio.to_thread.run_sync, self._read_deployment, context, deployment_id, wait_seconds
+        )
         seen: answers.Seen = await look()
         ends = anyio.current_time() + wait_seconds
         told = -1.0
@@ -90,15 +104,23 @@ class Tools:
         self,
         context: Context,
         alias: Annotated[str, Field(description="A declared index; list_indexes names them")],
-        source: Annotated[str, Field(description="What the index file declares, or nothing: no other is taken")] = "",
-        validate: Annotated[bool, Field(description="Must be true: no gate is ever skipped")] = True,
+        source: Annotated[
+            str, Field(description="What the index file declares, or nothing: no other is taken")
+        ] = "",
+        validate: Annotated[
+            bool, Field(description="Must be true: no gate is ever skipped")
+        ] = True,
     ) -> answers.Started:
-        """Begins to rebuild an index from its declared source and returns at once; get_deployment says how it goes.
+        """Begins to rebuild an index from its declared source and returns at once; get_deployment
+        says how it goes.
 
-        The alias moves to the new collection only after it has passed its checks, and is put back if it does badly.
+        The alias moves to the new collection only after it has passed its checks, and is put back
+        if it does badly.
         """
         with self._guard.check_scope(context, "deploy") as caller:
-            started = declared.deploy_declared(self._services, alias, source, validate=validate, actor=caller.name)
+            started = declared.deploy_declared(
+                self._services, alias, source, validate=validate, actor=caller.name
+            )
             answer = queries.describe_started(self._services, started)
             shown = queries.get_deployment(self._services, started)
             return answers.Started(
@@ -107,11 +129,14 @@ class Tools:
                 deletions=answers.deletion_texts(shown),
             )
 
-    def _read_deployment(self, context: Context, deployment_id: str, wait_seconds: float) -> answers.Seen:
+    def _read_deployment(
+        self, context: Context, deployment_id: str, wait_seconds: float
+    ) -> answers.Seen:
         with self._guard.check_scope(context, "read"):
             if not 0 <= wait_seconds <= LONGEST_WAIT:
                 raise Refused(
-                    f"wait_seconds is {wait_seconds:g}; expected 0 to {LONGEST_WAIT:g}: call again after that"
+                    f"wait_seconds is {wait_seconds:g}; expected 0 to {LONGEST_WAIT:g}: call again "
+                    "after that"
                 )
             return answers.build_seen(queries.get_deployment(self._services, deployment_id))
 
@@ -127,6 +152,8 @@ def _check_search(query: str, limit: int) -> None:
     if not query.strip():
         raise Refused("query is empty; say in words what to look for")
     if len(query) > LONGEST_QUERY:
-        raise Refused(f"query has {len(query):,} characters; at most {LONGEST_QUERY:,} are taken: shorten it")
+        raise Refused(
+            f"query has {len(query):,} characters; at most {LONGEST_QUERY:,} are taken: shorten it"
+        )
     if not 1 <= limit <= MOST_RESULTS:
         raise Refused(f"limit is {limit}; expected 1 to {MOST_RESULTS}")

@@ -9,14 +9,17 @@ import re
 #: The longest matching beginning of a command says what an agent does instead; for all other
 #: commands it asks a person.
 _TOOLS = {
-    "rollouts list": "list_indexes names those under way, the resource rollouts://indexes/ALIAS/deployments the latest",
+    "rollouts list": "list_indexes names those under way, the resource "
+    "rollouts://indexes/ALIAS/deployments the latest",
     "rollouts status": "get_deployment",
     "rollouts alias list": "list_indexes",
     "rollouts versions": "list_indexes says which version serves",
     "rollouts search": "search_with_alias",
     "rollouts deploy": "deploy_new_index, if there is such a tool; else a person",
 }
-COMMAND = re.compile(r"\brollouts (?:alias \w+|backup \w+|experiment \w+|schedule \w+|token \w+|alert \w+|\w+)")
+COMMAND = re.compile(
+    r"\brollouts (?:alias \w+|backup \w+|experiment \w+|schedule \w+|token \w+|alert \w+|\w+)"
+)
 _PERSON = "ask a person to run it, and call get_deployment or list_indexes after that"
 
 
@@ -32,4 +35,6 @@ def for_agents(text: str) -> str:
 
 
 def _agent_action(command: str) -> str:
-    return next((act for known, act in _TOOLS.items() if f"{command} ".startswith(f"{known} ")), _PERSON)
+    return next(
+        (act for known, act in _TOOLS.items() if f"{command} ".startswith(f"{known} ")), _PERSON
+    )

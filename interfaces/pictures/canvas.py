@@ -26,14 +26,18 @@ def start_picture(width: float, height: float, title: str, description: str, sty
     """Returns the root, with the text for screen readers."""
     box = f"0 0 {format_place(width)} {format_place(height)}"
     size = {"width": format_place(width), "height": format_place(height), "viewBox": box}
-    root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, "class": "experiment", "role": "img"})
+    root = ET.Element(
+        "svg", {"xmlns": "http://www.w3.org/2000/svg", **size, "class": "experiment", "role": "img"}
+    )
     ET.SubElement(root, "title").text = clean_text(title)
     ET.SubElement(root, "desc").text = clean_text(description)
     ET.SubElement(root, "style").text = style
     return root
 
 
-def draw_rectangle(parent: Element, left: float, top: float, width: float, height: float, kind: str) -> None:
+def draw_rectangle(
+    parent: Element, left: float, top: float, width: float, height: float, kind: str
+) -> None:
     corner = {
         "x": format_place(left),
         "y": format_place(top),
@@ -43,7 +47,9 @@ def draw_rectangle(parent: Element, left: float, top: float, width: float, heigh
     ET.SubElement(parent, "rect", {**corner, "class": kind})
 
 
-def draw_line(parent: Element, start: tuple[float, float], end: tuple[float, float], kind: str) -> None:
+def draw_line(
+    parent: Element, start: tuple[float, float], end: tuple[float, float], kind: str
+) -> None:
     ends = {
         "x1": format_place(start[0]),
         "y1": format_place(start[1]),
@@ -55,15 +61,23 @@ def draw_line(parent: Element, start: tuple[float, float], end: tuple[float, flo
 
 def draw_circle(parent: Element, x: float, y: float, radius: float, kind: str) -> None:
     ET.SubElement(
-        parent, "circle", {"cx": format_place(x), "cy": format_place(y), "r": format_place(radius), "class": kind}
+        parent,
+        "circle",
+        {"cx": format_place(x), "cy": format_place(y), "r": format_place(radius), "class": kind},
     )
 
 
-def draw_path(parent: Element, points: Sequence[tuple[float, float]], kind: str, *, closed: bool = False) -> None:
+def draw_path(
+    parent: Element, points: Sequence[tuple[float, float]], kind: str, *, closed: bool = False
+) -> None:
     """Draws nothing without points."""
     if not points:
         return
-    drawn = "M" + "L".join(f"{format_place(x)} {format_place(y)}" for x, y in points) + ("Z" if closed else "")
+    drawn = (
+        "M"
+        + "L".join(f"{format_place(x)} {format_place(y)}" for x, y in points)
+        + ("Z" if closed else "")
+    )
     ET.SubElement(parent, "path", {"d": drawn, "class": kind})
 
 
@@ -79,10 +93,14 @@ def open_window(parent: Element, left: float, top: float, width: float, height: 
     return ET.SubElement(parent, "svg", {**corner, "viewBox": box, "overflow": "hidden"})
 
 
-def draw_text(parent: Element, x: float, y: float, words: str, kind: str = "", room: float | None = None) -> Element:
+def draw_text(
+    parent: Element, x: float, y: float, words: str, kind: str = "", room: float | None = None
+) -> Element:
     """``kind``: classes, one of which may be a size such as ``s13``; ``room``: pixels that it may
     take."""
-    element = ET.SubElement(parent, "text", {"x": format_place(x), "y": format_place(y), "class": kind})
+    element = ET.SubElement(
+        parent, "text", {"x": format_place(x), "y": format_place(y), "class": kind}
+    )
     whole = clean_text(words)
     element.text = whole if room is None else fit_text(whole, room, font_size(kind))
     if element.text != whole:
@@ -98,7 +116,9 @@ def append_text(element: Element, words: str, kind: str) -> None:
 
 
 def clean_text(words: object) -> str:
-    return "".join(char if char.isprintable() or char == "\N{NO-BREAK SPACE}" else " " for char in str(words))
+    return "".join(
+        char if char.isprintable() or char == "\N{NO-BREAK SPACE}" else " " for char in str(words)
+    )
 
 
 def text_width(words: str, size: float) -> float:
@@ -163,7 +183,11 @@ def _break_words(words: str, room: float, size: float) -> Sequence[str]:
     for word in words.split():
         rest = word
         while text_width(rest, size) > room:
-            fits = next(end for end in range(len(rest), 0, -1) if end == 1 or text_width(rest[:end], size) <= room)
+            fits = next(
+                end
+                for end in range(len(rest), 0, -1)
+                if end == 1 or text_width(rest[:end], size) <= room
+            )
             pieces.append(rest[:fits])
             rest = rest[fits:]
         pieces.append(rest)

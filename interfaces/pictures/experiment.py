@@ -56,7 +56,9 @@ def experiment_svg(report: Report) -> str:
     for group in found:
         height = _draw_group(body, group, span, height)
     height = _draw_legend(body, height) if found else _draw_nothing(body, report, height)
-    root = canvas.start_picture(_WIDTH, height, _report_name(report), _describe_report(report, found), STYLE)
+    root = canvas.start_picture(
+        _WIDTH, height, _report_name(report), _describe_report(report, found), STYLE
+    )
     canvas.draw_rectangle(root, 0, 0, _WIDTH, height, "page")
     root.append(body)
     return canvas.svg_text(root)
@@ -69,7 +71,9 @@ def _draw_head(body: Element, report: Report) -> float:
     for words in canvas.wrap_text(_report_name(report), _TEXT, canvas.font_size("s22 bold"), 2):
         y += 26
         canvas.draw_text(body, _EDGE, y, words, "s22 bold ink")
-    canvas.draw_text(body, _EDGE, y + 23, " · ".join(filter(None, _report_facts(report))), "s13 soft", _TEXT)
+    canvas.draw_text(
+        body, _EDGE, y + 23, " · ".join(filter(None, _report_facts(report))), "s13 soft", _TEXT
+    )
     return _draw_decision(body, report, y + 40)
 
 
@@ -80,7 +84,9 @@ def _report_name(report: Report) -> str:
 def _report_facts(report: Report) -> list[str]:
     looks = report.get("looks") or []
     count = f"{len(looks)} look{'' if len(looks) == 1 else 's'}"
-    latest = f", the last {_format_minute(looks[-1].get('at'))}" if looks and looks[-1].get("at") else ""
+    latest = (
+        f", the last {_format_minute(looks[-1].get('at'))}" if looks and looks[-1].get("at") else ""
+    )
     alias, identity = (f"{key} {report[key]}" if report.get(key) else "" for key in ("alias", "id"))
     return [str(report.get("status") or ""), alias, count + latest, identity]
 
@@ -91,7 +97,11 @@ def _format_minute(at: object) -> str:
         time = datetime.fromisoformat(str(at))
     except ValueError:
         return str(at)
-    return f"{time:%Y-%m-%d %H:%M}" if time.tzinfo is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return (
+        f"{time:%Y-%m-%d %H:%M}"
+        if time.tzinfo is None
+        else f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    )
 
 
 def _draw_decision(body: Element, report: Report, top: float) -> float:
@@ -120,7 +130,14 @@ def _decision_words(report: Report) -> tuple[str, str, str]:
 def _draw_group(body: Element, group: Group, span: float, top: float) -> float:
     canvas.draw_line(body, (_EDGE, top + 10), (_WIDTH - _EDGE, top + 10), "rule")
     canvas.draw_text(body, _EDGE, top + 36, group.metric, "s15 bold ink", 440)
-    canvas.draw_text(body, _WIDTH - _EDGE, top + 36, " · ".join(filter(None, _group_facts(group))), "s12 soft end", 400)
+    canvas.draw_text(
+        body,
+        _WIDTH - _EDGE,
+        top + 36,
+        " · ".join(filter(None, _group_facts(group))),
+        "s12 soft end",
+        400,
+    )
     y, low, high = top + 50, *value_range(group)
     time = Scale(0.0, span or 1 / 24, LEFT, RIGHT)
     for shown in group.panels:
@@ -135,7 +152,8 @@ def _group_facts(group: Group) -> list[str]:
 
 def _draw_legend(body: Element, top: float) -> float:
     words = (
-        "Line: treatment less control. Band: the bounds its verdict is read from, cut off where they leave the panel. "
+        "Line: treatment less control. Band: the bounds its verdict is read from, cut off where "
+        "they leave the panel. "
         "Dashed: the margin."
     )
     canvas.draw_text(body, _EDGE, top + 22, words, "s12 soft", _TEXT)
@@ -152,6 +170,8 @@ def _describe_report(report: Report, found: list[Group]) -> str:
     """All of it in words, for people who cannot see it."""
     word, _, reason = _decision_words(report)
     told = [
-        f"{group.metric}, {shown.variant}: {describe_panel(group, shown)}." for group in found for shown in group.panels
+        f"{group.metric}, {shown.variant}: {describe_panel(group, shown)}."
+        for group in found
+        for shown in group.panels
     ]
     return " ".join([f"{word}: {reason}" if reason else f"{word}.", *told])

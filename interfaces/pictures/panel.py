@@ -27,7 +27,11 @@ _GUTTER = RIGHT + 12
 _TICK_ROOM = 22.0
 
 #: Verdict -> the sign in its badge, and its word.
-_VERDICTS = {"better": ("+", "better"), "worse": ("\N{MINUS SIGN}", "worse"), "not_worse": ("≥", "not worse")}
+_VERDICTS = {
+    "better": ("+", "better"),
+    "worse": ("\N{MINUS SIGN}", "worse"),
+    "not_worse": ("≥", "not worse"),
+}
 
 _REASONS = {
     "no_data": "no data yet",
@@ -42,7 +46,9 @@ _REASONS = {
 def draw_panel(body: Element, group: Group, shown: Panel, time: Scale, value: Scale) -> None:
     _draw_numbers(body, group, shown, value.end)
     _draw_frame(body, group, time, value)
-    inside = canvas.open_window(body, LEFT - 8, value.end, RIGHT - LEFT + 16, value.start - value.end)
+    inside = canvas.open_window(
+        body, LEFT - 8, value.end, RIGHT - LEFT + 16, value.start - value.end
+    )
     for known, points in groupby(shown.points, key=lambda point: len(point.known)):
         if known:
             _draw_course(inside, list(points), time, value)
@@ -68,7 +74,8 @@ def describe_panel(group: Group, shown: Panel) -> str:
     if latest.difference is None:
         return f"{word}, no number: {_reason_words(shown)}"
     told = (
-        f"{word}, {format_difference(latest.difference, step, group.relative)}, {_interval_words(group, latest, step)}"
+        f"{word}, {format_difference(latest.difference, step, group.relative)}, "
+        f"{_interval_words(group, latest, step)}"
     )
     return f"{told}: {_reason_words(shown)}" if latest.low is None else told
 
@@ -78,14 +85,20 @@ def _draw_numbers(body: Element, group: Group, shown: Panel, top: float) -> None
     latest = shown.points[-1]
     canvas.draw_text(body, _EDGE, top + 12, shown.variant, "s13 bold ink", _COLUMN)
     _draw_badge(body, shown, top + 30)
-    canvas.draw_text(body, _EDGE + 20, top + 34.5, word, f"s13 bold {_verdict_class(shown)}", _COLUMN - 20)
+    canvas.draw_text(
+        body, _EDGE + 20, top + 34.5, word, f"s13 bold {_verdict_class(shown)}", _COLUMN - 20
+    )
     if latest.difference is None:
         for count, words in enumerate(canvas.wrap_text(_reason_words(shown), _COLUMN, 12, 2)):
             canvas.draw_text(body, _EDGE, top + 54 + 14 * count, words, "s12 soft")
     else:
         step = _step_of_interval(shown)
         line = canvas.draw_text(
-            body, _EDGE, top + 56, format_difference(latest.difference, step, group.relative), "s15 bold ink"
+            body,
+            _EDGE,
+            top + 56,
+            format_difference(latest.difference, step, group.relative),
+            "s15 bold ink",
         )
         canvas.append_text(line, _interval_words(group, latest, step), "s12 thin soft")
         if latest.low is None:
@@ -108,12 +121,18 @@ def _draw_arms(body: Element, group: Group, shown: Panel, y: float) -> None:
         canvas.draw_text(body, _EDGE, y, arm, "s12 soft")
         if value is not None:
             canvas.draw_text(body, _EDGE + 142, y, _format_value(group, value), "s12 ink end")
-        canvas.draw_text(body, _EDGE + _COLUMN, y, "n unknown" if n is None else f"n {n:,.0f}", "s12 soft end")
+        canvas.draw_text(
+            body, _EDGE + _COLUMN, y, "n unknown" if n is None else f"n {n:,.0f}", "s12 soft end"
+        )
         y += 16
 
 
 def _format_value(group: Group, value: float) -> str:
-    return format_value(value) if group.unit == "plain" else figures.unit_by_name(group.unit).value(value)
+    return (
+        format_value(value)
+        if group.unit == "plain"
+        else figures.unit_by_name(group.unit).value(value)
+    )
 
 
 def _draw_frame(body: Element, group: Group, time: Scale, value: Scale) -> None:
@@ -143,12 +162,19 @@ def _draw_margin(body: Element, group: Group, value: Scale) -> None:
     canvas.draw_line(body, (LEFT, y), (RIGHT, y), "margin")
     inside = min(max(y, value.end + 9), value.start - 12)
     canvas.draw_text(body, _GUTTER, inside - 1, "margin", "s11 marginal")
-    canvas.draw_text(body, _GUTTER, inside + 11, format_margin(group.margin, group.relative), "s11 marginal")
+    canvas.draw_text(
+        body, _GUTTER, inside + 11, format_margin(group.margin, group.relative), "s11 marginal"
+    )
 
 
 def _draw_course(inside: Element, points: list[Point], time: Scale, value: Scale) -> None:
-    """Draws the difference over looks that all have a number, with its interval if they have one."""
-    seen = [(time(point.days), value(point.difference)) for point in points if point.difference is not None]
+    """Draws the difference over looks that all have a number, with its interval if they have
+    one."""
+    seen = [
+        (time(point.days), value(point.difference))
+        for point in points
+        if point.difference is not None
+    ]
     low = [(time(point.days), value(point.low)) for point in points if point.low is not None]
     high = [(time(point.days), value(point.high)) for point in points if point.high is not None]
     if len(points) == 1:
@@ -216,5 +242,6 @@ def _interval_words(group: Group, point: Point, step: float) -> str:
     if point.low is None or point.high is None:
         return "no interval"
     return (
-        f"{format_difference(point.low, step, group.relative)} to {format_difference(point.high, step, group.relative)}"
+        f"{format_difference(point.low, step, group.relative)} to "
+        f"{format_difference(point.high, step, group.relative)}"
     )

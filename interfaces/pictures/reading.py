@@ -64,7 +64,10 @@ class Group:
         """What the differences are, in words."""
         if self.relative:
             return "difference in percent of control"
-        named = {"seconds": "difference in milliseconds", "share": "difference in percentage points"}
+        named = {
+            "seconds": "difference in milliseconds",
+            "share": "difference in percentage points",
+        }
         return named.get(self.unit, "absolute difference")
 
     @property
@@ -126,7 +129,9 @@ def _iterate_comparisons(report: Report) -> Iterator[tuple[float, Report]]:
 
 def _build_panel(variant: str, seen: list[tuple[float, Report]]) -> Panel:
     last = seen[-1][1]
-    points = sorted((_build_point(days, one, last) for days, one in seen), key=lambda point: point.days)
+    points = sorted(
+        (_build_point(days, one, last) for days, one in seen), key=lambda point: point.days
+    )
     return Panel(variant, tuple(points), last)
 
 

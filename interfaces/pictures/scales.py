@@ -46,9 +46,13 @@ def value_range(group: Group) -> tuple[float, float]:
 
 
 def round_ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers from ``low`` to ``high``, about this many at most, including 0 if it is inside."""
+    """Round numbers from ``low`` to ``high``, about this many at most, including 0 if it is
+    inside."""
     step = _round_step((high - low) / about)
-    return [count * step for count in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+    return [
+        count * step
+        for count in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    ]
 
 
 def time_unit(days: float) -> tuple[float, str]:
@@ -80,13 +84,16 @@ def format_value(value: float) -> str:
 
 def format_margin(value: float, relative: bool) -> str:
     """A difference that a person chose, with at most three significant digits."""
-    shown = _format_fixed(abs(value) * (100 if relative else 1), 2 - math.floor(math.log10(abs(value) or 1.0)))
+    shown = _format_fixed(
+        abs(value) * (100 if relative else 1), 2 - math.floor(math.log10(abs(value) or 1.0))
+    )
     shown = shown.rstrip("0").rstrip(".") if "." in shown and "e" not in shown else shown
     return f"{MINUS if value < 0 else '+'}{shown}{f'{_GAP}%' if relative else ''}"
 
 
 def interval_step(low: float, high: float) -> float:
-    """The step of an interval: a twenty-fifth of it, or what shows on which side of 0 its ends are."""
+    """The step of an interval: a twenty-fifth of it, or what shows on which side of 0 its ends
+    are."""
     spread = (high - low) or abs(high) or 1.0
     ends = [abs(end) for end in (low, high) if end]
     return max(spread / 2500, min([spread / 25, *ends]))
@@ -108,5 +115,7 @@ def _count_decimals(step: float) -> int:
 def _format_fixed(value: float, decimals: int) -> str:
     """Plain digits if people can read them, otherwise powers of ten."""
     if decimals > 7 or value >= 1e9:
-        return f"{value:.3g}".replace("e-0", f"e{MINUS}").replace("e-", f"e{MINUS}").replace("e+", "e")
+        return (
+            f"{value:.3g}".replace("e-0", f"e{MINUS}").replace("e-", f"e{MINUS}").replace("e+", "e")
+        )
     return f"{value:,.{max(decimals, 0)}f}"

@@ -6,7 +6,9 @@ distinguish. A word always repeats the meaning of a colour.
 
 _FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue','Noto Sans',Arial,sans-serif"
 
-_SIZES = "".join(f".experiment .s{size}{{font-size:{size}px}}\n" for size in (11, 12, 13, 15, 17, 22))
+_SIZES = "".join(
+    f".experiment .s{size}{{font-size:{size}px}}\n" for size in (11, 12, 13, 15, 17, 22)
+)
 
 _SHAPES = f"""
 .experiment text{{font-family:{_FONT};font-variant-numeric:tabular-nums}}
@@ -79,4 +81,7 @@ def _color_rules(palette: dict[str, str]) -> str:
     return "\n".join(rules)
 
 
-STYLE = f"{_SHAPES}{_color_rules(LIGHT)}\n@media (prefers-color-scheme:dark){{\n{_color_rules(DARK)}\n}}\n"
+STYLE = (
+    f"{_SHAPES}{_color_rules(LIGHT)}\n@media "
+    f"(prefers-color-scheme:dark){{\n{_color_rules(DARK)}\n}}\n"
+)

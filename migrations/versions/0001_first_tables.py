@@ -22,7 +22,15 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("versions", "steps", "events", "deletions", "service_clock", "deployments", "alias_states"):
+    for table in (
+        "versions",
+        "steps",
+        "events",
+        "deletions",
+        "service_clock",
+        "deployments",
+        "alias_states",
+    ):
         op.drop_table(table)
 
 
@@ -77,7 +85,13 @@ def _deployments() -> None:
         sqlite_where=_OPEN,
         postgresql_where=_OPEN,
     )
-    op.create_index("open_deployments_by_wake", "deployments", ["wake_at"], sqlite_where=_OPEN, postgresql_where=_OPEN)
+    op.create_index(
+        "open_deployments_by_wake",
+        "deployments",
+        ["wake_at"],
+        sqlite_where=_OPEN,
+        postgresql_where=_OPEN,
+    )
 
 
 def _service_clock() -> None:

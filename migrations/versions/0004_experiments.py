@@ -68,7 +68,14 @@ def _experiments() -> None:
         ("one_running_experiment_per_route", "route", True),
         ("running_experiments_by_look", "next_look_at", False),
     ):
-        op.create_index(name, "experiments", [column], unique=unique, sqlite_where=_RUNNING, postgresql_where=_RUNNING)
+        op.create_index(
+            name,
+            "experiments",
+            [column],
+            unique=unique,
+            sqlite_where=_RUNNING,
+            postgresql_where=_RUNNING,
+        )
 
 
 def _exposures() -> None:

@@ -10,7 +10,9 @@ _OPEN = sa.text("status NOT IN ('live', 'rolled_back')")
 
 
 def upgrade() -> None:
-    op.add_column("deployments", sa.Column("kind", sa.Text, nullable=False, server_default="rollout"))
+    op.add_column(
+        "deployments", sa.Column("kind", sa.Text, nullable=False, server_default="rollout")
+    )
     op.drop_index("one_open_deployment_per_alias", "deployments")
     _unique("one_open_deployment_of_a_kind", ["alias", "kind"])
 
@@ -23,4 +25,6 @@ def downgrade() -> None:
 
 
 def _unique(name: str, columns: list[str]) -> None:
-    op.create_index(name, "deployments", columns, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
+    op.create_index(
+        name, "deployments", columns, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN
+    )

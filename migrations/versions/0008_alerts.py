@@ -56,7 +56,13 @@ def _notices() -> None:
         sa.UniqueConstraint("id"),
     )
     op.create_index("ix_alert_notices_alias", "alert_notices", ["alias"])
-    op.create_index("unspread_notices", "alert_notices", ["number"], sqlite_where=_UNSPREAD, postgresql_where=_UNSPREAD)
+    op.create_index(
+        "unspread_notices",
+        "alert_notices",
+        ["number"],
+        sqlite_where=_UNSPREAD,
+        postgresql_where=_UNSPREAD,
+    )
 
 
 def _deliveries() -> None:

@@ -14,8 +14,16 @@ def upgrade() -> None:
     op.add_column("deployments", sa.Column("place", sa.Text))
     op.add_column("deployments", sa.Column("placed_at", sa.DateTime(timezone=True)))
     op.add_column("deployments", sa.Column("models", sa.JSON, nullable=False, server_default="[]"))
-    op.add_column("deployments", sa.Column("records", sa.BigInteger, nullable=False, server_default="0"))
-    op.create_index("deployments_by_place", "deployments", ["place"], sqlite_where=_PLACED, postgresql_where=_PLACED)
+    op.add_column(
+        "deployments", sa.Column("records", sa.BigInteger, nullable=False, server_default="0")
+    )
+    op.create_index(
+        "deployments_by_place",
+        "deployments",
+        ["place"],
+        sqlite_where=_PLACED,
+        postgresql_where=_PLACED,
+    )
     op.create_table(
         "places",
         sa.Column("id", sa.Integer, autoincrement=False, nullable=False),

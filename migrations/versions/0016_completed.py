@@ -16,7 +16,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Raises where an alias has several such deployments: the release before takes them for open ones."""
+    """Raises where an alias has several such deployments: the release before takes them for open
+    ones."""
     _index_open(_OPEN_BEFORE)
 
 
@@ -26,6 +27,17 @@ def _index_open(condition: str) -> None:
     op.drop_index("open_deployments_by_wake", "deployments")
     kind = ["alias", "kind"]
     op.create_index(
-        "one_open_deployment_of_a_kind", "deployments", kind, unique=True, sqlite_where=where, postgresql_where=where
+        "one_open_deployment_of_a_kind",
+        "deployments",
+        kind,
+        unique=True,
+        sqlite_where=where,
+        postgresql_where=where,
     )
-    op.create_index("open_deployments_by_wake", "deployments", ["wake_at"], sqlite_where=where, postgresql_where=where)
+    op.create_index(
+        "open_deployments_by_wake",
+        "deployments",
+        ["wake_at"],
+        sqlite_where=where,
+        postgresql_where=where,
+    )

@@ -1,7 +1,7 @@
 """Blue-green rebuilds of Qdrant collections behind an alias: what an application imports.
 
-``open_router`` and ``open_async_router`` search by alias, through whatever is being rolled out; ``Refused`` and
-``Unavailable`` are the errors worth catching.
+``open_router`` and ``open_async_router`` search by alias, through whatever is being rolled out;
+``Refused`` and ``Unavailable`` are the errors worth catching.
 """
 
 from importlib import import_module

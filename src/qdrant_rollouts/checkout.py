@@ -25,7 +25,9 @@ def stand_for(name: str) -> ModuleType:
 
 
 class _FullNames(MetaPathFinder):
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         top = name.partition(".")[0]
         if top == name or sys.modules.get(top) is not sys.modules.get(f"{__package__}.{top}", self):
             return None  # a package of that name that is not ours

@@ -28,4 +28,9 @@ def step(name: str) -> None:
 
 def start(broker: str) -> None:
     with Celery("starter", broker=broker, set_as_current=False) as starter:
-        chain(*(starter.signature("step", args=(name,), immutable=True, queue="control") for name in STEPS)).delay()
+        chain(
+            *(
+                starter.signature("step", args=(name,), immutable=True, queue="control")
+                for name in STEPS
+            )
+        ).delay()

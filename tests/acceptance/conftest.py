@@ -11,8 +11,9 @@ from tests.acceptance.installation import BRISK, PATIENCE, RUNNING, Installation
 from tests.acceptance.night import INSTALLATION, Night, night
 
 Houses = dict[str, Installation]
-#: Seconds for a test and the fixtures that it is the first to need. Those are whole stories of two installations,
-#: minutes long on a machine that does other things too, and each wait in them has a bound of its own.
+#: Seconds for a test and the fixtures that it is the first to need. Those are whole stories of two
+#: installations, minutes long on a machine that does other things too, and each wait in them has a
+#: bound of its own.
 _LONGEST = 900
 _FIGURES = pytest.StashKey[list[str]]()
 _OTHERS_FIGURES = pytest.StashKey[list[str]]()
@@ -48,7 +49,9 @@ def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
     return request.config.stash.setdefault(_FIGURES, []).append
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     figures = config.stash.get(_FIGURES, []) + config.stash.get(_OTHERS_FIGURES, [])
     if figures:
         terminalreporter.section("acceptance: measured")
@@ -76,18 +79,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """No wait outlasts the time that pytest-timeout gives the test, of which fixtures are a part."""
+    """No wait outlasts the time that pytest-timeout gives the test, of which fixtures are a
+    part."""
     mark = item.get_closest_marker("timeout")
     config = item.config
-    PATIENCE.begin(float(mark.args[0] if mark else config.getoption("timeout") or config.getini("timeout")))
+    PATIENCE.begin(
+        float(mark.args[0] if mark else config.getoption("timeout") or config.getini("timeout"))
+    )
     return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failure shows what the workers said, also a failure of what a test begins with."""
     report = yield
     if report.failed:
-        used = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Installation)]
+        used = [
+            value
+            for value in getattr(item, "funcargs", {}).values()
+            if isinstance(value, Installation)
+        ]
         report.sections += [("the installation", house.story()) for house in used or RUNNING]
     return report

@@ -15,15 +15,107 @@ from typing import Any
 _DPKG = Path("/var/lib/dpkg/status")
 #: Known to import without side effects, and well documented.
 _MODULES = (
-    *("argparse", "array", "ast", "asyncio", "base64", "bisect", "calendar", "cmath", "codecs", "collections"),
-    *("concurrent.futures", "configparser", "contextlib", "copy", "csv", "ctypes", "dataclasses", "datetime"),
-    *("decimal", "difflib", "email.message", "enum", "fnmatch", "fractions", "ftplib", "functools", "gettext"),
-    *("glob", "gzip", "hashlib", "heapq", "hmac", "http.client", "http.cookiejar", "imaplib", "inspect", "io"),
-    *("ipaddress", "itertools", "json", "locale", "logging", "logging.handlers", "mailbox", "math", "mimetypes"),
-    *("multiprocessing", "operator", "optparse", "os", "os.path", "pathlib", "pickle", "platform", "pprint"),
-    *("queue", "random", "re", "sched", "selectors", "shelve", "shlex", "shutil", "smtplib", "socket", "sqlite3"),
-    *("ssl", "statistics", "string", "struct", "subprocess", "tarfile", "tempfile", "textwrap", "threading", "time"),
-    *("tokenize", "traceback", "types", "unittest", "unittest.mock", "urllib.parse", "urllib.request"),
+    *(
+        "argparse",
+        "array",
+        "ast",
+        "asyncio",
+        "base64",
+        "bisect",
+        "calendar",
+        "cmath",
+        "codecs",
+        "collections",
+    ),
+    *(
+        "concurrent.futures",
+        "configparser",
+        "contextlib",
+        "copy",
+        "csv",
+        "ctypes",
+        "dataclasses",
+        "datetime",
+    ),
+    *(
+        "decimal",
+        "difflib",
+        "email.message",
+        "enum",
+        "fnmatch",
+        "fractions",
+        "ftplib",
+        "functools",
+        "gettext",
+    ),
+    *(
+        "glob",
+        "gzip",
+        "hashlib",
+        "heapq",
+        "hmac",
+        "http.client",
+        "http.cookiejar",
+        "imaplib",
+        "inspect",
+        "io",
+    ),
+    *(
+        "ipaddress",
+        "itertools",
+        "json",
+        "locale",
+        "logging",
+        "logging.handlers",
+        "mailbox",
+        "math",
+        "mimetypes",
+    ),
+    *(
+        "multiprocessing",
+        "operator",
+        "optparse",
+        "os",
+        "os.path",
+        "pathlib",
+        "pickle",
+        "platform",
+        "pprint",
+    ),
+    *(
+        "queue",
+        "random",
+        "re",
+        "sched",
+        "selectors",
+        "shelve",
+        "shlex",
+        "shutil",
+        "smtplib",
+        "socket",
+        "sqlite3",
+    ),
+    *(
+        "ssl",
+        "statistics",
+        "string",
+        "struct",
+        "subprocess",
+        "tarfile",
+        "tempfile",
+        "textwrap",
+        "threading",
+        "time",
+    ),
+    *(
+        "tokenize",
+        "traceback",
+        "types",
+        "unittest",
+        "unittest.mock",
+        "urllib.parse",
+        "urllib.request",
+    ),
     *("uuid", "warnings", "weakref", "xml.dom.minidom", "xml.etree.ElementTree", "zipfile", "zlib"),
 )
 #: Characters of a docstring that says enough, of a title that can be a query, and of a text that is
@@ -45,7 +137,11 @@ def records(limit: int = 1500) -> list[Record]:
 def judged(records: list[Record], n: int) -> list[dict[str, object]]:
     """Known items: a title should find its record. Titles that two records have are left out."""
     titles = [record["title"] for record in records]
-    known = (record for record in records if len(record["title"]) > _TITLE and titles.count(record["title"]) == 1)
+    known = (
+        record
+        for record in records
+        if len(record["title"]) > _TITLE and titles.count(record["title"]) == 1
+    )
     return [{"query": record["title"], "relevant": [record["id"]]} for record in islice(known, n)]
 
 
@@ -63,18 +159,30 @@ def packages() -> Iterator[Record]:
     """Installed packages with their long descriptions; none if the system is not Debian."""
     status = _DPKG.read_text(encoding="utf-8") if _DPKG.exists() else ""
     for paragraph in status.split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if line[:1].strip() and ": " in line)
+        fields = dict(
+            line.split(": ", 1)
+            for line in paragraph.splitlines()
+            if line[:1].strip() and ": " in line
+        )
         _, _, rest = paragraph.partition("\nDescription: ")
         lines = [line for line in rest.splitlines()[1:] if line.startswith(" ")]
         text = " ".join("" if line == " ." else line.strip() for line in lines[: _described(rest)])
         if len(text) > _SHORTEST:
-            yield _record(f"deb:{fields['Package']}", fields["Description"], text, "debian", fields.get("Section", ""))
+            yield _record(
+                f"deb:{fields['Package']}",
+                fields["Description"],
+                text,
+                "debian",
+                fields.get("Section", ""),
+            )
 
 
 def _described(rest: str) -> int:
     """How many lines the long description has: it ends with the first line that is not indented."""
     lines = rest.splitlines()[1:]
-    return next((number for number, line in enumerate(lines) if not line.startswith(" ")), len(lines))
+    return next(
+        (number for number, line in enumerate(lines) if not line.startswith(" ")), len(lines)
+    )
 
 
 def _documented(module: ModuleType) -> Iterator[tuple[str, str, str]]:
@@ -96,7 +204,14 @@ def _doc(module: str, name: str, thing: object) -> Iterator[tuple[str, str, str]
 def _record(id: str, title: str, text: str, lang: str, module: str) -> Record:
     text = text.strip()[:_LONGEST]
     density = len(set(text.split())) / len(text)
-    return {"id": id, "title": title.strip(), "text": text, "lang": lang, "module": module, "density": density}
+    return {
+        "id": id,
+        "title": title.strip(),
+        "text": text,
+        "lang": lang,
+        "module": module,
+        "density": density,
+    }
 
 
 def _once(found: Iterator[Record]) -> Iterator[Record]:

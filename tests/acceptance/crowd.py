@@ -79,10 +79,16 @@ class Crowd:
         user = rng.randrange(USERS)
         asked: dict[str, Any] = {"alias": alias, "user": user}
         try:
-            answer = self._router.search(alias, f"text {rng.randrange(300)} asyncio", f"user-{user}", limit=5)
+            answer = self._router.search(
+                alias, f"text {rng.randrange(300)} asyncio", f"user-{user}", limit=5
+            )
         except AppError as error:
             return Search(time.time(), os.getpid(), **asked, error=str(error))
-        found = {"collection": answer.collection, "variant": answer.variant, "fallback": answer.fallback}
+        found = {
+            "collection": answer.collection,
+            "variant": answer.variant,
+            "fallback": answer.fallback,
+        }
         return Search(time.time(), os.getpid(), **asked, **found, results=len(answer.results))
 
     def _enter(self, search: Search) -> None:

@@ -18,7 +18,12 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rollouts.adapters.sources import open_source
 from qdrant_rollouts.core.collections.filling import Filling
-from qdrant_rollouts.core.collections.records import RecordRules, build_payload, content_hash, parse_row
+from qdrant_rollouts.core.collections.records import (
+    RecordRules,
+    build_payload,
+    content_hash,
+    parse_row,
+)
 from qdrant_rollouts.core.collections.schema import NewVectors, build_schema
 from qdrant_rollouts.core.collections.stamps import Stamp
 from qdrant_rollouts.core.config.index_file import CollectionSpec, EmbeddingSpec, IndexSpec
@@ -28,8 +33,9 @@ from tests.acceptance.corpora import Record
 from tests.acceptance.vectors import HASHING, MINILM, embedder
 from tests.qdrants import seen, wait_until
 
-#: So low that even the small corpus of a test is indexed and searched by its index; the server takes no less of the
-#: second (measured on 1.16.3). One segment, however many cores there are: a bad graph of few points is not bad enough.
+#: So low that even the small corpus of a test is indexed and searched by its index; the server
+#: takes no less of the second (measured on 1.16.3). One segment, however many cores there are: a
+#: bad graph of few points is not bad enough.
 LOW = {
     "optimizer_config": {"indexing_threshold": 50, "default_segment_number": 1},
     "hnsw_config": {"full_scan_threshold": 10},
@@ -39,7 +45,8 @@ SPEC = IndexSpec(embedding=MINILM, collection=CollectionSpec(payload_indexes={"l
 #: Searches that say nothing find as much as those that ask for rescoring (measured on 1.16.3).
 INT8 = {"scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}}
 
-#: One bit of each number. What people ask for ten results of is asked without the numbers themselves.
+#: One bit of each number. What people ask for ten results of is asked without the numbers
+#: themselves.
 BINARY = {"binary": {"always_ram": True}}
 
 Change = Callable[[Schema], Schema]
@@ -59,10 +66,11 @@ _AS_DECLARED = by_model(SPEC)
 
 @dataclass(frozen=True)
 class Rebuild:
-    """``source`` is what can be read now, ``written`` what green was made of, and ``vectors`` how; ``tampered`` changes
-    the points made so, ``made`` the schema that was wanted. ``expected`` is how many points ``populate`` says it wrote;
-    None means all of the source. ``before`` is what stood in the source when ``populate`` read it, where that was
-    something else. ``given``: the source brings the vectors itself."""
+    """``source`` is what can be read now, ``written`` what green was made of, and ``vectors`` how;
+    ``tampered`` changes the points made so, ``made`` the schema that was wanted. ``expected`` is
+    how many points ``populate`` says it wrote; None means all of the source. ``before`` is what
+    stood in the source when ``populate`` read it, where that was something else. ``given``: the
+    source brings the vectors itself."""
 
     seed: int
     live: list[Record]
@@ -86,7 +94,10 @@ class Rebuild:
         """What the source says of them."""
         if not self.given:
             return records
-        return [{**one, "vector": vector.tolist()} for one, vector in zip(records, self.vectors(records), strict=True)]
+        return [
+            {**one, "vector": vector.tolist()}
+            for one, vector in zip(records, self.vectors(records), strict=True)
+        ]
 
     @property
     def rng(self) -> np.random.Generator:
@@ -100,7 +111,8 @@ class Rebuild:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """A rebuild on a server. ``wanted`` is the schema green was to have; ``filled`` what ``populate`` returned."""
+    """A rebuild on a server. ``wanted`` is the schema green was to have; ``filled`` what
+    ``populate`` returned."""
 
     live: str
     green: str
@@ -112,25 +124,33 @@ class Laid:
 
 def identical(corpus: Sequence[Record], size: int, seed: int) -> Rebuild:
     """``size`` records of the corpus, chosen by the seed, in live and in green."""
-    chosen = [corpus[at] for at in sorted(np.random.default_rng(seed).permutation(len(corpus))[:size])]
+    chosen = [
+        corpus[at] for at in sorted(np.random.default_rng(seed).permutation(len(corpus))[:size])
+    ]
     return Rebuild(seed, chosen, chosen, chosen)
 
 
-# --- on a server ------------------------------------------------------------------------------------------------
+# --- on a server ----------------------------------------------------------------------------------
 
 
 def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder: Path) -> Laid:
-    """Makes ``<name>__v1``, live, and ``<name>__v2``, green, each with a finished index unless damaged otherwise."""
+    """Makes ``<name>__v1``, live, and ``<name>__v2``, green, each with a finished index unless
+    damaged otherwise."""
     live = f"{name}__v1"
     green = f"{name}__v2"
     source = folder / f"{name}.jsonl"
-    seen = _written(store, source, rebuild.as_read(rebuild.source if rebuild.before is None else rebuild.before))
+    seen = _written(
+        store, source, rebuild.as_read(rebuild.source if rebuild.before is None else rebuild.before)
+    )
     _written(store, source, rebuild.as_read(rebuild.source))
     first = rebuild.live_spec
     schema = _low(build_schema(None, first.collection, NewVectors({"": _size(first)})))
     stamps = [
         {} if bare else stamp_of(name, spec)
-        for name, spec, bare in ((live, first, rebuild.unknown), (green, rebuild.spec, rebuild.elsewhere))
+        for name, spec, bare in (
+            (live, first, rebuild.unknown),
+            (green, rebuild.spec, rebuild.elsewhere),
+        )
     ]
     build(store, grpc_port, live, stamps[0], schema, points(rebuild.live, first, by_model(first)))
     size = NewVectors({"": _size(rebuild.spec)})
@@ -142,7 +162,8 @@ def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder:
 
 
 def _written(store: VectorStore, path: Path, records: list[Record]) -> str:
-    """The fingerprint of the source that was written; what stands there already is not written again."""
+    """The fingerprint of the source that was written; what stands there already is not written
+    again."""
     content = "".join(json.dumps(record) + "\n" for record in records)
     if not path.exists() or path.read_text(encoding="utf-8") != content:
         path.write_text(content, encoding="utf-8")
@@ -173,15 +194,24 @@ def points(records: list[Record], spec: IndexSpec, vectors: Vectors) -> list[Poi
     rules = RecordRules({}, templates={"": spec.embedding.text})
     made = [parse_row(Row("", dict(record), {}), rules) for record in records]
     return [
-        Point(one.point_id, vector, build_payload(one, {"": content_hash(identity, one.texts[""])}, ordinal))
+        Point(
+            one.point_id,
+            vector,
+            build_payload(one, {"": content_hash(identity, one.texts[""])}, ordinal),
+        )
         for ordinal, (one, vector) in enumerate(zip(made, vectors(records), strict=True))
     ]
 
 
 def _write_whatever(grpc_port: int, name: str, broken: list[Point]) -> None:
     """Over gRPC the server takes numbers that are none; our own adapters and JSON do not."""
-    client = QdrantClient("127.0.0.1", grpc_port=grpc_port, prefer_grpc=True, check_compatibility=False)
-    structs = [models.PointStruct(id=p.id, vector=np.asarray(p.vector).tolist(), payload=p.payload) for p in broken]
+    client = QdrantClient(
+        "127.0.0.1", grpc_port=grpc_port, prefer_grpc=True, check_compatibility=False
+    )
+    structs = [
+        models.PointStruct(id=p.id, vector=np.asarray(p.vector).tolist(), payload=p.payload)
+        for p in broken
+    ]
     client.upsert(name, structs, wait=True)
     client.close()
 
@@ -197,7 +227,9 @@ def stamp_of(name: str, spec: IndexSpec) -> dict[str, object]:
     alias, _, number = name.partition("__v")
     dumped = spec.embedding.model_dump(mode="json")
     identity = embedder(spec.embedding).identity
-    return Stamp(deployment=name, alias=alias, number=int(number), embedding=dumped, identity=identity).as_metadata()
+    return Stamp(
+        deployment=name, alias=alias, number=int(number), embedding=dumped, identity=identity
+    ).as_metadata()
 
 
 def _size(spec: IndexSpec) -> int:
@@ -206,10 +238,13 @@ def _size(spec: IndexSpec) -> int:
 
 
 def _low(schema: Schema) -> Schema:
-    return {**schema, **{section: {**(schema.get(section) or {}), **low} for section, low in LOW.items()}}
+    return {
+        **schema,
+        **{section: {**(schema.get(section) or {}), **low} for section, low in LOW.items()},
+    }
 
 
-# --- damages ----------------------------------------------------------------------------------------------------
+# --- damages --------------------------------------------------------------------------------------
 
 
 def _missing(r: Rebuild) -> Rebuild:
@@ -268,8 +303,12 @@ def _without_lang(record: Record) -> Record:
     return {name: value for name, value in record.items() if name != "lang"}
 
 
-def _with_indexes(change: Callable[[Rebuild], Rebuild], **indexes: str) -> Callable[[Rebuild], Rebuild]:
-    return lambda r: replace(change(r), spec=r.spec.with_options({"collection": {"payload_indexes": indexes}}))
+def _with_indexes(
+    change: Callable[[Rebuild], Rebuild], **indexes: str
+) -> Callable[[Rebuild], Rebuild]:
+    return lambda r: replace(
+        change(r), spec=r.spec.with_options({"collection": {"payload_indexes": indexes}})
+    )
 
 
 def _duplicated(r: Rebuild) -> Rebuild:
@@ -281,11 +320,15 @@ def _duplicated(r: Rebuild) -> Rebuild:
 
 
 def _truncated(r: Rebuild) -> Rebuild:
-    return replace(r, vectors=lambda records: embedder(MINILM).documents([_text(one)[:20] for one in records]))
+    return replace(
+        r, vectors=lambda records: embedder(MINILM).documents([_text(one)[:20] for one in records])
+    )
 
 
 def _titles_only(r: Rebuild) -> Rebuild:
-    return replace(r, vectors=lambda records: embedder(MINILM).documents([one["title"] for one in records]))
+    return replace(
+        r, vectors=lambda records: embedder(MINILM).documents([one["title"] for one in records])
+    )
 
 
 def _noise(r: Rebuild) -> Rebuild:
@@ -300,18 +343,22 @@ def _noise(r: Rebuild) -> Rebuild:
 
 def _bad_graph(r: Rebuild) -> Rebuild:
     """Asked for in the index file, so that the schema is as wanted and only recall can tell."""
-    return replace(r, spec=r.spec.with_options({"collection": {"hnsw": {"m": 2, "ef_construct": 4}}}))
+    return replace(
+        r, spec=r.spec.with_options({"collection": {"hnsw": {"m": 2, "ef_construct": 4}}})
+    )
 
 
 def _stale(r: Rebuild) -> Rebuild:
-    """Green, as live, comes of the source of a month ago: a tenth not there yet, a third of the rest otherwise."""
+    """Green, as live, comes of the source of a month ago: a tenth not there yet, a third of the
+    rest otherwise."""
     kept = _drawn(r, r.source, len(r.source) * 9 // 10)
     aged = _edited(r, kept, len(kept) // 3)
     return replace(r, live=aged, written=aged, expected=len(aged), before=aged)
 
 
 def _slice_empty(r: Rebuild) -> Rebuild:
-    """One of several languages (or modules, where there is one language only) was not read: ``populate`` saw none."""
+    """One of several languages (or modules, where there is one language only) was not read:
+    ``populate`` saw none."""
     field = "lang" if len({record["lang"] for record in r.source}) > 1 else "module"
     lost = r.rng.choice(sorted({record[field] for record in r.source}))
     rest = [record for record in r.source if record[field] != lost]
@@ -331,7 +378,11 @@ def _unfinished(r: Rebuild) -> Rebuild:
     """The optimizer has no thread to work with, so that the index is never begun."""
     threads = {"max_optimization_threads": 0}
     return replace(
-        r, made=lambda wanted: {**wanted, "optimizer_config": {**(wanted.get("optimizer_config") or {}), **threads}}
+        r,
+        made=lambda wanted: {
+            **wanted,
+            "optimizer_config": {**(wanted.get("optimizer_config") or {}), **threads},
+        },
     )
 
 
@@ -352,11 +403,15 @@ def _mixed_windows(r: Rebuild) -> Rebuild:
     return replace(r, vectors=vectors)
 
 
-def _given(change: Callable[[Rebuild, FloatArray, list[Record]], FloatArray]) -> Callable[[Rebuild], Rebuild]:
+def _given(
+    change: Callable[[Rebuild, FloatArray, list[Record]], FloatArray],
+) -> Callable[[Rebuild], Rebuild]:
     """The source brings vectors that are not, or not wholly, those of the declared model."""
 
     def changed(r: Rebuild) -> Rebuild:
-        vectors = lambda records: np.asarray(change(r, r.vectors(records), records), dtype=np.float32)  # noqa: E731
+        def vectors(records: list[Record]) -> FloatArray:
+            return np.asarray(change(r, r.vectors(records), records), dtype=np.float32)
+
         return replace(r, vectors=vectors, given=True)
 
     return changed
@@ -390,9 +445,12 @@ def _one_vector_for(share: float) -> Callable[[Rebuild], Rebuild]:
     return _given(change)
 
 
-# --- built as the source has it, which nobody can have meant -------------------------------------------------------
+# --- built as the source has it, which nobody can have meant --------------------------------------
 
-_SIGN_IN = "Please sign in to go on. Enter the address and the password of your account, or ask for a new password."
+_SIGN_IN = (
+    "Please sign in to go on. Enter the address and the password of your account, or ask for a new "
+    "password."
+)
 
 
 def _sign_in_pages(share: float, *, with_title: bool = False) -> Callable[[Rebuild], Rebuild]:
@@ -415,7 +473,7 @@ def _new_pages_sign_in(r: Rebuild) -> Rebuild:
     return replace(r, live=known, source=now, written=now)
 
 
-# --- built as asked for, and worse all the same ---------------------------------------------------------------------
+# --- built as asked for, and worse all the same ---------------------------------------------------
 
 
 def _declared(embedding: EmbeddingSpec) -> Callable[[Rebuild], Rebuild]:
@@ -424,16 +482,23 @@ def _declared(embedding: EmbeddingSpec) -> Callable[[Rebuild], Rebuild]:
 
 
 def _cut_in_the_source(r: Rebuild) -> Rebuild:
-    now = [{**record, "title": record["title"][:8], "text": record["text"][:20]} for record in r.source]
+    now = [
+        {**record, "title": record["title"][:8], "text": record["text"][:20]} for record in r.source
+    ]
     return replace(r, source=now, written=now)
 
 
-# --- vectors that tell nothing apart --------------------------------------------------------------------------------
+# --- vectors that tell nothing apart --------------------------------------------------------------
 
 
 def _any_direction(r: Rebuild) -> Rebuild:
     """As of a model whose weights were never loaded."""
-    return replace(r, vectors=lambda records: r.rng.standard_normal((len(records), _size(r.spec))).astype(np.float32))
+    return replace(
+        r,
+        vectors=lambda records: r.rng.standard_normal((len(records), _size(r.spec))).astype(
+            np.float32
+        ),
+    )
 
 
 def _one_direction(r: Rebuild) -> Rebuild:
@@ -445,7 +510,7 @@ def _one_direction(r: Rebuild) -> Rebuild:
     return replace(r, vectors=vectors)
 
 
-# --- healthy changes --------------------------------------------------------------------------------------------
+# --- healthy changes ------------------------------------------------------------------------------
 
 
 def _edits(r: Rebuild) -> Rebuild:
@@ -462,7 +527,9 @@ def _deletions(r: Rebuild) -> Rebuild:
     few = max(1, len(r.source) * 3 // 100)
     now = _drawn(r, r.source, len(r.source) - few)
     there = {record["id"] for record in now[-few:]}
-    return replace(r, live=[one for one in r.live if one["id"] not in there], source=now, written=now)
+    return replace(
+        r, live=[one for one in r.live if one["id"] not in there], source=now, written=now
+    )
 
 
 def _better_model(r: Rebuild) -> Rebuild:
@@ -476,7 +543,9 @@ def _collection(settings: dict[str, object]) -> Callable[[Rebuild], Rebuild]:
 def _both(settings: dict[str, object]) -> Callable[[Rebuild], Rebuild]:
     """Live is as it too."""
     options = {"collection": settings}
-    return lambda r: replace(r, live_spec=r.live_spec.with_options(options), spec=r.spec.with_options(options))
+    return lambda r: replace(
+        r, live_spec=r.live_spec.with_options(options), spec=r.spec.with_options(options)
+    )
 
 
 def _many_edits(r: Rebuild) -> Rebuild:
@@ -490,7 +559,9 @@ def _growth_by_half(r: Rebuild) -> Rebuild:
 
 def _equal_texts(r: Rebuild) -> Rebuild:
     """A third of the texts appear twice, as on pages that are found under two addresses."""
-    twice = [{**one, "id": f"{one['id']}, again"} for one in _drawn(r, r.source, len(r.source) // 3)]
+    twice = [
+        {**one, "id": f"{one['id']}, again"} for one in _drawn(r, r.source, len(r.source) // 3)
+    ]
     now = [*r.source, *twice]
     return replace(r, live=now, source=now, written=now)
 
@@ -505,7 +576,7 @@ def _small(r: Rebuild) -> Rebuild:
     return replace(r, live=few, source=few, written=few)
 
 
-# --- shared by both ---------------------------------------------------------------------------------------------
+# --- shared by both -------------------------------------------------------------------------------
 
 
 def _drawn(r: Rebuild, things: list, size: int) -> list:
@@ -548,11 +619,19 @@ DAMAGES: dict[str, Callable[[Rebuild], Rebuild]] = {
     "a filtered field renamed in the source": _each(
         lambda record: {**_without_lang(record), "language": record["lang"]}
     ),
-    "a keyword that became a list of objects": _each(lambda record: {**record, "lang": [{"code": record["lang"]}]}),
-    "made elsewhere, by another model of the same dimension": lambda r: replace(_other_model(r), elsewhere=True),
-    "made elsewhere, vectors shuffled among points": lambda r: replace(_shuffled(r), elsewhere=True),
+    "a keyword that became a list of objects": _each(
+        lambda record: {**record, "lang": [{"code": record["lang"]}]}
+    ),
+    "made elsewhere, by another model of the same dimension": lambda r: replace(
+        _other_model(r), elsewhere=True
+    ),
+    "made elsewhere, vectors shuffled among points": lambda r: replace(
+        _shuffled(r), elsewhere=True
+    ),
     "made elsewhere, with a zero vector": lambda r: replace(_one_vector(r, 0.0), elsewhere=True),
-    "a keyword that became a number in a third of the records": _each(lambda record: {**record, "lang": 7}, 0.33),
+    "a keyword that became a number in a third of the records": _each(
+        lambda record: {**record, "lang": 7}, 0.33
+    ),
     "ids moved by one": _ids_moved,
     "a window of another model": _mixed_windows,
     "random vectors brought by the source": _given(_random),
@@ -578,8 +657,14 @@ DOUBTFUL: dict[str, Callable[[Rebuild], Rebuild]] = {
 }
 #: What only judged queries can see, and what then is named as the cause.
 UNSEEN: dict[str, tuple[Callable[[Rebuild], Rebuild], str]] = {
-    "a worse model, as declared": (_declared(HASHING.model_copy(update={"model": "hashing:24"})), "model"),
-    "a template without the better field": (_declared(MINILM.model_copy(update={"text": "{text}"})), "model"),
+    "a worse model, as declared": (
+        _declared(HASHING.model_copy(update={"model": "hashing:24"})),
+        "model",
+    ),
+    "a template without the better field": (
+        _declared(MINILM.model_copy(update={"text": "{text}"})),
+        "model",
+    ),
     "texts cut in the source": (_cut_in_the_source, "data"),
 }
 #: What the score floor alone has to see, whatever else does.
@@ -604,7 +689,9 @@ HEALTHY: dict[str, Callable[[Rebuild], Rebuild]] = {
     "a small index": _small,
     "sharded differently": _collection({"shard_number": 2}),
     "made elsewhere": lambda r: replace(r, elsewhere=True),
-    "made elsewhere, over a live collection made elsewhere": lambda r: replace(r, elsewhere=True, unknown=True),
+    "made elsewhere, over a live collection made elsewhere": lambda r: replace(
+        r, elsewhere=True, unknown=True
+    ),
     "over a live collection made elsewhere, by the same model": lambda r: replace(r, unknown=True),
     "over a live collection of an unknown model, accepted": lambda r: replace(
         _better_model(r), unknown=True, spec=r.spec.with_options({"accept_new_model": True})
@@ -619,13 +706,22 @@ HEALTHY: dict[str, Callable[[Rebuild], Rebuild]] = {
     "a third of the texts twice, as on live": _equal_texts,
     "vectors of the declared model in eight bits, brought by the source": _given(_in_eight_bits),
 }
-#: What people find depends on how many results they ask for: as they search, and whether that may go live.
+#: What people find depends on how many results they ask for: as they search, and whether that may
+#: go live.
 AS_SEARCHED: dict[str, tuple[Callable[[Rebuild], Rebuild], dict[str, object], str]] = {
-    "binary quantization beside unquantized live": (_collection({"quantization": BINARY}), {"rescore": False}, "block"),
+    "binary quantization beside unquantized live": (
+        _collection({"quantization": BINARY}),
+        {"rescore": False},
+        "block",
+    ),
     "binary quantization, asked for with rescoring": (
         _collection({"quantization": BINARY}),
         {"rescore": True, "oversampling": 4.0},
         "pass",
     ),
-    "an identical rebuild of binary quantized live": (_both({"quantization": BINARY}), {"rescore": False}, "pass"),
+    "an identical rebuild of binary quantized live": (
+        _both({"quantization": BINARY}),
+        {"rescore": False},
+        "pass",
+    ),
 }

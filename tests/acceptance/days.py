@@ -12,7 +12,9 @@ DELETED = (0.003, 0.03)
 ADDED = (0.0, 0.04)
 
 
-def days(records: list[Record], reserve: list[Record], seed: int) -> Iterator[tuple[list[Record], list[Record]]]:
+def days(
+    records: list[Record], reserve: list[Record], seed: int
+) -> Iterator[tuple[list[Record], list[Record]]]:
     """Yields the records before and after each of the requested number of days; ``reserve`` are
     those still to come."""
     rng = np.random.default_rng(seed)
@@ -28,11 +30,15 @@ def days(records: list[Record], reserve: list[Record], seed: int) -> Iterator[tu
         new = len(_some(rng, now, ADDED))
         now += coming[:new]
         # A record that left may come back later, as another one.
-        coming = coming[new:] + [{**before[at], "id": f"{before[at]['id']} again"} for at in gone if at < len(before)]
+        coming = coming[new:] + [
+            {**before[at], "id": f"{before[at]['id']} again"} for at in gone if at < len(before)
+        ]
         yield before, now
 
 
-def _some(rng: np.random.Generator, records: list[Record], shares: tuple[float, float]) -> list[int]:
+def _some(
+    rng: np.random.Generator, records: list[Record], shares: tuple[float, float]
+) -> list[int]:
     most = max(1, int(len(records) * rng.uniform(*shares)))
     return rng.permutation(len(records))[:most].tolist()
 

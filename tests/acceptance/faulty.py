@@ -57,7 +57,13 @@ class TrappedStore:
 
     def _enter(self, name: str, alias: str, arguments: tuple[Any, ...]) -> None:
         points = len(arguments[1]) if name == "upsert" else 0
-        entry = {"at": time.time(), "pid": os.getpid(), "call": name, "alias": alias, "points": points}
+        entry = {
+            "at": time.time(),
+            "pid": os.getpid(),
+            "call": name,
+            "alias": alias,
+            "points": points,
+        }
         with self._journal.open("a") as journal:
             journal.write(json.dumps(entry) + "\n")
 
@@ -74,7 +80,11 @@ class TrappedShelf:
         return partial(self._call, name, found) if name in ("write", "seal") else found
 
     def _call(self, name: str, method: Any, backup: str, told: str, *arguments: Any) -> None:
-        alias = json.loads(told)["alias"] if name == "seal" else _alias(re.sub(r"-\d+-[-\d]+\.snapshot", "", told))
+        alias = (
+            json.loads(told)["alias"]
+            if name == "seal"
+            else _alias(re.sub(r"-\d+-[-\d]+\.snapshot", "", told))
+        )
         self._traps.step_on(alias, f"{name}.before")
         method(backup, told, *arguments)
         self._traps.step_on(alias, f"{name}.after")
@@ -128,5 +138,7 @@ times = json.loads(os.environ.get("ROLLOUTS_TEST_TIMES", "{}"))
 ahead = float(os.environ.get("ROLLOUTS_TEST_WALL", "0"))
 app = create_app(settings, services=PerProcess(_services), wall=lambda: time.time() + ahead)
 if tick := os.environ.get("ROLLOUTS_TEST_BEAT"):
-    ticks = {name: {**entry, "schedule": float(tick)} for name, entry in app.conf.beat_schedule.items()}
+    ticks = {
+        name: {**entry, "schedule": float(tick)} for name, entry in app.conf.beat_schedule.items()
+    }
     app.conf.update(beat_schedule=ticks)

@@ -75,7 +75,14 @@ OPTIONS = {
 }
 #: Places in every step. The first two are on the control worker; the others keep four children of
 #: the bulk worker busy.
-HELD = ("point_alias.before", "search.before", "create.before", "create.after", "upsert.before", "search_many.before")
+HELD = (
+    "point_alias.before",
+    "search.before",
+    "create.before",
+    "create.after",
+    "upsert.before",
+    "search_many.before",
+)
 ENDED = (Status.LIVE, Status.ROLLED_BACK, Status.NEEDS_OPERATOR)
 #: What a look raises while a server is stopped, or before the first worker has created the tables.
 AWAY = (OperationalError, ProgrammingError, httpx.TransportError, httpx.HTTPStatusError)
@@ -83,24 +90,28 @@ AWAY = (OperationalError, ProgrammingError, httpx.TransportError, httpx.HTTPStat
 BUSY = 3
 _LOOK = 0.1
 _TAIL = 40
-#: Seconds for what a failure tells and for the end of the installations, before pytest-timeout ends the test.
+#: Seconds for what a failure tells and for the end of the installations, before pytest-timeout ends
+#: the test.
 _LEFT_FOR_THE_STORY = 30.0
 T = TypeVar("T")
 
 
 class Patience:
-    """When the test under way has to be over. pytest-timeout ends a longer one without a word of what it waited for,
-    and with it every test that shares its fixture; so each wait ends before that, and says what did not come."""
+    """When the test under way has to be over. pytest-timeout ends a longer one without a word of
+    what it waited for, and with it every test that shares its fixture; so each wait ends before
+    that, and says what did not come."""
 
     def __init__(self) -> None:
         self._over = math.inf
 
     def begin(self, seconds: float) -> None:
-        """A test begins, with so many seconds for it and for the fixtures that it is the first to need."""
+        """A test begins, with so many seconds for it and for the fixtures that it is the first to
+        need."""
         self._over = time.monotonic() + seconds - _LEFT_FOR_THE_STORY
 
     def cut(self, seconds: float) -> float:
-        """So long may a wait last that would take ``seconds`` on a machine that has nothing else to do."""
+        """So long may a wait last that would take ``seconds`` on a machine that has nothing else to
+        do."""
         return max(0.0, min(seconds * BUSY, self._over - time.monotonic()))
 
 
@@ -128,7 +139,9 @@ class Program:
         self._folder = folder
         self._called = called or entry
         (self._port,) = free_ports(1)
-        variables, self._command = _procfile(entry, app, {"concurrency": concurrency, "port": self._port})
+        variables, self._command = _procfile(
+            entry, app, {"concurrency": concurrency, "port": self._port}
+        )
         end = self._command.index("--") if "--" in self._command else len(self._command)
         # the last one counts
         self._command[end:end] = [*([f"--hostname={called}@%h"] if called else []), *more]
@@ -170,7 +183,9 @@ class Program:
 
     def ready(self) -> bool:
         assert self._process is not None
-        assert self._process.poll() is None, f"{self.entry} ended with {self._process.returncode}: {self.log[-3000:]}"
+        assert self._process.poll() is None, (
+            f"{self.entry} ended with {self._process.returncode}: {self.log[-3000:]}"
+        )
         said = self.log[self._read_from :]
         return any(word in said for word in (" ready.", "beat: Starting", "Visit me "))
 
@@ -186,7 +201,9 @@ class Program:
         self._process = None
         if process is None:
             return
-        children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        children = (
+            psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        )
         process.kill()
         process.wait()
         deadline = time.monotonic() + 10
@@ -247,7 +264,9 @@ class Installation:
         self.qdrant = self._stack.enter_context(Qdrant())
         server = MovedPostgres if self._has_clocks else Postgres
         self.postgres = self._stack.enter_context(server()) if self.database == "postgres" else None
-        self.database_url = self.postgres.url if self.postgres else f"sqlite:///{self.folder / 'state.db'}"
+        self.database_url = (
+            self.postgres.url if self.postgres else f"sqlite:///{self.folder / 'state.db'}"
+        )
         self.pooler = self._start_pooler()
         self.engine = create_engine(self.database_url, poolclass=NullPool)
         client = httpx.Client(base_url=self.qdrant.url, trust_env=False, timeout=10, limits=FRESH)
@@ -257,7 +276,12 @@ class Installation:
         (self.folder / ".rollouts").mkdir()
         entries = ("worker", "worker-bulk", "beat", "flower")
         self.worker, self.bulk, self.beat, self.flower = map(self._program, entries)
-        self.foreign = Celery("foreign", broker=self.redis.url, backend="db+" + self.database_url, set_as_current=False)
+        self.foreign = Celery(
+            "foreign",
+            broker=self.redis.url,
+            backend="db+" + self.database_url,
+            set_as_current=False,
+        )
         self._stack.callback(self.foreign.close)
 
     def _start_pooler(self) -> PgBouncer | None:
@@ -266,14 +290,23 @@ class Installation:
         return self._stack.enter_context(PgBouncer(self.database_url, self._pooled))
 
     def join_newer(self, tree: Path) -> None:
-        """Brings the database to the release in ``tree`` and has a worker of it take every queue beside the others, and
-        one of its own."""
+        """Brings the database to the release in ``tree`` and has a worker of it take every queue
+        beside the others, and one of its own."""
         path = {"PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}"}
         environment = self.environment | self.make_clock(NEWER) | path
         command = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "migrate"]
-        subprocess.run(command, cwd=self.folder, env=environment, check=True, capture_output=True, timeout=120 * BUSY)
+        subprocess.run(
+            command,
+            cwd=self.folder,
+            env=environment,
+            check=True,
+            capture_output=True,
+            timeout=120 * BUSY,
+        )
         queues = [f"--queues=control,celery,rouse,bulk,{NEWER}"]
-        worker = Program("worker", self.folder, environment, self._app, self._children, called=NEWER, more=queues)
+        worker = Program(
+            "worker", self.folder, environment, self._app, self._children, called=NEWER, more=queues
+        )
         self.newer = self.keep(worker)
         self.run(worker)
 
@@ -291,7 +324,8 @@ class Installation:
         return program
 
     def make_clock(self, entry: str) -> dict[str, str]:
-        """The environment of the processes that read it; nothing where there are no clocks to set."""
+        """The environment of the processes that read it; nothing where there are no clocks to
+        set."""
         if not self._has_clocks:
             return {}
         folder = self.folder / f"{entry}-clock"
@@ -314,7 +348,11 @@ class Installation:
         }
         settings["ROLLOUTS_TEST_TIMES"] = json.dumps(self._times)
         settings |= {"ROLLOUTS_TEST_BEAT": str(self._tick)} if self._tick else {}
-        path = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
+        path = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "PYTHONPATH": str(ROOT),
+            "NO_PROXY": "127.0.0.1",
+        }
         return {**path, **settings, "HF_HUB_OFFLINE": "1"}
 
     def run(self, *programs: Program) -> None:
@@ -328,7 +366,7 @@ class Installation:
         """The first turn of a worker creates the tables."""
         return inspect(self.engine).has_table(Deployment.__tablename__)
 
-    # --- as an application ------------------------------------------------------------------------------------------
+    # --- as an application ------------------------------------------------------------------------
 
     def send(self, task: str, **arguments: Any) -> AsyncResult:
         return self.foreign.send_task(task, kwargs=arguments)
@@ -350,7 +388,10 @@ class Installation:
         )
 
     def declare(
-        self, indexes: Mapping[str, Any], concurrency: Mapping[str, int] = UNLIMITED, **more: Mapping[str, Any]
+        self,
+        indexes: Mapping[str, Any],
+        concurrency: Mapping[str, int] = UNLIMITED,
+        **more: Mapping[str, Any],
     ) -> None:
         """Writes the index file."""
         content = {"concurrency": dict(concurrency), "indexes": dict(indexes), **more}
@@ -360,23 +401,33 @@ class Installation:
         lines = [json.dumps(record) for record in texts(count)]
         (self.folder / name).write_text("\n".join(lines) + "\n")
 
-    # --- as a bystander ---------------------------------------------------------------------------------------------
+    # --- as a bystander ---------------------------------------------------------------------------
 
     def deployment(self, alias: str) -> Deployment | None:
         """Returns the newest deployment of the alias, with its steps."""
-        query = select(Deployment).where(Deployment.alias == alias).options(selectinload(Deployment.steps))
+        query = (
+            select(Deployment)
+            .where(Deployment.alias == alias)
+            .options(selectinload(Deployment.steps))
+        )
         with Session(self.engine) as session:
             return session.scalars(query.order_by(Deployment.number.desc()).limit(1)).first()
 
     def turns(self) -> dict[str, tuple[int, str | None]]:
         """Returns by alias the turn of its newest deployment, and the holder."""
-        query = select(Deployment.alias, Deployment.turn, Deployment.lease_owner).order_by(Deployment.created_at)
+        query = select(Deployment.alias, Deployment.turn, Deployment.lease_owner).order_by(
+            Deployment.created_at
+        )
         with Session(self.engine) as session:
             return {alias: (turn, owner) for alias, turn, owner in session.execute(query)}
 
     def events(self, alias: str) -> list[EventRow]:
         with Session(self.engine) as session:
-            return list(session.scalars(select(EventRow).where(EventRow.alias == alias).order_by(EventRow.id)))
+            return list(
+                session.scalars(
+                    select(EventRow).where(EventRow.alias == alias).order_by(EventRow.id)
+                )
+            )
 
     def journal(self, alias: str) -> list[dict[str, Any]]:
         """Returns the changes that Qdrant acknowledged to a worker, in order."""
@@ -405,7 +456,10 @@ class Installation:
         self.web.put(
             f"/collections/{name}", json={"vectors": {"size": DIMENSION, "distance": "Cosine"}}
         ).raise_for_status()
-        content = [{"id": id, "vector": [1.0] * DIMENSION, "payload": {"old": True}} for id in range(points)]
+        content = [
+            {"id": id, "vector": [1.0] * DIMENSION, "payload": {"old": True}}
+            for id in range(points)
+        ]
         self.web.put(
             f"/collections/{name}/points", params={"wait": "true"}, json={"points": content}
         ).raise_for_status()
@@ -425,8 +479,9 @@ class Installation:
                 self.point(alias, self.make_collection(blue(alias)))
 
     def hold(self, kind: str) -> dict[str, str]:
-        """A deployment in each place of ``HELD``, kept there; their aliases by place. Those on the control worker come
-        first: they have to pass the bulk worker while it still has a child to spare."""
+        """A deployment in each place of ``HELD``, kept there; their aliases by place. Those on the
+        control worker come first: they have to pass the bulk worker while it still has a child to
+        spare."""
         aliases = {place: named(kind, place) for place in HELD}
         self.make_live(*aliases.values())
         for places in (HELD[:2], HELD[2:]):
@@ -441,7 +496,7 @@ class Installation:
         for place, alias in aliases.items():
             self.traps.release(alias, place)
 
-    # --- waiting ----------------------------------------------------------------------------------------------------
+    # --- waiting ----------------------------------------------------------------------------------
 
     def until(self, found: Callable[[], T], seconds: float, what: str) -> T:
         return until(found, seconds, what, self.story)
@@ -469,12 +524,15 @@ class Installation:
         self.until(begun, seconds, f"{alias} in {step}")
 
     def sprung(self, alias: str, place: str, seconds: float = 60) -> Sprung:
-        return self.until(lambda: self.traps.sprung(alias, place), seconds, f"a worker at {place} of {alias}")
+        return self.until(
+            lambda: self.traps.sprung(alias, place), seconds, f"a worker at {place} of {alias}"
+        )
 
     def story(self) -> str:
         """What there is to know when something went wrong."""
         tails = [
-            f"--- {program.entry}, {'alive' if program.alive() else 'not running'}\n{_tail(program.log)}"
+            f"--- {program.entry}, "
+            f"{'alive' if program.alive() else 'not running'}\n{_tail(program.log)}"
             for program in (*self.workers, self.beat)
         ]
         return "\n".join([f"--- {self.database}", *self._told_of_deployments(), *tails])
@@ -485,14 +543,17 @@ class Installation:
             with Session(self.engine) as session:
                 query = select(Deployment).order_by(Deployment.created_at.desc()).limit(_TAIL)
                 rows = reversed(session.scalars(query).all())
-                return [f"{r.alias} {r.status} turn {r.turn} at {r.lease_owner}: {r.message}" for r in rows]
+                return [
+                    f"{r.alias} {r.status} turn {r.turn} at {r.lease_owner}: {r.message}"
+                    for r in rows
+                ]
         except AWAY as error:
             return [f"the database does not tell of deployments: {error}"]
 
 
 def until(found: Callable[[], T], seconds: float, what: str, story: Callable[[], str] = str) -> T:
-    """The first true answer; ``seconds`` are those of a machine that has nothing else to do. A database or Qdrant that
-    is away does not answer yet."""
+    """The first true answer; ``seconds`` are those of a machine that has nothing else to do. A
+    database or Qdrant that is away does not answer yet."""
     allowed = PATIENCE.cut(seconds)
     deadline = time.monotonic() + allowed
     while True:
@@ -516,7 +577,10 @@ class Watch:
     def __init__(self, house: Installation) -> None:
         self._house = house
         self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._keep, args=(look,)) for look in (self._turns, self._aliases)]
+        self._threads = [
+            threading.Thread(target=self._keep, args=(look,))
+            for look in (self._turns, self._aliases)
+        ]
         #: By alias: (wall clock, (turn, who holds it)), and (wall clock, collection).
         self.turns: dict[str, list[tuple[float, tuple[int, str | None]]]] = {}
         self.targets: dict[str, list[tuple[float, str]]] = {}
@@ -532,7 +596,8 @@ class Watch:
             thread.join()
 
     def claimed_after(self, alias: str, died: Sprung) -> float:
-        """Seconds from its worker's death until somebody took the next turn; by at most a look too many."""
+        """Seconds from its worker's death until somebody took the next turn; by at most a look too
+        many."""
         seen = self.turns[alias]
         held = died.turn
         if held is None:
@@ -577,8 +642,11 @@ def named(kind: str, place: str) -> str:
     return re.sub(r"[._]", "-", f"{kind}-{place}")
 
 
-def everywhere(houses: Mapping[str, Installation], scenario: Callable[[Installation], T]) -> dict[str, T]:
-    """The scenario in all installations at the same time, so that their waits overlap; the results by database."""
+def everywhere(
+    houses: Mapping[str, Installation], scenario: Callable[[Installation], T]
+) -> dict[str, T]:
+    """The scenario in all installations at the same time, so that their waits overlap; the results
+    by database."""
     with ThreadPoolExecutor(len(houses)) as pool:
         running = {name: pool.submit(scenario, house) for name, house in houses.items()}
     return {name: future.result() for name, future in running.items()}
@@ -588,7 +656,9 @@ def everywhere(houses: Mapping[str, Installation], scenario: Callable[[Installat
 def both(folder: Path, **arguments: Any) -> Iterator[dict[str, Installation]]:
     """One installation on each database, running."""
     with ExitStack() as stack:
-        houses = {name: Installation(folder / name, name, **arguments) for name in ("sqlite", "postgres")}
+        houses = {
+            name: Installation(folder / name, name, **arguments) for name in ("sqlite", "postgres")
+        }
         with ThreadPoolExecutor(2) as pool:
             for house in pool.map(lambda house: house.__enter__(), houses.values()):
                 stack.push(house)
@@ -597,7 +667,11 @@ def both(folder: Path, **arguments: Any) -> Iterator[dict[str, Installation]]:
 
 
 def _procfile(entry: str, app: str, instead: Mapping[str, int]) -> tuple[dict[str, str], list[str]]:
-    lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines() if line[0] != "#")
+    lines = dict(
+        line.split(": ", 1)
+        for line in (ROOT / "Procfile").read_text().splitlines()
+        if line[0] != "#"
+    )
     words = shlex.split(lines[entry].split("&&")[-1])
     variables = dict(word.split("=", 1) for word in words[: words.index(".venv/bin/celery")])
     options = [_other(word, instead) for word in words[len(variables) + 1 :]]
@@ -621,5 +695,9 @@ def _lives(process: psutil.Process) -> bool:
 
 def _tail(log: str) -> str:
     return "\n".join(
-        [line for line in log.splitlines() if "HTTP Request" not in line and "due task" not in line][-_TAIL:]
+        [
+            line
+            for line in log.splitlines()
+            if "HTTP Request" not in line and "due task" not in line
+        ][-_TAIL:]
     )

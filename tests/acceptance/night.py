@@ -61,7 +61,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Late:
-    """A stopped worker's deployment when another had finished it, and again when the stopped one had gone on."""
+    """A stopped worker's deployment when another had finished it, and again when the stopped one
+    had gone on."""
 
     before: Any
     after: Any
@@ -78,8 +79,12 @@ class Night:
 
 
 def night(house: Installation) -> Night:
-    """Everything at once: deployments whose workers are killed, others whose workers are stopped and continued."""
-    house.make_live(*(named("killed", place) for place in KILLED), *(named("stopped", place) for place in STOPPED))
+    """Everything at once: deployments whose workers are killed, others whose workers are stopped
+    and continued."""
+    house.make_live(
+        *(named("killed", place) for place in KILLED),
+        *(named("stopped", place) for place in STOPPED),
+    )
     house.make_live("aborted")
     with Watch(house) as watch, ThreadPoolExecutor(32) as pool:
         aborted = pool.submit(stopped_and_aborted, house)
@@ -95,7 +100,11 @@ def killed_at(house: Installation, watch: Watch, place: str) -> Outcome:
     house.start(alias)
     died = house.sprung(alias, place)
     row = house.ended(alias, 120)
-    house.until(lambda: row.green in watch.moves(alias) or row.status != "live", 5, "the watch to see the alias move")
+    house.until(
+        lambda: row.green in watch.moves(alias) or row.status != "live",
+        5,
+        "the watch to see the alias move",
+    )
     return Outcome(
         str(row.status),
         row.message,
@@ -132,7 +141,11 @@ def continued(house: Installation, alias: str, pid: int) -> Late:
     before = state(house, alias)
     known = fenced(house, alias)
     os.kill(pid, SIGCONT)
-    said = house.until(lambda: fenced(house, alias)[len(known) :], 30, f"the stopped worker of {alias} to end its turn")
+    said = house.until(
+        lambda: fenced(house, alias)[len(known) :],
+        30,
+        f"the stopped worker of {alias} to end its turn",
+    )
     return Late(before, state(house, alias), said[0])
 
 

@@ -13,12 +13,16 @@ from typing import Self
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _SEARCHED = re.compile(rb"POST /collections/([^/ ]+)/points/query")
-_REFUSAL = b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+_REFUSAL = (
+    b"HTTP/1.1 500 Internal Server Error\r\n"
+    b"content-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What searches of collections whose name begins with ``prefix`` meet, but for those that are spared."""
+    """What searches of collections whose name begins with ``prefix`` meet, but for those that are
+    spared."""
 
     prefix: str
     delay: float = 0.0
@@ -26,7 +30,9 @@ class Fault:
 
 
 class Proxy:
-    def __init__(self, port: int, target: int, faults: tuple[Fault, ...], spared: frozenset[str]) -> None:
+    def __init__(
+        self, port: int, target: int, faults: tuple[Fault, ...], spared: frozenset[str]
+    ) -> None:
         self._port = port
         self._target = target
         self._faults = faults

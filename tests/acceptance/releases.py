@@ -8,7 +8,14 @@ from qdrant_rollouts import migrations
 from tests.acceptance.installation import ROOT
 
 OWN = ("adapters", "core", "interfaces", "migrations", "tasks")
-FILES = ("beat_schedule.py", "wiring.py", "Procfile", "tests/__init__.py", "tests/world.py", "tests/servers.py")
+FILES = (
+    "beat_schedule.py",
+    "wiring.py",
+    "Procfile",
+    "tests/__init__.py",
+    "tests/world.py",
+    "tests/servers.py",
+)
 THIS = migrations.HEAD
 NEXT = f"{int(THIS) + 1:04}"
 AFTER_NEXT = f"{int(THIS) + 2:04}"
@@ -25,7 +32,9 @@ oldest_program = "{THIS}"
 
 def upgrade() -> None:
     op.add_column("deployments", sa.Column("urgency", sa.Text))
-    op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True), sa.Column("text", sa.Text))
+    op.create_table(
+        "notes", sa.Column("id", sa.Integer, primary_key=True), sa.Column("text", sa.Text)
+    )
 
 
 def downgrade() -> None:
@@ -76,7 +85,11 @@ _CHANGES = (
         '    message: Mapped[str] = mapped_column(default="")\n'
         '    urgency: Mapped[str | None] = mapped_column(default="normal")\n    #: Why',
     ),
-    ("core/deployments/steps/__init__.py", "    population,\n", "    polishing,\n    population,\n"),
+    (
+        "core/deployments/steps/__init__.py",
+        "    population,\n",
+        "    polishing,\n    population,\n",
+    ),
     (
         "core/deployments/steps/__init__.py",
         '        Step("stop"',
@@ -120,7 +133,9 @@ def _copy(source: Path, tree: Path) -> Path:
     for name in OWN:
         shutil.copytree(source / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(
-        source / "tests" / "acceptance", tree / "tests" / "acceptance", ignore=shutil.ignore_patterns("__pycache__")
+        source / "tests" / "acceptance",
+        tree / "tests" / "acceptance",
+        ignore=shutil.ignore_patterns("__pycache__"),
     )
     for name in FILES:
         shutil.copy(source / name, tree / name)

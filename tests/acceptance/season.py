@@ -39,12 +39,25 @@ ALIASES = (*SEARCHED, "idle")
 #: Whom each process searches in turn.
 TURN = ("healthy", "killed", "failing", "healthy", "killed", "slow", "failing", "steady")
 SHARES = (20, 50, 100)
-#: Seconds of each stage. What harms goes long before its stage is over, and what nobody searches waits for its end.
-SECONDS = {"healthy": (12, 12, 0), "slow": (60, 1, 0), "failing": (60, 1, 0), "killed": (6, 6, 0), "idle": (4, 1, 0)}
+#: Seconds of each stage. What harms goes long before its stage is over, and what nobody searches
+#: waits for its end.
+SECONDS = {
+    "healthy": (12, 12, 0),
+    "slow": (60, 1, 0),
+    "failing": (60, 1, 0),
+    "killed": (6, 6, 0),
+    "idle": (4, 1, 0),
+}
 #: A stage is seconds long here, and two cores are shared by all: only gross harm can be told.
-RULES = {"look_seconds": 1.0, "min_searches": 20, "min_users": 20, "margins": {"p95": 9.0, "error_rate": 0.4}}
+RULES = {
+    "look_seconds": 1.0,
+    "min_searches": 20,
+    "min_users": 20,
+    "margins": {"p95": 9.0, "error_rate": 0.4},
+}
 BREAKERS = {"looks": 3, "calls": 60, "errors": 6}
-#: A machine that is busy with something else slows blue and green down alike, and is no harm that green does.
+#: A machine that is busy with something else slows blue and green down alike, and is no harm that
+#: green does.
 PATIENT = {"extension": 4, "breakers": {**BREAKERS, "mean_latency_ms": 2000}}
 OWN = {
     "healthy": PATIENT,
@@ -53,8 +66,8 @@ OWN = {
     "killed": PATIENT,
     "idle": {},
 }
-#: Where the worker of ``killed`` dies: in looks at 20 % and at 50 %, on its way into the stages, at 100 % once that is
-#: committed and before anybody was told, and in the switch.
+#: Where the worker of ``killed`` dies: in looks at 20 % and at 50 %, on its way into the stages, at
+#: 100 % once that is committed and before anybody was told, and in the switch.
 DEATHS = ("health.before", "health.after")
 ON_THE_WAY = ("knock-shift.before", "knock-switch.before", "point_alias.after")
 #: So often a route is changed, with Redis and without.
@@ -107,14 +120,16 @@ def season(house: Installation) -> Season:
     return found
 
 
-# --- canaries ---------------------------------------------------------------------------------------------------------
+# --- canaries -------------------------------------------------------------------------------------
 
 
 def _canaries(house: Installation, found: Season) -> None:
     for alias in SECONDS:
         _start(house, alias)
     for alias in SECONDS:
-        found.deployments[alias] = house.until(lambda alias=alias: _over(house, alias), 150, f"the end of {alias}")
+        found.deployments[alias] = house.until(
+            lambda alias=alias: _over(house, alias), 150, f"the end of {alias}"
+        )
     found.events = {alias: house.events(alias) for alias in SECONDS}
 
 
@@ -126,13 +141,19 @@ def _start(house: Installation, alias: str) -> None:
     ]
     options = {**OPTIONS, "canary": {**RULES, **OWN[alias]}}
     house.ask(
-        "deployments.start_canary", alias_name=alias, data_source="jsonl:docs.jsonl", stages=stages, options=options
+        "deployments.start_canary",
+        alias_name=alias,
+        data_source="jsonl:docs.jsonl",
+        stages=stages,
+        options=options,
     )
 
 
 def _over(house: Installation, alias: str) -> Deployment | None:
     row = house.deployment(alias)
-    return row if row and row.strategy == "canary" and row.status in (*ENDED, Status.PAUSED) else None
+    return (
+        row if row and row.strategy == "canary" and row.status in (*ENDED, Status.PAUSED) else None
+    )
 
 
 def _die(house: Installation) -> int:
@@ -152,7 +173,7 @@ def _in_stage(house: Installation, stage: int) -> bool:
     return len(steps) > stage and steps[stage].started_at is not None
 
 
-# --- disturbances -----------------------------------------------------------------------------------------------------
+# --- disturbances ---------------------------------------------------------------------------------
 
 
 def _disturb(house: Installation, found: Season) -> None:
@@ -170,7 +191,8 @@ def _disturb(house: Installation, found: Season) -> None:
 
 
 def _to_and_fro(house: Installation, changes: int) -> list[float]:
-    """All of steady's searches to another collection and back, again and again; what each process needed to follow."""
+    """All of steady's searches to another collection and back, again and again; what each process
+    needed to follow."""
     blue = house.aliases()["steady"]
     green = house.aliases()["idle"]
     made = []
@@ -178,7 +200,15 @@ def _to_and_fro(house: Installation, changes: int) -> list[float]:
         for change in range(changes):
             made.append((time.time(), green if change % 2 else blue))
             share = 0 if change % 2 else 10_000
-            table.set_route(services, "steady", stage="steady", salt="steady", blue=blue, green=green, share=share)
+            table.set_route(
+                services,
+                "steady",
+                stage="steady",
+                salt="steady",
+                blue=blue,
+                green=green,
+                share=share,
+            )
             time.sleep(1.5)
         table.clear_route(services, "steady")
     seen = [search for search in searches(house.folder) if search.alias == "steady"]
@@ -193,7 +223,10 @@ def _to_and_fro(house: Installation, changes: int) -> list[float]:
 def _late(seen: list[Search], began: float, before: str) -> list[float]:
     """Seconds until the last answer by the route before, of each process."""
     return [
-        max((s.at - began for s in seen if s.process == process and s.collection == before), default=0.0)
+        max(
+            (s.at - began for s in seen if s.process == process and s.collection == before),
+            default=0.0,
+        )
         for process in {search.process for search in seen}
     ]
 
@@ -217,7 +250,7 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-# --- search processes -------------------------------------------------------------------------------------------------
+# --- search processes -----------------------------------------------------------------------------
 
 
 @contextmanager
@@ -227,7 +260,11 @@ def _searching(
     proxy = Proxy(free_ports(1)[0], house.qdrant.port, faults, spared)
     with proxy, ExitStack() as ends:
         processes = [ends.enter_context(_process(house, proxy.url)) for _ in range(PROCESSES)]
-        house.until(lambda: len({s.process for s in searches(house.folder)}) == PROCESSES, 60, "the search processes")
+        house.until(
+            lambda: len({s.process for s in searches(house.folder)}) == PROCESSES,
+            60,
+            "the search processes",
+        )
         yield processes
 
 
@@ -236,7 +273,12 @@ def _process(house: Installation, qdrant: str) -> Iterator["subprocess.Popen[byt
     command = [sys.executable, "-m", "tests.acceptance.crowd", str(house.folder), str(RATE), *TURN]
     environment = {**house.environment, "ROLLOUTS_QDRANT_URL": qdrant}
     log = (house.folder / "crowd.log").open("ab")
-    with log, subprocess.Popen(command, cwd=house.folder, env=environment, stdout=log, stderr=log) as process:
+    with (
+        log,
+        subprocess.Popen(
+            command, cwd=house.folder, env=environment, stdout=log, stderr=log
+        ) as process,
+    ):
         try:
             yield process
         finally:

@@ -16,7 +16,13 @@ import numpy as np
 
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import Maker, server_identity
-from qdrant_rollouts.core.collections.records import Record, RecordRules, build_payload, content_hash, parse_row
+from qdrant_rollouts.core.collections.records import (
+    Record,
+    RecordRules,
+    build_payload,
+    content_hash,
+    parse_row,
+)
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec, ServerVectorSpec
@@ -39,7 +45,8 @@ BAD = {"m": 2, "ef_construct": 4}
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The vectors of a collection, and what makes each; those that nothing makes come with the records."""
+    """The vectors of a collection, and what makes each; those that nothing makes come with the
+    records."""
 
     vectors: dict[str, dict[str, Any]]
     sparse: dict[str, dict[str, Any]]
@@ -47,10 +54,16 @@ class Shape:
 
     @property
     def schema(self) -> Schema:
-        params: dict[str, Any] = {"vectors": {name: deepcopy(one) for name, one in self.vectors.items()}}
+        params: dict[str, Any] = {
+            "vectors": {name: deepcopy(one) for name, one in self.vectors.items()}
+        }
         if self.sparse:
             params["sparse_vectors"] = deepcopy(self.sparse)
-        return {"params": params, "payload_schema": {"lang": {"data_type": "keyword"}}, **deepcopy(damages.LOW)}
+        return {
+            "params": params,
+            "payload_schema": {"lang": {"data_type": "keyword"}},
+            **deepcopy(damages.LOW),
+        }
 
     @property
     def main(self) -> str:
@@ -64,11 +77,19 @@ def _made(name: str, spec: EmbeddingSpec) -> EmbeddingSpec:
 _ONE = _made("dense", MINILM)
 _OTHER = _made("words", HASHING)
 SHAPES = {
-    "hybrid": Shape({"dense": DENSE}, {"bm25": IDF}, VectorPlan(made={"dense": _ONE}, server_made={"bm25": BM25})),
-    "multivector": Shape(
-        {"dense": DENSE, "colbert": COLBERT}, {}, VectorPlan(made={"dense": _ONE}, given=frozenset({"colbert"}))
+    "hybrid": Shape(
+        {"dense": DENSE},
+        {"bm25": IDF},
+        VectorPlan(made={"dense": _ONE}, server_made={"bm25": BM25}),
     ),
-    "two dense": Shape({"dense": DENSE, "words": DENSE}, {}, VectorPlan(made={"dense": _ONE, "words": _OTHER})),
+    "multivector": Shape(
+        {"dense": DENSE, "colbert": COLBERT},
+        {},
+        VectorPlan(made={"dense": _ONE}, given=frozenset({"colbert"})),
+    ),
+    "two dense": Shape(
+        {"dense": DENSE, "words": DENSE}, {}, VectorPlan(made={"dense": _ONE, "words": _OTHER})
+    ),
     "sparse only": Shape({}, {"bm25": IDF}, VectorPlan(server_made={"bm25": BM25})),
 }
 
@@ -77,8 +98,8 @@ Vectors = dict[str, Any]
 
 @dataclass(frozen=True)
 class Rebuild:
-    """``written`` is what green was made of; ``tampered`` changes its points, ``made`` its schema, ``live_made``
-    live's. ``live_shape`` is live's where green's is another."""
+    """``written`` is what green was made of; ``tampered`` changes its points, ``made`` its schema,
+    ``live_made`` live's. ``live_shape`` is live's where green's is another."""
 
     shape: Shape
     seed: int
@@ -105,24 +126,30 @@ class Laid:
 
 
 def identical(shape: Shape, corpus: Sequence[Written], size: int, seed: int) -> Rebuild:
-    chosen = [corpus[at] for at in sorted(np.random.default_rng(seed).permutation(len(corpus))[:size])]
+    chosen = [
+        corpus[at] for at in sorted(np.random.default_rng(seed).permutation(len(corpus))[:size])
+    ]
     return Rebuild(shape, seed, chosen, chosen)
 
 
-# --- on a server ------------------------------------------------------------------------------------------------
+# --- on a server ----------------------------------------------------------------------------------
 
 
 def lay(store: VectorStore, name: str, rebuild: Rebuild, folder: Path) -> Laid:
     live = f"{name}__v1"
     green = f"{name}__v2"
     source = folder / f"{name}.jsonl"
-    fingerprint = damages._written(store, source, [_with_given(rebuild.shape, one) for one in rebuild.written])
+    fingerprint = damages._written(
+        store, source, [_with_given(rebuild.shape, one) for one in rebuild.written]
+    )
     theirs = rebuild.live_shape or rebuild.shape
     _build(store, live, theirs, rebuild.live_made(theirs.schema), points(theirs, rebuild.live))
     wanted = rebuild.made(rebuild.shape.schema)
     made = points(rebuild.shape, rebuild.written)
     _build(store, green, rebuild.shape, wanted, rebuild.tampered(made))
-    counted = {name: {"points": len(made)} for name in (*rebuild.shape.vectors, *rebuild.shape.sparse)}
+    counted = {
+        name: {"points": len(made)} for name in (*rebuild.shape.vectors, *rebuild.shape.sparse)
+    }
     filled = Filling(way="records", expected=len(made), fingerprint=fingerprint, by_vector=counted)
     return Laid(live, green, store.schema(green), f"jsonl:{source}", filled, rebuild)
 
@@ -136,7 +163,9 @@ def points(shape: Shape, records: Sequence[Written]) -> list[Point]:
     assert len(parsed) == len(records), rows[0]
     vectors: list[Vectors] = [dict(one.vectors) for one in parsed]
     for name, maker in makers.items():
-        for one, vector in zip(vectors, maker.documents([row.texts[name] for row in parsed]), strict=True):
+        for one, vector in zip(
+            vectors, maker.documents([row.texts[name] for row in parsed]), strict=True
+        ):
             one[name] = vector
     return [
         Point(row.point_id, vector, build_payload(row, _hashes(makers, row), ordinal))
@@ -150,7 +179,8 @@ def makers_of(shape: Shape) -> dict[str, Maker]:
         for name, spec in shape.plan.made.items()
     }
     return made | {
-        name: Maker(MadeBy(server_identity(spec), server=spec)) for name, spec in shape.plan.server_made.items()
+        name: Maker(MadeBy(server_identity(spec), server=spec))
+        for name, spec in shape.plan.server_made.items()
     }
 
 
@@ -176,7 +206,9 @@ def _direction(word: str) -> list[float]:
     return found
 
 
-def _build(store: VectorStore, name: str, shape: Shape, schema: Schema, filling: list[Point]) -> None:
+def _build(
+    store: VectorStore, name: str, shape: Shape, schema: Schema, filling: list[Point]
+) -> None:
     alias, _, number = name.partition("__v")
     makers = makers_of(shape)
     main = makers.get(shape.main)
@@ -195,13 +227,15 @@ def _build(store: VectorStore, name: str, shape: Shape, schema: Schema, filling:
 
 
 def spec_of(shape: Shape) -> IndexSpec:
-    vectors: dict[str, Any] = {name: {"model": spec.model, "text": spec.text} for name, spec in shape.plan.made.items()}
+    vectors: dict[str, Any] = {
+        name: {"model": spec.model, "text": spec.text} for name, spec in shape.plan.made.items()
+    }
     vectors |= {name: spec.model_dump(mode="json") for name, spec in shape.plan.server_made.items()}
     vectors |= dict.fromkeys(shape.plan.given, "given")
     return IndexSpec.model_validate({"vectors": vectors})
 
 
-# --- damages ----------------------------------------------------------------------------------------------------
+# --- damages --------------------------------------------------------------------------------------
 
 Damage = Callable[[Rebuild, str], Rebuild]
 
@@ -223,14 +257,19 @@ def _lost_everywhere(r: Rebuild, name: str) -> Rebuild:
 
 def _eroded(r: Rebuild, name: str) -> Rebuild:
     """Five of all points, those whose texts were changed, come without it: row 3 of the table."""
-    return replace(r, tampered=lambda points: [_without(p, name) if at < 5 else p for at, p in enumerate(points)])
+    return replace(
+        r,
+        tampered=lambda points: [_without(p, name) if at < 5 else p for at, p in enumerate(points)],
+    )
 
 
 def _shuffled(r: Rebuild, name: str) -> Rebuild:
     def tampered(points: list[Point]) -> list[Point]:
         order = r.rng.permutation(len(points))
         taken = dict(zip(order, np.roll(order, 1), strict=True))
-        return [_with(point, name, points[taken[at]].vector[name]) for at, point in enumerate(points)]
+        return [
+            _with(point, name, points[taken[at]].vector[name]) for at, point in enumerate(points)
+        ]
 
     return replace(r, tampered=tampered)
 
@@ -267,7 +306,9 @@ def _of_vector(name: str, **settings: Any) -> Callable[[Schema], Schema]:
 
 
 def _without(point: Point, name: str) -> Point:
-    return replace(point, vector={one: vector for one, vector in point.vector.items() if one != name})
+    return replace(
+        point, vector={one: vector for one, vector in point.vector.items() if one != name}
+    )
 
 
 def _with(point: Point, name: str, vector: Any) -> Point:
@@ -298,7 +339,7 @@ DAMAGES: dict[str, tuple[str, str, Damage]] = {
 }
 
 
-# --- healthy changes --------------------------------------------------------------------------------------------
+# --- healthy changes ------------------------------------------------------------------------------
 
 
 def _edits(r: Rebuild) -> Rebuild:
@@ -329,8 +370,8 @@ def _becomes_hybrid(r: Rebuild) -> Rebuild:
 
 
 def _both_quantized(r: Rebuild) -> Rebuild:
-    """Live is as bad: a rebuild that finds as much is not worse. Two graphs of m=2 would not do, for each is bad by
-    chance: of the same points one finds all of them and the next one half."""
+    """Live is as bad: a rebuild that finds as much is not worse. Two graphs of m=2 would not do,
+    for each is bad by chance: of the same points one finds all of them and the next one half."""
     bad = _of_vector("words", quantization_config=damages.BINARY)
     return replace(r, made=bad, live_made=bad)
 

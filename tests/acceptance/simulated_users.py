@@ -1,10 +1,11 @@
-"""``python -m tests.acceptance.simulated_users FOLDER RATE QUERIES BROKER EXPERIMENT...``: a search process of an
-application, whose users are **simulated**: nobody's behaviour is in its figures.
+"""``python -m tests.acceptance.simulated_users FOLDER RATE QUERIES BROKER EXPERIMENT...``: a search
+process of an application, whose users are **simulated**: nobody's behaviour is in its figures.
 
-A simulated user comes with the title of a document, searches through ``route_query`` and clicks the document if it is
-among the answers, the rarer the lower it stands; now and then he clicks something else. A click is reported as
-applications do it, by ``track_feedback`` or by the task of that name in turn, and again under the same key where the
-database or the broker was away. What every search came to is entered in FOLDER.
+A simulated user comes with the title of a document, searches through ``route_query`` and clicks the
+document if it is among the answers, the rarer the lower it stands; now and then he clicks something
+else. A click is reported as applications do it, by ``track_feedback`` or by the task of that name
+in turn, and again under the same key where the database or the broker was away. What every search
+came to is entered in FOLDER.
 """
 
 import json
@@ -28,7 +29,8 @@ from qdrant_rollouts.core.routing import Router
 from qdrant_rollouts.wiring import open_router
 
 _THREADS = 2
-#: The share of searches that a user makes who was not here before, and of clicks on what was not looked for.
+#: The share of searches that a user makes who was not here before, and of clicks on what was not
+#: looked for.
 _NEW = 0.6
 _ASTRAY = 0.1
 _LIMIT = 5
@@ -64,7 +66,9 @@ class Click:
 
 
 class Simulation:
-    def __init__(self, router: Router, broker: str, folder: Path, rate: float, queries: list[str]) -> None:
+    def __init__(
+        self, router: Router, broker: str, folder: Path, rate: float, queries: list[str]
+    ) -> None:
         self._router = router
         self._pause = _THREADS / rate
         self._queries = queries
@@ -73,7 +77,10 @@ class Simulation:
         self._stopped = threading.Event()
 
     def go(self, experiments: list[str]) -> None:
-        threads = [threading.Thread(target=self._live, args=(seed, experiments)) for seed in range(_THREADS)]
+        threads = [
+            threading.Thread(target=self._live, args=(seed, experiments))
+            for seed in range(_THREADS)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -99,13 +106,20 @@ class Simulation:
             self._journal.write(json.dumps(asdict(search)) + "\n")
             if search.clicked:
                 key = f"{name}-{time.monotonic_ns()}"
-                waiting.append(Click(experiment, search.variant, search.user, key, by_task=rng.random() < 0.5))
+                waiting.append(
+                    Click(experiment, search.variant, search.user, key, by_task=rng.random() < 0.5)
+                )
             waiting = [click for click in waiting if not self._reported(click)]
 
     def _search(self, experiment: str, user: str, rng: random.Random) -> Search:
         query = rng.choice(self._queries)
         began = time.time()
-        known: dict[str, Any] = {"began": began, "process": os.getpid(), "experiment": experiment, "user": user}
+        known: dict[str, Any] = {
+            "began": began,
+            "process": os.getpid(),
+            "experiment": experiment,
+            "user": user,
+        }
         try:
             variant, results = self._router.route_query(experiment, query, user, limit=_LIMIT)
         except AppError as error:
@@ -120,7 +134,9 @@ class Simulation:
             if click.by_task:
                 self._send(click)
             else:
-                self._router.track_feedback(click.experiment, click.variant, "clicks", 1.0, click.user, key=click.key)
+                self._router.track_feedback(
+                    click.experiment, click.variant, "clicks", 1.0, click.user, key=click.key
+                )
         except (Unavailable, OperationalError):
             return False
         except AppError:
@@ -128,7 +144,12 @@ class Simulation:
         return True
 
     def _send(self, click: Click) -> None:
-        said = {"experiment_id": click.experiment, "variant": click.variant, "metric": "clicks", "value": 1.0}
+        said = {
+            "experiment_id": click.experiment,
+            "variant": click.variant,
+            "metric": "clicks",
+            "value": 1.0,
+        }
         told = {**said, "user_id": click.user, "key": click.key}
         self._app.send_task("experiments.track_feedback", kwargs=told, queue="control", retry=False)
 

@@ -27,8 +27,8 @@ LEASE = timedelta(seconds=61)
 
 
 class Killer:
-    """Kills the process that sends, at the first arrival of each of the first twenty messages: every second one is
-    taken before that, every other is not."""
+    """Kills the process that sends, at the first arrival of each of the first twenty messages:
+    every second one is taken before that, every other is not."""
 
     def __init__(self, house: Installation) -> None:
         self.house = house
@@ -47,7 +47,10 @@ class Killer:
 
 def _talks_from(pid: int, port: int) -> bool:
     try:
-        return any(connection.laddr.port == port for connection in psutil.Process(pid).net_connections("tcp"))
+        return any(
+            connection.laddr.port == port
+            for connection in psutil.Process(pid).net_connections("tcp")
+        )
     except psutil.NoSuchProcess:  # one that was killed a moment ago
         return False
 
@@ -61,8 +64,14 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def house(tmp_path: Path, receiver: Receiver) -> Iterator[Installation]:
     with Installation(tmp_path / "house", "sqlite", times=BRISK) as made:
-        hook = {"kind": "webhook", "url": f"http://127.0.0.1:{receiver.port}/hook", "secret": "HOOK_KEY"}
-        (made.folder / "rollouts.yaml").write_text(json.dumps({"alerts": {"channels": {"hook": hook}}}))
+        hook = {
+            "kind": "webhook",
+            "url": f"http://127.0.0.1:{receiver.port}/hook",
+            "secret": "HOOK_KEY",
+        }
+        (made.folder / "rollouts.yaml").write_text(
+            json.dumps({"alerts": {"channels": {"hook": hook}}})
+        )
         (made.folder / ".env").write_text(f"HOOK_KEY={KEY}\n")
         made.run(made.worker)
         yield made
@@ -72,12 +81,16 @@ def changed(house: Installation) -> list[str]:
     """Real changes, each of which is told; the ids of what is to be said."""
     collection = house.make_collection("articles", points=1)
     for task in [
-        house.send("aliases.create_alias", alias_name=f"articles-{number}", collection_name=collection)
+        house.send(
+            "aliases.create_alias", alias_name=f"articles-{number}", collection_name=collection
+        )
         for number in range(CHANGES)
     ]:
         house.answer(task, "an alias made")
     with Session(house.engine) as session:
-        return list(session.scalars(select(NoticeRow.id).where(NoticeRow.what == "alias.moved_by_hand")))
+        return list(
+            session.scalars(select(NoticeRow.id).where(NoticeRow.what == "alias.moved_by_hand"))
+        )
 
 
 def deliver(house: Installation) -> None:
@@ -96,7 +109,9 @@ def move_clock(house: Installation, by: timedelta) -> None:
     (house.folder / "clock.new").replace(house.folder / "clock")
 
 
-def test_alerts_arrive_once_for_each_change_by_their_id_through_twenty_killed_workers(house, receiver, figure):
+def test_alerts_arrive_once_for_each_change_by_their_id_through_twenty_killed_workers(
+    house, receiver, figure
+):
     wanted = changed(house)
     assert len(wanted) == CHANGES
     killer = Killer(house)
@@ -119,10 +134,19 @@ def test_alerts_arrive_once_for_each_change_by_their_id_through_twenty_killed_wo
 
     ids = [headers["webhook-id"] for headers, _ in receiver.taken]
     assert set(ids) == set(wanted)
-    assert {id: ids.count(id) for id in wanted} == {id: 2 if killer.killed.get(id) else 1 for id in wanted}
+    assert {id: ids.count(id) for id in wanted} == {
+        id: 2 if killer.killed.get(id) else 1 for id in wanted
+    }
     bodies = {(headers["webhook-id"], body) for headers, body in receiver.taken}
     assert len(bodies) == CHANGES
     for headers, body in receiver.taken:
-        assert headers["webhook-signature"] == sign_body(KEY, headers["webhook-id"], headers["webhook-timestamp"], body)
-    assert sorted(json.loads(body)["index"] for _, body in bodies) == sorted(f"articles-{n}" for n in range(CHANGES))
-    figure(f"{KILLS} senders killed: {CHANGES} changes, {len(ids)} messages with a valid signature, {CHANGES} ids")
+        assert headers["webhook-signature"] == sign_body(
+            KEY, headers["webhook-id"], headers["webhook-timestamp"], body
+        )
+    assert sorted(json.loads(body)["index"] for _, body in bodies) == sorted(
+        f"articles-{n}" for n in range(CHANGES)
+    )
+    figure(
+        f"{KILLS} senders killed: {CHANGES} changes, {len(ids)} messages with a valid signature, "
+        f"{CHANGES} ids"
+    )

@@ -10,7 +10,9 @@ from tests.acceptance.conftest import Houses
 from tests.acceptance.installation import OPTIONS, ROOT, Installation
 
 ALIAS = "documentation"
-CELERY, PLAIN = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "applications.md").read_text("utf-8"), re.DOTALL)
+CELERY, PLAIN = re.findall(
+    r"```python\n(.*?)```", (ROOT / "docs" / "applications.md").read_text("utf-8"), re.DOTALL
+)
 
 
 @pytest.fixture(scope="module")

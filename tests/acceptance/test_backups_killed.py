@@ -77,12 +77,16 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 def stories(house: Installation) -> dict[str, Future[Story]]:
     """Ended futures: what went wrong with one index is the matter of its own test."""
     with ThreadPoolExecutor(len(ALIASES)) as pool:
-        told = {alias: pool.submit(story, house, alias, *PLACES[at]) for at, alias in enumerate(ALIASES)}
+        told = {
+            alias: pool.submit(story, house, alias, *PLACES[at]) for at, alias in enumerate(ALIASES)
+        }
         wait(told.values())
     return told
 
 
-def story(house: Installation, alias: str, in_backup: str, in_verification: str, in_restore: str) -> Story:
+def story(
+    house: Installation, alias: str, in_backup: str, in_verification: str, in_restore: str
+) -> Story:
     house.send("indexes.rebuild", alias_name=alias)
     house.until(lambda: alias in house.aliases(), 90, f"{alias} to serve")
     first = house.ask("backups.create", alias_name=alias)["backup_id"]
@@ -96,8 +100,12 @@ def story(house: Installation, alias: str, in_backup: str, in_verification: str,
     backup = ended(house, second)
     verification = ended(house, tried)
     assert house.traps.sprung(alias, in_backup), f"nobody died at {in_backup}"
-    assert house.traps.sprung(f"{alias}_verify", in_verification), f"nobody died at {in_verification}"
-    snapshots = house.web.get(f"/collections/{backup.green}/snapshots").raise_for_status().json()["result"]
+    assert house.traps.sprung(f"{alias}_verify", in_verification), (
+        f"nobody died at {in_verification}"
+    )
+    snapshots = (
+        house.web.get(f"/collections/{backup.green}/snapshots").raise_for_status().json()["result"]
+    )
 
     house.web.delete(f"/collections/{backup.green}").raise_for_status()
     house.traps.set(alias, in_restore, KILL)
@@ -107,7 +115,9 @@ def story(house: Installation, alias: str, in_backup: str, in_verification: str,
     moves = [event for event in house.events(alias) if event.event == "alias.switched"]
     switched = sum(event.deployment_id == back.id for event in moves)
     served_by = house.aliases()[alias]
-    return Story(backup, verification, back, left, snapshots, house.count(served_by), served_by, switched)
+    return Story(
+        backup, verification, back, left, snapshots, house.count(served_by), served_by, switched
+    )
 
 
 def ended(house: Installation, run: str) -> Deployment:
@@ -120,11 +130,15 @@ def ended(house: Installation, run: str) -> Deployment:
 
 
 def by_place(places: dict[str, str]) -> Any:
-    return pytest.mark.parametrize("alias", [pytest.param(a, id=p) for a, p in zip(ALIASES, places, strict=True)])
+    return pytest.mark.parametrize(
+        "alias", [pytest.param(a, id=p) for a, p in zip(ALIASES, places, strict=True)]
+    )
 
 
 @by_place(BACKUP)
-def test_a_backup_whose_worker_was_killed_is_whole_and_leaves_nothing_on_the_server(stories, house, alias):
+def test_a_backup_whose_worker_was_killed_is_whole_and_leaves_nothing_on_the_server(
+    stories, house, alias
+):
     seen = stories[alias].result()
     shelf = FolderShelf(house.folder / ".rollouts" / "backups")
     assert seen.backup.status == "live", seen.backup.message
@@ -135,7 +149,9 @@ def test_a_backup_whose_worker_was_killed_is_whole_and_leaves_nothing_on_the_ser
 
 
 @by_place(VERIFICATION)
-def test_a_verification_whose_worker_was_killed_comes_to_its_verdict_and_leaves_no_collection(stories, alias):
+def test_a_verification_whose_worker_was_killed_comes_to_its_verdict_and_leaves_no_collection(
+    stories, alias
+):
     seen = stories[alias].result()
     assert seen.verification.status == "live", seen.verification.message
     assert seen.verification.message.startswith(f"verified: {RECORDS} points")
@@ -143,7 +159,9 @@ def test_a_verification_whose_worker_was_killed_comes_to_its_verdict_and_leaves_
 
 
 @by_place(RESTORE)
-def test_a_deleted_index_comes_back_whole_through_the_gate_though_its_worker_was_killed(stories, alias):
+def test_a_deleted_index_comes_back_whole_through_the_gate_though_its_worker_was_killed(
+    stories, alias
+):
     seen = stories[alias].result()
     assert seen.restore.status == "live", seen.restore.message
     assert (seen.count, seen.served_by, seen.switched) == (RECORDS, seen.restore.green, 1)

@@ -12,7 +12,8 @@ from tests.acceptance.installation import Installation
 from tests.acceptance.test_lost_messages import turns
 
 ALIASES = [f"unheard-{number}" for number in range(3)]
-#: Seconds in which each is found overdue several times, with the short waits of these installations.
+#: Seconds in which each is found overdue several times, with the short waits of these
+#: installations.
 WATCHED = 8
 
 
@@ -33,7 +34,9 @@ def most(house: Installation, client: redis.Redis) -> dict[str, int]:
     return dict(found)
 
 
-def test_while_nobody_takes_a_queue_it_does_not_grow_and_a_lost_message_is_sent_again(houses: Houses):
+def test_while_nobody_takes_a_queue_it_does_not_grow_and_a_lost_message_is_sent_again(
+    houses: Houses,
+):
     house = houses["postgres"]
     house.make_live(*ALIASES)
     with redis.Redis.from_url(house.redis.url) as client:
@@ -42,7 +45,9 @@ def test_while_nobody_takes_a_queue_it_does_not_grow_and_a_lost_message_is_sent_
         assert max(most(house, client).values()) == 1
         assert sum(waiting(client, "bulk").values()) == len(ALIASES)
         client.lpop("bulk")
-        house.until(lambda: len(waiting(client, "bulk")) == len(ALIASES), 20, "the message that was lost")
+        house.until(
+            lambda: len(waiting(client, "bulk")) == len(ALIASES), 20, "the message that was lost"
+        )
         house.run(house.bulk)
     for alias in ALIASES:
         assert house.ended(alias).status == "live"

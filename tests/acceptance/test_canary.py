@@ -12,7 +12,17 @@ from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.statistics.assignment import bucket, canary_ranges
 from tests.acceptance.crowd import Search
 from tests.acceptance.installation import BRISK, Installation
-from tests.acceptance.season import CHANGES, DEATHS, ON_THE_WAY, PROCESSES, RATE, SEARCHED, SHARES, Season, season
+from tests.acceptance.season import (
+    CHANGES,
+    DEATHS,
+    ON_THE_WAY,
+    PROCESSES,
+    RATE,
+    SEARCHED,
+    SHARES,
+    Season,
+    season,
+)
 
 #: Seconds in which a search process may still serve by the route before.
 HEARD = 1.0
@@ -42,9 +52,14 @@ def given_green(search: Search, green: str) -> bool:
     return search.collection == green or search.fallback
 
 
-def test_users_saw_no_search_fail_or_come_back_empty_whatever_happened(spent: Season, figure: Callable[[str], None]):
+def test_users_saw_no_search_fail_or_come_back_empty_whatever_happened(
+    spent: Season, figure: Callable[[str], None]
+):
     seconds = spent.searches[-1].at - spent.searches[0].at
-    figure(f"{len(spent.searches):,} searches by {PROCESSES} processes in {seconds:.0f} s, while all this went on")
+    figure(
+        f"{len(spent.searches):,} searches by {PROCESSES} processes in {seconds:.0f} s, while all "
+        "this went on"
+    )
     assert len(spent.searches) > 5000
     assert [search for search in spent.searches if search.error or not search.results] == []
 
@@ -57,11 +72,14 @@ def test_a_healthy_canary_reaches_everybody(spent: Season):
 
 
 def meetings(spent: Season, share: int) -> dict[int, bool]:
-    """Of all users who searched in the stage of a healthy canary with this share: whether green was theirs."""
+    """Of all users who searched in the stage of a healthy canary with this share: whether green was
+    theirs."""
     green = spent.deployments["healthy"].green
     stages = pairwise(changed(spent, "healthy"))
     began, ended = next(islice(stages, SHARES.index(share), None))
-    return {s.user: given_green(s, green) for s in spent.of("healthy") if began + HEARD < s.at < ended}
+    return {
+        s.user: given_green(s, green) for s in spent.of("healthy") if began + HEARD < s.at < ended
+    }
 
 
 @pytest.mark.parametrize("share", SHARES[:-1])
@@ -69,7 +87,10 @@ def test_users_met_green_as_their_buckets_say(spent: Season, share: int):
     _, canary = canary_ranges(share * 100)
     salt = spent.deployments["healthy"].id
     met = meetings(spent, share)
-    assert met == {user: any(low <= bucket(salt, f"user-{user}") < high for low, high in canary) for user in met}
+    assert met == {
+        user: any(low <= bucket(salt, f"user-{user}") < high for low, high in canary)
+        for user in met
+    }
 
 
 @pytest.mark.parametrize("share", SHARES[:-1])
@@ -80,7 +101,10 @@ def test_the_share_of_users_who_met_green_is_the_one_that_was_set(
     found = sum(met.values()) / len(met)
     expected = share / 100
     error = math.sqrt(expected * (1 - expected) / len(met))
-    figure(f"canary: {share} % set, {found:.1%} of {len(met)} users met green (standard error {error:.1%})")
+    figure(
+        f"canary: {share} % set, {found:.1%} of {len(met)} users met green (standard error "
+        f"{error:.1%})"
+    )
     assert abs(found - expected) <= 3 * error
 
 
@@ -95,12 +119,17 @@ def test_nobody_who_has_met_green_is_sent_back_to_blue(spent: Season):
     assert [user for user, history in histories.items() if history != sorted(history)] == []
 
 
-@pytest.mark.parametrize(("alias", "said"), [("slow", "latency|p95"), ("failing", "searches failed")])
+@pytest.mark.parametrize(
+    ("alias", "said"), [("slow", "latency|p95"), ("failing", "searches failed")]
+)
 def test_a_green_that_harms_goes_in_its_first_stage(spent: Season, alias: str, said: str):
     deployment = spent.deployments[alias]
     assert deployment.status == "rolled_back", deployment.message
     assert re.search(said, deployment.message)
-    assert [step.status for step in shifts(deployment)] == ["failed", *["skipped"] * (len(SHARES) - 1)]
+    assert [step.status for step in shifts(deployment)] == [
+        "failed",
+        *["skipped"] * (len(SHARES) - 1),
+    ]
     assert spent.moves[alias] == [deployment.blue]
     assert deployment.green not in spent.house.collections()
 
@@ -124,7 +153,9 @@ def test_workers_killed_in_every_stage_change_nothing(spent: Season):
     assert spent.deaths == len(DEATHS) + len(ON_THE_WAY)
     assert deployment.status == "live", deployment.message
     assert spent.moves["killed"] == [deployment.blue, deployment.green]
-    named = [event.event for event in spent.events["killed"] if event.deployment_id == deployment.id]
+    named = [
+        event.event for event in spent.events["killed"] if event.deployment_id == deployment.id
+    ]
     assert named.count("alias.switched") == 1
     assert named.count("shift.done") == len(SHARES)
 
@@ -136,10 +167,13 @@ def test_every_search_process_follows_a_route_within_a_second(
     """Too few changes are made without Redis to say more of them."""
     delays = sorted(spent.delays[how])
     figure(
-        f"a route change reached {PROCESSES} search processes {how}: median {delays[len(delays) // 2]:.2f} s, "
+        f"a route change reached {PROCESSES} search processes {how}: median "
+        f"{delays[len(delays) // 2]:.2f} s, "
         f"slowest of {len(delays)}: {delays[-1]:.2f} s"
     )
-    assert len(delays) > 0.6 * PROCESSES * CHANGES[how]  # a process that did not search in time shows nothing
+    assert (
+        len(delays) > 0.6 * PROCESSES * CHANGES[how]
+    )  # a process that did not search in time shows nothing
     assert delays[math.ceil(level * len(delays)) - 1] <= HEARD
 
 

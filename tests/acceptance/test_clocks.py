@@ -52,7 +52,11 @@ ALONE: dict[str, Wrong] = {
 }
 #: Several at once, which no agreement of two of them survives.
 TOGETHER: dict[str, Wrong] = {
-    "bulk +2 h, worker -2 h, beat jumps": {"worker-bulk": 2 * HOUR, "worker": -2 * HOUR, "beat": None},
+    "bulk +2 h, worker -2 h, beat jumps": {
+        "worker-bulk": 2 * HOUR,
+        "worker": -2 * HOUR,
+        "beat": None,
+    },
     "bulk jumps, worker +40 s, beat -2 h": {"worker-bulk": None, "worker": 40.0, "beat": -2 * HOUR},
     "database jumps": {"database": None},
 }
@@ -141,7 +145,9 @@ def test_no_message_waits_for_a_clock_or_is_thrown_away_by_one(wrong: Installati
     assert discarded(wrong) == []
 
 
-def test_a_message_that_a_worker_has_taken_is_not_given_to_another_whose_clock_is_ahead(wrong: Installation):
+def test_a_message_that_a_worker_has_taken_is_not_given_to_another_whose_clock_is_ahead(
+    wrong: Installation,
+):
     """Celery's transport compares the time of who took it with the clock of who looks."""
     alias = "taken"
     place = "upsert.before"
@@ -165,8 +171,9 @@ def test_a_message_that_a_worker_has_taken_is_not_given_to_another_whose_clock_i
 def test_a_wrong_clock_costs_no_more_than_half_of_the_time_again(
     wrong: Installation, effort: Callable[..., Any], figure: Callable[[str], None]
 ):
-    """How long it takes is a matter of the long run; the short one sees that it ends. Each run has one with right
-    clocks right before it, for the machine may have much else to do meanwhile; what seems slow is tried more often."""
+    """How long it takes is a matter of the long run; the short one sees that it ends. Each run has
+    one with right clocks right before it, for the machine may have much else to do meanwhile; what
+    seems slow is tried more often."""
     names = effort(["bulk +40 s"], list(ALONE))
     cost = effort(math.inf, _COST)
     tried = {name: Tried() for name in names}
@@ -185,7 +192,8 @@ def test_a_wrong_clock_costs_no_more_than_half_of_the_time_again(
 
 @dataclass
 class Tried:
-    """Seconds until deployments were live, and those of the ones with right clocks right before them."""
+    """Seconds until deployments were live, and those of the ones with right clocks right before
+    them."""
 
     seconds: list[float] = field(default_factory=list)
     without: list[float] = field(default_factory=list)
@@ -195,5 +203,10 @@ class Tried:
         return median(one / other for one, other in zip(self.seconds, self.without, strict=True))
 
     def __str__(self) -> str:
-        spans = [f"{min(times):.1f} to {max(times):.1f} s" for times in (self.seconds, self.without)]
-        return f"live after {spans[0]}, {spans[1]} without; {self.ratio:.2f} times in {len(self.seconds)} pairs"
+        spans = [
+            f"{min(times):.1f} to {max(times):.1f} s" for times in (self.seconds, self.without)
+        ]
+        return (
+            f"live after {spans[0]}, {spans[1]} without; {self.ratio:.2f} times in "
+            f"{len(self.seconds)} pairs"
+        )

@@ -1,4 +1,5 @@
-"""What an application gets that has only ``celery``, the broker's address and the result backend's."""
+"""What an application gets that has only ``celery``, the broker's address and the result
+backend's."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,10 +28,12 @@ def status_is(house: Installation, alias: str, status: str) -> Callable[[], bool
     return reached
 
 
-# --- deployments ------------------------------------------------------------------------------------------------
+# --- deployments ----------------------------------------------------------------------------------
 
 
-def test_a_deployment_asked_for_by_name_answers_what_the_contract_says_and_goes_live(house: Installation):
+def test_a_deployment_asked_for_by_name_answers_what_the_contract_says_and_goes_live(
+    house: Installation,
+):
     house.make_live("contract")
     answer = house.answer(house.start("contract"), "contract accepted")
     row = house.ended("contract")
@@ -46,7 +49,11 @@ def test_a_deployment_asked_for_by_name_answers_what_the_contract_says_and_goes_
 
 
 def test_a_declared_index_is_rebuilt_by_name(house: Installation):
-    index = {**OPTIONS, "source": "jsonl:docs.jsonl", "validation": {"queries": [QUERY], "min_top_score": 0.1}}
+    index = {
+        **OPTIONS,
+        "source": "jsonl:docs.jsonl",
+        "validation": {"queries": [QUERY], "min_top_score": 0.1},
+    }
     house.declare({"declared": index})
     assert house.ask("indexes.rebuild", alias_name="declared")["old_collection"] is None
     row = house.ended("declared")
@@ -89,7 +96,11 @@ def test_rollback_asked_for_by_name_brings_the_version_before_back(house: Instal
 @pytest.mark.parametrize(
     ("task", "arguments", "words"),
     [
-        ("deployments.deploy_new_version", {"alias_name": "nobody"}, ["nobody", "neither exists nor is declared"]),
+        (
+            "deployments.deploy_new_version",
+            {"alias_name": "nobody"},
+            ["nobody", "neither exists nor is declared"],
+        ),
         ("deployments.deploy_new_version", {"alias_name": "no/body"}, ["no/body", "not allowed"]),
         (
             "deployments.deploy_new_version",
@@ -98,15 +109,31 @@ def test_rollback_asked_for_by_name_brings_the_version_before_back(house: Instal
         ),
         (
             "deployments.deploy_new_version",
-            {"alias_name": "refused", "data_source": "jsonl:docs.jsonl", "options": {"soak": {"seconds": -1}}},
+            {
+                "alias_name": "refused",
+                "data_source": "jsonl:docs.jsonl",
+                "options": {"soak": {"seconds": -1}},
+            },
             ["options: soak.seconds", "-1", "greater than or equal to 0"],
         ),
-        ("deployments.pause", {"deployment_id": "000000000000"}, ["there is no deployment", "000000000000"]),
+        (
+            "deployments.pause",
+            {"deployment_id": "000000000000"},
+            ["there is no deployment", "000000000000"],
+        ),
         ("deployments.rollback", {"alias_name": "nobody"}, ["nobody", "does not exist"]),
         ("indexes.rebuild", {"alias_name": "nobody"}, ["nobody", "is not declared"]),
-        ("aliases.create_alias", {"alias_name": "refused", "collection_name": "nowhere"}, ["nowhere"]),
+        (
+            "aliases.create_alias",
+            {"alias_name": "refused", "collection_name": "nowhere"},
+            ["nowhere"],
+        ),
         ("aliases.delete_alias", {"alias_name": "nobody"}, ["nobody", "does not exist"]),
-        ("collections.safe_delete_collection", {"collection_name": "nowhere"}, ["nowhere", "does not exist"]),
+        (
+            "collections.safe_delete_collection",
+            {"collection_name": "nowhere"},
+            ["nowhere", "does not exist"],
+        ),
     ],
 )
 def test_what_makes_no_sense_comes_back_as_a_failed_result_that_says_why(
@@ -122,12 +149,14 @@ def test_what_makes_no_sense_comes_back_as_a_failed_result_that_says_why(
 def test_a_second_deployment_is_refused_with_the_name_of_the_first(house: Installation):
     house.make_live("twice")
     id = house.deploy("twice", **LONG_SOAK)
-    assert id in refusal(house, "deployments.deploy_new_version", alias_name="twice", data_source="jsonl:docs.jsonl")
+    assert id in refusal(
+        house, "deployments.deploy_new_version", alias_name="twice", data_source="jsonl:docs.jsonl"
+    )
     house.ask("deployments.abort", deployment_id=id)
     house.ended("twice")
 
 
-# --- aliases and collections ------------------------------------------------------------------------------------
+# --- aliases and collections ----------------------------------------------------------------------
 
 
 def test_aliases_are_made_moved_and_removed_by_name(house: Installation):
@@ -150,7 +179,9 @@ def test_aliases_are_made_moved_and_removed_by_name(house: Installation):
 def test_a_switch_that_deletes_the_old_collection_writes_its_deletion_down(house: Installation):
     house.make_live("tidy")
     new = house.make_collection("tidy-2")
-    assert house.ask("aliases.switch_alias", alias_name="tidy", new_collection=new, delete_old=True)["switched"]
+    assert house.ask(
+        "aliases.switch_alias", alias_name="tidy", new_collection=new, delete_old=True
+    )["switched"]
     assert blue("tidy") in house.collections()
     again = house.ask("collections.safe_delete_collection", collection_name=blue("tidy"))
     assert again["scheduled"]
@@ -173,7 +204,11 @@ def test_a_switch_to_a_missing_collection_is_refused_and_the_alias_stays(house: 
 def test_a_switch_to_where_the_alias_is_changes_nothing(house: Installation):
     house.make_live("current")
     answer = house.ask("aliases.switch_alias", alias_name="current", new_collection=blue("current"))
-    assert answer == {"old_collection": blue("current"), "new_collection": blue("current"), "switched": False}
+    assert answer == {
+        "old_collection": blue("current"),
+        "new_collection": blue("current"),
+        "switched": False,
+    }
     assert [event.event for event in house.events("current")] == ["alias.unchanged"]
 
 
@@ -184,12 +219,15 @@ def at_once(house: Installation, copies: int, task: str, **arguments: Any) -> li
 
 @pytest.mark.parametrize("copies", [2, 20])
 def test_a_switch_asked_for_many_times_at_once_has_one_effect(house: Installation, copies: int):
-    """Several first moves of an alias once failed on its first row, which one of them had just written."""
+    """Several first moves of an alias once failed on its first row, which one of them had just
+    written."""
     for number in range(3):
         alias = f"at-once-{copies}-{number}"
         house.make_live(alias)
         green = house.make_collection(f"{alias}-green")
-        answers = at_once(house, copies, "aliases.switch_alias", alias_name=alias, new_collection=green)
+        answers = at_once(
+            house, copies, "aliases.switch_alias", alias_name=alias, new_collection=green
+        )
         assert [answer["switched"] for answer in answers].count(True) == 1
         assert house.aliases()[alias] == green
         told = [event.event for event in house.events(alias)]
@@ -200,6 +238,8 @@ def test_a_deletion_asked_for_many_times_at_once_is_written_down_once(house: Ins
     """All but one once failed on the row that one of them had just written."""
     for number in range(3):
         collection = house.make_collection(f"unwanted-{number}")
-        answers = at_once(house, 20, "collections.safe_delete_collection", collection_name=collection)
+        answers = at_once(
+            house, 20, "collections.safe_delete_collection", collection_name=collection
+        )
         assert [answer["scheduled"] for answer in answers] == [True] * 20
         assert len({answer["delete_after"] for answer in answers}) == 1

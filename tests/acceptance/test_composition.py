@@ -17,7 +17,8 @@ def unavailable(name: str) -> PerProcess:
 
 
 def test_each_app_of_a_process_runs_its_own_tasks():
-    """Celery shares tasks among all apps of a process: those of the first one once answered for every other."""
+    """Celery shares tasks among all apps of a process: those of the first one once answered for
+    every other."""
     first = create_app(Settings(), unavailable("first"))
     second = create_app(Settings(), unavailable("second"))
     for app, name in ((first, "first"), (second, "second")):

@@ -12,7 +12,9 @@ GRACE = {"grace_period_minutes": 0.03}
 
 def deletion(house: Installation, collection: str) -> Deletion | None:
     with Session(house.engine) as session:
-        return session.scalars(select(Deletion).where(Deletion.collection == collection)).one_or_none()
+        return session.scalars(
+            select(Deletion).where(Deletion.collection == collection)
+        ).one_or_none()
 
 
 def ended(house: Installation, collection: str) -> Deletion:
@@ -23,7 +25,7 @@ def ended(house: Installation, collection: str) -> Deletion:
     return house.until(over, 60, f"the end of the deletion of {collection}")
 
 
-def test_an_old_collection_that_somebody_put_an_alias_on_by_hand_is_not_deleted_and_the_reason_is_told(
+def test_an_old_collection_that_got_an_alias_by_hand_is_not_deleted_and_the_reason_is_told(
     house: Installation,
 ):
     house.make_live("kept", "dropped")

@@ -1,4 +1,5 @@
-"""The detection matrix: every damage is blocked and every healthy change passes, on a real server with real text."""
+"""The detection matrix: every damage is blocked and every healthy change passes, on a real server
+with real text."""
 
 import json
 from collections import Counter
@@ -35,7 +36,8 @@ JUDGED = 400
 FEWEST = {"a small index": 10}
 #: Nobody else searches here; what is found does not depend on how fast it is asked.
 UNHURRIED = {"live_searches_per_second": 10_000}
-#: Of no share in a verdict unless the index file gives a bound, and three quarters of a small gate's time.
+#: Of no share in a verdict unless the index file gives a bound, and three quarters of a small
+#: gate's time.
 SHOWN = {"checks": {"latency_p50": False, "latency_p95": False}}
 
 
@@ -63,7 +65,13 @@ def judge(store, qdrant_grpc_port, tmp_path, corpus, size, effort):
     left_out = effort(SHOWN, {})
 
     def judge(change, seed, **validation):
-        laid = lay(store, qdrant_grpc_port, f"matrix_{seed}", change(identical(corpus, size, seed)), tmp_path)
+        laid = lay(
+            store,
+            qdrant_grpc_port,
+            f"matrix_{seed}",
+            change(identical(corpus, size, seed)),
+            tmp_path,
+        )
         try:
             return gate(store, laid, tmp_path, {**left_out, **validation})
         finally:
@@ -106,7 +114,9 @@ def gate(store, laid, folder, validation):
 def judged_file(tmp_path, corpus):
     """Known items, as the index file names them in ``validation.judged``."""
     path = tmp_path / "judged.jsonl"
-    path.write_text("".join(json.dumps(one) + "\n" for one in judged(corpus, JUDGED)), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(one) + "\n" for one in judged(corpus, JUDGED)), encoding="utf-8"
+    )
     return str(path)
 
 
@@ -118,7 +128,11 @@ def test_every_damage_is_blocked_without_any_configuration(what, judge, effort, 
     for seed in range(effort(1, 12)):
         report = judge(DAMAGES[what], seed)
         assert report["verdict"] == "block", (seed, gates.describe_reasons(report))
-        caught.update(row["name"] for row in report["checks"] if row["verdict"] == "block" and row["level"] == "hard")
+        caught.update(
+            row["name"]
+            for row in report["checks"]
+            if row["verdict"] == "block" and row["level"] == "hard"
+        )
     figure(f"{what}: " + ", ".join(f"{name} {times}" for name, times in caught.most_common()))
 
 
@@ -147,7 +161,9 @@ def test_no_healthy_change_is_stopped(what, judge, effort, figure):
 @pytest.mark.parametrize("what", HEALTHY)
 def test_judged_queries_stop_no_healthy_change(what, judge, judged_file, effort):
     for seed in range(effort(1, 3)):
-        report = judge(HEALTHY[what], seed, judged=judged_file, samples={"judged": FEWEST.get(what, 50)})
+        report = judge(
+            HEALTHY[what], seed, judged=judged_file, samples={"judged": FEWEST.get(what, 50)}
+        )
         assert report["verdict"] == "pass", (seed, gates.describe_reasons(report))
 
 
@@ -186,7 +202,10 @@ def test_relevant_records_that_were_lost_on_the_way_are_a_loss(judge, judged_fil
 def test_vectors_that_tell_nothing_apart_are_below_the_default_floor(what, judge, effort):
     for seed in range(effort(1, 12)):
         report = judge(MEANINGLESS[what], seed, queries="titles")
-        assert _row(report, "min_top_score")["verdict"] == "block", (seed, gates.describe_reasons(report))
+        assert _row(report, "min_top_score")["verdict"] == "block", (
+            seed,
+            gates.describe_reasons(report),
+        )
 
 
 @pytest.mark.proof
@@ -194,7 +213,11 @@ def test_vectors_that_tell_nothing_apart_are_below_the_default_floor(what, judge
 @pytest.mark.parametrize("what", HEALTHY)
 def test_the_default_floor_stops_no_healthy_change(what, judge, effort):
     for seed in range(effort(1, 12)):
-        named = "titles" if seed % 2 == 0 else ["read a csv file", "parse command line arguments", "send a mail"]
+        named = (
+            "titles"
+            if seed % 2 == 0
+            else ["read a csv file", "parse command line arguments", "send a mail"]
+        )
         report = judge(HEALTHY[what], seed, queries=named)
         assert report["verdict"] == "pass", (seed, gates.describe_reasons(report))
 
@@ -202,7 +225,9 @@ def test_the_default_floor_stops_no_healthy_change(what, judge, effort):
 @pytest.mark.proof
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("what", DOUBTFUL)
-def test_what_nobody_can_have_meant_waits_for_a_person_with_the_texts_side_by_side(what, judge, effort):
+def test_what_nobody_can_have_meant_waits_for_a_person_with_the_texts_side_by_side(
+    what, judge, effort
+):
     """Where very many vectors became one, the index finds too few of them besides, which blocks."""
     for seed in range(effort(1, 12)):
         report = judge(DOUBTFUL[what], seed)
@@ -214,25 +239,39 @@ def test_what_nobody_can_have_meant_waits_for_a_person_with_the_texts_side_by_si
 @pytest.mark.proof
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("queries", [0, 60, 200])
-def test_no_healthy_night_of_many_in_a_row_is_stopped(queries, judge, corpus, size, tmp_path, effort, figure):
-    """The judged queries are those of the first day: their records are edited and leave, as on a living index."""
+def test_no_healthy_night_of_many_in_a_row_is_stopped(
+    queries, judge, corpus, size, tmp_path, effort, figure
+):
+    """The judged queries are those of the first day: their records are edited and leave, as on a
+    living index."""
     path = tmp_path / "judged.jsonl"
-    path.write_text("".join(json.dumps(one) + "\n" for one in judged(corpus[:size], queries)), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(one) + "\n" for one in judged(corpus[:size], queries)), encoding="utf-8"
+    )
     validation = {"judged": str(path)} if queries else {}
     nights = list(islice(days(corpus[:size], corpus[size:], seed=queries), effort(3, 30)))
     for number, (before, now) in enumerate(nights):
         report = judge(
-            lambda r, live=before, new=now: replace(r, live=live, source=new, written=new), number, **validation
+            lambda r, live=before, new=now: replace(r, live=live, source=new, written=new),
+            number,
+            **validation,
         )
         assert report["verdict"] == "pass", (number, gates.describe_reasons(report))
     figure(f"{len(nights)} healthy nights in a row with {queries} judged queries: none stopped")
 
 
 @pytest.mark.parametrize("what", UNSEEN)
-def test_what_was_asked_for_and_is_worse_is_not_blocked_without_judged_queries_and_the_report_says_so(what, judge):
+def test_what_was_asked_for_and_is_worse_passes_without_judged_queries_and_the_report_says_so(
+    what, judge
+):
     report = judge(UNSEEN[what][0], 0)
-    assert report["verdict"] == ("inconclusive" if what in DOUBTFUL else "pass"), gates.describe_reasons(report)
-    assert any(said.startswith("no judged queries: whether answers got worse") for said in report["warnings"])
+    assert report["verdict"] == ("inconclusive" if what in DOUBTFUL else "pass"), (
+        gates.describe_reasons(report)
+    )
+    assert any(
+        said.startswith("no judged queries: whether answers got worse")
+        for said in report["warnings"]
+    )
 
 
 @pytest.mark.parametrize("what", UNSEEN)
@@ -240,7 +279,9 @@ def test_judged_queries_block_it_and_the_report_names_the_cause(what, judge, jud
     change, cause = UNSEEN[what]
     report = judge(change, 0, judged=judged_file)
     blocked = {row["name"] for row in report["checks"] if row["verdict"] == "block"}
-    assert (report["verdict"], "judged_quality" in blocked) == ("block", True), gates.describe_reasons(report)
+    assert (report["verdict"], "judged_quality" in blocked) == ("block", True), (
+        gates.describe_reasons(report)
+    )
     assert report["attribution"]["cause"] == cause
     assert len(report["worst"]) == 5
     assert all(worst["live"] and worst["green"] and worst["relevant"] for worst in report["worst"])
@@ -250,7 +291,9 @@ def test_judged_queries_block_it_and_the_report_names_the_cause(what, judge, jud
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("queries", ["none", "judged"])
 @pytest.mark.parametrize("what", AS_SEARCHED)
-def test_an_index_is_judged_by_what_people_find_as_they_search(what, queries, judge, judged_file, effort, figure):
+def test_an_index_is_judged_by_what_people_find_as_they_search(
+    what, queries, judge, judged_file, effort, figure
+):
     change, search, expected = AS_SEARCHED[what]
     asked = {"judged": judged_file} if queries == "judged" else {}
     for seed in range(effort(1, 6)):
@@ -262,13 +305,21 @@ def test_an_index_is_judged_by_what_people_find_as_they_search(what, queries, ju
 
 def test_a_bad_index_is_named_as_the_cause(judge, judged_file):
     report = judge(DAMAGES["HNSW built with m=2, ef_construct=4"], 0, judged=judged_file)
-    assert (report["verdict"], report["attribution"]["cause"]) == ("block", "index"), gates.describe_reasons(report)
+    assert (report["verdict"], report["attribution"]["cause"]) == ("block", "index"), (
+        gates.describe_reasons(report)
+    )
 
 
-def test_the_same_seed_finds_the_same_and_another_takes_another_sample(store, qdrant_grpc_port, tmp_path, corpus, size):
+def test_the_same_seed_finds_the_same_and_another_takes_another_sample(
+    store, qdrant_grpc_port, tmp_path, corpus, size
+):
     """On one collection: the graph of an index that is built again is another one."""
     laid = lay(
-        store, qdrant_grpc_port, "again", DAMAGES["noise added to vectors"](identical(corpus, size, 0)), tmp_path
+        store,
+        qdrant_grpc_port,
+        "again",
+        DAMAGES["noise added to vectors"](identical(corpus, size, 0)),
+        tmp_path,
     )
     one, same, other = (gate(store, laid, tmp_path, {"seed": seed}) for seed in (3, 3, 4))
     assert _without_times(one) == _without_times(same)

@@ -1,5 +1,5 @@
-"""The detection matrix for collections of several vectors: what is wrong with one name is blocked, whatever the others
-are, and every healthy counterpart passes."""
+"""The detection matrix for collections of several vectors: what is wrong with one name is blocked,
+whatever the others are, and every healthy counterpart passes."""
 
 import json
 
@@ -36,10 +36,13 @@ def corpus(effort):
 
 @pytest.fixture
 def judge(store, tmp_path, corpus, effort):
-    """``judge(shape, change, seed, …)``: the gate's report on a rebuild of that shape with that change."""
+    """``judge(shape, change, seed, …)``: the gate's report on a rebuild of that shape with that
+    change."""
 
     def judge(shape, change, seed, search=None, validation=None):
-        rebuild = change(several.identical(several.SHAPES[shape], corpus, effort(SIZE, 2 * SIZE), seed))
+        rebuild = change(
+            several.identical(several.SHAPES[shape], corpus, effort(SIZE, 2 * SIZE), seed)
+        )
         laid = several.lay(store, f"several_{seed}", rebuild, tmp_path)
         try:
             return gate(store, laid, tmp_path, search, validation or {})
@@ -90,7 +93,11 @@ def test_what_is_wrong_with_one_vector_is_blocked(what, judge, effort, figure):
     shape, name, damage = several.DAMAGES[what]
     for seed in range(effort(1, 8)):
         report = judge(shape, lambda rebuild: damage(rebuild, name), seed)
-        blocked = [row["name"] for row in report["checks"] if row["verdict"] == "block" and row["level"] == "hard"]
+        blocked = [
+            row["name"]
+            for row in report["checks"]
+            if row["verdict"] == "block" and row["level"] == "hard"
+        ]
         assert report["verdict"] == "block", (seed, gates.describe_reasons(report))
     figure(f"{what}: {', '.join(blocked)}")
 
@@ -128,7 +135,10 @@ def test_the_row_names_the_vector_whose_index_is_bad_and_has_the_others_in_its_f
 def test_queries_are_asked_as_people_ask_them_by_both_vectors(judge, corpus):
     queries = [record["title"] for record in corpus[:20]]
     report = judge(
-        "hybrid", several.HEALTHY["identical rebuild"], 0, validation={"queries": queries, "min_top_score": -1}
+        "hybrid",
+        several.HEALTHY["identical rebuild"],
+        0,
+        validation={"queries": queries, "min_top_score": -1},
     )
     row = rows(report)["fusion_overlap"]
     assert (row["level"], row["verdict"], row["n"]) == ("shown", "pass", 20)

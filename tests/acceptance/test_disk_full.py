@@ -60,7 +60,9 @@ def full_disk(house: Installation) -> Full:
         short = house.ended(SHORT)
         meanwhile = {alias: said(house, alias) for alias in (WRITES, INDEX)}
     ends = {SHORT: short, **{alias: house.ended(alias) for alias in (WRITES, INDEX)}}
-    shown = str(house.web.get(f"/collections/{ends[INDEX].green}").json()["result"]["optimizer_status"])
+    shown = str(
+        house.web.get(f"/collections/{ends[INDEX].green}").json()["result"]["optimizer_status"]
+    )
     return Full(meanwhile, ends, shown)
 
 
@@ -75,7 +77,9 @@ def begin_files(house: Installation, collection: str) -> None:
     point = {"id": 1, "vector": [1.0] * DIMENSION, "payload": {}}
     where = f"/collections/{collection}/points"
     house.web.put(where, params={"wait": "true"}, json={"points": [point]}).raise_for_status()
-    house.web.post(f"{where}/delete", params={"wait": "true"}, json={"points": [1]}).raise_for_status()
+    house.web.post(
+        f"{where}/delete", params={"wait": "true"}, json={"points": [1]}
+    ).raise_for_status()
     time.sleep(0.2)  # an optimization of this one point, if there is one, has ended
 
 
@@ -91,7 +95,9 @@ def said(house: Installation, alias: str) -> str:
 
 
 @pytest.mark.parametrize("alias", [WRITES, INDEX])
-def test_what_met_a_full_disk_ends_live_once_there_is_room(house: Installation, seen: Full, alias: str):
+def test_what_met_a_full_disk_ends_live_once_there_is_room(
+    house: Installation, seen: Full, alias: str
+):
     row = seen.ends[alias]
     assert row.status == "live", row.message
     assert house.count(row.green) == RECORDS

@@ -9,8 +9,8 @@ import pytest
 from tests.acceptance.installation import BRISK, Installation
 from tests.acceptance.trial import AFTER, ARMS, PROCESSES, RATE, TWICE, Trial, trial
 
-#: Seconds in which a search process may still serve by the route before, and of observations that one loses with its
-#: life (the issue's bounds).
+#: Seconds in which a search process may still serve by the route before, and of observations that
+#: one loses with its life (the issue's bounds).
 HEARD = 1.0
 LOST = 2.0
 
@@ -31,12 +31,21 @@ def click_rates(held: Trial, name: str) -> str:
 def test_the_better_collection_is_found(held: Trial, figure: Callable[[str], None]):
     row = held.rows["better"]
     figure(f"experiment of simulated users: {click_rates(held, 'better')}: {row.message}")
-    assert (row.status, row.decision["action"], row.decision["variant"]) == ("decided", "SHIP", "treatment")
+    assert (row.status, row.decision["action"], row.decision["variant"]) == (
+        "decided",
+        "SHIP",
+        "treatment",
+    )
 
 
-def test_a_collection_compared_with_itself_is_not_decided(held: Trial, figure: Callable[[str], None]):
+def test_a_collection_compared_with_itself_is_not_decided(
+    held: Trial, figure: Callable[[str], None]
+):
     actions = Counter(report["decision"]["action"] for _, _, report in held.looks_after["alike"])
-    figure(f"A/A with simulated users: {click_rates(held, 'alike')} in {actions.total()} looks: {dict(actions)}")
+    figure(
+        f"A/A with simulated users: {click_rates(held, 'alike')} in {actions.total()} looks: "
+        f"{dict(actions)}"
+    )
     assert held.rows["alike"].status == "running"
     assert not {"SHIP", "ROLLBACK"} & set(actions)
     assert held.reports["alike"]["decision"]["action"] == "KEEP_RUNNING"
@@ -56,7 +65,8 @@ def test_a_rollback_stops_the_treatment_within_a_second(held: Trial, figure: Cal
 
 
 def test_what_is_reported_twice_is_counted_once(held: Trial):
-    """By the same task id, the same key, both ways, and by a task whose worker was killed in the middle of it."""
+    """By the same task id, the same key, both ways, and by a task whose worker was killed in the
+    middle of it."""
     assert held.counted == dict.fromkeys(TWICE, 1.0)
 
 
@@ -72,7 +82,11 @@ def test_a_report_after_everything_was_killed_is_the_one_before(held: Trial):
 
 def lasting(report: dict[str, Any]) -> dict[str, Any]:
     """But for the time and the looks, whose last is the report itself."""
-    return {name: value for name, value in report.items() if name not in ("at", "days", "looks", "decision")}
+    return {
+        name: value
+        for name, value in report.items()
+        if name not in ("at", "days", "looks", "decision")
+    }
 
 
 @pytest.mark.parametrize("name", ARMS)
@@ -95,13 +109,18 @@ def test_the_arms_keep_their_shares_through_all_of_it(held: Trial, name: str):
     assert held.reports[name]["quality"]["crossover"] <= 0.01
 
 
-def test_a_killed_search_process_loses_two_seconds_at_most_and_of_both_arms(held: Trial, figure: Callable[[str], None]):
+def test_a_killed_search_process_loses_two_seconds_at_most_and_of_both_arms(
+    held: Trial, figure: Callable[[str], None]
+):
     """What is missing is the end of what it served."""
     served = Counter(search.variant for search in held.of("alike"))
     lost = {arm: served[arm] - held.observed[arm] for arm in held.observed}
     last = [search for search in held.of("alike") if search.process == held.victim]
     total = max(0, sum(lost.values()))
     tail = Counter(search.variant for search in last[len(last) - total :])
-    figure(f"a search process killed at {RATE / len(ARMS):g} searches a second of an experiment lost {lost}")
+    figure(
+        f"a search process killed at {RATE / len(ARMS):g} searches a second of an experiment lost "
+        f"{lost}"
+    )
     assert -2 <= sum(lost.values()) <= LOST * RATE / len(ARMS) + 2
     assert all(abs(tail[arm] - lost[arm]) <= 2 for arm in lost)

@@ -25,7 +25,9 @@ def watched(houses: Houses) -> Iterator[Installation]:
 
 @pytest.fixture(scope="module")
 def page(watched: Installation) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=watched.flower.url, auth=WATCHER, trust_env=False, timeout=30) as client:
+    with httpx.Client(
+        base_url=watched.flower.url, auth=WATCHER, trust_env=False, timeout=30
+    ) as client:
         yield client
 
 
@@ -47,7 +49,9 @@ def shown(watched: Installation, page: httpx.Client) -> dict[str, Task]:
 
 def _hears(watched: Installation, page: httpx.Client) -> bool:
     """Flower answers before it listens."""
-    watched.send("aliases.delete_alias", alias_name="nobody-has-it").get(propagate=False, timeout=60)
+    watched.send("aliases.delete_alias", alias_name="nobody-has-it").get(
+        propagate=False, timeout=60
+    )
     return bool(page.get("/api/tasks").raise_for_status().json())
 
 
@@ -77,26 +81,34 @@ def test_each_stage_has_its_name_readable_arguments_and_what_came_of_it(turns: l
 
 
 def test_each_turn_leads_back_to_the_one_before_and_the_first_to_what_asked_for_it(shown, turns):
-    """But for turns that the sweep knocked for again: what beat sends is not shown, or it would fill the page."""
+    """But for turns that the sweep knocked for again: what beat sends is not shown, or it would
+    fill the page."""
     parents = [(task, shown[task["parent_id"]]) for task in turns if task["parent_id"] in shown]
     asked = [parent for _, parent in parents if parent["name"] == "deployments.deploy_new_version"]
     linked = [(turn(task), turn(parent)) for task, parent in parents if parent not in asked]
     assert linked
     assert [pair for pair in linked if pair[0] <= pair[1]] == []
     assert ALIAS in asked[0]["kwargs"]
-    assert not {task["name"] for task in shown.values()} & {"deployments.rouse", "collections.delete_due"}
+    assert not {task["name"] for task in shown.values()} & {
+        "deployments.rouse",
+        "collections.delete_due",
+    }
 
 
 def test_a_stage_that_has_phases_tells_each_by_an_event_of_its_own(watched: Installation):
     heard: set[str] = set()
     with watched.foreign.connection_for_read() as connection:
-        receiver = watched.foreign.events.Receiver(connection, handlers={"*": lambda event: heard.add(event["type"])})
+        receiver = watched.foreign.events.Receiver(
+            connection, handlers={"*": lambda event: heard.add(event["type"])}
+        )
         listening = threading.Thread(target=lambda: receiver.capture(timeout=300, wakeup=False))
         listening.start()
         watched.until(lambda: "worker-heartbeat" in heard, 30, "the first event")
         watched.make_live("phases")
         watched.deploy("phases")
-        watched.until(lambda: {"task-records", "task-index"} <= heard, 60, "the events of two phases")
+        watched.until(
+            lambda: {"task-records", "task-index"} <= heard, 60, "the events of two phases"
+        )
         receiver.should_stop = True
         listening.join()
 
@@ -106,7 +118,9 @@ def test_nobody_looks_without_the_password(watched: Installation, path: str):
     assert httpx.get(watched.flower.url + path, trust_env=False, timeout=30).status_code == 401
 
 
-@pytest.mark.parametrize("act", ["task/revoke/ID", "worker/shutdown/NAME", "task/async-apply/deployments.rouse"])
+@pytest.mark.parametrize(
+    "act", ["task/revoke/ID", "worker/shutdown/NAME", "task/async-apply/deployments.rouse"]
+)
 def test_nobody_acts_with_it(page: httpx.Client, turns: list[Task], act: str):
     path = act.replace("ID", turns[0]["uuid"]).replace("NAME", turns[0]["worker"])
     assert page.post(f"/api/{path}").status_code == 403

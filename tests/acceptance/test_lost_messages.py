@@ -16,14 +16,17 @@ DECLINED = ("stale turn", "no deployment", "early", "nothing to do")
 
 
 def lost(house: Installation, kind: str, lose: Callable[[], None]) -> list[str]:
-    """Redis forgets everything while a deployment is in each step, and while messages of others wait in a queue."""
+    """Redis forgets everything while a deployment is in each step, and while messages of others
+    wait in a queue."""
     waiting = [f"{kind}-waiting-{number}" for number in range(WAITING)]
     house.make_live(*waiting)
     aliases = house.hold(kind)
     for alias in waiting:
         house.deploy(alias)
     with redis.Redis.from_url(house.redis.url) as client:
-        house.until(lambda: client.llen("bulk") >= WAITING, 20, "messages that wait for the bulk worker")
+        house.until(
+            lambda: client.llen("bulk") >= WAITING, 20, "messages that wait for the bulk worker"
+        )
     lose()
     house.release(aliases)
     return [*aliases.values(), *waiting]
@@ -68,9 +71,14 @@ def test_a_killed_redis_loses_no_deployment_whatever_step_it_is_in(
     check(house, restarted[database])
 
 
-def test_a_worker_with_work_in_hand_outlives_the_loss_of_redis(house: Installation, restarted: dict[str, list[str]]):
-    """Celery 5.7 dies of it: it acknowledges over, and closes once more, a connection that is closed."""
-    assert [program.entry for program in (house.worker, house.bulk, house.beat) if not program.alive()] == []
+def test_a_worker_with_work_in_hand_outlives_the_loss_of_redis(
+    house: Installation, restarted: dict[str, list[str]]
+):
+    """Celery 5.7 dies of it: it acknowledges over, and closes once more, a connection that is
+    closed."""
+    assert [
+        program.entry for program in (house.worker, house.bulk, house.beat) if not program.alive()
+    ] == []
     assert "Unrecoverable error" not in house.worker.log + house.bulk.log
     assert "Connection to broker lost" in house.worker.log
     assert "Connection to broker lost" in house.bulk.log
@@ -78,7 +86,10 @@ def test_a_worker_with_work_in_hand_outlives_the_loss_of_redis(house: Installati
 
 def turns(house: Installation, deployment_id: str) -> list[tuple[int, str]]:
     """Every delivered message of the deployment: the turn it asked for, and what came of it."""
-    line = re.compile(rf"Task deployments\.\w+\[{deployment_id[:8]}-t(\d+)-\w+\] succeeded in [\d.]+s: ['\"](.*)['\"]")
+    line = re.compile(
+        rf"Task deployments\.\w+\[{deployment_id[:8]}-t(\d+)-\w+\]"
+        rf" succeeded in [\d.]+s: ['\"](.*)['\"]"
+    )
     return [(int(found[1]), found[2]) for found in line.finditer(house.worker.log + house.bulk.log)]
 
 
@@ -93,14 +104,24 @@ def test_of_twenty_copies_of_each_message_one_wins_the_turn(
     house.traps.multiply("flooded", 20)
     id = house.deploy("flooded")
     row = house.ended("flooded")
-    house.until(lambda: min(Counter(turn for turn, _ in turns(house, id)).values()) >= 20, 30, "all copies delivered")
+    house.until(
+        lambda: min(Counter(turn for turn, _ in turns(house, id)).values()) >= 20,
+        30,
+        "all copies delivered",
+    )
     delivered = turns(house, id)
     won = Counter(turn for turn, said in delivered if not declined(said))
-    figure(f"{database:9} every message 20 times: {len(delivered)} delivered, {len(won)} turns, each won once")
+    figure(
+        f"{database:9} every message 20 times: {len(delivered)} delivered, {len(won)} turns, each "
+        "won once"
+    )
     assert row.status == "live", row.message
     assert len(delivered) >= 20 * len(won)
     assert set(won.values()) == {1}
     journal = house.journal("flooded")
-    assert [entry["call"] for entry in journal if entry["call"] != "upsert"] == ["create", "point_alias"]
+    assert [entry["call"] for entry in journal if entry["call"] != "upsert"] == [
+        "create",
+        "point_alias",
+    ]
     assert sum(entry["points"] for entry in journal) == RECORDS == house.count(row.green)
     assert [step.status for step in row.steps] == ["done"] * 5

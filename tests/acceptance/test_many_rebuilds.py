@@ -1,8 +1,8 @@
 """Many rebuilds due in one minute: never more than the limit build, and the first is live as soon
 as a single one.
 
-Greens are counted from outside, by asking Qdrant for its collections and aliases. ``ROLLOUTS_TEST_REBUILDS=40`` takes
-another number of rebuilds for the long form.
+Greens are counted from outside, by asking Qdrant for its collections and aliases.
+``ROLLOUTS_TEST_REBUILDS=40`` takes another number of rebuilds for the long form.
 """
 
 import os
@@ -31,16 +31,17 @@ NIGHT = datetime(2031, 5, 5, 2, tzinfo=UTC)
 MODEL = {**EMBEDDING, "model": "elsewhere:words-64"}
 INDEX = {**OPTIONS, "embedding": MODEL, "source": "jsonl:docs.jsonl", "rebuild": "0 2 * * *"}
 RECORDS = 60
-#: Seconds for a request to the model in the long form: what a rebuild costs is then its worker's time, as with a model
-#: that people rent, and how long one takes does not depend on how many processors there are for the others.
+#: Seconds for a request to the model in the long form: what a rebuild costs is then its worker's
+#: time, as with a model that people rent, and how long one takes does not depend on how many
+#: processors there are for the others.
 _REQUEST = 4.0
 _LOOK = 0.05
 
 
 @dataclass
 class Night:
-    """What was seen of a night: the most collections without an alias at once, and seconds until the first alias moved
-    and until all had ended."""
+    """What was seen of a night: the most collections without an alias at once, and seconds until
+    the first alias moved and until all had ended."""
 
     most: int
     first: float
@@ -49,7 +50,8 @@ class Night:
 
 
 class Rebuilt:
-    """Indexes that are rebuilt at two, in one installation; ``limit`` of them at once, by a model at ``endpoint``."""
+    """Indexes that are rebuilt at two, in one installation; ``limit`` of them at once, by a model
+    at ``endpoint``."""
 
     def __init__(self, house: Installation, limit: int, endpoint: Endpoint) -> None:
         self.house = house
@@ -57,19 +59,28 @@ class Rebuilt:
         self.endpoint = endpoint
 
     def night(self, number: int, names: list[str], seconds: float) -> Night:
-        """``names`` are due, from records that have changed, and watched until all of them have ended."""
+        """``names`` are due, from records that have changed, and watched until all of them have
+        ended."""
         house = self.house
         due = NIGHT + timedelta(days=number)
         house.write_documents(count=RECORDS + number)
         limits = {"rebuilds": self.limit, "per_model": self.limit}
-        house.declare(dict.fromkeys(names, INDEX), limits, providers={"elsewhere": {"url": self.endpoint.url}})
+        house.declare(
+            dict.fromkeys(names, INDEX), limits, providers={"elsewhere": {"url": self.endpoint.url}}
+        )
         self.move_to(due - timedelta(hours=1))
-        house.until(lambda: self.due(due) == len(names), 60, f"{len(names)} schedules that are known")
+        house.until(
+            lambda: self.due(due) == len(names), 60, f"{len(names)} schedules that are known"
+        )
         before = house.aliases()
         began = time.monotonic()
         with _greens(house, before) as seen:
             self.move_to(due)
-            house.until(lambda: self.ended(number) == len(names), seconds, f"the end of {len(names)} rebuilds")
+            house.until(
+                lambda: self.ended(number) == len(names),
+                seconds,
+                f"the end of {len(names)} rebuilds",
+            )
         assert self.live(number) == len(names)
         return Night(seen.most, seen.first - began, time.monotonic() - began, seen.queued)
 
@@ -82,7 +93,10 @@ class Rebuilt:
     def due(self, moment: datetime) -> int:
         with Session(self.house.engine) as session:
             query = select(func.count()).select_from(Schedule)
-            return session.scalar(query.where(Schedule.next_at == moment, Schedule.spec.is_not(None))) or 0
+            return (
+                session.scalar(query.where(Schedule.next_at == moment, Schedule.spec.is_not(None)))
+                or 0
+            )
 
     def ended(self, number: int) -> int:
         return self.counted(number, *FINAL)
@@ -91,7 +105,10 @@ class Rebuilt:
         return self.counted(number, Status.LIVE)
 
     def counted(self, number: int, *statuses: Status) -> int:
-        of = Deployment.created_at >= NIGHT + timedelta(days=number), Deployment.status.in_(statuses)
+        of = (
+            Deployment.created_at >= NIGHT + timedelta(days=number),
+            Deployment.status.in_(statuses),
+        )
         with Session(self.house.engine) as session:
             return session.scalar(select(func.count()).select_from(Deployment).where(*of)) or 0
 
@@ -120,7 +137,11 @@ def _greens(house: Installation, before: Mapping[str, str]) -> Iterator[_Seen]:
             if aliases != before:
                 seen.first = min(seen.first, time.monotonic())
             with Session(house.engine) as session:
-                waiting = select(func.count()).select_from(Deployment).where(Deployment.place == "waiting")
+                waiting = (
+                    select(func.count())
+                    .select_from(Deployment)
+                    .where(Deployment.place == "waiting")
+                )
                 seen.queued = max(seen.queued, session.scalar(waiting) or 0)
 
     thread = threading.Thread(target=look)
@@ -134,7 +155,10 @@ def _greens(house: Installation, before: Mapping[str, str]) -> Iterator[_Seen]:
 
 @contextmanager
 def house_of(folder: Path, database: str, limit: int) -> Iterator[Rebuilt]:
-    with Installation(folder, database, times=BRISK, tick=1.0) as house, closing(Endpoint()) as endpoint:
+    with (
+        Installation(folder, database, times=BRISK, tick=1.0) as house,
+        closing(Endpoint()) as endpoint,
+    ):
         rebuilt = Rebuilt(house, limit, endpoint)
         rebuilt.move_to(NIGHT - timedelta(hours=2))
         house.run()
@@ -150,13 +174,15 @@ def named(count: int) -> list[str]:
 def test_of_many_rebuilds_due_at_once_no_more_than_the_limit_build_and_the_first_is_live_soon(
     tmp_path: Path, effort: Callable[[Any, Any], Any], figure: Callable[[str], None]
 ):
-    """How soon is only asked of the long form: it is compared with one alone, and with as many places as rebuilds."""
+    """How soon is only asked of the long form: it is compared with one alone, and with as many
+    places as rebuilds."""
     many = named(effort(12, int(os.environ.get("ROLLOUTS_TEST_REBUILDS", "150"))))
     limit = effort(2, 4)
     with house_of(tmp_path / "house", effort("sqlite", "postgres"), limit) as rebuilt:
         few = rebuilt.night(0, many, 1800)
         figure(
-            f"{len(many)} rebuilds due at once, {limit} places: at most {few.most} greens, {few.queued} in the queue"
+            f"{len(many)} rebuilds due at once, {limit} places: at most {few.most} greens, "
+            f"{few.queued} in the queue"
         )
         assert few.most == limit
         assert few.queued > limit
@@ -173,9 +199,13 @@ def soon(rebuilt: Rebuilt, many: list[str], figure: Callable[[str], None]) -> No
     rebuilt.limit = len(many)
     breadth = rebuilt.night(5, many, 1800)
     figure(
-        f"the first of {len(many)} live after {few.first:.1f} s, one alone after {min(alone):.1f} to {max(alone):.1f} s"
+        f"the first of {len(many)} live after {few.first:.1f} s, one alone after {min(alone):.1f} "
+        f"to {max(alone):.1f} s"
     )
-    figure(f"all after {few.total:.1f} s; with {len(many)} places, {breadth.most} greens, after {breadth.total:.1f} s")
+    figure(
+        f"all after {few.total:.1f} s; with {len(many)} places, {breadth.most} greens, after "
+        f"{breadth.total:.1f} s"
+    )
     figure(f"the model was asked {asked / len(many):.1f} times for each, {_REQUEST:g} s each time")
     assert few.first <= 1.2 * max(alone)
     assert few.total <= 1.2 * breadth.total

@@ -18,7 +18,8 @@ NIGHT = timedelta(days=1)
 
 
 class Nights:
-    """An index that is rebuilt at two, and every process of it: two workers and three beats, each of its own folder."""
+    """An index that is rebuilt at two, and every process of it: two workers and three beats, each
+    of its own folder."""
 
     def __init__(self, house: Installation) -> None:
         self.house = house
@@ -45,7 +46,9 @@ class Nights:
         def over() -> ScheduleRun | None:
             with Session(self.house.engine) as session:
                 query = select(ScheduleRun).where(ScheduleRun.nominal_at == nominal)
-                return session.scalars(query.where(ScheduleRun.status.not_in(OPEN_RUNS))).one_or_none()
+                return session.scalars(
+                    query.where(ScheduleRun.status.not_in(OPEN_RUNS))
+                ).one_or_none()
 
         return self.house.until(over, 60, f"the end of the run due {nominal}")
 
@@ -97,7 +100,13 @@ def test_three_beats_make_one_rebuild_a_night_and_a_missed_night_is_made_up_once
 
     nights.move_to(late + NIGHT)
     assert nights.ended(late + NIGHT).status == "unchanged"
-    assert nights.runs() == [*((night, "done") for night in (*wanted, late)), (late + NIGHT, "unchanged")]
+    assert nights.runs() == [
+        *((night, "done") for night in (*wanted, late)),
+        (late + NIGHT, "unchanged"),
+    ]
     assert nights.deployments() == len(wanted) + 1
     assert house.count("docs") == RECORDS + len(wanted)
-    figure(f"{len(wanted)} nights with three beats: as many rebuilds; three missed: one; one without a change: none")
+    figure(
+        f"{len(wanted)} nights with three beats: as many rebuilds; three missed: one; one without "
+        "a change: none"
+    )

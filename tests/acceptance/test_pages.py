@@ -1,4 +1,5 @@
-"""The pages in a real browser, over a running system: what is seen and pressed, with and without JavaScript."""
+"""The pages in a real browser, over a running system: what is seen and pressed, with and without
+JavaScript."""
 
 import contextlib
 import json
@@ -20,9 +21,23 @@ from qdrant_rollouts.interfaces.http.app import make_app
 from tests.world import EMBEDDING, FEW, texts
 
 PATIENCE = 60_000
-VALIDATION = {"queries": ["text asyncio python"], "min_top_score": 0.1, "samples": FEW, "live_searches_per_second": 1e6}
+VALIDATION = {
+    "queries": ["text asyncio python"],
+    "min_top_score": 0.1,
+    "samples": FEW,
+    "live_searches_per_second": 1e6,
+}
 STAY = {"soak": {"seconds": 600, "interval_seconds": 0.5}}
-LISTS = ("/", "/deployments", "/experiments", "/schedules", "/backups", "/alerts", "/events", "/workers")
+LISTS = (
+    "/",
+    "/deployments",
+    "/experiments",
+    "/schedules",
+    "/backups",
+    "/alerts",
+    "/events",
+    "/workers",
+)
 
 
 class System:
@@ -39,7 +54,10 @@ class System:
         context = self.browser.new_context(base_url=self.address, **options)
         context.set_default_timeout(PATIENCE)
         page = context.new_page()
-        page.on("console", lambda said: said.type in ("error", "warning") and self.faults.append(said.text))
+        page.on(
+            "console",
+            lambda said: said.type in ("error", "warning") and self.faults.append(said.text),
+        )
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("request", lambda asked: self._look(asked.url))
         yield page
@@ -83,17 +101,25 @@ def system(tmp_path_factory):
 
 def declare(folder):
     """Two indexes of good records, and a source whose records are about something else."""
-    spec = {"embedding": EMBEDDING, "validation": VALIDATION, "soak": {"seconds": 1, "interval_seconds": 0.2}}
+    spec = {
+        "embedding": EMBEDDING,
+        "validation": VALIDATION,
+        "soak": {"seconds": 1, "interval_seconds": 0.2},
+    }
     bad = [{**record, "text": f"cooking {record['id']}"} for record in texts(30)]
     for name, records in (("docs", texts(30)), ("other", texts(30)), ("bad", bad)):
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, records)))
-    indexes = {name: {**spec, "source": f"jsonl:{name}.jsonl", "rebuild": "0 2 * * *"} for name in ("docs", "other")}
+    indexes = {
+        name: {**spec, "source": f"jsonl:{name}.jsonl", "rebuild": "0 2 * * *"}
+        for name in ("docs", "other")
+    }
     (folder / "rollouts.yaml").write_text(json.dumps({"indexes": indexes}))
 
 
 @pytest.fixture
 def browse(system):
-    """A page; in the end nothing may have gone wrong in it, nor anything been asked of anybody else."""
+    """A page; in the end nothing may have gone wrong in it, nor anything been asked of anybody
+    else."""
     system.faults.clear()
     with system.page() as page:
         yield page
@@ -165,7 +191,9 @@ def test_what_is_being_written_survives_a_change_of_the_page(system, browse):
 
 def test_a_rejected_gate_is_read(system, browse):
     options = {"validation": {"min_top_score": 0.9}}
-    system.ended(browse, system.deploy("docs", source="jsonl:bad.jsonl", options=options), "rolled back")
+    system.ended(
+        browse, system.deploy("docs", source="jsonl:bad.jsonl", options=options), "rolled back"
+    )
     row = browse.locator("#d-gate tr", has_text="min_top_score")
     expect(row).to_contain_text("≥ 0.9")
     expect(row).to_contain_text("✖")
@@ -192,14 +220,27 @@ def test_without_javascript_the_same_buttons_work(system):
 def test_no_page_hides_anything_from_anybody_light_or_dark(system):
     """axe, with every form open."""
     control, treatment = [
-        row["green"] for row in queries.list_deployments(system.services, "docs") if row["status"] == "live"
+        row["green"]
+        for row in queries.list_deployments(system.services, "docs")
+        if row["status"] == "live"
     ][:2]
     live = queries.list_aliases(system.services)["docs"]
     other = treatment if live == control else control
-    experiment = trials.create_experiment(system.services, "clicks-anew", live, [other], actor="anna")
+    experiment = trials.create_experiment(
+        system.services, "clicks-anew", live, [other], actor="anna"
+    )
     system.faults.clear()
-    started = [f"/deployments/{row['id']}" for row in queries.list_deployments(system.services, limit=2)]
-    paths = [*LISTS, *started, "/indexes/docs", f"/experiments/{experiment}", "/login", "/deployments/nosuch"]
+    started = [
+        f"/deployments/{row['id']}" for row in queries.list_deployments(system.services, limit=2)
+    ]
+    paths = [
+        *LISTS,
+        *started,
+        "/indexes/docs",
+        f"/experiments/{experiment}",
+        "/login",
+        "/deployments/nosuch",
+    ]
     found = []
     with system.page() as page:
         for path in (*paths, "/indexes/docs/compare?one=1&other=2"):
@@ -209,8 +250,13 @@ def test_no_page_hides_anything_from_anybody_light_or_dark(system):
                 page.emulate_media(color_scheme=scheme)
                 answer = Axe().run(page, options=rules).response
                 found += [
-                    f"{path} {scheme}: {fault['id']} {[node['html'][:120] for node in fault['nodes'][:3]]}"
+                    f"{path} {scheme}: {fault['id']} "
+                    f"{[node['html'][:120] for node in fault['nodes'][:3]]}"
                     for fault in answer["violations"]
                 ]
     assert found == []
-    assert [fault for fault in system.faults if "status of 404" not in fault and "status of 409" not in fault] == []
+    assert [
+        fault
+        for fault in system.faults
+        if "status of 404" not in fault and "status of 409" not in fault
+    ] == []

@@ -18,7 +18,10 @@ POISONED = "poisoned"
 KILLS = Times().crashes + 2
 RECORDS = 2_000
 #: Among so many short texts some are alike; that is not what is looked at here.
-VALIDATION = {**OPTIONS["validation"], "checks": {**OPTIONS["validation"]["checks"], "self_retrieval": False}}
+VALIDATION = {
+    **OPTIONS["validation"],
+    "checks": {**OPTIONS["validation"]["checks"], "self_retrieval": False},
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,9 @@ def deaths(house: Installation, alias: str) -> list[EventRow]:
     return [event for event in house.events(alias) if event.event == "populate.worker_died"]
 
 
-def test_a_rebuild_whose_workers_are_killed_again_and_again_gets_to_its_end(house: Installation, seen: Seen):
+def test_a_rebuild_whose_workers_are_killed_again_and_again_gets_to_its_end(
+    house: Installation, seen: Seen
+):
     row = seen.ends[PREEMPTED]
     assert row.status == "live", row.message
     assert house.count(row.green) == RECORDS
@@ -94,10 +99,15 @@ def test_each_death_is_an_event(seen: Seen):
     }
 
 
-def test_a_piece_that_kills_every_worker_ends_the_rebuild_and_is_named(house: Installation, seen: Seen):
+def test_a_piece_that_kills_every_worker_ends_the_rebuild_and_is_named(
+    house: Installation, seen: Seen
+):
     row = seen.ends[POISONED]
     assert row.status == "rolled_back"
-    assert f"died or was stopped {Times().crashes} times in the middle of the same piece" in row.message
+    assert (
+        f"died or was stopped {Times().crashes} times in the middle of the same piece"
+        in row.message
+    )
     assert "from record 1 on, 1 at a time" in row.message
     assert house.aliases()[POISONED] == blue(POISONED)
     assert row.green not in house.collections()

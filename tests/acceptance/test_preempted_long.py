@@ -20,7 +20,10 @@ pytestmark = [pytest.mark.proof, pytest.mark.timeout(7200)]
 ALIAS = "long"
 EMBEDDING = {"model": "hashing:32", "text": "{title}"}
 #: Among so many short texts some are alike; what is looked at here is whether everything is there.
-VALIDATION = {**OPTIONS["validation"], "checks": {**OPTIONS["validation"]["checks"], "self_retrieval": False}}
+VALIDATION = {
+    **OPTIONS["validation"],
+    "checks": {**OPTIONS["validation"]["checks"], "self_retrieval": False},
+}
 _WINDOW = 1024
 
 
@@ -32,23 +35,32 @@ def test_a_rebuild_a_backup_and_a_restore_get_to_their_end_on_workers_that_are_t
     every = float(told.split(",")[1])
     if not records:
         pytest.skip("the short form is test_preempted")
-    with Installation(tmp_path / "house", "postgres", times={**BRISK, "slice": 20.0}, tick=1.0, children=1) as house:
+    with Installation(
+        tmp_path / "house", "postgres", times={**BRISK, "slice": 20.0}, tick=1.0, children=1
+    ) as house:
         house.run()
         write(house, records)
         house.make_live(ALIAS)
         started = time.monotonic()
-        id = house.deploy(ALIAS, "many.jsonl", embedding=EMBEDDING, validation=VALIDATION, accept_new_model=True)
+        id = house.deploy(
+            ALIAS, "many.jsonl", embedding=EMBEDDING, validation=VALIDATION, accept_new_model=True
+        )
         kills = kill_until_over(house, id, every)
         loaded = row_of(house, id)
         assert loaded.status == "live", loaded.message
         assert house.count(loaded.green) == records
-        deaths = [event.detail for event in house.events(ALIAS) if event.event.endswith(".worker_died")]
+        deaths = [
+            event.detail for event in house.events(ALIAS) if event.event.endswith(".worker_died")
+        ]
         written = sum(entry["points"] for entry in house.journal(ALIAS))
         assert kills > 0
-        assert written - records <= kills * _WINDOW, "a death costs at most the window that was under way"
+        assert written - records <= kills * _WINDOW, (
+            "a death costs at most the window that was under way"
+        )
         figure(
             f"{records:,} records with the bulk worker killed every {every:g} s: live after "
-            f"{time.monotonic() - started:.0f} s, {kills} kills, {len(deaths)} deaths in the middle of a turn, "
+            f"{time.monotonic() - started:.0f} s, {kills} kills, {len(deaths)} deaths in the "
+            "middle of a turn, "
             f"{written - records:,} points written twice"
         )
 
@@ -61,13 +73,24 @@ def test_a_rebuild_a_backup_and_a_restore_get_to_their_end_on_workers_that_are_t
         back = row_of(house, restore)
         assert back.status == "live", back.message
         assert house.count(back.green) == records
-        figure(f"its backup with a kill in each slice ({slices}), and its restore ({slices_back}): whole, exact count")
+        figure(
+            f"its backup with a kill in each slice ({slices}), and its restore ({slices_back}): "
+            "whole, exact count"
+        )
 
 
 def write(house: Installation, records: int) -> None:
     with (house.folder / "many.jsonl").open("w") as file:
-        file.writelines(f'{{"id": {n}, "title": "record {n} of {n % 977} and {n % 7919}"}}\n' for n in range(records))
-    index = {"embedding": EMBEDDING, "validation": VALIDATION, "soak": OPTIONS["soak"], "source": "jsonl:many.jsonl"}
+        file.writelines(
+            f'{{"id": {n}, "title": "record {n} of {n % 977} and {n % 7919}"}}\n'
+            for n in range(records)
+        )
+    index = {
+        "embedding": EMBEDDING,
+        "validation": VALIDATION,
+        "soak": OPTIONS["soak"],
+        "source": "jsonl:many.jsonl",
+    }
     (house.folder / "rollouts.yaml").write_text(json.dumps({"indexes": {ALIAS: index}}))
 
 
@@ -95,7 +118,12 @@ def kill_in_each_slice(house: Installation, id: str) -> int:
     def over() -> bool:
         row = row_of(house, id)
         at = next(
-            ((step.name, str(step.state.get("phase", ""))) for step in row.steps if step.status == "running"), None
+            (
+                (step.name, str(step.state.get("phase", "")))
+                for step in row.steps
+                if step.status == "running"
+            ),
+            None,
         )
         if at is not None and at not in seen and row.lease_owner:
             seen.add(at)

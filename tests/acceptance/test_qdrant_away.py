@@ -14,7 +14,8 @@ from tests.acceptance.installation import RECORDS, Installation, blue, everywher
 from tests.acceptance.traps import HOLD
 
 AWAY = 15.0
-#: Fifteen seconds are three of these looks; the others are for the server to read its collections again.
+#: Fifteen seconds are three of these looks; the others are for the server to read its collections
+#: again.
 PATIENT_SOAK = {"soak": {"seconds": 45, "interval_seconds": 5, "max_errors": 8}}
 #: Fifteen seconds are more than six of these.
 SHORT_SOAK = {"soak": {"seconds": 120, "interval_seconds": 1, "max_errors": 5}}
@@ -44,7 +45,10 @@ def seen(outages: dict[str, Outage], database: str) -> Outage:
 def outage(house: Installation) -> Outage:
     house.drop_collections()
     house.make_live(*ALIASES)
-    for alias, options in (("away-populate", {}), ("away-populate-short", {"progress_deadline_seconds": 6})):
+    for alias, options in (
+        ("away-populate", {}),
+        ("away-populate-short", {"progress_deadline_seconds": 6}),
+    ):
         house.traps.set(alias, "upsert.before", HOLD)
         house.deploy(alias, **options)
     house.deploy("away-soak", **PATIENT_SOAK)
@@ -65,7 +69,9 @@ def outage(house: Installation) -> Outage:
 
 
 @pytest.mark.parametrize("alias", ["away-populate", "away-soak"])
-def test_a_pause_of_qdrant_shorter_than_the_limit_is_waited_out(house: Installation, seen: Outage, alias: str):
+def test_a_pause_of_qdrant_shorter_than_the_limit_is_waited_out(
+    house: Installation, seen: Outage, alias: str
+):
     row = seen.ends[alias]
     assert seen.meanwhile[alias] == "running"
     assert row.status == "live", row.message
@@ -76,7 +82,9 @@ def test_a_pause_of_qdrant_shorter_than_the_limit_is_waited_out(house: Installat
 def test_the_pause_was_noticed_and_written_down(house: Installation, seen: Outage):
     soak = seen.ends["away-soak"].steps[-1]
     assert soak.output["errors"] >= 2
-    retries = [event.detail for event in house.events("away-populate") if event.event == "populate.retry"]
+    retries = [
+        event.detail for event in house.events("away-populate") if event.event == "populate.retry"
+    ]
     assert retries
     assert house.qdrant.url in retries[0]
 
@@ -101,5 +109,8 @@ def test_the_reason_of_the_rollback_names_the_number_and_the_limit(seen: Outage)
 
 def test_how_long_the_ends_took_is_told(outages: dict[str, Outage], figure: Callable[[str], None]):
     for database, outage in outages.items():
-        figure(f"{database:9} Qdrant away for {AWAY:.0f} s: all four ended {outage.after:.1f} s after it was back")
+        figure(
+            f"{database:9} Qdrant away for {AWAY:.0f} s: all four ended {outage.after:.1f} s after "
+            "it was back"
+        )
     assert outages

@@ -51,13 +51,21 @@ class Upgrade:
 
     def program(self, tree: Path, entry: str, called: str) -> Program:
         environment = {**self.house.environment, "PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}"}
-        return Program(entry, self.house.folder, environment, "tests.acceptance.faulty", 2, called=called)
+        return Program(
+            entry, self.house.folder, environment, "tests.acceptance.faulty", 2, called=called
+        )
 
     def rollouts(self, tree: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         environment = {**self.house.environment, "PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}"}
         command = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", *arguments]
         return subprocess.run(
-            command, cwd=self.house.folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+            command,
+            cwd=self.house.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
 
     def ask(self, alias: str, task: str = "deployments.deploy_new_version", **more: Any) -> None:
@@ -76,7 +84,9 @@ class Upgrade:
             assert self.house.answer(answer, f"an answer for {alias}")["alias"] == alias
             assert self.house.ended(alias).status == Status.LIVE
             assert not [
-                one.detail for one in self.house.events(alias) if one.event.endswith((".failed", "rolled_back"))
+                one.detail
+                for one in self.house.events(alias)
+                if one.event.endswith((".failed", "rolled_back"))
             ]
 
     def waiting(self) -> int:
@@ -86,9 +96,11 @@ class Upgrade:
 
 
 @pytest.fixture(scope="module")
-def upgraded(tmp_path_factory: pytest.TempPathFactory, effort: Callable[[int, int], int]) -> Iterator[Upgrade]:
-    """This release at work, the database brought to the next one, and workers of both: half of the requests come
-    before, half after, some as only the next release knows them."""
+def upgraded(
+    tmp_path_factory: pytest.TempPathFactory, effort: Callable[[int, int], int]
+) -> Iterator[Upgrade]:
+    """This release at work, the database brought to the next one, and workers of both: half of the
+    requests come before, half after, some as only the next release knows them."""
     folder = tmp_path_factory.mktemp("releases")
     before = effort(10, 100)
     with Installation(folder / "house", "postgres", times=BRISK) as house:
@@ -99,7 +111,12 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory, effort: Callable[[int, in
         (house.folder / "rollouts.yaml").write_text(yaml.safe_dump({"indexes": declared}))
         # Children are replaced all the time, as each has been after a day.
         old = Program(
-            "worker", house.folder, house.environment, "tests.acceptance.faulty", 2, more=["--max-tasks-per-child=4"]
+            "worker",
+            house.folder,
+            house.environment,
+            "tests.acceptance.faulty",
+            2,
+            more=["--max-tasks-per-child=4"],
         )
         bulk = Program("worker-bulk", house.folder, house.environment, "tests.acceptance.faulty", 3)
         one = next_release(folder / "next")
@@ -117,7 +134,9 @@ def upgrade(run: Upgrade, before: int) -> None:
         run.ask(alias)
     for alias, place in zip(aliases, HELD, strict=True):
         house.sprung(alias, place)
-    run.news = [run.program(run.next, entry, f"next-{entry}") for entry in ("worker", "worker-bulk")]
+    run.news = [
+        run.program(run.next, entry, f"next-{entry}") for entry in ("worker", "worker-bulk")
+    ]
     house.run(*map(house.keep, run.news))
     for number in range(before):
         run.ask(f"before-{number}")
@@ -139,7 +158,9 @@ def test_no_request_and_no_deployment_is_lost_while_two_releases_work(upgraded: 
     house, (old, bulk) = upgraded.house, upgraded.olds
     assert (upgraded.said[0]["from"], upgraded.said[0]["to"]) == (THIS, NEXT)
     assert len(upgraded.requests) >= 22
-    steps = {alias: [step.name for step in house.deployment(alias).steps] for alias in upgraded.requests}
+    steps = {
+        alias: [step.name for step in house.deployment(alias).steps] for alias in upgraded.requests
+    }
     assert all("polish" in steps[alias] for alias in steps if alias.startswith(("named", "urgent")))
     for program in (old, bulk):
         assert program.alive()
@@ -155,16 +176,26 @@ with open_router() as router:
 """
 
 
-def test_an_application_with_the_older_package_searches_the_newer_database(upgraded: Upgrade) -> None:
+def test_an_application_with_the_older_package_searches_the_newer_database(
+    upgraded: Upgrade,
+) -> None:
     house = upgraded.house
     command = [sys.executable, "-c", SEARCHES]
     done = subprocess.run(
-        command, cwd=house.folder, env=house.environment, capture_output=True, text=True, check=False, timeout=120
+        command,
+        cwd=house.folder,
+        env=house.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.stdout.strip() == house.aliases()["named-0"], done.stderr
 
 
-def test_a_worker_that_cannot_work_on_the_database_stops_gives_back_and_says_so(upgraded: Upgrade) -> None:
+def test_a_worker_that_cannot_work_on_the_database_stops_gives_back_and_says_so(
+    upgraded: Upgrade,
+) -> None:
     """The release after next demands what this one does not write; the next one writes it."""
     house, (old, bulk) = upgraded.house, upgraded.olds
     worker, next_bulk = upgraded.news
@@ -183,7 +214,11 @@ def test_a_worker_that_cannot_work_on_the_database_stops_gives_back_and_says_so(
     house.until(lambda: STOPPED in bulk.log, 60, "the old bulk worker stopping")
     found = json.loads(upgraded.rollouts(upgraded.after_next, "doctor", "--json").stdout)["checks"]
     bad = {check["name"]: check["value"] for check in found if check["name"].startswith("worker ")}
-    assert sorted(name.split("@")[0] for name in bad) == ["worker bulk", "worker next-worker", "worker worker"]
+    assert sorted(name.split("@")[0] for name in bad) == [
+        "worker bulk",
+        "worker next-worker",
+        "worker worker",
+    ]
     for name, value in bad.items():
         assert ("takes no messages" in value) == ("next" not in name), value
     healthy = {name: is_healthy(house, name.removeprefix("worker ")) for name in bad}
@@ -197,20 +232,28 @@ def test_a_worker_that_cannot_work_on_the_database_stops_gives_back_and_says_so(
         assert program.alive()
         assert program.log.count(STOPPED) == 1
     told = upgraded.rollouts(ROOT, "list")
-    assert (told.returncode, f"revision {AFTER_NEXT}, newer" in told.stderr) == (2, True), told.stderr
+    assert (told.returncode, f"revision {AFTER_NEXT}, newer" in told.stderr) == (2, True), (
+        told.stderr
+    )
 
 
 def is_healthy(house: Installation, worker: str) -> bool:
     """What its container says, by the check that stands in docker-compose.yml."""
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     (_, line) = compose["services"]["worker"]["healthcheck"]["test"]
-    line = line.replace("celery -A qdrant_rollouts.tasks", f"{sys.executable} -m celery -A tests.acceptance.faulty")
+    line = line.replace(
+        "celery -A qdrant_rollouts.tasks", f"{sys.executable} -m celery -A tests.acceptance.faulty"
+    )
     line = re.sub(r"--destination=\S+", f"--destination={worker}", line)
-    done = subprocess.run(["/bin/sh", "-c", line], cwd=house.folder, env=house.environment, check=False, timeout=120)
+    done = subprocess.run(
+        ["/bin/sh", "-c", line], cwd=house.folder, env=house.environment, check=False, timeout=120
+    )
     return done.returncode == 0
 
 
 def stopped(house: Installation) -> set[str]:
     """The workers of which an alert says that they take nothing."""
     with Session(house.engine) as session:
-        return set(session.scalars(select(NoticeRow.alias).where(NoticeRow.what == "worker.stopped")))
+        return set(
+            session.scalars(select(NoticeRow.alias).where(NoticeRow.what == "worker.stopped"))
+        )

@@ -12,7 +12,12 @@ from tests.acceptance.installation import HELD, RECORDS, Installation, Watch, ev
 from tests.acceptance.traps import HOLD, LOSE
 
 RECOVERED = 40.0
-LOST = ("knock-create.before", "knock-populate.before", "knock-validate.before", "knock-soak.before")
+LOST = (
+    "knock-create.before",
+    "knock-populate.before",
+    "knock-validate.before",
+    "knock-soak.before",
+)
 
 
 def check(house: Installation, alias: str) -> None:
@@ -24,12 +29,13 @@ def check(house: Installation, alias: str) -> None:
     assert events.count("alias.switched") == 1
 
 
-# --- workers and beat -------------------------------------------------------------------------------------------
+# --- workers and beat -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def survived(houses: Houses) -> Iterator[dict[str, dict[str, float]]]:
-    """Seconds from the new workers' being there to the next turn, by place; beat is dead from the start."""
+    """Seconds from the new workers' being there to the next turn, by place; beat is dead from the
+    start."""
     for house in houses.values():
         house.beat.kill()
     yield everywhere(houses, kill_both_workers)
@@ -70,7 +76,9 @@ def test_lost_messages_are_sent_again_though_beat_is_dead(
     assert house.traps.sprung(named("lost", place), place)
 
 
-def test_how_long_it_took_without_beat_is_told(survived: dict[str, dict[str, float]], figure: Callable[[str], None]):
+def test_how_long_it_took_without_beat_is_told(
+    survived: dict[str, dict[str, float]], figure: Callable[[str], None]
+):
     for database, places in survived.items():
         figure(
             f"{database:9} both workers killed, beat dead, lease 12 s: every turn claimed again "
@@ -79,7 +87,7 @@ def test_how_long_it_took_without_beat_is_told(survived: dict[str, dict[str, flo
     assert survived
 
 
-# --- one is left ------------------------------------------------------------------------------------------------
+# --- one is left ----------------------------------------------------------------------------------
 
 
 def test_a_bulk_worker_that_is_left_alone_does_what_it_can(houses: Houses):
@@ -97,20 +105,27 @@ def leave_bulk_alone(house: Installation) -> None:
     house.worker.kill()
     house.beat.kill()
     house.traps.release(alias, "upsert.before")
-    house.until(lambda: "validate.done" in [one.event for one in house.events(alias)], 60, "the gate being passed")
+    house.until(
+        lambda: "validate.done" in [one.event for one in house.events(alias)],
+        60,
+        "the gate being passed",
+    )
     house.run(house.worker, house.beat)
     check(house, alias)
     assert house.traps.sprung(alias, "knock-validate.before")
 
 
-# --- the database -----------------------------------------------------------------------------------------------
+# --- the database ---------------------------------------------------------------------------------
 
 
 @contextmanager
 def locked(house: Installation) -> Iterator[None]:
-    """Somebody else holds what every turn has to write to: longer than the product waits for it, but not for ever."""
+    """Somebody else holds what every turn has to write to: longer than the product waits for it,
+    but not for ever."""
     begin, lock = (
-        ("BEGIN", "SELECT * FROM deployments FOR UPDATE") if house.postgres else ("BEGIN EXCLUSIVE", "SELECT 1")
+        ("BEGIN", "SELECT * FROM deployments FOR UPDATE")
+        if house.postgres
+        else ("BEGIN EXCLUSIVE", "SELECT 1")
     )
     engine = create_engine(house.database_url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -143,6 +158,7 @@ def disturb(house: Installation) -> list[str]:
 def test_a_database_that_goes_away_in_the_middle_of_a_turn_fails_no_deployment(
     house: Installation, database: str, disturbed: dict[str, list[str]]
 ):
-    """A step that could not save its position was once taken for one that had gone wrong, and rolled back."""
+    """A step that could not save its position was once taken for one that had gone wrong, and
+    rolled back."""
     for alias in disturbed[database]:
         check(house, alias)

@@ -71,7 +71,8 @@ def test_no_search_fails_or_comes_back_empty_while_three_versions_replace_each_o
             assert house.count(row.green) == 300 + version
             greens.append(row.green)
     figure(
-        f"{database:9} {VERSIONS} deployments under {THREADS} searching threads: {searches.served:,} searches, "
+        f"{database:9} {VERSIONS} deployments under {THREADS} searching threads: "
+        f"{searches.served:,} searches, "
         f"{len(searches.failed)} failed, {searches.empty} empty"
     )
     assert watch.moves("searched") == [blue("searched"), *greens]
@@ -79,7 +80,9 @@ def test_no_search_fails_or_comes_back_empty_while_three_versions_replace_each_o
     assert (searches.failed, searches.empty) == ([], 0)
 
 
-def test_a_version_that_fails_validation_never_serves_and_leaves_nothing_behind(house: Installation):
+def test_a_version_that_fails_validation_never_serves_and_leaves_nothing_behind(
+    house: Installation,
+):
     house.make_live("failing")
     searches = Searches(house, "failing")
     with Watch(house) as watch, searches.going_on():

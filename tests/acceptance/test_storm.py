@@ -1,9 +1,9 @@
 """Everything at once, by chance: the seed is in the message of what fails.
 
-On PostgreSQL it is an installation in the middle of an upgrade, behind a connection pooler: workers of this release,
-one of the next beside them, and a database of the next. With SQLite all is on one machine and replaced at once. Every
-process has a clock that is set wrong.
-``ROLLOUTS_TEST_STORM=4`` takes another number of seeds for the long form.
+On PostgreSQL it is an installation in the middle of an upgrade, behind a connection pooler: workers
+of this release, one of the next beside them, and a database of the next. With SQLite all is on one
+machine and replaced at once. Every process has a clock that is set wrong. ``ROLLOUTS_TEST_STORM=4``
+takes another number of seeds for the long form.
 """
 
 import os
@@ -44,7 +44,9 @@ SHARED = 20
 
 
 @pytest.fixture(scope="module")
-def houses(tmp_path_factory: pytest.TempPathFactory, figure: Callable[[str], None]) -> Iterator[Houses]:
+def houses(
+    tmp_path_factory: pytest.TempPathFactory, figure: Callable[[str], None]
+) -> Iterator[Houses]:
     folder = tmp_path_factory.mktemp("storm")
     newer = next_release(folder / "newer")
     if PGBOUNCER is None:
@@ -131,7 +133,9 @@ class Storm:
             self.house.postgres.start()
             return
         patient = {"timeout": 60 * BUSY}  # everybody else wants the lock too
-        engine = create_engine(self.house.database_url, isolation_level="AUTOCOMMIT", connect_args=patient)
+        engine = create_engine(
+            self.house.database_url, isolation_level="AUTOCOMMIT", connect_args=patient
+        )
         with engine.connect() as connection:
             connection.execute(text("BEGIN EXCLUSIVE"))
             time.sleep(self.random.uniform(0, 7))
@@ -157,8 +161,8 @@ class Storm:
 
 
 def weather(house: Installation, seed: int, deployments: int, faults: int) -> str:
-    """A row exists before the first fault: an application's own message is its own to repeat. Tells how long the faults
-    came, and how long it took from the last of them until all had ended."""
+    """A row exists before the first fault: an application's own message is its own to repeat. Tells
+    how long the faults came, and how long it took from the last of them until all had ended."""
     aliases = [f"storm-{seed}-{number}" for number in range(deployments)]
     for alias in aliases:
         ask(house, alias, "deployments.deploy_new_version", "celery")
@@ -185,13 +189,19 @@ def weather(house: Installation, seed: int, deployments: int, faults: int) -> st
 
 
 def ask(house: Installation, alias: str, task: str, queue: str) -> None:
-    """As an application does: again where the answer is that the database is busy. The task of the newer release plans
-    a step that this one does not know."""
+    """As an application does: again where the answer is that the database is busy. The task of the
+    newer release plans a step that this one does not know."""
     house.make_live(alias)
-    given = {"alias_name": alias, "data_source": "jsonl:docs.jsonl", "options": {**OPTIONS, "soak": SOAK}}
+    given = {
+        "alias_name": alias,
+        "data_source": "jsonl:docs.jsonl",
+        "options": {**OPTIONS, "soak": SOAK},
+    }
 
     def begun() -> bool:
-        house.foreign.send_task(task, kwargs=given, queue=queue).get(timeout=60 * BUSY, propagate=False)
+        house.foreign.send_task(task, kwargs=given, queue=queue).get(
+            timeout=60 * BUSY, propagate=False
+        )
         return house.deployment(alias) is not None
 
     house.until(begun, 60, f"a deployment of {alias}")
@@ -201,6 +211,8 @@ def test_whatever_dies_in_whatever_order_every_deployment_ends_live(
     houses: Houses, effort: Callable[[int, int], int], figure: Callable[[str], None]
 ):
     for seed in range(effort(1, int(os.environ.get("ROLLOUTS_TEST_STORM", "25")))):
-        told = everywhere(houses, lambda house, seed=seed: weather(house, seed, effort(3, 8), effort(12, 25)))
+        told = everywhere(
+            houses, lambda house, seed=seed: weather(house, seed, effort(3, 8), effort(12, 25))
+        )
         for line in told.values():
             figure(f"storm: {line}")

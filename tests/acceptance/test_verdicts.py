@@ -14,7 +14,8 @@ from tests.acceptance.traps import LOSE
 
 @contextmanager
 def judged_and_not_switched(house: Installation, alias: str) -> Iterator[Deployment]:
-    """A deployment whose gate has passed while nobody was there to switch; a new worker is, afterwards."""
+    """A deployment whose gate has passed while nobody was there to switch; a new worker is,
+    afterwards."""
     house.make_live(alias)
     house.traps.set(alias, "knock-switch.before", LOSE)  # the sweep knocks again after 15 s
     house.deploy(alias)
@@ -45,7 +46,9 @@ def test_a_verdict_outlives_the_worker_that_would_have_switched(house: Installat
 def test_a_verdict_that_is_of_an_earlier_attempt_by_then_opens_nothing(house: Installation):
     alias = "overtaken"
     with judged_and_not_switched(house, alias) as waiting, Session(house.engine) as session:
-        step = select(StepRow).where(StepRow.deployment_id == waiting.id, StepRow.name == "validate")
+        step = select(StepRow).where(
+            StepRow.deployment_id == waiting.id, StepRow.name == "validate"
+        )
         session.scalars(step).one().attempt += 1
         session.commit()
     row = house.ended(alias)
@@ -56,7 +59,9 @@ def test_a_verdict_that_is_of_an_earlier_attempt_by_then_opens_nothing(house: In
     assert waiting.green not in house.collections()
 
 
-def test_a_collection_that_was_lost_between_its_verdict_and_the_switch_is_not_switched_to(house: Installation):
+def test_a_collection_that_was_lost_between_its_verdict_and_the_switch_is_not_switched_to(
+    house: Installation,
+):
     alias = "lost"
     with judged_and_not_switched(house, alias) as waiting:
         house.web.delete(f"/collections/{waiting.green}").raise_for_status()

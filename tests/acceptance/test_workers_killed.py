@@ -20,7 +20,7 @@ def spent(nights: Nights, database: str) -> Night:
     return nights[database]
 
 
-# --- killed -----------------------------------------------------------------------------------------------------
+# --- killed ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("place", KILLED)
@@ -36,7 +36,9 @@ def test_a_worker_killed_anywhere_costs_no_point_and_the_alias_moves_once(spent:
 
 
 @pytest.mark.parametrize("place", KILLED)
-def test_a_deployment_whose_worker_was_killed_moves_again_within_40_seconds(spent: Night, place: str):
+def test_a_deployment_whose_worker_was_killed_moves_again_within_40_seconds(
+    spent: Night, place: str
+):
     assert spent.killed[place].result().recovered <= RECOVERED
 
 
@@ -48,13 +50,15 @@ def test_how_long_recovery_took_is_told(nights: Nights, figure: Callable[[str], 
     assert all(night.killed for night in nights.values())
 
 
-def test_a_collection_that_was_made_before_its_worker_was_killed_is_not_dropped_to_be_made_again(spent: Night):
+def test_a_collection_that_was_made_before_its_worker_was_killed_is_not_dropped_to_be_made_again(
+    spent: Night,
+):
     """A worker stopped before that drop could carry it out late, when the collection serves."""
     journal = spent.killed["create.after"].result().journal
     assert (journal.count("create"), journal.count("drop")) == (1, 0)
 
 
-# --- stopped ----------------------------------------------------------------------------------------------------
+# --- stopped --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("place", STOPPED)
@@ -68,7 +72,9 @@ def test_what_a_worker_stopped_past_its_lease_writes_late_is_rejected(spent: Nig
     assert "fenced: turn" in late.said
 
 
-def test_a_switch_sent_after_an_abort_by_a_worker_that_was_stopped_does_not_move_the_alias(spent: Night):
+def test_a_switch_sent_after_an_abort_by_a_worker_that_was_stopped_does_not_move_the_alias(
+    spent: Night,
+):
     late = spent.aborted.result()
     assert late.before["status"] == "rolled_back"
     assert late.before["count"] is None

@@ -35,7 +35,9 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Insta
 
 def seen(house: Installation, look: Callable[[Services], T]) -> T:
     """What a person is shown. A process for each look would take longer than what is looked at."""
-    settings = Settings(_env_file=None, database_url=house.database_url, qdrant_url=house.qdrant.url)
+    settings = Settings(
+        _env_file=None, database_url=house.database_url, qdrant_url=house.qdrant.url
+    )
     services, _ = build_read_only(settings)
     try:
         return look(services)
@@ -46,7 +48,10 @@ def seen(house: Installation, look: Callable[[Services], T]) -> T:
 
 def roster(house: Installation) -> dict[str, Worker]:
     """By the first part of their names."""
-    return {one["name"].split("@")[0]: one for one in seen(house, unclaimed.list_workers_and_waits)["workers"]}
+    return {
+        one["name"].split("@")[0]: one
+        for one in seen(house, unclaimed.list_workers_and_waits)["workers"]
+    }
 
 
 def waits(house: Installation, deployment: str, cause: str) -> Waits:
@@ -103,7 +108,11 @@ def _busy(house: Installation, docs: str, blog: str) -> None:
     found = roster(house)
     assert {"worker", "bulk", "beat"} <= found.keys()
     (task,) = found["bulk"]["busy"]
-    assert (task["task"], task["deployment_id"], task["alias"]) == ("deployments.populate", docs, "docs")
+    assert (task["task"], task["deployment_id"], task["alias"]) == (
+        "deployments.populate",
+        docs,
+        "docs",
+    )
     assert found["bulk"]["answers"] is True
     assert abs(found["bulk"]["clock_offset_seconds"]) < 2
     assert alerts(house, "deployment.no_progress") == []
@@ -123,7 +132,9 @@ def _nobody(house: Installation) -> None:
 
 def _wrong_clock(house: Installation) -> None:
     """What it does is not worse for it, and everybody is told."""
-    wrong = Program("worker-bulk", house.folder, house.environment | {"ROLLOUTS_TEST_WALL": str(AHEAD)}, APP, 1)
+    wrong = Program(
+        "worker-bulk", house.folder, house.environment | {"ROLLOUTS_TEST_WALL": str(AHEAD)}, APP, 1
+    )
     try:
         house.run(wrong)
         assert house.ended("news").status == "live"

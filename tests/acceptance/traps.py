@@ -24,7 +24,8 @@ _LONGEST_HOLD = 45.0
 
 @dataclass(frozen=True)
 class Sprung:
-    """``at``: wall clock, in seconds, right before the act. ``turn``: the one that a message was about."""
+    """``at``: wall clock, in seconds, right before the act. ``turn``: the one that a message was
+    about."""
 
     pid: int
     at: float
@@ -36,7 +37,7 @@ class Traps:
         self._folder = folder
         folder.mkdir(exist_ok=True)
 
-    # --- the test's side --------------------------------------------------------------------------------------------
+    # --- the test's side --------------------------------------------------------------------------
 
     def set(self, alias: str, place: str, act: str, *, after: int = 0) -> None:
         """``after`` so many have passed it unharmed. A trap that has sprung can be set again."""
@@ -57,7 +58,7 @@ class Traps:
         """From now on each message about ``alias`` is sent so many times."""
         self._write(f"{alias}.copies", str(copies))
 
-    # --- the worker's side ------------------------------------------------------------------------------------------
+    # --- the worker's side ------------------------------------------------------------------------
 
     def step_on(self, alias: str, place: str, turn: int | None = None) -> str:
         """What happened: nothing, or the act of the trap that was here."""
@@ -70,7 +71,10 @@ class Traps:
         if passes:
             self._write(trap.name, f"{act} {int(passes) - 1}" if int(passes) > 1 else act)
             return ""
-        self._write(f"{alias}.{place}.sprung", json.dumps({"pid": os.getpid(), "at": time.time(), "turn": turn}))
+        self._write(
+            f"{alias}.{place}.sprung",
+            json.dumps({"pid": os.getpid(), "at": time.time(), "turn": turn}),
+        )
         if act in (KILL, STOP):
             os.kill(os.getpid(), signal.SIGKILL if act == KILL else signal.SIGSTOP)
         elif act == HOLD:

@@ -54,7 +54,11 @@ OPTIONS = {
 SPECIAL = {"better": {"min_days": 30 / _DAY}, "harmful": {}, "alike": {}}
 #: On two cores that everybody uses, two latencies are alike if one is less than twice the other.
 METRICS = ["clicks", {"name": "latency", "margin": 0.7}]
-VALIDATION = {"samples": {"records": 20, "queries": 20}, "live_searches_per_second": 10_000, "min_top_score": 0.001}
+VALIDATION = {
+    "samples": {"records": 20, "queries": 20},
+    "live_searches_per_second": 10_000,
+    "min_top_score": 0.001,
+}
 TWICE = ("task", "key", "both", "killed")
 #: Searches of an experiment that was rolled back, from a second after its end.
 AFTER = 50
@@ -93,12 +97,28 @@ def trial(house: Installation) -> Trial:
     with ExitStack() as stack:
         crowd = [stack.enter_context(_users(house, found)) for _ in range(PROCESSES)]
         _report_twice(house, found)
-        house.until(lambda: all(_known(house, id, "units", 40) for id in _compared(found)), 60, "the first looks")
+        house.until(
+            lambda: all(_known(house, id, "units", 40) for id in _compared(found)),
+            60,
+            "the first looks",
+        )
         _kill_everything(house, found, crowd[0])
         for name in ("harmful", "better"):
-            house.until(lambda name=name: _row(house, found.ids[name]).status == "decided", 120, f"the end of {name}")
-        house.until(lambda: _known(house, found.ids["alike"], "closed_units", 120), 60, "enough users of alike")
-        house.until(lambda: _went_on(house, found.ids["harmful"]), 20, "searches after the rollback of harmful")
+            house.until(
+                lambda name=name: _row(house, found.ids[name]).status == "decided",
+                120,
+                f"the end of {name}",
+            )
+        house.until(
+            lambda: _known(house, found.ids["alike"], "closed_units", 120),
+            60,
+            "enough users of alike",
+        )
+        house.until(
+            lambda: _went_on(house, found.ids["harmful"]),
+            20,
+            "searches after the rollback of harmful",
+        )
         for process in crowd:
             process.terminate()
         for process in crowd:
@@ -106,7 +126,8 @@ def trial(house: Installation) -> Trial:
     found.searches = sorted(searches(house.folder), key=lambda search: search.at)
     found.rows = {name: _row(house, id) for name, id in found.ids.items()}
     found.reports = {
-        name: house.ask("experiments.analyze_experiment", experiment_id=id) for name, id in found.ids.items()
+        name: house.ask("experiments.analyze_experiment", experiment_id=id)
+        for name, id in found.ids.items()
     }
     found.looks_after = {name: _looks(house, id) for name, id in found.ids.items()}
     found.counted = {user: _clicks(house, found.ids["counted"], user) for user in TWICE}
@@ -114,12 +135,15 @@ def trial(house: Installation) -> Trial:
     return found
 
 
-# --- indexes and experiments ------------------------------------------------------------------------------------------
+# --- indexes and experiments ----------------------------------------------------------------------
 
 
 def _indexes(house: Installation) -> None:
     records = list(
-        islice((record for record in corpora.records(4 * DOCUMENTS) if record["lang"] == "python"), DOCUMENTS)
+        islice(
+            (record for record in corpora.records(4 * DOCUMENTS) if record["lang"] == "python"),
+            DOCUMENTS,
+        )
     )
     lines = [json.dumps(record) for record in records]
     (house.folder / "library.jsonl").write_text("\n".join(lines) + "\n")
@@ -131,7 +155,8 @@ def _indexes(house: Installation) -> None:
         "soak": {"seconds": 0.4, "interval_seconds": 0.2},
     }
     indexes = {
-        alias: {**spec, "embedding": {"model": "hashing:384", "text": template}} for alias, template in TEXTS.items()
+        alias: {**spec, "embedding": {"model": "hashing:384", "text": template}}
+        for alias, template in TEXTS.items()
     }
     house.declare(indexes)
     for alias in TEXTS:
@@ -146,12 +171,24 @@ def _indexes(house: Installation) -> None:
 def _create(house: Installation, found: Trial) -> None:
     collections = house.aliases()
     for name, (control, treatment) in ARMS.items():
-        _created(house, found, name, collections[control], collections[treatment], {**OPTIONS, **SPECIAL[name]})
+        _created(
+            house,
+            found,
+            name,
+            collections[control],
+            collections[treatment],
+            {**OPTIONS, **SPECIAL[name]},
+        )
     _created(house, found, "counted", "bare", "bare_b", {"look_minutes": 60})
 
 
 def _created(
-    house: Installation, found: Trial, name: str, control: str, treatment: str, options: dict[str, Any]
+    house: Installation,
+    found: Trial,
+    name: str,
+    control: str,
+    treatment: str,
+    options: dict[str, Any],
 ) -> None:
     answer = house.ask(
         "experiments.create_experiment",
@@ -167,35 +204,64 @@ def _created(
 @contextmanager
 def _users(house: Installation, found: Trial) -> Iterator["subprocess.Popen[bytes]"]:
     arguments = [str(house.folder), str(RATE), str(house.folder / "titles.json"), house.redis.url]
-    command = [sys.executable, "-m", "tests.acceptance.simulated_users", *arguments, *_compared(found)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.acceptance.simulated_users",
+        *arguments,
+        *_compared(found),
+    ]
     log = (house.folder / "simulated.log").open("ab")
-    with log, subprocess.Popen(command, cwd=house.folder, env=house.environment, stdout=log, stderr=log) as process:
+    with (
+        log,
+        subprocess.Popen(
+            command, cwd=house.folder, env=house.environment, stdout=log, stderr=log
+        ) as process,
+    ):
         try:
             yield process
         finally:
             process.kill()
 
 
-# --- reported twice ---------------------------------------------------------------------------------------------------
+# --- reported twice -------------------------------------------------------------------------------
 
 
 def _report_twice(house: Installation, found: Trial) -> None:
     experiment = found.ids["counted"]
     with _router(house) as router:
         users = {user: router.route_query(experiment, VECTOR, user)[0] for user in TWICE}
-        house.until(lambda: all(_clicks(house, experiment, user) is not None for user in TWICE), 20, "the exposures")
-        told = {user: {"experiment_id": experiment, "variant": arm, "user_id": user} for user, arm in users.items()}
+        house.until(
+            lambda: all(_clicks(house, experiment, user) is not None for user in TWICE),
+            20,
+            "the exposures",
+        )
+        told = {
+            user: {"experiment_id": experiment, "variant": arm, "user_id": user}
+            for user, arm in users.items()
+        }
         click = {"metric": "clicks", "value": 1.0}
         same = str(uuid.uuid4())
         for _ in range(2):
-            house.foreign.send_task("experiments.track_feedback", kwargs={**told["task"], **click}, task_id=same)
-        answers = [house.send("experiments.track_feedback", **told["key"], **click, key="1") for _ in range(2)]
-        assert sorted(house.answer(answer, "feedback recorded")["recorded"] for answer in answers) == [False, True]
+            house.foreign.send_task(
+                "experiments.track_feedback", kwargs={**told["task"], **click}, task_id=same
+            )
+        answers = [
+            house.send("experiments.track_feedback", **told["key"], **click, key="1")
+            for _ in range(2)
+        ]
+        assert sorted(
+            house.answer(answer, "feedback recorded")["recorded"] for answer in answers
+        ) == [False, True]
         assert router.track_feedback(**told["both"], **click, key="2")
-        assert not house.ask("experiments.track_feedback", **told["both"], **click, key="2")["recorded"]
+        assert not house.ask("experiments.track_feedback", **told["both"], **click, key="2")[
+            "recorded"
+        ]
         _kill_while_reporting(house, experiment, {**told["killed"], **click})
         for user in TWICE:
-            house.until(lambda user=user: _clicks(house, experiment, user), 60, f"the click of {user}")
+            house.until(
+                lambda user=user: _clicks(house, experiment, user), 60, f"the click of {user}"
+            )
 
 
 @contextmanager
@@ -207,7 +273,8 @@ def _router(house: Installation) -> Iterator[Router]:
 
 
 def _kill_while_reporting(house: Installation, experiment: str, told: dict[str, Any]) -> None:
-    """The worker's child dies in the middle of its transaction: the row it wants to add to is locked until then."""
+    """The worker's child dies in the middle of its transaction: the row it wants to add to is
+    locked until then."""
     rows = text("SELECT 1 FROM unit_sums WHERE experiment_id = :id FOR UPDATE")
     with Session(house.engine) as lock:
         lock.execute(rows, {"id": experiment})
@@ -220,7 +287,9 @@ def _kill_while_reporting(house: Installation, experiment: str, told: dict[str, 
 
 def _waiting(house: Installation, backend: int) -> psutil.Process | None:
     """The child of the worker whose transaction waits for that of ``backend``."""
-    query = text("SELECT client_port FROM pg_stat_activity WHERE :backend = ANY(pg_blocking_pids(pid))")
+    query = text(
+        "SELECT client_port FROM pg_stat_activity WHERE :backend = ANY(pg_blocking_pids(pid))"
+    )
     with Session(house.engine) as session:
         ports = set(session.scalars(query, {"backend": backend}))
     for pid in house.worker.children():
@@ -242,10 +311,12 @@ def _clicks(house: Installation, experiment: str, user: str) -> float | None:
         return session.scalar(select(UnitSum.total).where(*mine))
 
 
-# --- everything goes wrong --------------------------------------------------------------------------------------------
+# --- everything goes wrong ------------------------------------------------------------------------
 
 
-def _kill_everything(house: Installation, found: Trial, search_process: "subprocess.Popen[bytes]") -> None:
+def _kill_everything(
+    house: Installation, found: Trial, search_process: "subprocess.Popen[bytes]"
+) -> None:
     counted = found.ids["counted"]
     found.before = house.ask("experiments.analyze_experiment", experiment_id=counted)
     found.looks_before = {name: _looks(house, id) for name, id in found.ids.items()}
@@ -284,12 +355,18 @@ def _went_on(house: Installation, experiment: str) -> bool:
     """Whether it was searched for long enough since it ended."""
     ended = _row(house, experiment).finished_at
     assert ended
-    after = [s for s in searches(house.folder) if s.experiment == experiment and s.began > ended.timestamp() + 1]
+    after = [
+        s
+        for s in searches(house.folder)
+        if s.experiment == experiment and s.began > ended.timestamp() + 1
+    ]
     return len(after) > AFTER
 
 
 def _looks(house: Installation, experiment: str) -> list[Any]:
-    query = select(LookRow.number, LookRow.at, LookRow.report).where(LookRow.experiment_id == experiment)
+    query = select(LookRow.number, LookRow.at, LookRow.report).where(
+        LookRow.experiment_id == experiment
+    )
     with Session(house.engine) as session:
         return [tuple(row) for row in session.execute(query.order_by(LookRow.number))]
 

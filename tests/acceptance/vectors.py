@@ -17,7 +17,8 @@ HASHING = EmbeddingSpec(model="hashing:384", text=TEMPLATE)
 
 
 class Remembering:
-    """An embedder in front of another one: the same identity and the same vectors, each made once."""
+    """An embedder in front of another one: the same identity and the same vectors, each made
+    once."""
 
     def __init__(self, model: Embedder) -> None:
         self._model = model
@@ -40,7 +41,11 @@ class Remembering:
         new = [text for text in dict.fromkeys(texts) if text not in self._documents]
         if new:
             self._documents |= dict(zip(new, self._model.documents(new), strict=True))
-        return np.stack([self._documents[text] for text in texts]) if texts else self._model.documents(texts)
+        return (
+            np.stack([self._documents[text] for text in texts])
+            if texts
+            else self._model.documents(texts)
+        )
 
     def query(self, text: str) -> FloatArray:
         if text not in self._queries:
@@ -50,7 +55,9 @@ class Remembering:
     def count_truncated(self, texts: Sequence[str]) -> int:
         return self._model.count_truncated(texts)
 
-    def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:
+    def pieces(
+        self, text: str, beside: str, most: int | None, overlap: int
+    ) -> list[tuple[int, str]]:
         return self._model.pieces(text, beside, most, overlap)
 
 

@@ -1,4 +1,5 @@
-"""Collections that another program made are taken under management, and their points do not change."""
+"""Collections that another program made are taken under management, and their points do not
+change."""
 
 from typing import Any
 
@@ -18,12 +19,16 @@ from tests.contract.test_engine import Failing
 from tests.contract.test_keeping import scheduled
 from tests.world import DIMENSION, EMBEDDING, World, texts
 
-SCHEMA: Schema = {"params": {"vectors": {"size": DIMENSION, "distance": "Cosine"}}, "payload_schema": {}}
+SCHEMA: Schema = {
+    "params": {"vectors": {"size": DIMENSION, "distance": "Cosine"}},
+    "payload_schema": {},
+}
 
 
 @pytest.fixture
 def theirs(world: World) -> World:
-    """Collection ``theirs`` behind ``docs``, made by somebody else with the model that is declared."""
+    """Collection ``theirs`` behind ``docs``, made by somebody else with the model that is
+    declared."""
     fill(world, "theirs")
     world.store.point_alias("docs", "theirs")
     world.declare("docs", source=world.write("docs.jsonl", texts(30)))
@@ -35,7 +40,11 @@ def fill(world: World, collection: str, schema: Schema = SCHEMA, **embedding: An
     made = model.documents([record["text"] for record in texts(30)])
     world.store.create(collection, schema, {"owner": "them"})
     world.store.upsert(
-        collection, [Point(record["id"], vector, record) for record, vector in zip(texts(30), made, strict=True)]
+        collection,
+        [
+            Point(record["id"], vector, record)
+            for record, vector in zip(texts(30), made, strict=True)
+        ],
     )
 
 
@@ -60,9 +69,9 @@ def test_the_collection_behind_an_alias_becomes_its_first_version(theirs: World)
         "agreed": {"of": 30, "alike": 30},
     }
     seen = lineage.list_versions(theirs.services, "docs")["versions"]
-    assert [(one["number"], one["state"], one["deployment"], one["adopted_by"]) for one in seen] == [
-        (1, "live", None, "anna")
-    ]
+    assert [
+        (one["number"], one["state"], one["deployment"], one["adopted_by"]) for one in seen
+    ] == [(1, "live", None, "anna")]
     assert str(before) == str(theirs.store.scroll("theirs", None, 100))
 
 
@@ -77,7 +86,9 @@ def test_its_metadata_gains_a_stamp_and_keeps_what_was_there(theirs: World) -> N
     assert (stamp.number, stamp.deployment) == (1, "")
 
 
-def test_an_adopted_version_is_searched_with_its_own_model_whatever_is_declared_later(theirs: World) -> None:
+def test_an_adopted_version_is_searched_with_its_own_model_whatever_is_declared_later(
+    theirs: World,
+) -> None:
     adopt(theirs)
     theirs.declare("docs", embedding={**EMBEDDING, "model": "hashing:32"})
     with Router(theirs.services) as router:
@@ -114,7 +125,9 @@ def test_an_adoption_that_stopped_half_way_can_be_asked_for_again(theirs: World)
     assert adopt(theirs)["number"] == 1
 
 
-def test_a_collection_whose_database_was_lost_keeps_its_stamp_number_and_facts(theirs: World) -> None:
+def test_a_collection_whose_database_was_lost_keeps_its_stamp_number_and_facts(
+    theirs: World,
+) -> None:
     theirs.deploy("docs")
     theirs.run()
     green = theirs.store.aliases()["docs"]
@@ -129,13 +142,19 @@ def test_a_collection_whose_database_was_lost_keeps_its_stamp_number_and_facts(t
 
 def test_a_declared_model_of_another_size_is_refused_naming_both(theirs: World) -> None:
     theirs.declare("docs", embedding={**EMBEDDING, "model": "hashing:32"})
-    with pytest.raises(Refused, match=f"vectors of {DIMENSION} numbers, and hashing:32, .*makes 32"):
+    with pytest.raises(
+        Refused, match=f"vectors of {DIMENSION} numbers, and hashing:32, .*makes 32"
+    ):
         adopt(theirs)
     assert (rows(theirs), theirs.store.metadata("theirs")) == (0, {"owner": "them"})
 
 
-def test_a_declared_template_that_makes_other_vectors_is_refused_unless_it_is_trusted(theirs: World) -> None:
-    theirs.declare("docs", embedding={**EMBEDDING, "text": "{id} and some other words before: {text}"})
+def test_a_declared_template_that_makes_other_vectors_is_refused_unless_it_is_trusted(
+    theirs: World,
+) -> None:
+    theirs.declare(
+        "docs", embedding={**EMBEDDING, "text": "{id} and some other words before: {text}"}
+    )
     with pytest.raises(Refused, match="of 30 records 0 agree"):
         adopt(theirs)
     assert rows(theirs) == 0
@@ -162,7 +181,11 @@ def test_a_version_without_a_stamp_gets_one_when_its_model_is_declared(theirs: W
     adopt(theirs)
     theirs.indexes["docs"] = declared
     answer = adopt(theirs)
-    assert (answer["number"], answer["stamped"], answer["agreed"]) == (1, True, {"of": 30, "alike": 30})
+    assert (answer["number"], answer["stamped"], answer["agreed"]) == (
+        1,
+        True,
+        {"of": 30, "alike": 30},
+    )
     assert rows(theirs) == 1
     with pytest.raises(Refused, match="is ours already"):
         adopt(theirs)
@@ -170,11 +193,15 @@ def test_a_version_without_a_stamp_gets_one_when_its_model_is_declared(theirs: W
 
 def test_a_collection_that_was_deployed_as_it_was_gets_its_stamp_by_adoption(theirs: World) -> None:
     fill(theirs, "newer")
-    deployment = theirs.deploy("docs", collection="newer", options={"validation": {"checks": {"model_stamp": False}}})
+    deployment = theirs.deploy(
+        "docs", collection="newer", options={"validation": {"checks": {"model_stamp": False}}}
+    )
     theirs.run()
     assert theirs.store.aliases()["docs"] == "newer", theirs.status(deployment)["message"]
     assert adopt(theirs)["stamped"]
-    assert lineage.list_versions(theirs.services, "docs")["versions"][0]["model"] == EMBEDDING["model"]
+    assert (
+        lineage.list_versions(theirs.services, "docs")["versions"][0]["model"] == EMBEDDING["model"]
+    )
 
 
 def test_another_collection_than_the_alias_points_to_can_be_adopted(theirs: World) -> None:
@@ -197,9 +224,14 @@ def test_of_several_vectors_the_declared_one_is_meant(theirs: World) -> None:
 
 @pytest.mark.parametrize(
     ("alias", "collection", "said"),
-    [("nodocs", None, "alias nodocs does not exist; known: docs"), ("docs", "gone", "collection gone does not exist")],
+    [
+        ("nodocs", None, "alias nodocs does not exist; known: docs"),
+        ("docs", "gone", "collection gone does not exist"),
+    ],
 )
-def test_what_is_not_there_cannot_be_adopted(theirs: World, alias: str, collection: str | None, said: str) -> None:
+def test_what_is_not_there_cannot_be_adopted(
+    theirs: World, alias: str, collection: str | None, said: str
+) -> None:
     with pytest.raises(Refused, match=said):
         adoption.adopt_collection(theirs.services, alias, actor="anna", collection=collection)
 

@@ -48,7 +48,9 @@ class _Lines(logging.Handler):
 
     def emit(self, record):
         said = record.getMessage()
-        body = json.dumps({"id": said.rsplit("[", 1)[1].strip("]"), "all": said}, ensure_ascii=False)
+        body = json.dumps(
+            {"id": said.rsplit("[", 1)[1].strip("]"), "all": said}, ensure_ascii=False
+        )
         self.receiver.taken.append(({"severity": record.levelname}, body.encode()))
 
 
@@ -69,8 +71,14 @@ def log_receiver():
 
 SERVERS = {
     "log": (log_receiver, lambda port: {}),
-    "webhook": (http_receiver, lambda port: {"url": f"http://127.0.0.1:{port}/hook", "secret": "HOOK_KEY"}),
-    "alertmanager": (http_receiver, lambda port: {"url": f"http://127.0.0.1:{port}", "secret": "HOOK_KEY"}),
+    "webhook": (
+        http_receiver,
+        lambda port: {"url": f"http://127.0.0.1:{port}/hook", "secret": "HOOK_KEY"},
+    ),
+    "alertmanager": (
+        http_receiver,
+        lambda port: {"url": f"http://127.0.0.1:{port}", "secret": "HOOK_KEY"},
+    ),
     "email": (
         smtp_receiver,
         lambda port: {
@@ -83,7 +91,8 @@ SERVERS = {
     ),
     "apprise": (http_receiver, lambda port: {"secret": f"APPRISE_URL_{port}"}),
 }
-#: Channels whose URL is a secret: it stands in the environment, and they say its variable instead of the host.
+#: Channels whose URL is a secret: it stands in the environment, and they say its variable instead
+#: of the host.
 BY_URL = {"apprise": "json://127.0.0.1:{port}/{token}"}
 TOKEN = "t0k3n-0f-a-s3rvice"
 #: What a server says that says no; apprise does not tell it from one that fails.
@@ -122,7 +131,15 @@ def test_what_arrives_says_everything(kind):
     ((_, body),) = receiver.taken
     read = told(kind, body)
     assert read["id"] == NOTICE.id
-    for word in ("documentation", "needs_operator", NOTICE.text, "recall 0.81", "0.95", "anna@cli", NOTICE.next):
+    for word in (
+        "documentation",
+        "needs_operator",
+        NOTICE.text,
+        "recall 0.81",
+        "0.95",
+        "anna@cli",
+        NOTICE.next,
+    ):
         assert word in read["all"]
 
 
@@ -196,9 +213,13 @@ def test_a_redirect_is_not_followed(kind):
         ("slack://s3cret", "holds no URL that apprise takes for slack://"),
     ],
 )
-def test_a_service_that_is_not_spoken_to_over_http_or_asks_for_more_is_refused(monkeypatch, url, said):
+def test_a_service_that_is_not_spoken_to_over_http_or_asks_for_more_is_refused(
+    monkeypatch, url, said
+):
     monkeypatch.setenv("SERVICE", url)
-    spec = AlertsSpec.model_validate({"channels": {"one": {"kind": "apprise", "secret": "SERVICE"}}})
+    spec = AlertsSpec.model_validate(
+        {"channels": {"one": {"kind": "apprise", "secret": "SERVICE"}}}
+    )
     with pytest.raises(Refused, match=said) as refused:
         open_channels(spec)["one"].send(NOTICE)
     assert "s3cret" not in str(refused.value)
@@ -229,9 +250,13 @@ def test_the_receiver_can_check_the_signature():
     with http_receiver() as receiver:
         channel("webhook", receiver.port).send(NOTICE)
     ((headers, body),) = receiver.taken
-    assert headers["webhook-signature"] == sign_body(KEY, headers["webhook-id"], headers["webhook-timestamp"], body)
+    assert headers["webhook-signature"] == sign_body(
+        KEY, headers["webhook-id"], headers["webhook-timestamp"], body
+    )
     assert headers["webhook-id"] == NOTICE.id
-    assert headers["webhook-signature"] != sign_body(KEY, NOTICE.id, headers["webhook-timestamp"], body + b" ")
+    assert headers["webhook-signature"] != sign_body(
+        KEY, NOTICE.id, headers["webhook-timestamp"], body + b" "
+    )
 
 
 def test_alertmanager_is_told_when_it_began_and_when_it_ended():

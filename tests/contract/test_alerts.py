@@ -70,7 +70,7 @@ def what(notices):
     return [notice.what for notice in notices]
 
 
-# --- what is told -------------------------------------------------------------------------------------------------
+# --- what is told ---------------------------------------------------------------------------------
 
 
 def test_a_deployment_tells_of_its_beginning_its_steps_and_its_end(world, docs):
@@ -85,7 +85,9 @@ def test_a_deployment_tells_of_its_beginning_its_steps_and_its_end(world, docs):
 
 def test_a_change_that_did_not_happen_is_not_told(world):
     with world.services.sessions() as session:
-        alerts.record_alert(session, world.clock.moment, Alert("docs", "deployment.completed", "no"))
+        alerts.record_alert(
+            session, world.clock.moment, Alert("docs", "deployment.completed", "no")
+        )
         session.flush()
         session.rollback()
     assert world.told() == []
@@ -186,7 +188,7 @@ def test_a_deletion_is_told_when_it_is_planned_and_when_it_is_done(world, docs):
     assert told.index("deletion.scheduled") < told.index("deletion.deleted")
 
 
-# --- where it goes ------------------------------------------------------------------------------------------------
+# --- where it goes --------------------------------------------------------------------------------
 
 
 def test_a_channel_gets_what_is_bad_enough_for_it_and_all_of_it_once(world, inbox):
@@ -209,7 +211,11 @@ def test_a_dead_channel_holds_up_no_other_and_its_failures_are_shown(world, inbo
     say(world, "deployment.failed")
     deliver(world)
     assert len(inbox.taken) == 2
-    (shown,) = [one for one in deliveries.list_alerts(world.services, 20)[1]["deliveries"] if one["channel"] == "dead"]
+    (shown,) = [
+        one
+        for one in deliveries.list_alerts(world.services, 20)[1]["deliveries"]
+        if one["channel"] == "dead"
+    ]
     assert (shown["status"], shown["tries"]) == ("waiting", 1)
     assert str(error) in shown["error"]
 
@@ -256,13 +262,18 @@ def test_the_test_says_what_is_wrong_with_each_channel(world, inbox):
     dead = Inbox()
     dead.error = Unavailable("pager did not answer")
     world.channels["dead"] = dead.channel
-    assert deliveries.try_channels(world.services, None, actor="anna") == {"inbox": "", "dead": "pager did not answer"}
+    assert deliveries.try_channels(world.services, None, actor="anna") == {
+        "inbox": "",
+        "dead": "pager did not answer",
+    }
     assert what(inbox.taken) == ["alert.test"]
-    with pytest.raises(Refused, match="channel pager is not declared in the index file; declared: dead, inbox"):
+    with pytest.raises(
+        Refused, match="channel pager is not declared in the index file; declared: dead, inbox"
+    ):
         deliveries.try_channels(world.services, "pager", actor="anna")
 
 
-# --- kills --------------------------------------------------------------------------------------------------------
+# --- kills ----------------------------------------------------------------------------------------
 
 
 def webhook(port):
@@ -273,7 +284,9 @@ def webhook(port):
 def checked(taken):
     """The ids in the order they came, each message's signature looked at first."""
     for headers, body in taken:
-        assert headers["webhook-signature"] == sign_body(KEY, headers["webhook-id"], headers["webhook-timestamp"], body)
+        assert headers["webhook-signature"] == sign_body(
+            KEY, headers["webhook-id"], headers["webhook-timestamp"], body
+        )
         assert json.loads(body)["id"] == headers["webhook-id"]
     return [headers["webhook-id"] for headers, _ in taken]
 
@@ -320,9 +333,12 @@ def test_twenty_workers_killed_between_claim_and_mark_lose_nothing(world, monkey
 
 
 def test_who_comes_back_late_marks_nothing(world, inbox):
-    """The first sender is stopped while it sends; a second takes over when the lease has run out, and fails."""
+    """The first sender is stopped while it sends; a second takes over when the lease has run out,
+    and fails."""
     say(world)
-    failing = AlertChannel("inbox", Severity.INFO, lambda notice: (_ for _ in ()).throw(Unavailable("away")))
+    failing = AlertChannel(
+        "inbox", Severity.INFO, lambda notice: (_ for _ in ()).throw(Unavailable("away"))
+    )
 
     def slow(notice):
         world.channels["inbox"] = failing

@@ -99,7 +99,9 @@ def test_a_switch_that_dies_before_qdrant_is_told_is_finished_by_the_next(two: W
 
 
 def test_a_switch_that_was_carried_out_but_not_answered_is_settled_by_the_next(two: World) -> None:
-    aliases._commit_intent(two.services, "docs", "b", "a", aliases._read_intent(two.services, "docs"))
+    aliases._commit_intent(
+        two.services, "docs", "b", "a", aliases._read_intent(two.services, "docs")
+    )
     two.store.point_alias("docs", "b")
     moved = aliases.move_alias(two.services, "docs", "b", expected={"a"}, actor="anna")
     assert moved == aliases.Moved("a", moved=True)
@@ -145,7 +147,8 @@ def test_a_collection_is_deleted_when_its_grace_period_is_over_and_not_before(tw
 
 
 def test_running_time_is_counted_by_every_sweep(two: World) -> None:
-    """Counted only where deletions are looked for, every 30 s and 15 s at most, grace would last twice as long."""
+    """Counted only where deletions are looked for, every 30 s and 15 s at most, grace would last
+    twice as long."""
     commands.safe_delete_collection(two.services, "b", grace_period_minutes=10, actor="anna")
     for second in range(5, 11 * 60, 5):
         two.clock.move(5)
@@ -163,7 +166,9 @@ def test_a_clock_that_jumps_deletes_nothing_early(two: World) -> None:
     assert "b" in two.store.collections()
 
 
-def test_a_collection_aliased_by_hand_during_its_grace_period_is_kept_and_says_why(two: World) -> None:
+def test_a_collection_aliased_by_hand_during_its_grace_period_is_kept_and_says_why(
+    two: World,
+) -> None:
     commands.safe_delete_collection(two.services, "b", actor="anna")
     two.store.point_alias("other", "b")
     later(two, 61)
@@ -225,7 +230,9 @@ def test_rollback_brings_the_version_before_back_and_keeps_it(world: World) -> N
     assert world.store.collections() == {status["blue"]}
 
 
-def test_a_collection_that_the_index_file_names_as_a_source_outlives_its_alias(world: World) -> None:
+def test_a_collection_that_the_index_file_names_as_a_source_outlives_its_alias(
+    world: World,
+) -> None:
     world.store.create("mine", SCHEMA, {})
     world.store.upsert("mine", [Point(1, [1.0, 0.0, 0.0, 0.0], {})])
     world.store.point_alias("docs", "mine")

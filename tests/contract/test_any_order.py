@@ -1,4 +1,5 @@
-"""Whatever a broker, a clock and operators do, in any order, the index is served and the deployment ends well."""
+"""Whatever a broker, a clock and operators do, in any order, the index is served and the deployment
+ends well."""
 
 import random
 import shutil
@@ -36,7 +37,9 @@ class Deployments(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         folder = Path(self.folder.name)
         self.world = World(folder, f"sqlite:///{shutil.copy(self.tables, folder / 'state.db')}")
-        self.world.declare("docs", source=self.world.write("docs.jsonl", texts(20)), grace_period_minutes=1)
+        self.world.declare(
+            "docs", source=self.world.write("docs.jsonl", texts(20)), grace_period_minutes=1
+        )
         self.world.deploy("docs")
         self.world.run()
         self.files = 0

@@ -36,7 +36,9 @@ def theirs(world):
 
 
 def experiment(world, old, who, **given):
-    return trials.create_experiment(world.services, "colours", green(world), [old], start=False, **given, **who)
+    return trials.create_experiment(
+        world.services, "colours", green(world), [old], start=False, **given, **who
+    )
 
 
 def started(world, old):
@@ -45,15 +47,30 @@ def started(world, old):
 
 
 COMMANDS = {
-    "deploy": (lambda w, old, who: commands.start_deployment(w.services, "docs", **who), "deployment.pending"),
-    "rollback": (lambda w, old, who: commands.start_rollback(w.services, "docs", **who), "deployment.pending"),
-    "create an alias": (lambda w, old, who: commands.create_alias(w.services, "keep", old, **who), "alias.switched"),
+    "deploy": (
+        lambda w, old, who: commands.start_deployment(w.services, "docs", **who),
+        "deployment.pending",
+    ),
+    "rollback": (
+        lambda w, old, who: commands.start_rollback(w.services, "docs", **who),
+        "deployment.pending",
+    ),
+    "create an alias": (
+        lambda w, old, who: commands.create_alias(w.services, "keep", old, **who),
+        "alias.switched",
+    ),
     "create it again": (
         lambda w, old, who: commands.create_alias(w.services, "docs", green(w), **who),
         "alias.unchanged",
     ),
-    "switch": (lambda w, old, who: commands.switch_alias(w.services, "docs", old, **who), "alias.switched"),
-    "delete an alias": (lambda w, old, who: commands.delete_alias(w.services, "docs", **who), "alias.switched"),
+    "switch": (
+        lambda w, old, who: commands.switch_alias(w.services, "docs", old, **who),
+        "alias.switched",
+    ),
+    "delete an alias": (
+        lambda w, old, who: commands.delete_alias(w.services, "docs", **who),
+        "alias.switched",
+    ),
     "delete what is free": (
         lambda w, old, who: commands.safe_delete_collection(w.services, old, **who),
         "deletion.requested",
@@ -64,12 +81,23 @@ COMMANDS = {
     ),
     "keep": (lambda w, old, who: keeping.keep_collection(w.services, old, **who), "deletion.kept"),
     "gc": (lambda w, old, who: collecting.collect_garbage(w.services, **who), "gc.requested"),
-    "adopt": (lambda w, old, who: adoption.adopt_collection(w.services, theirs(w), **who), "version.adopted"),
-    "test alerts": (lambda w, old, who: deliveries.try_channels(w.services, None, **who), "alert.tested"),
-    "rebuild": (lambda w, old, who: rebuilding.rebuild_index(w.services, "docs", **who), "index.unchanged"),
+    "adopt": (
+        lambda w, old, who: adoption.adopt_collection(w.services, theirs(w), **who),
+        "version.adopted",
+    ),
+    "test alerts": (
+        lambda w, old, who: deliveries.try_channels(w.services, None, **who),
+        "alert.tested",
+    ),
+    "rebuild": (
+        lambda w, old, who: rebuilding.rebuild_index(w.services, "docs", **who),
+        "index.unchanged",
+    ),
     "create an experiment": (experiment, "experiment.created"),
     "start an experiment": (
-        lambda w, old, who: trials.start_experiment(w.services, experiment(w, old, {"actor": "anna"}), **who),
+        lambda w, old, who: trials.start_experiment(
+            w.services, experiment(w, old, {"actor": "anna"}), **who
+        ),
         "experiment.started",
     ),
     "widen an experiment": (
@@ -89,7 +117,9 @@ def test_a_command_is_on_record(world, live, name):
     with events.use_source("cli"):
         command(world, live, {"actor": "bert", "reason": "because of it"})
     found = [
-        row for row in queries.list_events(world.services, limit=20) if row["event"] == event and row["actor"] == "bert"
+        row
+        for row in queries.list_events(world.services, limit=20)
+        if row["event"] == event and row["actor"] == "bert"
     ]
     assert [(row["reason"], row["source"], row["at"][:10]) for row in found[:1]] == [
         ("because of it", "cli", f"{world.clock.moment:%Y-%m-%d}")
@@ -113,7 +143,11 @@ def test_a_wish_is_on_record(world, live, wish):
 def test_an_experiment_is_on_record_from_its_start_to_its_end(world, live):
     made = trials.create_experiment(world.services, "colours", green(world), [live], actor="bert")
     trials.stop_experiment(world.services, made, actor="carl", reason="enough")
-    rows = [row for row in queries.list_events(world.services, "docs", 20) if row["event"].startswith("experiment.")]
+    rows = [
+        row
+        for row in queries.list_events(world.services, "docs", 20)
+        if row["event"].startswith("experiment.")
+    ]
     assert [(row["event"], row["actor"]) for row in reversed(rows)] == [
         ("experiment.created", "bert"),
         ("experiment.started", "bert"),

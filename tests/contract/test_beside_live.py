@@ -23,7 +23,9 @@ from qdrant_rollouts.core.ports import FloatArray, Point
 from tests.acceptance import corpora
 from tests.world import World
 
-MODEL, OTHER = (EmbeddingSpec(model=f"hashing:{size}", text="{title}\n{text}") for size in (256, 64))
+MODEL, OTHER = (
+    EmbeddingSpec(model=f"hashing:{size}", text="{title}\n{text}") for size in (256, 64)
+)
 WORN = MODEL.model_copy(update={"text": "{text}"})
 SPEC = IndexSpec.model_validate({"validation": {"live_searches_per_second": 1e6}})
 COUNT = 120
@@ -33,7 +35,10 @@ Change = Callable[[list[Point]], list[Point]]
 @cache
 def records(count: int = COUNT) -> list[dict[str, Any]]:
     """Real texts, of which none is nearly that of another."""
-    return [{"id": n, "title": one["title"], "text": one["text"]} for n, one in enumerate(corpora.records(count))]
+    return [
+        {"id": n, "title": one["title"], "text": one["text"]}
+        for n, one in enumerate(corpora.records(count))
+    ]
 
 
 def text(record: dict[str, Any]) -> str:
@@ -44,14 +49,23 @@ def vectors(chosen: Sequence[dict[str, Any]], model: EmbeddingSpec = MODEL) -> F
     return open_embedder(model).documents([model.text.format_map(one) for one in chosen])
 
 
-def points(chosen: Sequence[dict[str, Any]], model: EmbeddingSpec = MODEL, *, marked: bool = True) -> list[Point]:
+def points(
+    chosen: Sequence[dict[str, Any]], model: EmbeddingSpec = MODEL, *, marked: bool = True
+) -> list[Point]:
     """As a deployment writes them; without a mark as somebody else does."""
     identity = open_embedder(model).identity
     return [
         Point(
             one["id"],
             vector,
-            {**one, **({"_rollouts": {"n": n, "hash": {"": content_hash(identity, text(one))}}} if marked else {})},
+            {
+                **one,
+                **(
+                    {"_rollouts": {"n": n, "hash": {"": content_hash(identity, text(one))}}}
+                    if marked
+                    else {}
+                ),
+            },
         )
         for n, (one, vector) in enumerate(zip(chosen, vectors(chosen, model), strict=True))
     ]
@@ -74,9 +88,15 @@ def stand(
     metadata = {}
     if stamped is not None:
         identity = open_embedder(stamped).identity
-        metadata = Stamp(name, "docs", 1, embedding=stamped.model_dump(mode="json"), identity=identity).as_metadata()
+        metadata = Stamp(
+            name, "docs", 1, embedding=stamped.model_dump(mode="json"), identity=identity
+        ).as_metadata()
     size = len(filling[0].vector)
-    store.create(name, {"params": {"vectors": {"size": size, "distance": distance}}, "payload_schema": {}}, metadata)
+    store.create(
+        name,
+        {"params": {"vectors": {"size": size, "distance": distance}}, "payload_schema": {}},
+        metadata,
+    )
     store.upsert(name, list(filling))
 
 
@@ -109,7 +129,8 @@ def judge(
 def rolled(filling: list[Point], every: int = 1) -> list[Point]:
     """Of each ``every``th point, the vector of the one before."""
     return [
-        replace(point, vector=filling[at - 1].vector) if at % every == 0 else point for at, point in enumerate(filling)
+        replace(point, vector=filling[at - 1].vector) if at % every == 0 else point
+        for at, point in enumerate(filling)
     ]
 
 
@@ -125,7 +146,11 @@ def beside(store: LocalStore, change: Change, **settings: Any) -> dict[str, Any]
 def _mixed(filling: list[Point]) -> list[Point]:
     """One window of another model that has as many numbers."""
     other = vectors(records()[40:60], MODEL.model_copy(update={"text": "{title}"}))
-    return [*filling[:40], *(replace(p, vector=v) for p, v in zip(filling[40:60], other, strict=True)), *filling[60:]]
+    return [
+        *filling[:40],
+        *(replace(p, vector=v) for p, v in zip(filling[40:60], other, strict=True)),
+        *filling[60:],
+    ]
 
 
 def _ids_moved(filling: list[Point]) -> list[Point]:
@@ -136,10 +161,24 @@ def _ids_moved(filling: list[Point]) -> list[Point]:
 
 @pytest.mark.parametrize(
     "change",
-    [rolled, lambda filling: rolled(filling, 4), _mixed, _ids_moved, lambda filling: rolled(filling, COUNT)],
-    ids=["all moved on by one", "a quarter moved on", "a window of another text", "ids moved", "a single one"],
+    [
+        rolled,
+        lambda filling: rolled(filling, 4),
+        _mixed,
+        _ids_moved,
+        lambda filling: rolled(filling, COUNT),
+    ],
+    ids=[
+        "all moved on by one",
+        "a quarter moved on",
+        "a window of another text",
+        "ids moved",
+        "a single one",
+    ],
 )
-def test_unchanged_records_that_are_not_what_they_were_block(store: LocalStore, change: Change) -> None:
+def test_unchanged_records_that_are_not_what_they_were_block(
+    store: LocalStore, change: Change
+) -> None:
     row = beside(store, change)
     assert row["verdict"] == "block", row
     assert row["means"]
@@ -147,7 +186,10 @@ def test_unchanged_records_that_are_not_what_they_were_block(store: LocalStore, 
 
 
 def _edited(filling: list[Point]) -> list[Point]:
-    edited = [{**one, "text": "entirely new words here"} if one["id"] % 20 == 0 else one for one in records()]
+    edited = [
+        {**one, "text": "entirely new words here"} if one["id"] % 20 == 0 else one
+        for one in records()
+    ]
     return points(edited)
 
 
@@ -162,8 +204,22 @@ def _two_swapped(filling: list[Point]) -> list[Point]:
 
 @pytest.mark.parametrize(
     "change",
-    [list, _edited, _grown, _two_swapped, lambda filling: filling[: COUNT // 2], lambda filling: filling[::-1]],
-    ids=["identical", "5 % edits", "growth by half", "two that changed places", "half deleted", "another order"],
+    [
+        list,
+        _edited,
+        _grown,
+        _two_swapped,
+        lambda filling: filling[: COUNT // 2],
+        lambda filling: filling[::-1],
+    ],
+    ids=[
+        "identical",
+        "5 % edits",
+        "growth by half",
+        "two that changed places",
+        "half deleted",
+        "another order",
+    ],
 )
 def test_a_healthy_rebuild_leaves_what_did_not_change(store: LocalStore, change: Change) -> None:
     row = beside(store, change)
@@ -171,14 +227,19 @@ def test_a_healthy_rebuild_leaves_what_did_not_change(store: LocalStore, change:
 
 
 def test_more_records_are_looked_at_where_most_have_changed(store: LocalStore) -> None:
-    """Up to three times as many as are wanted; here 12 of 120 are unchanged, and all of them are found."""
-    changed = [one if one["id"] % 10 == 0 else {**one, "text": f"new {one['title']}"} for one in records()]
+    """Up to three times as many as are wanted; here 12 of 120 are unchanged, and all of them are
+    found."""
+    changed = [
+        one if one["id"] % 10 == 0 else {**one, "text": f"new {one['title']}"} for one in records()
+    ]
     row = beside(store, lambda filling: points(changed))
     assert (row["verdict"], row["n"]) == ("pass", 12)
 
 
 def test_without_an_unchanged_record_nobody_is_stopped(store: LocalStore) -> None:
-    row = beside(store, lambda filling: points([{**one, "text": f"new {one['title']}"} for one in records()]))
+    row = beside(
+        store, lambda filling: points([{**one, "text": f"new {one['title']}"} for one in records()])
+    )
     assert (row["verdict"], row["n"]) == ("pass", 0)
     assert "nothing to compare" in row["found"]
 
@@ -197,7 +258,9 @@ def test_a_first_deployment_has_nothing_to_be_compared_with(store: LocalStore) -
 def test_evidence_that_was_not_taken_is_inconclusive(store: LocalStore) -> None:
     stand(store, "blue", points(records()))
     stand(store, "green", points(records()))
-    row = judge(store, memory={"vectors": {"complete": True, "seen": COUNT, "having": {"": COUNT}}})["unchanged"]
+    row = judge(
+        store, memory={"vectors": {"complete": True, "seen": COUNT, "having": {"": COUNT}}}
+    )["unchanged"]
     assert (row["verdict"], "another release" in row["detail"]) == ("inconclusive", True)
 
 
@@ -214,7 +277,9 @@ def test_a_model_or_template_that_is_declared_anew_may_make_other_vectors(
     assert "not compared" in row["detail"]
 
 
-def test_vectors_that_come_with_the_records_must_stay_as_long_as_the_payload_does(store: LocalStore) -> None:
+def test_vectors_that_come_with_the_records_must_stay_as_long_as_the_payload_does(
+    store: LocalStore,
+) -> None:
     plain = points(records(), marked=False)
     stand(store, "blue", plain, None)
     stand(store, "green", rolled(plain, 4), None)
@@ -223,7 +288,9 @@ def test_vectors_that_come_with_the_records_must_stay_as_long_as_the_payload_doe
     assert judge(store, None)["unchanged"]["verdict"] == "pass"
 
 
-def test_what_comes_with_the_records_may_differ_from_what_somebody_else_has_made(store: LocalStore) -> None:
+def test_what_comes_with_the_records_may_differ_from_what_somebody_else_has_made(
+    store: LocalStore,
+) -> None:
     """Over a collection that is not ours, declared for the first time."""
     stand(store, "blue", points(records(), marked=False), None)
     stand(store, "green", rolled(points(records(), marked=False)))
@@ -232,7 +299,10 @@ def test_what_comes_with_the_records_may_differ_from_what_somebody_else_has_made
 
 
 def test_a_point_that_an_application_wrote_into_live_proves_nothing(store: LocalStore) -> None:
-    own = [replace(p, payload={k: v for k, v in p.payload.items() if k != "_rollouts"}) for p in points(records())[:20]]
+    own = [
+        replace(p, payload={k: v for k, v in p.payload.items() if k != "_rollouts"})
+        for p in points(records())[:20]
+    ]
     stand(store, "blue", [*rolled(own), *points(records())[20:]])
     stand(store, "green", points(records()))
     row = judge(store)["unchanged"]
@@ -244,7 +314,10 @@ def test_a_payload_that_no_source_explains_is_for_a_person_to_look_at(
     store: LocalStore, share: int, expected: str
 ) -> None:
     def changed(filling: list[Point]) -> list[Point]:
-        return [replace(p, payload={**p.payload, "price": 7}) if int(p.id) % share == 0 else p for p in filling]
+        return [
+            replace(p, payload={**p.payload, "price": 7}) if int(p.id) % share == 0 else p
+            for p in filling
+        ]
 
     row = beside(store, changed)
     assert (row["verdict"], row["facts"]["fields"]["price"]) == (expected, COUNT // share), row
@@ -269,16 +342,32 @@ def test_a_small_difference_can_be_allowed(store: LocalStore) -> None:
 
 
 def test_a_carried_vector_that_was_lost_blocks(store: LocalStore) -> None:
-    both = {"params": {"vectors": {"": {"size": 4, "distance": "Cosine"}, "image": {"size": 4, "distance": "Cosine"}}}}
+    both = {
+        "params": {
+            "vectors": {
+                "": {"size": 4, "distance": "Cosine"},
+                "image": {"size": 4, "distance": "Cosine"},
+            }
+        }
+    }
     rng = np.random.default_rng(3)
     for name in ("blue", "green"):
         store.create(name, {**both, "payload_schema": {}}, Stamp(name, "docs", 1).as_metadata())
-    filling = [Point(n, {"": rng.random(4), "image": rng.random(4)}, {"text": f"about {n}"}) for n in range(40)]
+    filling = [
+        Point(n, {"": rng.random(4), "image": rng.random(4)}, {"text": f"about {n}"})
+        for n in range(40)
+    ]
     store.upsert("blue", filling)
-    store.upsert("green", [*filling[:30], *(replace(p, vector={"": p.vector[""]}) for p in filling[30:])])  # type: ignore[call-overload]
+    store.upsert(
+        "green", [*filling[:30], *(replace(p, vector={"": p.vector[""]}) for p in filling[30:])]
+    )  # type: ignore[call-overload]
     plan = VectorPlan(given=frozenset({""}), carried={"image": "drop"})
     judged = GateContext(
-        store, "green", SPEC, live=LiveCollection("blue", "", None, same_model=True, same_texts=True), plan=plan
+        store,
+        "green",
+        SPEC,
+        live=LiveCollection("blue", "", None, same_model=True, same_texts=True),
+        plan=plan,
     )
     while gates.collect_evidence(judged, lambda: False) is not None:
         pass
@@ -292,7 +381,8 @@ def test_chunks_of_one_document_may_move(store: LocalStore) -> None:
 
     def chunks(start: int) -> list[Point]:
         cut = [
-            {**one, "id": one["id"] + start, "chunk": {"document": "book", "number": one["id"]}} for one in records()
+            {**one, "id": one["id"] + start, "chunk": {"document": "book", "number": one["id"]}}
+            for one in records()
         ]
         return points(cut, chunked)
 
@@ -306,7 +396,9 @@ def test_chunks_of_one_document_may_move(store: LocalStore) -> None:
 
 def _one_for(share: float, filling: list[Point]) -> list[Point]:
     several = int(len(filling) * share)
-    return [replace(point, vector=filling[0].vector) for point in filling[:several]] + filling[several:]
+    return [replace(point, vector=filling[0].vector) for point in filling[:several]] + filling[
+        several:
+    ]
 
 
 @pytest.mark.parametrize("declared", [MODEL, None], ids=["model", "no model"])
@@ -326,7 +418,8 @@ def test_pairs_of_texts_that_share_a_vector_block_too(store: LocalStore) -> None
     stand(
         store,
         "green",
-        [replace(p, vector=filling[at - at % 2].vector) for at, p in enumerate(filling[:8])] + filling[8:],
+        [replace(p, vector=filling[at - at % 2].vector) for at, p in enumerate(filling[:8])]
+        + filling[8:],
     )
     row = judge(store, live=False)["twins"]
     assert (row["verdict"], row["value"]) == ("block", pytest.approx(8 / COUNT)), row
@@ -338,7 +431,9 @@ def _again(filling: list[Point]) -> list[Point]:
 
 
 def _with_other_marks(filling: list[Point]) -> list[Point]:
-    loud = [{**one, "id": one["id"] + 1000, "text": f"{one['text'].upper()}!"} for one in records()[:40]]
+    loud = [
+        {**one, "id": one["id"] + 1000, "text": f"{one['text'].upper()}!"} for one in records()[:40]
+    ]
     return [*filling, *(replace(p, vector=filling[at].vector) for at, p in enumerate(points(loud)))]
 
 
@@ -347,7 +442,9 @@ def _a_pair(filling: list[Point]) -> list[Point]:
 
 
 @pytest.mark.parametrize(
-    "change", [list, _again, _with_other_marks, _a_pair], ids=["distinct", "equal texts", "marks and case", "one pair"]
+    "change",
+    [list, _again, _with_other_marks, _a_pair],
+    ids=["distinct", "equal texts", "marks and case", "one pair"],
 )
 def test_equal_texts_rightly_share_a_vector(store: LocalStore, change: Change) -> None:
     stand(store, "green", change(points(records())))
@@ -359,13 +456,17 @@ def test_equal_texts_rightly_share_a_vector(store: LocalStore, change: Change) -
 def test_texts_of_nearly_the_same_words_may_share_a_vector_in_small_groups(
     store: LocalStore, count: int, expected: str
 ) -> None:
-    """Numbered sentences, in the first case with a vector for every three of them, in the other one for all."""
+    """Numbered sentences, in the first case with a vector for every three of them, in the other one
+    for all."""
     groups = np.random.default_rng(2).random((count, 8)).astype(np.float32)
     one = 3 if expected == "pass" else count
     stand(
         store,
         "green",
-        [Point(n, groups[n // one], {"text": f"article number {n} about the same old thing"}) for n in range(200)],
+        [
+            Point(n, groups[n // one], {"text": f"article number {n} about the same old thing"})
+            for n in range(200)
+        ],
         None,
     )
     assert judge(store, None, live=False)["twins"]["verdict"] == expected
@@ -376,13 +477,20 @@ def test_numbered_sentences_of_which_nine_share_a_vector_block_where_nobody_can_
 ) -> None:
     made = np.random.default_rng(2).random((300, 8)).astype(np.float32)
     made[:9] = made[0]
-    stand(store, "green", [Point(n, made[n], {"text": f"text {n} about asyncio and python"}) for n in range(300)], None)
+    stand(
+        store,
+        "green",
+        [Point(n, made[n], {"text": f"text {n} about asyncio and python"}) for n in range(300)],
+        None,
+    )
     row = judge(store, None, live=False)["twins"]
     assert (row["verdict"], row["value"]) == ("block", pytest.approx(0.03))
 
 
 @pytest.mark.parametrize(("size", "expected"), [(40, "inconclusive"), (5, "pass")])
-def test_equal_vectors_that_no_text_explains_are_no_health(store: LocalStore, size: int, expected: str) -> None:
+def test_equal_vectors_that_no_text_explains_are_no_health(
+    store: LocalStore, size: int, expected: str
+) -> None:
     stand(store, "green", [Point(n, [1.0, 2.0, 3.0], {"key": str(n)}) for n in range(size)], None)
     assert judge(store, None, live=False)["twins"]["verdict"] == expected
 
@@ -393,11 +501,15 @@ def test_another_share_can_be_allowed(store: LocalStore) -> None:
     judged = GateContext(store, "green", allowed, plan=VectorPlan(), alone=True)
     while gates.collect_evidence(judged, lambda: False) is not None:
         pass
-    assert {row["name"]: row["verdict"] for row in gates.build_report(judged)["checks"]}["twins"] == "pass"
+    assert {row["name"]: row["verdict"] for row in gates.build_report(judged)["checks"]}[
+        "twins"
+    ] == "pass"
 
 
 @pytest.mark.parametrize("group", [2, 5, 300])
-def test_three_of_a_hundred_are_found_and_one_is_not_taken_for_more_in_a_large_collection(group: int) -> None:
+def test_three_of_a_hundred_are_found_and_one_is_not_taken_for_more_in_a_large_collection(
+    group: int,
+) -> None:
     """Of 30,000 points, in any order, by draws of many seeds; the sample is a fifteenth."""
 
     def share(wanted: float, seed: int) -> float:
@@ -431,7 +543,9 @@ def test_a_reading_that_goes_on_in_another_turn_finds_the_same() -> None:
 
 # --- collapse -------------------------------------------------------------------------------------
 
-SIGN_IN = "Sign in to go on. Enter the address and the password of your account, or ask for a new one."
+SIGN_IN = (
+    "Sign in to go on. Enter the address and the password of your account, or ask for a new one."
+)
 
 
 def pages(count: int = 60, start: int = 0) -> list[dict[str, Any]]:
@@ -440,7 +554,10 @@ def pages(count: int = 60, start: int = 0) -> list[dict[str, Any]]:
 
 
 def collapsed(
-    store: LocalStore, now: list[dict[str, Any]], before: list[dict[str, Any]] | None = None, **settings: Any
+    store: LocalStore,
+    now: list[dict[str, Any]],
+    before: list[dict[str, Any]] | None = None,
+    **settings: Any,
 ) -> Any:
     if before is not None:
         stand(store, "blue", points(before))
@@ -450,7 +567,9 @@ def collapsed(
 
 def _signed_in(share: float, **more: str) -> list[dict[str, Any]]:
     several = int(60 * share)
-    return [{**one, "title": "Sign in", "text": SIGN_IN, **more} for one in pages()[:several]] + pages()[several:]
+    return [
+        {**one, "title": "Sign in", "text": SIGN_IN, **more} for one in pages()[:several]
+    ] + pages()[several:]
 
 
 def _with_its_address(one: dict[str, Any]) -> dict[str, Any]:
@@ -464,12 +583,27 @@ def _with_its_address(one: dict[str, Any]) -> dict[str, Any]:
         _signed_in(0.6),
         _signed_in(0.4),
         [_with_its_address(one) for one in pages()],
-        [*pages(), *({**one, "id": one["id"] + 500, "title": "Sign in", "text": SIGN_IN} for one in pages(40))],
+        [
+            *pages(),
+            *(
+                {**one, "id": one["id"] + 500, "title": "Sign in", "text": SIGN_IN}
+                for one in pages(40)
+            ),
+        ],
         [{**one, "text": f"We use cookies. {one['text']}"} for one in pages()],
     ],
-    ids=["all", "three in five", "two in five", "with its address", "new pages only", "a banner before each"],
+    ids=[
+        "all",
+        "three in five",
+        "two in five",
+        "with its address",
+        "new pages only",
+        "a banner before each",
+    ],
 )
-def test_a_crawl_that_brought_something_else_waits_for_a_person(store: LocalStore, now: list[dict[str, Any]]) -> None:
+def test_a_crawl_that_brought_something_else_waits_for_a_person(
+    store: LocalStore, now: list[dict[str, Any]]
+) -> None:
     row = collapsed(store, now, pages())
     assert (row["verdict"], row["level"]) == ("inconclusive", "soft"), row
 
@@ -488,23 +622,37 @@ def test_a_first_deployment_is_judged_by_its_distinct_texts(store: LocalStore) -
 
 
 def _few(count: int, same: int) -> list[dict[str, Any]]:
-    return [{**one, "title": "Sign in", "text": SIGN_IN} if one["id"] < same else one for one in pages(count)]
+    return [
+        {**one, "title": "Sign in", "text": SIGN_IN} if one["id"] < same else one
+        for one in pages(count)
+    ]
 
 
-@pytest.mark.parametrize(("count", "same", "live"), [(12, 7, False), (12, 7, True), (12, 4, True), (29, 9, True)])
-def test_a_small_index_is_judged_by_all_of_its_texts(store: LocalStore, count: int, same: int, live: bool) -> None:
+@pytest.mark.parametrize(
+    ("count", "same", "live"), [(12, 7, False), (12, 7, True), (12, 4, True), (29, 9, True)]
+)
+def test_a_small_index_is_judged_by_all_of_its_texts(
+    store: LocalStore, count: int, same: int, live: bool
+) -> None:
     row = collapsed(store, _few(count, same), pages(count) if live else None)
     assert row["verdict"] == "inconclusive", row
 
 
-@pytest.mark.parametrize(("count", "same", "live"), [(1, 1, True), (2, 2, True), (12, 2, True), (12, 3, False)])
-def test_two_equal_texts_of_a_few_are_nobody_s_fault(store: LocalStore, count: int, same: int, live: bool) -> None:
+@pytest.mark.parametrize(
+    ("count", "same", "live"), [(1, 1, True), (2, 2, True), (12, 2, True), (12, 3, False)]
+)
+def test_two_equal_texts_of_a_few_are_nobody_s_fault(
+    store: LocalStore, count: int, same: int, live: bool
+) -> None:
     row = collapsed(store, _few(count, same), pages(count) if live else None)
     assert row["verdict"] == "pass", row
 
 
 def _edited_pages(share: float) -> list[dict[str, Any]]:
-    return [{**one, "text": f"edited {one['text']}"} if one["id"] < 60 * share else one for one in pages()]
+    return [
+        {**one, "text": f"edited {one['text']}"} if one["id"] < 60 * share else one
+        for one in pages()
+    ]
 
 
 _TWICE = [{**pages()[at % 12], "id": at} for at in range(60)]
@@ -525,11 +673,14 @@ _TWICE = [{**pages()[at % 12], "id": at} for at in range(60)]
         (pages(3), None),
     ],
     ids=[
-        "identical", "5 % edits", "40 % edits", "growth by half", "many equal texts as on live", "ten written anew",
+        "identical", "5 % edits", "40 % edits", "growth by half", "many equal texts as on "
+                                                                  "live", "ten written anew",
         "one written anew", "all others", "a first deployment", "a first one of three",
     ],
 )  # fmt: skip
-def test_healthy_texts_pass(store: LocalStore, now: list[dict[str, Any]], before: list[dict[str, Any]] | None) -> None:
+def test_healthy_texts_pass(
+    store: LocalStore, now: list[dict[str, Any]], before: list[dict[str, Any]] | None
+) -> None:
     row = collapsed(store, now, before)
     assert row["verdict"] == "pass", row
 
@@ -550,16 +701,26 @@ def test_another_model_of_the_same_texts_is_no_collapse(store: LocalStore) -> No
 
 def test_how_much_may_change_at_once_can_be_said(store: LocalStore) -> None:
     stand(store, "blue", points(pages()))
-    stand(store, "green", points([{**one, "text": f"{one['text']} twice {one['text']}"} for one in pages()]))
+    stand(
+        store,
+        "green",
+        points([{**one, "text": f"{one['text']} twice {one['text']}"} for one in pages()]),
+    )
     assert judge(store)["collapse"]["verdict"] == "inconclusive"
     allowed = SPEC.with_options({"validation": {"checks": {"collapse": 1.0}}})
     plan = VectorPlan(made={"": MODEL})
     judged = GateContext(
-        store, "green", allowed, live=LiveCollection("blue", "", None, same_model=True, same_texts=True), plan=plan
+        store,
+        "green",
+        allowed,
+        live=LiveCollection("blue", "", None, same_model=True, same_texts=True),
+        plan=plan,
     )
     while gates.collect_evidence(judged, lambda: False) is not None:
         pass
-    assert {row["name"]: row["verdict"] for row in gates.build_report(judged)["checks"]}["collapse"] == "pass"
+    assert {row["name"]: row["verdict"] for row in gates.build_report(judged)["checks"]}[
+        "collapse"
+    ] == "pass"
 
 
 # --- in a deployment ------------------------------------------------------------------------------
@@ -569,14 +730,18 @@ FEW = {"samples": {"records": 40, "queries": 12}}
 
 def deployed(world: World, given: Sequence[dict[str, Any]], **settings: Any) -> dict[str, Any]:
     source = world.write("docs.jsonl", list(given))
-    world.declare("docs", source=source, **{"embedding": MODEL.model_dump(), "validation": FEW, **settings})
+    world.declare(
+        "docs", source=source, **{"embedding": MODEL.model_dump(), "validation": FEW, **settings}
+    )
     deployment = world.deploy("docs")
     world.run(turns=400)
     return world.status(deployment)
 
 
 def with_vectors(made: FloatArray) -> list[dict[str, Any]]:
-    return [{**one, "vector": vector.tolist()} for one, vector in zip(records()[:40], made, strict=True)]
+    return [
+        {**one, "vector": vector.tolist()} for one, vector in zip(records()[:40], made, strict=True)
+    ]
 
 
 def _random(made: FloatArray) -> FloatArray:

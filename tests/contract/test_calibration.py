@@ -61,12 +61,23 @@ def corpus() -> list[dict[str, Any]]:
     return records(400)
 
 
-def judged(corpus: list[dict[str, Any]], model: Model, seed: int = 7, **validation: Any) -> dict[str, Any]:
+def judged(
+    corpus: list[dict[str, Any]], model: Model, seed: int = 7, **validation: Any
+) -> dict[str, Any]:
     """The report's rows by name."""
     store = LocalStore(":memory:")
     embedding = EmbeddingSpec(model=model.identity, text=TEMPLATE)
-    given = {"queries": list(QUERIES), "checks": PLAN, "seed": seed, "samples": {"queries": 30}, **validation}
-    schema = {"params": {"vectors": {"size": model.dimension, "distance": "Cosine"}}, "payload_schema": {}}
+    given = {
+        "queries": list(QUERIES),
+        "checks": PLAN,
+        "seed": seed,
+        "samples": {"queries": 30},
+        **validation,
+    }
+    schema = {
+        "params": {"vectors": {"size": model.dimension, "distance": "Cosine"}},
+        "payload_schema": {},
+    }
     store.create("green", schema, {})
     vectors = model.documents([TEMPLATE.format_map(one) for one in corpus])
     store.upsert("green", [Point(at, vectors[at], dict(one)) for at, one in enumerate(corpus)])
@@ -90,7 +101,9 @@ def judged(corpus: list[dict[str, Any]], model: Model, seed: int = 7, **validati
 
 @pytest.mark.parametrize("dimension", [64, 128, 384])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_healthy_index_passes_the_default_floor(corpus: list[dict[str, Any]], dimension: int, seed: int) -> None:
+def test_a_healthy_index_passes_the_default_floor(
+    corpus: list[dict[str, Any]], dimension: int, seed: int
+) -> None:
     size = {1: 400, 2: 150, 3: 60}[seed]
     chosen = [corpus[at] for at in np.random.default_rng(seed).permutation(len(corpus))[:size]]
     row = judged(chosen, Model(dimension), seed)["min_top_score"]
@@ -112,8 +125,12 @@ def test_a_model_that_tells_nothing_apart_is_blocked_by_default(
 
 
 def test_texts_that_are_all_alike_are_no_proof_of_anything(corpus: list[dict[str, Any]]) -> None:
-    """Every record answers every query: nothing is unrelated, so there is no chance to compare with."""
-    same = [{"id": n, "title": "about asyncio", "text": f"python and asyncio, number {n}"} for n in range(60)]
+    """Every record answers every query: nothing is unrelated, so there is no chance to compare
+    with."""
+    same = [
+        {"id": n, "title": "about asyncio", "text": f"python and asyncio, number {n}"}
+        for n in range(60)
+    ]
     row = judged(same, Model(64), queries=["python asyncio"])["min_top_score"]
     assert (row["verdict"], row["level"], row["value"]) == ("pass", "shown", None)
 
@@ -129,7 +146,10 @@ def test_texts_that_are_all_alike_are_no_proof_of_anything(corpus: list[dict[str
 def test_queries_that_have_nothing_to_do_with_records_of_one_kind_are_blocked_however_few(
     corpus: list[dict[str, Any]], queries: list[str], expected: str
 ) -> None:
-    same = [{"id": n, "title": "about asyncio", "text": f"python and asyncio, number {n}"} for n in range(60)]
+    same = [
+        {"id": n, "title": "about asyncio", "text": f"python and asyncio, number {n}"}
+        for n in range(60)
+    ]
     row = judged(same, Model(64), queries=queries)["min_top_score"]
     assert row["verdict"] == expected, row
 
@@ -146,13 +166,17 @@ def test_a_number_is_meant_as_it_stands(corpus: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("said", ["titles", {"titles": "title"}])
-def test_titles_serve_as_queries_where_none_are_declared(corpus: list[dict[str, Any]], said: Any) -> None:
+def test_titles_serve_as_queries_where_none_are_declared(
+    corpus: list[dict[str, Any]], said: Any
+) -> None:
     rows = judged(corpus, Model(384), queries=said)
     assert (rows["min_results"]["verdict"], rows["min_results"]["n"]) == ("pass", 50)
     assert rows["min_top_score"]["verdict"] == "pass"
     other = judged(corpus, Model(384), 8, queries=said)
     assert rows["min_top_score"]["value"] is not None
-    assert rows["score_floor"]["detail"] != other["score_floor"]["detail"], "another seed, other titles"
+    assert rows["score_floor"]["detail"] != other["score_floor"]["detail"], (
+        "another seed, other titles"
+    )
 
 
 def test_titles_that_no_record_has_hold_up_and_say_so(corpus: list[dict[str, Any]]) -> None:

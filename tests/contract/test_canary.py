@@ -1,5 +1,5 @@
-"""A canary from its first stage to its end, on SQLite and on PostgreSQL; the test is the clock, the broker and the
-traffic."""
+"""A canary from its first stage to its end, on SQLite and on PostgreSQL; the test is the clock, the
+broker and the traffic."""
 
 import random
 from collections.abc import Callable
@@ -40,13 +40,17 @@ def started(world: World, **options) -> str:
     return deployment
 
 
-def experienced(searches: int = SEARCHES, *, ms: float = 10.0, errors: float = 0.0, seed: int = 1) -> TrafficSketch:
+def experienced(
+    searches: int = SEARCHES, *, ms: float = 10.0, errors: float = 0.0, seed: int = 1
+) -> TrafficSketch:
     """Searches of as many users as there are groups, around ``ms``."""
     rng = random.Random(seed)
     tally = TrafficSketch()
     for number in range(searches):
         failed = rng.random() < errors
-        tally.add(number % GROUPS, rng.lognormvariate(0, 0.3) * ms / 1000, error=failed, fallback=failed)
+        tally.add(
+            number % GROUPS, rng.lognormvariate(0, 0.3) * ms / 1000, error=failed, fallback=failed
+        )
     return tally
 
 
@@ -71,15 +75,20 @@ class Users:
         if route.share <= 5000:
             control = experienced(self.canary.get("searches", SEARCHES), seed=-self.sequence)
             tallies[TrafficKey("docs", route.stage, "control", "real", route.blue)] = control
-        traffic.write_tallies(self.world.services.sessions, self.world.clock, "users", self.sequence, tallies)
+        traffic.write_tallies(
+            self.world.services.sessions, self.world.clock, "users", self.sequence, tallies
+        )
 
 
 def goes_on(world: World, deployment: str, users: Users | None = None, turns: int = 60) -> dict:
-    """Every knock in turn, and searches before each, until the deployment has ended or waits for a person."""
+    """Every knock in turn, and searches before each, until the deployment has ended or waits for a
+    person."""
     for _ in range(turns):
         seen = world.status(deployment)
         waits = seen["status"] == "paused" and not seen["requested"]
-        knock = None if waits or seen["status"] in ("live", "rolled_back") else world.broker.take_next()
+        knock = (
+            None if waits or seen["status"] in ("live", "rolled_back") else world.broker.take_next()
+        )
         if knock is None:
             return seen
         if users:
@@ -130,7 +139,11 @@ def test_a_canary_that_harms_goes_back_to_blue_in_its_first_stage(world, canary,
 
 def test_a_mean_latency_beyond_the_limit_trips_once_ten_looks_say_so(world):
     stages = [{"percentage": 5, "duration_minutes": 30}]
-    world.declare("docs", source=world.write("docs.jsonl", texts(30)), canary={"stages": stages, "min_users": 400})
+    world.declare(
+        "docs",
+        source=world.write("docs.jsonl", texts(30)),
+        canary={"stages": stages, "min_users": 400},
+    )
     world.deploy("docs")
     world.run()
     # Too few users to compare anything, so that nothing but the breaker speaks.
@@ -147,7 +160,9 @@ def test_green_that_is_gone_ends_the_canary(world, canary):
     assert "does not exist any more" in seen["message"]
 
 
-def test_collection_is_dropped_only_when_every_search_process_says_that_it_has_let_go(world, canary):
+def test_collection_is_dropped_only_when_every_search_process_says_that_it_has_let_go(
+    world, canary
+):
     services = world.services
     world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
     route = table.current_route(services, "docs")
@@ -155,7 +170,10 @@ def test_collection_is_dropped_only_when_every_search_process_says_that_it_has_l
     commands.request_action(services, canary, Event.ABORT, actor="anna", reason="enough")
     assert "5 % set, confirmed by" in shifts(world.status(canary))[0]["message"]
     green = world.status(canary)["green"]
-    world.run(until=lambda: "0 of 1 search processes" in shifts(world.status(canary))[0]["message"], turns=20)
+    world.run(
+        until=lambda: "0 of 1 search processes" in shifts(world.status(canary))[0]["message"],
+        turns=20,
+    )
     assert green in world.store.collections()
     assert table.current_route(services, "docs").at_rest
     table.report_served_routes(services, "searcher", {"docs": route.version + 1})
@@ -173,7 +191,8 @@ def test_a_search_process_that_fell_silent_does_not_hold_the_rollback_up(world, 
 
 
 class Stopped:
-    """A store after whose next ``health`` the worker is stopped, and goes on when ``meanwhile`` is over."""
+    """A store after whose next ``health`` the worker is stopped, and goes on when ``meanwhile`` is
+    over."""
 
     def __init__(self, store: VectorStore, meanwhile: Callable[[], object]) -> None:
         self._store = store
@@ -202,7 +221,9 @@ class Away:
         raise Unavailable("Qdrant did not answer")
 
 
-def test_a_worker_that_was_stopped_does_not_give_searches_to_what_was_rolled_back_meanwhile(world, canary):
+def test_a_worker_that_was_stopped_does_not_give_searches_to_what_was_rolled_back_meanwhile(
+    world, canary
+):
     def rolled_back() -> None:
         world.clock.move(world.services.times.longest_lease + 1)
         commands.request_action(world.services, canary, Event.ABORT, actor="anna")
@@ -214,12 +235,14 @@ def test_a_worker_that_was_stopped_does_not_give_searches_to_what_was_rolled_bac
     assert table.current_route(world.services, "docs").at_rest
 
 
-# --- an operator's words ----------------------------------------------------------------------------------------
+# --- an operator's words --------------------------------------------------------------------------
 
 
 def test_promote_moves_a_running_stage_on_by_one(world, canary):
     world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
-    commands.request_action(world.services, canary, Event.PROMOTE, actor="anna", reason="seen enough")
+    commands.request_action(
+        world.services, canary, Event.PROMOTE, actor="anna", reason="seen enough"
+    )
     world.run(until=lambda: shifts(world.status(canary))[1]["status"] == "waiting")
     first = shifts(world.status(canary))[0]
     assert (first["status"], first["output"]["approved_by"]) == ("done", "anna")
@@ -301,10 +324,14 @@ def test_promote_full_skips_what_only_watches_and_says_who_did(world, canary):
     world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
     with pytest.raises(Refused, match="say why"):
         commands.request_action(world.services, canary, Event.PROMOTE_FULL, actor="anna")
-    commands.request_action(world.services, canary, Event.PROMOTE_FULL, actor="anna", reason="the old one burns")
+    commands.request_action(
+        world.services, canary, Event.PROMOTE_FULL, actor="anna", reason="the old one burns"
+    )
     seen = goes_on(world, canary)
     assert seen["status"] == "live"
-    skipped = {step["name"]: step["message"] for step in seen["steps"] if step["status"] == "skipped"}
+    skipped = {
+        step["name"]: step["message"] for step in seen["steps"] if step["status"] == "skipped"
+    }
     assert set(skipped.values()) == {"skipped by anna: the old one burns"}
     assert skipped.keys() == {"shift", "soak"}
     assert table.current_route(world.services, "docs").at_rest
@@ -316,7 +343,9 @@ def test_promote_full_before_the_gate_leaves_the_gate_to_be_passed(world):
     world.run()
     canary = world.deploy("docs", strategy="canary")
     world.run(until=world.at(canary, "populate"))
-    commands.request_action(world.services, canary, Event.PROMOTE_FULL, actor="anna", reason="in a hurry")
+    commands.request_action(
+        world.services, canary, Event.PROMOTE_FULL, actor="anna", reason="in a hurry"
+    )
     seen = goes_on(world, canary)
     assert seen["status"] == "live"
     assert seen["gate"]["verdict"] == "pass"
@@ -326,18 +355,22 @@ def test_abort_comes_before_promote_full(world, canary):
     world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
     commands.request_action(world.services, canary, Event.ABORT, actor="anna")
     with pytest.raises(Refused, match="abort was asked for by anna and comes before promote_full"):
-        commands.request_action(world.services, canary, Event.PROMOTE_FULL, actor="bert", reason="go")
+        commands.request_action(
+            world.services, canary, Event.PROMOTE_FULL, actor="bert", reason="go"
+        )
 
 
 def test_a_stage_that_asks_a_person_is_looked_at_again_by_retry(world, canary):
     goes_on(world, canary)
-    commands.request_action(world.services, canary, Event.RETRY, actor="anna", reason="traffic is back")
+    commands.request_action(
+        world.services, canary, Event.RETRY, actor="anna", reason="traffic is back"
+    )
     seen = goes_on(world, canary, Users(world))
     assert seen["status"] == "live"
     assert shifts(seen)[0]["attempt"] == 2
 
 
-# --- what is asked for ------------------------------------------------------------------------------------------
+# --- what is asked for ----------------------------------------------------------------------------
 
 
 def test_an_existing_collection_is_taken_and_stays_when_it_fails(world, canary):
@@ -349,7 +382,14 @@ def test_an_existing_collection_is_taken_and_stays_when_it_fails(world, canary):
     ready = world.store.aliases()["other"]
     taken = world.deploy("docs", strategy="canary", collection=ready)
     seen = world.status(taken)
-    assert [step["name"] for step in seen["steps"]] == ["validate", "shift", "shift", "shift", "switch", "soak"]
+    assert [step["name"] for step in seen["steps"]] == [
+        "validate",
+        "shift",
+        "shift",
+        "shift",
+        "switch",
+        "soak",
+    ]
     seen = goes_on(world, taken, Users(world, errors=0.2))
     assert (seen["status"], seen["green"]) == ("rolled_back", ready)
     assert ready in world.store.collections()
@@ -373,12 +413,24 @@ def test_an_existing_collection_can_go_live(world, canary):
         ({"collection": "blue"}, "is already live"),
         ({"collection": "blue", "source": "jsonl:docs.jsonl"}, "name one of the two"),
         ({"options": {"canary": {"stages": []}}}, "at least 1 item"),
-        ({"options": {"canary": {"stages": [{"percentage": 0, "duration_minutes": 1}]}}}, "needs shadow: true"),
         (
-            {"options": {"canary": {"stages": [{"percentage": p, "duration_minutes": 1} for p in (50, 5)]}}},
+            {"options": {"canary": {"stages": [{"percentage": 0, "duration_minutes": 1}]}}},
+            "needs shadow: true",
+        ),
+        (
+            {
+                "options": {
+                    "canary": {
+                        "stages": [{"percentage": p, "duration_minutes": 1} for p in (50, 5)]
+                    }
+                }
+            },
             "never fall",
         ),
-        ({"options": {"canary": {"stages": [{"percentage": 0.001, "duration_minutes": 1}]}}}, "multiple of 0.01"),
+        (
+            {"options": {"canary": {"stages": [{"percentage": 0.001, "duration_minutes": 1}]}}},
+            "multiple of 0.01",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_changed(world, asked, said):

@@ -41,7 +41,9 @@ def write(world: World, *rows) -> None:
 
 
 def test_a_database_in_which_nothing_has_happened_has_every_number(world):
-    figures = {name: dict(found.samples) for name, found in census.read_metrics(world.services).items()}
+    figures = {
+        name: dict(found.samples) for name, found in census.read_metrics(world.services).items()
+    }
     assert figures.keys() == census.METRICS.keys()
     assert figures["sweep_age_seconds"] == {(): math.inf}
     assert figures["alerts_firing"] == {("info",): 0, ("warn",): 0, ("error",): 0}
@@ -53,7 +55,9 @@ def test_a_database_in_which_nothing_has_happened_has_every_number(world):
 
 def test_labels_are_as_many_as_their_values(docs):
     for name, found in census.read_metrics(docs.services).items():
-        assert all(len(labels) == len(census.METRICS[name].labels) for labels, _ in found.samples), name
+        assert all(
+            len(labels) == len(census.METRICS[name].labels) for labels, _ in found.samples
+        ), name
 
 
 def test_each_end_is_told_by_how_it_came(docs):
@@ -65,7 +69,9 @@ def test_each_end_is_told_by_how_it_came(docs):
     docs.run()
     full = docs.deploy("docs", strategy="canary")
     docs.run(until=docs.at(full, "shift"))
-    commands.request_action(docs.services, full, Event.PROMOTE_FULL, actor="anna", reason="it burns")
+    commands.request_action(
+        docs.services, full, Event.PROMOTE_FULL, actor="anna", reason="it burns"
+    )
     docs.run()
     running = docs.deploy("docs")
     assert taken(docs, "deployments_ended") == {
@@ -134,11 +140,16 @@ def test_a_share_is_confirmed_once_every_living_process_serves_it(docs):
     now = docs.clock.moment
     write(docs, SearcherRow(process="new", alias="docs", version=version, seen_at=now))
     write(docs, SearcherRow(process="old", alias="docs", version=version - 1, seen_at=now))
-    write(docs, SearcherRow(process="dead", alias="docs", version=0, seen_at=now - timedelta(minutes=1)))
+    write(
+        docs,
+        SearcherRow(process="dead", alias="docs", version=0, seen_at=now - timedelta(minutes=1)),
+    )
     assert taken(docs, "route_searchers") == {("docs", "serving"): 1, ("docs", "behind"): 1}
     assert taken(docs, "route_confirmed_basis_points") == {}
     with docs.services.sessions.begin() as session:
-        session.execute(update(SearcherRow).values(version=version).where(SearcherRow.process == "old"))
+        session.execute(
+            update(SearcherRow).values(version=version).where(SearcherRow.process == "old")
+        )
     assert taken(docs, "route_confirmed_basis_points") == {("docs",): 2500}
 
 
@@ -160,10 +171,25 @@ def test_a_sweep_is_as_old_as_the_last_one(docs):
 
 def test_schedules_alerts_and_experiments_are_counted(docs):
     now = docs.clock.moment
-    on = Schedule(alias="docs", action="rebuild", spec={"cron": "0 2 * * *"}, waiting_since=now, told_at=now)
-    paused = Schedule(alias="docs", action="verify", spec={"cron": "0 3 * * *"}, waiting_since=now, paused_by="anna")
+    on = Schedule(
+        alias="docs", action="rebuild", spec={"cron": "0 2 * * *"}, waiting_since=now, told_at=now
+    )
+    paused = Schedule(
+        alias="docs",
+        action="verify",
+        spec={"cron": "0 3 * * *"},
+        waiting_since=now,
+        paused_by="anna",
+    )
     experiment = Experiment(
-        id="e1", name="e", route="docs", status="running", spec={}, actor="anna", created_at=now, started_at=now
+        id="e1",
+        name="e",
+        route="docs",
+        status="running",
+        spec={},
+        actor="anna",
+        created_at=now,
+        started_at=now,
     )
     write(docs, on, paused, experiment)
     with docs.services.sessions.begin() as session:
@@ -178,6 +204,8 @@ def test_schedules_alerts_and_experiments_are_counted(docs):
 
 def test_no_more_than_so_many_aliases_are_named_and_the_rest_are_counted(world):
     now = world.clock.moment
-    write(world, *(_run(f"index_{number:05d}", "rollout", now) for number in range(census.MOST + 7)))
+    write(
+        world, *(_run(f"index_{number:05d}", "rollout", now) for number in range(census.MOST + 7))
+    )
     found = census.read_metrics(world.services)["last_live_age_seconds"]
     assert (len(found.samples), found.left_out) == (census.MOST, 7)

@@ -21,7 +21,8 @@ CHUNKS = {"model": "hashing:64", "text": "{title}\n{text}", "chunk": {"max_token
 
 def document(id, sentences, about="asyncio"):
     text = " ".join(
-        f"Sentence {number} of document {id} is about {about} number {number}." for number in range(sentences)
+        f"Sentence {number} of document {id} is about {about} number {number}."
+        for number in range(sentences)
     )
     return {"id": id, "title": f"Document {id}", "text": text, "lang": "en"}
 
@@ -38,7 +39,9 @@ def opened(tmp_path):
         embedding = EmbeddingSpec.model_validate({**CHUNKS, "chunk": {"max_tokens": 20, **chunk}})
         source = open_source("jsonl:docs.jsonl", (tmp_path,), None)
         embedder = open_embedder(embedding)
-        found = chunk_source(source, {"": Maker(MadeBy(embedder.identity, embedding=embedding), embedder)})
+        found = chunk_source(
+            source, {"": Maker(MadeBy(embedder.identity, embedding=embedding), embedder)}
+        )
         assert isinstance(found, ChunkedSource)
         return found
 
@@ -49,7 +52,7 @@ def fields(source):
     return [row.fields for row in source.read(None)]
 
 
-# --- the source of chunks -----------------------------------------------------------------------------------------
+# --- the source of chunks -------------------------------------------------------------------------
 
 
 def test_a_chunk_is_its_document_with_a_piece_of_the_text_and_says_whose_piece(opened):
@@ -60,9 +63,16 @@ def test_a_chunk_is_its_document_with_a_piece_of_the_text_and_says_whose_piece(o
         assert chunk["text"] == of["text"][place["start"] : place["end"]]
         assert (chunk["title"], chunk["lang"]) == (of["title"], of["lang"])
         assert chunk["id"] == chunk_id(place["document"], place["number"])
-    numbers = [(chunk["chunk"]["document"], chunk["chunk"]["number"]) for chunk in fields(opened(DOCUMENTS))]
+    numbers = [
+        (chunk["chunk"]["document"], chunk["chunk"]["number"])
+        for chunk in fields(opened(DOCUMENTS))
+    ]
     assert len(set(numbers)) == len(numbers)
-    assert {chunk["chunk"]["of"] for chunk in fields(opened(DOCUMENTS)) if chunk["chunk"]["document"] == 1} == {1}
+    assert {
+        chunk["chunk"]["of"]
+        for chunk in fields(opened(DOCUMENTS))
+        if chunk["chunk"]["document"] == 1
+    } == {1}
     assert len(numbers) > 10
 
 
@@ -84,7 +94,9 @@ def test_reading_on_from_any_cursor_equals_reading_in_one_go(opened):
 
 
 def test_chunks_overlap_if_asked_to(opened):
-    chunks = [chunk["chunk"] for chunk in fields(opened([document(1, 20)], max_tokens=60, overlap=20))]
+    chunks = [
+        chunk["chunk"] for chunk in fields(opened([document(1, 20)], max_tokens=60, overlap=20))
+    ]
     assert any(later["start"] < earlier["end"] for earlier, later in pairwise(chunks))
 
 
@@ -120,11 +132,13 @@ def test_a_field_that_is_not_in_the_template_is_refused(world: World):
         world.deploy("docs", options={"embedding": {"chunk": {"field": "body"}}})
 
 
-# --- deployments --------------------------------------------------------------------------------------------------
+# --- deployments ----------------------------------------------------------------------------------
 
 
 def deployed(world, records=DOCUMENTS, **settings):
-    world.declare("docs", **{"source": world.write("docs.jsonl", records), "embedding": CHUNKS, **settings})
+    world.declare(
+        "docs", **{"source": world.write("docs.jsonl", records), "embedding": CHUNKS, **settings}
+    )
     deployment = world.deploy("docs")
     world.run()
     return world.status(deployment)
@@ -140,7 +154,9 @@ def test_an_index_of_chunks_passes_the_gate_which_counts_and_compares_chunks(wor
     checks = {check["name"]: check for check in status["gate"]["checks"]}
     assert checks["count"]["verdict"] == checks["round_trip"]["verdict"] == "pass"
     points, _ = world.store.scroll(status["green"], None, 100)
-    assert checks["count"]["value"] == len(points) == populated(status)["written"] > len(DOCUMENTS) * 2
+    assert (
+        checks["count"]["value"] == len(points) == populated(status)["written"] > len(DOCUMENTS) * 2
+    )
     assert checks["round_trip"]["n"] == FEW["records"]
     assert {point.payload["chunk"]["document"] for point in points} == {1, "two", 3, "1"}
     assert all(point.id == point.payload["id"] for point in points)
@@ -157,7 +173,9 @@ def test_unchanged_chunks_take_their_vectors_over(world: World):
 
 def test_the_chunks_of_a_shorter_document_are_gone(world: World):
     before = populated(deployed(world))["written"]
-    after = populated(deployed(world, [DOCUMENTS[0], document("two", 3), *DOCUMENTS[2:]]))["written"]
+    after = populated(deployed(world, [DOCUMENTS[0], document("two", 3), *DOCUMENTS[2:]]))[
+        "written"
+    ]
     assert after < before
 
 
@@ -171,9 +189,9 @@ def test_chunks_of_another_size_are_other_texts_and_embedded_anew(world: World):
 def test_a_document_of_many_turns_goes_on_in_its_middle(world: World):
     status = deployed(world, [document(1, 600)])
     assert status["status"] == "live"
-    assert [chunk["number"] for chunk in sorted(chunks_of(world), key=lambda chunk: chunk["number"])] == list(
-        range(populated(status)["written"])
-    )
+    assert [
+        chunk["number"] for chunk in sorted(chunks_of(world), key=lambda chunk: chunk["number"])
+    ] == list(range(populated(status)["written"]))
 
 
 def test_a_bad_document_is_one_bad_record(world: World):
@@ -194,7 +212,9 @@ def test_a_collection_of_chunks_is_copied_but_not_cut_again(world: World):
     copied = deployed(world, source=f"collection:{green}")
     assert copied["status"] == "live"
     assert populated(copied)["way"] == "copy"
-    other = deployed(world, source=f"collection:{green}", embedding={**CHUNKS, "chunk": {"max_tokens": 40}})
+    other = deployed(
+        world, source=f"collection:{green}", embedding={**CHUNKS, "chunk": {"max_tokens": 40}}
+    )
     assert other["status"] == "rolled_back"
     assert f"{green} holds points, not documents" in other["message"]
 

@@ -42,8 +42,13 @@ class Broker:
 
 @pytest.fixture
 def swept(world: World) -> World:
-    """With a live index ``docs``, from where the sweep knocks for what has waited, as among workers."""
-    world.declare("docs", source=world.write("docs.jsonl", texts(30)), soak={"seconds": 40, "interval_seconds": 20})
+    """With a live index ``docs``, from where the sweep knocks for what has waited, as among
+    workers."""
+    world.declare(
+        "docs",
+        source=world.write("docs.jsonl", texts(30)),
+        soak={"seconds": 40, "interval_seconds": 20},
+    )
     world.deploy("docs")
     world.run()
     times = dataclasses.replace(world.services.times, holds_waits=False)
@@ -91,7 +96,9 @@ def test_a_wait_is_knocked_for_in_the_second_in_which_it_ends(swept: World) -> N
 
 
 @pytest.mark.parametrize("jump", [-HOURS, HOURS])
-def test_a_deployment_that_waits_goes_on_whatever_the_clock_is_set_to(swept: World, jump: float) -> None:
+def test_a_deployment_that_waits_goes_on_whatever_the_clock_is_set_to(
+    swept: World, jump: float
+) -> None:
     deployment = swept.deploy("docs")
     until(swept, deployment, "soak")
     swept.clock.move(jump)
@@ -99,7 +106,9 @@ def test_a_deployment_that_waits_goes_on_whatever_the_clock_is_set_to(swept: Wor
 
 
 @pytest.mark.parametrize("jump", [-HOURS, HOURS])
-def test_one_that_was_just_written_down_and_lost_its_knock_is_found(swept: World, jump: float) -> None:
+def test_one_that_was_just_written_down_and_lost_its_knock_is_found(
+    swept: World, jump: float
+) -> None:
     deployment = swept.deploy("docs")
     swept.broker.waiting.clear()
     swept.clock.move(jump)
@@ -107,7 +116,9 @@ def test_one_that_was_just_written_down_and_lost_its_knock_is_found(swept: World
 
 
 @pytest.mark.parametrize("jump", [-HOURS, HOURS])
-def test_a_lost_knock_is_missed_after_fifteen_seconds_all_the_same(swept: World, jump: float) -> None:
+def test_a_lost_knock_is_missed_after_fifteen_seconds_all_the_same(
+    swept: World, jump: float
+) -> None:
     deployment = swept.deploy("docs")
     swept.turn(swept.broker.take_next())
     swept.broker.waiting.clear()
@@ -116,7 +127,9 @@ def test_a_lost_knock_is_missed_after_fifteen_seconds_all_the_same(swept: World,
 
 
 @pytest.mark.parametrize("jump", [-HOURS, HOURS])
-def test_the_lease_of_a_worker_that_died_lasts_no_longer_than_any(swept: World, jump: float) -> None:
+def test_the_lease_of_a_worker_that_died_lasts_no_longer_than_any(
+    swept: World, jump: float
+) -> None:
     deployment = swept.deploy("docs")
     swept.broker.waiting.clear()
     take(swept, deployment)
@@ -142,7 +155,10 @@ def test_the_turn_of_a_worker_that_lives_is_not_taken_from_it(swept: World) -> N
         swept.clock.move(10)
         assert lease._extend_lease()
         assert engine.knock_overdue_turns(swept.services) == []
-    assert engine.outcomes.write_outcome(swept.services, claim, engine.Done()).line == "create done -> populate"
+    assert (
+        engine.outcomes.write_outcome(swept.services, claim, engine.Done()).line
+        == "create done -> populate"
+    )
 
 
 def test_a_clock_that_jumps_to_and_fro_all_the_time_holds_nothing_up(swept: World) -> None:
@@ -182,7 +198,7 @@ def test_jumps_to_and_fro_delete_nothing_early(swept: World) -> None:
     assert 300 <= gone <= 350
 
 
-# --- whatever else waits ------------------------------------------------------------------------------------------
+# --- whatever else waits --------------------------------------------------------------------------
 
 
 def test_a_schedule_does_not_wait_for_a_time_that_another_clock_was_near(world: World) -> None:
@@ -209,12 +225,16 @@ def test_a_time_that_comes_a_second_time_makes_no_second_run(world: World) -> No
 
 def test_an_alert_is_told_though_it_was_written_down_two_hours_from_now(world: World) -> None:
     taken: list[str] = []
-    world.channels["inbox"] = AlertChannel("inbox", Severity.INFO, lambda notice: taken.append(notice.what))
+    world.channels["inbox"] = AlertChannel(
+        "inbox", Severity.INFO, lambda notice: taken.append(notice.what)
+    )
     world.declare("docs", source=world.write("docs.jsonl", texts(3)))
     world.deploy("docs")
     world.channels["inbox"] = AlertChannel("inbox", Severity.INFO, lambda notice: 1 / 0)
     deliveries.deliver_due(world.services)
-    world.channels["inbox"] = AlertChannel("inbox", Severity.INFO, lambda notice: taken.append(notice.what))
+    world.channels["inbox"] = AlertChannel(
+        "inbox", Severity.INFO, lambda notice: taken.append(notice.what)
+    )
     world.clock.move(-HOURS)
     deliveries.deliver_due(world.services)
     assert taken == ["deployment.created"]
@@ -229,10 +249,15 @@ def test_an_idempotency_key_is_held_no_longer_than_starting_anything_takes(world
     with pytest.raises(KeyboardInterrupt):
         once.answer_once(world.services, key, dies, lambda started: {})
     world.clock.move(-HOURS)
-    assert once.answer_once(world.services, key, lambda along: {"done": 1}, lambda started: {}) == ({"done": 1}, False)
+    assert once.answer_once(world.services, key, lambda along: {"done": 1}, lambda started: {}) == (
+        {"done": 1},
+        False,
+    )
 
 
-def test_a_process_that_searched_before_the_clock_was_set_back_is_waited_for_by_nobody(world: World) -> None:
+def test_a_process_that_searched_before_the_clock_was_set_back_is_waited_for_by_nobody(
+    world: World,
+) -> None:
     table.report_served_routes(world.services, "gone", {"docs": 1})
     assert table.confirm_route(world.services, ROUTE).known == 1
     world.clock.move(-HOURS)

@@ -52,7 +52,9 @@ def test_the_same_records_differ_in_nothing(world: World) -> None:
 
 def test_a_field_that_is_not_embedded_counts_as_a_change(world: World) -> None:
     deployed(world, [{**record, "lang": "en"} for record in texts(30)])
-    deployed(world, [{**record, "lang": "de" if record["id"] == 3 else "en"} for record in texts(30)])
+    deployed(
+        world, [{**record, "lang": "de" if record["id"] == 3 else "en"} for record in texts(30)]
+    )
     assert diff(world)["content"]["changed"] == {"count": 1, "of": 30, "examples": [3]}
 
 
@@ -62,7 +64,9 @@ def test_another_template_changes_every_text_and_another_model_none(world: World
     seen = diff(world)
     assert seen["content"]["changed"]["count"] == 30
     assert seen["model"] == {"template": ["{text}", "{text} {id}"]}
-    deployed(world, texts(30), embedding={**EMBEDDING, "model": "hashing:32", "text": "{text} {id}"})
+    deployed(
+        world, texts(30), embedding={**EMBEDDING, "model": "hashing:32", "text": "{text} {id}"}
+    )
     seen = comparing.diff_versions(world.services, "docs", "2", "3")
     assert seen["content"]["changed"]["count"] == 0
     assert seen["model"]["model"] == ["hashing:64", "hashing:32"]
@@ -86,13 +90,16 @@ def test_a_sample_is_the_same_each_time_and_its_shares_are_near_the_truth(world:
     assert seen == diff(world, sample=60)["content"]
     assert not seen["complete"]
     assert (seen["added"]["of"], seen["removed"]["of"]) == (60, 60)
-    # Half of each; 60 drawn of 200, so that 15 to 45 is more than four standard deviations to either side.
+    # Half of each; 60 drawn of 200, so that 15 to 45 is more than four standard deviations to
+    # either side.
     assert 15 <= seen["added"]["count"] <= 45
     assert 15 <= seen["removed"]["count"] <= 45
     assert seen["changed"]["count"] == 0
 
 
-def test_of_a_version_that_is_gone_settings_and_counts_are_told_and_no_records(world: World) -> None:
+def test_of_a_version_that_is_gone_settings_and_counts_are_told_and_no_records(
+    world: World,
+) -> None:
     first = deployed(world, texts(30))
     deployed(world, texts(40))
     world.store.drop(first)

@@ -48,13 +48,45 @@ def problem(site, path, page):
     return bad.problem
 
 
-# --- where it may go ----------------------------------------------------------------------------------------------
+# --- where it may go ------------------------------------------------------------------------------
 
 PRIVATE = (
-    *("127.0.0.1", "127.1", "2130706433", "0x7f000001", "017700000001", "0.0.0.0", "0", "localhost"),  # noqa: S104
-    *("169.254.169.254", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "198.18.0.1", "224.0.0.1"),
-    *("255.255.255.255", "[::1]", "[::]", "[::ffff:169.254.169.254]", "[::ffff:7f00:1]", "[::7f00:1]", "[fe80::1]"),
-    *("[fc00::1]", "[fec0::1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[2001:0:7f00:1::]", "[ff0e::1]"),
+    *(
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "017700000001",
+        "0.0.0.0",  # noqa: S104
+        "0",
+        "localhost",
+    ),
+    *(
+        "169.254.169.254",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "198.18.0.1",
+        "224.0.0.1",
+    ),
+    *(
+        "255.255.255.255",
+        "[::1]",
+        "[::]",
+        "[::ffff:169.254.169.254]",
+        "[::ffff:7f00:1]",
+        "[::7f00:1]",
+        "[fe80::1]",
+    ),
+    *(
+        "[fc00::1]",
+        "[fec0::1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "[2001:0:7f00:1::]",
+        "[ff0e::1]",
+    ),
 )
 
 
@@ -103,7 +135,9 @@ def test_a_site_on_another_port_is_allowed_only_with_its_port(site, allow):
 
 
 def test_every_address_of_a_name_must_be_public():
-    source = SitemapSource("http://site.test/s.xml", CrawlSpec, named({"site.test": ["93.184.216.34 10.0.0.1"]}))
+    source = SitemapSource(
+        "http://site.test/s.xml", CrawlSpec, named({"site.test": ["93.184.216.34 10.0.0.1"]})
+    )
     with pytest.raises(Refused, match=r"site.test is at 10.0.0.1, which is not a public address"):
         source.check()
 
@@ -184,7 +218,7 @@ def test_a_section_that_makes_no_sense_is_refused_by_its_path(crawl, said):
     assert said in str(refused.value)
 
 
-# --- robots.txt ---------------------------------------------------------------------------------------------------
+# --- robots.txt -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -197,7 +231,11 @@ def test_a_section_that_makes_no_sense_is_refused_by_its_path(crawl, said):
         ("User-agent: *\nDisallow: /\n\nUser-agent: qdrant-rollouts\nDisallow: /b", "/a", True),
         ("user-AGENT: Qdrant-Rollouts/2.0\nDISALLOW: /a # why\n", "/ab", False),
         ("User-agent: other\nUser-agent: qdrant-rollouts\nDisallow: /a", "/a", False),
-        ("User-agent: qdrant-rollouts\nDisallow: /a\nUser-agent: qdrant-rollouts\nDisallow: /b", "/a", False),
+        (
+            "User-agent: qdrant-rollouts\nDisallow: /a\nUser-agent: qdrant-rollouts\nDisallow: /b",
+            "/a",
+            False,
+        ),
         ("User-agent: qdrant\nDisallow: /", "/a", True),
         ("User-agent: *\nAllow: /a/b\nDisallow: /a", "/a/b/c", True),
         ("User-agent: *\nDisallow: /a\nAllow: /a/b", "/a/c", False),
@@ -259,7 +297,9 @@ def test_a_pattern_of_many_stars_is_answered_at_once():
 
 
 def test_what_robots_disallow_is_never_asked_for_and_is_a_bad_record(site):
-    site.pages["/robots.txt"] = Page("User-agent: qdrant-rollouts\nDisallow: /private\n", type="text/plain")
+    site.pages["/robots.txt"] = Page(
+        "User-agent: qdrant-rollouts\nDisallow: /private\n", type="text/plain"
+    )
     found = problem(site, "/private/a", html("A", "secret"))
     assert found == "is not for qdrant-rollouts: robots.txt of 127.0.0.1 disallows /private/a"
     assert site.asked["/private/a"] == 0
@@ -286,18 +326,34 @@ def test_a_site_that_asks_for_ten_seconds_between_two_pages_is_read(site):
 
 def test_a_site_that_asks_for_more_patience_than_there_is_is_refused(site):
     site.pages["/robots.txt"] = Page("User-agent: *\nCrawl-delay: 60\n", type="text/plain")
-    with pytest.raises(Refused, match="asks for 60 s between two pages; more than 10 are not waited for") as refused:
+    with pytest.raises(
+        Refused, match="asks for 60 s between two pages; more than 10 are not waited for"
+    ) as refused:
         opened(site, site.sitemap("/a")).check()
-    assert "write a group there, 'User-agent: qdrant-rollouts' with 'Crawl-delay: 10'" in str(refused.value)
+    assert "write a group there, 'User-agent: qdrant-rollouts' with 'Crawl-delay: 10'" in str(
+        refused.value
+    )
 
 
 @pytest.mark.parametrize(
     ("answer", "error", "said"),
     [
         (Page(status=500), Unavailable, "answered 500; without it nothing is read"),
-        (Page(status=302, headers={"location": "http://other.test/robots.txt"}), Refused, "leads to other.test"),
-        (Page(status=302, headers={"location": "/robots.txt"}), Refused, "redirects more than 5 times"),
-        (Page("User-agent: *\nDisallow: /sitemap.xml"), Refused, "robots.txt of 127.0.0.1 disallows /sitemap.xml"),
+        (
+            Page(status=302, headers={"location": "http://other.test/robots.txt"}),
+            Refused,
+            "leads to other.test",
+        ),
+        (
+            Page(status=302, headers={"location": "/robots.txt"}),
+            Refused,
+            "redirects more than 5 times",
+        ),
+        (
+            Page("User-agent: *\nDisallow: /sitemap.xml"),
+            Refused,
+            "robots.txt of 127.0.0.1 disallows /sitemap.xml",
+        ),
     ],
 )
 def test_without_leave_nothing_is_read(site, answer, error, said):
@@ -306,13 +362,15 @@ def test_without_leave_nothing_is_read(site, answer, error, said):
         opened(site, site.sitemap("/a")).check()
 
 
-# --- sitemaps -----------------------------------------------------------------------------------------------------
+# --- sitemaps -------------------------------------------------------------------------------------
 
 
 def test_an_index_of_sitemaps_packed_ones_among_them_is_read_whole_and_each_page_once(site):
     site.pages["/1.xml.gz"] = packed(urlset([f"{site.url}/a", f"{site.url}/b"]))
     site.pages["/2.xml"] = Page(urlset([f"{site.url}/b", f"{site.url}/c#part"]))
-    site.pages["/index.xml"] = Page(urlset([f"{site.url}/1.xml.gz", f"{site.url}/2.xml"], "sitemapindex", "sitemap"))
+    site.pages["/index.xml"] = Page(
+        urlset([f"{site.url}/1.xml.gz", f"{site.url}/2.xml"], "sitemapindex", "sitemap")
+    )
     site.pages |= {path: html(path, "text") for path in ("/a", "/b", "/c")}
     found = rows(site, f"sitemap:{site.url}/index.xml")
     assert [row.fields["title"] for row in found] == ["/a", "/b", "/c"]
@@ -330,8 +388,12 @@ def test_an_index_of_sitemaps_packed_ones_among_them_is_read_whole_and_each_page
         lambda sitemap: "\ufeff\ufeff\n\ufeff" + sitemap,
         lambda sitemap: sitemap.encode("utf-16"),
         lambda sitemap: sitemap.replace("?>", "?>\n<!DOCTYPE urlset>", 1),
-        lambda sitemap: sitemap.replace("?>", '?><!DOCTYPE urlset SYSTEM "http://127.0.0.1:9/s.dtd">', 1),
-        lambda sitemap: sitemap.replace("?>", "?><?xml-stylesheet href='s.xsl'?><!-- made by -->", 1),
+        lambda sitemap: sitemap.replace(
+            "?>", '?><!DOCTYPE urlset SYSTEM "http://127.0.0.1:9/s.dtd">', 1
+        ),
+        lambda sitemap: sitemap.replace(
+            "?>", "?><?xml-stylesheet href='s.xsl'?><!-- made by -->", 1
+        ),
         lambda sitemap: sitemap.partition("?>")[2],
         lambda sitemap: sitemap.replace(' xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"', ""),
         lambda sitemap: packed("\n" + sitemap).content,
@@ -358,7 +420,10 @@ def test_a_sitemap_in_characters_that_are_not_read_says_what_to_write(site, char
 @pytest.mark.parametrize("mark", ["", "\ufeff", "\n"])
 def test_a_sitemap_may_be_text_with_an_address_in_each_line(site, end, mark):
     content = mark + end.join(f"{site.url}/{name}" for name in ("a", "ö", "c")) + end
-    for name, page in {"/s.txt": Page(content, type="text/plain"), "/s.txt.gz": packed(content)}.items():
+    for name, page in {
+        "/s.txt": Page(content, type="text/plain"),
+        "/s.txt.gz": packed(content),
+    }.items():
         site.pages[name] = page
         site.pages |= {path: html(path, "text") for path in ("/a", "/%C3%B6", "/c")}
         found = rows(site, f"sitemap:{site.url}{name}")
@@ -380,7 +445,9 @@ ENTITIES = '<!DOCTYPE urlset [<!ENTITY a "aaaaaaaaaa">' + "".join(
     ],
 )
 def test_no_entity_of_a_sitemap_is_followed_or_left_out(site, doctype):
-    site.pages["/s.xml"] = Page(f"{doctype}<urlset><url><loc>{site.url}/&j;&a;</loc></url></urlset>")
+    site.pages["/s.xml"] = Page(
+        f"{doctype}<urlset><url><loc>{site.url}/&j;&a;</loc></url></urlset>"
+    )
     with pytest.raises(Refused, match=r"has a document type with entities, .* write & as &amp;"):
         opened(site, f"sitemap:{site.url}/s.xml").check()
 
@@ -390,16 +457,25 @@ def test_no_entity_of_a_sitemap_is_followed_or_left_out(site, doctype):
     [
         ("", "is not a sitemap: no element found"),
         (" \n", "is not a sitemap: no element found"),
-        ("Sorry, no sitemap\n", "it is not XML, and its line 1 is not an address; expected <urlset>"),
+        (
+            "Sorry, no sitemap\n",
+            "it is not XML, and its line 1 is not an address; expected <urlset>",
+        ),
         ("http://127.0.0.1/a\n/b\n", "its line 2 is not an address"),
         ("http://127.0.0.1/" + "a" * 9000, "an address of more than 8,192 characters"),
         (b"http://127.0.0.1/\xff\n", "neither XML nor UTF-8"),
         ("http://127.0.0.1/a\n" * 21, "lists more than 20 pages"),
-        ('<rss version="2.0"><channel/></rss>', r"is a feed \(<rss>\), which lists the newest pages alone; name the"),
+        (
+            '<rss version="2.0"><channel/></rss>',
+            r"is a feed \(<rss>\), which lists the newest pages alone; name the",
+        ),
         ('<feed xmlns="http://www.w3.org/2005/Atom"/>', "is a feed"),
         ("<html><body>Sorry</body></html>", "is not a sitemap: it begins with <html>"),
         ('<!DOCTYPE x [<!ENTITY a "aa">]><urlset>&a;</urlset>', "has a document type"),
-        ("<!DOCTYPE html><html><body>Sorry</body></html>", "is not a sitemap: it begins with <html>"),
+        (
+            "<!DOCTYPE html><html><body>Sorry</body></html>",
+            "is not a sitemap: it begins with <html>",
+        ),
         ("<urlset><url><loc>x</loc></url>", "is not a sitemap: no element found"),
         ("<urlset>" + "<a>" * 99, "nested deeper than 16"),
         (urlset(["x" * 9000]), "an address of more than 8,192 characters"),
@@ -419,11 +495,19 @@ def test_what_is_no_sitemap_is_refused_and_never_taken_for_an_empty_one(site, co
     [
         (None, Refused, "answered 404; expected a sitemap"),
         (Page(status=500), Unavailable, "answered 500"),
-        (Page(urlset(["/x.xml"], "sitemapindex", "sitemap")), Refused, "an index of sitemaps within another"),
+        (
+            Page(urlset(["/x.xml"], "sitemapindex", "sitemap")),
+            Refused,
+            "an index of sitemaps within another",
+        ),
     ],
 )
-def test_a_sitemap_that_is_missing_from_its_index_is_no_deletion_of_its_pages(site, page, error, said):
-    site.pages["/index.xml"] = Page(urlset([f"{site.url}/1.xml", f"{site.url}/2.xml"], "sitemapindex", "sitemap"))
+def test_a_sitemap_that_is_missing_from_its_index_is_no_deletion_of_its_pages(
+    site, page, error, said
+):
+    site.pages["/index.xml"] = Page(
+        urlset([f"{site.url}/1.xml", f"{site.url}/2.xml"], "sitemapindex", "sitemap")
+    )
     site.pages["/1.xml"] = Page(urlset([f"{site.url}/a"]))
     if page:
         site.pages["/2.xml"] = page
@@ -441,7 +525,7 @@ def test_a_few_bytes_that_unpack_to_gigabytes_are_bounded(site):
     assert peak < 10_000_000
 
 
-# --- pages --------------------------------------------------------------------------------------------------------
+# --- pages ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -450,7 +534,10 @@ def test_a_few_bytes_that_unpack_to_gigabytes_are_bounded(site):
         (Page("größer", type="text/plain"), "größer"),
         (Page("größer".encode("latin-1"), type="text/html; charset=ISO-8859-1"), "größer"),
         (Page('<meta charset="windows-1251">Привет'.encode("cp1251"), type="text/html"), "Привет"),
-        (Page(packed("packed").content, type="text/plain", headers={"content-encoding": "gzip"}), "packed"),
+        (
+ Page(packed("packed").content, type="text/plain", headers={"content-encoding": "gzip"}),
+ "packed",
+),
         (Page("# Title\ntext", type="text/markdown"), "# Title\ntext"),
         (Page("late", type="text/plain", busy=1), "late"),
     ],
@@ -468,7 +555,10 @@ def test_a_page_is_read_as_it_says_it_is_written(site, page, text):
         (Page("x", type=""), "is of no declared type"),
         (Page("no", 403), "answered 403"),
         (Page(b"\xff", type="text/plain"), "is not utf-8"),
-        (Page("x", type="text/plain; charset=punycode"), "is written in punycode, which is not known"),
+        (
+            Page("x", type="text/plain; charset=punycode"),
+            "is written in punycode, which is not known",
+        ),
         (Page("x" * (5 * 2**20 + 1), type="text/plain"), "is longer than 5,242,880 bytes"),
         (Page(packed("x").content[:-4], headers={"content-encoding": "gzip"}), "is damaged"),
         (Page("x", headers={"content-encoding": "br"}), "is packed as br"),
@@ -488,7 +578,10 @@ def test_a_page_that_leads_to_a_listed_one_is_that_one(site):
     site.pages["/new"] = html("New", "text")
     site.redirect("/short", "/long/", 308)
     site.pages["/long/"] = html("Long", "text")
-    found = {row.where.removeprefix(site.url): row for row in rows(site, site.sitemap("/old", "/new", "/short"))}
+    found = {
+        row.where.removeprefix(site.url): row
+        for row in rows(site, site.sitemap("/old", "/new", "/short"))
+    }
     assert found["/old"].gone
     assert found["/short"].fields["url"] == f"{site.url}/long/"
     assert found["/short"].fields["id"] == f"{site.url}/short"
@@ -511,7 +604,9 @@ def test_a_site_that_does_not_answer_is_waited_for_and_loses_no_page(site):
     source = opened(site, site.sitemap("/a", "/b"))
     source.check()
     site.pages |= {path: Page(status=503) for path in ("/a", "/robots.txt")}
-    with pytest.raises(Unavailable, match=r"127\.0\.0\.1 does not answer: robots\.txt answered 503"):
+    with pytest.raises(
+        Unavailable, match=r"127\.0\.0\.1 does not answer: robots\.txt answered 503"
+    ):
         next(source.read(None))
 
 
@@ -521,15 +616,19 @@ def test_more_than_one_page_in_twenty_that_does_not_come_ends_it(site):
     site.pages |= {path: Page(status=500) for path in ("/03", "/07")}
     found = opened(site, site.sitemap(*paths)).read(None)
     assert [next(found).problem for _ in range(7)].count("answered 500, 3 times") == 1
-    with pytest.raises(Refused, match=r"2 of the 20 pages of .* did not come, at most one in 20 may be left out"):
+    with pytest.raises(
+        Refused, match=r"2 of the 20 pages of .* did not come, at most one in 20 may be left out"
+    ):
         next(found)
 
 
-# --- deployments --------------------------------------------------------------------------------------------------
+# --- deployments ----------------------------------------------------------------------------------
 
 
 def crawling(world: World, site) -> None:
-    source = partial(open_source, roots=(world.folder,), store=world.store, crawl=lambda: site.crawl)
+    source = partial(
+        open_source, roots=(world.folder,), store=world.store, crawl=lambda: site.crawl
+    )
     world.change_services(source=source)
 
 
@@ -540,11 +639,17 @@ def live(world: World, deployment: str) -> dict:
     return status
 
 
-def test_a_site_of_500_pages_with_everything_that_sites_have_becomes_a_collection(world: World, site):
-    """Redirects, circles, what robots.txt disallows, what is gone, what is broken, and what stammers."""
+def test_a_site_of_500_pages_with_everything_that_sites_have_becomes_a_collection(
+    world: World, site
+):
+    """Redirects, circles, what robots.txt disallows, what is gone, what is broken, and what
+    stammers."""
     crawling(world, site)
     site.pages["/robots.txt"] = Page("User-agent: *\nDisallow: /private/\n", type="text/plain")
-    good = {f"/page/{number:03}": html(f"Page {number}", f"text {number} about python") for number in range(460)}
+    good = {
+        f"/page/{number:03}": html(f"Page {number}", f"text {number} about python")
+        for number in range(460)
+    }
     moved = [f"/moved/{number:02}" for number in range(10)]
     circles = [f"/circle/{number}" for number in range(5)]
     private = [f"/private/{number}" for number in range(5)]
@@ -562,7 +667,9 @@ def test_a_site_of_500_pages_with_everything_that_sites_have_becomes_a_collectio
     assert len(listed) == 500
     site.pages["/1.xml.gz"] = packed(urlset([site.url + path for path in listed[:250]]))
     site.pages["/2.xml"] = Page(urlset([site.url + path for path in listed[250:]]))
-    site.pages["/sitemap.xml"] = Page(urlset([f"{site.url}/1.xml.gz", f"{site.url}/2.xml"], "sitemapindex", "sitemap"))
+    site.pages["/sitemap.xml"] = Page(
+        urlset([f"{site.url}/1.xml.gz", f"{site.url}/2.xml"], "sitemapindex", "sitemap")
+    )
 
     world.declare("docs", on_bad_record="skip")
     status = live(world, world.deploy("docs", source=f"sitemap:{site.url}/sitemap.xml"))
@@ -573,7 +680,8 @@ def test_a_site_of_500_pages_with_everything_that_sites_have_becomes_a_collectio
 
 
 def test_a_slow_site_takes_more_turns_and_none_of_them_longer(world: World, site):
-    """Each turn reads the sitemap once; what it has got when its time is over is written, and the next goes on."""
+    """Each turn reads the sitemap once; what it has got when its time is over is written, and the
+    next goes on."""
     paths = [f"/{number}" for number in range(8)]
     site.pages |= {path: html(path, f"text of {path}") for path in paths}
     world.declare("docs", source=site.sitemap(*paths))
@@ -588,7 +696,9 @@ def test_a_slow_site_takes_more_turns_and_none_of_them_longer(world: World, site
     assert turns[0.03] > turns[0.0]
 
 
-def test_a_page_that_is_gone_disappears_and_one_that_fails_keeps_the_old_version_live(world: World, site):
+def test_a_page_that_is_gone_disappears_and_one_that_fails_keeps_the_old_version_live(
+    world: World, site
+):
     crawling(world, site)
     paths = [f"/{number:02}" for number in range(40)]
     site.pages |= {path: html(path, f"text of {path}") for path in paths}

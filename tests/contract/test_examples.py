@@ -87,7 +87,10 @@ def healthy(tmp_path: Path, ready_sqlite_url: str, store: VectorStore) -> Iterat
     (tmp_path / "docs").mkdir()
     records = [{**record, "lang": "de" if record["id"] % 2 else "en"} for record in texts(60)]
     world.write("docs/all.jsonl", records)
-    known = [{"query": f"text {number} about asyncio and python", "relevant": [number]} for number in range(60)]
+    known = [
+        {"query": f"text {number} about asyncio and python", "relevant": [number]}
+        for number in range(60)
+    ]
     lines = "".join(f"{json.dumps(one)}\n" for one in known)
     (tmp_path / "judged.jsonl").write_text(lines, encoding="utf-8")
     declare(world, HEALTHY)
@@ -148,7 +151,10 @@ def _only_what_it_says(before: Any, after: Any, example: Mapping[str, Any], name
 
 
 @pytest.mark.parametrize(
-    "page", sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if page.parent.name != "notes")
+    "page",
+    sorted(
+        str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if page.parent.name != "notes"
+    ),
 )
 def test_what_an_example_asks_of_the_gate_makes_sense(tmp_path: Path, page: str) -> None:
     """Before anything is made, a deployment refuses a check that nobody knows, a bound it cannot
@@ -161,11 +167,15 @@ def test_what_an_example_asks_of_the_gate_makes_sense(tmp_path: Path, page: str)
 
 
 def test_the_judged_queries_shown_can_be_read(tmp_path: Path) -> None:
-    (lines,) = re.findall(r"```json\n(.*?)```", (DOCS / "validation.md").read_text(encoding="utf-8"), re.DOTALL)
+    (lines,) = re.findall(
+        r"```json\n(.*?)```", (DOCS / "validation.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     (tmp_path / "judged.jsonl").write_text(lines, encoding="utf-8")
     from qdrant_rollouts.adapters.sources import open_source
 
     store = LocalStore(":memory:")
-    source = open_source(judged.source_text("judged.jsonl"), roots=(tmp_path,), store=store, shelf=None)
+    source = open_source(
+        judged.source_text("judged.jsonl"), roots=(tmp_path,), store=store, shelf=None
+    )
     assert len(judged.read_judged(source)) == len(lines.splitlines())
     store.close()

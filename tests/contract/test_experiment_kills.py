@@ -11,7 +11,13 @@ import pytest
 from sqlalchemy import func, select
 
 from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec
-from qdrant_rollouts.core.database.experiment_rows import Experiment, ExposureRow, FeedbackKey, LookRow, UnitSum
+from qdrant_rollouts.core.database.experiment_rows import (
+    Experiment,
+    ExposureRow,
+    FeedbackKey,
+    LookRow,
+    UnitSum,
+)
 from qdrant_rollouts.core.database.models import Deployment, EventRow
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import commands, looking
@@ -50,7 +56,9 @@ class Life:
         self._prepare()
         self._whatever(self._create)
         for sequence, variant in enumerate(CLICKING, 1):
-            self._whatever(lambda sequence=sequence, variant=variant: self._search(sequence, variant))
+            self._whatever(
+                lambda sequence=sequence, variant=variant: self._search(sequence, variant)
+            )
         self._click()
         for number in range(REPORTED):
             self._whatever(lambda number=number: self._report(number))
@@ -78,20 +86,30 @@ class Life:
         """A message that comes a second time is refused by name."""
         try:
             arms = f"{self.name}_a", [f"{self.name}_b"]
-            self.id = commands.create_experiment(self.world.services, self.name, *arms, actor="anna", options=OPTIONS)
+            self.id = commands.create_experiment(
+                self.world.services, self.name, *arms, actor="anna", options=OPTIONS
+            )
         except Refused:
             with self.world.services.sessions() as session:
                 self.id = commands.find_experiment(session, self.name).id
 
     def _search(self, sequence: int, variant: str) -> None:
-        """A batch of a search process, which keeps it until the database has said that it is there."""
+        """A batch of a search process, which keeps it until the database has said that it is
+        there."""
         batch = Batch(
-            people={Person(self.id, self._unit(variant, user)): _seen(variant, user) for user in range(USERS)}
+            people={
+                Person(self.id, self._unit(variant, user)): _seen(variant, user)
+                for user in range(USERS)
+            }
         )
-        key = traffic.TrafficKey(self.name, enrolment.stage_name(self.id, 1), variant, "real", f"{self.name}_a")
+        key = traffic.TrafficKey(
+            self.name, enrolment.stage_name(self.id, 1), variant, "real", f"{self.name}_a"
+        )
         batch.tallies[key].add(1, 0.01)
         services = self.world.services
-        traffic.write_tallies(services.sessions, services.clock, self.name, sequence, batch.tallies, also=batch.write)
+        traffic.write_tallies(
+            services.sessions, services.clock, self.name, sequence, batch.tallies, also=batch.write
+        )
 
     def _click(self) -> None:
         """Most of the clicks, by nobody who dies."""
@@ -101,10 +119,14 @@ class Life:
             for variant, clicking in CLICKING.items():
                 units = [self._unit(variant, user) for user in range(REPORTED, clicking)]
                 ledger.add("clicks", dict.fromkeys(units, (0.0, 4.0)), ledger.find_exposures(units))
-                ledger.add("relevance", dict.fromkeys(units, (4.0, 3.0)), ledger.find_exposures(units))
+                ledger.add(
+                    "relevance", dict.fromkeys(units, (4.0, 3.0)), ledger.find_exposures(units)
+                )
 
     def _report(self, number: int) -> None:
-        given = Feedback(self.id, "clicks", 4, "treatment", f"treatment {number}", key=f"click {number}")
+        given = Feedback(
+            self.id, "clicks", 4, "treatment", f"treatment {number}", key=f"click {number}"
+        )
         count_feedback(self.world.services, given)
 
     def _look(self) -> None:
@@ -118,18 +140,28 @@ class Life:
             (row,) = session.scalars(select(Experiment).where(Experiment.name == self.name))
             mine = self.id
             actor = f"experiment {self.id}"
-            sums = select(UnitSum.metric, UnitSum.variant, func.sum(UnitSum.count), func.sum(UnitSum.total))
-            sums = sums.where(UnitSum.experiment_id == mine).group_by(UnitSum.metric, UnitSum.variant)
+            sums = select(
+                UnitSum.metric, UnitSum.variant, func.sum(UnitSum.count), func.sum(UnitSum.total)
+            )
+            sums = sums.where(UnitSum.experiment_id == mine).group_by(
+                UnitSum.metric, UnitSum.variant
+            )
             events = session.scalars(select(EventRow.event).where(EventRow.detail.startswith(mine)))
             return {
                 "status": (row.status, row.decision["action"], row.decision["variant"], row.looks),
-                "users": session.scalar(select(func.count()).where(ExposureRow.experiment_id == mine)),
-                "keys": session.scalar(select(func.count()).where(FeedbackKey.experiment_id == mine)),
+                "users": session.scalar(
+                    select(func.count()).where(ExposureRow.experiment_id == mine)
+                ),
+                "keys": session.scalar(
+                    select(func.count()).where(FeedbackKey.experiment_id == mine)
+                ),
                 "looks": session.scalar(select(func.count()).where(LookRow.experiment_id == mine)),
                 "sums": sorted(map(tuple, session.execute(sums))),
                 "calls": sum(tally.calls for tally in self._traffic(session).values()),
                 "events": sorted(events),
-                "deployments": session.scalar(select(func.count()).where(Deployment.actor == actor)),
+                "deployments": session.scalar(
+                    select(func.count()).where(Deployment.actor == actor)
+                ),
                 "shipped": row.deployment_id is not None,
             }
 
@@ -148,10 +180,16 @@ def test_wherever_somebody_is_killed_the_experiment_comes_to_the_same(
     counting = Reaper()
     expected = Life(make(counting), counting, "count").lived()
     assert expected["status"] == ("decided", "SHIP", "treatment", 1)
-    assert (expected["users"], expected["keys"], expected["deployments"]) == (2 * USERS, REPORTED, 1)
+    assert (expected["users"], expected["keys"], expected["deployments"]) == (
+        2 * USERS,
+        REPORTED,
+        1,
+    )
     step = max(1, counting.places // effort(16, 100_000))
     for victim in range(1, counting.places + 1, step):
         reaper = Reaper()
         reaper.victim = victim
-        assert Life(make(reaper), reaper, f"life{victim}").lived() == expected, f"killed at place {victim}"
+        assert Life(make(reaper), reaper, f"life{victim}").lived() == expected, (
+            f"killed at place {victim}"
+        )
         assert reaper.places >= victim, "nobody was killed"

@@ -30,7 +30,12 @@ def experiments(world: World) -> tuple[str, str]:
     options = {"min_days": 0, "window_hours": 1, "look_minutes": 1}
     docs, shop = (
         commands.create_experiment(
-            world.services, f"of-{alias}", live[alias], [live[f"{alias}_b"]], actor="anna", options=options
+            world.services,
+            f"of-{alias}",
+            live[alias],
+            [live[f"{alias}_b"]],
+            actor="anna",
+            options=options,
         )
         for alias in ("docs", "shop")
     )
@@ -67,11 +72,16 @@ def unseen(world):
     ("error", "said"),
     [
         (Unavailable("qdrant did not answer"), "could not be looked at: qdrant did not answer"),
-        (OperationalError("SELECT 1", {"key": "s3cret"}, Exception("gone")), "unexpected OperationalError"),
+        (
+            OperationalError("SELECT 1", {"key": "s3cret"}, Exception("gone")),
+            "unexpected OperationalError",
+        ),
         (ZeroDivisionError("0"), "unexpected ZeroDivisionError, see the worker's log"),
     ],
 )
-def test_one_that_cannot_be_looked_at_keeps_no_other_from_it_and_is_told(world, experiments, error, said):
+def test_one_that_cannot_be_looked_at_keeps_no_other_from_it_and_is_told(
+    world, experiments, error, said
+):
     docs, shop = experiments
     failing = Failing(world.store, world.store.aliases()["docs_b"], error)
     world.over(failing)
@@ -97,7 +107,9 @@ def test_one_that_cannot_be_looked_at_keeps_no_other_from_it_and_is_told(world, 
 def test_one_whose_settings_cannot_be_read_keeps_no_other_from_it(world, experiments):
     docs, shop = experiments
     with world.services.sessions.begin() as session:
-        session.execute(update(Experiment).where(Experiment.id == docs).values(spec={"arms": "none"}))
+        session.execute(
+            update(Experiment).where(Experiment.id == docs).values(spec={"arms": "none"})
+        )
     world.clock.move(61)
     looking.check_due_experiments(world.services)
     assert looks(world, shop) == 1
@@ -110,4 +122,7 @@ def test_one_that_is_stopped_unseen_is_told_of_no_longer(world, experiments):
     world.clock.move(61)
     looking.check_due_experiments(world.services)
     commands.stop_experiment(world.services, docs, actor="bert", reason="enough")
-    assert [(notice.state, notice.actor) for notice in unseen(world)] == [("begun", "system"), ("resolved", "bert")]
+    assert [(notice.state, notice.actor) for notice in unseen(world)] == [
+        ("begun", "system"),
+        ("resolved", "bert"),
+    ]

@@ -32,16 +32,20 @@ def alias(world: World) -> World:
     return world
 
 
-def planned(world: World, *metrics, rate=None, deviation=None, users_per_day=None, split=0.5, **options) -> dict:
+def planned(
+    world: World, *metrics, rate=None, deviation=None, users_per_day=None, split=0.5, **options
+) -> dict:
     given = GivenFigures(rate, deviation, users_per_day)
-    return plan_experiment(world.services, "docs", given, split=split, metrics=list(metrics) or None, options=options)
+    return plan_experiment(
+        world.services, "docs", given, split=split, metrics=list(metrics) or None, options=options
+    )
 
 
 def metric(found: dict, name: str) -> dict:
     return next(one for one in found["metrics"] if one["name"] == name)
 
 
-# --- given by hand ----------------------------------------------------------------------------------------------
+# --- given by hand --------------------------------------------------------------------------------
 
 
 def test_a_rate_given_by_hand_needs_the_users_of_the_notes(alias):
@@ -54,7 +58,9 @@ def test_a_rate_given_by_hand_needs_the_users_of_the_notes(alias):
 
 def test_a_mean_given_by_hand_is_planned_by_its_deviation(alias):
     found = planned(alias, "clicks", rate=2.0, deviation=2.0, target=0.1)
-    assert metric(found, "clicks")["users"]["control"] == math.ceil(formulas.users_for_mean(1.0, 0.1))
+    assert metric(found, "clicks")["users"]["control"] == math.ceil(
+        formulas.users_for_mean(1.0, 0.1)
+    )
 
 
 def test_days_follow_from_the_users_that_take_part(alias):
@@ -65,13 +71,17 @@ def test_days_follow_from_the_users_that_take_part(alias):
 
 
 def test_what_the_longest_time_finds_is_what_it_would_need_to_be_found(alias):
-    found = metric(planned(alias, "clicks", rate=0.2, deviation=0.4, users_per_day=500, max_days=20), "clicks")
+    found = metric(
+        planned(alias, "clicks", rate=0.2, deviation=0.4, users_per_day=500, max_days=20), "clicks"
+    )
     assert formulas.users_for_mean(0.4, found["fixed"]) == pytest.approx(500 * 20 / 2)
     assert found["fixed"] < found["sequential"] < 2 * found["fixed"]
 
 
 def test_arms_of_different_size_need_more_users(alias):
-    even, uneven = (planned(alias, "clicks", rate=0.2, deviation=0.4, split=split) for split in (0.5, 0.1))
+    even, uneven = (
+        planned(alias, "clicks", rate=0.2, deviation=0.4, split=split) for split in (0.5, 0.1)
+    )
     users = metric(uneven, "clicks")["users"]
     assert users["control"] / users["treatment"] == pytest.approx(9, rel=1e-3)
     assert uneven["n_star"] / even["n_star"] == pytest.approx(0.25 / 0.09, rel=1e-3)
@@ -110,7 +120,7 @@ def test_an_alias_that_does_not_exist_is_refused_with_those_that_do(alias):
         plan_experiment(alias.services, "nowhere", GivenFigures(0.1))
 
 
-# --- not known --------------------------------------------------------------------------------------------------
+# --- not known ------------------------------------------------------------------------------------
 
 
 def test_what_nobody_knows_is_not_planned_and_says_what_to_give(alias):
@@ -130,11 +140,17 @@ def test_what_is_not_known_is_named_beside_what_is_planned(alias):
     assert metric(found, "dwell")["missing"]
 
 
-# --- from searches ----------------------------------------------------------------------------------------------
+# --- from searches --------------------------------------------------------------------------------
 
 
 def searched(
-    world: World, users: int, key: TrafficKey = RESTING, *, salt: str = "", anonymous: int = 0, each: int = 8
+    world: World,
+    users: int,
+    key: TrafficKey = RESTING,
+    *,
+    salt: str = "",
+    anonymous: int = 0,
+    each: int = 8,
 ) -> float:
     """Each user has a speed of his own; returns the standard deviation of a user's mean ln(ms)."""
     rng = np.random.default_rng(5)
@@ -143,10 +159,14 @@ def searched(
     logs = speeds[:, None] + rng.normal(0, 0.4, (users, each))
     for user, mine in enumerate(logs):
         for log_ms in mine:
-            tally.add(group_of_unit(salt, str(user)), math.exp(log_ms) / 1000, error=rng.random() < 0.02)
+            tally.add(
+                group_of_unit(salt, str(user)), math.exp(log_ms) / 1000, error=rng.random() < 0.02
+            )
     for _ in range(anonymous):
         tally.add(int(rng.integers(512)), 0.02, anonymous=True)
-    traffic.write_tallies(world.services.sessions, world.clock, f"{key.stage} {key.variant}", 1, {key: tally})
+    traffic.write_tallies(
+        world.services.sessions, world.clock, f"{key.stage} {key.variant}", 1, {key: tally}
+    )
     return float(logs.mean(axis=1).std(ddof=1))
 
 
@@ -159,7 +179,9 @@ def test_latency_is_planned_from_the_searches_of_a_day(alias):
     assert latency["deviation"] == pytest.approx(deviation, rel=0.20)
     assert latency["effect"] == pytest.approx(math.log(1.05))
     assert metric(found, "errors")["control"] == pytest.approx(0.02, abs=0.005)
-    assert metric(found, "latency_p95")["control"] == pytest.approx(math.exp(3 + 1.645 * 0.5) / 1000, rel=0.1)
+    assert metric(found, "latency_p95")["control"] == pytest.approx(
+        math.exp(3 + 1.645 * 0.5) / 1000, rel=0.1
+    )
     assert found["missing"] == []
     assert "last 24 hours" in latency["from"]
     assert "last 24 hours" in found["users_from"]
@@ -184,7 +206,12 @@ def test_searches_of_yesterday_and_of_experiments_are_left_out(alias):
     alias.clock.move(DAY + 1)
     assert planned(alias)["users_per_day"] is None
     for variant in ("live", "control", "treatment"):
-        searched(alias, 300, TrafficKey("docs", "experiment/abc/1", variant, "real", "docs_1"), salt=variant)
+        searched(
+            alias,
+            300,
+            TrafficKey("docs", "experiment/abc/1", variant, "real", "docs_1"),
+            salt=variant,
+        )
     assert planned(alias)["users_per_day"] is None
 
 
@@ -193,14 +220,20 @@ def test_a_few_searches_tell_nothing(alias):
     assert "too_few_units" in metric(planned(alias, "latency"), "latency")["missing"]
 
 
-# --- from experiments -------------------------------------------------------------------------------------------
+# --- from experiments -----------------------------------------------------------------------------
 
 
 def experiment(world: World, *metrics, **options) -> str:
     control = world.store.aliases()["docs"]
     given = {"window_hours": 1, **options}
     return commands.create_experiment(
-        world.services, "before", control, [control], actor="anna", metrics=list(metrics), options=given
+        world.services,
+        "before",
+        control,
+        [control],
+        actor="anna",
+        metrics=list(metrics),
+        options=given,
     )
 
 
@@ -212,10 +245,15 @@ def clicked(world: World, experiment: str, users: int) -> np.ndarray:
         ledger = Ledger(session, experiment, spec)
         clicks = {}
         for variant in ("control", "treatment"):
-            people = {unit_of_user(experiment, f"{variant} {user}"): seen(variant, rng) for user in range(users)}
+            people = {
+                unit_of_user(experiment, f"{variant} {user}"): seen(variant, rng)
+                for user in range(users)
+            }
             ledger.write(world.clock.now(session), people)
             clicks[variant] = rng.binomial(4, rng.beta(2, 6, users))
-            reported = {unit: (0.0, float(n)) for unit, n in zip(people, clicks[variant], strict=True)}
+            reported = {
+                unit: (0.0, float(n)) for unit, n in zip(people, clicks[variant], strict=True)
+            }
             ledger.add("clicks", reported, ledger.find_exposures(people))
     return clicks["control"]
 
@@ -271,4 +309,6 @@ def test_a_few_users_know_nothing(alias):
 def test_a_metric_of_another_kind_is_another_metric(alias):
     clicked(alias, experiment(alias, "clicks"), 200)
     alias.clock.move(DAY)
-    assert planned(alias, {"name": "clicks", "kind": "mean", "per": "value"})["missing"] == ["clicks"]
+    assert planned(alias, {"name": "clicks", "kind": "mean", "per": "value"})["missing"] == [
+        "clicks"
+    ]

@@ -63,7 +63,9 @@ class Model:
 
     arms: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     crossed: set[str] = field(default_factory=set)
-    sums: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
+    sums: dict[tuple[str, str], list[float]] = field(
+        default_factory=lambda: defaultdict(lambda: [0.0, 0.0])
+    )
     cells: dict[tuple[str, str], Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     keys: set[int] = field(default_factory=set)
 
@@ -76,7 +78,9 @@ class Model:
                 self.add(metric, user, 1, total)
             self.cells["latency_p95", user][histogram.bucket_index(seconds)] += 1
 
-    def report(self, now: datetime, user: str, metric: str, value: float, key: int | None) -> bool | None:
+    def report(
+        self, now: datetime, user: str, metric: str, value: float, key: int | None
+    ) -> bool | None:
         """Whether it counts; None where it is refused."""
         _, closes = self.arms.get(user, ("", now))
         if key in self.keys:
@@ -97,13 +101,20 @@ class Model:
 
 
 class Story:
-    """The real thing beside the model. Searches are written down at ``flush``, as a search process does it."""
+    """The real thing beside the model. Searches are written down at ``flush``, as a search process
+    does it."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.model = Model()
         self.id = commands.create_experiment(
-            world.services, "sums", "a", ["b"], actor="anna", metrics=METRICS, options={"window_hours": 1}
+            world.services,
+            "sums",
+            "a",
+            ["b"],
+            actor="anna",
+            metrics=METRICS,
+            options={"window_hours": 1},
         )
         self.waiting: list[dict[str, Any]] = []
         self.batch = Batch()
@@ -134,14 +145,17 @@ class Story:
     def repeat(self, _: object) -> None:
         """The last batch, as after an answer of the database that was lost."""
         services = self.world.services
-        traffic.write_tallies(services.sessions, services.clock, self.id, self.sequence, {}, also=self.batch.write)
+        traffic.write_tallies(
+            services.sessions, services.clock, self.id, self.sequence, {}, also=self.batch.write
+        )
 
     def report(self, one: dict[str, Any]) -> None:
         expected = self.model.report(self.now, **one)
         key = None if one["key"] is None else str(one["key"])
         try:
             found = count_feedback(
-                self.world.services, Feedback(self.id, one["metric"], one["value"], "", one["user"], key)
+                self.world.services,
+                Feedback(self.id, one["metric"], one["value"], "", one["user"], key),
             )
         except Refused:
             found = None
@@ -169,16 +183,20 @@ class Story:
         if before is not seen:
             before.merge(seen)
 
-    # --- at the end ---------------------------------------------------------------------------------------------
+    # --- at the end -------------------------------------------------------------------------------
 
     def check(self) -> None:
         names = {unit_of_user(self.id, user): user for user in USERS}
         with self.world.services.sessions() as session:
-            exposures = session.scalars(select(ExposureRow).where(ExposureRow.experiment_id == self.id)).all()
+            exposures = session.scalars(
+                select(ExposureRow).where(ExposureRow.experiment_id == self.id)
+            ).all()
             sums = session.scalars(select(UnitSum).where(UnitSum.experiment_id == self.id)).all()
             spec = ExperimentSpec.model_validate(session.get_one(Experiment, self.id).spec)
             read = evidence.read_evidence(session, self.id, spec, self.now)
-        assert {names[row.unit]: (row.variant, row.closes_at) for row in exposures} == self.model.arms
+        assert {
+            names[row.unit]: (row.variant, row.closes_at) for row in exposures
+        } == self.model.arms
         assert {names[row.unit] for row in exposures if row.crossed} == self.model.crossed
         found = {(row.metric, names[row.unit]): [row.count, row.total] for row in sums}
         assert found == self.model.sums
@@ -196,7 +214,9 @@ class Story:
                 continue
             for metric in ("latency", "errors", "clicks", "relevance"):
                 rows = [self.model.sums.get((metric, user), (0.0, 0.0)) for user in mine]
-                assert reading.sums[metric][variant, 1] == Sums.of([t for _, t in rows], [n for n, _ in rows])
+                assert reading.sums[metric][variant, 1] == Sums.of(
+                    [t for _, t in rows], [n for n, _ in rows]
+                )
             saved = [self.model.sums.get(("saved", user), (0.0, 0.0))[1] > 0 for user in mine]
             assert reading.sums["saved"][variant, 1].total == sum(saved)
             for metric in ("latency_p95", "dwell"):
@@ -207,11 +227,15 @@ class Story:
         for user in users:
             for bucket, calls in self.model.cells.get((metric, user), Counter()).items():
                 expected[group_of_unit(self.id, user), bucket] += calls
-        found = zip(columns.groups.tolist(), columns.buckets.tolist(), columns.calls.tolist(), strict=True)
+        found = zip(
+            columns.groups.tolist(), columns.buckets.tolist(), columns.calls.tolist(), strict=True
+        )
         assert {(place, bucket): calls for place, bucket, calls in found} == expected
 
 
-def test_sums_are_those_of_a_plain_model_in_any_order(world: World, effort: Callable[[int, int], int]):
+def test_sums_are_those_of_a_plain_model_in_any_order(
+    world: World, effort: Callable[[int, int], int]
+):
     for collection in ("a", "b"):
         world.store.create(collection, SCHEMA, {})
 

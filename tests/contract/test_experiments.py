@@ -1,5 +1,5 @@
-"""An experiment from its creation to its decision, on SQLite and on PostgreSQL: who is exposed, what is counted and
-refused, and what the looks decide."""
+"""An experiment from its creation to its decision, on SQLite and on PostgreSQL: who is exposed,
+what is counted and refused, and what the looks decide."""
 
 import math
 from collections.abc import Iterator
@@ -13,7 +13,13 @@ from sqlalchemy.exc import OperationalError
 
 from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec
-from qdrant_rollouts.core.database.experiment_rows import CountRow, Experiment, ExposureRow, LookRow, UnitSum
+from qdrant_rollouts.core.database.experiment_rows import (
+    CountRow,
+    Experiment,
+    ExposureRow,
+    LookRow,
+    UnitSum,
+)
 from qdrant_rollouts.core.deployments import commands as deployments
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.experiments import commands, folding, looking, queries
@@ -80,11 +86,13 @@ def counted(world: World, experiment: str) -> dict[str, int]:
 def sums(world: World, experiment: str, metric: str) -> tuple[float, float]:
     with world.services.sessions() as session:
         mine = UnitSum.experiment_id == experiment, UnitSum.metric == metric
-        found = session.execute(select(func.sum(UnitSum.count), func.sum(UnitSum.total)).where(*mine)).one()
+        found = session.execute(
+            select(func.sum(UnitSum.count), func.sum(UnitSum.total)).where(*mine)
+        ).one()
         return found[0] or 0.0, found[1] or 0.0
 
 
-# --- who is exposed ---------------------------------------------------------------------------------------------
+# --- who is exposed -------------------------------------------------------------------------------
 
 
 def test_the_same_user_meets_the_same_arm_by_experiment_and_by_alias(indexes, experiment, router):
@@ -122,7 +130,11 @@ def test_with_a_part_of_the_users_the_rest_is_served_and_left_out(indexes):
         for user in users:
             assert router.route_query(experiment, VECTOR, user)[1]
     ranges = tuple(ranges[0] for ranges in spec_of(indexes, experiment).ranges(2000))
-    inside = {unit_of_user(experiment, user) for user in users if assign(experiment, user, ranges) is not None}
+    inside = {
+        unit_of_user(experiment, user)
+        for user in users
+        if assign(experiment, user, ranges) is not None
+    }
     with indexes.services.sessions() as session:
         assert set(session.scalars(select(ExposureRow.unit))) == inside
     assert 30 < len(inside) < 100
@@ -140,7 +152,11 @@ def test_widening_enrols_more_and_moves_nobody(indexes):
     assert moved == set()
     assert list(after.values()).count("treatment") > list(before.values()).count("treatment")
     with indexes.services.sessions() as session:
-        stages = dict(session.execute(select(ExposureRow.stage, func.count()).group_by(ExposureRow.stage)).all())
+        stages = dict(
+            session.execute(
+                select(ExposureRow.stage, func.count()).group_by(ExposureRow.stage)
+            ).all()
+        )
         crossed = session.scalar(select(func.count()).where(ExposureRow.crossed))
     assert set(stages) == {1, 2}
     assert crossed == 0
@@ -161,8 +177,13 @@ def test_several_treatments_share_the_split(indexes, router):
 def test_an_experiment_on_what_no_alias_serves_is_searched_by_its_id(indexes, router):
     control, treatment = collections(indexes)
     indexes.store.drop_alias("docs")
-    experiment = commands.create_experiment(indexes.services, "hidden", control, [treatment], actor="anna")
-    assert {router.route_query(experiment, VECTOR, str(user))[0] for user in range(30)} == {"control", "treatment"}
+    experiment = commands.create_experiment(
+        indexes.services, "hidden", control, [treatment], actor="anna"
+    )
+    assert {router.route_query(experiment, VECTOR, str(user))[0] for user in range(30)} == {
+        "control",
+        "treatment",
+    }
     commands.stop_experiment(indexes.services, experiment, actor="anna")
     router._desk.look(f"experiment:{experiment}")
     variant, results = router.route_query(experiment, VECTOR, "1")
@@ -170,7 +191,7 @@ def test_an_experiment_on_what_no_alias_serves_is_searched_by_its_id(indexes, ro
     assert results
 
 
-# --- what is counted --------------------------------------------------------------------------------------------
+# --- what is counted ------------------------------------------------------------------------------
 
 
 def seen(variant: str, **came_to) -> UserSearches:
@@ -179,7 +200,9 @@ def seen(variant: str, **came_to) -> UserSearches:
 
 def met(world: World, experiment: str, users: dict[str, UserSearches]) -> None:
     with world.services.sessions.begin() as session:
-        people = {Person(experiment, unit_of_user(experiment, user)): one for user, one in users.items()}
+        people = {
+            Person(experiment, unit_of_user(experiment, user)): one for user, one in users.items()
+        }
         exposures.write_exposures(session, world.clock.now(session), people)
 
 
@@ -206,7 +229,11 @@ def test_what_a_user_does_after_his_window_counts_for_nothing(indexes, experimen
 def test_a_treatment_that_fails_has_the_error_and_the_time_and_its_user_stays(indexes, router):
     experiment = create(indexes, metrics=["errors", "latency", "clicks"])
     _, treatment = collections(indexes)
-    user = next(u for u in map(str, range(99)) if router.route_query(experiment, VECTOR, u)[0] == "treatment")
+    user = next(
+        u
+        for u in map(str, range(99))
+        if router.route_query(experiment, VECTOR, u)[0] == "treatment"
+    )
     indexes.store.drop(treatment)
     variant, results = router.route_query(experiment, VECTOR, user)
     router._desk.recorder.flush()
@@ -230,7 +257,13 @@ def test_a_treatment_that_fails_has_the_error_and_the_time_and_its_user_stays(in
 )
 def test_feedback_that_makes_no_sense_is_refused_and_counted(indexes, experiment, given, words):
     met(indexes, experiment, {"anna": seen("control")})
-    feedback = {"experiment_id": experiment, "metric": "clicks", "value": 1, "user_id": "anna", **given}
+    feedback = {
+        "experiment_id": experiment,
+        "metric": "clicks",
+        "value": 1,
+        "user_id": "anna",
+        **given,
+    }
     with pytest.raises(Refused, match=words):
         count_feedback(indexes.services, Feedback(**feedback))
     ((what, count),) = counted(indexes, experiment).items()
@@ -267,10 +300,16 @@ def test_feedback_without_a_user_is_shown_and_decides_nothing(indexes, experimen
     assert sums(indexes, experiment, "relevance") == (0, 0)
 
 
-def test_feedback_of_who_does_not_take_part_is_refused_and_says_nothing_against_the_data(indexes, router):
+def test_feedback_of_who_does_not_take_part_is_refused_and_says_nothing_against_the_data(
+    indexes, router
+):
     experiment = create(indexes, options={"coverage": 1000})
     (control, treatment) = (mine for (mine,) in spec_of(indexes, experiment).ranges(1000))
-    apart = next(user for user in map(str, range(99)) if assign(experiment, user, (control, treatment)) is None)
+    apart = next(
+        user
+        for user in map(str, range(99))
+        if assign(experiment, user, (control, treatment)) is None
+    )
     assert router.route_query(experiment, VECTOR, apart)[0] == "control"
     with pytest.raises(Refused, match="does not take part"):
         router.track_feedback(experiment, "control", "clicks", 1, apart)
@@ -290,7 +329,10 @@ def test_feedback_of_the_other_arm_is_a_crossover_and_counts_in_his_own(indexes,
     count_feedback(indexes.services, Feedback(experiment, "clicks", 1, "treatment", "anna"))
     with indexes.services.sessions() as session:
         assert session.scalars(select(ExposureRow)).one().crossed
-        assert session.scalars(select(UnitSum).where(UnitSum.metric == "clicks")).one().variant == "control"
+        assert (
+            session.scalars(select(UnitSum).where(UnitSum.metric == "clicks")).one().variant
+            == "control"
+        )
 
 
 def test_whom_control_answers_after_the_end_has_not_crossed_over(indexes, experiment):
@@ -312,7 +354,10 @@ def test_feedback_that_the_database_does_not_take_is_to_be_given_again(indexes, 
     with Router(indexes.services) as router:
         variant, _ = router.route_query(experiment, VECTOR, "anna")
         assert router.track_feedback(experiment, variant, "clicks", 1, "anna", key="click 7")
-    with Router(replace(indexes.services, sessions=Gone())) as router, pytest.raises(Unavailable, match="database"):
+    with (
+        Router(replace(indexes.services, sessions=Gone())) as router,
+        pytest.raises(Unavailable, match="database"),
+    ):
         router.track_feedback(experiment, variant, "clicks", 1, "anna", key="click 8")
     assert sums(indexes, experiment, "clicks") == (1, 1)
 
@@ -324,7 +369,7 @@ class Gone:
         raise OperationalError("connect", {}, Exception("gone"))
 
 
-# --- one at a time ----------------------------------------------------------------------------------------------
+# --- one at a time --------------------------------------------------------------------------------
 
 
 def test_a_second_experiment_or_deployment_on_the_alias_is_refused_by_name(indexes, experiment):
@@ -334,7 +379,9 @@ def test_a_second_experiment_or_deployment_on_the_alias_is_refused_by_name(index
         lambda: indexes.deploy("docs"),
         lambda: deployments.start_rollback(indexes.services, "docs", actor="anna"),
         lambda: deployments.delete_alias(indexes.services, "docs", actor="anna"),
-        lambda: deployments.switch_alias(indexes.services, "docs", collections(indexes)[1], actor="anna"),
+        lambda: deployments.switch_alias(
+            indexes.services, "docs", collections(indexes)[1], actor="anna"
+        ),
     ):
         with pytest.raises(Refused, match=experiment):
             asked()
@@ -367,10 +414,16 @@ def test_the_collections_of_an_experiment_are_not_deleted(indexes, experiment):
     _, treatment = collections(indexes)
     indexes.store.drop_alias("docs_b")
     with indexes.services.sessions() as session:
-        assert f"experiment {experiment} compares it" in retention.find_uses(indexes.services, session, treatment)
+        assert f"experiment {experiment} compares it" in retention.find_uses(
+            indexes.services, session, treatment
+        )
     commands.stop_experiment(indexes.services, experiment, actor="anna")
     with indexes.services.sessions() as session:
-        assert not [user for user in retention.find_uses(indexes.services, session, treatment) if "experiment" in user]
+        assert not [
+            user
+            for user in retention.find_uses(indexes.services, session, treatment)
+            if "experiment" in user
+        ]
 
 
 @pytest.mark.parametrize(
@@ -396,24 +449,35 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_written(indexes, given, w
 
 def test_a_collection_that_does_not_exist_is_refused(indexes):
     with pytest.raises(Refused, match="gone"):
-        commands.create_experiment(indexes.services, "x", collections(indexes)[0], ["gone"], actor="anna")
+        commands.create_experiment(
+            indexes.services, "x", collections(indexes)[0], ["gone"], actor="anna"
+        )
 
 
-# --- what the looks decide --------------------------------------------------------------------------------------
+# --- what the looks decide ------------------------------------------------------------------------
 
 
-def behaved(world: World, experiment: str, clicks: dict[str, float], users: int = 3000, seed: int = 1) -> None:
-    """As many users in each arm; one of ``variant`` clicks on 4 searches with the probability ``clicks[variant]``."""
+def behaved(
+    world: World, experiment: str, clicks: dict[str, float], users: int = 3000, seed: int = 1
+) -> None:
+    """As many users in each arm; one of ``variant`` clicks on 4 searches with the probability
+    ``clicks[variant]``."""
     rng = np.random.default_rng(seed)
     spec = spec_of(world, experiment)
     with world.services.sessions.begin() as session:
         for variant, rate in clicks.items():
             ledger = Ledger(session, experiment, spec)
-            people = {f"{variant} {seed} {user}": seen(variant, searches=4, log_ms=12.0) for user in range(users)}
+            people = {
+                f"{variant} {seed} {user}": seen(variant, searches=4, log_ms=12.0)
+                for user in range(users)
+            }
             for one in people.values():
                 one.log_ms += float(rng.normal(0, 0.5))
             ledger.write(world.clock.now(session), people)
-            clicked = {unit: (0.0, float(n)) for unit, n in zip(people, rng.binomial(4, rate, users), strict=True)}
+            clicked = {
+                unit: (0.0, float(n))
+                for unit, n in zip(people, rng.binomial(4, rate, users), strict=True)
+            }
             ledger.add("clicks", clicked, ledger.find_exposures(people))
 
 
@@ -429,7 +493,11 @@ def test_a_better_treatment_ships_once_the_windows_have_closed(indexes, experime
     assert row(indexes, experiment).status == "running"
     after_the_window(indexes)
     found = row(indexes, experiment)
-    assert (found.status, found.decision["action"], found.decision["variant"]) == ("decided", "SHIP", "treatment")
+    assert (found.status, found.decision["action"], found.decision["variant"]) == (
+        "decided",
+        "SHIP",
+        "treatment",
+    )
     assert table.current_route(indexes.services, "docs").at_rest
     assert (indexes.told()[-1].index, indexes.told()[-1].what) == ("docs", "experiment.ship")
 
@@ -505,8 +573,12 @@ def test_the_smallest_p_of_all_looks_is_kept(indexes, experiment):
     indexes.clock.move(61)
     looking.check_due_experiments(indexes.services)
     with indexes.services.sessions() as session:
-        reports = [look.report for look in session.scalars(select(LookRow).order_by(LookRow.number))]
-    p = [next(c["p"] for c in report["comparisons"] if c["metric"] == "clicks") for report in reports]
+        reports = [
+            look.report for look in session.scalars(select(LookRow).order_by(LookRow.number))
+        ]
+    p = [
+        next(c["p"] for c in report["comparisons"] if c["metric"] == "clicks") for report in reports
+    ]
     assert p[1] <= p[0] < 1
     assert reports[1]["shares"]["p"] <= reports[0]["shares"]["p"]
 
@@ -531,7 +603,11 @@ def test_what_ships_is_deployed_once_if_the_experiment_says_so(indexes, on_ship,
         looking.check_due_experiments(indexes.services)
     found = row(indexes, experiment)
     status = indexes.status(found.deployment_id)
-    assert (status["strategy"], status["green"], status["actor"]) == (strategy, treatment, f"experiment {experiment}")
+    assert (status["strategy"], status["green"], status["actor"]) == (
+        strategy,
+        treatment,
+        f"experiment {experiment}",
+    )
 
 
 def test_shipping_that_was_interrupted_goes_on_with_the_deployment_it_began(indexes):
@@ -560,16 +636,22 @@ def test_shipping_waits_for_another_deployment_and_says_so(indexes):
     assert row(indexes, experiment).deployment_id
 
 
-# --- quantiles and upkeep ---------------------------------------------------------------------------------------
+# --- quantiles and upkeep -------------------------------------------------------------------------
 
 
 def test_durations_are_compared_by_a_quantile_and_folded_without_a_loss(indexes):
-    metrics = [{"name": "latency_p95"}, "clicks", {"name": "dwell", "kind": "quantile", "level": 0.5}]
+    metrics = [
+        {"name": "latency_p95"},
+        "clicks",
+        {"name": "dwell", "kind": "quantile", "level": 0.5},
+    ]
     experiment = create(indexes, metrics=metrics)
     with Router(indexes.services) as router:
         for user in map(str, range(400)):
             variant, _ = router.route_query(experiment, VECTOR, user)
-            router.track_feedback(experiment, variant, "dwell", 2.0 if variant == "control" else 3.0, user)
+            router.track_feedback(
+                experiment, variant, "dwell", 2.0 if variant == "control" else 3.0, user
+            )
     before = queries.report_experiment(indexes.services, experiment)["comparisons"]
     assert folding.fold_sketches(indexes.services) > 0
     after = queries.report_experiment(indexes.services, experiment)["comparisons"]

@@ -20,7 +20,9 @@ UNSURE = {"checks": {"judged_quality": True}}
 
 def held(world: World, **settings: Any) -> str:
     """A deployment that waits because its gate cannot tell."""
-    world.declare("docs", source=world.write("docs.jsonl", texts(30)), validation={**UNSURE, **settings})
+    world.declare(
+        "docs", source=world.write("docs.jsonl", texts(30)), validation={**UNSURE, **settings}
+    )
     deployment = world.deploy("docs")
     world.run()
     assert world.status(deployment)["status"] == "paused"
@@ -33,14 +35,18 @@ def wish(world: World, deployment: str, event: Event, reason: str = "") -> dict[
     return world.status(deployment)
 
 
-def test_a_gate_that_cannot_tell_waits_for_a_person_who_is_named_with_the_reason(world: World) -> None:
+def test_a_gate_that_cannot_tell_waits_for_a_person_who_is_named_with_the_reason(
+    world: World,
+) -> None:
     deployment = held(world)
     assert "judged_quality" in world.status(deployment)["message"]
     status = wish(world, deployment, Event.PROMOTE, "read by hand")
     assert status["status"] == "live"
     output = world.step(deployment, "validate")["output"]
     assert (output["approved_by"], output["approved_because"]) == ("anna", "read by hand")
-    assert world.step(deployment, "validate")["message"].startswith("approved by anna: read by hand; the gate cannot")
+    assert world.step(deployment, "validate")["message"].startswith(
+        "approved by anna: read by hand; the gate cannot"
+    )
     assert output["gate"]["verdict"] == "inconclusive"
 
 
@@ -89,20 +95,26 @@ def test_a_verdict_that_is_not_its_own_opens_nothing_even_where_it_was_approved(
     assert "docs" not in world.store.aliases()
 
 
-@pytest.mark.parametrize(("approval", "ends"), [({}, "rolled_back"), ({"approved_by": "anna"}, "live")])
+@pytest.mark.parametrize(
+    ("approval", "ends"), [({}, "rolled_back"), ({"approved_by": "anna"}, "live")]
+)
 def test_a_gate_that_could_not_tell_opens_by_an_approval_only(
     world: World, approval: dict[str, str], ends: str
 ) -> None:
     assert switched_on(world, _report_of(verdict="inconclusive"), approval)["status"] == ends
 
 
-def switched_on(world: World, changed: Callable[[StepRow], None], approval: dict[str, str]) -> dict[str, Any]:
+def switched_on(
+    world: World, changed: Callable[[StepRow], None], approval: dict[str, str]
+) -> dict[str, Any]:
     """What became of a deployment whose row was changed between its verdict and the switch."""
     world.declare("docs", source=world.write("docs.jsonl", texts(30)))
     deployment = world.deploy("docs")
     world.run(until=world.at(deployment, "switch"))
     with world.services.sessions.begin() as session:
-        rows = select(StepRow).where(StepRow.deployment_id == deployment, StepRow.name == "validate")
+        rows = select(StepRow).where(
+            StepRow.deployment_id == deployment, StepRow.name == "validate"
+        )
         step = session.scalars(rows).one()
         changed(step)
         step.output = {**step.output, **approval}
@@ -144,7 +156,14 @@ def test_a_gate_of_many_turns_comes_to_the_same_report_as_one_of_few(world: Worl
     world.run(turns=2000)
     one, other = (world.status(deployment)["gate"] for deployment in (first, second))
     assert (one["verdict"], other["verdict"]) == ("pass", "pass")
-    beside_live = {"count_vs_live", "live_model", "overlap", "payload_coverage", "score_shift", "unchanged"}
+    beside_live = {
+        "count_vs_live",
+        "live_model",
+        "overlap",
+        "payload_coverage",
+        "score_shift",
+        "unchanged",
+    }
     alone = [row["name"] for row in other["checks"] if row["name"] not in beside_live]
     assert alone == [row["name"] for row in one["checks"]]
 
@@ -154,14 +173,18 @@ def test_no_time_to_look_is_no_pass(world: World) -> None:
     assert "time budget" in world.status(deployment)["message"]
 
 
-def test_checks_and_judged_queries_that_make_no_sense_are_refused_before_anything_is_made(world: World) -> None:
+def test_checks_and_judged_queries_that_make_no_sense_are_refused_before_anything_is_made(
+    world: World,
+) -> None:
     bad: dict[str, Callable[[], dict[str, Any]]] = {
         "is not a check": lambda: {"checks": {"cuont": True}},
         "cannot be read": lambda: {"judged": "nowhere.jsonl"},
         "relevant names no record": lambda: {
             "judged": world.write("empty.jsonl", [{"query": "a", "relevant": []}]),
         },
-        "query is 7": lambda: {"judged": world.write("seven.jsonl", [{"query": 7, "relevant": ["a"]}])},
+        "query is 7": lambda: {
+            "judged": world.write("seven.jsonl", [{"query": 7, "relevant": ["a"]}])
+        },
     }
     source = world.write("docs.jsonl", texts(30))
     for said, validation in bad.items():
@@ -195,14 +218,20 @@ def test_judged_queries_compare_a_rebuild_with_live_and_name_the_worst(world: Wo
     assert gate["worst"][0]["live"][0]["text"].startswith("word")
 
 
-def test_the_worst_queries_are_those_people_have_judged_where_some_of_them_lost(world: World) -> None:
+def test_the_worst_queries_are_those_people_have_judged_where_some_of_them_lost(
+    world: World,
+) -> None:
     """Stored vectors that agree less with live are many, and another measure."""
     records = [{"id": n, "text": f"word{n} other{n} third{n}"} for n in range(60)]
-    judged = world.write("judged.jsonl", [{"query": f"word{n} other{n}", "relevant": [n]} for n in range(60)])
+    judged = world.write(
+        "judged.jsonl", [{"query": f"word{n} other{n}", "relevant": [n]} for n in range(60)]
+    )
     world.declare("docs", source=world.write("docs.jsonl", records), validation={"judged": judged})
     world.deploy("docs")
     world.run()
-    world.write("docs.jsonl", [{"id": n, "text": f"nothing of {n}"} for n in range(2)] + records[2:])
+    world.write(
+        "docs.jsonl", [{"id": n, "text": f"nothing of {n}"} for n in range(2)] + records[2:]
+    )
     deployment = world.deploy("docs")
     world.run()
     worst = world.status(deployment)["gate"]["worst"]
@@ -211,12 +240,18 @@ def test_the_worst_queries_are_those_people_have_judged_where_some_of_them_lost(
 
 @pytest.mark.parametrize(
     ("checks", "ends"),
-    [({}, "paused"), ({"count_vs_live": {"accept_inconclusive": True}}, "live"), ({"count_vs_live": 0.6}, "live")],
+    [
+        ({}, "paused"),
+        ({"count_vs_live": {"accept_inconclusive": True}}, "live"),
+        ({"count_vs_live": 0.6}, "live"),
+    ],
 )
 def test_an_index_that_shrinks_by_more_than_half_waits_unless_the_index_file_allows_it(
     world: World, checks: dict[str, Any], ends: str
 ) -> None:
-    world.declare("docs", source=world.write("docs.jsonl", texts(30)), validation={"checks": checks})
+    world.declare(
+        "docs", source=world.write("docs.jsonl", texts(30)), validation={"checks": checks}
+    )
     world.deploy("docs")
     world.run()
     world.write("docs.jsonl", texts(14))
@@ -225,17 +260,25 @@ def test_an_index_that_shrinks_by_more_than_half_waits_unless_the_index_file_all
     status = world.status(deployment)
     row = next(row for row in status["gate"]["checks"] if row["name"] == "count_vs_live")
     assert (status["status"], row["n"]) == (ends, 30)
-    assert ("less than half of live" in row["detail"]) == ("count_vs_live" not in checks or "accepted" in row["detail"])
+    assert ("less than half of live" in row["detail"]) == (
+        "count_vs_live" not in checks or "accepted" in row["detail"]
+    )
     told = [said for said in status["gate"]["warnings"] if "accepted by the index file" in said]
     assert len(told) == ("accepted" in row["detail"])
 
 
 def test_bounds_against_live_hold_up_no_first_deployment(world: World) -> None:
     """Nothing was ever there to compare with; one that is gone is evidence that is missing."""
-    judged = world.write("judged.jsonl", [{"query": f"text {n} about", "relevant": [n]} for n in range(30)])
+    judged = world.write(
+        "judged.jsonl", [{"query": f"text {n} about", "relevant": [n]} for n in range(30)]
+    )
     checks = {"overlap": 0.5, "count_vs_live": 0.1, "judged_quality": -0.02, "regressions": 0.1}
     source = world.write("docs.jsonl", texts(30))
-    world.declare("docs", source=source, validation={"checks": checks, "judged": judged, "samples": {"judged": 30}})
+    world.declare(
+        "docs",
+        source=source,
+        validation={"checks": checks, "judged": judged, "samples": {"judged": 30}},
+    )
     first = world.deploy("docs")
     world.run()
     assert world.status(first)["status"] == "live"
@@ -251,11 +294,15 @@ def test_bounds_against_live_hold_up_no_first_deployment(world: World) -> None:
 def test_judgments_of_records_that_are_nowhere_decide_nothing(world: World) -> None:
     """Both collections find none of them, and no difference would look like no loss."""
     source = world.write("docs.jsonl", texts(60))
-    queries = [{"query": f"text {n} about", "relevant": {str(1000 + n): 1, str(n): 0}} for n in range(60)]
+    queries = [
+        {"query": f"text {n} about", "relevant": {str(1000 + n): 1, str(n): 0}} for n in range(60)
+    ]
     world.declare("docs", source=source)
     world.deploy("docs")
     world.run()
-    world.declare("docs", source=source, validation={"judged": world.write("judged.jsonl", queries)})
+    world.declare(
+        "docs", source=source, validation={"judged": world.write("judged.jsonl", queries)}
+    )
     deployment = world.deploy("docs")
     world.run()
     status = world.status(deployment)
@@ -264,7 +311,9 @@ def test_judgments_of_records_that_are_nowhere_decide_nothing(world: World) -> N
     assert "60 more name no record that either collection has" in status["message"]
 
 
-def test_validate_judges_a_collection_without_a_deployment_and_changes_nothing(world: World) -> None:
+def test_validate_judges_a_collection_without_a_deployment_and_changes_nothing(
+    world: World,
+) -> None:
     world.declare("docs", source=world.write("docs.jsonl", texts(30)))
     deployment = world.deploy("docs")
     world.run()

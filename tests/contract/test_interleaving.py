@@ -60,9 +60,14 @@ def test_a_list_is_drafted_of_both_without_repetition(indexes, experiment, route
     assert any(number >= 30 for number in ids(found.results))
 
 
-def test_the_same_query_id_gives_the_same_list_in_every_process_and_its_next_page(indexes, experiment, router):
+def test_the_same_query_id_gives_the_same_list_in_every_process_and_its_next_page(
+    indexes, experiment, router
+):
     first = router.search("docs", QUERY, "anna", 10, query_id="q1")
-    pages = [ids(router.search("docs", QUERY, "anna", 5, query_id="q1", offset=start).results) for start in (0, 5)]
+    pages = [
+        ids(router.search("docs", QUERY, "anna", 5, query_id="q1", offset=start).results)
+        for start in (0, 5)
+    ]
     with Router(indexes.services) as elsewhere:
         again = elsewhere.search("docs", QUERY, "anna", 10, query_id="q1")
     assert ids(first.results) == ids(again.results) == pages[0] + pages[1]
@@ -75,10 +80,18 @@ def test_a_click_counts_for_the_list_it_came_from_once(indexes, experiment, rout
     document, credit = next((document, credit) for document, credit in seen.served if credit)
     for _ in range(2):
         router.track_feedback(
-            experiment, "interleaved", "clicks", 1, "anna", query_id=found.query_id, document=document
+            experiment,
+            "interleaved",
+            "clicks",
+            1,
+            "anna",
+            query_id=found.query_id,
+            document=document,
         )
     with indexes.services.sessions() as session:
-        assert [(row.document, row.credit) for row in session.scalars(select(Click))] == [(str(document), credit)]
+        assert [(row.document, row.credit) for row in session.scalars(select(Click))] == [
+            (str(document), credit)
+        ]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +107,13 @@ def test_a_click_counts_for_the_list_it_came_from_once(indexes, experiment, rout
 def test_a_click_that_makes_no_sense_is_refused(indexes, experiment, router, given, words):
     found = router.search("docs", QUERY, "anna", 10, query_id="q1")
     router._desk.recorder.flush()
-    click = {"metric": "clicks", "value": 1, "query_id": "q1", "document": ids(found.results)[0], **given}
+    click = {
+        "metric": "clicks",
+        "value": 1,
+        "query_id": "q1",
+        "document": ids(found.results)[0],
+        **given,
+    }
     with pytest.raises(Refused, match=words):
         count_feedback(indexes.services, Feedback(experiment, **click))
 
@@ -137,16 +156,23 @@ def test_the_async_router_drafts_the_same_list(indexes, experiment, router):
     assert asyncio.run(ask()) == expected
 
 
-# --- what users prefer ------------------------------------------------------------------------------------------
+# --- what users prefer ----------------------------------------------------------------------------
 
 
 def voted(world: World, experiment: str, wins: int, losses: int, ties: int = 0) -> None:
-    """So many users whose only click is on the treatment's document, or the control's, or who click on nothing."""
+    """So many users whose only click is on the treatment's document, or the control's, or who click
+    on nothing."""
     with world.services.sessions.begin() as session:
         now = world.clock.now(session)
         for number, credit in enumerate([1] * wins + [-1] * losses + [0] * ties):
             whose = {"experiment_id": experiment, "unit": f"u{number}", "closes_at": now}
-            where = {"variant": "interleaved", "stage": 1, "bucket": 1, "collection": "c", "first_seen_at": now}
+            where = {
+                "variant": "interleaved",
+                "stage": 1,
+                "bucket": 1,
+                "collection": "c",
+                "first_seen_at": now,
+            }
             session.add(ExposureRow(**whose, **where))
             if credit:
                 session.add(Click(**whose, query_id=f"q{number}", document="1", credit=credit))
@@ -177,10 +203,23 @@ def test_a_users_vote_is_the_sign_of_his_lists_votes(indexes, experiment):
     with indexes.services.sessions.begin() as session:
         now = indexes.clock.now(session)
         whose = {"experiment_id": experiment, "unit": "anna", "closes_at": now}
-        where = {"variant": "interleaved", "stage": 1, "bucket": 1, "collection": "c", "first_seen_at": now}
+        where = {
+            "variant": "interleaved",
+            "stage": 1,
+            "bucket": 1,
+            "collection": "c",
+            "first_seen_at": now,
+        }
         session.add(ExposureRow(**whose, **where))
-        # Three clicks on the treatment's in one list weigh as one vote, two lists for the control as two.
-        for query, document, credit in [("a", "1", 1), ("a", "2", 1), ("a", "3", 1), ("b", "1", -1), ("c", "1", -1)]:
+        # Three clicks on the treatment's in one list weigh as one vote, two lists for the control
+        # as two.
+        for query, document, credit in [
+            ("a", "1", 1),
+            ("a", "2", 1),
+            ("a", "3", 1),
+            ("b", "1", -1),
+            ("c", "1", -1),
+        ]:
             session.add(Click(**whose, query_id=query, document=document, credit=credit))
     found = queries.report_experiment(indexes.services, experiment)["interleaving"]
     assert (found["wins"], found["losses"]) == (0, 1)
@@ -207,7 +246,13 @@ def test_users_who_click_the_better_list_are_heard_end_to_end(indexes, experimen
             liked = [number for number in ids(found.results) if number >= 30 and rng.random() < 0.8]
             for number in liked:
                 router.track_feedback(
-                    experiment, "interleaved", "clicks", 1, user, query_id=found.query_id, document=number
+                    experiment,
+                    "interleaved",
+                    "clicks",
+                    1,
+                    user,
+                    query_id=found.query_id,
+                    document=number,
                 )
     indexes.clock.move(3700)
     found = queries.report_experiment(indexes.services, experiment)["interleaving"]

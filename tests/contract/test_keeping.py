@@ -46,7 +46,7 @@ def collect(world: World, **arguments: Any) -> dict[str, Any]:
     return collecting.collect_garbage(world.services, actor="anna", **arguments)
 
 
-# --- retention --------------------------------------------------------------------------------------------------
+# --- retention ------------------------------------------------------------------------------------
 
 
 def test_without_retention_the_version_before_goes_after_the_grace_period(world: World) -> None:
@@ -65,7 +65,9 @@ def test_the_last_versions_are_kept_and_older_ones_go(world: World) -> None:
     assert world.store.collections() == {second, third, fourth}
 
 
-def test_a_kept_version_can_be_rolled_back_to_and_the_live_one_is_never_written_down(world: World) -> None:
+def test_a_kept_version_can_be_rolled_back_to_and_the_live_one_is_never_written_down(
+    world: World,
+) -> None:
     index(world, retention={"versions": 2})
     first, second, third = deployed(world, 3)
     assert set(scheduled(world)) == {first}
@@ -82,14 +84,23 @@ def test_versions_are_kept_for_days_after_they_were_replaced(world: World) -> No
     first, second, _ = deployed(world, 3)
     due = scheduled(world)
     assert set(due) == {first, second}
-    replaced = {row["blue"]: row["finished_at"] for row in queries.list_deployments(world.services) if row["blue"]}
-    assert {name: due[name][:10] for name in due} == {name: _day_after(replaced[name], 30) for name in due}
+    replaced = {
+        row["blue"]: row["finished_at"]
+        for row in queries.list_deployments(world.services)
+        if row["blue"]
+    }
+    assert {name: due[name][:10] for name in due} == {
+        name: _day_after(replaced[name], 30) for name in due
+    }
 
 
-def test_one_of_the_last_is_kept_though_its_days_are_over_and_so_is_a_recent_one_beyond_the_last(world: World) -> None:
+def test_one_of_the_last_is_kept_though_its_days_are_over_and_so_is_a_recent_one_beyond_the_last(
+    world: World,
+) -> None:
     index(world, retention={"versions": 2, "days": 0.5})
     first, second, _ = deployed(world, 3)
-    # The second has its turn when a fourth serves; the first was replaced a day before and had half a day.
+    # The second has its turn when a fourth serves; the first was replaced a day before and had half
+    # a day.
     assert set(scheduled(world)) == {first}
     world.clock.move(86_400 * 2)
     deployed(world)
@@ -106,7 +117,9 @@ def test_what_a_person_keeps_is_not_written_down_again(world: World) -> None:
     assert collect(world)["over"] == []
     later(world, 61)
     assert world.store.collections() == {first, third}
-    assert commands.safe_delete_collection(world.services, first, grace_period_minutes=0, actor="anna")["scheduled"]
+    assert commands.safe_delete_collection(
+        world.services, first, grace_period_minutes=0, actor="anna"
+    )["scheduled"]
     later(world, 1)
     assert world.store.collections() == {third}
 
@@ -119,14 +132,16 @@ def test_keeping_what_nobody_deletes_is_refused(world: World) -> None:
 
 
 @pytest.mark.parametrize("retention", [{"versions": 0}, {"days": 0}, {"days": 4000}, {"weeks": 1}])
-def test_a_retention_that_makes_no_sense_is_refused_by_its_path(world: World, retention: dict[str, Any]) -> None:
+def test_a_retention_that_makes_no_sense_is_refused_by_its_path(
+    world: World, retention: dict[str, Any]
+) -> None:
     index(world)
     deployed(world)
     with pytest.raises(Refused, match=f"retention.{next(iter(retention))}"):
         world.deploy("docs", options={"retention": retention})
 
 
-# --- gc ---------------------------------------------------------------------------------------------------------
+# --- gc -------------------------------------------------------------------------------------------
 
 
 def test_gc_applies_a_retention_that_came_later_and_a_dry_run_changes_nothing(world: World) -> None:
@@ -158,12 +173,14 @@ def test_gc_says_what_is_due_and_who_uses_it(world: World) -> None:
     index(world)
     first, _ = deployed(world, 2)
     world.clock.move(7200)
-    assert [(one["collection"], one["used_by"]) for one in collect(world, dry_run=True)["due"]] == [(first, [])]
+    assert [(one["collection"], one["used_by"]) for one in collect(world, dry_run=True)["due"]] == [
+        (first, [])
+    ]
     world.store.point_alias("old", first)
     assert collect(world, dry_run=True)["due"][0]["used_by"] == ["alias old points to it"]
 
 
-# --- orphans ----------------------------------------------------------------------------------------------------
+# --- orphans --------------------------------------------------------------------------------------
 
 
 def test_orphans_are_listed_and_stay_until_a_person_says_so(world: World) -> None:
@@ -214,7 +231,7 @@ def test_what_a_deployment_of_ours_is_building_is_no_orphan(world: World) -> Non
     assert collect(world, dry_run=True)["orphans"] == []
 
 
-# --- leftovers --------------------------------------------------------------------------------------------------
+# --- leftovers ------------------------------------------------------------------------------------
 
 
 def verification(world: World, collection: str, status: str) -> None:
@@ -225,7 +242,12 @@ def verification(world: World, collection: str, status: str) -> None:
 
 def reading(world: World, collection: str, status: str) -> None:
     """The same of a deployment that has recovered a backup to read it."""
-    step = StepRow(position=0, name="unpack", queue="bulk", arguments={"backup": "b1", "collection": collection})
+    step = StepRow(
+        position=0,
+        name="unpack",
+        queue="bulk",
+        arguments={"backup": "b1", "collection": collection},
+    )
     begun(world, step, status, id="d1", kind="rollout", green="docs_20250101_040000")
 
 
@@ -240,7 +262,9 @@ def begun(world: World, step: StepRow, status: str, **settings: Any) -> None:
         session.add(row)
 
 
-def test_what_a_verification_has_left_over_is_no_orphan_and_goes_when_it_has_ended(world: World) -> None:
+def test_what_a_verification_has_left_over_is_no_orphan_and_goes_when_it_has_ended(
+    world: World,
+) -> None:
     left = "docs_verify_20250101_020000"
     other = "docs_verify_20250101_030000"
     for name in (left, other):
@@ -260,14 +284,18 @@ def test_what_a_verification_has_left_over_is_no_orphan_and_goes_when_it_has_end
     assert collect(world)["leftovers"] == []
 
 
-def test_what_a_deployment_reads_a_backup_from_is_in_use_and_left_over_when_it_has_ended(world: World) -> None:
+def test_what_a_deployment_reads_a_backup_from_is_in_use_and_left_over_when_it_has_ended(
+    world: World,
+) -> None:
     left = "docs_source_20250101_020000"
     world.store.create(left, SCHEMA, {})
     reading(world, left, "running")
     during = collect(world, orphans=True)
     assert (during["leftovers"], during["orphans"]) == ([], [])
     with world.services.sessions() as session:
-        assert retention.find_uses(world.services, session, left) == ["deployment d1 of docs uses it"]
+        assert retention.find_uses(world.services, session, left) == [
+            "deployment d1 of docs uses it"
+        ]
     with world.services.sessions.begin() as session:
         session.execute(update(Deployment).values(status="live"))
     [seen] = collect(world)["leftovers"]

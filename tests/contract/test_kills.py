@@ -17,7 +17,8 @@ from tests.world import World, texts
 
 
 def go_on(world: World, reaper: Reaper, deployment: str) -> dict[str, Any]:
-    """Turns until the end, whoever dies; a dead worker's knock is lost and its lease has to run out."""
+    """Turns until the end, whoever dies; a dead worker's knock is lost and its lease has to run
+    out."""
     for _ in range(300):
         status = world.status(deployment)
         if status["status"] in ("live", "completed", "rolled_back", "needs_operator"):

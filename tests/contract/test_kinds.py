@@ -54,10 +54,17 @@ def _shapes() -> Iterator[tuple[str, Schema]]:
         for datatype in DATATYPES:
             index = {"index": {"datatype": datatype}} if datatype else {}
             kept = f"{modifier or 'plain'} {datatype or 'float32'}"
-            yield f"sparse {kept}", schema({}, {"bm25": {**({"modifier": modifier} if modifier else {}), **index}})
+            yield (
+                f"sparse {kept}",
+                schema({}, {"bm25": {**({"modifier": modifier} if modifier else {}), **index}}),
+            )
     yield "unnamed beside sparse", schema(dense("Cosine"), {"bm25": {"modifier": "idf"}})
     yield "two dense", schema({"a": dense("Euclid"), "b": dense("Cosine")})
-    several = {"dense": dense("Cosine"), "colbert": dense("Dot", multivector_config=ROWS), "place": dense("Euclid")}
+    several = {
+        "dense": dense("Cosine"),
+        "colbert": dense("Dot", multivector_config=ROWS),
+        "place": dense("Euclid"),
+    }
     yield "all at once", schema(several, {"bm25": {"modifier": "idf"}, "splade": {}})
     yield "no vector at all", schema({})
 
@@ -103,7 +110,10 @@ def made(params: dict[str, Any], rng: np.random.Generator, number: int) -> Any:
     kind = kind_of(params).name
     if kind == "sparse":
         places = sorted(rng.choice(40, size=3 + number % 4, replace=False).tolist())
-        return {"indices": places[::-1], "values": [round(float(one) + 0.1, 3) for one in rng.random(len(places))]}
+        return {
+            "indices": places[::-1],
+            "values": [round(float(one) + 0.1, 3) for one in rng.random(len(places))],
+        }
     rows = (rng.random((1 + number % 4, SIZE)) * scale).round(3)
     return rows.tolist() if kind == "multi" else rows[0].tolist()
 
@@ -114,7 +124,9 @@ def records(shape: Schema, count: int = NUMBERS, seed: int = 1) -> list[dict[str
         {
             "id": number,
             "text": f"text {number}",
-            "vector": {name: made(vector_params(shape, name), rng, number) for name in vector_names(shape)},
+            "vector": {
+                name: made(vector_params(shape, name), rng, number) for name in vector_names(shape)
+            },
         }
         for number in range(count)
     ]
@@ -153,7 +165,14 @@ def begun(world: World, shape: Schema, rows: list[dict[str, Any]]) -> str:
 
 def declared(world: World, source: str, **settings: Any) -> None:
     whole = {"samples": {"records": NUMBERS, "queries": NUMBERS}}
-    world.declare("docs", source=source, embedding=None, validation=whole, progress_deadline_seconds=1e6, **settings)
+    world.declare(
+        "docs",
+        source=source,
+        embedding=None,
+        validation=whole,
+        progress_deadline_seconds=1e6,
+        **settings,
+    )
 
 
 def run(world: World, until: Callable[[], bool] = lambda: False) -> None:
@@ -188,9 +207,9 @@ def test_given_vectors_go_live_and_are_found_by(world: World, name: str) -> None
     for collection in (live(world), live(world)):
         _found_by_every_vector(world, collection, shape)
     content = comparing.diff_versions(world.services, "docs", "1", "2")["content"]
-    assert {told: content[told]["count"] for told in ("added", "removed", "changed")} == dict.fromkeys(
-        ("added", "removed", "changed"), 0
-    )
+    assert {
+        told: content[told]["count"] for told in ("added", "removed", "changed")
+    } == dict.fromkeys(("added", "removed", "changed"), 0)
 
 
 def _found_by_every_vector(world: World, collection: str, shape: Schema) -> None:
@@ -204,7 +223,9 @@ def _found_by_every_vector(world: World, collection: str, shape: Schema) -> None
             own = next(hit.score for hit in hits if hit.id == 7)
             kind = kind_of(params)
             best = max if kind.rising(params) else min
-            assert kind.beatable(params) or own == pytest.approx(best(hit.score for hit in hits), rel=1e-3, abs=1e-3)
+            assert kind.beatable(params) or own == pytest.approx(
+                best(hit.score for hit in hits), rel=1e-3, abs=1e-3
+            )
 
 
 @everywhere(with_vectors())
@@ -237,7 +258,9 @@ def test_a_single_other_vector_is_seen(world: World, name: str) -> None:
 
 
 @everywhere(SHAPES)
-def test_a_collection_of_any_kind_is_taken_from_another_and_adopted(world: World, name: str) -> None:
+def test_a_collection_of_any_kind_is_taken_from_another_and_adopted(
+    world: World, name: str
+) -> None:
     shape = SHAPES[name]
     theirs = begun(world, shape, records(shape))
     declared(world, f"collection:{theirs}")
@@ -246,7 +269,9 @@ def test_a_collection_of_any_kind_is_taken_from_another_and_adopted(world: World
 
 
 @both
-@pytest.mark.parametrize("name", ["sparse idf float32", "unnamed beside sparse", "two dense", "all at once"])
+@pytest.mark.parametrize(
+    "name", ["sparse idf float32", "unnamed beside sparse", "two dense", "all at once"]
+)
 def test_points_may_lack_a_vector_or_have_an_empty_one(world: World, name: str) -> None:
     """The text of a point need not have a known word, and not every point was embedded by every
     model."""
@@ -264,7 +289,10 @@ def _with_holes(shape: Schema) -> list[dict[str, Any]]:
         if len(row["vector"]) > 1:
             del row["vector"][list(row["vector"])[row["id"] % len(row["vector"])]]
     for row in rows[:6]:
-        row["vector"] |= {sparse: {"indices": [], "values": []} for sparse in shape["params"].get("sparse_vectors", {})}
+        row["vector"] |= {
+            sparse: {"indices": [], "values": []}
+            for sparse in shape["params"].get("sparse_vectors", {})
+        }
     return rows
 
 
@@ -288,16 +316,34 @@ def test_rows_of_zeros_fill_up_a_multivector_of_dot_products(world: World) -> No
 @pytest.mark.parametrize(
     ("name", "query", "words"),
     [
-        ("unnamed Cosine float32", [[1.0] * SIZE] * 2, "2 rows of 6 numbers, and .* searched with 6 numbers"),
-        ("unnamed Cosine float32", {"indices": [1], "values": [1.0]}, "a sparse vector, and .* 6 numbers"),
+        (
+            "unnamed Cosine float32",
+            [[1.0] * SIZE] * 2,
+            "2 rows of 6 numbers, and .* searched with 6 numbers",
+        ),
+        (
+            "unnamed Cosine float32",
+            {"indices": [1], "values": [1.0]},
+            "a sparse vector, and .* 6 numbers",
+        ),
         ("unnamed Cosine float32", [1.0] * 5, "5 numbers"),
-        ("multivector Dot float32", [[1.0] * 5], "1 rows of 5 numbers, and .* rows of 6 numbers each"),
+        (
+            "multivector Dot float32",
+            [[1.0] * 5],
+            "1 rows of 5 numbers, and .* rows of 6 numbers each",
+        ),
         ("multivector Dot float32", {"indices": [1], "values": [1.0]}, "a sparse vector"),
-        ("sparse plain float32", [1.0, 2.0], "2 numbers, and .* a sparse vector, indices and values"),
+        (
+            "sparse plain float32",
+            [1.0, 2.0],
+            "2 numbers, and .* a sparse vector, indices and values",
+        ),
         ("sparse plain float32", [[1.0], [2.0]], "2 rows of 1 numbers"),
     ],
 )
-def test_a_query_of_another_kind_is_refused_in_words(world: World, name: str, query: Any, words: str) -> None:
+def test_a_query_of_another_kind_is_refused_in_words(
+    world: World, name: str, query: Any, words: str
+) -> None:
     begun(world, SHAPES[name], records(SHAPES[name]))
     with Router(world.services) as router, pytest.raises(Refused, match=words):
         router.search("docs", query)
@@ -308,10 +354,14 @@ def test_a_query_of_another_kind_is_refused_in_words(world: World, name: str, qu
 
 @both
 @pytest.mark.parametrize("name", ["multivector Dot float32", "sparse idf float32"])
-def test_a_model_that_cannot_make_such_vectors_is_refused_before_anything_is_made(world: World, name: str) -> None:
+def test_a_model_that_cannot_make_such_vectors_is_refused_before_anything_is_made(
+    world: World, name: str
+) -> None:
     shape = SHAPES[name]
     begun(world, shape, records(shape))
-    declare: Callable[..., None] = partial(world.declare, "docs", source=world.write("docs.jsonl", texts(20)))
+    declare: Callable[..., None] = partial(
+        world.declare, "docs", source=world.write("docs.jsonl", texts(20))
+    )
     for vector in {"", *vector_names(shape)}:
         declare(embedding={**EMBEDDING, "vector": vector})
         with pytest.raises(Refused, match="model makes"):
@@ -322,7 +372,9 @@ def test_a_model_that_cannot_make_such_vectors_is_refused_before_anything_is_mad
 
 
 @both
-def test_a_vector_with_a_name_is_embedded_probed_and_searched_without_naming_it(world: World) -> None:
+def test_a_vector_with_a_name_is_embedded_probed_and_searched_without_naming_it(
+    world: World,
+) -> None:
     """The only one that a model can make is meant."""
     shape = schema({"text": {"size": 64, "distance": "Cosine"}}, {"bm25": {}})
     world.store.create("theirs", shape, {})
@@ -340,7 +392,9 @@ def test_a_vector_with_a_name_is_embedded_probed_and_searched_without_naming_it(
 
 
 @both
-@pytest.mark.parametrize("name", ["named Dot float32", "multivector Dot float32", "sparse idf float32", "all at once"])
+@pytest.mark.parametrize(
+    "name", ["named Dot float32", "multivector Dot float32", "sparse idf float32", "all at once"]
+)
 def test_searches_by_any_vector_are_split_and_compared_in_shadow(world: World, name: str) -> None:
     """A canary, and an experiment, send one user's search to either; in shadow both are asked."""
     shape = SHAPES[name]
@@ -351,7 +405,14 @@ def test_searches_by_any_vector_are_split_and_compared_in_shadow(world: World, n
     for share, shadow in ((5000, 0), (0, 10_000)):
         stage = f"deployment/{share}"
         table.set_route(
-            world.services, "docs", blue=blue, green=green, share=share, shadow=shadow, salt="s", stage=stage
+            world.services,
+            "docs",
+            blue=blue,
+            green=green,
+            share=share,
+            shadow=shadow,
+            salt="s",
+            stage=stage,
         )
         with Router(world.services) as router:
             found = [

@@ -27,11 +27,18 @@ Points = list[Point]
 
 def points(count: int = COUNT) -> Points:
     made = open_embedder(MODEL).documents([record["text"] for record in texts(count)])
-    return [Point(record["id"], vector, record) for record, vector in zip(texts(count), made, strict=True)]
+    return [
+        Point(record["id"], vector, record)
+        for record, vector in zip(texts(count), made, strict=True)
+    ]
 
 
 def schema(size: int = DIMENSION, **settings: Any) -> Schema:
-    return {"params": {"vectors": {"size": size, "distance": "Cosine"}}, "payload_schema": {}, **settings}
+    return {
+        "params": {"vectors": {"size": size, "distance": "Cosine"}},
+        "payload_schema": {},
+        **settings,
+    }
 
 
 def make(world: World, name: str, filling: Points, made: Schema | None = None) -> None:
@@ -74,7 +81,9 @@ def row(report: dict[str, Any], name: str) -> dict[str, Any] | None:
 
 
 @pytest.mark.parametrize("index", INDEXES)
-def test_a_healthy_one_is_deployed_without_a_person(world: World, index: Callable[[World], None]) -> None:
+def test_a_healthy_one_is_deployed_without_a_person(
+    world: World, index: Callable[[World], None]
+) -> None:
     index(world)
     make(world, "green", points())
     deployment = world.deploy("docs", collection="green")
@@ -85,7 +94,9 @@ def test_a_healthy_one_is_deployed_without_a_person(world: World, index: Callabl
 
 
 @pytest.mark.parametrize("index", INDEXES)
-def test_a_healthy_one_is_canaried_without_a_person(world: World, index: Callable[[World], None]) -> None:
+def test_a_healthy_one_is_canaried_without_a_person(
+    world: World, index: Callable[[World], None]
+) -> None:
     index(world)
     make(world, "green", points())
     started = start_canary(world.services, "docs", new_collection="green")["deployment_id"]
@@ -107,7 +118,9 @@ def test_a_canary_that_probes_asks_the_vector_of_a_collection_that_was_there(wor
 
 
 @pytest.mark.parametrize("index", INDEXES)
-def test_validate_passes_a_healthy_one_and_writes_nothing(world: World, index: Callable[[World], None]) -> None:
+def test_validate_passes_a_healthy_one_and_writes_nothing(
+    world: World, index: Callable[[World], None]
+) -> None:
     index(world)
     make(world, "green", points())
     report = validate_collection(world.services, "docs", "green")
@@ -119,13 +132,22 @@ def test_the_first_lines_say_what_was_not_looked_at(world: World) -> None:
     without_a_model(world)
     make(world, "green", points())
     report = validate_collection(world.services, "docs", "green")
-    assert [name for name in ("count", "model_stamp", "round_trip", "live_model") if row(report, name)] == []
-    assert report["warnings"][0].startswith("green was made elsewhere, from no source that is known here")
-    assert any(said.startswith("models were not compared: the index declares none") for said in report["unchecked"])
+    assert [
+        name for name in ("count", "model_stamp", "round_trip", "live_model") if row(report, name)
+    ] == []
+    assert report["warnings"][0].startswith(
+        "green was made elsewhere, from no source that is known here"
+    )
+    assert any(
+        said.startswith("models were not compared: the index declares none")
+        for said in report["unchecked"]
+    )
     assert any("carries no stamp" in said for said in report["unchecked"])
 
 
-def test_one_that_is_proven_to_be_of_the_declared_model_is_stamped_when_it_is_deployed(world: World) -> None:
+def test_one_that_is_proven_to_be_of_the_declared_model_is_stamped_when_it_is_deployed(
+    world: World,
+) -> None:
     ours(world)
     make(world, "green", points())
     world.deploy("docs", collection="green")
@@ -135,12 +157,17 @@ def test_one_that_is_proven_to_be_of_the_declared_model_is_stamped_when_it_is_de
 
 
 def test_a_source_that_has_nothing_to_do_with_it_is_no_evidence(world: World) -> None:
-    """The same texts under ids of their own: green was made of something else than the declared source."""
+    """The same texts under ids of their own: green was made of something else than the declared
+    source."""
     ours(world)
     moved = [Point(one.id + 1000, one.vector, one.payload) for one in points()]  # type: ignore[operator]
     make(world, "green", moved)
     report = validate_collection(world.services, "docs", "green")
-    assert (report["verdict"], row(report, "count"), row(report, "round_trip")) == ("pass", None, None)
+    assert (report["verdict"], row(report, "count"), row(report, "round_trip")) == (
+        "pass",
+        None,
+        None,
+    )
 
 
 def test_settings_of_their_own_are_their_maker_s_business(world: World) -> None:
@@ -151,7 +178,7 @@ def test_settings_of_their_own_are_their_maker_s_business(world: World) -> None:
     assert world.store.aliases()["docs"] == "green"
 
 
-# --- broken -------------------------------------------------------------------------------------------------------
+# --- broken ---------------------------------------------------------------------------------------
 
 
 def noise(count: int = COUNT, size: int = DIMENSION) -> Any:
@@ -172,13 +199,19 @@ def zero(world: World) -> None:
 
 
 def other_size(world: World) -> None:
-    made = [Point(one.id, vector, one.payload) for one, vector in zip(points(), noise(size=32), strict=True)]
+    made = [
+        Point(one.id, vector, one.payload)
+        for one, vector in zip(points(), noise(size=32), strict=True)
+    ]
     make(world, "green", made, schema(32))
 
 
 def other_distance(world: World) -> None:
     make(
-        world, "green", points(), {"params": {"vectors": {"size": DIMENSION, "distance": "Dot"}}, "payload_schema": {}}
+        world,
+        "green",
+        points(),
+        {"params": {"vectors": {"size": DIMENSION, "distance": "Dot"}}, "payload_schema": {}},
     )
 
 
@@ -211,17 +244,27 @@ def test_a_broken_one_does_not_go_live_by_itself(
 
 
 def random(world: World) -> None:
-    make(world, "green", [Point(one.id, vector, one.payload) for one, vector in zip(points(), noise(), strict=True)])
+    make(
+        world,
+        "green",
+        [Point(one.id, vector, one.payload) for one, vector in zip(points(), noise(), strict=True)],
+    )
 
 
 def shuffled(world: World) -> None:
     made = points()
-    make(world, "green", [Point(one.id, made[at - 1].vector, one.payload) for at, one in enumerate(made)])
+    make(
+        world,
+        "green",
+        [Point(one.id, made[at - 1].vector, one.payload) for at, one in enumerate(made)],
+    )
 
 
 def a_third_random(world: World) -> None:
     made = zip(points(), noise(), strict=True)
-    make(world, "green", [Point(p.id, v if p.id % 3 == 0 else p.vector, p.payload) for p, v in made])  # type: ignore[operator]
+    make(
+        world, "green", [Point(p.id, v if p.id % 3 == 0 else p.vector, p.payload) for p, v in made]
+    )  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("index", [ours, no_source, proven_blue])
@@ -243,7 +286,9 @@ def test_a_vector_of_live_that_is_missing_on_every_point_is_no_option(world: Wor
         "params": {"vectors": {name: {"size": 8, "distance": "Cosine"} for name in ("a", "b")}},
         "payload_schema": {},
     }
-    made = [Point(at, {"a": one, "b": one}, {"text": f"{at}"}) for at, one in enumerate(noise(size=8))]
+    made = [
+        Point(at, {"a": one, "b": one}, {"text": f"{at}"}) for at, one in enumerate(noise(size=8))
+    ]
     make(world, "blue", made, both)
     make(world, "green", [Point(one.id, {"a": one.vector["a"]}, one.payload) for one in made], both)  # type: ignore[call-overload, index]
     world.store.point_alias("docs", "blue")
@@ -254,7 +299,7 @@ def test_a_vector_of_live_that_is_missing_on_every_point_is_no_option(world: Wor
     assert (report["verdict"], presence["verdict"]) == ("block", "block")
 
 
-# --- no worse than live -------------------------------------------------------------------------------------------
+# --- no worse than live ---------------------------------------------------------------------------
 
 
 def filled(*, zeros: int = 0, alike: int = 0, missing: int = 0) -> Points:
@@ -262,17 +307,38 @@ def filled(*, zeros: int = 0, alike: int = 0, missing: int = 0) -> Points:
     made = points()
     last = points()[-1].vector
     for at in range(COUNT):
-        one = np.zeros(DIMENSION, dtype=np.float32) if at < zeros else last if at < alike else made[at].vector
-        made[at] = Point(made[at].id, {} if at < missing else {"d": one}, {"id": at, "text": f"{at} {'abc'[at % 3]}"})
+        one = (
+            np.zeros(DIMENSION, dtype=np.float32)
+            if at < zeros
+            else last
+            if at < alike
+            else made[at].vector
+        )
+        made[at] = Point(
+            made[at].id,
+            {} if at < missing else {"d": one},
+            {"id": at, "text": f"{at} {'abc'[at % 3]}"},
+        )
     return made
 
 
-NAMED: Schema = {"params": {"vectors": {"d": {"size": DIMENSION, "distance": "Dot"}}}, "payload_schema": {}}
-FLAWS: list[dict[str, int]] = [{"zeros": 3}, {"zeros": COUNT}, {"alike": 6}, {"missing": 20}, {"missing": COUNT}]
+NAMED: Schema = {
+    "params": {"vectors": {"d": {"size": DIMENSION, "distance": "Dot"}}},
+    "payload_schema": {},
+}
+FLAWS: list[dict[str, int]] = [
+    {"zeros": 3},
+    {"zeros": COUNT},
+    {"alike": 6},
+    {"missing": 20},
+    {"missing": COUNT},
+]
 
 
 @pytest.mark.parametrize("flaws", FLAWS)
-def test_a_clone_of_a_live_collection_goes_live_whatever_its_vectors_are(world: World, flaws: dict[str, int]) -> None:
+def test_a_clone_of_a_live_collection_goes_live_whatever_its_vectors_are(
+    world: World, flaws: dict[str, int]
+) -> None:
     for name in ("blue", "green"):
         make(world, name, filled(**flaws), NAMED)
     world.store.point_alias("docs", "blue")
@@ -310,15 +376,26 @@ def test_that_nothing_can_be_asked_is_said_in_the_first_lines(world: World) -> N
     world.store.point_alias("docs", "blue")
     world.declare("docs", embedding=None)
     report = validate_collection(world.services, "docs", "green")
-    said = "no point of green has a vector to search by, as on live: what searches find was not checked"
+    said = (
+        "no point of green has a vector to search by, as on live: what searches find was not "
+        "checked"
+    )
     assert (report["verdict"], said in report["unchecked"]) == ("pass", True)
-    assert [name for name in ("twins", "self_retrieval", "ann_recall@10", "overlap") if row(report, name)] == []
+    assert [
+        name
+        for name in ("twins", "self_retrieval", "ann_recall@10", "overlap")
+        if row(report, name)
+    ] == []
 
 
 def test_a_name_that_no_point_has_on_either_side_stops_nobody(world: World) -> None:
     params = {"vectors": {"d": {"size": 8, "distance": "Cosine"}}, "sparse_vectors": {"words": {}}}
     made = [
-        Point(at, {"words": {"indices": [at, at + 1], "values": [1.0, 2.0]}} if at % 2 else {}, {"text": f"text {at}"})
+        Point(
+            at,
+            {"words": {"indices": [at, at + 1], "values": [1.0, 2.0]}} if at % 2 else {},
+            {"text": f"text {at}"},
+        )
         for at in range(COUNT)
     ]
     for name in ("blue", "green"):
@@ -340,7 +417,7 @@ def test_vectors_that_a_declared_model_should_have_made_are_missing_evidence(wor
     assert validate_collection(world.services, "docs", "green")["verdict"] == "inconclusive"
 
 
-# --- ours, and its stamp is gone ----------------------------------------------------------------------------------
+# --- ours, and its stamp is gone ------------------------------------------------------------------
 
 
 def test_a_stamp_that_vanished_from_one_of_ours_is_missing_evidence(world: World) -> None:

@@ -40,13 +40,29 @@ from qdrant_rollouts.interfaces.http.app import make_app
 from tests.world import World
 
 FROZEN = sorted((Path(__file__).parents[1] / "frozen").glob("*.sql"))
-PAGES = ("/", "/indexes/docs", "/deployments", "/deployments/{deployment}", "/schedules", "/alerts", "/events")
+PAGES = (
+    "/",
+    "/indexes/docs",
+    "/deployments",
+    "/deployments/{deployment}",
+    "/schedules",
+    "/alerts",
+    "/events",
+)
 NEW = "of_another_release"
-#: Where a model stands in the JSON of a row: from there on its keys are known, and the next release may add one.
+#: Where a model stands in the JSON of a row: from there on its keys are known, and the next release
+#: may add one.
 PLACES = {
     ("deployments", "spec"): [
         (),
-        *(("soak",), ("canary",), ("canary", "breakers"), ("canary", "stages", 0), ("retention",), ("embedding",)),
+        *(
+            ("soak",),
+            ("canary",),
+            ("canary", "breakers"),
+            ("canary", "stages", 0),
+            ("retention",),
+            ("embedding",),
+        ),
         *(
             ("collection",),
             ("rebuild",),
@@ -106,7 +122,10 @@ def change(database, how):
             for (text,) in found:
                 if text is not None:
                     changed = json.dumps(how(name, column, json.loads(text)))
-                    connection.execute(f"UPDATE {name} SET {column} = ? WHERE {column} = ?", (changed, text))  # noqa: S608
+                    connection.execute(
+                        f"UPDATE {name} SET {column} = ? WHERE {column} = ?",  # noqa: S608
+                        (changed, text),
+                    )
     connection.close()
 
 
@@ -139,37 +158,64 @@ def older(name, column, value):
     if name == "schedules":
         return _without_defaults(ScheduleSpec, value)
     if column == "message":
-        return {key: part for key, part in value.items() if key not in ("value", "bound", "next", "deployment_id")}
+        return {
+            key: part
+            for key, part in value.items()
+            if key not in ("value", "bound", "next", "deployment_id")
+        }
     if column == "tally":
         return {key: part for key, part in value.items() if key in ("cells", "failed")}
     return {} if column == "facts" else value
 
 
 def _without_defaults(model, value):
-    return {key: part for key, part in value.items() if key not in model.model_fields or _is_needed(model, key)}
+    return {
+        key: part
+        for key, part in value.items()
+        if key not in model.model_fields or _is_needed(model, key)
+    }
 
 
 def _is_needed(model, key):
-    return model.model_fields[key].is_required() or key in ("source", "embedding", "canary", "goal", "kind")
+    return model.model_fields[key].is_required() or key in (
+        "source",
+        "embedding",
+        "canary",
+        "goal",
+        "kind",
+    )
 
 
 def names(world):
     with world.services.sessions() as session:
         found = session.scalars(select(Deployment).where(Deployment.alias == "docs")).all()
-    return {"alias": "docs", "deployment": found[-1].id, "experiment": "colours", "action": "rebuild", "backup": "b"}
+    return {
+        "alias": "docs",
+        "deployment": found[-1].id,
+        "experiment": "colours",
+        "action": "rebuild",
+        "backup": "b",
+    }
 
 
 def look_at_everything(world):
-    """Every look that a person or a program has, with the answer 200, and all that is done in the background."""
+    """Every look that a person or a program has, with the answer 200, and all that is done in the
+    background."""
     given = names(world)
     wrong = {}
     app = make_app(world.services, Settings())
-    with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 5), raise_server_exceptions=False) as client:
-        looks = [one.path for one in ENDPOINTS if one.method == "GET" and "{backup}" not in one.path]
+    with TestClient(
+        app, base_url="http://localhost", client=("127.0.0.1", 5), raise_server_exceptions=False
+    ) as client:
+        looks = [
+            one.path for one in ENDPOINTS if one.method == "GET" and "{backup}" not in one.path
+        ]
         asked = {"/indexes/{alias}/diff": "?one=1&other=2"}
         for path in [*(PREFIX + look + asked.get(look, "") for look in looks), *PAGES]:
             answer = client.get(path.format(**given))
-            if answer.status_code != 200 and "diff" not in path:  # there are no collections to compare
+            if (
+                answer.status_code != 200 and "diff" not in path
+            ):  # there are no collections to compare
                 wrong[path] = answer.text[:300]
     assert wrong == {}
     assert table.current_route(world.services, "docs").version > 0
@@ -203,7 +249,10 @@ def test_rows_of_a_release_that_knows_more_or_less_are_read(database, how):
 
 def test_both_releases_see_the_same_schedule_in_the_index_file(database):
     """Else each sweep of one would undo what a person has set, and the next one of the other."""
-    change(database, lambda name, column, value: newer(name, column, value) if name == "schedules" else value)
+    change(
+        database,
+        lambda name, column, value: newer(name, column, value) if name == "schedules" else value,
+    )
     world = opened(database)
     world.declare("docs", source="jsonl:docs.jsonl", rebuild="0 2 * * *")
     with world.services.sessions.begin() as session:
@@ -225,7 +274,9 @@ def test_sums_of_the_next_release_outlive_a_fold_by_this_one(database):
     world = opened(database)
     with world.services.sessions() as session:
         before = session.query(TrafficRow).count(), session.query(SketchRow).count()
-        calls = sum(TrafficSketch.from_json(row.tally).calls for row in session.scalars(select(TrafficRow)))
+        calls = sum(
+            TrafficSketch.from_json(row.tally).calls for row in session.scalars(select(TrafficRow))
+        )
     world.clock.move(30 * 86_400)
     traffic.fold_traffic(world.services)
     with world.services.sessions() as session:
@@ -236,7 +287,7 @@ def test_sums_of_the_next_release_outlive_a_fold_by_this_one(database):
     world.close()
 
 
-# --- one at a time ------------------------------------------------------------------------------------------------
+# --- one at a time --------------------------------------------------------------------------------
 
 
 WHOLE = {
@@ -271,7 +322,11 @@ def test_a_tally_without_a_sum_has_nothing_there(name):
 def test_a_tally_keeps_the_sums_it_does_not_know():
     total = TrafficSketch()
     for _ in range(2):
-        total.merge(TrafficSketch.from_json({**WHOLE, "refused": 3, "waited": 0.25, "note": "x", "more": [1]}))
+        total.merge(
+            TrafficSketch.from_json(
+                {**WHOLE, "refused": 3, "waited": 0.25, "note": "x", "more": [1]}
+            )
+        )
     written = total.condense().to_json()
     assert (written["refused"], written["waited"]) == (6, 0.5)
     assert not {"note", "more"} & written.keys()
@@ -302,7 +357,11 @@ def test_a_manifest_with_more_is_read_and_one_with_less_is_refused_by_name():
     manifest = Manifest("b1", "docs", "docs_1", 1, "", "anna", "", "1.16", {}, {}, 1, 1, [], [], {})
 
     def sealed(**changes):
-        content = {name: value for name, value in {**asdict(manifest), **changes}.items() if value is not Ellipsis}
+        content = {
+            name: value
+            for name, value in {**asdict(manifest), **changes}.items()
+            if value is not Ellipsis
+        }
         return json.dumps({**content, "seal": manifests._seal_of(content)})
 
     assert Manifest.of(sealed(**{NEW: 1}), "b1") == manifest
@@ -335,14 +394,16 @@ def test_a_route_of_the_next_release_still_leads_to_its_arms(database):
     change(database, newer)
     world = opened(database)
     with world.services.sessions() as session:
-        arms = session.scalars(select(RouteRow.arms).where(RouteRow.experiment_id.is_not(None))).one()
+        arms = session.scalars(
+            select(RouteRow.arms).where(RouteRow.experiment_id.is_not(None))
+        ).one()
     assert NEW in arms[0]
     route = table.current_route(world.services, "shop")
     assert {route.variant(bucket) for bucket in range(0, 10_000, 100)} == {"control", "treatment"}
     world.close()
 
 
-# --- words of the next release ------------------------------------------------------------------------------------
+# --- words of the next release --------------------------------------------------------------------
 
 
 #: Every column whose words this program has a list of.

@@ -67,7 +67,10 @@ def test_an_act_that_was_asked_for_is_not_asked_for_again(world):
 
 def test_an_act_names_the_steps_that_follow_it(world):
     built = lists.describe_index(world.services, "docs", seen_by(world))["acts"][0]
-    assert (built.verb, built.steps) == ("deploy", ["create", "populate", "validate", "switch", "soak"])
+    assert (built.verb, built.steps) == (
+        "deploy",
+        ["create", "populate", "validate", "switch", "soak"],
+    )
     started = world.deploy("docs")
     world.run(until=world.at(started, "populate"))
     follows = {act.verb: act.steps for act in shown(world, started)["acts"]}
@@ -82,16 +85,22 @@ def test_every_refusal_shown_is_the_one_that_the_command_gives(world):
     for verb, said in refused(shown(world, started)).items():
         if said:
             with pytest.raises(Refused) as error:
-                commands.request_action(world.services, started, Event(verb), actor="anna", reason="to see")
+                commands.request_action(
+                    world.services, started, Event(verb), actor="anna", reason="to see"
+                )
             assert str(error.value) == said
 
 
 def test_a_collection_that_was_dropped_is_not_shown_as_there(world):
-    started = world.deploy("docs", options={"validation": {"queries": ["asyncio"], "min_top_score": 1.0}})
+    started = world.deploy(
+        "docs", options={"validation": {"queries": ["asyncio"], "min_top_score": 1.0}}
+    )
     world.run()
     assert world.status(started)["status"] == "rolled_back"
     world.clock.moment += timedelta(seconds=10)
-    assert [(one["colour"], one["gone"]) for one in shown(world, started)["collections"]] == [("green", True)]
+    assert [(one["colour"], one["gone"]) for one in shown(world, started)["collections"]] == [
+        ("green", True)
+    ]
 
 
 def light(world):
@@ -180,8 +189,13 @@ def test_postgresql_is_asked_the_same(tmp_path, ready_postgres_url):
     world.declare("docs", source=world.write("docs.jsonl", texts(20)))
     started = world.deploy("docs")
     world.run()
-    assert [one["alias"] for one in home.describe_home(world.services, seen_by(world))["indexes"]] == ["docs"]
-    assert lists.describe_index(world.services, "docs", seen_by(world))["live"] == shown(world, started)["green"]
+    assert [
+        one["alias"] for one in home.describe_home(world.services, seen_by(world))["indexes"]
+    ] == ["docs"]
+    assert (
+        lists.describe_index(world.services, "docs", seen_by(world))["live"]
+        == shown(world, started)["green"]
+    )
     assert lists.list_history(world.services, "docs", "live")["total"] == 1
     assert lists.list_audit_events(world.services, "docs")["events"]
     assert lists.list_alerts(world.services)["notices"]

@@ -1,5 +1,5 @@
-"""A strategy of one's own that ends without a switch, on both databases and over a real server: its end says what it
-did, and leaves the index as it was."""
+"""A strategy of one's own that ends without a switch, on both databases and over a real server: its
+end says what it did, and leaves the index as it was."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -38,7 +38,9 @@ def serve(world: World, times: int = 1) -> str:
 
 
 def begin(world: World, *, keep: bool, minutes: float = 2) -> str:
-    return begin_plan(world, "docs", plan_shadow_only(world.indexes["docs"], keep=keep, minutes=minutes))
+    return begin_plan(
+        world, "docs", plan_shadow_only(world.indexes["docs"], keep=keep, minutes=minutes)
+    )
 
 
 def search_in_shadow(world: World, number: int, errors: bool = False) -> None:
@@ -69,9 +71,13 @@ def events_of(seen: dict[str, Any]) -> list[str]:
 
 
 @pytest.fixture
-def real(tmp_path: Path, ready_postgres_url: str, qdrant_url: str, qdrant_grpc_port: int) -> Iterator[World]:
+def real(
+    tmp_path: Path, ready_postgres_url: str, qdrant_url: str, qdrant_grpc_port: int
+) -> Iterator[World]:
     """With every server real."""
-    with closing(World(tmp_path, ready_postgres_url, ServerStore(qdrant_url, "", qdrant_grpc_port))) as made:
+    with closing(
+        World(tmp_path, ready_postgres_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
+    ) as made:
         yield made
 
 
@@ -127,7 +133,9 @@ def test_whoever_looks_is_told_what_happened_and_nobody_that_it_is_live(world: W
     deployment = begin(world, keep=True)
     assert world.status(deployment)["deletions"] == [], "nothing will be deleted for it"
     seen = finish(world, deployment)
-    assert seen["message"].startswith(f"docs is served by {blue}, as before: no step of this plan moves it.")
+    assert seen["message"].startswith(
+        f"docs is served by {blue}, as before: no step of this plan moves it."
+    )
     assert [f"deployment.{word}" for word in ("pending", "running", "completed")] == [
         event for event in events_of(seen) if event.startswith("deployment.")
     ]
@@ -138,7 +146,9 @@ def test_whoever_looks_is_told_what_happened_and_nobody_that_it_is_live(world: W
     assert (("rollout", "shadow_only", "completed"), 1) in taken["deployments"].samples
     listed = lists.list_history(world.services, outcome="completed")["deployments"]
     assert [row["id"] for row in listed] == [deployment]
-    assert deployment not in {row["id"] for row in lists.list_history(world.services, outcome="live")["deployments"]}
+    assert deployment not in {
+        row["id"] for row in lists.list_history(world.services, outcome="live")["deployments"]
+    }
     assert "nothing changed for searches" in answers.build_seen(seen).next
     console = screen.make_console()
     with console.capture() as captured:
@@ -213,7 +223,9 @@ def test_an_abort_at_any_step_leaves_nothing_of_it(world: World, step: str) -> N
     assert table.current_route(world.services, "docs").at_rest
 
 
-def test_a_shadow_that_nobody_searched_holds_and_can_be_tried_again_or_promoted(world: World) -> None:
+def test_a_shadow_that_nobody_searched_holds_and_can_be_tried_again_or_promoted(
+    world: World,
+) -> None:
     serve(world)
     deployment = begin(world, keep=True)
 

@@ -44,12 +44,18 @@ def renamed(record: dict[str, Any], at: int) -> dict[str, Any]:
 DAMAGES = {
     "a number became text": each(lambda record, at: {**record, "price": f"{at}"}),
     "a number became a fraction": each(lambda record, at: {**record, "price": at + 0.5}),
-    "a moment in another form": each(lambda record, at: {**record, "seen": f"11/{1 + at % 28:02}/2026"}),
+    "a moment in another form": each(
+        lambda record, at: {**record, "seen": f"11/{1 + at % 28:02}/2026"}
+    ),
     "a moment became seconds": each(lambda record, at: {**record, "seen": 1_794_000_000 + at}),
-    "a keyword became a list of objects": each(lambda record, at: {**record, "tags": [{"name": "python"}]}),
+    "a keyword became a list of objects": each(
+        lambda record, at: {**record, "tags": [{"name": "python"}]}
+    ),
     "a field renamed in the source": each(renamed),
     "a field became null": each(lambda record, at: {**record, "price": None}),
-    "a third in another form": each(lambda record, at: {**record, "price": f"{at}" if at % 3 == 0 else at}),
+    "a third in another form": each(
+        lambda record, at: {**record, "price": f"{at}" if at % 3 == 0 else at}
+    ),
 }
 HEALTHY = {
     "the same": list,
@@ -59,15 +65,23 @@ HEALTHY = {
     ),
     "growth by records that lack the fields": lambda records: records + texts(40, start=1000),
     "a keyword instead of a list of them": each(lambda record, at: {**record, "tags": "python"}),
-    "moments with another offset": each(lambda record, at: {**record, "seen": "2026-11-02T10:00:00+02:00"}),
-    "one value in another form": each(lambda record, at: {**record, "price": "unknown" if at == 7 else at}),
+    "moments with another offset": each(
+        lambda record, at: {**record, "seen": "2026-11-02T10:00:00+02:00"}
+    ),
+    "one value in another form": each(
+        lambda record, at: {**record, "price": "unknown" if at == 7 else at}
+    ),
     "a third fewer records": lambda records: records[:40],
 }
 
 
 @pytest.fixture
 def live(world: World) -> World:
-    world.declare("docs", source=world.write("docs.jsonl", articles()), collection={"payload_indexes": INDEXES})
+    world.declare(
+        "docs",
+        source=world.write("docs.jsonl", articles()),
+        collection={"payload_indexes": INDEXES},
+    )
     first = world.deploy("docs")
     world.run()
     assert world.status(first)["status"] == "live", world.status(first)["message"]
@@ -104,14 +118,21 @@ def test_what_filters_lose_by_right_stops_nothing(live: World, what: str) -> Non
 
 
 def test_a_field_on_every_point_that_half_of_them_lost_is_for_a_person(live: World) -> None:
-    seen = rebuilt(live, each(lambda record, at: without("price")(record, at) if at % 2 else record)(articles()))
+    seen = rebuilt(
+        live,
+        each(lambda record, at: without("price")(record, at) if at % 2 else record)(articles()),
+    )
     assert (row(seen)["verdict"], seen["status"]) == ("inconclusive", "paused")
     assert "where it is on nearly every point" in row(seen)["found"]
 
 
-def test_a_field_that_is_dropped_by_declaration_stops_nothing_and_loses_its_index(live: World) -> None:
+def test_a_field_that_is_dropped_by_declaration_stops_nothing_and_loses_its_index(
+    live: World,
+) -> None:
     indexes = {**INDEXES, "price": "dropped"}
-    seen = rebuilt(live, each(without("price"))(articles()), collection={"payload_indexes": indexes})
+    seen = rebuilt(
+        live, each(without("price"))(articles()), collection={"payload_indexes": indexes}
+    )
     assert seen["status"] == "live", seen["message"]
     assert "price was dropped, as declared" in row(seen)["found"]
     assert "price" not in live.store.schema(seen["green"])["payload_schema"]
@@ -122,15 +143,21 @@ def test_a_field_that_is_dropped_by_declaration_stops_nothing_and_loses_its_inde
 
 def test_a_field_declared_anew_with_another_type_is_judged_by_that_type(live: World) -> None:
     as_text = each(lambda record, at: {**record, "price": f"{at}"})
-    seen = rebuilt(live, as_text(articles()), collection={"payload_indexes": {**INDEXES, "price": "keyword"}})
+    seen = rebuilt(
+        live, as_text(articles()), collection={"payload_indexes": {**INDEXES, "price": "keyword"}}
+    )
     assert seen["status"] == "live", row(seen)["detail"]
     seen = rebuilt(live, articles())
-    assert row(seen)["verdict"] == "block", "the source went back to numbers, and the index takes text"
+    assert row(seen)["verdict"] == "block", (
+        "the source went back to numbers, and the index takes text"
+    )
 
 
 def test_a_first_deployment_whose_declared_index_would_stay_empty_is_stopped(world: World) -> None:
     as_text = each(lambda record, at: {**record, "price": f"{at}"})(articles())
-    world.declare("docs", source=world.write("docs.jsonl", as_text), collection={"payload_indexes": INDEXES})
+    world.declare(
+        "docs", source=world.write("docs.jsonl", as_text), collection={"payload_indexes": INDEXES}
+    )
     deployment = world.deploy("docs")
     world.run()
     assert row(world.status(deployment))["verdict"] == "block"
@@ -139,14 +166,21 @@ def test_a_first_deployment_whose_declared_index_would_stay_empty_is_stopped(wor
 
 def test_a_first_deployment_may_have_values_that_no_index_holds(world: World) -> None:
     mixed = each(lambda record, at: {**record, "price": "n/a" if at % 4 == 0 else at})(articles())
-    world.declare("docs", source=world.write("docs.jsonl", mixed), collection={"payload_indexes": INDEXES})
+    world.declare(
+        "docs", source=world.write("docs.jsonl", mixed), collection={"payload_indexes": INDEXES}
+    )
     deployment = world.deploy("docs")
     world.run()
     assert world.status(deployment)["status"] == "live", world.status(deployment)["message"]
 
 
 def test_fields_without_an_index_that_are_gone_or_of_another_type_are_shown(live: World) -> None:
-    seen = rebuilt(live, each(lambda record, at: {**without("note")(record, at), "text": record["text"]})(articles()))
+    seen = rebuilt(
+        live,
+        each(lambda record, at: {**without("note")(record, at), "text": record["text"]})(
+            articles()
+        ),
+    )
     assert seen["status"] == "live"
     assert [one["field"] for one in row(seen)["facts"]["gone"]] == ["note"]
     assert "note (filters by it find nothing)" in row(seen)["found"]
@@ -160,7 +194,9 @@ def test_what_cannot_be_looked_at_is_no_pass(live: World) -> None:
     from qdrant_rollouts.core.gate.checks import CHECKS
 
     green = live.store.aliases()["docs"]
-    found = CHECKS["payload_coverage"].judge(GateContext(live.store, green, live.indexes["docs"]), None)
+    found = CHECKS["payload_coverage"].judge(
+        GateContext(live.store, green, live.indexes["docs"]), None
+    )
     assert found.verdict == "inconclusive"
 
 

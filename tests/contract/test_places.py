@@ -1,4 +1,5 @@
-"""Places among the rebuilds, on SQLite and on PostgreSQL: never more than the limit, whatever is doubled or killed."""
+"""Places among the rebuilds, on SQLite and on PostgreSQL: never more than the limit, whatever is
+doubled or killed."""
 
 import queue
 import random
@@ -51,7 +52,11 @@ def said(world: World, deployment: str) -> str | None:
 def placed(world: World) -> list[str]:
     """Aliases of those that have a place."""
     with world.services.sessions() as session:
-        query = select(Deployment.alias).where(Deployment.place == Place.TAKEN).order_by(Deployment.placed_at)
+        query = (
+            select(Deployment.alias)
+            .where(Deployment.place == Place.TAKEN)
+            .order_by(Deployment.placed_at)
+        )
         return list(session.scalars(query))
 
 
@@ -64,7 +69,7 @@ def greens(world: World) -> set[str]:
     return world.store.collections() - set(world.store.aliases().values())
 
 
-# --- the queue --------------------------------------------------------------------------------------------------------
+# --- the queue ------------------------------------------------------------------------------------
 
 
 def test_those_beyond_the_limit_wait_and_say_what_for(world: World) -> None:
@@ -120,7 +125,9 @@ def test_waiting_costs_no_message_and_is_no_alert_however_long_it_lasts(world: W
         world.clock.move(60)
         knocks += engine.knock_overdue_turns(world.services)
     assert {world.status(knock.deployment_id)["alias"] for knock in knocks} == {"a"}
-    assert [notice.what for notice in world.told() if notice.index != "a"] == ["deployment.created"] * 9
+    assert [notice.what for notice in world.told() if notice.index != "a"] == [
+        "deployment.created"
+    ] * 9
 
 
 def test_a_limit_that_is_raised_lets_the_next_begin_with_the_next_sweep(world: World) -> None:
@@ -144,7 +151,9 @@ def test_a_limit_that_is_lowered_takes_no_place_away(world: World) -> None:
     assert [world.status(id)["status"] for id in (first, second, third)] == ["live"] * 3
 
 
-def test_an_index_file_that_says_nothing_or_cannot_be_read_leaves_the_limit_as_it_was(world: World) -> None:
+def test_an_index_file_that_says_nothing_or_cannot_be_read_leaves_the_limit_as_it_was(
+    world: World,
+) -> None:
     limit(world, 1)
     deploy(world, "a", "b")
     world.concurrency = None
@@ -165,7 +174,7 @@ def test_so_many_as_one_machine_can_do_build_where_nobody_says_otherwise(world: 
     assert placed(world) == ["a", "b", "d", "e"]
 
 
-# --- the order --------------------------------------------------------------------------------------------------------
+# --- the order ------------------------------------------------------------------------------------
 
 
 def test_a_person_comes_before_a_schedule(world: World) -> None:
@@ -189,7 +198,10 @@ def test_of_one_minute_the_smaller_comes_first_and_of_several_the_older(world: W
     large, small = deploy(world, "large", "small", records=41)
     world.clock.move(60)
     (late,) = deploy(world, "new")
-    places = {name: world.status(id)["queue"]["place"] for name, id in (("s", small), ("l", large), ("n", late))}
+    places = {
+        name: world.status(id)["queue"]["place"]
+        for name, id in (("s", small), ("l", large), ("n", late))
+    }
     assert places == {"s": 1, "l": 2, "n": 3}
 
 
@@ -213,13 +225,19 @@ def test_what_took_its_place_first_is_served_first(world: World) -> None:
     with world.services.sessions() as session:
         building = [session.get_one(Deployment, id) for id in (first, second, third)]
         served = {row.alias: claims.knock_for(row, world.clock.moment).first for row in building}
-    assert [alias for alias, at_the_front in served.items() if at_the_front] == placed(world)[:1] != ["a"]
+    assert (
+        [alias for alias, at_the_front in served.items() if at_the_front]
+        == placed(world)[:1]
+        != ["a"]
+    )
 
 
-# --- who has a place, and who needs none ------------------------------------------------------------------------------
+# --- who has a place, and who needs none ----------------------------------------------------------
 
 
-def test_a_pause_gives_the_place_back_and_going_on_waits_for_one_before_all_that_have_not_begun(world: World) -> None:
+def test_a_pause_gives_the_place_back_and_going_on_waits_for_one_before_all_that_have_not_begun(
+    world: World,
+) -> None:
     limit(world, 1)
     first, second, third = deploy(world, "a", "b", "c")
     world.run(world.at(first, "validate"))
@@ -284,7 +302,9 @@ def test_a_rollback_never_waits(world: World) -> None:
     assert back in knocked(world)
 
 
-def test_a_deployment_of_a_collection_that_is_there_builds_nothing_and_never_waits(world: World) -> None:
+def test_a_deployment_of_a_collection_that_is_there_builds_nothing_and_never_waits(
+    world: World,
+) -> None:
     first, _ = deploy(world, "a", "b")
     world.run()
     limit(world, 1)
@@ -297,7 +317,7 @@ def test_a_deployment_of_a_collection_that_is_there_builds_nothing_and_never_wai
     assert first != taken
 
 
-# --- wishes -----------------------------------------------------------------------------------------------------------
+# --- wishes ---------------------------------------------------------------------------------------
 
 
 def test_one_that_waits_is_aborted_at_once_by_those_who_do_not_build_and_says_that_nothing_was_made(
@@ -317,7 +337,9 @@ def test_one_that_waits_is_aborted_at_once_by_those_who_do_not_build_and_says_th
     assert said(world, second) is None
 
 
-def test_one_that_is_given_a_place_and_aborted_before_its_first_turn_hands_it_on(world: World) -> None:
+def test_one_that_is_given_a_place_and_aborted_before_its_first_turn_hands_it_on(
+    world: World,
+) -> None:
     limit(world, 1)
     first, _ = deploy(world, "a", "b")
     world.broker.waiting.clear()
@@ -326,7 +348,7 @@ def test_one_that_is_given_a_place_and_aborted_before_its_first_turn_hands_it_on
     assert world.status(first)["status"] == "rolled_back"
 
 
-# --- deadlines, numbers -----------------------------------------------------------------------------------------------
+# --- deadlines, numbers ---------------------------------------------------------------------------
 
 
 def test_the_numbers_are_those_of_the_queue(world: World) -> None:
@@ -342,18 +364,21 @@ def test_an_older_releases_deployment_waits_for_nobody_and_goes_on(world: World)
     deploy(world, "a")
     (old,) = deploy(world, "b")
     with world.services.sessions.begin() as session:
-        session.execute(update(Deployment).where(Deployment.id == old).values(place=None, models=[], records=0))
+        session.execute(
+            update(Deployment).where(Deployment.id == old).values(place=None, models=[], records=0)
+        )
     world.clock.move(60)
     assert old in {knock.deployment_id for knock in engine.knock_overdue_turns(world.services)}
     world.run()
     assert world.status(old)["status"] == "live"
 
 
-# --- many at once -----------------------------------------------------------------------------------------------------
+# --- many at once ---------------------------------------------------------------------------------
 
 
 def test_who_arrives_while_places_are_given_is_not_given_one_too_many(world: World) -> None:
-    """He comes before the one who is given the last place in this moment, and does not see that yet."""
+    """He comes before the one who is given the last place in this moment, and does not see that
+    yet."""
     limit(world, 1)
     deploy(world, "a")
     world.declare("night", source="jsonl:8.jsonl")
@@ -384,8 +409,9 @@ def test_who_arrives_while_places_are_given_is_not_given_one_too_many(world: Wor
 
 
 class Crowd:
-    """Workers in threads, to whom every message comes twice. ``dies`` is asked at each turn's end and start whether the
-    worker dies there: then its lease is left behind, and the clock moves on once nobody works."""
+    """Workers in threads, to whom every message comes twice. ``dies`` is asked at each turn's end
+    and start whether the worker dies there: then its lease is left behind, and the clock moves on
+    once nobody works."""
 
     def __init__(self, world: World, dies: Callable[[], bool], workers: int = 6) -> None:
         self.world = world
@@ -397,7 +423,9 @@ class Crowd:
         self.failures: list[BaseException] = []
         self.over = threading.Event()
         world.services = replace(world.services, knock=self.send)
-        self.threads = [threading.Thread(target=self.work, name=f"worker-{number}") for number in range(workers)]
+        self.threads = [
+            threading.Thread(target=self.work, name=f"worker-{number}") for number in range(workers)
+        ]
 
     def send(self, knock: Knock) -> None:
         if self.dies():
@@ -460,7 +488,8 @@ class Crowd:
 
 @pytest.mark.parametrize("deadly", [False, True])
 def test_many_workers_build_as_many_as_the_limit_and_never_more(world: World, deadly: bool) -> None:
-    """Message by message at once: places are given back and taken by all of them in the same moments."""
+    """Message by message at once: places are given back and taken by all of them in the same
+    moments."""
     chance = random.Random(5)
     guard = threading.Lock()
 
@@ -472,6 +501,8 @@ def test_many_workers_build_as_many_as_the_limit_and_never_more(world: World, de
     world.services = replace(world.services, times=replace(world.services.times, crashes=50))
     crowd = Crowd(world, dies)
     ids = deploy(world, *(f"a{number}" for number in range(6)), records=3, validation=QUICK)
-    ids += deploy(world, *(f"b{number}" for number in range(3)), records=3, validation=QUICK, **OTHER)
+    ids += deploy(
+        world, *(f"b{number}" for number in range(3)), records=3, validation=QUICK, **OTHER
+    )
     crowd.run(lambda: all(world.status(id)["status"] == "live" for id in ids))
     assert crowd.most == {"places": 3, "greens": 3}

@@ -26,7 +26,9 @@ def deployed(world: World, alias: str = "docs", **arguments: Any) -> dict[str, A
 
 
 def populated(status: dict[str, Any]) -> dict[str, Any]:
-    output: dict[str, Any] = next(step for step in status["steps"] if step["name"] == "populate")["output"]
+    output: dict[str, Any] = next(step for step in status["steps"] if step["name"] == "populate")[
+        "output"
+    ]
     return output
 
 
@@ -53,7 +55,9 @@ def test_a_reused_vector_is_the_one_that_would_be_made(world: World) -> None:
 def test_another_model_takes_nothing_over(world: World) -> None:
     world.declare("docs", source=world.write("docs.jsonl", texts(30)))
     deployed(world)
-    world.declare("docs", source="jsonl:docs.jsonl", embedding={"model": "hashing:32", "text": "{text}"})
+    world.declare(
+        "docs", source="jsonl:docs.jsonl", embedding={"model": "hashing:32", "text": "{text}"}
+    )
     status = deployed(world)
     assert status["status"] == "live"
     assert populated(status).get("reused", 0) == 0
@@ -88,7 +92,9 @@ def test_ids_stay_as_they_are_and_the_records_id_stays_in_the_payload(world: Wor
         ('{"id": 0, "text": "twice"}', "docs.jsonl:2: id"),
     ],
 )
-def test_a_bad_record_fails_the_deployment_with_file_line_and_field(world: World, line: str, found: str) -> None:
+def test_a_bad_record_fails_the_deployment_with_file_line_and_field(
+    world: World, line: str, found: str
+) -> None:
     (world.folder / "docs.jsonl").write_text('{"id": 0, "text": "good"}\n' + line + "\n")
     world.declare("docs", source="jsonl:docs.jsonl")
     status = deployed(world)
@@ -97,7 +103,9 @@ def test_a_bad_record_fails_the_deployment_with_file_line_and_field(world: World
 
 
 def test_bad_records_may_be_skipped_counted_and_listed(world: World) -> None:
-    (world.folder / "docs.jsonl").write_text('{"id": 0, "text": "good"}\n{"id": 1}\n{"id": 2, "text": "good"}\n')
+    (world.folder / "docs.jsonl").write_text(
+        '{"id": 0, "text": "good"}\n{"id": 1}\n{"id": 2, "text": "good"}\n'
+    )
     world.declare("docs", source="jsonl:docs.jsonl", on_bad_record="skip")
     status = deployed(world)
     assert status["status"] == "live"
@@ -116,7 +124,9 @@ def test_more_bad_records_than_allowed_fail_the_deployment(world: World) -> None
 
 
 def test_an_id_that_comes_again_much_later_in_the_source_is_noticed(world: World) -> None:
-    world.declare("docs", source=world.write("docs.jsonl", [*texts(3000), {"id": 5, "text": "again"}]))
+    world.declare(
+        "docs", source=world.write("docs.jsonl", [*texts(3000), {"id": 5, "text": "again"}])
+    )
     status = deployed(world)
     assert status["status"] == "rolled_back"
     assert "5 is not unique" in status["message"]
@@ -140,7 +150,9 @@ def test_a_window_that_is_repeated_writes_the_same_points(world: World) -> None:
     world.run(until=lambda: store.count(green) > 0)
     with world.services.sessions.begin() as session:
         row = session.get_one(StepRow, (deployment, 1))
-        row.state = {key: row.state[key] for key in ("way", "print")}  # as a crash before the save leaves it
+        row.state = {
+            key: row.state[key] for key in ("way", "print")
+        }  # as a crash before the save leaves it
     world.run()
     status = world.status(deployment)
     assert status["status"] == "live"
@@ -180,12 +192,20 @@ def test_a_collection_is_copied_as_it_is(world: World) -> None:
     assert populated(second)["way"] == "copy"
     one, _ = world.store.scroll(first["green"], None, 50)
     other, _ = world.store.scroll(second["green"], None, 50)
-    assert [(point.id, point.payload) for point in one] == [(point.id, point.payload) for point in other]
+    assert [(point.id, point.payload) for point in one] == [
+        (point.id, point.payload) for point in other
+    ]
 
 
 def test_a_collection_of_sparse_vectors_alone_is_copied_too(world: World) -> None:
-    world.store.create("sparse", {"params": {"vectors": {}, "sparse_vectors": {"words": {}}}, "payload_schema": {}}, {})
-    world.store.upsert("sparse", [Point(1, {"words": {"indices": [3], "values": [0.5]}}, {"title": "t"})])
+    world.store.create(
+        "sparse",
+        {"params": {"vectors": {}, "sparse_vectors": {"words": {}}}, "payload_schema": {}},
+        {},
+    )
+    world.store.upsert(
+        "sparse", [Point(1, {"words": {"indices": [3], "values": [0.5]}}, {"title": "t"})]
+    )
     world.store.point_alias("docs", "sparse")
     status = deployed(world, source="collection:sparse")
     assert status["status"] == "live", status["message"]
@@ -195,7 +215,11 @@ def test_a_collection_of_sparse_vectors_alone_is_copied_too(world: World) -> Non
 def test_a_collection_of_another_model_is_embedded_anew(world: World) -> None:
     world.declare("docs", source=world.write("docs.jsonl", texts(30)))
     first = deployed(world)
-    world.declare("docs", source=f"collection:{first['green']}", embedding={"model": "hashing:32", "text": "{text}"})
+    world.declare(
+        "docs",
+        source=f"collection:{first['green']}",
+        embedding={"model": "hashing:32", "text": "{text}"},
+    )
     second = deployed(world)
     assert second["status"] == "live", second["message"]
     assert populated(second)["embedded"] == 30
@@ -205,13 +229,18 @@ def test_a_collection_of_another_model_is_embedded_anew(world: World) -> None:
 
 def test_payload_indexes_are_cloned(world: World) -> None:
     world.declare(
-        "docs", source=world.write("docs.jsonl", texts(30)), collection={"payload_indexes": {"lang": "keyword"}}
+        "docs",
+        source=world.write("docs.jsonl", texts(30)),
+        collection={"payload_indexes": {"lang": "keyword"}},
     )
     first = deployed(world)
     world.declare("docs", source="jsonl:docs.jsonl")
     second = deployed(world)
     assert second["status"] == "live", second["message"]
-    assert world.store.schema(second["green"])["payload_schema"] == world.store.schema(first["green"])["payload_schema"]
+    assert (
+        world.store.schema(second["green"])["payload_schema"]
+        == world.store.schema(first["green"])["payload_schema"]
+    )
     assert "lang" in world.store.schema(second["green"])["payload_schema"]
 
 
@@ -283,12 +312,16 @@ def test_what_makes_no_sense_is_refused_before_anything_changes(world: World) ->
     refused(world, "docs", "soak.seconds", source=source, options={"soak": {"seconds": -1}})
     refused(world, "docs", "soka", source=source, options={"soka": 1})
     refused(world, "docs", "rainbow", source=source, strategy="rainbow")
-    world.store.create("taken", {"params": {"vectors": {"size": 4, "distance": "Cosine"}}, "payload_schema": {}}, {})
+    world.store.create(
+        "taken",
+        {"params": {"vectors": {"size": 4, "distance": "Cosine"}}, "payload_schema": {}},
+        {},
+    )
     world.declare("taken", source=source)
     refused(world, "taken", "collection's name")
 
 
-# --- room -------------------------------------------------------------------------------------------------------------
+# --- room -----------------------------------------------------------------------------------------
 
 
 class Tight:

@@ -10,7 +10,8 @@ from tests.world import World, texts
 
 @dataclass
 class CutShort:
-    """An embedder whose first ``times`` calls are cut short, as a worker's time limit does it; notes each call."""
+    """An embedder whose first ``times`` calls are cut short, as a worker's time limit does it;
+    notes each call."""
 
     made: Embedder
     times: int

@@ -40,7 +40,9 @@ def until(found):
 def test_the_row_comes_at_once_and_goes_with_a_stop(ready_url):
     process = Process("bulk@one", "worker")
     work = (Task("deployments.populate", None, 3.0),)
-    there = Presence(ready_url, lambda: process.describe(queues=("bulk",), concurrency=1, busy=work))
+    there = Presence(
+        ready_url, lambda: process.describe(queues=("bulk",), concurrency=1, busy=work)
+    )
     there.start()
     (row,) = until(lambda: roster(ready_url))
     assert row.answers
@@ -84,7 +86,9 @@ def test_a_database_that_is_away_stops_nothing(url, caplog):
 def test_it_is_warned_of_once_a_minute_and_only_when_the_last_row_is_too_old(caplog):
     moment = [0.0]
     there = Presence(
-        "postgresql://nobody:geheim@127.0.0.1:1/none", Process("bulk@one", "worker").describe, now=lambda: moment[0]
+        "postgresql://nobody:geheim@127.0.0.1:1/none",
+        Process("bulk@one", "worker").describe,
+        now=lambda: moment[0],
     )
     warned = []
     for second in range(0, 200, 10):
@@ -121,7 +125,8 @@ child = os.fork()
 if child == 0:
     engine = open_engine(url, pooled=False)
     with engine.begin() as connection:
-        connection.execute(text("INSERT INTO service_clock (id, elapsed, last) VALUES (7, 0, '2026-01-01 00:00:00')"))
+        connection.execute(text("INSERT INTO service_clock (id, elapsed, last) "
+"VALUES (7, 0, '2026-01-01 00:00:00')"))
     os._exit(0)
 _, status = os.waitpid(child, 0)
 there.stop()
@@ -130,8 +135,8 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def test_a_child_that_is_begun_meanwhile_can_write(ready_url):
-    """Begun in the middle of the transaction, a child of SQLite's would take its parent's locks for its own process's,
-    and never write."""
+    """Begun in the middle of the transaction, a child of SQLite's would take its parent's locks for
+    its own process's, and never write."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(FORKS), ready_url],
         cwd=ROOT,
@@ -143,6 +148,9 @@ def test_a_child_that_is_begun_meanwhile_can_write(ready_url):
     assert done.returncode == 0, done.stderr
     engine = open_engine(ready_url)
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM service_clock WHERE id = 7")).scalar() == 1
+        assert (
+            connection.execute(text("SELECT count(*) FROM service_clock WHERE id = 7")).scalar()
+            == 1
+        )
     engine.dispose()
     assert workers.ANSWERS.total_seconds() >= presence.EVERY * 3

@@ -23,7 +23,11 @@ from tests.world import World
 
 SECRET = "sesame-" * 60
 RULES = RecordRules(dense={"": VectorRule(3)}, templates={"": "{text}"})
-NAMED = RecordRules(dense={"a": VectorRule(3), "b": VectorRule(3)}, sparse=frozenset({"s"}), templates={"a": "{text}"})
+NAMED = RecordRules(
+    dense={"a": VectorRule(3), "b": VectorRule(3)},
+    sparse=frozenset({"s"}),
+    templates={"a": "{text}"},
+)
 
 #: What is wrong with a record, in which the secret stands.
 RECORDS = {
@@ -61,7 +65,9 @@ def test_a_bad_record_is_told_without_its_values(name, rules):
 
 
 def test_a_number_that_python_cannot_write_is_a_bad_record():
-    found = parse_row(Row("a.records:all, record 1", {"id": 1, "text": "x", "n": 10**5000}, {}), RULES)
+    found = parse_row(
+        Row("a.records:all, record 1", {"id": 1, "text": "x", "n": 10**5000}, {}), RULES
+    )
     assert isinstance(found, BadRecord)
     assert "a number too long to be written" in str(found)
     assert isinstance(parse_row(Row("r", {"id": 10**5000, "text": "x"}, {}), RULES), BadRecord)
@@ -87,7 +93,11 @@ FILES = {
     "front matter's tag": ("d/a.md", f"---\na: !{SECRET}! x\n---\nx", "dir:d"),
     "malformed declaration": ("d/a.html", f"<![{SECRET}[x]]>", "dir:d"),
     "no Parquet": ("a.parquet", SECRET, "parquet:a.parquet"),
-    "no page": ("records.py", f"def all():\n    raise ValueError({SECRET!r})\n", "python:records:all"),
+    "no page": (
+        "records.py",
+        f"def all():\n    raise ValueError({SECRET!r})\n",
+        "python:records:all",
+    ),
     "no key": ("records.py", f"def all():\n    return [{{}}[{SECRET!r}]]\n", "python:records:all"),
     "no module": ("records.py", f"import {SECRET.replace('-', '_')}\n", "python:records:all"),
 }
@@ -145,7 +155,9 @@ def test_the_place_of_a_row_is_cut_too(tmp_path, monkeypatch):
         connection.execute("CREATE TABLE items (id TEXT, title TEXT)")
         connection.execute("INSERT INTO items VALUES (?, 'x')", (SECRET,))
     monkeypatch.setenv("SHOP_URL", "sqlite:///shop.db")
-    check(problem(open_source("sql:SHOP_URL:SELECT id, title FROM items", (), LocalStore(":memory:"))))
+    check(
+        problem(open_source("sql:SHOP_URL:SELECT id, title FROM items", (), LocalStore(":memory:")))
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,4 +195,6 @@ def test_a_csv_with_a_header_still_names_its_columns(tmp_path):
     with Path("a.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["ID", "title", "text"], ["1", "x", "y"]])
     said = problem(open_source("csv:a.csv", (tmp_path,), LocalStore(":memory:")))
-    assert said.startswith("a.csv:1: the header has no id: ID, title, text; expected different names, id among them")
+    assert said.startswith(
+        "a.csv:1: the header has no id: ID, title, text; expected different names, id among them"
+    )

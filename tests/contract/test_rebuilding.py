@@ -50,7 +50,9 @@ def test_a_deployment_that_a_person_asks_for_always_builds(world: World) -> None
     ],
     ids=["model", "template", "hnsw", "bad records"],
 )
-def test_settings_that_make_another_collection_of_the_same_data_build(world: World, change: dict[str, Any]) -> None:
+def test_settings_that_make_another_collection_of_the_same_data_build(
+    world: World, change: dict[str, Any]
+) -> None:
     source = world.write("docs.jsonl", texts(8))
     world.declare("docs", source=source)
     assert rebuilt(world)
@@ -82,11 +84,15 @@ def test_a_model_that_was_changed_under_its_name_is_noticed(world: World) -> Non
     declare(world)
     assert rebuilt(world)
     before = world.services.embedder
-    world.services = dataclasses.replace(world.services, embedder=lambda spec: OtherModel(before(spec)))
+    world.services = dataclasses.replace(
+        world.services, embedder=lambda spec: OtherModel(before(spec))
+    )
     assert rebuilt(world)
 
 
-def test_points_that_somebody_has_written_into_the_live_collection_are_noticed(world: World) -> None:
+def test_points_that_somebody_has_written_into_the_live_collection_are_noticed(
+    world: World,
+) -> None:
     declare(world)
     assert rebuilt(world)
     world.store.upsert(world.store.aliases()["docs"], [Point(99, [1.0] * 64, {})])

@@ -11,7 +11,12 @@ from sqlalchemy.exc import ProgrammingError
 
 from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters.database import open_engine
-from qdrant_rollouts.adapters.migrate import describe_missing_tables, migrate_database, plan_migration, prepare
+from qdrant_rollouts.adapters.migrate import (
+    describe_missing_tables,
+    migrate_database,
+    plan_migration,
+    prepare,
+)
 from qdrant_rollouts.adapters.releases import Found, find, judge, look
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import engine as turns
@@ -36,7 +41,9 @@ DECLARED = {
 def left_by_the_next_release(engine, oldest):
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE alembic_version SET version_num = '{NEXT}'"))  # noqa: S608 - our own
-        connection.execute(text("UPDATE works_with SET oldest_program = :oldest"), {"oldest": oldest})
+        connection.execute(
+            text("UPDATE works_with SET oldest_program = :oldest"), {"oldest": oldest}
+        )
 
 
 @pytest.fixture
@@ -46,17 +53,20 @@ def engine(ready_url):
     opened.dispose()
 
 
-# --- the rule -----------------------------------------------------------------------------------------------------
+# --- the rule -------------------------------------------------------------------------------------
 
 
 def test_every_migration_says_which_programs_still_work():
-    """Without it ``env.py`` writes that none does, and the next upgrade stops every older worker."""
+    """Without it ``env.py`` writes that none does, and the next upgrade stops every older
+    worker."""
     assert DECLARED
     revisions = [file.stem[:4] for file in FILES]
     for revision, oldest in DECLARED.items():
         assert oldest in revisions, f"{revision}: {oldest} is no revision"
         assert ASKING <= oldest <= revision, f"{revision} works with programs of {oldest}"
-    assert list(DECLARED.values()) == sorted(DECLARED.values()), "what a program cannot do without stays away"
+    assert list(DECLARED.values()) == sorted(DECLARED.values()), (
+        "what a program cannot do without stays away"
+    )
     assert revisions[-1] == migrations.HEAD
     assert migrations.OLDEST in DECLARED
 
@@ -84,18 +94,23 @@ def test_a_program_of_0022_that_needs_0020_works_on(revision, oldest_program, fi
         assert ("update the program" if behind else "`rollouts migrate`") in standing.unfit
 
 
-# --- the database -------------------------------------------------------------------------------------------------
+# --- the database ---------------------------------------------------------------------------------
 
 
 def test_a_migration_leaves_what_it_declares_and_so_does_the_way_back(engine):
     with engine.connect() as connection:
-        assert connection.scalar(text("SELECT oldest_program FROM works_with")) == DECLARED[migrations.HEAD]
+        assert (
+            connection.scalar(text("SELECT oldest_program FROM works_with"))
+            == DECLARED[migrations.HEAD]
+        )
     moved(engine, "0012")
     with engine.connect() as connection:
         assert find(connection) == Found("0012")
     migrate_database(engine)
     with engine.connect() as connection:
-        assert connection.scalars(text("SELECT oldest_program FROM works_with")).all() == [DECLARED[migrations.HEAD]]
+        assert connection.scalars(text("SELECT oldest_program FROM works_with")).all() == [
+            DECLARED[migrations.HEAD]
+        ]
 
 
 def test_a_database_that_a_newer_release_has_grown_is_worked_on_and_left_alone(engine, tmp_path):
@@ -112,7 +127,9 @@ def test_a_database_that_a_newer_release_has_grown_is_worked_on_and_left_alone(e
 def test_a_database_that_a_newer_release_has_shrunk_is_refused_and_left_alone(engine):
     left_by_the_next_release(engine, NEXT)
     for use in (prepare, describe_missing_tables, migrate_database, plan_migration):
-        with pytest.raises(OtherRelease, match=rf"{NEXT}, newer .* from revision {NEXT} on: update the program"):
+        with pytest.raises(
+            OtherRelease, match=rf"{NEXT}, newer .* from revision {NEXT} on: update the program"
+        ):
             use(engine)
     with engine.connect() as connection:
         assert find(connection) == Found(NEXT, NEXT)
@@ -127,7 +144,10 @@ def test_nobody_but_migrate_changes_a_postgresql_that_has_tables(ready_postgres_
             use(settings)
     with engine.connect() as connection:
         assert find(connection) == Found("0012")
-    assert (plan_migration(engine).before, plan_migration(engine).after) == ("0012", migrations.HEAD)
+    assert (plan_migration(engine).before, plan_migration(engine).after) == (
+        "0012",
+        migrations.HEAD,
+    )
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda _: migrate_database(engine), range(4)))
     assert sorted(one.changed for one in done) == [False, False, False, True]
@@ -142,7 +162,7 @@ def test_an_empty_database_gets_its_tables_from_whoever_comes_first(database_url
     services.sessions.kw["bind"].dispose()
 
 
-# --- a turn -------------------------------------------------------------------------------------------------------
+# --- a turn ---------------------------------------------------------------------------------------
 
 
 class Failing:
@@ -168,7 +188,9 @@ def world(tmp_path, ready_url):
     made.close()
 
 
-@pytest.mark.parametrize(("oldest", "status"), [(NEXT, "running"), (migrations.HEAD, "rolling_back")])
+@pytest.mark.parametrize(
+    ("oldest", "status"), [(NEXT, "running"), (migrations.HEAD, "rolling_back")]
+)
 def test_a_step_that_fails_on_tables_of_another_release_is_not_rolled_back(world, oldest, status):
     deployment = world.deploy("docs")
     world.run(until=world.at(deployment, "validate"))
@@ -176,14 +198,18 @@ def test_a_step_that_fails_on_tables_of_another_release_is_not_rolled_back(world
     world.over(Failing(world.store))
     world.turn(world.broker.take_next())
     assert world.status(deployment)["status"] == status
-    assert (f"is at revision {NEXT}, newer" in world.step(deployment, "validate")["message"]) == (oldest == NEXT)
+    assert (f"is at revision {NEXT}, newer" in world.step(deployment, "validate")["message"]) == (
+        oldest == NEXT
+    )
 
 
 UNKNOWN = {
     "status": "UPDATE deployments SET status = 'polishing' WHERE alias = 'docs'",
     "step": "UPDATE steps SET name = 'polish' WHERE name = 'validate' AND deployment_id = :id",
-    "state of a step": "UPDATE steps SET status = 'resting' WHERE name = 'validate' AND deployment_id = :id",
-    "wish": "UPDATE deployments SET requested = 'hurry', requested_by = 'anna' WHERE alias = 'docs'",
+    "state of a step": "UPDATE steps SET status = 'resting' WHERE name = 'validate' AND "
+    "deployment_id = :id",
+    "wish": "UPDATE deployments SET requested = 'hurry', requested_by = 'anna' WHERE alias = "
+    "'docs'",
     "spec": "UPDATE deployments SET spec = '{\"soak\": \"long\"}' WHERE alias = 'docs'",
 }
 
@@ -194,7 +220,9 @@ def test_what_a_newer_release_has_planned_is_left_to_it(world, what):
     world.run(until=world.at(deployment, "validate"))
     with world.engine.begin() as connection:
         statement = text(UNKNOWN[what])
-        connection.execute(statement.bindparams(id=deployment) if ":id" in str(statement) else statement)
+        connection.execute(
+            statement.bindparams(id=deployment) if ":id" in str(statement) else statement
+        )
     knock = world.broker.take_next()
     before = rows(world)
     written = world.turn(knock)
@@ -202,7 +230,9 @@ def test_what_a_newer_release_has_planned_is_left_to_it(world, what):
     assert written.line.startswith("left to a newer program: ")
     assert rows(world) == before
     world.clock.move(60)
-    assert [one.deployment_id for one in turns.knock_overdue_turns(world.services)] == [deployment] * (what != "status")
+    assert [one.deployment_id for one in turns.knock_overdue_turns(world.services)] == [
+        deployment
+    ] * (what != "status")
 
 
 def test_a_step_that_is_not_known_stops_nothing_before_it(world):
@@ -214,7 +244,9 @@ def test_a_step_that_is_not_known_stops_nothing_before_it(world):
         pass
     assert "step polish" in written.line
     assert world.step(deployment, "switch")["status"] == "done"
-    turns.store_request(world.services, deployment, Event.ABORT, "anna", "the way back to this release")
+    turns.store_request(
+        world.services, deployment, Event.ABORT, "anna", "the way back to this release"
+    )
     world.run()
     assert world.status(deployment)["status"] == "rolled_back"
 
@@ -226,11 +258,14 @@ def test_a_deployment_of_a_newer_release_holds_up_no_other(world):
     with world.engine.begin() as connection:
         connection.execute(
             text(
-                "UPDATE steps SET name = 'polish', started_at = CURRENT_TIMESTAMP WHERE position = 0"
+                "UPDATE steps SET name = 'polish', started_at = CURRENT_TIMESTAMP WHERE position = "
+                "0"
                 " AND deployment_id = :id"
             ).bindparams(id=paused)
         )
-        connection.execute(text("UPDATE deployments SET status = 'paused' WHERE id = :id").bindparams(id=paused))
+        connection.execute(
+            text("UPDATE deployments SET status = 'paused' WHERE id = :id").bindparams(id=paused)
+        )
     world.run()
     assert world.status(other)["status"] == "live"
     assert world.status(paused)["status"] == "paused"

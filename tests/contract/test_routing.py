@@ -1,4 +1,5 @@
-"""Routed search: who answers whom, what happens when somebody does not answer, and what is written down of it."""
+"""Routed search: who answers whom, what happens when somebody does not answer, and what is written
+down of it."""
 
 import asyncio
 import threading
@@ -46,7 +47,9 @@ def half_on_green(world: World, embedding: dict[str, Any]) -> World:
     world.deploy("other")
     world.run()
     green = world.store.aliases()["other"]
-    table.set_route(world.services, "docs", blue=blue, green=green, share=5000, salt="salt", stage=STAGE)
+    table.set_route(
+        world.services, "docs", blue=blue, green=green, share=5000, salt="salt", stage=STAGE
+    )
     return world
 
 
@@ -63,7 +66,9 @@ def names(world: World) -> tuple[str, str]:
 
 def user_on(variant: str) -> str:
     route = Route("docs", blue="blue", green="green", share=5000, salt="salt")
-    return next(user for user in map(str, range(1000)) if route.variant(bucket("salt", user)) == variant)
+    return next(
+        user for user in map(str, range(1000)) if route.variant(bucket("salt", user)) == variant
+    )
 
 
 def vector(size: int = DIMENSION) -> np.ndarray:
@@ -94,7 +99,7 @@ def observed(world: World) -> dict[tuple[str, str], Any]:
     return {(key.variant, key.kind): tally for key, tally in found.items()}
 
 
-# --- who answers ------------------------------------------------------------------------------------------------
+# --- who answers ----------------------------------------------------------------------------------
 
 
 def test_a_user_is_answered_by_the_same_collection_every_time(routed, router):
@@ -102,7 +107,9 @@ def test_a_user_is_answered_by_the_same_collection_every_time(routed, router):
     first = {user: router.search("docs", "text 3", user).collection for user in map(str, range(60))}
     assert {router.search("docs", "text 3", user).collection for user in first} == {blue, green}
     with Router(routed.services) as elsewhere:
-        assert {user: elsewhere.search("docs", "text 3", user).collection for user in first} == first
+        assert {
+            user: elsewhere.search("docs", "text 3", user).collection for user in first
+        } == first
 
 
 def test_words_are_embedded_with_the_model_of_the_collection_that_answers(remodelled, router):
@@ -143,23 +150,31 @@ def test_words_are_refused_where_the_model_is_no_longer_the_one_the_collection_w
     assert f"is {identity}|changed here" in str(refused.value)
 
 
-def test_words_are_refused_where_the_declared_model_cannot_have_made_an_unstamped_collection(world, router):
+def test_words_are_refused_where_the_declared_model_cannot_have_made_an_unstamped_collection(
+    world, router
+):
     schema = {"params": {"vectors": {"size": 8, "distance": "Cosine"}}, "payload_schema": {}}
     world.store.create("theirs", schema, {})
     world.store.point_alias("docs", "theirs")
     world.declare("docs")
-    with pytest.raises(Refused, match=f"theirs has vectors of 8 numbers, and hashing:{DIMENSION}, .* {DIMENSION}"):
+    with pytest.raises(
+        Refused, match=f"theirs has vectors of 8 numbers, and hashing:{DIMENSION}, .* {DIMENSION}"
+    ):
         router.search("docs", "text 3")
 
 
 def test_a_vector_of_another_size_is_refused_naming_both(routed):
     with Router(routed.services) as router:
         for user in (user_on("control"), user_on("canary"), None):
-            with pytest.raises(Refused, match=f"the query has 12 numbers.*have {DIMENSION}: another model"):
+            with pytest.raises(
+                Refused, match=f"the query has 12 numbers.*have {DIMENSION}: another model"
+            ):
                 router.search("docs", vector(12), user)
 
 
-def test_a_vector_for_the_new_model_finds_the_collection_that_the_alias_has_moved_to_meanwhile(remodelled, router):
+def test_a_vector_for_the_new_model_finds_the_collection_that_the_alias_has_moved_to_meanwhile(
+    remodelled, router
+):
     table.clear_route(remodelled.services, "docs")
     blue, green = names(remodelled)
     assert router.search("docs", vector()).collection == blue
@@ -192,16 +207,20 @@ def test_an_alias_that_nobody_knows_is_refused(world, router):
 
 def test_filters_limits_thresholds_and_parameters_reach_the_collection(routed, router):
     only = {"must": [{"key": "id", "range": {"lt": 10}}]}
-    found = router.search("docs", "text 3 about asyncio and python", user_on("canary"), 5, filter=only, offset=1)
+    found = router.search(
+        "docs", "text 3 about asyncio and python", user_on("canary"), 5, filter=only, offset=1
+    )
     assert len(found.results) == 5
     assert all(hit.payload["id"] < 10 for hit in found.results)
-    exact = router.search("docs", "text 3 about asyncio and python", score_threshold=0.999, params={"hnsw_ef": 8})
+    exact = router.search(
+        "docs", "text 3 about asyncio and python", score_threshold=0.999, params={"hnsw_ef": 8}
+    )
     assert [hit.payload["id"] for hit in exact.results] == [3]
     with pytest.raises(Refused):
         router.search("docs", "text 3", filter={"must": "nothing"})
 
 
-# --- who does not answer ----------------------------------------------------------------------------------------
+# --- who does not answer --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [Unavailable("down"), Refused("no index")])
@@ -276,7 +295,9 @@ def test_what_must_be_done_before_the_database_is_used_is_done_once_when_that_is
 
     def join() -> None:
         if not allowed.is_set():
-            raise Refused("the database is at revision 9999, newer than this program's: update the program")
+            raise Refused(
+                "the database is at revision 9999, newer than this program's: update the program"
+            )
         done.append(1)
 
     with Router(routed.services, join) as router:
@@ -361,13 +382,15 @@ def test_words_find_the_collection_that_the_alias_has_moved_to_meanwhile(world, 
     assert router.search("docs", "text 3").collection == second
 
 
-# --- what is known of it ----------------------------------------------------------------------------------------
+# --- what is known of it --------------------------------------------------------------------------
 
 
 def test_a_change_of_the_route_is_served_and_reported_within_a_second(routed, router):
     blue, green = names(routed)
     router.search("docs", "text 3", "anna")
-    changed = table.set_route(routed.services, "docs", blue=blue, green=green, share=10_000, salt="salt", stage=STAGE)
+    changed = table.set_route(
+        routed.services, "docs", blue=blue, green=green, share=10_000, salt="salt", stage=STAGE
+    )
     waited(lambda: table.confirm_route(routed.services, changed).serving == 1)
     assert {router.search("docs", "text 3", str(user)).collection for user in range(40)} == {green}
     cleared = table.clear_route(routed.services, "docs")
@@ -397,7 +420,12 @@ def test_what_was_searched_is_written_down_by_arm(routed):
     with Router(routed.services) as router:
         for user in map(str, range(50)):
             router.search("docs", "text 3", user)
-        router.search("docs", "nothing", user_on("canary"), filter={"must": [{"key": "id", "match": {"value": -1}}]})
+        router.search(
+            "docs",
+            "nothing",
+            user_on("canary"),
+            filter={"must": [{"key": "id", "match": {"value": -1}}]},
+        )
     tallies = observed(routed)
     assert sum(tally.calls for tally in tallies.values()) == 51
     assert tallies["canary", "real"].zeros == 1
@@ -407,18 +435,24 @@ def test_what_was_searched_is_written_down_by_arm(routed):
 def test_setting_the_same_route_again_changes_nothing(routed):
     blue, green = names(routed)
     before = table.current_route(routed.services, "docs")
-    again = table.set_route(routed.services, "docs", blue=blue, green=green, share=5000, salt="salt", stage=STAGE)
+    again = table.set_route(
+        routed.services, "docs", blue=blue, green=green, share=5000, salt="salt", stage=STAGE
+    )
     assert again == before
 
 
-# --- shadow -----------------------------------------------------------------------------------------------------
+# --- shadow ---------------------------------------------------------------------------------------
 
 
 def test_in_shadow_users_see_blue_and_green_is_compared(routed):
     blue, green = names(routed)
-    table.set_route(routed.services, "docs", blue=blue, green=green, shadow=10_000, salt="salt", stage=STAGE)
+    table.set_route(
+        routed.services, "docs", blue=blue, green=green, shadow=10_000, salt="salt", stage=STAGE
+    )
     with Router(routed.services) as router:
-        assert {router.search("docs", "text 3", str(user)).collection for user in range(20)} == {blue}
+        assert {router.search("docs", "text 3", str(user)).collection for user in range(20)} == {
+            blue
+        }
     shadow = observed(routed)["canary", "shadow"]
     assert shadow.pairs == shadow.calls == 20
     assert shadow.overlap / shadow.pairs > 0.99
@@ -427,13 +461,15 @@ def test_in_shadow_users_see_blue_and_green_is_compared(routed):
 def test_a_shadow_that_fails_is_seen_by_nobody_but_the_log(routed):
     blue, green = names(routed)
     routed.over(Faulty(routed.store, green, Unavailable("down")))
-    table.set_route(routed.services, "docs", blue=blue, green=green, shadow=10_000, salt="salt", stage=STAGE)
+    table.set_route(
+        routed.services, "docs", blue=blue, green=green, shadow=10_000, salt="salt", stage=STAGE
+    )
     with Router(routed.services) as router:
         assert router.search("docs", "text 3").results
     assert observed(routed)["canary", "shadow"].errors == 1
 
 
-# --- async ------------------------------------------------------------------------------------------------------
+# --- async ----------------------------------------------------------------------------------------
 
 
 def test_the_async_router_answers_as_the_sync_one(routed, router):
@@ -442,7 +478,9 @@ def test_the_async_router_answers_as_the_sync_one(routed, router):
 
     async def ask() -> list[Any]:
         async with AsyncRouter(routed.services, ThreadedSearches(routed.store)) as other:
-            return list(await asyncio.gather(*(other.search("docs", "text 3", user) for user in users)))
+            return list(
+                await asyncio.gather(*(other.search("docs", "text 3", user) for user in users))
+            )
 
     assert asyncio.run(ask()) == expected
 

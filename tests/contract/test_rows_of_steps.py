@@ -1,4 +1,5 @@
-"""Rows that steps of another release have written, on both databases: older ones are gone on with, newer ones left."""
+"""Rows that steps of another release have written, on both databases: older ones are gone on with,
+newer ones left."""
 
 from typing import Any
 
@@ -45,7 +46,9 @@ def test_a_deployment_that_the_release_before_has_begun_goes_on_at_each_of_its_t
 
 
 @pytest.mark.parametrize("written", ["state", "output"])
-def test_what_a_newer_release_has_written_is_left_to_it_and_nothing_is_rolled_back(world: World, written: str) -> None:
+def test_what_a_newer_release_has_written_is_left_to_it_and_nothing_is_rolled_back(
+    world: World, written: str
+) -> None:
     serve(world)
     deployment = world.deploy("docs")
     world.run(until=world.at(deployment, "populate"))

@@ -19,7 +19,17 @@ from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.schedules import commands, declared, queries, sweep
 from qdrant_rollouts.core.operations.schedules import runs as records
 from qdrant_rollouts.core.ports import Knock
-from tests.schedules import NIGHTLY, Died, Failing, at, declare, deployments, runs, swept, the_schedule
+from tests.schedules import (
+    NIGHTLY,
+    Died,
+    Failing,
+    at,
+    declare,
+    deployments,
+    runs,
+    swept,
+    the_schedule,
+)
 from tests.world import World, texts
 
 
@@ -32,7 +42,7 @@ def night(world: World) -> World:
     return world
 
 
-# --- every time once --------------------------------------------------------------------------------------------------
+# --- every time once ------------------------------------------------------------------------------
 
 
 def test_a_night_comes_a_deployment_is_made_and_its_end_is_the_runs(night: World) -> None:
@@ -60,7 +70,9 @@ def test_three_sweepers_for_ten_nights_make_ten_rebuilds(night: World) -> None:
         together = threading.Barrier(3)
         failed: list[BaseException] = []
 
-        def beat(together: threading.Barrier = together, failed: list[BaseException] = failed) -> None:
+        def beat(
+            together: threading.Barrier = together, failed: list[BaseException] = failed
+        ) -> None:
             try:
                 together.wait()
                 for run in sweep.sweep_schedules(night.services).open:
@@ -98,7 +110,7 @@ def test_the_times_are_those_of_the_zone(world: World) -> None:
     assert the_schedule(world)["next_at"] == "2026-10-26T01:00:00.000Z"
 
 
-# --- starts that are spread -------------------------------------------------------------------------------------------
+# --- starts that are spread -----------------------------------------------------------------------
 
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -136,12 +148,21 @@ def test_a_start_is_moved_and_told_while_the_time_stays_the_runs_name(spread: Wo
 def test_starts_are_spread_over_indexes_and_nights_and_are_the_same_for_everybody() -> None:
     spec = ScheduleSpec(cron=NIGHTLY, jitter_minutes=60)
     nights = [datetime(2026, 11, 1 + number, 2, tzinfo=UTC) for number in range(20)]
-    starts = [(declared.begins(spec, f"index-{number}", night), night) for number in range(20) for night in nights]
+    starts = [
+        (declared.begins(spec, f"index-{number}", night), night)
+        for number in range(20)
+        for night in nights
+    ]
     moved = [(start - night).total_seconds() for start, night in starts]
     assert all(0 <= seconds < 3600 for seconds in moved)
-    quarters = [sum(900 * quarter <= seconds < 900 * (quarter + 1) for seconds in moved) for quarter in range(4)]
+    quarters = [
+        sum(900 * quarter <= seconds < 900 * (quarter + 1) for seconds in moved)
+        for quarter in range(4)
+    ]
     assert min(quarters) > 60
-    assert declared.begins(spec, "docs", nights[0]) == declared.begins(spec, "docs", nights[0].astimezone(BERLIN))
+    assert declared.begins(spec, "docs", nights[0]) == declared.begins(
+        spec, "docs", nights[0].astimezone(BERLIN)
+    )
 
 
 def test_without_a_jitter_a_time_is_a_start() -> None:
@@ -159,7 +180,9 @@ def test_a_spread_start_is_late_from_the_start_and_not_from_the_time(world: Worl
     assert runs(world) == [("11-02T02:00", "done")]
 
 
-def test_nights_missed_with_a_jitter_are_made_up_by_the_last_that_should_have_begun(spread: World) -> None:
+def test_nights_missed_with_a_jitter_are_made_up_by_the_last_that_should_have_begun(
+    spread: World,
+) -> None:
     at(spread, "2026-11-05T12:00")
     swept(spread)
     swept(spread)
@@ -192,7 +215,7 @@ def test_a_jitter_that_makes_no_sense_is_refused(world: World, wrong: object) ->
         validate_as(ScheduleSpec, {"cron": NIGHTLY, "jitter_minutes": wrong}, "rebuild")
 
 
-# --- nights that were missed ------------------------------------------------------------------------------------------
+# --- nights that were missed ----------------------------------------------------------------------
 
 
 def test_nights_missed_while_everything_was_down_are_made_up_once(night: World) -> None:
@@ -207,11 +230,15 @@ def test_nights_missed_while_everything_was_down_are_made_up_once(night: World) 
 def test_what_is_made_up_says_since_when(night: World) -> None:
     at(night, "2026-11-05T09:30")
     sweep.sweep_schedules(night.services)
-    assert the_schedule(night)["runs"][0]["message"] == "also for the times since 2026-11-02 02:00 UTC"
+    assert (
+        the_schedule(night)["runs"][0]["message"] == "also for the times since 2026-11-02 02:00 UTC"
+    )
 
 
 @pytest.mark.parametrize(("hour", "status"), [("02:59", "done"), ("03:01", "skipped")])
-def test_a_time_that_is_not_made_up_is_left_out_once_it_is_too_late(world: World, hour: str, status: str) -> None:
+def test_a_time_that_is_not_made_up_is_left_out_once_it_is_too_late(
+    world: World, hour: str, status: str
+) -> None:
     at(world, "2026-11-01T12:00")
     declare(world, rebuild={"cron": NIGHTLY, "misfire": "skip"})
     sweep.sweep_schedules(world.services)
@@ -231,7 +258,9 @@ def test_a_line_for_every_minute_that_nobody_swept_for_a_month_is_one_run(world:
     assert [nominal for nominal, _ in runs(world)] == ["12-01T12:00"]
 
 
-def test_a_night_that_was_missed_is_made_up_though_other_settings_were_changed_meanwhile(night: World) -> None:
+def test_a_night_that_was_missed_is_made_up_though_other_settings_were_changed_meanwhile(
+    night: World,
+) -> None:
     declare(night, rebuild={"cron": NIGHTLY, "success_within_hours": 26})
     at(night, "2026-11-02T09:30")
     swept(night)
@@ -246,7 +275,7 @@ def test_a_new_line_owes_nothing_of_the_past(night: World) -> None:
     assert (runs(night), the_schedule(night)["next_at"]) == ([], "2026-11-03T03:00:00.000Z")
 
 
-# --- nothing to do ----------------------------------------------------------------------------------------------------
+# --- nothing to do --------------------------------------------------------------------------------
 
 
 def test_unchanged_data_builds_nothing(night: World) -> None:
@@ -277,7 +306,7 @@ def test_a_changed_source_takes_vectors_over_and_what_was_deleted_is_gone(night:
     assert sorted(point.id for point in found) == [0, 1, 2, 4, 6, 7, 8, 9]
 
 
-# --- something else is under way --------------------------------------------------------------------------------------
+# --- something else is under way ------------------------------------------------------------------
 
 
 def test_a_time_that_meets_a_deployment_is_left_out_and_says_which(night: World) -> None:
@@ -324,10 +353,12 @@ def test_a_run_that_has_not_ended_makes_the_next_time_be_left_out(night: World) 
     assert "has not ended (deployment" in the_schedule(night)["runs"][0]["message"]
 
 
-# --- whoever dies -----------------------------------------------------------------------------------------------------
+# --- whoever dies ---------------------------------------------------------------------------------
 
 
-def test_a_worker_that_dies_before_the_deployment_leaves_a_run_that_is_found_again(night: World) -> None:
+def test_a_worker_that_dies_before_the_deployment_leaves_a_run_that_is_found_again(
+    night: World,
+) -> None:
     store = night.store
     at(night, "2026-11-02T02:00")
     (run,) = sweep.sweep_schedules(night.services).open
@@ -340,7 +371,9 @@ def test_a_worker_that_dies_before_the_deployment_leaves_a_run_that_is_found_aga
     assert (runs(night), deployments(night)) == ([("11-02T02:00", "done")], 1)
 
 
-def test_a_worker_that_dies_right_after_the_deployment_was_written_down_makes_no_second(night: World) -> None:
+def test_a_worker_that_dies_right_after_the_deployment_was_written_down_makes_no_second(
+    night: World,
+) -> None:
     def die(knock: Knock) -> None:
         raise Died
 
@@ -359,7 +392,8 @@ def test_a_worker_that_dies_right_after_the_deployment_was_written_down_makes_no
 
 
 def test_a_worker_that_slept_through_the_whole_deployment_begins_no_second(night: World) -> None:
-    """It has read the run as due; by the time it writes, the deployment of somebody else has come and gone."""
+    """It has read the run as due; by the time it writes, the deployment of somebody else has come
+    and gone."""
     at(night, "2026-11-02T02:00")
     (run,) = sweep.sweep_schedules(night.services).open
     store = night.store
@@ -409,7 +443,9 @@ def test_an_index_file_that_cannot_be_read_fails_the_run_aloud(night: World) -> 
     ]
 
 
-def test_a_run_whose_deployment_ended_while_nobody_swept_does_not_stand_in_the_way_of_the_next(night: World) -> None:
+def test_a_run_whose_deployment_ended_while_nobody_swept_does_not_stand_in_the_way_of_the_next(
+    night: World,
+) -> None:
     at(night, "2026-11-02T02:00")
     swept(night)
     night.write("docs.jsonl", texts(9))
@@ -419,11 +455,18 @@ def test_a_run_whose_deployment_ended_while_nobody_swept_does_not_stand_in_the_w
     assert runs(night) == [("11-02T02:00", "done"), ("11-03T02:00", "done")]
 
 
-# --- results and alerts -----------------------------------------------------------------------------------------------
+# --- results and alerts ---------------------------------------------------------------------------
 
 
-def test_a_deployment_that_is_rolled_back_is_a_run_that_failed_and_people_are_told_once(night: World) -> None:
-    night.declare("docs", source="jsonl:docs.jsonl", rebuild=NIGHTLY, validation={"queries": ["zebra crossing"]})
+def test_a_deployment_that_is_rolled_back_is_a_run_that_failed_and_people_are_told_once(
+    night: World,
+) -> None:
+    night.declare(
+        "docs",
+        source="jsonl:docs.jsonl",
+        rebuild=NIGHTLY,
+        validation={"queries": ["zebra crossing"]},
+    )
     at(night, "2026-11-02T02:00")
     for _ in range(3):
         swept(night)
@@ -431,7 +474,9 @@ def test_a_deployment_that_is_rolled_back_is_a_run_that_failed_and_people_are_to
     assert run["status"] == "failed"
     assert "validate failed" in run["message"]
     told = [alert for alert in night.told() if alert.what == "schedule.failed"]
-    assert [(alert.index, alert.severity, alert.actor) for alert in told] == [("docs", "error", "schedule")]
+    assert [(alert.index, alert.severity, alert.actor) for alert in told] == [
+        ("docs", "error", "schedule")
+    ]
 
 
 def test_a_source_that_is_gone_is_a_run_that_failed(night: World) -> None:
@@ -448,7 +493,9 @@ def late(world: World) -> list[str]:
     return [alert.state for alert in world.told() if alert.what == "schedule.rebuild_late"]
 
 
-def test_people_are_told_while_no_run_has_succeeded_for_too_long_and_again_after_a_success(world: World) -> None:
+def test_people_are_told_while_no_run_has_succeeded_for_too_long_and_again_after_a_success(
+    world: World,
+) -> None:
     at(world, "2026-11-01T12:00")
     declare(world, rebuild={"cron": NIGHTLY, "success_within_hours": 26})
     sweep.sweep_schedules(world.services)
@@ -500,7 +547,7 @@ def test_what_is_late_is_told_no_longer_while_its_schedule_is_paused(world: Worl
     assert (world.told()[-1].actor, world.told()[-1].reason) == ("anna", "paused by anna")
 
 
-# --- people -----------------------------------------------------------------------------------------------------------
+# --- people ---------------------------------------------------------------------------------------
 
 
 def test_paused_times_pass_and_are_not_made_up(night: World) -> None:
@@ -509,7 +556,12 @@ def test_paused_times_pass_and_are_not_made_up(night: World) -> None:
         at(night, f"2026-11-{day:02d}T02:00")
         swept(night)
     seen = the_schedule(night)
-    assert (seen["status"], seen["paused_by"], seen["reason"], seen["next_at"]) == ("paused", "anna", "holidays", None)
+    assert (seen["status"], seen["paused_by"], seen["reason"], seen["next_at"]) == (
+        "paused",
+        "anna",
+        "holidays",
+        None,
+    )
     at(night, "2026-11-03T12:00")
     commands.resume_schedule(night.services, "docs", "rebuild", actor="anna")
     swept(night)
@@ -518,7 +570,9 @@ def test_paused_times_pass_and_are_not_made_up(night: World) -> None:
 
 def test_a_person_has_it_done_now_even_while_it_is_paused(night: World) -> None:
     commands.pause_schedule(night.services, "docs", "rebuild", actor="anna")
-    asked = commands.run_schedule(night.services, "docs", "rebuild", actor="anna", reason="new prices")
+    asked = commands.run_schedule(
+        night.services, "docs", "rebuild", actor="anna", reason="new prices"
+    )
     swept(night)
     swept(night)
     (run,) = the_schedule(night)["runs"]
@@ -546,7 +600,11 @@ def test_what_a_person_changes_holds_until_the_file_says_something_new(night: Wo
 def test_an_index_without_a_line_is_given_one(night: World) -> None:
     night.declare("more", source="jsonl:docs.jsonl")
     commands.change_schedule(
-        night.services, "more", "rebuild", {"cron": "0 4 * * 6", "zone": "Europe/Berlin"}, actor="anna"
+        night.services,
+        "more",
+        "rebuild",
+        {"cron": "0 4 * * 6", "zone": "Europe/Berlin"},
+        actor="anna",
     )
     (seen,) = queries.list_schedules(night.services, "more")
     assert (seen["status"], seen["next_at"]) == ("on", "2026-11-07T03:00:00.000Z")
@@ -604,10 +662,14 @@ def test_every_act_is_an_event_with_its_actor_and_reason(night: World) -> None:
     commands.pause_schedule(night.services, "docs", "rebuild", actor="anna", reason="holidays")
     commands.pause_schedule(night.services, "docs", "rebuild", actor="anna", reason="again")
     commands.resume_schedule(night.services, "docs", "rebuild", actor="ben")
-    commands.change_schedule(night.services, "docs", "rebuild", {"cron": "0 3 * * *"}, actor="ben", reason="later")
+    commands.change_schedule(
+        night.services, "docs", "rebuild", {"cron": "0 3 * * *"}, actor="ben", reason="later"
+    )
     commands.run_schedule(night.services, "docs", "rebuild", actor="ben", reason="now")
     with night.services.sessions() as session:
-        told = session.scalars(select(EventRow).where(EventRow.event.startswith("schedule.")).order_by(EventRow.id))
+        told = session.scalars(
+            select(EventRow).where(EventRow.event.startswith("schedule.")).order_by(EventRow.id)
+        )
         assert [(row.event, row.actor, row.detail, row.reason) for row in told] == [
             ("schedule.declared", "system", "rebuild: 0 2 * * * in UTC, says the index file", ""),
             ("schedule.paused", "anna", "rebuild", "holidays"),
@@ -623,7 +685,9 @@ def test_an_abort_by_a_person_ends_the_run_as_failed(night: World) -> None:
     for run in sweep.sweep_schedules(night.services).open:
         sweep.take_up_run(night.services, run)
     deployment = the_schedule(night)["runs"][0]["deployment_id"]
-    deploying.request_action(night.services, deployment, Event.ABORT, actor="anna", reason="not tonight")
+    deploying.request_action(
+        night.services, deployment, Event.ABORT, actor="anna", reason="not tonight"
+    )
     night.run()
     swept(night)
     assert runs(night) == [("11-02T02:00", "failed")]

@@ -1,6 +1,8 @@
-"""Where backups stand, a directory or a filesystem of fsspec: pieces may come twice, a manifest is whole or not there.
+"""Where backups stand, a directory or a filesystem of fsspec: pieces may come twice, a manifest is
+whole or not there.
 
-The filesystems are the two that need no server; what stands behind the others is reached by the same few calls.
+The filesystems are the two that need no server; what stands behind the others is reached by the
+same few calls.
 """
 
 import random

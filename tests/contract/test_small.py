@@ -25,7 +25,9 @@ def held(status: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize("count", FEW)
 @pytest.mark.parametrize("queries", [(), ("asyncio and python",)])
-def test_a_small_index_goes_live_at_first_and_over_another(world: World, count: int, queries: tuple[str, ...]) -> None:
+def test_a_small_index_goes_live_at_first_and_over_another(
+    world: World, count: int, queries: tuple[str, ...]
+) -> None:
     """With everything that is planned by itself: also beside one that is smaller, larger or the
     same."""
     rules = {"queries": queries, "min_top_score": 0.1}
@@ -36,7 +38,9 @@ def test_a_small_index_goes_live_at_first_and_over_another(world: World, count: 
 
 
 @pytest.mark.parametrize("count", FEW)
-def test_a_small_index_passes_every_check_that_can_be_planned_beside_it(world: World, count: int) -> None:
+def test_a_small_index_passes_every_check_that_can_be_planned_beside_it(
+    world: World, count: int
+) -> None:
     """But for judgments, of which 50 decide, and latency, which is no matter of size."""
     records = [{**record, "lang": "en"} for record in texts(count)]
     checks = {
@@ -50,7 +54,12 @@ def test_a_small_index_passes_every_check_that_can_be_planned_beside_it(world: W
         "ann_recall@10": 1,
         "zero_result": 0,
     }
-    rules = {"queries": ["asyncio and python"], "min_top_score": 0.1, "slices": ["lang"], "checks": checks}
+    rules = {
+        "queries": ["asyncio and python"],
+        "min_top_score": 0.1,
+        "slices": ["lang"],
+        "checks": checks,
+    }
     for _ in range(2):
         world.declare(
             "docs",
@@ -69,14 +78,18 @@ def test_more_results_than_there_are_points_are_wanted_by_those_who_say_so(world
     status = deployed(world, 3, validation={"queries": ["asyncio"], "min_top_score": -1})
     assert status["status"] == "live", status["message"]
     for stricter, bound in (({"checks": {"min_results": 5}}, 5), ({"min_results": 4}, 4)):
-        status = deployed(world, 3, validation={"queries": ["asyncio"], "min_top_score": -1, **stricter})
+        status = deployed(
+            world, 3, validation={"queries": ["asyncio"], "min_top_score": -1, **stricter}
+        )
         assert status["status"] == "rolled_back"
         assert f"min_results 3 against {bound}" in status["message"]
 
 
 def test_an_empty_index_is_not_built_and_does_not_pass(world: World) -> None:
     status = deployed(world, 3)
-    world.store.create("empty", world.store.schema(status["green"]), world.store.metadata(status["green"]))
+    world.store.create(
+        "empty", world.store.schema(status["green"]), world.store.metadata(status["green"])
+    )
     with pytest.raises(Refused, match="collection empty is empty"):
         world.deploy("docs", source="collection:empty")
     world.folder.joinpath("docs.jsonl").write_text("", encoding="utf-8")

@@ -38,7 +38,10 @@ RECORDS = [
     {"id": 3, "title": "größer 漢字", "text": "🦀" * 20},
     {"id": 4, "title": "", "text": " "},
     {"id": 5, "title": "vector", "text": "x", "vector": [1.0, 0.5]},
-    *({"id": number, "title": f"t{number}", "text": "lorem ipsum " * (number % 7)} for number in range(6, 60)),
+    *(
+        {"id": number, "title": f"t{number}", "text": "lorem ipsum " * (number % 7)}
+        for number in range(6, 60)
+    ),
 ]
 SCHEMA = {"params": {"vectors": {"size": 2, "distance": "Dot"}}}
 RULES = RecordRules.of(VectorPlan(given=frozenset({""})), SCHEMA)
@@ -47,11 +50,13 @@ THINGS = "collection:things"
 SITES: list[Website] = []
 #: Kinds that cannot know beforehand how much there is.
 UNSIZED = {"python"}
-TYPES = pa.schema({"id": pa.int64(), "title": pa.string(), "text": pa.string(), "vector": pa.list_(pa.float32())})
+TYPES = pa.schema(
+    {"id": pa.int64(), "title": pa.string(), "text": pa.string(), "vector": pa.list_(pa.float32())}
+)
 Place = Callable[[Path, VectorStore, list[dict[str, Any]]], str]
 
 
-# --- one way to lay down records for every kind -----------------------------------------------------------------
+# --- one way to lay down records for every kind ---------------------------------------------------
 
 
 def lines(records: list[dict[str, Any]]) -> str:
@@ -63,7 +68,9 @@ def table(records: list[dict[str, Any]]) -> str:
     writer = csv.DictWriter(out, ["id", "title", "text", "vector"])
     writer.writeheader()
     for record in records:
-        writer.writerow({**record, "vector": json.dumps(record["vector"]) if "vector" in record else ""})
+        writer.writerow(
+            {**record, "vector": json.dumps(record["vector"]) if "vector" in record else ""}
+        )
     return out.getvalue()
 
 
@@ -80,9 +87,13 @@ def several(kind: str, encode: Callable[[list[dict[str, Any]]], str]) -> Place:
 
     def place(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -> str:
         (folder / "deep" / "er").mkdir(parents=True)
-        (folder / "deep" / f"a.{kind}").write_text(encode(records[:20]) + "\n \n", encoding="utf-8", newline="")
+        (folder / "deep" / f"a.{kind}").write_text(
+            encode(records[:20]) + "\n \n", encoding="utf-8", newline=""
+        )
         (folder / "deep" / f"b.{kind}").write_text(encode([]), encoding="utf-8", newline="")
-        (folder / "deep" / "er" / f"c.{kind}.gz").write_bytes(gzip.compress(encode(records[20:]).encode() + b"\n"))
+        (folder / "deep" / "er" / f"c.{kind}.gz").write_bytes(
+            gzip.compress(encode(records[20:]).encode() + b"\n")
+        )
         return f"{kind}:deep/**/*.{kind}, deep/er/*.gz"
 
     return place
@@ -94,7 +105,10 @@ def collection(folder: Path, store: VectorStore, records: list[dict[str, Any]]) 
         Point(
             record["id"],
             record.get("vector", [0.0, 1.0]),
-            {**{key: value for key, value in record.items() if key != "vector"}, MARK_KEY: {"n": number}},
+            {
+                **{key: value for key, value in record.items() if key != "vector"},
+                MARK_KEY: {"n": number},
+            },
         )
         for number, record in enumerate(records)
     ]
@@ -104,7 +118,8 @@ def collection(folder: Path, store: VectorStore, records: list[dict[str, Any]]) 
 
 
 def backup(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -> str:
-    """As a deployment meets it: its manifest on the shelf, its points recovered into a collection."""
+    """As a deployment meets it: its manifest on the shelf, its points recovered into a
+    collection."""
     collection(folder, store, records)
     FolderShelf(folder / "backups").seal("one", manifest("one").text())
     return "backup:one"
@@ -115,7 +130,9 @@ def documents(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -
     (folder / "docs" / "z").mkdir(parents=True)
     (folder / "docs" / "z.png").write_bytes(b"\x89PNG")
     for record in records:
-        (folder / "docs" / document(record)["path"]).write_text(record["text"], encoding="utf-8", newline="")
+        (folder / "docs" / document(record)["path"]).write_text(
+            record["text"], encoding="utf-8", newline=""
+        )
     return "dir:docs"
 
 
@@ -127,8 +144,12 @@ def document(record: dict[str, Any]) -> dict[str, Any]:
 
 def columns(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -> str:
     """Two files of several row groups."""
-    pq.write_table(pa.Table.from_pylist(records[:20], TYPES), folder / "a.parquet", row_group_size=7)
-    pq.write_table(pa.Table.from_pylist(records[20:], TYPES), folder / "b.parquet", row_group_size=30)
+    pq.write_table(
+        pa.Table.from_pylist(records[:20], TYPES), folder / "a.parquet", row_group_size=7
+    )
+    pq.write_table(
+        pa.Table.from_pylist(records[20:], TYPES), folder / "b.parquet", row_group_size=30
+    )
     return "parquet:*.parquet"
 
 
@@ -136,9 +157,17 @@ def database(folder: Path, store: VectorStore, records: list[dict[str, Any]]) ->
     with closing(sqlite3.connect(folder / "shop.db")) as connection, connection:
         connection.execute("CREATE TABLE articles (id INTEGER, title TEXT, text TEXT, vector TEXT)")
         for record in reversed(records):
-            values = [record["id"], record["title"], record["text"], json.dumps(record.get("vector"))]
+            values = [
+                record["id"],
+                record["title"],
+                record["text"],
+                json.dumps(record.get("vector")),
+            ]
             connection.execute("INSERT INTO articles VALUES (?, ?, ?, ?)", values)
-    return "sql:SHOP_URL:SELECT id, title, text, nullif(vector, 'null') AS vector FROM articles WHERE title <> ':x'"
+    return (
+        "sql:SHOP_URL:SELECT id, title, text, nullif(vector, 'null') AS vector FROM articles WHERE "
+        "title <> ':x'"
+    )
 
 
 def function(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -> str:
@@ -192,14 +221,19 @@ class Laid:
     def open(self, *elsewhere: Path, text: str = "") -> Source:
         shelf = FolderShelf(self.folder / "backups")
         source = open_source(text or self.text, (*elsewhere, self.folder), self.store, crawl, shelf)
-        return RecoveredSource(source, open_source(THINGS, (), self.store)) if self.kind == "backup" else source
+        return (
+            RecoveredSource(source, open_source(THINGS, (), self.store))
+            if self.kind == "backup"
+            else source
+        )
 
     def shape(self, record: dict[str, Any]) -> dict[str, Any]:
         return SHAPES[self.kind](record) if self.kind in SHAPES else record
 
 
 def at_hand(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a worker's environment has: a database's URL, and the folder of the operator's modules."""
+    """What a worker's environment has: a database's URL, and the folder of the operator's
+    modules."""
     monkeypatch.setenv("SHOP_URL", f"sqlite:///{folder}/shop.db")
     monkeypatch.syspath_prepend(folder)
 
@@ -217,7 +251,9 @@ def crawl() -> CrawlSpec:
 
 
 @pytest.fixture(params=PLACES)
-def laid(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laid]:
+def laid(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Laid]:
     at_hand(tmp_path, monkeypatch)
     store = LocalStore(":memory:")
     text = PLACES[request.param](tmp_path, store, RECORDS)
@@ -248,7 +284,7 @@ def test_every_kind_is_under_this_contract():
     assert {name.split()[0] for name in PLACES} == set(SOURCES)
 
 
-# --- laws -------------------------------------------------------------------------------------------------------
+# --- laws -----------------------------------------------------------------------------------------
 
 
 def test_a_source_gives_the_records_it_was_filled_with_in_order(laid):
@@ -301,7 +337,7 @@ def test_reading_is_lazy(laid):
     assert next(rows).fields["id"] == laid.shape(RECORDS[1])["id"]
 
 
-# --- files ------------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
@@ -327,7 +363,10 @@ def test_bad_lines_are_rows_with_a_problem_and_reading_goes_on(tmp_path, opened)
         + b'\n{"id": 9}'
     )
     rows = list(opened("jsonl:a.jsonl").read(None))
-    assert {row.where: row.fields for row in rows if row.fields} == {"a.jsonl:1": {"id": 1}, "a.jsonl:10": {"id": 9}}
+    assert {row.where: row.fields for row in rows if row.fields} == {
+        "a.jsonl:1": {"id": 1},
+        "a.jsonl:10": {"id": 9},
+    }
     problems = {row.where: row.problem for row in rows if row.fields is None}
     assert list(problems) == [f"a.jsonl:{number}" for number in range(3, 10)]
     assert "not JSON" in problems["a.jsonl:3"]
@@ -350,7 +389,8 @@ def test_a_line_longer_than_any_request_is_one_bad_row(tmp_path, opened):
 
 def test_cells_too_few_or_too_many_and_broken_quotes_are_rows_with_a_problem(tmp_path, opened):
     (tmp_path / "a.csv").write_bytes(
-        b'id,text,vector\n1,one,\n2\n3,a,b,c\n4,"a"b,\n5,x,[1\n6,"two\nlines",[1]\n7,\xff,\n\n8,x,\n9,"never closed,\n'
+        b'id,text,vector\n1,one,\n2\n3,a,b,c\n4,"a"b,\n5,x,[1\n'
+        b'6,"two\nlines",[1]\n7,\xff,\n\n8,x,\n9,"never closed,\n'
     )
     rows = list(opened("csv:a.csv").read(None))
     assert [row.fields for row in rows if row.fields] == [
@@ -368,17 +408,46 @@ def test_cells_too_few_or_too_many_and_broken_quotes_are_rows_with_a_problem(tmp
 
 
 def test_only_canonical_decimal_ids_of_a_csv_become_integers(tmp_path, opened):
-    texts = ["7", "-7", "0", "007", "1e3", "7.0", " 7", "9223372036854775807", "9223372036854775808", "x"]
+    texts = [
+        "7",
+        "-7",
+        "0",
+        "007",
+        "1e3",
+        "7.0",
+        " 7",
+        "9223372036854775807",
+        "9223372036854775808",
+        "x",
+    ]
     (tmp_path / "a.csv").write_text("id\n" + "\n".join(texts))
     found = [row.fields["id"] for row in opened("csv:a.csv").read(None)]
-    assert found == [7, -7, 0, "007", "1e3", "7.0", " 7", 9223372036854775807, "9223372036854775808", "x"]
+    assert found == [
+        7,
+        -7,
+        0,
+        "007",
+        "1e3",
+        "7.0",
+        " 7",
+        9223372036854775807,
+        "9223372036854775808",
+        "x",
+    ]
 
 
 @pytest.mark.parametrize(
     ("header", "said"),
-    [("id,a,a", "column 'a' twice"), ("id,,b", "an empty name"), ("name,text", "no id"), ("id;text", "no id")],
+    [
+        ("id,a,a", "column 'a' twice"),
+        ("id,,b", "an empty name"),
+        ("name,text", "no id"),
+        ("id;text", "no id"),
+    ],
 )
-def test_a_header_with_double_or_empty_names_or_without_id_is_refused(tmp_path, opened, header, said):
+def test_a_header_with_double_or_empty_names_or_without_id_is_refused(
+    tmp_path, opened, header, said
+):
     (tmp_path / "a.csv").write_text(f"{header}\n1,2,3\n")
     with pytest.raises(Refused, match=r"a\.csv:1: the header has") as refused:
         opened("csv:a.csv").check()
@@ -418,7 +487,10 @@ def test_a_header_is_read_as_people_write_it(tmp_path, opened, content, records)
         (b"text | id\none | 1\n", "its columns are separated by bars; write commas"),
         (b"ID,text\n", "no id: ID, text; expected different names, id among them, with commas"),
         (b",id\n0,1\n", "an empty name, in column 1 of 2"),
-        ("id,größe\n".encode("latin-1"), "not UTF-8: invalid start byte at byte 6 of the line; write the"),
+        (
+            "id,größe\n".encode("latin-1"),
+            "not UTF-8: invalid start byte at byte 6 of the line; write the",
+        ),
         ("id,text\n1,one\n".encode("utf-16"), "a.csv is written in UTF-16; write it in UTF-8"),
         (b"id,text\r1,one\r", "end lines with LF or CR LF"),
         (b"KEY=secret-value\n", "no id: one column"),
@@ -462,7 +534,9 @@ def test_lines_of_json_in_utf_16_are_refused_at_once(tmp_path, opened):
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
 def test_blank_lines_at_the_end_are_done_with_the_last_record(tmp_path, opened, kind):
-    (tmp_path / f"a.{kind}").write_text({"jsonl": '{"id": 1}\n', "csv": "id\n1\n"}[kind] + "\n \n" * 50)
+    (tmp_path / f"a.{kind}").write_text(
+        {"jsonl": '{"id": 1}\n', "csv": "id\n1\n"}[kind] + "\n \n" * 50
+    )
     [row] = opened(f"{kind}:a.{kind}").read(None)
     assert row.cursor["done"] == opened(f"{kind}:a.{kind}").size()
     assert list(opened(f"{kind}:a.{kind}").read(row.cursor)) == []
@@ -510,7 +584,8 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, opened):
 
 
 @pytest.mark.parametrize(
-    ("kind", "content"), [("jsonl", b""), ("jsonl", b"\n \r\n"), ("csv", b""), ("csv", b"id,text\n\n")]
+    ("kind", "content"),
+    [("jsonl", b""), ("jsonl", b"\n \r\n"), ("csv", b""), ("csv", b"id,text\n\n")],
 )
 def test_a_source_without_a_single_record_is_refused(tmp_path, opened, kind, content):
     (tmp_path / f"a.{kind}").write_bytes(content)
@@ -524,13 +599,21 @@ unicode_text = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @in_folder
-@given(st.lists(st.dictionaries(unicode_text, unicode_text | st.integers() | st.none()), min_size=1, max_size=8))
+@given(
+    st.lists(
+        st.dictionaries(unicode_text, unicode_text | st.integers() | st.none()),
+        min_size=1,
+        max_size=8,
+    )
+)
 def test_any_objects_written_as_json_lines_come_back(tmp_path, opened, objects):
     (tmp_path / "a.jsonl").write_text(lines(objects), encoding="utf-8", newline="")
     rows = list(opened("jsonl:a.jsonl").read(None))
     assert [row.fields for row in rows] == objects
     middle = rows[len(rows) // 2]
-    assert seen(list(opened("jsonl:a.jsonl").read(middle.cursor))) == seen(rows[len(rows) // 2 + 1 :])
+    assert seen(list(opened("jsonl:a.jsonl").read(middle.cursor))) == seen(
+        rows[len(rows) // 2 + 1 :]
+    )
 
 
 @in_folder
@@ -542,7 +625,9 @@ def test_any_objects_written_as_json_lines_come_back(tmp_path, opened, objects):
 def test_any_cells_written_as_csv_come_back(tmp_path, opened, cells, style):
     with (tmp_path / "a.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator=style[0], quoting=style[1])
-        writer.writerows([["id", "a", "b"], *([f"r{number}", *row] for number, row in enumerate(cells))])
+        writer.writerows(
+            [["id", "a", "b"], *([f"r{number}", *row] for number, row in enumerate(cells))]
+        )
     rows = list(opened("csv:a.csv").read(None))
     assert [row.fields for row in rows] == [
         {"id": f"r{number}", "a": row[0], "b": row[1]} for number, row in enumerate(cells)
@@ -562,13 +647,15 @@ def test_no_bytes_whatever_throw_anything_but_a_refusal(tmp_path, opened, conten
     assert all((row.fields is None) == bool(row.problem) for row in rows)
 
 
-# --- folders ----------------------------------------------------------------------------------------------------
+# --- folders --------------------------------------------------------------------------------------
 
 
 def found(tmp_path, opened, name, content):
     """The one document of a folder, read."""
     (tmp_path / "docs").mkdir(exist_ok=True)
-    (tmp_path / "docs" / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    (tmp_path / "docs" / name).write_bytes(
+        content if isinstance(content, bytes) else content.encode()
+    )
     [row] = opened("dir:docs").read(None)
     return row
 
@@ -585,7 +672,9 @@ def found(tmp_path, opened, name, content):
         ("---\ntitle: In front\nid: guide-7\ntags: [x, 'y']\n---\n# Heading\n", "In front"),
     ],
 )
-def test_markdown_has_the_title_of_its_front_matter_or_first_heading_or_file(tmp_path, opened, content, title):
+def test_markdown_has_the_title_of_its_front_matter_or_first_heading_or_file(
+    tmp_path, opened, content, title
+):
     row = found(tmp_path, opened, "a.md", content)
     assert (row.fields or {}).get("title") == title
     assert bool(row.problem) == (title is None)
@@ -594,14 +683,20 @@ def test_markdown_has_the_title_of_its_front_matter_or_first_heading_or_file(tmp
 def test_front_matter_is_fields_and_no_text(tmp_path, opened):
     content = "---\r\nid: guide-7\r\ntags: [x, 2]\r\npath: elsewhere\r\n---\r\n# One\r\n\r\ntext"
     assert found(tmp_path, opened, "a.md", content).fields == {
-        "id": "a.md", "front_matter_id": "guide-7", "title": "One", "tags": ["x", "2"], "path": "a.md",
+        "id": "a.md", "front_matter_id": "guide-7", "title": "One", "tags": ["x", "2"], "path":
+        "a.md",
         "text": "# One\n\ntext",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("front", "said"),
-    [("a: [", "not YAML"), ("- a", "is not an object"), ("a: &x [1]\nb: *x", "alias"), ("[" * 9999, "not YAML")],
+    [
+        ("a: [", "not YAML"),
+        ("- a", "is not an object"),
+        ("a: &x [1]\nb: *x", "alias"),
+        ("[" * 9999, "not YAML"),
+    ],
 )
 def test_front_matter_that_cannot_be_read_is_a_problem(tmp_path, opened, front, said):
     row = found(tmp_path, opened, "a.md", f"---\n{front}\n---\ntext\n")
@@ -612,19 +707,23 @@ def test_front_matter_that_cannot_be_read_is_a_problem(tmp_path, opened, front, 
 def test_html_gives_what_a_reader_sees(tmp_path, opened):
     page = """<!doctype html><html><head><title> The
         page </title><style>p {}</style><script>let a = "<p>no</p>";</script></head>
-        <body><nav><a href=x>Home</a></nav><h1>A <em>big</em> heading</h1><p>One&nbsp;line &amp; more<br>next</p>
+        <body><nav><a href=x>Home</a></nav><h1>A <em>big</em> heading</h1>
+        <p>One&nbsp;line &amp; more<br>next</p>
         <ul><li>first<li>second</ul><pre>def f():
     return 1</pre><template>never</template><p>Unclosed <b>bold</body></html>"""
     assert found(tmp_path, opened, "a.html", page).fields == {
         "id": "a.html",
         "title": "The page",
         "path": "a.html",
-        "text": "A big heading\nOne line & more\nnext\nfirst\nsecond\ndef f():\nreturn 1\nUnclosed bold",
+        "text": "A big heading\nOne line & more\nnext\nfirst\nsecond\ndef f():\nreturn 1\nUnclosed "
+        "bold",
     }
 
 
 def test_a_page_that_marks_its_main_part_gives_that_alone(tmp_path, opened):
-    page = "<body><header>Shop</header><main><h1>Chairs</h1><p>Oak.</p></main><footer>Imprint</footer>"
+    page = (
+        "<body><header>Shop</header><main><h1>Chairs</h1><p>Oak.</p></main><footer>Imprint</footer>"
+    )
     row = found(tmp_path, opened, "a.htm", page)
     assert (row.fields["title"], row.fields["text"]) == ("Chairs", "Chairs\nOak.")
 
@@ -634,7 +733,16 @@ def test_a_document_that_is_no_text_is_a_row_with_a_problem(tmp_path, opened):
 
 
 def test_a_malformed_page_is_read_as_far_as_it_goes_or_is_a_problem(tmp_path, opened):
-    for content in ("<![x", "<![foo[x]]>text", "<!doctype [", "<p", "&#xffffffff;", "</", "<!--", "<?x"):
+    for content in (
+        "<![x",
+        "<![foo[x]]>text",
+        "<!doctype [",
+        "<p",
+        "&#xffffffff;",
+        "</",
+        "<!--",
+        "<?x",
+    ):
         row = found(tmp_path, opened, "a.html", content)
         assert (row.fields is None) == bool(row.problem)
 
@@ -688,7 +796,7 @@ def test_no_bytes_whatever_in_a_document_throw_anything(tmp_path, opened, conten
     assert (row.fields is None) == bool(row.problem)
 
 
-# --- collections ------------------------------------------------------------------------------------------------
+# --- collections ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -701,7 +809,9 @@ def store() -> Iterator[LocalStore]:
 def test_a_point_without_id_in_its_payload_gives_its_own_and_keeps_it(store):
     name = "5c56c793-69f3-4fbf-87e6-c4bf54c28c26"
     store.create("things", SCHEMA, {})
-    store.upsert("things", [Point(name, [1.0, 0.0], {"a": 1}), Point(3, [0.0, 1.0], {"id": "other"})])
+    store.upsert(
+        "things", [Point(name, [1.0, 0.0], {"a": 1}), Point(3, [0.0, 1.0], {"id": "other"})]
+    )
     rows = list(open_source("collection:things", (), store).read(None))
     assert [(row.point_id, row.fields["id"]) for row in rows] == [(3, "other"), (name, name)]
     assert [split_row(row, RULES)[0] for row in rows] == [{"id": "other"}, {"a": 1}]
@@ -737,7 +847,9 @@ def test_an_empty_collection_is_refused(store):
 def test_an_alias_is_refused_with_the_name_of_its_collection(store):
     collection(Path(), store, RECORDS[:1])
     store.point_alias("docs", "things")
-    with pytest.raises(Refused, match="docs is an alias; name the collection it points to: collection:things"):
+    with pytest.raises(
+        Refused, match="docs is an alias; name the collection it points to: collection:things"
+    ):
         open_source("collection:docs", (), store).check()
 
 
@@ -746,12 +858,14 @@ def test_an_illegal_collection_name_is_refused(store):
         open_source("collection:a/b", (), store)
 
 
-# --- backups ----------------------------------------------------------------------------------------------------
+# --- backups --------------------------------------------------------------------------------------
 
 
 def test_a_backup_is_refused_where_there_are_no_snapshots(tmp_path, store):
     text = backup(tmp_path, store, RECORDS)
-    with pytest.raises(Refused, match="the embedded Qdrant has no snapshots: a backup needs a server"):
+    with pytest.raises(
+        Refused, match="the embedded Qdrant has no snapshots: a backup needs a server"
+    ):
         open_source(text, (), store, shelf=FolderShelf(tmp_path / "backups")).check()
 
 

@@ -38,7 +38,10 @@ def shop(tmp_path):
             for statement in statements:
                 connection.execute(statement)
 
-    run("CREATE TABLE items (id, text)", "INSERT INTO items VALUES (1, 'one'), (2, 'two'), (3, 'three')")
+    run(
+        "CREATE TABLE items (id, text)",
+        "INSERT INTO items VALUES (1, 'one'), (2, 'two'), (3, 'three')",
+    )
     return run
 
 
@@ -46,7 +49,7 @@ def ids(rows):
     return [row.fields["id"] for row in rows]
 
 
-# --- sql ----------------------------------------------------------------------------------------------------------
+# --- sql ------------------------------------------------------------------------------------------
 
 
 def test_what_is_written_behind_the_cursor_does_not_move_it(opened, shop):
@@ -66,12 +69,19 @@ def test_an_id_that_comes_twice_is_read_twice_from_any_cursor(opened, shop):
 
 
 def test_the_query_keeps_its_colons_and_comments_and_may_begin_with(opened, shop):
-    query = "WITH few AS (SELECT * FROM items WHERE text <> ':after' AND text <> 'a\\:b') SELECT * FROM few -- all;"
+    query = (
+        "WITH few AS (SELECT * FROM items WHERE text <> ':after' AND text <> 'a\\:b') SELECT * "
+        "FROM few -- all;"
+    )
     assert ids(opened(f"sql:SHOP_URL:{query}").read(None)) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("written", [r"\d+", r"a\:b", r"\\", ":x", "::", r"\::x", "50 %", "%s", "a:b:c", r"\:"])
-def test_the_database_gets_the_query_as_it_is_written(opened, shop, postgres_url, monkeypatch, written):
+@pytest.mark.parametrize(
+    "written", [r"\d+", r"a\:b", r"\\", ":x", "::", r"\::x", "50 %", "%s", "a:b:c", r"\:"]
+)
+def test_the_database_gets_the_query_as_it_is_written(
+    opened, shop, postgres_url, monkeypatch, written
+):
     for url in (None, postgres_url):
         if url:
             monkeypatch.setenv("SHOP_URL", url)
@@ -105,7 +115,10 @@ def test_memory_stays_flat_however_many_rows_a_query_gives(opened, shop):
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("SELECT text FROM items", "database SHOP_URL: the query gives text; one column must be named id"),
+        (
+            "SELECT text FROM items",
+            "database SHOP_URL: the query gives text; one column must be named id",
+        ),
         ("SELECT * FROM items WHERE id > 9", "database SHOP_URL: the query gives no row"),
         ("SELECT nullif(id, 2) AS id FROM items", "database SHOP_URL: 1 rows have no id"),
         ("SELECT * FROM nowhere", "database SHOP_URL: no such table: nowhere"),
@@ -117,7 +130,10 @@ def test_a_query_that_gives_no_records_is_refused(opened, shop, query, said):
 
 
 def test_an_id_that_has_no_sure_order_is_refused_with_a_way_out(opened, shop):
-    with pytest.raises(Refused, match=r"an id is float; select integers or texts, such as CAST\(key AS TEXT\) AS id"):
+    with pytest.raises(
+        Refused,
+        match=r"an id is float; select integers or texts, such as CAST\(key AS TEXT\) AS id",
+    ):
         list(opened("sql:SHOP_URL:SELECT id / 2.0 AS id FROM items").read(None))
 
 
@@ -127,12 +143,18 @@ def test_an_id_that_has_no_sure_order_is_refused_with_a_way_out(opened, shop):
         ("", Refused, "the environment variable SHOP_URL is not set"),
         ("secret", Refused, "SHOP_URL is no SQLAlchemy URL"),
         ("nothing://anna:secret@host/shop", Refused, "there is no driver for nothing"),
-        ("postgresql://anna:secret@host..lan/shop", Refused, "SHOP_URL: its host is not a valid name"),
+        (
+            "postgresql://anna:secret@host..lan/shop",
+            Refused,
+            "SHOP_URL: its host is not a valid name",
+        ),
         ("sqlite:////nowhere/secret.db", Refused, "there is no such SQLite file"),
         ("postgresql://anna:secret@127.0.0.1:9/shop", Unavailable, "database SHOP_URL"),
     ],
 )
-def test_a_database_that_cannot_be_read_is_named_by_its_variable_alone(opened, monkeypatch, url, kind, said):
+def test_a_database_that_cannot_be_read_is_named_by_its_variable_alone(
+    opened, monkeypatch, url, kind, said
+):
     monkeypatch.setenv("SHOP_URL", url)
     with pytest.raises(kind, match=said) as refused:
         opened("sql:SHOP_URL:SELECT 1 AS id").check()
@@ -152,16 +174,22 @@ def test_the_variable_may_stand_in_the_env_file(opened, shop, tmp_path, monkeypa
     assert opened("sql:SHOP_URL:SELECT * FROM items").size() == 3
 
 
-def test_postgres_is_read_in_order_resumed_and_cannot_be_written_to(opened, postgres_url, monkeypatch):
+def test_postgres_is_read_in_order_resumed_and_cannot_be_written_to(
+    opened, postgres_url, monkeypatch
+):
     url = make_url(postgres_url).set(password="secret")
     monkeypatch.setenv("SHOP_URL", url.render_as_string(hide_password=False))
     engine = create_engine(postgres_url)
     with engine.begin() as connection:
         connection.execute(
-            text("CREATE TABLE items (id TEXT, price NUMERIC, day DATE, key UUID, tags JSONB, raw BYTEA)")
+            text(
+                "CREATE TABLE items (id TEXT, price NUMERIC, day DATE, key UUID, tags JSONB, raw "
+                "BYTEA)"
+            )
         )
         insert = text(
-            "INSERT INTO items SELECT n, n * 0.5, '2026-01-02', :key, '[1]', NULL FROM generate_series(1, 2500) n"
+            "INSERT INTO items SELECT n, n * 0.5, '2026-01-02', :key, '[1]', NULL FROM "
+            "generate_series(1, 2500) n"
         )
         connection.execute(text("CREATE SEQUENCE counter"))
         connection.execute(insert, {"key": UUID(OTHER_ID)})
@@ -171,23 +199,32 @@ def test_postgres_is_read_in_order_resumed_and_cannot_be_written_to(opened, post
     rows = list(source.read(None))
     assert ids(rows) == sorted(str(number) for number in range(1, 2501))
     assert rows[0].fields == {
-        "id": "1", "price": 0.5, "day": "2026-01-02", "key": OTHER_ID, "tags": [1], "raw": None, "at": "12:30"
+        "id": "1", "price": 0.5, "day": "2026-01-02", "key": OTHER_ID, "tags": [1], "raw": None,
+        "at": "12:30"
     }  # fmt: skip
     assert ids(source.read(rows[1233].cursor)) == ids(rows[1234:])
     with pytest.raises(Refused, match="read-only"):
         opened("sql:SHOP_URL:SELECT nextval('counter')::int AS id").check()
 
 
-# --- parquet ------------------------------------------------------------------------------------------------------
+# --- parquet --------------------------------------------------------------------------------------
 
 
 def test_values_of_parquet_become_json(opened, tmp_path):
     at = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-    row = {"id": "a", "at": at, "day": date(2026, 1, 2), "price": Decimal("2.50"), "in": {"x": [1, None]}, "raw": b"x"}
+    row = {
+        "id": "a",
+        "at": at,
+        "day": date(2026, 1, 2),
+        "price": Decimal("2.50"),
+        "in": {"x": [1, None]},
+        "raw": b"x",
+    }
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
     [read] = opened("parquet:a.parquet").read(None)
     assert read.fields == {
-        "id": "a", "at": at.isoformat(), "day": "2026-01-02", "price": 2.5, "in": {"x": [1, None]}, "raw": b"x"
+        "id": "a", "at": at.isoformat(), "day": "2026-01-02", "price": 2.5, "in": {"x": [1,
+        None]}, "raw": b"x"
     }  # fmt: skip
 
 
@@ -206,12 +243,18 @@ def test_a_parquet_file_that_is_none_is_refused(opened, tmp_path):
             opened(f"parquet:{name}.parquet").check()
 
 
-def test_a_parquet_file_damaged_in_its_middle_is_refused_and_not_taken_for_its_end(opened, tmp_path):
+def test_a_parquet_file_damaged_in_its_middle_is_refused_and_not_taken_for_its_end(
+    opened, tmp_path
+):
     path = tmp_path / "a.parquet"
-    table = pa.table({"id": list(range(20_000)), "text": [f"text {number}" for number in range(20_000)]})
+    table = pa.table(
+        {"id": list(range(20_000)), "text": [f"text {number}" for number in range(20_000)]}
+    )
     pq.write_table(table, path, compression="gzip", row_group_size=5_000)
     content = bytearray(path.read_bytes())
-    path.write_bytes(bytes(content[: len(content) // 2]) + b"\0" * 64 + bytes(content[len(content) // 2 + 64 :]))
+    path.write_bytes(
+        bytes(content[: len(content) // 2]) + b"\0" * 64 + bytes(content[len(content) // 2 + 64 :])
+    )
     with pytest.raises(Refused, match="no Parquet file that can be read"):
         list(opened("parquet:a.parquet").read(None))
 
@@ -224,7 +267,7 @@ def test_a_parquet_file_that_changed_ends_a_resumed_read(opened, tmp_path):
         opened("parquet:a.parquet").read(first.cursor)
 
 
-# --- python -------------------------------------------------------------------------------------------------------
+# --- python ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -243,7 +286,10 @@ def module(tmp_path, monkeypatch):
     [
         ("given_away", "names no function; expected python:MODULE:CALLABLE"),
         ("given_away:a b", "names no function"),
-        ("given_nowhere:read", "cannot be imported: No module named 'given_nowhere'; it must be installed"),
+        (
+            "given_nowhere:read",
+            "cannot be imported: No module named 'given_nowhere'; it must be installed",
+        ),
         ("given_away:nothing", "the module has no function nothing"),
         ("given_away:number", "gives a int; expected records"),
         ("given_away:one", "gives a dict; expected records"),
@@ -254,7 +300,8 @@ def module(tmp_path, monkeypatch):
 def test_a_function_that_is_none_is_refused(opened, module, where, said):
     module(
         "given_away",
-        "def number(): return 1\ndef one(): return {'id': 1}\ndef none(): return []\ndef failing(): return [{}['x']]\n",
+        "def number(): return 1\ndef one(): return {'id': 1}\ndef none(): return []\ndef "
+        "failing(): return [{}['x']]\n",
     )
     with pytest.raises(Refused, match=said):
         opened(f"python:{where}").check()
@@ -270,21 +317,29 @@ def test_what_is_no_record_is_a_row_with_a_problem(opened, module):
 def test_a_function_that_gives_other_records_than_before_ends_a_resumed_read(opened, module):
     module(
         "given_once",
-        "calls = []\ndef read():\n    calls.append(1)\n    return [{'id': n * len(calls)} for n in (1, 2)]\n",
+        "calls = []\ndef read():\n    calls.append(1)\n    return [{'id': n * len(calls)} for n in "
+        "(1, 2)]\n",
     )
     source = opened("python:given_once:read")
     first = next(source.read(None))
-    with pytest.raises(Refused, match="record 1 was 1 before; the function must give the same records again"):
+    with pytest.raises(
+        Refused, match="record 1 was 1 before; the function must give the same records again"
+    ):
         list(source.read(first.cursor))
 
 
-# --- deployments --------------------------------------------------------------------------------------------------
+# --- deployments ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["python", "sql"])
-def test_code_and_queries_are_taken_from_the_index_file_alone(world: World, opened, shop, module, kind):
+def test_code_and_queries_are_taken_from_the_index_file_alone(
+    world: World, opened, shop, module, kind
+):
     module("given_texts", f"ran = []\ndef read():\n    ran.append(1)\n    return {texts(20)!r}\n")
-    source = {"python": "python:given_texts:read", "sql": "sql:SHOP_URL:SELECT id, text FROM items"}[kind]
+    source = {
+        "python": "python:given_texts:read",
+        "sql": "sql:SHOP_URL:SELECT id, text FROM items",
+    }[kind]
     world.declare("docs", source=world.write("docs.jsonl", texts(20)))
     for request in (
         {"source": source},
@@ -298,10 +353,15 @@ def test_code_and_queries_are_taken_from_the_index_file_alone(world: World, open
 
 
 @pytest.mark.parametrize("kind", ["python", "sql"])
-def test_a_declared_function_or_query_fills_a_collection_that_passes_the_gate(world: World, opened, shop, module, kind):
+def test_a_declared_function_or_query_fills_a_collection_that_passes_the_gate(
+    world: World, opened, shop, module, kind
+):
     module("given_texts", f"def read(): return {texts(20)!r}\n")
     shop("INSERT INTO items SELECT id + 10, text || id FROM items")
-    source = {"python": "python:given_texts:read", "sql": "sql:SHOP_URL:SELECT id, text FROM items"}[kind]
+    source = {
+        "python": "python:given_texts:read",
+        "sql": "sql:SHOP_URL:SELECT id, text FROM items",
+    }[kind]
     world.declare("docs", source=source)
     deployment = world.deploy("docs", source=source)
     world.run()

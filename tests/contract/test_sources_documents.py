@@ -31,7 +31,9 @@ def document(request, tmp_path):
 
 def in_folder(tmp_path, name, content):
     (tmp_path / "docs").mkdir(exist_ok=True)
-    (tmp_path / "docs" / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    (tmp_path / "docs" / name).write_bytes(
+        content if isinstance(content, bytes) else content.encode()
+    )
     (row,) = open_source("dir:docs", (tmp_path,), None).read(None)
     return row
 
@@ -79,7 +81,9 @@ def test_tags_that_html_lets_a_page_leave_out_are_there(document, page, title, t
 
 def test_a_page_cut_into_pieces_anywhere_is_the_same_page(tmp_path):
     """The parser is fed piece by piece: a tag, a reference and a letter lie across each border."""
-    page = "".join(f"<p title='é{number}'>größer &amp; 🦀 <b>bold</b> {number}</p>\n" for number in range(3000))
+    page = "".join(
+        f"<p title='é{number}'>größer &amp; 🦀 <b>bold</b> {number}</p>\n" for number in range(3000)
+    )
     lines = [f"größer & 🦀 bold {number}" for number in range(3000)]
     for shift in range(12):
         assert read_html(" " * shift + page)["text"].split("\n") == lines
@@ -99,7 +103,17 @@ def test_xhtml_that_closes_its_tags_itself_keeps_the_rest_of_the_page(tmp_path):
 
 @pytest.mark.parametrize(
     "begun",
-    ["<div>", "<b>", "<a><b>", "<table>", "<p><b>", "<ul><li>", "<a href=x><div>", "</p>", "<font>"],
+    [
+        "<div>",
+        "<b>",
+        "<a><b>",
+        "<table>",
+        "<p><b>",
+        "<ul><li>",
+        "<a href=x><div>",
+        "</p>",
+        "<font>",
+    ],
 )
 def test_a_page_that_never_closes_its_tags_is_read_in_time(begun):
     """Trees as deep as that take hours where nothing bounds their depth."""
@@ -165,7 +179,10 @@ def test_a_text_file_of_a_windows_editor_is_read_by_its_mark(tmp_path):
     ("content", "said"),
     [
         (b"<p>gr\xf6\xdfer", "is not utf-8: invalid start byte at byte 6"),
-        (b"<meta charset=punycode>x", "is written in punycode, which is not known; write it in UTF-8"),
+        (
+            b"<meta charset=punycode>x",
+            "is written in punycode, which is not known; write it in UTF-8",
+        ),
     ],
 )
 def test_a_page_in_no_characters_it_names_is_a_bad_record(document, content, said):
@@ -240,7 +257,8 @@ def test_a_page_without_text_follows_the_policy_of_bad_records(world: World, pol
         ("---\n---\nbody", {"text": "body"}),
         ("---\ntitle:\n---\n# Heading", {"title": "Heading", "text": "# Heading"}),
         (
-            '+++\ntitle = "T"\nweight = 7\ndraft = false\ndate = 2026-01-02\ntags = ["x", 2]\n[a]\nb = 1.5\n+++\nbody',
+            '+++\ntitle = "T"\nweight = 7\ndraft = false\ndate = 2026-01-02\ntags = ["x", '
+            "2]\n[a]\nb = 1.5\n+++\nbody",
             {
                 "title": "T",
                 "weight": "7",
@@ -253,10 +271,16 @@ def test_a_page_without_text_follows_the_policy_of_bad_records(world: World, pol
         ),
         ("+++\r\na = 1\r\n+++\r\nbody", {"a": "1", "text": "body"}),
         # rules across the page
-        ("---\nA sentence.\n---\nbody", {"title": "A sentence.", "text": "---\nA sentence.\n---\nbody"}),
+        (
+            "---\nA sentence.\n---\nbody",
+            {"title": "A sentence.", "text": "---\nA sentence.\n---\nbody"},
+        ),
         ("---\n\n- a\n- b\n\n---\nbody", {"text": "---\n\n- a\n- b\n\n---\nbody"}),
         ("---\n\n# Top\n\n---\nbody", {"title": "Top", "text": "---\n\n# Top\n\n---\nbody"}),
-        ("---\n\nA *sentence: [with\n\n---\nbody", {"text": "---\n\nA *sentence: [with\n\n---\nbody"}),
+        (
+            "---\n\nA *sentence: [with\n\n---\nbody",
+            {"text": "---\n\nA *sentence: [with\n\n---\nbody"},
+        ),
         ("---\nnever closed", {"text": "---\nnever closed"}),
         ("+++\nnever closed", {"text": "+++\nnever closed"}),
         ("body\n---\na: 1\n---\n", {"title": "body", "text": "body\n---\na: 1\n---"}),
@@ -285,7 +309,10 @@ def test_front_matter_in_a_form_that_cannot_be_read_is_a_bad_record(tmp_path, co
 @pytest.mark.parametrize(
     ("content", "fields"),
     [
-        ("---\ntitle: T\nlayout: wide\n---\n<p>one<p>two", {"title": "T", "layout": "wide", "text": "one\ntwo"}),
+        (
+            "---\ntitle: T\nlayout: wide\n---\n<p>one<p>two",
+            {"title": "T", "layout": "wide", "text": "one\ntwo"},
+        ),
         ("---\r\n---\r\n<!doctype html><title>T</title>one", {"title": "T", "text": "one"}),
         ("+++\nweight = 7\n+++\n<title>T</title>one", {"title": "T", "weight": "7", "text": "one"}),
         ("---\ntext: no\ntitle:\n...\n<h1>H</h1>", {"title": "H", "text": "H"}),
@@ -371,7 +398,9 @@ def test_another_field_for_the_ids_is_a_reason_to_build_anew(world: World):
 
 
 def test_a_field_for_ids_is_refused_where_records_have_their_own(world: World):
-    with pytest.raises(Refused, match=r"expected no id_field: it names a field of the front matter of dir:"):
+    with pytest.raises(
+        Refused, match=r"expected no id_field: it names a field of the front matter of dir:"
+    ):
         validate_as(IndexSpec, {"source": "jsonl:a.jsonl", "id_field": "id"}, "docs")
     docusaurus(world, "intro")
     world.declare("docs", source="dir:docs", id_field="id")

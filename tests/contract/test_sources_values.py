@@ -1,4 +1,5 @@
-"""Values of Parquet files and databases: each becomes JSON without loss, or makes one bad record that says why."""
+"""Values of Parquet files and databases: each becomes JSON without loss, or makes one bad record
+that says why."""
 
 import sqlite3
 import subprocess
@@ -40,14 +41,18 @@ def parquet(folder, column):
 def judged(rows):
     """Of each record its ``x``, or what is wrong with it."""
     records = [parse_row(row, RULES) for row in rows]
-    return [record.why if isinstance(record, BadRecord) else record.fields["x"] for record in records]
+    return [
+        record.why if isinstance(record, BadRecord) else record.fields["x"] for record in records
+    ]
 
 
-# --- parquet ------------------------------------------------------------------------------------------------------
+# --- parquet --------------------------------------------------------------------------------------
 
 STRINGS = pa.array([b"good", b"\xff"]).view(pa.string())
 TWICE = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
-MOMENTS = pa.struct([("at", pa.list_(pa.timestamp("ns"))), ("of", pa.map_(pa.string(), pa.time64("ns")))])
+MOMENTS = pa.struct(
+    [("at", pa.list_(pa.timestamp("ns"))), ("of", pa.map_(pa.string(), pa.time64("ns")))]
+)
 
 
 @pytest.mark.parametrize(
@@ -57,11 +62,17 @@ MOMENTS = pa.struct([("at", pa.list_(pa.timestamp("ns"))), ("of", pa.map_(pa.str
          ["2026-01-02T03:04:05.123456789", "2026-01-02T03:04:05.123456", "1970-01-01T00:00:00"]),
         (pa.array([-1], pa.timestamp("ns")), ["1969-12-31T23:59:59.999999999"]),
         (pa.array([EXACT], pa.timestamp("ns", "UTC")), ["2026-01-02T03:04:05.123456789+00:00"]),
-        (pa.array([EXACT], pa.timestamp("ns", "Europe/Berlin")), ["2026-01-02T04:04:05.123456789+01:00"]),
+        (
+ pa.array([EXACT], pa.timestamp("ns", "Europe/Berlin")),
+ ["2026-01-02T04:04:05.123456789+01:00"],
+),
         (pa.array([EXACT], pa.timestamp("ns", "+05:30")), ["2026-01-02T08:34:05.123456789+05:30"]),
         (pa.array([5, 7], pa.timestamp("us", "UTC")),
          ["1970-01-01T00:00:00.000005+00:00", "1970-01-01T00:00:00.000007+00:00"]),
-        (pa.array([EXACT], pa.timestamp("ns")).dictionary_encode(), ["2026-01-02T03:04:05.123456789"]),
+        (
+ pa.array([EXACT], pa.timestamp("ns")).dictionary_encode(),
+ ["2026-01-02T03:04:05.123456789"],
+),
         (pa.array([1_234_567_890_123, None], pa.time64("ns")), ["00:20:34.567890123", None]),
         (pa.array([time(12, 30)], pa.time32("s")), ["12:30:00"]),
         (pa.array([date(2026, 1, 2)], pa.date64()), ["2026-01-02"]),
@@ -117,7 +128,9 @@ def test_every_type_of_parquet_becomes_json_without_loss(opened, tmp_path, colum
         (pa.array([None, b"xy"], pa.binary(2)), "is a bytes; expected JSON"),
     ],
 )
-def test_a_value_that_json_has_no_word_for_is_one_bad_record_and_never_the_file(opened, tmp_path, column, said):
+def test_a_value_that_json_has_no_word_for_is_one_bad_record_and_never_the_file(
+    opened, tmp_path, column, said
+):
     good, bad = judged(opened(parquet(tmp_path, column)).read(None))
     assert said not in str(good)
     assert said in bad
@@ -134,7 +147,9 @@ def test_a_struct_that_names_a_field_twice_is_a_bad_record(opened, tmp_path):
 
 
 def test_a_column_that_comes_twice_is_refused_by_its_name(opened, tmp_path):
-    table = pa.Table.from_arrays([pa.array([1]), pa.array(["a"]), pa.array(["b"])], names=["id", "x", "x"])
+    table = pa.Table.from_arrays(
+        [pa.array([1]), pa.array(["a"]), pa.array(["b"])], names=["id", "x", "x"]
+    )
     pq.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(Refused, match=r"a\.parquet has more than one column x; rename all but one"):
         opened("parquet:a.parquet").check()
@@ -144,7 +159,9 @@ def test_a_date_far_away_in_the_old_form_of_timestamps_stays_what_it_is(opened, 
     """As nanoseconds 9999-12-31 is a day in 1816."""
     column = pa.array([253_402_214_400_000_000, 1_767_323_045_000_006], pa.timestamp("us"))
     path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"id": [1, 2], "x": column}), path, use_deprecated_int96_timestamps=True)
+    pq.write_table(
+        pa.table({"id": [1, 2], "x": column}), path, use_deprecated_int96_timestamps=True
+    )
     assert pq.ParquetFile(path).schema.column(1).physical_type == "INT96"
     read = opened("parquet:a.parquet").read(None)
     assert judged(read) == ["9999-12-31T00:00:00", "2026-01-02T03:04:05.000006"]
@@ -164,14 +181,18 @@ def test_nanoseconds_need_no_pandas(tmp_path):
         f"rows = open_source('parquet:a.parquet', (Path({str(tmp_path)!r}),), None).read(None)\n"
         "print(next(rows).fields['x'])\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert done.stdout.strip() == "2026-01-02T03:04:05.123456789", done.stderr
 
 
 def test_a_deployment_skips_the_one_record_that_cannot_be_converted(world: World):
     count = 40
     at = pa.array([0] * (count - 1) + [10**18], pa.timestamp("us"))
-    table = pa.table({"id": list(range(count)), "text": [f"text {number}" for number in range(count)], "at": at})
+    table = pa.table(
+        {"id": list(range(count)), "text": [f"text {number}" for number in range(count)], "at": at}
+    )
     pq.write_table(table, world.folder / "a.parquet")
     world.declare("docs", source="parquet:a.parquet", on_bad_record="skip")
     deployment = world.deploy("docs")
@@ -183,7 +204,7 @@ def test_a_deployment_skips_the_one_record_that_cannot_be_converted(world: World
     assert output["bad"] == 1
 
 
-# --- durations ----------------------------------------------------------------------------------------------------
+# --- durations ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -202,7 +223,7 @@ def test_a_duration_is_written_as_iso_8601_writes_it(nanoseconds, wanted):
     assert duration_text(nanoseconds) == wanted
 
 
-# --- databases ----------------------------------------------------------------------------------------------------
+# --- databases ------------------------------------------------------------------------------------
 
 POSTGRES = {
     "12.50::numeric": 12.5,
@@ -259,7 +280,9 @@ def test_one_date_without_an_end_leaves_the_other_rows_of_postgres(postgres, pos
     engine = create_engine(postgres_url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE offers (id INT, x DATE)"))
-        connection.execute(text("INSERT INTO offers SELECT n, '2026-01-02' FROM generate_series(1, 2000) n"))
+        connection.execute(
+            text("INSERT INTO offers SELECT n, '2026-01-02' FROM generate_series(1, 2000) n")
+        )
         connection.execute(text("UPDATE offers SET x = 'infinity' WHERE id = 700"))
     engine.dispose()
     rows = list(postgres("sql:SHOP_URL:SELECT * FROM offers").read(None))
@@ -273,7 +296,9 @@ def test_one_date_without_an_end_leaves_the_other_rows_of_postgres(postgres, pos
 def test_text_of_sqlite_that_is_no_utf_8_is_one_bad_record(opened, tmp_path):
     with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
         connection.execute("CREATE TABLE items (id INTEGER, x TEXT)")
-        connection.execute("INSERT INTO items VALUES (1, 'good'), (2, CAST(x'ff' AS TEXT)), (3, x'00')")
+        connection.execute(
+            "INSERT INTO items VALUES (1, 'good'), (2, CAST(x'ff' AS TEXT)), (3, x'00')"
+        )
     good, bad, blob = judged(opened("sql:SHOP_URL:SELECT * FROM items").read(None))
     assert good == "good"
     assert bad == "holds half of a surrogate pair, so it is no Unicode text"
@@ -284,8 +309,12 @@ def test_text_of_sqlite_that_is_no_utf_8_is_one_bad_record(opened, tmp_path):
 
 def test_an_integer_that_python_cannot_write_is_a_bad_record(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "given_huge.py").write_text("def read(): return [{'id': 1, 'x': 10 ** 9000}, {'id': 10 ** 9000}]\n")
-    field, id = (parse_row(row, RULES) for row in open_source("python:given_huge:read", (), None).read(None))
+    (tmp_path / "given_huge.py").write_text(
+        "def read(): return [{'id': 1, 'x': 10 ** 9000}, {'id': 10 ** 9000}]\n"
+    )
+    field, id = (
+        parse_row(row, RULES) for row in open_source("python:given_huge:read", (), None).read(None)
+    )
     assert field.why.startswith("is a number too long to be written, beyond the 64-bit integers")
     assert id.why.startswith("is a number too long to be written, beyond 64 bits")
     sys.modules.pop("given_huge")

@@ -1,4 +1,5 @@
-"""A search by text asks what the index file declares: one vector, or several whose results become one list."""
+"""A search by text asks what the index file declares: one vector, or several whose results become
+one list."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,7 +96,9 @@ def test_a_declared_search_of_one_vector_leaves_the_others_alone(world: World) -
     assert [using for _, using in listening.asked] == ["other"]
 
 
-def test_a_vector_named_by_the_application_is_asked_by_a_text_of_its_own_model(world: World) -> None:
+def test_a_vector_named_by_the_application_is_asked_by_a_text_of_its_own_model(
+    world: World,
+) -> None:
     live(world, vectors={"one": ONE, "other": OTHER})
     for name in ("one", "other"):
         assert searched(world, using=name)[0].id == 3
@@ -115,7 +118,11 @@ def test_pages_of_a_fused_search_follow_each_other(world: World) -> None:
     ("vectors", "named", "words"),
     [
         ({"one": ONE}, "two", "found 'two', and there is no such vector; expected one"),
-        ({"one": ONE, "mine": "given"}, "mine", "found 'mine', which nothing makes of a text; expected one"),
+        (
+            {"one": ONE, "mine": "given"},
+            "mine",
+            "found 'mine', which nothing makes of a text; expected one",
+        ),
         ({"mine": "given"}, "mine", "expected nothing: no vector is made of a text"),
     ],
 )
@@ -123,34 +130,54 @@ def test_a_name_that_no_text_can_ask_is_refused_before_anything_is_built(
     world: World, vectors: dict[str, Any], named: str, words: str
 ) -> None:
     search = {"prefetch": [{"vector": named}]}
-    world.declare("docs", source=world.write("docs.jsonl", texts(20)), embedding=None, vectors=vectors, search=search)
+    world.declare(
+        "docs",
+        source=world.write("docs.jsonl", texts(20)),
+        embedding=None,
+        vectors=vectors,
+        search=search,
+    )
     with pytest.raises(Refused, match=words):
         world.deploy("docs")
     assert world.store.collections() == set()
 
 
-def test_a_vector_that_comes_with_the_next_deployment_stops_no_search_of_today(world: World) -> None:
+def test_a_vector_that_comes_with_the_next_deployment_stops_no_search_of_today(
+    world: World,
+) -> None:
     live(world, vectors={"one": ONE})
     search = {"prefetch": [{"vector": "one"}, {"vector": "other"}]}
     source = world.write("docs.jsonl", texts(20))
-    world.declare("docs", source=source, embedding=None, vectors={"one": ONE, "other": OTHER}, search=search)
+    world.declare(
+        "docs", source=source, embedding=None, vectors={"one": ONE, "other": OTHER}, search=search
+    )
     assert searched(world)[0].id == 3
     world.declare("docs", source=source, embedding=None, vectors={"one": ONE}, search=search)
     with pytest.raises(Refused, match="found 'other', and there is no such vector; expected one"):
         searched(world)
 
 
-def test_a_vector_that_is_to_be_made_from_the_next_deployment_on_stops_no_search_of_today(world: World) -> None:
+def test_a_vector_that_is_to_be_made_from_the_next_deployment_on_stops_no_search_of_today(
+    world: World,
+) -> None:
     """Live has it, brought by its records; the index file already says what makes it."""
-    records = [{**record, "vector": {"other": [1.0, float(record["id"]), *[0.5] * 30]}} for record in texts(20)]
+    records = [
+        {**record, "vector": {"other": [1.0, float(record["id"]), *[0.5] * 30]}}
+        for record in texts(20)
+    ]
     world.declare(
-        "docs", source=world.write("docs.jsonl", records), embedding=None, vectors={"one": ONE, "other": "given"}
+        "docs",
+        source=world.write("docs.jsonl", records),
+        embedding=None,
+        vectors={"one": ONE, "other": "given"},
     )
     world.deploy("docs")
     world.run()
     search = {"prefetch": [{"vector": "one"}, {"vector": "other"}]}
     source = world.write("docs.jsonl", texts(20))
-    world.declare("docs", source=source, embedding=None, vectors={"one": ONE, "other": OTHER}, search=search)
+    world.declare(
+        "docs", source=source, embedding=None, vectors={"one": ONE, "other": OTHER}, search=search
+    )
     assert searched(world)[0].id == 3
     collection = world.store.aliases()["docs"]
     assert validate_collection(world.services, "docs", collection)["collection"] == collection
@@ -169,7 +196,9 @@ def test_a_vector_that_is_to_be_made_from_the_next_deployment_on_stops_no_search
         ({"limit": 5}, "limit"),
     ],
 )
-def test_a_search_that_means_nothing_is_refused_by_its_path(search: dict[str, Any], words: str) -> None:
+def test_a_search_that_means_nothing_is_refused_by_its_path(
+    search: dict[str, Any], words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
         IndexSpec.model_validate({"search": search})
 

@@ -22,11 +22,18 @@ def searches(count: int, seed: int = 1) -> TrafficSketch:
     rng = random.Random(seed)
     tally = TrafficSketch()
     for _ in range(count):
-        tally.add(rng.randrange(GROUPS), rng.random() / 10, error=rng.random() < 0.1, results=rng.randrange(3))
+        tally.add(
+            rng.randrange(GROUPS),
+            rng.random() / 10,
+            error=rng.random() < 0.1,
+            results=rng.randrange(3),
+        )
     return tally
 
 
-def write(world: World, sequence: int, tallies: dict[TrafficKey, TrafficSketch], process: str = "one") -> None:
+def write(
+    world: World, sequence: int, tallies: dict[TrafficKey, TrafficSketch], process: str = "one"
+) -> None:
     traffic.write_tallies(world.services.sessions, world.clock, process, sequence, tallies)
 
 
@@ -51,7 +58,10 @@ def test_batches_of_several_processes_add_up(world):
     both.merge(searches(70, 2))
     assert same(total(world), both)
     with world.services.sessions() as session:
-        assert traffic.read_tallies_by_stage(session, "docs", "deployment/").keys() == {KEY.stage, OTHER.stage}
+        assert traffic.read_tallies_by_stage(session, "docs", "deployment/").keys() == {
+            KEY.stage,
+            OTHER.stage,
+        }
         assert traffic.read_tallies_by_stage(session, "docs", "deployment/3").keys() == {KEY.stage}
 
 

@@ -1,5 +1,6 @@
-"""A live collection that says nothing of its model is unknown, never of the same model: measured before the first
-deployment over it, refused where it differs, and kept apart in canaries, shadows and experiments."""
+"""A live collection that says nothing of its model is unknown, never of the same model: measured
+before the first deployment over it, refused where it differs, and kept apart in canaries, shadows
+and experiments."""
 
 from collections import Counter
 from dataclasses import replace
@@ -35,20 +36,32 @@ def vectors(count: int, embedding: dict[str, Any]) -> Any:
     return open_embedder(spec).documents([spec.text.format_map(record) for record in texts(count)])
 
 
-def fill(world: World, name: str, made: Any, distance: str = "Cosine", payload: bool = True, start: int = 0) -> None:
+def fill(
+    world: World,
+    name: str,
+    made: Any,
+    distance: str = "Cosine",
+    payload: bool = True,
+    start: int = 0,
+) -> None:
     """A collection of somebody else's."""
     world.store.create(name, schema(len(made[0]), distance), {"owner": "them"})
     records = texts(len(made), start=start)
     world.store.upsert(
         name,
-        [Point(one["id"], vector, one if payload else {}) for one, vector in zip(records, made, strict=True)],
+        [
+            Point(one["id"], vector, one if payload else {})
+            for one, vector in zip(records, made, strict=True)
+        ],
     )
 
 
 def theirs(world: World, made: Any, **declared: Any) -> None:
     fill(world, "theirs", made)
     world.store.point_alias("docs", "theirs")
-    world.declare("docs", source=world.write("docs.jsonl", texts(30)), canary={"stages": STAGES}, **declared)
+    world.declare(
+        "docs", source=world.write("docs.jsonl", texts(30)), canary={"stages": STAGES}, **declared
+    )
 
 
 def noise(count: int = 30, size: int = DIMENSION) -> Any:
@@ -66,10 +79,12 @@ def row(seen: dict[str, Any], name: str) -> dict[str, Any]:
     return next(one for one in seen["gate"]["checks"] if one["name"] == name)
 
 
-# --- proven -------------------------------------------------------------------------------------------------------
+# --- proven ---------------------------------------------------------------------------------------
 
 
-def test_a_script_s_collection_of_the_declared_model_is_rebuilt_without_a_question(world: World) -> None:
+def test_a_script_s_collection_of_the_declared_model_is_rebuilt_without_a_question(
+    world: World,
+) -> None:
     theirs(world, vectors(30, EMBEDDING))
     seen = live(world, world.deploy("docs"))
     assert (row(seen, "live_model")["verdict"], row(seen, "live_model")["value"]) == ("pass", 1.0)
@@ -95,7 +110,7 @@ def test_kept_as_other_floats_the_model_is_the_same(world: World) -> None:
     live(world, world.deploy("docs"))
 
 
-# --- not proven ---------------------------------------------------------------------------------------------------
+# --- not proven -----------------------------------------------------------------------------------
 
 
 def other_size(world: World) -> None:
@@ -132,7 +147,9 @@ UNKNOWN = [other_size, other_model, other_template, mixed, no_text, other_length
 
 
 @pytest.mark.parametrize("damage", UNKNOWN)
-def test_any_other_is_refused_before_anything_is_built_with_what_was_measured(world: World, damage: Any) -> None:
+def test_any_other_is_refused_before_anything_is_built_with_what_was_measured(
+    world: World, damage: Any
+) -> None:
     damage(world)
     before = world.store.collections()
     with pytest.raises(Refused, match="does not say which model made it") as refused:
@@ -161,16 +178,25 @@ def test_accepted_by_the_request_it_goes_live_and_the_next_one_needs_no_word(wor
     live(world, world.deploy("docs"))
 
 
-def test_judged_queries_that_nobody_can_ask_of_an_unknown_model_stop_nothing_and_are_told_of(world: World) -> None:
+def test_judged_queries_that_nobody_can_ask_of_an_unknown_model_stop_nothing_and_are_told_of(
+    world: World,
+) -> None:
     lines = [{"query": f"text {at} about asyncio", "relevant": [at]} for at in range(30)]
     world.write("judged.jsonl", lines)
     theirs(
-        world, noise(), validation={"judged": "judged.jsonl", "samples": {"records": 12, "queries": 12, "judged": 5}}
+        world,
+        noise(),
+        validation={
+            "judged": "judged.jsonl",
+            "samples": {"records": 12, "queries": 12, "judged": 5},
+        },
     )
     seen = live(world, world.deploy("docs", options={"accept_new_model": True}))
     names = {one["name"] for one in seen["gate"]["checks"]}
     assert not names & {"judged_quality", "overlap", "score_shift", "regressions", "holes@10"}
-    assert any("nobody knows how to ask theirs in words" in said for said in seen["gate"]["unchecked"])
+    assert any(
+        "nobody knows how to ask theirs in words" in said for said in seen["gate"]["unchecked"]
+    )
 
 
 class Away:
@@ -193,7 +219,11 @@ def test_a_model_that_is_away_proves_nothing(world: World) -> None:
 def test_an_empty_collection_has_no_model_and_nobody_asks(world: World) -> None:
     world.store.create("theirs", schema(32), {})
     world.store.point_alias("docs", "theirs")
-    world.declare("docs", source=world.write("docs.jsonl", texts(30)), validation={"checks": {"count_vs_live": False}})
+    world.declare(
+        "docs",
+        source=world.write("docs.jsonl", texts(30)),
+        validation={"checks": {"count_vs_live": False}},
+    )
     world.deploy("docs")
 
 
@@ -230,7 +260,9 @@ def test_the_step_looks_where_the_request_could_not(world: World) -> None:
 
 
 @pytest.mark.parametrize(("made", "expected"), [(noise, 30), (lambda: vectors(30, EMBEDDING), 0)])
-def test_vectors_of_a_source_that_another_model_made_are_made_anew(world: World, made: Any, expected: int) -> None:
+def test_vectors_of_a_source_that_another_model_made_are_made_anew(
+    world: World, made: Any, expected: int
+) -> None:
     fill(world, "theirs", made())
     world.declare("docs", source="collection:theirs")
     seen = live(world, world.deploy("docs"))
@@ -238,19 +270,24 @@ def test_vectors_of_a_source_that_another_model_made_are_made_anew(world: World,
     assert filled.get("embedded", 0) == expected
 
 
-# --- kept apart ---------------------------------------------------------------------------------------------------
+# --- kept apart -----------------------------------------------------------------------------------
 
 
 def searched(world: World, made: Any, count: int = 200, **named: Any) -> Counter[str]:
     with Router(world.services) as router:
-        found = [router.search("docs", made[at % len(made)], f"user {at}", **named) for at in range(count)]
+        found = [
+            router.search("docs", made[at % len(made)], f"user {at}", **named)
+            for at in range(count)
+        ]
     return Counter(answer.variant for answer in found)
 
 
 def canary(world: World, **options: Any) -> str:
     deployment = world.deploy("docs", strategy="canary", options=options)
     world.run(until=lambda: not table.current_route(world.services, "docs").at_rest)
-    assert not table.current_route(world.services, "docs").at_rest, world.status(deployment)["message"]
+    assert not table.current_route(world.services, "docs").at_rest, world.status(deployment)[
+        "message"
+    ]
     return deployment
 
 
@@ -335,7 +372,7 @@ def test_an_experiment_splits_searches_by_vector_only_where_no_model_is_declared
     assert expected or not seen["treatment"]
 
 
-# --- the one function ---------------------------------------------------------------------------------------------
+# --- the one function -----------------------------------------------------------------------------
 
 A = VectorOrigin(known=True, identity="a")
 B = VectorOrigin(known=True, identity="b")
@@ -361,7 +398,11 @@ NOBODY = VectorOrigin()
 def test_what_nobody_wrote_down_is_never_the_same_model(
     one: VectorOrigin, other: VectorOrigin, declared: bool, expected: str
 ) -> None:
-    assert relate_origins(one, other, declared=declared) == relate_origins(other, one, declared=declared) == expected
+    assert (
+        relate_origins(one, other, declared=declared)
+        == relate_origins(other, one, declared=declared)
+        == expected
+    )
 
 
 def test_settling_twice_writes_once_and_asks_nothing_of_a_stamped_collection(world: World) -> None:

@@ -1,4 +1,5 @@
-"""One suite for every ``VectorStore``: the embedded one in memory and in a folder, a server with gRPC and without."""
+"""One suite for every ``VectorStore``: the embedded one in memory and in a folder, a server with
+gRPC and without."""
 
 import threading
 import uuid
@@ -99,26 +100,33 @@ def raw(point):
     """A point's content in a form that compares bit by bit."""
 
     def plain(vector):
-        return vector if isinstance(vector, dict) else (vector.dtype, vector.shape, vector.tobytes())
+        return (
+            vector if isinstance(vector, dict) else (vector.dtype, vector.shape, vector.tobytes())
+        )
 
     named = isinstance(point.vector, dict)
-    vectors = {key: plain(one) for key, one in point.vector.items()} if named else plain(point.vector)
+    vectors = (
+        {key: plain(one) for key, one in point.vector.items()} if named else plain(point.vector)
+    )
     return point.id, vectors, point.payload
 
 
 def same(store, one, other):
-    """Bit by bit on a server; local mode makes a cosine vector's length 1 again, which may turn its last bit."""
+    """Bit by bit on a server; local mode makes a cosine vector's length 1 again, which may turn its
+    last bit."""
     if not store.server().embedded:
         return raw(one) == raw(other)
     texts = [point.vector.get("text", np.zeros(0)) for point in (one, other)]
     rest = [
-        Point(point.id, {name: v for name, v in point.vector.items() if name != "text"}, point.payload)
+        Point(
+            point.id, {name: v for name, v in point.vector.items() if name != "text"}, point.payload
+        )
         for point in (one, other)
     ]
     return np.allclose(*texts, rtol=1e-6) and raw(rest[0]) == raw(rest[1])
 
 
-# --- collections ------------------------------------------------------------------------------------------------
+# --- collections ----------------------------------------------------------------------------------
 
 
 def test_a_new_collection_has_the_settings_and_the_metadata_it_was_made_with(store, name):
@@ -166,7 +174,9 @@ def test_a_collection_cannot_have_the_name_of_an_alias(store, docs, name):
         store.create(f"{name}_alias", PLAIN, {})
 
 
-def test_a_dropped_collection_is_gone_with_its_aliases_and_dropping_it_again_does_nothing(store, docs, name):
+def test_a_dropped_collection_is_gone_with_its_aliases_and_dropping_it_again_does_nothing(
+    store, docs, name
+):
     store.point_alias(f"{name}_alias", docs)
 
     store.drop(docs)
@@ -238,7 +248,7 @@ def test_waking_a_collection_that_is_awake_changes_nothing(store, docs):
     assert store.schema(docs) == before
 
 
-# --- aliases ----------------------------------------------------------------------------------------------------
+# --- aliases --------------------------------------------------------------------------------------
 
 
 def test_an_alias_points_where_it_was_told_and_moves_in_one_act(store, docs, rich, name):
@@ -284,7 +294,7 @@ def test_a_dropped_alias_is_gone_and_dropping_it_again_does_nothing(store, docs,
     assert docs in store.collections()
 
 
-# --- points -----------------------------------------------------------------------------------------------------
+# --- points ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("identity", [0, 2**64 - 1, UUID])
@@ -322,10 +332,21 @@ def test_vectors_of_every_kind_come_back_as_they_were_written(store, rich):
 def test_a_point_may_have_some_of_the_vectors_or_none(store, rich):
     words = {"indices": [1], "values": [1.0]}
 
-    store.upsert(rich, [Point(1, {"words": words}, {}), Point(2, {}, {"n": 2}), Point(3, {"rows": [[1.0, 2.0]]}, {})])
+    store.upsert(
+        rich,
+        [
+            Point(1, {"words": words}, {}),
+            Point(2, {}, {"n": 2}),
+            Point(3, {"rows": [[1.0, 2.0]]}, {}),
+        ],
+    )
 
     found = everything(store, rich)
-    assert {identity: set(point.vector) for identity, point in found.items()} == {1: {"words"}, 2: set(), 3: {"rows"}}
+    assert {identity: set(point.vector) for identity, point in found.items()} == {
+        1: {"words"},
+        2: set(),
+        3: {"rows"},
+    }
     assert store.count(rich, having="words") == 1
     assert store.count(rich, having="text") == 0
     assert store.count(rich) == 3
@@ -377,7 +398,9 @@ def test_only_points_that_exist_are_fetched_and_vectors_only_on_demand(store, do
 
 def test_a_scroll_meets_every_point_once_integers_before_uuids(store, docs):
     names = sorted(str(uuid.uuid4()) for _ in range(20))
-    store.upsert(docs, [Point(one, [1, 2, 3, 4], {}) for one in [*names, *range(50, 0, -1), 2**64 - 1]])
+    store.upsert(
+        docs, [Point(one, [1, 2, 3, 4], {}) for one in [*names, *range(50, 0, -1), 2**64 - 1]]
+    )
 
     pages = []
     after = None
@@ -394,7 +417,9 @@ def test_a_scroll_meets_every_point_once_integers_before_uuids(store, docs):
 def test_a_scroll_leaves_out_what_was_not_asked_for(store, docs, rich):
     written = [Point(i, [1, 2, 3, i], {"n": i, "large": 2**63 + i}) for i in range(25)]
     store.upsert(docs, written)
-    store.upsert(rich, [Point(1, {"text": [1, 0, 0], "words": {"indices": [1], "values": [1.0]}}, {"n": 1})])
+    store.upsert(
+        rich, [Point(1, {"text": [1, 0, 0], "words": {"indices": [1], "values": [1.0]}}, {"n": 1})]
+    )
     whole = everything(store, docs)
 
     for asked in ({"vectors": False}, {"payload": False}, {"vectors": False, "payload": False}):
@@ -409,7 +434,9 @@ def test_a_scroll_leaves_out_what_was_not_asked_for(store, docs, rich):
             assert all(np.array_equal(found[one].vector, whole[one].vector) for one in whole)
             assert set(named.vector) == {"text", "words"}
         if "payload" not in asked:
-            assert {one: point.payload for one, point in found.items()} == {one.id: one.payload for one in written}
+            assert {one: point.payload for one, point in found.items()} == {
+                one.id: one.payload for one in written
+            }
 
 
 @pytest.mark.parametrize(
@@ -427,7 +454,9 @@ def test_a_scroll_leaves_out_what_was_not_asked_for(store, docs, rich):
         ([1, 2, 3, 4], {"x": "\ud800"}, "not JSON"),
     ],
 )
-def test_a_point_that_cannot_be_stored_is_refused_with_the_reason(store, docs, vector, payload, why):
+def test_a_point_that_cannot_be_stored_is_refused_with_the_reason(
+    store, docs, vector, payload, why
+):
     with pytest.raises(Refused, match=why):
         store.upsert(docs, [Point(7, vector, payload)])
 
@@ -454,14 +483,23 @@ def test_searches_in_other_threads_never_fail_while_points_are_written(store, do
     assert {count for searching in searches for count in searching.result()} == {5}
 
 
-# --- searches ---------------------------------------------------------------------------------------------------
+# --- searches -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_a_search_gives_the_nearest_first_with_their_payload(store, docs, exact):
-    store.upsert(docs, [Point(1, [1, 0, 0, 0], {"a": 1}), Point(2, [1, 1, 0, 0], {"a": 2}), Point(3, [0, 0, 1, 0], {})])
+    store.upsert(
+        docs,
+        [
+            Point(1, [1, 0, 0, 0], {"a": 1}),
+            Point(2, [1, 1, 0, 0], {"a": 2}),
+            Point(3, [0, 0, 1, 0], {}),
+        ],
+    )
 
-    hits = store.search(docs, np.array([1, 0.1, 0, 0], dtype=np.float32), 2, SearchParams(exact=exact))
+    hits = store.search(
+        docs, np.array([1, 0.1, 0, 0], dtype=np.float32), 2, SearchParams(exact=exact)
+    )
 
     assert [(hit.id, hit.payload) for hit in hits] == [(1, {"a": 1}), (2, {"a": 2})]
     assert hits[0].score == pytest.approx(0.995, abs=0.001)
@@ -471,18 +509,33 @@ def test_a_search_takes_a_vector_of_each_kind(store, rich):
     store.upsert(
         rich,
         [
-            Point(1, {"rows": [[1.0, 0.0], [0.0, 1.0]], "words": {"indices": [9, 3], "values": [1.0, 2.0]}}, {}),
+            Point(
+                1,
+                {
+                    "rows": [[1.0, 0.0], [0.0, 1.0]],
+                    "words": {"indices": [9, 3], "values": [1.0, 2.0]},
+                },
+                {},
+            ),
             Point(2, {"rows": [[0.5, 0.5]], "text": [1.0, 0.0, 0.0]}, {}),
             Point(3, {"text": [0.0, 1.0, 0.0], "words": {"indices": [], "values": []}}, {}),
         ],
     )
     words = {"indices": [3, 4], "values": [1.0, 1.0]}
-    assert [(hit.id, hit.score) for hit in store.search(rich, words, 5, SearchParams(using="words"))] == [(1, 2.0)]
+    assert [
+        (hit.id, hit.score) for hit in store.search(rich, words, 5, SearchParams(using="words"))
+    ] == [(1, 2.0)]
     rows = np.array([[1.0, 0.0], [0.0, 2.0]], dtype=np.float32)
     found = store.search(rich, rows, 5, SearchParams(using="rows"))
     assert [(hit.id, hit.score) for hit in found] == [(1, 3.0), (2, 1.5)]
-    assert [hit.id for hit in store.search_many(rich, [rows, rows[:1]], 5, SearchParams(using="rows"))[1]] == [1, 2]
-    assert [hit.id for hit in store.search(rich, [1.0, 0.0], 5, SearchParams(using="rows"))] == [1, 2]  # one row
+    assert [
+        hit.id
+        for hit in store.search_many(rich, [rows, rows[:1]], 5, SearchParams(using="rows"))[1]
+    ] == [1, 2]
+    assert [hit.id for hit in store.search(rich, [1.0, 0.0], 5, SearchParams(using="rows"))] == [
+        1,
+        2,
+    ]  # one row
     (point,) = store.fetch(rich, [3], vectors=True)
     assert set(point.vector) == {"text", "words"}
     assert store.count(rich, having="rows") == 2
@@ -508,13 +561,24 @@ def test_a_search_by_another_kind_of_vector_is_refused(store, rich, using, vecto
 
 def test_a_sample_is_of_points_that_have_the_vector_and_brings_that_alone(store, rich):
     words = [{"indices": [number], "values": [1.0]} for number in range(8)]
-    store.upsert(rich, [Point(n, {"words": one, "text": [1.0, 0.0, 0.0]}, {"n": n}) for n, one in enumerate(words)])
+    store.upsert(
+        rich,
+        [
+            Point(n, {"words": one, "text": [1.0, 0.0, 0.0]}, {"n": n})
+            for n, one in enumerate(words)
+        ],
+    )
     store.upsert(rich, [Point(9, {"text": [0.0, 1.0, 0.0]}, {})])
     assert {point.id for point in store.sample(rich, "words", 100)} == set(range(8))
     drawn = store.sample(rich, "words", 3)
     assert len(drawn) == 3
     assert all(set(point.vector) == {"words"} and point.payload == {} for point in drawn)
-    assert len({tuple(sorted(point.id for point in store.sample(rich, "words", 3))) for _ in range(30)}) > 1
+    assert (
+        len(
+            {tuple(sorted(point.id for point in store.sample(rich, "words", 3))) for _ in range(30)}
+        )
+        > 1
+    )
 
 
 def test_a_search_can_name_its_vector_and_filter(store, rich):
@@ -550,7 +614,9 @@ def test_a_search_that_makes_no_sense_is_refused(store, docs, query):
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_many_searches_at_once_answer_as_one_by_one_in_their_order_without_payload(store, docs, name, exact):
+def test_many_searches_at_once_answer_as_one_by_one_in_their_order_without_payload(
+    store, docs, name, exact
+):
     store.upsert(docs, points(60))
     store.point_alias(f"{name}_alias", docs)
     queries = [point.vector for point in points(7, 100)]
@@ -558,7 +624,10 @@ def test_many_searches_at_once_answer_as_one_by_one_in_their_order_without_paylo
     found = store.search_many(f"{name}_alias", queries, 5, SearchParams(exact=exact, seconds=30))
 
     assert [[(hit.id, hit.score) for hit in hits] for hits in found] == [
-        [(hit.id, pytest.approx(hit.score, abs=1e-6)) for hit in store.search(docs, one, 5, SearchParams(exact=exact))]
+        [
+            (hit.id, pytest.approx(hit.score, abs=1e-6))
+            for hit in store.search(docs, one, 5, SearchParams(exact=exact))
+        ]
         for one in queries
     ]
     assert len({hits[0].id for hits in found}) > 1
@@ -588,19 +657,28 @@ def test_one_search_among_many_that_makes_no_sense_is_refused(store, docs):
             store.search_many(docs, [np.float32([1, 0, 0, 0]), np.float32(wrong)], 3)
 
 
-# --- looking around ---------------------------------------------------------------------------------------------
+# --- looking around -------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def grouped(store, name):
-    """50 points: g is x for 30, y for 15, z for 5 and a list for some; n, t and the rest have other indexes or none."""
+    """50 points: g is x for 30, y for 15, z for 5 and a list for some; n, t and the rest have other
+    indexes or none."""
     kinds = {"g": "keyword", "n": "integer", "flag": "bool", "f": "float", "t": "text"}
-    store.create(name, PLAIN | {"payload_schema": {field: {"data_type": kind} for field, kind in kinds.items()}}, {})
+    store.create(
+        name,
+        PLAIN | {"payload_schema": {field: {"data_type": kind} for field, kind in kinds.items()}},
+        {},
+    )
     groups = ["x"] * 30 + ["y"] * 15 + [["z", "w", "z"]] * 3 + ["z"] * 2
     store.upsert(
         name,
         [
-            Point(i, [1, 2, 3, i], {"g": group, "n": i % 3 // 2, "flag": i == 7, "f": 0.5, "t": "a b", "bare": "x"})
+            Point(
+                i,
+                [1, 2, 3, i],
+                {"g": group, "n": i % 3 // 2, "flag": i == 7, "f": 0.5, "t": "a b", "bare": "x"},
+            )
             for i, group in enumerate(groups)
         ],
     )
@@ -618,7 +696,9 @@ def test_a_facet_counts_the_most_frequent_values_first(store, grouped):
 
 
 @pytest.mark.parametrize("field", ["bare", "nowhere", "f", "t"])
-def test_a_facet_of_a_field_without_an_index_that_counts_is_refused_by_its_name(store, grouped, field):
+def test_a_facet_of_a_field_without_an_index_that_counts_is_refused_by_its_name(
+    store, grouped, field
+):
     with pytest.raises(Refused, match=field):
         store.facet(grouped, field, 10)
 
@@ -638,7 +718,7 @@ def test_the_capacity_is_in_positive_numbers_or_unknown(store, docs):
     assert store.server().embedded or told.memory
 
 
-# --- copies -----------------------------------------------------------------------------------------------------
+# --- copies ---------------------------------------------------------------------------------------
 
 
 def test_a_copy_holds_the_same_points(store, rich, name):
@@ -646,11 +726,21 @@ def test_a_copy_holds_the_same_points(store, rich, name):
     store.upsert(
         rich,
         [
-            Point(identity, {"text": rng.standard_normal(3), "rows": rng.standard_normal((1 + i % 3, 2))}, {"n": i})
-            for i, identity in enumerate([*range(400), *(str(uuid.UUID(int=i)) for i in range(1, 300))])
+            Point(
+                identity,
+                {"text": rng.standard_normal(3), "rows": rng.standard_normal((1 + i % 3, 2))},
+                {"n": i},
+            )
+            for i, identity in enumerate(
+                [*range(400), *(str(uuid.UUID(int=i)) for i in range(1, 300))]
+            )
         ]
         + [
-            Point(1000, {"words": {"indices": [7, 9], "values": [0.5, 1.5]}, "half": [0.1, 0.2]}, PAYLOAD),
+            Point(
+                1000,
+                {"words": {"indices": [7, 9], "values": [0.5, 1.5]}, "half": [0.1, 0.2]},
+                PAYLOAD,
+            ),
             Point(1001, {}, {}),
             Point(1002, {"text": [0, 0, 0]}, PAYLOAD | {"n": 3}),
         ],

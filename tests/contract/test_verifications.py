@@ -1,4 +1,5 @@
-"""Verifications by schedule, on SQLite and on PostgreSQL: the gate on what serves, slice by slice."""
+"""Verifications by schedule, on SQLite and on PostgreSQL: the gate on what serves, slice by
+slice."""
 
 import dataclasses
 from typing import Any
@@ -45,10 +46,21 @@ def test_the_live_collection_is_verified_and_the_report_kept(verified: World) ->
     until_over(verified)
     (run,) = the_schedule(verified, "verify")["runs"]
     live = verified.store.aliases()["docs"]
-    assert (run["status"], run["result"]["verdict"], run["result"]["collection"]) == ("done", "pass", live)
-    assert {check["name"] for check in run["result"]["checks"]} >= {"count", "round_trip", "model_stamp"}
+    assert (run["status"], run["result"]["verdict"], run["result"]["collection"]) == (
+        "done",
+        "pass",
+        live,
+    )
+    assert {check["name"] for check in run["result"]["checks"]} >= {
+        "count",
+        "round_trip",
+        "model_stamp",
+    }
     assert run["message"].startswith(f"{live} passes the gate")
-    assert (deployments(verified), [one.what for one in verified.told() if one.severity != "info"]) == (1, [])
+    assert (
+        deployments(verified),
+        [one.what for one in verified.told() if one.severity != "info"],
+    ) == (1, [])
 
 
 def test_a_live_collection_that_was_damaged_is_found_and_people_are_told(verified: World) -> None:
@@ -57,8 +69,14 @@ def test_a_live_collection_that_was_damaged_is_found_and_people_are_told(verifie
     until_over(verified)
     (run,) = the_schedule(verified, "verify")["runs"]
     assert run["status"] == "failed"
-    assert "does not pass the gate: 1 of 8 records that were looked up are not stored as the source" in run["message"]
-    assert (verified.told()[-1].what, verified.told()[-1].text[:15]) == ("schedule.failed", "verify of docs ")
+    assert (
+        "does not pass the gate: 1 of 8 records that were looked up are not stored as the source"
+        in run["message"]
+    )
+    assert (verified.told()[-1].what, verified.told()[-1].text[:15]) == (
+        "schedule.failed",
+        "verify of docs ",
+    )
     assert verified.store.aliases()["docs"] == live
 
 
@@ -84,7 +102,9 @@ def test_a_verification_is_taken_in_slices_by_whoever_comes(verified: World) -> 
     assert runs(verified, "verify") == [("11-02T06:00", "done")]
 
 
-def test_a_verification_whose_worker_died_goes_on_when_its_lease_has_run_out(verified: World) -> None:
+def test_a_verification_whose_worker_died_goes_on_when_its_lease_has_run_out(
+    verified: World,
+) -> None:
     store = verified.store
     (run,) = sweep.sweep_schedules(verified.services).open
     verified.over(Failing(store, Died(), "health", "scroll", "fetch", "count"))
@@ -133,7 +153,9 @@ def test_a_worker_that_comes_back_after_its_lease_writes_nothing(verified: World
     assert runs(verified, "verify") == [("11-02T06:00", "done")]
 
 
-def test_a_collection_that_was_replaced_meanwhile_is_not_the_one_that_is_verified(verified: World) -> None:
+def test_a_collection_that_was_replaced_meanwhile_is_not_the_one_that_is_verified(
+    verified: World,
+) -> None:
     at_once = verified.services
     before = verified.store.aliases()["docs"]
     slowly(verified)
@@ -144,7 +166,10 @@ def test_a_collection_that_was_replaced_meanwhile_is_not_the_one_that_is_verifie
     verified.run()
     until_over(verified)
     (run,) = the_schedule(verified, "verify")["runs"]
-    assert (run["status"], run["result"]["collection"]) == ("done", verified.store.aliases()["docs"])
+    assert (run["status"], run["result"]["collection"]) == (
+        "done",
+        verified.store.aliases()["docs"],
+    )
     assert run["result"]["collection"] != before
 
 
@@ -154,7 +179,10 @@ def test_a_server_that_is_away_delays_a_verification(verified: World) -> None:
     for _ in range(10):
         swept(verified)
         verified.clock.move(10)
-    assert the_schedule(verified, "verify")["runs"][0]["message"] == "tried again: Qdrant did not answer"
+    assert (
+        the_schedule(verified, "verify")["runs"][0]["message"]
+        == "tried again: Qdrant did not answer"
+    )
     verified.over(store)
     until_over(verified)
     assert runs(verified, "verify") == [("11-02T06:00", "done")]

@@ -43,10 +43,18 @@ def test_a_version_knows_what_it_was_made_of_and_how_it_was_judged(docs: World) 
     docs.run()
     green = docs.status(deployment)["green"]
     facts = row(docs, green)
-    model = {"model": EMBEDDING["model"], "dtype": "float32", "revision": None, "template": "{text}", "chunk": None}
+    model = {
+        "model": EMBEDDING["model"],
+        "dtype": "float32",
+        "revision": None,
+        "template": "{text}",
+        "chunk": None,
+    }
     made = {"alias": "docs", "number": 1, "parent": None, "deployment": deployment, "actor": "anna"}
     counts = {"records": 31, "points": 30, "bad": 1, "reused": 0, "embedded": 30, "truncated": 0}
-    assert facts.items() >= {**model, **made, **counts, "dimension": DIMENSION, "reads": None}.items()
+    assert (
+        facts.items() >= {**model, **made, **counts, "dimension": DIMENSION, "reads": None}.items()
+    )
     assert facts["source"] == docs.services.source("jsonl:docs.jsonl").address
     assert facts["fingerprint"] == docs.services.source("jsonl:docs.jsonl").fingerprint()
     assert facts["gate"]["verdict"] == "pass"
@@ -108,25 +116,35 @@ def test_no_credentials_of_a_source_are_kept() -> None:
 
 
 def test_stamps_with_fewer_and_with_more_keys_are_read() -> None:
-    assert Stamp.of({STAMP_KEY: {"deployment": "d", "alias": "docs", "number": 3}}) == Stamp("d", "docs", 3)
+    assert Stamp.of({STAMP_KEY: {"deployment": "d", "alias": "docs", "number": 3}}) == Stamp(
+        "d", "docs", 3
+    )
     newer = {**Stamp("d", "docs", 3).as_metadata()[STAMP_KEY], "of_a_later_release": 1}
     assert Stamp.of({STAMP_KEY: newer}) == Stamp("d", "docs", 3)
     assert Stamp.of({}) is None
 
 
-# --- as they stand now ------------------------------------------------------------------------------------------
+# --- as they stand now ----------------------------------------------------------------------------
 
 
 def states(world: World) -> list[tuple[int | None, str]]:
-    return [(seen["number"], seen["state"]) for seen in lineage.list_versions(world.services, "docs")["versions"]]
+    return [
+        (seen["number"], seen["state"])
+        for seen in lineage.list_versions(world.services, "docs")["versions"]
+    ]
 
 
-def test_the_versions_of_an_index_are_told_newest_first_with_the_live_one_marked(docs: World) -> None:
+def test_the_versions_of_an_index_are_told_newest_first_with_the_live_one_marked(
+    docs: World,
+) -> None:
     first = deployed(docs)
     second = deployed(docs, 40)
     seen = lineage.list_versions(docs.services, "docs")
     assert seen["alias"] == "docs"
-    assert [(one["collection"], one["live"]) for one in seen["versions"]] == [(second, True), (first, False)]
+    assert [(one["collection"], one["live"]) for one in seen["versions"]] == [
+        (second, True),
+        (first, False),
+    ]
     assert [one["points"] for one in seen["versions"]] == [40, 30]
     assert states(docs) == [(2, "live"), (1, "deletion due")]
     assert seen["versions"][1]["delete_after"] is not None
@@ -136,13 +154,19 @@ def test_a_version_is_building_then_live_and_the_one_before_it_goes(docs: World)
     deployed(docs)
     docs.write("docs.jsonl", texts(40))
     docs.deploy("docs")
-    docs.run(turns=200, until=lambda: states(docs)[0][1] != "building" or len(docs.store.collections()) == 2)
+    docs.run(
+        turns=200,
+        until=lambda: states(docs)[0][1] != "building" or len(docs.store.collections()) == 2,
+    )
     assert states(docs) == [(2, "building"), (1, "live")]
     docs.run()
     assert states(docs) == [(2, "live"), (1, "deletion due")]
     with docs.services.sessions.begin() as session:
         retention.cancel_deletion(
-            session, docs.clock.moment, lineage.find_version(docs.services, "docs", "1").collection, "no"
+            session,
+            docs.clock.moment,
+            lineage.find_version(docs.services, "docs", "1").collection,
+            "no",
         )
     assert states(docs) == [(2, "live"), (1, "retained")]
     docs.store.drop(lineage.find_version(docs.services, "docs", "1").collection)
@@ -157,7 +181,9 @@ def test_a_version_whose_deployment_was_rolled_back_has_failed(docs: World) -> N
 
 
 def test_a_live_collection_of_somebody_else_is_told_without_a_number(docs: World) -> None:
-    docs.store.create("theirs", {"params": {"vectors": {"size": 4, "distance": "Dot"}}, "payload_schema": {}}, {})
+    docs.store.create(
+        "theirs", {"params": {"vectors": {"size": 4, "distance": "Dot"}}, "payload_schema": {}}, {}
+    )
     docs.store.point_alias("docs", "theirs")
     assert states(docs) == [(None, "live")]
 

@@ -15,7 +15,8 @@ from qdrant_rollouts.adapters.releases import find
 
 BEFORE = "0004"
 DEPLOYMENT = (
-    "INSERT INTO deployments (id, alias, strategy, status, green, spec, actor, message, number, created_at, turn, "
+    "INSERT INTO deployments (id, alias, strategy, status, green, spec, actor, message, number, "
+    "created_at, turn, "
     "wake_at, knocks) VALUES ('d', 'docs', 'blue_green', 'live', 'docs_1', '{}', 'anna', '', 1, "
     "'2026-11-02 02:00:00', 9, '2026-11-02 02:00:00', 0)"
 )
@@ -23,7 +24,10 @@ VERSION = (
     "INSERT INTO versions (collection, alias, number, deployment_id, created_at) "
     "VALUES ('docs_1', 'docs', 1, 'd', '2026-11-02 02:00:00')"
 )
-ADOPTED = "INSERT INTO versions (collection, alias, number, created_at) VALUES ('a', 'docs', 2, '2026-11-03 02:00:00')"
+ADOPTED = (
+    "INSERT INTO versions (collection, alias, number, created_at) VALUES ('a', 'docs', 2, "
+    "'2026-11-03 02:00:00')"
+)
 
 
 @pytest.fixture
@@ -53,7 +57,9 @@ def rows(engine: Engine, columns: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in found]
 
 
-def test_a_version_of_before_keeps_its_row_and_nothing_is_known_of_it_besides(engine: Engine) -> None:
+def test_a_version_of_before_keeps_its_row_and_nothing_is_known_of_it_besides(
+    engine: Engine,
+) -> None:
     migrate_database(engine)
     ((collection, deployment, facts),) = rows(engine, "collection, deployment_id, facts")
     assert (collection, deployment) == ("docs_1", "d")

@@ -1,4 +1,5 @@
-"""Payloads whose fields have the names of our own: whatever the source is, they arrive unchanged."""
+"""Payloads whose fields have the names of our own: whatever the source is, they arrive
+unchanged."""
 
 import csv
 import json
@@ -43,12 +44,17 @@ def deployed(world: World, **arguments: Any) -> dict[str, Any]:
 
 def payloads(world: World, collection: str) -> dict[Any, dict[str, Any]]:
     points, _ = world.store.scroll(collection, None, 100)
-    return {one.id: {key: value for key, value in one.payload.items() if key != MARK_KEY} for one in points}
+    return {
+        one.id: {key: value for key, value in one.payload.items() if key != MARK_KEY}
+        for one in points
+    }
 
 
 def theirs(world: World, *payloads_of_points: dict[str, Any]) -> str:
     """Somebody else's collection behind the alias."""
-    world.store.create("theirs", {"params": {"vectors": {"size": DIMENSION, "distance": "Cosine"}}}, {})
+    world.store.create(
+        "theirs", {"params": {"vectors": {"size": DIMENSION, "distance": "Cosine"}}}, {}
+    )
     vectors = np.random.default_rng(7).standard_normal((len(payloads_of_points), DIMENSION))
     points = [
         Point(number, vectors[number].tolist(), {**payload, "text": f"{payload['text']} {number}"})
@@ -59,7 +65,9 @@ def theirs(world: World, *payloads_of_points: dict[str, Any]) -> str:
     return "collection:theirs"
 
 
-@pytest.mark.parametrize("vector", ["Aedes aegypti", VECTOR, {"": VECTOR}, {"kind": "insect"}, [], None, 5, ["flea"]])
+@pytest.mark.parametrize(
+    "vector", ["Aedes aegypti", VECTOR, {"": VECTOR}, {"kind": "insect"}, [], None, 5, ["flea"]]
+)
 @pytest.mark.parametrize(
     "settings", [{}, {"embedding": {"model": "hashing:32", "text": "{text}"}}], ids=["copy", "anew"]
 )
@@ -73,7 +81,11 @@ def test_a_collections_payload_is_the_same_copied_or_embedded_anew(
     first = deployed(world)
 
     assert payloads(world, first["green"]) == before
-    world.declare("docs", source=f"collection:{first['green']}", embedding={"model": "hashing:48", "text": "{text}"})
+    world.declare(
+        "docs",
+        source=f"collection:{first['green']}",
+        embedding={"model": "hashing:48", "text": "{text}"},
+    )
     assert payloads(world, deployed(world)["green"]) == before
 
 
@@ -83,7 +95,10 @@ def test_a_files_field_that_can_be_no_vector_is_payload(world: World, kind: str)
     if kind == "jsonl":
         source = world.write("docs.jsonl", records)
     else:
-        records = [{name: record[name] for name in ("id", "vector", "text", "vectors")} for record in records]
+        records = [
+            {name: record[name] for name in ("id", "vector", "text", "vectors")}
+            for record in records
+        ]
         records = [{**record, "vectors": "two"} for record in records]
         with (world.folder / "docs.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, records[0].keys())
@@ -111,11 +126,15 @@ def test_a_document_whose_vector_is_a_word_is_cut_into_chunks_and_keeps_it(world
 def test_the_index_file_names_another_field_for_vectors(world: World) -> None:
     vectors = np.random.default_rng(7).standard_normal((12, DIMENSION)).tolist()
     records = [{"id": number, "numbers": vectors[number], "vector": [9]} for number in range(12)]
-    world.declare("docs", source=world.write("docs.jsonl", records), embedding=None, vector_field="numbers")
+    world.declare(
+        "docs", source=world.write("docs.jsonl", records), embedding=None, vector_field="numbers"
+    )
 
     green = deployed(world)["green"]
 
-    assert payloads(world, green) == {record["id"]: {"id": record["id"], "vector": [9]} for record in records}
+    assert payloads(world, green) == {
+        record["id"]: {"id": record["id"], "vector": [9]} for record in records
+    }
     assert world.store.schema(green)["params"]["vectors"]["size"] == DIMENSION
 
 
@@ -127,11 +146,15 @@ def test_a_field_that_can_hold_no_vector_is_refused(world: World, name: str) -> 
 
 
 @pytest.mark.parametrize("value", ["theirs", {"team": "search"}, None, [1]])
-def test_a_field_called_as_our_mark_stops_a_new_embedding_and_is_copied_as_it_is(world: World, value: Any) -> None:
+def test_a_field_called_as_our_mark_stops_a_new_embedding_and_is_copied_as_it_is(
+    world: World, value: Any
+) -> None:
     source = theirs(world, *[{"text": "x", MARK_KEY: value}] * 12)
     world.declare("docs", source=source, embedding=None)
     green = deployed(world)["green"]
-    assert {json.dumps(one.payload[MARK_KEY]) for one in world.store.scroll(green, None, 100)[0]} == {json.dumps(value)}
+    assert {
+        json.dumps(one.payload[MARK_KEY]) for one in world.store.scroll(green, None, 100)[0]
+    } == {json.dumps(value)}
 
     world.declare("docs", source=source, embedding={"model": "hashing:32", "text": "{text}"})
     status = world.status(world.deploy("docs"))
@@ -142,7 +165,9 @@ def test_a_field_called_as_our_mark_stops_a_new_embedding_and_is_copied_as_it_is
     assert f"{MARK_KEY}: is a payload key of this program" in status["message"]
 
 
-def test_a_live_collection_with_such_a_field_is_no_hindrance_to_one_made_of_files(world: World) -> None:
+def test_a_live_collection_with_such_a_field_is_no_hindrance_to_one_made_of_files(
+    world: World,
+) -> None:
     theirs(world, *[{"text": "x", MARK_KEY: "theirs"}] * 12)
     records = [{"id": number, "text": f"x {number}"} for number in range(12)]
     world.declare("docs", source=world.write("docs.jsonl", records), accept_new_model=True)

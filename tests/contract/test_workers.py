@@ -37,7 +37,7 @@ def waits(world, deployment):
     return world.status(deployment)["waits"]
 
 
-# --- rows -------------------------------------------------------------------------------------------------------------
+# --- rows -----------------------------------------------------------------------------------------
 
 
 def test_what_a_worker_says_is_what_is_listed(world, docs):
@@ -48,7 +48,12 @@ def test_what_a_worker_says_is_what_is_listed(world, docs):
     assert row["clock_is_off"] is True
     (task,) = row["busy"]
     assert (task["task"], task["alias"], task["seconds"]) == ("deployments.populate", "docs", 90.0)
-    assert (row["queues"], row["received"], row["discarded"], row["answers"]) == (["bulk"], 25, 3, True)
+    assert (row["queues"], row["received"], row["discarded"], row["answers"]) == (
+        ["bulk"],
+        25,
+        3,
+        True,
+    )
     world.clock.move(31)
     (row,) = unclaimed.list_workers_and_waits(world.services)["workers"]
     assert (row["answers"], row["seen_seconds"]) == (False, 31.0)
@@ -75,7 +80,9 @@ def test_a_worker_that_was_not_heard_of_for_a_day_is_forgotten_and_no_other(worl
     assert workers.forget(world.services) == 0
     world.clock.move(3601)
     assert workers.forget(world.services) == 1
-    assert [row["name"] for row in unclaimed.list_workers_and_waits(world.services)["workers"]] == ["worker@one"]
+    assert [row["name"] for row in unclaimed.list_workers_and_waits(world.services)["workers"]] == [
+        "worker@one"
+    ]
 
 
 def test_many_say_so_at_once_and_none_is_lost(world):
@@ -86,7 +93,9 @@ def test_many_say_so_at_once_and_none_is_lost(world):
         try:
             for _ in range(5):
                 with world.services.sessions.begin() as session:
-                    workers.announce(session, DatabaseClock(), replace(BULK, name=f"bulk@{number}", pid=number))
+                    workers.announce(
+                        session, DatabaseClock(), replace(BULK, name=f"bulk@{number}", pid=number)
+                    )
         except Exception as error:  # noqa: BLE001 - whatever it is, the test tells
             failed.append(error)
 
@@ -103,7 +112,7 @@ def test_many_say_so_at_once_and_none_is_lost(world):
     assert all(one.answers and abs(one.clock_offset) < workers.CLOCK_OFF for one in roster)
 
 
-# --- turns that nobody takes ------------------------------------------------------------------------------------------
+# --- turns that nobody takes ----------------------------------------------------------------------
 
 
 def test_a_queue_that_nobody_takes_from_is_told_once_and_that_it_is_over(world, docs):
@@ -129,7 +138,10 @@ def test_all_are_busy_is_shown_at_once_and_told_after_an_hour(world, docs):
     pass_time(world, 600, CONTROL, busy_with(deployment))
     seen = waits(world, other)
     assert seen["cause"] == "busy"
-    assert "the only worker of queue bulk is busy: worker bulk@one with populate of docs since" in seen["text"]
+    assert (
+        "the only worker of queue bulk is busy: worker bulk@one with populate of docs since"
+        in seen["text"]
+    )
     assert "2 turns wait" in seen["text"]
     assert stuck(world) == []
     pass_time(world, 3100, CONTROL, busy_with(deployment))
@@ -137,7 +149,9 @@ def test_all_are_busy_is_shown_at_once_and_told_after_an_hour(world, docs):
     assert {notice.index for notice in stuck(world)} == {"docs", "docs2"}
 
 
-def test_an_idle_worker_that_does_not_take_it_is_named_with_its_clock_and_what_it_threw_away(world, docs):
+def test_an_idle_worker_that_does_not_take_it_is_named_with_its_clock_and_what_it_threw_away(
+    world, docs
+):
     deployment = world.deploy(docs)
     wrong = replace(BULK, received=25, discarded=25)
     pass_time(world, 40, CONTROL, wrong, ahead=40.0)
@@ -183,7 +197,9 @@ def test_a_jump_does_not_make_what_is_due_late_at_once(world, docs):
 
 
 def test_a_wish_that_nobody_honours_waits_too(world, docs):
-    deployment = world.deploy(docs, options={"soak": {"seconds": 90_000, "interval_seconds": 40_000}})
+    deployment = world.deploy(
+        docs, options={"soak": {"seconds": 90_000, "interval_seconds": 40_000}}
+    )
     world.run(until=lambda: world.step(deployment, "soak")["status"] == "waiting")
     world.broker.waiting.clear()
     pass_time(world, 100, BULK)
@@ -201,7 +217,9 @@ def test_a_turn_under_way_and_a_pause_wait_for_nobody(world, docs):
     world.services = replace(world.services, times=replace(world.services.times, lease=86_400.0))
     with world.services.sessions.begin() as session:
         lease = world.clock.moment + timedelta(days=1)
-        session.execute(update(Deployment).where(Deployment.id == deployment).values(lease_until=lease))
+        session.execute(
+            update(Deployment).where(Deployment.id == deployment).values(lease_until=lease)
+        )
     pass_time(world, 400, CONTROL)
     assert stuck(world) == []
     with world.services.sessions.begin() as session:
@@ -252,7 +270,7 @@ def test_sweeps_at_once_tell_once(world, docs):
     assert len(stuck(world)) == 1
 
 
-# --- clocks -----------------------------------------------------------------------------------------------------------
+# --- clocks ---------------------------------------------------------------------------------------
 
 
 def clocks(world):
@@ -283,7 +301,9 @@ def test_sweeps_at_once_tell_of_a_clock_once_and_once_that_it_is_right(world):
             world.clock.move(10)
             says(world, BULK, ahead=ahead)
             sweep_at_once(world, deliveries.deliver_due, deliveries.deliver_due)
-    assert clocks(world) == [("bulk@one", state) for _ in range(5) for state in ("begun", "resolved")]
+    assert clocks(world) == [
+        ("bulk@one", state) for _ in range(5) for state in ("begun", "resolved")
+    ]
 
 
 def test_the_wrong_clock_of_a_worker_that_ends_is_over(world):

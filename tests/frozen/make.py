@@ -1,7 +1,7 @@
-"""Writes down what a release leaves in its database: ``PYTHONPATH=. python tests/frozen/make.py FILE``, in the tree of
-that release. The rows are of everything that is kept as JSON: deployments at rest, under way and in a canary, traffic,
-an experiment that was looked at, schedules, and alerts that are yet to be sent. Never make a file anew: it is what that
-release wrote.
+"""Writes down what a release leaves in its database: ``PYTHONPATH=. python tests/frozen/make.py
+FILE``, in the tree of that release. The rows are of everything that is kept as JSON: deployments at
+rest, under way and in a canary, traffic, an experiment that was looked at, schedules, and alerts
+that are yet to be sent. Never make a file anew: it is what that release wrote.
 """
 
 import random
@@ -66,7 +66,9 @@ def _indexes(world: World) -> None:
     sweep.sweep_schedules(world.services)
     paused = world.deploy("shop_b")
     world.run(until=world.at(paused, "validate"))
-    commands.request_action(world.services, paused, Event.PAUSE, actor="anna", reason="to look at it")
+    commands.request_action(
+        world.services, paused, Event.PAUSE, actor="anna", reason="to look at it"
+    )
     world.run()
 
 

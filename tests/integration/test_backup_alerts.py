@@ -39,7 +39,9 @@ def through(world, run):
 
 
 def backup(world, **given):
-    return backups.create_backup(world.services, "docs", actor="anna", reason="before the move", **given)
+    return backups.create_backup(
+        world.services, "docs", actor="anna", reason="before the move", **given
+    )
 
 
 def told(world, run):
@@ -66,13 +68,19 @@ class Failing:
         raise Unavailable(f"{self.name} did not answer")
 
 
-def test_a_backup_and_its_verification_are_told_from_beginning_to_end_under_names_of_their_own(world):
+def test_a_backup_and_its_verification_are_told_from_beginning_to_end_under_names_of_their_own(
+    world,
+):
     made = through(world, backup(world))
     run = through(world, backups.verify_backup(world.services, backup=made, actor="bert"))
     for kind, id, actor in (("backup", made, "anna"), ("verification", run, "bert")):
         notices = told(world, id)
         steps = len(world.status(id)["steps"])
-        assert names(notices) == [f"{kind}.created", *[f"{kind}.stage_completed"] * steps, f"{kind}.completed"]
+        assert names(notices) == [
+            f"{kind}.created",
+            *[f"{kind}.stage_completed"] * steps,
+            f"{kind}.completed",
+        ]
         assert (notices[0].index, notices[0].actor) == ("docs", actor)
         assert all(notice.severity == "info" for notice in notices)
     assert told(world, made)[0].reason == "before the move"
@@ -90,12 +98,17 @@ def test_a_verification_that_finds_damage_is_told_as_failed_with_what_was_found(
 
 def test_a_backup_that_is_paused_and_aborted_is_told_with_who_did_it(world):
     run = backup(world)
-    commands.request_action(world.services, run, Event.PAUSE, actor="bert", reason="the disk is full")
+    commands.request_action(
+        world.services, run, Event.PAUSE, actor="bert", reason="the disk is full"
+    )
     world.turn(world.broker.take_next())
     commands.request_action(world.services, run, Event.ABORT, actor="carla", reason="enough")
     through(world, run)
     paused = [notice for notice in told(world, run) if notice.what == "backup.paused"]
-    assert [(notice.state, notice.actor) for notice in paused] == [("begun", "bert"), ("resolved", "carla")]
+    assert [(notice.state, notice.actor) for notice in paused] == [
+        ("begun", "bert"),
+        ("resolved", "carla"),
+    ]
     assert f"rollouts resume {run}" in paused[0].next
     aborted = next(notice for notice in told(world, run) if notice.what == "backup.aborted")
     assert (aborted.actor, aborted.reason) == ("carla", "enough")
@@ -107,15 +120,24 @@ def test_a_backup_that_nobody_takes_up_is_told_until_a_worker_comes(world):
     pass_time(world, 400, CONTROL)
     through(world, run)
     waited = [notice for notice in told(world, run) if notice.what == "backup.no_progress"]
-    assert [(notice.state, notice.severity) for notice in waited] == [("begun", "error"), ("resolved", "error")]
+    assert [(notice.state, notice.severity) for notice in waited] == [
+        ("begun", "error"),
+        ("resolved", "error"),
+    ]
 
 
-def test_a_shelf_that_does_not_answer_is_told_before_the_backup_fails_and_an_undo_that_gives_up_after_it(world):
+def test_a_silent_shelf_is_told_before_the_backup_fails_and_an_undo_that_gives_up_after_it(
+    world,
+):
     world.change_services(shelf=Failing(world.services.shelf, "write"))
     world.over(Failing(world.store, "drop_snapshot"))
     run = through(world, backup(world))
     seen = names(told(world, run))
-    assert seen.index("backup.deadline_near") < seen.index("backup.failed") < seen.index("backup.needs_operator")
+    assert (
+        seen.index("backup.deadline_near")
+        < seen.index("backup.failed")
+        < seen.index("backup.needs_operator")
+    )
     operator = next(notice for notice in told(world, run) if notice.what == "backup.needs_operator")
     assert (operator.state, operator.severity) == ("begun", "error")
     assert f"rollouts abort {run}" in operator.next

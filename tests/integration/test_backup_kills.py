@@ -23,7 +23,11 @@ def make(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
     def build(reaper):
         for old in made:
             old.close()
-        made[:] = [mortal_world(tmp_path, ready_sqlite_url, reaper, ServerStore(qdrant_url, "", qdrant_grpc_port))]
+        made[:] = [
+            mortal_world(
+                tmp_path, ready_sqlite_url, reaper, ServerStore(qdrant_url, "", qdrant_grpc_port)
+            )
+        ]
         return made[0]
 
     yield build
@@ -32,8 +36,8 @@ def make(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
 
 
 def go_on(world, reaper, run, *, until="the end", within=None):
-    """Turns, whoever dies; a dead worker's knock is lost and its lease has to run out. ``within``: the steps in which
-    anybody does."""
+    """Turns, whoever dies; a dead worker's knock is lost and its lease has to run out. ``within``:
+    the steps in which anybody does."""
     for _ in range(600):
         seen = world.status(run)
         names = [step["name"] for step in seen["steps"] if step["status"] == "done"]
@@ -56,7 +60,11 @@ def go_on(world, reaper, run, *, until="the end", within=None):
 
 
 def serving(world, alias):
-    world.declare(alias, source=world.write("docs.jsonl", texts(20)), soak={"seconds": 1, "interval_seconds": 1})
+    world.declare(
+        alias,
+        source=world.write("docs.jsonl", texts(20)),
+        soak={"seconds": 1, "interval_seconds": 1},
+    )
     return go_on(world, Reaper(), world.deploy(alias))["green"]
 
 
@@ -81,7 +89,11 @@ def aborted_backup(world, reaper, alias):
 
 def verification(world, reaper, alias):
     serving(world, alias)
-    return go_on(world, reaper, backups.verify_backup(world.services, backup=backed_up(world, alias), actor="anna"))
+    return go_on(
+        world,
+        reaper,
+        backups.verify_backup(world.services, backup=backed_up(world, alias), actor="anna"),
+    )
 
 
 def restore_of_what_is_gone(world, reaper, alias):
@@ -121,8 +133,8 @@ def aborted_deployment_from_a_backup(world, reaper, alias):
 
 
 def killed_everywhere(make, scenario, few):
-    """The server works in its own time, so that a run has some looks more or less than the one that was counted: the
-    last places may not come."""
+    """The server works in its own time, so that a run has some looks more or less than the one that
+    was counted: the last places may not come."""
     reaper = Reaper()
     killed = 0
     scenario(make(reaper), reaper, "count")
@@ -185,7 +197,9 @@ def test_wherever_an_aborted_restore_is_killed_what_served_serves_on_alone(make,
 
 @pytest.mark.proof
 @pytest.mark.timeout(1800)
-def test_wherever_the_recovery_of_a_source_is_killed_the_index_goes_live_and_nothing_else_is_left(make, effort):
+def test_wherever_the_recovery_of_a_source_is_killed_the_index_goes_live_and_nothing_else_is_left(
+    make, effort
+):
     for world, seen in killed_everywhere(make, deployment_from_a_backup, effort(8, 100_000)):
         assert seen["status"] == "live", seen["message"]
         assert world.store.count(seen["alias"]) == 20
@@ -194,7 +208,11 @@ def test_wherever_the_recovery_of_a_source_is_killed_the_index_goes_live_and_not
 
 @pytest.mark.proof
 @pytest.mark.timeout(1800)
-def test_wherever_an_abort_is_killed_neither_the_recovered_source_nor_the_new_collection_is_left(make, effort):
-    for world, seen in killed_everywhere(make, aborted_deployment_from_a_backup, effort(4, 100_000)):
+def test_wherever_an_abort_is_killed_neither_the_recovered_source_nor_the_new_collection_is_left(
+    make, effort
+):
+    for world, seen in killed_everywhere(
+        make, aborted_deployment_from_a_backup, effort(4, 100_000)
+    ):
         assert seen["status"] == "rolled_back", seen["message"]
         assert not [name for name in world.store.collections() if name.startswith(seen["alias"])]

@@ -1,4 +1,5 @@
-"""Backups by schedule, on a real server: one for each time, as many kept as declared, and alerts."""
+"""Backups by schedule, on a real server: one for each time, as many kept as declared, and
+alerts."""
 
 import threading
 
@@ -106,7 +107,9 @@ def test_a_backup_that_fails_is_told_and_so_is_a_success_that_does_not_come(worl
     at(world, "2026-11-02T03:00")
     take_up(world)
     [begun] = backups.list_backups(world.services)
-    commands.request_action(world.services, begun["backup_id"], Event.ABORT, actor="anna", reason="not now")
+    commands.request_action(
+        world.services, begun["backup_id"], Event.ABORT, actor="anna", reason="not now"
+    )
     through(world, begun["backup_id"])
     at(world, "2026-11-02T08:01")
     sweep.sweep_schedules(world.services)

@@ -40,7 +40,8 @@ def shelved(tmp_path_factory):
 
 @pytest.fixture
 def backup(world, shelved):
-    """Of 70 records. Another installation has made it, and no row here knows it; ``docs`` is declared and not there."""
+    """Of 70 records. Another installation has made it, and no row here knows it; ``docs`` is
+    declared and not there."""
     if not any(shelved.iterdir()):
         serve(world)
         made = back_up(world, "docs")
@@ -66,7 +67,10 @@ def recovered(world):
 def points(world, collection):
     found, after = world.store.scroll(collection, None, 1000)
     assert after is None
-    return {point.id: {key: value for key, value in point.payload.items() if key != "_rollouts"} for point in found}
+    return {
+        point.id: {key: value for key, value in point.payload.items() if key != "_rollouts"}
+        for point in found
+    }
 
 
 def until(world, run, name):
@@ -75,7 +79,7 @@ def until(world, run, name):
     return collection
 
 
-# --- the way --------------------------------------------------------------------------------------------------------
+# --- the way --------------------------------------------------------------------------------------
 
 
 def test_a_backup_is_embedded_anew_with_another_model_and_template_and_goes_live(world, backup):
@@ -107,7 +111,9 @@ def test_unchanged_settings_take_the_vectors_as_they_are_though_nothing_serves(w
     assert seen["status"] == "live", seen["message"]
     assert world.step(seen["id"], "populate")["output"]["way"] == "snapshot"
     assert world.store.count("docs") == 70
-    assert world.step(seen["id"], "create")["message"].startswith(f"cloned from backup:{backup}; room: ")
+    assert world.step(seen["id"], "create")["message"].startswith(
+        f"cloned from backup:{backup}; room: "
+    )
     assert recovered(world) == set()
 
 
@@ -124,17 +130,30 @@ def test_a_bad_record_is_named_by_the_backup_and_its_point(world, backup):
 def test_a_canary_reads_a_backup_too_and_drops_it_before_its_first_stage(world, backup):
     serve(world)
     stages = [{"percentage": 50, "duration_minutes": 1}]
-    world.declare("docs", strategy="canary", canary={"stages": stages}, source=f"backup:{backup}", soak=SOAK)
+    world.declare(
+        "docs", strategy="canary", canary={"stages": stages}, source=f"backup:{backup}", soak=SOAK
+    )
 
     run = world.deploy("docs")
 
     names = [step["name"] for step in world.status(run)["steps"]]
-    assert names == ["unpack", "create", "populate", "validate", "discard", "shift", "switch", "soak"]
+    assert names == [
+        "unpack",
+        "create",
+        "populate",
+        "validate",
+        "discard",
+        "shift",
+        "switch",
+        "soak",
+    ]
     commands.request_action(world.services, run, Event.ABORT, actor="anna")
     assert through(world, run)["status"] == "rolled_back"
 
 
-def test_a_rebuild_from_the_backup_that_serves_has_nothing_to_do_until_another_model_is_declared(world, backup):
+def test_a_rebuild_from_the_backup_that_serves_has_nothing_to_do_until_another_model_is_declared(
+    world, backup
+):
     world.declare("docs", source=f"backup:{backup}", soak=SOAK)
     live = through(world, rebuilding.rebuild_index(world.services, "docs", actor="anna"))["green"]
 
@@ -143,23 +162,34 @@ def test_a_rebuild_from_the_backup_that_serves_has_nothing_to_do_until_another_m
     assert (same.collection, recovered(world)) == (live, set())
 
     world.declare("docs", source=f"backup:{backup}", soak=SOAK, embedding=OTHER)
-    assert through(world, rebuilding.rebuild_index(world.services, "docs", actor="anna"))["status"] == "live"
+    assert (
+        through(world, rebuilding.rebuild_index(world.services, "docs", actor="anna"))["status"]
+        == "live"
+    )
 
 
-# --- what is refused ------------------------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 
-def test_a_backup_that_is_not_there_or_cannot_be_recovered_is_refused_before_anything_is_changed(world, backup):
+def test_a_backup_that_is_not_there_or_cannot_be_recovered_is_refused_before_anything_is_changed(
+    world, backup
+):
     folder = world.folder / "backups" / backup
     before = queries.list_deployments(world.services)
-    with pytest.raises(Refused, match=r"there is no backup nothing .*`rollouts backup list` shows them"):
+    with pytest.raises(
+        Refused, match=r"there is no backup nothing .*`rollouts backup list` shows them"
+    ):
         world.deploy("docs", source="backup:nothing")
     [snapshot] = folder.glob("*.snapshot")
     snapshot.write_bytes(snapshot.read_bytes()[:-1])
-    with pytest.raises(Refused, match=f"backup {backup} is damaged: .* were written. Take another one"):
+    with pytest.raises(
+        Refused, match=f"backup {backup} is damaged: .* were written. Take another one"
+    ):
         world.deploy("docs", source=f"backup:{backup}")
     (folder / "manifest.json").write_text("{}")
-    with pytest.raises(Refused, match=f"backup {backup} is damaged: its manifest is not as it was sealed"):
+    with pytest.raises(
+        Refused, match=f"backup {backup} is damaged: its manifest is not as it was sealed"
+    ):
         world.deploy("docs", source=f"backup:{backup}")
     assert queries.list_deployments(world.services) == before
 
@@ -178,7 +208,7 @@ def test_a_backup_with_a_changed_byte_is_rejected_and_leaves_no_collection(world
     assert world.store.collections() == before
 
 
-# --- what is in use, and what is left over --------------------------------------------------------------------------
+# --- what is in use, and what is left over --------------------------------------------------------
 
 
 def test_what_is_read_is_neither_an_orphan_nor_a_leftover_and_cannot_be_deleted(world, backup):
@@ -188,14 +218,18 @@ def test_what_is_read_is_neither_an_orphan_nor_a_leftover_and_cannot_be_deleted(
     seen = collecting.collect_garbage(world.services, actor="anna", orphans=True)
     assert reading not in {one["collection"] for one in (*seen["orphans"], *seen["leftovers"])}
     with world.services.sessions() as session:
-        assert retention.find_uses(world.services, session, reading) == [f"deployment {run} of docs uses it"]
+        assert retention.find_uses(world.services, session, reading) == [
+            f"deployment {run} of docs uses it"
+        ]
     assert through(world, run)["status"] == "live"
 
 
 def test_the_collection_it_is_to_be_read_from_is_called_as_no_version_is(world, backup):
     run = world.deploy("docs", source=f"backup:{backup}")
     world.declare("docs_source", source=world.write("other.jsonl", texts(3)))
-    other = world.status(world.deploy("docs_source"))["green"]  # in the same second, and nothing is made yet
+    other = world.status(world.deploy("docs_source"))[
+        "green"
+    ]  # in the same second, and nothing is made yet
 
     [step] = [step for step in world.status(run)["steps"] if step["name"] == "unpack"]
     assert step["arguments"]["collection"].startswith("docs_source_")
@@ -208,10 +242,16 @@ def test_gc_names_and_deletes_what_a_deployment_that_has_ended_left(world, backu
     commands.request_action(world.services, run, Event.ABORT, actor="anna")
     through(world, run)
     assert recovered(world) == set()
-    world.store.create(reading, {"params": {"vectors": {"size": 2, "distance": "Dot"}}}, {})  # the server was late
+    world.store.create(
+        reading, {"params": {"vectors": {"size": 2, "distance": "Dot"}}}, {}
+    )  # the server was late
 
     [left] = collecting.collect_garbage(world.services, actor="anna", dry_run=True)["leftovers"]
-    assert (left["collection"], left["run"], left["backup"]) == (reading, f"deployment {run}", backup)
+    assert (left["collection"], left["run"], left["backup"]) == (
+        reading,
+        f"deployment {run}",
+        backup,
+    )
     collecting.collect_garbage(world.services, actor="anna")
     assert recovered(world) == set()
 
@@ -242,7 +282,10 @@ def test_an_index_file_that_cannot_be_read_costs_no_backup(world, backup):
     world.change_services(indexes=unreadable)
     seen = through(world, run)
 
-    assert (seen["status"], sorted(world.services.shelf.backups())) == ("live", sorted([backup, run]))
+    assert (seen["status"], sorted(world.services.shelf.backups())) == (
+        "live",
+        sorted([backup, run]),
+    )
     assert "no older one is removed: rollouts.yaml: cannot be read" in seen["message"]
 
 
@@ -263,7 +306,7 @@ def test_the_gate_looks_again_where_it_was_held_and_the_backup_is_still_there(wo
     assert recovered(world) == set()
 
 
-# --- afterwards -----------------------------------------------------------------------------------------------------
+# --- afterwards -----------------------------------------------------------------------------------
 
 
 def test_the_gate_of_what_serves_needs_the_backup_no_more(world, backup):

@@ -29,7 +29,9 @@ def world(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
 def serve(world, alias, count=70, **settings):
     """An index of ``count`` records that is live."""
     validation = {"queries": ["text asyncio python"], "min_top_score": 0.1}
-    world.declare(alias, source=world.write(f"{alias}.jsonl", texts(count)), validation=validation, **settings)
+    world.declare(
+        alias, source=world.write(f"{alias}.jsonl", texts(count)), validation=validation, **settings
+    )
     return through(world, world.deploy(alias))
 
 
@@ -64,7 +66,8 @@ def test_a_backup_is_its_files_and_a_manifest_and_leaves_nothing_on_the_server(w
 
 
 def test_what_a_backup_was_sent_to_the_server_as_does_not_stay_on_its_disk(world, qdrant_url):
-    """Such a file has no checksum, and comes to light again under a new collection of the name it was sent for."""
+    """Such a file has no checksum, and comes to light again under a new collection of the name it
+    was sent for."""
     live = serve(world, "docs")["green"]
     backup = back_up(world, "docs")
     run = backups.verify_backup(world.services, backup=backup, actor="anna")
@@ -73,14 +76,19 @@ def test_what_a_backup_was_sent_to_the_server_as_does_not_stay_on_its_disk(world
 
     green = restored(world, backup=backup)["green"]
 
-    found = [httpx.get(f"{qdrant_url}/collections/{name}/snapshots").json()["result"] for name in (tried, green)]
+    found = [
+        httpx.get(f"{qdrant_url}/collections/{name}/snapshots").json()["result"]
+        for name in (tried, green)
+    ]
     assert found == [[], []]
 
 
 def test_a_download_goes_on_where_the_turn_before_it_stopped(world):
     """With no time at all in a turn, each brings one piece of a megabyte."""
     live = serve(world, "docs")["green"]
-    world.store.upsert(live, [Point(1000 + n, [1.0] * DIMENSION, {"noise": noise(n)}) for n in range(40)])
+    world.store.upsert(
+        live, [Point(1000 + n, [1.0] * DIMENSION, {"noise": noise(n)}) for n in range(40)]
+    )
     world.change_services(times=replace(world.services.times, slice=0.0))
 
     run = backups.create_backup(world.services, "docs", actor="anna")
@@ -125,7 +133,9 @@ class Slow:
 def test_a_checksum_and_an_upload_may_take_longer_than_a_turn_as_long_as_they_get_on(world):
     """Two seconds of a turn are left here for what a late repeat would spoil."""
     live = serve(world, "docs")["green"]
-    world.store.upsert(live, [Point(1000 + n, [1.0] * DIMENSION, {"noise": noise(n)}) for n in range(40)])
+    world.store.upsert(
+        live, [Point(1000 + n, [1.0] * DIMENSION, {"noise": noise(n)}) for n in range(40)]
+    )
     backup = back_up(world, "docs")
     assert backups.get_backup(world.services, backup)["bytes"] > 3 * 2**20
     brief = replace(world.services.times, lease=12.0, longest_lease=12.0, renew_every=0.2)
@@ -177,7 +187,9 @@ def test_an_index_that_no_file_declares_any_more_is_restored_as_it_was(world):
     seen = restored(world, alias="docs")
 
     assert seen["status"] == "live", seen["message"]
-    assert {row["name"]: row["verdict"] for row in seen["gate"]["checks"]}["min_top_score"] == "pass"
+    assert {row["name"]: row["verdict"] for row in seen["gate"]["checks"]}[
+        "min_top_score"
+    ] == "pass"
 
 
 def test_what_is_live_is_replaced_by_its_backup_and_kept_for_a_rollback(world):
@@ -214,7 +226,11 @@ def test_only_so_many_are_kept_and_none_is_removed_that_is_being_read(world):
     third = through(world, backups.create_backup(world.services, "docs", actor="anna", keep=1))
 
     assert third["steps"][-1]["output"]["removed"] == [second]
-    kept = {record["backup_id"] for record in backups.list_backups(world.services) if record["status"] == "done"}
+    kept = {
+        record["backup_id"]
+        for record in backups.list_backups(world.services)
+        if record["status"] == "done"
+    }
     assert kept == {first, other, third["id"]}
     assert through(world, reading)["status"] == "live"
 
@@ -236,7 +252,7 @@ def test_a_backup_of_a_newer_server_is_refused(world):
     assert world.store.aliases()["docs"] == live
 
 
-# --- damage -----------------------------------------------------------------------------------------------------------
+# --- damage ---------------------------------------------------------------------------------------
 
 
 def flip(path, at):
@@ -254,7 +270,9 @@ DAMAGES = {
     "a byte of the snapshot": lambda folder: flip(snapshot_of(folder), 1000),
     "a byte of the manifest": lambda folder: flip(folder / "manifest.json", 200),
     "the snapshot is gone": lambda folder: snapshot_of(folder).unlink(),
-    "the snapshot is cut": lambda folder: snapshot_of(folder).write_bytes(snapshot_of(folder).read_bytes()[:-1]),
+    "the snapshot is cut": lambda folder: snapshot_of(folder).write_bytes(
+        snapshot_of(folder).read_bytes()[:-1]
+    ),
     "the manifest of another": lambda folder: (folder / "manifest.json").write_bytes(
         (folder.parent / OTHER / "manifest.json").read_bytes()
     ),
@@ -270,7 +288,10 @@ def test_a_damaged_backup_is_found_by_verify_and_refused_by_restore(world, kind)
     live = serve(world, "docs")["green"]
     shelf = world.folder / "backups"
     (shelf / back_up(world, "docs")).rename(shelf / OTHER)
-    world.store.upsert(live, [Point("5a7d1a3e-0000-4000-8000-000000000000", [0.1] * DIMENSION, {"text": "another"})])
+    world.store.upsert(
+        live,
+        [Point("5a7d1a3e-0000-4000-8000-000000000000", [0.1] * DIMENSION, {"text": "another"})],
+    )
     backup = back_up(world, "docs")
     before = names(world, "docs")
     DAMAGES[kind](shelf / backup)
@@ -321,5 +342,6 @@ def test_other_settings_than_the_manifest_says_are_found(world):
 
     world.services.shelf.seal(backup, replace(manifest, schema=schema).text())
     assert (
-        "payload_schema.n: wanted {'data_type': 'integer'}, found nothing" in verified(world, backup=backup)["message"]
+        "payload_schema.n: wanted {'data_type': 'integer'}, found nothing"
+        in verified(world, backup=backup)["message"]
     )

@@ -56,7 +56,11 @@ def test_a_backup_has_each_shard_and_leaves_no_snapshot_on_any_node(world):
 
     manifest = manifests.read_manifest(world.services.shelf, backup)
     assert [file["shard"] for file in manifest.files] == list(range(SHARDS))
-    assert (manifest.low, manifest.high, manifests.find_damage(world.services.shelf, manifest)) == (90, 90, "")
+    assert (manifest.low, manifest.high, manifests.find_damage(world.services.shelf, manifest)) == (
+        90,
+        90,
+        "",
+    )
     assert world.store.snapshots(live) == set()
 
 
@@ -65,7 +69,9 @@ def test_it_is_verified_and_a_deleted_index_comes_back_through_the_gate(world):
     backup = back_up(world, "docs")
 
     run = backups.verify_backup(world.services, backup=backup, actor="anna")
-    assert through(world, run)["message"].startswith("verified: 90 points, 90 of them compared, settings equal")
+    assert through(world, run)["message"].startswith(
+        "verified: 90 points, 90 of them compared, settings equal"
+    )
     assert not [name for name in world.store.collections() if "verify" in name]
 
     world.store.drop(live)
@@ -93,7 +99,10 @@ def test_a_damaged_shard_is_found(world, shard):
 
     seen = through(world, backups.verify_backup(world.services, backup=backup, actor="anna"))
 
-    assert (seen["status"], f"{file['name']} has another checksum" in seen["message"]) == ("rolled_back", True)
+    assert (seen["status"], f"{file['name']} has another checksum" in seen["message"]) == (
+        "rolled_back",
+        True,
+    )
     assert not [name for name in world.store.collections() if "verify" in name]
 
 
@@ -104,10 +113,15 @@ def test_an_aborted_backup_leaves_nothing_on_any_node_nor_on_the_shelf(world, af
     world.run(until=world.at(run, "fetch" if after == "snapshot" else "seal"))
     request_action(world.services, run, Event.ABORT, actor="anna")
     assert through(world, run)["status"] == "rolled_back"
-    assert (world.store.snapshots(live), (world.folder / "backups" / run).exists()) == (set(), False)
+    assert (world.store.snapshots(live), (world.folder / "backups" / run).exists()) == (
+        set(),
+        False,
+    )
 
 
-def test_what_a_cluster_has_backed_up_is_refused_by_a_single_server(world, qdrant_url, qdrant_grpc_port):
+def test_what_a_cluster_has_backed_up_is_refused_by_a_single_server(
+    world, qdrant_url, qdrant_grpc_port
+):
     serve(world)
     backup = back_up(world, "docs")
     cluster = world.store
@@ -144,7 +158,11 @@ def test_wherever_the_worker_is_killed_there_is_one_whole_backup_and_no_node_kee
     def make(reaper):
         while made:
             made.pop().close()
-        made.append(mortal_world(tmp_path, ready_sqlite_url, reaper, store_of(nodes, [node.url for node in nodes])))
+        made.append(
+            mortal_world(
+                tmp_path, ready_sqlite_url, reaper, store_of(nodes, [node.url for node in nodes])
+            )
+        )
         return made[0]
 
     for world, seen in killed_everywhere(make, backup, effort(3, 100_000)):

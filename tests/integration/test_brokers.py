@@ -35,7 +35,14 @@ class Bound(Redis):
 def server():
     with Bound() as bound:
         with redis.Redis(host=HOST, port=bound.port) as client:
-            client.acl_setuser("anna", enabled=True, passwords=["+p@ss/w"], keys="*", channels="*", commands=["+@all"])
+            client.acl_setuser(
+                "anna",
+                enabled=True,
+                passwords=["+p@ss/w"],
+                keys="*",
+                channels="*",
+                commands=["+@all"],
+            )
             client.acl_setuser(
                 "reader",
                 enabled=True,
@@ -45,7 +52,12 @@ def server():
                 commands=["+@read", "+ping", "+select", "+client"],
             )
             client.acl_setuser(
-                "quiet", enabled=True, passwords=["+q"], keys="*", commands=["+@all"], reset_channels=True
+                "quiet",
+                enabled=True,
+                passwords=["+q"],
+                keys="*",
+                commands=["+@all"],
+                reset_channels=True,
             )
         yield bound
 
@@ -117,7 +129,9 @@ def test_every_part_reaches_the_redis_that_celery_means(url, server, sqlite_url,
 
 def test_a_message_for_the_front_is_the_next_that_any_worker_takes(redis_url, sqlite_url):
     """A worker of any release takes from the right end of the one list, as Celery has it."""
-    knock = CeleryKnocker(make_app(Settings(_env_file=None, broker_url=redis_url, database_url=sqlite_url)))
+    knock = CeleryKnocker(
+        make_app(Settings(_env_file=None, broker_url=redis_url, database_url=sqlite_url))
+    )
     for number, first in enumerate((False, False, True, False)):
         knock(Knock(f"d{number}", 0, "create", "bulk", first=first))
     with redis.Redis.from_url(redis_url) as client:
@@ -206,7 +220,9 @@ def test_another_server_at_that_port_is_no_redis():
 
 
 def test_only_where_nothing_answers_it_did_not_answer():
-    with pytest.raises(Unavailable, match=r"the broker at redis://127.0.0.1:9/0 did not answer") as caught:
+    with pytest.raises(
+        Unavailable, match=r"the broker at redis://127.0.0.1:9/0 did not answer"
+    ) as caught:
         broker.ping_broker(settings(f"redis://{HOST}:9/0"))
     assert type(caught.value) is Unavailable
 
@@ -235,7 +251,7 @@ def test_a_replica_may_only_be_read(own_redis):
             broker.check_publishing(settings(replica.url))
 
 
-# --- what is refused before anything is asked -------------------------------------------------------------------------
+# --- what is refused before anything is asked -----------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -244,8 +260,14 @@ def test_a_replica_may_only_be_read(own_redis):
         ("redis://h:notaport/0", "is not a broker URL"),
         ("redis://h/abc", "the database of a Redis is a number such as 0, found 'abc'"),
         ("redis+socket:///r.sock?virtual_host=x", "the database of a Redis is a number"),
-        ("rediss://h/0?ssl_cert_reqs=maybe", "ssl_cert_reqs is 'maybe'; expected one of required, optional, none"),
-        ("rediss://h/0?ssl_ca_certs=/no/such.pem", "ssl_ca_certs names /no/such.pem, which is no file here"),
+        (
+            "rediss://h/0?ssl_cert_reqs=maybe",
+            "ssl_cert_reqs is 'maybe'; expected one of required, optional, none",
+        ),
+        (
+            "rediss://h/0?ssl_ca_certs=/no/such.pem",
+            "ssl_ca_certs names /no/such.pem, which is no file here",
+        ),
         ("redis://h/0?nonsense=1", "has a part or parameter that Celery does not know"),
     ],
 )
@@ -257,7 +279,13 @@ def test_a_url_that_celery_cannot_use_is_refused_by_the_name_of_the_setting(text
 
 @pytest.mark.parametrize(
     "text",
-    ["sentinel://u:hunter2@h:26379", "sqs://u:hunter2@", "nothing://h", "unix:///r.sock", "redis://h/0;kafka://h"],
+    [
+        "sentinel://u:hunter2@h:26379",
+        "sqs://u:hunter2@",
+        "nothing://h",
+        "unix:///r.sock",
+        "redis://h/0;kafka://h",
+    ],
 )
 @pytest.mark.parametrize("verb", ["doctor", "list"])
 def test_a_broker_that_is_not_supported_ends_every_verb_with_2(monkeypatch, capsys, text, verb):
@@ -272,6 +300,8 @@ def test_doctor_says_2_for_a_wrong_password_and_3_for_silence(monkeypatch, capsy
     monkeypatch.setenv("ROLLOUTS_BROKER_URL", url("redis://anna:wr0ng@PLAIN/0"))
     assert call("doctor", "--json") == 2
     told = json.loads(capsys.readouterr().out)
-    assert "refused the credentials" in next(one["value"] for one in told["checks"] if one["name"] == "broker")
+    assert "refused the credentials" in next(
+        one["value"] for one in told["checks"] if one["name"] == "broker"
+    )
     monkeypatch.setenv("ROLLOUTS_BROKER_URL", f"redis://{HOST}:9/0")
     assert call("doctor", "--json") == 3

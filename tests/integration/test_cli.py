@@ -1,4 +1,5 @@
-"""The command line as people use it, on the embedded default: deployments to their end, and every refusal."""
+"""The command line as people use it, on the embedded default: deployments to their end, and every
+refusal."""
 
 import json
 import os
@@ -33,7 +34,8 @@ def shell(tmp_path):
 
 
 class Story:
-    """A first deployment, a second one with other data, one that the gate stops, one with a bad record."""
+    """A first deployment, a second one with other data, one that the gate stops, one with a bad
+    record."""
 
     def __init__(self, folder):
         self.shell = shell = Shell(folder)
@@ -43,7 +45,9 @@ class Story:
         write(folder / "docs" / "a.jsonl", records(30, "two"))
         self.lines = shell("deploy", "docs", "--wait", "--reason", "new data")
         self.second = shell.json("list", "--limit", "1")["deployments"][0]
-        self.failed = shell.json("deploy", "docs", "--wait", "--option", "validation.min_top_score=0.99", code=1)
+        self.failed = shell.json(
+            "deploy", "docs", "--wait", "--option", "validation.min_top_score=0.99", code=1
+        )
         write(folder / "bad.jsonl", [*records(7, "bad"), {"id": 7, "title": "no text"}])
         self.bad = shell.json("deploy", "docs", "--wait", "--source", "jsonl:bad.jsonl", code=1)
 
@@ -53,12 +57,18 @@ def story(tmp_path_factory):
     return Story(tmp_path_factory.mktemp("story"))
 
 
-# --- to the end -------------------------------------------------------------------------------------------------------
+# --- to the end -----------------------------------------------------------------------------------
 
 
 def test_the_first_deployment_of_a_declared_index_makes_the_alias(story):
     assert (story.first["status"], story.first["blue"]) == ("live", None)
-    assert [step["name"] for step in story.first["steps"]] == ["create", "populate", "validate", "switch", "soak"]
+    assert [step["name"] for step in story.first["steps"]] == [
+        "create",
+        "populate",
+        "validate",
+        "switch",
+        "soak",
+    ]
     assert {step["status"] for step in story.first["steps"]} == {"done"}
     assert story.first["gate"]["verdict"] == "pass"
 
@@ -70,7 +80,9 @@ def test_the_second_takes_over_from_the_first_and_says_each_change_once(story):
     lines = story.lines.stdout.splitlines()
     assert len(lines) == len(set(lines))
     assert "populate done: 30 points by records, 30 embedded" in lines
-    assert lines[-1].startswith(f"docs {story.second['id']} live: docs is served by {story.second['green']}")
+    assert lines[-1].startswith(
+        f"docs {story.second['id']} live: docs is served by {story.second['green']}"
+    )
 
 
 def test_a_reason_is_kept(story):
@@ -117,7 +129,9 @@ def test_the_list_has_the_newest_first_and_what_will_be_deleted(story):
     listed = story.shell.json("list", "--alias", "docs")
     ids = [row["id"] for row in listed["deployments"]]
     assert ids == [row["id"] for row in (story.bad, story.failed, story.second, story.first)]
-    assert [(row["collection"], row["status"]) for row in listed["deletions"]] == [(story.first["green"], "scheduled")]
+    assert [(row["collection"], row["status"]) for row in listed["deletions"]] == [
+        (story.first["green"], "scheduled")
+    ]
     assert story.shell.json("list", "--alias", "other") == {"deployments": [], "deletions": []}
 
 
@@ -155,14 +169,20 @@ def test_a_rollback_goes_back_and_keeps_what_it_came_from(shell):
 
 def test_a_failed_collection_is_kept_where_that_was_asked_for(shell):
     ended = shell.json(
-        "deploy", "docs", "--wait", "--no-rollback-on-failure", "--option", "validation.min_top_score=0.99", code=1
+        "deploy",
+        "docs",
+        "--wait",
+        "--no-rollback-on-failure",
+        "--option",
+        "validation.min_top_score=0.99",
+        code=1,
     )
     assert ended["status"] == "needs_operator"
     assert f"{ended['green']} is kept for inspection" in ended["message"]
     assert shell.json("abort", ended["id"])["status"] == "rolled_back"
 
 
-# --- nobody runs it ---------------------------------------------------------------------------------------------------
+# --- nobody runs it -------------------------------------------------------------------------------
 
 
 def test_without_wait_the_row_is_written_and_the_person_told_that_nobody_runs_it(shell):
@@ -182,7 +202,9 @@ def test_wishes_are_honoured_though_nobody_runs(shell):
 
 
 def test_when_the_time_runs_out_the_deployment_goes_on_and_the_code_is_4(shell):
-    result = shell("deploy", "docs", "--wait", "--timeout", "0.1", "--option", "soak.seconds=60", "--json")
+    result = shell(
+        "deploy", "docs", "--wait", "--timeout", "0.1", "--option", "soak.seconds=60", "--json"
+    )
     assert result.exit_code == 4
     assert "after 0.1 s; it is resumed by the next `rollouts up`" in result.stderr
     left = json.loads(result.stdout)
@@ -190,7 +212,7 @@ def test_when_the_time_runs_out_the_deployment_goes_on_and_the_code_is_4(shell):
     assert shell.json("abort", left["id"])["status"] == "rolled_back"
 
 
-# --- processes of their own -------------------------------------------------------------------------------------------
+# --- processes of their own -----------------------------------------------------------------------
 
 
 def test_up_runs_what_other_processes_write_and_ends_when_told(shell):
@@ -238,9 +260,15 @@ def _document(stream):
     raise AssertionError(f"no document: {text!r}")
 
 
-# --- workers over a broker --------------------------------------------------------------------------------------------
+# --- workers over a broker ------------------------------------------------------------------------
 
-WORKER = ["worker", "--concurrency=2", "--queues=control,celery,rouse,bulk", "--without-mingle", "--without-gossip"]
+WORKER = [
+    "worker",
+    "--concurrency=2",
+    "--queues=control,celery,rouse,bulk",
+    "--without-mingle",
+    "--without-gossip",
+]
 
 
 @pytest.fixture
@@ -271,7 +299,9 @@ def test_without_a_worker_the_row_is_written_and_doctor_says_what_is_missing(dis
     report = distributed("doctor", "--json")
     assert report.exit_code == 3
     failed = {
-        check["name"]: check["advice"] for check in json.loads(report.stdout)["checks"] if check["state"] == "fail"
+        check["name"]: check["advice"]
+        for check in json.loads(report.stdout)["checks"]
+        if check["state"] == "fail"
     }
     assert failed.keys() == {"queue bulk", "queue control", "queue rouse"}
     assert failed["queue bulk"] == "start one: celery -A qdrant_rollouts.tasks worker -Q bulk"
@@ -288,7 +318,7 @@ def test_a_worker_runs_what_the_command_line_asks_for(distributed, worker):
     assert distributed.json("alias", "list")["aliases"]["docs"] == live["green"]
 
 
-# --- aliases ----------------------------------------------------------------------------------------------------------
+# --- aliases --------------------------------------------------------------------------------------
 
 
 def test_aliases_are_made_moved_and_removed(shell):
@@ -304,7 +334,7 @@ def test_aliases_are_made_moved_and_removed(shell):
     assert shell.json("alias", "list") == {"aliases": {"docs": second}}
 
 
-# --- refused before anything changes ----------------------------------------------------------------------------------
+# --- refused before anything changes --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -312,11 +342,20 @@ def test_aliases_are_made_moved_and_removed(shell):
     [
         (["deploy", "nowhere"], ["alias nowhere neither exists nor is declared", "docs"]),
         (["deploy", "../docs"], ["alias name '../docs' is not allowed"]),
-        (["deploy", "docs", "--source", "jsonl:missing/*.jsonl"], ["no file matches", "missing/*.jsonl"]),
+        (
+            ["deploy", "docs", "--source", "jsonl:missing/*.jsonl"],
+            ["no file matches", "missing/*.jsonl"],
+        ),
         (["deploy", "docs", "--source", "jsonl:gone.jsonl"], ["gone.jsonl cannot be read"]),
         (["deploy", "docs", "--source", "jsonl:empty.jsonl"], ["empty.jsonl", "empty"]),
-        (["deploy", "docs", "--source", "jsonl:/etc/passwd"], ["/etc/passwd", "ROLLOUTS_SOURCE_ROOTS"]),
-        (["deploy", "docs", "--source", "jsonl:../x.jsonl"], ["../x.jsonl", "ROLLOUTS_SOURCE_ROOTS"]),
+        (
+            ["deploy", "docs", "--source", "jsonl:/etc/passwd"],
+            ["/etc/passwd", "ROLLOUTS_SOURCE_ROOTS"],
+        ),
+        (
+            ["deploy", "docs", "--source", "jsonl:../x.jsonl"],
+            ["../x.jsonl", "ROLLOUTS_SOURCE_ROOTS"],
+        ),
         (["deploy", "docs", "--source", "s3:bucket"], ["s3:bucket", "jsonl:, csv:, dir:"]),
         (["deploy", "docs", "--source", "collection:nope"], ["nope"]),
         (["deploy", "docs", "--strategy", "rolling"], ["rolling", "blue_green, canary"]),
@@ -325,8 +364,14 @@ def test_aliases_are_made_moved_and_removed(shell):
             ["options: soak.seconds: found -1", "greater than or equal"],
         ),
         (["deploy", "docs", "--option", "soak.second=1"], ["options: soak.second: unknown key"]),
-        (["deploy", "docs", "--option", "soak.seconds=soon"], ["options: soak.seconds: found 'soon'"]),
-        (["deploy", "docs", "--option", "grace_period_minutes=.inf"], ["options: grace_period_minutes"]),
+        (
+            ["deploy", "docs", "--option", "soak.seconds=soon"],
+            ["options: soak.seconds: found 'soon'"],
+        ),
+        (
+            ["deploy", "docs", "--option", "grace_period_minutes=.inf"],
+            ["options: grace_period_minutes"],
+        ),
         (["rollback", "nowhere"], ["alias nowhere does not exist", "docs"]),
         (["status", "ffffffffffff"], ["no deployment 'ffffffffffff'", "rollouts list"]),
         (["pause", "nothing"], ["no deployment 'nothing'"]),
@@ -387,10 +432,19 @@ def test_a_rollback_needs_a_version_to_go_back_to(shell):
     ("content", "words"),
     [
         ("indexes: {docs: {sauce: x}}", "indexes.docs.sauce: unknown key"),
-        ("indexes: {docs: {validation: {min_results: many}}}", "indexes.docs.validation.min_results: found 'many'"),
-        ("indexes: {docs: {validation: {min_top_score: 7}}}", "indexes.docs.validation.min_top_score: found 7"),
+        (
+            "indexes: {docs: {validation: {min_results: many}}}",
+            "indexes.docs.validation.min_results: found 'many'",
+        ),
+        (
+            "indexes: {docs: {validation: {min_top_score: 7}}}",
+            "indexes.docs.validation.min_top_score: found 7",
+        ),
         ("indexes: {docs: {soak: {seconds: -300}}}", "indexes.docs.soak.seconds: found -300"),
-        ("indexes: {docs: {grace_period_minutes: -1}}", "indexes.docs.grace_period_minutes: found -1"),
+        (
+            "indexes: {docs: {grace_period_minutes: -1}}",
+            "indexes.docs.grace_period_minutes: found -1",
+        ),
         ("indexes: {docs: {}, docs: {}}", "key 'docs' appears twice"),
         ("indexes: {docs: {soak: {seconds: 1, seconds: 2}}}", "key 'seconds' appears twice"),
         ("indexes: {'a/b': {}}", "index name 'a/b' is not allowed"),
@@ -428,10 +482,16 @@ def test_a_wrong_variable_is_refused_and_a_misspelt_one_mentioned(shell):
             f"nosuch://me:{SECRET}@127.0.0.1/x",
             "nosuch:// is not supported as a broker",
         ),
-        ("ROLLOUTS_BROKER_URL", f"redis://me:{SECRET}@127.0.0.1:x/0", "ROLLOUTS_BROKER_URL is not a broker URL"),
+        (
+            "ROLLOUTS_BROKER_URL",
+            f"redis://me:{SECRET}@127.0.0.1:x/0",
+            "ROLLOUTS_BROKER_URL is not a broker URL",
+        ),
     ],
 )
-def test_a_url_that_nothing_here_can_open_is_refused_without_its_password(shell, variable, value, words):
+def test_a_url_that_nothing_here_can_open_is_refused_without_its_password(
+    shell, variable, value, words
+):
     result = shell("deploy", "docs", **{variable: value})
     assert result.exit_code == 2
     assert words in result.stderr
@@ -457,9 +517,12 @@ def test_up_is_refused_where_workers_run_the_deployments(shell):
     assert "ROLLOUTS_BROKER_URL" in result.stderr
 
 
-# --- a server that does not answer ------------------------------------------------------------------------------------
+# --- a server that does not answer ----------------------------------------------------------------
 
-QDRANT = {"ROLLOUTS_QDRANT_URL": f"http://me:{SECRET}@127.0.0.1:1", "ROLLOUTS_QDRANT_API_KEY": SECRET}
+QDRANT = {
+    "ROLLOUTS_QDRANT_URL": f"http://me:{SECRET}@127.0.0.1:1",
+    "ROLLOUTS_QDRANT_API_KEY": SECRET,
+}
 REDIS = {"ROLLOUTS_BROKER_URL": f"redis://me:{SECRET}@127.0.0.1:1/0"}
 POSTGRES = {"ROLLOUTS_DATABASE_URL": f"postgresql://me:{SECRET}@127.0.0.1:1/state"}
 
@@ -469,7 +532,9 @@ POSTGRES = {"ROLLOUTS_DATABASE_URL": f"postgresql://me:{SECRET}@127.0.0.1:1/stat
     [(QDRANT, "Qdrant at http://127.0.0.1:1"), (REDIS, "broker at redis://127.0.0.1:1/0"),
      (POSTGRES, "database at postgresql://127.0.0.1:1/state")],
 )  # fmt: skip
-def test_a_server_that_does_not_answer_is_named_without_credentials_and_nothing_changes(shell, environment, which):
+def test_a_server_that_does_not_answer_is_named_without_credentials_and_nothing_changes(
+    shell, environment, which
+):
     before = shell.facts()
     result = shell("deploy", "docs", "--wait", **environment)
     assert result.exit_code == 3
@@ -479,7 +544,9 @@ def test_a_server_that_does_not_answer_is_named_without_credentials_and_nothing_
     assert shell.facts() == before
 
 
-@pytest.mark.parametrize("arguments", [["pause", "abc"], ["rollback", "docs"], ["abort", "abc", "--json"]])
+@pytest.mark.parametrize(
+    "arguments", [["pause", "abc"], ["rollback", "docs"], ["abort", "abc", "--json"]]
+)
 def test_a_wish_is_not_written_down_while_the_broker_is_away(shell, arguments):
     result = shell(*arguments, **REDIS)
     assert result.exit_code == 3
@@ -494,21 +561,31 @@ def test_a_look_that_cannot_reach_qdrant_is_no_empty_answer(shell, arguments):
     assert SECRET not in result.output
 
 
-# --- doctor -----------------------------------------------------------------------------------------------------------
+# --- doctor ---------------------------------------------------------------------------------------
 
 
 def test_doctor_finds_nothing_wrong_with_the_default_and_leaves_nothing_behind(shell):
     report = shell.json("doctor")
     states = {check["name"]: check["state"] for check in report["checks"]}
     assert report["ok"] is True
-    assert states == {"settings": "ok", "index file": "ok", "runner": "warn", "qdrant": "ok", "database": "ok"}
+    assert states == {
+        "settings": "ok",
+        "index file": "ok",
+        "runner": "warn",
+        "qdrant": "ok",
+        "database": "ok",
+    }
     assert not (shell.folder / ".rollouts" / "state.db").exists()
 
 
 def test_doctor_names_each_server_that_does_not_answer_and_what_to_do(shell):
     result = shell("doctor", "--json", **QDRANT, **REDIS, **POSTGRES)
     assert result.exit_code == 3
-    failed = {check["name"]: check for check in json.loads(result.stdout)["checks"] if check["state"] == "fail"}
+    failed = {
+        check["name"]: check
+        for check in json.loads(result.stdout)["checks"]
+        if check["state"] == "fail"
+    }
     assert failed.keys() == {"broker", "qdrant", "database"}
     assert all(check["advice"] for check in failed.values())
     assert SECRET not in result.output
@@ -522,13 +599,24 @@ def test_doctor_says_what_this_version_will_not_do(shell):
     )
     shell("list")
     report = shell.json("doctor")
-    warned = [f"{check['name']}: {check['value']}" for check in report["checks"] if check["state"] == "warn"]
+    warned = [
+        f"{check['name']}: {check['value']}"
+        for check in report["checks"]
+        if check["state"] == "warn"
+    ]
     for words in ("docs: gone.jsonl", "more: strategy rolling", "more: embedding model 'nobody:1'"):
         assert any(words in line for line in warned), words
 
 
 def test_doctor_sees_a_deployment_that_needs_a_person(shell):
-    shell("deploy", "docs", "--wait", "--no-rollback-on-failure", "--option", "validation.min_top_score=0.99")
+    shell(
+        "deploy",
+        "docs",
+        "--wait",
+        "--no-rollback-on-failure",
+        "--option",
+        "validation.min_top_score=0.99",
+    )
     checks = shell.json("doctor")["checks"]
     needing = [check for check in checks if check["name"].startswith("deployment")]
     assert [check["state"] for check in needing] == ["warn"]

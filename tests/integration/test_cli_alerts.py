@@ -50,11 +50,15 @@ def test_a_deployment_is_told_to_a_webhook_with_a_dead_channel_beside_it(shell, 
         "deployment.completed",
     )
     for headers, body in receiver.taken:
-        assert headers["webhook-signature"] == sign_body(KEY, headers["webhook-id"], headers["webhook-timestamp"], body)
+        assert headers["webhook-signature"] == sign_body(
+            KEY, headers["webhook-id"], headers["webhook-timestamp"], body
+        )
     states = {one["channel"]: one["status"] for one in listed[-1]["deliveries"]}
     assert states == {"pager": "sent", "dead": "waiting"}
     assert "did not answer" in shell("alert", "list").stdout
-    warned = {check["name"]: check for check in shell.json("doctor")["checks"] if check["state"] == "warn"}
+    warned = {
+        check["name"]: check for check in shell.json("doctor")["checks"] if check["state"] == "warn"
+    }
     assert "rollouts alert test dead" in warned["channel dead"]["advice"]
     assert "channel pager" not in warned
 
@@ -62,7 +66,9 @@ def test_a_deployment_is_told_to_a_webhook_with_a_dead_channel_beside_it(shell, 
 def test_the_test_ends_with_the_code_of_what_it_found(shell, tmp_path):
     with http_receiver() as receiver:
         declare(tmp_path, pager=hook(receiver.port), log={"kind": "log"})
-        assert shell.json("alert", "test", "pager") == {"channels": {"pager": {"sent": True, "error": ""}}}
+        assert shell.json("alert", "test", "pager") == {
+            "channels": {"pager": {"sent": True, "error": ""}}
+        }
         receiver.status = 500
         assert shell("alert", "test").exit_code == 3
     assert json.loads(receiver.taken[0][1])["what"] == "alert.test"

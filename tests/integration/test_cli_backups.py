@@ -41,7 +41,10 @@ def test_a_backup_is_made_listed_verified_and_restored_from_the_command_line(ser
     [listed] = served.json("backup", "list", "--alias", "docs")["backups"]
     assert listed["verified"]["verification_id"] == seen["verification_id"]
     assert made["backup_id"] in served("backup", "list").stdout
-    assert [one["strategy"] for one in served.json("list")["deployments"]] == ["restore", "blue_green"]
+    assert [one["strategy"] for one in served.json("list")["deployments"]] == [
+        "restore",
+        "blue_green",
+    ]
 
 
 def test_what_verify_finds_damaged_is_exit_code_1_and_the_list_says_so(served):

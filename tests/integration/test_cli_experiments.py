@@ -1,4 +1,5 @@
-"""Experiments from the command line as people run them, on the embedded default: asked, searched, read, decided."""
+"""Experiments from the command line as people run them, on the embedded default: asked, searched,
+read, decided."""
 
 import signal
 import time
@@ -19,12 +20,19 @@ DOCS = {
     "validation": {"samples": {"records": 12, "queries": 12}},
 }
 #: Windows of seconds, and what a few hundred users can show.
-QUICK = ["window_hours=0.001", "min_days=0", "min_conversions=10", "n_star=400", "look_minutes=0.02"]
+QUICK = [
+    "window_hours=0.001",
+    "min_days=0",
+    "min_conversions=10",
+    "n_star=400",
+    "look_minutes=0.02",
+]
 AWAY = {"ROLLOUTS_QDRANT_URL": "http://127.0.0.1:1"}
 
 
 def installed(folder: Path) -> Shell:
-    """Two indexes of the same texts: ``docs`` is live, ``other`` has a collection to compare with it."""
+    """Two indexes of the same texts: ``docs`` is live, ``other`` has a collection to compare with
+    it."""
     shell = Shell(folder)
     declare(folder, docs=DOCS, other=DOCS)
     write(folder / "docs" / "a.jsonl", records(30, "one"))
@@ -49,7 +57,8 @@ def create(shell, name="colours", *arguments, code=0):
 
 
 def clicked(shell, experiment, users, rates):
-    """Users search once; of each ten of an arm so many click. They are made up, all else is the product's."""
+    """Users search once; of each ten of an arm so many click. They are made up, all else is the
+    product's."""
     met = dict.fromkeys(rates, 0)
     with chdir(shell.folder), open_services() as house, Router(house.services) as router:
         for user in range(users):
@@ -65,7 +74,14 @@ class Story:
 
     def __init__(self, folder):
         self.shell = shell = installed(folder)
-        wanted = ("--metric", "clicks", "--metric", "latency", "--metric", "dwell,kind=quantile,level=0.5")
+        wanted = (
+            "--metric",
+            "clicks",
+            "--metric",
+            "latency",
+            "--metric",
+            "dwell,kind=quantile,level=0.5",
+        )
         self.created = create(shell, "colours", *wanted)
         self.id = self.created["id"]
         clicked(shell, self.id, 300, {"control": 3, "treatment": 5})
@@ -77,7 +93,7 @@ def story(tmp_path_factory):
     return Story(tmp_path_factory.mktemp("experiments"))
 
 
-# --- what is asked ----------------------------------------------------------------------------------------------------
+# --- what is asked --------------------------------------------------------------------------------
 
 
 def test_an_experiment_is_started_with_what_was_asked(story):
@@ -93,7 +109,10 @@ def test_an_experiment_is_started_with_what_was_asked(story):
 
 
 def test_searches_by_alias_are_split_and_a_user_keeps_his_collection(story):
-    found = [story.shell.json("search", "docs", "python", "--user", user) for user in ("7", "7", "8", "9", "10", "11")]
+    found = [
+        story.shell.json("search", "docs", "python", "--user", user)
+        for user in ("7", "7", "8", "9", "10", "11")
+    ]
     assert found[0]["collection"] == found[1]["collection"]
     assert {one["variant"] for one in found} == {"control", "treatment"}
     assert len({one["collection"] for one in found}) == 2
@@ -108,7 +127,7 @@ def test_the_list_has_it_with_its_arms(story):
     assert "◌ running" in shown
 
 
-# --- what is found ----------------------------------------------------------------------------------------------------
+# --- what is found --------------------------------------------------------------------------------
 
 
 def test_a_report_counts_who_was_met_and_what_was_clicked(story):
@@ -123,9 +142,16 @@ def test_a_report_counts_who_was_met_and_what_was_clicked(story):
 def test_a_person_reads_the_same_in_words(story):
     shown = story.shell("experiment", "report", story.id[:6]).stdout
     assert shown.splitlines()[0].split()[:3] == ["◌", "colours", "running"]
-    for words in ("◷ keep running: ", "chi-square p", "valid for one planned look only", "a winner is read here"):
+    for words in (
+        "◷ keep running: ",
+        "chi-square p",
+        "valid for one planned look only",
+        "a winner is read here",
+    ):
         assert words in shown
-    assert [line.split()[0] for line in shown.splitlines() if line[:6] in ("clicks", "dwell ")][:2] == [
+    assert [line.split()[0] for line in shown.splitlines() if line[:6] in ("clicks", "dwell ")][
+        :2
+    ] == [
         "clicks",
         "dwell",
     ]
@@ -138,7 +164,9 @@ def test_a_report_is_drawn_with_every_metric(story):
     picture = ET.parse(story.shell.folder / "colours.svg")  # noqa: S314 - our own file
     texts = " ".join(text for text in picture.getroot().itertext())
     assert [
-        word for word in ("clicks", "latency", "dwell", "higher is better", "lower is better") if word not in texts
+        word
+        for word in ("clicks", "latency", "dwell", "higher is better", "lower is better")
+        if word not in texts
     ] == []
 
 
@@ -156,13 +184,14 @@ def test_a_plan_takes_what_the_searches_know_and_asks_for_the_rest(shell):
     whole = ("--rate", "0.3", "--users-per-day", "5000", "--coverage", "50")
     planned = shell("experiment", "plan", "docs", *whole)
     assert planned.exit_code == 0
-    assert "5,000 new users a day (given by hand); 50 % of them take part: 2,500 a day" in planned.stdout.replace(
-        "\xa0", " "
+    assert (
+        "5,000 new users a day (given by hand); 50 % of them take part: 2,500 a day"
+        in planned.stdout.replace("\xa0", " ")
     )
     assert f"n_star={shell.json('experiment', 'plan', 'docs', *whole)['n_star']}" in planned.stdout
 
 
-# --- from draft to end ------------------------------------------------------------------------------------------------
+# --- from draft to end ----------------------------------------------------------------------------
 
 
 def test_a_draft_is_started_widened_and_stopped(shell):
@@ -186,7 +215,10 @@ def test_a_draft_is_started_widened_and_stopped(shell):
 
 def test_two_lists_are_interleaved_where_that_was_asked_for(shell):
     made = create(shell, "lists", "--mode", "interleave")
-    assert (made["mode"], [metric["name"] for metric in made["spec"]["metrics"]]) == ("interleave", ["clicks"])
+    assert (made["mode"], [metric["name"] for metric in made["spec"]["metrics"]]) == (
+        "interleave",
+        ["clicks"],
+    )
     shown = shell("experiment", "report", "lists")
     assert shown.exit_code == 0
     assert "PREFERRED" in shown.stdout
@@ -219,7 +251,7 @@ def until(shell, so, seconds=60):
     return row
 
 
-# --- refused ----------------------------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -257,7 +289,9 @@ def test_what_makes_no_sense_is_refused_in_words_and_changes_nothing(story, argu
         ([], ["experiment", "(colours) splits the searches of docs", "rollouts experiment stop"]),
     ],
 )
-def test_an_experiment_that_makes_no_sense_is_refused_before_anything_is_written(story, arguments, words):
+def test_an_experiment_that_makes_no_sense_is_refused_before_anything_is_written(
+    story, arguments, words
+):
     arms = story.created["arms"]
     first = ["--control", arms["control"], "--treatment", arms["treatment"]]
     refused(story, ["experiment", "create", "more", *first, *arguments], words)

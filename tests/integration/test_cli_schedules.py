@@ -32,7 +32,12 @@ def the_schedule(shell):
 
 def test_the_list_has_what_the_index_file_says_before_anything_runs(shell):
     seen = the_schedule(shell)
-    assert (seen["alias"], seen["action"], seen["status"], seen["cron"]) == ("docs", "rebuild", "on", "0 2 * * *")
+    assert (seen["alias"], seen["action"], seen["status"], seen["cron"]) == (
+        "docs",
+        "rebuild",
+        "on",
+        "0 2 * * *",
+    )
     assert seen["next_at"].endswith(("T00:00:00.000Z", "T01:00:00.000Z"))
     assert seen["runs"] == []
     shown = shell("schedule", "list").stdout
@@ -52,7 +57,9 @@ def test_a_pause_a_resume_and_a_change_are_shown(shell):
     assert (paused["status"], paused["reason"], paused["next_at"]) == ("paused", "holidays", None)
     assert "paused by" in shell("schedule", "list").stdout
     assert shell.json("schedule", "resume", "docs", "rebuild")["schedules"][0]["status"] == "on"
-    changed = shell.json("schedule", "set", "docs", "rebuild", "--cron", "30 4 * * *", "--option", "misfire=skip")
+    changed = shell.json(
+        "schedule", "set", "docs", "rebuild", "--cron", "30 4 * * *", "--option", "misfire=skip"
+    )
     assert [changed["schedules"][0][key] for key in ("cron", "zone", "misfire")] == [
         "30 4 * * *",
         "Europe/Berlin",
@@ -67,8 +74,14 @@ def test_a_pause_a_resume_and_a_change_are_shown(shell):
         (("run", "docs", "polish"), "action 'polish' is not known"),
         (("run", "nobody", "rebuild"), "nobody has no schedule of rebuild; known: docs rebuild"),
         (("pause", "nobody"), "nobody has no schedule; known: docs rebuild"),
-        (("set", "docs", "rebuild", "--cron", "hourly"), "cron: found 'hourly'; expected five cron fields"),
-        (("set", "docs", "rebuild", "--zone", "Mars"), "zone: found 'Mars'; expected UTC or a time zone"),
+        (
+            ("set", "docs", "rebuild", "--cron", "hourly"),
+            "cron: found 'hourly'; expected five cron fields",
+        ),
+        (
+            ("set", "docs", "rebuild", "--zone", "Mars"),
+            "zone: found 'Mars'; expected UTC or a time zone",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_changes_nothing(shell, arguments, said):

@@ -1,4 +1,5 @@
-"""``versions``, ``diff``, ``adopt``, ``keep`` and ``gc`` as people call them, on the embedded default."""
+"""``versions``, ``diff``, ``adopt``, ``keep`` and ``gc`` as people call them, on the embedded
+default."""
 
 import numpy as np
 import pytest
@@ -17,7 +18,10 @@ class Story:
         declare(folder, docs=DOCS)
         write(folder / "docs" / "a.jsonl", records(40, "one"))
         self.first = shell.json("deploy", "docs", "--wait")["green"]
-        write(folder / "docs" / "a.jsonl", [*records(30, "one"), {"id": 99, "title": "new", "text": "python asyncio"}])
+        write(
+            folder / "docs" / "a.jsonl",
+            [*records(30, "one"), {"id": 99, "title": "new", "text": "python asyncio"}],
+        )
         self.second = shell.json("deploy", "docs", "--wait")["green"]
 
 
@@ -32,7 +36,11 @@ def orphaned(tmp_path):
     declare(tmp_path, docs={})
     store = LocalStore(str(tmp_path / ".rollouts" / "qdrant"))
     for name in ("docs_20250101_020000", "theirs"):
-        store.create(name, {"params": {"vectors": {"size": 4, "distance": "Cosine"}}, "payload_schema": {}}, {})
+        store.create(
+            name,
+            {"params": {"vectors": {"size": 4, "distance": "Cosine"}}, "payload_schema": {}},
+            {},
+        )
     store.point_alias("docs", "theirs")
     store.close()
     return Shell(tmp_path)
@@ -45,7 +53,9 @@ def test_versions_are_told_as_the_contract_says(story):
         (story.second, True, "live"),
         (story.first, False, "deletion due"),
     ]
-    assert {"model", "schema", "fingerprint", "gate", "actor", "created_at"} <= seen["versions"][0].keys()
+    assert {"model", "schema", "fingerprint", "gate", "actor", "created_at"} <= seen["versions"][
+        0
+    ].keys()
     lines = story.shell("versions", "docs").stdout.splitlines()
     assert lines[2].split()[:5] == ["→", "2", story.second, "✔", "live"]
     assert "deletion due in 5" in lines[3]
@@ -53,7 +63,9 @@ def test_versions_are_told_as_the_contract_says(story):
 
 def test_a_difference_is_told_in_a_table_and_as_json(story):
     seen = story.shell.json("diff", "docs", "1", "2")
-    assert {name: told["count"] for name, told in seen["content"].items() if name != "complete"} == {
+    assert {
+        name: told["count"] for name, told in seen["content"].items() if name != "complete"
+    } == {
         "added": 1,
         "removed": 10,
         "changed": 0,
@@ -61,7 +73,9 @@ def test_a_difference_is_told_in_a_table_and_as_json(story):
     shown = story.shell("diff", "docs", "1", story.second).stdout
     assert f"{story.first} → {story.second}" in shown
     assert "settings: the same" in shown
-    assert [line.split() for line in shown.splitlines() if line.startswith("added")] == [["added", "1", "31", "99"]]
+    assert [line.split() for line in shown.splitlines() if line.startswith("added")] == [
+        ["added", "1", "31", "99"]
+    ]
 
 
 def test_a_dry_run_of_gc_says_what_there_is_to_collect(story):
@@ -69,7 +83,10 @@ def test_a_dry_run_of_gc_says_what_there_is_to_collect(story):
 
 
 def test_keep_cancels_a_deletion_once(story):
-    assert story.shell("keep", story.first, "--reason", "to compare").stdout == f"{story.first} is kept\n"
+    assert (
+        story.shell("keep", story.first, "--reason", "to compare").stdout
+        == f"{story.first} is kept\n"
+    )
     assert story.shell.json("versions", "docs")["versions"][1]["state"] == "retained"
     again = story.shell("keep", story.first)
     assert (again.exit_code, again.stderr.split(":")[0]) == (2, "refused")
@@ -86,8 +103,13 @@ def test_what_is_ours_is_not_adopted(story):
 
 def test_a_collection_of_somebody_else_is_seen_and_adopted(orphaned):
     assert "`rollouts adopt docs` takes it on" in orphaned("versions", "docs").stdout
-    assert orphaned("adopt", "docs").stdout == "theirs is version 1 of docs; no model is declared for it\n"
-    assert [one["collection"] for one in orphaned.json("versions", "docs")["versions"]] == ["theirs"]
+    assert (
+        orphaned("adopt", "docs").stdout
+        == "theirs is version 1 of docs; no model is declared for it\n"
+    )
+    assert [one["collection"] for one in orphaned.json("versions", "docs")["versions"]] == [
+        "theirs"
+    ]
 
 
 def test_an_orphan_is_listed_until_its_deletion_is_asked_for(orphaned):
@@ -139,14 +161,21 @@ def test_what_makes_no_sense_is_refused(story, arguments, said):
 
 @pytest.fixture
 def unknown(tmp_path):
-    """A folder with a collection of somebody else's behind ``docs``: of the declared size, and of no model there is."""
+    """A folder with a collection of somebody else's behind ``docs``: of the declared size, and of
+    no model there is."""
     declare(tmp_path, docs=DOCS)
     write(tmp_path / "docs" / "a.jsonl", records(40, "one"))
     store = LocalStore(str(tmp_path / ".rollouts" / "qdrant"))
     size = int(DOCS["embedding"]["model"].rpartition(":")[2])
-    store.create("theirs", {"params": {"vectors": {"size": size, "distance": "Cosine"}}, "payload_schema": {}}, {})
+    store.create(
+        "theirs",
+        {"params": {"vectors": {"size": size, "distance": "Cosine"}}, "payload_schema": {}},
+        {},
+    )
     rng = np.random.default_rng(3)
-    store.upsert("theirs", [Point(at, rng.random(size), one) for at, one in enumerate(records(40, "one"))])
+    store.upsert(
+        "theirs", [Point(at, rng.random(size), one) for at, one in enumerate(records(40, "one"))]
+    )
     store.point_alias("docs", "theirs")
     store.close()
     return Shell(tmp_path)

@@ -1,4 +1,5 @@
-"""What an application asks for by name while the database is away or busy: it is not thrown away."""
+"""What an application asks for by name while the database is away or busy: it is not thrown
+away."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -52,11 +53,15 @@ def test_a_request_that_meets_a_database_that_somebody_else_writes_to_goes_back_
             ask(app)
         writing.exec_driver_sql("ROLLBACK")
     somebody.dispose()
-    assert raised.value.counted  # so it is refused in words after an hour, and the worker takes other messages
+    assert (
+        raised.value.counted
+    )  # so it is refused in words after an hour, and the worker takes other messages
     assert ask(app)["alias"] == "docs"
 
 
-def test_so_does_one_that_finds_no_database_when_its_worker_begins(world: World, sqlite_url: str) -> None:
+def test_so_does_one_that_finds_no_database_when_its_worker_begins(
+    world: World, sqlite_url: str
+) -> None:
     declare(world)
     found = iter([Unavailable("the database at db:5432 did not answer; is it running?")])
 
@@ -72,10 +77,14 @@ def test_so_does_one_that_finds_no_database_when_its_worker_begins(world: World,
     assert ask(app)["alias"] == "docs"
 
 
-def test_one_that_meets_a_setting_that_is_wrong_fails_in_words(world: World, sqlite_url: str) -> None:
+def test_one_that_meets_a_setting_that_is_wrong_fails_in_words(
+    world: World, sqlite_url: str
+) -> None:
     """Waiting would not mend it."""
     declare(world)
-    read_only = dataclasses.replace(world.services, sessions=open_sessions(open_read_only(sqlite_url)))
+    read_only = dataclasses.replace(
+        world.services, sessions=open_sessions(open_read_only(sqlite_url))
+    )
     app = build_app(lambda: read_only, sqlite_url)
     with pytest.raises(Misconfigured, match="may only be read"):
         ask(app)

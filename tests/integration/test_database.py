@@ -67,7 +67,7 @@ def test_the_time_of_a_transaction_is_not_before_what_it_finds(sqlite_url):
     assert found[0] >= written
 
 
-# --- what goes wrong, in words --------------------------------------------------------------------------------------
+# --- what goes wrong, in words --------------------------------------------------------------------
 
 HBA = """
 host all postgres 127.0.0.1/32 trust
@@ -128,20 +128,32 @@ def said(url):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("postgresql://anna:wr0ng@HERE/postgres", "refused the user or the password; correct ROLLOUTS_DATABASE_URL"),
+        (
+            "postgresql://anna:wr0ng@HERE/postgres",
+            "refused the user or the password; correct ROLLOUTS_DATABASE_URL",
+        ),
         ("postgresql://anna@HERE/postgres", "refused the user or the password"),
         ("postgresql://ghost@HERE/postgres", "has no such user"),
         ("postgresql://nologin@HERE/postgres", "has no such user that may log in"),
         ("postgresql://nobody@HERE/postgres", "does not let this user in"),
         ("postgresql://secure@HERE/postgres", "without TLS; add ?sslmode=require"),
         ("postgresql://postgres@HERE/missing", "has no database of that name"),
-        ("postgresql://anna:hunter2@HERE/closed", "does not let this user use that database; grant CONNECT"),
+        (
+            "postgresql://anna:hunter2@HERE/closed",
+            "does not let this user use that database; grant CONNECT",
+        ),
         ("postgresql://postgres@HERE/postgres?sslmode=require", "do not agree on TLS"),
         ("postgresql://postgres@HERE/postgres?sslmode=verify-full", "do not agree on TLS"),
         ("postgresql://postgres@HERE/postgres?sslmode=maybe", "has an unknown parameter"),
         ("postgresql://postgres@HERE/postgres?nonsense=1", "has an unknown parameter"),
-        ("postgresql://postgres@HERE/postgres?options=-c%20nonsense%3D1", "has an unknown parameter"),
-        ("postgresql://postgres@no-such-host.invalid/postgres", "has a host name that is not known"),
+        (
+            "postgresql://postgres@HERE/postgres?options=-c%20nonsense%3D1",
+            "has an unknown parameter",
+        ),
+        (
+            "postgresql://postgres@no-such-host.invalid/postgres",
+            "has a host name that is not known",
+        ),
         ("postgresql://postgres@no such host/postgres", "has a host name that is not known"),
     ],
 )
@@ -191,7 +203,9 @@ def test_a_user_who_may_make_no_table_is_told_so(strict):
 
 
 def test_a_database_that_may_only_be_read_is_told_so(strict, postgres_url):
-    url = make_url(postgres_url).update_query_dict({"options": "-c default_transaction_read_only=on"})
+    url = make_url(postgres_url).update_query_dict(
+        {"options": "-c default_transaction_read_only=on"}
+    )
     engine = open_engine(url.render_as_string(hide_password=False))
     with pytest.raises(Misconfigured, match="may only be read"):
         migrate_database(engine)
@@ -227,22 +241,38 @@ def test_what_is_wrong_with_a_file_is_told_in_words(tmp_path, broken, kind, word
 
 
 @pytest.mark.parametrize(
-    "driver", ["sqlite+aiosqlite", "sqlite+nosuch", "postgresql+psycopg_async", "postgresql+pg8000", "mysql", "nosuch"]
+    "driver",
+    [
+        "sqlite+aiosqlite",
+        "sqlite+nosuch",
+        "postgresql+psycopg_async",
+        "postgresql+pg8000",
+        "mysql",
+        "nosuch",
+    ],
 )
 def test_a_driver_that_the_state_cannot_stand_in_is_refused_whether_it_is_installed_or_not(driver):
-    with pytest.raises(Refused, match=rf"there is no driver for {re.escape(driver)}; use postgresql or sqlite"):
+    with pytest.raises(
+        Refused, match=rf"there is no driver for {re.escape(driver)}; use postgresql or sqlite"
+    ):
         open_read_only(f"{driver}:///x")
 
 
 def test_a_folder_that_cannot_be_made_is_refused_by_the_name_of_the_setting(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(Refused, match=r"ROLLOUTS_DATABASE_URL: its folder .*file/inside cannot be made"):
+    with pytest.raises(
+        Refused, match=r"ROLLOUTS_DATABASE_URL: its folder .*file/inside cannot be made"
+    ):
         ping_database(open_engine(f"sqlite:///{tmp_path / 'file/inside/state.db'}"))
 
 
 @pytest.mark.parametrize("verb", ["list", "doctor"])
-def test_a_verb_ends_with_2_where_a_setting_is_wrong_and_with_3_where_nothing_answers(strict, monkeypatch, verb):
-    monkeypatch.setenv("ROLLOUTS_DATABASE_URL", f"postgresql://anna:wr0ng@{HOST}:{strict.port}/postgres")
+def test_a_verb_ends_with_2_where_a_setting_is_wrong_and_with_3_where_nothing_answers(
+    strict, monkeypatch, verb
+):
+    monkeypatch.setenv(
+        "ROLLOUTS_DATABASE_URL", f"postgresql://anna:wr0ng@{HOST}:{strict.port}/postgres"
+    )
     assert call(verb, "--json") == 2
     monkeypatch.setenv("ROLLOUTS_DATABASE_URL", f"postgresql://anna:wr0ng@{HOST}:9/postgres")
     assert call(verb, "--json") == 3

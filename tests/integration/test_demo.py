@@ -47,7 +47,7 @@ def no_model(tmp_path_factory):
     return package.parent
 
 
-# --- the whole of it ------------------------------------------------------------------------------------------------
+# --- the whole of it ------------------------------------------------------------------------------
 
 
 @pytest.mark.proof
@@ -67,7 +67,9 @@ def test_the_demo_ends_well_whatever_servers_this_shell_is_set_up_for(tmp_path, 
     assert effort("hashing:384", "all-MiniLM-L6-v2") in done.stdout
     _, claims = done.stdout.split("What was found")
     assert "✖" not in claims
-    assert re.search(r"[1-9][\d,]* answered \(version 1: [\d,]+, version 2: [\d,]+\), 0 failed, 0 empty", claims)
+    assert re.search(
+        r"[1-9][\d,]* answered \(version 1: [\d,]+, version 2: [\d,]+\), 0 failed, 0 empty", claims
+    )
     assert re.search(r"version 3 is rolled_back; the gate said block: min_top_score", claims)
     assert list(tmp_path.iterdir()) == [tmp_path / FOLDER]
     goes_on(tmp_path / FOLDER)
@@ -77,7 +79,11 @@ def goes_on(folder):
     """The commands that the demo names in the end."""
     listed, found, back = (
         called(folder, *arguments)
-        for arguments in (["list"], ["search", "pydocs", versions.QUERIES[0]], ["rollback", "pydocs"])
+        for arguments in (
+            ["list"],
+            ["search", "pydocs", versions.QUERIES[0]],
+            ["rollback", "pydocs"],
+        )
     )
     statuses = [seen["status"] for seen in listed["deployments"]]
     assert statuses == ["rolled_back", "live", "live"]
@@ -115,13 +121,15 @@ def test_the_demo_ends_with_0_only_if_everything_it_claims_was_so(facts, code):
     assert ("rollouts list" in shown.get()) == (code == 0)
 
 
-# --- its text -------------------------------------------------------------------------------------------------------
+# --- its text -------------------------------------------------------------------------------------
 
 
 def test_the_text_is_real_enough_and_each_has_a_name_of_its_own(known):
     assert 1_000 < len(known) < 2_000
     assert len({text.name for text in known}) == len({text.body for text in known}) == len(known)
-    assert {"asyncio.gather", "builtins.str.split", "help('slicings')"} <= {text.name for text in known}
+    assert {"asyncio.gather", "builtins.str.split", "help('slicings')"} <= {
+        text.name for text in known
+    }
 
 
 def test_collecting_the_text_imports_nothing_that_acts(tmp_path):
@@ -168,8 +176,12 @@ def test_the_damaged_version_has_every_record_and_none_of_the_text(known):
 )
 def test_the_gates_bound_lies_between_the_text_and_the_login_page(known, model, lowest, among):
     embedder = open_embedder(EmbeddingSpec(model=model))
-    pages = [page for page in versions.first_version(known).pages.values() if re.match(among, page[0])]
-    rows = embedder.documents([versions.TEMPLATE.format(title=title, text=body) for title, body in pages])
+    pages = [
+        page for page in versions.first_version(known).pages.values() if re.match(among, page[0])
+    ]
+    rows = embedder.documents(
+        [versions.TEMPLATE.format(title=title, text=body) for title, body in pages]
+    )
     (login,) = set(versions.damaged_version(known).pages.values())
     (row,) = embedder.documents([versions.TEMPLATE.format(title=login[0], text=login[1])])
     for query in versions.QUERIES:
@@ -178,7 +190,7 @@ def test_the_gates_bound_lies_between_the_text_and_the_login_page(known, model, 
     assert min(row @ embedder.query(query) for query in versions.QUERIES) < lowest - 0.1
 
 
-# --- its users ------------------------------------------------------------------------------------------------------
+# --- its users ------------------------------------------------------------------------------------
 
 
 class Store:

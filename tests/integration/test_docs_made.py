@@ -21,13 +21,17 @@ FIRST_CELL = re.compile(r"^\| ([^|]+?) \|", re.MULTILINE)
     ],
     ids=["canary", "experiments"],
 )
-def test_simulated_tables_are_drawn_into_a_page_and_have_the_rows_that_the_page_shows(tmp_path, page, draw):
+def test_simulated_tables_are_drawn_into_a_page_and_have_the_rows_that_the_page_shows(
+    tmp_path, page, draw
+):
     drawn = Path(shutil.copy(page, tmp_path))
     draw(drawn)
     before, after = (file.read_text(encoding="utf-8") for file in (page, drawn))
     assert after != before
     assert FIRST_CELL.findall(after) == FIRST_CELL.findall(before)
-    assert re.sub(r"^\|.*\n", "", after, flags=re.MULTILINE) == re.sub(r"^\|.*\n", "", before, flags=re.MULTILINE)
+    assert re.sub(r"^\|.*\n", "", after, flags=re.MULTILINE) == re.sub(
+        r"^\|.*\n", "", before, flags=re.MULTILINE
+    )
 
 
 def test_a_terminal_is_recorded_as_a_picture(tmp_path):

@@ -50,7 +50,10 @@ def authority(tmp_path_factory):
 @pytest.fixture(scope="module")
 def secured(keyed, authority):
     """The addresses of REST and gRPC over TLS."""
-    with Secured(keyed.port, authority) as rest, Secured(keyed.grpc_port, authority, ("h2",)) as grpc:
+    with (
+        Secured(keyed.port, authority) as rest,
+        Secured(keyed.grpc_port, authority, ("h2",)) as grpc,
+    ):
         yield rest.port, grpc.port
 
 
@@ -65,13 +68,20 @@ def doctor(monkeypatch, capsys, sqlite_url):
         said = capsys.readouterr().out
         assert not {"wr1tekey", "re4donly", "wr0ng"} & set(said.replace('"', " ").split())
         checks = json.loads(said)["checks"]
-        return code, {one["name"]: (one["state"], f"{one['value']} {one['advice']}") for one in checks}
+        return code, {
+            one["name"]: (one["state"], f"{one['value']} {one['advice']}") for one in checks
+        }
 
     return run
 
 
 def qdrant(server, key, **more):
-    return {"QDRANT_URL": server.url, "QDRANT_GRPC_PORT": server.grpc_port, "QDRANT_API_KEY": key, **more}
+    return {
+        "QDRANT_URL": server.url,
+        "QDRANT_GRPC_PORT": server.grpc_port,
+        "QDRANT_API_KEY": key,
+        **more,
+    }
 
 
 @pytest.mark.parametrize("key", ["wr1tekey", "wr1tekey\n", "  wr1tekey \r\n"])
@@ -94,7 +104,9 @@ def test_a_key_that_may_only_read_is_told_from_a_wrong_one(doctor, keyed):
     assert "refused access (HTTP 401): check ROLLOUTS_QDRANT_API_KEY" in checks["qdrant"][1]
 
 
-def test_tls_is_tried_over_both_ways_with_the_same_authority(doctor, keyed, secured, authority, monkeypatch):
+def test_tls_is_tried_over_both_ways_with_the_same_authority(
+    doctor, keyed, secured, authority, monkeypatch
+):
     rest, grpc = secured
     given = qdrant(keyed, "wr1tekey", QDRANT_URL=f"https://localhost:{rest}", QDRANT_GRPC_PORT=grpc)
     code, checks = doctor(**given)
@@ -114,7 +126,11 @@ def test_a_grpc_port_that_is_of_no_use_is_told_with_the_reason(doctor, keyed, qd
         with httpx.Client(base_url=keyed.url, headers={"api-key": "wr1tekey"}) as client:
             client.put("/collections/mine", json={}).raise_for_status()
     ports = {"rest": keyed.port, "nobody": 9, "another": qdrant_server.grpc_port}
-    words = {"rest": "speaks no gRPC", "nobody": "did not answer", "another": "another server answers there"}
+    words = {
+        "rest": "speaks no gRPC",
+        "nobody": "did not answer",
+        "another": "another server answers there",
+    }
     code, checks = doctor(**qdrant(keyed, "wr1tekey", QDRANT_GRPC_PORT=ports[port]))
     if port == "another":
         with httpx.Client(base_url=keyed.url, headers={"api-key": "wr1tekey"}) as client:
@@ -162,7 +178,7 @@ def test_each_node_of_a_cluster_is_asked_with_the_key(doctor, keyed, qdrant_serv
     assert "check ROLLOUTS_QDRANT_API_KEY" in checks["qdrant nodes"][1]
 
 
-# --- backups ----------------------------------------------------------------------------------------------------------
+# --- backups --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("place", ["kept", "kept/not/there/yet"])
@@ -190,7 +206,7 @@ def test_a_place_for_backups_that_a_person_has_to_make_is_found(tmp_path):
         RemoteShelf(f"file://{tmp_path}/nowhere").check_writing()
 
 
-# --- the database -----------------------------------------------------------------------------------------------------
+# --- the database ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tables", [True, False])
@@ -216,17 +232,21 @@ def test_a_database_that_may_only_be_read_is_found(doctor, postgres_url, tables)
     if tables:
         migrate_database(engine)
     engine.dispose()
-    code, checks = doctor(DATABASE_URL=f"{postgres_url}?options=-c%20default_transaction_read_only%3Don")
+    code, checks = doctor(
+        DATABASE_URL=f"{postgres_url}?options=-c%20default_transaction_read_only%3Don"
+    )
     assert (code, checks["database"][0]) == (2, "fail")
     assert "may only be read" in checks["database"][1]
 
 
-# --- the broker and Flower --------------------------------------------------------------------------------------------
+# --- the broker and Flower ------------------------------------------------------------------------
 
 
 def test_a_broker_that_answers_and_takes_nothing_is_found(doctor, own_redis):
     with redis.Redis(host=HOST, port=own_redis.port) as client:
-        client.acl_setuser("reader", enabled=True, passwords=["+r"], keys="*", commands=["+@read", "+@connection"])
+        client.acl_setuser(
+            "reader", enabled=True, passwords=["+r"], keys="*", commands=["+@read", "+@connection"]
+        )
     code, checks = doctor(BROKER_URL=f"redis://reader:r@{HOST}:{own_redis.port}/0")
     assert checks["broker"][0] == "fail"
     assert "does not let this user do that" in checks["broker"][1]
@@ -258,13 +278,22 @@ def test_without_a_broker_nobody_is_asked_for_flower(doctor):
     assert "flower" not in doctor()[1]
 
 
-@pytest.mark.parametrize(("value", "found"), [(" anna:s3cret9\n", "anna:s3cret9"), ("s3cret9", None)])
-def test_the_process_of_flower_takes_the_password_without_white_space_or_ends(tmp_path, value, found):
+@pytest.mark.parametrize(
+    ("value", "found"), [(" anna:s3cret9\n", "anna:s3cret9"), ("s3cret9", None)]
+)
+def test_the_process_of_flower_takes_the_password_without_white_space_or_ends(
+    tmp_path, value, found
+):
     program = "import os, sys; sys.argv.append('flower'); import qdrant_rollouts.tasks; "
     program += "print(os.environ['FLOWER_BASIC_AUTH'])"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), flower.VARIABLE: value}
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if found is None:
         assert done.returncode != 0

@@ -73,7 +73,9 @@ def test_a_deployment_goes_live(runner):
         started = deploy(runner)
         until(lambda: status(runner, started) == "live")
     assert queries.list_aliases(runner.services)["docs"].startswith("docs_")
-    assert [step["status"] for step in queries.get_deployment(runner.services, started)["steps"]] == ["done"] * 5
+    assert [
+        step["status"] for step in queries.get_deployment(runner.services, started)["steps"]
+    ] == ["done"] * 5
 
 
 def test_a_knock_without_a_runner_is_dropped_and_the_row_waits_for_the_next_one(runner):
@@ -110,7 +112,9 @@ def test_one_that_was_stopped_goes_on_where_it_was(runner):
     with runner:
         until(lambda: status(runner, started) == "live")
     built = [
-        event for event in queries.get_deployment(runner.services, started)["events"] if event["event"] == "create.done"
+        event
+        for event in queries.get_deployment(runner.services, started)["events"]
+        if event["event"] == "create.done"
     ]
     assert len(built) == 1
 
@@ -129,12 +133,18 @@ def test_stopping_waits_for_the_turn_under_way(runner, tmp_path):
 def test_a_second_runner_of_the_folder_is_refused_and_told_who_runs(runner):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     other = subprocess.Popen(
-        [sys.executable, "-c", OTHER_RUNNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", OTHER_RUNNER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
     with other:
         assert other.stdout.readline() == "has it\n"
         assert running_elsewhere() == str(other.pid)
-        with pytest.raises(Refused, match=f"process {other.pid} runs the deployments of this folder already"):
+        with pytest.raises(
+            Refused, match=f"process {other.pid} runs the deployments of this folder already"
+        ):
             runner.start()
         other.communicate("\n", timeout=20)
     assert running_elsewhere() is None

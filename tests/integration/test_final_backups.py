@@ -53,7 +53,12 @@ def ended(world):
 
 def deletion(world, collection):
     with world.services.sessions() as session:
-        return session.query(Deletion).filter_by(collection=collection).order_by(Deletion.id.desc()).first()
+        return (
+            session.query(Deletion)
+            .filter_by(collection=collection)
+            .order_by(Deletion.id.desc())
+            .first()
+        )
 
 
 def told(world):
@@ -186,7 +191,9 @@ def test_wherever_the_worker_is_killed_there_is_a_whole_backup_when_the_collecti
     tmp_path, ready_sqlite_url, qdrant_url, qdrant_grpc_port, effort
 ):
     def scenario(reaper, alias):
-        world = mortal_world(tmp_path, ready_sqlite_url, reaper, ServerStore(qdrant_url, "", qdrant_grpc_port))
+        world = mortal_world(
+            tmp_path, ready_sqlite_url, reaper, ServerStore(qdrant_url, "", qdrant_grpc_port)
+        )
         old = replaced(world, alias)
         for _ in range(400):
             reaper.armed = True
@@ -199,8 +206,13 @@ def test_wherever_the_worker_is_killed_there_is_a_whole_backup_when_the_collecti
                 break
         swept(world)
         assert deletion(world, old).status == "deleted"
-        manifest = manifests.read_manifest(world.services.shelf, str(deletion(world, old).backup_id))
-        assert (manifest.collection, manifests.find_damage(world.services.shelf, manifest)) == (old, "")
+        manifest = manifests.read_manifest(
+            world.services.shelf, str(deletion(world, old).backup_id)
+        )
+        assert (manifest.collection, manifests.find_damage(world.services.shelf, manifest)) == (
+            old,
+            "",
+        )
         assert [one["status"] for one in backups.list_backups(world.services, alias)] == ["done"]
         world.close()
 

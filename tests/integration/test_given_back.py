@@ -50,7 +50,8 @@ class Prefetch:
 
 @dataclass
 class Bench:
-    """A worker's consumer with a hand on its timer; broker, messages and result backend are real."""
+    """A worker's consumer with a hand on its timer; broker, messages and result backend are
+    real."""
 
     app: object
     queue: object
@@ -62,7 +63,9 @@ class Bench:
         self.giver = Giver(self)
 
     def send(self, application, **options):
-        return application.send_task(NAME, kwargs={"alias_name": "docs", "text": "naïve"}, queue="celery", **options)
+        return application.send_task(
+            NAME, kwargs={"alias_name": "docs", "text": "naïve"}, queue="celery", **options
+        )
 
     def taken(self):
         message = self.queue.get()
@@ -71,13 +74,17 @@ class Bench:
 
     def take(self):
         message = self.taken()
-        self.giver.take(message, message.headers["id"], NAME, f"no worker knows the task {NAME}", counted=True)
+        self.giver.take(
+            message, message.headers["id"], NAME, f"no worker knows the task {NAME}", counted=True
+        )
         return message
 
 
 @pytest.fixture
 def bench(redis_url, tmp_path):
-    settings = Settings(_env_file=None, database_url=f"sqlite:///{tmp_path}/state.db", broker_url=redis_url)
+    settings = Settings(
+        _env_file=None, database_url=f"sqlite:///{tmp_path}/state.db", broker_url=redis_url
+    )
     app = make_app(settings)
     with Connection(redis_url) as connection:
         yield Bench(app, Queue("celery", routing_key="celery")(connection.default_channel))
@@ -87,7 +94,10 @@ def bench(redis_url, tmp_path):
 @pytest.fixture
 def application(redis_url, tmp_path):
     with Celery(
-        "of somebody", broker=redis_url, backend=f"db+sqlite:///{tmp_path}/state.db", set_as_current=False
+        "of somebody",
+        broker=redis_url,
+        backend=f"db+sqlite:///{tmp_path}/state.db",
+        set_as_current=False,
     ) as made:
         yield made
 
@@ -136,7 +146,9 @@ def test_a_program_that_can_do_nothing_now_counts_nothing_and_never_gives_up(ben
     bench.send(application)
     for _ in range(300):
         message = bench.taken()
-        bench.giver.take(message, message.headers["id"], NAME, "the database is newer", counted=False)
+        bench.giver.take(
+            message, message.headers["id"], NAME, "the database is newer", counted=False
+        )
         assert bench.timer.fire() == celery_returns.REST
     assert celery_returns.RETURNS not in bench.taken().headers
 

@@ -19,7 +19,14 @@ from tests.documented import Documented
 from tests.world import World, texts
 
 DOCUMENTED = Documented()
-NAMES = {"alias": "docs", "deployment": "d", "collection": "c", "experiment": "e", "backup": "b", "action": "rebuild"}
+NAMES = {
+    "alias": "docs",
+    "deployment": "d",
+    "collection": "c",
+    "experiment": "e",
+    "backup": "b",
+    "action": "rebuild",
+}
 
 
 class Api:
@@ -29,7 +36,10 @@ class Api:
         self.world = world
         self.app = make_app(world.services, settings or Settings())
         self.client = TestClient(
-            self.app, base_url="http://localhost:8600", client=("127.0.0.1", 5), raise_server_exceptions=False
+            self.app,
+            base_url="http://localhost:8600",
+            client=("127.0.0.1", 5),
+            raise_server_exceptions=False,
         )
 
     def ask(self, method, path, body=None, *, token=None, **headers):
@@ -74,10 +84,12 @@ def live(api):
 
 
 def token(world, *scopes):
-    return tokens.create_token(world.services, "-".join(("t", *scopes)), scopes, actor="anna")["token"]
+    return tokens.create_token(world.services, "-".join(("t", *scopes)), scopes, actor="anna")[
+        "token"
+    ]
 
 
-# --- the table --------------------------------------------------------------------------------------------------
+# --- the table ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +102,9 @@ def scoped(tmp_path_factory):
     world.close()
 
 
-@pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if one.scope], ids=lambda one: f"{one.method}{one.path}")
+@pytest.mark.parametrize(
+    "endpoint", [one for one in ENDPOINTS if one.scope], ids=lambda one: f"{one.method}{one.path}"
+)
 def test_every_endpoint_refuses_without_its_scope(scoped, endpoint):
     api, given = scoped
     path = endpoint.path.format(**NAMES)
@@ -117,12 +131,25 @@ def test_a_body_of_many_levels_is_refused_in_words(scoped, endpoint, levels):
     """In every field that the body may have, beside what it must have."""
     api, given = scoped
     path = PREFIX + endpoint.path.format(**NAMES)
-    must = {"alias": "docs", "collection": "c", "name": "e", "control": "a", "treatments": ["b"], "query": "x"}
+    must = {
+        "alias": "docs",
+        "collection": "c",
+        "name": "e",
+        "control": "a",
+        "treatments": ["b"],
+        "query": "x",
+    }
     headers = {"Authorization": f"Bearer {given['admin']}", "Content-Type": "application/json"}
     for field in endpoint.takes.model_fields:
-        rest = {name: value for name, value in must.items() if name in endpoint.takes.model_fields and name != field}
+        rest = {
+            name: value
+            for name, value in must.items()
+            if name in endpoint.takes.model_fields and name != field
+        }
         start, end = ('{"a":', "}") if field in ("filter", "options") else ("[", "]")
-        deep = f'{{"{field}": {start * levels}1{end * levels}, {json.dumps(rest)[1:]}'.replace(", }", "}")
+        deep = f'{{"{field}": {start * levels}1{end * levels}, {json.dumps(rest)[1:]}'.replace(
+            ", }", "}"
+        )
         answer = api.client.request(endpoint.method, path, content=deep, headers=headers)
         assert answer.status_code in (404, 409, 413, 422), (field, answer.text[:500])
         assert len(answer.text) < 10_000
@@ -131,27 +158,47 @@ def test_a_body_of_many_levels_is_refused_in_words(scoped, endpoint, levels):
 def test_the_document_has_every_endpoint_and_is_for_everybody(api):
     document = api.ask("GET", "/openapi.json").json()
     assert document["openapi"].startswith("3.1")
-    found = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    assert found == {(one.method, PREFIX + one.path) for one in ENDPOINTS} | {("GET", f"{PREFIX}/stream")}
-    names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    found = {
+        (method.upper(), path) for path, methods in document["paths"].items() for method in methods
+    }
+    assert found == {(one.method, PREFIX + one.path) for one in ENDPOINTS} | {
+        ("GET", f"{PREFIX}/stream")
+    }
+    names = [
+        operation["operationId"]
+        for path in document["paths"].values()
+        for operation in path.values()
+    ]
     assert len(names) == len(set(names))
 
 
-# --- what is sent -----------------------------------------------------------------------------------------------
+# --- what is sent ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"query": "x", "limit": 0}, "request: limit: found 0; Input should be greater than or equal to 1"),
-        ({"query": "x", "limit": 1001}, "request: limit: found 1001; Input should be less than or equal to 1000"),
-        ({"query": "x", "limit": "10"}, "request: limit: found '10'; Input should be a valid integer"),
+        (
+            {"query": "x", "limit": 0},
+            "request: limit: found 0; Input should be greater than or equal to 1",
+        ),
+        (
+            {"query": "x", "limit": 1001},
+            "request: limit: found 1001; Input should be less than or equal to 1000",
+        ),
+        (
+            {"query": "x", "limit": "10"},
+            "request: limit: found '10'; Input should be a valid integer",
+        ),
         ({"query": "x", "top": 5}, "request: top: unknown key"),
         ({"query": "x", "vector": [1.0]}, "expected either query or vector"),
         ({}, "expected either query or vector"),
         ({"vector": []}, "vector: found []; expected 1 to 65536 finite numbers, for a multivector"),
         ({"vector": [[1.0, 2.0], [3.0]]}, "equally long lists"),
-        ({"vector": {"indices": [1, 1], "values": [0.5, 0.5]}}, "an object of indices and as many values"),
+        (
+            {"vector": {"indices": [1, 1], "values": [0.5, 0.5]}},
+            "an object of indices and as many values",
+        ),
         ({"vector": {"indices": [1], "values": []}}, "an object of indices and as many values"),
         ({"vector": [10**400]}, "finite numbers"),
         ({"query": "a\0b"}, "NUL"),
@@ -194,11 +241,13 @@ def test_the_same_holds_for_what_stands_in_the_address(api, path, words):
     ],
 )
 def test_a_body_that_is_no_json_is_refused(api, content, kind):
-    answer = api.client.post(f"{PREFIX}/indexes/docs/search", content=content, headers={"Content-Type": kind})
+    answer = api.client.post(
+        f"{PREFIX}/indexes/docs/search", content=content, headers={"Content-Type": kind}
+    )
     assert answer.status_code == 422
 
 
-# --- deployments ------------------------------------------------------------------------------------------------
+# --- deployments ----------------------------------------------------------------------------------
 
 
 def test_a_deployment_is_started_followed_and_listed(api, live):
@@ -263,7 +312,10 @@ def test_back_to_the_version_before(api, world, live):
     difference = api.got("GET", "/indexes/docs/diff?one=1&other=2")
     assert difference["content"]["changed"]["count"] == 0
     back = api.got("POST", "/indexes/docs/rollback", {"reason": "worse"}, code=202)
-    assert (back["old_collection"], back["new_collection"]) == (second["new_collection"], live["new_collection"])
+    assert (back["old_collection"], back["new_collection"]) == (
+        second["new_collection"],
+        live["new_collection"],
+    )
     world.run()
     assert api.got("GET", "/aliases")["aliases"]["docs"] == live["new_collection"]
     assert api.got("GET", "/deletions")["deletions"]
@@ -284,14 +336,16 @@ def test_code_and_queries_are_never_taken_from_a_request(api, kind):
         assert (status, "index file" in detail, "secret" in detail) == (409, True, False)
 
 
-@pytest.mark.parametrize("source", ["jsonl:/etc/passwd", "jsonl:../../etc/*", "dir:/", "csv:\x7f", "ftp:x", "jsonl:"])
+@pytest.mark.parametrize(
+    "source", ["jsonl:/etc/passwd", "jsonl:../../etc/*", "dir:/", "csv:\x7f", "ftp:x", "jsonl:"]
+)
 def test_only_files_below_the_roots_are_read(api, source):
     status, _ = api.refused("POST", "/deployments", {"alias": "docs", "source": source})
     assert status in (409, 422)
     assert api.got("GET", "/deployments")["deployments"] == []
 
 
-# --- once -------------------------------------------------------------------------------------------------------
+# --- once -----------------------------------------------------------------------------------------
 
 
 def test_a_request_that_is_sent_twice_under_one_key_starts_one_deployment(api, world):
@@ -300,9 +354,14 @@ def test_a_request_that_is_sent_twice_under_one_key_starts_one_deployment(api, w
     again = api.ask("POST", "/deployments", body, Idempotency_Key="night-1")
     assert (first.status_code, again.status_code) == (202, 202)
     assert first.json() == again.json()
-    assert (first.headers.get("idempotency-replayed"), again.headers["idempotency-replayed"]) == (None, "true")
+    assert (first.headers.get("idempotency-replayed"), again.headers["idempotency-replayed"]) == (
+        None,
+        "true",
+    )
     assert len(api.got("GET", "/deployments")["deployments"]) == 1
-    other = api.refused("POST", "/deployments", {**body, "reason": "other"}, Idempotency_Key="night-1")
+    other = api.refused(
+        "POST", "/deployments", {**body, "reason": "other"}, Idempotency_Key="night-1"
+    )
     assert other[0] == 422
     without = api.refused("POST", "/deployments", body)
     assert (without[0], first.json()["deployment_id"] in without[1]) == (409, True)
@@ -315,21 +374,33 @@ def test_whatever_starts_something_is_started_once(api, world, live):
     bodies = {
         "/indexes/docs/rebuild": {},
         "/schedules/docs/rebuild/run": {},
-        "/experiments": {"name": "x", "control": live["new_collection"], "treatments": ["docs_b"], "start": False},
+        "/experiments": {
+            "name": "x",
+            "control": live["new_collection"],
+            "treatments": ["docs_b"],
+            "start": False,
+        },
     }
     for path, body in bodies.items():
-        first, again = (api.ask("POST", path, body, Idempotency_Key="k" + path.replace("/", "-")) for _ in range(2))
+        first, again = (
+            api.ask("POST", path, body, Idempotency_Key="k" + path.replace("/", "-"))
+            for _ in range(2)
+        )
         assert (first.status_code, first.json()) == (202, again.json()), first.text
         assert "idempotency-replayed" in again.headers
     assert len(api.got("GET", "/experiments")["experiments"]) == 1
     assert len(api.got("GET", "/schedules")["schedules"][0]["runs"]) == 1
 
 
-# --- searches and experiments -------------------------------------------------------------------------------------
+# --- searches and experiments ---------------------------------------------------------------------
 
 
 def test_a_search_goes_through_the_route_as_text_or_vector(api, world, live):
-    found = api.got("POST", "/indexes/docs/search", {"query": "text 3 about asyncio", "limit": 3, "user_id": "anna"})
+    found = api.got(
+        "POST",
+        "/indexes/docs/search",
+        {"query": "text 3 about asyncio", "limit": 3, "user_id": "anna"},
+    )
     assert (found["collection"], len(found["results"])) == (live["new_collection"], 3)
     vector = [0.1] * 64
     found = api.got("POST", "/indexes/docs/search", {"vector": vector, "limit": 2, "offset": 1})
@@ -346,14 +417,19 @@ def test_a_search_brings_a_vector_of_whatever_kind_the_index_has(api, world):
     params = {"vectors": {"rows": rows}, "sparse_vectors": {"words": {}}}
     world.store.create("theirs", {"params": params, "payload_schema": {}}, {})
     words = {"indices": [3, 7], "values": [0.5, 1.0]}
-    world.store.upsert("theirs", [Point(1, {"rows": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], "words": words}, {})])
+    world.store.upsert(
+        "theirs", [Point(1, {"rows": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], "words": words}, {})]
+    )
     world.store.point_alias("theirs_by_alias", "theirs")
     path = "/indexes/theirs_by_alias/search"
     for body in ({"vector": [[1.0, 2.0, 3.0]]}, {"vector": words, "using": "words"}):
         assert [hit["id"] for hit in api.got("POST", path, body)["results"]] == [1]
     status, detail = api.refused("POST", path, {"vector": words})
     assert status == 409
-    assert "the query is a sparse vector, and the vector rows of theirs is searched with rows of 3 numbers" in detail
+    assert (
+        "the query is a sparse vector, and the vector rows of theirs is searched with rows of 3 "
+        "numbers" in detail
+    )
 
 
 def test_an_experiment_is_created_searched_reported_and_stopped(api, world, live):
@@ -361,7 +437,9 @@ def test_an_experiment_is_created_searched_reported_and_stopped(api, world, live
     world.run()
     arms = {"control": second["new_collection"], "treatments": [live["new_collection"]]}
     metrics = [{"name": "click", "role": "primary"}]
-    made = api.got("POST", "/experiments", {"name": "old-or-new", **arms, "metrics": metrics}, code=202)
+    made = api.got(
+        "POST", "/experiments", {"name": "old-or-new", **arms, "metrics": metrics}, code=202
+    )
     assert made["status"] == "running"
     path = f"/experiments/{made['id']}"
     assert api.got("GET", "/indexes/docs/route")["experiment_id"] == made["id"]
@@ -369,7 +447,9 @@ def test_an_experiment_is_created_searched_reported_and_stopped(api, world, live
     found = api.got("POST", f"{path}/search", {"query": "asyncio", "user_id": "anna"})
     again = api.got("POST", f"{path}/search", {"query": "asyncio", "user_id": "anna"})
     assert found["variant"] == again["variant"]
-    status, detail = api.refused("POST", f"{path}/feedback", {"metric": "dwell", "value": 1, "user_id": "anna"})
+    status, detail = api.refused(
+        "POST", f"{path}/feedback", {"metric": "dwell", "value": 1, "user_id": "anna"}
+    )
     assert (status, "not a metric" in detail) == (409, True)
     click = {"metric": "click", "value": 1, "variant": found["variant"], "key": "k"}
     assert api.got("POST", f"{path}/feedback", click) == {"recorded": True}
@@ -406,7 +486,10 @@ def test_what_may_go_is_told_to_who_reads_and_collected_for_the_admin(api, world
     retention.delete_due(world.services)
     world.clock.moment += timedelta(seconds=10)
     told = api.got("GET", "/gc")
-    assert ([one["collection"] for one in told["due"]], told["deleted"]) == ([live["new_collection"]], [])
+    assert ([one["collection"] for one in told["due"]], told["deleted"]) == (
+        [live["new_collection"]],
+        [],
+    )
     reader = token(world, "deploy")
     assert api.refused("POST", "/gc", {}, token=reader)[0] == 403
     done = api.got("POST", "/gc", {"reason": "tidy"}, token=token(world, "admin"))
@@ -429,7 +512,7 @@ def test_backups_say_that_they_need_a_server(api, live):
     assert api.refused("GET", "/backups/b")[0] == 404
 
 
-# --- events -----------------------------------------------------------------------------------------------------
+# --- events ---------------------------------------------------------------------------------------
 
 
 def test_pages_of_events_follow_each_other(api, live):
@@ -440,7 +523,7 @@ def test_pages_of_events_follow_each_other(api, live):
     assert following["next"] is None
 
 
-# --- secrets ----------------------------------------------------------------------------------------------------
+# --- secrets --------------------------------------------------------------------------------------
 
 
 def test_a_token_is_in_no_log_event_answer_or_error(api, world, tmp_path, caplog):
@@ -457,7 +540,9 @@ def test_a_token_is_in_no_log_event_answer_or_error(api, world, tmp_path, caplog
     hidden = secret.split("_", 2)[2]
     assert hidden not in shown
     world.close()
-    assert hidden.encode() not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert hidden.encode() not in b"".join(
+        path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()
+    )
 
 
 def test_a_revoked_token_is_refused_within_a_second(api, world):

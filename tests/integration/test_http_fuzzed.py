@@ -17,7 +17,12 @@ from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
 from qdrant_rollouts.interfaces.http.app import make_app
 from tests.world import World, texts
 
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
 HEADERS = {"Host": "localhost:8600", "Authorization": "Bearer a token of the test"}
 #: An alias that is there, so that requests get further than to its name.
 KNOWN = {"alias": "docs", "action": "rebuild"}
@@ -31,7 +36,9 @@ def schema(tmp_path_factory):
     commands.start_deployment(world.services, "docs", actor="anna")
     world.run()
     app = make_app(world.services, Settings(api_token="a token of the test"))
-    yield schemathesis.openapi.from_asgi("/api/v1/openapi.json", app=app, headers={"Host": "localhost"})
+    yield schemathesis.openapi.from_asgi(
+        "/api/v1/openapi.json", app=app, headers={"Host": "localhost"}
+    )
     app.state.house.routers.close()
     world.close()
 
@@ -54,7 +61,9 @@ def test_every_request_has_an_answer_that_the_document_knows(schema, endpoint, e
     )
     def ask(case, known):
         if known:
-            case.path_parameters |= {name: KNOWN[name] for name in KNOWN.keys() & case.path_parameters.keys()}
+            case.path_parameters |= {
+                name: KNOWN[name] for name in KNOWN.keys() & case.path_parameters.keys()
+            }
         case.call_and_validate(headers=HEADERS, checks=CHECKS)
 
     ask()

@@ -51,7 +51,13 @@ REFUSED = {
     "no version before": (("rollback", "docs"), "POST", "/indexes/docs/rollback", None, 409),
     "unknown deployment": (("status", "f00"), "GET", "/deployments/f00", None, 404),
     "nothing to promote": (("promote", "{id}"), "POST", "/deployments/{id}/promote", None, 409),
-    "no reason": (("promote", "{id}", "--full"), "POST", "/deployments/{id}/promote", {"full": True}, 409),
+    "no reason": (
+        ("promote", "{id}", "--full"),
+        "POST",
+        "/deployments/{id}/promote",
+        {"full": True},
+        409,
+    ),
     "alias is taken": (
         ("alias", "create", "docs", "other"),
         "POST",
@@ -67,17 +73,51 @@ REFUSED = {
         404,
     ),
     "nothing to keep": (("keep", "other"), "POST", "/collections/other/keep", None, 409),
-    "unknown version": (("diff", "docs", "1", "7"), "GET", "/indexes/docs/diff?one=1&other=7", None, 404),
-    "unknown experiment": (("experiment", "report", "x"), "GET", "/experiments/x/report", None, 404),
+    "unknown version": (
+        ("diff", "docs", "1", "7"),
+        "GET",
+        "/indexes/docs/diff?one=1&other=7",
+        None,
+        404,
+    ),
+    "unknown experiment": (
+        ("experiment", "report", "x"),
+        "GET",
+        "/experiments/x/report",
+        None,
+        404,
+    ),
     "the control is not behind the alias": (
-        ("experiment", "create", "x", "--control", "other", "--treatment", "{green}", "--alias", "docs"),
+        (
+            "experiment",
+            "create",
+            "x",
+            "--control",
+            "other",
+            "--treatment",
+            "{green}",
+            "--alias",
+            "docs",
+        ),
         "POST",
         "/experiments",
         {"name": "x", "control": "other", "treatments": ["{green}"], "alias": "docs"},
         409,
     ),
-    "unknown action": (("schedule", "run", "docs", "polish"), "POST", "/schedules/docs/polish/run", None, 422),
-    "no schedule": (("schedule", "pause", "docs", "verify"), "POST", "/schedules/docs/verify/pause", None, 404),
+    "unknown action": (
+        ("schedule", "run", "docs", "polish"),
+        "POST",
+        "/schedules/docs/polish/run",
+        None,
+        422,
+    ),
+    "no schedule": (
+        ("schedule", "pause", "docs", "verify"),
+        "POST",
+        "/schedules/docs/verify/pause",
+        None,
+        404,
+    ),
     "no cron line": (
         ("schedule", "set", "docs", "rebuild", "--cron", "often"),
         "PATCH",
@@ -85,15 +125,34 @@ REFUSED = {
         {"cron": "often"},
         422,
     ),
-    "backups need a server": (("backup", "create", "docs"), "POST", "/backups", {"alias": "docs"}, 409),
-    "unknown channel": (("alert", "test", "pager"), "POST", "/alerts/test", {"channel": "pager"}, 404),
-    "unknown alias": (("search", "nothing", "x"), "POST", "/indexes/nothing/search", {"query": "x"}, 404),
+    "backups need a server": (
+        ("backup", "create", "docs"),
+        "POST",
+        "/backups",
+        {"alias": "docs"},
+        409,
+    ),
+    "unknown channel": (
+        ("alert", "test", "pager"),
+        "POST",
+        "/alerts/test",
+        {"channel": "pager"},
+        404,
+    ),
+    "unknown alias": (
+        ("search", "nothing", "x"),
+        "POST",
+        "/indexes/nothing/search",
+        {"query": "x"},
+        404,
+    ),
 }
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
-    """One folder with an index that serves: its shell, and a client of its API that lends the store in between."""
+    """One folder with an index that serves: its shell, and a client of its API that lends the store
+    in between."""
     folder = tmp_path_factory.mktemp("both")
     write(folder / "docs" / "a.jsonl", records(12, "one"))
     declare(folder, docs=DOCS)
@@ -108,7 +167,9 @@ def here(both, monkeypatch):
     monkeypatch.chdir(shell.folder)
     services = build_services(Settings())
     app = make_app(services, Settings())
-    with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 5), raise_server_exceptions=False) as client:
+    with TestClient(
+        app, base_url="http://localhost", client=("127.0.0.1", 5), raise_server_exceptions=False
+    ) as client:
         yield shell, client, services, live
     services.close()
 
@@ -118,7 +179,8 @@ def test_both_refuse_in_the_same_words(here, case):
     shell, client, services, live = here
     typed, method, path, body, status = REFUSED[case]
     answer = client.request(method, f"/api/v1{_filled(path, live)}", json=_filled(body, live))
-    client.app.state.house.routers.close()  # its threads look at the store, which is one process's at a time
+    # its threads look at the store, which is one process's at a time
+    client.app.state.house.routers.close()
     services.store.close()
     assert answer.status_code == status, answer.text
     result = shell(*_filled(list(typed), live))
@@ -141,4 +203,8 @@ def _filled(content, live):
         return content.replace("{id}", live["id"]).replace("{green}", live["green"])
     if isinstance(content, list):
         return [_filled(one, live) for one in content]
-    return {key: _filled(one, live) for key, one in content.items()} if isinstance(content, dict) else content
+    return (
+        {key: _filled(one, live) for key, one in content.items()}
+        if isinstance(content, dict)
+        else content
+    )

@@ -40,7 +40,9 @@ def client(world):
         app = make_app(world.services, settings)
         with (
             serving.serve_beside(app, door),
-            httpx.Client(base_url=serving.socket_url(door), trust_env=False, timeout=PATIENCE) as made,
+            httpx.Client(
+                base_url=serving.socket_url(door), trust_env=False, timeout=PATIENCE
+            ) as made,
         ):
             made.door = app.state.door
             yield made
@@ -75,14 +77,20 @@ def test_what_happens_is_told_to_who_listens_of_his_index_alone(world, client):
         deploy(world, "news")
         started = deploy(world)
         first = next(told)
-    assert (first["event"], first["data"]["deployment_id"], first["data"]["alias"]) == ("change", started, "docs")
+    assert (first["event"], first["data"]["deployment_id"], first["data"]["alias"]) == (
+        "change",
+        started,
+        "docs",
+    )
     assert first["id"] == str(first["data"]["id"])
 
 
 def test_who_was_cut_off_goes_on_after_what_he_has_heard(world, client):
     deploy(world)
     world.run()
-    whole = [event["id"] for event in client.get("/api/v1/events?limit=1000").json()["events"]][::-1]
+    whole = [event["id"] for event in client.get("/api/v1/events?limit=1000").json()["events"]][
+        ::-1
+    ]
     with listening(client, headers={"Last-Event-ID": str(whole[2])}) as told:
         heard = [int(next(told)["id"]) for _ in whole[3:]]
     assert heard == whole[3:]
@@ -126,7 +134,9 @@ def test_many_listen_and_each_hears_everything_once(world, client):
     assert all(ids == heard[0] for ids in heard)
 
 
-def test_the_web_process_says_where_it_is_and_ends_when_it_is_told(tmp_path, qdrant_url, sqlite_url):
+def test_the_web_process_says_where_it_is_and_ends_when_it_is_told(
+    tmp_path, qdrant_url, sqlite_url
+):
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT / "src"),
@@ -134,7 +144,9 @@ def test_the_web_process_says_where_it_is_and_ends_when_it_is_told(tmp_path, qdr
         "ROLLOUTS_QDRANT_URL": qdrant_url,
     }
     command = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "web", "--port", "0"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as web:
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as web:
         try:
             address = web.stdout.readline().split()[0]
             with httpx.Client(base_url=address, trust_env=False, timeout=PATIENCE) as client:

@@ -1,4 +1,5 @@
-"""Collections with several vectors for each point: every one is in the new collection, or nothing is built."""
+"""Collections with several vectors for each point: every one is in the new collection, or nothing
+is built."""
 
 import uuid
 
@@ -40,7 +41,8 @@ def http(qdrant_url):
 
 @pytest.fixture
 def articles(world, http):
-    """A hybrid collection of somebody's own script behind an alias; both names, gone after the test."""
+    """A hybrid collection of somebody's own script behind an alias; both names, gone after the
+    test."""
     alias = f"articles{uuid.uuid4().hex[:8]}"
     collection = f"theirs_{alias}"
     make_theirs(world, http, collection)
@@ -67,7 +69,9 @@ def make_theirs(world, http, collection):
         }
         for one, vector in zip(RECORDS, made, strict=True)
     ]
-    http.put(f"/collections/{collection}/points?wait=true", json={"points": points}).raise_for_status()
+    http.put(
+        f"/collections/{collection}/points?wait=true", json={"points": points}
+    ).raise_for_status()
 
 
 def spec(embedding):
@@ -110,7 +114,9 @@ def populated(status):
 # --- nothing is lost in silence -------------------------------------------------------------------
 
 
-def test_a_vector_that_nothing_accounts_for_refuses_the_deployment_before_anything_is_built(world, articles):
+def test_a_vector_that_nothing_accounts_for_refuses_the_deployment_before_anything_is_built(
+    world, articles
+):
     declare(world, articles, embedding={**DENSE, "vector": "dense"})
     before = world.store.collections()
     with pytest.raises(Refused, match=r"bm25 \(60 points\)"):
@@ -118,7 +124,9 @@ def test_a_vector_that_nothing_accounts_for_refuses_the_deployment_before_anythi
     assert world.store.collections() == before
 
 
-def test_a_vector_that_the_application_added_itself_is_noticed_at_the_next_rebuild(world, articles, http):
+def test_a_vector_that_the_application_added_itself_is_noticed_at_the_next_rebuild(
+    world, articles, http
+):
     declare(world, articles, vectors={"dense": DENSE, "bm25": "dropped"})
     green = live(world, articles)
     schema = http.get(f"/collections/{green}").json()["result"]["config"]["params"]
@@ -187,7 +195,7 @@ def test_two_models_side_by_side_are_both_made(world, articles):
     assert len(next(iter(by_name(world, green, "next").values()))) == 32
 
 
-# --- given and optional ----------------------------------------------------------------------------
+# --- given and optional ---------------------------------------------------------------------------
 
 
 def with_vectors(records, **vectors):
@@ -196,8 +204,12 @@ def with_vectors(records, **vectors):
 
 def test_a_given_vector_comes_with_the_record_and_the_others_are_made(world, articles):
     sparse = [{"indices": [1, 100 + at], "values": [0.5, 1.5]} for at in range(len(RECORDS))]
-    records = [one for at, record in enumerate(RECORDS) for one in with_vectors([record], bm25=sparse[at])]
-    declare(world, articles, records, vectors={"dense": DENSE, "bm25": "given"}, accept_new_model=True)
+    records = [
+        one for at, record in enumerate(RECORDS) for one in with_vectors([record], bm25=sparse[at])
+    ]
+    declare(
+        world, articles, records, vectors={"dense": DENSE, "bm25": "given"}, accept_new_model=True
+    )
     green = live(world, articles)
     assert by_name(world, green, "bm25")[3] == sparse[3]
     assert world.store.count(green, having="dense") == 60
@@ -218,10 +230,12 @@ def test_an_optional_vector_may_be_missing(world, articles):
     assert populated(status)["by_vector"]["bm25"] == {"points": 50}
 
 
-# --- a collection as the source ---------------------------------------------------------------------
+# --- a collection as the source -------------------------------------------------------------------
 
 
-def test_what_another_dense_model_does_not_touch_is_kept_from_the_source_collection(world, articles, http):
+def test_what_another_dense_model_does_not_touch_is_kept_from_the_source_collection(
+    world, articles, http
+):
     theirs = world.store.aliases()[articles]
     other = {"model": "hashing:32", "text": "{text}", "vector": "dense"}
     declare(world, articles, embedding=other, source=f"collection:{theirs}", accept_new_model=True)
@@ -231,7 +245,9 @@ def test_what_another_dense_model_does_not_touch_is_kept_from_the_source_collect
     assert len(keyword_hits(http, green, "gamma")) == 5
 
 
-def test_a_collection_that_is_taken_as_it_is_keeps_every_vector_and_is_judged_by_each(world, articles, http):
+def test_a_collection_that_is_taken_as_it_is_keeps_every_vector_and_is_judged_by_each(
+    world, articles, http
+):
     theirs = world.store.aliases()[articles]
     declare(world, articles, source=f"collection:{theirs}")
     status = deploy(world, articles)
@@ -249,7 +265,8 @@ def test_a_collection_that_becomes_hybrid_is_searched_by_keywords_afterwards(wor
     http.put(f"/collections/{plain}", json={"vectors": {"size": SIZE, "distance": "Cosine"}})
     made = world.services.embedder(spec(DENSE)).documents([one["text"] for one in RECORDS])
     points = [
-        {"id": one["id"], "payload": one, "vector": vector.tolist()} for one, vector in zip(RECORDS, made, strict=True)
+        {"id": one["id"], "payload": one, "vector": vector.tolist()}
+        for one, vector in zip(RECORDS, made, strict=True)
     ]
     http.put(f"/collections/{plain}/points?wait=true", json={"points": points}).raise_for_status()
     world.store.point_alias(articles, plain)

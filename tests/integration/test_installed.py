@@ -71,10 +71,13 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fresh(wheel, tmp_path_factory):
-    """An environment that has the wheel. The libraries it depends on are those of the tests' environment."""
+    """An environment that has the wheel. The libraries it depends on are those of the tests'
+    environment."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=True)
-    packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
+    packages = Path(
+        sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)})
+    )
     subprocess.run(
         [
             sys.executable,
@@ -90,7 +93,9 @@ def fresh(wheel, tmp_path_factory):
         ],
         check=True,
     )
-    (packages / "libraries.pth").write_text(f"{Path(click.__file__).parents[1]}\n", encoding="utf-8")
+    (packages / "libraries.pth").write_text(
+        f"{Path(click.__file__).parents[1]}\n", encoding="utf-8"
+    )
     return folder / "bin" / "python"
 
 
@@ -105,9 +110,18 @@ def application(tmp_path):
 
 
 def call(python, folder, *arguments):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ROLLOUTS_", "PYTHON"))}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ROLLOUTS_", "PYTHON"))
+    }
     done = subprocess.run(
-        [str(python), *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [str(python), *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -116,9 +130,19 @@ def call(python, folder, *arguments):
 def test_the_wheel_takes_one_name(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"qdrant_rollouts"}
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {
+        "qdrant_rollouts"
+    }
     inside = {name.split("/")[1] for name in names if name.startswith("qdrant_rollouts/")}
-    assert inside >= {"core", "adapters", "tasks", "interfaces", "migrations", "wiring.py", "beat_schedule.py"}
+    assert inside >= {
+        "core",
+        "adapters",
+        "tasks",
+        "interfaces",
+        "migrations",
+        "wiring.py",
+        "beat_schedule.py",
+    }
     assert any(name.endswith(".html") for name in names)
     assert not any("tests" in name.split("/") for name in names)
 
@@ -138,12 +162,18 @@ def test_the_celery_app_is_found_from_anywhere(fresh, application):
     said = call(fresh, application, "-m", "celery", "-A", "qdrant_rollouts.tasks", "report")
     assert "rollouts" in said or "software" in said
     listed = call(
-        fresh, application, "-c", "from qdrant_rollouts.tasks import app; print('deployments.populate' in app.tasks)"
+        fresh,
+        application,
+        "-c",
+        "from qdrant_rollouts.tasks import app; print('deployments.populate' in app.tasks)",
     )
     assert listed.strip() == "True"
 
 
-NAMES = "core core.errors core.experiments core.routing adapters tasks interfaces migrations wiring beat_schedule"
+NAMES = (
+    "core core.errors core.experiments core.routing adapters tasks interfaces migrations wiring "
+    "beat_schedule"
+)
 
 
 def test_no_module_is_imported_under_two_names():
@@ -164,11 +194,17 @@ files = {{}}
 for module in {{id(module): module for module in sys.modules.values()}}.values():
     if getattr(module, "__file__", None):
         files.setdefault(os.path.realpath(module.__file__), []).append(module.__name__)
-print([names for file, names in files.items() if len(names) > 1 and file.startswith(os.getcwd() + os.sep)])
+here = os.getcwd() + os.sep
+print([names for file, names in files.items() if len(names) > 1 and file.startswith(here)])
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"

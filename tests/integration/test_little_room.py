@@ -25,14 +25,18 @@ def collection(store, *, threshold):
 
 def index_it(store):
     """From now on there is something to build."""
-    store._rest.call("PATCH", "collections", "docs", body={"optimizers_config": {"indexing_threshold": 100}})
+    store._rest.call(
+        "PATCH", "collections", "docs", body={"optimizers_config": {"indexing_threshold": 100}}
+    )
 
 
 def now(store):
     return readiness.watch(store, "docs", store.schema("docs"), store.health("docs"))
 
 
-def test_an_index_that_could_not_be_built_for_want_of_room_fails_and_is_not_broken(store, own_qdrant):
+def test_an_index_that_could_not_be_built_for_want_of_room_fails_and_is_not_broken(
+    store, own_qdrant
+):
     collection(store, threshold=0)
     store.upsert("docs", points(4_000, SIZE))
     with own_qdrant.full():
@@ -59,14 +63,18 @@ def test_once_there_is_room_it_is_ready_though_the_server_still_shows_the_error(
     assert store.count("docs") == 4_000
 
 
-def test_more_points_that_find_no_room_are_noticed_although_the_error_is_the_old_one(store, own_qdrant):
+def test_more_points_that_find_no_room_are_noticed_although_the_error_is_the_old_one(
+    store, own_qdrant
+):
     collection(store, threshold=0)
     store.upsert("docs", points(4_000, SIZE))
     with own_qdrant.full():
         index_it(store)
         wait_until(lambda: store.health("docs").optimizer != "ok")
     wait_until(lambda: now(store).ready)
-    store._rest.call("PATCH", "collections", "docs", body={"optimizers_config": {"indexing_threshold": 0}})
+    store._rest.call(
+        "PATCH", "collections", "docs", body={"optimizers_config": {"indexing_threshold": 0}}
+    )
     store.upsert("docs", points(4_000, SIZE, 4_000))
     with own_qdrant.full():
         index_it(store)

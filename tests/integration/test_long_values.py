@@ -1,4 +1,5 @@
-"""A value that is too long is cut wherever it comes back: over HTTP, from tasks, to agents, at the terminal."""
+"""A value that is too long is cut wherever it comes back: over HTTP, from tasks, to agents, at the
+terminal."""
 
 import asyncio
 from contextlib import closing
@@ -73,8 +74,14 @@ BODIES = {
     "an option": {"alias": "docs", "options": {"strategy": LONG}},
     "keys within": {"alias": "docs", "options": {"soak": {LONG: {LONG: 1}}}},
     "a model": {"alias": "docs", "options": {"embedding": {"model": LONG}}},
-    "a model's name": {"alias": "docs", "options": {"embedding": {"model": "sentence-transformers:" + LONG}}},
-    "a template": {"alias": "docs", "options": {"embedding": {"model": "hashing:8", "text": f"{{{LONG}!r}}"}}},
+    "a model's name": {
+        "alias": "docs",
+        "options": {"embedding": {"model": "sentence-transformers:" + LONG}},
+    },
+    "a template": {
+        "alias": "docs",
+        "options": {"embedding": {"model": "hashing:8", "text": f"{{{LONG}!r}}"}},
+    },
     "a check": {"alias": "docs", "options": {"validation": {"checks": {LONG: "off"}}}},
     "judged queries": {"alias": "docs", "options": {"validation": {"judged": LONG}}},
     "a cron line": {"alias": "docs", "options": {"rebuild": f"{LONG} * * * *"}},
@@ -94,8 +101,13 @@ def test_over_http_in_a_body(client, name):
 def test_over_http_in_an_address(client, endpoint):
     """What a socket takes of an address is shorter; the test client is not."""
     path = endpoint.path.replace("{", "").replace("}", "")
-    long = [f"/{part}{LONG[:30_000]}" if f"{{{part}}}" in endpoint.path else f"/{part}" for part in path.split("/")[1:]]
-    answer = client.request(endpoint.method, PREFIX + "".join(long) + f"?{LONG[:1000]}={LONG[:1000]}")
+    long = [
+        f"/{part}{LONG[:30_000]}" if f"{{{part}}}" in endpoint.path else f"/{part}"
+        for part in path.split("/")[1:]
+    ]
+    answer = client.request(
+        endpoint.method, PREFIX + "".join(long) + f"?{LONG[:1000]}={LONG[:1000]}"
+    )
     if answer.status_code != 200:
         check(answer.json()["detail"])
 
@@ -110,8 +122,14 @@ def test_over_http_where_nothing_is(client):
 def test_from_a_task(app, task, value):
     """Every argument that is a text, one after the other, and a name that no argument has."""
     takes = list(signature(commands.COMMANDS[task]).parameters.values())[1:]
-    needed = {one.name: "docs" for one in takes if one.default is one.empty and one.annotation is str}
-    asked = [one.name for one in takes if one.annotation in (str, str | None) and one.name not in _NOT_CHECKED]
+    needed = {
+        one.name: "docs" for one in takes if one.default is one.empty and one.annotation is str
+    }
+    asked = [
+        one.name
+        for one in takes
+        if one.annotation in (str, str | None) and one.name not in _NOT_CHECKED
+    ]
     assert asked
     for name in asked:
         with pytest.raises(AppError) as error:

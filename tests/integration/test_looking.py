@@ -126,7 +126,7 @@ def lived_in(tmp_path_factory):
     return shell
 
 
-# --- nothing there ----------------------------------------------------------------------------------------------------
+# --- nothing there --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("arguments", LOOKS + ACTS, ids=name)
@@ -145,7 +145,9 @@ def test_the_doctor_makes_nothing_either(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [one for one in LIGHT if one[0] not in ("status", "versions")], ids=name)
+@pytest.mark.parametrize(
+    "arguments", [one for one in LIGHT if one[0] not in ("status", "versions")], ids=name
+)
 def test_where_an_index_is_declared_and_nothing_deployed_there_is_nothing_yet(tmp_path, arguments):
     declare(tmp_path, docs=DOCS)
     before = content(tmp_path)
@@ -159,14 +161,21 @@ def test_where_an_index_is_declared_and_nothing_deployed_there_is_nothing_yet(tm
 def test_a_declared_schedule_is_told_before_anything_has_swept(tmp_path):
     declare(tmp_path, docs=DOCS)
     [seen] = Shell(tmp_path).json("schedule", "list")["schedules"]
-    assert (seen["alias"], seen["action"], seen["status"], seen["cron"]) == ("docs", "rebuild", "on", "0 2 * * *")
+    assert (seen["alias"], seen["action"], seen["status"], seen["cron"]) == (
+        "docs",
+        "rebuild",
+        "on",
+        "0 2 * * *",
+    )
     assert seen["next_at"].endswith("T02:00:00.000Z")
 
 
 def test_backups_are_listed_though_the_database_is_lost(tmp_path):
     """Even a damaged one: what is to be seen is that it is there."""
     (tmp_path / ".rollouts" / "backups" / "abcdef123456").mkdir(parents=True)
-    (tmp_path / ".rollouts" / "backups" / "abcdef123456" / "manifest.json").write_text("{}", encoding="utf-8")
+    (tmp_path / ".rollouts" / "backups" / "abcdef123456" / "manifest.json").write_text(
+        "{}", encoding="utf-8"
+    )
     before = content(tmp_path)
     result = Shell(tmp_path)("backup", "list")
     assert result.exit_code == 0
@@ -206,11 +215,13 @@ def test_a_database_of_an_older_release_is_left_as_it_is(tmp_path, ready_url):
         describe_missing_tables(looking)
     looking.dispose()
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0009"
+        assert (
+            connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0009"
+        )
     engine.dispose()
 
 
-# --- something there --------------------------------------------------------------------------------------------------
+# --- something there ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("arguments", [one for one in LOOKS if one[0] != "search"], ids=name)
@@ -275,13 +286,15 @@ def test_without_a_database_there_is_nothing_to_build_on(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# --- the embedded Qdrant, unopened ------------------------------------------------------------------------------------
+# --- the embedded Qdrant, unopened ----------------------------------------------------------------
 
 
 def test_the_folder_says_the_same_as_the_store_that_made_it(tmp_path):
     store = LocalStore(tmp_path / "qdrant")
     for collection in ("one", "two"):
-        store.create(collection, {"params": {"vectors": {"size": 4, "distance": "Dot"}}}, {"made": "here"})
+        store.create(
+            collection, {"params": {"vectors": {"size": 4, "distance": "Dot"}}}, {"made": "here"}
+        )
     store.point_alias("live", "two")
     unopened = InspectionStore(store, tmp_path / "qdrant")
     assert (unopened.aliases(), unopened.collections()) == (store.aliases(), store.collections())
@@ -310,14 +323,15 @@ def test_what_is_no_such_file_is_left_to_the_store(tmp_path):
     store.close()
 
 
-# --- what is loaded ---------------------------------------------------------------------------------------------------
+# --- what is loaded -------------------------------------------------------------------------------
 
 
 def loaded_by(folder, arguments, **environment):
     """The packages that are loaded once ``rollouts ARGUMENTS`` has answered, and how it ended."""
     program = (
         "import atexit, sys; from qdrant_rollouts.interfaces.cli import main;"
-        "tops = lambda: {name.removeprefix('qdrant_rollouts.').split('.')[0] for name in sys.modules};"
+        "tops = lambda: {name.removeprefix('qdrant_rollouts.').split('.')[0] for name in "
+        "sys.modules};"
         "atexit.register(lambda: print('\\nLOADED', *tops()));"
         f"main({list(arguments)!r}, prog_name='rollouts')"
     )
@@ -344,8 +358,8 @@ def test_a_look_loads_nothing_of_weight(lived_in, arguments):
 
 
 def test_a_look_for_garbage_passes_over_what_was_imported(lived_in):
-    """There are a hundred thousand objects of libraries, none of them garbage: to look through them once, as the first
-    look would, takes a quarter of a short verb's time."""
+    """There are a hundred thousand objects of libraries, none of them garbage: to look through them
+    once, as the first look would, takes a quarter of a short verb's time."""
     program = (
         "import atexit, gc; from qdrant_rollouts.interfaces.cli import main;"
         "atexit.register(lambda: print('\\nGARBAGE', gc.isenabled(), gc.get_freeze_count()));"
@@ -363,13 +377,17 @@ def test_a_look_for_garbage_passes_over_what_was_imported(lived_in):
 @pytest.mark.parametrize("arguments", [["alias", "list"], ["gc", "--dry-run"], ["list"]], ids=name)
 def test_nor_does_one_at_servers(tmp_path, ready_postgres_url, qdrant_url, arguments):
     servers = {"ROLLOUTS_DATABASE_URL": ready_postgres_url, "ROLLOUTS_QDRANT_URL": qdrant_url}
-    loaded, done = loaded_by(tmp_path, arguments, **servers, ROLLOUTS_BROKER_URL="redis://127.0.0.1:1/0")
+    loaded, done = loaded_by(
+        tmp_path, arguments, **servers, ROLLOUTS_BROKER_URL="redis://127.0.0.1:1/0"
+    )
     assert done.returncode == 0, done.stderr
     asked = {"httpx"} if arguments != ["list"] else set()  # Qdrant is
     assert loaded & HEAVY == asked
 
 
-@pytest.mark.parametrize("arguments", [["pause", "abc"], ["keep", "docs_1"], ["deploy", "docs"]], ids=name)
+@pytest.mark.parametrize(
+    "arguments", [["pause", "abc"], ["keep", "docs_1"], ["deploy", "docs"]], ids=name
+)
 def test_what_is_asked_of_the_rows_loads_neither_models_nor_the_web(lived_in, arguments):
     loaded, done = loaded_by(lived_in.folder, [*arguments, "--json"])
     assert done.returncode in (0, 2), done.stderr
@@ -384,13 +402,21 @@ def test_a_database_is_brought_up_to_date_by_the_first_that_changes_something(tm
     engine.dispose()
 
 
-# --- how wide it is ---------------------------------------------------------------------------------------------------
+# --- how wide it is -------------------------------------------------------------------------------
 
-TABLES = [["list"], ["versions", "docs"], ["events"], ["alias", "list"], ["schedule", "list"], ["alert", "list"]]
+TABLES = [
+    ["list"],
+    ["versions", "docs"],
+    ["events"],
+    ["alias", "list"],
+    ["schedule", "list"],
+    ["alert", "list"],
+]
 
 
 def without_commands(lines):
-    """Without the sentences below a table that hold a command: it is never broken, for a person may paste it."""
+    """Without the sentences below a table that hold a command: it is never broken, for a person may
+    paste it."""
     return [line for line in lines if not re.search(r"`rollouts keep \S+`$", line)]
 
 
@@ -398,10 +424,14 @@ def without_commands(lines):
 @pytest.mark.parametrize(
     "arguments", [*TABLES, ["status"], ["token", "list"], ["doctor"], ["gc"], ["workers"]], ids=name
 )
-def test_every_table_keeps_to_the_width_and_shows_what_the_next_command_needs(lived_in, arguments, width):
+def test_every_table_keeps_to_the_width_and_shows_what_the_next_command_needs(
+    lived_in, arguments, width
+):
     live = next(row for row in lived_in.json("list")["deployments"] if row["status"] == "live")
     given = [*arguments, live["id"]] if arguments == ["status"] else arguments
-    shown = lived_in(*given, *(["--dry-run"] if arguments == ["gc"] else []), COLUMNS=str(width)).stdout
+    shown = lived_in(
+        *given, *(["--dry-run"] if arguments == ["gc"] else []), COLUMNS=str(width)
+    ).stdout
     assert max(map(cell_len, without_commands(shown.splitlines()))) <= width
     assert "…" not in shown
     needed = {
@@ -414,14 +444,18 @@ def test_every_table_keeps_to_the_width_and_shows_what_the_next_command_needs(li
         "alert": ["docs", "deployment.completed"],
     }
     together = "".join(shown.split())
-    assert [word for word in needed.get(arguments[0], []) if "".join(word.split()) not in together] == []
+    assert [
+        word for word in needed.get(arguments[0], []) if "".join(word.split()) not in together
+    ] == []
 
 
 def test_a_real_terminal_says_how_wide_it_is(lived_in):
     """Without ``COLUMNS``, as in a shell of one's own."""
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 72, 0, 0))
-    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR")}
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR")
+    }
     child = subprocess.Popen(
         [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "list"],
         cwd=lived_in.folder,
@@ -439,7 +473,9 @@ def test_a_real_terminal_says_how_wide_it_is(lived_in):
     assert child.wait(30) == 0
     lines = [Text.from_ansi(line).plain.rstrip() for line in shown.decode().splitlines()]
     assert max(map(cell_len, without_commands(lines))) == 72
-    assert any(live["id"] in line for live in lived_in.json("list")["deployments"] for line in lines)
+    assert any(
+        live["id"] in line for live in lived_in.json("list")["deployments"] for line in lines
+    )
 
 
 def test_in_a_pipe_a_row_is_a_line(lived_in):

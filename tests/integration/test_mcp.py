@@ -120,13 +120,20 @@ def agent(world):
     return Agent(world)
 
 
-# --- search -----------------------------------------------------------------------------------------------------------
+# --- search ---------------------------------------------------------------------------------------
 
 
 def test_a_search_says_what_answered_and_how_well(world, agent):
-    found = agent.call("search_with_alias", query="text 7 about asyncio and python", alias="docs", limit=3)
+    found = agent.call(
+        "search_with_alias", query="text 7 about asyncio and python", alias="docs", limit=3
+    )
     live = world.store.aliases()["docs"]
-    assert (found["alias"], found["collection"], found["version"], found["variant"]) == ("docs", live, 1, "live")
+    assert (found["alias"], found["collection"], found["version"], found["variant"]) == (
+        "docs",
+        live,
+        1,
+        "live",
+    )
     assert len(found["results"]) == 3
     assert found["results"][0]["payload"] == {"id": 7, "text": "text 7 about asyncio and python"}
     scores = [hit["score"] for hit in found["results"]]
@@ -138,7 +145,9 @@ def test_the_schema_tells_a_model_the_bounds_before_it_asks(agent):
     tools = {tool.name: tool for tool in agent.ask(lambda client: client.list_tools()).tools}
     limit = tools["search_with_alias"].input_schema["properties"]["limit"]
     assert (limit["minimum"], limit["maximum"], limit["default"]) == (1, 50, 10)
-    assert tools["search_with_alias"].input_schema["properties"]["alias"]["default"] == "documentation"
+    assert (
+        tools["search_with_alias"].input_schema["properties"]["alias"]["default"] == "documentation"
+    )
     assert all(tool.description and tool.output_schema for tool in tools.values())
     assert tools["search_with_alias"].annotations.read_only_hint is True
     assert tools["deploy_new_index"].annotations.read_only_hint is False
@@ -155,7 +164,9 @@ def test_the_schema_tells_a_model_the_bounds_before_it_asks(agent):
     ],
 )
 def test_what_makes_no_sense_is_said_so_that_a_model_can_mend_it(agent, arguments, words):
-    assert words in agent.refusal("search_with_alias", **{"query": "asyncio", "alias": "docs", **arguments})
+    assert words in agent.refusal(
+        "search_with_alias", **{"query": "asyncio", "alias": "docs", **arguments}
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,18 +175,29 @@ def test_what_makes_no_sense_is_said_so_that_a_model_can_mend_it(agent, argument
         (
             "search_with_alias",
             {"query": "x", "top_k": 3, "index": "docs"},
-            "search_with_alias has no argument 'top_k', 'index'; it takes query, alias, limit, user_id",
+            "search_with_alias has no argument 'top_k', 'index'; it takes query, alias, limit, "
+            "user_id",
         ),
         ("list_indexes", {"alias": "docs"}, "list_indexes has no argument 'alias'; it takes none"),
-        ("get_deployment", {"deployment_id": "x", "id": "y"}, "it takes deployment_id, wait_seconds"),
+        (
+            "get_deployment",
+            {"deployment_id": "x", "id": "y"},
+            "it takes deployment_id, wait_seconds",
+        ),
         ("deploy_new_index", {"alias": "docs", "force": True}, "it takes alias, source, validate"),
         ("search_with_alias", {}, "query: missing; this argument is required"),
         ("search_with_alias", {"query": "x", "limit": "many"}, "limit: found 'many'; "),
         ("get_deployment", {"deployment_id": ["x"] * 10_000}, "deployment_id: found ['x', 'x'"),
-        ("serch", {}, "Unknown tool 'serch'; there are: search_with_alias, list_indexes, get_deployment"),
+        (
+            "serch",
+            {},
+            "Unknown tool 'serch'; there are: search_with_alias, list_indexes, get_deployment",
+        ),
     ],
 )
-def test_arguments_that_a_tool_does_not_take_are_refused_with_those_it_does(agent, tool, arguments, words):
+def test_arguments_that_a_tool_does_not_take_are_refused_with_those_it_does(
+    agent, tool, arguments, words
+):
     refused = agent.refusal(tool, **arguments)
     assert words in refused
     assert "pydantic" not in refused
@@ -199,20 +221,28 @@ def test_an_unknown_resource_names_those_there_are(agent):
 
 
 def test_a_qdrant_that_does_not_answer_is_named_and_not_hidden(world):
-    away = Failing(world.store, Unavailable("Qdrant at http://127.0.0.1:1 did not answer"), "aliases", "search")
+    away = Failing(
+        world.store, Unavailable("Qdrant at http://127.0.0.1:1 did not answer"), "aliases", "search"
+    )
     world.services = replace(world.services, store=away)
-    assert "did not answer" in Agent(world).refusal("search_with_alias", query="asyncio", alias="docs")
+    assert "did not answer" in Agent(world).refusal(
+        "search_with_alias", query="asyncio", alias="docs"
+    )
 
 
 def test_what_nobody_foresaw_stays_hidden(world):
-    world.services = replace(world.services, store=Failing(world.store, KeyError("a secret"), "aliases"))
+    world.services = replace(
+        world.services, store=Failing(world.store, KeyError("a secret"), "aliases")
+    )
     refused = Agent(world).refusal("list_indexes")
     assert "secret" not in refused
     assert "call again later" in refused
 
 
 def test_long_payloads_are_cut_and_the_answer_says_so(world, agent):
-    records = [{"id": number, "text": f"asyncio {number} " * 1000, "note": "kept"} for number in range(30)]
+    records = [
+        {"id": number, "text": f"asyncio {number} " * 1000, "note": "kept"} for number in range(30)
+    ]
     world.declare("other", source=world.write("other.jsonl", records))
     world.deploy("other")
     world.run()
@@ -229,7 +259,7 @@ def test_fields_without_room_are_left_out_and_the_rest_is_whole():
     assert answers.bound_payload({"a": "short"}, 100) == ({"a": "short"}, False)
 
 
-# --- looks ------------------------------------------------------------------------------------------------------------
+# --- looks ----------------------------------------------------------------------------------------
 
 
 def test_indexes_are_listed_with_what_serves_and_what_is_only_declared(world, agent):
@@ -245,14 +275,18 @@ def test_indexes_are_listed_with_what_serves_and_what_is_only_declared(world, ag
 
 
 def test_indexes_are_listed_while_qdrant_is_away_and_what_is_missing_is_said(world):
-    world.services = replace(world.services, store=Failing(world.store, Unavailable("Qdrant is away"), "aliases"))
+    world.services = replace(
+        world.services, store=Failing(world.store, Unavailable("Qdrant is away"), "aliases")
+    )
     listed = Agent(world).call("list_indexes")
     assert listed["note"] == "Qdrant is away"
     assert {one["alias"]: one["version"] for one in listed["indexes"]} == {"docs": 1, "other": None}
 
 
 def test_a_deployment_that_the_gate_stopped_says_why_and_what_to_do(world, agent):
-    stopped = world.deploy("docs", options={"validation": {"queries": ["asyncio"], "min_top_score": 0.999}})
+    stopped = world.deploy(
+        "docs", options={"validation": {"queries": ["asyncio"], "min_top_score": 0.999}}
+    )
     world.run()
     seen = agent.call("get_deployment", deployment_id=stopped[:6])
     assert (seen["id"], seen["status"], seen["moving"]) == (stopped, "rolled_back", False)
@@ -265,17 +299,24 @@ def test_a_deployment_that_the_gate_stopped_says_why_and_what_to_do(world, agent
 
 def test_resources_are_deployments_as_the_command_line_tells_them(world, agent):
     started = world.deploy("other")
-    assert agent.read(f"rollouts://deployments/{started}") == json.loads(json.dumps(world.status(started)))
+    assert agent.read(f"rollouts://deployments/{started}") == json.loads(
+        json.dumps(world.status(started))
+    )
     assert [one["id"] for one in agent.read("rollouts://indexes/other/deployments")] == [started]
     templates = agent.ask(lambda client: client.list_resource_templates()).resource_templates
     says(world, CONTROL, BULK)
-    assert [one["name"] for one in agent.read("rollouts://queues/bulk/workers")["workers"]] == ["bulk@one"]
+    assert [one["name"] for one in agent.read("rollouts://queues/bulk/workers")["workers"]] == [
+        "bulk@one"
+    ]
     assert "rollouts://deployments/{id}/gate" in [template.uri_template for template in templates]
 
 
 @pytest.mark.parametrize(
     ("uri", "words"),
-    [("rollouts://deployments/none", "there is no deployment"), ("rollouts://deployments/{id}/gate", "no gate report")],
+    [
+        ("rollouts://deployments/none", "there is no deployment"),
+        ("rollouts://deployments/{id}/gate", "no gate report"),
+    ],
 )
 def test_a_resource_that_is_not_there_says_so(world, agent, uri, words):
     started = world.deploy("other")
@@ -285,7 +326,9 @@ def test_a_resource_that_is_not_there_says_so(world, agent, uri, words):
 
 def test_an_unknown_deployment_and_a_wait_too_long_are_refused_in_words(world, agent):
     assert "there is no deployment 'none'" in agent.refusal("get_deployment", deployment_id="none")
-    assert "expected 0 to 50" in agent.refusal("get_deployment", deployment_id="none", wait_seconds=51)
+    assert "expected 0 to 50" in agent.refusal(
+        "get_deployment", deployment_id="none", wait_seconds=51
+    )
 
 
 def test_a_wait_reports_progress_and_ends_in_time(world, agent):
@@ -321,7 +364,9 @@ def test_progress_only_grows_whatever_becomes_of_the_deployment(world):
     mover = threading.Thread(target=move)
     with served(world) as url:
         mover.start()
-        seen = over_http(url, lambda client: client.call_tool("get_deployment", waiting, progress_callback=hear))
+        seen = over_http(
+            url, lambda client: client.call_tool("get_deployment", waiting, progress_callback=hear)
+        )
         ends.set()
         mover.join()
     assert seen.structured_content["status"] == "rolled_back"
@@ -329,7 +374,7 @@ def test_progress_only_grows_whatever_becomes_of_the_deployment(world):
     assert all(before < after for before, after in itertools.pairwise(heard))
 
 
-# --- what to do without a shell ---------------------------------------------------------------------------------------
+# --- what to do without a shell -------------------------------------------------------------------
 
 
 def test_a_command_in_a_message_is_followed_by_what_an_agent_can_do(agent):
@@ -340,7 +385,8 @@ def test_a_command_in_a_message_is_followed_by_what_an_agent_can_do(agent):
 
 
 def test_the_command_that_keeps_a_collection_is_followed_too(world, agent):
-    """Wherever deletions are told of: of an index, of a deployment just begun, and of one under way."""
+    """Wherever deletions are told of: of an index, of a deployment just begun, and of one under
+    way."""
     world.deploy("docs")
     world.run()
     started = agent.call("deploy_new_index", alias="docs")
@@ -375,7 +421,10 @@ def test_every_command_has_an_act_of_an_agent(text, act):
 
 
 def test_what_names_no_command_stays_as_it_is():
-    assert for_agents("alias dcos does not exist; known: docs") == "alias dcos does not exist; known: docs"
+    assert (
+        for_agents("alias dcos does not exist; known: docs")
+        == "alias dcos does not exist; known: docs"
+    )
 
 
 def test_every_command_that_the_core_names_is_known_to_the_command_line():
@@ -390,10 +439,12 @@ def test_every_command_that_the_core_names_is_known_to_the_command_line():
 
 def test_what_is_to_be_done_names_a_tool_for_every_status():
     for status in Status:
-        assert re.search("get_deployment|search_with_alias|deploy_new_index", answers.next_action(status)), status
+        assert re.search(
+            "get_deployment|search_with_alias|deploy_new_index", answers.next_action(status)
+        ), status
 
 
-# --- deployments ------------------------------------------------------------------------------------------------------
+# --- deployments ----------------------------------------------------------------------------------
 
 
 def test_without_leave_the_tool_that_writes_is_not_even_there(world):
@@ -410,7 +461,10 @@ def test_a_declared_index_is_deployed_at_once_and_told_of_until_it_is_live(world
     seen = agent.call("get_deployment", deployment_id=started["deployment_id"])
     assert (seen["status"], seen["new_collection"]) == ("live", started["new_collection"])
     assert seen["gate"]["verdict"] == "pass"
-    assert agent.call("search_with_alias", query="text", alias="other")["collection"] == started["new_collection"]
+    assert (
+        agent.call("search_with_alias", query="text", alias="other")["collection"]
+        == started["new_collection"]
+    )
     begun = world.status(started["deployment_id"])["events"][0]
     assert (begun["actor"], begun["source"]) == ("token:agent", "mcp")
 
@@ -426,7 +480,10 @@ def test_a_declared_index_is_deployed_at_once_and_told_of_until_it_is_live(world
 )
 def test_nothing_undeclared_and_nothing_unchecked_is_deployed(world, agent, arguments, words):
     before = agent.call("list_indexes")
-    assert any(word in agent.refusal("deploy_new_index", **{"alias": "docs", **arguments}) for word in words.split("|"))
+    assert any(
+        word in agent.refusal("deploy_new_index", **{"alias": "docs", **arguments})
+        for word in words.split("|")
+    )
     assert agent.call("list_indexes") == before
 
 
@@ -448,7 +505,11 @@ def test_a_token_reaches_no_further_than_its_scopes(world, scope, tool, argument
     words = Agent(world, scope).refusal(tool, **arguments)
     assert "token:agent may not do this: the scope" in words
     assert "rollouts token create NAME --scope" in words
-    left = {tool for tool, needed in SCOPE_OF.items() if needed == scope or (scope == "deploy" and needed == "read")}
+    left = {
+        tool
+        for tool, needed in SCOPE_OF.items()
+        if needed == scope or (scope == "deploy" and needed == "read")
+    }
     assert all(one in words for one in left), words
 
 
@@ -463,7 +524,9 @@ def test_a_search_is_answered_while_the_database_is_away(world, agent):
 
     async def asked():
         with closing(Routers(world.services, lent=False)) as routers:
-            server = make_server(world.services, routers, Guard(lambda context: agent.caller), deploys=False)
+            server = make_server(
+                world.services, routers, Guard(lambda context: agent.caller), deploys=False
+            )
             async with Client(server) as client:
                 arguments = {"query": "asyncio", "alias": "docs"}
                 await client.call_tool("search_with_alias", arguments)
@@ -473,14 +536,21 @@ def test_a_search_is_answered_while_the_database_is_away(world, agent):
 
     found = asyncio.run(asked())
     assert len(found["results"]) == 10
-    assert (found["version"], found["note"]) == (None, "the database did not answer, so the version is not known")
+    assert (found["version"], found["note"]) == (
+        None,
+        "the database did not answer, so the version is not known",
+    )
 
 
-# --- over stdio -------------------------------------------------------------------------------------------------------
+# --- over stdio -----------------------------------------------------------------------------------
 
 
 RECORDS = [{"id": number, "text": f"text {number} about asyncio"} for number in range(20)]
-DECLARED = {"source": "jsonl:docs.jsonl", "embedding": EMBEDDING, "soak": {"seconds": 0.2, "interval_seconds": 0.1}}
+DECLARED = {
+    "source": "jsonl:docs.jsonl",
+    "embedding": EMBEDDING,
+    "soak": {"seconds": 0.2, "interval_seconds": 0.1},
+}
 
 
 @pytest.fixture
@@ -489,12 +559,15 @@ def folder(tmp_path):
     place = tmp_path / "elsewhere"
     place.mkdir()
     (place / "docs.jsonl").write_text("\n".join(map(json.dumps, RECORDS)), encoding="utf-8")
-    (place / "rollouts.yaml").write_text(json.dumps({"indexes": {"docs": DECLARED}}), encoding="utf-8")
+    (place / "rollouts.yaml").write_text(
+        json.dumps({"indexes": {"docs": DECLARED}}), encoding="utf-8"
+    )
     return place
 
 
 def over_stdio(folder, what, **settings):
-    """What ``what`` makes of a client that has started ``rollouts mcp``, and all that came on the process's stderr."""
+    """What ``what`` makes of a client that has started ``rollouts mcp``, and all that came on the
+    process's stderr."""
     command = StdioServerParameters(
         command=sys.executable,
         args=["-m", "qdrant_rollouts.interfaces.cli", "mcp", "--folder", str(folder)],
@@ -540,31 +613,43 @@ def test_over_stdio_and_by_default_nothing_can_be_changed_and_the_store_is_given
 
     (tools, listed, refused, aliases), errors = over_stdio(folder, story)
     assert tools == READING
-    assert [(one["alias"], one["collection"], one["deployment"]) for one in listed] == [("docs", None, None)]
+    assert [(one["alias"], one["collection"], one["deployment"]) for one in listed] == [
+        ("docs", None, None)
+    ]
     assert "alias docs does not exist" in refused
     assert aliases == {}
     assert "Traceback" not in errors
 
 
 def test_nothing_but_the_protocol_is_on_stdout_and_the_end_of_stdin_is_the_end(folder):
-    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    hello = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    }
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "ROLLOUTS_SPELT_WRONG": "1"}
     command = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "mcp"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as process:
         said = []
-        for number, (method, params) in enumerate([("initialize", hello), ("tools/list", {}), ("ping", {})]):
+        for number, (method, params) in enumerate(
+            [("initialize", hello), ("tools/list", {}), ("ping", {})]
+        ):
             request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
             said.append(json.loads(process.stdout.readline()))
         rest, errors = process.communicate(timeout=60)
-    assert [(answer["id"], "result" in answer) for answer in said] == [(0, True), (1, True), (2, True)]
+    assert [(answer["id"], "result" in answer) for answer in said] == [
+        (0, True),
+        (1, True),
+        (2, True),
+    ]
     assert (process.returncode, rest) == (0, "")
     assert "ROLLOUTS_SPELT_WRONG is not a setting" in errors
 
 
-# --- over HTTP --------------------------------------------------------------------------------------------------------
+# --- over HTTP ------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -572,7 +657,10 @@ def served(world, **settings):
     """The web process' app on a port of its own, in this process."""
     made = Settings(_env_file=None, mcp_deploy=True, **settings)
     app = make_app(world.services, made)
-    with serving.bind_socket(world.services, made, "127.0.0.1", 0) as door, serving.serve_beside(app, door):
+    with (
+        serving.bind_socket(world.services, made, "127.0.0.1", 0) as door,
+        serving.serve_beside(app, door),
+    ):
         yield serving.socket_url(door)
 
 
@@ -593,7 +681,9 @@ def over_http(url, what, token="", **headers):
 def statuses(url, **headers):
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     accept = {"Accept": "application/json, text/event-stream"}
-    return httpx.post(f"{url}/mcp", json=body, headers={**accept, **headers}, trust_env=False).status_code
+    return httpx.post(
+        f"{url}/mcp", json=body, headers={**accept, **headers}, trust_env=False
+    ).status_code
 
 
 def token(world, *scopes):
@@ -626,8 +716,12 @@ def test_over_http_a_token_reaches_as_far_as_its_scopes_and_is_the_actor(world):
     with served(world) as url:
         searching = token(world, "search")
         deploying = token(world, "deploy")
-        refused = over_http(url, lambda client: client.call_tool("deploy_new_index", {"alias": "other"}), searching)
-        started = over_http(url, lambda client: client.call_tool("deploy_new_index", {"alias": "other"}), deploying)
+        refused = over_http(
+            url, lambda client: client.call_tool("deploy_new_index", {"alias": "other"}), searching
+        )
+        started = over_http(
+            url, lambda client: client.call_tool("deploy_new_index", {"alias": "other"}), deploying
+        )
     assert refused.is_error
     assert "token:search may not do this: the scope deploy is missing" in refused.content[0].text
     begun = world.status(started.structured_content["deployment_id"])["events"][0]
@@ -643,7 +737,9 @@ def test_over_http_progress_arrives_while_the_call_waits(world):
 
     waiting = {"deployment_id": started, "wait_seconds": 1}
     with served(world) as url:
-        seen = over_http(url, lambda client: client.call_tool("get_deployment", waiting, progress_callback=hear))
+        seen = over_http(
+            url, lambda client: client.call_tool("get_deployment", waiting, progress_callback=hear)
+        )
     assert seen.structured_content["status"] == "pending"
     assert heard[0] == (0.0, 5.0)
 
@@ -676,10 +772,16 @@ def test_what_only_agents_ask_has_health_and_nothing_else(world):
     ("arguments", "settings", "words"),
     [
         ((), {}, "the embedded Qdrant belongs to one process"),
-        (("--host", "192.0.2.1"), {"ROLLOUTS_QDRANT_URL": "http://127.0.0.1:1"}, "there is no token: make one with"),
+        (
+            ("--host", "192.0.2.1"),
+            {"ROLLOUTS_QDRANT_URL": "http://127.0.0.1:1"},
+            "there is no token: make one with",
+        ),
     ],
 )
-def test_what_would_let_everybody_in_or_keep_others_out_is_refused_at_the_start(folder, arguments, settings, words):
+def test_what_would_let_everybody_in_or_keep_others_out_is_refused_at_the_start(
+    folder, arguments, settings, words
+):
     answer = Shell(folder)("mcp", "--http", "--port", "0", *arguments, **settings)
     assert answer.exit_code == 2
     assert words in answer.stderr

@@ -13,7 +13,12 @@ from tests.backups import back_up, through
 from tests.qdrants import plain, points
 from tests.world import DIMENSION, World, texts
 
-THEIRS = {"team": "search", "owners": ["anna", "ben"], "limits": {"cost": 1.5, "on": False}, "ä ö": None}
+THEIRS = {
+    "team": "search",
+    "owners": ["anna", "ben"],
+    "limits": {"cost": 1.5, "on": False},
+    "ä ö": None,
+}
 SOAK = {"seconds": 1, "interval_seconds": 1}
 KEPT = {key: value for key, value in THEIRS.items() if value is not None}
 
@@ -46,7 +51,11 @@ def serve(world, give, **settings):
 
 def others(world, collection):
     metadata = world.store.metadata(collection)
-    return {key: value for key, value in metadata.items() if key not in (STAMP_KEY, FACTS_KEY) and value is not None}
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key not in (STAMP_KEY, FACTS_KEY) and value is not None
+    }
 
 
 def deployed(world, alias="docs", **arguments):
@@ -63,7 +72,9 @@ def deployed(world, alias="docs", **arguments):
         ("copy", {"collection": {"hnsw": {"m": 24}}}),
     ],
 )
-def test_it_is_kept_by_every_way_of_filling_and_ours_is_the_new_versions(world, give, way, settings):
+def test_it_is_kept_by_every_way_of_filling_and_ours_is_the_new_versions(
+    world, give, way, settings
+):
     blue = serve(world, give)
     world.declare("docs", soak=SOAK, **{"source": f"collection:{blue}", **settings})
 
@@ -119,7 +130,9 @@ def test_a_collection_that_is_adopted_keeps_it(world, give):
 
 @pytest.mark.parametrize("key", [STAMP_KEY, FACTS_KEY])
 @pytest.mark.parametrize("value", ["weekly", {"team": "search"}, 7, []])
-def test_a_key_of_ours_that_is_used_by_others_is_refused_before_anything_is_changed(world, give, key, value):
+def test_a_key_of_ours_that_is_used_by_others_is_refused_before_anything_is_changed(
+    world, give, key, value
+):
     before = foreign(world, give, {key: value})
     world.declare("docs", source=world.write("docs.jsonl", texts(5)))
     there = world.store.collections()

@@ -42,7 +42,12 @@ def world(tmp_path, ready_sqlite_url):
 
 def web(world, **settings):
     app = make_app(world.services, Settings(_env_file=None, **settings))
-    return TestClient(app, base_url="http://localhost:8600", client=("127.0.0.1", 50000), raise_server_exceptions=False)
+    return TestClient(
+        app,
+        base_url="http://localhost:8600",
+        client=("127.0.0.1", 50000),
+        raise_server_exceptions=False,
+    )
 
 
 def bearer(world, *scopes):
@@ -57,14 +62,16 @@ def scraped(client, **headers):
 
 
 def by(family, *labels):
-    return {tuple(sample.labels[label] for label in labels): sample.value for sample in family.samples}
+    return {
+        tuple(sample.labels[label] for label in labels): sample.value for sample in family.samples
+    }
 
 
 def without_qdrant(world):
     world.services = replace(world.services, store=Failing(world.store, AWAY, *EVERYTHING))
 
 
-# --- /metrics ---------------------------------------------------------------------------------------------------------
+# --- /metrics -------------------------------------------------------------------------------------
 
 
 def test_a_scrape_has_every_metric_under_its_name_with_its_kind_and_its_labels(world):
@@ -72,7 +79,9 @@ def test_a_scrape_has_every_metric_under_its_name_with_its_kind_and_its_labels(w
     world.deploy("docs")
     world.run()
     found = scraped(web(world))
-    assert {name: family.type for name, family in found.items()} == {metric.name: metric.kind for metric in METRICS}
+    assert {name: family.type for name, family in found.items()} == {
+        metric.name: metric.kind for metric in METRICS
+    }
     for metric in METRICS:
         for sample in found[metric.name].samples:
             assert (sample.name, set(sample.labels)) == (metric.sampled, set(metric.labels))
@@ -85,7 +94,9 @@ def test_prometheus_gets_the_form_that_it_prefers(world):
     accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
     answer = web(world).get("/metrics", headers={"Accept": accept})
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
-    assert {family.name for family in openmetrics(answer.text)} == {metric.name for metric in METRICS}
+    assert {family.name for family in openmetrics(answer.text)} == {
+        metric.name for metric in METRICS
+    }
 
 
 def test_two_web_processes_tell_the_same(world):
@@ -195,8 +206,14 @@ def test_a_workers_clock_work_and_silence_are_told(world):
     says(world, replace(CONTROL, received=40, discarded=3, busy=(at_work,)))
     found = scraped(web(world))
     offsets = by(found["rollouts_worker_clock_offset_seconds"], "worker")
-    assert offsets == {("bulk@one",): pytest.approx(40.0, abs=1.0), ("worker@one",): pytest.approx(0.0, abs=1.0)}
-    assert by(found["rollouts_worker_seen_age_seconds"], "worker") == {("bulk@one",): 5.0, ("worker@one",): 0.0}
+    assert offsets == {
+        ("bulk@one",): pytest.approx(40.0, abs=1.0),
+        ("worker@one",): pytest.approx(0.0, abs=1.0),
+    }
+    assert by(found["rollouts_worker_seen_age_seconds"], "worker") == {
+        ("bulk@one",): 5.0,
+        ("worker@one",): 0.0,
+    }
     places = by(found["rollouts_queue_places"], "queue", "state")
     assert places["bulk", "free"] == 1
     assert (places["control", "busy"], places["control", "free"]) == (1, 3)
@@ -204,10 +221,14 @@ def test_a_workers_clock_work_and_silence_are_told(world):
     assert (messages["worker@one", "taken"], messages["worker@one", "discarded"]) == (37, 3)
     world.clock.move(31)
     found = scraped(web(world))
-    assert found["rollouts_worker_clock_offset_seconds"].samples == found["rollouts_queue_places"].samples == []
+    assert (
+        found["rollouts_worker_clock_offset_seconds"].samples
+        == found["rollouts_queue_places"].samples
+        == []
+    )
 
 
-# --- what is drawn from it --------------------------------------------------------------------------------------------
+# --- what is drawn from it ------------------------------------------------------------------------
 
 
 def test_the_table_and_the_dashboard_are_as_code_draws_them():
@@ -225,7 +246,9 @@ def expressions():
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
             yield variable["name"], variable["query"]["query"], ""
-    for block in re.findall(r"```yml\n(.*?)```", (DOCS / "metrics.md").read_text(encoding="utf-8"), re.DOTALL):
+    for block in re.findall(
+        r"```yml\n(.*?)```", (DOCS / "metrics.md").read_text(encoding="utf-8"), re.DOTALL
+    ):
         for group in yaml.safe_load(block).get("groups", []):
             for rule in group["rules"]:
                 yield rule["alert"], rule["expr"], rule["annotations"]["summary"]
@@ -242,7 +265,11 @@ def test_every_expression_asks_for_metrics_and_labels_that_a_scrape_has(world):
         assert used <= names, title
         known = set().union(*(labels[name] for name in used))
         assert set(re.findall(r'(\w+)\s*(?:=~|!~|!=|=)\s*"', asked)) <= known, title
-        grouped = [label for group in re.findall(r"by \(([^)]*)\)", asked) for label in re.split(r",\s*", group)]
+        grouped = [
+            label
+            for group in re.findall(r"by \(([^)]*)\)", asked)
+            for label in re.split(r",\s*", group)
+        ]
         shown = re.findall(r"\{\{\s*(?:\$labels\.)?(\w+)\s*\}\}", words)
         assert {*grouped, *shown} <= known, title
         assert not grouped or set(shown) <= set(grouped), title
@@ -250,10 +277,12 @@ def test_every_expression_asks_for_metrics_and_labels_that_a_scrape_has(world):
 
 def test_every_metric_is_in_the_dashboard():
     shown = " ".join(asked for _, asked, _ in expressions())
-    assert [metric.sampled for metric in METRICS if metric.sampled not in shown] == ["rollouts_build_info"]
+    assert [metric.sampled for metric in METRICS if metric.sampled not in shown] == [
+        "rollouts_build_info"
+    ]
 
 
-# --- health -----------------------------------------------------------------------------------------------------------
+# --- health ---------------------------------------------------------------------------------------
 
 
 def ready(client, **headers):
@@ -287,7 +316,11 @@ def test_nobody_who_sweeps_is_not_ready_and_the_next_act_is_said(world):
 def test_a_turn_that_nobody_takes_is_not_ready_and_one_that_waits_for_busy_workers_is(world):
     world.declare("docs", source=world.write("docs.jsonl", texts(20)))
     deployment = world.deploy("docs")
-    pass_time(world, 130, replace(BULK, busy=(Task("deployments.populate", deployment, 200.0),), idle=None))
+    pass_time(
+        world,
+        130,
+        replace(BULK, busy=(Task("deployments.populate", deployment, 200.0),), idle=None),
+    )
     found, checks = ready(web(world))
     assert found is True
     assert checks["turns"]["value"] == "1 wait for workers that are busy"
@@ -314,7 +347,11 @@ def test_a_database_that_is_away_leaves_the_process_alive_and_not_ready(world):
     (world.folder / "state.db").mkdir()
     found, checks = ready(client)
     assert found is False
-    assert {name for name, check in checks.items() if check["state"] == "fail"} == {"database", "sweep", "turns"}
+    assert {name for name, check in checks.items() if check["state"] == "fail"} == {
+        "database",
+        "sweep",
+        "turns",
+    }
     assert client.get("/livez").json() == {"status": "ok"}
 
 

@@ -46,10 +46,18 @@ def told(done):
 
 
 def test_it_says_from_what_to_what_and_does_nothing_twice(rollouts, database_url):
-    assert told(rollouts(database_url, "migrate", "--check", "--json")) == (1, None, HEAD, True, False)
+    assert told(rollouts(database_url, "migrate", "--check", "--json")) == (
+        1,
+        None,
+        HEAD,
+        True,
+        False,
+    )
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda _: told(rollouts(database_url, "migrate", "--json")), range(2)))
-    assert sorted(both, key=str) == sorted([(0, None, HEAD, True, True), (0, HEAD, HEAD, False, False)], key=str)
+    assert sorted(both, key=str) == sorted(
+        [(0, None, HEAD, True, True), (0, HEAD, HEAD, False, False)], key=str
+    )
     done = rollouts(database_url, "migrate", "--check")
     assert (done.returncode, "nothing to do" in done.stdout) == (0, True)
 
@@ -62,7 +70,10 @@ def test_a_database_of_another_release_is_told_apart(rollouts, ready_url):
     assert f"brought from revision 0012 to {HEAD}" in rollouts(ready_url, "migrate").stdout
     left_by_the_next_release(engine, HEAD)
     done = rollouts(ready_url, "migrate")
-    assert (done.returncode, f"{NEXT}, newer than this program's {HEAD}, which works on it" in done.stdout) == (0, True)
+    assert (
+        done.returncode,
+        f"{NEXT}, newer than this program's {HEAD}, which works on it" in done.stdout,
+    ) == (0, True)
     left_by_the_next_release(engine, NEXT)
     engine.dispose()
     for arguments in (["migrate"], ["migrate", "--check"], ["list"], ["pause", "abc"]):
@@ -70,7 +81,9 @@ def test_a_database_of_another_release_is_told_apart(rollouts, ready_url):
         assert (done.returncode, "update the program" in done.stderr) == (2, True), arguments
 
 
-def test_a_web_process_that_comes_first_waits_for_its_tables(rollouts, ready_postgres_url, qdrant_url, tmp_path):
+def test_a_web_process_that_comes_first_waits_for_its_tables(
+    rollouts, ready_postgres_url, qdrant_url, tmp_path
+):
     engine = open_engine(ready_postgres_url)
     moved(engine, "0012")
     engine.dispose()
@@ -78,7 +91,9 @@ def test_a_web_process_that_comes_first_waits_for_its_tables(rollouts, ready_pos
     settings = {"ROLLOUTS_DATABASE_URL": ready_postgres_url, "ROLLOUTS_QDRANT_URL": qdrant_url}
     command = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "web", f"--port={port}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as web:
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    ) as web:
         try:
             assert "waiting: " in web.stderr.readline()
             assert rollouts(ready_postgres_url, "migrate").returncode == 0

@@ -50,7 +50,9 @@ def fill(world, collection):
     model = open_embedder(EmbeddingSpec.model_validate(EMBEDDING))
     made = model.documents([record["text"] for record in texts(25)])
     world.store.create(collection, SCHEMA, {})
-    points = [Point(record["id"], vector, record) for record, vector in zip(texts(25), made, strict=True)]
+    points = [
+        Point(record["id"], vector, record) for record, vector in zip(texts(25), made, strict=True)
+    ]
     world.store.upsert(collection, points)
 
 
@@ -74,15 +76,21 @@ def browser(world):
 
 
 @pytest.mark.parametrize(("alias", "collection"), ODD)
-def test_an_index_of_any_name_is_adopted_validated_deployed_kept_and_searched(world, alias, collection):
+def test_an_index_of_any_name_is_adopted_validated_deployed_kept_and_searched(
+    world, alias, collection
+):
     theirs(world, alias, collection)
-    assert adoption.adopt_collection(world.services, alias, actor="anna")["collection"] == collection
+    assert (
+        adoption.adopt_collection(world.services, alias, actor="anna")["collection"] == collection
+    )
     assert validate_collection(world.services, alias, collection)["verdict"] == "pass"
     seen = through(world, world.deploy(alias))
     assert seen["status"] == "live", seen["message"]
     assert world.store.aliases()[alias] == seen["green"]
     assert comparing.diff_versions(world.services, alias, "1", "2")["gone"] == []
-    assert [row["collection"] for row in lineage.list_versions(world.services, alias)["versions"]] == [
+    assert [
+        row["collection"] for row in lineage.list_versions(world.services, alias)["versions"]
+    ] == [
         seen["green"],
         collection,
     ]
@@ -97,24 +105,34 @@ def test_an_index_of_any_name_is_adopted_validated_deployed_kept_and_searched(wo
 def test_an_alias_keeps_a_collection_of_any_name_and_a_task_may_delete_it(world, alias, collection):
     theirs(world, alias, collection)
     through(world, world.deploy(alias))
-    made = COMMANDS["aliases.create_alias"](world.services, alias_name="mine", collection_name=collection)
+    made = COMMANDS["aliases.create_alias"](
+        world.services, alias_name="mine", collection_name=collection
+    )
     assert made["created"]
     assert collecting.collect_garbage(world.services, actor="anna", dry_run=True)["due"] == []
-    assert COMMANDS["aliases.switch_alias"](world.services, alias_name=alias, new_collection=collection)["switched"]
+    assert COMMANDS["aliases.switch_alias"](
+        world.services, alias_name=alias, new_collection=collection
+    )["switched"]
     assert COMMANDS["aliases.delete_alias"](world.services, alias_name=alias) == {"deleted": True}
-    again = COMMANDS["aliases.create_alias"](world.services, alias_name=alias, collection_name=collection)
+    again = COMMANDS["aliases.create_alias"](
+        world.services, alias_name=alias, collection_name=collection
+    )
     assert again["created"]  # it was there before, so its name is not ours to judge
     assert COMMANDS["aliases.delete_alias"](world.services, alias_name="mine") == {"deleted": True}
     fill(world, "spare")
     COMMANDS["aliases.switch_alias"](world.services, alias_name=alias, new_collection="spare")
-    answer = COMMANDS["collections.safe_delete_collection"](world.services, collection_name=collection)
+    answer = COMMANDS["collections.safe_delete_collection"](
+        world.services, collection_name=collection
+    )
     assert answer["scheduled"]
 
 
 @pytest.mark.parametrize(("alias", "collection"), ODD)
 def test_a_collection_of_any_name_is_a_source(world, alias, collection):
     fill(world, collection)
-    world.declare("copy", source=f"collection:{collection}", soak={"seconds": 1, "interval_seconds": 1})
+    world.declare(
+        "copy", source=f"collection:{collection}", soak={"seconds": 1, "interval_seconds": 1}
+    )
     seen = through(world, world.deploy("copy"))
     assert seen["status"] == "live", seen["message"]
     assert world.store.count("copy") == 25
@@ -127,7 +145,10 @@ def test_blanks_that_a_person_writes_before_a_source_are_not_its_name(world):
     assert world.services.source("collection: plain ").address == "collection:plain"
     world.declare("copy", source="collection: plain ")
     answer = commands.safe_delete_collection(world.services, "plain", actor="anna")
-    assert (answer["scheduled"], answer["reason"]) == (False, "index copy reads from it, says the index file")
+    assert (answer["scheduled"], answer["reason"]) == (
+        False,
+        "index copy reads from it, says the index file",
+    )
 
 
 @pytest.mark.parametrize(("alias", "collection"), ODD)
@@ -145,7 +166,9 @@ def test_a_backup_of_any_name_is_made_verified_and_restored(world, alias, collec
 def test_a_name_too_long_for_a_snapshot_is_said_before_a_backup_is_begun(world):
     collection = "x" * 230
     theirs(world, "docs", collection)
-    with pytest.raises(Refused, match="has 230 bytes, and Qdrant makes no snapshot of more than 197"):
+    with pytest.raises(
+        Refused, match="has 230 bytes, and Qdrant makes no snapshot of more than 197"
+    ):
         backups.create_backup(world.services, "docs", actor="anna")
     assert backups.list_backups(world.services) == []
     fill(world, "y" * 197)
@@ -166,12 +189,16 @@ def test_http_takes_any_name_quoted(world, browser, alias, collection):
     assert kept.json() == {"collection": collection, "status": "kept"}
     found = browser.post(f"{path}/search", json={"query": "python asyncio"})
     assert found.json()["collection"] == begun.json()["new_collection"]
-    moved = browser.put(f"{PREFIX}/aliases/{quote(alias, safe='')}", json={"collection": collection})
+    moved = browser.put(
+        f"{PREFIX}/aliases/{quote(alias, safe='')}", json={"collection": collection}
+    )
     assert moved.json()["switched"]
 
 
 @pytest.mark.parametrize(("alias", "collection"), ODD)
-def test_pages_lead_to_an_index_of_any_name_and_their_forms_keep_its_collection(world, browser, alias, collection):
+def test_pages_lead_to_an_index_of_any_name_and_their_forms_keep_its_collection(
+    world, browser, alias, collection
+):
     theirs(world, alias, collection)
     deployment = through(world, world.deploy(alias))["id"]
     link = f"/indexes/{quote(alias, safe='')}"
@@ -194,7 +221,9 @@ def test_a_new_alias_is_named_strictly_wherever_it_is_made(world, browser):
         lambda: commands.create_alias(world.services, "no.t here", "there", actor="anna"),
         lambda: world.deploy("no.t here"),
     ):
-        with pytest.raises(Refused, match=r"alias name 'no\.t here' is not allowed: expected 1 to 128 letters"):
+        with pytest.raises(
+            Refused, match=r"alias name 'no\.t here' is not allowed: expected 1 to 128 letters"
+        ):
             act()
     answer = browser.post(f"{PREFIX}/aliases", json={"alias": "no.t here", "collection": "there"})
     assert answer.status_code == 422

@@ -48,7 +48,8 @@ def embedded(tmp_path, ready_sqlite_url):
 
 
 def replace_theirs(world, *, declared=True, grace=0, **retained):
-    """``theirs``, made by somebody else, was behind ``docs`` until this deployment, which is live."""
+    """``theirs``, made by somebody else, was behind ``docs`` until this deployment, which is
+    live."""
     fill(world, "theirs")
     world.store.point_alias("docs", "theirs")
     settings = {"soak": SOAK, "grace_period_minutes": grace, "retention": retained}
@@ -78,7 +79,7 @@ def later(world, minutes):
         retention.delete_due(world.services)
 
 
-# --- by default -------------------------------------------------------------------------------------------------
+# --- by default -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -89,10 +90,15 @@ def test_it_goes_only_after_a_whole_backup_of_it_from_which_it_comes_back(world,
     assert deletion(world, "theirs").status == "scheduled"
     ended(world)
     swept(world)
-    assert ("theirs" in world.store.collections(), deletion(world, "theirs").status) == (False, "deleted")
+    assert ("theirs" in world.store.collections(), deletion(world, "theirs").status) == (
+        False,
+        "deleted",
+    )
     [made] = backups.list_backups(world.services)
     assert (made["status"], made["collection"], made["points"]) == ("done", "theirs", 25)
-    back = through(world, backups.restore_backup(world.services, backup=made["backup_id"], actor="anna"))
+    back = through(
+        world, backups.restore_backup(world.services, backup=made["backup_id"], actor="anna")
+    )
     assert back["status"] == "live", back["message"]
 
 
@@ -104,8 +110,13 @@ def test_no_later_backup_removes_the_last_copy_of_it(world):
     assert "theirs" not in world.store.collections()
     [copy] = backups.list_backups(world.services)
     newest = [back_up(world, "docs") for _ in range(2)][-1]
-    assert {made["backup_id"] for made in backups.list_backups(world.services)} == {copy["backup_id"], newest}
-    back = through(world, backups.restore_backup(world.services, backup=copy["backup_id"], actor="anna"))
+    assert {made["backup_id"] for made in backups.list_backups(world.services)} == {
+        copy["backup_id"],
+        newest,
+    }
+    back = through(
+        world, backups.restore_backup(world.services, backup=copy["backup_id"], actor="anna")
+    )
     assert back["status"] == "live", back["message"]
 
 
@@ -139,7 +150,9 @@ def test_while_no_backup_can_be_written_it_is_kept_and_gc_says_why(world):
 def test_a_name_too_long_for_a_snapshot_is_kept_and_gc_says_why(world):
     fill(world, "x" * 240)
     world.store.point_alias("docs", "x" * 240)
-    world.declare("docs", source=world.write("docs.jsonl", texts(25)), soak=SOAK, grace_period_minutes=0)
+    world.declare(
+        "docs", source=world.write("docs.jsonl", texts(25)), soak=SOAK, grace_period_minutes=0
+    )
     through(world, world.deploy("docs"))
     swept(world)
     assert "x" * 240 in world.store.collections()
@@ -158,20 +171,25 @@ def test_the_embedded_qdrant_has_no_backups_so_it_is_kept_until_a_person_says_ot
     assert (found["collection"], found["alias"]) == ("theirs", "docs")
     assert EMBEDDED in found["reason"]
     assert "retention.foreign: delete" in found["next"]
-    embedded.declare("docs", source="jsonl:docs.jsonl", retention={"foreign": "delete", "versions": 1})
+    embedded.declare(
+        "docs", source="jsonl:docs.jsonl", retention={"foreign": "delete", "versions": 1}
+    )
     collecting.collect_garbage(embedded.services, actor="anna")
     later(embedded, 61)
     assert ("theirs" in embedded.store.collections(), kept(embedded)) == (False, [])
 
 
-# --- as the index says ------------------------------------------------------------------------------------------
+# --- as the index says ----------------------------------------------------------------------------
 
 
 def test_an_index_may_keep_it(world):
     seen = replace_theirs(world, foreign="keep")
     assert "theirs is kept; back to it by `rollouts rollback docs`" in seen["message"]
     swept(world)
-    assert (queries.list_deletions(world.services), "theirs" in world.store.collections()) == ([], True)
+    assert (queries.list_deletions(world.services), "theirs" in world.store.collections()) == (
+        [],
+        True,
+    )
     assert [(one["collection"], one["reason"]) for one in kept(world)] == [
         ("theirs", "this program did not make it, and its index says retention.foreign: keep")
     ]
@@ -186,21 +204,29 @@ def test_an_index_may_have_it_deleted_like_every_other(request, name):
     assert "theirs will be deleted at " in seen["message"]
     assert "backup" not in seen["message"]
     swept(world)
-    assert ("theirs" in world.store.collections(), backups.list_backups(world.services)) == (False, [])
+    assert ("theirs" in world.store.collections(), backups.list_backups(world.services)) == (
+        False,
+        [],
+    )
 
 
 def test_an_index_that_says_keep_before_the_time_has_come_keeps_it(world):
     replace_theirs(world)
     world.declare("docs", source="jsonl:docs.jsonl", retention={"foreign": "keep"})
     swept(world)
-    assert ("theirs" in world.store.collections(), deletion(world, "theirs").status) == (True, "cancelled")
+    assert ("theirs" in world.store.collections(), deletion(world, "theirs").status) == (
+        True,
+        "cancelled",
+    )
     assert "retention.foreign: keep" in deletion(world, "theirs").reason
 
 
 @pytest.mark.parametrize("way", ["adopted", "taken"])
 def test_what_was_adopted_or_taken_is_still_of_others_making(embedded, way):
     fill(embedded, "theirs")
-    embedded.declare("docs", source=embedded.write("docs.jsonl", texts(25)), soak=SOAK, grace_period_minutes=0)
+    embedded.declare(
+        "docs", source=embedded.write("docs.jsonl", texts(25)), soak=SOAK, grace_period_minutes=0
+    )
     if way == "adopted":
         embedded.store.point_alias("docs", "theirs")
         adoption.adopt_collection(embedded.services, "docs", actor="anna")
@@ -208,7 +234,9 @@ def test_what_was_adopted_or_taken_is_still_of_others_making(embedded, way):
         fill(embedded, "first")
         embedded.store.point_alias("docs", "first")
         checks = {"model_stamp": {"accept_inconclusive": True}}
-        taken = embedded.deploy("docs", collection="theirs", options={"validation": {"checks": checks}})
+        taken = embedded.deploy(
+            "docs", collection="theirs", options={"validation": {"checks": checks}}
+        )
         embedded.run()
         assert embedded.status(taken)["status"] == "live", embedded.status(taken)["message"]
     embedded.deploy("docs")
@@ -220,13 +248,15 @@ def test_what_was_adopted_or_taken_is_still_of_others_making(embedded, way):
 
 def test_one_that_a_person_names_is_deleted_as_asked(embedded):
     fill(embedded, "theirs")
-    answer = commands.safe_delete_collection(embedded.services, "theirs", grace_period_minutes=0, actor="anna")
+    answer = commands.safe_delete_collection(
+        embedded.services, "theirs", grace_period_minutes=0, actor="anna"
+    )
     assert answer["text"].endswith(KEEP)
     later(embedded, 1)
     assert "theirs" not in embedded.store.collections()
 
 
-# --- what is said -----------------------------------------------------------------------------------------------
+# --- what is said ---------------------------------------------------------------------------------
 
 
 def test_everything_that_speaks_of_a_deletion_says_when_and_how_it_is_kept(world):
@@ -246,9 +276,13 @@ def test_everything_that_speaks_of_a_deletion_says_when_and_how_it_is_kept(world
     assert sentence in told["deployment.completed"]
     assert "theirs will be deleted at" in told["deletion.scheduled"]
     assert "rollouts keep theirs" in told["deletion.scheduled"]
-    [event] = [one for one in queries.list_events(world.services) if one["event"] == "deletion.scheduled"]
+    [event] = [
+        one for one in queries.list_events(world.services) if one["event"] == "deletion.scheduled"
+    ]
     assert "theirs will be deleted at" in event["detail"]
-    answer = COMMANDS["collections.safe_delete_collection"](world.services, collection_name="theirs")
+    answer = COMMANDS["collections.safe_delete_collection"](
+        world.services, collection_name="theirs"
+    )
     assert (answer["text"], answer["keep"]) == (sentence, "rollouts keep theirs")
     app = make_app(world.services, Settings())
     with TestClient(app, base_url="http://localhost:8600", client=("127.0.0.1", 5)) as client:
@@ -293,15 +327,21 @@ def test_a_deployment_that_fails_has_nothing_deleted(embedded):
     fill(embedded, "theirs")
     embedded.store.point_alias("docs", "theirs")
     embedded.declare(
-        "docs", source=embedded.write("docs.jsonl", texts(25)), validation={"queries": ["nothing of that"]}
+        "docs",
+        source=embedded.write("docs.jsonl", texts(25)),
+        validation={"queries": ["nothing of that"]},
     )
     begun = embedded.deploy("docs", options={"validation": {"min_top_score": 0.99}})
     embedded.run()
     seen = embedded.status(begun)
-    assert (seen["status"], seen["deletions"], queries.list_deletions(embedded.services)) == ("rolled_back", [], [])
+    assert (seen["status"], seen["deletions"], queries.list_deletions(embedded.services)) == (
+        "rolled_back",
+        [],
+        [],
+    )
 
 
-# --- the index's own rule ---------------------------------------------------------------------------------------
+# --- the index's own rule -------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -314,7 +354,9 @@ def two(embedded):
 
 
 def minutes_left(world, answer):
-    return (datetime.fromisoformat(answer["delete_after"]) - world.clock.moment) / timedelta(minutes=1)
+    return (datetime.fromisoformat(answer["delete_after"]) - world.clock.moment) / timedelta(
+        minutes=1
+    )
 
 
 @pytest.mark.parametrize(
@@ -329,7 +371,9 @@ def minutes_left(world, answer):
 def test_a_switch_that_deletes_the_old_one_goes_by_the_indexs_own_rule(two, said, minutes):
     if said is not None:
         two.declare("docs", source="jsonl:docs.jsonl", **said)
-    answer = commands.switch_alias(two.services, "docs", "new", delete_old=True, actor="anna")["deletion"]
+    answer = commands.switch_alias(two.services, "docs", "new", delete_old=True, actor="anna")[
+        "deletion"
+    ]
     assert answer["scheduled"]
     assert minutes_left(two, answer) == pytest.approx(minutes, abs=0.02)
     assert "new replaced it behind docs" in answer["reason"]
@@ -338,7 +382,9 @@ def test_a_switch_that_deletes_the_old_one_goes_by_the_indexs_own_rule(two, said
 @pytest.mark.parametrize("retained", [{"versions": 2}, {"foreign": "keep"}])
 def test_what_the_indexs_rule_keeps_a_switch_does_not_delete(two, retained):
     two.declare("docs", source="jsonl:docs.jsonl", retention=retained)
-    answer = commands.switch_alias(two.services, "docs", "new", delete_old=True, actor="anna")["deletion"]
+    answer = commands.switch_alias(two.services, "docs", "new", delete_old=True, actor="anna")[
+        "deletion"
+    ]
     assert answer["scheduled"] is False
     assert "old is kept, by the retention of docs" in answer["reason"]
     assert queries.list_deletions(two.services) == []
@@ -359,7 +405,9 @@ def test_an_index_without_an_entry_goes_on_by_its_last_deployment(embedded):
 
 
 @pytest.mark.parametrize(("asked", "minutes"), [({}, 1440), ({"grace_period_minutes": 5}, 5)])
-def test_a_deletion_by_name_goes_by_the_rule_of_its_index_unless_told_otherwise(embedded, asked, minutes):
+def test_a_deletion_by_name_goes_by_the_rule_of_its_index_unless_told_otherwise(
+    embedded, asked, minutes
+):
     replace_theirs(embedded, grace=1440, foreign="keep")
     answer = commands.safe_delete_collection(embedded.services, "theirs", actor="anna", **asked)
     assert minutes_left(embedded, answer) == pytest.approx(minutes, abs=0.02)
@@ -373,7 +421,9 @@ def test_a_deletion_of_no_index_takes_the_one_default(two):
 def test_a_task_overrides_nothing_that_it_was_not_told(embedded):
     settings = {"rollback_on_failure": False, "source": embedded.write("docs.jsonl", texts(5))}
     embedded.declare("docs", **settings)
-    begun = COMMANDS["deployments.deploy_new_version"](embedded.services, alias_name="docs")["deployment_id"]
+    begun = COMMANDS["deployments.deploy_new_version"](embedded.services, alias_name="docs")[
+        "deployment_id"
+    ]
     with embedded.services.sessions() as session:
         assert session.get_one(Deployment, begun).spec["rollback_on_failure"] is False
 

@@ -1,4 +1,5 @@
-"""No request may open this program's files: by whatever name or kind of source, and without a cost."""
+"""No request may open this program's files: by whatever name or kind of source, and without a
+cost."""
 
 import os
 import subprocess
@@ -38,10 +39,14 @@ def is_locked(database):
 
 @pytest.fixture
 def services(tmp_path, monkeypatch):
-    """The embedded default with everything it owns on the disk, and a folder of somebody's records."""
+    """The embedded default with everything it owns on the disk, and a folder of somebody's
+    records."""
     monkeypatch.setenv("ROLLOUTS_BACKUP_DIR", "kept/safe")
     Path(".env").write_text("ROLLOUTS_QDRANT_API_KEY=sesame-sesame\n")
-    declare(tmp_path, docs={"embedding": {**EMBEDDING, "text": "{title}: {text}"}, "soak": {"seconds": 0}})
+    declare(
+        tmp_path,
+        docs={"embedding": {**EMBEDDING, "text": "{title}: {text}"}, "soak": {"seconds": 0}},
+    )
     Path("kept/safe/b1").mkdir(parents=True)
     for name in ("kept/safe/b1/manifest.json", "kept/safe/b1/notes.txt", "server.key"):
         Path(name).write_text(RECORD)
@@ -58,7 +63,9 @@ def ask(services):
     with TestClient(
         make_app(services, Settings()), base_url="http://localhost:8600", client=("127.0.0.1", 5)
     ) as client:
-        yield lambda source: client.post("/api/v1/deployments", json={"alias": "docs", "source": source})
+        yield lambda source: client.post(
+            "/api/v1/deployments", json={"alias": "docs", "source": source}
+        )
 
 
 def refusal(services, source):
@@ -108,8 +115,16 @@ def test_a_file_of_this_program_is_no_source_under_any_name(services, kind, name
         os.link(name, "mine/hard.jsonl")
         Path("mine/soft.jsonl").symlink_to(tmp_path / name)
         Path("mine/folder").symlink_to((tmp_path / name).parent)
-        ways = (name, tmp_path / name, f"mine/../{name}", "mine/soft.jsonl", f"mine/folder/{Path(name).name}")
-        hard = () if name == "server.key" else ("mine/hard.jsonl",)  # a key is known by its name alone
+        ways = (
+            name,
+            tmp_path / name,
+            f"mine/../{name}",
+            "mine/soft.jsonl",
+            f"mine/folder/{Path(name).name}",
+        )
+        hard = (
+            () if name == "server.key" else ("mine/hard.jsonl",)
+        )  # a key is known by its name alone
         for way in (*ways, *hard):
             said = refusal(services, f"{kind}:{way}")
             assert OWNED[name] in said
@@ -120,7 +135,9 @@ def test_a_file_that_is_named_by_a_setting_is_ours(services, monkeypatch):
     Path("mine/authority.txt").write_text("certificate")
     Path("mine/client.txt").write_text("certificate")
     monkeypatch.setenv("SSL_CERT_FILE", "mine/authority.txt")
-    monkeypatch.setenv("ROLLOUTS_BROKER_URL", "rediss://host/0?ssl_keyfile=mine/client.txt&ssl_cert_reqs=required")
+    monkeypatch.setenv(
+        "ROLLOUTS_BROKER_URL", "rediss://host/0?ssl_keyfile=mine/client.txt&ssl_cert_reqs=required"
+    )
     own = own_files(Settings())
     for name in ("mine/authority.txt", "mine/client.txt"):
         with pytest.raises(Refused, match="a key, certificate or password"):
@@ -128,7 +145,9 @@ def test_a_file_that_is_named_by_a_setting_is_ours(services, monkeypatch):
     own.refuse(Path("mine/docs.jsonl"), "mine/docs.jsonl")
 
 
-@pytest.mark.parametrize("url", ["sqlite:///state.db", "sqlite:///file:state.db?uri=true", "sqlite:///{}/state.db"])
+@pytest.mark.parametrize(
+    "url", ["sqlite:///state.db", "sqlite:///file:state.db?uri=true", "sqlite:///{}/state.db"]
+)
 def test_the_state_database_is_ours_wherever_the_url_puts_it(tmp_path, monkeypatch, url):
     monkeypatch.setenv("ROLLOUTS_DATABASE_URL", url.format(tmp_path))
     own = own_files(Settings())
@@ -137,7 +156,9 @@ def test_the_state_database_is_ours_wherever_the_url_puts_it(tmp_path, monkeypat
             own.refuse(Path(name), name)
 
 
-@pytest.mark.parametrize("file", [".rollouts/state.db", "mine/hard.db", "/proc/self/cwd/.rollouts/state.db"])
+@pytest.mark.parametrize(
+    "file", [".rollouts/state.db", "mine/hard.db", "/proc/self/cwd/.rollouts/state.db"]
+)
 @pytest.mark.parametrize("form", ["sqlite:///{}", "sqlite:///file:{}?uri=true"])
 def test_a_query_does_not_read_the_state_database(services, monkeypatch, file, form):
     os.link(".rollouts/state.db", "mine/hard.db")
@@ -147,7 +168,9 @@ def test_a_query_does_not_read_the_state_database(services, monkeypatch, file, f
     assert "no request may" in said
 
 
-@pytest.mark.parametrize("folder", [".rollouts", ".rollouts/qdrant", "kept/safe", "kept/safe/b1", "mine/way"])
+@pytest.mark.parametrize(
+    "folder", [".rollouts", ".rollouts/qdrant", "kept/safe", "kept/safe/b1", "mine/way"]
+)
 def test_a_folder_of_this_program_is_no_source(services, folder):
     Path("mine/way").symlink_to(Path("kept/safe").absolute())
     assert "no request may" in refusal(services, f"dir:{folder}")
@@ -176,7 +199,12 @@ def test_a_request_by_http_is_refused_before_the_file_is_opened(services, ask):
     with services.sessions() as session:
         session.execute(text("SELECT 1"))
         assert is_locked(database)
-        for source in ("jsonl:.rollouts/state.db", "csv:.rollouts/*", f"parquet:{database}", "jsonl:.rollouts/**/*"):
+        for source in (
+            "jsonl:.rollouts/state.db",
+            "csv:.rollouts/*",
+            f"parquet:{database}",
+            "jsonl:.rollouts/**/*",
+        ):
             with pytest.raises(Refused):
                 services.source(source).check()
             assert is_locked(database)
@@ -193,10 +221,22 @@ def test_a_model_s_revision_is_no_path_to_a_file(services, ask, tmp_path):
     for revision in (f"{tmp_path}/.rollouts/state.db", "../../../../.rollouts/state.db", "a/../b"):
         with pytest.raises(Refused, match="expected a branch, tag or commit"):
             services.indexes()["docs"].with_options(
-                {"embedding": {"model": "sentence-transformers/all-MiniLM-L6-v2", "revision": revision}}
+                {
+                    "embedding": {
+                        "model": "sentence-transformers/all-MiniLM-L6-v2",
+                        "revision": revision,
+                    }
+                }
             )
-    for revision in ("main", "refs/pr/1", "v1.0_beta-2", "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"):
-        services.indexes()["docs"].with_options({"embedding": {"model": "a/b", "revision": revision}})
+    for revision in (
+        "main",
+        "refs/pr/1",
+        "v1.0_beta-2",
+        "1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
+    ):
+        services.indexes()["docs"].with_options(
+            {"embedding": {"model": "a/b", "revision": revision}}
+        )
 
 
 def test_a_model_is_not_read_from_a_folder_of_this_program(services):
@@ -223,7 +263,11 @@ def test_a_deployment_says_once_what_it_left_out(tmp_path):
     (tmp_path / "docs" / "server.key").write_text("secret")
     declare(
         tmp_path,
-        docs={"source": "jsonl:docs/*", "embedding": {**EMBEDDING, "text": "{title}: {text}"}, "soak": {"seconds": 0}},
+        docs={
+            "source": "jsonl:docs/*",
+            "embedding": {**EMBEDDING, "text": "{title}: {text}"},
+            "soak": {"seconds": 0},
+        },
     )
     shell = Shell(tmp_path)
     seen = shell.json("status", shell.json("deploy", "docs", "--wait")["id"])

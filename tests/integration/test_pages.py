@@ -69,24 +69,38 @@ class Page(HTMLParser):
 
     def buttons(self):
         """Verbs that can be asked for."""
-        found = [attrs for tag, attrs in self.tags if tag == "input" and attrs.get("name") == "verb"]
+        found = [
+            attrs for tag, attrs in self.tags if tag == "input" and attrs.get("name") == "verb"
+        ]
         return [attrs["value"] for attrs in found]
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """docs has two versions and one that its gate rejected, all with hostile words; held is paused; new is unbuilt."""
+    """docs has two versions and one that its gate rejected, all with hostile words; held is paused;
+    new is unbuilt."""
     folder = tmp_path_factory.mktemp("world")
     made = World(folder, f"sqlite:///{folder / 'state.db'}", Flaky(":memory:"))
     records = [{**record, "text": f"{record['text']} {HOSTILE}"} for record in texts(30)]
     made.declare("docs", source=made.write("docs.jsonl", records), rebuild="0 2 * * *")
-    made.declare("held", source=made.write("held.jsonl", texts(5)), soak={"seconds": 600, "interval_seconds": 5})
+    made.declare(
+        "held",
+        source=made.write("held.jsonl", texts(5)),
+        soak={"seconds": 600, "interval_seconds": 5},
+    )
     made.declare("new", source="jsonl:held.jsonl")
     for _ in range(2):
         made.deploy("docs", reason=HOSTILE)
         made.run()
-    bad = made.write("bad.jsonl", [{**record, "text": f"other words {HOSTILE}"} for record in records])
-    made.deploy("docs", source=bad, queries=["python asyncio"], options={"validation": {"min_top_score": 0.9}})
+    bad = made.write(
+        "bad.jsonl", [{**record, "text": f"other words {HOSTILE}"} for record in records]
+    )
+    made.deploy(
+        "docs",
+        source=bad,
+        queries=["python asyncio"],
+        options={"validation": {"min_top_score": 0.9}},
+    )
     made.run()
     sweep.take_over_declared(made.services)
     held = made.deploy("held")
@@ -97,7 +111,9 @@ def world(tmp_path_factory):
 
 def browser(world, host="127.0.0.1", **settings):
     app = make_app(world.services, Settings(_env_file=None, **settings))
-    return TestClient(app, base_url="http://localhost", client=(host, 50000), follow_redirects=False)
+    return TestClient(
+        app, base_url="http://localhost", client=(host, 50000), follow_redirects=False
+    )
 
 
 @pytest.fixture
@@ -112,7 +128,10 @@ def guarded(tmp_path, ready_sqlite_url):
     made = World(tmp_path, ready_sqlite_url)
     made.declare("docs", source=made.write("docs.jsonl", texts(5)))
     scopes = ("read", "deploy")
-    made.tokens = {scope: tokens.create_token(made.services, scope, [scope], actor="anna")["token"] for scope in scopes}
+    made.tokens = {
+        scope: tokens.create_token(made.services, scope, [scope], actor="anna")["token"]
+        for scope in scopes
+    }
     yield made
     made.close()
 
@@ -132,30 +151,42 @@ def deployment(world, alias):
     return queries.list_deployments(world.services, alias, 1)[0]["id"]
 
 
-# --- what is shown ------------------------------------------------------------------------------------------------
+# --- what is shown --------------------------------------------------------------------------------
 
 
 def test_every_page_is_shown_under_a_strict_policy_and_takes_hostile_words_as_words(world, local):
-    paths = [*PAGES, *(f"/deployments/{row['id']}" for row in queries.list_deployments(world.services))]
+    paths = [
+        *PAGES,
+        *(f"/deployments/{row['id']}" for row in queries.list_deployments(world.services)),
+    ]
     shown = ""
     for path in (*paths, "/indexes/docs/compare?one=1&other=2"):
         answer = local.get(path)
         assert answer.status_code == 200, f"{path}: {answer.text}"
-        assert "default-src 'none'; script-src 'self'; style-src 'self'" in answer.headers["content-security-policy"]
+        assert (
+            "default-src 'none'; script-src 'self'; style-src 'self'"
+            in answer.headers["content-security-policy"]
+        )
         assert "unsafe" not in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "same-origin"
         for tag, attrs in Page(answer).tags:
             assert "style" not in attrs
             assert not any(name.startswith("on") for name in attrs), f"{path}: {tag} {attrs}"
-            assert tag not in ("script", "img") or (attrs.get("src") or "").startswith(("/static/", "data:image/svg"))
+            assert tag not in ("script", "img") or (attrs.get("src") or "").startswith(
+                ("/static/", "data:image/svg")
+            )
         shown += Page(answer).text
     assert shown.count(HOSTILE) > 5
 
 
 def test_home_begins_with_what_needs_somebody(local):
     page = Page(local.get("/"))
-    links = [attrs["href"] for tag, attrs in page.tags if tag == "a" and attrs["href"].startswith("/indexes/")]
+    links = [
+        attrs["href"]
+        for tag, attrs in page.tags
+        if tag == "a" and attrs["href"].startswith("/indexes/")
+    ]
     assert links == ["/indexes/docs", "/indexes/held", "/indexes/new"]
     assert "the last deployment was rolled back" in page.text
     assert "not built yet" in page.text
@@ -167,9 +198,15 @@ def test_a_rejected_gate_shows_each_check_with_its_bound_and_the_worst_queries(w
     assert "rolled back" in page.text
     blocked = page.text[page.text.index("min_top_score ✖ block") :]
     assert "queries have no answer that scores 0.9" in blocked, "in words"
-    assert blocked.index("The best answers are no better") < blocked.index("What to do: Look at the answers")
-    assert blocked.index("What to do:") < blocked.index("found 0, wanted ≥ 0.9, n 1; at least"), "figures stand behind"
-    assert page.text.index("min_top_score ✖ block") < page.text.index("✔ pass"), "what blocked stands first"
+    assert blocked.index("The best answers are no better") < blocked.index(
+        "What to do: Look at the answers"
+    )
+    assert blocked.index("What to do:") < blocked.index("found 0, wanted ≥ 0.9, n 1; at least"), (
+        "figures stand behind"
+    )
+    assert page.text.index("min_top_score ✖ block") < page.text.index("✔ pass"), (
+        "what blocked stands first"
+    )
     assert "checks passed" in page.text
     assert "Worst queries" in page.text
     assert page.buttons() == []
@@ -230,7 +267,9 @@ def test_what_makes_no_sense_is_a_page_in_words(local, path, status):
 def test_a_page_asks_the_database_as_often_for_fifty_indexes_as_for_three(world, local, path):
     few = statements(world, lambda: local.get(path))
     with world.services.sessions.begin() as session:
-        session.add_all(row for number in range(50) for row in rows_of(f"more-{number}", world.clock.moment))
+        session.add_all(
+            row for number in range(50) for row in rows_of(f"more-{number}", world.clock.moment)
+        )
     assert local.get("/").text.count("more-49") > 1
     assert statements(world, lambda: local.get(path)) == few < 16
     with world.services.sessions.begin() as session:
@@ -242,7 +281,9 @@ def rows_of(alias, now):
     spec = {"cron": "0 2 * * *", "zone": "UTC"}
     yield AliasState(alias=alias, desired=f"{alias}_1", settled=True, changed_at=now)
     yield Version(collection=f"{alias}_1", alias=alias, number=1, created_at=now)
-    yield Schedule(alias=alias, action="rebuild", spec=spec, declared=spec, next_at=now, waiting_since=now)
+    yield Schedule(
+        alias=alias, action="rebuild", spec=spec, declared=spec, next_at=now, waiting_since=now
+    )
 
 
 def statements(world, work):
@@ -261,7 +302,7 @@ def test_deployments_can_be_filtered_and_paged(local):
     assert "1 in all, page 1 of 1" in rejected
 
 
-# --- what is done -------------------------------------------------------------------------------------------------
+# --- what is done ---------------------------------------------------------------------------------
 
 
 def test_a_form_leaves_the_wish_with_actor_reason_and_the_way_it_came(world, local):
@@ -270,7 +311,11 @@ def test_a_form_leaves_the_wish_with_actor_reason_and_the_way_it_came(world, loc
     answer = local.post(path, data=form)
     assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?did=pause")
     world.run(until=lambda: world.status(deployment(world, "held"))["status"] == "paused")
-    asked = next(one for one in world.status(deployment(world, "held"))["events"] if one["event"] == "pause.requested")
+    asked = next(
+        one
+        for one in world.status(deployment(world, "held"))["events"]
+        if one["event"] == "pause.requested"
+    )
     assert asked["actor"].endswith("@web")
     assert (asked["reason"], asked["source"]) == ("lunch", "page")
 
@@ -309,14 +354,17 @@ def test_a_refusal_is_shown_in_the_words_of_the_command(world, local):
     assert unknown.status_code == 422
 
 
-# --- who gets in --------------------------------------------------------------------------------------------------
+# --- who gets in ----------------------------------------------------------------------------------
 
 
 def test_nobody_sees_anything_without_a_token(guarded):
     client = browser(guarded)
     for path in (*PAGES, "/deployments/x"):
         answer = client.get(path)
-        assert (answer.status_code, answer.headers["location"]) == (303, f"/login?next={path.replace('/', '%2F')}")
+        assert (answer.status_code, answer.headers["location"]) == (
+            303,
+            f"/login?next={path.replace('/', '%2F')}",
+        )
     assert client.get("/live").status_code == 401
     assert client.post("/indexes/docs", data={"verb": "deploy"}).headers["location"] == "/login"
 
@@ -326,7 +374,9 @@ def test_a_session_is_a_cookie_no_script_and_no_other_site_gets_and_holds_no_tok
     token = guarded.tokens["deploy"]
     answer = sign_in(client, token, "/indexes/docs")
     assert (answer.status_code, answer.headers["location"]) == (303, "/indexes/docs")
-    set_cookie = next(one for one in answer.headers.get_list("set-cookie") if one.startswith(SESSION_COOKIE))
+    set_cookie = next(
+        one for one in answer.headers.get_list("set-cookie") if one.startswith(SESSION_COOKIE)
+    )
     assert "HttpOnly" in set_cookie
     assert "samesite=strict" in set_cookie.lower()
     assert "Max-Age=43200" in set_cookie
@@ -367,7 +417,9 @@ def test_who_may_read_sees_no_form_and_can_do_nothing(guarded):
 def test_who_may_deploy_deploys_under_his_name(guarded):
     client = browser(guarded)
     sign_in(client, guarded.tokens["deploy"])
-    answer = client.post("/indexes/docs", data={"csrf": csrf(client, "/"), "verb": "deploy", "reason": "new manual"})
+    answer = client.post(
+        "/indexes/docs", data={"csrf": csrf(client, "/"), "verb": "deploy", "reason": "new manual"}
+    )
     assert answer.headers["location"].startswith("/deployments/")
     (row,) = queries.list_deployments(guarded.services)
     assert (row["actor"], row["message"]) == ("token:deploy", "new manual")
@@ -397,7 +449,8 @@ def test_signing_out_needs_a_form_too(guarded):
 
 
 @pytest.mark.parametrize(
-    "path", ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:x", "", "/\r\nx"]
+    "path",
+    ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:x", "", "/\r\nx"],
 )
 def test_after_signing_in_one_is_led_to_no_other_site(path):
     assert own_path(path) == "/"

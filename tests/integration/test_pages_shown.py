@@ -34,14 +34,17 @@ QUERY = 'what\'s <new> in asyncio & "python"?'
 
 
 class Crowded(World):
-    """``docs`` is in a canary with six searches, ``held`` is paused, and one with the longest name was built twice."""
+    """``docs`` is in a canary with six searches, ``held`` is paused, and one with the longest name
+    was built twice."""
 
     def __init__(self, folder):
         super().__init__(folder, f"sqlite:///{folder / 'state.db'}")
         source = self.write("docs.jsonl", texts(30))
         asked = {"queries": [QUERY], "min_top_score": 0.01, "min_results": 1}
         self.declare(OURS, source=source, rebuild="0 2 * * *", validation=asked)
-        self.declare("docs", source=source, canary={"stages": STAGES, "extension": 4.0, "min_searches": 200})
+        self.declare(
+            "docs", source=source, canary={"stages": STAGES, "extension": 4.0, "min_searches": 200}
+        )
         self.declare("held", source=source, soak={"seconds": 600, "interval_seconds": 5})
         for alias in (OURS, OURS, "docs", "held"):
             self.deploy(alias, reason=f"because of {OURS}")
@@ -67,14 +70,18 @@ class Crowded(World):
 
     def older(self, alias):
         return next(
-            row["green"] for row in queries.list_deployments(self.services, alias) if row["green"] != self.live(alias)
+            row["green"]
+            for row in queries.list_deployments(self.services, alias)
+            if row["green"] != self.live(alias)
         )
 
     def notice(self):
         with self.services.sessions.begin() as session:
             now = self.services.clock.now(session)
             record_alert(session, now, Alert(OURS, "deletion.no_final_backup", OURS, actor="anna"))
-            events.record_event(session, now, "deployment.live", THEIRS, actor=OURS, alias=OURS, reason=OURS)
+            events.record_event(
+                session, now, "deployment.live", THEIRS, actor=OURS, alias=OURS, reason=OURS
+            )
             row = {"due_elapsed": 0.0, "actor": "anna", "created_at": now}
             session.add(Deletion(collection=THEIRS, alias=OURS, due_at=now, reason=THEIRS, **row))
 
@@ -118,7 +125,10 @@ def pages(crowded):
         "theirs": f"/indexes/{THEIRS[:-1]}z",
         "compare": f"/indexes/{OURS}/compare?one=1&other=2",
         "deployments": "/deployments",
-        **{f"deployment-{row['alias'][:5]}-{row['status']}": f"/deployments/{row['id']}" for row in rows},
+        **{
+            f"deployment-{row['alias'][:5]}-{row['status']}": f"/deployments/{row['id']}"
+            for row in rows
+        },
         "experiments": "/experiments",
         "experiment": f"/experiments/{crowded.experiment}",
         "schedules": "/schedules",
@@ -134,13 +144,16 @@ def pages(crowded):
 OUTSIDE = """() => {
   const wide = document.documentElement.clientWidth, found = []
   const told = one => `${one.tagName} ${one.className}: ${one.textContent.trim().slice(0, 30)}`
-  if (document.documentElement.scrollWidth > wide) found.push(`page ${document.documentElement.scrollWidth}`)
+  const page = document.documentElement.scrollWidth
+  if (page > wide) found.push(`page ${page}`)
   for (const one of document.querySelectorAll('.scroll:not(figure)'))
     if (one.scrollWidth > one.clientWidth + 1) found.push(`table: ${told(one)}`)
   for (const one of document.querySelectorAll('main *, header *'))
-    if (one.getBoundingClientRect().right > wide + 1 && !one.closest('figure, thead, .hidden, .skip'))
+    const right = one.getBoundingClientRect().right
+    if (right > wide + 1 && !one.closest('figure, thead, .hidden, .skip'))
       found.push(told(one))
-  for (const one of document.querySelectorAll('td, dd, h1, .tile, .note, .steps > li > *, .head p, code, summary'))
+  const cut = 'td, dd, h1, .tile, .note, .steps > li > *, .head p, code, summary'
+  for (const one of document.querySelectorAll(cut))
     if (one.clientWidth && one.scrollWidth > one.clientWidth + 2) found.push(`within ${told(one)}`)
   return found.slice(0, 5)
 }"""
@@ -155,14 +168,17 @@ def test_no_name_breaks_a_page(crowded, browser, size, opened):
     found = {}
     for name, path in pages(crowded).items():
         browser.goto(path)
-        browser.evaluate(f"document.querySelectorAll('details').forEach(one => one.open = {str(opened).lower()})")
+        browser.evaluate(
+            f"document.querySelectorAll('details').forEach(one => one.open = {str(opened).lower()})"
+        )
         found[name] = browser.evaluate(OUTSIDE)
     assert {name: faults for name, faults in found.items() if faults} == {}
 
 
 def test_no_page_shows_raw_numbers_or_escapes(crowded, browser):
     raw = re.compile(
-        r"\d\.\d{5,}|\\u[0-9a-fA-F]{4}|&#\d+;|\d\.\d+e[-+]?\d+|\bNone\b(?! yet)|\bTrue\b|\bundefined\b|[{\[]['\"]"
+        r"\d\.\d{5,}|\\u[0-9a-fA-F]{4}|&#\d+;|\d\.\d+e[-+]?\d+|\bNone\b(?! yet)"
+        r"|\bTrue\b|\bundefined\b|[{\[]['\"]"
     )
     found = {}
     for name, path in pages(crowded).items():
@@ -204,13 +220,15 @@ def test_an_experiment_tells_its_time_in_units_of_people(crowded, browser):
     assert re.search(r"\d+ minutes of at least 3 days", shown)
 
 
-# --- astray -----------------------------------------------------------------------------------------------------------
+# --- astray ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def client(crowded):
     return TestClient(
-        make_app(crowded.services, Settings(_env_file=None)), base_url="http://localhost", client=("127.0.0.1", 1)
+        make_app(crowded.services, Settings(_env_file=None)),
+        base_url="http://localhost",
+        client=("127.0.0.1", 1),
     )
 
 

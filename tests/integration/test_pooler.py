@@ -18,7 +18,11 @@ from qdrant_rollouts.core.errors import Misconfigured
 from tests.pooler import PGBOUNCER, PgBouncer, Pooler
 from tests.world import World, texts
 
-LIMITS = {"statement_timeout": "5s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "5s"}
+LIMITS = {
+    "statement_timeout": "5s",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "5s",
+}
 
 
 @pytest.fixture(params=["one of ours", "PgBouncer"])
@@ -63,10 +67,13 @@ def test_a_lock_is_waited_for_two_seconds(engine):
 
 
 def test_a_statement_may_come_as_often_as_it_likes(engine):
-    """A driver prepares what comes often, on a connection that the next transaction does not have."""
+    """A driver prepares what comes often, on a connection that the next transaction does not
+    have."""
     for number in range(30):
         with engine.begin() as connection:
-            assert connection.scalar(text("SELECT CAST(:number AS int)"), {"number": number}) == number
+            assert (
+                connection.scalar(text("SELECT CAST(:number AS int)"), {"number": number}) == number
+            )
 
 
 def test_several_processes_migrate_at_once(pooled_url):
@@ -101,5 +108,7 @@ def test_results_of_tasks_are_stored_behind_it(pooled_url):
 def test_options_of_ones_own_are_named_where_the_pooler_refuses_them(pooled_url):
     url = make_url(pooled_url).update_query_dict({"options": "-c search_path=shop"})
     engine = open_engine(url.render_as_string(hide_password=False))
-    with pytest.raises(Misconfigured, match=r"startup parameter .* remove options from ROLLOUTS_DATABASE_URL"):
+    with pytest.raises(
+        Misconfigured, match=r"startup parameter .* remove options from ROLLOUTS_DATABASE_URL"
+    ):
         ping_database(engine)

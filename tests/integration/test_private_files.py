@@ -30,7 +30,11 @@ def modes(folder):
     """Of everything there, what is not as it should be."""
     below = [folder, *folder.rglob("*")]
     found = {path: stat.S_IMODE(path.lstat().st_mode) for path in below if not path.is_socket()}
-    return {str(path): oct(mode) for path, mode in found.items() if mode != (0o700 if path.is_dir() else 0o600)}
+    return {
+        str(path): oct(mode)
+        for path, mode in found.items()
+        if mode != (0o700 if path.is_dir() else 0o600)
+    }
 
 
 @pytest.fixture
@@ -51,7 +55,9 @@ def test_everything_under_the_state_s_folder_is_the_owner_s_alone(shell, tmp_pat
     assert shell("deploy", "docs", "--wait").exit_code == 0
     with take_lock():
         assert modes(tmp_path / ".rollouts") == {}
-    assert {"state.db", "qdrant", "runner.lock"} <= {path.name for path in (tmp_path / ".rollouts").iterdir()}
+    assert {"state.db", "qdrant", "runner.lock"} <= {
+        path.name for path in (tmp_path / ".rollouts").iterdir()
+    }
 
 
 def test_what_was_open_to_others_is_closed_by_the_next_command(shell, tmp_path):
@@ -64,14 +70,20 @@ def test_what_was_open_to_others_is_closed_by_the_next_command(shell, tmp_path):
         assert modes(state) == {}
 
 
-@pytest.mark.parametrize("url", ["sqlite:///{}/made/for/it.db", "sqlite:///file:{}/made/for/it.db?uri=true"])
+@pytest.mark.parametrize(
+    "url", ["sqlite:///{}/made/for/it.db", "sqlite:///file:{}/made/for/it.db?uri=true"]
+)
 def test_a_database_elsewhere_is_closed_with_what_stands_beside_it(tmp_path, url):
     engine = open_engine(url.format(tmp_path))
     migrate_database(engine)
     with engine.connect() as connection:
         connection.exec_driver_sql("SELECT 1")
         made = tmp_path / "made"
-        assert {path.name for path in (made / "for").iterdir()} >= {"it.db", "it.db-wal", "it.db-shm"}
+        assert {path.name for path in (made / "for").iterdir()} >= {
+            "it.db",
+            "it.db-wal",
+            "it.db-shm",
+        }
         assert modes(made) == {}
         for path in (made / "for").iterdir():
             path.chmod(0o666)
@@ -123,7 +135,12 @@ def test_the_processes_that_keep_files_close_them(tmp_path, process):
     before, _, _ = PROCFILE[process].rpartition("&& .venv/bin/celery")
     (tmp_path / ".rollouts").mkdir(mode=0o755)
     line = f"{before} && touch .rollouts/kept"
-    subprocess.run(["/bin/sh", "-c", line], cwd=tmp_path, env={**os.environ, "FLOWER_BASIC_AUTH": "a:b"}, check=True)
+    subprocess.run(
+        ["/bin/sh", "-c", line],
+        cwd=tmp_path,
+        env={**os.environ, "FLOWER_BASIC_AUTH": "a:b"},
+        check=True,
+    )
     assert modes(tmp_path / ".rollouts") == {}
 
 
@@ -143,7 +160,9 @@ def test_doctor_tells_what_others_may_read(shell, tmp_path):
 def test_what_lies_in_a_closed_folder_is_closed(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "c").write_text("")
-    found = {path.name for path in private.find_open_to_others([tmp_path / "a", tmp_path / "nothing"])}
+    found = {
+        path.name for path in private.find_open_to_others([tmp_path / "a", tmp_path / "nothing"])
+    }
     assert found == {"a", "b", "c"}
     (tmp_path / "a" / "b").chmod(0o700)
     assert [path.name for path in private.find_open_to_others([tmp_path / "a"])] == ["a"]

@@ -47,13 +47,23 @@ def every_error():
         found.add(one)
         left += one.__subclasses__()
     return {
-        one for one in found if one.__module__.split(".")[1] in ("core", "interfaces") and "cli" not in one.__module__
+        one
+        for one in found
+        if one.__module__.split(".")[1] in ("core", "interfaces") and "cli" not in one.__module__
     }
 
 
 def test_every_error_there_is_has_a_kind_of_its_own():
     errors = every_error()
-    assert errors >= {Refused, Unavailable, Busy, LeaseLost, Unexposed, once.KeyReused, problems.TooBusy}
+    assert errors >= {
+        Refused,
+        Unavailable,
+        Busy,
+        LeaseLost,
+        Unexposed,
+        once.KeyReused,
+        problems.TooBusy,
+    }
     assert errors - FAILURES == set(MEANINGS)
     told = {error: error_response(error("words")) for error in errors}
     types = {error: problems.problem_content(error("words"))["type"] for error in errors - FAILURES}
@@ -65,7 +75,8 @@ def test_names_of_kinds_are_different_and_these():
     """They are public: a name may be added, none changed or dropped."""
     names = """
         unauthorized foreign-host other-site forbidden too-large too-slow crowded garbled not-found
-        key-reused malformed not-exposed refused key-in-use busy misconfigured other-release limited unavailable
+        key-reused malformed not-exposed refused key-in-use busy misconfigured other-release
+        limited unavailable
         taken-up failed no-such-path no-such-method http unforeseen
     """
     assert [kind.name for kind in KINDS] == names.split()
@@ -73,13 +84,15 @@ def test_names_of_kinds_are_different_and_these():
 
 def test_the_openapi_document_names_every_kind_where_its_status_is():
     made = build_document(ENDPOINTS)
-    assert made["components"]["schemas"]["Problem"]["properties"]["type"]["examples"] == [kind.type for kind in KINDS]
+    assert made["components"]["schemas"]["Problem"]["properties"]["type"]["examples"] == [
+        kind.type for kind in KINDS
+    ]
     for status, response in made["components"]["responses"].items():
         named = {kind.type for kind in KINDS if f"`{kind.type}`" in response["description"]}
         assert named == {kind.type for kind in KINDS if str(kind.status) == status} != set()
 
 
-# --- by asking ----------------------------------------------------------------------------------------------------
+# --- by asking ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -100,7 +113,11 @@ ASKED = {
     "no-such-method": ("DELETE", "/api/v1/me", {}),
     "not-found": ("GET", "/api/v1/deployments/f00", {}),
     "malformed": ("POST", "/api/v1/deployments", {"json": {"alias": "docs", "colour": "red"}}),
-    "refused": ("POST", "/api/v1/deployments", {"json": {"alias": "docs", "source": "python:evil"}}),
+    "refused": (
+        "POST",
+        "/api/v1/deployments",
+        {"json": {"alias": "docs", "source": "python:evil"}},
+    ),
     "too-large": ("POST", "/api/v1/deployments", {"content": b"x" * 1_000_001}),
     "other-site": ("POST", "/api/v1/deployments", {"headers": {"Origin": "http://evil.example"}}),
     "foreign-host": ("GET", "/api/v1/me", {"headers": {"Host": "evil.example"}}),
@@ -122,7 +139,9 @@ def test_what_is_refused_says_of_which_kind_it_is(world, name):
 
 def test_a_token_without_the_scope_is_forbidden(world):
     presented = tokens.create_token(world.services, "watch", ("read",), actor="anna")["token"]
-    found = client(world).post("/api/v1/deployments", json={}, headers={"Authorization": f"Bearer {presented}"})
+    found = client(world).post(
+        "/api/v1/deployments", json={}, headers={"Authorization": f"Bearer {presented}"}
+    )
     assert (found.status_code, found.json()["type"]) == (403, f"{TYPE}forbidden")
 
 
@@ -131,13 +150,19 @@ def test_keys_that_are_reused_and_keys_in_use_are_told_apart(world):
     headers = {"Idempotency-Key": "k1"}
     first = asked.post("/api/v1/deployments", json={"alias": "docs"}, headers=headers)
     assert first.status_code == 202, first.text
-    again = asked.post("/api/v1/deployments", json={"alias": "docs", "reason": "other"}, headers=headers)
+    again = asked.post(
+        "/api/v1/deployments", json={"alias": "docs", "reason": "other"}, headers=headers
+    )
     assert again.json()["type"] == f"{TYPE}key-reused"
     with world.services.sessions.begin() as session:
         row = session.scalars(OnceRow.__table__.select()).first()
         assert row is not None
         session.query(OnceRow).update(
-            {"answer": None, "started": None, "lease_until": world.services.clock.now(session) + timedelta(seconds=20)}
+            {
+                "answer": None,
+                "started": None,
+                "lease_until": world.services.clock.now(session) + timedelta(seconds=20),
+            }
         )
     busy = asked.post("/api/v1/deployments", json={"alias": "docs"}, headers=headers)
     assert (busy.status_code, busy.json()["type"]) == (503, f"{TYPE}key-in-use")
@@ -147,7 +172,9 @@ def test_a_database_that_is_away_is_unavailable(world, tmp_path):
     app = make_app(world.services, Settings())
     away = open_sessions(open_engine(f"sqlite:///{tmp_path / 'empty.db'}"))
     app.state.house.services.sessions.configure(bind=away.kw["bind"])
-    asked = TestClient(app, base_url="http://localhost", client=("127.0.0.1", 5), raise_server_exceptions=False)
+    asked = TestClient(
+        app, base_url="http://localhost", client=("127.0.0.1", 5), raise_server_exceptions=False
+    )
     found = asked.get("/api/v1/deployments")
     assert (found.status_code, found.json()["type"]) == (503, f"{TYPE}unavailable")
     away.kw["bind"].dispose()
@@ -161,7 +188,9 @@ def test_what_nobody_foresaw_says_so_and_nothing_else(world):
 
     app.router.add_route("/api/v1/fails", fail)
     app.router.routes.insert(0, app.router.routes.pop())
-    asked = TestClient(app, base_url="http://localhost", client=("127.0.0.1", 5), raise_server_exceptions=False)
+    asked = TestClient(
+        app, base_url="http://localhost", client=("127.0.0.1", 5), raise_server_exceptions=False
+    )
     found = asked.get("/api/v1/fails")
     assert (found.status_code, found.json()["type"]) == (500, f"{TYPE}unforeseen")
     assert "secret" not in found.text

@@ -30,9 +30,10 @@ def test_everything_is_there_again_when_the_folder_is_opened_again(tmp_path):
     assert again.schema("docs") == schema
     assert list_differences(SCHEMA, schema) == []
     assert again.metadata("docs") == {"deployment": "d1"}
-    assert [(point.id, point.vector.tolist(), point.payload) for point in again.fetch("live", [1], vectors=True)] == [
-        (1, [1, 2], {"n": 1})
-    ]
+    assert [
+        (point.id, point.vector.tolist(), point.payload)
+        for point in again.fetch("live", [1], vectors=True)
+    ] == [(1, [1, 2], {"n": 1})]
     again.close()
 
 
@@ -40,7 +41,11 @@ def test_what_a_process_wrote_before_it_was_killed_is_there(tmp_path):
     killed = LocalStore(tmp_path / "qdrant")
     killed.create("docs", SCHEMA, {})
     killed.upsert("docs", [Point(i, [1, i], {}) for i in range(10)])
-    files = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    files = {
+        path.relative_to(tmp_path): path.read_bytes()
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
     for name, content in files.items():
         (tmp_path / "left" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "left" / name).write_bytes(content)
@@ -57,7 +62,9 @@ def test_a_folder_that_is_open_elsewhere_is_busy_and_the_message_says_what_to_do
     other = LocalStore(tmp_path / "qdrant")
     one.aliases()
 
-    with pytest.raises(Busy, match=r"qdrant is open in another process.*rollouts up.*ROLLOUTS_QDRANT_URL"):
+    with pytest.raises(
+        Busy, match=r"qdrant is open in another process.*rollouts up.*ROLLOUTS_QDRANT_URL"
+    ):
         other.aliases()
 
     one.close()
@@ -78,8 +85,12 @@ def test_a_folder_that_another_client_has_open_is_busy(tmp_path):
 
 def test_a_collection_that_another_client_made_can_be_read_and_cloned(tmp_path):
     foreign = QdrantClient(path=str(tmp_path / "qdrant"))
-    foreign.create_collection("theirs", {"text": models.VectorParams(size=2, distance=models.Distance.DOT)})
-    foreign.upsert("theirs", [models.PointStruct(id=1, vector={"text": [1.0, 2.0]}, payload={"a": 1})])
+    foreign.create_collection(
+        "theirs", {"text": models.VectorParams(size=2, distance=models.Distance.DOT)}
+    )
+    foreign.upsert(
+        "theirs", [models.PointStruct(id=1, vector={"text": [1.0, 2.0]}, payload={"a": 1})]
+    )
     foreign.close()
     store = LocalStore(tmp_path / "qdrant")
 
@@ -104,7 +115,10 @@ def test_what_needs_a_server_is_refused_with_the_setting_that_names_one():
     store = LocalStore(":memory:")
     store.create("docs", SCHEMA, {})
 
-    for ask in (lambda: store.start_snapshot("docs"), lambda: store.start_recovery("docs", "docs", "a.snapshot")):
+    for ask in (
+        lambda: store.start_snapshot("docs"),
+        lambda: store.start_recovery("docs", "docs", "a.snapshot"),
+    ):
         with pytest.raises(Refused, match="needs a Qdrant server: set ROLLOUTS_QDRANT_URL"):
             ask()
 
@@ -124,7 +138,8 @@ def test_an_embedded_store_does_not_tell_a_capacity():
 
 
 def test_more_points_than_local_mode_likes_are_taken_without_a_warning(tmp_path):
-    """Warnings are errors in this test run; local mode warns beyond 20,000 points, when written and when opened."""
+    """Warnings are errors in this test run; local mode warns beyond 20,000 points, when written and
+    when opened."""
     store = LocalStore(tmp_path / "qdrant")
     store.create("docs", {"params": {"vectors": {"size": 1, "distance": "Dot"}}}, {})
     store.upsert("docs", [Point(i, [1], {}) for i in range(20_001)])

@@ -35,9 +35,13 @@ from tests.world import EMBEDDING
 )
 def test_a_server_that_is_away_is_unavailable_by_its_address_and_without_its_secrets(ask):
     http_port, grpc_port = free_ports(2)
-    store = ServerStore(f"http://user:s3cret-password@127.0.0.1:{http_port}", "s3cret-key", grpc_port)
+    store = ServerStore(
+        f"http://user:s3cret-password@127.0.0.1:{http_port}", "s3cret-key", grpc_port
+    )
 
-    with pytest.raises(Unavailable, match=f"Qdrant at http://127.0.0.1:{http_port} did not answer") as caught:
+    with pytest.raises(
+        Unavailable, match=f"Qdrant at http://127.0.0.1:{http_port} did not answer"
+    ) as caught:
         ask(store)
 
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
@@ -61,7 +65,10 @@ def test_a_server_that_hangs_is_unavailable_within_the_time_a_call_may_take(own_
     store = ServerStore(own_qdrant.url, "", own_qdrant.grpc_port)
     store.create("docs", plain(), {})
     store.upsert("docs", points(1))
-    calls = [(lambda: store.point_alias("alias", "docs"), 5), (lambda: store.upsert("docs", points(1)), 10)]
+    calls = [
+        (lambda: store.point_alias("alias", "docs"), 5),
+        (lambda: store.upsert("docs", points(1)), 10),
+    ]
     with own_qdrant.frozen():
         for call, seconds in calls:
             started = time.monotonic()
@@ -104,10 +111,20 @@ def test_a_wrong_api_key_is_refused_with_the_setting_to_look_at_and_not_shown():
 
 
 @pytest.mark.parametrize(
-    "url", ["127.0.0.1:6333", "http://", "ftp://127.0.0.1", "qdrant", "http://user:s3cret/@host:x", "http://host:99999"]
+    "url",
+    [
+        "127.0.0.1:6333",
+        "http://",
+        "ftp://127.0.0.1",
+        "qdrant",
+        "http://user:s3cret/@host:x",
+        "http://host:99999",
+    ],
 )
 def test_what_is_no_url_is_refused_without_repeating_it(url):
-    with pytest.raises(Refused, match="ROLLOUTS_QDRANT_URL is not a server's URL: expected http://HOST:6333") as caught:
+    with pytest.raises(
+        Refused, match="ROLLOUTS_QDRANT_URL is not a server's URL: expected http://HOST:6333"
+    ) as caught:
         open_store(url, "", 6334, "").server()
 
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
@@ -115,7 +132,9 @@ def test_what_is_no_url_is_refused_without_repeating_it(url):
 
 @pytest.mark.parametrize("end", ["/?api-key=s3cret", "?x", "#s3cret"])
 def test_a_url_with_a_query_is_refused_for_paths_would_be_written_behind_it(end):
-    with pytest.raises(Refused, match="ROLLOUTS_QDRANT_URL has a query or a fragment; write it without") as caught:
+    with pytest.raises(
+        Refused, match="ROLLOUTS_QDRANT_URL has a query or a fragment; write it without"
+    ) as caught:
         open_store(f"http://127.0.0.1:6333{end}", "", 6334, "").aliases()
 
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
@@ -156,29 +175,49 @@ def test_an_address_is_shown_with_its_port_and_without_its_credentials(url, addr
 
 
 def test_a_server_too_old_for_metadata_is_refused_with_the_version_that_has_it():
-    answers = {"/": {"title": "qdrant", "version": "1.14.1"}, "/cluster": {"status": "ok", "result": {}}}
+    answers = {
+        "/": {"title": "qdrant", "version": "1.14.1"},
+        "/cluster": {"status": "ok", "result": {}},
+    }
     with answering(lambda path: (200, json.dumps(answers[path]))) as url:
         store = ServerStore(url)
 
-        for ask in (lambda: store.metadata("docs"), lambda: store.create("docs", plain(), {"by": "us"})):
-            with pytest.raises(Refused, match=r"metadata needs Qdrant 1\.15\.4 or newer, .* is 1\.14\.1"):
+        for ask in (
+            lambda: store.metadata("docs"),
+            lambda: store.create("docs", plain(), {"by": "us"}),
+        ):
+            with pytest.raises(
+                Refused, match=r"metadata needs Qdrant 1\.15\.4 or newer, .* is 1\.14\.1"
+            ):
                 ask()
         store.close()
 
 
 def test_what_newer_servers_tell_of_their_queues_is_in_the_health():
     """As the API reference of 1.18 describes it; the tests' own server is older."""
-    progress = {"name": "Segment Optimizing", "started_at": "…", "children": [{"name": "main_graph", "done": 5}]}
+    progress = {
+        "name": "Segment Optimizing",
+        "started_at": "…",
+        "children": [{"name": "main_graph", "done": 5}],
+    }
     queue = {"length": 12, "deferred_points": 3}
     counts = {"points_count": 9, "indexed_vectors_count": 4, "segments_count": 2}
     answers = {
         "/": {"title": "qdrant", "version": "1.18.2"},
         "/cluster": {"result": {"status": "enabled", "peers": {"1": {}, "2": {}, "3": {}}}},
         "/collections/docs": {
-            "result": {"status": "yellow", "optimizer_status": {"error": "disk full"}, "update_queue": queue, **counts}
+            "result": {
+                "status": "yellow",
+                "optimizer_status": {"error": "disk full"},
+                "update_queue": queue,
+                **counts,
+            }
         },
         "/collections/docs/optimizations": {
-            "result": {"summary": {"queued_optimizations": 2}, "running": [{"uuid": "…", "progress": progress}]}
+            "result": {
+                "summary": {"queued_optimizations": 2},
+                "running": [{"uuid": "…", "progress": progress}],
+            }
         },
     }
     with answering(lambda path: (200, json.dumps(answers[path]))) as url:
@@ -186,7 +225,16 @@ def test_what_newer_servers_tell_of_their_queues_is_in_the_health():
 
         assert store.server().peers == 3
         assert store.health("docs") == Health(
-            "yellow", "disk full", 9, 4, 2, optimizing=3, worked=6, queued=12, deferred=3, whole=False
+            "yellow",
+            "disk full",
+            9,
+            4,
+            2,
+            optimizing=3,
+            worked=6,
+            queued=12,
+            deferred=3,
+            whole=False,
         )
         store.close()
 
@@ -197,7 +245,12 @@ def test_what_newer_servers_tell_of_their_queues_is_in_the_health():
         (200, "<html>welcome</html>", Unavailable, "is not a Qdrant server .HTTP 200"),
         (404, "<html>not here</html>", Unavailable, "HTTP 404"),
         (503, "", Unavailable, "HTTP 503"),
-        (429, '{"status": {"error": "Rate limiting exceeded"}}', Unavailable, "Rate limiting exceeded"),
+        (
+            429,
+            '{"status": {"error": "Rate limiting exceeded"}}',
+            Unavailable,
+            "Rate limiting exceeded",
+        ),
         (500, '{"status": {"error": "shard not found"}}', Unavailable, "HTTP 500, shard not found"),
         (400, '{"status": {"error": "Wrong input: x"}}', Refused, "Wrong input: x"),
     ],

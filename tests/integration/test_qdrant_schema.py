@@ -21,26 +21,46 @@ EVERYTHING = {
                 "size": 8,
                 "distance": "Cosine",
                 "hnsw_config": {"m": 24, "ef_construct": 50},
-                "quantization_config": {"scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}},
+                "quantization_config": {
+                    "scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}
+                },
                 "on_disk": True,
             },
             "rows": {"size": 4, "distance": "Dot", "multivector_config": {"comparator": "max_sim"}},
             "small": {"size": 4, "distance": "Euclid", "datatype": "uint8"},
         },
-        "sparse_vectors": {"words": {"index": {"on_disk": True, "full_scan_threshold": 100}, "modifier": "idf"}},
+        "sparse_vectors": {
+            "words": {"index": {"on_disk": True, "full_scan_threshold": 100}, "modifier": "idf"}
+        },
         "shard_number": 2,
         "on_disk_payload": False,
         "write_consistency_factor": 1,
         "read_fan_out_factor": 1,
     },
-    "hnsw_config": {"m": 12, "ef_construct": 77, "full_scan_threshold": 500, "on_disk": True, "payload_m": 8},
-    "optimizer_config": {"indexing_threshold": 300, "default_segment_number": 3, "flush_interval_sec": 7},
+    "hnsw_config": {
+        "m": 12,
+        "ef_construct": 77,
+        "full_scan_threshold": 500,
+        "on_disk": True,
+        "payload_m": 8,
+    },
+    "optimizer_config": {
+        "indexing_threshold": 300,
+        "default_segment_number": 3,
+        "flush_interval_sec": 7,
+    },
     "wal_config": {"wal_capacity_mb": 16},
     "quantization_config": {"binary": {"always_ram": True}},
     "strict_mode_config": {"enabled": True, "max_query_limit": 5000, "upsert_max_batchsize": 4000},
     "payload_schema": {
-        "tenant": {"data_type": "keyword", "params": {"type": "keyword", "is_tenant": True, "on_disk": True}},
-        "n": {"data_type": "integer", "params": {"type": "integer", "lookup": False, "range": True}},
+        "tenant": {
+            "data_type": "keyword",
+            "params": {"type": "keyword", "is_tenant": True, "on_disk": True},
+        },
+        "n": {
+            "data_type": "integer",
+            "params": {"type": "integer", "lookup": False, "range": True},
+        },
         "body": {
             "data_type": "text",
             "params": {"type": "text", "tokenizer": "word", "min_token_len": 2, "lowercase": True},
@@ -168,7 +188,9 @@ class Cluster(Qdrant):
 
     def _environment(self):
         cluster = {"CLUSTER__ENABLED": "true", "CLUSTER__P2P__PORT": str(self.peer_port)}
-        return super()._environment() | {f"QDRANT__{name}": value for name, value in cluster.items()}
+        return super()._environment() | {
+            f"QDRANT__{name}": value for name, value in cluster.items()
+        }
 
 
 def test_shard_keys_are_cloned_and_such_a_collection_is_not_copied():
@@ -185,7 +207,10 @@ def test_shard_keys_are_cloned_and_such_a_collection_is_not_copied():
 
         store.create("clone", schema, {})
 
-        assert {key["shard_key"]: key["shards_number"] for key in schema["shard_keys"]} == {"eu": 2, 7: 1}
+        assert {key["shard_key"]: key["shards_number"] for key in schema["shard_keys"]} == {
+            "eu": 2,
+            7: 1,
+        }
         assert store.schema("clone") == schema
         with pytest.raises(Refused, match="docs has custom sharding and cannot be copied"):
             store.copy("docs", "clone", None, 1)
@@ -203,16 +228,47 @@ def _creates(store):
 
 #: As an index of each type may meet them.
 VALUES = [
-    *("a", "12", "", 12, 12.0, 1.5, True, None, 2**70, -5, 1704164645, "true", {"x": 1}, [{"x": 1}]),
+    *(
+        "a",
+        "12",
+        "",
+        12,
+        12.0,
+        1.5,
+        True,
+        None,
+        2**70,
+        -5,
+        1704164645,
+        "true",
+        {"x": 1},
+        [{"x": 1}],
+    ),
     *([], ["a"], [1, "a"], [[1]], [["a"]], "12/31/2024", "20240102", "2024-01-02", "2024-1-2"),
-    *("2024-01-02T03:04:05", "2024-01-02T03:04:05Z", "2024-01-02T03:04:05+01:00", "2024-01-02T03:04:05 Z"),
+    *(
+        "2024-01-02T03:04:05",
+        "2024-01-02T03:04:05Z",
+        "2024-01-02T03:04:05+01:00",
+        "2024-01-02T03:04:05 Z",
+    ),
     *("2024-01-02 03:04:05", "2024-01-02 03:04", "2024-01-02T03:04Z", "2024-01-02 03:04:05+01:00"),
-    *("2024-01-02T03:04:05.123456+0100", "550e8400-e29b-41d4-a716-446655440000", "550e8400e29b41d4a716446655440000"),
-    *({"lon": 1.5, "lat": 2}, [{"lon": 1, "lat": 2}], {"lat": "1", "lon": "2"}, {"lon": 1000, "lat": 2}),
+    *(
+        "2024-01-02T03:04:05.123456+0100",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "550e8400e29b41d4a716446655440000",
+    ),
+    *(
+        {"lon": 1.5, "lat": 2},
+        [{"lon": 1, "lat": 2}],
+        {"lat": "1", "lon": "2"},
+        {"lon": 1000, "lat": 2},
+    ),
 ]
 
 
-@pytest.mark.parametrize("kind", ["keyword", "integer", "float", "bool", "datetime", "uuid", "geo", "text"])
+@pytest.mark.parametrize(
+    "kind", ["keyword", "integer", "float", "bool", "datetime", "uuid", "geo", "text"]
+)
 def test_an_index_counts_the_values_that_are_taken_for_held(store, kind):
     store.create("held", plain(2, payload_schema={"f": {"data_type": kind}}), {})
     counts = []
@@ -221,14 +277,21 @@ def test_an_index_counts_the_values_that_are_taken_for_held(store, kind):
         counts.append(store.index_counts("held")["f"])
     held = [now > before for before, now in zip([0, *counts], counts, strict=False)]
     taken = [is_held_by_index({"f": value}, "f", kind) for value in VALUES]
-    assert [value for value, one, other in zip(VALUES, held, taken, strict=True) if one != other] == []
+    assert [
+        value for value, one, other in zip(VALUES, held, taken, strict=True) if one != other
+    ] == []
 
 
 @pytest.mark.parametrize(
-    "payload", [{"a": {"b": "x"}}, {"a": [{"b": "x"}]}, {"a.b": "x"}, {"a": [{"c": 1}, {"b": ["x"]}]}]
+    "payload",
+    [{"a": {"b": "x"}}, {"a": [{"b": "x"}]}, {"a.b": "x"}, {"a": [{"c": 1}, {"b": ["x"]}]}],
 )
 def test_paths_of_indexes_lead_where_they_are_followed_here(store, payload):
     paths = ["a.b", "a[].b"]
-    store.create("paths", plain(2, payload_schema={path: {"data_type": "keyword"} for path in paths}), {})
+    store.create(
+        "paths", plain(2, payload_schema={path: {"data_type": "keyword"} for path in paths}), {}
+    )
     store.upsert("paths", [Point(1, [1.0, 2.0], payload)])
-    assert store.index_counts("paths") == {path: int(is_held_by_index(payload, path, "keyword")) for path in paths}
+    assert store.index_counts("paths") == {
+        path: int(is_held_by_index(payload, path, "keyword")) for path in paths
+    }

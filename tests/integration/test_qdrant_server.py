@@ -30,7 +30,7 @@ def name():
     return f"docs_{uuid.uuid4().hex[:12]}"
 
 
-# --- the index --------------------------------------------------------------------------------------------------------
+# --- the index ------------------------------------------------------------------------------------
 
 
 def test_a_collection_is_not_ready_before_its_index_is(store, name):
@@ -72,7 +72,11 @@ def test_sparse_vectors_and_points_without_every_vector_do_not_hide_or_fake_an_i
 
 def test_a_server_killed_while_it_indexed_sleeps_until_it_is_woken(own_qdrant):
     store = ServerStore(own_qdrant.url, "", own_qdrant.grpc_port)
-    slow = plain(64, optimizer_config={"indexing_threshold": 100}, hnsw_config={"m": 32, "ef_construct": 1000})
+    slow = plain(
+        64,
+        optimizer_config={"indexing_threshold": 100},
+        hnsw_config={"m": 32, "ef_construct": 1000},
+    )
     store.create("docs", slow, {})
     for start in range(0, 10_000, 2_000):
         store.upsert("docs", points(2_000, 64, start))
@@ -87,7 +91,7 @@ def test_a_server_killed_while_it_indexed_sleeps_until_it_is_woken(own_qdrant):
     store.close()
 
 
-# --- points -----------------------------------------------------------------------------------------------------------
+# --- points ---------------------------------------------------------------------------------------
 
 
 def test_a_strict_mode_that_allows_less_than_we_would_send_is_kept_to(store, name):
@@ -180,7 +184,10 @@ def test_many_exact_searches_find_what_a_bad_index_misses(store, name):
     nearest = [set(np.argsort(-row)[:10].tolist()) for row in cosines]
 
     exact, quick = (
-        [{hit.id for hit in hits} for hits in store.search_many(name, queries, 10, SearchParams(exact=flag))]
+        [
+            {hit.id for hit in hits}
+            for hits in store.search_many(name, queries, 10, SearchParams(exact=flag))
+        ]
         for flag in (True, False)
     )
 
@@ -200,7 +207,7 @@ def test_many_searches_wait_no_longer_than_they_are_told_to(own_qdrant):
     store.close()
 
 
-# --- capacity ---------------------------------------------------------------------------------------------------------
+# --- capacity -------------------------------------------------------------------------------------
 
 
 def test_a_real_server_tells_its_memory_and_its_disk_in_bytes(store):
@@ -212,7 +219,9 @@ def test_a_real_server_tells_its_memory_and_its_disk_in_bytes(store):
 
 
 def test_the_disk_used_is_the_sum_over_all_segments_of_all_collections():
-    segments = [[{"info": {"disk_usage_bytes": size}} for size in sizes] for sizes in ([5, 7], [11])]
+    segments = [
+        [{"info": {"disk_usage_bytes": size}} for size in sizes] for sizes in ([5, 7], [11])
+    ]
     collections = [{"shards": [{"local": {"segments": one}, "remote": []}]} for one in segments]
     told = {
         "app": {"system": {"ram_size": 8, "disk_size": 100}},
@@ -227,10 +236,17 @@ def test_the_disk_used_is_the_sum_over_all_segments_of_all_collections():
 
 @pytest.mark.parametrize(
     ("status", "result"),
-    [(403, None), (404, None), (200, {}), (200, {"app": {"system": None}, "memory": None, "collections": None})],
+    [
+        (403, None),
+        (404, None),
+        (200, {}),
+        (200, {"app": {"system": None}, "memory": None, "collections": None}),
+    ],
 )
 def test_a_server_that_does_not_tell_has_an_unknown_capacity(status, result):
-    with answering(lambda path: (status, json.dumps({"status": {"error": "no"}, "result": result}))) as url:
+    with answering(
+        lambda path: (status, json.dumps({"status": {"error": "no"}, "result": result}))
+    ) as url:
         store = ServerStore(url)
         assert store.capacity() == Capacity()
         store.close()
@@ -239,16 +255,24 @@ def test_a_server_that_does_not_tell_has_an_unknown_capacity(status, result):
 def test_a_server_that_is_away_has_no_capacity_but_is_unavailable():
     store = ServerStore(f"http://127.0.0.1:{free_ports(1)[0]}", "", 0)
 
-    for ask in (store.capacity, lambda: store.facet("docs", "g", 5), lambda: store.search_many("docs", [[1.0]], 5)):
+    for ask in (
+        store.capacity,
+        lambda: store.facet("docs", "g", 5),
+        lambda: store.search_many("docs", [[1.0]], 5),
+    ):
         with pytest.raises(Unavailable):
             ask()
 
 
-# --- snapshots --------------------------------------------------------------------------------------------------------
+# --- snapshots ------------------------------------------------------------------------------------
 
 
 def test_a_snapshot_fills_an_empty_clone_with_points_and_index_and_leaves_its_metadata(store, name):
-    schema = plain(64, optimizer_config={"indexing_threshold": 100}, payload_schema={"n": {"data_type": "integer"}})
+    schema = plain(
+        64,
+        optimizer_config={"indexing_threshold": 100},
+        payload_schema={"n": {"data_type": "integer"}},
+    )
     store.create(name, schema, {"whose": "blue"})
     store.upsert(name, points(3_000, 64))
     wait_until(lambda: seen(store, name).ready)
@@ -264,7 +288,10 @@ def test_a_snapshot_fills_an_empty_clone_with_points_and_index_and_leaves_its_me
     assert store.health(f"{name}_green").indexed_vectors == store.health(name).indexed_vectors > 0
     ids = list(range(0, 3_000, 7))
     blue, green = (
-        {point.id: (point.vector.tobytes(), point.payload) for point in store.fetch(one, ids, vectors=True)}
+        {
+            point.id: (point.vector.tobytes(), point.payload)
+            for point in store.fetch(one, ids, vectors=True)
+        }
         for one in (name, f"{name}_green")
     )
     assert blue == green
@@ -293,8 +320,11 @@ def test_a_recovery_into_an_alias_is_refused_and_the_live_collection_keeps_its_p
     store.drop_snapshot(name, snapshot)
 
 
-def test_a_recovery_is_refused_where_the_server_cannot_fetch_from_its_own_address(store, qdrant_url, name):
-    """Behind a proxy, or under another name inside its network; without asking first nobody would be told."""
+def test_a_recovery_is_refused_where_the_server_cannot_fetch_from_its_own_address(
+    store, qdrant_url, name
+):
+    """Behind a proxy, or under another name inside its network; without asking first nobody would
+    be told."""
     store.create(name, plain(), {})
     store.create(f"{name}_green", plain(), {})
     snapshot = take_snapshot(store, name)
@@ -335,7 +365,9 @@ def test_a_snapshot_is_downloaded_from_any_byte_on_and_uploaded_as_a_new_collect
         assert b"".join(store.download_snapshot(name, snapshot.name, start)) == whole[start:]
 
     store.upload_snapshot(f"{name}_green", snapshot, [whole[:1000], whole[1000:]])
-    wait_until(lambda: f"{name}_green" in store.collections() and filled(store, f"{name}_green", 50))
+    wait_until(
+        lambda: f"{name}_green" in store.collections() and filled(store, f"{name}_green", 50)
+    )
     assert store.schema(f"{name}_green") == store.schema(name)
     assert store.metadata(f"{name}_green") == {"whose": "blue"}
     store.drop_snapshot(name, snapshot.name)

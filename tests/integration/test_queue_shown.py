@@ -19,7 +19,11 @@ TEXT = "place 1 of 1; waits for 1 rebuild (first)"
 INDEX = {"source": "jsonl:docs.jsonl", "embedding": {"model": "hashing:64", "text": "{text}"}}
 
 QUICK = {
-    "validation": {"queries": ["python asyncio"], "min_top_score": 0.1, "checks": {"collapse": False}},
+    "validation": {
+        "queries": ["python asyncio"],
+        "min_top_score": 0.1,
+        "checks": {"collapse": False},
+    },
     "soak": {"seconds": 0.1, "interval_seconds": 0.1},
 }
 
@@ -45,9 +49,16 @@ def web(world):
 
 def test_http_tells_place_and_reason(world, web):
     listed = web.get("/api/v1/deployments").json()["deployments"]
-    assert {one["alias"]: one["queue"] and one["queue"]["text"] for one in listed} == {"first": None, "second": TEXT}
-    (one,) = (row for row in web.get("/api/v1/indexes").json()["indexes"] if row["alias"] == "second")
-    assert one["running"]["queue"] == web.get(f"/api/v1/deployments/{world.waiting}").json()["queue"]
+    assert {one["alias"]: one["queue"] and one["queue"]["text"] for one in listed} == {
+        "first": None,
+        "second": TEXT,
+    }
+    (one,) = (
+        row for row in web.get("/api/v1/indexes").json()["indexes"] if row["alias"] == "second"
+    )
+    assert (
+        one["running"]["queue"] == web.get(f"/api/v1/deployments/{world.waiting}").json()["queue"]
+    )
     assert (one["running"]["queue"]["place"], one["running"]["queue"]["of"]) == (1, 1)
 
 
@@ -59,9 +70,13 @@ def test_every_page_of_deployments_tells_it(world, web, path):
 
 
 def test_prometheus_hears_how_many_wait(web):
-    found = {family.name: family for family in text_string_to_metric_families(web.get("/metrics").text)}
+    found = {
+        family.name: family for family in text_string_to_metric_families(web.get("/metrics").text)
+    }
     assert [sample.value for sample in found["rollouts_rebuilds_waiting"].samples] == [1]
-    places = {sample.labels["state"]: sample.value for sample in found["rollouts_rebuild_places"].samples}
+    places = {
+        sample.labels["state"]: sample.value for sample in found["rollouts_rebuild_places"].samples
+    }
     assert places == {"limit": 1, "taken": 1}
 
 
@@ -72,9 +87,13 @@ def test_an_agent_is_told_to_come_again_later_and_not_to_call_a_person(world):
 
 
 def test_the_command_line_tells_it_and_doctor_finds_nothing_late(tmp_path):
-    """Nobody runs anything here; the first has a place all the same, and the second waits for it."""
+    """Nobody runs anything here; the first has a place all the same, and the second waits for
+    it."""
     write(tmp_path / "docs.jsonl", records(8, "one"))
-    content = {"concurrency": {"rebuilds": 1, "per_model": 1}, "indexes": {"first": INDEX, "second": INDEX}}
+    content = {
+        "concurrency": {"rebuilds": 1, "per_model": 1},
+        "indexes": {"first": INDEX, "second": INDEX},
+    }
     (tmp_path / "rollouts.yaml").write_text(json.dumps(content))
     shell = Shell(tmp_path)
     shell.json("deploy", "first")
@@ -85,7 +104,9 @@ def test_the_command_line_tells_it_and_doctor_finds_nothing_late(tmp_path):
     assert second["queue"]["text"] == TEXT
     assert TEXT in shell("list").output
     assert TEXT in shell("status", second["id"]).output
-    checks = {check["name"]: check for check in json.loads(shell("doctor", "--json").stdout)["checks"]}
+    checks = {
+        check["name"]: check for check in json.loads(shell("doctor", "--json").stdout)["checks"]
+    }
     assert checks["rebuilds"]["state"] == "ok"
     assert checks["rebuilds"]["value"] == "1 wait; 1 build: first"
     assert f"deployment {second['id']}" not in checks
@@ -99,7 +120,10 @@ def test_the_command_line_tells_it_and_doctor_finds_nothing_late(tmp_path):
 def test_a_wait_at_the_command_line_shows_the_place_and_then_the_end(tmp_path):
     write(tmp_path / "docs.jsonl", records(40, "one"))
     quick = {**INDEX, "embedding": {"model": "hashing:256", "text": "{title}: {text}"}, **QUICK}
-    content = {"concurrency": {"rebuilds": 1, "per_model": 1}, "indexes": {"first": quick, "second": quick}}
+    content = {
+        "concurrency": {"rebuilds": 1, "per_model": 1},
+        "indexes": {"first": quick, "second": quick},
+    }
     (tmp_path / "rollouts.yaml").write_text(json.dumps(content))
     shell = Shell(tmp_path)
     shell.json("deploy", "first")

@@ -17,7 +17,8 @@ from tests.qdrants import wait_until
 from tests.servers import FRESH, Postgres, free_ports
 
 VECTOR = [1.0, 0.0, 0.0, 0.0]
-#: Seconds; a search of a server on this machine takes milliseconds, also where other tests run beside.
+#: Seconds; a search of a server on this machine takes milliseconds, also where other tests run
+#: beside.
 AT_ONCE = 1.5
 
 
@@ -26,7 +27,9 @@ def docs(qdrant_url):
     """An alias and another collection beside it; neither is this program's."""
     with httpx.Client(base_url=qdrant_url, trust_env=False, timeout=30, limits=FRESH) as web:
         for name in ("alone-blue", "alone-green"):
-            web.put(f"/collections/{name}", json={"vectors": {"size": 4, "distance": "Dot"}}).raise_for_status()
+            web.put(
+                f"/collections/{name}", json={"vectors": {"size": 4, "distance": "Dot"}}
+            ).raise_for_status()
             points = [{"id": 1, "vector": VECTOR, "payload": {"in": name}}]
             where = f"/collections/{name}/points"
             web.put(where, params={"wait": "true"}, json={"points": points}).raise_for_status()
@@ -63,10 +66,21 @@ def test_it_opens_and_searches_without_database_and_redis_and_joins_when_they_co
             wait_until(lambda: not router.stats.unrouted_aliases, 120)
             services = router._services
             table.set_route(
-                services, "alone", blue="alone-blue", green="alone-green", share=10_000, salt="s", stage="d/1"
+                services,
+                "alone",
+                blue="alone-blue",
+                green="alone-green",
+                share=10_000,
+                salt="s",
+                stage="d/1",
             )
 
-            wait_until(lambda: router.search("alone", VECTOR, "anna").results[0].payload == {"in": "alone-green"})
+            wait_until(
+                lambda: (
+                    router.search("alone", VECTOR, "anna").results[0].payload
+                    == {"in": "alone-green"}
+                )
+            )
             with server.stopped():
                 started = time.monotonic()
                 answers = [router.search("alone", VECTOR, f"user {n}").variant for n in range(20)]

@@ -21,7 +21,12 @@ SPARSE = {"params": {"sparse_vectors": {"bm25": {"modifier": "idf"}}}, "payload_
 @pytest.fixture
 def world(tmp_path, ready_sqlite_url, qdrant_url, qdrant_grpc_port):
     made = World(tmp_path, ready_sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
-    made.declare("docs", source=made.write("docs.jsonl", texts(40)), embedding=None, vectors={"d": DENSE, "bm25": BM25})
+    made.declare(
+        "docs",
+        source=made.write("docs.jsonl", texts(40)),
+        embedding=None,
+        vectors={"d": DENSE, "bm25": BM25},
+    )
     yield made
     made.close()
 
@@ -42,9 +47,12 @@ def keyword_vectors_moved_on(world):
     """Each of the first twenty points has the keyword vector of its neighbour."""
 
     def damage(green):
-        points = {point.id: point for point in world.store.fetch(green, list(range(40)), vectors=True)}
+        points = {
+            point.id: point for point in world.store.fetch(green, list(range(40)), vectors=True)
+        }
         moved = [
-            replace(points[at], vector={**points[at].vector, "bm25": points[at + 1].vector["bm25"]}) for at in range(20)
+            replace(points[at], vector={**points[at].vector, "bm25": points[at + 1].vector["bm25"]})
+            for at in range(20)
         ]
         world.store.upsert(green, moved)
 
@@ -69,7 +77,9 @@ def test_what_the_server_made_of_the_same_texts_passes_and_nothing_is_left(world
 def test_the_server_gives_the_numbers_it_would_make(world):
     spoken = ServerText("alpha beta beta", "qdrant/bm25", {})
     with scratch.open_scratch(world.store, SPARSE, ["bm25"]) as made:
-        first, second = made.vectors([{"bm25": spoken}, {"bm25": ServerText("alpha", "qdrant/bm25", {})}])
+        first, second = made.vectors(
+            [{"bm25": spoken}, {"bm25": ServerText("alpha", "qdrant/bm25", {})}]
+        )
         (again,) = made.vectors([{"bm25": spoken}])
     assert vectors_by_name(first) == vectors_by_name(again)
     assert len(first["bm25"]["indices"]) == 2
@@ -90,11 +100,17 @@ def test_it_is_dropped_where_the_work_fails(world):
     assert ours(world.store) == set()
 
 
-def test_what_a_killed_process_has_left_is_dropped_by_the_sweep_once_nobody_can_be_using_it(world, monkeypatch):
-    world.store.create("rollouts_scratch_of_a_killed_one", SPARSE, {"rollouts_scratch": time.time() - 90_000})
+def test_what_a_killed_process_has_left_is_dropped_by_the_sweep_once_nobody_can_be_using_it(
+    world, monkeypatch
+):
+    world.store.create(
+        "rollouts_scratch_of_a_killed_one", SPARSE, {"rollouts_scratch": time.time() - 90_000}
+    )
     world.store.create("rollouts_scratch_at_work", SPARSE, {"rollouts_scratch": time.time()})
     world.store.create("rollouts_scratch_of_somebody_else", SPARSE, {})
-    assert scratch.drop_old_scratches(world.store) == ["rollouts_scratch_of_a_killed_one was left over and is dropped"]
+    assert scratch.drop_old_scratches(world.store) == [
+        "rollouts_scratch_of_a_killed_one was left over and is dropped"
+    ]
     assert ours(world.store) == {"rollouts_scratch_at_work", "rollouts_scratch_of_somebody_else"}
 
 

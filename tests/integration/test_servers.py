@@ -1,4 +1,5 @@
-"""The servers that tests start can be trusted: they start empty, come back where they were, and die when told."""
+"""The servers that tests start can be trusted: they start empty, come back where they were, and die
+when told."""
 
 import os
 import time
@@ -17,7 +18,9 @@ from tests.servers import Elsewhere, Postgres, Qdrant, Redis, ServerFailed, fres
 
 def put_collection(server, name):
     body = {"vectors": {"size": 4, "distance": "Cosine"}}
-    httpx.put(f"{server.url}/collections/{name}", json=body, trust_env=False, timeout=30).raise_for_status()
+    httpx.put(
+        f"{server.url}/collections/{name}", json=body, trust_env=False, timeout=30
+    ).raise_for_status()
 
 
 def collections(url):
@@ -29,7 +32,7 @@ def has_ended(pid):
     return not Path(f"/proc/{pid}").exists()
 
 
-# --- Redis ------------------------------------------------------------------------------------------------------
+# --- Redis ----------------------------------------------------------------------------------------
 
 
 def test_a_killed_redis_comes_back_on_its_port_without_what_it_held(own_redis):
@@ -75,7 +78,7 @@ def test_the_shared_redis_is_empty_for_every_test(redis_server, redis_url):
         assert client.dbsize() == 0
 
 
-# --- Qdrant -----------------------------------------------------------------------------------------------------
+# --- Qdrant ---------------------------------------------------------------------------------------
 
 
 def test_qdrant_comes_back_on_its_ports_with_its_collections(own_qdrant):
@@ -98,7 +101,10 @@ def test_a_killed_qdrant_keeps_its_collections(own_qdrant):
 
 def test_a_qdrant_with_a_key_turns_strangers_away():
     with Qdrant(api_key="secret") as server:
-        assert httpx.get(f"{server.url}/collections", trust_env=False).status_code == httpx.codes.UNAUTHORIZED
+        assert (
+            httpx.get(f"{server.url}/collections", trust_env=False).status_code
+            == httpx.codes.UNAUTHORIZED
+        )
 
 
 def test_the_shared_qdrant_answers_on_both_ports(qdrant_url, qdrant_grpc_port):
@@ -107,7 +113,7 @@ def test_the_shared_qdrant_answers_on_both_ports(qdrant_url, qdrant_grpc_port):
     assert not servers.port_is_free(qdrant_grpc_port) or host != servers.HOST
 
 
-# --- databases --------------------------------------------------------------------------------------------------
+# --- databases ------------------------------------------------------------------------------------
 
 
 def test_every_test_gets_an_empty_database_of_its_own(database_url):
@@ -137,7 +143,7 @@ def test_postgres_keeps_what_was_committed_before_it_was_killed():
             assert client.execute("SELECT count(*) FROM kept").fetchone() == (0,)
 
 
-# --- all --------------------------------------------------------------------------------------------------------
+# --- all ------------------------------------------------------------------------------------------
 
 
 def test_a_server_leaves_neither_process_nor_folder_behind():
@@ -184,7 +190,9 @@ def test_without_the_qdrant_program_the_message_says_what_to_run(tmp_path):
         ("postgres_server", "ROLLOUTS_TEST_DATABASE_URL"),
     ],
 )
-def test_a_server_named_in_the_environment_is_used_instead_of_an_own_one(request, fixture, variable):
+def test_a_server_named_in_the_environment_is_used_instead_of_an_own_one(
+    request, fixture, variable
+):
     server = request.getfixturevalue(fixture)
     if os.environ.get(variable):
         assert server == Elsewhere(os.environ[variable], server.grpc_port)

@@ -11,7 +11,9 @@ def test_answers_are_sent_at_once_and_wait_for_no_ack():
         found = asyncio.get_running_loop().create_future()
 
         async def met(reader, writer):
-            found.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            found.set_result(
+                writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            )
             writer.close()
 
         async with await asyncio.start_server(met, sock=door):

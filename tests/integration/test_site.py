@@ -36,8 +36,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_page_draws_its_diagrams_and_asks_no_other_server(site: Path):
     pages = [*site.rglob("*.html")]
     assert len(pages) > 30
-    loads = re.compile(r"""<(?:script|img|iframe|link)[^>]*?(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)""")
-    assert {page.name: found for page in pages if (found := loads.findall(page.read_text(encoding="utf-8")))} == {}
+    loads = re.compile(
+        r"""<(?:script|img|iframe|link)[^>]*?(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)"""
+    )
+    assert {
+        page.name: found
+        for page in pages
+        if (found := loads.findall(page.read_text(encoding="utf-8")))
+    } == {}
     assert "initialize" in (site / "assets" / "mermaid.min.js").read_text(encoding="utf-8")
     assert 'class="mermaid"' in (site / "howto" / "strategies.html").read_text(encoding="utf-8")
 
@@ -46,7 +52,9 @@ def test_no_link_of_the_site_leads_nowhere(site: Path):
     assert broken_links(site) == []
 
 
-@pytest.mark.parametrize("link", ["notes/page.html", "there.html#nowhere", "#nowhere", "images/none.png"])
+@pytest.mark.parametrize(
+    "link", ["notes/page.html", "there.html#nowhere", "#nowhere", "images/none.png"]
+)
 def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, link: str):
     (tmp_path / "there.html").write_text('<h1 id="here">There</h1>', encoding="utf-8")
     tag = f'<img src="{link}">' if link.endswith(".png") else f'<a href="{link}">x</a>'

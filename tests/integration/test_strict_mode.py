@@ -34,7 +34,10 @@ EACH = {
     "indexed filters": {"unindexed_filtering_retrieve": False, "unindexed_filtering_update": False},
     "no filters": {"filter_max_conditions": 0, "condition_max_size": 1},
     "narrow": {"search_max_hnsw_ef": 4, "search_max_oversampling": 1.0},
-    "full": {"max_points_count": RECORDS, "max_collection_vector_size_bytes": RECORDS * DIMENSION * 4},
+    "full": {
+        "max_points_count": RECORDS,
+        "max_collection_vector_size_bytes": RECORDS * DIMENSION * 4,
+    },
     "no index": {"max_payload_index_count": 0},
 }
 ALL = {
@@ -98,7 +101,9 @@ def checks(seen):
 
 
 @pytest.mark.parametrize("strict", [*EACH.values(), ALL], ids=[*EACH, "all"])
-def test_two_deployments_go_live_and_each_collection_ends_under_the_limits_of_the_first(world, client, strict):
+def test_two_deployments_go_live_and_each_collection_ends_under_the_limits_of_the_first(
+    world, client, strict
+):
     blue = serve(world, client, strict)
     declare(
         world,
@@ -156,7 +161,13 @@ def test_a_canary_is_searched_under_the_limits(world, client):
     blue = serve(world, client, ALL)
     stages = [{"percentage": 5, "duration_minutes": 0.001}]
     canary = {"stages": stages, "look_seconds": 0.01, "probing": True}
-    declare(world, source="jsonl:docs.jsonl", strategy="canary", canary=canary, validation={"queries": ["asyncio"]})
+    declare(
+        world,
+        source="jsonl:docs.jsonl",
+        strategy="canary",
+        canary=canary,
+        validation={"queries": ["asyncio"]},
+    )
     deployment = world.deploy("docs")
 
     seen = through(world, deployment, until="validate")
@@ -193,7 +204,11 @@ def searching(url, collection, seconds):
 @pytest.mark.parametrize(("rate", "budget"), [(60, 150), (600, 1800)])
 def test_half_of_the_rate_is_left_to_applications(world, client, qdrant_url, rate, budget):
     blue = serve(world, client, {"read_rate_limit": rate})
-    validation = {"queries": ["asyncio"], "budget_seconds": budget, "samples": {"records": 12, "queries": 30}}
+    validation = {
+        "queries": ["asyncio"],
+        "budget_seconds": budget,
+        "samples": {"records": 12, "queries": 30},
+    }
     declare(world, source="jsonl:docs.jsonl", validation=validation)
     deployment = world.deploy("docs")
 
@@ -219,7 +234,10 @@ def test_a_look_of_the_soak_for_which_applications_leave_no_room_is_no_error(wor
     deployment = world.deploy("docs")
     seen = through(world, deployment, until="switch")
     limit(client, seen["green"], {"read_rate_limit": 10})
-    while client.post(f"/collections/{seen['green']}/points/scroll", json={"limit": 1}).status_code == 200:
+    while (
+        client.post(f"/collections/{seen['green']}/points/scroll", json={"limit": 1}).status_code
+        == 200
+    ):
         pass
 
     world.turn(world.broker.take_next())
@@ -248,9 +266,13 @@ def other_collection(world, count):
         ({"max_points_count": 80}, "max_points_count"),
     ],
 )
-def test_what_the_limits_leave_no_room_for_is_refused_at_once_by_their_name(world, client, strict, named):
+def test_what_the_limits_leave_no_room_for_is_refused_at_once_by_their_name(
+    world, client, strict, named
+):
     serve(world, client, strict)
-    declare(world, source=other_collection(world, 90), collection={"payload_indexes": {"n": "integer"}})
+    declare(
+        world, source=other_collection(world, 90), collection={"payload_indexes": {"n": "integer"}}
+    )
     before = world.store.collections()
 
     with pytest.raises(Refused, match=named):
@@ -259,7 +281,9 @@ def test_what_the_limits_leave_no_room_for_is_refused_at_once_by_their_name(worl
     assert world.store.collections() == before
 
 
-def test_a_source_that_could_not_be_read_within_a_day_is_refused_by_the_names_of_both_limits(world, client):
+def test_a_source_that_could_not_be_read_within_a_day_is_refused_by_the_names_of_both_limits(
+    world, client
+):
     source = other_collection(world, 2000)
     limit(client, "theirs", {"max_query_limit": 1, "read_rate_limit": 2})
     declare(world)
@@ -270,7 +294,11 @@ def test_a_source_that_could_not_be_read_within_a_day_is_refused_by_the_names_of
 
 def test_vectors_that_become_too_large_are_refused_before_anything_is_made(world, client):
     blue = serve(world, client, {"max_collection_vector_size_bytes": RECORDS * DIMENSION * 4})
-    declare(world, source=f"collection:{blue}", embedding={"model": f"hashing:{2 * DIMENSION}", "text": "{text}"})
+    declare(
+        world,
+        source=f"collection:{blue}",
+        embedding={"model": f"hashing:{2 * DIMENSION}", "text": "{text}"},
+    )
 
     seen = through(world, world.deploy("docs"))
 
@@ -338,7 +366,9 @@ def test_a_collection_that_never_came_under_the_limits_does_not_pass_by_itself(w
 # --- backups --------------------------------------------------------------------------------------
 
 
-def test_a_backup_of_a_collection_with_limits_is_made_verified_and_restored_with_them(world, client):
+def test_a_backup_of_a_collection_with_limits_is_made_verified_and_restored_with_them(
+    world, client
+):
     blue = serve(world, client, ALL)
     backup = back_up(world, "docs")
     verified = through(world, backups.verify_backup(world.services, backup=backup, actor="anna"))
@@ -366,7 +396,9 @@ def test_a_first_version_made_of_a_backup_has_the_limits_of_the_collection_it_wa
 # --- what serves, judged by itself ----------------------------------------------------------------
 
 
-def test_a_collection_under_limits_is_judged_within_them_and_what_they_forbid_is_named(world, client):
+def test_a_collection_under_limits_is_judged_within_them_and_what_they_forbid_is_named(
+    world, client
+):
     blue = serve(world, client, {"max_query_limit": 5})
     assert validating.validate_collection(world.services, "docs", blue)["verdict"] == "pass"
     limit(client, blue, {"search_allow_exact": False})
@@ -384,7 +416,10 @@ def test_a_collection_under_limits_is_adopted_and_compared(world, client):
     blue = serve(world, client, ALL)
     green = through(world, world.deploy("docs"))["green"]
 
-    assert comparing.diff_versions(world.services, "docs", "1", "2")["content"]["changed"]["count"] == 0
+    assert (
+        comparing.diff_versions(world.services, "docs", "1", "2")["content"]["changed"]["count"]
+        == 0
+    )
     assert rebuilding.rebuild_index(world.services, "docs", actor="anna").collection == green
     assert blue in world.store.collections()
 
@@ -430,7 +465,9 @@ def test_the_same_is_found_under_limits_as_without_them(store, client, strict):
     assert len(before[3]) == 90
 
 
-def test_an_exact_count_that_would_take_too_long_is_refused_by_the_names_of_the_limits(store, client):
+def test_an_exact_count_that_would_take_too_long_is_refused_by_the_names_of_the_limits(
+    store, client
+):
     store.create("docs", plain(), {})
     store.upsert("docs", points(600))
     limit(client, "docs", {"search_allow_exact": False, "max_query_limit": 1})

@@ -36,9 +36,18 @@ from tests.world import World, texts
 
 ROOT = Path(__file__).parents[2]
 ONE_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-#: Whatever looks like a time of ISO 8601 or of Python, in whatever form. Sentences have another: 2026-11-02 03:00 UTC.
+#: Whatever looks like a time of ISO 8601 or of Python, in whatever form. Sentences have another:
+#: 2026-11-02 03:00 UTC.
 ANY = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d[\w.:+-]*| \d\d:\d\d:\d\d[.+-][\d.:+-]*)")
-PAGES = ("/", "/indexes/docs", "/deployments", "/deployments/{deployment}", "/schedules", "/alerts", "/events")
+PAGES = (
+    "/",
+    "/indexes/docs",
+    "/deployments",
+    "/deployments/{deployment}",
+    "/schedules",
+    "/alerts",
+    "/events",
+)
 #: Where a record's own times become JSON: they are the source's.
 NOT_OURS = {f"adapters/sources/{name}.py" for name in ("values", "arrow", "markdown")}
 
@@ -49,8 +58,8 @@ def fail(notice):
 
 @pytest.fixture
 def world(tmp_path, ready_sqlite_url):
-    """Something of everything that has times: deployments, versions, deletions, a schedule, an experiment, deliveries
-    that were sent and that wait."""
+    """Something of everything that has times: deployments, versions, deletions, a schedule, an
+    experiment, deliveries that were sent and that wait."""
     made = World(tmp_path, ready_sqlite_url)
     made.declare("docs", source=made.write("docs.jsonl", texts(12)), rebuild="0 2 * * *")
     made.channels["log"] = AlertChannel("log", Severity.INFO, lambda notice: None)
@@ -60,7 +69,9 @@ def world(tmp_path, ready_sqlite_url):
         made.run()
         made.clock.move(30.123456)
     newest, older = (row["green"] for row in queries.list_deployments(made.services, "docs"))
-    trials.create_experiment(made.services, "compare", newest, [older], actor="anna", alias="docs", start=False)
+    trials.create_experiment(
+        made.services, "compare", newest, [older], actor="anna", alias="docs", start=False
+    )
     sweep.sweep_schedules(made.services)
     paused = made.deploy("docs")
     made.run(until=made.at(paused, "validate"))
@@ -80,7 +91,10 @@ def test_a_moment_is_written_in_utc_whatever_zone_it_has():
     assert as_iso(datetime(2026, 1, 2, 3, 4, 5, 678_900, tzinfo=UTC)) == "2026-01-02T03:04:05.678Z"
     assert as_iso(datetime(2026, 1, 2, 3, 4, 5, tzinfo=east)) == "2026-01-01T21:34:05.000Z"
     assert as_iso(None) is None
-    assert json.dumps({"at": datetime(2026, 1, 2, tzinfo=UTC)}, default=as_text) == '{"at": "2026-01-02T00:00:00.000Z"}'
+    assert (
+        json.dumps({"at": datetime(2026, 1, 2, tzinfo=UTC)}, default=as_text)
+        == '{"at": "2026-01-02T00:00:00.000Z"}'
+    )
 
 
 def names(world):
@@ -100,7 +114,9 @@ def test_every_look_of_the_api_and_every_page_shows_times_in_one_form(world):
     times = 0
     app = make_app(world.services, Settings())
     with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 5)) as client:
-        looks = [one.path for one in ENDPOINTS if one.method == "GET" and "{backup}" not in one.path]
+        looks = [
+            one.path for one in ENDPOINTS if one.method == "GET" and "{backup}" not in one.path
+        ]
         for path in [*(PREFIX + look for look in looks), "/openapi.json", *PAGES]:
             answer = client.get(path.format(**given))
             times += len(ANY.findall(answer.text))
@@ -114,7 +130,8 @@ def test_every_look_of_the_api_and_every_page_shows_times_in_one_form(world):
 
 
 def _machine_readable(answer):
-    """All of JSON; of a page what its elements say to machines, since to people it speaks in words."""
+    """All of JSON; of a page what its elements say to machines, since to people it speaks in
+    words."""
     if "html" not in answer.headers["content-type"]:
         return answer.text
     return " ".join(re.findall(r'datetime="([^"]*)"', answer.text))
@@ -126,11 +143,17 @@ def test_agents_are_told_times_in_one_form(world):
     async def asked():
         with closing(Routers(world.services, lent=False)) as routers:
             operator = Caller("token:agent", ALL_SCOPES)
-            async with Client(make_server(world.services, routers, Guard(lambda _: operator), deploys=True)) as client:
-                seen = await client.call_tool("get_deployment", {"deployment_id": given["deployment"]})
+            async with Client(
+                make_server(world.services, routers, Guard(lambda _: operator), deploys=True)
+            ) as client:
+                seen = await client.call_tool(
+                    "get_deployment", {"deployment_id": given["deployment"]}
+                )
                 listed = await client.call_tool("list_indexes", {})
                 read = await client.read_resource("rollouts://indexes/docs/deployments")
-                return json.dumps([seen.structured_content, listed.structured_content, read.contents[0].text])
+                return json.dumps(
+                    [seen.structured_content, listed.structured_content, read.contents[0].text]
+                )
 
     told = asyncio.run(asked())
     assert len(ANY.findall(told)) > 10
@@ -156,7 +179,9 @@ NOTICE = Notice(
 
 
 def test_every_channel_sends_times_in_one_form():
-    mail = email.build_message(EmailSpec(kind="email", host="mail.test", sender="a@x.test", to=("b@x.test",)), NOTICE)
+    mail = email.build_message(
+        EmailSpec(kind="email", host="mail.test", sender="a@x.test", to=("b@x.test",)), NOTICE
+    )
     sent = {
         "webhook": webhook.encode_notice(NOTICE).decode(),
         "alertmanager": json.dumps(alertmanager.build_alert(NOTICE)),

@@ -1,4 +1,5 @@
-"""Versions on a real server: what its metadata keeps, through filling by records and by snapshot, and adoption."""
+"""Versions on a real server: what its metadata keeps, through filling by records and by snapshot,
+and adoption."""
 
 import uuid
 
@@ -25,7 +26,9 @@ def server(tmp_path, ready_sqlite_url, qdrant_url, qdrant_grpc_port):
 def alias(server):
     """An alias of its own, gone after the test with its collections."""
     name = f"docs{uuid.uuid4().hex[:8]}"
-    server.declare(name, source="jsonl:docs.jsonl", validation={"samples": {"records": 5, "queries": 5}})
+    server.declare(
+        name, source="jsonl:docs.jsonl", validation={"samples": {"records": 5, "queries": 5}}
+    )
     return name
 
 
@@ -38,7 +41,10 @@ def deployed(server, alias, **arguments):
 
 
 def points(server, collection):
-    return [(one.id, one.payload, list(one.vector)) for one in server.store.scroll(collection, None, 100)[0]]
+    return [
+        (one.id, one.payload, list(one.vector))
+        for one in server.store.scroll(collection, None, 100)[0]
+    ]
 
 
 def row(server, collection):

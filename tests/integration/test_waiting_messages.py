@@ -65,7 +65,9 @@ def house(server: Redis, ready_sqlite_url: str, tmp_path: Path) -> Iterator[tupl
     world.concurrency = ConcurrencySpec(rebuilds=1000, per_model=1000)
     settings = Settings(_env_file=None, broker_url=server.url, database_url=ready_sqlite_url)
     app = create_app(settings, services=PerProcess(lambda: world.services))
-    world.services = dataclasses.replace(world.services, knock=CeleryKnocker(app), times=Times(slice=5.0))
+    world.services = dataclasses.replace(
+        world.services, knock=CeleryKnocker(app), times=Times(slice=5.0)
+    )
     yield world, app
     app.close()
     world.close()
@@ -87,7 +89,8 @@ def sweep(app: Celery) -> None:
 def test_in_a_day_without_a_worker_one_message_waits_for_each_thing_that_is_due(
     house: tuple[World, Celery], client: redis.Redis, effort: Callable[[int, int], int]
 ):
-    """Of 200 schedules of which 50 have begun their deployment, and of what beat and three workers ask for."""
+    """Of 200 schedules of which 50 have begun their deployment, and of what beat and three workers
+    ask for."""
     world, app = house
     source = world.write("docs.jsonl", texts(3))
     for number in range(SCHEDULES):
@@ -112,10 +115,14 @@ def test_in_a_day_without_a_worker_one_message_waits_for_each_thing_that_is_due(
     due = things(client, "bulk")
     assert len([thing for thing in due if thing.startswith("run-")]) == SCHEDULES - RUNNING
     assert len(due) == SCHEDULES
-    assert set(things(client, "rouse")) == {f"tick-{entry['task']}" for entry in app.conf.beat_schedule.values()}
+    assert set(things(client, "rouse")) == {
+        f"tick-{entry['task']}" for entry in app.conf.beat_schedule.values()
+    }
 
 
-def test_one_that_was_lost_among_others_that_wait_is_sent_again(house: tuple[World, Celery], client: redis.Redis):
+def test_one_that_was_lost_among_others_that_wait_is_sent_again(
+    house: tuple[World, Celery], client: redis.Redis
+):
     world, app = house
     for number in range(5):
         world.declare(f"docs{number}", source=world.write("docs.jsonl", texts(3)))
@@ -129,7 +136,9 @@ def test_one_that_was_lost_among_others_that_wait_is_sent_again(house: tuple[Wor
     assert sum(things(client, "bulk").values()) == 5
 
 
-def test_a_person_who_asks_again_and_again_sends_no_heap(house: tuple[World, Celery], client: redis.Redis):
+def test_a_person_who_asks_again_and_again_sends_no_heap(
+    house: tuple[World, Celery], client: redis.Redis
+):
     world, app = house
     world.declare("docs", source=world.write("docs.jsonl", texts(3)))
     deployment = world.deploy("docs")
@@ -150,16 +159,26 @@ def test_of_two_who_find_it_missing_in_the_same_moment_one_sends(app: Celery, cl
 
 
 def knock(number: int, again: bool) -> Knock:
-    return Knock(f"{number:08d}abcd", 7, "populate", "bulk", label=f"docs turn {number}", again=again)
+    return Knock(
+        f"{number:08d}abcd", 7, "populate", "bulk", label=f"docs turn {number}", again=again
+    )
 
 
 def test_a_message_is_found_under_each_key_of_its_queue(app: Celery, client: redis.Redis):
     """The transport keeps a queue by priority."""
     for priority in (0, 3, 6, 9):
-        app.send_task("any", queue="bulk", task_id=make_id(f"of-{priority}"), priority=priority, ignore_result=True)
+        app.send_task(
+            "any",
+            queue="bulk",
+            task_id=make_id(f"of-{priority}"),
+            priority=priority,
+            ignore_result=True,
+        )
     assert client.llen("bulk") == 1
     queues = Queues(app)
-    assert [queues.lacks("bulk", f"of-{number}") for number in (0, 3, 6, 9, 1)] == [False] * 4 + [True]
+    assert [queues.lacks("bulk", f"of-{number}") for number in (0, 3, 6, 9, 1)] == [False] * 4 + [
+        True
+    ]
 
 
 def test_what_others_put_into_a_queue_is_no_message_of_ours(app: Celery, client: redis.Redis):
@@ -181,11 +200,15 @@ def test_a_look_at_ten_thousand_messages_is_short(app: Celery, client: redis.Red
     assert not queues.lacks("bulk", "00000001-t007")
     assert time.process_time() - started < 1.0
     started = time.process_time()
-    assert [number for number in range(200) if not queues.lacks("bulk", f"{number:08d}-t007")] == [1]
+    assert [number for number in range(200) if not queues.lacks("bulk", f"{number:08d}-t007")] == [
+        1
+    ]
     assert time.process_time() - started < 0.1
 
 
-def test_a_broker_that_is_away_is_no_reason_to_raise(app: Celery, server: Redis, client: redis.Redis):
+def test_a_broker_that_is_away_is_no_reason_to_raise(
+    app: Celery, server: Redis, client: redis.Redis
+):
     knocker = CeleryKnocker(app)
     ticks = Ticks(app)
     with server.stopped():
@@ -197,7 +220,9 @@ def test_a_broker_that_is_away_is_no_reason_to_raise(app: Celery, server: Redis,
     assert len(things(client, "rouse")) == len(app.conf.beat_schedule)
 
 
-def test_what_nobody_takes_for_a_while_workers_of_another_queue_do_instead(app: Celery, client: redis.Redis):
+def test_what_nobody_takes_for_a_while_workers_of_another_queue_do_instead(
+    app: Celery, client: redis.Redis
+):
     """Of all of them one, before what waits there; and nobody does while it is taken."""
     app.conf.beat_schedule = {"rouse": SCHEDULE["rouse"]}
     left = [Ticks(app, lambda: ("bulk",)) for _ in range(3)]
@@ -221,7 +246,9 @@ def test_what_nobody_takes_for_a_while_workers_of_another_queue_do_instead(app: 
 
 def test_where_a_queue_can_only_be_counted_knocks_become_rare(ready_sqlite_url: str):
     app = make_app(Settings(_env_file=None, broker_url="memory://", database_url=ready_sqlite_url))
-    app.conf.beat_schedule = {"rouse": {"task": "deployments.rouse", "schedule": 0.0, "options": {"queue": "rouse"}}}
+    app.conf.beat_schedule = {
+        "rouse": {"task": "deployments.rouse", "schedule": 0.0, "options": {"queue": "rouse"}}
+    }
     knocker = CeleryKnocker(app)
     ticks = Ticks(app)
     queues = Queues(app)
@@ -248,7 +275,9 @@ def test_a_message_that_rests_carries_no_time_and_is_taken_up_when_it_has_rested
 
     app.task(work, name="tired", bind=True, shared=False, Strategy="tasks.resting:strategy")
     app.send_task("tired", ignore_result=True)
-    with start_worker(app, pool="solo", perform_ping_check=False, queues=["control"], loglevel="error"):
+    with start_worker(
+        app, pool="solo", perform_ping_check=False, queues=["control"], loglevel="error"
+    ):
         until = time.monotonic() + 60
         while len(ran) < 3 and time.monotonic() < until:
             time.sleep(0.05)

@@ -49,13 +49,23 @@ PATIENCE = httpx.Timeout(30)
 def process(folder, *arguments, descriptors=DESCRIPTORS, **environment):
     """``rollouts`` as it is started, where it listens, and what it has said on stderr."""
     as_json = [] if "--http" in arguments else ["--json"]
-    command = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", *arguments, "--port", "0", *as_json]
+    command = [
+        sys.executable,
+        "-m",
+        "qdrant_rollouts.interfaces.cli",
+        *arguments,
+        "--port",
+        "0",
+        *as_json,
+    ]
     limited = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
     whole = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200", **environment}
     said = folder / "stderr.txt"
     with (
         said.open("wb") as errors,
-        subprocess.Popen(limited, cwd=folder, env=whole, stdout=subprocess.PIPE, stderr=errors, text=True) as started,
+        subprocess.Popen(
+            limited, cwd=folder, env=whole, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as started,
     ):
         try:
             started.web = httpx.URL(_first_address(started.stdout, said)).copy_with(path="/")
@@ -148,10 +158,12 @@ def address(url):
     return url.host, url.port
 
 
-# --- the process --------------------------------------------------------------------------------------------------
+# --- the process ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("half", [HALF, HALF_BODY, HALF_CALL, b"", b"G"], ids=["headers", "body", "call", "", "byte"])
+@pytest.mark.parametrize(
+    "half", [HALF, HALF_BODY, HALF_CALL, b"", b"G"], ids=["headers", "body", "call", "", "byte"]
+)
 def test_a_person_is_served_and_the_worker_works_while_a_thousand_send_halves(folder, half):
     with (
         process(folder, "up") as up,
@@ -164,7 +176,9 @@ def test_a_person_is_served_and_the_worker_works_while_a_thousand_send_halves(fo
         seen = None
         ends = time.monotonic() + 60
         while time.monotonic() < ends and not (seen == "live" and flood.opened >= 1_100):
-            seen = person.get(f"/api/v1/deployments/{started.json()['deployment_id']}").json()["status"]
+            seen = person.get(f"/api/v1/deployments/{started.json()['deployment_id']}").json()[
+                "status"
+            ]
             most = max(most, descriptors(up))
         assert seen == "live"
         assert httpx.get(up.web, trust_env=False, timeout=PATIENCE).status_code == 200  # a newcomer
@@ -176,7 +190,9 @@ def test_a_person_is_served_and_the_worker_works_while_a_thousand_send_halves(fo
 @pytest.mark.parametrize("verb", [("web",), ("mcp", "--http")], ids=["web", "mcp"])
 def test_every_server_of_ours_ends_what_does_not_get_on(folder, qdrant_url, sqlite_url, verb):
     with (
-        process(folder, *verb, ROLLOUTS_QDRANT_URL=qdrant_url, ROLLOUTS_DATABASE_URL=sqlite_url) as web,
+        process(
+            folder, *verb, ROLLOUTS_QDRANT_URL=qdrant_url, ROLLOUTS_DATABASE_URL=sqlite_url
+        ) as web,
         socket.create_connection(address(web.web)) as half,
         socket.create_connection(address(web.web)) as silent,
     ):
@@ -190,26 +206,36 @@ def test_every_server_of_ours_ends_what_does_not_get_on(folder, qdrant_url, sqli
         assert silent.recv(100) == b""
 
 
-def test_a_process_without_descriptors_says_so_once_a_second_and_recovers(folder, qdrant_url, sqlite_url):
+def test_a_process_without_descriptors_says_so_once_a_second_and_recovers(
+    folder, qdrant_url, sqlite_url
+):
     """Not by connections, which are bounded: by something else in the process."""
     with process(
-        folder, "web", descriptors=1024, ROLLOUTS_QDRANT_URL=qdrant_url, ROLLOUTS_DATABASE_URL=sqlite_url
+        folder,
+        "web",
+        descriptors=1024,
+        ROLLOUTS_QDRANT_URL=qdrant_url,
+        ROLLOUTS_DATABASE_URL=sqlite_url,
     ) as web:
         assert httpx.get(f"{web.web}livez", trust_env=False).status_code == 200
         allowed = resource.prlimit(web.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(web.pid, resource.RLIMIT_NOFILE, (3, allowed[1]))  # the three that every process has
+        resource.prlimit(
+            web.pid, resource.RLIMIT_NOFILE, (3, allowed[1])
+        )  # the three that every process has
         with ExitStack() as held:
             for _ in range(200):
                 held.enter_context(socket.create_connection(address(web.web))).sendall(HALF)
             time.sleep(4)
             resource.prlimit(web.pid, resource.RLIMIT_NOFILE, allowed)
-            assert httpx.get(f"{web.web}livez", trust_env=False, timeout=PATIENCE).status_code == 200
+            assert (
+                httpx.get(f"{web.web}livez", trust_env=False, timeout=PATIENCE).status_code == 200
+            )
         said = web.said.read_text()
         assert 1 <= said.count("out of system resource") <= 7, said
         assert "more like it were left out" in said
 
 
-# --- one connection -----------------------------------------------------------------------------------------------
+# --- one connection -------------------------------------------------------------------------------
 
 QUICK = Limits(connections=16, headers=1.0, body=2.0, idle=1, stall=1.0)
 LONG = 30_000_000
@@ -363,7 +389,7 @@ def test_who_takes_a_long_answer_slowly_but_steadily_gets_all_of_it(door):
     assert time.monotonic() - begun > 2 * QUICK.stall
 
 
-# --- many connections ---------------------------------------------------------------------------------------------
+# --- many connections -----------------------------------------------------------------------------
 
 
 def test_a_newcomer_pushes_out_the_oldest_half_of_whoever_has_the_most(door):
@@ -393,7 +419,8 @@ def test_who_was_answered_before_is_pushed_out_last(door):
 
 
 def test_no_more_requests_are_worked_at_than_may_be_and_others_come_in():
-    """Requests that wait in the application: those above the bound are refused, and it takes new ones afterwards."""
+    """Requests that wait in the application: those above the bound are refused, and it takes new
+    ones afterwards."""
     go = threading.Event()
 
     def wait(request):
@@ -408,7 +435,10 @@ def test_no_more_requests_are_worked_at_than_may_be_and_others_come_in():
         ExitStack() as held,
     ):
         there = bound.getsockname()
-        asked = [held.enter_context(connected(there, f"127.0.0.{2 + number % 3}")) for number in range(36)]
+        asked = [
+            held.enter_context(connected(there, f"127.0.0.{2 + number % 3}"))
+            for number in range(36)
+        ]
         for one in asked:
             one.sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         time.sleep(0.5)
@@ -441,7 +471,9 @@ def test_one_address_has_half_of_what_is_worked_at():
         time.sleep(0.5)
         go.set()
         statuses = [answered(one)[0] for one in asked]
-    assert sorted(statuses) == [200] * limits.requests_of_one + [503] * (30 - limits.requests_of_one)
+    assert sorted(statuses) == [200] * limits.requests_of_one + [503] * (
+        30 - limits.requests_of_one
+    )
 
 
 @pytest.mark.parametrize("path", ["/api/v1/stream", "/live"])
@@ -449,7 +481,10 @@ def test_streams_leave_room_for_requests(folder, path):
     with (
         process(folder, "up") as up,
         httpx.Client(
-            base_url=up.web, trust_env=False, timeout=PATIENCE, limits=httpx.Limits(max_connections=None)
+            base_url=up.web,
+            trust_env=False,
+            timeout=PATIENCE,
+            limits=httpx.Limits(max_connections=None),
         ) as client,
         ExitStack() as held,
     ):
@@ -481,16 +516,25 @@ def test_the_bounds_follow_from_the_descriptors_there_are():
 
 
 def test_an_address_of_ipv6_counts_as_its_network():
-    assert address_group("2001:db8::1") == address_group("2001:db8::ffff:2") != address_group("2001:db8:0:1::1")
+    assert (
+        address_group("2001:db8::1")
+        == address_group("2001:db8::ffff:2")
+        != address_group("2001:db8:0:1::1")
+    )
     assert address_group("10.0.0.1") != address_group("10.0.0.2")
 
 
-# --- what is logged -----------------------------------------------------------------------------------------------
+# --- what is logged -------------------------------------------------------------------------------
 
 
 def test_who_goes_away_in_the_middle_leaves_no_traceback(folder):
     with process(folder, "up") as up:
-        for half in (HALF_BODY, HALF_CALL, HALF, HALF_BODY.replace(b"/api/v1/deployments", b"/login")):
+        for half in (
+            HALF_BODY,
+            HALF_CALL,
+            HALF,
+            HALF_BODY.replace(b"/api/v1/deployments", b"/login"),
+        ):
             for _ in range(20):
                 with socket.create_connection(address(up.web)) as gone:
                     gone.sendall(half)

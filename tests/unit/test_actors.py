@@ -19,19 +19,41 @@ from qdrant_rollouts.interfaces.cli import main
 from qdrant_rollouts.interfaces.cli.groups import walk_verbs
 from qdrant_rollouts.tasks.commands import COMMANDS
 
-MODULES = (adoption, backups, collecting, commands, deliveries, keeping.keep_collection, rebuilding, schedules, trials)
+MODULES = (
+    adoption,
+    backups,
+    collecting,
+    commands,
+    deliveries,
+    keeping.keep_collection,
+    rebuilding,
+    schedules,
+    trials,
+)
 #: Every verb of the command line.
 VERBS = dict(walk_verbs(main, "rollouts"))
 
 
 def asks_who_it_is(command):
     body = ast.parse(inspect.getsource(sys.modules[command.callback.__wrapped__.__module__]))
-    return any(isinstance(call, ast.Call) and ast.unparse(call) == "actor()" for call in ast.walk(body))
+    return any(
+        isinstance(call, ast.Call) and ast.unparse(call) == "actor()" for call in ast.walk(body)
+    )
 
 
 def test_the_verbs_that_ask_who_it_is_are_found():
-    asking = {name.removeprefix("rollouts ") for name, command in VERBS.items() if asks_who_it_is(command)}
-    assert {"gc", "adopt", "experiment start", "deploy", "alias switch", "token create", "schedule pause"} <= asking
+    asking = {
+        name.removeprefix("rollouts ") for name, command in VERBS.items() if asks_who_it_is(command)
+    }
+    assert {
+        "gc",
+        "adopt",
+        "experiment start",
+        "deploy",
+        "alias switch",
+        "token create",
+        "schedule pause",
+    } <= asking
     assert asking & {"list", "status", "versions", "experiment plan"} == set()
 
 
@@ -47,7 +69,11 @@ def test_a_verb_that_changes_something_takes_a_reason(verb):
 def functions(module):
     if inspect.isfunction(module):
         return [module]
-    return [one for name, one in vars(module).items() if inspect.isfunction(one) and not name.startswith("_")]
+    return [
+        one
+        for name, one in vars(module).items()
+        if inspect.isfunction(one) and not name.startswith("_")
+    ]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
@@ -55,7 +81,9 @@ def test_what_takes_an_actor_takes_a_reason(module):
     taking = [one for one in functions(module) if "actor" in inspect.signature(one).parameters]
     assert taking
     without = {
-        f"{one.__module__}.{one.__name__}" for one in taking if "reason" not in inspect.signature(one).parameters
+        f"{one.__module__}.{one.__name__}"
+        for one in taking
+        if "reason" not in inspect.signature(one).parameters
     }
     assert without == set()
 

@@ -13,7 +13,9 @@ SERVICE = {"kind": "apprise", "secret": "SLACK_URL"}
 
 
 def read(channel):
-    return validate_as(IndexFile, {"alerts": {"channels": {"one": channel}}}, "rollouts.yaml").alerts.channels["one"]
+    return validate_as(
+        IndexFile, {"alerts": {"channels": {"one": channel}}}, "rollouts.yaml"
+    ).alerts.channels["one"]
 
 
 def test_without_a_section_alerts_are_log_lines():
@@ -21,7 +23,8 @@ def test_without_a_section_alerts_are_log_lines():
 
 
 @pytest.mark.parametrize(
-    "channel", [{"kind": "log"}, HOOK, {"kind": "alertmanager", "url": "http://am:9093"}, MAIL, SERVICE]
+    "channel",
+    [{"kind": "log"}, HOOK, {"kind": "alertmanager", "url": "http://am:9093"}, MAIL, SERVICE],
 )
 def test_a_good_channel_is_taken(channel):
     assert read(channel).kind == channel["kind"]
@@ -36,19 +39,31 @@ def test_a_good_channel_is_taken(channel):
         ({**MAIL, "host": f"{'a' * 64}.example"}, "host", "its host is not a valid name"),
         ({**HOOK, "url": "https://anna:secret@hooks"}, "url", "expected http://HOST"),
         ({"kind": "webhook", "url": HOOK["url"]}, "secret", "missing"),
-        ({**HOOK, "secret": "s3cr3t-value!"}, "secret", "expected the name of an environment variable"),
+        (
+            {**HOOK, "secret": "s3cr3t-value!"},
+            "secret",
+            "expected the name of an environment variable",
+        ),
         ({**HOOK, "sevrity": "warn"}, "sevrity", "unknown key"),
         ({**HOOK, "min_severity": "loud"}, "min_severity", "found 'loud'"),
         ({"kind": "pigeon"}, "one", "pigeon"),
         ({"kind": "alertmanager", "url": ""}, "url", "found ''"),
         ({"kind": "apprise"}, "secret", "missing"),
-        ({**SERVICE, "secret": "slack://a/b/c"}, "secret", "expected the name of an environment variable"),
+        (
+            {**SERVICE, "secret": "slack://a/b/c"},
+            "secret",
+            "expected the name of an environment variable",
+        ),
         ({**MAIL, "to": []}, "to", "at least 1"),
         ({**MAIL, "sender": "nobody"}, "sender", "expected an e-mail address"),
         ({**MAIL, "host": ""}, "host", "expected a host name"),
         ({**MAIL, "port": 70000}, "port", "70000"),
         ({**MAIL, "username": "anna"}, "one", "username and secret together"),
-        ({**MAIL, "username": "a", "secret": "P", "security": "none"}, "one", "not sent without encryption"),
+        (
+            {**MAIL, "username": "a", "secret": "P", "security": "none"},
+            "one",
+            "not sent without encryption",
+        ),
     ],
 )
 def test_a_bad_channel_is_refused_by_its_path(channel, path, said):

@@ -30,7 +30,9 @@ def spec(**validation: Any) -> IndexSpec:
         ({"min_results": 0}, "checks.min_results: found 0; expected a bound from 1 to inf"),
     ],
 )
-def test_what_cannot_be_asked_of_a_check_is_refused_in_words(checks: dict[str, Any], words: str) -> None:
+def test_what_cannot_be_asked_of_a_check_is_refused_in_words(
+    checks: dict[str, Any], words: str
+) -> None:
     with pytest.raises(Refused, match=re.escape(words)):
         check_validation(spec(checks=checks), None)
 
@@ -39,7 +41,8 @@ def test_every_own_bound_of_a_check_is_within_its_reach() -> None:
     for name, one in CHECKS.items():
         if one.bound is not None and not callable(one.bound):
             check_validation(
-                spec(checks={name: one.bound}, slices=["lang"]), {"payload_schema": {"lang": {"data_type": "keyword"}}}
+                spec(checks={name: one.bound}, slices=["lang"]),
+                {"payload_schema": {"lang": {"data_type": "keyword"}}},
             )
 
 
@@ -47,7 +50,10 @@ def test_a_slice_needs_an_index_that_counts_its_values() -> None:
     live = {"payload_schema": {"lang": {"data_type": "keyword"}, "price": {"data_type": "float"}}}
     check_validation(spec(slices=["lang"]), live)
     declared = IndexSpec.model_validate(
-        {"collection": {"payload_indexes": {"tenant": {"type": "keyword"}}}, "validation": {"slices": ["tenant"]}}
+        {
+            "collection": {"payload_indexes": {"tenant": {"type": "keyword"}}},
+            "validation": {"slices": ["tenant"]},
+        }
     )
     check_validation(declared, None)
     for field, words in (("price", "'price' has float"), ("langs", "'langs' has no payload index")):

@@ -1,4 +1,5 @@
-"""The benchmarks' own arithmetic: ratios that are medians of pairs, bounds that can be missed, a page that says so."""
+"""The benchmarks' own arithmetic: ratios that are medians of pairs, bounds that can be missed, a
+page that says so."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -38,19 +39,38 @@ def test_a_ratio_below_its_bound_misses_it(ratio, ok):
 
 
 def test_a_report_has_missed_when_one_of_its_bounds_was_missed():
-    results = [Result("good", "1", ok=True), Result("bad", "2", bound="under 1", ok=False), Result("known", "3")]
+    results = [
+        Result("good", "1", ok=True),
+        Result("bad", "2", bound="under 1", ok=False),
+        Result("known", "3"),
+    ]
     assert Report("name", "about", 0.5, results).missed
     assert not Report("name", "about", 0.5, [results[0], results[2]]).missed
 
 
 def test_the_page_holds_the_command_the_machine_and_the_verdicts():
-    report = Report("memory", "What is measured.", 0.5, [Result("most", "500 MB", bound="under 400 MB", ok=False)])
+    report = Report(
+        "memory",
+        "What is measured.",
+        0.5,
+        [Result("most", "500 MB", bound="under 400 MB", ok=False)],
+    )
     text = page("python -m benchmarks", "2026-11-02", {"processor": "some, 2 cores"}, [report])
-    for expected in ("`python -m benchmarks` on 2026-11-02", "some, 2 cores", "What is measured.", "Load before: 0.5"):
+    for expected in (
+        "`python -m benchmarks` on 2026-11-02",
+        "some, 2 cores",
+        "What is measured.",
+        "Load before: 0.5",
+    ):
         assert expected in text
     assert "| most | 500 MB |  |  | under 400 MB | MISSED |" in text
 
 
 def test_gaps_lie_between_the_end_of_a_step_and_the_start_of_the_next():
-    steps = [step("create", 0, 1), step("populate", 1.25, 9), step("validate", 9.5, 10), step("switch", None, None)]
+    steps = [
+        step("create", 0, 1),
+        step("populate", 1.25, 9),
+        step("validate", 9.5, 10),
+        step("switch", None, None),
+    ]
     assert between(steps) == [0.25, 0.5]

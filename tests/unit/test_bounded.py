@@ -12,7 +12,13 @@ from qdrant_rollouts.adapters.sources import markdown
 from qdrant_rollouts.core.collections.manifests import Manifest
 from qdrant_rollouts.core.config.index_file import IndexSpec, load_index_file
 from qdrant_rollouts.core.errors import Malformed, Refused
-from qdrant_rollouts.core.sanitize.bounded import DEEPEST, MOST_VALUES, BoundedLoader, BoundedTexts, read_yaml
+from qdrant_rollouts.core.sanitize.bounded import (
+    DEEPEST,
+    MOST_VALUES,
+    BoundedLoader,
+    BoundedTexts,
+    read_yaml,
+)
 from qdrant_rollouts.interfaces.cli.experiment_options import parse_metric_options
 from qdrant_rollouts.interfaces.cli.options import parse_options
 from tests.shell import ROOT, Shell, records, write
@@ -20,12 +26,17 @@ from tests.shell import ROOT, Shell, records, write
 
 def bomb(levels=10, width=10, form="[{}]"):
     first = "a0: &a0 " + form.format(", ".join(["lol"] * width))
-    rest = [f"a{n}: &a{n} " + form.format(", ".join([f"*a{n - 1}"] * width)) for n in range(1, levels)]
+    rest = [
+        f"a{n}: &a{n} " + form.format(", ".join([f"*a{n - 1}"] * width)) for n in range(1, levels)
+    ]
     return "\n".join([first, *rest])
 
 
 MERGES = "\n".join(
-    ["a0: &a0 {x: 1, y: 2}", *(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 10))]
+    [
+        "a0: &a0 {x: 1, y: 2}",
+        *(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 10)),
+    ]
 )
 LONG_TEXT = f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 2_000)}]"
 TOO_MUCH = {
@@ -71,7 +82,9 @@ def test_a_file_that_is_too_long_is_not_read_to_its_end(tmp_path):
 @pytest.mark.parametrize("name", [name for name in TOO_MUCH if name != "a date that is none"])
 def test_front_matter_is_a_bad_record(name):
     with pytest.raises(ValueError, match="front matter"):
-        markdown.read_markdown(f"---\n{TOO_MUCH[name]}\n---\ntext" if "number" not in name else f"---\n{bomb()}\n---\n")
+        markdown.read_markdown(
+            f"---\n{TOO_MUCH[name]}\n---\ntext" if "number" not in name else f"---\n{bomb()}\n---\n"
+        )
 
 
 def test_long_front_matter_is_a_bad_record():
@@ -114,7 +127,10 @@ def test_a_value_that_is_not_what_its_tag_says_is_refused_with_its_place(tmp_pat
 def test_what_is_within_the_bounds_is_read_as_yaml_reads_it():
     text = "a: &a {x: 1, y: [1.5, true, null, 2026-01-02, '07']}\nb: {<<: *a, x: 2}\nc: *a\n"
     assert read_yaml(text) == yaml.safe_load(text)
-    assert read_yaml(text, BoundedTexts)["a"] == {"x": "1", "y": ["1.5", "true", "null", "2026-01-02", "07"]}
+    assert read_yaml(text, BoundedTexts)["a"] == {
+        "x": "1",
+        "y": ["1.5", "true", "null", "2026-01-02", "07"],
+    }
     deep = "[" * (DEEPEST - 1) + "]" * (DEEPEST - 1)
     assert read_yaml(f"{deep}") == yaml.safe_load(deep)
 
@@ -127,7 +143,9 @@ def test_aliases_count_with_what_they_repeat():
 
 
 def test_the_command_line_says_so_and_does_nothing(tmp_path):
-    (tmp_path / "rollouts.yaml").write_text("indexes:\n  docs: {source: 'jsonl:a.jsonl'}\n" + bomb())
+    (tmp_path / "rollouts.yaml").write_text(
+        "indexes:\n  docs: {source: 'jsonl:a.jsonl'}\n" + bomb()
+    )
     done = Shell(tmp_path)("deploy", "docs")
     assert done.exit_code == 2
     assert "too much" in done.stderr
@@ -142,7 +160,8 @@ def test_it_takes_no_memory(tmp_path):
         "from qdrant_rollouts.core.config.index_file import load_index_file\n"
         "from qdrant_rollouts.core.errors import Refused\n"
         "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
-        "try: load_index_file(Path('rollouts.yaml'))\nexcept Refused as error: print(str(error)[:60])"
+        "try: load_index_file(Path('rollouts.yaml'))\nexcept Refused as error: "
+        "print(str(error)[:60])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -156,7 +175,7 @@ def test_it_takes_no_memory(tmp_path):
     assert done.stdout.startswith("rollouts.yaml: cannot be read"), done.stderr
 
 
-# --- JSON ---------------------------------------------------------------------------------------------------------
+# --- JSON -----------------------------------------------------------------------------------------
 
 
 def nested(levels):

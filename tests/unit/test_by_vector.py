@@ -15,7 +15,12 @@ from qdrant_rollouts.core.gate.evidence.vectors import collect_vectors
 from qdrant_rollouts.core.ports import Point
 
 SCHEMA = {
-    "params": {"vectors": {"one": {"size": 2, "distance": "Cosine"}, "two": {"size": 2, "distance": "Cosine"}}},
+    "params": {
+        "vectors": {
+            "one": {"size": 2, "distance": "Cosine"},
+            "two": {"size": 2, "distance": "Cosine"},
+        }
+    },
     "payload_schema": {},
 }
 NAMES = ["one", "two"]
@@ -25,13 +30,18 @@ NAMES = ["one", "two"]
 def store() -> Iterator[LocalStore]:
     made = LocalStore(":memory:")
     made.create("green", SCHEMA, {})
-    points = [Point(n, {"one": [1.0, n], "two": [n, 1.0]} if n < 30 else {"one": [1.0, n]}, {}) for n in range(300)]
+    points = [
+        Point(n, {"one": [1.0, n], "two": [n, 1.0]} if n < 30 else {"one": [1.0, n]}, {})
+        for n in range(300)
+    ]
     made.upsert("green", points)
     yield made
     made.close()
 
 
-def gate(store: Any, *rows: dict[str, Any], names: list[str] | None = None, **more: Any) -> GateContext:
+def gate(
+    store: Any, *rows: dict[str, Any], names: list[str] | None = None, **more: Any
+) -> GateContext:
     asked = {"rows": list(rows), "complete": True, **({"names": names} if names else {})}
     spec = IndexSpec.model_validate({"validation": {"samples": {"queries": 200}}})
     return GateContext(store, "green", spec, vector="one", memory={"asked": asked}, **more)
@@ -57,12 +67,19 @@ def told(vector: str | None, count: int, **values: Any) -> list[dict[str, Any]]:
 def test_one_bad_name_blocks_whatever_the_others_are(
     store: LocalStore, check: str, good: dict[str, Any], bad: dict[str, Any]
 ) -> None:
-    finding = found(check, gate(store, *told("one", 100, **good), *told("two", 100, **bad), names=NAMES))
+    finding = found(
+        check, gate(store, *told("one", 100, **good), *told("two", 100, **bad), names=NAMES)
+    )
     assert finding.verdict == "block"
     assert finding.detail.startswith("vector two: ")
     assert finding.facts["vector"] == "two"
-    assert {name: one["verdict"] for name, one in finding.facts["by_vector"].items()} == {"one": "pass", "two": "block"}
-    fine = found(check, gate(store, *told("one", 100, **good), *told("two", 100, **good), names=NAMES))
+    assert {name: one["verdict"] for name, one in finding.facts["by_vector"].items()} == {
+        "one": "pass",
+        "two": "block",
+    }
+    fine = found(
+        check, gate(store, *told("one", 100, **good), *told("two", 100, **good), names=NAMES)
+    )
     assert fine.verdict == "pass"
 
 
@@ -78,7 +95,11 @@ def test_rows_of_a_release_that_knew_one_vector_are_of_the_searched_one(store: L
 
 def test_what_was_seen_of_each_name_is_told(store: LocalStore) -> None:
     context = gate(store, names=NAMES)
-    context.memory["vectors"] = {"seen": 300, "having": {"one": 300, "two": 30}, "empty": {"two": 4}}
+    context.memory["vectors"] = {
+        "seen": 300,
+        "having": {"one": 300, "two": 30},
+        "empty": {"two": 4},
+    }
     finding = found("vector_sanity", context)
     assert finding.verdict == "pass"
     assert finding.facts["by_vector"] == {"one": {"having": 300}, "two": {"having": 30, "empty": 4}}
@@ -100,22 +121,32 @@ def test_a_name_is_sampled_from_the_points_that_have_it_and_a_further_one_has_a_
     assert len([probe for probe in list_probes(context) if probe.vector == "two"]) == FURTHER
 
 
-def test_two_builds_of_one_bad_index_differ_and_a_worse_one_is_still_seen(store: LocalStore) -> None:
+def test_two_builds_of_one_bad_index_differ_and_a_worse_one_is_still_seen(
+    store: LocalStore,
+) -> None:
     """By the same queries on both sides; a tenth of what live itself misses is no loss."""
     live = LiveCollection("blue", "one", None, same_model=True, same_texts=True)
     for recall, verdict in ((0.58, "pass"), (0.40, "block")):
         context = gate(store, *told("one", 100, recall=recall), names=["one"], live=live)
-        rows = [{"vector": "one", "recall": recall, "live_recall": 0.6 + (n % 2) / 50} for n in range(100)]
+        rows = [
+            {"vector": "one", "recall": recall, "live_recall": 0.6 + (n % 2) / 50}
+            for n in range(100)
+        ]
         context.memory["attributed"] = {"rows": rows, "complete": True}
         assert found("ann_recall@10", context).verdict == verdict
 
 
-def test_a_query_whose_words_stand_in_no_text_is_answered_by_the_other_vector(store: LocalStore) -> None:
+def test_a_query_whose_words_stand_in_no_text_is_answered_by_the_other_vector(
+    store: LocalStore,
+) -> None:
     """Nobody is shown what one vector of the declared search finds alone."""
     by_words = told("two", 3, n=0, found=0, text=True)
     points = [*told("one", 20, text=False), *told("two", 20, text=False)]
     answered = [{**row, "vector": None, "text": True} for row in told("one", 3)]
-    assert found("zero_result", gate(store, *points, *by_words, *answered, names=NAMES)).verdict == "pass"
+    assert (
+        found("zero_result", gate(store, *points, *by_words, *answered, names=NAMES)).verdict
+        == "pass"
+    )
     silent = [{**row, "n": 0, "found": 0} for row in answered * 4]
     finding = found("zero_result", gate(store, *points, *by_words, *silent, names=NAMES))
     assert (finding.verdict, finding.detail[:32]) == ("block", "vector all of the declared searc")

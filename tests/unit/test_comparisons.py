@@ -54,7 +54,7 @@ def told(metric: Metric, *stages: Stratum, units=(500, 500), **changes):
 MEAN = Metric("visits", "mean", "primary", 1, 0.1)
 
 
-# --- how often it is wrong --------------------------------------------------------------------------------------
+# --- how often it is wrong ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,7 +63,8 @@ def test_two_arms_alike_are_told_apart_no_more_often_than_alpha_however_often_on
     assert len(runs[0]) == 28
     assert sum(first_rejection(looks) is not None for looks in runs) <= MOST
     assert sum(fixed_rejects(looks[-1]) for looks in runs) <= MOST
-    # The test beside it, which is valid for one planned look only, is wrong far more often when looked at as often.
+    # The test beside it, which is valid for one planned look only, is wrong far more often when
+    # looked at as often.
     assert sum(any(map(fixed_rejects, looks)) for looks in runs) > 2 * MOST
 
 
@@ -88,7 +89,8 @@ def test_a_guardrail_of_arms_alike_is_found_worse_no_more_often_than_alpha():
 
 
 def test_rare_errors_are_no_alarm():
-    """Two arms with one error in 2 000 searches, most looks of which have seen none in one of them."""
+    """Two arms with one error in 2 000 searches, most looks of which have seen none in one of
+    them."""
     metric = Metric("error rate", "ratio", "guardrail", -1, 0.001, binary=True)
     wrong = 0
     for seed in range(RUNS):
@@ -123,7 +125,7 @@ def test_a_large_effect_is_found_early_and_in_its_direction(kind):
         assert place < 20
 
 
-# --- laws -------------------------------------------------------------------------------------------------------
+# --- laws -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -136,7 +138,9 @@ def test_swapping_the_arms_flips_every_sign(kind, seed):
     assert there.difference == -back.difference
     assert there.standard_error == back.standard_error
     assert (there.low, there.high, there.p) == pytest.approx((-back.high, -back.low, back.p))
-    assert (there.t_test.low, there.t_test.high) == pytest.approx((-back.t_test.high, -back.t_test.low))
+    assert (there.t_test.low, there.t_test.high) == pytest.approx(
+        (-back.t_test.high, -back.t_test.low)
+    )
     assert (there.better, there.worse) == (back.worse, back.better)
     assert np.sign(there.relative.effect) == -np.sign(back.relative.effect)
 
@@ -146,13 +150,19 @@ def test_swapping_the_arms_flips_every_sign(kind, seed):
 def test_another_unit_of_measurement_changes_no_p(kind, seed, factor):
     arms = trial(kind, effect=0.1).arms(seed)
     scaled = tuple(
-        replace(arm, totals=arm.totals * factor, events=None if arm.events is None else arm.events * factor)
+        replace(
+            arm,
+            totals=arm.totals * factor,
+            events=None if arm.events is None else arm.events * factor,
+        )
         for arm in arms
     )
     for metric in (METRICS[kind], replace(METRICS[kind], relative=True)):
         one = last(arms, kind, metric=metric)
         other = last(scaled, kind, metric=metric)
-        assert (other.p, other.t_test.p) == pytest.approx((one.p, one.t_test.p), rel=1e-6, abs=1e-12)
+        assert (other.p, other.t_test.p) == pytest.approx(
+            (one.p, one.t_test.p), rel=1e-6, abs=1e-12
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -178,13 +188,14 @@ def test_merging_two_partitions_of_users_equals_analysing_the_union(kind, seed, 
     arms = trial(kind, effect=0.1).arms(seed)
     merged = [
         METRICS[kind].estimate(
-            Sums.of(arm.totals[:cut], arm.counts[:cut]) + Sums.of(arm.totals[cut:], arm.counts[cut:])
+            Sums.of(arm.totals[:cut], arm.counts[:cut])
+            + Sums.of(arm.totals[cut:], arm.counts[cut:])
         )
         for arm in arms
     ]
-    assert numbers(told(METRICS[kind], stage(*merged), units=(1500, 1500), n_star=3000)) == pytest.approx(
-        numbers(last(arms, kind))
-    )
+    assert numbers(
+        told(METRICS[kind], stage(*merged), units=(1500, 1500), n_star=3000)
+    ) == pytest.approx(numbers(last(arms, kind)))
 
 
 @given(seeds)
@@ -196,7 +207,9 @@ def test_merging_the_events_of_two_partitions_equals_analysing_the_union(seed):
     for arm in arms:
         whose = np.repeat(np.arange(users), arm.counts.astype(int))
         parts = [(arm.events[chosen], whose[chosen]) for chosen in (whose >= half, whose < half)]
-        merged.append(clustered_quantile(*(np.concatenate(part) for part in zip(*parts, strict=True)), 0.95))
+        merged.append(
+            clustered_quantile(*(np.concatenate(part) for part in zip(*parts, strict=True)), 0.95)
+        )
     found = told(METRICS["quantile"], stage(*merged), units=(users, users), n_star=1200)
     assert numbers(found) == pytest.approx(numbers(last(arms, "quantile")))
 
@@ -206,7 +219,10 @@ def test_one_stage_is_that_stage_and_stages_alike_are_one(a, b, variance, weight
     control = Moments(500, a, variance)
     treatment = Moments(500, b, variance)
     one = told(MEAN, stage(control, treatment, weight))
-    assert (one.difference, one.standard_error) == (b - a, math.sqrt(difference(control, treatment).variance))
+    assert (one.difference, one.standard_error) == (
+        b - a,
+        math.sqrt(difference(control, treatment).variance),
+    )
     halves = [stage(Moments(250, a, 2 * variance), Moments(250, b, 2 * variance), weight / 2)] * 2
     assert numbers(told(MEAN, *halves))[:5] == pytest.approx(numbers(one)[:5])
 
@@ -220,15 +236,19 @@ def test_stages_weigh_as_many_users_of_the_treatment_as_they_have():
     assert (found.control, found.treatment) == pytest.approx((1.75, 2.25))
 
 
-# --- what is told -----------------------------------------------------------------------------------------------
+# --- what is told ---------------------------------------------------------------------------------
 
 
 def test_the_interval_and_p_are_those_of_the_sequence_in_the_metrics_scale():
     found = told(MEAN, stage(Moments(500, 2.0, 0.0004), Moments(500, 2.2, 0.0005)))
-    assert (found.low, found.high) == confidence_sequence(2.2 - 2.0, math.sqrt(0.0009), 1000, 0.05, 1000)
+    assert (found.low, found.high) == confidence_sequence(
+        2.2 - 2.0, math.sqrt(0.0009), 1000, 0.05, 1000
+    )
     assert found.p == sequential_p(2.2 - 2.0, math.sqrt(0.0009), 1000, 0.05, 1000)
     assert (found.bound_low, found.bound_high) == (found.low, found.high)
-    relative = told(replace(MEAN, relative=True), stage(Moments(500, 2.0, 0.0004), Moments(500, 2.2, 0.0005)))
+    relative = told(
+        replace(MEAN, relative=True), stage(Moments(500, 2.0, 0.0004), Moments(500, 2.2, 0.0005))
+    )
     assert relative.difference == pytest.approx(0.1)
     assert (
         (relative.low, relative.high)
@@ -249,10 +269,14 @@ def test_the_interval_and_p_are_those_of_the_sequence_in_the_metrics_scale():
     ],
 )
 def test_guardrails_and_replacements_are_judged_by_one_bound_at_a_time(role, goal, sided):
-    found = told(replace(MEAN, role=role), stage(Moments(500, 2.0, 0.01), Moments(500, 2.2, 0.01)), goal=goal)
+    found = told(
+        replace(MEAN, role=role), stage(Moments(500, 2.0, 0.01), Moments(500, 2.2, 0.01)), goal=goal
+    )
     bounds = confidence_sequence(found.difference, found.standard_error, 1000, 0.05, 1000, sided)
     assert (found.bound_low, found.bound_high) == bounds
-    assert (found.low, found.high) == confidence_sequence(found.difference, found.standard_error, 1000, 0.05, 1000)
+    assert (found.low, found.high) == confidence_sequence(
+        found.difference, found.standard_error, 1000, 0.05, 1000
+    )
 
 
 @pytest.mark.parametrize(
@@ -268,8 +292,15 @@ def test_guardrails_and_replacements_are_judged_by_one_bound_at_a_time(role, goa
 @pytest.mark.parametrize("direction", [1, -1])
 def test_the_verdict_is_read_from_the_benefit(direction, effect, better, worse, not_worse, verdict):
     metric = replace(MEAN, direction=direction)
-    found = told(metric, stage(Moments(500, 2.0, 5e-5), Moments(500, 2.0 + direction * effect, 5e-5)))
-    assert (found.better, found.worse, found.not_worse, found.verdict) == (better, worse, not_worse, verdict)
+    found = told(
+        metric, stage(Moments(500, 2.0, 5e-5), Moments(500, 2.0 + direction * effect, 5e-5))
+    )
+    assert (found.better, found.worse, found.not_worse, found.verdict) == (
+        better,
+        worse,
+        not_worse,
+        verdict,
+    )
 
 
 def test_what_is_neither_shown_nor_excluded_is_unclear():
@@ -281,11 +312,23 @@ def test_what_is_neither_shown_nor_excluded_is_unclear():
     [
         ([], (500, 500), "no_data"),
         ([stage(Unclear("no_data"), Moments(500, 1.0, 0.1))], (500, 500), "no_data"),
-        ([stage(Moments(500, 1.0, 0.1), Unclear("quantile_unresolved"))], (500, 500), "quantile_unresolved"),
+        (
+            [stage(Moments(500, 1.0, 0.1), Unclear("quantile_unresolved"))],
+            (500, 500),
+            "quantile_unresolved",
+        ),
         ([stage(Moments(500, 1.0, 0.1), Moments(1, 1.0, 0.1))], (500, 500), "too_few_units"),
         ([stage(Moments(500, 1.0, 0.1), Moments(500, 1.0, 0.1), 0)], (500, 500), "no_data"),
-        ([stage(Moments(500, 1.0, 0.0), Moments(500, 1.0, 0.0))], (500, 500), "variance_not_positive"),
-        ([stage(Moments(500, 1.0, math.inf), Moments(500, 1.0, 0.1))], (500, 500), "variance_not_positive"),
+        (
+            [stage(Moments(500, 1.0, 0.0), Moments(500, 1.0, 0.0))],
+            (500, 500),
+            "variance_not_positive",
+        ),
+        (
+            [stage(Moments(500, 1.0, math.inf), Moments(500, 1.0, 0.1))],
+            (500, 500),
+            "variance_not_positive",
+        ),
         ([stage(Moments(500, 1.0, 1e-4), Moments(500, 9.0, 1e-4))], (99, 5000), "too_few_units"),
         ([stage(Moments(99, 1.0, 1e-4), Moments(500, 9.0, 1e-4))], (500, 500), "too_few_units"),
     ],
@@ -294,18 +337,32 @@ def test_what_is_neither_shown_nor_excluded_is_unclear():
 def test_without_support_there_is_no_verdict_but_a_reason(relative, stages, units, reason):
     found = told(replace(MEAN, relative=relative), *stages, units=units)
     assert (found.reason, found.relative.reason) == (reason, reason)
-    assert (found.low, found.high, found.bound_low, found.bound_high, found.p, found.t_test) == (None,) * 6
-    assert (found.better, found.worse, found.not_worse, found.verdict) == (False, False, False, "unclear")
+    assert (found.low, found.high, found.bound_low, found.bound_high, found.p, found.t_test) == (
+        None,
+    ) * 6
+    assert (found.better, found.worse, found.not_worse, found.verdict) == (
+        False,
+        False,
+        False,
+        "unclear",
+    )
 
 
 @pytest.mark.parametrize(
     ("control", "reason"),
-    [(Moments(500, -1.0, 0.01), "control_not_positive"), (Moments(500, 0.4, 0.01), "control_too_noisy")],
+    [
+        (Moments(500, -1.0, 0.01), "control_not_positive"),
+        (Moments(500, 0.4, 0.01), "control_too_noisy"),
+    ],
 )
 def test_a_difference_without_a_relative_effect_says_why_there_is_none(control, reason):
     treatment = Moments(500, 2.0, 0.01)
     absolute = told(MEAN, stage(control, treatment))
-    assert (absolute.relative.effect, absolute.relative.reason, absolute.reason) == (None, reason, "")
+    assert (absolute.relative.effect, absolute.relative.reason, absolute.reason) == (
+        None,
+        reason,
+        "",
+    )
     assert absolute.verdict == "better"
     relative = told(replace(MEAN, relative=True), stage(control, treatment))
     assert (relative.difference, relative.reason, relative.verdict) == (None, reason, "unclear")
@@ -314,7 +371,10 @@ def test_a_difference_without_a_relative_effect_says_why_there_is_none(control, 
 def test_a_stage_that_contributes_nothing_is_listed():
     good = stage(Moments(500, 1.0, 0.01), Moments(500, 1.5, 0.01))
     found = told(
-        MEAN, stage(Unclear("no_data"), Moments(5, 1.0, 0.1)), good, stage(Moments(1, 7.0, 0.1), Moments(2, 1.0, 0.1))
+        MEAN,
+        stage(Unclear("no_data"), Moments(5, 1.0, 0.1)),
+        good,
+        stage(Moments(1, 7.0, 0.1), Moments(2, 1.0, 0.1)),
     )
     assert found.left_out == ((0, "no_data"), (2, "too_few_units"))
     assert replace(found, left_out=()) == told(MEAN, good)
@@ -356,7 +416,7 @@ def test_the_example_on_the_page_runs_and_ships():
     assert names["decision"].action == "SHIP"
 
 
-# --- metrics ----------------------------------------------------------------------------------------------------
+# --- metrics --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

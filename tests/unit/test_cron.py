@@ -21,12 +21,13 @@ def moments(line, zone, after, count):
     return [f"{one:%m-%d %H:%M} {one.utcoffset() / timedelta(hours=1):+g}" for one in local]
 
 
-#: Berlin goes forward at 02:00 on 29 March 2026 and back at 03:00 on 25 October; New York forward at 02:00 on 8 March
-#: and back at 02:00 on 1 November. Tables of tzdata.
+#: Berlin goes forward at 02:00 on 29 March 2026 and back at 03:00 on 25 October; New York forward
+#: at 02:00 on 8 March and back at 02:00 on 1 November. Tables of tzdata.
 @pytest.mark.parametrize(
     ("line", "zone", "eve", "wanted"),
     [
-        # a time of the wall clock comes once a day: the missing one an hour later, the doubled one the first time
+        # a time of the wall clock comes once a day: the missing one an hour later, the doubled one
+        # the first time
         ("30 2 * * *", BERLIN, "2026-03-28T12", ["03-29 03:30 +2", "03-30 02:30 +2"]),
         ("30 2 * * *", BERLIN, "2026-10-24T12", ["10-25 02:30 +2", "10-26 02:30 +1"]),
         ("30 2 * * *", NEW_YORK, "2026-03-07T12", ["03-08 03:30 -4", "03-09 02:30 -4"]),
@@ -34,22 +35,59 @@ def moments(line, zone, after, count):
         ("0 4 * * *", BERLIN, "2026-03-28T12", ["03-29 04:00 +2", "03-30 04:00 +2"]),
         # 02:00 is missing and read as 03:00, which is named too: one run
         ("0 2,3 * * *", BERLIN, "2026-03-28T12", ["03-29 03:00 +2", "03-30 02:00 +2"]),
-        ("0 */2 * * *", NEW_YORK, "2026-11-01T03", ["11-01 00:00 -4", "11-01 02:00 -5", "11-01 04:00 -5"]),
+        (
+            "0 */2 * * *",
+            NEW_YORK,
+            "2026-11-01T03",
+            ["11-01 00:00 -4", "11-01 02:00 -5", "11-01 04:00 -5"],
+        ),
         # every hour is every hour that passes: none is missing, the doubled one comes twice
-        ("0 * * * *", BERLIN, "2026-03-28T23:30", ["03-29 01:00 +1", "03-29 03:00 +2", "03-29 04:00 +2"]),
-        ("0 * * * *", BERLIN, "2026-10-24T23:30", ["10-25 02:00 +2", "10-25 02:00 +1", "10-25 03:00 +1"]),
+        (
+            "0 * * * *",
+            BERLIN,
+            "2026-03-28T23:30",
+            ["03-29 01:00 +1", "03-29 03:00 +2", "03-29 04:00 +2"],
+        ),
+        (
+            "0 * * * *",
+            BERLIN,
+            "2026-10-24T23:30",
+            ["10-25 02:00 +2", "10-25 02:00 +1", "10-25 03:00 +1"],
+        ),
         ("30 * * * *", NEW_YORK, "2026-03-08T06", ["03-08 01:30 -5", "03-08 03:30 -4"]),
         # so it is where every hour is written in another way
-        ("0 0-23 * * *", BERLIN, "2026-10-24T23:30", ["10-25 02:00 +2", "10-25 02:00 +1", "10-25 03:00 +1"]),
-        ("0 */1 * * *", BERLIN, "2026-03-28T23:30", ["03-29 01:00 +1", "03-29 03:00 +2", "03-29 04:00 +2"]),
-        ("@hourly", BERLIN, "2026-10-24T23:30", ["10-25 02:00 +2", "10-25 02:00 +1", "10-25 03:00 +1"]),
-        ("30 * * * *", NEW_YORK, "2026-11-01T05", ["11-01 01:30 -4", "11-01 01:30 -5", "11-01 02:30 -5"]),
+        (
+            "0 0-23 * * *",
+            BERLIN,
+            "2026-10-24T23:30",
+            ["10-25 02:00 +2", "10-25 02:00 +1", "10-25 03:00 +1"],
+        ),
+        (
+            "0 */1 * * *",
+            BERLIN,
+            "2026-03-28T23:30",
+            ["03-29 01:00 +1", "03-29 03:00 +2", "03-29 04:00 +2"],
+        ),
+        (
+            "@hourly",
+            BERLIN,
+            "2026-10-24T23:30",
+            ["10-25 02:00 +2", "10-25 02:00 +1", "10-25 03:00 +1"],
+        ),
+        (
+            "30 * * * *",
+            NEW_YORK,
+            "2026-11-01T05",
+            ["11-01 01:30 -4", "11-01 01:30 -5", "11-01 02:30 -5"],
+        ),
         # UTC knows no such change
         ("30 2 * * *", "UTC", "2026-03-28T12", ["03-29 02:30 +0", "03-30 02:30 +0"]),
     ],
 )
 def test_what_a_change_of_the_clocks_does(line, zone, eve, wanted):
-    assert moments(line, zone, datetime.fromisoformat(eve).replace(tzinfo=UTC), len(wanted)) == wanted
+    assert (
+        moments(line, zone, datetime.fromisoformat(eve).replace(tzinfo=UTC), len(wanted)) == wanted
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,8 +139,14 @@ def test_a_day_that_never_comes_is_refused():
         ("30-5 * * * *", "minute is '30-5'"),
         ("0 24 * * *", "hour is '24'; expected \\*, numbers from 0 to 23"),
         ("0 2 0 * *", "day of month is '0'"),
-        ("0 2 * january *", "month is 'january'; expected \\*, numbers from 1 to 12, names such as JAN"),
-        ("0 2 * * 8", "day of week is '8'; expected \\*, numbers from 0 to 7 \\(0 and 7 are Sunday\\)"),
+        (
+            "0 2 * january *",
+            "month is 'january'; expected \\*, numbers from 1 to 12, names such as JAN",
+        ),
+        (
+            "0 2 * * 8",
+            "day of week is '8'; expected \\*, numbers from 0 to 7 \\(0 and 7 are Sunday\\)",
+        ),
         ("0 2 * * FRI-SUN", "day of week is 'FRI-SUN'; .* ranges that go upwards"),
         ("0 2 * * ?", "day of week is '\\?'; expected \\*"),
         ("H 2 * * *", "minute is 'H'"),
@@ -130,15 +174,18 @@ def test_a_zone_that_nobody_knows_is_refused(name):
         cron.parse_zone(name)
 
 
-# --- laws -------------------------------------------------------------------------------------------------------------
+# --- laws -----------------------------------------------------------------------------------------
 
-#: Zones with odd offsets, with changes at midnight, of half an hour, and one that has left out a whole day.
+#: Zones with odd offsets, with changes at midnight, of half an hour, and one that has left out a
+#: whole day.
 ZONES = st.sampled_from([
-    "UTC", BERLIN, NEW_YORK, "Australia/Lord_Howe", "America/St_Johns", "Asia/Beirut", "Asia/Kathmandu", "Pacific/Apia",
+    "UTC", BERLIN, NEW_YORK, "Australia/Lord_Howe", "America/St_Johns", "Asia/Beirut",
+    "Asia/Kathmandu", "Pacific/Apia",
     "America/Havana", "Africa/Casablanca",
 ])  # fmt: skip
 LINES = st.sampled_from([
-    "0 2 * * *", "30 2 * * *", "0 0 * * *", "*/20 * * * *", "0 * * * *", "15,45 0-3 * * *", "30 */3 * * *",
+    "0 2 * * *", "30 2 * * *", "0 0 * * *", "*/20 * * * *", "0 * * * *", "15,45 0-3 * * "
+                                                                         "*", "30 */3 * * *",
     "0 23 * * 6",
 ])  # fmt: skip
 _EPOCH = datetime(2009, 1, 1, tzinfo=UTC)
@@ -171,7 +218,11 @@ def test_a_nightly_line_has_one_time_for_each_date(line, zone, after):
 
 @given(ZONES, WHEN)
 def test_every_hour_means_every_hour_that_passes(zone, after):
-    found = list(islice(cron.nominal_times(cron.parse_cron("*/30 * * * *"), cron.parse_zone(zone), after), 200))
+    found = list(
+        islice(
+            cron.nominal_times(cron.parse_cron("*/30 * * * *"), cron.parse_zone(zone), after), 200
+        )
+    )
     assert {later - before for before, later in pairwise(found)} == {timedelta(minutes=30)}
 
 

@@ -24,11 +24,19 @@ METRICS = (CLICKS, LATENCY, DEPTH)
 GOOD = Quality(srm_p=0.4, crossover=0.0, orphans=0.0, changed="")
 
 
-def told(metric: Metric, effect: float, error: float = 0.005, variant: str = "treatment", goal="superiority"):
+def told(
+    metric: Metric,
+    effect: float,
+    error: float = 0.005,
+    variant: str = "treatment",
+    goal="superiority",
+):
     """A comparison of about this relative effect and standard error."""
     arms = (Moments(5000, value, (error * value) ** 2 / 2) for value in (1.0, 1 + effect))
     stage = Stratum(5000, *arms)
-    return compare(metric, [stage], units=(5000, 5000), n_star=10_000, alpha=0.05, variant=variant, goal=goal)
+    return compare(
+        metric, [stage], units=(5000, 5000), n_star=10_000, alpha=0.05, variant=variant, goal=goal
+    )
 
 
 def nothing(metric: Metric, variant: str = "treatment"):
@@ -53,12 +61,12 @@ def decided(**changes):
     return decide(**SHIPS | changes)
 
 
-# --- any input --------------------------------------------------------------------------------------------------
+# --- any input ------------------------------------------------------------------------------------
 
 effects = st.sampled_from([-0.3, -0.05, -0.015, 0.0, 0.015, 0.1])
-comparisons = st.builds(told, st.sampled_from(METRICS), effects, st.sampled_from([0.002, 0.05])) | st.builds(
-    nothing, st.sampled_from(METRICS)
-)
+comparisons = st.builds(
+    told, st.sampled_from(METRICS), effects, st.sampled_from([0.002, 0.05])
+) | st.builds(nothing, st.sampled_from(METRICS))
 reads = st.lists(comparisons, max_size=5)
 shares = st.none() | st.sampled_from([0.0, 0.005, 0.02, math.nan])
 qualities = st.builds(
@@ -121,8 +129,12 @@ def test_only_what_is_shown_ships_and_only_where_all_was_looked_at(given_):
     deciding = [metric for metric in given_["metrics"] if metric.role != "secondary"]
     assert deciding
     for metric in deciding:
-        closed, now = ([one for one in given_[read] if one.metric == metric.name] for read in ("closed", "now"))
-        wanted = "better" if metric.role == "primary" and limits.goal == "superiority" else "not_worse"
+        closed, now = (
+            [one for one in given_[read] if one.metric == metric.name] for read in ("closed", "now")
+        )
+        wanted = (
+            "better" if metric.role == "primary" and limits.goal == "superiority" else "not_worse"
+        )
         assert closed
         assert all(getattr(one, wanted) for one in closed)
         assert now
@@ -138,7 +150,18 @@ def without(name: str):
     return lambda have: have | {name: None}
 
 
-MISSING = ("srm_p", "crossover", "orphans", "changed", "now", "closed", "metrics", "days", "units", "conversions")
+MISSING = (
+    "srm_p",
+    "crossover",
+    "orphans",
+    "changed",
+    "now",
+    "closed",
+    "metrics",
+    "days",
+    "units",
+    "conversions",
+)
 
 
 def holes(read):
@@ -158,7 +181,10 @@ def test_no_subset_of_missing_inputs_ever_ships(goal):
             for name in names:
                 have = without(name)(have)
             for days in (have["days"], *([99.0] if have["days"] else [])):
-                assert decide(**have | {"days": days}).action not in {Action.SHIP, Action.INVALID}, names
+                assert decide(**have | {"days": days}).action not in {
+                    Action.SHIP,
+                    Action.INVALID,
+                }, names
 
 
 @pytest.mark.parametrize("read", ["now", "closed"])
@@ -178,7 +204,7 @@ def test_what_is_no_number_is_not_known(name):
     assert decided(days=math.nan).action == Action.KEEP_RUNNING
 
 
-# --- the list, one by one ---------------------------------------------------------------------------------------
+# --- the list, one by one -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("what", sorted(INVALID))
@@ -209,7 +235,11 @@ def test_one_percent_of_crossovers_is_tolerated(share, action):
 
 def test_harm_is_read_from_open_windows_and_rolls_back_on_the_first_day():
     found = decided(
-        now=(told(CLICKS, 0.1), told(LATENCY, 0.3)), closed=BETTER, days=0.1, units=(120, 120), conversions=0
+        now=(told(CLICKS, 0.1), told(LATENCY, 0.3)),
+        closed=BETTER,
+        days=0.1,
+        units=(120, 120),
+        conversions=0,
     )
     assert found.action == Action.ROLLBACK
     assert found.reason.startswith("latency of treatment is worse: +30.00% [")
@@ -217,7 +247,9 @@ def test_harm_is_read_from_open_windows_and_rolls_back_on_the_first_day():
 
 
 def test_harm_in_closed_windows_alone_does_not_roll_back():
-    assert decided(closed=(told(CLICKS, 0.1), told(LATENCY, 0.3))).action == Action.STOP_INCONCLUSIVE
+    assert (
+        decided(closed=(told(CLICKS, 0.1), told(LATENCY, 0.3))).action == Action.STOP_INCONCLUSIVE
+    )
 
 
 def test_certain_but_trivial_harm_does_not_roll_back_and_can_ship():
@@ -269,7 +301,10 @@ def test_every_primary_must_be_better_to_be_superior_and_not_worse_to_replace():
     assert decided(now=alike, closed=alike, limits=Limits(goal="replacement")).action == Action.SHIP
     second = replace(CLICKS, name="finds")
     both = (*BETTER, told(second, 0.0))
-    assert decided(metrics=(*METRICS, second), now=both, closed=both).action == Action.STOP_INCONCLUSIVE
+    assert (
+        decided(metrics=(*METRICS, second), now=both, closed=both).action
+        == Action.STOP_INCONCLUSIVE
+    )
 
 
 def test_guardrails_alone_can_replace_but_never_be_superior():
@@ -306,7 +341,9 @@ def test_what_is_shown_already_needs_no_more_time():
 
 def test_what_takes_longer_than_there_is_time_is_said_to():
     wide = (told(CLICKS, 0.0, error=0.15), told(LATENCY, 0.0))
-    assert decided(now=wide, closed=wide).reason.endswith("more, of which the experiment has 21.0 days")
+    assert decided(now=wide, closed=wide).reason.endswith(
+        "more, of which the experiment has 21.0 days"
+    )
 
 
 @pytest.mark.parametrize(
@@ -317,7 +354,9 @@ def test_what_takes_longer_than_there_is_time_is_said_to():
         (replace(CLICKS, role="guardrail"), 0.01),
     ],
 )
-def test_the_target_is_the_metrics_own_or_a_share_of_control_or_half_a_guardrails_margin(metric, target):
+def test_the_target_is_the_metrics_own_or_a_share_of_control_or_half_a_guardrails_margin(
+    metric, target
+):
     wide = told(metric, 0.0, error=0.06)
     found = decided(metrics=(metric,), now=(wide,), closed=(wide,))
     half = (wide.bound_high - wide.bound_low) / 2
@@ -328,16 +367,24 @@ def test_nothing_found_keeps_control():
     alike = (told(CLICKS, 0.001), told(LATENCY, 0.0))
     found = decided(now=alike, closed=alike)
     assert found.action == Action.STOP_INCONCLUSIVE
-    assert found.reason.startswith("control stays after 7.0 days: clicks of treatment is not worse: +0.10% [")
+    assert found.reason.startswith(
+        "control stays after 7.0 days: clicks of treatment is not worse: +0.10% ["
+    )
 
 
-# --- several treatments -----------------------------------------------------------------------------------------
+# --- several treatments ---------------------------------------------------------------------------
 
 
 def both(one: float, other: float, slow: float = 0.0):
     return (
-        *(told(CLICKS, effect, variant=variant) for variant, effect in (("small", one), ("large", other))),
-        *(told(LATENCY, slow if variant == "large" else 0.0, variant=variant) for variant in ("small", "large")),
+        *(
+            told(CLICKS, effect, variant=variant)
+            for variant, effect in (("small", one), ("large", other))
+        ),
+        *(
+            told(LATENCY, slow if variant == "large" else 0.0, variant=variant)
+            for variant in ("small", "large")
+        ),
     )
 
 
@@ -356,7 +403,11 @@ def test_a_treatment_that_does_harm_is_named_even_where_another_is_better():
 
 def test_what_one_treatment_shows_is_no_evidence_for_another():
     read = both(0.08, 0.12)
-    mixed = tuple(one for one in read if (one.metric, one.variant) in {("clicks", "large"), ("latency", "small")})
+    mixed = tuple(
+        one
+        for one in read
+        if (one.metric, one.variant) in {("clicks", "large"), ("latency", "small")}
+    )
     assert decided(now=read, closed=mixed).action != Action.SHIP
 
 

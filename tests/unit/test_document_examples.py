@@ -61,7 +61,9 @@ def test_a_task_that_an_example_sends_has_these_arguments(page, code):
         if task != FEEDBACK:
             inspect.signature(COMMANDS[task]).bind(None, **arguments)
     if "deployments.deploy_new_version" in code and "lpush" in code:
-        inspect.signature(COMMANDS["deployments.deploy_new_version"]).bind(None, alias_name="documentation")
+        inspect.signature(COMMANDS["deployments.deploy_new_version"]).bind(
+            None, alias_name="documentation"
+        )
 
 
 def test_the_example_of_a_decision_comes_to_one():
@@ -69,7 +71,7 @@ def test_the_example_of_a_decision_comes_to_one():
     exec(code, {})  # noqa: S102 - our own page
 
 
-# --- requests with curl -----------------------------------------------------------------------------
+# --- requests with curl ---------------------------------------------------------------------------
 
 
 def requests(page):

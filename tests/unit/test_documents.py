@@ -1,4 +1,5 @@
-"""What the documents name exists: commands, variables, keys, tasks, settings, make targets, files."""
+"""What the documents name exists: commands, variables, keys, tasks, settings, make targets,
+files."""
 
 import ast
 import json
@@ -20,9 +21,20 @@ from qdrant_rollouts.adapters.celery import SETTINGS
 from qdrant_rollouts.adapters.sources import SOURCES
 from qdrant_rollouts.beat_schedule import SCHEDULE
 from qdrant_rollouts.core.alerts.outbox import TRIGGERS
-from qdrant_rollouts.core.config.alert_spec import AlertmanagerSpec, AppriseSpec, EmailSpec, LogSpec, WebhookSpec
+from qdrant_rollouts.core.config.alert_spec import (
+    AlertmanagerSpec,
+    AppriseSpec,
+    EmailSpec,
+    LogSpec,
+    WebhookSpec,
+)
 from qdrant_rollouts.core.config.experiment_spec import STANDARD, ExperimentSpec, MetricSpec
-from qdrant_rollouts.core.config.index_file import ConcurrencySpec, IndexFile, IndexSpec, validate_as
+from qdrant_rollouts.core.config.index_file import (
+    ConcurrencySpec,
+    IndexFile,
+    IndexSpec,
+    validate_as,
+)
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.errors import Refused
@@ -61,7 +73,11 @@ def text(page):
 
 def blocks(page, *languages):
     """The fenced blocks of a page in one of these languages."""
-    return [code for language, code in re.findall(r"```(\w*)\n(.*?)```", page, re.DOTALL) if language in languages]
+    return [
+        code
+        for language, code in re.findall(r"```(\w*)\n(.*?)```", page, re.DOTALL)
+        if language in languages
+    ]
 
 
 def spans(page):
@@ -74,7 +90,8 @@ def code(page):
 
 
 def table(page, title):
-    """The rows of the table whose first column has this title, each as its cells without backticks."""
+    """The rows of the table whose first column has this title, each as its cells without
+    backticks."""
     rows = page.split(f"| {title} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
 
@@ -86,13 +103,18 @@ def told(value):
     return f"`{json.dumps(value, default=str)}`"
 
 
-# --- endpoints ----------------------------------------------------------------------------------------------------
+# --- endpoints ------------------------------------------------------------------------------------
 
 
 def test_every_endpoint_stands_on_its_page():
     rows = table(text(ROOT / "docs" / "http-api.md"), "endpoint")[:-1]
     said = [
-        [f"`{one.method} {one.path}`", f"`{one.scope}`" if one.scope else "any", one.summary, "yes" if one.told else ""]
+        [
+            f"`{one.method} {one.path}`",
+            f"`{one.scope}`" if one.scope else "any",
+            one.summary,
+            "yes" if one.told else "",
+        ]
         for one in ENDPOINTS
     ]
     assert rows == said
@@ -104,7 +126,7 @@ def test_every_kind_of_problem_stands_on_its_page():
     assert rows == [[f"`{kind.name}`", status[kind], kind.means] for kind in KINDS]
 
 
-# --- commands -----------------------------------------------------------------------------------------------------
+# --- commands -------------------------------------------------------------------------------------
 
 
 def wrong_command(line):
@@ -131,7 +153,13 @@ def test_every_command_is_one_and_has_the_options_it_is_given(page):
 
 
 @pytest.mark.parametrize(
-    "line", ["rollouts deploi x", "rollouts alias move a b", "rollouts deploy x --fast", "rollouts list --wait"]
+    "line",
+    [
+        "rollouts deploi x",
+        "rollouts alias move a b",
+        "rollouts deploy x --fast",
+        "rollouts list --wait",
+    ],
 )
 def test_a_command_that_is_none_is_found(line):
     (call,) = calls(f"Say `{line}`.")
@@ -145,17 +173,25 @@ def test_every_verb_is_in_the_changelog():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_target_of_make_is_there(page):
     targets = re.findall(r"^(\w+):", text(ROOT / "Makefile"), re.MULTILINE)
-    named = [word for line in code(text(page)) if (word := re.fullmatch(r"(?:.*\s)?make (\w+)", line.strip()))]
+    named = [
+        word
+        for line in code(text(page))
+        if (word := re.fullmatch(r"(?:.*\s)?make (\w+)", line.strip()))
+    ]
     assert [word[1] for word in named if word[1] not in targets] == []
 
 
-# --- settings -------------------------------------------------------------------------------------------------------
+# --- settings -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_variable_is_a_setting(page):
     known = {f"ROLLOUTS_{name.upper()}" for name in Settings.model_fields}
-    named = {name for name in re.findall(r"\bROLLOUTS_[A-Z_]+\b", text(page)) if not name.startswith("ROLLOUTS_TEST_")}
+    named = {
+        name
+        for name in re.findall(r"\bROLLOUTS_[A-Z_]+\b", text(page))
+        if not name.startswith("ROLLOUTS_TEST_")
+    }
     assert named <= known
 
 
@@ -163,21 +199,35 @@ def test_the_page_has_every_setting_with_its_default():
     rows = table(text(ROOT / "docs" / "reference" / "settings.md"), "variable")
     listed = {name.strip("`"): default for name, _, default, _ in rows}
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    plain = {name: getattr(value, "get_secret_value", lambda value=value: value)() for name, value in defaults.items()}
-    assert listed == {f"ROLLOUTS_{name.upper()}": told("" if value == () else value) for name, value in plain.items()}
+    plain = {
+        name: getattr(value, "get_secret_value", lambda value=value: value)()
+        for name, value in defaults.items()
+    }
+    assert listed == {
+        f"ROLLOUTS_{name.upper()}": told("" if value == () else value)
+        for name, value in plain.items()
+    }
 
 
 def test_the_page_has_every_key_of_the_index_file_with_its_default():
-    listed = {name.strip("`"): default for name, default, _ in table(text(ROOT / "docs" / "index-file.md"), "key")}
+    listed = {
+        name.strip("`"): default
+        for name, default, _ in table(text(ROOT / "docs" / "index-file.md"), "key")
+    }
     keys = dict(documented(IndexSpec))
     assert listed.keys() == keys.keys()
-    inwords = {"collection": "as blue", "embedding.vector": "empty", "canary.stages": "5 %, 25 %, 50 %, 100 %"}
+    inwords = {
+        "collection": "as blue",
+        "embedding.vector": "empty",
+        "canary.stages": "5 %, 25 %, 50 %, 100 %",
+    }
     assert listed == {key: inwords.get(key, default) for key, default in keys.items()}
 
 
 def test_the_page_has_every_key_of_concurrency_with_its_default():
     listed = {
-        name.strip("`"): default for name, default, _ in table(text(ROOT / "docs" / "index-file.md"), "concurrency key")
+        name.strip("`"): default
+        for name, default, _ in table(text(ROOT / "docs" / "index-file.md"), "concurrency key")
     }
     assert listed == dict(documented(ConcurrencySpec, "concurrency."))
 
@@ -191,13 +241,19 @@ def test_the_page_has_every_key_of_every_alert_channel_with_its_default():
         for kind in (kinds if of == "all" else of.split(", "))
     }
     assert set(kinds) == set(CHANNELS)
-    keys = {(kind, name): default(field) for kind, spec in kinds.items() for name, field in spec.model_fields.items()}
+    keys = {
+        (kind, name): default(field)
+        for kind, spec in kinds.items()
+        for name, field in spec.model_fields.items()
+    }
     assert listed == keys
 
 
 def test_the_operations_page_has_every_alert_with_its_severity():
     rows = table(text(ROOT / "docs" / "operations.md"), "alert")
-    listed = {name: (severity, "while" in told) for names, severity, told in rows for name in spans(names)}
+    listed = {
+        name: (severity, "while" in told) for names, severity, told in rows for name in spans(names)
+    }
     assert listed == {name: (trigger.severity, trigger.lasts) for name, trigger in TRIGGERS.items()}
 
 
@@ -207,15 +263,21 @@ def documented(model, path=""):
         default = field.get_default()
         inner = section(field.annotation)
         if path + name == "collection" or not isinstance(default, BaseModel):
-            yield path + name, "required" if field.is_required() else "none" if default is None else told(default)
+            yield (
+                path + name,
+                "required" if field.is_required() else "none" if default is None else told(default),
+            )
         if inner is not None:
             yield from documented(inner, f"{path}{name}.")
 
 
 def section(annotation):
-    """The section that a key holds, be it there by default or not; a list of sections is one key."""
+    """The section that a key holds, be it there by default or not; a list of sections is one
+    key."""
     kinds = annotation.__args__ if isinstance(annotation, UnionType) else [annotation]
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    return next(
+        (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -240,7 +302,13 @@ def test_the_page_has_every_option_of_an_experiment_with_its_default(title, mode
 
 
 def default(field):
-    return "required" if field.is_required() else "none" if field.default is None else told(field.default)
+    return (
+        "required"
+        if field.is_required()
+        else "none"
+        if field.default is None
+        else told(field.default)
+    )
 
 
 def test_the_page_has_every_standard_metric_with_its_role():
@@ -250,16 +318,23 @@ def test_the_page_has_every_standard_metric_with_its_role():
 
 
 def test_the_sources_page_has_every_kind():
-    written = {row[0].strip("`").split(":")[0] for row in table(text(ROOT / "docs" / "sources.md"), "written")}
+    written = {
+        row[0].strip("`").split(":")[0]
+        for row in table(text(ROOT / "docs" / "sources.md"), "written")
+    }
     assert written == set(SOURCES)
 
 
 def test_the_celery_page_has_every_setting():
-    listed = [name for row in table(text(ROOT / "docs" / "celery.md"), "setting") for name in spans(row[0])]
+    listed = [
+        name
+        for row in table(text(ROOT / "docs" / "celery.md"), "setting")
+        for name in spans(row[0])
+    ]
     assert sorted(listed) == sorted({*SETTINGS, "result_backend"})
 
 
-# --- tasks, statuses, files -----------------------------------------------------------------------------------------
+# --- tasks, statuses, files -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -274,7 +349,9 @@ def test_every_task_is_one(page):
 
 
 def test_the_celery_page_has_every_command():
-    assert {row[0].strip("`") for row in table(text(ROOT / "docs" / "celery.md"), "task")} == set(COMMANDS)
+    assert {row[0].strip("`") for row in table(text(ROOT / "docs" / "celery.md"), "task")} == set(
+        COMMANDS
+    )
 
 
 def test_the_operations_page_has_every_status():
@@ -285,7 +362,9 @@ def test_the_operations_page_has_every_status():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_to_a_file(page):
     linked = [urlsplit(link) for link in re.findall(r"\]\(([^)]+)\)", text(page))]
-    assert [link.path for link in linked if not link.scheme and not (page.parent / link.path).exists()] == []
+    assert [
+        link.path for link in linked if not link.scheme and not (page.parent / link.path).exists()
+    ] == []
 
 
 def test_the_picture_is_of_a_run_that_ended_well_and_of_no_machine():
@@ -300,20 +379,29 @@ def test_pypi_shows_the_readme_and_the_image_is_built_with_it():
     project = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]
     assert project["readme"] == "README.md"
     assert "!README.md" in text(ROOT / ".dockerignore").splitlines()
-    assert text(ROOT / "Dockerfile").index("COPY . .") < text(ROOT / "Dockerfile").index("pip install --no-deps .")
+    assert text(ROOT / "Dockerfile").index("COPY . .") < text(ROOT / "Dockerfile").index(
+        "pip install --no-deps ."
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_document_names_a_machine(page):
     """Neither somebody's folders nor somebody's package index."""
-    assert re.findall(r"(?:/home/|/work/|/root/|/tmp/)\S*|https?://(?!localhost)[^\s)\"'`]+", text(page)) == []
+    assert (
+        re.findall(
+            r"(?:/home/|/work/|/root/|/tmp/)\S*|https?://(?!localhost)[^\s)\"'`]+", text(page)
+        )
+        == []
+    )
 
 
 def test_every_room_of_the_core_is_on_the_map_with_its_sentence():
     rows = table(text(ROOT / "docs" / "architecture.md"), "room of the core")
     drawn = {name.strip("`/").removeprefix("core/"): sentence for name, sentence in rows}
     assert drawn == {
-        path.name: _sentence(path) for path in (ROOT / "core").iterdir() if (path / "__init__.py").exists()
+        path.name: _sentence(path)
+        for path in (ROOT / "core").iterdir()
+        if (path / "__init__.py").exists()
     }
 
 

@@ -1,4 +1,5 @@
-"""Statistics of two arms: known answers and properties (docs/notes/experiments.md sections 11 and 12)."""
+"""Statistics of two arms: known answers and properties (docs/notes/experiments.md sections 11 and
+12)."""
 
 import math
 import random
@@ -12,7 +13,13 @@ from hypothesis import strategies as st
 from docs.simulation import Case, run
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.statistics import histogram, moments, sequence
-from qdrant_rollouts.core.statistics.assignment import BASIS, bucket, canary_ranges, group_of_unit, share_of
+from qdrant_rollouts.core.statistics.assignment import (
+    BASIS,
+    bucket,
+    canary_ranges,
+    group_of_unit,
+    share_of,
+)
 from qdrant_rollouts.core.statistics.canary import (
     Breakers,
     CanaryRules,
@@ -32,11 +39,13 @@ def searched(
     rng = random.Random(seed)
     tally = TrafficSketch()
     for number in range(count):
-        tally.add(number % groups, rng.lognormvariate(0, 0.4) * ms / 1000, error=rng.random() < errors)
+        tally.add(
+            number % groups, rng.lognormvariate(0, 0.4) * ms / 1000, error=rng.random() < errors
+        )
     return tally
 
 
-# --- assignment -------------------------------------------------------------------------------------------------
+# --- assignment -----------------------------------------------------------------------------------
 
 
 def test_k22_buckets_are_those_of_the_notes():
@@ -75,7 +84,7 @@ def test_a_share_that_is_no_whole_number_of_basis_points_is_refused(percentage):
     assert [share_of(good) for good in (0, 0.29, 5, 99.99, 100)] == [0, 29, 500, 9999, 10_000]
 
 
-# --- tallies ----------------------------------------------------------------------------------------------------
+# --- tallies --------------------------------------------------------------------------------------
 
 
 @given(st.floats(1e-5, 120))
@@ -133,7 +142,7 @@ def test_tallies_add_up_and_survive_being_written_down():
     assert TrafficSketch.from_json(TrafficSketch().to_json()).calls == 0
 
 
-# --- estimates --------------------------------------------------------------------------------------------------
+# --- estimates ------------------------------------------------------------------------------------
 
 
 def test_k10_a_ratio_has_the_variance_of_the_delta_method():
@@ -199,13 +208,15 @@ def test_swapping_the_arms_negates_the_difference_and_keeps_its_error():
 
 
 def test_one_stage_stratified_is_that_stage():
-    effect = moments.difference(moments.error_rate(searched(2000)), moments.error_rate(searched(2000, errors=0.05)))
+    effect = moments.difference(
+        moments.error_rate(searched(2000)), moments.error_rate(searched(2000, errors=0.05))
+    )
     assert moments.stratified_effect([(10.0, effect)]) == effect
     assert moments.stratified_effect([(10.0, effect), (5.0, Unclear("no_data"))]) == effect
     assert moments.stratified_effect([]) == Unclear("no_data")
 
 
-# --- the sequence -----------------------------------------------------------------------------------------------
+# --- the sequence ---------------------------------------------------------------------------------
 
 
 def test_k7_the_normal_mixture_is_the_published_one():
@@ -231,7 +242,7 @@ def test_a_sequence_that_is_looked_at_often_errs_no_more_than_it_says():
     assert crossed <= 20
 
 
-# --- the canary -------------------------------------------------------------------------------------------------
+# --- the canary -----------------------------------------------------------------------------------
 
 
 def test_a_canary_like_blue_with_enough_searches_is_healthy():
@@ -244,14 +255,18 @@ def test_a_canary_like_blue_with_enough_searches_is_healthy():
     [({"ms": 30.0}, "p95"), ({"errors": 0.03}, "error rate")],
 )
 def test_certain_harm_beyond_the_margin_is_unhealthy_and_said_in_numbers(canary, metric):
-    found = judge_canary([(searched(6000, seed=1), searched(6000, seed=2, **canary))], CanaryRules())
+    found = judge_canary(
+        [(searched(6000, seed=1), searched(6000, seed=2, **canary))], CanaryRules()
+    )
     assert found.verdict == "unhealthy"
     assert found.words.startswith(metric)
     assert "tolerated, n 12000" in found.words
 
 
 def test_certain_but_trivial_harm_does_not_roll_back():
-    found = judge_canary([(searched(60_000, seed=1), searched(60_000, seed=2, ms=21.0))], CanaryRules())
+    found = judge_canary(
+        [(searched(60_000, seed=1), searched(60_000, seed=2, ms=21.0))], CanaryRules()
+    )
     assert found.comparisons[0].low > 0
     assert found.verdict == "healthy"
 
@@ -269,7 +284,9 @@ def test_no_control_is_never_healthy():
 
 
 def test_a_smaller_share_needs_less_certainty():
-    assert margin_scale(500) > margin_scale(2500) > margin_scale(5000) == margin_scale(10_000) == 1.0
+    assert (
+        margin_scale(500) > margin_scale(2500) > margin_scale(5000) == margin_scale(10_000) == 1.0
+    )
 
 
 def test_traffic_that_drifts_from_stage_to_stage_is_no_difference():
@@ -284,7 +301,14 @@ def test_traffic_that_drifts_from_stage_to_stage_is_no_difference():
 
 @pytest.mark.parametrize(
     ("calls", "errors", "trips"),
-    [(200, 10, False), (200, 11, True), (199, 11, False), (100, 20, True), (1000, 50, False), (1000, 51, True)],
+    [
+        (200, 10, False),
+        (200, 11, True),
+        (199, 11, False),
+        (100, 20, True),
+        (1000, 50, False),
+        (1000, 51, True),
+    ],
 )
 def test_errors_trip_beyond_five_percent_once_enough_was_seen(calls, errors, trips):
     tally = TrafficSketch()
@@ -296,7 +320,9 @@ def test_errors_trip_beyond_five_percent_once_enough_was_seen(calls, errors, tri
 def test_a_slow_mean_trips_over_ten_looks_with_searches_and_not_before():
     slow = [(3.0, 10)] * 9
     assert not find_tripped_breaker(TrafficSketch(), [*slow, (0.0, 0)], Breakers())
-    assert "300 ms" in find_tripped_breaker(TrafficSketch(), [(0.0, 0), *slow, (3.0, 10)], Breakers())
+    assert "300 ms" in find_tripped_breaker(
+        TrafficSketch(), [(0.0, 0), *slow, (3.0, 10)], Breakers()
+    )
     assert not find_tripped_breaker(TrafficSketch(), [*slow, (0.1, 500)], Breakers())
 
 
@@ -309,7 +335,9 @@ def test_of_200_healthy_canaries_at_most_one_is_rolled_back(effort):
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("case", [Case(slower=1.5, look_minutes=15), Case(failing=0.05, look_minutes=15)])
+@pytest.mark.parametrize(
+    "case", [Case(slower=1.5, look_minutes=15), Case(failing=0.05, look_minutes=15)]
+)
 def test_no_canary_that_does_much_harm_is_promoted(effort, case):
     ends = [run(case, seed).how for seed in range(effort(20, 200))]
     assert ends.count("promoted") == 0

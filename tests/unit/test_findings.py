@@ -1,4 +1,5 @@
-"""The report and the plan of an experiment at the terminal: every number with its unit, every gap with its reason."""
+"""The report and the plan of an experiment at the terminal: every number with its unit, every gap
+with its reason."""
 
 import math
 import re
@@ -100,7 +101,12 @@ def reported(*comparisons, **changes):
         "closed": list(comparisons),
         "shares": {"p": 1.0, "chi_square_p": 0.76},
         "quality": {"srm_p": 1.0, "crossover": 0.001, "orphans": 0.0, "changed": ""},
-        "decision": {"action": "KEEP_RUNNING", "reason": "more is wanted", "days_left": 2.0, "variant": None},
+        "decision": {
+            "action": "KEEP_RUNNING",
+            "reason": "more is wanted",
+            "days_left": 2.0,
+            "variant": None,
+        },
         "decided": None,
         "counts": [],
     } | changes
@@ -110,12 +116,13 @@ def line_of(shown, name):
     return next(line for line in shown.splitlines() if line.startswith(name))
 
 
-# --- the report -------------------------------------------------------------------------------------------------
+# --- the report -----------------------------------------------------------------------------------
 
 
 def test_the_first_lines_say_what_is_compared_and_with_how_many():
     lines = drawn(findings.render_report(reported(compared()))).splitlines()
-    assert lines[0].split() == "◌ colours running docs abc123 25.5 % of the users take part after 5.0 days".split()  # noqa: SIM905
+    head = "◌ colours running docs abc123 25.5 % of the users take part after 5.0 days"
+    assert lines[0].split() == head.split()
     assert lines[1].split() == ["├─", "control", "docs_1", "50", "%", "1,500", "users"]
     assert lines[2].split() == ["└─", "treatment", "docs_2", "50", "%", "1,515", "users"]
 
@@ -136,7 +143,16 @@ def test_a_relative_metric_shows_its_effect_as_a_share_and_the_difference_below(
 
 def test_mean_log_latency_is_told_in_milliseconds_and_percent():
     shown = drawn(findings.render_report(reported(LATENCY)))
-    assert line_of(shown, "latency").split()[:8] == ["latency", "20.1", "ms", "20.5", "ms", "+2.0", "%", "[-2.0,"]
+    assert line_of(shown, "latency").split()[:8] == [
+        "latency",
+        "20.1",
+        "ms",
+        "20.5",
+        "ms",
+        "+2.0",
+        "%",
+        "[-2.0,",
+    ]
     assert "+0.41 ms" in shown
     assert "✔ not worse" in shown
 
@@ -157,7 +173,15 @@ def test_every_reason_for_no_number_is_told_in_words(reason):
 
 
 def test_a_number_without_an_interval_says_why_it_has_none():
-    few = compared(low=None, high=None, p=None, t_test=None, reason="too_few_units", verdict="unclear", better=False)
+    few = compared(
+        low=None,
+        high=None,
+        p=None,
+        t_test=None,
+        reason="too_few_units",
+        verdict="unclear",
+        better=False,
+    )
     assert "+15.0 % (too few users)" in drawn(findings.render_report(reported(few)))
 
 
@@ -175,14 +199,27 @@ def test_the_t_test_is_labelled_and_the_sequential_check_decides():
 
 
 def test_open_and_closed_windows_say_who_reads_them():
-    seen = reported(compared(), closed=[compared(units=(900, 950), verdict="not_worse", better=False)])
+    seen = reported(
+        compared(), closed=[compared(units=(900, 950), verdict="not_worse", better=False)]
+    )
     shown = drawn(findings.render_report(seen))
-    assert "treatment against control, all so far: 1,515 and 1,500 users (a rollback is read here)" in shown
-    assert "treatment against control, 24 hours over: 950 and 900 users (a winner is read here)" in shown
+    assert (
+        "treatment against control, all so far: 1,515 and 1,500 users (a rollback is read here)"
+        in shown
+    )
+    assert (
+        "treatment against control, 24 hours over: 950 and 900 users (a winner is read here)"
+        in shown
+    )
 
 
 def test_data_that_cannot_be_believed_say_so():
-    bad = {"action": "INVALID", "reason": "the model of docs_2 is not what it was", "days_left": None, "variant": None}
+    bad = {
+        "action": "INVALID",
+        "reason": "the model of docs_2 is not what it was",
+        "days_left": None,
+        "variant": None,
+    }
     quality = {"srm_p": 1.0, "crossover": 0.0, "orphans": 0.0, "changed": "the model of docs_2"}
     shown = drawn(findings.render_report(reported(compared(), decision=bad, quality=quality)))
     assert "✖ invalid, no verdict: the model of docs_2" in shown
@@ -191,8 +228,19 @@ def test_data_that_cannot_be_believed_say_so():
 
 
 def test_a_decided_experiment_shows_its_decision_once_and_what_the_data_say_since():
-    then = {"action": "SHIP", "reason": "clicks is better", "days_left": 0.0, "variant": "treatment"}
-    seen = reported(compared(), status="decided", decided=then, message="SHIP: clicks is better", deployment_id="d1")
+    then = {
+        "action": "SHIP",
+        "reason": "clicks is better",
+        "days_left": 0.0,
+        "variant": "treatment",
+    }
+    seen = reported(
+        compared(),
+        status="decided",
+        decided=then,
+        message="SHIP: clicks is better",
+        deployment_id="d1",
+    )
     shown = drawn(findings.render_report(seen))
     assert shown.count("clicks is better") == 1
     assert "✔ ship: clicks is better" in shown
@@ -202,19 +250,37 @@ def test_a_decided_experiment_shows_its_decision_once_and_what_the_data_say_sinc
 
 
 def test_a_stopped_experiment_says_why_and_that_it_was_not_decided():
-    shown = drawn(findings.render_report(reported(compared(), status="stopped", message="enough of it")))
+    shown = drawn(
+        findings.render_report(reported(compared(), status="stopped", message="enough of it"))
+    )
     assert "stopped: enough of it" in shown
     assert "stopped before it was decided; as the data stand: ◷ keep running" in shown
 
 
 def test_feedback_that_was_refused_is_counted_by_reason():
-    counts = [{"what": "refused: never exposed", "variant": "", "metric": "clicks", "count": 1234, "total": 0.0}]
+    counts = [
+        {
+            "what": "refused: never exposed",
+            "variant": "",
+            "metric": "clicks",
+            "count": 1234,
+            "total": 0.0,
+        }
+    ]
     line = line_of(drawn(findings.render_report(reported(compared(), counts=counts))), "refused")
     assert line.split() == ["refused:", "never", "exposed", "clicks", "1,234"]
 
 
 def interleaved(**changes):
-    votes = {"wins": 120, "losses": 90, "ties": 30, "lists": 700, "users": 400, "share": 0.0625, "direction": 1}
+    votes = {
+        "wins": 120,
+        "losses": 90,
+        "ties": 30,
+        "lists": 700,
+        "users": 400,
+        "share": 0.0625,
+        "direction": 1,
+    }
     found = votes | {"win_rate_low": 0.48, "win_rate_high": 0.66, "log_e": 1.5, "p": 0.22} | changes
     seen = reported(mode="interleave", interleaving=found, units={"interleaved": 400})
     return {name: value for name, value in seen.items() if name not in ("shares", "quality")}
@@ -236,7 +302,12 @@ def test_an_interleaved_experiment_without_clicks_has_no_rate():
 
 def test_names_of_others_cannot_steer_the_terminal():
     bad = "\x1b[2Jred"
-    seen = reported(compared(), name=bad, message=bad, decision={"action": "SHIP", "reason": bad, "days_left": 0.0})
+    seen = reported(
+        compared(),
+        name=bad,
+        message=bad,
+        decision={"action": "SHIP", "reason": bad, "days_left": 0.0},
+    )
     assert "\x1b" not in drawn(findings.render_report(seen))
 
 
@@ -248,7 +319,7 @@ def test_the_report_fits_a_terminal_of_80_columns():
     assert "…" not in shown
 
 
-# --- numbers ----------------------------------------------------------------------------------------------------
+# --- numbers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -269,7 +340,8 @@ def test_each_kind_of_metric_has_its_unit(metric, value, change):
 
 
 @pytest.mark.parametrize(
-    ("p", "words"), [(None, ""), (0.00002, "<0.0001"), (0.0123, "0.0123"), (0.2, "0.20"), (1.0, "1.00")]
+    ("p", "words"),
+    [(None, ""), (0.00002, "<0.0001"), (0.0123, "0.0123"), (0.2, "0.20"), (1.0, "1.00")],
 )
 def test_p_is_told_as_closely_as_it_matters(p, words):
     assert figures.format_p(p) == words
@@ -283,12 +355,15 @@ def test_days_are_told_in_the_unit_that_fits(days, words):
     assert figures.days(days) == words
 
 
-# --- what was asked ---------------------------------------------------------------------------------------------
+# --- what was asked -------------------------------------------------------------------------------
 
 
 def test_a_metric_is_a_name_and_its_settings():
     asked = parse_metric_options(["clicks", "dwell,kind=quantile,level=0.5,role=primary"])
-    assert asked == ["clicks", {"name": "dwell", "kind": "quantile", "level": 0.5, "role": "primary"}]
+    assert asked == [
+        "clicks",
+        {"name": "dwell", "kind": "quantile", "level": 0.5, "role": "primary"},
+    ]
     assert parse_metrics(asked)[1].level == 0.5
     assert parse_metric_options([]) is None
 
@@ -299,7 +374,7 @@ def test_a_metric_that_is_none_is_refused_by_name(text):
         parse_metric_options([text])
 
 
-# --- the plan ---------------------------------------------------------------------------------------------------
+# --- the plan -------------------------------------------------------------------------------------
 
 
 def planned(**changes):
@@ -315,8 +390,12 @@ def planned(**changes):
         "from": "experiment before (abc): 1,500 users of control",
         "missing": "",
     }
-    nothing = dict.fromkeys(("control", "deviation", "effect", "users", "n_star", "days", "fixed", "sequential"))
-    latency = STANDARD["latency"].model_dump() | nothing | {"from": "", "missing": "no search is known"}
+    nothing = dict.fromkeys(
+        ("control", "deviation", "effect", "users", "n_star", "days", "fixed", "sequential")
+    )
+    latency = (
+        STANDARD["latency"].model_dump() | nothing | {"from": "", "missing": "no search is known"}
+    )
     return {
         "alias": "docs",
         "coverage": 10_000,
@@ -337,7 +416,10 @@ def test_a_plan_says_users_days_and_the_next_command():
     assert shown.startswith("✔ docs: 21,977 users, control and treatment together: about 22.0 days")
     assert "--option n_star=21977" in shown
     assert "1,000 new users a day (given by hand); 100 % of them take part: 1,000 a day" in shown
-    assert "clicks 0.2 10.0 % 6,280 + 6,280 21,977 22.0 days fixed test 9.0 % primary any time 12.5 %" in shown
+    assert (
+        "clicks 0.2 10.0 % 6,280 + 6,280 21,977 22.0 days fixed test 9.0 % primary any time 12.5 %"
+        in shown
+    )
     assert "clicks: from experiment before (abc): 1,500 users of control" in shown
 
 
@@ -349,11 +431,17 @@ def test_a_plan_names_what_it_does_not_know():
 
 def test_a_plan_that_takes_too_long_says_so():
     shown = squeezed(forecast.render_plan(planned(days=44.0)))
-    assert shown.startswith("✖ docs: 21,977 users, control and treatment together: about 44.0 days, more than the 28")
+    assert shown.startswith(
+        "✖ docs: 21,977 users, control and treatment together: about 44.0 days, more than the 28"
+    )
 
 
 def test_a_plan_without_traffic_gives_users_and_no_days():
-    shown = squeezed(forecast.render_plan(planned(days=None, users_per_day=None, users_from="give --users-per-day")))
+    shown = squeezed(
+        forecast.render_plan(
+            planned(days=None, users_per_day=None, users_from="give --users-per-day")
+        )
+    )
     assert "? docs: 21,977 users" in shown
     assert "how many days that takes is not known" in shown
     assert "users a day: not known: give --users-per-day" in shown
@@ -361,11 +449,15 @@ def test_a_plan_without_traffic_gives_users_and_no_days():
 
 def test_a_plan_of_nothing_known_says_what_is_missing():
     nothing = planned(n_star=None, days=None, metrics=planned()["metrics"][1:], missing=["latency"])
-    assert "? docs: nothing can be planned; not known: latency" in squeezed(forecast.render_plan(nothing))
+    assert "? docs: nothing can be planned; not known: latency" in squeezed(
+        forecast.render_plan(nothing)
+    )
 
 
 def test_a_short_experiment_still_lasts_its_least_days():
-    assert "about 12 hours, and at least 3 days" in squeezed(forecast.render_plan(planned(days=0.5)))
+    assert "about 12 hours, and at least 3 days" in squeezed(
+        forecast.render_plan(planned(days=0.5))
+    )
 
 
 def test_a_plan_fits_a_terminal_of_80_columns():

@@ -17,7 +17,8 @@ from qdrant_rollouts.core.statistics.intervals import Interval
 CHECKS_FOLDER = Path(__file__).parents[2] / "core" / "gate" / "checks"
 #: What nobody should have to know.
 STATISTICS = re.compile(
-    r"interval \[|\bn=|nDCG|\bMRR\b|\bRBO\b|quantile|p-value|McNemar|low >=|high <=|bootstrap", re.IGNORECASE
+    r"interval \[|\bn=|nDCG|\bMRR\b|\bRBO\b|quantile|p-value|McNemar|low >=|high <=|bootstrap",
+    re.IGNORECASE,
 )
 
 
@@ -36,7 +37,9 @@ def findings() -> list[tuple[str, ast.Call]]:
         (f"{path.name}:{node.lineno}", node)
         for path in sorted(CHECKS_FOLDER.glob("*.py"))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"Finding", "held"}
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in {"Finding", "held"}
     ]
 
 
@@ -52,7 +55,11 @@ def test_every_finding_has_a_sentence_of_its_own(where: str, call: ast.Call) -> 
 
 
 def literals(node: ast.AST) -> str:
-    return " ".join(one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str))
+    return " ".join(
+        one.value
+        for one in ast.walk(node)
+        if isinstance(one, ast.Constant) and isinstance(one.value, str)
+    )
 
 
 @pytest.mark.parametrize("path", sorted(CHECKS_FOLDER.glob("*.py")), ids=lambda path: path.name)
@@ -61,8 +68,14 @@ def test_no_sentence_needs_statistics(path: Path) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg in {"found", "said"}:
             assert not STATISTICS.search(literals(node.value)), (path.name, literals(node.value))
-        if isinstance(node, ast.Assign) and any(isinstance(at, ast.Name) and at.id == "said" for at in node.targets):
-            assert path.name in {"round_trip.py", "judging.py", "floor.py"} or not STATISTICS.search(literals(node))
+        if isinstance(node, ast.Assign) and any(
+            isinstance(at, ast.Name) and at.id == "said" for at in node.targets
+        ):
+            assert path.name in {
+                "round_trip.py",
+                "judging.py",
+                "floor.py",
+            } or not STATISTICS.search(literals(node))
 
 
 def test_what_could_not_be_told_is_a_sentence_too() -> None:
@@ -78,7 +91,10 @@ def test_a_row_that_passed_gives_no_advice_and_one_that_failed_does() -> None:
     passed = row(judge_interval(Interval(0.95, 0.94, 0.96), 0.9, 300, "x", said="Fine."))
     assert (passed["means"], passed["act"], passed["found"]) == ("", "", "Fine.")
     failed = row(judge_interval(Interval(0.5, 0.4, 0.6), 0.9, 300, "x", said="Bad."))
-    assert (failed["means"], failed["act"]) == (CHECKS["ann_recall@10"].means, CHECKS["ann_recall@10"].act)
+    assert (failed["means"], failed["act"]) == (
+        CHECKS["ann_recall@10"].means,
+        CHECKS["ann_recall@10"].act,
+    )
     assert failed["facts"] == {"interval": [0.4, 0.6]}
 
 
@@ -89,26 +105,66 @@ def test_a_row_without_evidence_does_not_claim_the_failure_it_would_have_shown()
 
 
 def test_an_end_of_an_interval_that_nobody_knows_is_null_in_json() -> None:
-    assert row(judge_interval(Interval(0.5, float("-inf"), float("inf")), 0.9, 1, "x"))["facts"] == {
-        "interval": [None, None]
-    }
+    assert row(judge_interval(Interval(0.5, float("-inf"), float("inf")), 0.9, 1, "x"))[
+        "facts"
+    ] == {"interval": [None, None]}
 
 
 def test_the_reasons_begin_with_the_worst_in_words_and_end_with_what_to_do() -> None:
-    said = {"found": "Little is there.", "means": "Answers lack.", "act": "Look.", "n": 3, "level": "hard"}
-    unsure = {"name": "b", "value": None, "bound": None, "verdict": "inconclusive", "detail": "why", **said}
-    worst = {"name": "a", "value": 1.0, "bound": 2.0, "verdict": "block", "detail": "at least", **said, "found": "Bad."}
+    said = {
+        "found": "Little is there.",
+        "means": "Answers lack.",
+        "act": "Look.",
+        "n": 3,
+        "level": "hard",
+    }
+    unsure = {
+        "name": "b",
+        "value": None,
+        "bound": None,
+        "verdict": "inconclusive",
+        "detail": "why",
+        **said,
+    }
+    worst = {
+        "name": "a",
+        "value": 1.0,
+        "bound": 2.0,
+        "verdict": "block",
+        "detail": "at least",
+        **said,
+        "found": "Bad.",
+    }
     assert describe_reasons({"checks": [unsure, worst]}) == (
-        "Bad (a 1 against 2, n=3; at least); Little is there (b unknown, n=3; why). Answers lack. Look."
+        "Bad (a 1 against 2, n=3; at least); Little is there (b unknown, n=3; why). Answers lack. "
+        "Look."
     )
 
 
 def test_a_sentence_that_has_all_the_figures_still_comes_before_them() -> None:
     said = "60 records have the text that live has under another id"
-    moved = {"name": "unchanged", "value": 1.0, "bound": None, "n": 60, "verdict": "block", "level": "hard"}
-    assert describe_reasons({"checks": [{**moved, "detail": said, "found": said}]}) == f"{said} (unchanged 1, n=60)"
+    moved = {
+        "name": "unchanged",
+        "value": 1.0,
+        "bound": None,
+        "n": 60,
+        "verdict": "block",
+        "level": "hard",
+    }
+    assert (
+        describe_reasons({"checks": [{**moved, "detail": said, "found": said}]})
+        == f"{said} (unchanged 1, n=60)"
+    )
 
 
 def test_the_reasons_of_a_report_of_an_older_release_are_its_figures() -> None:
-    old = {"name": "a", "value": 1.0, "bound": 2.0, "verdict": "block", "detail": "at least", "n": 3, "level": "hard"}
+    old = {
+        "name": "a",
+        "value": 1.0,
+        "bound": 2.0,
+        "verdict": "block",
+        "detail": "at least",
+        "n": 3,
+        "level": "hard",
+    }
     assert describe_reasons({"checks": [old]}) == "a 1 against 2 (at least, n=3)"

@@ -14,8 +14,19 @@ import pytest
 from tests import house
 
 ROOT = Path(__file__).parents[2]
-#: The top level of the repository. Everything importable is ``qdrant_rollouts.…``; see docs/architecture.md.
-OWN = {"core", "adapters", "tasks", "interfaces", "migrations", "wiring", "beat_schedule", "benchmarks", "docs"}
+#: The top level of the repository. Everything importable is ``qdrant_rollouts.…``; see
+#: docs/architecture.md.
+OWN = {
+    "core",
+    "adapters",
+    "tasks",
+    "interfaces",
+    "migrations",
+    "wiring",
+    "beat_schedule",
+    "benchmarks",
+    "docs",
+}
 PACKAGE = "qdrant_rollouts"
 #: What stands beside the product and is not installed with it.
 BESIDE = {"benchmarks", "docs"}
@@ -24,11 +35,23 @@ MEDIAN = 8
 BROAD = {"Exception", "BaseException"}
 #: File -> how many broad excepts it may have, and why.
 BROAD_ALLOWED = {
-    "core/deployments/engine.py": (1, "the step boundary: whatever a step throws must end in its row"),
-    "adapters/shelf_remote.py": (1, "fsspec's filesystems throw what the libraries behind them throw"),
+    "core/deployments/engine.py": (
+        1,
+        "the step boundary: whatever a step throws must end in its row",
+    ),
+    "adapters/shelf_remote.py": (
+        1,
+        "fsspec's filesystems throw what the libraries behind them throw",
+    ),
     "adapters/sources/function.py": (1, "an operator's own function may throw anything"),
-    "adapters/celery.py": (1, "the boundary of a task: what it raises is stored and shown, whatever it is"),
-    "core/alerts/deliveries.py": (1, "the fan-out of alerts: one channel's fault must be in its row and stop no other"),
+    "adapters/celery.py": (
+        1,
+        "the boundary of a task: what it raises is stored and shown, whatever it is",
+    ),
+    "core/alerts/deliveries.py": (
+        1,
+        "the fan-out of alerts: one channel's fault must be in its row and stop no other",
+    ),
 }
 
 Offences = Iterator[str]
@@ -36,25 +59,32 @@ Rule = Callable[[ast.Module], Offences]
 
 
 def product_files() -> list[Path]:
-    return sorted(path for name in OWN for path in (*ROOT.glob(f"{name}.py"), *ROOT.glob(f"{name}/**/*.py")))
+    return sorted(
+        path for name in OWN for path in (*ROOT.glob(f"{name}.py"), *ROOT.glob(f"{name}/**/*.py"))
+    )
 
 
 def files_of_tests() -> list[Path]:
-    return sorted(path for path in (ROOT / "tests").rglob("*.py") if "node_modules" not in path.parts)
+    return sorted(
+        path for path in (ROOT / "tests").rglob("*.py") if "node_modules" not in path.parts
+    )
 
 
 def offences(rule: Rule, files: list[Path]) -> list[str]:
     found = [
-        (path, offence) for path in files for offence in rule(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+        (path, offence)
+        for path in files
+        for offence in rule(ast.parse(path.read_text(encoding="utf-8"), str(path)))
     ]
     return [f"{path.relative_to(ROOT)}: {offence}" for path, offence in found]
 
 
-# --- rules ------------------------------------------------------------------------------------------------------
+# --- rules ----------------------------------------------------------------------------------------
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Every function that does something; a Protocol's or an overload's ``...`` is a signature, not a function."""
+    """Every function that does something; a Protocol's or an overload's ``...`` is a signature, not
+    a function."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             body = node.body[1:] if ast.get_docstring(node) is not None else node.body
@@ -83,7 +113,9 @@ def broad_excepts(tree: ast.Module) -> Offences:
             caught = ast.Tuple(node.args)
         else:
             continue
-        if caught is None or BROAD & {part.id for part in ast.walk(caught) if isinstance(part, ast.Name)}:
+        if caught is None or BROAD & {
+            part.id for part in ast.walk(caught) if isinstance(part, ast.Name)
+        }:
             yield f"line {node.lineno} catches everything; name what can be thrown"
 
 
@@ -91,7 +123,9 @@ def sleeping_loops(tree: ast.Module) -> Offences:
     for loop in ast.walk(tree):
         if isinstance(loop, ast.For | ast.While | ast.AsyncFor):
             for node in ast.walk(loop):
-                if isinstance(node, ast.Call) and re.fullmatch(r"(\w+\.)?sleep", ast.unparse(node.func)):
+                if isinstance(node, ast.Call) and re.fullmatch(
+                    r"(\w+\.)?sleep", ast.unparse(node.func)
+                ):
                     yield f"line {node.lineno} sleeps in a loop; answer Wait, or wait on an event"
 
 
@@ -107,7 +141,10 @@ def uncut_values(tree: ast.Module) -> Offences:
         if isinstance(node, ast.FormattedValue) and node.conversion == ord("r"):
             written = ast.unparse(node.value)
             if not (written.isupper() or written.startswith("__")):
-                yield f"line {node.lineno} shows {written} whole; core.sanitize.quoting.quote_value cuts it"
+                yield (
+                    f"line {node.lineno} shows {written} whole; "
+                    f"core.sanitize.quoting.quote_value cuts it"
+                )
 
 
 def patches_of_own_code(tree: ast.Module) -> Offences:
@@ -126,7 +163,10 @@ def patches_of_own_code(tree: ast.Module) -> Offences:
 def changes_of_frozen_objects(tree: ast.Module) -> Offences:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("object.__setattr__"):
-            yield f"line {node.lineno} changes what is frozen; replace it, as World.change_services does"
+            yield (
+                f"line {node.lineno} changes what is frozen; "
+                f"replace it, as World.change_services does"
+            )
 
 
 def imports_of_users(tree: ast.Module) -> Offences:
@@ -139,7 +179,9 @@ def imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
     """Each name that an import binds, and the module it comes from."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((alias.asname or alias.name.split(".")[0], alias.name) for alias in node.names)
+            yield from (
+                (alias.asname or alias.name.split(".")[0], alias.name) for alias in node.names
+            )
         elif isinstance(node, ast.ImportFrom):
             yield from ((alias.asname or alias.name, node.module or "") for alias in node.names)
 
@@ -159,7 +201,7 @@ def _is_own(target: ast.expr, own: set[str]) -> bool:
     return bool(own & {part.id for part in ast.walk(target) if isinstance(part, ast.Name)})
 
 
-# --- the house --------------------------------------------------------------------------------------------------
+# --- the house ------------------------------------------------------------------------------------
 
 
 def test_no_figure_of_the_house_gets_worse():
@@ -212,11 +254,17 @@ def test_no_loop_of_the_product_sleeps():
 def test_nothing_is_left_for_later():
     assert offences(stubs, product_files()) == []
     later = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
-    assert [str(path) for path in product_files() if later.search(path.read_text(encoding="utf-8"))] == []
+    assert [
+        str(path) for path in product_files() if later.search(path.read_text(encoding="utf-8"))
+    ] == []
 
 
 def test_no_message_shows_a_value_whole():
-    ours = [path for path in product_files() if path.relative_to(ROOT).parts[0] not in BESIDE | {"migrations"}]
+    ours = [
+        path
+        for path in product_files()
+        if path.relative_to(ROOT).parts[0] not in BESIDE | {"migrations"}
+    ]
     assert offences(uncut_values, [path for path in ours if "demo" not in path.parts]) == []
 
 
@@ -245,7 +293,9 @@ def test_every_library_the_product_imports_is_declared():
         for _, module in imports(ast.parse(path.read_text(encoding="utf-8")))
     }
     libraries = found - OWN - {PACKAGE} - sys.stdlib_module_names
-    undeclared = {name for name in libraries if not declared & {_normal(by) for by in providers.get(name, [])}}
+    undeclared = {
+        name for name in libraries if not declared & {_normal(by) for by in providers.get(name, [])}
+    }
     assert undeclared == set()
 
 
@@ -259,11 +309,15 @@ def test_the_package_holds_the_whole_product_and_nothing_else():
     assert set(links) == OWN - BESIDE
     for path in links.values():
         assert path.readlink() == Path("..", "..", path.name)
-    here = {path.name for path in package.iterdir() if not path.is_symlink() and path.name != "__pycache__"}
+    here = {
+        path.name
+        for path in package.iterdir()
+        if not path.is_symlink() and path.name != "__pycache__"
+    }
     assert here == {"__init__.py", "checkout.py"}
 
 
-# --- the rules bite ---------------------------------------------------------------------------------------------
+# --- the rules bite -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -280,11 +334,18 @@ def test_the_package_holds_the_whole_product_and_nothing_else():
         (stubs, "def f():\n    raise NotImplementedError"),
         (stubs, "raise NotImplementedError('s3 comes later') from None"),
         (uncut_values, "raise Refused(f'alias {alias!r} is not known')"),
-        (patches_of_own_code, "monkeypatch.setattr('qdrant_rollouts.core.deployments.engine.advance', fake)"),
-        (patches_of_own_code, "from qdrant_rollouts.core import engine\nmonkeypatch.setattr(engine, 'advance', fake)"),
         (
             patches_of_own_code,
-            "from qdrant_rollouts.adapters.qdrant import Qdrant as Q\nmock.patch.object(Q, 'aliases')",
+            "monkeypatch.setattr('qdrant_rollouts.core.deployments.engine.advance', fake)",
+        ),
+        (
+            patches_of_own_code,
+            "from qdrant_rollouts.core import engine\nmonkeypatch.setattr(engine, 'advance', fake)",
+        ),
+        (
+            patches_of_own_code,
+            "from qdrant_rollouts.adapters.qdrant import Qdrant as Q\nmock.patch.object(Q, "
+            "'aliases')",
         ),
         (patches_of_own_code, "patch('qdrant_rollouts.wiring.services')"),
         (
@@ -294,7 +355,8 @@ def test_the_package_holds_the_whole_product_and_nothing_else():
         ),
         (
             patches_of_own_code,
-            "from qdrant_rollouts.core.deployments.engine import TABLE\nmonkeypatch.setitem(TABLE, 'x', fake)",
+            "from qdrant_rollouts.core.deployments.engine import TABLE\nmonkeypatch.setitem(TABLE, "
+            "'x', fake)",
         ),
         (patches_of_own_code, "from qdrant_rollouts.core import engine\nengine.advance = fake"),
         (changes_of_frozen_objects, "object.__setattr__(world.services, 'times', times)"),
@@ -316,7 +378,10 @@ def test_a_breach_is_found(rule, code):
         (uncut_values, "f'alias {quoted(alias)}, field {FIELD!r}'"),
         (patches_of_own_code, "monkeypatch.setattr(socket.socket, 'connect', refuse)"),
         (patches_of_own_code, "monkeypatch.setenv('ROLLOUTS_CONFIG', 'x')"),
-        (patches_of_own_code, "from qdrant_rollouts.core import plan\nself.plan = plan.Step('create')"),
+        (
+            patches_of_own_code,
+            "from qdrant_rollouts.core import plan\nself.plan = plan.Step('create')",
+        ),
         (changes_of_frozen_objects, "world.change_services(times=times)"),
         (imports_of_users, "import qdrant_rollouts.adapters.qdrant"),
     ],
@@ -327,6 +392,12 @@ def test_good_code_is_left_alone(rule, code):
 
 def test_a_signature_without_a_body_counts_as_no_function():
     assert (
-        list(functions(ast.parse("class P(Protocol):\n    def f(self): ...\n    def g(self):\n        '''Why.'''")))
+        list(
+            functions(
+                ast.parse(
+                    "class P(Protocol):\n    def f(self): ...\n    def g(self):\n        '''Why.'''"
+                )
+            )
+        )
         == []
     )

@@ -1,12 +1,24 @@
-"""The table of vector kinds: what is the same, what is empty, what a vector scores, and what fits."""
+"""The table of vector kinds: what is the same, what is empty, what a vector scores, and what
+fits."""
 
 import numpy as np
 import pytest
 
 from qdrant_rollouts.core.collections.readiness import inspect_readiness
-from qdrant_rollouts.core.collections.schema import NewVectors, build_schema, embedded_vector, main_vector, meant_vector
+from qdrant_rollouts.core.collections.schema import (
+    NewVectors,
+    build_schema,
+    embedded_vector,
+    main_vector,
+    meant_vector,
+)
 from qdrant_rollouts.core.config.index_file import CollectionSpec
-from qdrant_rollouts.core.config.vector_kinds import KINDS, describe_vector, kind_of, vectors_by_name
+from qdrant_rollouts.core.config.vector_kinds import (
+    KINDS,
+    describe_vector,
+    kind_of,
+    vectors_by_name,
+)
 from qdrant_rollouts.core.ports import Health, Point
 
 DENSE = KINDS["dense"]
@@ -21,7 +33,12 @@ def settings(distance, datatype=None):
 
 @pytest.mark.parametrize(
     ("params", "name"),
-    [(settings("Dot"), "dense"), (ROWS, "multi"), ({}, "sparse"), ({"modifier": "idf", "index": {}}, "sparse")],
+    [
+        (settings("Dot"), "dense"),
+        (ROWS, "multi"),
+        ({}, "sparse"),
+        ({"modifier": "idf", "index": {}}, "sparse"),
+    ],
 )
 def test_settings_tell_the_kind(params, name):
     assert kind_of(params) is KINDS[name]
@@ -42,8 +59,20 @@ def test_settings_tell_the_kind(params, name):
         (MULTI, ROWS, [[3.0, 4.0], [0.0, 9.0]], [[0.6, 0.8], [0.0, 1.0]], True),
         (MULTI, ROWS, [[3.0, 4.0], [0.0, 9.0]], [[0.0, 1.0], [0.6, 0.8]], False),
         (MULTI, ROWS, [[3.0, 4.0]], [[0.6, 0.8], [0.0, 1.0]], False),
-        (SPARSE, {}, {"indices": [7, 1], "values": [0.5, 2.0]}, {"indices": [1, 7], "values": [2.0, 0.5]}, True),
-        (SPARSE, {}, {"indices": [7, 1], "values": [0.5, 0.0]}, {"indices": [7], "values": [0.5]}, True),
+        (
+            SPARSE,
+            {},
+            {"indices": [7, 1], "values": [0.5, 2.0]},
+            {"indices": [1, 7], "values": [2.0, 0.5]},
+            True,
+        ),
+        (
+            SPARSE,
+            {},
+            {"indices": [7, 1], "values": [0.5, 0.0]},
+            {"indices": [7], "values": [0.5]},
+            True,
+        ),
         (SPARSE, {}, {"indices": [7], "values": [0.5]}, {"indices": [7], "values": [0.51]}, False),
         (SPARSE, {}, {"indices": [7], "values": [0.5]}, {"indices": [8], "values": [0.5]}, False),
         (SPARSE, {}, {"indices": [], "values": []}, {"indices": [], "values": []}, True),
@@ -96,7 +125,11 @@ def test_a_vector_is_scored_against_itself_as_a_server_does():
 
 def test_rows_are_counted_by_kind():
     sparse = {"indices": [3, 9, 4], "values": [1.0, 2.0, 0.0]}
-    assert (DENSE.count([1.0, 2.0]), MULTI.count([[1.0, 2.0]] * 3), SPARSE.count(sparse)) == (1, 3, 2)
+    assert (DENSE.count([1.0, 2.0]), MULTI.count([[1.0, 2.0]] * 3), SPARSE.count(sparse)) == (
+        1,
+        3,
+        2,
+    )
 
 
 def test_what_was_given_is_said_in_words():
@@ -116,7 +149,10 @@ SEVERAL = {
 
 
 def test_the_main_vector_is_a_dense_one_where_there_is_one():
-    assert main_vector({"params": {"vectors": {}, "sparse_vectors": {"words": {}, "bm25": {}}}}) == "bm25"
+    assert (
+        main_vector({"params": {"vectors": {}, "sparse_vectors": {"words": {}, "bm25": {}}}})
+        == "bm25"
+    )
     assert main_vector({"params": {"vectors": settings("Dot")}}) == ""
     assert main_vector({"params": {"vectors": {}}}) == ""
     assert meant_vector({"params": {"vectors": {"text": settings("Dot")}}}, "") == "text"
@@ -125,10 +161,15 @@ def test_the_main_vector_is_a_dense_one_where_there_is_one():
 
 def test_a_model_makes_the_only_vector_of_numbers():
     assert embedded_vector(SEVERAL, "", "docs") == "text"
-    assert build_schema(SEVERAL, CollectionSpec(), NewVectors({"text": 4}))["params"]["vectors"]["text"]["size"] == 4
+    assert (
+        build_schema(SEVERAL, CollectionSpec(), NewVectors({"text": 4}))["params"]["vectors"][
+            "text"
+        ]["size"]
+        == 4
+    )
 
 
-# --- readiness ----------------------------------------------------------------------------------------------------
+# --- readiness ------------------------------------------------------------------------------------
 
 
 class Store:
@@ -142,12 +183,21 @@ class Store:
 
     def sample(self, collection, having, size):
         values = [[] if number < size * self.empty / 5_000 else [1.0] for number in range(size)]
-        return [Point(n, {having: {"indices": list(range(len(v))), "values": v}}, {}) for n, v in enumerate(values)]
+        return [
+            Point(n, {having: {"indices": list(range(len(v))), "values": v}}, {})
+            for n, v in enumerate(values)
+        ]
 
 
 @pytest.mark.parametrize(
     ("empty", "indexed", "ready"),
-    [(0, 10_000, True), (0, 5_000, False), (1_000, 9_000, True), (1_000, 4_000, False), (1_000, 5_000, False)],
+    [
+        (0, 10_000, True),
+        (0, 5_000, False),
+        (1_000, 9_000, True),
+        (1_000, 4_000, False),
+        (1_000, 5_000, False),
+    ],
 )
 def test_empty_sparse_vectors_are_never_indexed_and_dense_ones_must_be(empty, indexed, ready):
     schema = {
@@ -162,4 +212,6 @@ def test_empty_sparse_vectors_are_never_indexed_and_dense_ones_must_be(empty, in
 def test_sparse_vectors_alone_are_indexed_as_they_are_written():
     schema = {"params": {"vectors": {}, "sparse_vectors": {"words": {}}}}
     assert inspect_readiness(Store(5_000), "docs", schema, Health("green", "ok", 5_000, 0, 2)).ready
-    assert not inspect_readiness(Store(0), "docs", schema, Health("yellow", "ok", 5_000, 5_000, 2)).ready
+    assert not inspect_readiness(
+        Store(0), "docs", schema, Health("yellow", "ok", 5_000, 5_000, 2)
+    ).ready

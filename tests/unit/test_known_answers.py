@@ -1,6 +1,8 @@
-"""The statistics of experiments against answers known from elsewhere (docs/notes/experiments.md section 12).
+"""The statistics of experiments against answers known from elsewhere (docs/notes/experiments.md
+section 12).
 
-K22 stands in test_experiments.py; K23, K25 and K26, which are of ranked lists and paired outcomes, in test_measures.py.
+K22 stands in test_experiments.py; K23, K25 and K26, which are of ranked lists and paired outcomes,
+in test_measures.py.
 """
 
 import math
@@ -19,7 +21,9 @@ from qdrant_rollouts.core.statistics.welch import welch_from_moments
 
 def digits(text: str) -> object:
     """The number as printed, to half a unit of its last digit."""
-    return pytest.approx(float(text), rel=0, abs=0.5 * 10.0 ** -len(text.partition(".")[2]) * (1 + 1e-9))
+    return pytest.approx(
+        float(text), rel=0, abs=0.5 * 10.0 ** -len(text.partition(".")[2]) * (1 + 1e-9)
+    )
 
 
 CONTROL = (3407, 1396.87, 52377.9767)
@@ -50,7 +54,9 @@ def test_k1_the_sample_ratio_has_the_published_p(counts, shares, p):
     ],
 )
 def test_k2_welch_gives_the_published_interval(relative, difference, error, low, high, p):
-    found = welch_from_moments(mean_from_sums(*CONTROL), mean_from_sums(*TREATMENT), relative=relative)
+    found = welch_from_moments(
+        mean_from_sums(*CONTROL), mean_from_sums(*TREATMENT), relative=relative
+    )
     assert (found.difference, found.standard_error) == (digits(difference), digits(error))
     assert (found.low, found.high, found.p) == (digits(low), digits(high), digits(p))
 
@@ -59,7 +65,11 @@ def test_k3_two_proportions_have_the_published_relative_effect():
     one, other = (Moments(n, s / n, s / n * (1 - s / n) / n) for s, n in ((14, 28), (16, 30)))
     found = welch_from_moments(one, other, relative=True)
     assert (found.difference, found.standard_error) == (digits(".06667"), digits(".2717"))
-    assert (found.low, found.high, found.p) == (digits("-.47767"), digits(".61101"), digits(".80707"))
+    assert (found.low, found.high, found.p) == (
+        digits("-.47767"),
+        digits(".61101"),
+        digits(".80707"),
+    )
 
 
 def test_k4_the_sequence_gives_the_published_interval():
@@ -75,12 +85,15 @@ def test_k4_the_sequence_gives_the_published_interval():
 def test_k7_the_normal_mixture_is_the_published_one():
     low, high = confidence_sequence(0.1, 0.1, 100, 0.05, 100)
     assert (high - low) / 2 * 100 == digits("30.35209")
-    # ln(1/p) is below 0 here, so p is capped; without the cap, where the evidence is stronger, p itself is told
+    # ln(1/p) is below 0 here, so p is capped; without the cap, where the evidence is stronger, p
+    # itself is told
     assert sequential_p(0.1, 0.1, 100, 0.05, 100) == 1
     squared = 100 / 12.60056 / 100
     k = 100 * squared
     gained = (0.6**2 - 0.1**2) / 0.1**2 / 2 * k / (k + 1)
-    assert -math.log(sequential_p(0.6, 0.1, 100, 0.05, 100)) - gained == pytest.approx(-0.6510052, abs=1e-6)
+    assert -math.log(sequential_p(0.6, 0.1, 100, 0.05, 100)) - gained == pytest.approx(
+        -0.6510052, abs=1e-6
+    )
 
 
 def test_k8_impossible_sums_and_an_empty_control_have_a_reason_and_no_number():
@@ -88,14 +101,20 @@ def test_k8_impossible_sums_and_an_empty_control_have_a_reason_and_no_number():
     assert impossible == Unclear("variance_not_positive")
     assert welch_from_moments(impossible, mean_from_sums(*TREATMENT)) == impossible
     nothing = Moments(3000, 0.0, 0.01)
-    assert welch_from_moments(nothing, mean_from_sums(*TREATMENT), relative=True) == Unclear("control_not_positive")
+    assert welch_from_moments(nothing, mean_from_sums(*TREATMENT), relative=True) == Unclear(
+        "control_not_positive"
+    )
 
 
 def test_k10_a_ratio_has_the_variance_worked_out_by_hand_in_both_forms():
     clicks = np.array([1.0, 0, 3, 2, 0, 4])
     queries = np.array([2.0, 1, 5, 4, 3, 5])
     found = delta_ratio(Sums.of(clicks, queries))
-    assert (found.estimate, found.variance, math.sqrt(found.variance)) == (0.5, digits(".015"), digits(".1224745"))
+    assert (found.estimate, found.variance, math.sqrt(found.variance)) == (
+        0.5,
+        digits(".015"),
+        digits(".1224745"),
+    )
     residuals = np.var(clicks - found.estimate * queries, ddof=1)
     assert residuals / (6 * queries.mean() ** 2) == pytest.approx(found.variance)
 
@@ -108,7 +127,10 @@ def test_k12_the_bayes_factor_is_the_difference_of_the_published_marginals():
 
 def test_k15_welch_is_that_of_the_scipy_documentation():
     found = welch_from_moments(Moments(11, 12, 39 / 11), Moments(13, 15, 87.5 / 13))
-    assert (found.difference / found.standard_error, found.p) == (digits(".93584619"), digits(".35999819"))
+    assert (found.difference / found.standard_error, found.p) == (
+        digits(".93584619"),
+        digits(".35999819"),
+    )
 
 
 def test_k15_and_k16_hold_for_the_scipy_that_is_installed():
@@ -132,6 +154,8 @@ def test_k17_several_primaries_are_corrected_as_statsmodels_does_by_holm():
 
 
 def test_a_metric_without_a_number_is_not_counted_among_the_secondary_ones():
-    assert adjust([0.01, None, 0.04, 0.03, None, 0.005]) == pytest.approx([0.02, None, 0.04, 0.04, None, 0.02])
+    assert adjust([0.01, None, 0.04, 0.03, None, 0.005]) == pytest.approx(
+        [0.02, None, 0.04, 0.04, None, 0.02]
+    )
     assert adjust([None, None]) == [None, None]
     assert adjust([]) == []

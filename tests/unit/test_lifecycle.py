@@ -73,4 +73,6 @@ def test_what_was_deleted_sent_or_given_up_stays_so() -> None:
 
 
 def test_the_drawing_is_made_from_the_table() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "docs/lifecycle.md is stale: python -m docs.make_lifecycle"
+    assert PAGE.read_text(encoding="utf-8") == page(), (
+        "docs/lifecycle.md is stale: python -m docs.make_lifecycle"
+    )

@@ -4,10 +4,17 @@ import pytest
 
 from qdrant_rollouts.core.ports import Limits
 
-STRICT = {"enabled": True, "max_query_limit": 5, "search_allow_exact": False, "read_rate_limit": 120}
+STRICT = {
+    "enabled": True,
+    "max_query_limit": 5,
+    "search_allow_exact": False,
+    "read_rate_limit": 120,
+}
 
 
-@pytest.mark.parametrize("strict", [None, {}, {"enabled": False, "max_query_limit": 5}, {"max_query_limit": 5}])
+@pytest.mark.parametrize(
+    "strict", [None, {}, {"enabled": False, "max_query_limit": 5}, {"max_query_limit": 5}]
+)
 def test_a_strict_mode_that_is_off_limits_nothing(strict):
     limits = Limits.of(strict)
     assert limits == Limits()
@@ -21,7 +28,9 @@ def test_settings_that_are_not_known_here_are_passed_over():
     assert Limits.of({**STRICT, "something_new": 3}) == Limits.of(STRICT)
 
 
-@pytest.mark.parametrize(("depth", "slices"), [(3, [(0, 3)]), (5, [(0, 5)]), (11, [(0, 5), (5, 5), (10, 1)])])
+@pytest.mark.parametrize(
+    ("depth", "slices"), [(3, [(0, 3)]), (5, [(0, 5)]), (11, [(0, 5), (5, 5), (10, 1)])]
+)
 def test_a_deep_search_is_made_of_searches_that_are_allowed(depth, slices):
     assert Limits.of(STRICT).slices(depth) == slices
 
@@ -42,7 +51,10 @@ def test_where_nothing_is_allowed_one_is_asked_for_and_the_server_says_no():
 
 
 def test_the_limits_of_reading_are_named_as_qdrant_names_them():
-    assert Limits.of(STRICT).reading == "max_query_limit 5, read_rate_limit 120, search_allow_exact false"
+    assert (
+        Limits.of(STRICT).reading
+        == "max_query_limit 5, read_rate_limit 120, search_allow_exact false"
+    )
 
 
 def test_a_wide_search_is_no_wider_than_allowed():

@@ -31,8 +31,12 @@ def test_a_manifest_in_the_folder_of_another_backup_is_refused():
 
 
 def test_digests_do_not_depend_on_the_way_a_point_came():
-    one = Point(1, np.array([0.1, 0.2], dtype=np.float32), {"n": 0.1 + 0.2, "list": [1, True, None]})
-    other = Point(1, [float(np.float32(0.1)), float(np.float32(0.2))], {"list": [1, True, None], "n": 0.3})
+    one = Point(
+        1, np.array([0.1, 0.2], dtype=np.float32), {"n": 0.1 + 0.2, "list": [1, True, None]}
+    )
+    other = Point(
+        1, [float(np.float32(0.1)), float(np.float32(0.2))], {"list": [1, True, None], "n": 0.3}
+    )
     assert digests.digest_points([one]) == digests.digest_points([other])
 
 
@@ -46,7 +50,9 @@ def test_digests_do_not_depend_on_the_way_a_point_came():
     ],
 )
 def test_a_digest_changes_with_the_vector_and_the_payload(changed):
-    assert digests.digest_points([changed]) != digests.digest_points([Point(1, [0.1, 0.2], {"n": 1})])
+    assert digests.digest_points([changed]) != digests.digest_points(
+        [Point(1, [0.1, 0.2], {"n": 1})]
+    )
 
 
 def test_a_sparse_vector_has_one_digest_whatever_the_order_of_its_numbers():

@@ -48,11 +48,14 @@ lists = st.lists(st.integers(0, 20), max_size=15, unique=True)
 
 
 def over_all(measure, run):
-    """How a caller averages: over the judged queries, so that one missing from the run counts as 0."""
-    return sum(measure(run.get(query, []), grades) for query, grades in GRADES.items()) / len(GRADES)
+    """How a caller averages: over the judged queries, so that one missing from the run counts as
+    0."""
+    return sum(measure(run.get(query, []), grades) for query, grades in GRADES.items()) / len(
+        GRADES
+    )
 
 
-# --- one ranked list ----------------------------------------------------------------------------------------------
+# --- one ranked list ------------------------------------------------------------------------------
 
 
 def test_a_run_has_the_ndcg_with_linear_gain_that_other_libraries_give():
@@ -68,12 +71,16 @@ def test_with_gains_of_two_to_the_grade_it_has_the_other_published_ndcg():
 
 def test_a_run_has_the_reciprocal_rank_and_recall_that_other_libraries_give():
     assert over_all(reciprocal_rank, RUN) == pytest.approx(0.6666667, abs=5e-8)
-    assert over_all(lambda found, grades: recall(found, grades, k=10), RUN) == pytest.approx(0.875, abs=5e-4)
+    assert over_all(lambda found, grades: recall(found, grades, k=10), RUN) == pytest.approx(
+        0.875, abs=5e-4
+    )
 
 
 def test_a_run_has_the_precision_and_average_precision_that_other_libraries_give():
     assert over_all(average_precision, RUN) == pytest.approx(0.45, abs=5e-16)
-    assert over_all(lambda found, grades: precision(found, grades, k=5), RUN) == pytest.approx(0.4, abs=5e-16)
+    assert over_all(lambda found, grades: precision(found, grades, k=5), RUN) == pytest.approx(
+        0.4, abs=5e-16
+    )
     with pytest.raises(ValueError, match="no relevant document"):
         average_precision(["d1"], {"d1": 0})
 
@@ -95,7 +102,12 @@ def test_a_document_found_twice_counts_once_and_takes_no_second_rank():
 def test_what_lies_below_the_depth_is_not_seen():
     found = [7, 8, 1]
     grades = {1: 1.0}
-    assert ndcg(found, grades, k=2) == reciprocal_rank(found, grades, k=2) == recall(found, grades, k=2) == 0.0
+    assert (
+        ndcg(found, grades, k=2)
+        == reciprocal_rank(found, grades, k=2)
+        == recall(found, grades, k=2)
+        == 0.0
+    )
     assert hole_share([1, 8, 9], grades, k=1) == 0.0
 
 
@@ -121,7 +133,7 @@ def test_a_grade_of_nothing_is_a_judgment_and_no_hole():
     assert hole_share([], {1: 1.0}) == 0.0
 
 
-# --- two ranked lists ---------------------------------------------------------------------------------------------
+# --- two ranked lists -----------------------------------------------------------------------------
 
 
 def test_the_overlap_is_a_share_of_the_longer_list():
@@ -167,7 +179,7 @@ def test_agreement_is_symmetric_and_between_none_and_all(one, other):
         assert measure(one, one) == pytest.approx(1.0)
 
 
-# --- recall with ties ---------------------------------------------------------------------------------------------
+# --- recall with ties -----------------------------------------------------------------------------
 
 
 def test_another_document_with_the_same_score_is_a_hit():
@@ -183,7 +195,9 @@ def test_the_tolerance_grows_with_large_scores_only():
 
 
 def test_for_distances_the_nearer_is_the_hit():
-    assert hits_at_least([0.1, 0.2, 0.9], [0.1, 0.2, 0.3], k=3, rising=False) == pytest.approx(2 / 3)
+    assert hits_at_least([0.1, 0.2, 0.9], [0.1, 0.2, 0.3], k=3, rising=False) == pytest.approx(
+        2 / 3
+    )
     assert hits_at_least([0.1, 0.2, 0.9], [0.3, 0.2, 0.1], k=3) == 1.0
 
 
@@ -203,28 +217,38 @@ def test_an_exact_score_that_is_no_number_says_nothing():
     assert hits_at_least([0.9, math.nan], [0.9, 0.8]) == 0.5
 
 
-# --- intervals ----------------------------------------------------------------------------------------------------
+# --- intervals ------------------------------------------------------------------------------------
 
 
 def test_the_interval_of_a_mean_is_what_the_hand_works_out():
     found = mean_interval([1.0, 2.0, 3.0])
-    assert (found.value, found.low, found.high) == pytest.approx((2.0, 2 - 1.645 / 3**0.5, 2 + 1.645 / 3**0.5))
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (2.0, 2 - 1.645 / 3**0.5, 2 + 1.645 / 3**0.5)
+    )
 
 
 @pytest.mark.parametrize("value", [1.0, 0.95, 0.1])
-@pytest.mark.parametrize("interval", [mean_interval, lambda values: paired_interval(values, seed=1)])
-def test_equal_values_have_an_interval_of_no_width_and_meet_their_own_value_as_a_bound(interval, value):
+@pytest.mark.parametrize(
+    "interval", [mean_interval, lambda values: paired_interval(values, seed=1)]
+)
+def test_equal_values_have_an_interval_of_no_width_and_meet_their_own_value_as_a_bound(
+    interval, value
+):
     found = interval([value] * 300)
     assert found == Interval(value, value, value)
     assert judge_side(found, value) == judge_side(found, value, at_least=False) == "pass"
 
 
-@pytest.mark.parametrize("interval", [mean_interval, lambda values: paired_interval(values, seed=1)])
+@pytest.mark.parametrize(
+    "interval", [mean_interval, lambda values: paired_interval(values, seed=1)]
+)
 def test_a_single_value_says_nothing_of_its_spread(interval):
     assert interval([0.7]) == Interval(0.7, -math.inf, math.inf)
 
 
-@pytest.mark.parametrize("interval", [mean_interval, lambda values: paired_interval(values, seed=1)])
+@pytest.mark.parametrize(
+    "interval", [mean_interval, lambda values: paired_interval(values, seed=1)]
+)
 def test_without_values_there_is_no_interval(interval):
     with pytest.raises(ValueError, match="no values"):
         interval([])
@@ -277,7 +301,9 @@ def test_a_difference_that_is_no_number_decides_nothing():
 def test_a_share_has_wilsons_interval():
     # 8 of 10 at z = 1.96: .4901625, .9433178 (R: binom::binom.confint, method "wilson")
     found = share_interval(8, 10, z=1.959963985)
-    assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.4901625, 0.9433178), abs=5e-8)
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (0.8, 0.4901625, 0.9433178), abs=5e-8
+    )
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -330,7 +356,7 @@ def test_a_ratio_that_resampling_divides_by_nothing_decides_nothing():
     assert judge_side(found, 1.1, at_least=False) == "inconclusive"
 
 
-# --- the side of a bound ------------------------------------------------------------------------------------------
+# --- the side of a bound --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -360,7 +386,7 @@ def test_a_bound_that_is_no_number_is_neither_met_nor_missed():
     assert judge_side(Interval(0.5, 0.5, 0.5), math.nan) == "inconclusive"
 
 
-# --- shifts -------------------------------------------------------------------------------------------------------
+# --- shifts ---------------------------------------------------------------------------------------
 
 
 def test_the_distance_of_distributions_is_the_largest_gap():
@@ -389,7 +415,8 @@ def test_the_best_of_so_many_random_directions_reaches_the_floor_once_in_a_hundr
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     floor = chance_floor((unit[:200] @ unit[200:].T).ravel(), 1000)
     best = [
-        float((unit[at] @ (many / np.linalg.norm(many, axis=1, keepdims=True)).T).max()) for at, many in _crowds(rng)
+        float((unit[at] @ (many / np.linalg.norm(many, axis=1, keepdims=True)).T).max())
+        for at, many in _crowds(rng)
     ]
     assert 0 <= sum(one >= floor for one in best) <= 6  # of 200, two are expected
     assert chance_floor((unit[:200] @ unit[200:].T).ravel(), 10) < floor
@@ -412,14 +439,17 @@ def test_a_floor_without_scores_or_documents_is_refused(scores, size):
         chance_floor(np.asarray(scores, dtype=np.float32), size)
 
 
-# --- ties ---------------------------------------------------------------------------------------------------------
+# --- ties -----------------------------------------------------------------------------------------
 
 
 def _over_all_orders(measure, found, grades, k):
     """The definition: the mean of the measure over every order of what ties."""
     scores = sorted({score for _, score in found}, reverse=True)
     groups = [[id for id, score in found if score == one] for one in scores]
-    orders = [list(itertools.chain(*each)) for each in itertools.product(*map(itertools.permutations, groups))]
+    orders = [
+        list(itertools.chain(*each))
+        for each in itertools.product(*map(itertools.permutations, groups))
+    ]
     return sum(measure(order, grades, k) for order in orders) / len(orders)
 
 
@@ -438,10 +468,18 @@ def test_ties_count_as_the_mean_over_all_their_orders(expected, measure, k):
     for _ in range(30):
         ids = rng.permutation(8)[:6].tolist()
         found = [
-            (id, score) for id, score in zip(ids, sorted(rng.integers(1, 4, 6).tolist(), reverse=True), strict=True)
+            (id, score)
+            for id, score in zip(
+                ids, sorted(rng.integers(1, 4, 6).tolist(), reverse=True), strict=True
+            )
         ]
-        grades = {int(id): float(grade) for id, grade in zip(rng.permutation(8)[:4], (2, 1, 1, 0), strict=True)}
-        assert expected(found, grades, k) == pytest.approx(_over_all_orders(measure, found, grades, k))
+        grades = {
+            int(id): float(grade)
+            for id, grade in zip(rng.permutation(8)[:4], (2, 1, 1, 0), strict=True)
+        }
+        assert expected(found, grades, k) == pytest.approx(
+            _over_all_orders(measure, found, grades, k)
+        )
 
 
 def test_scores_that_differ_by_a_rounding_tie_and_others_do_not():
@@ -450,18 +488,25 @@ def test_scores_that_differ_by_a_rounding_tie_and_others_do_not():
     assert expected_reciprocal_rank([(0, 0.7), (1, 0.699)], relevant) == 0.5
 
 
-# --- cost ---------------------------------------------------------------------------------------------------------
+# --- cost -----------------------------------------------------------------------------------------
 
 
 def test_ranking_does_not_pay_for_scipy():
     asked = "import sys, core.statistics.ranking; sys.exit('scipy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", asked], cwd=Path(__file__).parents[2], check=False).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", asked], cwd=Path(__file__).parents[2], check=False
+        ).returncode
+        == 0
+    )
 
 
-# --- ties ----------------------------------------------------------------------------------------------------------
+# --- ties -----------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.sampled_from([0.9, 0.5, 0.5 + 1e-8, 0.1]), min_size=1, max_size=30), st.randoms())
+@given(
+    st.lists(st.sampled_from([0.9, 0.5, 0.5 + 1e-8, 0.1]), min_size=1, max_size=30), st.randoms()
+)
 def test_equal_scores_in_another_order_and_cut_off_elsewhere_are_no_difference(scores, random):
     ours, theirs = (list(enumerate(scores)) for _ in range(2))
     for found in (ours, theirs):
@@ -471,7 +516,10 @@ def test_equal_scores_in_another_order_and_cut_off_elsewhere_are_no_difference(s
     assert settled == [id for id, _ in theirs[:11]]
 
 
-@given(st.lists(st.integers(0, 20), max_size=11, unique=True), st.lists(st.integers(0, 20), max_size=11, unique=True))
+@given(
+    st.lists(st.integers(0, 20), max_size=11, unique=True),
+    st.lists(st.integers(0, 20), max_size=11, unique=True),
+)
 def test_without_ties_a_list_stays_as_it_is(one, other):
     def scored(ids, by):
         return [(id, 1 - at / 50 - by) for at, id in enumerate(ids)]

@@ -13,12 +13,31 @@ from qdrant_rollouts.core import defaults
 from qdrant_rollouts.core.collections.manifests import file_name
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.errors import Malformed, Refused
-from qdrant_rollouts.core.ports.naming import check_found_name, check_name, collection_name, shell_word
+from qdrant_rollouts.core.ports.naming import (
+    check_found_name,
+    check_name,
+    collection_name,
+    shell_word,
+)
 from qdrant_rollouts.core.statistics.canary import Breakers, CanaryRules
 
 NOW = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
 #: What Qdrant 1.16.3 answers for.
-FOUND = ["legacy.docs.v1", "a b", " a", ".x", "-x", "a%2Fb", "a#b?", "日本語", "é" * 127, "x" * 255, "a\nb", "{x}", "…"]
+FOUND = [
+    "legacy.docs.v1",
+    "a b",
+    " a",
+    ".x",
+    "-x",
+    "a%2Fb",
+    "a#b?",
+    "日本語",
+    "é" * 127,
+    "x" * 255,
+    "a\nb",
+    "{x}",
+    "…",
+]
 NOT_FOUND = ["", "a/b", "a\0b", ".", "..", "x" * 256, "\ud800", None, 7]
 
 
@@ -29,7 +48,9 @@ def test_what_qdrant_answers_for_may_be_named(name):
 
 @pytest.mark.parametrize("name", NOT_FOUND)
 def test_what_no_request_can_name_is_refused_by_its_rule(name):
-    with pytest.raises(Malformed, match=r"collection name .* is not allowed: Qdrant takes 1 to 255 characters"):
+    with pytest.raises(
+        Malformed, match=r"collection name .* is not allowed: Qdrant takes 1 to 255 characters"
+    ):
         check_found_name("collection", name)
 
 
@@ -75,7 +96,9 @@ def test_a_command_that_is_shown_can_be_pasted(name):
     assert words[2:] == (["--", name] if name.startswith("-") else [name])
 
 
-@pytest.mark.parametrize("snapshot", ['a"b-1.snapshot', "a\nb-1.snapshot", "ü-1.snapshot", " a-1.snapshot", "x" * 240])
+@pytest.mark.parametrize(
+    "snapshot", ['a"b-1.snapshot', "a\nb-1.snapshot", "ü-1.snapshot", " a-1.snapshot", "x" * 240]
+)
 def test_a_snapshot_with_an_odd_name_has_a_plain_file(snapshot):
     assert file_name(snapshot, 3) == "part-3.snapshot"
     assert file_name("docs_1-2026.snapshot", 3) == "docs_1-2026.snapshot"
@@ -87,9 +110,14 @@ def test_what_the_index_file_takes_for_granted_is_what_the_canary_does():
         CanaryRules().p95_margin,
         CanaryRules().error_rate_margin,
     )
-    assert (spec.canary.min_searches, spec.canary.min_users) == (CanaryRules().min_searches, CanaryRules().min_units)
+    assert (spec.canary.min_searches, spec.canary.min_users) == (
+        CanaryRules().min_searches,
+        CanaryRules().min_units,
+    )
     limits = spec.canary.breakers
-    told = Breakers(limits.error_rate, limits.calls, limits.errors, limits.mean_latency_ms / 1000, limits.looks)
+    told = Breakers(
+        limits.error_rate, limits.calls, limits.errors, limits.mean_latency_ms / 1000, limits.looks
+    )
     assert told == Breakers()
     assert spec.grace_period_minutes == defaults.GRACE_MINUTES
 

@@ -26,8 +26,14 @@ def test_a_page_is_made_from_the_code_as_it_is(name: str):
 @pytest.mark.parametrize(("name", "entries"), [
     ("strategies", STRATEGIES), ("sources", SOURCES), ("checks", CHECKS), ("channels", CHANNELS)
 ])  # fmt: skip
-def test_each_entry_of_a_table_has_its_part_with_an_index_file_that_uses_it(name: str, entries: dict[str, object]):
-    parts = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGES[f"howto/{name}.md"](), re.MULTILINE | re.DOTALL))
+def test_each_entry_of_a_table_has_its_part_with_an_index_file_that_uses_it(
+    name: str, entries: dict[str, object]
+):
+    parts = dict(
+        re.findall(
+            r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGES[f"howto/{name}.md"](), re.MULTILINE | re.DOTALL
+        )
+    )
     assert [entry for entry in entries if "```yaml" not in parts.get(entry, "")] == []
 
 
@@ -49,7 +55,9 @@ def test_every_verb_is_in_the_reference():
 
 def test_every_page_is_in_the_navigation():
     """`make docs` says so too, but takes longer."""
-    written = re.findall(r"([\w/-]+\.md)$", (FOLDER.parent / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    written = re.findall(
+        r"([\w/-]+\.md)$", (FOLDER.parent / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE
+    )
     pages = {
         str(page.relative_to(FOLDER))
         for page in FOLDER.rglob("*.md")

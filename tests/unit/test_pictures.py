@@ -44,7 +44,9 @@ def comparison(**said) -> dict:
 
 def nothing(**said) -> dict:
     unknown = dict.fromkeys(("control", "treatment", "difference", "low", "high"))
-    return comparison(**{**unknown, "verdict": "unclear", "reason": "too_few_units", "units": [40, 38], **said})
+    return comparison(
+        **{**unknown, "verdict": "unclear", "reason": "too_few_units", "units": [40, 38], **said}
+    )
 
 
 def report(*looks: list[dict], days: float = 1.0, **said) -> dict:
@@ -77,7 +79,10 @@ def texts(root: ET.Element) -> list[str]:
     """What each text shows, tooltips left out."""
     shown = []
     for element in root.iter(f"{SVG}text"):
-        parts = [element.text, *(part for child in element for part in (_visible(child), child.tail))]
+        parts = [
+            element.text,
+            *(part for child in element for part in (_visible(child), child.tail)),
+        ]
         shown.append("".join(part or "" for part in parts))
     return shown
 
@@ -98,14 +103,18 @@ def level(root: ET.Element, kind: str) -> float:
 
 
 def corners(element: ET.Element) -> list[tuple[float, float]]:
-    return [tuple(map(float, pair)) for pair in re.findall(r"(-?[\d.]+) (-?[\d.]+)", element.get("d"))]
+    return [
+        tuple(map(float, pair)) for pair in re.findall(r"(-?[\d.]+) (-?[\d.]+)", element.get("d"))
+    ]
 
 
-# --- where things are -------------------------------------------------------------------------------------------
+# --- where things are -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("direction", "side"), [(1, 1), (-1, -1)])
-def test_bounds_difference_and_margin_stand_at_one_scale_and_the_margin_on_the_side_that_is_worse(direction, side):
+def test_bounds_difference_and_margin_stand_at_one_scale_and_the_margin_on_the_side_that_is_worse(
+    direction, side
+):
     root = drawn(report([comparison(direction=direction, low=-0.03)]))
     zero = level(root, "zero")
     margin = level(root, "margin")
@@ -132,7 +141,10 @@ def test_looks_stand_at_their_days_and_the_band_is_as_wide_as_the_interval():
 
 
 def test_treatments_of_one_metric_share_a_scale():
-    pair = [comparison(), comparison(variant="docs_v9", difference=-0.3, low=-0.4, high=-0.2, verdict="worse")]
+    pair = [
+        comparison(),
+        comparison(variant="docs_v9", difference=-0.3, low=-0.4, high=-0.2, verdict="worse"),
+    ]
     root = drawn(report(pair))
     zeros = [float(line.get("y1")) for line in of_kind(root, "zero")]
     margins = [float(line.get("y1")) for line in of_kind(root, "margin")]
@@ -155,14 +167,22 @@ def test_wide_early_intervals_are_cut_off_so_that_the_latest_can_be_read():
 
 
 def test_a_band_does_not_bridge_looks_without_a_number():
-    root = drawn(report([comparison()], [comparison()], [nothing()], [comparison()], [comparison()]))
+    root = drawn(
+        report([comparison()], [comparison()], [nothing()], [comparison()], [comparison()])
+    )
     assert [len(corners(band)) for band in of_kind(root, "band")] == [4, 4]
 
 
 def test_a_look_with_a_number_between_looks_without_is_seen():
-    root = drawn(report([nothing()], [comparison()], [nothing()], [comparison(low=None, high=None)], [nothing()]))
+    root = drawn(
+        report(
+            [nothing()], [comparison()], [nothing()], [comparison(low=None, high=None)], [nothing()]
+        )
+    )
     spots = of_kind(root, "spot")
-    assert [float(spot.get("cx")) for spot in spots] == [LEFT + (RIGHT - LEFT) * part for part in (0.4, 0.8)]
+    assert [float(spot.get("cx")) for spot in spots] == [
+        LEFT + (RIGHT - LEFT) * part for part in (0.4, 0.8)
+    ]
     assert len(of_kind(root, "edge")) == 1
 
 
@@ -172,14 +192,16 @@ def test_a_difference_without_an_interval_is_a_point_and_says_so():
     assert any("no interval" in words for words in texts(root))
 
 
-@pytest.mark.parametrize(("days", "unit"), [(0.01, "minutes"), (0.5, "hours"), (1.5, "days"), (14, "days")])
+@pytest.mark.parametrize(
+    ("days", "unit"), [(0.01, "minutes"), (0.5, "hours"), (1.5, "days"), (14, "days")]
+)
 def test_time_is_told_in_minutes_hours_or_days(days, unit):
     found = texts(drawn(report([comparison()], [comparison()], days=days)))
     assert unit in found
     assert not ({"minutes", "hours", "days"} - {unit}) & set(found)
 
 
-# --- what is said -----------------------------------------------------------------------------------------------
+# --- what is said ---------------------------------------------------------------------------------
 
 
 def test_the_latest_look_is_told_in_numbers_and_words():
@@ -268,7 +290,11 @@ def test_what_is_no_number_is_drawn_as_none(value):
 
 
 def test_primaries_come_first_then_guardrails():
-    pair = [comparison(metric="latency", role="guardrail"), comparison(metric="visits", role="secondary"), comparison()]
+    pair = [
+        comparison(metric="latency", role="guardrail"),
+        comparison(metric="visits", role="secondary"),
+        comparison(),
+    ]
     found = texts(drawn(report(pair)))
     assert found.index("clicks per query") < found.index("latency") < found.index("visits")
 
@@ -292,7 +318,9 @@ def test_who_cannot_see_it_hears_all_of_it():
 
 
 def test_a_number_without_an_interval_says_why_there_is_none():
-    root = drawn(report([comparison(low=None, high=None, verdict="unclear", reason="too_few_units")]))
+    root = drawn(
+        report([comparison(low=None, high=None, verdict="unclear", reason="too_few_units")])
+    )
     assert f"+5.16{GAP}% no interval" in texts(root)
     assert "too few users in one of the arms" in texts(root)
     assert "no interval: too few users in one of the arms" in root.find(f"{SVG}desc").text
@@ -311,7 +339,12 @@ def test_directions_are_words_or_signs(direction, words):
 def test_latency_is_told_in_milliseconds_and_percent_though_its_logarithm_is_compared():
     """ln(ms) of 10 and 10.5 ms; an earlier look may not say what its numbers are."""
     told = {"control": math.log(10), "treatment": math.log(10.5), "difference": math.log(1.05)}
-    told |= {"low": math.log(1.02), "high": math.log(1.08), "margin": math.log(1.05), "direction": -1}
+    told |= {
+        "low": math.log(1.02),
+        "high": math.log(1.08),
+        "margin": math.log(1.05),
+        "direction": -1,
+    }
     now = comparison(metric="latency", relative=False, unit="log_ms", **told)
     root = drawn(report([{**now, "unit": "plain"}], [now]))
     found = texts(root)
@@ -324,7 +357,9 @@ def test_latency_is_told_in_milliseconds_and_percent_though_its_logarithm_is_com
 
 
 def test_durations_are_told_in_milliseconds_and_shares_in_points():
-    duration = comparison(metric="p95", relative=False, unit="seconds", control=0.012, difference=0.001)
+    duration = comparison(
+        metric="p95", relative=False, unit="seconds", control=0.012, difference=0.001
+    )
     duration |= {"low": 0.0005, "high": 0.002, "treatment": 0.013, "margin": 0.01}
     failed = comparison(metric="errors", relative=False, unit="share", control=0.01, treatment=0.02)
     failed |= {"difference": 0.01, "low": 0.005, "high": 0.015, "margin": 0.001}
@@ -346,14 +381,17 @@ def test_a_guardrail_that_is_not_worse_keeps_its_band_on_the_good_side_of_its_ma
     assert crosses == (found.verdict != "not_worse")
 
 
-# --- other people's text ----------------------------------------------------------------------------------------
+# --- other people's text --------------------------------------------------------------------------
 
 HOSTILE = '</text><script>alert("1")</script>&amp;\x00\x1b[31m\u202e\ud800 name'
 
 
 def test_names_are_text_whatever_is_written_in_them():
     made = report(
-        [comparison(metric=HOSTILE, variant=HOSTILE, reason=HOSTILE)], name=HOSTILE, alias=HOSTILE, id=HOSTILE
+        [comparison(metric=HOSTILE, variant=HOSTILE, reason=HOSTILE)],
+        name=HOSTILE,
+        alias=HOSTILE,
+        id=HOSTILE,
     )
     made["decision"] = {"action": HOSTILE, "reason": HOSTILE}
     written = experiment_svg(made)
@@ -368,7 +406,10 @@ def test_names_are_text_whatever_is_written_in_them():
 @pytest.mark.parametrize("name", ["W" * 300, "word " * 90, "日本語" * 80, "i" * 500, "🙂" * 90])
 def test_long_names_stay_in_the_picture_and_stand_whole_in_a_tooltip(name):
     made = report(
-        [comparison(metric=name, variant=name)], name=name, alias=name, decision={"action": name, "reason": name}
+        [comparison(metric=name, variant=name)],
+        name=name,
+        alias=name,
+        decision={"action": name, "reason": name},
     )
     root = drawn(made)
     height = float(root.get("height"))
@@ -377,7 +418,9 @@ def test_long_names_stay_in_the_picture_and_stand_whole_in_a_tooltip(name):
         y = float(element.get("y"))
         kind = element.get("class")
         wide = canvas.text_width(words, canvas.font_size(kind))
-        start = x - wide if "end" in kind.split() else x - wide / 2 if "middle" in kind.split() else x
+        start = (
+            x - wide if "end" in kind.split() else x - wide / 2 if "middle" in kind.split() else x
+        )
         assert start >= 0
         assert start + wide <= 900, words
         assert 0 < y < height
@@ -408,11 +451,13 @@ def contrast(one: str, other: str) -> float:
 
 def luminance(colour: str) -> float:
     parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-# --- numbers ----------------------------------------------------------------------------------------------------
+# --- numbers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -433,7 +478,13 @@ def test_differences_have_a_sign_and_the_digits_their_interval_needs(value, step
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0, "0"), (0.412, "0.4120"), (-3.2, f"{MINUS}3.200"), (41234567, "41,234,567"), (0.0000123, f"1.23e{MINUS}5")],
+    [
+        (0, "0"),
+        (0.412, "0.4120"),
+        (-3.2, f"{MINUS}3.200"),
+        (41234567, "41,234,567"),
+        (0.0000123, f"1.23e{MINUS}5"),
+    ],
 )
 def test_values_have_four_digits(value, words):
     assert scales.format_value(value) == words
@@ -465,8 +516,13 @@ def test_ticks_are_round_few_and_inside(low, span, about):
     assert all(low - span / 1000 <= tick <= low + span * 1.001 for tick in found)
 
 
-@given(st.lists(st.tuples(*[st.floats(-1e3, 1e3)] * 3), min_size=1, max_size=6), st.sampled_from([1, -1]))
-def test_whatever_the_numbers_0_the_margin_and_the_latest_interval_are_in_the_panel(triples, direction):
+@given(
+    st.lists(st.tuples(*[st.floats(-1e3, 1e3)] * 3), min_size=1, max_size=6),
+    st.sampled_from([1, -1]),
+)
+def test_whatever_the_numbers_0_the_margin_and_the_latest_interval_are_in_the_panel(
+    triples, direction
+):
     looks = [
         [comparison(difference=middle, low=low, high=high, direction=direction)]
         for low, middle, high in map(sorted, triples)
@@ -476,5 +532,10 @@ def test_whatever_the_numbers_0_the_margin_and_the_latest_interval_are_in_the_pa
     top = float(window.get("y"))
     bottom = float(window.get("y")) + float(window.get("height"))
     whisker = of_kind(root, "whisker")[0]
-    for y in (level(root, "zero"), level(root, "margin"), float(whisker.get("y1")), float(whisker.get("y2"))):
+    for y in (
+        level(root, "zero"),
+        level(root, "margin"),
+        float(whisker.get("y1")),
+        float(whisker.get("y2")),
+    ):
         assert top <= y <= bottom

@@ -25,11 +25,15 @@ limits = st.builds(Limits, st.integers(1, 4), st.integers(1, 3))
 
 
 def one(name: str, *models: str, **facts: object) -> Rebuild:
-    base = Rebuild(name, name, frozenset(models), begun=False, scheduled=True, asked_at=NIGHT, records=0)
+    base = Rebuild(
+        name, name, frozenset(models), begun=False, scheduled=True, asked_at=NIGHT, records=0
+    )
     return replace(base, **facts)
 
 
-def standing(taken: list[Rebuild], line: list[Rebuild], rebuilds: int = 4, per_model: int = 2) -> Standing:
+def standing(
+    taken: list[Rebuild], line: list[Rebuild], rebuilds: int = 4, per_model: int = 2
+) -> Standing:
     return Standing(tuple(taken), tuple(line), Limits(rebuilds, per_model))
 
 
@@ -55,7 +59,8 @@ def test_what_has_begun_comes_first_then_a_persons_then_the_older_then_the_small
 
 def test_the_older_is_told_by_minutes_so_that_of_one_night_the_smaller_comes_first():
     assert order(
-        one("first", asked_at=NIGHT, records=7), one("seconds-later", asked_at=NIGHT + timedelta(seconds=59), records=6)
+        one("first", asked_at=NIGHT, records=7),
+        one("seconds-later", asked_at=NIGHT + timedelta(seconds=59), records=6),
     ) == ["seconds-later", "first"]
 
 
@@ -110,22 +115,34 @@ def test_who_comes_after_the_next_waits_for_it_too():
     ]
 
 
-@given(st.lists(waiting, max_size=6, unique_by=lambda one: one.id), st.lists(waiting, max_size=12), limits)
-def test_nobody_is_given_a_place_above_a_limit_and_none_stays_free_that_somebody_could_have(taken, line, limits):
+@given(
+    st.lists(waiting, max_size=6, unique_by=lambda one: one.id),
+    st.lists(waiting, max_size=12),
+    limits,
+)
+def test_nobody_is_given_a_place_above_a_limit_and_none_stays_free_that_somebody_could_have(
+    taken, line, limits
+):
     start = Standing((), tuple(taken), limits).next_ones()
     found = Standing(tuple(start), tuple(line), limits)
     all_ = [*start, *found.next_ones()]
     assert len(all_) <= limits.rebuilds
     assert all(sum(model in one.models for one in all_) <= limits.per_model for model in MODELS)
     left = [one for one in line if one not in all_]
-    full = {model for model in MODELS if sum(model in one.models for one in all_) == limits.per_model}
+    full = {
+        model for model in MODELS if sum(model in one.models for one in all_) == limits.per_model
+    }
     assert len(all_) == limits.rebuilds or all(one.models & full for one in left)
 
 
-@given(st.lists(waiting, min_size=1, max_size=12, unique_by=lambda one: one.id), limits, st.randoms())
+@given(
+    st.lists(waiting, min_size=1, max_size=12, unique_by=lambda one: one.id), limits, st.randoms()
+)
 def test_the_order_does_not_depend_on_how_the_rows_come(line, limits, random):
     shuffled = random.sample(line, len(line))
-    assert Standing((), tuple(line), limits).queue() == Standing((), tuple(shuffled), limits).queue()
-    assert sorted(told["place"] for told in Standing((), tuple(line), limits).queue().values()) == list(
-        range(1, len(line) + 1)
+    assert (
+        Standing((), tuple(line), limits).queue() == Standing((), tuple(shuffled), limits).queue()
     )
+    assert sorted(
+        told["place"] for told in Standing((), tuple(line), limits).queue().values()
+    ) == list(range(1, len(line) + 1))

@@ -34,13 +34,17 @@ def test_a_planned_experiment_finds_its_effect_as_often_as_planned():
     for _ in range(1500):
         a = rng.normal(10, 3, n)
         b = rng.normal(10.5, 3, n)
-        found += abs(b.mean() - a.mean()) > 1.959964 * math.sqrt(a.var(ddof=1) / n + b.var(ddof=1) / n)
+        found += abs(b.mean() - a.mean()) > 1.959964 * math.sqrt(
+            a.var(ddof=1) / n + b.var(ddof=1) / n
+        )
     assert found / 1500 == pytest.approx(0.8, abs=0.035)
 
 
 @given(some, some)
 def test_only_the_effect_in_standard_deviations_counts_and_not_its_sign(deviation, effect):
-    assert users_for_mean(deviation, effect) == pytest.approx(users_for_mean(1, -effect / deviation))
+    assert users_for_mean(deviation, effect) == pytest.approx(
+        users_for_mean(1, -effect / deviation)
+    )
 
 
 @given(some)
@@ -52,7 +56,9 @@ def test_half_the_effect_needs_four_times_the_users(effect):
 def test_each_guardrail_may_miss_with_its_part_only(guardrails):
     alone = users_for_mean(1, 0.1, power=1 - 0.2 / (guardrails + 1))
     assert users_for_mean(1, 0.1, power=0.8, guardrails=guardrails) == pytest.approx(alone)
-    assert users_for_rate(0.1, 0.2, guardrails=guardrails) <= users_for_rate(0.1, 0.2, guardrails=guardrails + 1)
+    assert users_for_rate(0.1, 0.2, guardrails=guardrails) <= users_for_rate(
+        0.1, 0.2, guardrails=guardrails + 1
+    )
 
 
 def test_two_primaries_at_half_the_level_need_more():

@@ -1,4 +1,5 @@
-"""The test of interleaving: known answers, the laws of docs/notes/experiments.md section 11, and what it finds."""
+"""The test of interleaving: known answers, the laws of docs/notes/experiments.md section 11, and
+what it finds."""
 
 import math
 
@@ -27,7 +28,9 @@ sizes = st.sampled_from([1.0, 10.0, 100.0])
 )
 def test_k14_the_e_process_is_that_of_the_closed_form(wins, losses, a, e, digits):
     assert e_process(wins, losses, a) == pytest.approx(e, abs=digits, rel=0)
-    assert math.exp(measure_preference(wins, losses, a).log_e) == pytest.approx(e, abs=digits, rel=0)
+    assert math.exp(measure_preference(wins, losses, a).log_e) == pytest.approx(
+        e, abs=digits, rel=0
+    )
 
 
 @given(counts, counts, sizes)
@@ -84,13 +87,17 @@ def walks(rate: float, runs: int, users: int, seed: int) -> tuple[np.ndarray, np
 
 def log_e(wins: np.ndarray, losses: np.ndarray, a: float = 100) -> np.ndarray:
     """The formula of the notes once more, on arrays; the next test ties it to the function."""
-    return special.betaln(a + wins, a + losses) - special.betaln(a, a) + (wins + losses) * math.log(2)
+    return (
+        special.betaln(a + wins, a + losses) - special.betaln(a, a) + (wins + losses) * math.log(2)
+    )
 
 
 def test_the_simulated_evidence_is_the_functions():
     wins, losses = walks(0.52, 3, 400, seed=1)
     for one, other in zip(wins.flat, losses.flat, strict=True):
-        assert float(log_e(one, other)) == pytest.approx(measure_preference(int(one), int(other)).log_e, abs=1e-9)
+        assert float(log_e(one, other)) == pytest.approx(
+            measure_preference(int(one), int(other)).log_e, abs=1e-9
+        )
 
 
 def test_a_look_after_each_of_3000_users_errs_no_more_than_it_says():
@@ -119,7 +126,8 @@ def test_the_interval_holds_the_truth_at_all_looks_at_once():
 
 
 @pytest.mark.parametrize(
-    ("wins", "ties", "losses", "said"), [(10, 0, 0, 0.5), (0, 0, 3, -0.5), (30, 40, 10, 0.125), (0, 9, 0, 0.0)]
+    ("wins", "ties", "losses", "said"),
+    [(10, 0, 0, 0.5), (0, 0, 3, -0.5), (30, 40, 10, 0.125), (0, 9, 0, 0.0)],
 )
 def test_a_tie_is_half_a_user(wins, ties, losses, said):
     assert preference_share(wins, ties, losses) == pytest.approx(said)

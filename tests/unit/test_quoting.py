@@ -27,7 +27,17 @@ def test_a_short_value_is_shown_as_it_is():
 
 @pytest.mark.parametrize(
     "value",
-    [LONG, LONG.encode(), [LONG], {"a": [LONG, 1]}, 10**4000, 10**5000, "\0" * 5000, "ü" * 100, "'" * 200],
+    [
+        LONG,
+        LONG.encode(),
+        [LONG],
+        {"a": [LONG, 1]},
+        10**4000,
+        10**5000,
+        "\0" * 5000,
+        "ü" * 100,
+        "'" * 200,
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_a_long_value_is_cut(value):
@@ -41,7 +51,9 @@ def test_a_cut_text_says_how_long_it_is():
     assert len(shorten_text(LONG, 300)) == 300
 
 
-@pytest.mark.parametrize("message", [LONG, "a b " * 50_000, f"alias {LONG} does not exist", "line\n" * 100_000])
+@pytest.mark.parametrize(
+    "message", [LONG, "a b " * 50_000, f"alias {LONG} does not exist", "line\n" * 100_000]
+)
 def test_no_error_is_longer_than_a_page(message):
     for kind in (AppError, Refused):
         said = str(kind(message))
@@ -50,7 +62,9 @@ def test_no_error_is_longer_than_a_page(message):
         assert said == shorten_message(said)
 
 
-@pytest.mark.parametrize("message", ["docs/a.jsonl:1: id: missing", "one\ntwo", "/a/path/of" + "/some/length" * 20])
+@pytest.mark.parametrize(
+    "message", ["docs/a.jsonl:1: id: missing", "one\ntwo", "/a/path/of" + "/some/length" * 20]
+)
 def test_a_message_of_ours_stays_as_it_is(message):
     assert str(Refused(message)) == message
 
@@ -61,7 +75,11 @@ def test_an_error_without_words_has_those_of_its_kind():
 
 @pytest.mark.parametrize(
     "words",
-    [f"could not convert {SECRET!r}", f'invalid input syntax for integer: "{SECRET} {SECRET}"', f"no {SECRET} here"],
+    [
+        f"could not convert {SECRET!r}",
+        f'invalid input syntax for integer: "{SECRET} {SECRET}"',
+        f"no {SECRET} here",
+    ],
 )
 def test_what_a_library_says_repeats_no_long_value(words):
     said = error_text(words)
@@ -69,7 +87,9 @@ def test_what_a_library_says_repeats_no_long_value(words):
     assert SECRET[:LONGEST_VALUE] not in said
 
 
-@pytest.mark.parametrize("text", [f"a: {SECRET}\nb: [", f"{SECRET}: 'x", f"a: !{SECRET} 1", f"a: *{SECRET}"])
+@pytest.mark.parametrize(
+    "text", [f"a: {SECRET}\nb: [", f"{SECRET}: 'x", f"a: !{SECRET} 1", f"a: *{SECRET}"]
+)
 def test_yaml_is_told_by_its_place_and_not_by_its_lines(text):
     with pytest.raises(yaml.YAMLError) as error:
         yaml.safe_load(text)
@@ -80,7 +100,13 @@ def test_yaml_is_told_by_its_place_and_not_by_its_lines(text):
 
 @pytest.mark.parametrize(
     "header",
-    [["ROLLOUTS_QDRANT_API_KEY=sesame"], ["sesame"], ["hunter2", "x=y"], ["a1b2c3d4e5f6", "text"], ["7", "text"]],
+    [
+        ["ROLLOUTS_QDRANT_API_KEY=sesame"],
+        ["sesame"],
+        ["hunter2", "x=y"],
+        ["a1b2c3d4e5f6", "text"],
+        ["7", "text"],
+    ],
 )
 def test_a_first_line_that_is_no_header_is_not_shown(header):
     assert not any(name in describe_header(header) for name in header if len(name) > 1)

@@ -2,7 +2,13 @@
 
 import pytest
 
-from qdrant_rollouts.core.collections.readiness import Readiness, count_vectors, failure, judge_readiness, watch
+from qdrant_rollouts.core.collections.readiness import (
+    Readiness,
+    count_vectors,
+    failure,
+    judge_readiness,
+    watch,
+)
 from qdrant_rollouts.core.ports import Health
 
 SCHEMA = {
@@ -13,12 +19,20 @@ SCHEMA = {
 
 
 def health(**seen):
-    finished = {"status": "green", "optimizer": "ok", "points": 5_000, "indexed_vectors": 4_900, "segments": 2}
+    finished = {
+        "status": "green",
+        "optimizer": "ok",
+        "points": 5_000,
+        "indexed_vectors": 4_900,
+        "segments": 2,
+    }
     return Health(**(finished | seen))
 
 
 def test_a_finished_collection_is_ready():
-    assert judge_readiness(SCHEMA, health(optimizing=0, queued=0, deferred=0), 5_000) == Readiness(ready=True)
+    assert judge_readiness(SCHEMA, health(optimizing=0, queued=0, deferred=0), 5_000) == Readiness(
+        ready=True
+    )
 
 
 def test_a_server_too_old_to_tell_of_its_queues_is_believed():
@@ -47,10 +61,15 @@ def test_a_collection_that_will_not_begin_by_itself_is_asleep():
     assert "not begun" in seen.reason
 
 
-NO_ROOM = "Service internal error: Not enough space available for optimization, needed: 134 MiB, available: 9 MiB"
+NO_ROOM = (
+    "Service internal error: Not enough space available for optimization, needed: 134 MiB, "
+    "available: 9 MiB"
+)
 
 
-@pytest.mark.parametrize("seen", [{"status": "red"}, {"optimizer": NO_ROOM}, {"optimizer": "what nobody has met yet"}])
+@pytest.mark.parametrize(
+    "seen", [{"status": "red"}, {"optimizer": NO_ROOM}, {"optimizer": "what nobody has met yet"}]
+)
 def test_a_collection_that_fails_may_mend_and_says_why(seen):
     found = judge_readiness(SCHEMA, health(**seen), 5_000)
 
@@ -94,7 +113,9 @@ class Shows:
 
 
 def failing(failures, **seen):
-    return health(**{"status": "red", "optimizer": NO_ROOM, "optimizing": 0, "failures": failures, **seen})
+    return health(
+        **{"status": "red", "optimizer": NO_ROOM, "optimizing": 0, "failures": failures, **seen}
+    )
 
 
 def watched(server, failures=None):
@@ -120,7 +141,9 @@ def test_an_error_is_over_once_all_is_indexed_and_nothing_failed_anew():
         (health(status="red", optimizer="ok", optimizing=0, failures=3), None, "status red"),
     ],
 )
-def test_an_error_is_not_over_where_something_failed_anew_or_is_missing_or_nobody_tells(then, before, says):
+def test_an_error_is_not_over_where_something_failed_anew_or_is_missing_or_nobody_tells(
+    then, before, says
+):
     found = watched(Shows(failing(3), then), before)
 
     assert (found.ready, found.broken, found.failing) == (False, False, True)

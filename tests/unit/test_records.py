@@ -40,10 +40,14 @@ json_values = st.recursive(
     | st.integers(-(2**63), 2**64 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
-ids = st.integers(-(2**63), 2**64 - 1) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+ids = st.integers(-(2**63), 2**64 - 1) | st.text(
+    st.characters(exclude_categories=["Cs"]), min_size=1
+)
 
 
 def row(**fields: object) -> Row:
@@ -63,7 +67,7 @@ def bad(rules: RecordRules = TEXT, **fields: object) -> BadRecord:
     return record
 
 
-# --- ids --------------------------------------------------------------------------------------------------------
+# --- ids ------------------------------------------------------------------------------------------
 
 
 def test_integers_and_canonical_uuids_are_point_ids_as_they_are():
@@ -85,7 +89,9 @@ def test_different_ids_become_different_points_that_are_legal_and_stay_the_same(
 def test_other_spellings_of_one_uuid_are_ids_of_their_own():
     name = uuid.UUID("12345678-1234-5678-9abc-def012345678")
     spellings = [str(name), str(name).upper(), name.hex, f"{{{name}}}", name.urn]
-    made = {str(uuid.UUID(str(point_id(spelling)))) for spelling in spellings}  # as Qdrant will read them
+    made = {
+        str(uuid.UUID(str(point_id(spelling)))) for spelling in spellings
+    }  # as Qdrant will read them
     assert len(made) == len(spellings)
     assert point_id(str(name)) == str(name)
 
@@ -124,7 +130,14 @@ def test_an_id_beyond_int64_is_kept_by_the_point_and_in_the_payload():
 
 def test_a_point_of_another_collection_keeps_its_id_and_its_payload_as_they_are():
     own = str(uuid.uuid4())
-    theirs = {"id": 7, "vector": [0.5, 0.5, 0.5], "vectors": {}, "text": [1], "chunk": None, "point_id": 1}
+    theirs = {
+        "id": 7,
+        "vector": [0.5, 0.5, 0.5],
+        "vectors": {},
+        "text": [1],
+        "chunk": None,
+        "point_id": 1,
+    }
     found = parse_row(Row("point", theirs, {"done": 1}, point_id=own, vector=[1.0, 0.0, 0.0]), ONE)
     assert isinstance(found, Record)
     assert (found.id, found.point_id) == (own, own)
@@ -134,7 +147,9 @@ def test_a_point_of_another_collection_keeps_its_id_and_its_payload_as_they_are(
 
 @pytest.mark.parametrize("vector", [[1, 2, 3], {"": [1, 2, 3]}, "influenza", None])
 def test_a_points_payload_gives_neither_vector_nor_id(vector):
-    row = Row("point", {"id": [], "vector": vector, "title": "t", "text": "x"}, {"done": 1}, point_id=5)
+    row = Row(
+        "point", {"id": [], "vector": vector, "title": "t", "text": "x"}, {"done": 1}, point_id=5
+    )
     found = parse_row(row, TEXT)
     assert isinstance(found, Record)
     assert (found.id, found.point_id, found.texts, found.vectors) == (5, 5, {"": "t\nx"}, {})
@@ -148,7 +163,7 @@ def test_an_id_that_is_the_points_fills_the_template_and_is_no_payload():
     assert (found.texts, found.fields) == ({"": "5: x"}, {"text": "x"})
 
 
-# --- text -------------------------------------------------------------------------------------------------------
+# --- text -----------------------------------------------------------------------------------------
 
 
 def test_the_template_is_filled_and_the_fields_become_the_payload():
@@ -190,7 +205,7 @@ def test_a_row_that_could_not_be_read_is_bad_with_the_sources_words():
     assert str(found) == "a.jsonl:3: not JSON: Expecting value"
 
 
-# --- vectors ----------------------------------------------------------------------------------------------------
+# --- vectors --------------------------------------------------------------------------------------
 
 
 def test_a_vector_replaces_the_text_and_leaves_the_payload():
@@ -240,7 +255,20 @@ def test_a_vector_that_does_not_fit_is_bad_and_its_place_is_named(vector, field,
 
 
 #: Fields of an application's own that are called as a vector is.
-OTHERWISE = ["influenza", "", 5, 0, True, {}, {"x": [1, 2, 3]}, ["flea", "tick"], [None], [True], [{"a": 1}], [["a"]]]
+OTHERWISE = [
+    "influenza",
+    "",
+    5,
+    0,
+    True,
+    {},
+    {"x": [1, 2, 3]},
+    ["flea", "tick"],
+    [None],
+    [True],
+    [{"a": 1}],
+    [["a"]],
+]
 
 
 @pytest.mark.parametrize("value", OTHERWISE)
@@ -267,7 +295,10 @@ def test_a_vector_may_be_written_as_json_where_a_source_knows_text_only(value):
 
 @pytest.mark.parametrize("value", ["[1, 0", "{1}"])
 def test_a_vector_that_was_cut_off_is_no_text(value):
-    found = parse_row(Row("a", {"id": 1, "title": "t", "text": "x", "vector": value}, {"done": 1}, written=True), TEXT)
+    found = parse_row(
+        Row("a", {"id": 1, "title": "t", "text": "x", "vector": value}, {"done": 1}, written=True),
+        TEXT,
+    )
     assert isinstance(found, BadRecord)
     assert (found.field, "begins like JSON" in found.why) == ("vector", True)
 
@@ -291,10 +322,16 @@ def test_another_field_may_bring_the_vector_and_then_vector_is_payload():
 
 def test_no_field_need_bring_a_vector():
     rules = RecordRules(dense=ONE.dense, templates={"": "{text}"}, vector_field=None)
-    assert good(rules, id=1, text="x", vector=[1, 0, 0]).fields == {"id": 1, "text": "x", "vector": [1, 0, 0]}
+    assert good(rules, id=1, text="x", vector=[1, 0, 0]).fields == {
+        "id": 1,
+        "text": "x",
+        "vector": [1, 0, 0],
+    }
 
 
-@pytest.mark.parametrize("value", ["theirs", None, {}, {"n": "1"}, {"n": 1, "team": "search"}, {"hash": "h"}, [1]])
+@pytest.mark.parametrize(
+    "value", ["theirs", None, {}, {"n": "1"}, {"n": 1, "team": "search"}, {"hash": "h"}, [1]]
+)
 def test_a_field_that_is_called_as_our_own_mark_is_never_dropped_in_silence(value):
     found = bad(id=1, title="t", text="x", **{MARK_KEY: value})
     assert (found.field, "payload key of this program" in found.why) == (MARK_KEY, True)
@@ -357,7 +394,7 @@ def test_a_multivector_is_rows_of_its_size():
     assert bad(rules, id=1, vector=[]).field == "vector"
 
 
-# --- what can be stored -----------------------------------------------------------------------------------------
+# --- what can be stored ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -402,8 +439,15 @@ def test_a_huge_wrong_value_makes_a_short_report():
     assert len(str(bad(id=["x" * 100] * 1000, title="t", text="x"))) < 300
 
 
-@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), json_values, max_size=5), ids)
-def test_every_finite_json_object_with_an_id_and_text_is_a_record_whose_payload_is_the_object(fields, record_id):
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=8), json_values, max_size=5
+    ),
+    ids,
+)
+def test_every_finite_json_object_with_an_id_and_text_is_a_record_whose_payload_is_the_object(
+    fields, record_id
+):
     fields = {**fields, "id": record_id, "title": "t", "text": "x"}
     fields.pop("vector", None)
     fields.pop(MARK_KEY, None)
@@ -413,7 +457,7 @@ def test_every_finite_json_object_with_an_id_and_text_is_a_record_whose_payload_
     json.dumps(stored, allow_nan=False).encode()
 
 
-# --- payload and hash -------------------------------------------------------------------------------------------
+# --- payload and hash -----------------------------------------------------------------------------
 
 
 def test_the_mark_of_an_earlier_build_is_not_carried_on():
@@ -431,17 +475,27 @@ def test_a_payload_is_a_copy_that_leaves_the_record_alone():
 
 def test_a_content_hash_tells_model_from_text_and_never_changes():
     assert content_hash("model", "text") == "9086c4cab0a4f02d3eb6bbd4845a077d"
-    different = {content_hash("m", "t"), content_hash("m2", "t"), content_hash("m", "t2"), content_hash("mt", "")}
+    different = {
+        content_hash("m", "t"),
+        content_hash("m2", "t"),
+        content_hash("m", "t2"),
+        content_hash("mt", ""),
+    }
     assert len(different) == 4
 
 
 def test_the_hashes_of_a_stored_point_are_read_by_vector_name_in_both_forms():
     assert stored_hashes({MARK_KEY: {"n": 1, "hash": {"a": "h", "s": "i"}}}) == {"a": "h", "s": "i"}
     assert stored_hashes({MARK_KEY: {"n": 1, "hash": "h"}}, "a") == {"a": "h"}
-    assert stored_hashes({MARK_KEY: {"n": 1}}) == stored_hashes({}) == stored_hashes({MARK_KEY: 3}) == {}
+    assert (
+        stored_hashes({MARK_KEY: {"n": 1}})
+        == stored_hashes({})
+        == stored_hashes({MARK_KEY: 3})
+        == {}
+    )
 
 
-# --- several vectors --------------------------------------------------------------------------------
+# --- several vectors ------------------------------------------------------------------------------
 
 HYBRID = RecordRules(
     dense={"dense": VectorRule(2)},
@@ -471,7 +525,7 @@ def test_a_record_without_a_given_vector_is_bad_under_the_vectors_name():
     assert good(GIVEN, id=1, title="t", vector={"image": [1, 2]}).texts == {"dense": "t"}
 
 
-# --- rules from a schema ----------------------------------------------------------------------------------------
+# --- rules from a schema --------------------------------------------------------------------------
 
 
 def test_rules_follow_the_collections_schema():
@@ -479,7 +533,11 @@ def test_rules_follow_the_collections_schema():
         "params": {
             "vectors": {
                 "a": {"size": 2, "distance": "Cosine"},
-                "m": {"size": 4, "distance": "Dot", "multivector_config": {"comparator": "max_sim"}},
+                "m": {
+                    "size": 4,
+                    "distance": "Dot",
+                    "multivector_config": {"comparator": "max_sim"},
+                },
             },
             "sparse_vectors": {"s": {}},
         }

@@ -38,7 +38,9 @@ QUOTED = {
     "as it is": str,
     "in a URL": lambda text: quote(text, safe=""),
     "in a path": quote,
-    "in lower case": lambda text: re.sub("%..", lambda found: found[0].lower(), quote(text, safe="")),
+    "in lower case": lambda text: re.sub(
+        "%..", lambda found: found[0].lower(), quote(text, safe="")
+    ),
     "in a form": quote_plus,
     "in Python": repr,
     "as bytes": lambda text: repr(text.encode()),
@@ -61,9 +63,15 @@ def test_a_secret_is_taken_out_however_it_is_quoted(way):
     assert said.endswith(" was met")
 
 
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=4).filter(lambda text: text.strip() == text))
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=4).filter(
+        lambda text: text.strip() == text
+    )
+)
 def test_no_quotation_of_any_secret_gets_through(secret):
-    assume(secret.lower() not in redaction._OWN_WORDS)  # these are hidden only where a password stands
+    assume(
+        secret.lower() not in redaction._OWN_WORDS
+    )  # these are hidden only where a password stands
     redaction.forget_secrets()
     remember_secret(secret)
     for quoted in QUOTED.values():
@@ -100,31 +108,47 @@ def test_the_password_of_a_url_that_nobody_declared_is_hidden_and_an_example_is_
     assert redact(example) == example
 
 
-@pytest.mark.parametrize("name", ["key", "api-key", "token", "access_token", "X-Amz-Signature", "sig", "client_secret"])
+@pytest.mark.parametrize(
+    "name", ["key", "api-key", "token", "access_token", "X-Amz-Signature", "sig", "client_secret"]
+)
 def test_a_parameter_of_any_url_that_is_named_as_a_secret_is_hidden(name):
     said = f"found 'https://host/v1?a=1&{name}=unkn0wn&b=2', https://host/?{name}=unkn0wn#c"
     assert redact(said) == f"found 'https://host/v1?a=1&{name}=***&b=2', https://host/?{name}=***#c"
-    plain = "https://host/?monkey=1&author=2&page_token_size=3; redis+socket:///r.sock?password=password"
+    plain = (
+        "https://host/?monkey=1&author=2&page_token_size=3; "
+        "redis+socket:///r.sock?password=password"
+    )
     assert redact(plain) == plain
 
 
 def test_the_keys_in_a_connection_string_are_known():
     plain = "DefaultEndpointsProtocol=https;AccountName=shop;"
-    remember_environment({"AZURE_STORAGE_CONNECTION_STRING": f"{plain}AccountKey=s3cr3t/s3cr3t==;x=y"})
+    remember_environment(
+        {"AZURE_STORAGE_CONNECTION_STRING": f"{plain}AccountKey=s3cr3t/s3cr3t==;x=y"}
+    )
     assert redact("shop said s3cr3t/s3cr3t== is wrong") == "shop said *** is wrong"
 
 
 def test_a_password_that_is_a_word_of_ours_leaves_our_sentences_alone():
     remember_url("postgresql://rollouts:rollouts@db/rollouts")
     remember_url("redis://:redis@host/0")
-    said = "start `rollouts up`; use redis://host; postgresql://rollouts:rollouts@db, redis://:redis@host"
-    assert redact(said) == "start `rollouts up`; use redis://host; postgresql://rollouts:***@db, redis://:***@host"
+    said = (
+        "start `rollouts up`; use redis://host; postgresql://rollouts:rollouts@db, "
+        "redis://:redis@host"
+    )
+    assert (
+        redact(said)
+        == "start `rollouts up`; use redis://host; postgresql://rollouts:***@db, redis://:***@host"
+    )
 
 
 def test_a_short_word_is_hidden_as_a_word_only():
     remember_secret("cat")
     remember_secret("secret")
-    assert redact("the catalogue has a cat; secretary, b'secret'") == "the catalogue has a ***; secretary, b'***'"
+    assert (
+        redact("the catalogue has a cat; secretary, b'secret'")
+        == "the catalogue has a ***; secretary, b'***'"
+    )
 
 
 def test_variables_that_are_named_as_secrets_are_known_and_folders_are_not():
@@ -173,7 +197,9 @@ def test_a_key_of_the_settings_is_known_once_they_are_read(monkeypatch, name):
 )
 def test_a_password_in_a_setting_is_known_without_the_environment(name, url):
     Settings(_env_file=None, **{name: url})
-    assert "hunter2" not in redact("said hunter2%2Fx and hunter2/x" + (", hunter2/y" if "," in url else ""))
+    assert "hunter2" not in redact(
+        "said hunter2%2Fx and hunter2/x" + (", hunter2/y" if "," in url else "")
+    )
 
 
 def test_what_the_index_file_names_is_known_once_it_is_read(monkeypatch):
@@ -182,7 +208,7 @@ def test_what_the_index_file_names_is_known_once_it_is_read(monkeypatch):
     assert redact("key hunter2hunter2") == "key ***"
 
 
-# --- logs, tracebacks, tasks ------------------------------------------------------------------------------------------
+# --- logs, tracebacks, tasks ----------------------------------------------------------------------
 
 
 def caused():
@@ -231,13 +257,18 @@ def test_a_log_line_has_no_secret_in_it(level):
 @pytest.mark.parametrize("where", ["here", "in a thread"])
 def test_a_traceback_that_ends_a_process_has_no_secret_in_it(where):
     program = (
-        "import sys, threading; from qdrant_rollouts.core.sanitize import redaction; redaction.guard_process();"
+        "import sys, threading; from qdrant_rollouts.core.sanitize import redaction; "
+        "redaction.guard_process();"
         "redaction.remember_secret(sys.argv[1])\n"
         "def fail(): raise ValueError(sys.argv[1])\n"
         + ("fail()" if where == "here" else "threading.Thread(target=fail).start()")
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, "hunter2hunter2"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, "hunter2hunter2"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "hunter2" not in done.stderr
     assert "ValueError: ***" in done.stderr
@@ -245,7 +276,9 @@ def test_a_traceback_that_ends_a_process_has_no_secret_in_it(where):
 
 @pytest.mark.parametrize("kind", [ValueError, Refused, UnicodeError, OSError, KeyError])
 def test_what_a_task_raises_is_kept_without_secrets(sqlite_url, kind):
-    app = make_app(Settings(_env_file=None, database_url=sqlite_url, qdrant_api_key="hunter2hunter2"))
+    app = make_app(
+        Settings(_env_file=None, database_url=sqlite_url, qdrant_api_key="hunter2hunter2")
+    )
 
     @app.task(name="test.fail", shared=False)
     def fail():
@@ -269,6 +302,8 @@ def test_a_task_that_fails_without_a_secret_keeps_its_traceback(sqlite_url):
 
 
 def test_the_error_tree_is_all_that_is_tried_above():
-    assert {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, AppError)} <= set(
-        kinds_of_errors(AppError)
-    )
+    assert {
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, AppError)
+    } <= set(kinds_of_errors(AppError))

@@ -31,7 +31,11 @@ def schema(size=768, hnsw=None, quantization=None, **vector):
             2 * (768 * 4 + 128 + 768),
             128 + 768,
         ),
-        (schema(quantization={"binary": {"always_ram": False}}), 2 * (768 * 4 + 128 + 96), 768 * 4 + 128),
+        (
+            schema(quantization={"binary": {"always_ram": False}}),
+            2 * (768 * 4 + 128 + 96),
+            768 * 4 + 128,
+        ),
     ],
 )
 def test_a_point_takes_its_numbers_its_links_and_its_copies(made, disk, memory):
@@ -55,7 +59,8 @@ def test_replicas_are_shared_by_the_nodes_of_a_cluster():
     cluster = Server((1, 16, 3), "http://qdrant", peers=4)
 
     assert (
-        room.estimate_need(made, POINTS, 0, cluster).disk == room.estimate_need(schema(), POINTS, 0, SERVER).disk // 2
+        room.estimate_need(made, POINTS, 0, cluster).disk
+        == room.estimate_need(schema(), POINTS, 0, SERVER).disk // 2
     )
 
 
@@ -85,5 +90,6 @@ def test_what_nobody_tells_is_too_little_for_nobody():
 
     assert room.lacks(need, Room()) == ""
     assert room.describe_room(need, Room(disk=2**40)) == (
-        "disk at least 6.0 GiB, at most 1,024.0 GiB free, memory at least 3.0 GiB, the free space is not known"
+        "disk at least 6.0 GiB, at most 1,024.0 GiB free, memory at least 3.0 GiB, the free space "
+        "is not known"
     )

@@ -13,7 +13,9 @@ from qdrant_rollouts.core.config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-LINES = dict(re.findall(r"^([\w-]+):\s*(.+)$", (ROOT / "Procfile").read_text(encoding="utf-8"), re.MULTILINE))
+LINES = dict(
+    re.findall(r"^([\w-]+):\s*(.+)$", (ROOT / "Procfile").read_text(encoding="utf-8"), re.MULTILINE)
+)
 #: Processes that stay.
 PROCFILE = {name: command for name, command in LINES.items() if name != "migrate"}
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
@@ -23,15 +25,28 @@ SECRET = re.compile(r"PASSWORD|API_KEY|TOKEN|AUTH")
 
 
 def options(command):
-    """What a process is told, without where this machine keeps its files and which address it shows."""
+    """What a process is told, without where this machine keeps its files and which address it
+    shows."""
     words = command if isinstance(command, list) else shlex.split(command)
-    return [word for word in words if word.startswith("--") and not re.match(r"--(app|db|address|host)=", word)]
+    return [
+        word
+        for word in words
+        if word.startswith("--") and not re.match(r"--(app|db|address|host)=", word)
+    ]
 
 
 def test_the_procfile_and_compose_run_the_same_processes():
-    ours = {name: service["command"] for name, service in SERVICES if service["image"] == "qdrant-rollouts"}
+    ours = {
+        name: service["command"]
+        for name, service in SERVICES
+        if service["image"] == "qdrant-rollouts"
+    }
     assert ours.pop("migrations") == ["rollouts", "migrate"]
-    assert sorted(ours) == sorted(PROCFILE) == ["beat", "flower", "mcp", "web", "worker", "worker-bulk"]
+    assert (
+        sorted(ours)
+        == sorted(PROCFILE)
+        == ["beat", "flower", "mcp", "web", "worker", "worker-bulk"]
+    )
     assert {name: options(command) for name, command in ours.items()} == {
         name: options(command) for name, command in PROCFILE.items()
     }
@@ -51,7 +66,12 @@ def test_every_queue_has_a_worker():
 
 def test_flower_does_not_start_without_a_password(tmp_path):
     done = subprocess.run(
-        ["/bin/sh", "-c", PROCFILE["flower"]], cwd=tmp_path, env={}, capture_output=True, text=True, check=False
+        ["/bin/sh", "-c", PROCFILE["flower"]],
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode != 0
     assert "FLOWER_BASIC_AUTH" in done.stderr
@@ -72,7 +92,11 @@ def compose():
     """The command that starts it here, if any: Docker's plugin, or the program it was before."""
     for client in (["docker", "compose"], ["docker-compose"]):
         there = shutil.which(client[0])
-        if there and subprocess.run([*client, "version"], capture_output=True, check=False).returncode == 0:
+        if (
+            there
+            and subprocess.run([*client, "version"], capture_output=True, check=False).returncode
+            == 0
+        ):
             return client
     return None
 
@@ -123,14 +147,18 @@ def test_a_secret_has_no_default(name, service):
 def test_an_image_has_a_version_and_a_volume_a_name(name, service):
     assert service["image"] == "qdrant-rollouts" or re.search(r":v?\d+\.?\d*", service["image"])
     folders = [volume.split(":")[0] for volume in service["volumes"]]
-    assert [folder for folder in folders if folder not in COMPOSE["volumes"] and folder != "./indexes"] == []
+    assert [
+        folder for folder in folders if folder not in COMPOSE["volumes"] and folder != "./indexes"
+    ] == []
 
 
 def test_processes_wait_for_healthy_servers():
     for name in PROCFILE:
         waits = dict(COMPOSE["services"][name]["depends_on"])
         assert waits.pop("migrations") == {"condition": "service_completed_successfully"}
-        assert waits == {server: {"condition": "service_healthy"} for server in ("redis", "qdrant", "postgres")}
+        assert waits == {
+            server: {"condition": "service_healthy"} for server in ("redis", "qdrant", "postgres")
+        }
 
 
 def test_the_example_lists_every_setting_and_gives_no_value_away():
@@ -145,4 +173,6 @@ def test_the_example_shows_the_default_of_every_setting(name):
     default = Settings.model_fields[name].default
     shown = re.search(rf"^#ROLLOUTS_{name.upper()}=(.*)$", EXAMPLE, re.MULTILINE)[1]
     value = default.get_secret_value() if hasattr(default, "get_secret_value") else default
-    assert shown == ("" if value == () else str(value).lower() if isinstance(value, bool) else str(value))
+    assert shown == (
+        "" if value == () else str(value).lower() if isinstance(value, bool) else str(value)
+    )

@@ -36,12 +36,23 @@ BLUE = {
         "write_consistency_factor": 1,
         "on_disk_payload": True,
     },
-    "hnsw_config": {"m": 16, "ef_construct": 100, "full_scan_threshold": 10000, "max_indexing_threads": 0},
-    "optimizer_config": {"indexing_threshold": 10000, "max_optimization_threads": None, "flush_interval_sec": 5},
+    "hnsw_config": {
+        "m": 16,
+        "ef_construct": 100,
+        "full_scan_threshold": 10000,
+        "max_indexing_threads": 0,
+    },
+    "optimizer_config": {
+        "indexing_threshold": 10000,
+        "max_optimization_threads": None,
+        "flush_interval_sec": 5,
+    },
     "wal_config": {"wal_capacity_mb": 32, "wal_segments_ahead": 0},
     "quantization_config": None,
     "strict_mode_config": None,
-    "payload_schema": {"tenant": {"data_type": "keyword", "params": {"type": "keyword", "is_tenant": True}}},
+    "payload_schema": {
+        "tenant": {"data_type": "keyword", "params": {"type": "keyword", "is_tenant": True}}
+    },
     "shard_keys": [],
 }
 UNNAMED = {"params": {"vectors": {"size": 4, "distance": "Dot"}}}
@@ -65,7 +76,7 @@ def leaves(schema, path=""):
             yield f"{path}{key}"
 
 
-# --- comparing --------------------------------------------------------------------------------------------------
+# --- comparing ------------------------------------------------------------------------------------
 
 
 def test_a_schema_does_not_differ_from_itself():
@@ -74,17 +85,27 @@ def test_a_schema_does_not_differ_from_itself():
 
 @given(st.sampled_from(sorted(leaves(BLUE))))
 def test_any_setting_that_has_another_value_is_named(path):
-    assert [line for line in list_differences(BLUE, changed(path, {"enabled": True})) if line.startswith(path)] != []
+    assert [
+        line
+        for line in list_differences(BLUE, changed(path, {"enabled": True}))
+        if line.startswith(path)
+    ] != []
 
 
 def test_a_difference_reads_as_a_sentence():
-    assert list_differences(BLUE, changed("hnsw_config.m", 32)) == ["hnsw_config.m: wanted 16, found 32"]
+    assert list_differences(BLUE, changed("hnsw_config.m", 32)) == [
+        "hnsw_config.m: wanted 16, found 32"
+    ]
     assert list_changes(BLUE, changed("hnsw_config.m", 32)) == ["hnsw_config.m 16 -> 32"]
 
 
 def test_what_nobody_asked_for_is_the_servers_to_choose():
     wanted = {"params": {"vectors": {"size": 4, "distance": "Dot"}}, "payload_schema": {}}
-    found = {**BLUE, "params": {**UNNAMED["params"], "shard_number": 6}, "quantization_config": {"binary": {}}}
+    found = {
+        **BLUE,
+        "params": {**UNNAMED["params"], "shard_number": 6},
+        "quantization_config": {"binary": {}},
+    }
 
     assert list_differences(wanted, found) == []
 
@@ -105,7 +126,9 @@ def test_vectors_quantization_and_limits_that_nobody_asked_for_are_differences(p
     assert line.startswith(path)
 
 
-@pytest.mark.parametrize("path", ["payload_schema.price", "hnsw_config.inline_storage", "params.read_fan_out_factor"])
+@pytest.mark.parametrize(
+    "path", ["payload_schema.price", "hnsw_config.inline_storage", "params.read_fan_out_factor"]
+)
 def test_an_index_more_or_a_setting_of_a_newer_server_is_no_difference(path):
     assert list_differences(BLUE, changed(path, {"data_type": "float"})) == []
 
@@ -132,7 +155,7 @@ def test_a_named_vector_is_not_an_unnamed_one():
     assert list_differences(named, UNNAMED) != []
 
 
-# --- vectors ----------------------------------------------------------------------------------------------------
+# --- vectors --------------------------------------------------------------------------------------
 
 
 def test_vectors_are_listed_by_name_the_unnamed_one_as_the_empty_name():
@@ -155,7 +178,9 @@ def test_the_settings_of_a_vector_are_found_by_its_name():
 
 
 def test_a_name_that_is_no_vector_is_refused_with_those_there_are():
-    with pytest.raises(Refused, match="no vector body; the collection has image, plain, text, words"):
+    with pytest.raises(
+        Refused, match="no vector body; the collection has image, plain, text, words"
+    ):
         vector_params(BLUE, "body")
     with pytest.raises(Refused, match="the collection has the unnamed one"):
         vector_params(UNNAMED, "text")
@@ -184,7 +209,7 @@ def test_sparse_vectors_fit_wherever_there_is_a_sparse_one_of_that_name():
     assert not are_same_vectors(BLUE, UNNAMED, "words")
 
 
-# --- declaring --------------------------------------------------------------------------------------------------
+# --- declaring ------------------------------------------------------------------------------------
 
 
 def sized(name, size):
@@ -204,7 +229,11 @@ def test_another_model_changes_the_size_of_its_vector_alone():
 def test_blues_own_schema_is_left_as_it_was():
     before = deepcopy(BLUE)
 
-    build_schema(BLUE, CollectionSpec(distance="Dot", hnsw={"m": 1}, payload_indexes={"a": "float"}), sized("text", 9))
+    build_schema(
+        BLUE,
+        CollectionSpec(distance="Dot", hnsw={"m": 1}, payload_indexes={"a": "float"}),
+        sized("text", 9),
+    )
 
     assert before == BLUE
 
@@ -233,7 +262,9 @@ def test_what_is_declared_outranks_what_blue_has():
 
 
 def test_payload_indexes_are_blues_and_the_declared_ones():
-    green = build_schema(BLUE, CollectionSpec(payload_indexes={"price": "float"}), sized("text", 384))
+    green = build_schema(
+        BLUE, CollectionSpec(payload_indexes={"price": "float"}), sized("text", 384)
+    )
 
     assert green["payload_schema"] == {**BLUE["payload_schema"], "price": {"data_type": "float"}}
 
@@ -253,8 +284,15 @@ def test_an_index_setting_goes_where_it_has_an_effect():
 def test_empty_quantization_switches_it_off():
     blue = changed("quantization_config", {"binary": {}})
 
-    assert build_schema(blue, CollectionSpec(quantization={}), sized("text", 384))["quantization_config"] is None
-    assert build_schema(blue, CollectionSpec(), sized("text", 384))["quantization_config"] == {"binary": {}}
+    assert (
+        build_schema(blue, CollectionSpec(quantization={}), sized("text", 384))[
+            "quantization_config"
+        ]
+        is None
+    )
+    assert build_schema(blue, CollectionSpec(), sized("text", 384))["quantization_config"] == {
+        "binary": {}
+    }
 
 
 @pytest.mark.parametrize("vector", ["", "text"])
@@ -283,7 +321,9 @@ def test_what_the_server_makes_is_sparse_and_weighs_words_by_their_rarity():
 
 
 def test_a_dropped_vector_is_gone_and_the_others_stay():
-    green = build_schema(BLUE, CollectionSpec(), NewVectors(dropped=frozenset({"image", "words", "plain"})))
+    green = build_schema(
+        BLUE, CollectionSpec(), NewVectors(dropped=frozenset({"image", "words", "plain"}))
+    )
     assert vector_names(green) == ["text"]
 
 
@@ -305,7 +345,7 @@ def test_a_payload_index_without_a_type_is_refused_by_its_path():
         build_schema(None, CollectionSpec(payload_indexes={"n": {"is_tenant": True}}), sized("", 4))
 
 
-# --- index ------------------------------------------------------------------------------------------------------
+# --- index ----------------------------------------------------------------------------------------
 
 
 def health(segments=2, points=1_000):
@@ -314,12 +354,21 @@ def health(segments=2, points=1_000):
 
 def single(size=256, datatype=None, **sections):
     vectors = {"size": size, "distance": "Dot"} | ({"datatype": datatype} if datatype else {})
-    return {"params": {"vectors": vectors}, "optimizer_config": {"indexing_threshold": 100}, **sections}
+    return {
+        "params": {"vectors": vectors},
+        "optimizer_config": {"indexing_threshold": 100},
+        **sections,
+    }
 
 
-@pytest.mark.parametrize(("datatype", "bound"), [(None, 200), ("float32", 200), ("float16", 400), ("uint8", 800)])
-def test_each_segment_may_keep_as_many_vectors_without_an_index_as_the_threshold_holds(datatype, bound):
-    """100 kB hold 100 vectors of 256 float32: measured with 1.16.3, which counts each datatype in its own bytes."""
+@pytest.mark.parametrize(
+    ("datatype", "bound"), [(None, 200), ("float32", 200), ("float16", 400), ("uint8", 800)]
+)
+def test_each_segment_may_keep_as_many_vectors_without_an_index_as_the_threshold_holds(
+    datatype, bound
+):
+    """100 kB hold 100 vectors of 256 float32: measured with 1.16.3, which counts each datatype in
+    its own bytes."""
     assert unindexed_bound(single(datatype=datatype), health(segments=2)) == bound
 
 

@@ -26,7 +26,7 @@ def refusal(tmp_path: Path, text: str) -> str:
     return str(refused.value)
 
 
-# --- the index file ---------------------------------------------------------------------------------------------
+# --- the index file -------------------------------------------------------------------------------
 
 
 def test_the_index_file_of_the_contract_is_read(tmp_path):
@@ -43,7 +43,10 @@ indexes:
       min_results: 5
       min_top_score: 0.7
     soak: {seconds: 300, interval_seconds: 10, max_errors: 5}
-    canary: {stages: [{percentage: 5, duration_minutes: 30}, {percentage: 100, duration_minutes: 0}]}
+    canary:
+      stages:
+        - {percentage: 5, duration_minutes: 30}
+        - {percentage: 100, duration_minutes: 0}
     grace_period_minutes: 60
     rebuild: "0 2 * * *"
 """
@@ -64,7 +67,9 @@ indexes:
         ("s3://bucket/backups?secret=hunter2", "credentials stand in variables"),
     ],
 )
-def test_a_shelf_that_is_not_allowed_is_refused_without_a_word_of_what_it_may_hold(monkeypatch, where, said):
+def test_a_shelf_that_is_not_allowed_is_refused_without_a_word_of_what_it_may_hold(
+    monkeypatch, where, said
+):
     monkeypatch.setenv("ROLLOUTS_BACKUP_DIR", where)
     with pytest.raises(Refused, match=said) as refused:
         load_settings()
@@ -84,8 +89,16 @@ def test_no_index_file_and_an_empty_one_declare_nothing(tmp_path):
         ("source: 5", "docs.source", "found 5"),
         ("soak: {seconds: -1}", "docs.soak.seconds", "found -1"),
         ("grace_period_minutes: -0.5", "docs.grace_period_minutes", "found -0.5"),
-        ("canary: {stages: [{percentage: 5, duration_minutes: -30}]}", "docs.canary.stages.0.duration_minutes", "-30"),
-        ("canary: {stages: [{percentage: 101, duration_minutes: 1}]}", "docs.canary.stages.0.percentage", "found 101"),
+        (
+            "canary: {stages: [{percentage: 5, duration_minutes: -30}]}",
+            "docs.canary.stages.0.duration_minutes",
+            "-30",
+        ),
+        (
+            "canary: {stages: [{percentage: 101, duration_minutes: 1}]}",
+            "docs.canary.stages.0.percentage",
+            "found 101",
+        ),
         ("canary: {stages: [{percentage: 5}]}", "docs.canary.stages.0.duration_minutes", "missing"),
         ("soak: {interval_seconds: 0}", "docs.soak.interval_seconds", "found 0"),
         ("soak: {seconds: .inf}", "docs.soak.seconds", "found inf"),
@@ -112,7 +125,9 @@ def test_no_index_file_and_an_empty_one_declare_nothing(tmp_path):
         ("rebuild: '*/0 * * * *'", "docs.rebuild", "minute is '*/0'"),
     ],
 )
-def test_a_wrong_key_type_or_value_is_refused_with_its_path_and_what_was_expected(tmp_path, entry, path, found):
+def test_a_wrong_key_type_or_value_is_refused_with_its_path_and_what_was_expected(
+    tmp_path, entry, path, found
+):
     said = refusal(tmp_path, f"indexes:\n  docs:\n    {entry}\n")
     assert str(tmp_path / "rollouts.yaml") in said
     assert f"indexes.{path}:" in said
@@ -120,15 +135,29 @@ def test_a_wrong_key_type_or_value_is_refused_with_its_path_and_what_was_expecte
 
 
 def test_every_fault_is_named_at_once(tmp_path):
-    said = refusal(tmp_path, "indexes: {docs: {soak: {seconds: -1}, source: 5}, more: {strateggy: x}}")
+    said = refusal(
+        tmp_path, "indexes: {docs: {soak: {seconds: -1}, source: 5}, more: {strateggy: x}}"
+    )
     assert len(said.splitlines()) == 3
 
 
 @pytest.mark.parametrize(
-    "cron", ["*/15 * * * *", "0 2 * * *", "5,35 0-6/2 1 1,7 0-6", "@daily", "0 2 * JAN-MAR SUN", "0 2 * * 7"]
+    "cron",
+    [
+        "*/15 * * * *",
+        "0 2 * * *",
+        "5,35 0-6/2 1 1,7 0-6",
+        "@daily",
+        "0 2 * JAN-MAR SUN",
+        "0 2 * * 7",
+    ],
 )
 def test_cron_lines_are_accepted(tmp_path, cron):
-    assert load_index_file(index_file(tmp_path, f"indexes: {{docs: {{rebuild: '{cron}'}}}}")).indexes["docs"].rebuild
+    assert (
+        load_index_file(index_file(tmp_path, f"indexes: {{docs: {{rebuild: '{cron}'}}}}"))
+        .indexes["docs"]
+        .rebuild
+    )
 
 
 @pytest.mark.parametrize("name", ["a b", "-docs", "legacy.docs", "日本語", "x" * 255])
@@ -175,11 +204,17 @@ indexes:
   three: {<<: *one}
 """
     indexes = load_index_file(index_file(tmp_path, text)).indexes
-    assert (indexes["two"].source, indexes["two"].soak.seconds, indexes["two"].soak.max_errors) == ("jsonl:two", 9, 2)
+    assert (indexes["two"].source, indexes["two"].soak.seconds, indexes["two"].soak.max_errors) == (
+        "jsonl:two",
+        9,
+        2,
+    )
     assert indexes["three"].source == "jsonl:one"
 
 
-@pytest.mark.parametrize("text", ["indexes: [", "? [a]\n: b\n", "a: &x [*x, !!python/object:os.system {}]", "\t- a"])
+@pytest.mark.parametrize(
+    "text", ["indexes: [", "? [a]\n: b\n", "a: &x [*x, !!python/object:os.system {}]", "\t- a"]
+)
 def test_what_is_not_yaml_is_refused_with_the_file(tmp_path, text):
     assert "rollouts.yaml: cannot be read" in refusal(tmp_path, text)
 
@@ -203,7 +238,7 @@ def test_a_template_is_either_plain_fields_or_a_value_error(template):
     assert len(set(fields)) == len(fields)
 
 
-# --- options ----------------------------------------------------------------------------------------------------
+# --- options --------------------------------------------------------------------------------------
 
 
 def test_options_are_laid_over_key_by_key_and_the_rest_stays():
@@ -216,7 +251,9 @@ def test_options_are_laid_over_key_by_key_and_the_rest_stays():
 
 
 def test_no_options_change_nothing():
-    spec = IndexSpec.model_validate({"embedding": {"model": "m", "text": "{a}"}, "collection": {"hnsw": {"m": 8}}})
+    spec = IndexSpec.model_validate(
+        {"embedding": {"model": "m", "text": "{a}"}, "collection": {"hnsw": {"m": 8}}}
+    )
     assert spec.with_options({}) == spec
 
 
@@ -239,7 +276,7 @@ def test_a_wrong_option_is_refused_with_its_path(options, said):
         IndexSpec().with_options(options)
 
 
-# --- the environment --------------------------------------------------------------------------------------------
+# --- the environment ------------------------------------------------------------------------------
 
 
 def test_without_any_variable_everything_is_embedded():
@@ -257,7 +294,9 @@ def test_an_empty_variable_counts_as_unset(monkeypatch):
 
 
 def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path, monkeypatch):
-    (tmp_path / ".env").write_text("ROLLOUTS_QDRANT_URL=http://a:1\nROLLOUTS_QDRANT_GRPC_PORT=7\nOTHER=x\n")
+    (tmp_path / ".env").write_text(
+        "ROLLOUTS_QDRANT_URL=http://a:1\nROLLOUTS_QDRANT_GRPC_PORT=7\nOTHER=x\n"
+    )
     monkeypatch.setenv("ROLLOUTS_QDRANT_GRPC_PORT", "8")
     settings = load_settings()
     assert (settings.qdrant_url, settings.qdrant_grpc_port) == ("http://a:1", 8)
@@ -296,11 +335,18 @@ def test_a_wrong_url_is_refused_with_the_variable_and_without_its_secret(monkeyp
 @pytest.mark.parametrize("path", ["x" * 300, "x/" * 3_000])
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("CONFIG", "{}"), ("SOURCE_ROOTS", "docs:{}"), ("BACKUP_DIR", "{}"), ("DATABASE_URL", "sqlite:///{}")],
+    [
+        ("CONFIG", "{}"),
+        ("SOURCE_ROOTS", "docs:{}"),
+        ("BACKUP_DIR", "{}"),
+        ("DATABASE_URL", "sqlite:///{}"),
+    ],
 )
 def test_a_path_that_is_too_long_is_refused_by_the_variable(monkeypatch, name, value, path):
     monkeypatch.setenv(f"ROLLOUTS_{name}", value.format(path))
-    with pytest.raises(Refused, match=f"ROLLOUTS_{name}: .*it is longer than the name of a file may be") as refused:
+    with pytest.raises(
+        Refused, match=f"ROLLOUTS_{name}: .*it is longer than the name of a file may be"
+    ) as refused:
         load_settings()
     assert len(str(refused.value)) < 300
 
@@ -360,11 +406,15 @@ SPACE = [" {}", "{}\n", "{}\r\n", "\t{} \n", "\u00a0{}"]
     ],
 )
 @pytest.mark.parametrize("where", ["environment", ".env"])
-def test_white_space_around_a_setting_is_no_part_of_it(tmp_path, monkeypatch, name, value, around, where):
+def test_white_space_around_a_setting_is_no_part_of_it(
+    tmp_path, monkeypatch, name, value, around, where
+):
     if where == "environment":
         monkeypatch.setenv(f"ROLLOUTS_{name.upper()}", around.format(value))
     else:
-        (tmp_path / ".env").write_text(f"ROLLOUTS_{name.upper()}='{around.format(value)}'\n", encoding="utf-8")
+        (tmp_path / ".env").write_text(
+            f"ROLLOUTS_{name.upper()}='{around.format(value)}'\n", encoding="utf-8"
+        )
     found = getattr(load_settings(), name)
     assert str(found.get_secret_value() if isinstance(found, SecretStr) else found) == value
 
@@ -393,7 +443,9 @@ UNSEEN = ["{}\n{}", "{}\t{}", "{}\x7f{}", "{}\u200b{}", "{}\ufeff{}", "\ufeff{}{
 )
 def test_a_secret_with_what_cannot_be_seen_is_refused_by_its_name(monkeypatch, name, parts, broken):
     monkeypatch.setenv(f"ROLLOUTS_{name}", broken.format(*parts))
-    with pytest.raises(Refused, match=f"^ROLLOUTS_{name}: it holds a line end or another character") as refused:
+    with pytest.raises(
+        Refused, match=f"^ROLLOUTS_{name}: it holds a line end or another character"
+    ) as refused:
         load_settings()
     assert "hunter2" not in str(refused.value)
 
@@ -402,13 +454,18 @@ def test_a_secret_with_what_cannot_be_seen_is_refused_by_its_name(monkeypatch, n
 @pytest.mark.parametrize("key", ["hünter2", "hunter2\u2019", "ключ"])
 def test_a_key_that_no_header_can_carry_is_refused_by_its_name(monkeypatch, name, key):
     monkeypatch.setenv(f"ROLLOUTS_{name}", key)
-    with pytest.raises(Refused, match=f"^ROLLOUTS_{name}: it holds a character that is not ASCII") as refused:
+    with pytest.raises(
+        Refused, match=f"^ROLLOUTS_{name}: it holds a character that is not ASCII"
+    ) as refused:
         load_settings()
     assert key not in str(refused.value)
 
 
 def test_a_secret_where_the_name_of_its_variable_belongs_is_not_shown(tmp_path):
-    said = refusal(tmp_path, "alerts: {channels: {w: {kind: webhook, url: 'https://h', secret: 'whsec_hunter2+x'}}}")
+    said = refusal(
+        tmp_path,
+        "alerts: {channels: {w: {kind: webhook, url: 'https://h', secret: 'whsec_hunter2+x'}}}",
+    )
     assert "alerts.channels.w.webhook.secret: expected the name of an environment variable" in said
     assert "hunter2" not in said
 
@@ -438,13 +495,23 @@ def test_a_variable_that_resembles_none_is_found_with_all_known_ones():
 
 
 def test_real_settings_in_any_case_and_variables_of_the_test_suite_are_known():
-    assert find_unknown_variables({"ROLLOUTS_CONFIG": "", "rollouts_config": "", "ROLLOUTS_TEST_REDIS_URL": ""}) == []
+    assert (
+        find_unknown_variables(
+            {"ROLLOUTS_CONFIG": "", "rollouts_config": "", "ROLLOUTS_TEST_REDIS_URL": ""}
+        )
+        == []
+    )
 
 
-def test_mistyped_variables_are_looked_for_in_the_environment_and_the_dotenv_file(tmp_path, monkeypatch):
+def test_mistyped_variables_are_looked_for_in_the_environment_and_the_dotenv_file(
+    tmp_path, monkeypatch
+):
     (tmp_path / ".env").write_text("ROLLOUTS_CONFIGG=x\n")
     monkeypatch.setenv("ROLLOUTS_BROKER", "redis://x")
-    assert [line.split()[0] for line in find_unknown_variables()] == ["ROLLOUTS_BROKER", "ROLLOUTS_CONFIGG"]
+    assert [line.split()[0] for line in find_unknown_variables()] == [
+        "ROLLOUTS_BROKER",
+        "ROLLOUTS_CONFIGG",
+    ]
 
 
 def test_no_secret_is_shown_with_the_settings(monkeypatch):

@@ -15,7 +15,12 @@ from qdrant_rollouts.core.errors import Refused
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """allowed/{a,b}.jsonl and allowed/deep/er/c.jsonl beside outside/secret.jsonl."""
-    for name in ("allowed/b.jsonl", "allowed/a.jsonl", "allowed/deep/er/c.jsonl", "outside/secret.jsonl"):
+    for name in (
+        "allowed/b.jsonl",
+        "allowed/a.jsonl",
+        "allowed/deep/er/c.jsonl",
+        "outside/secret.jsonl",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('{"id": 1}\n')
@@ -32,7 +37,7 @@ def refusal(pattern: str, *roots: Path) -> str:
     return str(refused.value)
 
 
-# --- what a pattern means ---------------------------------------------------------------------------------------
+# --- what a pattern means -------------------------------------------------------------------------
 
 
 def test_files_come_by_path_and_each_once(folder):
@@ -48,7 +53,10 @@ def test_a_file_reached_by_two_names_is_read_once(folder):
 
 
 def test_an_absolute_pattern_means_itself(folder, tmp_path):
-    assert names(f"{folder}/*.jsonl", tmp_path / "outside", folder) == [f"{folder}/a.jsonl", f"{folder}/b.jsonl"]
+    assert names(f"{folder}/*.jsonl", tmp_path / "outside", folder) == [
+        f"{folder}/a.jsonl",
+        f"{folder}/b.jsonl",
+    ]
 
 
 def test_hidden_files_need_their_dot_written(folder):
@@ -67,7 +75,9 @@ def test_a_comma_in_a_name_is_written_in_brackets(folder):
     assert names("a[,]b.jsonl", folder) == ["a,b.jsonl"]
 
 
-@pytest.mark.parametrize("name", ["plain", "with, comma", "with [brackets]", "with * and ?", "größe"])
+@pytest.mark.parametrize(
+    "name", ["plain", "with, comma", "with [brackets]", "with * and ?", "größe"]
+)
 @pytest.mark.parametrize("pattern", ["*.jsonl", "a.jsonl", "a.jsonl, **/c.jsonl"])
 def test_a_pattern_written_out_means_the_same_files_from_anywhere(tmp_path, name, pattern):
     base = tmp_path / name
@@ -77,7 +87,9 @@ def test_a_pattern_written_out_means_the_same_files_from_anywhere(tmp_path, name
     there = find_files(pattern, [base])
     here = find_files(make_absolute(pattern, base), [tmp_path / "other", base])
     assert [file.path for file in there] == [file.path for file in here]
-    assert make_absolute(make_absolute(pattern, base), Path("/else")) == make_absolute(pattern, base)
+    assert make_absolute(make_absolute(pattern, base), Path("/else")) == make_absolute(
+        pattern, base
+    )
 
 
 def test_a_name_that_is_no_unicode_can_still_be_shown(folder):
@@ -86,7 +98,7 @@ def test_a_name_that_is_no_unicode_can_still_be_shown(folder):
     assert name == "\\xff.jsonl"
 
 
-# --- what is refused --------------------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 
 def test_no_match_is_refused_with_the_pattern_and_where_it_was_looked_for(folder):
@@ -141,9 +153,17 @@ def test_an_unreadable_file_is_refused_by_name(folder):
 
 @pytest.mark.parametrize(
     "pattern",
-    ["../outside/secret.jsonl", "../outside/*.jsonl", "../*/secret.jsonl", "deep/../../outside/secret.jsonl", "/etc/*"],
+    [
+        "../outside/secret.jsonl",
+        "../outside/*.jsonl",
+        "../*/secret.jsonl",
+        "deep/../../outside/secret.jsonl",
+        "/etc/*",
+    ],
 )
-def test_a_path_outside_the_allowed_folders_is_refused_with_the_folders_and_the_setting(folder, pattern):
+def test_a_path_outside_the_allowed_folders_is_refused_with_the_folders_and_the_setting(
+    folder, pattern
+):
     said = refusal(pattern, folder)
     assert "outside the folders" in said
     assert str(folder) in said
@@ -179,14 +199,16 @@ def test_nothing_outside_is_looked_at_not_even_whether_it_exists(folder):
     assert there.replace("secret", "nothing") == not_there
 
 
-# --- kinds ------------------------------------------------------------------------------------------------------
+# --- kinds ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "text", ["https://host/a.jsonl", "jsonl:https://host/a.jsonl", "s3://b/k", "csv:file:///a.csv"]
 )
 def test_a_url_is_refused_in_words(folder, text):
-    with pytest.raises(Refused, match="is a URL; records are read from local files, tables and collections"):
+    with pytest.raises(
+        Refused, match="is a URL; records are read from local files, tables and collections"
+    ):
         open_source(text, [folder], None)
 
 

@@ -36,17 +36,34 @@ def test_it_takes_no_time(took):
 """
 )
 #: Has something open when it fails.
-LEAKS = MEASURES.replace("assert took < 2", "file = open('left', 'w'); assert took < 2; file.close()")
+LEAKS = MEASURES.replace(
+    "assert took < 2", "file = open('left', 'w'); assert took < 2; file.close()"
+)
 
 
 def run(folder: Path, text: str, still: float = 0) -> str:
     """What pytest says of a file whose measurement meets a standstill of so many seconds."""
     (folder / "test_it.py").write_text(text)
-    command = [sys.executable, "-m", "pytest", "-p", "tests.standstill", "-p", "no:cacheprovider", "-q", "test_it.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.standstill",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        "test_it.py",
+    ]
     command += ["-W", "error"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as pytests:
         while not (folder / "begun").exists():
             time.sleep(0.02)

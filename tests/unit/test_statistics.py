@@ -1,4 +1,5 @@
-"""Laws of the estimators, of the sequence and of the sample-ratio check (docs/notes/experiments.md section 11)."""
+"""Laws of the estimators, of the sequence and of the sample-ratio check (docs/notes/experiments.md
+section 11)."""
 
 import math
 import subprocess
@@ -14,10 +15,18 @@ from qdrant_rollouts.core import experiments, statistics
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.statistics import comparison, moments, ranking
 from qdrant_rollouts.core.statistics.assignment import BASIS, assign, bucket_ranges, weights_of
-from qdrant_rollouts.core.statistics.balance import concentration_for, is_mismatched, srm_chi_square, srm_sequential
+from qdrant_rollouts.core.statistics.balance import (
+    concentration_for,
+    is_mismatched,
+    srm_chi_square,
+    srm_sequential,
+)
 from qdrant_rollouts.core.statistics.metric import Metric
 from qdrant_rollouts.core.statistics.moments import Moments, Unclear, difference
-from qdrant_rollouts.core.statistics.quantiles import clustered_quantile, clustered_quantile_difference
+from qdrant_rollouts.core.statistics.quantiles import (
+    clustered_quantile,
+    clustered_quantile_difference,
+)
 from qdrant_rollouts.core.statistics.sequence import confidence_sequence, sequential_p
 from qdrant_rollouts.core.statistics.sums import Sums, delta_ratio, mean, mean_from_sums
 from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
@@ -25,7 +34,9 @@ from qdrant_rollouts.core.statistics.welch import welch_from_moments
 
 coverages = st.integers(0, BASIS)
 splits = st.lists(st.integers(0, BASIS), min_size=1, max_size=4).map(
-    lambda cuts: [end - start for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), BASIS], strict=True)]
+    lambda cuts: [
+        end - start for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), BASIS], strict=True)
+    ]
 )
 users = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20)), min_size=3, max_size=40)
 
@@ -44,7 +55,7 @@ def close(one, other) -> bool:
     )
 
 
-# --- assignment -------------------------------------------------------------------------------------------------
+# --- assignment -----------------------------------------------------------------------------------
 
 
 def test_the_ranges_are_those_of_the_notes():
@@ -55,7 +66,9 @@ def test_the_ranges_are_those_of_the_notes():
 
 @given(splits, coverages, coverages, st.text(max_size=8))
 def test_growing_coverage_never_changes_an_enrolled_units_arm(weights, one, other, unit):
-    narrow, wide = (assign("salt", unit, bucket_ranges(weights, coverage)) for coverage in sorted((one, other)))
+    narrow, wide = (
+        assign("salt", unit, bucket_ranges(weights, coverage)) for coverage in sorted((one, other))
+    )
     assert narrow is None or narrow == wide
     assert assign("salt", unit, bucket_ranges(weights)) is not None
 
@@ -81,10 +94,14 @@ def test_another_process_puts_everybody_in_the_same_arm():
 def test_arms_get_their_shares_and_the_rest_is_not_enrolled():
     ranges = bucket_ranges((8000, 2000), 5000)
     arms = [assign("exp-1", str(number), ranges) for number in range(20_000)]
-    assert [arms.count(arm) / 20_000 for arm in (0, 1, None)] == pytest.approx([0.4, 0.1, 0.5], abs=0.01)
+    assert [arms.count(arm) / 20_000 for arm in (0, 1, None)] == pytest.approx(
+        [0.4, 0.1, 0.5], abs=0.01
+    )
 
 
-@pytest.mark.parametrize("weights", [(5000, 4999), (5000, 5001), (10_001, -1), (3333.3, 6666.7), ()])
+@pytest.mark.parametrize(
+    "weights", [(5000, 4999), (5000, 5001), (10_001, -1), (3333.3, 6666.7), ()]
+)
 def test_weights_that_are_no_shares_of_all_are_refused(weights):
     with pytest.raises(Refused, match="sum to 10000"):
         bucket_ranges(weights)
@@ -100,10 +117,14 @@ def test_a_coverage_that_is_no_share_is_refused(coverage):
 def test_a_split_without_two_arms_of_whole_basis_points_is_refused(split):
     with pytest.raises(Refused, match=r"multiple of 0\.0001"):
         weights_of(split)
-    assert [weights_of(good) for good in (0.5, 0.29, 0.0001)] == [(5000, 5000), (7100, 2900), (9999, 1)]
+    assert [weights_of(good) for good in (0.5, 0.29, 0.0001)] == [
+        (5000, 5000),
+        (7100, 2900),
+        (9999, 1),
+    ]
 
 
-# --- means and ratios -------------------------------------------------------------------------------------------
+# --- means and ratios -----------------------------------------------------------------------------
 
 
 @given(users, st.data())
@@ -177,7 +198,7 @@ def test_a_ratio_that_rests_on_a_few_users_has_no_number():
     assert metric.estimate(Sums.of(clicks[1], heavy)) == Unclear("too_few_units")
 
 
-# --- Welch ------------------------------------------------------------------------------------------------------
+# --- Welch ----------------------------------------------------------------------------------------
 
 
 @given(st.floats(-5, 5), st.floats(-5, 5), st.floats(0.01, 2), st.floats(0.01, 2))
@@ -187,7 +208,9 @@ def test_swapping_the_arms_negates_the_difference_and_keeps_its_error(a, b, vari
     there = welch_from_moments(one, other)
     back = welch_from_moments(other, one)
     assert (there.difference, there.standard_error) == (-back.difference, back.standard_error)
-    assert (there.low, there.high, there.p, there.df) == pytest.approx((-back.high, -back.low, back.p, back.df))
+    assert (there.low, there.high, there.p, there.df) == pytest.approx(
+        (-back.high, -back.low, back.p, back.df)
+    )
 
 
 @given(st.floats(0.001, 0.2))
@@ -203,11 +226,15 @@ def test_welch_says_why_it_has_no_number():
     good = Moments(100, 1.0, 0.01)
     assert welch_from_moments(Unclear("no_data"), good) == Unclear("no_data")
     assert welch_from_moments(Moments(1, 1.0, 0.01), good) == Unclear("too_few_units")
-    assert welch_from_moments(Moments(9, 1.0, 0.0), Moments(9, 1.0, 0.0)) == Unclear("variance_not_positive")
-    assert welch_from_moments(Moments(9, 1.0, 0.1), good, relative=True) == Unclear("control_too_noisy")
+    assert welch_from_moments(Moments(9, 1.0, 0.0), Moments(9, 1.0, 0.0)) == Unclear(
+        "variance_not_positive"
+    )
+    assert welch_from_moments(Moments(9, 1.0, 0.1), good, relative=True) == Unclear(
+        "control_too_noisy"
+    )
 
 
-# --- quantiles --------------------------------------------------------------------------------------------------
+# --- quantiles ------------------------------------------------------------------------------------
 
 
 def latencies(seed: int, clustered: bool, searches: int = 8, count: int = 400):
@@ -245,7 +272,9 @@ def test_merged_tallies_have_the_quantile_of_their_union():
         for tally in (tallies[int(group) % 2], tallies[2]):
             tally.add(int(group), float(value))
     tallies[0].merge(tallies[1])
-    assert close(moments.latency_quantile(tallies[0], 0.95), moments.latency_quantile(tallies[2], 0.95))
+    assert close(
+        moments.latency_quantile(tallies[0], 0.95), moments.latency_quantile(tallies[2], 0.95)
+    )
 
 
 def test_users_that_are_merged_have_the_quantile_of_their_union_in_any_order():
@@ -253,7 +282,9 @@ def test_users_that_are_merged_have_the_quantile_of_their_union_in_any_order():
     order = np.random.default_rng(1).permutation(len(values))
     one = clustered_quantile(values, whose, 0.95)
     assert close(clustered_quantile(values[order], whose[order], 0.95), one)
-    assert close(clustered_quantile(values, np.array([f"user-{user}" for user in whose]), 0.95), one)
+    assert close(
+        clustered_quantile(values, np.array([f"user-{user}" for user in whose]), 0.95), one
+    )
 
 
 def test_with_one_event_a_user_the_clusters_change_nothing():
@@ -275,7 +306,9 @@ def test_a_quantile_needs_as_many_events_as_the_notes_say(level, least):
     wanted = max(least, 100)
     assert isinstance(clustered_quantile(rng.random(wanted), np.arange(wanted), level), Moments)
     if least > 100:
-        assert clustered_quantile(rng.random(380), np.arange(380), level) == Unclear("quantile_unresolved")
+        assert clustered_quantile(rng.random(380), np.arange(380), level) == Unclear(
+            "quantile_unresolved"
+        )
 
 
 @pytest.mark.parametrize(
@@ -302,18 +335,24 @@ def test_a_difference_of_quantiles_is_treatment_less_control():
 
 
 @pytest.mark.parametrize(
-    ("values", "whose", "level"), [([1.0, math.nan], [1, 2], 0.5), ([1.0], [1, 2], 0.5), ([1.0], [1], 1.0)]
+    ("values", "whose", "level"),
+    [([1.0, math.nan], [1, 2], 0.5), ([1.0], [1, 2], 0.5), ([1.0], [1], 1.0)],
 )
 def test_a_quantile_of_what_is_no_number_is_refused(values, whose, level):
     with pytest.raises(Refused, match="finite values"):
         clustered_quantile(values, whose, level)
 
 
-# --- the sequence -----------------------------------------------------------------------------------------------
+# --- the sequence ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("way", [-1, 1])
-@given(st.floats(0.01, 0.1), st.integers(200, 100_000), st.integers(1000, 50_000), st.floats(0.001, 0.3))
+@given(
+    st.floats(0.01, 0.1),
+    st.integers(200, 100_000),
+    st.integers(1000, 50_000),
+    st.floats(0.001, 0.3),
+)
 def test_p_is_alpha_where_the_interval_ends(way, error, n, n_star, alpha):
     low, high = confidence_sequence(0.0, error, n, alpha, n_star)
     assert sequential_p(high if way > 0 else low, error, n, alpha, n_star) == pytest.approx(alpha)
@@ -322,18 +361,24 @@ def test_p_is_alpha_where_the_interval_ends(way, error, n, n_star, alpha):
 @pytest.mark.parametrize(("sided", "ratios"), [(2, (1.72, 1.55, 1.60)), (1, (1.92, 1.69, 1.74))])
 def test_the_sequence_is_as_much_wider_than_a_fixed_interval_as_the_notes_say(sided, ratios):
     fixed = {2: 1.959964, 1: 1.644854}[sided]
-    found = [confidence_sequence(0.0, 1.0, n, 0.05, 1000, sided)[1] / fixed for n in (200, 1000, 4000)]
+    found = [
+        confidence_sequence(0.0, 1.0, n, 0.05, 1000, sided)[1] / fixed for n in (200, 1000, 4000)
+    ]
     assert found == pytest.approx(list(ratios), abs=0.005)
 
 
-@pytest.mark.parametrize("change", [{"standard_error": 0.0}, {"n": 0}, {"n_star": -1}, {"alpha": 1.0}, {"alpha": 0.5}])
+@pytest.mark.parametrize(
+    "change", [{"standard_error": 0.0}, {"n": 0}, {"n_star": -1}, {"alpha": 1.0}, {"alpha": 0.5}]
+)
 def test_a_sequence_without_variance_or_level_is_an_error_and_no_number(change):
     good = {"difference": 1.0, "standard_error": 0.1, "n": 100, "alpha": 0.05, "n_star": 1000}
     with pytest.raises(ValueError, match="positive"):
         confidence_sequence(**good | change, sided=1)
 
 
-@pytest.mark.parametrize(("change", "words"), [({"difference": math.nan}, "finite"), ({"sided": 3}, "expected 1 or 2")])
+@pytest.mark.parametrize(
+    ("change", "words"), [({"difference": math.nan}, "finite"), ({"sided": 3}, "expected 1 or 2")]
+)
 def test_a_sequence_around_nothing_or_with_other_sides_than_two_is_an_error(change, words):
     good = {"difference": 1.0, "standard_error": 0.1, "n": 100, "alpha": 0.05, "n_star": 1000}
     with pytest.raises(ValueError, match=words):
@@ -345,7 +390,7 @@ def test_no_number_has_no_p():
         sequential_p(math.nan, 0.1, 100, 0.05, 1000)
 
 
-# --- the sample ratio -------------------------------------------------------------------------------------------
+# --- the sample ratio -----------------------------------------------------------------------------
 
 
 shares = st.lists(st.floats(0.05, 1), min_size=2, max_size=4)
@@ -412,7 +457,10 @@ def test_a_mismatch_needs_a_hundred_units():
 def test_where_one_arm_alone_has_a_share_there_is_nothing_to_compare():
     assert srm_chi_square([100, 0], [1, 0]) is None
     assert srm_chi_square([0, 0], [1, 1]) is None
-    assert srm_sequential([100, 7], [1, 0], 100) == (pytest.approx(0.0, abs=1e-9), pytest.approx(1.0))
+    assert srm_sequential([100, 7], [1, 0], 100) == (
+        pytest.approx(0.0, abs=1e-9),
+        pytest.approx(1.0),
+    )
 
 
 def test_a_certain_fault_has_p_0_and_no_overflow():
@@ -421,7 +469,8 @@ def test_a_certain_fault_has_p_0_and_no_overflow():
 
 
 @pytest.mark.parametrize(
-    "arguments", [([1, 2], [1], 100), ([1, 2], [0, 0], 100), ([1, 2], [-1, 2], 100), ([-1, 2], [1, 1], 100)]
+    "arguments",
+    [([1, 2], [1], 100), ([1, 2], [0, 0], 100), ([1, 2], [-1, 2], 100), ([-1, 2], [1, 1], 100)],
 )
 def test_shares_that_are_none_are_refused(arguments):
     with pytest.raises(Refused, match="one share for each count"):
@@ -432,12 +481,22 @@ def test_shares_that_are_none_are_refused(arguments):
         srm_sequential([1, 2], [1, 1], [1, 1, 1])
 
 
-# --- the package ------------------------------------------------------------------------------------------------
+# --- the package ----------------------------------------------------------------------------------
 
 
 def test_every_statistic_may_be_imported_from_the_room_of_experiments():
     folder = Path(statistics.__path__[0])
-    beside = {"canary", "groups", "histogram", "intervals", "sampling", "shifts", "spans", "traffic_sketch", "__init__"}
+    beside = {
+        "canary",
+        "groups",
+        "histogram",
+        "intervals",
+        "sampling",
+        "shifts",
+        "spans",
+        "traffic_sketch",
+        "__init__",
+    }
     assert {path.stem for path in folder.glob("*.py")} - beside == set(experiments._STATISTICS)
     assert experiments.compare is comparison.compare
     assert experiments.rbo_ext is ranking.rbo_ext
@@ -446,7 +505,10 @@ def test_every_statistic_may_be_imported_from_the_room_of_experiments():
 
 
 def test_whoever_only_assigns_users_loads_no_scipy():
-    told = "import sys, qdrant_rollouts.core.config.index_file; from qdrant_rollouts.core.experiments import assign; "
+    told = (
+        "import sys, qdrant_rollouts.core.config.index_file; from qdrant_rollouts.core.experiments "
+        "import assign; "
+    )
     told += "print('scipy' in sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", told],

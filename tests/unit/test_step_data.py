@@ -23,11 +23,17 @@ from qdrant_rollouts.core.database.step_data import (
 )
 from qdrant_rollouts.core.database.step_traits import TRAITS
 from qdrant_rollouts.core.deployments.steps import STEPS
-from qdrant_rollouts.core.deployments.steps.data import FillState, Judged, RecoveredGreen, StageState
+from qdrant_rollouts.core.deployments.steps.data import (
+    FillState,
+    Judged,
+    RecoveredGreen,
+    StageState,
+)
 from qdrant_rollouts.core.errors import Unavailable
 
 ROOT = Path(__file__).parents[2]
-#: Each step's rows as revision 0015 of this program wrote them, in every phase: pairs of a step's name and its JSON.
+#: Each step's rows as revision 0015 of this program wrote them, in every phase: pairs of a step's
+#: name and its JSON.
 BEFORE: dict[str, list[tuple[str, dict[str, Any]]]] = json.loads(
     (ROOT / "tests" / "frozen" / "steps_0015.json").read_text(encoding="utf-8")
 )
@@ -44,19 +50,31 @@ def without_nothing(content: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in content.items() if value not in (None, "", [], {})}
 
 
-@pytest.mark.parametrize(("name", "before"), BEFORE["states"], ids=lambda one: one if isinstance(one, str) else "")
-def test_a_state_of_the_release_before_is_read_and_nothing_of_it_is_lost(name: str, before: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "before"), BEFORE["states"], ids=lambda one: one if isinstance(one, str) else ""
+)
+def test_a_state_of_the_release_before_is_read_and_nothing_of_it_is_lost(
+    name: str, before: dict[str, Any]
+) -> None:
     written = as_stored(write_data(read_data(STEPS[name].state, before)))
     assert {key: written.get(key) for key in without_nothing(before)} == without_nothing(before)
 
 
-@pytest.mark.parametrize(("name", "before"), BEFORE["outputs"], ids=lambda one: one if isinstance(one, str) else "")
-def test_what_a_step_of_the_release_before_handed_on_is_read(name: str, before: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "before"), BEFORE["outputs"], ids=lambda one: one if isinstance(one, str) else ""
+)
+def test_what_a_step_of_the_release_before_handed_on_is_read(
+    name: str, before: dict[str, Any]
+) -> None:
     found = read_data(STEPS[name].output, before)
     written = as_stored(write_data(found))
     kept = {key: value for key, value in without_nothing(before).items() if key in written}
-    assert {key: without_nothing(written[key]) if isinstance(written[key], dict) else written[key] for key in kept} == {
-        key: without_nothing(value) if isinstance(value, dict) else value for key, value in kept.items()
+    assert {
+        key: without_nothing(written[key]) if isinstance(written[key], dict) else written[key]
+        for key in kept
+    } == {
+        key: without_nothing(value) if isinstance(value, dict) else value
+        for key, value in kept.items()
     }
     assert found.summary == before.get("summary", "")
 
@@ -95,7 +113,9 @@ def test_null_and_not_written_are_two_things_where_both_are_possible() -> None:
 
 
 def test_an_approval_is_read_with_what_was_approved() -> None:
-    judged = read_data(Judged, add_approval(write_data(Judged(gate={"verdict": "inconclusive"})), "anna", "looked"))
+    judged = read_data(
+        Judged, add_approval(write_data(Judged(gate={"verdict": "inconclusive"})), "anna", "looked")
+    )
     assert (judged.approved_by, judged.approved_because) == ("anna", "looked")
     assert judged.report == {"verdict": "inconclusive"}
 
@@ -103,13 +123,16 @@ def test_an_approval_is_read_with_what_was_approved() -> None:
 def test_where_a_step_stands_is_told_of_its_progress_or_its_own_counts() -> None:
     half = Progress(done=10, size=20, unit="bytes")
     assert StepState(progress=half).describe_place() == "from 10 of 20 bytes on"
-    assert FillState(read=128, window=64, progress=half).describe_place() == "from record 129 on, 64 at a time"
+    assert (
+        FillState(read=128, window=64, progress=half).describe_place()
+        == "from record 129 on, 64 at a time"
+    )
     assert StepState().describe_place() == ""
     assert read_progress(write_data(StepState(progress=half))) == half
     assert read_progress({"progress": {}}) is None
 
 
-# --- names --------------------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 
 def names_of_steps(tree: ast.AST) -> list[str]:
@@ -118,22 +141,33 @@ def names_of_steps(tree: ast.AST) -> list[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
-            constants = [one for side in sides for one in ast.walk(side) if isinstance(one, ast.Constant)]
+            constants = [
+                one for side in sides for one in ast.walk(side) if isinstance(one, ast.Constant)
+            ]
             if any(ast.unparse(side).endswith((".name", "step.name")) for side in sides):
                 found += [str(one.value) for one in constants if one.value in STEPS]
         if isinstance(node, ast.Subscript | ast.Call):
             text = ast.unparse(node)
             found += [
-                name for name in STEPS for form in (f"outputs['{name}']", f"outputs.get('{name}'") if form in text
+                name
+                for name in STEPS
+                for form in (f"outputs['{name}']", f"outputs.get('{name}'")
+                if form in text
             ]
     return found
 
 
 def test_nobody_knows_a_step_by_its_name_but_its_tables() -> None:
     assert names_of_steps(ast.parse("if step.name == 'shift': pass"))
-    assert names_of_steps(ast.parse("select(StepRow.name.in_(x)).where(StepRow.name == 'populate')"))
+    assert names_of_steps(
+        ast.parse("select(StepRow.name.in_(x)).where(StepRow.name == 'populate')")
+    )
     assert names_of_steps(ast.parse("plan = outputs['create']"))
-    files = [path for folder in ("core", "tasks", "interfaces") for path in (ROOT / folder).rglob("*.py")]
-    knowing = [path for path in files if names_of_steps(ast.parse(path.read_text(encoding="utf-8")))]
+    files = [
+        path for folder in ("core", "tasks", "interfaces") for path in (ROOT / folder).rglob("*.py")
+    ]
+    knowing = [
+        path for path in files if names_of_steps(ast.parse(path.read_text(encoding="utf-8")))
+    ]
     assert knowing == []
     assert set(TRAITS) <= set(STEPS)

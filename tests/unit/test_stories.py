@@ -1,4 +1,5 @@
-"""What an acceptance test waits for is told before its time is over, also where it waits in a fixture."""
+"""What an acceptance test waits for is told before its time is over, also where it waits in a
+fixture."""
 
 import os
 import subprocess
@@ -29,7 +30,9 @@ def houses(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def survived(houses):
-    return everywhere(houses, lambda house: until(lambda: False, 60, f"what never comes to {house.database}"))
+    return everywhere(
+ houses, lambda house: until(lambda: False, 60, f"what never comes to {house.database}")
+)
 
 def test_in_a_fixture(survived):
     pass
@@ -42,9 +45,20 @@ def test_in_itself(houses):
 def test_a_wait_ends_before_the_test_does_and_the_installations_tell_their_story(tmp_path: Path):
     (tmp_path / "conftest.py").write_text(HOOKS)
     (tmp_path / "test_it.py").write_text(WAITS)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", "-q", "test_it.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "--tb=short",
+        "-q",
+        "test_it.py",
+    ]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
-    said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False).stdout
+    said = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    ).stdout
     in_fixture, _, in_itself = said.partition("test_in_itself")
     assert "1 failed, 1 error" in said, said
     assert "pytest-timeout" not in said

@@ -22,9 +22,13 @@ def test_a_developers_own_settings_reach_no_test(tmp_path):
     (tmp_path / "test_inner.py").write_text(
         "import os\n"
         "def test_inner():\n"
-        "    assert [name for name in os.environ if name.startswith('ROLLOUTS_')] == ['ROLLOUTS_TEST_KEPT']\n"
+        "    assert [name for name in os.environ if name.startswith('ROLLOUTS_')] == "
+        "['ROLLOUTS_TEST_KEPT']\n"
     )
-    environment = os.environ | {"ROLLOUTS_DATABASE_URL": "postgresql://live", "ROLLOUTS_TEST_KEPT": "1"}
+    environment = os.environ | {
+        "ROLLOUTS_DATABASE_URL": "postgresql://live",
+        "ROLLOUTS_TEST_KEPT": "1",
+    }
     for name in ("REDIS_URL", "QDRANT_URL", "QDRANT_GRPC_PORT", "DATABASE_URL", "PROOF"):
         environment.pop(f"ROLLOUTS_TEST_{name}", None)
     done = subprocess.run(

@@ -51,8 +51,9 @@ def test_nobody_listens_and_how_to_start_one_is_said(roster):
 def test_the_only_one_is_busy_with_what_since_when_and_how_many_wait():
     found = judge(TURN, [CONTROL, BUSY], 3, NOW)
     assert found.cause == Cause.BUSY
-    assert "the only worker of queue bulk is busy: worker bulk@one with populate of docs since 02:13 (1,020 s)" in (
-        found.text
+    assert (
+        "the only worker of queue bulk is busy: worker bulk@one with populate of docs since 02:13 "
+        "(1,020 s)" in (found.text)
     )
     assert "3 turns wait" in found.text
     assert found.told_after == unclaimed.TELL_BUSY > unclaimed.TELL
@@ -85,8 +86,9 @@ def test_one_with_room_that_does_not_take_it_loses_messages():
     wrong = replace(IDLE, discarded=25, clock_offset=40.2)
     found = judge(TURN, [BUSY, wrong], 1, NOW)
     assert found.cause == Cause.LOST
-    assert "bulk@one: version 0.1.0, clock 40.2 s ahead of the database's, 25 messages received, 25 discarded" in (
-        found.text
+    assert (
+        "bulk@one: version 0.1.0, clock 40.2 s ahead of the database's, 25 messages received, 25 "
+        "discarded" in (found.text)
     )
     assert "NTP" in found.next
     assert "log" in found.next
@@ -132,4 +134,6 @@ def test_a_clock_is_told_with_its_side(offset, words, off):
 
 
 def test_the_steps_that_are_looked_after_in_a_pause_are_those_with_a_guard():
-    assert {name for name, step in STEPS.items() if step.guard} == names_with(lambda step: step.guarded)
+    assert {name for name, step in STEPS.items() if step.guard} == names_with(
+        lambda step: step.guarded
+    )

@@ -22,7 +22,9 @@ HYBRID = schema("dense", sparse=["bm25"])
 
 def plan(spec, live=None, source=None, counts=None):
     counts = counts or {}
-    return plan_vectors(validate_as(IndexSpec, spec, "file"), live, source, lambda name: counts.get(name, 300))
+    return plan_vectors(
+        validate_as(IndexSpec, spec, "file"), live, source, lambda name: counts.get(name, 300)
+    )
 
 
 # --- what is declared ---------------------------------------------------------------------------

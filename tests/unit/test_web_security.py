@@ -84,7 +84,9 @@ def test_the_token_of_the_settings_may_do_everything(world):
     assert answer.json() == {"name": "token:ROLLOUTS_API_TOKEN", "scopes": sorted(tokens.SCOPES)}
 
 
-@pytest.mark.parametrize("wrong", ["", "rlt_", "rlt_x_y", "Ä", "rlt_{id}_", "rlt_{id}_x{secret}", "{secret}", "\udcff"])
+@pytest.mark.parametrize(
+    "wrong", ["", "rlt_", "rlt_x_y", "Ä", "rlt_{id}_", "rlt_{id}_x{secret}", "{secret}", "\udcff"]
+)
 def test_what_is_nearly_a_token_is_none(world, wrong):
     _, id, secret = made(world, "ci", "read").split("_", 2)
     presented = wrong.format(id=id, secret=secret)
@@ -131,7 +133,7 @@ def test_the_last_use_of_a_token_is_known_to_the_minute(world):
     assert tokens.list_tokens(world.services)[0]["last_used_at"] > first
 
 
-# --- sessions ---------------------------------------------------------------------------------------------------
+# --- sessions -------------------------------------------------------------------------------------
 
 
 def test_a_session_is_the_holder_of_its_token_until_that_is_revoked(world):
@@ -168,17 +170,21 @@ def test_nobody_signs_in_with_what_is_no_token(world):
         assert sessions.begin_session(world.services, presented, "") is None
 
 
-# --- browsers ---------------------------------------------------------------------------------------------------
+# --- browsers -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "[", "127.0.0.1.nip.io"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "", "[", "127.0.0.1.nip.io"]
+)
 def test_a_page_that_made_its_name_lead_here_is_refused(world, host):
     answer = web(world).get("/api/v1/me", headers={"Host": host})
     assert answer.status_code == 403
     assert "ROLLOUTS_WEB_HOSTS" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("host", ["localhost", "localhost:8600", "127.0.0.1:8600", "[::1]:8600", "LOCALHOST."])
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8600", "127.0.0.1:8600", "[::1]:8600", "LOCALHOST."]
+)
 def test_names_of_this_machine_are_ours(world, host):
     assert web(world).get("/api/v1/me", headers={"Host": host}).status_code == 200
 
@@ -204,7 +210,9 @@ def test_another_site_changes_nothing_here(world, headers):
     assert web(world).post("/api/v1/me", headers=headers).status_code == 403
 
 
-@pytest.mark.parametrize("headers", [{}, {"Origin": "http://localhost:8600", "Sec-Fetch-Site": "same-origin"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Origin": "http://localhost:8600", "Sec-Fetch-Site": "same-origin"}]
+)
 def test_programs_and_our_own_pages_may_change_something(world, headers):
     assert web(world).post("/api/v1/me", headers=headers).status_code == 405
 
@@ -212,7 +220,10 @@ def test_programs_and_our_own_pages_may_change_something(world, headers):
 def test_a_body_may_not_be_larger_than_said(world):
     for size in (str(LARGEST_BODY + 1), "many"):
         answer = web(world).post("/api/v1/me", headers={"Content-Length": size})
-        assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+        assert (answer.status_code, answer.headers["content-type"]) == (
+            413,
+            "application/problem+json",
+        )
 
 
 def test_no_answer_is_kept_by_a_cache_or_shown_to_another_site(world):
@@ -226,7 +237,7 @@ def test_no_answer_is_kept_by_a_cache_or_shown_to_another_site(world):
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-# --- problems ---------------------------------------------------------------------------------------------------
+# --- problems -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -247,8 +258,13 @@ def test_an_error_is_a_problem_document(world, error, status):
     inner = make_app(world.services, Settings())
     app = Starlette(routes=[Route("/fail", fail)], exception_handlers=inner.exception_handlers)
     app.state.house = inner.state.house
-    answer = TestClient(app, base_url="http://localhost", raise_server_exceptions=False).get("/fail")
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    answer = TestClient(app, base_url="http://localhost", raise_server_exceptions=False).get(
+        "/fail"
+    )
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        status,
+        "application/problem+json",
+    )
     body = answer.json()
     assert body["status"] == status
     assert (body["detail"] == str(error)) is (not isinstance(error, ZeroDivisionError))
@@ -261,7 +277,7 @@ def test_a_path_that_is_not_there_is_a_problem_document_too(world):
     assert (answer.status_code, answer.json()["status"]) == (404, 404)
 
 
-# --- serving ----------------------------------------------------------------------------------------------------
+# --- serving --------------------------------------------------------------------------------------
 
 
 def test_other_machines_are_let_in_with_a_token_only(world):

@@ -18,7 +18,13 @@ from qdrant_rollouts.core.collections.deletion import final_backups
 from qdrant_rollouts.core.database import clock_jumps, events
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.leases import SLACK
-from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, RouteRow, ServiceClock
+from qdrant_rollouts.core.database.models import (
+    AliasState,
+    Deletion,
+    Deployment,
+    RouteRow,
+    ServiceClock,
+)
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import (
     FINAL,
@@ -138,7 +144,9 @@ def record_kept(
         finished_at=now,
     )
     session.add(kept)
-    events.record_event(session, now, "deletion.kept", detail, actor=actor, reason=reason, alias=alias)
+    events.record_event(
+        session, now, "deletion.kept", detail, actor=actor, reason=reason, alias=alias
+    )
 
 
 def _announce_deletion(session: Session, row: Deletion, now: datetime) -> None:
@@ -159,13 +167,18 @@ def _announce_deletion(session: Session, row: Deletion, now: datetime) -> None:
 
 def find_open_deletion(session: Session, collection: str) -> Deletion | None:
     query = (
-        select(Deletion).where(Deletion.collection == collection, Deletion.status.in_(OPEN_STATUSES)).with_for_update()
+        select(Deletion)
+        .where(Deletion.collection == collection, Deletion.status.in_(OPEN_STATUSES))
+        .with_for_update()
     )
     return session.scalars(query).one_or_none()
 
 
-def find_last_deletions(session: Session, collections: Collection[str] | None = None) -> dict[str, Deletion]:
-    """The latest deletion of each of ``collections``, ended or not, by collection; of every collection without them."""
+def find_last_deletions(
+    session: Session, collections: Collection[str] | None = None
+) -> dict[str, Deletion]:
+    """The latest deletion of each of ``collections``, ended or not, by collection; of every
+    collection without them."""
     query = select(Deletion).order_by(Deletion.id)
     if collections is not None:
         query = query.where(Deletion.collection.in_(collections))
@@ -188,7 +201,10 @@ def cancel_deletion(
     if row is None:
         return False
     if row.status == DeletionStatus.DELETING:
-        raise Refused(f"{collection} is being deleted since {row.due_at:%Y-%m-%d %H:%M:%S} UTC; it cannot be kept")
+        raise Refused(
+            f"{collection} is being deleted since {row.due_at:%Y-%m-%d %H:%M:%S} UTC; it cannot be "
+            "kept"
+        )
     _end_deletion(session, row, now, event, reason, actor, asked)
     _record_alert(session, row, now, "deletion.cancelled", reason, actor)
     return True
@@ -203,7 +219,9 @@ def find_uses(services: Services, session: Session, collection: str) -> list[str
     be read.
     """
     declared = services.indexes().items()
-    readers = [alias for alias, spec in declared if recovered.reads_collection(spec.source, collection)]
+    readers = [
+        alias for alias, spec in declared if recovered.reads_collection(spec.source, collection)
+    ]
     found = [f"index {alias} reads from it, says the index file" for alias in readers]
     using = or_(
         Deployment.blue == collection,
@@ -221,10 +239,14 @@ def find_uses(services: Services, session: Session, collection: str) -> list[str
         for row in _list_open_experiments(session)
         if collection in _compared_collections(row)
     ]
-    routed = select(RouteRow.alias).where(or_(RouteRow.blue == collection, RouteRow.green == collection))
+    routed = select(RouteRow.alias).where(
+        or_(RouteRow.blue == collection, RouteRow.green == collection)
+    )
     found += [f"the route of alias {alias} leads to it" for alias in session.scalars(routed)]
     aliases = services.store.aliases().items()
-    return found + [f"alias {alias} points to it" for alias, target in aliases if target == collection]
+    return found + [
+        f"alias {alias} points to it" for alias, target in aliases if target == collection
+    ]
 
 
 def _list_open_experiments(session: Session) -> Iterable[Experiment]:
@@ -260,7 +282,11 @@ def _carry_out_deletion(services: Services, deletion_id: int) -> str:
     checked and done again."""
     with services.sessions() as session:
         row = session.get_one(Deletion, deletion_id)
-        kept = final_backups.reason_to_spare(services, session, row) if row.status == DeletionStatus.SCHEDULED else ""
+        kept = (
+            final_backups.reason_to_spare(services, session, row)
+            if row.status == DeletionStatus.SCHEDULED
+            else ""
+        )
         kept = "" if kept and find_uses(services, session, row.collection) else kept
         lacks = "" if kept else final_backups.reason_to_wait(services, session, row)
         if lacks and not find_uses(services, session, row.collection):
@@ -281,7 +307,14 @@ def _carry_out_deletion(services: Services, deletion_id: int) -> str:
         now = services.clock.now(session)
         if used:
             return _cancel_as_used(session, row, now, used)
-        _end_deletion(session, row, now, DeletionEvent.FINISH, f"{collection} was deleted: {row.reason}", row.actor)
+        _end_deletion(
+            session,
+            row,
+            now,
+            DeletionEvent.FINISH,
+            f"{collection} was deleted: {row.reason}",
+            row.actor,
+        )
         _record_alert(session, row, now, "deletion.deleted", row.reason, row.actor)
     return f"{collection} deleted"
 
@@ -291,7 +324,9 @@ def _spare_collection(services: Services, deletion_id: int, why: str) -> str:
         row = session.get_one(Deletion, deletion_id, with_for_update=True)
         if row.status != DeletionStatus.SCHEDULED:
             return f"{row.collection} {row.status}"
-        reason = f"{row.collection} is not deleted: this program did not make it, and {why}. It is kept"
+        reason = (
+            f"{row.collection} is not deleted: this program did not make it, and {why}. It is kept"
+        )
         now = services.clock.now(session)
         _end_deletion(session, row, now, DeletionEvent.CANCEL, reason, events.SYSTEM)
         _record_alert(session, row, now, "deletion.cancelled", reason, events.SYSTEM)
@@ -310,24 +345,47 @@ def _drop_if_unused(services: Services, collection: str) -> list[str]:
 
 
 def _cancel_as_used(session: Session, row: Deletion, now: datetime, used: list[str]) -> str:
-    reason = f"{row.collection} is not deleted: {'; '.join(used)}. Ask for its deletion again when that has ended"
+    reason = (
+        f"{row.collection} is not deleted: {'; '.join(used)}. Ask for its deletion again when that "
+        "has ended"
+    )
     _end_deletion(session, row, now, DeletionEvent.FIND_USED, reason, events.SYSTEM)
     _record_alert(
-        session, row, now, "deletion.in_use", reason, events.SYSTEM, act="ask for its deletion again when unused"
+        session,
+        row,
+        now,
+        "deletion.in_use",
+        reason,
+        events.SYSTEM,
+        act="ask for its deletion again when unused",
     )
     return reason
 
 
 def _record_alert(
-    session: Session, row: Deletion, now: datetime, what: str, text: str, actor: str, act: str = "nothing to do"
+    session: Session,
+    row: Deletion,
+    now: datetime,
+    what: str,
+    text: str,
+    actor: str,
+    act: str = "nothing to do",
 ) -> None:
     index = row.alias or row.collection
-    told = Alert(index, what, text, actor=actor, reason=row.reason, next=act, deployment_id=row.deployment_id)
+    told = Alert(
+        index, what, text, actor=actor, reason=row.reason, next=act, deployment_id=row.deployment_id
+    )
     alerts.record_alert(session, now, told)
 
 
 def _end_deletion(
-    session: Session, row: Deletion, now: datetime, event: DeletionEvent, reason: str, actor: str, asked: str = ""
+    session: Session,
+    row: Deletion,
+    now: datetime,
+    event: DeletionEvent,
+    reason: str,
+    actor: str,
+    asked: str = "",
 ) -> None:
     row.status = next_deletion_status(row.status, event)
     row.reason = reason

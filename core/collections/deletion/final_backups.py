@@ -25,10 +25,14 @@ def find_foreign(session: Session, collections: Collection[str]) -> set[str]:
     counts as such, because after the loss of a database nothing is proven."""
     making = has_trait(lambda step: step.makes_green), StepRow.status == StepStatus.DONE
     query = select(Version.collection).join(StepRow, StepRow.deployment_id == Version.deployment_id)
-    return set(collections) - set(session.scalars(query.where(Version.collection.in_(collections), *making)))
+    return set(collections) - set(
+        session.scalars(query.where(Version.collection.in_(collections), *making))
+    )
 
 
-def find_ruling_spec(session: Session, row: Deletion, declared: Mapping[str, IndexSpec]) -> IndexSpec | None:
+def find_ruling_spec(
+    session: Session, row: Deletion, declared: Mapping[str, IndexSpec]
+) -> IndexSpec | None:
     """Returns the collection's index as the current index file declares it. If the file no longer
     has the index, returns the spec from when the collection was made or replaced. None for a
     collection of no index."""
@@ -37,12 +41,17 @@ def find_ruling_spec(session: Session, row: Deletion, declared: Mapping[str, Ind
     if alias is None:
         return None
     made = version.deployment_id if version is not None else None
-    found = declared.get(alias) or _read_frozen_spec(session, made) or _read_frozen_spec(session, row.deployment_id)
+    found = (
+        declared.get(alias)
+        or _read_frozen_spec(session, made)
+        or _read_frozen_spec(session, row.deployment_id)
+    )
     return found or (IndexSpec() if row.alias is not None else None)
 
 
 def find_wanting_index(services: Services, session: Session, row: Deletion) -> str | None:
-    """Returns the alias of the index that requires a backup of this collection before its deletion."""
+    """Returns the alias of the index that requires a backup of this collection before its
+    deletion."""
     spec = find_ruling_spec(session, row, services.indexes())
     if spec is None or not is_wanted(spec, follows_rule(session, row)):
         return None
@@ -83,7 +92,10 @@ def reason_to_wait(services: Services, session: Session, row: Deletion) -> str:
     reader = find_reading_backup(session, row.collection)
     if reader is not None:
         return f"backup {reader.id} is {reader.status}"
-    if find_wanting_index(services, session, row) is None or row.collection not in services.store.collections():
+    if (
+        find_wanting_index(services, session, row) is None
+        or row.collection not in services.store.collections()
+    ):
         return ""
     return find_backup_fault(services, session, row)
 
@@ -92,7 +104,9 @@ def find_last_copies(session: Session, backups: Collection[str]) -> set[str]:
     """Returns those of ``backups`` that were made before the deletion of a collection that this
     program did not make: they may be the only copy."""
     query = select(Deletion.backup_id, Deletion.collection).where(Deletion.backup_id.in_(backups))
-    made = {backup: collection for backup, collection in session.execute(query) if backup is not None}
+    made = {
+        backup: collection for backup, collection in session.execute(query) if backup is not None
+    }
     foreign = find_foreign(session, made.values())
     return {backup for backup, collection in made.items() if collection in foreign}
 

@@ -39,7 +39,12 @@ _OURS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*_\d{8}_\d{6}(?:_\d+)?")
 
 
 def collect_garbage(
-    services: Services, *, actor: str, reason: str = "", dry_run: bool = False, orphans: bool = False
+    services: Services,
+    *,
+    actor: str,
+    reason: str = "",
+    dry_run: bool = False,
+    orphans: bool = False,
 ) -> shown.Collected:
     """Schedules the deletion of surplus versions and leftovers, and deletes what is due; with
     ``dry_run`` it only lists them. ``orphans``: also schedules the deletion of each orphan. Safe to
@@ -52,7 +57,10 @@ def collect_garbage(
         free = there - {one["collection"] for one in kept}
         surplus = {
             alias: _select_unused(
-                services, session, keeping.find_surplus(session, now, alias, serving[alias], spec), free
+                services,
+                session,
+                keeping.find_surplus(session, now, alias, serving[alias], spec),
+                free,
             )
             for alias, spec in services.indexes().items()
             if alias in serving
@@ -60,16 +68,23 @@ def collect_garbage(
         left = find_leftovers(services, session, there)
         found = find_orphans(services, session, there)
         due = [
-            _describe_due_deletion(services, session, row) for row in _list_open_deletions(session) if row.due_at <= now
+            _describe_due_deletion(services, session, row)
+            for row in _list_open_deletions(session)
+            if row.due_at <= now
         ]
         if not dry_run:
-            asked = f"{sum(map(len, surplus.values()))} versions over, {len(due)} deletions due, {len(left)} left over"
+            asked = (
+                f"{sum(map(len, surplus.values()))} versions over, {len(due)} deletions due, "
+                f"{len(left)} left over"
+            )
             asked += f", {len(found)} orphans" + (", these too" if orphans else "")
             events.record_event(session, now, "gc.requested", asked, actor=actor, reason=reason)
             _schedule_found(session, now, surplus, left, found if orphans else [], actor)
     return {
         "dry_run": dry_run,
-        "over": [_describe_surplus(alias, one) for alias, several in surplus.items() for one in several],
+        "over": [
+            _describe_surplus(alias, one) for alias, several in surplus.items() for one in several
+        ],
         "due": due,
         "leftovers": left,
         "orphans": found,
@@ -78,7 +93,9 @@ def collect_garbage(
     }
 
 
-def find_kept(services: Services, session: Session, there: set[str], serving: Mapping[str, str]) -> list[shown.Kept]:
+def find_kept(
+    services: Services, session: Session, there: set[str], serving: Mapping[str, str]
+) -> list[shown.Kept]:
     """Returns those of the collections ``there`` that were replaced but not deleted, because others
     made them or no backup of them could be made. Collections that a person keeps are not included.
     """
@@ -89,7 +106,9 @@ def find_kept(services: Services, session: Session, there: set[str], serving: Ma
         spec = keeping.find_spec(session, alias, declared)
         for name, why in keeping.find_kept(session, alias, live, spec, embedded=embedded):
             if name in there:
-                found.append(_describe_kept(alias, name, f"this program did not make it, and {why}"))
+                found.append(
+                    _describe_kept(alias, name, f"this program did not make it, and {why}")
+                )
     return found + [
         _describe_put_off(row, why)
         for row in _list_open_deletions(session)
@@ -99,7 +118,9 @@ def find_kept(services: Services, session: Session, there: set[str], serving: Ma
 
 def find_orphans(services: Services, session: Session, there: set[str]) -> list[shown.Orphan]:
     """Returns the orphans among the collections ``there``, with what is known about them."""
-    unknown = sorted(name for name in there - versions.list_used_names(session) if _OURS.fullmatch(name))
+    unknown = sorted(
+        name for name in there - versions.list_used_names(session) if _OURS.fullmatch(name)
+    )
     last = retention.find_last_deletions(session)
     return [_describe_orphan(services, session, name, last.get(name)) for name in unknown]
 
@@ -126,7 +147,9 @@ def find_leftovers(services: Services, session: Session, there: set[str]) -> lis
     ]
 
 
-def _describe_orphan(services: Services, session: Session, name: str, deletion: Deletion | None) -> shown.Orphan:
+def _describe_orphan(
+    services: Services, session: Session, name: str, deletion: Deletion | None
+) -> shown.Orphan:
     stamp = read_stamp(services.store, name)
     return {
         "collection": name,
@@ -134,7 +157,9 @@ def _describe_orphan(services: Services, session: Session, name: str, deletion: 
         "deployment": stamp.deployment if stamp else None,
         "used_by": retention.find_uses(services, session, name),
         "deletion": deletion.status if deletion else None,
-        "delete_after": as_iso(deletion.due_at) if deletion and deletion.status in retention.OPEN_STATUSES else None,
+        "delete_after": as_iso(deletion.due_at)
+        if deletion and deletion.status in retention.OPEN_STATUSES
+        else None,
     }
 
 
@@ -144,12 +169,18 @@ def _select_unused(
     """Does not schedule what is already gone or in use, because the deletion would find that out
     when it is due."""
     return [
-        one for one in surplus if one.collection in there and not retention.find_uses(services, session, one.collection)
+        one
+        for one in surplus
+        if one.collection in there and not retention.find_uses(services, session, one.collection)
     ]
 
 
 def _list_open_deletions(session: Session) -> list[Deletion]:
-    query = select(Deletion).where(Deletion.status.in_(retention.OPEN_STATUSES)).order_by(Deletion.due_at)
+    query = (
+        select(Deletion)
+        .where(Deletion.status.in_(retention.OPEN_STATUSES))
+        .order_by(Deletion.due_at)
+    )
     return list(session.scalars(query))
 
 
@@ -209,9 +240,14 @@ def _schedule_found(
         retention.schedule_deletion(session, now, left["collection"], 0.0, reason=why, actor=actor)
     for orphan in filter(_is_free, orphans):
         why = "an orphan: no row knows it"
-        retention.schedule_deletion(session, now, orphan["collection"], ORPHANS_MINUTES, reason=why, actor=actor)
+        retention.schedule_deletion(
+            session, now, orphan["collection"], ORPHANS_MINUTES, reason=why, actor=actor
+        )
 
 
 def _is_free(found: Mapping[str, Any]) -> bool:
     """Whether nothing uses it and no decision about it has been recorded."""
-    return not found["used_by"] and found["deletion"] not in (*retention.OPEN_STATUSES, DeletionStatus.KEPT)
+    return not found["used_by"] and found["deletion"] not in (
+        *retention.OPEN_STATUSES,
+        DeletionStatus.KEPT,
+    )

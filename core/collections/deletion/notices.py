@@ -37,7 +37,8 @@ class DeletionRules:
 
 
 def read_rules(services: Services) -> DeletionRules:
-    """If the index file cannot be read, deletions are still shown; the earlier declarations apply."""
+    """If the index file cannot be read, deletions are still shown; the earlier declarations
+    apply."""
     try:
         declared = services.indexes()
     except Refused:
@@ -45,7 +46,9 @@ def read_rules(services: Services) -> DeletionRules:
     return DeletionRules(declared, services.store.embedded)
 
 
-def describe_open_deletions(session: Session, rows: Sequence[Deletion], rules: DeletionRules) -> dict[int, Announced]:
+def describe_open_deletions(
+    session: Session, rows: Sequence[Deletion], rules: DeletionRules
+) -> dict[int, Announced]:
     """Describes the open deletions among ``rows``, by id, with a fixed number of queries."""
     to_come = [row for row in rows if row.status in retention.OPEN_STATUSES]
     if not to_come:
@@ -53,7 +56,10 @@ def describe_open_deletions(session: Session, rows: Sequence[Deletion], rules: D
     names = [row.collection for row in to_come]
     known = _load_rows_of_rules(session, to_come, names)
     foreign = final_backups.find_foreign(session, names)
-    told = {row.id: _describe_open_deletion(session, row, rules, row.collection in foreign) for row in to_come}
+    told = {
+        row.id: _describe_open_deletion(session, row, rules, row.collection in foreign)
+        for row in to_come
+    }
     del known
     return told
 
@@ -61,8 +67,8 @@ def describe_open_deletions(session: Session, rows: Sequence[Deletion], rules: D
 def describe_deletions_to_come(
     session: Session, now: datetime, row: Deployment, rules: DeletionRules
 ) -> list[Announced]:
-    """Describes what a running deployment will have deleted when it is live. Empty if its plan moves
-    no alias."""
+    """Describes what a running deployment will have deleted when it is live. Empty if its plan
+    moves no alias."""
     if row.kind != "rollout" or row.blue is None or row.status in (*FINAL, Status.ROLLING_BACK):
         return []
     if not has_step((step.name for step in row.steps), lambda step: step.moves_alias):
@@ -72,13 +78,21 @@ def describe_deletions_to_come(
     foreign = final_backups.find_foreign(session, [one.collection for one in surplus])
     told = []
     for one in surplus:
-        waits = f"{keeping.describe_retention(spec)} after {row.green} is live" if one.collection == row.blue else ""
+        waits = (
+            f"{keeping.describe_retention(spec)} after {row.green} is live"
+            if one.collection == row.blue
+            else ""
+        )
         when = waits or f"when {row.green} is live"
-        told.append(_build_announcement(one.collection, None, when, spec, one.collection in foreign, rules))
+        told.append(
+            _build_announcement(one.collection, None, when, spec, one.collection in foreign, rules)
+        )
     return told
 
 
-def _load_rows_of_rules(session: Session, rows: Sequence[Deletion], names: Sequence[str]) -> list[object]:
+def _load_rows_of_rules(
+    session: Session, rows: Sequence[Deletion], names: Sequence[str]
+) -> list[object]:
     """Loads the rows that ``rule_of`` looks up one by one; while they are referenced, it finds them
     in the session."""
     versions = list(session.scalars(select(Version).where(Version.collection.in_(names))))
@@ -87,17 +101,31 @@ def _load_rows_of_rules(session: Session, rows: Sequence[Deletion], names: Seque
     return [*versions, *session.scalars(wanted)]
 
 
-def _describe_open_deletion(session: Session, row: Deletion, rules: DeletionRules, foreign: bool) -> Announced:
+def _describe_open_deletion(
+    session: Session, row: Deletion, rules: DeletionRules, foreign: bool
+) -> Announced:
     if row.status == DeletionStatus.DELETING:
         text = f"{row.collection} is being deleted"
-        return {"collection": row.collection, "delete_after": as_iso(row.due_at), "text": text, "keep": None}
+        return {
+            "collection": row.collection,
+            "delete_after": as_iso(row.due_at),
+            "text": text,
+            "keep": None,
+        }
     spec = final_backups.find_ruling_spec(session, row, rules.declared) or IndexSpec()
     governed = foreign and row.alias is not None
-    return _build_announcement(row.collection, row.due_at, retention.describe_due_time(row), spec, governed, rules)
+    return _build_announcement(
+        row.collection, row.due_at, retention.describe_due_time(row), spec, governed, rules
+    )
 
 
 def _build_announcement(
-    collection: str, due_at: datetime | None, when: str, spec: IndexSpec, foreign: bool, rules: DeletionRules
+    collection: str,
+    due_at: datetime | None,
+    when: str,
+    spec: IndexSpec,
+    foreign: bool,
+    rules: DeletionRules,
 ) -> Announced:
     keep = retention.keep_command(collection)
     kept = final_backups.reason_to_keep(spec, embedded=rules.embedded) if foreign else ""

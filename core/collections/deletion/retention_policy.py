@@ -55,7 +55,9 @@ def retention_minutes(spec: IndexSpec) -> float:
 def list_served(session: Session, alias: str) -> list[ServedCollection]:
     """Returns the collections that have served ``alias``, the latest first."""
     query = select(Deployment.blue, Deployment.green, Deployment.finished_at)
-    query = query.where(Deployment.alias == alias, Deployment.status == Status.LIVE).order_by(Deployment.finished_at)
+    query = query.where(Deployment.alias == alias, Deployment.status == Status.LIVE).order_by(
+        Deployment.finished_at
+    )
     found: dict[str, datetime | None] = {}
     for blue, green, finished_at in session.execute(query):
         for collection, replaced_at in ((blue, finished_at), (green, None)):
@@ -66,7 +68,12 @@ def list_served(session: Session, alias: str) -> list[ServedCollection]:
 
 
 def find_surplus(
-    session: Session, now: datetime, alias: str, live: str, spec: IndexSpec, replaced: str | None = None
+    session: Session,
+    now: datetime,
+    alias: str,
+    live: str,
+    spec: IndexSpec,
+    replaced: str | None = None,
 ) -> list[SurplusVersion]:
     """Returns versions of ``alias`` that are no longer kept and have no deletion yet.
 
@@ -105,11 +112,15 @@ def find_index(session: Session, collection: str) -> str | None:
     version = session.get(Version, collection)
     if version is not None:
         return version.alias
-    query = select(Deployment.alias).where(Deployment.blue == collection, Deployment.kind == "rollout")
+    query = select(Deployment.alias).where(
+        Deployment.blue == collection, Deployment.kind == "rollout"
+    )
     return session.scalars(query.order_by(Deployment.created_at.desc()).limit(1)).first()
 
 
-def find_kept(session: Session, alias: str, live: str, spec: IndexSpec, *, embedded: bool) -> list[tuple[str, str]]:
+def find_kept(
+    session: Session, alias: str, live: str, spec: IndexSpec, *, embedded: bool
+) -> list[tuple[str, str]]:
     """Returns former collections of ``alias`` that others made and that its rule keeps, each with
     the reason."""
     why = final_backups.reason_to_keep(spec, embedded=embedded)
@@ -143,7 +154,9 @@ def schedule_surplus(
         )
 
 
-def keep_collection(services: Services, collection: str, *, actor: str, reason: str = "") -> dict[str, str]:
+def keep_collection(
+    services: Services, collection: str, *, actor: str, reason: str = ""
+) -> dict[str, str]:
     """Cancels the deletion of ``collection``, or the one that a running deployment will cause. No
     other is scheduled unless a person asks. Raises Refused if there is none, or if it has begun."""
     check_found_name("collection", collection)
@@ -157,13 +170,19 @@ def keep_collection(services: Services, collection: str, *, actor: str, reason: 
     return {"collection": collection, "status": DeletionStatus.KEPT.value}
 
 
-def _spare_beforehand(session: Session, now: datetime, collection: str, words: str, actor: str, reason: str) -> None:
+def _spare_beforehand(
+    session: Session, now: datetime, collection: str, words: str, actor: str, reason: str
+) -> None:
     """Recorded before a deletion exists, so that none will be scheduled."""
     moves = Deployment.steps.any(has_trait(lambda step: step.moves_alias))
-    query = select(Deployment).where(Deployment.blue == collection, Deployment.status.not_in(FINAL), moves)
+    query = select(Deployment).where(
+        Deployment.blue == collection, Deployment.status.not_in(FINAL), moves
+    )
     replacing = session.scalars(query.limit(1)).first()
     if replacing is None:
-        raise Refused(f"no deletion of {collection} is scheduled; `rollouts list` shows those that are")
+        raise Refused(
+            f"no deletion of {collection} is scheduled; `rollouts list` shows those that are"
+        )
     last = retention.find_last_deletions(session, [collection]).get(collection)
     if last is None or last.status != DeletionStatus.KEPT:
         retention.record_kept(session, now, collection, words, actor, reason, replacing.alias)
@@ -180,12 +199,20 @@ def _list_former(
     session: Session, now: datetime, alias: str, live: str, replaced: str | None
 ) -> list[ServedCollection]:
     just = [ServedCollection(replaced, now)] if replaced else []
-    return just + [one for one in list_served(session, alias) if one.collection not in (live, replaced)]
+    return just + [
+        one for one in list_served(session, alias) if one.collection not in (live, replaced)
+    ]
 
 
-def _plan_surplus(one: ServedCollection, now: datetime, spec: IndexSpec, *, foreign: bool) -> SurplusVersion:
+def _plan_surplus(
+    one: ServedCollection, now: datetime, spec: IndexSpec, *, foreign: bool
+) -> SurplusVersion:
     due_at = (one.replaced_at or now) + timedelta(minutes=retention_minutes(spec))
-    last = f"not among the last {spec.retention.versions} that served; " if spec.retention.versions else ""
+    last = (
+        f"not among the last {spec.retention.versions} that served; "
+        if spec.retention.versions
+        else ""
+    )
     reason = f"{last}kept for {describe_retention(spec)} after it was replaced"
     if foreign and spec.retention.foreign == "backup":
         reason += "; this program did not make it, so a complete backup of it is made first"

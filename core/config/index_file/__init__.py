@@ -29,9 +29,25 @@ from qdrant_rollouts.core.config.index_file.rollout import (
 )
 from qdrant_rollouts.core.config.index_file.schedule import ScheduleSpec
 from qdrant_rollouts.core.config.index_file.search import PrefetchSpec, SearchSpec
-from qdrant_rollouts.core.config.index_file.validation import CheckSpec, RealSearchSpec, SamplesSpec, ValidationSpec
-from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Positive, Seconds, validate_as
-from qdrant_rollouts.core.config.index_file.vectors import CarriedSpec, ModelVectorSpec, ServerVectorSpec, VectorSpec
+from qdrant_rollouts.core.config.index_file.validation import (
+    CheckSpec,
+    RealSearchSpec,
+    SamplesSpec,
+    ValidationSpec,
+)
+from qdrant_rollouts.core.config.index_file.values import (
+    AtLeastOne,
+    Count,
+    Positive,
+    Seconds,
+    validate_as,
+)
+from qdrant_rollouts.core.config.index_file.vectors import (
+    CarriedSpec,
+    ModelVectorSpec,
+    ServerVectorSpec,
+    VectorSpec,
+)
 
 __all__ = [
     "DOCUMENTS",

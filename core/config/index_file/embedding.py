@@ -47,7 +47,10 @@ class EmbeddingSpec(Strict):
         returning no."""
         parts = [len(part.encode(errors="replace")) for part in model.split("/")]
         if sum(parts) > 4000 or max(parts) > 255:
-            raise ValueError("expected a model's name or folder, of 4000 bytes at most and 255 between two slashes")
+            raise ValueError(
+                "expected a model's name or folder, of 4000 bytes at most and 255 between two "
+                "slashes"
+            )
         return model
 
     @field_validator("revision")
@@ -56,7 +59,9 @@ class EmbeddingSpec(Strict):
         """The model hub's client looks for a file of that name in its cache, so a path could lead
         anywhere."""
         if revision is not None and not _REVISION.fullmatch(revision):
-            raise ValueError("expected a branch, tag or commit of the model, such as main or refs/pr/1")
+            raise ValueError(
+                "expected a branch, tag or commit of the model, such as main or refs/pr/1"
+            )
         return revision
 
     @field_validator("text")
@@ -71,7 +76,8 @@ class EmbeddingSpec(Strict):
         names = template_fields(self.text)
         if self.chunk is not None and self.chunk.field not in {None, *names}:
             raise ValueError(
-                f"chunk.field is {quote_value(self.chunk.field)}; expected a field of text: {', '.join(names)}"
+                f"chunk.field is {quote_value(self.chunk.field)}; expected a field of text: "
+                f"{', '.join(names)}"
             )
         return self
 
@@ -115,9 +121,15 @@ class ProviderSpec(Strict):
     @classmethod
     def _check_url(cls, url: str) -> str:
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+        if (
+            parts.scheme not in {"http", "https"}
+            or not parts.hostname
+            or parts.username
+            or parts.query
+        ):
             raise ValueError(
-                "expected http(s)://HOST/v1 without user, password or query; the key belongs in a variable"
+                "expected http(s)://HOST/v1 without user, password or query; the key belongs in a "
+                "variable"
             )
         if hosts.has_impossible_host(url):
             raise ValueError(hosts.IMPOSSIBLE_HOST)

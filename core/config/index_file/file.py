@@ -10,12 +10,24 @@ from pydantic import Field, StrictBool, field_validator, model_validator
 
 from qdrant_rollouts.core.config.alert_spec import AlertsSpec
 from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
-from qdrant_rollouts.core.config.index_file.embedding import ChunkSpec, CollectionSpec, EmbeddingSpec, ProviderSpec
+from qdrant_rollouts.core.config.index_file.embedding import (
+    ChunkSpec,
+    CollectionSpec,
+    EmbeddingSpec,
+    ProviderSpec,
+)
 from qdrant_rollouts.core.config.index_file.rollout import CanarySpec, RetentionSpec, SoakSpec
 from qdrant_rollouts.core.config.index_file.schedule import Scheduled
 from qdrant_rollouts.core.config.index_file.search import SearchSpec
 from qdrant_rollouts.core.config.index_file.validation import ValidationSpec
-from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Positive, Seconds, Strict, validate_as
+from qdrant_rollouts.core.config.index_file.values import (
+    AtLeastOne,
+    Count,
+    Positive,
+    Seconds,
+    Strict,
+    validate_as,
+)
 from qdrant_rollouts.core.config.index_file.vectors import ModelVectorSpec, VectorSpec
 from qdrant_rollouts.core.defaults import GRACE_MINUTES, PER_MODEL, REBUILDS
 from qdrant_rollouts.core.errors import Malformed, Refused
@@ -74,14 +86,18 @@ class IndexSpec(Strict):
         if self.embedding is None:
             return self
         if self.embedding.vector and self.embedding.vector in self.vectors:
-            raise ValueError(f"vectors.{self.embedding.vector} and embedding declare one vector; keep one of them")
+            raise ValueError(
+                f"vectors.{self.embedding.vector} and embedding declare one vector; keep one of "
+                "them"
+            )
         if self.embedding.chunk is not None and self.chunk is not None:
             raise ValueError("chunk and embedding.chunk are one setting; keep one of them")
         return self
 
     @property
     def models(self) -> tuple[EmbeddingSpec, ...]:
-        """Returns every declared model by the name of its vector; searches by text use the first."""
+        """Returns every declared model by the name of its vector; searches by text use the
+        first."""
         short = (self.embedding,) if self.embedding is not None else ()
         by_name = (
             EmbeddingSpec(**said.model_dump(), vector=name, chunk=self.chunk)
@@ -94,7 +110,9 @@ class IndexSpec(Strict):
     @classmethod
     def _check_vector_field(cls, field: str | None) -> str | None:
         if field is not None and (not field.strip() or field in ("id", "_rollouts")):
-            raise ValueError("expected the name of a field other than id and _rollouts, or null for none")
+            raise ValueError(
+                "expected the name of a field other than id and _rollouts, or null for none"
+            )
         return field
 
     @model_validator(mode="after")
@@ -200,7 +218,9 @@ class _UniqueKeys(BoundedLoader):
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.composer.ComposerError(None, None, "a key must be plain text", key.start_mark)
+                raise yaml.composer.ComposerError(
+                    None, None, "a key must be plain text", key.start_mark
+                )
             if key.value in seen:
                 raise yaml.composer.ComposerError(
                     None, None, f"key {quote_value(key.value)} appears twice", key.start_mark

@@ -5,7 +5,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StrictBool, field_validator, model_validator
 
 from qdrant_rollouts.core import defaults
-from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Positive, Seconds, Strict
+from qdrant_rollouts.core.config.index_file.values import (
+    AtLeastOne,
+    Count,
+    Positive,
+    Seconds,
+    Strict,
+)
 from qdrant_rollouts.core.statistics.assignment import share_of
 
 
@@ -72,7 +78,9 @@ class CanarySpec(Strict):
     def _check_rising(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
         shares = [stage.percentage for stage in stages]
         if shares != sorted(shares):
-            raise ValueError("expected percentages that never fall: a share that is taken back is a rollback")
+            raise ValueError(
+                "expected percentages that never fall: a share that is taken back is a rollback"
+            )
         return stages
 
 

@@ -28,5 +28,7 @@ class SearchSpec(Strict):
         names = [one.vector for one in prefetch]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise ValueError(f"vector {quote_value(twice)} appears twice; expected each vector once")
+            raise ValueError(
+                f"vector {quote_value(twice)} appears twice; expected each vector once"
+            )
         return prefetch

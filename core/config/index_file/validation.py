@@ -4,13 +4,21 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    ValidationInfo,
+    model_validator,
+)
 
 from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Positive, Strict
 
 
 def _check_score(value: Any) -> Any:
-    """Gives one message for both kinds of value; pydantic's union would name the kinds in the path."""
+    """Gives one message for both kinds of value; pydantic's union would name the kinds in the
+    path."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if value == "calibrated" or (number and -1 <= value <= 1):
         return value
@@ -36,13 +44,17 @@ class CheckSpec(Strict):
 
 def _parse_check(value: Any, info: ValidationInfo) -> Any:
     """Accepts true, false, a bound, or both settings by name."""
-    if isinstance(value, bool | Mapping | CheckSpec) or (isinstance(value, int | float) and math.isfinite(value)):
+    if isinstance(value, bool | Mapping | CheckSpec) or (
+        isinstance(value, int | float) and math.isfinite(value)
+    ):
         if not isinstance(value, Mapping):
             return value
         # unknown keys of a stored row are ignored, see core.database.stored_json
         extra = (info.context or {}).get("extra")
         return CheckSpec.model_validate(value, extra=extra)
-    raise ValueError("expected true, false, a number as the bound, or keys bound and accept_inconclusive")
+    raise ValueError(
+        "expected true, false, a number as the bound, or keys bound and accept_inconclusive"
+    )
 
 
 def _check_query(text: str) -> str:
@@ -74,7 +86,9 @@ class ValidationSpec(Strict):
     min_results: AtLeastOne = 5
     #: The field whose values become queries if no query is named; ``*`` for title, name or heading.
     titles: str | None = None
-    min_top_score: Annotated[float | Literal["calibrated"], BeforeValidator(_check_score)] = "calibrated"
+    min_top_score: Annotated[float | Literal["calibrated"], BeforeValidator(_check_score)] = (
+        "calibrated"
+    )
     #: A JSONL file of ``query`` and ``relevant``; see ``core.gate.evidence.judged``.
     judged: str | None = None
     checks: dict[str, Annotated[bool | float | CheckSpec, BeforeValidator(_parse_check)]] = {}
@@ -93,7 +107,11 @@ class ValidationSpec(Strict):
         said = given.get("queries") if isinstance(given, Mapping) else None
         if said == "titles":
             return {**given, "queries": (), "titles": "*"}
-        if isinstance(said, Mapping) and set(said) == {"titles"} and isinstance(said["titles"], str):
+        if (
+            isinstance(said, Mapping)
+            and set(said) == {"titles"}
+            and isinstance(said["titles"], str)
+        ):
             return {**given, "queries": (), "titles": said["titles"]}
         return given
 

@@ -38,7 +38,9 @@ def validate_as(model: type[Model], content: Any, path: str) -> Model:
     except RecursionError:
         raise Malformed(f"{path}: more levels stand in each other than can be read") from None
     except ValidationError as error:
-        raise Malformed("\n".join(_describe_fault(path, fault) for fault in error.errors())) from None
+        raise Malformed(
+            "\n".join(_describe_fault(path, fault) for fault in error.errors())
+        ) from None
 
 
 def _describe_fault(path: str, fault: Mapping[str, Any]) -> str:

@@ -82,6 +82,9 @@ _BY_KEY: dict[str, type[Strict]] = {
 }
 
 VectorSpec = Annotated[
-    ModelVectorSpec | ServerVectorSpec | CarriedSpec | Literal["given", "optional", "carried", "dropped"],
+    ModelVectorSpec
+    | ServerVectorSpec
+    | CarriedSpec
+    | Literal["given", "optional", "carried", "dropped"],
     BeforeValidator(_parse_one_kind),
 ]

@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 if TYPE_CHECKING:
-    from qdrant_rollouts.core.deployments.backups.commands import create_backup, restore_backup, verify_backup
+    from qdrant_rollouts.core.deployments.backups.commands import (
+        create_backup,
+        restore_backup,
+        verify_backup,
+    )
     from qdrant_rollouts.core.deployments.backups.queries import (
         get_backup,
         get_restored_backup,

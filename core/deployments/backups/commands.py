@@ -22,7 +22,12 @@ from qdrant_rollouts.core.deployments.commands.specs import declared_spec, inher
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.strategies import backup as plans
 from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.ports.naming import LONGEST_WITH_SNAPSHOT, check_found_name, check_name, collection_name
+from qdrant_rollouts.core.ports.naming import (
+    LONGEST_WITH_SNAPSHOT,
+    check_found_name,
+    check_name,
+    collection_name,
+)
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 
@@ -45,7 +50,9 @@ def create_backup(
     _check_keep(keep)
     check_server(services.store)
     collection = aliases.get_collection_for_alias(services, alias)
-    return begin_backup(services, alias, collection, actor=actor, reason=reason, keep=keep, along=along)
+    return begin_backup(
+        services, alias, collection, actor=actor, reason=reason, keep=keep, along=along
+    )
 
 
 def begin_backup(
@@ -89,13 +96,16 @@ def verify_backup(
     reason: str = "",
     along: InTransaction = do_nothing,
 ) -> str:
-    """Starts a verification of a backup, by default the latest of ``alias``; returns the run's id."""
+    """Starts a verification of a backup, by default the latest of ``alias``; returns the run's
+    id."""
     check_server(services.store)
     manifest = _choose_manifest(services, backup, alias)
     taken = services.store.collections()
 
     def green(session: Session, now: datetime) -> str:
-        return collection_name(f"{manifest.alias}_verify", now, taken | versions.list_used_names(session))
+        return collection_name(
+            f"{manifest.alias}_verify", now, taken | versions.list_used_names(session)
+        )
 
     return _enroll_run(
         services,
@@ -182,7 +192,9 @@ def _enroll_run(
     except IntegrityError as error:
         with services.sessions() as session:
             _check_kind_idle(session, alias, kind)
-        raise Unavailable(f"another {kind} of {alias} began in the same moment; try again") from error
+        raise Unavailable(
+            f"another {kind} of {alias} began in the same moment; try again"
+        ) from error
     services.knock(knock)
     return row.id
 
@@ -202,8 +214,10 @@ def _check_name_length(collection: str) -> None:
     length = len(collection.encode())
     if length > LONGEST_WITH_SNAPSHOT:
         raise Refused(
-            f"the name of collection {collection[:40]}… has {length} bytes, and Qdrant makes no snapshot of more "
-            f"than {LONGEST_WITH_SNAPSHOT}: copy it under a shorter name (a deployment from `collection:NAME`)"
+            f"the name of collection {collection[:40]}… has {length} bytes, and Qdrant makes no "
+            "snapshot of more "
+            f"than {LONGEST_WITH_SNAPSHOT}: copy it under a shorter name (a deployment from "
+            "`collection:NAME`)"
         )
 
 
@@ -217,7 +231,9 @@ def _choose_manifest(services: Services, backup: str | None, alias: str | None) 
         raise Refused("name either a backup or an alias, whose latest backup is then used")
     if backup is None:
         backup = find_latest_backup(services, check_found_name("alias", alias))
-    return restorable.read_fitting_manifest(services.store, services.shelf, check_name("backup", backup))
+    return restorable.read_fitting_manifest(
+        services.store, services.shelf, check_name("backup", backup)
+    )
 
 
 def _spec_of_backup(services: Services, manifest: Manifest) -> IndexSpec:
@@ -236,7 +252,9 @@ def _spec_without_model(spec: IndexSpec) -> IndexSpec:
     """For a backup of a collection that others made. Its model is unknown, so no text query is
     made. It comes back as it was, for applications that search it with their own vectors."""
     rules = spec.validation.model_copy(update={"queries": (), "judged": None})
-    return spec.model_copy(update={"source": None, "embedding": None, "vectors": {}, "validation": rules})
+    return spec.model_copy(
+        update={"source": None, "embedding": None, "vectors": {}, "validation": rules}
+    )
 
 
 def _embedding_of_backup(manifest: Manifest) -> EmbeddingSpec | None:

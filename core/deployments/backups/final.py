@@ -1,4 +1,5 @@
-"""Makes the final backups that due deletions wait for (``core.collections.deletion.final_backups``)."""
+"""Makes the final backups that due deletions wait for
+(``core.collections.deletion.final_backups``)."""
 
 from datetime import timedelta
 from functools import partial
@@ -28,7 +29,9 @@ def begin_final_backups(services: Services) -> list[str]:
     """
     with services.sessions() as session:
         due = retention.find_due_deletions(session, services.clock.now(session))
-    return [line for deletion_id in due if (line := _back_up_before_deletion(services, deletion_id))]
+    return [
+        line for deletion_id in due if (line := _back_up_before_deletion(services, deletion_id))
+    ]
 
 
 def _back_up_before_deletion(services: Services, deletion_id: int) -> str:
@@ -65,7 +68,11 @@ def _begin_final_backup(services: Services, row: Deletion, alias: str) -> str:
 
 
 def _attach_backup(deletion_id: int, session: Session, backup: str) -> None:
-    ours = Deletion.id == deletion_id, Deletion.status.in_(retention.OPEN_STATUSES), Deletion.backup_id.is_(None)
+    ours = (
+        Deletion.id == deletion_id,
+        Deletion.status.in_(retention.OPEN_STATUSES),
+        Deletion.backup_id.is_(None),
+    )
     marked = update(Deletion).where(*ours).values(backup_id=backup).returning(Deletion.id)
     if session.scalar(marked) is None:
         raise LeaseLost(f"deletion {deletion_id} was cancelled, or another process took it up")
@@ -87,7 +94,12 @@ def _postpone_deletion(services: Services, seen: Deletion, alias: str, why: str)
         act = f"correct that, it is tried again at {row.due_at:%H:%M} UTC; to keep it: {keep}"
         events.record_event(session, now, "deletion.put_off", text, alias=alias)
         told = Alert(
-            row.alias or row.collection, retention.NO_BACKUP, text, actor=row.actor, reason=row.reason, next=act
+            row.alias or row.collection,
+            retention.NO_BACKUP,
+            text,
+            actor=row.actor,
+            reason=row.reason,
+            next=act,
         )
         alerts.record_alert(session, now, told)
     return text

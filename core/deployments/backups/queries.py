@@ -19,10 +19,17 @@ def list_backups(services: Services, alias: str | None = None) -> list[Backup]:
     """Returns backups, newest first: those on the shelf (damaged ones too), those being made, and
     failed ones."""
     with services.sessions() as session:
-        runs = {row.id: row for row in session.scalars(select(Deployment).where(Deployment.kind == "backup"))}
+        runs = {
+            row.id: row
+            for row in session.scalars(select(Deployment).where(Deployment.kind == "backup"))
+        }
     kept = services.shelf.backups()
     found = [_describe_stored_backup(services, backup, runs.get(backup)) for backup in kept]
-    found += [_describe_backup_run(row) for row in runs.values() if row.id not in kept and row.status != Status.LIVE]
+    found += [
+        _describe_backup_run(row)
+        for row in runs.values()
+        if row.id not in kept and row.status != Status.LIVE
+    ]
     verified = _latest_verifications(services)
     for record in found:
         record["verified"] = verified.get(record["backup_id"])
@@ -119,9 +126,14 @@ def _status_of_run(row: Deployment) -> str:
 
 def _latest_verifications(services: Services) -> dict[str, Verification]:
     """Returns the result of the latest ended verification, by backup."""
-    query = select(Deployment).where(Deployment.kind == "verification", Deployment.finished_at.is_not(None))
+    query = select(Deployment).where(
+        Deployment.kind == "verification", Deployment.finished_at.is_not(None)
+    )
     with services.sessions() as session:
-        found = [_describe_verification(row) for row in session.scalars(query.order_by(Deployment.created_at))]
+        found = [
+            _describe_verification(row)
+            for row in session.scalars(query.order_by(Deployment.created_at))
+        ]
     return {one["backup_id"]: one for one in found}
 
 

@@ -10,8 +10,16 @@ from qdrant_rollouts.core.deployments.commands.aliases import (
     safe_delete_collection,
     switch_alias,
 )
-from qdrant_rollouts.core.deployments.commands.beginning import InTransaction, begin_deployment, do_nothing
-from qdrant_rollouts.core.deployments.commands.deployments import request_action, start_deployment, start_rollback
+from qdrant_rollouts.core.deployments.commands.beginning import (
+    InTransaction,
+    begin_deployment,
+    do_nothing,
+)
+from qdrant_rollouts.core.deployments.commands.deployments import (
+    request_action,
+    start_deployment,
+    start_rollback,
+)
 from qdrant_rollouts.core.deployments.commands.specs import resolve_spec
 from qdrant_rollouts.core.deployments.lookup import find_deployment
 

@@ -60,12 +60,27 @@ def adopt_collection(
     with services.sessions.begin() as session:
         row = _write_version(services, session, alias, found, facts, stamp)
         now = services.clock.now(session)
-        events.record_event(session, now, "version.adopted", found, actor=actor, reason=reason, alias=alias)
+        events.record_event(
+            session, now, "version.adopted", found, actor=actor, reason=reason, alias=alias
+        )
         if carries:
-            mine = replace(stamp, number=row.number).as_metadata() if stamp and stamp.number == 0 else {}
+            mine = (
+                replace(stamp, number=row.number).as_metadata()
+                if stamp and stamp.number == 0
+                else {}
+            )
             services.store.set_metadata(found, {**mine, **versions.version_metadata(row)})
-    answer = {"alias": alias, "collection": found, "number": row.number, "stamped": carries and stamp is not None}
-    return {**answer, "model": stamp.spec.model if stamp and stamp.spec else None, "agreed": facts.get("agreed")}
+    answer = {
+        "alias": alias,
+        "collection": found,
+        "number": row.number,
+        "stamped": carries and stamp is not None,
+    }
+    return {
+        **answer,
+        "model": stamp.spec.model if stamp and stamp.spec else None,
+        "agreed": facts.get("agreed"),
+    }
 
 
 def _stamp_of_version(stamp: Stamp | None) -> Stamp | None:
@@ -78,14 +93,19 @@ def _find_collection(services: Services, alias: str, collection: str | None) -> 
     check_found_name("alias", alias)
     aliases = services.store.aliases()
     if alias not in aliases:
-        raise Unknown(f"alias {shorten_text(alias)} does not exist; known: {', '.join(sorted(aliases)) or 'none'}")
+        raise Unknown(
+            f"alias {shorten_text(alias)} does not exist; known: "
+            f"{', '.join(sorted(aliases)) or 'none'}"
+        )
     found = check_found_name("collection", collection or aliases[alias])
     if found not in services.store.collections():
         raise Refused(f"collection {found} does not exist at {services.store.server().address}")
     return found
 
 
-def _check_not_managed(session: Session, alias: str, collection: str, *, gains: bool) -> Version | None:
+def _check_not_managed(
+    session: Session, alias: str, collection: str, *, gains: bool
+) -> Version | None:
     """Returns the row of a version without a known model that ``gains`` one now; None if there is
     no row."""
     row = session.get(Version, collection, with_for_update=True)
@@ -98,21 +118,35 @@ def _check_not_managed(session: Session, alias: str, collection: str, *, gains: 
 
 
 def _write_version(
-    services: Services, session: Session, alias: str, collection: str, facts: State, stamp: Stamp | None
+    services: Services,
+    session: Session,
+    alias: str,
+    collection: str,
+    facts: State,
+    stamp: Stamp | None,
 ) -> Version:
     """Writes the row, with its old number if a lost database gave it one that is still free."""
     table.lock_route(services, session, alias)
     occupancy.check_alias_idle(session, alias)
-    known = _check_not_managed(session, alias, collection, gains=stamp is not None and stamp.number == 0)
+    known = _check_not_managed(
+        session, alias, collection, gains=stamp is not None and stamp.number == 0
+    )
     if known is not None:
         known.facts = {**known.facts, **facts}
         return known
     taken = set(session.scalars(select(Version.number).where(Version.alias == alias)))
     number = max(taken, default=0) + 1
-    if stamp is not None and stamp.alias == alias and stamp.number > 0 and stamp.number not in taken:
+    if (
+        stamp is not None
+        and stamp.alias == alias
+        and stamp.number > 0
+        and stamp.number not in taken
+    ):
         number = stamp.number
     now = services.clock.now(session)
-    row = Version(collection=collection, alias=alias, number=number, parent=None, created_at=now, facts=facts)
+    row = Version(
+        collection=collection, alias=alias, number=number, parent=None, created_at=now, facts=facts
+    )
     session.add(row)
     session.flush()
     return row
@@ -135,8 +169,10 @@ def _describe_collection(
     agreed = {"of": found.of, "alike": found.alike}
     if agreed["alike"] * 2 < agreed["of"] and not trust:
         raise Refused(
-            f"{embedding.model} makes other vectors of the texts of {collection} than are stored: of {agreed['of']} "
-            f"records {agreed['alike']} agree. Declare the model and the text template it was made with; with --trust "
+            f"{embedding.model} makes other vectors of the texts of {collection} than are stored: "
+            f"of {agreed['of']} "
+            f"records {agreed['alike']} agree. Declare the model and the text template it was made "
+            "with; with --trust "
             "the declared ones are taken all the same"
         )
     dumped = embedding.model_dump(mode="json")
@@ -145,7 +181,9 @@ def _describe_collection(
 
 
 def _choose_vector(collection: str, schema: Schema, embedding: EmbeddingSpec | None) -> str:
-    return embedded_vector(schema, embedding.vector, collection) if embedding else main_vector(schema)
+    return (
+        embedded_vector(schema, embedding.vector, collection) if embedding else main_vector(schema)
+    )
 
 
 def _check_vector_size(
@@ -154,6 +192,7 @@ def _check_vector_size(
     params = vector_params(schema, vector)
     if params.get("size") != embedder.dimension:
         raise Refused(
-            f"{collection} has vectors of {params.get('size')} numbers, and {embedding.model}, declared in the index "
+            f"{collection} has vectors of {params.get('size')} numbers, and {embedding.model}, "
+            "declared in the index "
             f"file, makes {embedder.dimension}: declare the model it was made with"
         )

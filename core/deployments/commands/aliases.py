@@ -14,7 +14,11 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import AliasState, Deletion
 from qdrant_rollouts.core.defaults import GRACE_MINUTES, LONGEST_GRACE_MINUTES
 from qdrant_rollouts.core.deployments import alias_lock as occupancy
-from qdrant_rollouts.core.deployments.commands.specs import check_alias_name, get_serving_collection, join_names
+from qdrant_rollouts.core.deployments.commands.specs import (
+    check_alias_name,
+    get_serving_collection,
+    join_names,
+)
 from qdrant_rollouts.core.errors import Refused, Unknown
 from qdrant_rollouts.core.ports.naming import check_found_name
 from qdrant_rollouts.core.services import Services
@@ -22,7 +26,13 @@ from qdrant_rollouts.core.times import as_iso
 
 
 def create_alias(
-    services: Services, alias: str, collection: str, *, force: bool = False, actor: str, reason: str = ""
+    services: Services,
+    alias: str,
+    collection: str,
+    *,
+    force: bool = False,
+    actor: str,
+    reason: str = "",
 ) -> dict[str, Any]:
     """Creates the alias. If it points elsewhere, the command is refused unless ``force``; an
     existing alias with the same target stays."""
@@ -32,13 +42,23 @@ def create_alias(
     _check_move(services, alias, collection)
     current = live.get(alias)
     if current not in (None, collection) and not force:
-        raise Refused(f"alias {alias} exists and points to {current}; use switch, or force to repoint it")
-    moved = _point_alias(services, alias, collection, expected={current}, actor=actor, reason=reason)
+        raise Refused(
+            f"alias {alias} exists and points to {current}; use switch, or force to repoint it"
+        )
+    moved = _point_alias(
+        services, alias, collection, expected={current}, actor=actor, reason=reason
+    )
     return {"created": moved.moved, "alias": alias, "collection": collection}
 
 
 def switch_alias(
-    services: Services, alias: str, collection: str, *, delete_old: bool = False, actor: str, reason: str = ""
+    services: Services,
+    alias: str,
+    collection: str,
+    *,
+    delete_old: bool = False,
+    actor: str,
+    reason: str = "",
 ) -> dict[str, Any]:
     """Moves an existing alias; does nothing if it is already there.
 
@@ -47,9 +67,15 @@ def switch_alias(
     """
     current = get_serving_collection(services.store.aliases(), alias)
     _check_move(services, alias, collection)
-    moved = _point_alias(services, alias, collection, expected={current}, actor=actor, reason=reason)
+    moved = _point_alias(
+        services, alias, collection, expected={current}, actor=actor, reason=reason
+    )
     old = moved.previous if moved.moved else current
-    answer: dict[str, Any] = {"old_collection": old, "new_collection": collection, "switched": moved.moved}
+    answer: dict[str, Any] = {
+        "old_collection": old,
+        "new_collection": collection,
+        "switched": moved.moved,
+    }
     if delete_old and moved.moved and old:
         answer["deletion"] = _delete_replaced(services, alias, old, collection, actor)
     return answer
@@ -64,7 +90,11 @@ def delete_alias(services: Services, alias: str, *, actor: str, reason: str = ""
         _record_no_change(services, alias, "it was removed before", actor, reason)
         return {"deleted": False}
     occupancy.check_alias_movable(services, alias)
-    return {"deleted": aliases.move_alias(services, alias, None, expected={current}, actor=actor, reason=reason).moved}
+    return {
+        "deleted": aliases.move_alias(
+            services, alias, None, expected={current}, actor=actor, reason=reason
+        ).moved
+    }
 
 
 def safe_delete_collection(
@@ -83,20 +113,28 @@ def safe_delete_collection(
     check_found_name("collection", collection)
     _check_grace_minutes(grace_period_minutes)
     if collection not in services.store.collections():
-        raise Unknown(f"collection {collection} does not exist; `rollouts alias list` shows what is served")
+        raise Unknown(
+            f"collection {collection} does not exist; `rollouts alias list` shows what is served"
+        )
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         minutes = grace_period_minutes
         if minutes is None:
             minutes = _find_grace_minutes(services, session, collection)
-        used = _record_deletion_request(services, session, now, collection, f"after {minutes:g} minutes", actor, reason)
+        used = _record_deletion_request(
+            services, session, now, collection, f"after {minutes:g} minutes", actor, reason
+        )
         if used:
             return {"scheduled": False, "delete_after": None, "reason": "; ".join(used)}
-        row = retention.schedule_deletion(session, now, collection, minutes, reason=reason, actor=actor)
+        row = retention.schedule_deletion(
+            session, now, collection, minutes, reason=reason, actor=actor
+        )
         return _describe_scheduled_deletion(services, session, row)
 
 
-def _delete_replaced(services: Services, alias: str, old: str, new: str, actor: str) -> dict[str, Any]:
+def _delete_replaced(
+    services: Services, alias: str, old: str, new: str, actor: str
+) -> dict[str, Any]:
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         spec = keeping.find_spec(session, alias, services.indexes())
@@ -107,7 +145,9 @@ def _delete_replaced(services: Services, alias: str, old: str, new: str, actor: 
         if used:
             return {"scheduled": False, "delete_after": None, "reason": "; ".join(used)}
         surplus = keeping.find_surplus(session, now, alias, new, spec, replaced=old)
-        told = [replace(one, reason=f"{why}; {one.reason}") for one in surplus if one.collection == old]
+        told = [
+            replace(one, reason=f"{why}; {one.reason}") for one in surplus if one.collection == old
+        ]
         others = [one for one in surplus if one.collection != old]
         keeping.schedule_surplus(session, now, alias, [*told, *others], actor=actor)
         row = retention.find_open_deletion(session, old)
@@ -119,7 +159,10 @@ def _delete_replaced(services: Services, alias: str, old: str, new: str, actor: 
 
 def _check_grace_minutes(minutes: float | None) -> None:
     if minutes is not None and not 0 <= minutes <= LONGEST_GRACE_MINUTES:
-        raise Refused(f"grace_period_minutes is {minutes:g}, expected 0 to {LONGEST_GRACE_MINUTES:.0f} (ten years)")
+        raise Refused(
+            f"grace_period_minutes is {minutes:g}, expected 0 to {LONGEST_GRACE_MINUTES:.0f} (ten "
+            "years)"
+        )
 
 
 def _find_grace_minutes(services: Services, session: Session, collection: str) -> float:
@@ -130,16 +173,25 @@ def _find_grace_minutes(services: Services, session: Session, collection: str) -
 
 
 def _record_deletion_request(
-    services: Services, session: Session, now: datetime, collection: str, when: str, actor: str, reason: str
+    services: Services,
+    session: Session,
+    now: datetime,
+    collection: str,
+    when: str,
+    actor: str,
+    reason: str,
 ) -> list[str]:
-    """Records that the deletion was requested, or what uses the collection, so that it is refused."""
+    """Records that the deletion was requested, or what uses the collection, so that it is
+    refused."""
     used = retention.find_uses(services, session, collection)
     asked = f"{collection}, {when}" + (f"; refused: {used[0]}" if used else "")
     events.record_event(session, now, "deletion.requested", asked, actor=actor, reason=reason)
     return used
 
 
-def _describe_scheduled_deletion(services: Services, session: Session, row: Deletion) -> dict[str, Any]:
+def _describe_scheduled_deletion(
+    services: Services, session: Session, row: Deletion
+) -> dict[str, Any]:
     rules = deletion_notices.read_rules(services)
     told = deletion_notices.describe_open_deletions(session, [row], rules)[row.id]
     answer = {"scheduled": True, "delete_after": as_iso(row.due_at), "reason": row.reason}
@@ -155,11 +207,19 @@ def _check_move(services: Services, alias: str, collection: str) -> None:
 
 
 def _point_alias(
-    services: Services, alias: str, collection: str, *, expected: set[str | None], actor: str, reason: str
+    services: Services,
+    alias: str,
+    collection: str,
+    *,
+    expected: set[str | None],
+    actor: str,
+    reason: str,
 ) -> aliases.Moved:
     with services.sessions.begin() as session:
         aliases.keep_target(session, services.clock.now(session), collection, alias, actor)
-    moved = aliases.move_alias(services, alias, collection, expected=expected, actor=actor, reason=reason)
+    moved = aliases.move_alias(
+        services, alias, collection, expected=expected, actor=actor, reason=reason
+    )
     if not moved.moved:
         _record_no_change(services, alias, f"it led to {collection} already", actor, reason)
     return moved
@@ -169,11 +229,15 @@ def _record_no_change(services: Services, alias: str, detail: str, actor: str, r
     """A command that changed nothing is recorded too."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        events.record_event(session, now, "alias.unchanged", detail, actor=actor, reason=reason, alias=alias)
+        events.record_event(
+            session, now, "alias.unchanged", detail, actor=actor, reason=reason, alias=alias
+        )
 
 
 def _check_was_deleted(services: Services, alias: str) -> None:
     with services.sessions() as session:
         known = session.get(AliasState, alias)
     if known is None or known.desired is not None:
-        raise Unknown(f"alias {alias} does not exist; known: {join_names(services.store.aliases())}")
+        raise Unknown(
+            f"alias {alias} does not exist; known: {join_names(services.store.aliases())}"
+        )

@@ -43,8 +43,9 @@ def begin_deployment(
     along: InTransaction = do_nothing,
     told_as: str = "created",
 ) -> str:
-    """Writes deployment, plan and version in one transaction, then knocks, if there is a place for it; returns the id.
-    ``told_as`` is the alert that says so. Raises Refused where the alias is not free."""
+    """Writes deployment, plan and version in one transaction, then knocks, if there is a place for
+    it; returns the id. ``told_as`` is the alert that says so. Raises Refused where the alias is not
+    free."""
     taken = _list_taken_names(services, alias)
     try:
         with services.sessions.begin() as session:
@@ -69,7 +70,9 @@ def begin_deployment(
     except IntegrityError as error:
         with services.sessions() as session:
             occupancy.check_alias_idle(session, alias)
-        raise Unavailable(f"another deployment of {alias} began in the same moment; try again") from error
+        raise Unavailable(
+            f"another deployment of {alias} began in the same moment; try again"
+        ) from error
     if knock is not None:
         services.knock(knock)
     else:
@@ -77,7 +80,9 @@ def begin_deployment(
     return row.id
 
 
-def _name_green(session: Session, now: datetime, row: Deployment, taken: set[str], existing: str | None) -> None:
+def _name_green(
+    session: Session, now: datetime, row: Deployment, taken: set[str], existing: str | None
+) -> None:
     """Returns green's name and number: a new version's, or those of an existing collection."""
     if existing is not None:
         aliases.keep_target(session, now, existing, row.alias, row.actor)
@@ -86,8 +91,12 @@ def _name_green(session: Session, now: datetime, row: Deployment, taken: set[str
             row.green = existing
             row.number = known.number
             return
-    row.green = existing or collection_name(row.alias, now, taken | versions.list_used_names(session))
-    row.number = (session.scalar(select(func.max(Version.number)).where(Version.alias == row.alias)) or 0) + 1
+    row.green = existing or collection_name(
+        row.alias, now, taken | versions.list_used_names(session)
+    )
+    row.number = (
+        session.scalar(select(func.max(Version.number)).where(Version.alias == row.alias)) or 0
+    ) + 1
     session.add(
         Version(
             collection=row.green,

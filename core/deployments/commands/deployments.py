@@ -1,6 +1,7 @@
 """The commands for deployments."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -15,7 +16,11 @@ from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import alias_lock as occupancy
 from qdrant_rollouts.core.deployments import engine
-from qdrant_rollouts.core.deployments.commands.beginning import InTransaction, begin_deployment, do_nothing
+from qdrant_rollouts.core.deployments.commands.beginning import (
+    InTransaction,
+    begin_deployment,
+    do_nothing,
+)
 from qdrant_rollouts.core.deployments.commands.specs import (
     check_alias_name,
     check_declared_sources,
@@ -28,8 +33,14 @@ from qdrant_rollouts.core.deployments.commands.specs import (
     live_aliases,
 )
 from qdrant_rollouts.core.deployments.commands.strictness import check_limits
-from qdrant_rollouts.core.deployments.commands.unknown_models import check_existing_model, check_model
-from qdrant_rollouts.core.deployments.commands.vector_declarations import check_search, check_vectors
+from qdrant_rollouts.core.deployments.commands.unknown_models import (
+    check_existing_model,
+    check_model,
+)
+from qdrant_rollouts.core.deployments.commands.vector_declarations import (
+    check_search,
+    check_vectors,
+)
 from qdrant_rollouts.core.deployments.lookup import find_deployment
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
@@ -69,37 +80,56 @@ def start_deployment(
     check_server_version(services)
     spec = declared_spec(services, alias, live)
     declared = spec
-    spec = spec.with_options(_requested_options(source, strategy, queries, rollback_on_failure), "request")
+    spec = spec.with_options(
+        _requested_options(source, strategy, queries, rollback_on_failure), "request"
+    )
     spec = inherit_model(services, spec.with_options(options or {}), live.get(alias))
     check_declared_sources(spec, declared)
     plan = _plan_deployment(spec, existing=collection is not None)
     blue = live.get(alias)
     check_validation(services, spec, blue)
     along = _with_warning(
-        services, alias, warn_of_too_few(spec.validation, read_judged_queries(services, spec)), actor, along
+        services,
+        alias,
+        warn_of_too_few(spec.validation, read_judged_queries(services, spec)),
+        actor,
+        along,
     )
     if any(step.traits.needs_blue for step in plan) and blue is None:
-        raise Refused(f"{alias} serves nothing a canary could be compared with; deploy it with blue_green first")
+        raise Refused(
+            f"{alias} serves nothing a canary could be compared with; deploy it with blue_green "
+            "first"
+        )
+    begin = partial(
+        begin_deployment,
+        services,
+        alias,
+        spec,
+        blue=blue,
+        actor=actor,
+        reason=reason,
+        along=along,
+    )
     if collection is not None:
         _check_existing_collection(services, collection, blue, source)
         check_search(services, spec, collection)
         check_existing_model(services, alias, spec, plan, blue, collection)
-        return begin_deployment(
-            services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason, along=along
-        )
+        return begin(plan, existing=collection)
     records = _open_checked_source(services, alias, spec)
     check_limits(services, spec, blue, records)
     check_vectors(services, spec, blue, records)
     check_model(services, alias, spec, plan, blue)
     address = records.address
-    plan = _plan_with_unpacking(services, alias, plan, address)
-    return begin_deployment(
-        services, alias, spec, plan, blue=blue, actor=actor, source=address, reason=reason, along=along
-    )
+    return begin(_plan_with_unpacking(services, alias, plan, address), source=address)
 
 
 def start_rollback(
-    services: Services, alias: str, *, actor: str, reason: str = "", along: InTransaction = do_nothing
+    services: Services,
+    alias: str,
+    *,
+    actor: str,
+    reason: str = "",
+    along: InTransaction = do_nothing,
 ) -> str:
     """Starts a rollback to the version before the live one, while it is retained; returns the
     deployment's id."""
@@ -111,7 +141,9 @@ def start_rollback(
     if last is None or last.blue is None:
         raise Refused(f"{alias} has no version before {current} to go back to")
     if _is_gone(services, last.blue):
-        raise Refused(f"{last.blue}, the version before {current}, is no longer retained; deploy a new one")
+        raise Refused(
+            f"{last.blue}, the version before {current}, is no longer retained; deploy a new one"
+        )
     spec = read_stored(IndexSpec, last.spec)
     return begin_deployment(
         services,
@@ -127,7 +159,9 @@ def start_rollback(
     )
 
 
-def request_action(services: Services, deployment_id: str, event: Event, *, actor: str, reason: str = "") -> str:
+def request_action(
+    services: Services, deployment_id: str, event: Event, *, actor: str, reason: str = ""
+) -> str:
     """Leaves a request (promote, retry, pause, resume, abort) for the engine; returns the
     deployment's full id."""
     found = find_deployment(services, deployment_id)
@@ -135,7 +169,9 @@ def request_action(services: Services, deployment_id: str, event: Event, *, acto
     return found
 
 
-def _with_warning(services: Services, alias: str, warning: str, actor: str, along: InTransaction) -> InTransaction:
+def _with_warning(
+    services: Services, alias: str, warning: str, actor: str, along: InTransaction
+) -> InTransaction:
     """Records a warning with the deployment, so the person who starts it sees it at once."""
     if not warning:
         return along
@@ -144,14 +180,23 @@ def _with_warning(services: Services, alias: str, warning: str, actor: str, alon
         along(session, deployment_id)
         now = services.clock.now(session)
         events.record_event(
-            session, now, events.WARNING, warning, actor=actor, deployment_id=deployment_id, alias=alias
+            session,
+            now,
+            events.WARNING,
+            warning,
+            actor=actor,
+            deployment_id=deployment_id,
+            alias=alias,
         )
 
     return both
 
 
 def _requested_options(
-    source: str | None, strategy: str | None, queries: Sequence[str] | None, rollback_on_failure: bool | None
+    source: str | None,
+    strategy: str | None,
+    queries: Sequence[str] | None,
+    rollback_on_failure: bool | None,
 ) -> dict[str, Any]:
     asked = {
         "source": source,
@@ -164,14 +209,17 @@ def _requested_options(
 
 def _plan_deployment(spec: IndexSpec, *, existing: bool) -> Plan:
     if spec.strategy not in STRATEGIES:
-        raise Malformed(f"strategy {quote_value(spec.strategy)} is not known; known: {join_names(STRATEGIES)}")
+        raise Malformed(
+            f"strategy {quote_value(spec.strategy)} is not known; known: {join_names(STRATEGIES)}"
+        )
     return STRATEGIES[spec.strategy](spec, existing=existing)
 
 
 def _open_checked_source(services: Services, alias: str, spec: IndexSpec) -> Source:
     if spec.source is None:
         raise Refused(
-            f"{alias} has no source; name one (--source jsonl:FILES, dir:FOLDER, collection:NAME, backup:ID …)"
+            f"{alias} has no source; name one (--source jsonl:FILES, dir:FOLDER, collection:NAME, "
+            "backup:ID …)"
         )
     source = services.source(spec.source)
     try:
@@ -195,9 +243,14 @@ def _plan_with_unpacking(services: Services, alias: str, plan: Plan, source: str
     return backup_plans.plan_unpacking(plan, backup, name)
 
 
-def _check_existing_collection(services: Services, collection: str, blue: str | None, source: str | None) -> None:
+def _check_existing_collection(
+    services: Services, collection: str, blue: str | None, source: str | None
+) -> None:
     if source is not None:
-        raise Refused(f"a new collection is either built from {source} or {collection} is taken; name one of the two")
+        raise Refused(
+            f"a new collection is either built from {source} or {collection} is taken; name one of "
+            "the two"
+        )
     check_found_name("collection", collection)
     if collection == blue:
         raise Refused(f"{collection} is already live; name another collection")

@@ -46,7 +46,12 @@ class Unchanged:
 
 
 def rebuild_index(
-    services: Services, alias: str, *, actor: str, reason: str = "", along: InTransaction = commands.do_nothing
+    services: Services,
+    alias: str,
+    *,
+    actor: str,
+    reason: str = "",
+    along: InTransaction = commands.do_nothing,
 ) -> str | Unchanged:
     """Returns the id of the started deployment, or why there is nothing to do, which is then
     recorded as an event.
@@ -56,7 +61,8 @@ def rebuild_index(
     declared = services.indexes()
     if alias not in declared:
         raise Unknown(
-            f"index {alias} is not declared in the index file; declared: {', '.join(sorted(declared)) or 'none'}"
+            f"index {alias} is not declared in the index file; declared: "
+            f"{', '.join(sorted(declared)) or 'none'}"
         )
     with services.sessions() as session:
         occupancy.check_alias_idle(session, alias)
@@ -65,7 +71,9 @@ def rebuild_index(
         return commands.start_deployment(services, alias, actor=actor, reason=reason, along=along)
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        events.record_event(session, now, "index.unchanged", same.reason, actor=actor, reason=reason, alias=alias)
+        events.record_event(
+            session, now, "index.unchanged", same.reason, actor=actor, reason=reason, alias=alias
+        )
     return same
 
 
@@ -86,9 +94,14 @@ def _find_unchanged(services: Services, alias: str) -> Unchanged | None:
         or source.fingerprint() != filled.fingerprint
     ):
         return None
-    if not _has_all_points(services, live[alias], filled) or not _has_same_model(services, live[alias], spec):
+    if not _has_all_points(services, live[alias], filled) or not _has_same_model(
+        services, live[alias], spec
+    ):
         return None
-    return Unchanged(live[alias], f"nothing to do: {source.address} and the settings are as {live[alias]} was built of")
+    return Unchanged(
+        live[alias],
+        f"nothing to do: {source.address} and the settings are as {live[alias]} was built of",
+    )
 
 
 def _find_build(services: Services, collection: str) -> tuple[Deployment, Filling] | None:

@@ -1,4 +1,5 @@
-"""The settings of a new deployment: the index file, the live collection and the request combined."""
+"""The settings of a new deployment: the index file, the live collection and the request
+combined."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +20,10 @@ _DECLARED_ONLY = ("python:", "sql:")
 
 
 def resolve_spec(
-    services: Services, alias: str, live: Mapping[str, str], options: Mapping[str, Any] | None = None
+    services: Services,
+    alias: str,
+    live: Mapping[str, str],
+    options: Mapping[str, Any] | None = None,
 ) -> IndexSpec:
     """Returns the settings of a deployment of ``alias``. Raises Refused for invalid checks or
     queries."""
@@ -37,7 +41,9 @@ def live_aliases(services: Services) -> dict[str, str]:
         return services.store.aliases()
     except Busy:
         with services.sessions() as session:
-            rows = session.execute(select(AliasState.alias, AliasState.desired).where(AliasState.settled))
+            rows = session.execute(
+                select(AliasState.alias, AliasState.desired).where(AliasState.settled)
+            )
             return {alias: desired for alias, desired in rows if desired}
 
 
@@ -62,7 +68,10 @@ def check_server_version(services: Services) -> None:
         return
     if server.version < STAMPS_SINCE:
         wanted, found = (".".join(map(str, version)) for version in (STAMPS_SINCE, server.version))
-        raise Refused(f"Qdrant at {server.address} is {found}; deployments need {wanted} or newer: upgrade the server")
+        raise Refused(
+            f"Qdrant at {server.address} is {found}; deployments need {wanted} or newer: upgrade "
+            "the server"
+        )
 
 
 def declared_spec(services: Services, alias: str, live: Mapping[str, str]) -> IndexSpec:
@@ -72,7 +81,10 @@ def declared_spec(services: Services, alias: str, live: Mapping[str, str]) -> In
     if alias in live:
         return IndexSpec()
     known = join_names({*declared, *live})
-    raise Unknown(f"alias {shorten_text(alias)} neither exists nor is declared in the index file; known: {known}")
+    raise Unknown(
+        f"alias {shorten_text(alias)} neither exists nor is declared in the index file; known: "
+        f"{known}"
+    )
 
 
 def check_declared_sources(spec: IndexSpec, declared: IndexSpec) -> None:
@@ -82,7 +94,10 @@ def check_declared_sources(spec: IndexSpec, declared: IndexSpec) -> None:
     for text in (spec.source, spec.validation.judged):
         if text is not None and text not in said and text.strip().startswith(_DECLARED_ONLY):
             kind = text.strip().partition(":")[0]  # the rest may contain a secret by mistake
-            raise Refused(f"this {kind}: source is not in the index file; python: and sql: are taken from there alone")
+            raise Refused(
+                f"this {kind}: source is not in the index file; python: and sql: are taken from "
+                "there alone"
+            )
 
 
 def inherit_model(services: Services, spec: IndexSpec, blue: str | None) -> IndexSpec:
@@ -112,14 +127,21 @@ def _declared_vectors(stamp: Stamp) -> dict[str, Any]:
 
 
 def _is_asked_by_text(spec: IndexSpec) -> bool:
-    return bool(spec.models) or any(isinstance(said, ServerVectorSpec) for said in spec.vectors.values())
+    return bool(spec.models) or any(
+        isinstance(said, ServerVectorSpec) for said in spec.vectors.values()
+    )
 
 
 def check_validation(services: Services, spec: IndexSpec, blue: str | None) -> None:
     """A query is text, so it needs a model."""
     if not _is_asked_by_text(spec) and (spec.validation.queries or spec.validation.judged):
-        raise Refused("validation queries need embedding.model to be embedded with; declare it in the index file")
-    asked.check_validation(spec, services.store.schema(blue) if blue and spec.validation.slices else None)
+        raise Refused(
+            "validation queries need embedding.model to be embedded with; declare it in the index "
+            "file"
+        )
+    asked.check_validation(
+        spec, services.store.schema(blue) if blue and spec.validation.slices else None
+    )
 
 
 def get_serving_collection(live: Mapping[str, str], alias: str) -> str:

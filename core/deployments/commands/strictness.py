@@ -41,8 +41,10 @@ def _check_indexes(services: Services, spec: IndexSpec, blue: str) -> None:
     wanted = {*there, *spec.collection.kept_indexes} - spec.collection.dropped_indexes
     if most is not None and len(wanted) > most >= len(there):
         raise Refused(
-            f"strict mode of {blue} allows {most} payload indexes (max_payload_index_count), {len(wanted)} are wanted "
-            f"with collection.payload_indexes: declare fewer, or raise max_payload_index_count of {blue}"
+            f"strict mode of {blue} allows {most} payload indexes (max_payload_index_count), "
+            f"{len(wanted)} are wanted "
+            "with collection.payload_indexes: declare fewer, or raise max_payload_index_count of "
+            f"{blue}"
         )
 
 
@@ -51,7 +53,8 @@ def _check_points(services: Services, blue: str, source: str) -> None:
     points = estimate_points(services.store, source)
     if most is not None and points > most >= estimate_points(services.store, blue):
         raise Refused(
-            f"strict mode of {blue} allows {most:,} points (max_points_count), {source} has {points:,}: raise "
+            f"strict mode of {blue} allows {most:,} points (max_points_count), {source} has "
+            f"{points:,}: raise "
             f"max_points_count of {blue}"
         )
 
@@ -64,7 +67,8 @@ def _check_reading(services: Services, source: str) -> None:
     seconds = ceil(points / limits.page(_PAGE)) / limits.reads_per_second
     if seconds > _LONGEST_SECONDS:
         raise Refused(
-            f"strict mode of {source} ({limits.reading}), with half of its rate left to applications, "
+            f"strict mode of {source} ({limits.reading}), with half of its rate left to "
+            "applications, "
             f"makes reading its {points:,} points take {seconds / 3600:,.0f} hours: "
             f"raise read_rate_limit or max_query_limit of {source}"
         )

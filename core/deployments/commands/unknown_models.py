@@ -1,7 +1,11 @@
 """Refuses a deployment over a collection with an unknown model when it is requested, before
 anything is built."""
 
-from qdrant_rollouts.core.collections.model_proof import describe_refusal, find_unknown_vectors, settle_models
+from qdrant_rollouts.core.collections.model_proof import (
+    describe_refusal,
+    find_unknown_vectors,
+    settle_models,
+)
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.collections.vectors import made_by_models
 from qdrant_rollouts.core.config.index_file import IndexSpec
@@ -11,7 +15,9 @@ from qdrant_rollouts.core.gate.evidence.opening import existing_plan
 from qdrant_rollouts.core.services import Services
 
 
-def check_model(services: Services, alias: str, spec: IndexSpec, plan: Plan, live: str | None) -> None:
+def check_model(
+    services: Services, alias: str, spec: IndexSpec, plan: Plan, live: str | None
+) -> None:
     """Raises Refused if the declared model is not known to be the live collection's. A canary
     continues, because its searches by vector stay on the live collection until a person has
     decided.

@@ -39,10 +39,14 @@ def validate_collection(
     return {**gate.build_report(opened), "alias": alias}
 
 
-def _open_gate(services: Services, alias: str, collection: str, options: Mapping[str, Any]) -> GateContext:
+def _open_gate(
+    services: Services, alias: str, collection: str, options: Mapping[str, Any]
+) -> GateContext:
     live = services.store.aliases()
     if collection not in services.store.collections():
-        raise Refused(f"collection {shorten_text(collection)} does not exist; name a collection, not an alias")
+        raise Refused(
+            f"collection {shorten_text(collection)} does not exist; name a collection, not an alias"
+        )
     spec = resolve_spec(services, alias, live, options)
     fine = why_live_model_may_be_unknown(spec)
     return open_existing(services, collection, live.get(alias), spec, {}, unknown_is_fine=fine)

@@ -41,4 +41,6 @@ def check_search(services: Services, spec: IndexSpec, collection: str) -> None:
     """Raises Refused if `search` names a vector of a collection made elsewhere that no text can
     search."""
     made = existing_plan(services, collection, spec).templates
-    build_text_search(spec.search, made, vector_names(services.store.schema(collection)), declared_names(spec))
+    build_text_search(
+        spec.search, made, vector_names(services.store.schema(collection)), declared_names(spec)
+    )

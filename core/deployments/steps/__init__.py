@@ -71,7 +71,13 @@ STEPS: dict[str, Step] = {
             state=data.FetchState,
             output=data.FetchedFiles,
         ),
-        Step("seal", do=backing.seal_backup, undo=backing.unseal_backup, queue="bulk", output=data.SealedBackup),
+        Step(
+            "seal",
+            do=backing.seal_backup,
+            undo=backing.unseal_backup,
+            queue="bulk",
+            output=data.SealedBackup,
+        ),
         Step("thin", do=backing.prune_backups, output=data.PrunedBackups),
         Step(
             "recover",
@@ -82,7 +88,9 @@ STEPS: dict[str, Step] = {
             state=data.RecoverState,
             output=data.RecoveredGreen,
         ),
-        Step("compare", do=recovering.compare_with_manifest, queue="bulk", output=data.ComparedBackup),
+        Step(
+            "compare", do=recovering.compare_with_manifest, queue="bulk", output=data.ComparedBackup
+        ),
         Step("drop", do=recovering.finish_verification),
         Step(
             "unpack",

@@ -1,7 +1,8 @@
-"""A backup: a snapshot on the server, its bytes on the shelf, and the manifest that makes them a backup.
+"""A backup: a snapshot on the server, its bytes on the shelf, and the manifest that makes them a
+backup.
 
-What is remembered of the content (count, settings, a sample of points) is looked at before and after the snapshot: only
-what is the same both times must be in it.
+What is remembered of the content (count, settings, a sample of points) is looked at before and
+after the snapshot: only what is the same both times must be in it.
 """
 
 import time
@@ -73,18 +74,19 @@ class _ContentFacts:
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
 
-# --- snapshot -----------------------------------------------------------------------------------------------------
+# --- snapshot -------------------------------------------------------------------------------------
 
 
 def take_snapshot(context: StepContext) -> Outcome:
-    """Started in one turn, looked at in the next. Safe to run twice: a snapshot that has appeared since this one was
-    asked for is taken for it."""
+    """Started in one turn, looked at in the next. Safe to run twice: a snapshot that has appeared
+    since this one was asked for is taken for it."""
     state = context.load(SnapshotState)
     return _PHASES[state.phase](context, state)
 
 
 def drop_snapshot(context: StepContext) -> Outcome:
-    """Removes the snapshot if it is ours. One that was asked for and is not there yet is waited for, for a while."""
+    """Removes the snapshot if it is ours. One that was asked for and is not there yet is waited
+    for, for a while."""
     state = context.load(SnapshotState)
     names = state.snapshots or _find_own_snapshots(context, state)
     if state.phase in _ASKED and not names and state.undo_looks < PATIENCE_CHECKS:
@@ -103,11 +105,19 @@ def _scan_points(context: StepContext, state: SnapshotState) -> Outcome:
         ends = time.monotonic() + seconds
         while not state.scanned:
             store.pace(collection)
-            points, after = store.scroll(collection, state.after, _PAGE_POINTS, vectors=False, payload=False)
+            points, after = store.scroll(
+                collection, state.after, _PAGE_POINTS, vectors=False, payload=False
+            )
             for point in points:
                 offer_id(sample, _SAMPLE_SIZE, 0, point.id)
             scanned = after is None
-            state = replace(state, after=after, scanned=scanned, sample=sample, phase="ask" if scanned else "scan")
+            state = replace(
+                state,
+                after=after,
+                scanned=scanned,
+                sample=sample,
+                phase="ask" if scanned else "scan",
+            )
             if time.monotonic() >= ends:
                 break
         return state, not state.scanned
@@ -134,26 +144,37 @@ def _start_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
 
 
 def _resume_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
-    """After a crash around the request: what it may have asked for is waited for, before it is asked for anew. Two
-    snapshots where there should be one could be anybody's, and would both stay."""
+    """After a crash around the request: what it may have asked for is waited for, before it is
+    asked for anew. Two snapshots where there should be one could be anybody's, and would both
+    stay."""
     if _find_new_snapshots(context, state) is None and state.looks < PATIENCE_CHECKS:
         context.save(replace(state, looks=state.looks + 1))
-        return Wait(_CHECK_SECONDS, f"looking whether a snapshot of {context.deployment.green} was asked for")
+        return Wait(
+            _CHECK_SECONDS,
+            f"looking whether a snapshot of {context.deployment.green} was asked for",
+        )
     return _start_snapshot(context, state)
 
 
 def _check_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
     fresh = _find_new_snapshots(context, state)
     if fresh is None:
-        return Wait(_CHECK_SECONDS, f"waiting for the snapshot of {context.deployment.green}", progress=False)
+        return Wait(
+            _CHECK_SECONDS,
+            f"waiting for the snapshot of {context.deployment.green}",
+            progress=False,
+        )
     context.save(replace(state, snapshots=fresh.names, own=fresh.own))
     now = _read_content_facts(context, [id for id, _ in state.points])
     same = [list(point) for point in state.points if point in now.points]
     if now.schema != state.schema:
-        return Reject(f"the settings of {context.deployment.green} were changed meanwhile; back it up again")
+        return Reject(
+            f"the settings of {context.deployment.green} were changed meanwhile; back it up again"
+        )
     if state.points and not same:
         return Reject(
-            f"every point looked at was written meanwhile; back {context.deployment.green} up in a calmer time"
+            f"every point looked at was written meanwhile; back {context.deployment.green} up in a "
+            "calmer time"
         )
     low, high = sorted((state.count, now.count))
     return Done(
@@ -172,13 +193,18 @@ def _check_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
 
 
 def _find_new_snapshots(context: StepContext, state: SnapshotState) -> _FreshSnapshots | None:
-    """The newest snapshot of each part; None while one is missing. More of them than parts may be somebody else's."""
+    """The newest snapshot of each part; None while one is missing. More of them than parts may be
+    somebody else's."""
     store = context.services.store
     collection = context.deployment.green
     fresh = _new_snapshot_names(context, state)
     newest = {store.snapshot(collection, name).shard: name for name in fresh}
     parts = store.parts(collection)
-    return _FreshSnapshots(list(newest.values()), own=len(fresh) == parts) if len(newest) == parts else None
+    return (
+        _FreshSnapshots(list(newest.values()), own=len(fresh) == parts)
+        if len(newest) == parts
+        else None
+    )
 
 
 def _read_content_facts(context: StepContext, ids: list[PointId]) -> _ContentFacts:
@@ -186,7 +212,9 @@ def _read_content_facts(context: StepContext, ids: list[PointId]) -> _ContentFac
     collection = context.deployment.green
     with services.sessions() as session:
         now = services.clock.now(session)
-    found = digests.digest_points(services.store.fetch(collection, ids, vectors=True)) if ids else {}
+    found = (
+        digests.digest_points(services.store.fetch(collection, ids, vectors=True)) if ids else {}
+    )
     return _ContentFacts(
         at=as_iso(now),
         schema=services.store.schema(collection),
@@ -201,7 +229,8 @@ def _new_snapshot_names(context: StepContext, state: SnapshotState) -> list[str]
 
 
 def _find_own_snapshots(context: StepContext, state: SnapshotState) -> list[str]:
-    """Those that came since they were asked for; of more than there are parts nobody can say whose they are."""
+    """Those that came since they were asked for; of more than there are parts nobody can say whose
+    they are."""
     if state.phase not in _ASKED:
         return []
     if context.deployment.green not in context.services.store.collections():
@@ -231,11 +260,12 @@ _PHASES = {
 }
 
 
-# --- fetch --------------------------------------------------------------------------------------------------------
+# --- fetch ----------------------------------------------------------------------------------------
 
 
 def fetch_files(context: StepContext) -> Outcome:
-    """One slice of the download, file by file. A piece written twice is the same piece at the same place."""
+    """One slice of the download, file by file. A piece written twice is the same piece at the same
+    place."""
     services = context.services
     names = context.outputs.get(TakenSnapshot).snapshots
     state = context.load(FetchState)
@@ -247,7 +277,8 @@ def fetch_files(context: StepContext) -> Outcome:
     begun_at = _resume_position(context, state, file)
     at = begun_at
     chunk = state.chunk or _CHUNK_BYTES
-    # Until a piece is written the next one is a smaller one: this may be too large for the time a worker has.
+    # Until a piece is written the next one is a smaller one: this may be too large for the time a
+    # worker has.
     context.save(replace(state, chunk=max(_LEAST_CHUNK, chunk // 4)))
     while at < wanted.size:
         at = _download_slice(context, state, name, file, at, started + services.times.slice, chunk)
@@ -257,9 +288,14 @@ def fetch_files(context: StepContext) -> Outcome:
         if time.monotonic() >= started + services.times.slice:
             return Wait(0, f"{at:,} of {wanted.size:,} bytes")
     kept = services.shelf.read(context.deployment.id, file)
-    found = manifests.hash_pieces(stream_with_progress(context, replace(state, done=at), wanted.size, kept))
+    found = manifests.hash_pieces(
+        stream_with_progress(context, replace(state, done=at), wanted.size, kept)
+    )
     if found != wanted.sha256:
-        return Reject(f"{name} was not received as the server has it: checksum {found}, expected {wanted.sha256}")
+        return Reject(
+            f"{name} was not received as the server has it: checksum {found}, expected "
+            f"{wanted.sha256}"
+        )
     files.append({"name": file, "size": wanted.size, "sha256": found, "shard": wanted.shard})
     if len(files) < len(names):
         context.save(FetchState(files=files))
@@ -276,8 +312,8 @@ def delete_files(context: StepContext) -> Outcome:
 def _download_slice(
     context: StepContext, state: FetchState, name: str, file: str, at: int, ends: float, chunk: int
 ) -> int:
-    """Downloads snapshot ``name`` from ``at`` until the time is over or nothing more comes; where it
-    stopped."""
+    """Downloads snapshot ``name`` from ``at`` until the time is over or nothing more comes; where
+    it stopped."""
     pieces = bytearray()
     start = at
     for piece in context.services.store.download_snapshot(context.deployment.green, name, at):
@@ -292,7 +328,9 @@ def _download_slice(
     return at
 
 
-def _store_pieces(context: StepContext, state: FetchState, file: str, at: int, pieces: bytearray) -> int:
+def _store_pieces(
+    context: StepContext, state: FetchState, file: str, at: int, pieces: bytearray
+) -> int:
     """The check keeps one that lost its turn from writing into what was thrown away meanwhile."""
     if pieces:
         context.turn.check(ACT_SECONDS)
@@ -308,11 +346,12 @@ def _resume_position(context: StepContext, state: FetchState, file: str) -> int:
     return min(state.done, context.services.shelf.size(context.deployment.id, file))
 
 
-# --- seal ---------------------------------------------------------------------------------------------------------
+# --- seal -----------------------------------------------------------------------------------------
 
 
 def seal_backup(context: StepContext) -> Outcome:
-    """The manifest comes last and whole; the server's copy goes only after it. Safe to run twice."""
+    """The manifest comes last and whole; the server's copy goes only after it. Safe to run
+    twice."""
     manifest = _build_manifest(context)
     context.turn.check(ACT_SECONDS)
     context.services.shelf.seal(manifest.id, manifest.text())
@@ -349,13 +388,14 @@ def _build_manifest(context: StepContext) -> Manifest:
     )
 
 
-# --- thin ---------------------------------------------------------------------------------------------------------
+# --- thin -----------------------------------------------------------------------------------------
 
 
 def prune_backups(context: StepContext) -> Outcome:
-    """Removes the oldest whole backups of the alias beyond ``keep``, but none that is in use, and not the newest of
-    what serves: the others may be of versions that were deleted. What is damaged is neither counted nor removed: a
-    person should see it. Nor is the final backup of a collection that others made. Safe to run twice."""
+    """Removes the oldest whole backups of the alias beyond ``keep``, but none that is in use, and
+    not the newest of what serves: the others may be of versions that were deleted. What is damaged
+    is neither counted nor removed: a person should see it. Nor is the final backup of a collection
+    that others made. Safe to run twice."""
     shelf = context.services.shelf
     alias = context.deployment.alias
     sealed = context.outputs.get(SealedBackup).summary
@@ -367,10 +407,17 @@ def prune_backups(context: StepContext) -> Outcome:
     with context.services.sessions() as session:
         last = final_backups.find_last_copies(session, [manifest.id for manifest in kept])
     kept = [manifest for manifest in kept if manifest.id not in last]
-    kept.sort(key=lambda manifest: (manifest.id == context.deployment.id, manifest.created_at), reverse=True)
+    kept.sort(
+        key=lambda manifest: (manifest.id == context.deployment.id, manifest.created_at),
+        reverse=True,
+    )
     serving = context.services.store.aliases().get(alias)
     spared |= set([manifest.id for manifest in kept if manifest.collection == serving][:1])
-    surplus = [manifest.id for manifest in kept[int(context.arguments["keep"]) :] if manifest.id not in spared]
+    surplus = [
+        manifest.id
+        for manifest in kept[int(context.arguments["keep"]) :]
+        if manifest.id not in spared
+    ]
     for backup in surplus:
         context.turn.check(ACT_SECONDS)
         shelf.drop(backup)
@@ -389,9 +436,11 @@ def _list_whole_backups(context: StepContext) -> list[Manifest]:
 
 
 def _find_backups_in_use(context: StepContext) -> set[str | None]:
-    """Backups that a run which has not ended reads, or that an index is rebuilt from. Raises Refused if the index file
-    cannot be read."""
+    """Backups that a run which has not ended reads, or that an index is rebuilt from. Raises
+    Refused if the index file cannot be read."""
     sources = {backup_of(spec.source) for spec in context.services.indexes().values()}
     query = select(StepRow.arguments).join(Deployment).where(Deployment.status.not_in(FINAL))
     with context.services.sessions() as session:
-        return sources | {str(found["backup"]) for found in session.scalars(query) if "backup" in found}
+        return sources | {
+            str(found["backup"]) for found in session.scalars(query) if "backup" in found
+        }

@@ -1,4 +1,5 @@
-"""Filling green from a collection whose vectors need no change: a stream of raw points, or a snapshot."""
+"""Filling green from a collection whose vectors need no change: a stream of raw points, or a
+snapshot."""
 
 import time
 from dataclasses import replace
@@ -14,7 +15,8 @@ _CHECK_SECONDS = 1.0
 
 
 def copy_points(context: StepContext) -> Outcome:
-    """One slice of the stream, in pieces. A piece repeated after a crash writes the same points again."""
+    """One slice of the stream, in pieces. A piece repeated after a crash writes the same points
+    again."""
     deployment = context.deployment
     services = context.services
     source = _source_collection(context)
@@ -29,7 +31,9 @@ def copy_points(context: StepContext) -> Outcome:
         written = (state.written or 0) + copied
         rate = round((written - (begun.written or 0)) / max(time.monotonic() - started, 1e-6), 1)
         progress = Progress(done=written, size=size, unit="points", rate=rate)
-        moved = replace(state, written=written, expected=written, position=position, progress=progress)
+        moved = replace(
+            state, written=written, expected=written, position=position, progress=progress
+        )
         return replace(moved, filled=position is None), position is not None
 
     state = pieces.work(context, begun, copy)
@@ -37,7 +41,8 @@ def copy_points(context: StepContext) -> Outcome:
 
 
 def copy_by_snapshot(context: StepContext) -> Outcome:
-    """Snapshot of the source, recovered into the empty green: started in one turn, looked at in the next."""
+    """Snapshot of the source, recovered into the empty green: started in one turn, looked at in the
+    next."""
     state = context.load(FillState)
     return _PHASES[state.phase](context, state)
 
@@ -59,7 +64,8 @@ def _remember_snapshots(context: StepContext, state: FillState) -> Outcome:
 
 
 def _start_source_snapshot(context: StepContext, state: FillState) -> Outcome:
-    """Met again only after a crash around the request: a snapshot that has appeared since is taken for ours."""
+    """Met again only after a crash around the request: a snapshot that has appeared since is taken
+    for ours."""
     source = _source_collection(context)
     if not _new_source_snapshots(context, state):
         context.services.store.start_snapshot(source, list(state.known))
@@ -70,11 +76,17 @@ def _start_source_snapshot(context: StepContext, state: FillState) -> Outcome:
 def _start_recovery(context: StepContext, state: FillState) -> Outcome:
     fresh = _new_source_snapshots(context, state)
     if not fresh:
-        return Wait(_CHECK_SECONDS, f"waiting for the snapshot of {_source_collection(context)}", progress=False)
+        return Wait(
+            _CHECK_SECONDS,
+            f"waiting for the snapshot of {_source_collection(context)}",
+            progress=False,
+        )
     low, high = sorted((state.low or 0, context.services.store.count(_source_collection(context))))
     state = replace(state, snapshot=fresh[-1], own=len(fresh) == 1, low=low, high=high)
     try:
-        context.services.store.start_recovery(context.deployment.green, _source_collection(context), fresh[-1])
+        context.services.store.start_recovery(
+            context.deployment.green, _source_collection(context), fresh[-1]
+        )
     except Refused as error:
         return _copy_instead(context, state, str(error))
     context.save(replace(state, phase="recovering"))
@@ -82,7 +94,8 @@ def _start_recovery(context: StepContext, state: FillState) -> Outcome:
 
 
 def _await_recovery(context: StepContext, state: FillState) -> Outcome:
-    """Filled when two looks in a row show a count that the source had while the snapshot was made."""
+    """Filled when two looks in a row show a count that the source had while the snapshot was
+    made."""
     found = context.services.store.count(context.deployment.green)
     moved = found != state.found
     state = replace(state, found=found)
@@ -101,8 +114,8 @@ def _new_source_snapshots(context: StepContext, state: FillState) -> list[str]:
 
 
 def _drop_source_snapshot(context: StepContext, state: FillState) -> str:
-    """Removes the snapshot this deployment made and names it; one that might be somebody else's stays, and one whose
-    collection was dropped is gone with it."""
+    """Removes the snapshot this deployment made and names it; one that might be somebody else's
+    stays, and one whose collection was dropped is gone with it."""
     name = state.snapshot
     store = context.services.store
     if not name or not state.own or _source_collection(context) not in store.collections():
@@ -112,7 +125,8 @@ def _drop_source_snapshot(context: StepContext, state: FillState) -> str:
 
 
 def _copy_instead(context: StepContext, state: FillState, why: str) -> Outcome:
-    """A server that cannot fetch its own snapshot (a proxy, another name inside its network) still can be copied."""
+    """A server that cannot fetch its own snapshot (a proxy, another name inside its network) still
+    can be copied."""
     _drop_source_snapshot(context, state)
     note = f"snapshot not recovered: {why}"
     context.save(FillState(way="copy", fingerprint=state.fingerprint, note=note))

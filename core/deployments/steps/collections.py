@@ -1,4 +1,5 @@
-"""Green's collection: made like blue or as the index file says, and dropped again when the deployment fails."""
+"""Green's collection: made like blue or as the index file says, and dropped again when the
+deployment fails."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +14,14 @@ from qdrant_rollouts.core.collections.stamps import Stamp, foreign_metadata, rea
 from qdrant_rollouts.core.collections.text_search import build_text_search
 from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_vectors
 from qdrant_rollouts.core.database.step_data import StepOutput
-from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait, why_model_may_be_unknown
+from qdrant_rollouts.core.deployments.plan import (
+    Done,
+    Outcome,
+    Reject,
+    StepContext,
+    Wait,
+    why_model_may_be_unknown,
+)
 from qdrant_rollouts.core.deployments.steps import limiting, reading, rooms, unused
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, UnpackedSource
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
@@ -22,8 +30,8 @@ from qdrant_rollouts.core.ports import Schema
 
 
 def create_green(context: StepContext) -> Outcome:
-    """Safe to run twice: what an earlier try of this deployment has left is taken if it is whole, else made anew;
-    nothing has been written to it, for populate begins after this step is done."""
+    """Safe to run twice: what an earlier try of this deployment has left is taken if it is whole,
+    else made anew; nothing has been written to it, for populate begins after this step is done."""
     deployment = context.deployment
     store = context.services.store
     moved = _why_alias_moved(context)
@@ -48,7 +56,10 @@ def create_green(context: StepContext) -> Outcome:
         if short:
             return Wait(rooms.AGAIN, f"{short}; {context.patience}", progress=False)
         context.turn.check(ACT_SECONDS)
-        metadata = {**_foreign_metadata(context), **_stamp_of_green(context, vector, makers).as_metadata()}
+        metadata = {
+            **_foreign_metadata(context),
+            **_stamp_of_green(context, vector, makers).as_metadata(),
+        }
         store.create(deployment.green, schemas.without_strict_mode(wanted), metadata)
     different = schemas.list_differences(wanted, store.schema(deployment.green), waiting=True)
     different += _list_lost_metadata(context)
@@ -57,11 +68,14 @@ def create_green(context: StepContext) -> Outcome:
     note_facts(context, _facts_of_green(makers, plan, store.schema(deployment.green), vector))
     changed = schemas.list_changes(model, wanted) if model else []
     summary = _summarize_creation(of, changed, plan) + (f"; {needs}" if needs else "")
-    return Done(CreatedGreen(summary=summary, vector=vector, vectors=plan.as_state(), schema=wanted))
+    return Done(
+        CreatedGreen(summary=summary, vector=vector, vectors=plan.as_state(), schema=wanted)
+    )
 
 
 def drop_green(context: StepContext) -> Outcome:
-    """Drops green if it is this deployment's and no alias or route leads to it. Safe to run twice: gone is done."""
+    """Drops green if it is this deployment's and no alias or route leads to it. Safe to run twice:
+    gone is done."""
     deployment = context.deployment
     store = context.services.store
     if deployment.green not in store.collections():
@@ -77,15 +91,21 @@ def _why_alias_moved(context: StepContext) -> str:
     found = context.services.store.aliases().get(deployment.alias)
     if found == deployment.blue:
         return ""
-    return f"alias {deployment.alias} points to {found}, was {deployment.blue} when this was asked for; deploy again"
+    return (
+        f"alias {deployment.alias} points to {found}, was {deployment.blue} when this was asked "
+        "for; deploy again"
+    )
 
 
 def _why_model_unknown(context: StepContext, plan: VectorPlan) -> str:
-    """Looked at when the deployment was asked for, but for a store that another process had open then."""
+    """Looked at when the deployment was asked for, but for a store that another process had open
+    then."""
     deployment = context.deployment
     if deployment.blue is None:
         return ""
-    found = model_proof.settle_models(context.services, deployment.alias, deployment.blue, plan.made)
+    found = model_proof.settle_models(
+        context.services, deployment.alias, deployment.blue, plan.made
+    )
     if deployment.spec.accept_new_model or why_model_may_be_unknown(deployment.plan):
         return ""
     return model_proof.describe_refusal(deployment.alias, deployment.blue, plan.made, found)
@@ -102,8 +122,9 @@ def _why_over_limits(context: StepContext, wanted: Schema) -> str:
 
 
 def _is_already_whole(context: StepContext, wanted: Schema) -> bool:
-    """Has an earlier try left green whole? What it left half made is dropped, and nothing else: a process that is
-    stopped before a drop may carry it out when the collection serves already. Raises Refused for somebody else's."""
+    """Has an earlier try left green whole? What it left half made is dropped, and nothing else: a
+    process that is stopped before a drop may carry it out when the collection serves already.
+    Raises Refused for somebody else's."""
     store = context.services.store
     green = context.deployment.green
     if green not in store.collections():
@@ -128,11 +149,16 @@ def _list_lost_metadata(context: StepContext) -> list[str]:
     """What of that metadata green does not have, by its keys; a value of null is no value."""
     found = context.services.store.metadata(context.deployment.green)
     wanted = {key: value for key, value in _foreign_metadata(context).items() if value is not None}
-    return [f"metadata.{key}: not taken over" for key, value in wanted.items() if found.get(key) != value]
+    return [
+        f"metadata.{key}: not taken over"
+        for key, value in wanted.items()
+        if found.get(key) != value
+    ]
 
 
 def _find_schema_to_clone(context: StepContext) -> tuple[Schema | None, str | None]:
-    """The schema to clone and whose it is: blue's, or on a first deployment the source collection's, or none."""
+    """The schema to clone and whose it is: blue's, or on a first deployment the source
+    collection's, or none."""
     blue = context.deployment.blue
     source = reading.open_deployment_source(context)
     of = blue or source.collection
@@ -162,8 +188,8 @@ def _plan_vectors(context: StepContext) -> VectorPlan:
 
 
 def _searched_vector(plan: VectorPlan, model: Schema | None) -> str:
-    """The first vector that a model makes, else that the server makes. Where nothing is made of a text it is the main
-    one."""
+    """The first vector that a model makes, else that the server makes. Where nothing is made of a
+    text it is the main one."""
     if plan.templates:
         return next(iter(plan.templates))
     main = schemas.main_vector(model) if model else ""
@@ -177,10 +203,18 @@ def _new_vectors(
     model: Schema | None,
     vector: str,
 ) -> schemas.NewVectors:
-    sizes = {name: maker.embedder.dimension for name, maker in makers.items() if maker.embedder is not None}
+    sizes = {
+        name: maker.embedder.dimension
+        for name, maker in makers.items()
+        if maker.embedder is not None
+    }
     known = schemas.vector_names(model) if model else []
     missing = [name for name in plan.given | plan.optional if name not in known]
-    shapes = _read_vector_shapes(context, missing) if missing or (model is None and not plan.kept) else {}
+    shapes = (
+        _read_vector_shapes(context, missing)
+        if missing or (model is None and not plan.kept)
+        else {}
+    )
     if not sizes and model and vector in schemas.dense_names(model):
         sizes = {vector: int(schemas.vector_params(model, vector)["size"])}
     elif not sizes and "size" in shapes.get(vector, {}):
@@ -198,13 +232,17 @@ def _read_vector_shapes(context: StepContext, names: Sequence[str]) -> dict[str,
     first = next(reading.open_deployment_source(context).read(None), None)
     field = context.deployment.spec.vector_field
     brought = brought_vectors(first, field, names) if first is not None else {}
-    found = {name: shape for name in names or brought if (shape := _shape_of_vector(brought.get(name)))}
+    found = {
+        name: shape for name in names or brought if (shape := _shape_of_vector(brought.get(name)))
+    }
     missing = sorted(set(names or [""]) - found.keys())
     if missing:
         which = f"vector for {', '.join(missing)}" if any(missing) else "list of numbers"
         raise Refused(
-            f"the first record of {context.deployment.source} has no {which} under `{field}`, which says how the "
-            f"vectors of {context.deployment.alias} are: bring it there, or declare embedding.model in the index file"
+            f"the first record of {context.deployment.source} has no {which} under `{field}`, "
+            "which says how the "
+            f"vectors of {context.deployment.alias} are: bring it there, or declare "
+            "embedding.model in the index file"
         )
     return found
 
@@ -224,7 +262,9 @@ def _shape_of_vector(vector: Any) -> dict[str, Any]:
     return {}
 
 
-def _facts_of_green(makers: Mapping[str, Maker], plan: VectorPlan, schema: Schema, vector: str) -> dict[str, Any]:
+def _facts_of_green(
+    makers: Mapping[str, Maker], plan: VectorPlan, schema: Schema, vector: str
+) -> dict[str, Any]:
     main = makers.get(vector)
     embedding, embedder = (main.by.embedding, main.embedder) if main else (None, None)
     return {**versions.facts_of_model(embedding, embedder, schema, vector), "vectors": plan.origins}

@@ -1,8 +1,8 @@
-"""What each step saves for its next turn, and what it hands on to later ones; how that stands in rows says
-``core.database.step_data``.
+"""What each step saves for its next turn, and what it hands on to later ones; how that stands in
+rows says ``core.database.step_data``.
 
-A state without a ``phase`` is at its beginning. Counts that are None were not counted, so that older rows and ways that
-count nothing say so.
+A state without a ``phase`` is at its beginning. Counts that are None were not counted, so that
+older rows and ways that count nothing say so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,13 +24,14 @@ class PieceState(StepState):
     piece: float = PIECE_SECONDS
 
 
-# --- making green, and filling it ---------------------------------------------------------------------------------
+# --- making green, and filling it -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class MadeGreen(StepOutput):
-    """Green is there, with ``vector`` as the one that searches ask, and settings ``schema`` but for its strict mode,
-    which is switched on before it serves. Rows of the first releases have no schema."""
+    """Green is there, with ``vector`` as the one that searches ask, and settings ``schema`` but for
+    its strict mode, which is switched on before it serves. Rows of the first releases have no
+    schema."""
 
     vector: str = ""
     schema: Schema | None = None
@@ -38,14 +39,16 @@ class MadeGreen(StepOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class CreatedGreen(MadeGreen):
-    """``vectors`` says how each is made, as ``VectorPlan.as_state``; a release that knew a single vector wrote none."""
+    """``vectors`` says how each is made, as ``VectorPlan.as_state``; a release that knew a single
+    vector wrote none."""
 
     vectors: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecoveredGreen(MadeGreen):
-    """Made of a backup. ``strict``: the strict mode that it came with, not set where an older release wrote it."""
+    """Made of a backup. ``strict``: the strict mode that it came with, not set where an older
+    release wrote it."""
 
     collection: str = ""
     strict: dict[str, Any] | Unset | None = UNSET
@@ -62,13 +65,14 @@ class UnpackedSource(StepOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class FillState(PieceState):
-    """``way``: records, copy or snapshot; not chosen yet while it is None. ``fingerprint``: the source's at that time.
+    """``way``: records, copy or snapshot; not chosen yet while it is None. ``fingerprint``: the
+    source's at that time.
 
-    By records: ``cursor`` behind what was ``read``, and ``window``, the size of the next one. By copy: ``position``.
-    By snapshot: ``phase``, the snapshots ``known`` before, the count of the source from ``low`` to ``high``, the
-    ``snapshot`` and whether it is surely our ``own``, and the count that was last ``found``. When ``filled``: looks
-    that found the index ``ready``, its ``work`` and ``failures`` at the last look, and for how long it is
-    ``failing``."""
+    By records: ``cursor`` behind what was ``read``, and ``window``, the size of the next one. By
+    copy: ``position``. By snapshot: ``phase``, the snapshots ``known`` before, the count of the
+    source from ``low`` to ``high``, the ``snapshot`` and whether it is surely our ``own``, and the
+    count that was last ``found``. When ``filled``: looks that found the index ``ready``, its
+    ``work`` and ``failures`` at the last look, and for how long it is ``failing``."""
 
     way: str | None = None
     fingerprint: str | Unset | None = field(default=UNSET, metadata={"key": "print"})
@@ -110,7 +114,7 @@ class FillState(PieceState):
         return super().describe_place()
 
 
-# --- judging, sharing, switching, watching ------------------------------------------------------------------------
+# --- judging, sharing, switching, watching --------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +137,8 @@ class Judged(StepOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class StageProgress(Progress):
-    """``looks`` made, and wanted. ``route``: the version that was set, ``all`` whether every search process serves it.
-    The others are as ``StageSeen`` has them."""
+    """``looks`` made, and wanted. ``route``: the version that was set, ``all`` whether every search
+    process serves it. The others are as ``StageSeen`` has them."""
 
     looks: Sequence[int] = ()
     route: int | None = None
@@ -146,7 +150,8 @@ class StageProgress(Progress):
 
 @dataclass(frozen=True, kw_only=True)
 class StageState(StepState):
-    """``windows``: green's seconds and searches at each look. ``course``: effects by metric at each look."""
+    """``windows``: green's seconds and searches at each look. ``course``: effects by metric at each
+    look."""
 
     looks: int = 0
     windows: Sequence[Sequence[float]] = ()
@@ -156,8 +161,8 @@ class StageState(StepState):
 
 @dataclass(frozen=True, kw_only=True)
 class StageSeen(StepOutput):
-    """What a stage has shown: the share that was ``set`` and by whom ``confirmed``, figures of its ``traffic``, and the
-    ``judgment`` of them."""
+    """What a stage has shown: the share that was ``set`` and by whom ``confirmed``, figures of its
+    ``traffic``, and the ``judgment`` of them."""
 
     set: float
     confirmed: str
@@ -192,15 +197,15 @@ class Soaked(StepOutput):
     traffic: Mapping[str, Any]
 
 
-# --- backups ------------------------------------------------------------------------------------------------------
+# --- backups --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotState(PieceState):
-    """``after`` and ``scanned``: how far the points were seen of which a ``sample`` is drawn. What was remembered of
-    the content before the snapshot: ``at``, ``schema``, ``metadata``, ``count``, ``points`` with their digests.
-    ``known``: snapshots that were there before; ``snapshots``: those that came, surely our ``own`` or not. ``looks`` in
-    vain, and ``undo_looks``."""
+    """``after`` and ``scanned``: how far the points were seen of which a ``sample`` is drawn. What
+    was remembered of the content before the snapshot: ``at``, ``schema``, ``metadata``, ``count``,
+    ``points`` with their digests. ``known``: snapshots that were there before; ``snapshots``: those
+    that came, surely our ``own`` or not. ``looks`` in vain, and ``undo_looks``."""
 
     phase: str = ""
     after: PointId | None = None
@@ -223,7 +228,8 @@ class SnapshotState(PieceState):
 
 @dataclass(frozen=True, kw_only=True)
 class TakenSnapshot(StepOutput):
-    """``low`` and ``high``: counts before and after. ``sample``: points that are the same in both, with digests."""
+    """``low`` and ``high``: counts before and after. ``sample``: points that are the same in both,
+    with digests."""
 
     snapshots: Sequence[str]
     own: bool
@@ -237,7 +243,8 @@ class TakenSnapshot(StepOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class FetchState(StepState):
-    """``files`` that are whole, ``done`` bytes of the next one, and how many to write at once, ``chunk``."""
+    """``files`` that are whole, ``done`` bytes of the next one, and how many to write at once,
+    ``chunk``."""
 
     files: Sequence[dict[str, Any]] = ()
     done: int = 0
@@ -263,8 +270,9 @@ class PrunedBackups(StepOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class RecoverState(StepState):
-    """``patience``: looks until the collection must be there. ``uploads`` begun, shards ``sent``; whether it was ever
-    seen, ``made``, with the count last ``found``; ``strict``: the strict mode that it came with."""
+    """``patience``: looks until the collection must be there. ``uploads`` begun, shards ``sent``;
+    whether it was ever seen, ``made``, with the count last ``found``; ``strict``: the strict mode
+    that it came with."""
 
     phase: str = ""
     patience: int | None = None

@@ -1,4 +1,5 @@
-"""The gate as a step: take evidence in slices, judge green, keep the report, and say what it means."""
+"""The gate as a step: take evidence in slices, judge green, keep the report, and say what it
+means."""
 
 import time
 from dataclasses import replace
@@ -16,7 +17,13 @@ from qdrant_rollouts.core.deployments.plan import (
     why_model_may_be_unknown,
 )
 from qdrant_rollouts.core.deployments.steps import pieces, reading
-from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, GateState, Judged, MadeGreen, RecoveredGreen
+from qdrant_rollouts.core.deployments.steps.data import (
+    CreatedGreen,
+    GateState,
+    Judged,
+    MadeGreen,
+    RecoveredGreen,
+)
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.gate import verdict as gate
 from qdrant_rollouts.core.gate.evidence.context import GateContext
@@ -46,8 +53,9 @@ def run_gate(context: StepContext) -> Outcome:
 
 
 def why_gate_shut(context: StepContext) -> str:
-    """Why the switch may not happen, or nothing. A verdict opens only for the deployment, the collection and the
-    attempt it was made of; a plan without a gate (a rollback) has none to ask."""
+    """Why the switch may not happen, or nothing. A verdict opens only for the deployment, the
+    collection and the attempt it was made of; a plan without a gate (a rollback) has none to
+    ask."""
     if not context.outputs.has_step_for(Judged):
         return ""
     judged = context.outputs.find(Judged) or Judged()
@@ -55,7 +63,9 @@ def why_gate_shut(context: StepContext) -> str:
     report = judged.gate or {}
     found = report.get("deployment"), report.get("collection"), report.get("attempt")
     mine = found == (deployment.id, deployment.green, context.outputs.attempt_of(Judged))
-    if mine and (report["verdict"] == "pass" or (report["verdict"] == "inconclusive" and judged.approved_by)):
+    if mine and (
+        report["verdict"] == "pass" or (report["verdict"] == "inconclusive" and judged.approved_by)
+    ):
         return ""
     return f"the gate has not passed for {deployment.green}: {report.get('verdict', 'no report')}"
 
@@ -88,7 +98,8 @@ def _open_step_gate(context: StepContext, memory: State) -> GateContext:
 
 
 def _find_green_plan(context: StepContext, made: MadeGreen) -> VectorPlan:
-    """A restored collection was filled by no plan of its own: its stamp says what made its vectors."""
+    """A restored collection was filled by no plan of its own: its stamp says what made its
+    vectors."""
     if isinstance(made, CreatedGreen):
         return read_plan(context.deployment.spec, made.vectors, made.vector)
     return existing_plan(context.services, context.deployment.green, context.deployment.spec)

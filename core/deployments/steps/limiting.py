@@ -4,7 +4,11 @@ held to limits that are meant for applications, and before anybody searches it.
 
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.readiness import estimate_points
-from qdrant_rollouts.core.collections.schema import is_strict_mode_off, list_differences, vector_bytes
+from qdrant_rollouts.core.collections.schema import (
+    is_strict_mode_off,
+    list_differences,
+    vector_bytes,
+)
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps.data import MadeGreen
 from qdrant_rollouts.core.ports import Limits, Schema
@@ -25,7 +29,11 @@ def apply_strict_mode(context: StepContext) -> str:
         return barred
     context.turn.check(ACT_SECONDS)
     store.set_strict_mode(green, wanted["strict_mode_config"])
-    wrong = [one for one in list_differences(wanted, store.schema(green)) if one.startswith("strict_mode_config")]
+    wrong = [
+        one
+        for one in list_differences(wanted, store.schema(green))
+        if one.startswith("strict_mode_config")
+    ]
     return f"the strict mode of {green} was not set as wanted: {'; '.join(wrong)}" if wrong else ""
 
 
@@ -55,7 +63,10 @@ def why_no_room(wanted: Schema, points: int, standard: tuple[str, Schema, int] |
     for name, most, needed, had, unit in sizes:
         if most is not None and needed > most >= had:
             whose = f" of {standard[0]}" if standard else ""
-            return f"strict mode{whose} allows {most:,} {unit} ({name}), {needed:,} are needed: raise {name} there"
+            return (
+                f"strict mode{whose} allows {most:,} {unit} ({name}), {needed:,} are needed: raise "
+                f"{name} there"
+            )
     return ""
 
 

@@ -1,4 +1,5 @@
-"""Filling green from records: read, check, take over or make vectors, write, save the position; window by window."""
+"""Filling green from records: read, check, take over or make vectors, write, save the position;
+window by window."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -23,13 +24,18 @@ from qdrant_rollouts.core.database.step_data import Progress
 from qdrant_rollouts.core.deployments.plan import Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, FillState
-from qdrant_rollouts.core.deployments.steps.record_vectors import RecordVectors, VectorCounts, open_live
+from qdrant_rollouts.core.deployments.steps.record_vectors import (
+    RecordVectors,
+    VectorCounts,
+    open_live,
+)
 from qdrant_rollouts.core.errors import Limited
 from qdrant_rollouts.core.ports import Point, PointId, Row, Source
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
-#: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model sorts them by length:
-#: the more there are in a window, the less of each batch is padding (``benchmarks/embedding.py``).
+#: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model
+#: sorts them by length: the more there are in a window, the less of each batch is padding
+#: (``benchmarks/embedding.py``).
 _FIRST_WINDOW = 128
 _LARGEST_WINDOW = 1024
 _WINDOW_SECONDS = 10.0
@@ -50,7 +56,8 @@ class _Loader:
 
 
 def load_records(context: StepContext) -> Outcome:
-    """One slice. A window repeated after a crash writes the same points under the same ids again."""
+    """One slice. A window repeated after a crash writes the same points under the same ids
+    again."""
     loader = _open_loader(context)
     if loader.source.fingerprint() != loader.state.fingerprint:
         return Reject(f"{context.deployment.source} changed while it was being read; deploy again")
@@ -65,7 +72,9 @@ def load_records(context: StepContext) -> Outcome:
             return _finish_filling(loader)
         refusal = _write_window(loader, window)
         if refusal:
-            return Reject(refusal, Filling(bad=loader.state.bad, bad_samples=loader.state.bad_samples))
+            return Reject(
+                refusal, Filling(bad=loader.state.bad, bad_samples=loader.state.bad_samples)
+            )
         _note_progress(loader, begun_at, time.monotonic() - started)
     return Wait(0, _describe_loading(loader.state))
 
@@ -91,9 +100,9 @@ def _open_loader(context: StepContext) -> _Loader:
 
 
 def _read_window(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
-    """A window of rows, or what a slow source gives in the time of one. A repeat takes fewer, until this window is
-    done: one that was too much for a turn, because of a slow model or because nothing could be taken over any more,
-    would be too much again."""
+    """A window of rows, or what a slow source gives in the time of one. A repeat takes fewer, until
+    this window is done: one that was too much for a turn, because of a slow model or because
+    nothing could be taken over any more, would be too much again."""
     size = loader.state.window or _FIRST_WINDOW
     loader.context.save(replace(loader.state, window=max(1, size // _GROWTH)))
     ends = time.monotonic() + min(_WINDOW_SECONDS, loader.context.services.times.slice)
@@ -110,7 +119,8 @@ def _read_window(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
 
 
 def _write_window(loader: _Loader, rows: Sequence[Row]) -> str:
-    """Writes one window and saves the position behind it; returns why the deployment must end, or nothing."""
+    """Writes one window and saves the position behind it; returns why the deployment must end, or
+    nothing."""
     started = time.monotonic()
     records, bad = _sort_out_records(loader, rows)
     refusal = _count_bad_records(loader, bad)
@@ -129,7 +139,8 @@ def _write_window(loader: _Loader, rows: Sequence[Row]) -> str:
 def _sort_out_records(
     loader: _Loader, rows: Sequence[Row]
 ) -> tuple[dict[PointId, tuple[int, Record]], list[BadRecord]]:
-    """The window's records by point id with their place in the source, and what is wrong with the others."""
+    """The window's records by point id with their place in the source, and what is wrong with the
+    others."""
     first = loader.state.read or 0
     records: dict[PointId, tuple[int, Record]] = {}
     bad: list[BadRecord] = []
@@ -148,15 +159,18 @@ def _sort_out_records(
 
 
 def _drop_remade_vectors(loader: _Loader, row: Row) -> Row:
-    """A collection brings all its vectors along; those that are made anew, carried over from the live collection or
-    dropped are not wanted."""
+    """A collection brings all its vectors along; those that are made anew, carried over from the
+    live collection or dropped are not wanted."""
     if row.point_id is None:
         return row
     return replace(row, vector=loader.plan.taken_from_points(vectors_by_name(row.vector)))
 
 
-def _find_repeated_ids(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> list[BadRecord]:
-    """Records whose id an **earlier** record of the source has taken; the same record written again is no fault."""
+def _find_repeated_ids(
+    loader: _Loader, records: dict[PointId, tuple[int, Record]]
+) -> list[BadRecord]:
+    """Records whose id an **earlier** record of the source has taken; the same record written again
+    is no fault."""
     store = loader.context.services.store
     green = loader.context.deployment.green
     bad = []
@@ -167,14 +181,17 @@ def _find_repeated_ids(loader: _Loader, records: dict[PointId, tuple[int, Record
             del records[point.id]
             bad.append(
                 _duplicate_id_fault(
-                    record, f"record {int(earlier) + 1} of the source" if earlier is not None else green
+                    record,
+                    f"record {int(earlier) + 1} of the source" if earlier is not None else green,
                 )
             )
     return bad
 
 
 def _duplicate_id_fault(record: Record, where: str) -> BadRecord:
-    return BadRecord(record.where, "id", f"{quote_value(record.id)} is not unique, {where} has it too")
+    return BadRecord(
+        record.where, "id", f"{quote_value(record.id)} is not unique, {where} has it too"
+    )
 
 
 def _count_bad_records(loader: _Loader, bad: Sequence[BadRecord]) -> str:
@@ -206,7 +223,8 @@ def _write_points(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -
 
 
 def _next_window_size(size: int, seconds: float) -> int:
-    """As many records as fit ``_WINDOW_SECONDS`` at the speed just seen, at most ``_GROWTH`` times as many as now."""
+    """As many records as fit ``_WINDOW_SECONDS`` at the speed just seen, at most ``_GROWTH`` times
+    as many as now."""
     fitting = int(size * _WINDOW_SECONDS / max(seconds, 1e-3))
     return max(1, min(fitting, size * _GROWTH, _LARGEST_WINDOW))
 

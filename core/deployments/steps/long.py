@@ -1,4 +1,5 @@
-"""What cannot be cut into turns, and gets on piece by piece: an upload is one request, a checksum one sum."""
+"""What cannot be cut into turns, and gets on piece by piece: an upload is one request, a checksum
+one sum."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -12,9 +13,11 @@ from qdrant_rollouts.core.deployments.plan import StepContext
 _PROGRESS_SECONDS = 1.0
 
 
-def stream_with_progress(context: StepContext, state: StepState, size: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """``pieces``, ``size`` bytes together. Before each, and at the end, it is asked whether the turn is still ours, and
-    the turn is prolonged; how far it is, is saved beside ``state``."""
+def stream_with_progress(
+    context: StepContext, state: StepState, size: int, pieces: Iterable[bytes]
+) -> Iterator[bytes]:
+    """``pieces``, ``size`` bytes together. Before each, and at the end, it is asked whether the
+    turn is still ours, and the turn is prolonged; how far it is, is saved beside ``state``."""
     done = 0
     started = time.monotonic()
     told = time.monotonic()
@@ -25,6 +28,8 @@ def stream_with_progress(context: StepContext, state: StepState, size: int, piec
         done += len(piece)
         if time.monotonic() - told >= _PROGRESS_SECONDS:
             told = time.monotonic()
-            progress = Progress(done=done, size=size, unit="bytes", rate=round(done / (told - started), 1))
+            progress = Progress(
+                done=done, size=size, unit="bytes", rate=round(done / (told - started), 1)
+            )
             context.save(replace(state, progress=progress))
     context.turn.check(ACT_SECONDS)

@@ -11,7 +11,13 @@ from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.routing.route import CANARY, CONTROL, LIVE
 from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.statistics.assignment import share_of
-from qdrant_rollouts.core.statistics.canary import Breakers, CanaryRules, Judgment, find_tripped_breaker, judge_canary
+from qdrant_rollouts.core.statistics.canary import (
+    Breakers,
+    CanaryRules,
+    Judgment,
+    find_tripped_breaker,
+    judge_canary,
+)
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 Tallies = Mapping[TrafficKey, TrafficSketch]
@@ -19,8 +25,8 @@ Tallies = Mapping[TrafficKey, TrafficSketch]
 
 @dataclass(frozen=True, slots=True)
 class StageObservation:
-    """``harm`` and ``missing`` are sentences, or nothing. ``windows``: green's seconds and searches at each look, added
-    up since the stage began."""
+    """``harm`` and ``missing`` are sentences, or nothing. ``windows``: green's seconds and searches
+    at each look, added up since the stage began."""
 
     harm: str
     missing: str
@@ -37,7 +43,9 @@ def stage_name(context: StepContext) -> str:
     return f"{context.deployment.id}/{context.position}"
 
 
-def observe_stage(context: StepContext, stage: Stage, before: Sequence[Sequence[float]]) -> StageObservation:
+def observe_stage(
+    context: StepContext, stage: Stage, before: Sequence[Sequence[float]]
+) -> StageObservation:
     """``before``: the windows of the looks before this one."""
     spec = context.deployment.spec.canary
     alias = context.deployment.alias
@@ -69,7 +77,10 @@ def sum_tallies(tallies: Tallies, variant: str, kind: str) -> TrafficSketch:
 def describe_traffic(tallies: Tallies) -> dict[str, Any]:
     """What each variant and kind of search experienced, for people: milliseconds and shares."""
     names = sorted({(key.variant, key.kind) for key in tallies})
-    return {f"{variant} {kind}": describe_tally(sum_tallies(tallies, variant, kind)) for variant, kind in names}
+    return {
+        f"{variant} {kind}": describe_tally(sum_tallies(tallies, variant, kind))
+        for variant, kind in names
+    }
 
 
 def build_rules(spec: CanarySpec) -> CanaryRules:
@@ -100,15 +111,24 @@ def diff_windows(windows: Sequence[Sequence[float]]) -> list[tuple[float, int]]:
 
 def _pairs_by_stage(stages: Mapping[str, Tallies]) -> list[tuple[TrafficSketch, TrafficSketch]]:
     ordered = sorted(stages, key=lambda name: int(name.rsplit("/", 1)[1]))
-    return [(sum_tallies(stages[name], CONTROL, "real"), sum_tallies(stages[name], CANARY, "real")) for name in ordered]
+    return [
+        (sum_tallies(stages[name], CONTROL, "real"), sum_tallies(stages[name], CANARY, "real"))
+        for name in ordered
+    ]
 
 
 def _describe_harm(
-    own: Tallies, green: TrafficSketch, windows: list[list[float]], judgment: Judgment, spec: CanarySpec
+    own: Tallies,
+    green: TrafficSketch,
+    windows: list[list[float]],
+    judgment: Judgment,
+    spec: CanarySpec,
 ) -> str:
     limits = build_breakers(spec)
     # The first of a full list stands for all that came before it.
-    recent = diff_windows(windows)[1:] if len(windows) > spec.breakers.looks else diff_windows(windows)
+    recent = (
+        diff_windows(windows)[1:] if len(windows) > spec.breakers.looks else diff_windows(windows)
+    )
     return (
         find_tripped_breaker(green, recent, limits)
         or find_tripped_breaker(sum_tallies(own, CANARY, "synthetic"), [], limits)
@@ -116,12 +136,16 @@ def _describe_harm(
     )
 
 
-def _describe_missing(stage: Stage, spec: CanarySpec, own: Tallies, green: TrafficSketch, judgment: Judgment) -> str:
-    """What there is too little of. A stage without a duration asks for nothing but the verdict of those before it."""
+def _describe_missing(
+    stage: Stage, spec: CanarySpec, own: Tallies, green: TrafficSketch, judgment: Judgment
+) -> str:
+    """What there is too little of. A stage without a duration asks for nothing but the verdict of
+    those before it."""
     short = spec.min_searches - green.calls
     if stage.duration_minutes and short > 0:
         return (
-            f"{green.calls} searches of the {spec.min_searches} it needs, {short} are missing{_describe_bypassed(own)}"
+            f"{green.calls} searches of the {spec.min_searches} it needs, {short} are "
+            f"missing{_describe_bypassed(own)}"
         )
     if stage.shadow or judgment.verdict == "healthy":
         return ""
@@ -132,7 +156,10 @@ def _describe_bypassed(own: Tallies) -> str:
     found = sum_tallies(own, LIVE, "bypassed").calls
     if not found:
         return ""
-    return f"; {found} searches came as vectors of blue's model, which green does not understand: search in words"
+    return (
+        f"; {found} searches came as vectors of blue's model, which green does not understand: "
+        "search in words"
+    )
 
 
 def _describe_stage(green: TrafficSketch, judgment: Judgment, stage: Stage) -> str:

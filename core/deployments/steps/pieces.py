@@ -1,7 +1,8 @@
 """Work in pieces of a few seconds, each saved by itself: whoever dies in one has lost no other.
 
-Rule: what is saved says how long the next piece may be: a quarter of this one until it is done. So a piece that killed
-its worker is met again as a smaller one, and one that was done lets the next be as long as ever.
+Rule: what is saved says how long the next piece may be: a quarter of this one until it is done. So
+a piece that killed its worker is met again as a smaller one, and one that was done lets the next be
+as long as ever.
 """
 
 import time
@@ -18,10 +19,12 @@ _SMALLER = 4
 State = TypeVar("State", bound=PieceState)
 
 
-def work(context: StepContext, state: State, do_piece: Callable[[State, float], tuple[State, bool]]) -> State:
-    """Does pieces until one says that there is no more for now, or the turn's slice is over; what it has come to.
-    ``do_piece`` is given the state and for how many seconds it may work, and returns what it came to and whether there
-    is more."""
+def work(
+    context: StepContext, state: State, do_piece: Callable[[State, float], tuple[State, bool]]
+) -> State:
+    """Does pieces until one says that there is no more for now, or the turn's slice is over; what
+    it has come to. ``do_piece`` is given the state and for how many seconds it may work, and
+    returns what it came to and whether there is more."""
     ends = time.monotonic() + context.services.times.slice
     more = True
     while more:

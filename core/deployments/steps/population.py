@@ -12,7 +12,14 @@ from qdrant_rollouts.core.collections.readiness import Readiness
 from qdrant_rollouts.core.collections.schema import are_same_vectors, list_differences, vector_names
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
 from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
-from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, StepFunction, Wait
+from qdrant_rollouts.core.deployments.plan import (
+    Done,
+    Outcome,
+    Reject,
+    StepContext,
+    StepFunction,
+    Wait,
+)
 from qdrant_rollouts.core.deployments.steps import cloning, loading, reading
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, FillState
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
@@ -24,8 +31,9 @@ _MOST_NAMED = 3
 
 
 def populate_green(context: StepContext) -> Outcome:
-    """Goes on where the saved state says: choose the way, fill in slices, wait for the index. Safe to run twice: every
-    way writes points under ids of their own and saves its position only after the write was acknowledged."""
+    """Goes on where the saved state says: choose the way, fill in slices, wait for the index. Safe
+    to run twice: every way writes points under ids of their own and saves its position only after
+    the write was acknowledged."""
     state = context.load(FillState)
     if state.way is None:
         return _choose_way(context)
@@ -35,7 +43,8 @@ def populate_green(context: StepContext) -> Outcome:
 
 
 def clean_up_filling(context: StepContext) -> Outcome:
-    """Takes away what filling left outside green; green itself is dropped by the undo of ``create``."""
+    """Takes away what filling left outside green; green itself is dropped by the undo of
+    ``create``."""
     return cloning.drop_own_snapshot(context)
 
 
@@ -45,16 +54,22 @@ def _choose_way(context: StepContext) -> Outcome:
     source.check()
     created = context.outputs.get(CreatedGreen)
     plan = read_plan(deployment.spec, created.vectors, created.vector)
-    way = "records" if source.collection is None else _way_from_collection(context, plan, source.collection)
+    way = (
+        "records"
+        if source.collection is None
+        else _way_from_collection(context, plan, source.collection)
+    )
     chunked = any(embedding.chunk is not None for embedding in plan.made.values())
     if way == "records" and source.collection is not None and chunked:
         return Reject(
-            f"{source.address} holds points, not documents: with embedding.chunk its vectors cannot be made anew; "
+            f"{source.address} holds points, not documents: with embedding.chunk its vectors "
+            "cannot be made anew; "
             "name the source of the documents"
         )
     if way is None:
         return Reject(
-            f"the vectors of {source.address} do not fit {deployment.green} (size, distance or datatype) and "
+            f"the vectors of {source.address} do not fit {deployment.green} (size, distance or "
+            "datatype) and "
             f"index {deployment.alias} declares no embedding to make new ones"
         )
     names = source.left_out
@@ -64,8 +79,8 @@ def _choose_way(context: StepContext) -> Outcome:
 
 
 def _way_from_collection(context: StepContext, plan: VectorPlan, collection: str) -> str | None:
-    """snapshot: nothing changes but the name. copy: settings change, vectors do not. records: some vectors are made
-    anew, carried over or dropped."""
+    """snapshot: nothing changes but the name. copy: settings change, vectors do not. records: some
+    vectors are made anew, carried over or dropped."""
     store = context.services.store
     green = context.deployment.green
     theirs = store.schema(collection)
@@ -78,7 +93,9 @@ def _way_from_collection(context: StepContext, plan: VectorPlan, collection: str
     return "snapshot"
 
 
-def _every_vector_stays(context: StepContext, plan: VectorPlan, collection: str, theirs: Schema, ours: Schema) -> bool:
+def _every_vector_stays(
+    context: StepContext, plan: VectorPlan, collection: str, theirs: Schema, ours: Schema
+) -> bool:
     """May the points be taken as they are?"""
     names = vector_names(ours)
     if plan.dropped or plan.carried or vector_names(theirs) != names:
@@ -91,10 +108,12 @@ def _every_vector_stays(context: StepContext, plan: VectorPlan, collection: str,
     return all(_is_made_alike(context, collection, name, by, stamp) for name, by in made.items())
 
 
-def _is_made_alike(context: StepContext, collection: str, name: str, by: MadeBy, stamp: Stamp | None) -> bool:
-    """Were these vectors made as green's are to be? Of a collection that says nothing a sample is embedded again; where
-    no text of it is stored there is nothing to make them of anew, and the gate judges what was taken. What the server
-    makes costs nothing to make anew."""
+def _is_made_alike(
+    context: StepContext, collection: str, name: str, by: MadeBy, stamp: Stamp | None
+) -> bool:
+    """Were these vectors made as green's are to be? Of a collection that says nothing a sample is
+    embedded again; where no text of it is stored there is nothing to make them of anew, and the
+    gate judges what was taken. What the server makes costs nothing to make anew."""
     theirs = stamp.made.get(name) if stamp is not None else None
     if theirs is not None:
         return _settings_of_maker(theirs) == _settings_of_maker(by)
@@ -109,7 +128,8 @@ def _settings_of_maker(by: MadeBy) -> tuple[object, ...]:
 
 
 def _filled(context: StepContext, way: StepFunction) -> Outcome:
-    """What did not answer may be a server that has no room; it is woken, so that it goes on once there is some."""
+    """What did not answer may be a server that has no room; it is woken, so that it goes on once
+    there is some."""
     try:
         return way(context)
     except Unavailable:
@@ -130,7 +150,13 @@ def _wait_for_index(context: StepContext, state: FillState) -> Outcome:
     health = context.services.store.health(context.deployment.green)
     failing = _failing(context, state, health)
     context.save(
-        replace(state, ready=seen, work=readiness.measure_work(health), failures=health.failures, failing=failing)
+        replace(
+            state,
+            ready=seen,
+            work=readiness.measure_work(health),
+            failures=health.failures,
+            failing=failing,
+        )
     )
     if look.failing:
         return _failed(context, look, failing)
@@ -143,8 +169,8 @@ def _wait_for_index(context: StepContext, state: FillState) -> Outcome:
 
 
 def _failing(context: StepContext, state: FillState, health: Health) -> list[float]:
-    """For how long the server has shown an error while nothing more was indexed, and how much is: a build that runs for
-    minutes and fails each time moves something in every look."""
+    """For how long the server has shown an error while nothing more was indexed, and how much is: a
+    build that runs for minutes and fails each time moves something in every look."""
     if not readiness.shows_error(health):
         return []
     seconds, indexed = state.failing or (0.0, health.indexed_vectors)
@@ -157,8 +183,12 @@ def _failed(context: StepContext, look: Readiness, failing: list[float]) -> Outc
     """Waited for: room may be made, and the server is asked to try again at each look."""
     bound = context.deployment.spec.progress_deadline_seconds
     if failing and failing[0] > bound:
-        return Reject(f"the server did not finish the index within {bound:g} s of trying again: {look.reason}")
-    reason = f"index: the server fails to build it and tries again: {look.reason}; {context.patience}"
+        return Reject(
+            f"the server did not finish the index within {bound:g} s of trying again: {look.reason}"
+        )
+    reason = (
+        f"index: the server fails to build it and tries again: {look.reason}; {context.patience}"
+    )
     return Wait(context.services.times.ready_look, reason, progress=False)
 
 
@@ -196,4 +226,8 @@ def _describe_left_out(left: Mapping[str, Any]) -> str:
     return f"files of this program left out: {', '.join(named)}{more}"
 
 
-_WAYS = {"records": loading.load_records, "copy": cloning.copy_points, "snapshot": cloning.copy_by_snapshot}
+_WAYS = {
+    "records": loading.load_records,
+    "copy": cloning.copy_points,
+    "snapshot": cloning.copy_by_snapshot,
+}

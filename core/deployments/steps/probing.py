@@ -1,7 +1,7 @@
 """Probes of a canary that has little traffic: the validation queries, asked of green at each look.
 
-They are kept as synthetic and never added to what users experienced: they can show that green fails, not that it is
-healthy.
+They are kept as synthetic and never added to what users experienced: they can show that green
+fails, not that it is healthy.
 """
 
 import random
@@ -35,13 +35,18 @@ def probe_green(context: StepContext) -> None:
     for query in deployment.spec.validation.queries[:_MOST_QUERIES]:
         _ask_query(context, query, tally)
     if tally.calls:
-        key = TrafficKey(deployment.alias, stage_name(context), CANARY, "synthetic", deployment.green)
+        key = TrafficKey(
+            deployment.alias, stage_name(context), CANARY, "synthetic", deployment.green
+        )
         process = f"probes:{deployment.id}"
-        traffic.write_tallies(services.sessions, services.clock, process, context.turn.number, {key: tally})
+        traffic.write_tallies(
+            services.sessions, services.clock, process, context.turn.number, {key: tally}
+        )
 
 
 def _find_vector_plan(context: StepContext) -> VectorPlan:
-    """Of a collection that was there already, by its stamp, or by the index file where it has none."""
+    """Of a collection that was there already, by its stamp, or by the index file where it has
+    none."""
     created = context.outputs.find(CreatedGreen)
     if created is not None:
         return read_plan(context.deployment.spec, created.vectors, created.vector)
@@ -59,7 +64,12 @@ def _ask_query(context: StepContext, query: str, tally: TrafficSketch) -> None:
     group = random.randrange(GROUPS)  # noqa: S311 - no user asked this
     started = time.perf_counter()
     try:
-        hits = store.search(context.deployment.green, vector, most, SearchParams(using=using, seconds=_QUERY_SECONDS))
+        hits = store.search(
+            context.deployment.green,
+            vector,
+            most,
+            SearchParams(using=using, seconds=_QUERY_SECONDS),
+        )
     except AppError:
         tally.add(group, time.perf_counter() - started, error=True)
         return

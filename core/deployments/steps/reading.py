@@ -15,4 +15,6 @@ def open_deployment_source(context: StepContext) -> Source:
     unpacked = context.outputs.find(UnpackedSource)
     if unpacked is None:
         return with_declared_ids(services.source(named), context.deployment.spec)
-    return RecoveredSource(services.source(named), services.source(f"collection:{unpacked.collection}"))
+    return RecoveredSource(
+        services.source(named), services.source(f"collection:{unpacked.collection}")
+    )

@@ -23,7 +23,8 @@ Records = Mapping[PointId, Record]
 
 @dataclass(slots=True)
 class VectorCounts:
-    """Vectors taken over, made, and of texts that were too long for their model; and by name what became of each."""
+    """Vectors taken over, made, and of texts that were too long for their model; and by name what
+    became of each."""
 
     reused: int = 0
     embedded: int = 0
@@ -38,7 +39,13 @@ class VectorCounts:
     def add_to(self, state: FillState) -> FillState:
         """As they are now; later counting changes nothing of it."""
         by_vector = {name: dict(counts) for name, counts in self.by_vector.items()}
-        return replace(state, reused=self.reused, embedded=self.embedded, truncated=self.truncated, by_vector=by_vector)
+        return replace(
+            state,
+            reused=self.reused,
+            embedded=self.embedded,
+            truncated=self.truncated,
+            by_vector=by_vector,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,9 @@ class RecordVectors:
         self._makers = makers
         self._live = live
         self.counts = counts
-        self._reusable = {name for name, maker in makers.items() if self._is_same_maker(name, maker)}
+        self._reusable = {
+            name for name, maker in makers.items() if self._is_same_maker(name, maker)
+        }
 
     @property
     def reads_from(self) -> str | None:
@@ -92,7 +101,10 @@ class RecordVectors:
 
     def hashes(self, record: Record) -> dict[str, str]:
         """The content hash of each made vector, by name."""
-        return {name: content_hash(self._makers[name].identity, text) for name, text in record.texts.items()}
+        return {
+            name: content_hash(self._makers[name].identity, text)
+            for name, text in record.texts.items()
+        }
 
     def complete(self, records: Records) -> dict[PointId, dict[str, Any]]:
         """Every vector of each record, by name.
@@ -160,25 +172,35 @@ class RecordVectors:
         return "its text has changed" if self._is_changed(record, point) else ""
 
     def _is_changed(self, record: Record, point: Point) -> bool:
-        """Does the live vector speak of another text? Content hashes tell where one maker made both.
+        """Does the live vector speak of another text? Content hashes tell where one maker made
+        both.
 
         Elsewhere the texts are compared, and where nothing is made of a text the whole payload.
         """
         assert self._live is not None
         known = stored_hashes(point.payload, self._live.embedded)
         hashes = self.hashes(record)
-        told = [name for name in hashes if name in known and self._is_same_identity(name, self._makers[name])]
+        told = [
+            name
+            for name in hashes
+            if name in known and self._is_same_identity(name, self._makers[name])
+        ]
         if told:
             return any(known[name] != hashes[name] for name in told)
         if record.texts:
             return any(
-                render_text(self._makers[name].template, point.payload) != text for name, text in record.texts.items()
+                render_text(self._makers[name].template, point.payload) != text
+                for name, text in record.texts.items()
             )
         return {n: one for n, one in point.payload.items() if n != MARK_KEY} != record.fields
 
     def _is_same_maker(self, name: str, maker: Maker) -> bool:
         """Size, distance and datatype have to agree beside model and text."""
-        return self._live is not None and name in self._live.fitting and self._is_same_identity(name, maker)
+        return (
+            self._live is not None
+            and name in self._live.fitting
+            and self._is_same_identity(name, maker)
+        )
 
     def _is_same_identity(self, name: str, maker: Maker) -> bool:
         made = self._live.made.get(name) if self._live is not None else None
@@ -215,7 +237,8 @@ class RecordVectors:
 def _describe_not_carried(record: Record, name: str, why: str) -> str:
     key = name or '""'
     return (
-        f"{record.where}: vector {name or 'unnamed'} of {quote_value(record.id)} is carried over from the live "
+        f"{record.where}: vector {name or 'unnamed'} of {quote_value(record.id)} is carried over "
+        "from the live "
         f"collection, but {why}. Say how the vector is made, or write "
         f"`{key}: {{carried: {{when_changed: drop}}}}` to let such a record go without it"
     )

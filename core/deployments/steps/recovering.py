@@ -1,8 +1,10 @@
-"""A backup becomes a collection again: its files are checked, sent to the server, and what came of it is compared with
-what the manifest remembers. For a restore that collection is green; for a verification it is dropped again. A
-deployment whose source is a backup has it beside green, from ``unpack`` to ``discard``.
+"""A backup becomes a collection again: its files are checked, sent to the server, and what came of
+it is compared with what the manifest remembers. For a restore that collection is green; for a
+verification it is dropped again. A deployment whose source is a backup has it beside green, from
+``unpack`` to ``discard``.
 
-The settings come out of the snapshot, not out of the manifest, so that comparing the two proves something.
+The settings come out of the snapshot, not out of the manifest, so that comparing the two proves
+something.
 """
 
 from contextlib import suppress
@@ -14,7 +16,11 @@ from qdrant_rollouts.core.collections import digests, manifests
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.manifests import Manifest
-from qdrant_rollouts.core.collections.schema import list_differences, main_vector, without_strict_mode
+from qdrant_rollouts.core.collections.schema import (
+    list_differences,
+    main_vector,
+    without_strict_mode,
+)
 from qdrant_rollouts.core.collections.stamps import Stamp, foreign_metadata
 from qdrant_rollouts.core.database.step_data import UNSET, StepOutput
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
@@ -33,19 +39,20 @@ _SLOWEST_BYTES = 10 << 20
 _EXAMPLES = 5
 
 
-# --- recover ------------------------------------------------------------------------------------------------------
+# --- recover --------------------------------------------------------------------------------------
 
 
 def recover_backup(context: StepContext) -> Outcome:
-    """Sent in one turn, looked at in the next. Safe to run twice: what an earlier try has begun is taken if it appears,
-    and the same bytes sent again make the same collection, which nothing serves from yet."""
+    """Sent in one turn, looked at in the next. Safe to run twice: what an earlier try has begun is
+    taken if it appears, and the same bytes sent again make the same collection, which nothing
+    serves from yet."""
     state = context.load(RecoverState)
     return _PHASES[state.phase](context, state, _read_manifest(context))
 
 
 def undo_recovery(context: StepContext) -> Outcome:
-    """Drops the collection if this run has begun to make it and no alias or route leads to it. One that was sent and is
-    not there yet is waited for, for a while."""
+    """Drops the collection if this run has begun to make it and no alias or route leads to it. One
+    that was sent and is not there yet is waited for, for a while."""
     collection = _target_collection(context)
     state = context.load(RecoverState)
     if not state.phase:
@@ -71,44 +78,62 @@ def discard(context: StepContext) -> Outcome:
 def finish_verification(context: StepContext) -> Outcome:
     """The end of a verification. Safe to run twice: gone is done."""
     dropped = discard(context)
-    return dropped if isinstance(dropped, Reject) else Done(StepOutput(summary=_describe_verification(context)))
+    return (
+        dropped
+        if isinstance(dropped, Reject)
+        else Done(StepOutput(summary=_describe_verification(context)))
+    )
 
 
 def _check_backup(context: StepContext, state: RecoverState, manifest: Manifest) -> Outcome:
     damaged = manifests.find_damage(
-        context.services.shelf, manifest, partial(stream_with_progress, context, state, manifest.size)
+        context.services.shelf,
+        manifest,
+        partial(stream_with_progress, context, state, manifest.size),
     )
     if damaged:
-        return Reject(f"backup {manifest.id} is damaged: {damaged}. Take another one: `rollouts backup list`")
+        return Reject(
+            f"backup {manifest.id} is damaged: {damaged}. Take another one: `rollouts backup list`"
+        )
     if _target_collection(context) in context.services.store.collections():
-        return Reject(f"collection {_target_collection(context)} exists and is not of this run; ask again")
-    foreign_metadata(manifest.metadata, manifest.collection)  # a stamp is written over what else would stand there
+        return Reject(
+            f"collection {_target_collection(context)} exists and is not of this run; ask again"
+        )
+    foreign_metadata(
+        manifest.metadata, manifest.collection
+    )  # a stamp is written over what else would stand there
     context.save(replace(state, phase="upload"))
     return Wait(0, f"{manifest.size:,} bytes are as they were written")
 
 
 def _upload_backup(context: StepContext, state: RecoverState, manifest: Manifest) -> Outcome:
-    """One request, sent anew after a crash, unless what was sent appears within its time. One that lost its turn must
-    not go on sending: the collection may serve by the time it is done."""
+    """One request, sent anew after a crash, unless what was sent appears within its time. One that
+    lost its turn must not go on sending: the collection may serve by the time it is done."""
     store = context.services.store
     collection = _target_collection(context)
     if manifest.sharded:
         return _upload_shard(context, state, manifest)
     if collection not in store.collections():
         if state.uploads >= _MOST_UPLOADS:
-            return Reject(f"{collection} did not appear after {state.uploads} uploads; look into the server's log")
-        # Before it is sent: after a crash the server may be unpacking it, and refuses the same name again.
+            return Reject(
+                f"{collection} did not appear after {state.uploads} uploads; look into the "
+                "server's log"
+            )
+        # Before it is sent: after a crash the server may be unpacking it, and refuses the same name
+        # again.
         state = replace(state, patience=_estimate_patience(manifest), phase="look", looks=0)
         context.save(state)
         _send_file(context, state, manifest, manifest.files[0])
-        state = replace(state, uploads=state.uploads + 1)  # one that was cut short says nothing of the server
+        state = replace(
+            state, uploads=state.uploads + 1
+        )  # one that was cut short says nothing of the server
     context.save(replace(state, phase="look", looks=0))
     return Wait(_CHECK_SECONDS, f"{manifest.size:,} bytes sent")
 
 
 def _upload_shard(context: StepContext, state: RecoverState, manifest: Manifest) -> Outcome:
-    """On a cluster the collection is made first, and each shard filled where it lies now. Sent again after a crash, a
-    shard has the same points."""
+    """On a cluster the collection is made first, and each shard filled where it lies now. Sent
+    again after a crash, a shard has the same points."""
     store = context.services.store
     collection = _target_collection(context)
     sent = state.sent
@@ -129,7 +154,9 @@ def _upload_shard(context: StepContext, state: RecoverState, manifest: Manifest)
     return Wait(_CHECK_SECONDS, f"{manifest.size:,} bytes sent")
 
 
-def _send_file(context: StepContext, state: RecoverState, manifest: Manifest, file: dict[str, Any]) -> None:
+def _send_file(
+    context: StepContext, state: RecoverState, manifest: Manifest, file: dict[str, Any]
+) -> None:
     wanted = Snapshot(str(file["name"]), int(file["size"]), str(file["sha256"]), file.get("shard"))
     kept = context.services.shelf.read(manifest.id, wanted.name)
     pieces = stream_with_progress(context, state, wanted.size, kept)
@@ -137,7 +164,8 @@ def _send_file(context: StepContext, state: RecoverState, manifest: Manifest, fi
 
 
 def _await_collection(context: StepContext, state: RecoverState, manifest: Manifest) -> Outcome:
-    """There when two looks in a row show a count that the collection had while its snapshot was made."""
+    """There when two looks in a row show a count that the collection had while its snapshot was
+    made."""
     store = context.services.store
     collection = _target_collection(context)
     looks = state.looks + 1
@@ -152,12 +180,17 @@ def _await_collection(context: StepContext, state: RecoverState, manifest: Manif
     if not moved and manifest.low <= found <= manifest.high:
         return _finish_recovery(context, state, manifest, found)
     if looks >= PATIENCE_CHECKS and not moved:
-        return Reject(f"{collection} has {found:,} points, the backup was made of {_describe_count(manifest)}")
-    return Wait(_CHECK_SECONDS, f"recovering: {found:,} of {manifest.high:,} points", progress=moved)
+        return Reject(
+            f"{collection} has {found:,} points, the backup was made of {_describe_count(manifest)}"
+        )
+    return Wait(
+        _CHECK_SECONDS, f"recovering: {found:,} of {manifest.high:,} points", progress=moved
+    )
 
 
 def _checks_allowed(state: RecoverState) -> int:
-    """Looks, one a second, until a collection that was sent must be there: the server unpacks it first."""
+    """Looks, one a second, until a collection that was sent must be there: the server unpacks it
+    first."""
     return PATIENCE_CHECKS if state.patience is None else state.patience
 
 
@@ -165,7 +198,9 @@ def _estimate_patience(manifest: Manifest) -> int:
     return PATIENCE_CHECKS + manifest.size // _SLOWEST_BYTES
 
 
-def _finish_recovery(context: StepContext, state: RecoverState, manifest: Manifest, found: int) -> Outcome:
+def _finish_recovery(
+    context: StepContext, state: RecoverState, manifest: Manifest, found: int
+) -> Outcome:
     _drop_sent_snapshots(context, manifest)
     strict = _remember_strict_mode(context, state, manifest)
     limiting.lift_strict_mode(context, _target_collection(context))
@@ -183,21 +218,27 @@ def _finish_recovery(context: StepContext, state: RecoverState, manifest: Manife
     )
 
 
-def _remember_strict_mode(context: StepContext, state: RecoverState, manifest: Manifest) -> dict[str, Any] | None:
+def _remember_strict_mode(
+    context: StepContext, state: RecoverState, manifest: Manifest
+) -> dict[str, Any] | None:
     """The strict mode that came out of the snapshot, written down before it is switched off. On a
     cluster the collection was made without one.
     """
     if state.strict is not UNSET:
         return state.strict
-    found = manifest.schema if manifest.sharded else context.services.store.schema(_target_collection(context))
+    found = (
+        manifest.schema
+        if manifest.sharded
+        else context.services.store.schema(_target_collection(context))
+    )
     strict: dict[str, Any] | None = found.get("strict_mode_config")
     context.save(replace(state, strict=strict))
     return strict
 
 
 def _drop_sent_snapshots(context: StepContext, manifest: Manifest) -> None:
-    """The server keeps each file that it was sent as a snapshot of the collection, even when that is gone (measured on
-    1.16.3)."""
+    """The server keeps each file that it was sent as a snapshot of the collection, even when that
+    is gone (measured on 1.16.3)."""
     for file in manifest.files:
         context.services.store.drop_snapshot(_target_collection(context), str(file["name"]))
 
@@ -211,7 +252,11 @@ def _stamp_recovered(context: StepContext, manifest: Manifest) -> Stamp:
     """What the snapshot says of the model stays; whose the collection is, changes."""
     deployment = context.deployment
     known = Stamp.of(manifest.metadata)
-    ours: dict[str, Any] = {"deployment": deployment.id, "alias": deployment.alias, "number": deployment.number}
+    ours: dict[str, Any] = {
+        "deployment": deployment.id,
+        "alias": deployment.alias,
+        "number": deployment.number,
+    }
     if known is not None:
         return replace(known, **ours)
     return Stamp(**ours, vector=main_vector(manifest.schema))
@@ -220,7 +265,7 @@ def _stamp_recovered(context: StepContext, manifest: Manifest) -> Stamp:
 _PHASES = {"": _check_backup, "upload": _upload_backup, "look": _await_collection}
 
 
-# --- compare ------------------------------------------------------------------------------------------------------
+# --- compare --------------------------------------------------------------------------------------
 
 
 def compare_with_manifest(context: StepContext) -> Outcome:
@@ -230,12 +275,16 @@ def compare_with_manifest(context: StepContext) -> Outcome:
     green = context.deployment.green
     count = store.count(green)
     faults = (
-        [] if manifest.low <= count <= manifest.high else [f"{count:,} points instead of {_describe_count(manifest)}"]
+        []
+        if manifest.low <= count <= manifest.high
+        else [f"{count:,} points instead of {_describe_count(manifest)}"]
     )
     strict = context.outputs.get(RecoveredGreen).strict
     if strict is UNSET:
         strict = store.schema(green).get("strict_mode_config")
-    faults += list_differences(manifest.schema, {**store.schema(green), "strict_mode_config": strict})
+    faults += list_differences(
+        manifest.schema, {**store.schema(green), "strict_mode_config": strict}
+    )
     faults += _find_changed_points(context, manifest)
     answered, silent = _ask_queries(context)
     faults += silent
@@ -246,7 +295,9 @@ def compare_with_manifest(context: StepContext) -> Outcome:
         summary=summary, count=count, sampled=len(manifest.sample), queries=answered, faults=faults
     )
     if faults:
-        return Reject(f"backup {manifest.id} is not what its manifest says: {'; '.join(faults)}", figures)
+        return Reject(
+            f"backup {manifest.id} is not what its manifest says: {'; '.join(faults)}", figures
+        )
     return Done(figures)
 
 
@@ -255,11 +306,16 @@ def _find_changed_points(context: StepContext, manifest: Manifest) -> list[str]:
     if not manifest.sample:
         return ["no point was remembered to compare with"] if manifest.high else []
     wanted = dict(manifest.sample)
-    found = digests.digest_points(context.services.store.fetch(context.deployment.green, list(wanted), vectors=True))
+    found = digests.digest_points(
+        context.services.store.fetch(context.deployment.green, list(wanted), vectors=True)
+    )
     wrong = [str(id) for id, digest in wanted.items() if found.get(id) != digest]
     if not wrong:
         return []
-    return [f"{len(wrong)} of {len(wanted)} points are missing or changed, such as {', '.join(wrong[:_EXAMPLES])}"]
+    return [
+        f"{len(wrong)} of {len(wanted)} points are missing or changed, such as "
+        f"{', '.join(wrong[:_EXAMPLES])}"
+    ]
 
 
 def _ask_queries(context: StepContext) -> tuple[int, list[str]]:
@@ -276,7 +332,10 @@ def _ask_queries(context: StepContext) -> tuple[int, list[str]]:
     silent = []
     for query in rules.queries:
         hits = context.services.store.search(
-            context.deployment.green, embedder.query(query), rules.min_results, SearchParams(using=recovered.vector)
+            context.deployment.green,
+            embedder.query(query),
+            rules.min_results,
+            SearchParams(using=recovered.vector),
         )
         if len(hits) < min(rules.min_results, recovered.filled.expected or 0):
             silent.append(f"query {quote_value(query)} found {len(hits)} of {rules.min_results}")
@@ -293,4 +352,8 @@ def _read_manifest(context: StepContext) -> Manifest:
 
 
 def _describe_count(manifest: Manifest) -> str:
-    return f"{manifest.low:,}" if manifest.low == manifest.high else f"{manifest.low:,} to {manifest.high:,}"
+    return (
+        f"{manifest.low:,}"
+        if manifest.low == manifest.high
+        else f"{manifest.low:,} to {manifest.high:,}"
+    )

@@ -21,7 +21,8 @@ _FILES = ("jsonl:", "csv:", "parquet:")
 
 
 def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
-    """What it needs, in words; and what is clearly too little, or nothing. What cannot be known stops nobody."""
+    """What it needs, in words; and what is clearly too little, or nothing. What cannot be known
+    stops nobody."""
     deployment = context.deployment
     store = context.services.store
     if not deployment.spec.check_room:
@@ -37,15 +38,16 @@ def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
     short = room.lacks(need, free)
     if short:
         short = (
-            f"{deployment.green} needs {short}. Make room (`rollouts gc` tells what may go), or set check_room: false "
+            f"{deployment.green} needs {short}. Make room (`rollouts gc` tells what may go), or "
+            "set check_room: false "
             f"for {deployment.alias} if you know better"
         )
     return f"room: {room.describe_room(need, free)}", short
 
 
 def _expected(context: StepContext) -> tuple[int | None, Sequence[Mapping[str, Any]]]:
-    """How many points there will be, by the live collection, the source collection, or a file's first records; and
-    some payloads."""
+    """How many points there will be, by the live collection, the source collection, or a file's
+    first records; and some payloads."""
     store = context.services.store
     source = reading.open_deployment_source(context)
     like = context.deployment.blue or source.collection

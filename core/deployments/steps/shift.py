@@ -1,4 +1,5 @@
-"""A stage of a canary: green gets a share of the searches for a time, and what they experienced decides."""
+"""A stage of a canary: green gets a share of the searches for a time, and what they experienced
+decides."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,23 @@ from qdrant_rollouts.core.config.index_file import CanarySpec, IndexSpec, Stage
 from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments.plan import Done, Duration, Hold, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import (
+    Done,
+    Duration,
+    Hold,
+    Outcome,
+    Reject,
+    StepContext,
+    Wait,
+)
 from qdrant_rollouts.core.deployments.steps import limiting, probing
 from qdrant_rollouts.core.deployments.steps.data import StageProgress, StageSeen, StageState
 from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
-from qdrant_rollouts.core.deployments.steps.observed import StageObservation, observe_stage, stage_name
+from qdrant_rollouts.core.deployments.steps.observed import (
+    StageObservation,
+    observe_stage,
+    stage_name,
+)
 from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.routing.route import Route
@@ -29,13 +42,18 @@ _KEPT_EFFECTS = 120
 
 
 def shift_traffic(context: StepContext) -> Outcome:
-    """One look. Safe to run twice: the route that is set already stays, and a look repeated is a look more.
+    """One look. Safe to run twice: the route that is set already stays, and a look repeated is a
+    look more.
 
     Looks are counted, not seconds, so no clock that jumps ends a stage early."""
     stage = read_stored(Stage, context.arguments)
     spec = context.deployment.spec.canary
     failure = _failure(context)
-    barred = why_gate_shut(context) or _why_green_unfit(context, failure) or limiting.apply_strict_mode(context)
+    barred = (
+        why_gate_shut(context)
+        or _why_green_unfit(context, failure)
+        or limiting.apply_strict_mode(context)
+    )
     if barred:
         return Reject(barred)
     route = _set_stage_route(context, stage)
@@ -60,16 +78,25 @@ def shift_traffic(context: StepContext) -> Outcome:
     looked = looks + (failure is None)
     context.save(StageState(looks=looked, windows=seen.windows, course=course, progress=progress))
     decided = _decide_stage(seen, stage, spec, looks, output)
-    if failure is not None and not isinstance(decided, Reject):  # its searches are judged, and the stage does not end
-        said = f"{context.deployment.green}: {failure.reason}; the server is asked to try again, {context.patience}"
+    if failure is not None and not isinstance(
+        decided, Reject
+    ):  # its searches are judged, and the stage does not end
+        said = (
+            f"{context.deployment.green}: {failure.reason}; the server is asked to try again, "
+            f"{context.patience}"
+        )
         return Wait(_seconds_between_looks(stage, spec), said, progress=False)
-    waits_for = _why_model_unknown(context) if isinstance(decided, Done) and _is_before_switch(context) else ""
+    waits_for = (
+        _why_model_unknown(context)
+        if isinstance(decided, Done) and _is_before_switch(context)
+        else ""
+    )
     return Hold(waits_for, decided.output) if isinstance(decided, Done) and waits_for else decided
 
 
 def guard_shift(context: StepContext) -> Outcome:
-    """A look while the deployment is paused: green keeps its share, so harm ends the canary still, and nothing else
-    comes of it. Safe to run twice, as every look."""
+    """A look while the deployment is paused: green keeps its share, so harm ends the canary still,
+    and nothing else comes of it. Safe to run twice, as every look."""
     stage = read_stored(Stage, context.arguments)
     spec = context.deployment.spec.canary
     barred = _why_green_unfit(context, _failure(context))
@@ -86,8 +113,8 @@ def guard_shift(context: StepContext) -> Outcome:
 
 
 def shift_back(context: StepContext) -> Outcome:
-    """Everybody to blue: set, read back, and waited for until every search process that lives says that it serves it.
-    Only then may a collection go."""
+    """Everybody to blue: set, read back, and waited for until every search process that lives says
+    that it serves it. Only then may a collection go."""
     deployment = context.deployment
     services = context.services
     route = table.current_route(services, deployment.alias)
@@ -95,7 +122,9 @@ def shift_back(context: StepContext) -> Outcome:
         route = table.clear_route(services, deployment.alias, fence=context.turn.fence)
     confirmed = table.confirm_route(services, route)
     if not confirmed.all:
-        return Wait(_CONFIRM_AGAIN, f"{deployment.alias} answers everybody, say {confirmed}", progress=False)
+        return Wait(
+            _CONFIRM_AGAIN, f"{deployment.alias} answers everybody, say {confirmed}", progress=False
+        )
     return Done(StepOutput(summary=f"{deployment.alias} answers everybody, say {confirmed}"))
 
 
@@ -110,8 +139,11 @@ def count_looks(stage: Stage, spec: CanarySpec) -> int:
     return math.ceil(stage.duration_minutes * 60 / spec.look_seconds)
 
 
-def _progress_of_stage(stage: Stage, spec: CanarySpec, looks: int, seen: StageObservation) -> StageProgress:
-    """How far it is, by what it decides on: searches that green has answered. That its time is over says nothing."""
+def _progress_of_stage(
+    stage: Stage, spec: CanarySpec, looks: int, seen: StageObservation
+) -> StageProgress:
+    """How far it is, by what it decides on: searches that green has answered. That its time is over
+    says nothing."""
     wanted = count_looks(stage, spec)
     counted = [min(looks, wanted), wanted]
     if not wanted or not spec.min_searches:
@@ -120,14 +152,20 @@ def _progress_of_stage(stage: Stage, spec: CanarySpec, looks: int, seen: StageOb
     return StageProgress(done=done, size=spec.min_searches, unit="searches", looks=counted)
 
 
-def _decide_stage(seen: StageObservation, stage: Stage, spec: CanarySpec, looks: int, output: StageSeen) -> Outcome:
-    """Harm ends a stage at any look, time and evidence together end it well, time without evidence asks a person."""
+def _decide_stage(
+    seen: StageObservation, stage: Stage, spec: CanarySpec, looks: int, output: StageSeen
+) -> Outcome:
+    """Harm ends a stage at any look, time and evidence together end it well, time without evidence
+    asks a person."""
     if seen.harm:
         return Reject(seen.harm, output)
     wanted = count_looks(stage, spec)
     name = f"{_name_stage(stage)} set, confirmed by {output.confirmed}"
     if looks < wanted:
-        return Wait(_seconds_between_looks(stage, spec), f"{name}: look {looks + 1} of {wanted}; {seen.words}")
+        return Wait(
+            _seconds_between_looks(stage, spec),
+            f"{name}: look {looks + 1} of {wanted}; {seen.words}",
+        )
     if not seen.missing:
         return Done(output)
     longest = math.ceil(wanted * (1 + spec.extension))
@@ -141,11 +179,14 @@ def _decide_stage(seen: StageObservation, stage: Stage, spec: CanarySpec, looks:
 
 def _is_before_switch(context: StepContext) -> bool:
     """Whether everybody is on green next."""
-    return any(traits_of(name).moves_alias for name in context.deployment.plan[context.position + 1 :][:1])
+    return any(
+        traits_of(name).moves_alias for name in context.deployment.plan[context.position + 1 :][:1]
+    )
 
 
 def _why_model_unknown(context: StepContext) -> str:
-    """What a person must know before the switch, or nothing: until then searches by vector have stayed on blue."""
+    """What a person must know before the switch, or nothing: until then searches by vector have
+    stayed on blue."""
     deployment = context.deployment
     store = context.services.store
     stamp = read_stamp(store, deployment.green)
@@ -155,8 +196,10 @@ def _why_model_unknown(context: StepContext) -> str:
     if not find_unknown_vectors(store, deployment.blue, made):
         return ""
     return (
-        f"nobody wrote down which model made {deployment.blue}, so searches by vector stayed on it; they go to "
-        f"{deployment.green} at the switch: promote when the applications that embed for themselves change with it"
+        f"nobody wrote down which model made {deployment.blue}, so searches by vector stayed on "
+        "it; they go to "
+        f"{deployment.green} at the switch: promote when the applications that embed for "
+        "themselves change with it"
     )
 
 
@@ -203,11 +246,16 @@ def _set_stage_route(context: StepContext, stage: Stage) -> Route:
 
 def _effects_by_metric(seen: StageObservation) -> State:
     """By metric: the harm and its bounds at this look, for a drawing of how it came to be known."""
-    return {found.metric: [found.effect, found.low, found.high] for found in seen.judgment.comparisons}
+    return {
+        found.metric: [found.effect, found.low, found.high] for found in seen.judgment.comparisons
+    }
 
 
 def _build_output(
-    seen: StageObservation, stage: Stage, confirmed: str, course: Sequence[Mapping[str, Any]] | None = None
+    seen: StageObservation,
+    stage: Stage,
+    confirmed: str,
+    course: Sequence[Mapping[str, Any]] | None = None,
 ) -> StageSeen:
     """What was set, and who says that he serves it, are two different things."""
     return StageSeen(

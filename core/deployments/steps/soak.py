@@ -10,7 +10,12 @@ from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.database.step_data import Progress
 from qdrant_rollouts.core.deployments.plan import Done, Duration, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps.data import Soaked, SoakState
-from qdrant_rollouts.core.deployments.steps.observed import build_breakers, describe_tally, stage_name, sum_tallies
+from qdrant_rollouts.core.deployments.steps.observed import (
+    build_breakers,
+    describe_tally,
+    stage_name,
+    sum_tallies,
+)
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 from qdrant_rollouts.core.ports import Point, QueryVector, Schema, SearchParams, State, VectorStore
 from qdrant_rollouts.core.routing import table, traffic
@@ -23,8 +28,9 @@ _PAGE = 16
 
 
 def watch_green(context: StepContext) -> Outcome:
-    """One look: the alias, the collection's health, a query through the alias. Safe to run twice: a look repeated after
-    a crash is a look more. Looks are counted, not seconds, so no clock that jumps ends the watch early."""
+    """One look: the alias, the collection's health, a query through the alias. Safe to run twice: a
+    look repeated after a crash is a look more. Looks are counted, not seconds, so no clock that
+    jumps ends the watch early."""
     spec = context.deployment.spec.soak
     wanted = max(1, math.ceil(spec.seconds / spec.interval_seconds))
     state = context.load(SoakState)
@@ -35,19 +41,27 @@ def watch_green(context: StepContext) -> Outcome:
     except Limited as error:  # applications have used up the rate: that is no look, and no fault
         return Wait(spec.interval_seconds, str(error), progress=False)
     fault = fault or traffic_fault
-    if failing and not fault:  # searches are answered: no fault, and no look that shows the index to be sound either
+    if (
+        failing and not fault
+    ):  # searches are answered: no fault, and no look that shows the index to be sound either
         return Wait(spec.interval_seconds, failing, progress=False)
     looks = state.looks + 1
     errors = state.errors + bool(fault)
     last = fault or state.last_error
     progress = Progress(done=looks, size=wanted, unit="looks")
-    context.save(SoakState(looks=looks, errors=errors, last_error=last, judged=from_here, progress=progress))
+    context.save(
+        SoakState(looks=looks, errors=errors, last_error=last, judged=from_here, progress=progress)
+    )
     if errors > spec.max_errors:
-        return Reject(f"{errors} errors in {looks} looks, {spec.max_errors} are tolerated; the last: {last}")
+        return Reject(
+            f"{errors} errors in {looks} looks, {spec.max_errors} are tolerated; the last: {last}"
+        )
     if looks >= wanted:
         summary = f"{looks} looks, {errors} errors, {_describe_searches(seen)}"
         traffic = describe_tally(seen)
-        return Done(Soaked(summary=summary, looks=looks, errors=errors, last_error=last, traffic=traffic))
+        return Done(
+            Soaked(summary=summary, looks=looks, errors=errors, last_error=last, traffic=traffic)
+        )
     return Wait(spec.interval_seconds, _describe_look(looks, wanted, errors, spec, last))
 
 
@@ -56,7 +70,8 @@ def estimate_soak(spec: IndexSpec, arguments: State) -> Duration:
 
 
 def _read_traffic(context: StepContext) -> TrafficSketch:
-    """What users have experienced of green since the soak began, in as far as they search through a router."""
+    """What users have experienced of green since the soak began, in as far as they search through a
+    router."""
     services = context.services
     alias = context.deployment.alias
     stage = stage_name(context)
@@ -65,9 +80,11 @@ def _read_traffic(context: StepContext) -> TrafficSketch:
         return sum_tallies(traffic.read_tallies(session, alias, stage), LIVE, "real")
 
 
-def _judge_traffic(context: StepContext, before: Sequence[float], seen: TrafficSketch) -> tuple[Sequence[float], str]:
-    """What is wrong with the searches that were not judged yet, held to the limits of a canary's breakers, and the sums
-    up to which all are judged. Too few say nothing and wait for more."""
+def _judge_traffic(
+    context: StepContext, before: Sequence[float], seen: TrafficSketch
+) -> tuple[Sequence[float], str]:
+    """What is wrong with the searches that were not judged yet, held to the limits of a canary's
+    breakers, and the sums up to which all are judged. Too few say nothing and wait for more."""
     limits = build_breakers(context.deployment.spec.canary)
     seconds = seen.seconds - before[0]
     calls = seen.calls - int(before[1])
@@ -80,7 +97,10 @@ def _judge_traffic(context: StepContext, before: Sequence[float], seen: TrafficS
         return upto, f"{errors} of {calls} searches failed, {limits.error_rate:.1%} are tolerated"
     if mean > limits.mean_seconds:
         most = limits.mean_seconds * 1000
-        return upto, f"{calls} searches took {mean * 1000:.0f} ms on average, {most:g} are tolerated"
+        return (
+            upto,
+            f"{calls} searches took {mean * 1000:.0f} ms on average, {most:g} are tolerated",
+        )
     return upto, ""
 
 
@@ -96,8 +116,8 @@ def _describe_look(looks: int, wanted: int, errors: int, spec: SoakSpec, last: s
 
 
 def _looked(context: StepContext) -> tuple[str, str]:
-    """What is wrong in this look, and what may mend by itself; either may be nothing. An outside that does not answer
-    is wrong too: users see it so."""
+    """What is wrong in this look, and what may mend by itself; either may be nothing. An outside
+    that does not answer is wrong too: users see it so."""
     try:
         fault = _find_alias_fault(context) or _find_query_fault(context)
         return (fault, "") if fault else _work_on_index(context)
@@ -108,8 +128,9 @@ def _looked(context: StepContext) -> tuple[str, str]:
 
 
 def _find_alias_fault(context: StepContext) -> str:
-    """Qdrant takes no fencing number: a process that was paused before its switch may carry it out late. Found on blue,
-    the alias is put on green again; a third place is somebody's doing and ``move`` refuses."""
+    """Qdrant takes no fencing number: a process that was paused before its switch may carry it out
+    late. Found on blue, the alias is put on green again; a third place is somebody's doing and
+    ``move`` refuses."""
     deployment = context.deployment
     services = context.services
     found = services.store.aliases().get(deployment.alias)
@@ -139,13 +160,18 @@ def _work_on_index(context: StepContext) -> tuple[str, str]:
 
 
 def _find_query_fault(context: StepContext) -> str:
-    """A stored vector must find something through the alias; any one does, so no model has to be loaded for it."""
+    """A stored vector must find something through the alias; any one does, so no model has to be
+    loaded for it."""
     store = context.services.store
     deployment = context.deployment
     page, _ = store.scroll(deployment.green, None, _PAGE)
     if not page:
         return f"{deployment.green} holds no point"
-    return "" if _is_answered(store, deployment.alias, deployment.green, page) else f"{deployment.alias} found nothing"
+    return (
+        ""
+        if _is_answered(store, deployment.alias, deployment.green, page)
+        else f"{deployment.alias} found nothing"
+    )
 
 
 def _is_answered(store: VectorStore, alias: str, collection: str, points: Sequence[Point]) -> bool:

@@ -2,7 +2,14 @@
 
 from qdrant_rollouts.core.collections import aliases
 from qdrant_rollouts.core.database.step_data import StepOutput
-from qdrant_rollouts.core.deployments.plan import DeploymentView, Done, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import (
+    DeploymentView,
+    Done,
+    Outcome,
+    Reject,
+    StepContext,
+    Wait,
+)
 from qdrant_rollouts.core.deployments.steps import limiting
 from qdrant_rollouts.core.deployments.steps.data import Switched
 from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
@@ -37,7 +44,11 @@ def switch_to_green(context: StepContext) -> Outcome:
     )
     _clear_own_route(context)
     note_facts(context, served_facts(context))
-    return Done(Switched(summary=_summarize_switch(deployment), came_from=deployment.blue, moved=moved.moved))
+    return Done(
+        Switched(
+            summary=_summarize_switch(deployment), came_from=deployment.blue, moved=moved.moved
+        )
+    )
 
 
 def switch_to_blue(context: StepContext) -> Outcome:
@@ -85,4 +96,8 @@ def _check_green_ready(context: StepContext) -> Outcome | None:
     if look.broken:
         return Reject(f"{green} is broken: {look.reason}")
     more = f"; the server is asked to try again, {context.patience}" if look.failing else ""
-    return None if look.ready else Wait(_READY_AGAIN, f"{green} is not ready: {look.reason}{more}", progress=False)
+    return (
+        None
+        if look.ready
+        else Wait(_READY_AGAIN, f"{green} is not ready: {look.reason}{more}", progress=False)
+    )

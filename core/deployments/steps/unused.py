@@ -7,7 +7,8 @@ from qdrant_rollouts.core.routing import table
 
 
 def drop_unused(context: StepContext, collection: str) -> Outcome:
-    """Drops what the caller knows to be this run's, unless an alias or the alias's route leads to it."""
+    """Drops what the caller knows to be this run's, unless an alias or the alias's route leads to
+    it."""
     alias = context.deployment.alias
     store = context.services.store
     if table.current_route(context.services, alias).green == collection:

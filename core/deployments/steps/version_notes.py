@@ -1,4 +1,5 @@
-"""What a step has learned of green is written into its version's row and into the collection's own metadata."""
+"""What a step has learned of green is written into its version's row and into the collection's own
+metadata."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,5 @@
-"""What is done with backups: one is made, tried out, put in the place of what serves, or read as a source."""
+"""What is done with backups: one is made, tried out, put in the place of what serves, or read as a
+source."""
 
 from dataclasses import replace
 
@@ -14,7 +15,11 @@ def plan_backup(actor: str, reason: str, keep: int | None = None) -> Plan:
 
 
 def plan_verification(backup: str) -> Plan:
-    return (_step_with_backup("recover", backup), _step_with_backup("compare", backup), STEPS["drop"])
+    return (
+        _step_with_backup("recover", backup),
+        _step_with_backup("compare", backup),
+        STEPS["drop"],
+    )
 
 
 def plan_restore(backup: str) -> Plan:
@@ -28,9 +33,16 @@ def plan_restore(backup: str) -> Plan:
 
 
 def plan_unpacking(plan: Plan, backup: str, collection: str) -> Plan:
-    """``plan`` with the backup its records come from, in ``collection`` until the gate has read it again."""
-    judged = max(number for number, step in enumerate(plan, 1) if step.traits.judges or step.traits.fills_green)
-    unpack, discard = (_step_with_backup(name, backup, collection=collection) for name in ("unpack", "discard"))
+    """``plan`` with the backup its records come from, in ``collection`` until the gate has read it
+    again."""
+    judged = max(
+        number
+        for number, step in enumerate(plan, 1)
+        if step.traits.judges or step.traits.fills_green
+    )
+    unpack, discard = (
+        _step_with_backup(name, backup, collection=collection) for name in ("unpack", "discard")
+    )
     return (unpack, *plan[:judged], discard, *plan[judged:])
 
 

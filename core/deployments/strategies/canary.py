@@ -1,4 +1,5 @@
-"""Build and judge green, then give it more and more of the searches while what they experienced allows it."""
+"""Build and judge green, then give it more and more of the searches while what they experienced
+allows it."""
 
 from dataclasses import replace
 

@@ -1,4 +1,5 @@
-"""What strategies have in common: how green is made and judged, and how the alias is moved to it."""
+"""What strategies have in common: how green is made and judged, and how the alias is moved to
+it."""
 
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.steps import STEPS

@@ -40,11 +40,15 @@ def _has_live(gate: GateContext) -> bool:
 
 def _has_same_model(gate: GateContext) -> bool:
     """A collection of another model can be compared only by texts."""
-    return gate.live is not None and (gate.live.same_model or bool(titles.wants_queries(gate) or gate.judged))
+    return gate.live is not None and (
+        gate.live.same_model or bool(titles.wants_queries(gate) or gate.judged)
+    )
 
 
 def _is_comparable(gate: GateContext) -> bool:
-    return _is_searchable(gate) and (_has_same_model(gate) or (gate.live is not None and bool(gate.live.same)))
+    return _is_searchable(gate) and (
+        _has_same_model(gate) or (gate.live is not None and bool(gate.live.same))
+    )
 
 
 def _can_be_timed(gate: GateContext) -> bool:
@@ -113,11 +117,19 @@ def _is_fused(gate: GateContext) -> bool:
     """Several vectors that both collections support."""
     theirs = gate.live.search if gate.live else None
     asked = bool(titles.wants_queries(gate) or gate.judged)
-    return asked and gate.text_search.fused and theirs is not None and theirs.names == gate.text_search.names
+    return (
+        asked
+        and gate.text_search.fused
+        and theirs is not None
+        and theirs.names == gate.text_search.names
+    )
 
 
 _FUSION = "People who search by text see other results than today, or the same in another order."
-_LOOK = "Look at the worst queries below; where texts, models and vectors are the same, results should be too."
+_LOOK = (
+    "Look at the worst queries below; where texts, models and vectors are the same, results should "
+    "be too."
+)
 _ASKED = ("vectors", "titles", "asked")
 #: Points whose records left the source do not count as lost.
 _JUDGED = ("vectors", "titles", "origin", "asked")
@@ -128,7 +140,9 @@ _RATIO: Reach = (0, float("inf"))
 
 _CHECKS: dict[str, Check] = {
     "ready": Check(ready.judge_ready, ("ready",)),
-    "count": Check(counts.judge_count, ("origin",), _is_countable, known=_is_counted, absent=counts.not_counted),
+    "count": Check(
+        counts.judge_count, ("origin",), _is_countable, known=_is_counted, absent=counts.not_counted
+    ),
     "vector_presence": Check(presence.judge_vector_presence, when=_knows_expected_vectors),
     "vector_schema": Check(schemas.judge_vector_schema),
     "payload_schema": Check(schemas.judge_payload_schema),
@@ -136,8 +150,10 @@ _CHECKS: dict[str, Check] = {
         payloads.judge_payload_coverage,
         ("vectors", "payloads"),
         _has_payload,
-        means="Filters by these fields find nothing, or much less than before, though every point is there.",
-        act="Mend the field in the source. Where it was meant to go, write `dropped` in place of its type under "
+        means="Filters by these fields find nothing, or much less than before, though every point "
+        "is there.",
+        act="Mend the field in the source. Where it was meant to go, write `dropped` in place of "
+        "its type under "
         "`collection.payload_indexes`; where it has another type now, declare that type there.",
     ),
     "model_stamp": Check(stamp.judge_model_stamp, when=_should_be_stamped, absent=models.no_stamp),
@@ -145,19 +161,25 @@ _CHECKS: dict[str, Check] = {
         models.judge_declared_model,
         when=models.can_be_embedded_again,
         absent=models.not_embedded_again,
-        means="Searches in words would be embedded with another model than the collection was made with: their answers "
+        means="Searches in words would be embedded with another model than the collection was made "
+        "with: their answers "
         "are as good as random.",
-        act="Declare the model and the text template that made the collection, or build it from its source.",
+        act="Declare the model and the text template that made the collection, or build it from "
+        "its source.",
     ),
     "live_model": Check(
         models.judge_live_model,
         when=models.is_model_known,
         absent=models.not_compared,
         compares=always,
-        means="Applications that embed their own queries would search the new collection by vectors of another model.",
-        act="Change them at the switch and set `accept_new_model: true`, or declare the model that made the live one.",
+        means="Applications that embed their own queries would search the new collection by "
+        "vectors of another model.",
+        act="Change them at the switch and set `accept_new_model: true`, or declare the model that "
+        "made the live one.",
     ),
-    "round_trip": Check(round_trip.judge_round_trip, ("origin", "round_trip"), _has_source, reach=SHARE),
+    "round_trip": Check(
+        round_trip.judge_round_trip, ("origin", "round_trip"), _has_source, reach=SHARE
+    ),
     "vector_sanity": Check(sanity.judge_vector_sanity, ("vectors",), _has_vectors),
     "twins": Check(
         twins.judge_twins,
@@ -188,22 +210,52 @@ _CHECKS: dict[str, Check] = {
         act=collapse.ACT,
     ),
     "self_retrieval": Check(
-        searching.judge_self_retrieval, _ASKED, _is_searchable, searching.self_bound, reach=SHARE, quality=True
+        searching.judge_self_retrieval,
+        _ASKED,
+        _is_searchable,
+        searching.self_bound,
+        reach=SHARE,
+        quality=True,
     ),
     "ann_recall@10": Check(
-        searching.judge_ann_recall, _ASKED, _is_searchable, searching.RECALL, reach=SHARE, quality=True
+        searching.judge_ann_recall,
+        _ASKED,
+        _is_searchable,
+        searching.RECALL,
+        reach=SHARE,
+        quality=True,
     ),
     "filtered_recall@10": Check(
-        searching.judge_filtered_recall, ("vectors", "titles", "filtered"), never, 0.90, reach=SHARE, soft=True
+        searching.judge_filtered_recall,
+        ("vectors", "titles", "filtered"),
+        never,
+        0.90,
+        reach=SHARE,
+        soft=True,
     ),
     "zero_result": Check(
-        zero.judge_zero_result, _ASKED, _is_searchable, 0.005, reach=SHARE, quality=True, absent=sanity.not_asked
+        zero.judge_zero_result,
+        _ASKED,
+        _is_searchable,
+        0.005,
+        reach=SHARE,
+        quality=True,
+        absent=sanity.not_asked,
     ),
     "min_results": Check(
-        floor.judge_min_results, _ASKED, _has_queries, floor.results_wanted, _COUNT, absent=floor.without_queries
+        floor.judge_min_results,
+        _ASKED,
+        _has_queries,
+        floor.results_wanted,
+        _COUNT,
+        absent=floor.without_queries,
     ),
-    "min_top_score": Check(floor.judge_min_top_score, (*_ASKED, "calibrated"), _has_queries, floor.score_wanted, SCORE),
-    "score_floor": Check(floor.judge_score_floor, (*_ASKED, "calibrated"), _has_queries, reach=SCORE, shown=True),
+    "min_top_score": Check(
+        floor.judge_min_top_score, (*_ASKED, "calibrated"), _has_queries, floor.score_wanted, SCORE
+    ),
+    "score_floor": Check(
+        floor.judge_score_floor, (*_ASKED, "calibrated"), _has_queries, reach=SCORE, shown=True
+    ),
     "judged_quality": Check(
         judging.judge_quality,
         _JUDGED,
@@ -215,9 +267,15 @@ _CHECKS: dict[str, Check] = {
         asks_live=True,
         absent=judging.without_judgments,
     ),
-    "ndcg@10": Check(judging.judge_ndcg, _JUDGED, _has_judgments, shown=True, reach=SHARE, quality=True),
-    "mrr@10": Check(judging.judge_mrr, _JUDGED, _has_judgments, shown=True, reach=SHARE, quality=True),
-    "recall@100": Check(judging.judge_recall, _JUDGED, _has_judgments, shown=True, reach=SHARE, quality=True),
+    "ndcg@10": Check(
+        judging.judge_ndcg, _JUDGED, _has_judgments, shown=True, reach=SHARE, quality=True
+    ),
+    "mrr@10": Check(
+        judging.judge_mrr, _JUDGED, _has_judgments, shown=True, reach=SHARE, quality=True
+    ),
+    "recall@100": Check(
+        judging.judge_recall, _JUDGED, _has_judgments, shown=True, reach=SHARE, quality=True
+    ),
     "holes@10": Check(
         judging.judge_holes,
         _JUDGED,
@@ -239,7 +297,9 @@ _CHECKS: dict[str, Check] = {
         compares=_has_judgments,
         asks_live=True,
     ),
-    "count_vs_live": Check(counts.judge_count_vs_live, (), _has_live, reach=SHARE, shown=True, compares=always),
+    "count_vs_live": Check(
+        counts.judge_count_vs_live, (), _has_live, reach=SHARE, shown=True, compares=always
+    ),
     "slices": Check(parts.judge_slices, (), _has_slices, reach=SHARE, shown=True, compares=always),
     "overlap": Check(
         comparing.judge_overlap,
@@ -263,13 +323,31 @@ _CHECKS: dict[str, Check] = {
         act=_LOOK,
     ),
     "score_shift": Check(
-        comparing.judge_score_shift, _ASKED, _is_comparable, reach=SHARE, shown=True, compares=always, asks_live=True
+        comparing.judge_score_shift,
+        _ASKED,
+        _is_comparable,
+        reach=SHARE,
+        shown=True,
+        compares=always,
+        asks_live=True,
     ),
     "latency_p50": Check(
-        comparing.judge_latency_p50, _TIMED, _can_be_timed, reach=_RATIO, shown=True, compares=always, asks_live=True
+        comparing.judge_latency_p50,
+        _TIMED,
+        _can_be_timed,
+        reach=_RATIO,
+        shown=True,
+        compares=always,
+        asks_live=True,
     ),
     "latency_p95": Check(
-        comparing.judge_latency_p95, _TIMED, _can_be_timed, reach=_RATIO, shown=True, compares=always, asks_live=True
+        comparing.judge_latency_p95,
+        _TIMED,
+        _can_be_timed,
+        reach=_RATIO,
+        shown=True,
+        compares=always,
+        asks_live=True,
     ),
     "capacity": Check(room.judge_capacity, (), _tells_capacity, 0.9, reach=SHARE),
     "query_path": Check(path.judge_query_path, ("vectors", "titles"), never),

@@ -20,11 +20,15 @@ def check_validation(spec: IndexSpec, live: Schema | None) -> None:
     """
     for name in spec.validation.checks:
         if name not in CHECKS:
-            raise Refused(f"validation.checks: {quote_value(name)} is not a check; known: {', '.join(CHECKS)}")
+            raise Refused(
+                f"validation.checks: {quote_value(name)} is not a check; known: {', '.join(CHECKS)}"
+            )
         _check_bound(name, spec.validation.check(name))
     for name in BY_VALUE:
         if spec.validation.checks.get(name) and not spec.validation.slices:
-            raise Refused(f"validation.checks.{name} needs payload fields: name them in validation.slices")
+            raise Refused(
+                f"validation.checks.{name} needs payload fields: name them in validation.slices"
+            )
     _check_slices(spec.validation, _index_types(spec, live))
 
 
@@ -44,14 +48,19 @@ def _check_slices(validation: ValidationSpec, indexes: dict[str, str]) -> None:
         if indexes.get(field) not in _COUNTED:
             found = indexes.get(field, "no payload index")
             raise Refused(
-                f"validation.slices: {quote_value(field)} has {found}; to count its values it needs one of "
+                f"validation.slices: {quote_value(field)} has {found}; to count its values it "
+                "needs one of "
                 f"{', '.join(_COUNTED)}: declare it in collection.payload_indexes"
             )
 
 
 def _index_types(spec: IndexSpec, live: Schema | None) -> dict[str, str]:
     declared = spec.collection.payload_indexes
-    found = {field: index["data_type"] for field, index in ((live or {}).get("payload_schema") or {}).items()}
+    found = {
+        field: index["data_type"]
+        for field, index in ((live or {}).get("payload_schema") or {}).items()
+    }
     return found | {
-        field: kind if isinstance(kind, str) else str(kind.get("type", "")) for field, kind in declared.items()
+        field: kind if isinstance(kind, str) else str(kind.get("type", ""))
+        for field, kind in declared.items()
     }

@@ -20,7 +20,9 @@ DECLARED = "all of the declared search"
 _RANK = {"pass": 0, "inconclusive": 1, "block": 2}
 
 
-def rows_by_vector(gate: GateContext, wanted: Callable[[Mapping[str, Any]], bool]) -> dict[str, Rows]:
+def rows_by_vector(
+    gate: GateContext, wanted: Callable[[Mapping[str, Any]], bool]
+) -> dict[str, Rows]:
     """Returns the ``wanted`` rows by name, the searched one first. Searches that use several
     vectors at once belong to no single name."""
     found: dict[str, Rows] = {name: [] for name in gate.part("asked").get("names", [gate.vector])}
@@ -45,7 +47,9 @@ def pick_worst(found: Mapping[str, Finding], badness: Callable[[Finding], float]
         return next(iter(found.values()))
     name = max(found, key=lambda name: (_RANK[found[name].verdict], badness(found[name])))
     one = found[name]
-    rest = ", ".join(f"{_label_name(other)} {_format_figure(found[other])}" for other in found if other != name)
+    rest = ", ".join(
+        f"{_label_name(other)} {_format_figure(found[other])}" for other in found if other != name
+    )
     return replace(
         one,
         detail=f"vector {_label_name(name)}: {one.detail}; others: {rest}",
@@ -70,7 +74,8 @@ def judge_each(
     if not any(rows.values()):
         return cannot_tell(nothing)
     return pick_worst(
-        {name: judge(name, some) if some else cannot_tell(nothing) for name, some in rows.items()}, badness
+        {name: judge(name, some) if some else cannot_tell(nothing) for name, some in rows.items()},
+        badness,
     )
 
 

@@ -10,15 +10,21 @@ def judge_capacity(gate: GateContext, bound: float | None) -> Finding:
     host."""
     found = gate.store.capacity()
     pairs = {"memory": (found.memory_used, found.memory), "disk": (found.disk_used, found.disk)}
-    shares = {what: used / total for what, (used, total) in pairs.items() if used is not None and total}
+    shares = {
+        what: used / total for what, (used, total) in pairs.items() if used is not None and total
+    }
     if not shares:
         return cannot_tell("the server does not tell its memory or disk")
-    detail = ", ".join(f"{what} {share:.0%} of {_format_gib(pairs[what][1])}" for what, share in shares.items())
+    detail = ", ".join(
+        f"{what} {share:.0%} of {_format_gib(pairs[what][1])}" for what, share in shares.items()
+    )
     worst = max(shares.values())
     fuller = max(shares, key=lambda what: shares[what])
     said = f"With both collections in place, {worst:.0%} of the server's {fuller} is taken."
     verdict = exact_verdict(bound is None or worst <= bound)
-    return Finding(verdict, worst, len(shares), f"at most; {detail}", found=said, facts={"shares": shares})
+    return Finding(
+        verdict, worst, len(shares), f"at most; {detail}", found=said, facts={"shares": shares}
+    )
 
 
 def _format_gib(size: int | None) -> str:

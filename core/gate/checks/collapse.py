@@ -30,9 +30,13 @@ _FEWER = 0.05
 #: seeds: 0.89 to 1.13 after edits, growth and deletions, 0.34 to 0.53 where 60 % of the texts
 #: became one.
 _STAYED = 0.6
-MEANS = "Searches may find one text under many names, such as a sign-in page, or texts that nobody meant to publish."
+MEANS = (
+    "Searches may find one text under many names, such as a sign-in page, or texts that nobody "
+    "meant to publish."
+)
 ACT = (
-    "Read the two texts side by side. If the change is intended, promote; if it happens each time, give the share of "
+    "Read the two texts side by side. If the change is intended, promote; if it happens each time, "
+    "give the share of "
     "records that may change at once as the bound of `collapse`."
 )
 
@@ -67,16 +71,24 @@ def judge_collapse(gate: GateContext, bound: float | None) -> Finding:
     if gate.live is not None and min(points, gate.store.count(gate.live.collection)) < _SMALL:
         doubts += _find_fewer_of_few(memory)
     elif gate.live is not None:
-        doubts += [*_find_fewer(memory), *_find_changed(memory, bound), *_find_lost_answers(gate, gate.live, memory)]
+        doubts += [
+            *_find_fewer(memory),
+            *_find_changed(memory, bound),
+            *_find_lost_answers(gate, gate.live, memory),
+        ]
     n = len(green)
     if doubts:
         said = "; ".join(doubt.said for doubt in doubts)
         said += f"; {_describe_examples(memory)}" if memory.get("examples") else ""
-        return Finding("inconclusive", doubts[0].value, n, said, bound=doubts[0].bound, found=said, facts=facts)
+        return Finding(
+            "inconclusive", doubts[0].value, n, said, bound=doubts[0].bound, found=said, facts=facts
+        )
     share = int(memory.get("changed", 0)) / max(1, int(memory.get("common", 0)))
     said = f"{len(set(green))} distinct texts in a sample of {n}"
     common = int(memory.get("common", 0))
-    said += f"; of {common} records that live has too, {share:.0%} say something else" if common else ""
+    said += (
+        f"; of {common} records that live has too, {share:.0%} say something else" if common else ""
+    )
     return Finding("pass", share, n, said, found=said, facts=facts)
 
 
@@ -91,7 +103,11 @@ def _find_repeated(memory: Mapping[str, Any], *, whole: bool) -> Iterator[_Doubt
     least = found.value if whole and times >= _SEVERAL else found.low
     if least > max(_ONE_TEXT, before):
         text = memory.get("repeated", {}).get(digest, "")
-        yield _Doubt(f"{times} of {len(green)} records say the same: {quote_value(text)}", found.value, _ONE_TEXT)
+        yield _Doubt(
+            f"{times} of {len(green)} records say the same: {quote_value(text)}",
+            found.value,
+            _ONE_TEXT,
+        )
 
 
 def _find_fewer(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
@@ -103,7 +119,9 @@ def _find_fewer(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
     ours, theirs = (len(set(side[:n])) for side in (memory["green"], live))
     wanted = intervals.share_interval(theirs, n).low - _FEWER
     if intervals.share_interval(ours, n).high < wanted:
-        yield _Doubt(f"{ours} distinct texts in {n} records, live has {theirs} in as many", ours / n, wanted)
+        yield _Doubt(
+            f"{ours} distinct texts in {n} records, live has {theirs} in as many", ours / n, wanted
+        )
 
 
 def _find_fewer_of_few(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
@@ -112,7 +130,11 @@ def _find_fewer_of_few(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
     n = min(len(live), len(memory["green"]))
     ours, theirs = (len(set(side[:n])) for side in (memory["green"], live))
     if theirs - ours >= _SEVERAL and theirs - ours > _SMALL_SHARE * n:
-        yield _Doubt(f"{ours} distinct texts in {n} records, live has {theirs} in as many", ours / n, theirs / n)
+        yield _Doubt(
+            f"{ours} distinct texts in {n} records, live has {theirs} in as many",
+            ours / n,
+            theirs / n,
+        )
 
 
 def _find_changed(memory: Mapping[str, Any], bound: float | None) -> Iterator[_Doubt]:
@@ -126,10 +148,14 @@ def _find_changed(memory: Mapping[str, Any], bound: float | None) -> Iterator[_D
         yield _Doubt(said, changed / common, most)
 
 
-def _find_lost_answers(gate: GateContext, live: LiveCollection, memory: Mapping[str, Any]) -> Iterator[_Doubt]:
+def _find_lost_answers(
+    gate: GateContext, live: LiveCollection, memory: Mapping[str, Any]
+) -> Iterator[_Doubt]:
     """As many of a search's answers stay as there are unchanged records among those of either
     collection."""
-    asked = [row for row in gate.part("asked").get("rows", []) if vector_of_row(gate, row) == gate.vector]
+    asked = [
+        row for row in gate.part("asked").get("rows", []) if vector_of_row(gate, row) == gate.vector
+    ]
     rows = [row["live"]["rbo"] for row in asked if "rbo" in row.get("live", {})]
     if not live.same_model or memory.get("anew"):
         return
@@ -167,5 +193,8 @@ def _facts_of_texts(gate: GateContext, memory: Mapping[str, Any]) -> dict[str, A
         "common": int(memory.get("common", 0)),
         "changed": int(memory.get("changed", 0)),
         "declared_anew": bool(memory.get("anew")),
-        "side_by_side": [{"id": id, "live": before, "green": now} for id, before, now in memory.get("examples", [])],
+        "side_by_side": [
+            {"id": id, "live": before, "green": now}
+            for id, before, now in memory.get("examples", [])
+        ],
     }

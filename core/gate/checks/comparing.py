@@ -34,10 +34,15 @@ def judge_fusion_overlap(gate: GateContext, bound: float | None) -> Finding:
     """The same for queries that use the declared search, as applications do."""
     rows = [row for row in searched_rows(gate) if "live" in row]
     if not rows:
-        return cannot_tell("no query could be made on both with the declared search: give validation.queries")
+        return cannot_tell(
+            "no query could be made on both with the declared search: give validation.queries"
+        )
     found = _find_overlap(gate, rows, bound)
     common = sum(row["live"]["overlap"] for row in rows) / len(rows)
-    said = f"the declared search ({gate.text_search.words}) gives {common:.0%} of the same top ten results as live"
+    said = (
+        f"the declared search ({gate.text_search.words}) gives {common:.0%} of the same top ten "
+        "results as live"
+    )
     return replace(found, found=said, facts={"common": common, "rbo": found.value})
 
 
@@ -53,20 +58,35 @@ def judge_score_shift(gate: GateContext, bound: float | None) -> Finding:
     """The larger of the Kolmogorov-Smirnov distances of the best and of the tenth scores, for each
     vector; a distance, not a p-value."""
     rows = {
-        name: [row for row in some if row["n"] and row["live"]["n"]] for name, some in _rows_beside_live(gate).items()
+        name: [row for row in some if row["n"] and row["live"]["n"]]
+        for name, some in _rows_beside_live(gate).items()
     }
     return judge_each(
-        gate, rows, lambda _, some: _find_score_shift(gate, some, bound), measure_reach, _why_not_compared(gate)
+        gate,
+        rows,
+        lambda _, some: _find_score_shift(gate, some, bound),
+        measure_reach,
+        _why_not_compared(gate),
     )
 
 
-def _find_score_shift(gate: GateContext, rows: list[dict[str, Any]], bound: float | None) -> Finding:
-    found = {at: ks_distance(_scores_at(rows, at), [row["live"][at] for row in rows]) for at in ("top", "tenth")}
+def _find_score_shift(
+    gate: GateContext, rows: list[dict[str, Any]], bound: float | None
+) -> Finding:
+    found = {
+        at: ks_distance(_scores_at(rows, at), [row["live"][at] for row in rows])
+        for at in ("top", "tenth")
+    }
     if any(map(math.isnan, found.values())):
         return cannot_tell("some scores are no numbers", len(rows))
     worst = max(found.values())
-    detail = f"at most; best {found['top']:.3f}, tenth {found['tenth']:.3f}; {_describe_models(gate)}"
-    said = f"For up to {worst:.0%} of the queries the answers score otherwise than on live; {_describe_models(gate)}."
+    detail = (
+        f"at most; best {found['top']:.3f}, tenth {found['tenth']:.3f}; {_describe_models(gate)}"
+    )
+    said = (
+        f"For up to {worst:.0%} of the queries the answers score otherwise than on live; "
+        f"{_describe_models(gate)}."
+    )
     verdict: Verdict = "pass" if bound is None or worst <= bound else "block"
     return Finding(verdict, worst, len(rows), detail, found=said, facts=found)
 
@@ -87,8 +107,13 @@ def _judge_latency(gate: GateContext, bound: float | None, percent: float) -> Fi
         return cannot_tell(_why_not_compared(gate))
     found = intervals.ratio_of_percentiles(green, live, percent, gate.spec.validation.seed)
     which = "The middle search" if percent == 50 else "One search of twenty"
-    said = f"{which} takes {found.value:.2f} times as long as on live{'' if percent == 50 else ', or longer'}."
-    return judge_interval(found, bound, len(green), "ratio to live, asked in alternation", at_least=False, said=said)
+    said = (
+        f"{which} takes {found.value:.2f} times as long as on "
+        f"live{'' if percent == 50 else ', or longer'}."
+    )
+    return judge_interval(
+        found, bound, len(green), "ratio to live, asked in alternation", at_least=False, said=said
+    )
 
 
 def _rows_beside_live(gate: GateContext) -> dict[str, list[dict[str, Any]]]:
@@ -106,8 +131,15 @@ def _why_not_compared(gate: GateContext) -> str:
         return "there is no live collection to compare with"
     if gate.live.same_model:
         return f"no search was possible on both {gate.green} and {gate.live.collection}"
-    return f"{gate.live.collection} could not be asked the same: it has another model; give validation queries"
+    return (
+        f"{gate.live.collection} could not be asked the same: it has another model; give "
+        "validation queries"
+    )
 
 
 def _describe_models(gate: GateContext) -> str:
-    return "same model" if gate.live and gate.live.same_model else "another model, so other answers are no fault"
+    return (
+        "same model"
+        if gate.live and gate.live.same_model
+        else "another model, so other answers are no fault"
+    )

@@ -24,9 +24,13 @@ def judge_count(gate: GateContext, bound: float | None) -> Finding:
     if unread:
         detail = f"{unread:,} records of the source were never read"
         return Finding("block", float(found), found, detail, float(expected), found=f"{detail}.")
-    detail = f"exact count of {gate.green} against {expected:,} records of the source, must be equal"
+    detail = (
+        f"exact count of {gate.green} against {expected:,} records of the source, must be equal"
+    )
     said = f"The new collection has {found:,} points, where {expected:,} records make one each."
-    return Finding(exact_verdict(found == expected), float(found), found, detail, float(expected), found=said)
+    return Finding(
+        exact_verdict(found == expected), float(found), found, detail, float(expected), found=said
+    )
 
 
 def not_counted(gate: GateContext) -> str:
@@ -34,7 +38,8 @@ def not_counted(gate: GateContext) -> str:
         return ""
     beside = f" beyond a comparison with {gate.live.collection}" if gate.live else ""
     return (
-        f"{gate.green} was made elsewhere, from no source that is known here: its number of points and their content "
+        f"{gate.green} was made elsewhere, from no source that is known here: its number of points "
+        "and their content "
         f"were not checked{beside}"
     )
 
@@ -46,7 +51,12 @@ def _count_unread(gate: GateContext, found: int) -> int:
     origin = gate.memory.get("origin", {})
     again = gate.memory.get("round_trip", {})
     unchanged = again.get("complete") and not again.get("changed")
-    if gate.source is None or gate.source.collection is not None or not origin.get("complete") or not unchanged:
+    if (
+        gate.source is None
+        or gate.source.collection is not None
+        or not origin.get("complete")
+        or not unchanged
+    ):
         return 0
     return max(0, int(origin.get("rows", 0)) - found - (gate.filled.bad or 0))
 
@@ -55,9 +65,14 @@ def _judge_with_bad_records(gate: GateContext, found: int, rows: int) -> Finding
     missing = rows - found
     if not 0 <= missing <= gate.spec.max_bad_records:
         detail = f"{rows:,} records in the source, {found:,} points"
-        said = f"The new collection has {found:,} points, the source {rows:,} records: more differ than may be bad."
+        said = (
+            f"The new collection has {found:,} points, the source {rows:,} records: more differ "
+            "than may be bad."
+        )
         return Finding("block", float(found), found, detail, found=said)
-    detail = f"{missing:,} of {rows:,} records have no point, as many as may be bad (max_bad_records)"
+    detail = (
+        f"{missing:,} of {rows:,} records have no point, as many as may be bad (max_bad_records)"
+    )
     return Finding("pass", float(found), found, detail, found=f"{detail}.")
 
 
@@ -78,6 +93,9 @@ def judge_count_vs_live(gate: GateContext, bound: float | None) -> Finding:
         detail = f"less than half of live: {detail}"
         return Finding("inconclusive", missing, theirs, detail, found=said, decides=theirs > 0)
     if not gate.counted and missing > _FEWER:
-        why = f"more than {_FEWER:.0%} fewer than live, and nothing else says how many there should be: {detail}"
+        why = (
+            f"more than {_FEWER:.0%} fewer than live, and nothing else says how many there should "
+            f"be: {detail}"
+        )
         return Finding("inconclusive", missing, theirs, why, found=said, decides=True)
     return Finding("pass", missing, theirs, detail, found=said)

@@ -115,16 +115,31 @@ def cannot_tell(why: str, n: int = 0) -> Finding:
 
 
 def judge_interval(
-    found: Interval, bound: float | None, n: int, detail: str, *, at_least: bool = True, said: str = ""
+    found: Interval,
+    bound: float | None,
+    n: int,
+    detail: str,
+    *,
+    at_least: bool = True,
+    said: str = "",
 ) -> Finding:
     """Compares an interval with its bound: the whole interval must meet the bound to pass, and miss
     it to block. ``said`` is the finding as a sentence."""
     facts = {"interval": interval_ends(found)}
     if bound is None:
-        return Finding("pass", found.value, n, f"{_format_interval(found)}; {detail}", found=said, facts=facts)
+        return Finding(
+            "pass", found.value, n, f"{_format_interval(found)}; {detail}", found=said, facts=facts
+        )
     rule = f"{'low >=' if at_least else 'high <='} bound"
     verdict = judge_side(found, bound, at_least=at_least)
-    return Finding(verdict, found.value, n, f"{_format_interval(found)}, {rule}; {detail}", found=said, facts=facts)
+    return Finding(
+        verdict,
+        found.value,
+        n,
+        f"{_format_interval(found)}, {rule}; {detail}",
+        found=said,
+        facts=facts,
+    )
 
 
 def interval_ends(found: Interval) -> list[float | None]:

@@ -5,7 +5,12 @@ from typing import Any
 
 from qdrant_rollouts.core.config.index_file import ValidationSpec
 from qdrant_rollouts.core.gate.checks.by_vector import rows_by_vector, searched_rows
-from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact_verdict, interval_ends
+from qdrant_rollouts.core.gate.checks.finding import (
+    Finding,
+    cannot_tell,
+    exact_verdict,
+    interval_ends,
+)
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.titles import list_queries, wants_queries
 from qdrant_rollouts.core.gate.evidence.vectors import count_askable
@@ -59,7 +64,13 @@ def judge_min_results(gate: GateContext, bound: float | None) -> Finding:
     found = f"{len(few):,} of {len(rows):,} queries found fewer than {bound or 0:,.0f} records."
     found = found if few else f"All {len(rows):,} queries found as many records as they should."
     return Finding(
-        exact_verdict(not few), float(worst["n"]), len(rows), detail, bound, found=found, facts={"too_few": few}
+        exact_verdict(not few),
+        float(worst["n"]),
+        len(rows),
+        detail,
+        bound,
+        found=found,
+        facts={"too_few": few},
     )
 
 
@@ -68,7 +79,9 @@ def _limit_by_points(gate: GateContext, bound: float | None) -> tuple[float | No
     there = count_askable(gate)
     usual = ValidationSpec.model_fields["min_results"].default
     said = gate.spec.validation.check("min_results")
-    chosen = gate.spec.validation.min_results != usual or (said is not None and said.bound is not None)
+    chosen = gate.spec.validation.min_results != usual or (
+        said is not None and said.bound is not None
+    )
     if bound is None or chosen or there is None or there >= bound:
         return bound, ""
     return float(max(1, there)), f", there are {there:,} points"
@@ -85,7 +98,10 @@ def judge_min_top_score(gate: GateContext, bound: float | None) -> Finding:
     rows = _scored_rows(gate)
     found = gate.part("calibrated")
     strange = {*found.get("strange", ())}
-    if rows and all(row["name"] in strange and _best_score(row) < _STRANGE * float(found["alike"]) for row in rows):
+    if rows and all(
+        row["name"] in strange and _best_score(row) < _STRANGE * float(found["alike"])
+        for row in rows
+    ):
         return _judge_strangers(rows, float(found["alike"]))
     if "floor" not in found:
         return _not_calibrated(gate)
@@ -106,26 +122,40 @@ def judge_score_floor(gate: GateContext, bound: float | None) -> Finding:
     return _judge_top_score(gate, bound, said)
 
 
-_UNCALIBRATED = "no floor could be calibrated: it needs dense vectors, cosine or dot scores, and unlike texts"
+_UNCALIBRATED = (
+    "no floor could be calibrated: it needs dense vectors, cosine or dot scores, and unlike texts"
+)
 
 
 def _not_calibrated(gate: GateContext) -> Finding:
     """By its nature: there is nothing more that could be measured."""
     pairs = int(gate.part("calibrated").get("pairs", 0))
-    detail = f"{_UNCALIBRATED}; {pairs:,} pairs of a text and a document that shares no word with it"
-    found = "The quality of answers could not be distinguished from chance: the records are too few or too much alike."
+    detail = (
+        f"{_UNCALIBRATED}; {pairs:,} pairs of a text and a document that shares no word with it"
+    )
+    found = (
+        "The quality of answers could not be distinguished from chance: the records are too few or "
+        "too much alike."
+    )
     return Finding("pass", None, len(_scored_rows(gate)), detail, found=found, only_shown=True)
 
 
 def _judge_strangers(rows: list[dict[str, Any]], alike: float) -> Finding:
     """Works with any number of queries: records about one topic have nothing in common with any of
     them."""
-    detail = f"share whose best score is below half of {alike:.3f}, which 99 of 100 pairs of records reach, at most"
+    detail = (
+        f"share whose best score is below half of {alike:.3f}, which 99 of 100 pairs of records "
+        "reach, at most"
+    )
     found = (
-        f"None of the {len(rows):,} queries has anything to do with the records: no word in common with them, and not "
+        f"None of the {len(rows):,} queries has anything to do with the records: no word in common "
+        "with them, and not "
     )
     found += "half as near to any of them as they are to each other."
-    facts = {"alike": alike, "under": [{"query": row["name"], "score": row.get("top")} for row in rows]}
+    facts = {
+        "alike": alike,
+        "under": [{"query": row["name"], "score": row.get("top")} for row in rows],
+    }
     return Finding("block", 1.0, len(rows), detail, _MOST_UNDER, found=found, facts=facts)
 
 
@@ -144,18 +174,32 @@ def _judge_under_floor(gate: GateContext, rows: list[dict[str, Any]]) -> Finding
         elif gate.live is None:
             verdict = "inconclusive"
     words = f"{len(under):,} of {len(rows):,} queries have no answer better than chance would give"
-    words += f"; so have {own_under:,} of {own:,} records that were searched by their own beginning" if own else ""
-    detail = f"share under the floor {floor:.3f}, interval [{theirs.low:.3f}, {theirs.high:.3f}], high <= bound"
+    words += (
+        f"; so have {own_under:,} of {own:,} records that were searched by their own beginning"
+        if own
+        else ""
+    )
+    detail = (
+        f"share under the floor {floor:.3f}, interval [{theirs.low:.3f}, {theirs.high:.3f}], high "
+        "<= bound"
+    )
     detail += (
-        f"; of records' own beginnings {ours.value:.3f}, interval [{ours.low:.3f}, {ours.high:.3f}]" if own else ""
+        f"; of records' own beginnings {ours.value:.3f}, interval [{ours.low:.3f}, {ours.high:.3f}]"
+        if own
+        else ""
     )
     facts = {
         "floor": floor,
         "interval": interval_ends(theirs),
-        "under": [{"query": row["name"], "score": row.get("top")} for row in sorted(under, key=_best_score)],
+        "under": [
+            {"query": row["name"], "score": row.get("top")}
+            for row in sorted(under, key=_best_score)
+        ],
         "own": {"n": own, "under": own_under, "interval": interval_ends(ours)},
     }
-    return Finding(verdict, theirs.value, len(rows), detail, _MOST_UNDER, found=f"{words}.", facts=facts)
+    return Finding(
+        verdict, theirs.value, len(rows), detail, _MOST_UNDER, found=f"{words}.", facts=facts
+    )
 
 
 def _live_knew_better(gate: GateContext, under: list[dict[str, Any]]) -> bool:
@@ -163,7 +207,10 @@ def _live_knew_better(gate: GateContext, under: list[dict[str, Any]]) -> bool:
     if gate.live is None or not gate.live.same_model:
         return False
     floor = float(gate.part("calibrated")["floor"])
-    fresh = sum(bool(row.get("live", {}).get("n")) and row["live"]["top"] >= floor - TOLERANCE for row in under)
+    fresh = sum(
+        bool(row.get("live", {}).get("n")) and row["live"]["top"] >= floor - TOLERANCE
+        for row in under
+    )
     return mcnemar_greater(fresh, 0) <= _SURE
 
 
@@ -173,13 +220,19 @@ def _judge_top_score(gate: GateContext, bound: float | None, said: str) -> Findi
         distance = gate.params_of(gate.scored).get("distance")
         why = f"scores of {distance} fall as results get better, a lowest score means nothing"
         seen = cannot_tell(f"{why}: set validation.checks.min_top_score: false")
-        return replace(seen, found=f"A lowest score means nothing by {distance}: there, less is better.")
+        return replace(
+            seen, found=f"A lowest score means nothing by {distance}: there, less is better."
+        )
     if not rows:
         return cannot_tell(_why_unanswered(gate))
     worst = min(rows, key=_best_score)
     value = _best_score(worst) if worst["n"] else None
     under = [row for row in rows if bound is not None and _best_score(row) < bound - TOLERANCE]
-    words = f"{len(under):,} of {len(rows):,} queries have no answer that scores {bound:g}" if under and bound else ""
+    words = (
+        f"{len(under):,} of {len(rows):,} queries have no answer that scores {bound:g}"
+        if under and bound
+        else ""
+    )
     words = words or f"The best answers to all {len(rows):,} queries score high enough"
     return Finding(
         exact_verdict(not under),
@@ -187,7 +240,12 @@ def _judge_top_score(gate: GateContext, bound: float | None, said: str) -> Findi
         len(rows),
         f"at least; worst: {quote_value(worst['name'])}{said}",
         found=f"{words}; the worst is {quote_value(worst['name'])}.",
-        facts={"under": [{"query": row["name"], "score": row.get("top")} for row in sorted(under, key=_best_score)]},
+        facts={
+            "under": [
+                {"query": row["name"], "score": row.get("top")}
+                for row in sorted(under, key=_best_score)
+            ]
+        },
     )
 
 
@@ -206,7 +264,9 @@ def _rows_of_queries(gate: GateContext, rows: list[dict[str, Any]]) -> list[dict
 
 def _scored_rows(gate: GateContext) -> list[dict[str, Any]]:
     """Returns the queries searched by the one vector whose scores are meaningful."""
-    return _rows_of_queries(gate, rows_by_vector(gate, lambda row: bool(row.get("text"))).get(gate.scored, []))
+    return _rows_of_queries(
+        gate, rows_by_vector(gate, lambda row: bool(row.get("text"))).get(gate.scored, [])
+    )
 
 
 def _best_score(row: dict[str, Any]) -> float:

@@ -3,7 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-from qdrant_rollouts.core.gate.checks.finding import Finding, Verdict, cannot_tell, interval_ends, judge_interval
+from qdrant_rollouts.core.gate.checks.finding import (
+    Finding,
+    Verdict,
+    cannot_tell,
+    interval_ends,
+    judge_interval,
+)
 from qdrant_rollouts.core.gate.evidence import judged as judgments
 from qdrant_rollouts.core.gate.evidence import relevant
 from qdrant_rollouts.core.gate.evidence.context import GateContext
@@ -24,9 +30,15 @@ Row = dict[str, Any]
 
 def without_judgments(gate: GateContext) -> str:
     if gate.judged and gate.live is not None and not gate.live.answers:
-        return f"nobody knows how to ask {gate.live.collection} in words: judged queries were not compared with it"
+        return (
+            f"nobody knows how to ask {gate.live.collection} in words: judged queries were not "
+            "compared with it"
+        )
     if not gate.judged:
-        return "no judged queries: whether answers got worse in meaning was not checked (validation.judged)"
+        return (
+            "no judged queries: whether answers got worse in meaning was not checked "
+            "(validation.judged)"
+        )
     wanted = gate.spec.validation.samples.judged
     usable = _count_usable(gate)
     if len(gate.judged) < wanted:
@@ -103,7 +115,10 @@ def judge_holes(gate: GateContext, bound: float | None) -> Finding:
     verdict: Verdict = "pass" if bound is None or value <= bound else "inconclusive"
     detail = f"at most; unjudged of the top tens here, {_mean_holes(rows):.0%}, less those on live"
     theirs = _mean_holes([row["live"] for row in rows])
-    found = f"Of ten answers here {10 * _mean_holes(rows):.1f} were never judged, of ten on live {10 * theirs:.1f}."
+    found = (
+        f"Of ten answers here {10 * _mean_holes(rows):.1f} were never judged, of ten on live "
+        f"{10 * theirs:.1f}."
+    )
     return Finding(verdict, value, len(rows), detail, found=found, only_shown=_are_too_few(gate))
 
 
@@ -118,12 +133,22 @@ def judge_regressions(gate: GateContext, bound: float | None) -> Finding:
     seen = intervals.share_interval(len(worse), len(rows))
     if gate.live and not gate.live.same_model and _declared_bound(gate, "regressions") is None:
         bound = None
-    detail = f"interval [{seen.low:.4g}, {seen.high:.4g}], at most; nDCG@10 fell by more than {_DROP}: "
+    detail = (
+        f"interval [{seen.low:.4g}, {seen.high:.4g}], at most; nDCG@10 fell by more than {_DROP}: "
+    )
     detail += ", ".join(repr(row["name"]) for row in worse[:5]) or "none"
     facts = {"interval": interval_ends(seen), "regressed": [_describe_query(row) for row in worse]}
     found = f"{len(worse):,} of {len(rows):,} judged queries lost much of their answer."
     verdict: Verdict = "pass" if bound is None or seen.low <= bound else "inconclusive"
-    return Finding(verdict, seen.value, len(rows), detail, found=found, facts=facts, only_shown=_are_too_few(gate))
+    return Finding(
+        verdict,
+        seen.value,
+        len(rows),
+        detail,
+        found=found,
+        facts=facts,
+        only_shown=_are_too_few(gate),
+    )
 
 
 def _judge_mean(gate: GateContext, bound: float | None, measure: str) -> Finding:
@@ -136,8 +161,12 @@ def _judge_mean(gate: GateContext, bound: float | None, measure: str) -> Finding
     finding = judge_interval(seen, bound, len(rows), detail)
     facts = {"interval": interval_ends(seen), **({"live": sum(live) / len(live)} if live else {})}
     beside = f", {sum(live) / len(live):.2f} on live" if live else ""
-    found = f"{_MEASURES[measure]} is {seen.value:.2f} of 1 over {len(rows):,} judged queries{beside}."
-    return Finding(finding.verdict, finding.value, finding.n, finding.detail, found=found, facts=facts)
+    found = (
+        f"{_MEASURES[measure]} is {seen.value:.2f} of 1 over {len(rows):,} judged queries{beside}."
+    )
+    return Finding(
+        finding.verdict, finding.value, finding.n, finding.detail, found=found, facts=facts
+    )
 
 
 _MEASURES = {
@@ -159,7 +188,11 @@ def _count_usable(gate: GateContext) -> int:
     """Counts judged queries that can decide: each has a relevant record on both sides. Before they
     were searched, all may."""
     memory = gate.memory.get("asked", {})
-    return len(_judged_rows(gate)) if memory.get("complete") and gate.live is not None else len(gate.judged)
+    return (
+        len(_judged_rows(gate))
+        if memory.get("complete") and gate.live is not None
+        else len(gate.judged)
+    )
 
 
 def _are_too_few(gate: GateContext) -> bool:
@@ -214,7 +247,11 @@ def _verdict_of_quality(
 def _is_doubtful(gate: GateContext, rows: list[Row], bound: float) -> bool:
     """Would the result be worse if green's missing records had not left on purpose? Without a
     source this is unknown."""
-    gone = {row["name"]: float(row["if_lost"]) for row in gate.part("asked").get("rows", []) if "if_lost" in row}
+    gone = {
+        row["name"]: float(row["if_lost"])
+        for row in gate.part("asked").get("rows", [])
+        if "if_lost" in row
+    }
     if not gone:
         return False
     others = [_ndcg_change(row) for row in rows if row["name"] not in gone]
@@ -239,11 +276,20 @@ HOLES = 0.2
 def _describe_quality(gate: GateContext, rows: list[Row]) -> str:
     worse = len(_worse_rows(rows))
     better = sum(_ndcg_change(row) > _DROP for row in rows)
-    said = f"Answers to {worse:,} of {len(rows):,} judged queries got clearly worse, to {better:,} clearly better."
+    said = (
+        f"Answers to {worse:,} of {len(rows):,} judged queries got clearly worse, to {better:,} "
+        "clearly better."
+    )
     new = sum("new" in row for row in gate.part("asked").get("rows", []))
-    said += f" {new:,} more ask for records that are new; they are listed separately." if new else ""
+    said += (
+        f" {new:,} more ask for records that are new; they are listed separately." if new else ""
+    )
     left_out = relevant.list_left_out(gate)
-    parts = [f"{words}: {len(left_out[kind]):,}" for kind, words in _LEFT_OUT.items() if left_out.get(kind)]
+    parts = [
+        f"{words}: {len(left_out[kind]):,}"
+        for kind, words in _LEFT_OUT.items()
+        if left_out.get(kind)
+    ]
     return said + (f" Left out were relevant records, by why: {'; '.join(parts)}." if parts else "")
 
 
@@ -261,19 +307,36 @@ def _facts_of_quality(gate: GateContext, rows: list[Row], seen: Interval) -> dic
         "interval": interval_ends(seen),
         "regressed": [_describe_query(row) for row in _worse_rows(rows)],
         "better": sum(_ndcg_change(row) > _DROP for row in rows),
-        "new": [{"query": row["name"], "ndcg@10": row["new"]["ndcg@10"]} for row in every if "new" in row],
-        "left_out": [{"query": row["name"], **row["records"]} for row in every if row.get("records")],
+        "new": [
+            {"query": row["name"], "ndcg@10": row["new"]["ndcg@10"]}
+            for row in every
+            if "new" in row
+        ],
+        "left_out": [
+            {"query": row["name"], **row["records"]} for row in every if row.get("records")
+        ],
     }
 
 
 def _describe_query(row: Row) -> Row:
-    return {"query": row["name"], "live": row["live"]["judged"]["ndcg@10"], "here": row["judged"]["ndcg@10"]}
+    return {
+        "query": row["name"],
+        "live": row["live"]["judged"]["ndcg@10"],
+        "here": row["judged"]["ndcg@10"],
+    }
 
 
 def _too_few(gate: GateContext, rows: list[Row]) -> str:
     if gate.live is None:
         return "there is no live collection to compare with"
-    every = [row for row in gate.part("asked").get("rows", []) if "judged" not in row and "new" not in row]
+    every = [
+        row
+        for row in gate.part("asked").get("rows", [])
+        if "judged" not in row and "new" not in row
+    ]
     unknown = sum("unknown" in row.get("records", {}) for row in every)
     said = f"; {unknown} more name no record that either collection has" if unknown else ""
-    return f"{len(rows)} judged queries, at least {gate.spec.validation.samples.judged} decide (samples.judged){said}"
+    return (
+        f"{len(rows)} judged queries, at least {gate.spec.validation.samples.judged} decide "
+        f"(samples.judged){said}"
+    )

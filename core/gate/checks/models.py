@@ -9,7 +9,11 @@ from qdrant_rollouts.core.statistics import intervals
 def is_model_known(gate: GateContext) -> bool:
     """Is there anything to compare? Not without any model, and not if green's origin is unknown."""
     live = gate.live
-    return live is not None and live.kinship != "own" and (live.kinship != "unknown" or not _is_unknown(gate))
+    return (
+        live is not None
+        and live.kinship != "own"
+        and (live.kinship != "unknown" or not _is_unknown(gate))
+    )
 
 
 def judge_live_model(gate: GateContext, bound: float | None) -> Finding:
@@ -21,10 +25,15 @@ def judge_live_model(gate: GateContext, bound: float | None) -> Finding:
     if live.kinship == "same":
         return _find_in_words("pass", 1.0, 1, f"{live.collection} was made by the same model")
     if live.kinship == "other":
-        return _find_in_words("pass", 0.0, 1, f"{live.collection} was made by another model, as declared")
+        return _find_in_words(
+            "pass", 0.0, 1, f"{live.collection} was made by another model, as declared"
+        )
     found = gate.agreement(live.collection, gate.vector)
     measured = f": {found['words']}" if found else ""
-    said = f"nobody wrote down which model made {live.collection}, and it is not proven to be this one{measured}"
+    said = (
+        f"nobody wrote down which model made {live.collection}, and it is not proven to be this "
+        f"one{measured}"
+    )
     if gate.spec.accept_new_model:
         return _find_in_words("pass", 0.0, 1, f"{said}; accepted by accept_new_model")
     if gate.unknown_is_fine:
@@ -32,7 +41,9 @@ def judge_live_model(gate: GateContext, bound: float | None) -> Finding:
     return _find_in_words("inconclusive", None, int(found["of"]) if found else 0, said)
 
 
-def _find_in_words(verdict: Verdict, value: float | None, n: int, words: str, bound: float | None = None) -> Finding:
+def _find_in_words(
+    verdict: Verdict, value: float | None, n: int, words: str, bound: float | None = None
+) -> Finding:
     """Uses the words as the sentence for people, because they contain no figure that needs
     statistics."""
     return Finding(verdict, value, n, words, bound, found=f"{words[0].upper()}{words[1:]}.")
@@ -44,10 +55,14 @@ def not_compared(gate: GateContext) -> str:
         return ""
     if live.kinship == "own":
         return (
-            f"models were not compared: the index declares none, and nobody wrote down which one made "
+            "models were not compared: the index declares none, and nobody wrote down which one "
+            "made "
             f"{_name_unknown(gate, live.collection, live.known)}"
         )
-    return f"models were not compared: nobody knows which one made {_name_unknown(gate, live.collection, live.known)}"
+    return (
+        "models were not compared: nobody knows which one made "
+        f"{_name_unknown(gate, live.collection, live.known)}"
+    )
 
 
 def judge_declared_model(gate: GateContext, bound: float | None) -> Finding:
@@ -56,13 +71,19 @@ def judge_declared_model(gate: GateContext, bound: float | None) -> Finding:
     found = gate.agreement(gate.green, gate.vector)
     if not gate.unknown_green:
         return _find_in_words(
-            "pass", 1.0, 1, f"{gate.green} says by its stamp what made it, and model_stamp compares that"
+            "pass",
+            1.0,
+            1,
+            f"{gate.green} says by its stamp what made it, and model_stamp compares that",
         )
     if found is None or not found["of"]:
         return cannot_tell(found["words"] if found else "no model is declared")
     of = int(found["of"])
     alike = int(found["alike"])
-    words = f"of {of} texts of {gate.green} that were embedded again with the declared model {alike} agree"
+    words = (
+        f"of {of} texts of {gate.green} that were embedded again with the declared model {alike} "
+        "agree"
+    )
     if found["proven"]:
         return _find_in_words("pass", alike / of, of, words, PROVEN)
     sure = intervals.share_interval(alike, of).high < PROVEN
@@ -84,7 +105,10 @@ def not_embedded_again(gate: GateContext) -> str:
 def no_stamp(gate: GateContext) -> str:
     if not gate.unknown_green:
         return ""
-    return f"{gate.green} was made elsewhere and carries no stamp: its model and text template were not compared"
+    return (
+        f"{gate.green} was made elsewhere and carries no stamp: its model and text template were "
+        "not compared"
+    )
 
 
 def _is_unknown(gate: GateContext) -> bool:

@@ -18,6 +18,9 @@ def judge_query_path(gate: GateContext, bound: float | None) -> Finding:
     most = gate.limits.page(SHALLOW)
     vector = gate.embedder.query(queries[0])
     hits = gate.store.search(gate.green, vector, most, SearchParams(using=stamp.vector))
-    found = f"A search for {quote_value(queries[0])}, made as applications make it, found {len(hits):,} records."
+    found = (
+        f"A search for {quote_value(queries[0])}, made as applications make it, found "
+        f"{len(hits):,} records."
+    )
     detail = f"results of {gate.green} for {quote_value(queries[0])}"
     return Finding(exact_verdict(bool(hits)), float(len(hits)), 1, detail, found=found)

@@ -47,7 +47,8 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class InspectedSide:
-    """One collection, read once: its indexes by field, the server's counts of them, and the sample."""
+    """One collection, read once: its indexes by field, the server's counts of them, and the
+    sample."""
 
     types: Mapping[str, str]
     counts: Mapping[str, int]
@@ -61,10 +62,14 @@ class InspectedSide:
         n = int(self.sample.get("n", 0))
         there, fits = self.sample.get("indexed", {}).get(field, (0, 0))
         if field not in self.counts:
-            return Side(n, n, _ratio_or_zero(there, n), _ratio_or_zero(fits, n), float(fits), counted=False)
+            return Side(
+                n, n, _ratio_or_zero(there, n), _ratio_or_zero(fits, n), float(fits), counted=False
+            )
         # an index may still count deleted points
         held = float(min(self.counts[field], self.points))
-        return Side(self.points, n, _ratio_or_zero(there, n), _ratio_or_zero(fits, n), held, counted=True)
+        return Side(
+            self.points, n, _ratio_or_zero(there, n), _ratio_or_zero(fits, n), held, counted=True
+        )
 
 
 _NOBODY = InspectedSide({}, {}, 0, {})
@@ -81,7 +86,9 @@ def judge_payload_coverage(gate: GateContext, bound: float | None) -> Finding:
     fields = {*green.types, *live.types} - gate.spec.collection.dropped_indexes
     if fields and not memory.get("green", {}).get("n"):
         return cannot_tell("no point could be looked at")
-    rows = [_row_of_field(gate, field, green.side(field), live.side(field)) for field in sorted(fields)]
+    rows = [
+        _row_of_field(gate, field, green.side(field), live.side(field)) for field in sorted(fields)
+    ]
     gone, changed = _find_unindexed(memory, fields | gate.spec.collection.dropped_indexes)
     blocked = [row for row in rows if row["verdict"] == "block"]
     held_up = [row for row in rows if row["verdict"] == "inconclusive"]
@@ -89,17 +96,36 @@ def judge_payload_coverage(gate: GateContext, bound: float | None) -> Finding:
     verdict: Verdict = "inconclusive" if held_up else "pass"
     if blocked or lost:
         verdict = "block"
-    told = [row["words"] for row in [*blocked, *held_up]] or [f"{len(rows)} payload indexes hold what they held"]
-    told = [f"no point has a payload any more; on live they have {', '.join(lost)}", *told] if lost else told
-    told += [f"{field} was dropped, as declared" for field in sorted(gate.spec.collection.dropped_indexes)]
+    told = [row["words"] for row in [*blocked, *held_up]] or [
+        f"{len(rows)} payload indexes hold what they held"
+    ]
+    told = (
+        [f"no point has a payload any more; on live they have {', '.join(lost)}", *told]
+        if lost
+        else told
+    )
+    told += [
+        f"{field} was dropped, as declared"
+        for field in sorted(gate.spec.collection.dropped_indexes)
+    ]
     told += _describe_losses(gone, changed)
     facts: dict[str, Any] = {"indexes": rows, "gone": gone, "changed": changed, "lost": lost}
     n = int(memory.get("green", {}).get("n", 0))
     words = "; ".join(told)
-    return Finding(verdict, float(len(blocked) + len(held_up) + bool(lost)), n, words, 0.0, found=words, facts=facts)
+    return Finding(
+        verdict,
+        float(len(blocked) + len(held_up) + bool(lost)),
+        n,
+        words,
+        0.0,
+        found=words,
+        facts=facts,
+    )
 
 
-def _row_of_field(gate: GateContext, field: str, green: Side | None, live: Side | None) -> dict[str, Any]:
+def _row_of_field(
+    gate: GateContext, field: str, green: Side | None, live: Side | None
+) -> dict[str, Any]:
     source = _source_share(gate, field)
     verdict, why = _judge_field(gate, field, green, live, source)
     return {
@@ -124,13 +150,23 @@ def _judge_field(
         return "pass", "no index here"
     if _is_in_another_form(green, live):
         example = gate.part("payloads")["green"]["examples"].get(field, "")
-        return "block", f"{_describe_held(gate, green, live)}; it is there in another form, such as {example}"
+        return (
+            "block",
+            f"{_describe_held(gate, green, live)}; it is there in another form, such as {example}",
+        )
     wanted = {"live": _expected_points(green, live), "the source": (source or 0.0) * green.points}
     for whose, expected in wanted.items():
         if _is_significant(expected, green.points) and green.held <= _NOTHING * expected:
-            return "block", f"{_describe_held(gate, green, live)}; by {whose} about {expected:,.0f} should have it"
+            return (
+                "block",
+                f"{_describe_held(gate, green, live)}; by {whose} about {expected:,.0f} should "
+                "have it",
+            )
     if live is not None and _is_usual(live) and green.held < _KEPT * wanted["live"]:
-        return "inconclusive", f"{_describe_held(gate, green, live)}, where it is on nearly every point"
+        return (
+            "inconclusive",
+            f"{_describe_held(gate, green, live)}, where it is on nearly every point",
+        )
     return "pass", _describe_held(gate, green, live)
 
 
@@ -140,7 +176,9 @@ def _is_in_another_form(green: Side, live: Side | None) -> bool:
     if green.counted and green.held > (green.fits + _AGREES) * green.points:
         return False  # the server holds values that we would count as another form
     if live is None:
-        return _is_significant(green.there * green.n, green.n) and green.fits <= _NOTHING * green.there
+        return (
+            _is_significant(green.there * green.n, green.n) and green.fits <= _NOTHING * green.there
+        )
     found = intervals.share_interval(round(green.other_form * green.n), green.n)
     return found.low > live.other_form + _OTHER_FORM
 
@@ -172,15 +210,23 @@ def _inspect_side(gate: GateContext, side: str) -> InspectedSide:
     collection = gate.live.collection if side == "live" and gate.live else gate.green
     counts = gate.store.index_counts(collection)
     points = estimate_points(gate.store, collection) if counts else 0
-    return InspectedSide(index_types(gate, side), counts, points, gate.part("payloads").get(side, {}))
+    return InspectedSide(
+        index_types(gate, side), counts, points, gate.part("payloads").get(side, {})
+    )
 
 
 def _source_share(gate: GateContext, field: str) -> float | None:
     """The share of the source's records whose value the index would hold; None if they were not
     read."""
     for found, n in (
-        (gate.memory.get("origin", {}).get("fields", {}), gate.memory.get("origin", {}).get("rows", 0)),
-        (gate.part("payloads").get("source", {}).get("indexed", {}), gate.part("payloads").get("source", {}).get("n")),
+        (
+            gate.memory.get("origin", {}).get("fields", {}),
+            gate.memory.get("origin", {}).get("rows", 0),
+        ),
+        (
+            gate.part("payloads").get("source", {}).get("indexed", {}),
+            gate.part("payloads").get("source", {}).get("n"),
+        ),
     ):
         if n and field in found:
             return _rounded_share(found[field][1], int(n))
@@ -193,12 +239,21 @@ def _find_emptied(gate: GateContext, memory: Mapping[str, Any]) -> list[str]:
     green = memory.get("green") or {}
     if gate.source is not None or not live.get("n") or not green.get("n"):
         return []
-    if any(_rounded_share(sum(kinds.values()), green["n"]) >= _GONE for kinds in green["fields"].values()):
+    if any(
+        _rounded_share(sum(kinds.values()), green["n"]) >= _GONE
+        for kinds in green["fields"].values()
+    ):
         return []
-    return [field for field, kinds in live["fields"].items() if _rounded_share(sum(kinds.values()), live["n"]) > _MOST]
+    return [
+        field
+        for field, kinds in live["fields"].items()
+        if _rounded_share(sum(kinds.values()), live["n"]) > _MOST
+    ]
 
 
-def _find_unindexed(memory: Mapping[str, Any], known: set[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _find_unindexed(
+    memory: Mapping[str, Any], known: set[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Returns fields that most live points and hardly any of green's have, and fields of another
     type. A filter needs no index, so nobody can tell whether applications filter by them: they are
     only shown."""
@@ -216,7 +271,13 @@ def _find_unindexed(memory: Mapping[str, Any], known: set[str]) -> tuple[list[di
         now = _rounded_share(sum(here.values()), green["n"])
         if before > _MOST and now < _GONE:
             gone.append({"field": field, "live_share": before, "share": now})
-        elif before > _MOST and here and (one := _usual_kind(kinds)) != (other := _usual_kind(here)) and one and other:
+        elif (
+            before > _MOST
+            and here
+            and (one := _usual_kind(kinds)) != (other := _usual_kind(here))
+            and one
+            and other
+        ):
             changed.append({"field": field, "live": one, "now": other})
     return gone, changed
 

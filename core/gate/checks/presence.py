@@ -40,14 +40,22 @@ def judge_vector_presence(gate: GateContext, bound: float | None) -> Finding:
     if faults:
         detail = f"vectors are missing: {'; '.join(faults)}"
         found = f"Vectors are missing: {'; '.join(faults)}."
-        return Finding("block", float(len(faults)), n, detail, 0.0, found=found, facts={"faults": faults})
+        return Finding(
+            "block", float(len(faults)), n, detail, 0.0, found=found, facts={"faults": faults}
+        )
     if gone := [str(one) for one in counted if _is_nearly_gone(gate, one)]:
         detail = f"optional, and nearly gone at once: {'; '.join(gone)}"
         found = f"A vector that may be missing is nearly gone at once: {'; '.join(gone)}."
-        return Finding("inconclusive", float(len(gone)), n, detail, 0.0, found=found, facts={"gone": gone})
-    dropped = [f"{name or 'unnamed'} was dropped, as declared" for name in sorted(gate.plan.dropped)]
+        return Finding(
+            "inconclusive", float(len(gone)), n, detail, 0.0, found=found, facts={"gone": gone}
+        )
+    dropped = [
+        f"{name or 'unnamed'} was dropped, as declared" for name in sorted(gate.plan.dropped)
+    ]
     detail = "; ".join([*map(str, counted), *dropped]) or "no vectors, as in the live collection"
-    return Finding("pass", 0.0, n, detail, 0.0, found="Each vector is on as many points as it should be.")
+    return Finding(
+        "pass", 0.0, n, detail, 0.0, found="Each vector is on as many points as it should be."
+    )
 
 
 def _expected_names(gate: GateContext) -> list[str]:
@@ -87,7 +95,12 @@ def _find_fault(gate: GateContext, one: _VectorCount) -> str:
 def _is_nearly_gone(gate: GateContext, one: _VectorCount) -> bool:
     """A record may lack an optional vector; but if nearly all records that had it on live lack it,
     a person must look."""
-    if one.live is None or one.live < _ENOUGH or one.name not in _optional_names(gate) or gate.live is None:
+    if (
+        one.live is None
+        or one.live < _ENOUGH
+        or one.name not in _optional_names(gate)
+        or gate.live is None
+    ):
         return False
     here = gate.store.count(gate.green)
     there = gate.store.count(gate.live.collection)

@@ -7,7 +7,8 @@ from qdrant_rollouts.core.gate.evidence.readiness import PATIENCE
 
 
 def judge_ready(gate: GateContext, bound: float | None) -> Finding:
-    """An unfinished index that still makes progress has no verdict; one that makes no progress has."""
+    """An unfinished index that still makes progress has no verdict; one that makes no progress
+    has."""
     memory = gate.part("ready")
     looks = int(memory.get("looks", 0))
     wanted = 1 if gate.store.server().embedded else READY_LOOKS
@@ -18,4 +19,11 @@ def judge_ready(gate: GateContext, bound: float | None) -> Finding:
     if looks < wanted:
         return cannot_tell(f"not finished: {memory.get('reason', 'not looked')}", looks)
     detail = f"ready in {looks} looks in a row"
-    return Finding(exact_verdict(met=True), float(looks), looks, detail, float(wanted), found="The index is finished.")
+    return Finding(
+        exact_verdict(met=True),
+        float(looks),
+        looks,
+        detail,
+        float(wanted),
+        found="The index is finished.",
+    )

@@ -30,12 +30,17 @@ def judge_round_trip(gate: GateContext, bound: float | None) -> Finding:
         return Finding("pass", 0.0, checked, detail, 0.0, found=found)
     said = ", ".join(f"{number} {fault}" for fault, number in faults.items())
     detail = f"{said}; such as {', '.join(memory['examples'])}"
-    found = f"{wrong:,} of {checked:,} records that were looked up are not stored as the source has them: {detail}."
+    found = (
+        f"{wrong:,} of {checked:,} records that were looked up are not stored as the source has "
+        f"them: {detail}."
+    )
     facts = {"faults": dict(faults), "examples": list(memory["examples"])}
     if not memory.get("changed") or FOREIGN in faults:
         return Finding("block", float(wrong), checked, detail, 0.0, found=found, facts=facts)
     if wrong > 1 and intervals.share_interval(wrong, checked).low > excused:
-        detail = f"made of an older source, more than {excused:.0%} of which has changed since: {detail}"
+        detail = (
+            f"made of an older source, more than {excused:.0%} of which has changed since: {detail}"
+        )
         return Finding("block", float(wrong), checked, detail, 0.0, found=found, facts=facts)
     found = f"The source was changed while it was read. {found}"
     detail = f"the source has changed since it was read: {detail}"

@@ -15,7 +15,10 @@ def not_asked(gate: GateContext) -> str:
     if not is_mute(gate):
         return ""
     there = ", as on live" if gate.live is not None else ""
-    return f"no point of {gate.green} has a vector to search by{there}: what searches find was not checked"
+    return (
+        f"no point of {gate.green} has a vector to search by{there}: what searches find was not "
+        "checked"
+    )
 
 
 def judge_vector_sanity(gate: GateContext, bound: float | None) -> Finding:
@@ -29,8 +32,13 @@ def judge_vector_sanity(gate: GateContext, bound: float | None) -> Finding:
     if broken:
         detail = f"vectors that cannot be searched: {', '.join(memory['examples'])}"
         kinds = {kind: int(memory[kind]) for kind in ("not finite", "zero") if memory.get(kind)}
-        found = f"{broken:,} of {seen:,} points have a vector that cannot be searched: {', '.join(memory['examples'])}."
-        return Finding("block", float(broken), seen, detail, 0.0, found=found, facts={**facts, "faults": kinds})
+        found = (
+            f"{broken:,} of {seen:,} points have a vector that cannot be searched: "
+            f"{', '.join(memory['examples'])}."
+        )
+        return Finding(
+            "block", float(broken), seen, detail, 0.0, found=found, facts={**facts, "faults": kinds}
+        )
     if is_mute(gate):
         return Finding("pass", 0.0, seen, MUTE, 0.0, found=MUTE, facts=facts)
     if not seen or memory.get("having", True) == {}:
@@ -39,13 +47,21 @@ def judge_vector_sanity(gate: GateContext, bound: float | None) -> Finding:
     detail = f"all {seen:,} finite and not zero"
     if as_before:
         detail = (
-            f"{as_before:,} of {seen:,} are not finite or zero, just as on live; all others are finite and not zero"
+            f"{as_before:,} of {seen:,} are not finite or zero, just as on live; all others are "
+            "finite and not zero"
         )
-    detail += "".join(f"; {number:,} of {name} are empty" for name, number in memory.get("empty", {}).items())
-    detail += "".join(f"; {number:,} rows of {name or 'it'}" for name, number in memory.get("rows", {}).items())
+    detail += "".join(
+        f"; {number:,} of {name} are empty" for name, number in memory.get("empty", {}).items()
+    )
+    detail += "".join(
+        f"; {number:,} rows of {name or 'it'}" for name, number in memory.get("rows", {}).items()
+    )
     found = f"All {seen:,} points have vectors that can be searched."
     if as_before:
-        found = f"{as_before:,} of {seen:,} points have a vector that cannot be searched, just as on live."
+        found = (
+            f"{as_before:,} of {seen:,} points have a vector that cannot be searched, just as on "
+            "live."
+        )
     return Finding("pass", 0.0, seen, detail, 0.0, found=found, facts=facts)
 
 

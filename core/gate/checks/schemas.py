@@ -26,10 +26,23 @@ def judge_vector_schema(gate: GateContext, bound: float | None) -> Finding:
     faults = list_differences(gate.wanted, gate.schema, waiting=later) + _find_model_faults(gate)
     waits = later and not is_strict_mode_off(gate.wanted) and is_strict_mode_off(gate.schema)
     told = "; its strict mode is switched on before it serves" if waits else ""
-    detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as wanted{told}"
-    found = f"The collection is not built as declared: {detail}." if faults else "The collection is built as declared."
+    detail = (
+        "; ".join(faults)
+        or f"vectors {', '.join(name or 'unnamed' for name in names)} as wanted{told}"
+    )
+    found = (
+        f"The collection is not built as declared: {detail}."
+        if faults
+        else "The collection is built as declared."
+    )
     return Finding(
-        exact_verdict(not faults), float(len(faults)), len(names), detail, 0.0, found=found, facts={"faults": faults}
+        exact_verdict(not faults),
+        float(len(faults)),
+        len(names),
+        detail,
+        0.0,
+        found=found,
+        facts={"faults": faults},
     )
 
 
@@ -40,34 +53,65 @@ def judge_payload_schema(gate: GateContext, bound: float | None) -> Finding:
     found = gate.schema["payload_schema"]
     declared = gate.spec.collection.payload_indexes
     faults = [
-        f"{field}: wanted {index['data_type']}, found {found.get(field, {}).get('data_type', 'no index')}"
+        f"{field}: wanted {index['data_type']}, found "
+        f"{found.get(field, {}).get('data_type', 'no index')}"
         for field, index in wanted.items()
         if field not in declared and found.get(field, {}).get("data_type") != index["data_type"]
     ]
     faults += [
-        f"{field}: declared, found no index" for field in gate.spec.collection.kept_indexes if field not in found
+        f"{field}: declared, found no index"
+        for field in gate.spec.collection.kept_indexes
+        if field not in found
     ]
     n = len(set(wanted) | set(declared))
-    detail = "; ".join(faults) or f"{n} payload indexes, as in the live collection and the index file"
-    found = f"Filters lack an index: {detail}." if faults else "Every field that is filtered by has its index."
-    return Finding(exact_verdict(not faults), float(len(faults)), n, detail, 0.0, found=found, facts={"faults": faults})
+    detail = (
+        "; ".join(faults) or f"{n} payload indexes, as in the live collection and the index file"
+    )
+    found = (
+        f"Filters lack an index: {detail}."
+        if faults
+        else "Every field that is filtered by has its index."
+    )
+    return Finding(
+        exact_verdict(not faults),
+        float(len(faults)),
+        n,
+        detail,
+        0.0,
+        found=found,
+        facts={"faults": faults},
+    )
 
 
 def _judge_as_searched(gate: GateContext, wanted: Schema, names: list[str]) -> Finding:
     """How another program stores and indexes a collection is not judged; whether it can be searched
     like live can be checked."""
     faults = [
-        f"vector {name or 'unnamed'}: wanted {_describe_kind(wanted, name)}, found {_describe_kind(gate.schema, name)}"
+        f"vector {name or 'unnamed'}: wanted {_describe_kind(wanted, name)}, found "
+        f"{_describe_kind(gate.schema, name)}"
         for name in vector_names(wanted)
         if name not in gate.plan.dropped and not are_asked_alike(wanted, gate.schema, name)
     ]
     faults += _find_model_faults(gate)
     other = list_differences(wanted, gate.schema) if not faults else []
     told = f"; made elsewhere, settings that differ: {'; '.join(other)}" if other else ""
-    detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as searched{told}"
-    found = f"It cannot be searched as live is: {detail}." if faults else "It can be searched as live is."
+    detail = (
+        "; ".join(faults)
+        or f"vectors {', '.join(name or 'unnamed' for name in names)} as searched{told}"
+    )
+    found = (
+        f"It cannot be searched as live is: {detail}."
+        if faults
+        else "It can be searched as live is."
+    )
     return Finding(
-        exact_verdict(not faults), float(len(faults)), len(names), detail, 0.0, found=found, facts={"faults": faults}
+        exact_verdict(not faults),
+        float(len(faults)),
+        len(names),
+        detail,
+        0.0,
+        found=found,
+        facts={"faults": faults},
     )
 
 
@@ -75,17 +119,27 @@ def _describe_kind(schema: Schema, name: str) -> str:
     if name not in vector_names(schema):
         return "none"
     params = vector_params(schema, name)
-    return " ".join(filter(None, (vector_kind(schema, name).describe(params), str(params.get("distance") or ""))))
+    return " ".join(
+        filter(
+            None, (vector_kind(schema, name).describe(params), str(params.get("distance") or ""))
+        )
+    )
 
 
 def _find_model_faults(gate: GateContext) -> list[str]:
     if gate.embedder is None:
         return []
     if gate.vector not in vector_names(gate.schema):
-        return [f"vector {gate.vector or 'unnamed'} is missing, found {', '.join(vector_names(gate.schema))}"]
+        return [
+            f"vector {gate.vector or 'unnamed'} is missing, found "
+            f"{', '.join(vector_names(gate.schema))}"
+        ]
     if gate.vector not in made_names(gate.schema):
         wanted = vector_kind(gate.schema, gate.vector).describe(gate.params)
-        return [f"vector {gate.vector or 'unnamed'} is {wanted}, the model gives {gate.embedder.dimension} numbers"]
+        return [
+            f"vector {gate.vector or 'unnamed'} is {wanted}, the model gives "
+            f"{gate.embedder.dimension} numbers"
+        ]
     size = vector_params(gate.schema, gate.vector)["size"]
     if size == gate.embedder.dimension:
         return []

@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from qdrant_rollouts.core.gate.checks.by_vector import judge_each, measure_shortfall, rows_by_vector
-from qdrant_rollouts.core.gate.checks.finding import Finding, Verdict, cannot_tell, interval_ends, judge_interval
+from qdrant_rollouts.core.gate.checks.finding import (
+    Finding,
+    Verdict,
+    cannot_tell,
+    interval_ends,
+    judge_interval,
+)
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.filters import most_asked
 from qdrant_rollouts.core.gate.evidence.limited import describe_no_exact
@@ -48,10 +54,14 @@ def judge_self_retrieval(gate: GateContext, bound: float | None) -> Finding:
     return judge_each(gate, rows, judge, measure_shortfall, "no stored vector could be searched")
 
 
-def _find_self_retrieval(gate: GateContext, name: str, rows: list[dict[str, Any]], bound: float | None) -> Finding:
+def _find_self_retrieval(
+    gate: GateContext, name: str, rows: list[dict[str, Any]], bound: float | None
+) -> Finding:
     lost = [row["name"] for row in rows if not row["self"]]
     found = intervals.share_interval(len(rows) - len(lost), len(rows))
-    detail = f"at least; lost: {', '.join(lost[:5])}" if lost else "at least; every one found itself"
+    detail = (
+        f"at least; lost: {', '.join(lost[:5])}" if lost else "at least; every one found itself"
+    )
     said = f"{len(lost):,} of {len(rows):,} stored vectors do not find themselves."
     facts = {"interval": interval_ends(found), "lost": lost}
     verdict = _verdict_of_recall(found, bound)
@@ -68,7 +78,11 @@ def judge_ann_recall(gate: GateContext, bound: float | None) -> Finding:
         low = sum(row["recall"] < 0.8 for row in some)
         said = f"Of the ten best answers the index finds {10 * found.value:.1f}."
         seen = judge_interval(
-            found, bound, len(some), f"{_describe_search(gate, name)}; {low} queries below 0.8", said=said
+            found,
+            bound,
+            len(some),
+            f"{_describe_search(gate, name)}; {low} queries below 0.8",
+            said=said,
         )
         return _no_stricter_than_live(gate, name, "recall", replace(seen, bound=bound))
 
@@ -88,7 +102,9 @@ def judge_filtered_recall(gate: GateContext, bound: float | None) -> Finding:
     whole = most_asked(gate) >= _count_askable(gate, len(found) + 1)
     mean = intervals.exact_mean(found) if whole else intervals.mean_interval(found)
     said = f"With a filter the index finds {10 * mean.value:.1f} of the ten best answers."
-    return judge_interval(mean, bound, len(found), "within the five most frequent values of each slice", said=said)
+    return judge_interval(
+        mean, bound, len(found), "within the five most frequent values of each slice", said=said
+    )
 
 
 def _mean_recall(gate: GateContext, name: str, rows: list[dict[str, Any]]) -> intervals.Interval:
@@ -118,7 +134,11 @@ def _no_stricter_than_live(gate: GateContext, name: str, measure: str, seen: Fin
     loss."""
     said = gate.spec.validation.check("self_retrieval" if measure == "self" else "ann_recall@10")
     every = gate.memory.get("attributed", {}).get("rows") or []
-    rows = [row for row in every if row.get("vector", gate.vector) == name and row.get(f"live_{measure}") is not None]
+    rows = [
+        row
+        for row in every
+        if row.get("vector", gate.vector) == name and row.get(f"live_{measure}") is not None
+    ]
     if seen.bound is None or not rows or (said is not None and said.bound is not None):
         return seen
     live = float(np.mean([row[f"live_{measure}"] for row in rows]))
@@ -128,10 +148,14 @@ def _no_stricter_than_live(gate: GateContext, name: str, measure: str, seen: Fin
     if seen.verdict == "pass":
         return replace(seen, bound=bound, detail=told)
     pairs = [float(row[measure]) - float(row[f"live_{measure}"]) for row in rows if measure in row]
-    return replace(seen, bound=bound, detail=told, verdict=_verdict_beside_live(seen, bound, pairs, margin))
+    return replace(
+        seen, bound=bound, detail=told, verdict=_verdict_beside_live(seen, bound, pairs, margin)
+    )
 
 
-def _verdict_beside_live(seen: Finding, bound: float, pairs: Sequence[float], margin: float) -> Verdict:
+def _verdict_beside_live(
+    seen: Finding, bound: float, pairs: Sequence[float], margin: float
+) -> Verdict:
     """Rows of a release that measured live alone contain only its mean."""
     assert seen.value is not None
     if not pairs:

@@ -13,7 +13,11 @@ def judge_slices(gate: GateContext, bound: float | None) -> Finding:
     """The largest share of points that a value frequent on live has lost on green."""
     if gate.live is None or not gate.spec.validation.slices:
         return cannot_tell("nothing to compare: name payload fields in validation.slices")
-    lost = {name: share for field in gate.spec.validation.slices for name, share in _lost_shares(gate, field).items()}
+    lost = {
+        name: share
+        for field in gate.spec.validation.slices
+        for name, share in _lost_shares(gate, field).items()
+    }
     if not lost:
         return cannot_tell("live has no point with a value in these fields")
     worst = max(lost, key=lambda name: lost[name])
@@ -29,5 +33,8 @@ def _lost_shares(gate: GateContext, field: str) -> dict[str, float]:
     ours = gate.store.facet(gate.green, field, _ALL)
     theirs = gate.store.facet(gate.live.collection, field, _FREQUENT)
     if len(ours) == gate.limits.page(_ALL) and not ours.keys() >= theirs.keys():
-        raise Refused(f"strict mode of {gate.green} lists {len(ours)} values of {field} at most (max_query_limit)")
+        raise Refused(
+            f"strict mode of {gate.green} lists {len(ours)} values of {field} at most "
+            "(max_query_limit)"
+        )
     return {f"{field}={value}": 1 - ours.get(value, 0) / number for value, number in theirs.items()}

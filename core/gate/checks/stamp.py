@@ -12,17 +12,32 @@ def judge_model_stamp(gate: GateContext, bound: float | None) -> Finding:
     if stamp is None:
         return cannot_tell(f"{gate.green} carries no stamp that says which model made it")
     faults = _find_stamp_faults(gate, stamp)
-    detail = "; ".join(faults) or f"made with {stamp.identity or 'vectors that came with the records'}, as declared"
-    found = (
-        f"The collection was made otherwise than declared: {detail}." if faults else "The model is the declared one."
+    detail = (
+        "; ".join(faults)
+        or f"made with {stamp.identity or 'vectors that came with the records'}, as declared"
     )
-    return Finding(exact_verdict(not faults), float(len(faults)), 1, detail, 0.0, found=found, facts={"faults": faults})
+    found = (
+        f"The collection was made otherwise than declared: {detail}."
+        if faults
+        else "The model is the declared one."
+    )
+    return Finding(
+        exact_verdict(not faults),
+        float(len(faults)),
+        1,
+        detail,
+        0.0,
+        found=found,
+        facts={"faults": faults},
+    )
 
 
 def _find_stamp_faults(gate: GateContext, stamp: Stamp) -> list[str]:
     faults = []
     if meant_vector(gate.schema, stamp.vector) != gate.vector:
-        faults.append(f"vector: stamped {quote_value(stamp.vector)}, declared {quote_value(gate.vector)}")
+        faults.append(
+            f"vector: stamped {quote_value(stamp.vector)}, declared {quote_value(gate.vector)}"
+        )
     made = stamp.made
     for name in sorted({*made, *gate.makers}):
         of = f" of vector {name}" if name else ""
@@ -33,5 +48,7 @@ def _find_stamp_faults(gate: GateContext, stamp: Stamp) -> list[str]:
             other = getattr(declared, what, None)
             if one != other:
                 word = "model" if what == "identity" else "text template"
-                faults.append(f"{word}{of}: stamped {quote_value(one)}, declared {quote_value(other)}")
+                faults.append(
+                    f"{word}{of}: stamped {quote_value(one)}, declared {quote_value(other)}"
+                )
     return faults

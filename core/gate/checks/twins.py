@@ -10,9 +10,13 @@ from qdrant_rollouts.core.gate.evidence.twins import equal_groups
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 TWINS = 0.02
-MEANS = "Searches find such points together or not at all, whatever the query: nothing distinguishes them."
+MEANS = (
+    "Searches find such points together or not at all, whatever the query: nothing distinguishes "
+    "them."
+)
 ACT = (
-    "Look at the two texts. Where a model reads only their beginning, cut them by `embedding.chunk`; other equal "
+    "Look at the two texts. Where a model reads only their beginning, cut them by "
+    "`embedding.chunk`; other equal "
     "vectors of unlike texts come from a fault of what made them. A number sets another bound."
 )
 #: One pair of texts that a model cannot distinguish is not a fault of an index, unless the index
@@ -58,22 +62,40 @@ def judge_twins(gate: GateContext, bound: float | None) -> Finding:
     if not found:
         return cannot_tell("the collection holds no vector to look at")
     worst = max(found, key=lambda one: (one.over(bound), one.unlike))
-    facts = {"by_vector": {one.name: {"n": one.n, "unlike": one.unlike, "equal": one.equal} for one in found}}
+    facts = {
+        "by_vector": {
+            one.name: {"n": one.n, "unlike": one.unlike, "equal": one.equal} for one in found
+        }
+    }
     detail = ", ".join(
-        f"{one.unlike:.1%} of {one.called} shared with another text, {one.equal:.1%} with any" for one in found
+        f"{one.unlike:.1%} of {one.called} shared with another text, {one.equal:.1%} with any"
+        for one in found
     )
     if worst.over(bound):
         examples = gate.part("twins")[worst.name]["examples"]
         first, second, one, other = examples[0]
-        said = f"{first} says {quote_value(one)} and {second} says {quote_value(other)}, and both have one vector"
+        said = (
+            f"{first} says {quote_value(one)} and {second} says {quote_value(other)}, and both "
+            "have one vector"
+        )
         return Finding(
-            "block", worst.unlike, worst.n, f"{detail}; {said}", found=said, facts={**facts, "pairs": examples}
+            "block",
+            worst.unlike,
+            worst.n,
+            f"{detail}; {said}",
+            found=said,
+            facts={**facts, "pairs": examples},
         )
     blind = next((one for one in found if one.untold > _UNTOLD and one.n >= _ENOUGH), None)
     if blind is not None:
-        said = f"{blind.untold:.0%} of the points share a vector ({blind.called}), and no payload says what they are of"
+        said = (
+            f"{blind.untold:.0%} of the points share a vector ({blind.called}), and no payload "
+            "says what they are of"
+        )
         return Finding("inconclusive", blind.untold, blind.n, said, found=said, facts=facts)
-    said = f"{worst.unlike:.1%} of {worst.n:,} points share their vector with a point of another text"
+    said = (
+        f"{worst.unlike:.1%} of {worst.n:,} points share their vector with a point of another text"
+    )
     return Finding("pass", worst.unlike, worst.n, detail, found=said, facts=facts)
 
 
@@ -82,5 +104,7 @@ def _measure_shares(gate: GateContext, name: str, one: Mapping[str, Any]) -> _Sh
     looked = gate.part("twins").get(name, {})
     share = int(one["equal"]) / n
     each = share / max(1, int(looked.get("looked", 0)))
-    unlike = int(looked.get("unlike", 0)) + (int(looked.get("near", 0)) if one["largest"] > _ONE_VECTOR * n else 0)
+    unlike = int(looked.get("unlike", 0)) + (
+        int(looked.get("near", 0)) if one["largest"] > _ONE_VECTOR * n else 0
+    )
     return _Shares(name, n, unlike * each, share, int(looked.get("untold", 0)) * each)

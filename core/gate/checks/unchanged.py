@@ -12,12 +12,15 @@ _EXCUSED = 0.1
 #: Two records that changed places are an edit.
 _SWAPPED = 2
 MEANS = (
-    "Unchanged records are found by other searches than before: ids have moved, vectors were lost, or a "
+    "Unchanged records are found by other searches than before: ids have moved, vectors were lost, "
+    "or a "
     "part of them is of another model."
 )
 ACT = (
-    "Compare one of the named records on both sides. If the application has changed the model of the vectors it "
-    "brings, deploy once with `validation.checks.unchanged: false`; if it numbers its records anew each time, give "
+    "Compare one of the named records on both sides. If the application has changed the model of "
+    "the vectors it "
+    "brings, deploy once with `validation.checks.unchanged: false`; if it numbers its records anew "
+    "each time, give "
     "them ids of their own."
 )
 
@@ -34,10 +37,15 @@ def judge_unchanged(gate: GateContext, bound: float | None) -> Finding:
     facts = _facts_of_records(memory)
     if wrong > (bound or 0.0) * n:
         kinds = memory["faults"].items()
-        counts = (f"{number} {fault} {name}".strip() for name, faults in kinds for fault, number in faults.items())
+        counts = (
+            f"{number} {fault} {name}".strip()
+            for name, faults in kinds
+            for fault, number in faults.items()
+        )
         detail = f"{', '.join(counts)}; such as {', '.join(memory['examples'])}"
         said = (
-            f"{wrong} of {n} records with the same text as on live have other vectors: {', '.join(memory['examples'])}"
+            f"{wrong} of {n} records with the same text as on live have other vectors: "
+            f"{', '.join(memory['examples'])}"
         )
         return Finding("block", wrong / n, n, detail, found=said, facts=facts)
     return (
@@ -58,10 +66,13 @@ def _judge_moved(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding
     if intervals.share_interval(moved, sought).low * changed <= _EXCUSED:
         return None
     said = (
-        f"of {sought} records with another text than on live, {moved} have the text that live has under another id: "
+        f"of {sought} records with another text than on live, {moved} have the text that live has "
+        "under another id: "
         f"{', '.join(memory['moves'])}"
     )
-    return Finding("block", changed * moved / sought, int(memory["common"]), said, found=said, facts=facts)
+    return Finding(
+        "block", changed * moved / sought, int(memory["common"]), said, found=said, facts=facts
+    )
 
 
 def _judge_given(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding | None:
@@ -69,18 +80,26 @@ def _judge_given(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding
         other = int(counts["other"])
         of = int(counts["of"])
         if other > 1 and intervals.share_interval(other, of).low > _EXCUSED:
-            said = f"{other} of {of} records with the same text came with another vector {name}".rstrip()
+            said = (
+                f"{other} of {of} records with the same text came with another "
+                f"vector {name}".rstrip()
+            )
             return Finding("block", other / of, of, said, found=said, facts=facts)
     return None
 
 
-def _judge_payloads(gate: GateContext, memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding | None:
+def _judge_payloads(
+    gate: GateContext, memory: Mapping[str, Any], facts: Mapping[str, Any]
+) -> Finding | None:
     n = int(memory.get("same", 0))
     other = int(memory.get("payloads", 0))
     if gate.source is not None or other <= 1 or intervals.share_interval(other, n).low <= _EXCUSED:
         return None
     fields = ", ".join(memory["fields"])
-    said = f"{other} of {n} records with the same text have another payload than on live, with no source to explain it"
+    said = (
+        f"{other} of {n} records with the same text have another payload than on live, with no "
+        "source to explain it"
+    )
     said += f": {fields}"
     return Finding("inconclusive", other / n, n, said, found=said, facts=facts)
 
@@ -90,15 +109,33 @@ def _judge_same(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding:
     vectors = int(memory.get("vectors", 0))
     if not n:
         common = int(memory.get("common", 0))
-        said = f"none of {common} records that both collections have says the same in both: nothing to compare"
+        said = (
+            f"none of {common} records that both collections have says the same in both: nothing "
+            "to compare"
+        )
         return Finding("pass", None, 0, said, found=said, facts=facts)
     other = int(memory.get("payloads", 0))
     said = f"{vectors} vectors of {n} records with the same text as on live are the same"
     said += f"; {other} have another payload, as the source has it" if other else ""
-    said += "".join(f"; {name or 'the vector'} not compared: {why}" for name, why in memory["names"].items() if why)
+    said += "".join(
+        f"; {name or 'the vector'} not compared: {why}"
+        for name, why in memory["names"].items()
+        if why
+    )
     return Finding("pass", int(memory.get("wrong", 0)) / n, n, said, found=said, facts=facts)
 
 
 def _facts_of_records(memory: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("common", "changed", "same", "vectors", "faults", "loose", "payloads", "fields", "moves", "names")
+    kept = (
+        "common",
+        "changed",
+        "same",
+        "vectors",
+        "faults",
+        "loose",
+        "payloads",
+        "fields",
+        "moves",
+        "names",
+    )
     return {name: memory[name] for name in kept if name in memory}

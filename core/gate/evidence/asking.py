@@ -9,7 +9,14 @@ from typing import Any
 from qdrant_rollouts.core.config.vector_kinds import Kind
 from qdrant_rollouts.core.gate.evidence import relevant
 from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
-from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, AskedProbe, Probe, list_probes, other_hits, with_vectors
+from qdrant_rollouts.core.gate.evidence.probes import (
+    SHALLOW,
+    AskedProbe,
+    Probe,
+    list_probes,
+    other_hits,
+    with_vectors,
+)
 from qdrant_rollouts.core.gate.evidence.relevant import SortedJudgments
 from qdrant_rollouts.core.gate.evidence.vectors import count_askable
 from qdrant_rollouts.core.ports import Fused, Hit, Limits, PointId, QueryVector, SearchParams, State
@@ -48,7 +55,9 @@ def collect_answers(gate: GateContext, over: IsTurnOver) -> float | None:
     while len(rows) < len(chosen):
         gate.breathe()
         started = time.monotonic()
-        next_ones = take_one_request(chosen[len(rows) : len(rows) + int(memory.get("size", _FIRST))])
+        next_ones = take_one_request(
+            chosen[len(rows) : len(rows) + int(memory.get("size", _FIRST))]
+        )
         size = _count_affordable(gate, next_ones)
         rows += _ask_probes(gate, with_vectors(gate, next_ones[:size]))
         fitting = size * _SECONDS / max(time.monotonic() - started, 1e-3)
@@ -70,7 +79,9 @@ def _askable_names(gate: GateContext) -> list[str]:
 def take_one_request(chosen: Sequence[Probe]) -> Sequence[Probe]:
     """Returns the first probes that use one vector and one depth."""
     first = chosen[0]
-    return list(takewhile(lambda probe: (probe.vector, probe.deep) == (first.vector, first.deep), chosen))
+    return list(
+        takewhile(lambda probe: (probe.vector, probe.deep) == (first.vector, first.deep), chosen)
+    )
 
 
 def _count_affordable(gate: GateContext, chosen: Sequence[Probe]) -> int:
@@ -82,7 +93,12 @@ def _count_affordable(gate: GateContext, chosen: Sequence[Probe]) -> int:
 
 
 def search_green(
-    gate: GateContext, vectors: Sequence[QueryVector], limit: int, *, using: str | None = None, exact: bool = False
+    gate: GateContext,
+    vectors: Sequence[QueryVector],
+    limit: int,
+    *,
+    using: str | None = None,
+    exact: bool = False,
 ) -> list[list[Hit]]:
     """Searches green, by default with its main vector."""
     name = gate.vector if using is None else using
@@ -90,8 +106,11 @@ def search_green(
     return gate.store.search_many(gate.green, vectors, limit, how)
 
 
-def _search_params(gate: GateContext, limits: Limits, exact: bool, *, using: str, seconds: float) -> SearchParams:
-    """Returns the parameters of real searches, or a search that is as exact as strict mode allows."""
+def _search_params(
+    gate: GateContext, limits: Limits, exact: bool, *, using: str, seconds: float
+) -> SearchParams:
+    """Returns the parameters of real searches, or a search that is as exact as strict mode
+    allows."""
     if exact:
         params = None if limits.exact else limits.wide
         return SearchParams(exact=limits.exact, params=params, using=using, seconds=seconds)
@@ -103,7 +122,12 @@ def _search_params(gate: GateContext, limits: Limits, exact: bool, *, using: str
 
 
 def search_live(
-    gate: GateContext, vectors: Sequence[QueryVector], limit: int, *, using: str | None = None, exact: bool = False
+    gate: GateContext,
+    vectors: Sequence[QueryVector],
+    limit: int,
+    *,
+    using: str | None = None,
+    exact: bool = False,
 ) -> list[list[Hit]]:
     """Searches the live collection, at most as fast as the index file allows; all batches together
     have the patience of one."""
@@ -129,14 +153,19 @@ def _ask_probes(gate: GateContext, asked: Sequence[AskedProbe]) -> list[Row]:
     deep = _search_deeper(gate, usable, vectors)
     truths = _search_exactly(gate, usable, vectors)
     live = _ask_live(gate, usable)
-    records = relevant.sort_judgments(gate, [one.probe.name for one in usable if one.probe.grades is not None])
+    records = relevant.sort_judgments(
+        gate, [one.probe.name for one in usable if one.probe.grades is not None]
+    )
     made = {
         one.probe.name: _row_of_answer(
             gate, one, hits, more, truth, live.get(one.probe.name), records.get(one.probe.name)
         )
         for one, hits, more, truth in zip(usable, found, deep, truths, strict=True)
     }
-    return [made.get(one.probe.name, {"name": one.probe.name, "vector": one.probe.vector}) for one in asked]
+    return [
+        made.get(one.probe.name, {"name": one.probe.name, "vector": one.probe.vector})
+        for one in asked
+    ]
 
 
 def depth_of(gate: GateContext, probe: Probe) -> int:
@@ -144,7 +173,9 @@ def depth_of(gate: GateContext, probe: Probe) -> int:
     return gate.real.limit + (probe.point is not None)
 
 
-def _search_asked(gate: GateContext, asked: Sequence[AskedProbe], vectors: Sequence[QueryVector]) -> list[list[Hit]]:
+def _search_asked(
+    gate: GateContext, asked: Sequence[AskedProbe], vectors: Sequence[QueryVector]
+) -> list[list[Hit]]:
     if not asked:
         return []
     return search_green(gate, vectors, depth_of(gate, asked[0].probe), using=asked[0].using)
@@ -157,13 +188,17 @@ def _search_deeper(
     deep = asked[0].probe.deep if asked else 0
     if not deep:
         return [None] * len(asked)
-    return search_green(gate, [_widen_parts(vector, deep) for vector in vectors], deep, using=asked[0].using)
+    return search_green(
+        gate, [_widen_parts(vector, deep) for vector in vectors], deep, using=asked[0].using
+    )
 
 
 def _widen_parts(query: QueryVector, depth: int) -> QueryVector:
     if not isinstance(query, Fused):
         return query
-    return replace(query, parts=tuple(replace(part, limit=max(part.limit, depth)) for part in query.parts))
+    return replace(
+        query, parts=tuple(replace(part, limit=max(part.limit, depth)) for part in query.parts)
+    )
 
 
 def _search_exactly(
@@ -173,10 +208,14 @@ def _search_exactly(
     not exact; and none for fused lists, whose scores are ranks."""
     if not asked or asked[0].probe.vector is None or not gate.limits.exact:
         return [None] * len(vectors)
-    return search_green(gate, vectors, min(SHALLOW, gate.real.limit) + 1, using=asked[0].using, exact=True)
+    return search_green(
+        gate, vectors, min(SHALLOW, gate.real.limit) + 1, using=asked[0].using, exact=True
+    )
 
 
-def _ask_live(gate: GateContext, asked: Sequence[AskedProbe]) -> dict[str, tuple[list[Hit], list[Hit] | None]]:
+def _ask_live(
+    gate: GateContext, asked: Sequence[AskedProbe]
+) -> dict[str, tuple[list[Hit], list[Hit] | None]]:
     """If its rate is limited, at most as many as fit into a part of the time budget; judged queries
     first."""
     able = [one for one in asked if one.live is not None]
@@ -186,7 +225,9 @@ def _ask_live(gate: GateContext, asked: Sequence[AskedProbe]) -> dict[str, tuple
     deep = able[0].probe.deep
     if gate.live_reads is not None:
         memory = gate.part("asked")
-        each = len(gate.live_limits.slices(depth)) + (len(gate.live_limits.slices(deep)) if deep else 0)
+        each = len(gate.live_limits.slices(depth)) + (
+            len(gate.live_limits.slices(deep)) if deep else 0
+        )
         room = max(0, gate.live_reads - int(memory.get("live_reads", 0))) // each
         memory["live_left_out"] = int(memory.get("live_left_out", 0)) + max(0, len(able) - room)
         able = able[:room]
@@ -198,8 +239,13 @@ def _ask_live(gate: GateContext, asked: Sequence[AskedProbe]) -> dict[str, tuple
     found = search_live(gate, vectors, depth, using=using)
     more: Sequence[list[Hit] | None] = [None] * len(able)
     if deep:
-        more = search_live(gate, [_widen_parts(vector, deep) for vector in vectors], deep, using=using)
-    return {one.probe.name: (hits, further) for one, hits, further in zip(able, found, more, strict=True)}
+        more = search_live(
+            gate, [_widen_parts(vector, deep) for vector in vectors], deep, using=using
+        )
+    return {
+        one.probe.name: (hits, further)
+        for one, hits, further in zip(able, found, more, strict=True)
+    }
 
 
 def _row_of_answer(
@@ -220,7 +266,10 @@ def _row_of_answer(
     if probe.point is not None:
         row["self"] = finds_itself(gate, asked, hits)
     if live is not None:
-        row["live"] = {"found": len(live[0]), **_compare_with_live(gate, ours, other_hits(live[0], probe), probe)}
+        row["live"] = {
+            "found": len(live[0]),
+            **_compare_with_live(gate, ours, other_hits(live[0], probe), probe),
+        }
     if records is not None:
         _add_judgments(row, records, (ours, deep), live)
     return row
@@ -228,10 +277,14 @@ def _row_of_answer(
 
 def recall_of(gate: GateContext, probe: Probe, found: Sequence[Hit], truth: Sequence[Hit]) -> float:
     """Returns which share of the best possible results is among as many found ones."""
-    ours, best = ([(hit.id, hit.score) for hit in other_hits(hits, probe)] for hits in (found, truth))
+    ours, best = (
+        [(hit.id, hit.score) for hit in other_hits(hits, probe)] for hits in (found, truth)
+    )
     most = min(SHALLOW, gate.real.limit)
     rising = gate.rises(probe.vector)
-    return found_of_best(ours, best[:most], most, rising=rising, tolerance=_tie_tolerance(gate, probe.vector))
+    return found_of_best(
+        ours, best[:most], most, rising=rising, tolerance=_tie_tolerance(gate, probe.vector)
+    )
 
 
 def _tie_tolerance(gate: GateContext, name: str | None) -> float:
@@ -255,7 +308,9 @@ def ids_beside(ours: Sequence[Hit], theirs: Sequence[Hit], same_model: bool) -> 
     """With one model scores are comparable; then equal scores are no difference."""
     if not same_model:
         return [hit.id for hit in ours]
-    return settle_ties([(hit.id, hit.score) for hit in ours], [(hit.id, hit.score) for hit in theirs], TOLERANCE)
+    return settle_ties(
+        [(hit.id, hit.score) for hit in ours], [(hit.id, hit.score) for hit in theirs], TOLERANCE
+    )
 
 
 def are_comparable(gate: GateContext, probe: Probe) -> bool:
@@ -266,17 +321,25 @@ def are_comparable(gate: GateContext, probe: Probe) -> bool:
     return same_search and all(gate.same(name) for name in gate.text_search.names)
 
 
-def _compare_with_live(gate: GateContext, ours: Sequence[Hit], theirs: Sequence[Hit], probe: Probe) -> Row:
+def _compare_with_live(
+    gate: GateContext, ours: Sequence[Hit], theirs: Sequence[Hit], probe: Probe
+) -> Row:
     one = ids_beside(ours, theirs, are_comparable(gate, probe))
     other = [hit.id for hit in theirs]
-    return {**_summarize_scores(theirs), "overlap": top_overlap(one, other), "rbo": rbo_ext(one, other)}
+    return {
+        **_summarize_scores(theirs),
+        "overlap": top_overlap(one, other),
+        "rbo": rbo_ext(one, other),
+    }
 
 
 #: The answers of one side: as deep as applications look, and deeper if needed.
 _Answers = tuple[Sequence[Hit], Sequence[Hit] | None]
 
 
-def _add_judgments(row: Row, records: SortedJudgments, ours: _Answers, live: _Answers | None) -> None:
+def _add_judgments(
+    row: Row, records: SortedJudgments, ours: _Answers, live: _Answers | None
+) -> None:
     """Adds the judgments. Each side is judged by the records that both have: a relevant record that
     only one side has does not count against the other."""
     if records.records:
@@ -286,12 +349,16 @@ def _add_judgments(row: Row, records: SortedJudgments, ours: _Answers, live: _An
         row["judged"] = _measure_ranking(here, records.counted)
         row["counted"] = relevant.as_rows(records.counted)
         if live is not None:
-            row["live"]["judged"] = _measure_ranking(_leave_out(live, records.left), records.counted)
+            row["live"]["judged"] = _measure_ranking(
+                _leave_out(live, records.left), records.counted
+            )
     elif records.new:
         row["new"] = _measure_ranking(ours, records.new)
     if records.gone and live is not None:
         every = {**records.counted, **records.gone}
-        row["if_lost"] = expected_ndcg(_ids_and_scores(here[0]), every) - expected_ndcg(_ids_and_scores(live[0]), every)
+        row["if_lost"] = expected_ndcg(_ids_and_scores(here[0]), every) - expected_ndcg(
+            _ids_and_scores(live[0]), every
+        )
 
 
 def _leave_out(answers: _Answers, ids: Container[PointId]) -> _Answers:
@@ -345,5 +412,7 @@ def _own_score(gate: GateContext, kind: Kind, asked: AskedProbe) -> float | None
     if known is not None:
         return known
     alone = {"must": [{"has_id": [asked.probe.point]}]}
-    found = gate.store.search(gate.green, asked.green, 1, SearchParams(using=asked.using, exact=True, filter=alone))
+    found = gate.store.search(
+        gate.green, asked.green, 1, SearchParams(using=asked.using, exact=True, filter=alone)
+    )
     return found[0].score if found else None

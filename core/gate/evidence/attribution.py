@@ -24,7 +24,14 @@ from qdrant_rollouts.core.gate.evidence.asking import (
     take_one_request,
 )
 from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
-from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, AskedProbe, Probe, list_probes, other_hits, with_vectors
+from qdrant_rollouts.core.gate.evidence.probes import (
+    SHALLOW,
+    AskedProbe,
+    Probe,
+    list_probes,
+    other_hits,
+    with_vectors,
+)
 from qdrant_rollouts.core.ports import Hit, PointId, State
 from qdrant_rollouts.core.statistics.ranking import ndcg, top_overlap
 
@@ -62,14 +69,21 @@ def summarize_losses(gate: GateContext) -> State | None:
     rows = [row for row in every if not row.get("aside")] or every
     if not rows or gate.live is None:
         return None
-    mean = {name: float(np.mean([row[name] for row in rows])) for name in ("index", "data", "common")}
+    mean = {
+        name: float(np.mean([row[name] for row in rows])) for name in ("index", "data", "common")
+    }
     both = "data" if gate.live.same_model and gate.live.same_texts else "model"
     lost = {"index": mean["index"], "data": mean["data"]}
     lost[both] = lost.get(both, 0.0) + mean["common"]
     lost = {name: round(value, 4) for name, value in lost.items()}
     measure = "nDCG@10" if _grades_by_query(gate) else "share of the live top ten that is kept"
     worst = max(lost, key=lambda name: lost[name])
-    return {"measure": measure, "n": len(rows), "lost": lost, "cause": worst if lost[worst] > 0 else None}
+    return {
+        "measure": measure,
+        "n": len(rows),
+        "lost": lost,
+        "cause": worst if lost[worst] > 0 else None,
+    }
 
 
 def _choose_probes(gate: GateContext) -> list[Probe]:
@@ -79,14 +93,24 @@ def _choose_probes(gate: GateContext) -> list[Probe]:
     counted = _grades_by_query(gate)
     most = _MOST
     if gate.live_reads is not None:
-        most = min(most, max(1, gate.live_reads // (2 * len(gate.live_limits.slices(gate.real.limit)))))
-    judged = [replace(probe, grades=counted[probe.name]) for probe in every if _is_judged(probe, counted)]
+        most = min(
+            most, max(1, gate.live_reads // (2 * len(gate.live_limits.slices(gate.real.limit))))
+        )
+    judged = [
+        replace(probe, grades=counted[probe.name]) for probe in every if _is_judged(probe, counted)
+    ]
     main = [probe for probe in every if probe.vector in (None, gate.vector)]
     others = [probe for probe in every if probe.vector not in (None, gate.vector)]
-    further = [probe for _, few in groupby(others, lambda probe: probe.vector) for probe in islice(few, _FURTHER)]
+    further = [
+        probe
+        for _, few in groupby(others, lambda probe: probe.vector)
+        for probe in islice(few, _FURTHER)
+    ]
     # Live is searched by every name only if green falls short of it; judged queries are searched as
     # applications do.
-    return [*(judged or main)[:most], *([] if judged and not gate.asks_apart else further)][: 3 * most]
+    return [*(judged or main)[:most], *([] if judged and not gate.asks_apart else further)][
+        : 3 * most
+    ]
 
 
 def _is_judged(probe: Probe, counted: Container[str]) -> bool:
@@ -115,7 +139,10 @@ def _attribute_losses(gate: GateContext, asked: Sequence[AskedProbe]) -> list[St
         search_live(gate, theirs, depth, using=other, exact=True),
         search_live(gate, theirs, depth, using=other),
     ]
-    lists = [[_settle_ids(gate, one, hits[at], found[2][at]) for hits in found] for at, one in enumerate(asked)]
+    lists = [
+        [_settle_ids(gate, one, hits[at], found[2][at]) for hits in found]
+        for at, one in enumerate(asked)
+    ]
     there = _existing_ids(gate, gate.green, [ids[2] for ids in lists])
     here = _existing_ids(gate, gate.live.collection if gate.live else "", [ids[1] for ids in lists])
     rows = [_row_of_loss(one, ids, there | here) for one, ids in zip(asked, lists, strict=True)]
@@ -138,11 +165,16 @@ def _both_sides(gate: GateContext, asked: AskedProbe, found: Sequence[Sequence[H
         "aside": probe.vector != gate.vector and gate.text_search.names != (probe.vector,),
     }
     if probe.point is not None and gate.same(probe.vector):
-        told |= {"self": finds_itself(gate, asked, ours), "live_self": finds_itself(gate, asked, theirs)}
+        told |= {
+            "self": finds_itself(gate, asked, ours),
+            "live_self": finds_itself(gate, asked, theirs),
+        }
     return told
 
 
-def _settle_ids(gate: GateContext, asked: AskedProbe, hits: Sequence[Hit], truth: Sequence[Hit]) -> Ids:
+def _settle_ids(
+    gate: GateContext, asked: AskedProbe, hits: Sequence[Hit], truth: Sequence[Hit]
+) -> Ids:
     """With judgments, each document counts. If only agreement is counted, equal scores count as the
     live collection's order."""
     same = are_comparable(gate, asked.probe) and asked.probe.grades is None

@@ -59,7 +59,10 @@ def collect_calibration(gate: GateContext, over: IsTurnOver) -> float | None:
     points = _fetch_documents(gate)
     texts = {point.id: text for point in points if (text := _embedded_text(gate, point.payload))}
     own = _ask_beginnings(gate, texts)
-    asked = [*_list_asked_texts(gate), *((text, vector, tenth, {id}) for id, (text, vector, tenth, _) in own.items())]
+    asked = [
+        *_list_asked_texts(gate),
+        *((text, vector, tenth, {id}) for id, (text, vector, tenth, _) in own.items()),
+    ]
     cosine = distance == "Cosine"
     memory.update(_measure_likeness(gate, points, texts, cosine=cosine))
     null = _unrelated_scores(gate, asked, points, texts, cosine=cosine)
@@ -75,7 +78,11 @@ def collect_calibration(gate: GateContext, over: IsTurnOver) -> float | None:
 
 def _fetch_documents(gate: GateContext) -> list[Point]:
     ids = sampled_ids(gate, gate.scored)[:_DOCUMENTS]
-    found = {point.id: point for point in gate.store.fetch(gate.green, ids, vectors=True)} if ids else {}
+    found = (
+        {point.id: point for point in gate.store.fetch(gate.green, ids, vectors=True)}
+        if ids
+        else {}
+    )
     return [found[id] for id in ids if id in found]
 
 
@@ -100,7 +107,9 @@ def _ask_beginnings(gate: GateContext, texts: Mapping[PointId, str]) -> _OwnText
     if embedder is None:
         return {}
     begun = {id: _take_beginning(text) for id, text in list(texts.items())[:_OWN]}
-    made = {id: np.asarray(embedder.query(text), dtype=np.float32) for id, text in begun.items() if text}
+    made = {
+        id: np.asarray(embedder.query(text), dtype=np.float32) for id, text in begun.items() if text
+    }
     able = {id: vector for id, vector in made.items() if np.any(vector)}
     found = search_green(gate, list(able.values()), SHALLOW, using=gate.scored) if able else []
     return {
@@ -125,11 +134,17 @@ def _last_top_score(gate: GateContext, scores: Sequence[float]) -> float:
 def _list_asked_texts(gate: GateContext) -> list[_AskedText]:
     """Returns the queries that people gave, with the score of the tenth answer to each."""
     rows = [
-        row for row in gate.part("asked").get("rows", []) if row.get("n") and vector_of_row(gate, row) == gate.scored
+        row
+        for row in gate.part("asked").get("rows", [])
+        if row.get("n") and vector_of_row(gate, row) == gate.scored
     ]
     tenths = {row["name"]: row["tenth"] for row in rows}
     judged = {one.query: one.grades for one in gate.judged}
-    texts = [probe for probe in probes_of_vector(gate, gate.scored) if probe.text is not None and probe.name in tenths]
+    texts = [
+        probe
+        for probe in probes_of_vector(gate, gate.scored)
+        if probe.text is not None and probe.name in tenths
+    ]
     return [
         (
             one.probe.name,
@@ -155,7 +170,9 @@ def _unrelated_scores(
     if not known or not asked:
         return np.zeros(0, dtype=np.float32)
     scores = _score_pairs(
-        [vector for _, vector, _, _ in asked], [_scored_vector(gate, point) for point in known], cosine
+        [vector for _, vector, _, _ in asked],
+        [_scored_vector(gate, point) for point in known],
+        cosine,
     )
     words = [_long_words(texts[point.id]) for point in known]
     kept = np.zeros(scores.shape, dtype=bool)
@@ -183,11 +200,16 @@ def _measure_likeness(
     return {"alike": float(np.quantile(others, _FEWEST)), "strange": strange}
 
 
-def _score_pairs(texts: Sequence[FloatArray], documents: Sequence[FloatArray], cosine: bool) -> FloatArray:
+def _score_pairs(
+    texts: Sequence[FloatArray], documents: Sequence[FloatArray], cosine: bool
+) -> FloatArray:
     one = np.stack(texts)
     other = np.stack(documents)
     if cosine:
-        one, other = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (one, other))
+        one, other = (
+            rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+            for rows in (one, other)
+        )
     return np.asarray(one @ other.T, dtype=np.float32)
 
 

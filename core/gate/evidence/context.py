@@ -141,7 +141,9 @@ class GateContext:
     def agreement(self, collection: str, vector: str) -> Mapping[str, Any] | None:
         """The result of embedding a sample of a collection's texts again, if its model is not
         recorded."""
-        found: Mapping[str, Any] | None = self.memory.get("models", {}).get("found", {}).get(collection, {}).get(vector)
+        found: Mapping[str, Any] | None = (
+            self.memory.get("models", {}).get("found", {}).get(collection, {}).get(vector)
+        )
         return found
 
     @property
@@ -168,12 +170,18 @@ class GateContext:
         """What makes a vector from a text, by its name."""
         if self.makers or self.embedder is None:
             return self.makers
-        return {self.vector: Maker(MadeBy(self.embedder.identity, embedding=self.spec.embedding), self.embedder)}
+        return {
+            self.vector: Maker(
+                MadeBy(self.embedder.identity, embedding=self.spec.embedding), self.embedder
+            )
+        }
 
     @cached_property
     def text_search(self) -> TextSearch:
         """What a text searches on green."""
-        return build_text_search(self.spec.search, tuple(self.text_makers), tuple(self.kinds), self.coming)
+        return build_text_search(
+            self.spec.search, tuple(self.text_makers), tuple(self.kinds), self.coming
+        )
 
     @property
     def asks_apart(self) -> bool:

@@ -61,7 +61,9 @@ class Equals:
     def _forget_entry(self, note: Mapping[str, Any]) -> None:
         for name, (digest, gone) in note.items():
             key = name, digest
-            self._keep_waiting(key, [later for later in self._waiting.get(key, []) if later is not gone])
+            self._keep_waiting(
+                key, [later for later in self._waiting.get(key, []) if later is not gone]
+            )
 
     def _keep_waiting(self, key: tuple[str, str], waiting: list[list[PointId]]) -> None:
         if waiting:

@@ -56,11 +56,16 @@ def _measure_recalls(gate: GateContext, field: str, value: str, first: int) -> l
 
     def search(exact: bool) -> list[list[Hit]]:
         params = None if exact else gate.real.params or None
-        how = SearchParams(using=gate.vector, exact=exact, params=params, filter=within, seconds=PATIENCE)
+        how = SearchParams(
+            using=gate.vector, exact=exact, params=params, filter=within, seconds=PATIENCE
+        )
         return gate.store.search_many(gate.green, vectors, SHALLOW, how)
 
     pairs = zip(search(exact=False), search(exact=True), strict=True)
-    return [found_of_best(_ids_and_scores(ours), _ids_and_scores(best), rising=gate.rising) for ours, best in pairs]
+    return [
+        found_of_best(_ids_and_scores(ours), _ids_and_scores(best), rising=gate.rising)
+        for ours, best in pairs
+    ]
 
 
 def _ids_and_scores(hits: list[Hit]) -> list[tuple[PointId, float]]:

@@ -21,13 +21,16 @@ def source_text(path: str) -> str:
 
 
 def read_judged(source: Source) -> tuple[JudgedQuery, ...]:
-    """Returns every judged query of the file. Raises Refused, naming the line, for an invalid one."""
+    """Returns every judged query of the file. Raises Refused, naming the line, for an invalid
+    one."""
     source.check()
     found: dict[str, JudgedQuery] = {}
     for row in source.read(None):
         judged = _parse_judged(row)
         if judged.query in found:
-            raise Refused(f"{row.where}: query {quote_value(judged.query)} appears twice; judge each once")
+            raise Refused(
+                f"{row.where}: query {quote_value(judged.query)} appears twice; judge each once"
+            )
         found[judged.query] = judged
     return tuple(found.values())
 
@@ -41,7 +44,9 @@ def _parse_judged(row: Row) -> JudgedQuery:
         raise Refused(f"{row.where}: query is {quote_value(query)}; expected text")
     graded = _parse_grades(row, relevant)
     if not any(grade > 0 for grade in graded.values()):
-        raise Refused(f"{row.where}: relevant names no record with a grade above 0; remove this query")
+        raise Refused(
+            f"{row.where}: relevant names no record with a grade above 0; remove this query"
+        )
     points = {id: _point_of_id(id) for id in graded}
     others = {points[id]: other for id in graded if (other := _other_point_of_id(id)) is not None}
     names = {points[id]: str(id) for id in graded}
@@ -58,8 +63,10 @@ def warn_of_too_few(validation: ValidationSpec, queries: Sequence[JudgedQuery]) 
 
 def describe_too_few(number: int, wanted: int) -> str:
     return (
-        f"{number:,} judged queries are fewer than the {wanted:,} that decide (validation.samples.judged): what they "
-        f"find is shown only; judge {wanted - number:,} more, or set samples.judged: {max(number, 1)}"
+        f"{number:,} judged queries are fewer than the {wanted:,} that decide "
+        "(validation.samples.judged): what they "
+        f"find is shown only; judge {wanted - number:,} more, or set samples.judged: "
+        f"{max(number, 1)}"
     )
 
 
@@ -67,13 +74,21 @@ def _parse_grades(row: Row, relevant: Any) -> dict[int | str, float]:
     if isinstance(relevant, list):
         return {_check_record_id(row, id): 1.0 for id in relevant}
     if isinstance(relevant, Mapping):
-        return {_check_record_id(row, id): _parse_grade(row, id, grade) for id, grade in relevant.items()}
-    raise Refused(f"{row.where}: relevant is {quote_value(relevant)}; expected a list of ids, or ids with grades")
+        return {
+            _check_record_id(row, id): _parse_grade(row, id, grade)
+            for id, grade in relevant.items()
+        }
+    raise Refused(
+        f"{row.where}: relevant is {quote_value(relevant)}; expected a list of ids, or ids with "
+        "grades"
+    )
 
 
 def _check_record_id(row: Row, id: Any) -> int | str:
     if isinstance(id, bool) or not isinstance(id, int | str):
-        raise Refused(f"{row.where}: {quote_value(id)} is not a record id; expected a string or an integer")
+        raise Refused(
+            f"{row.where}: {quote_value(id)} is not a record id; expected a string or an integer"
+        )
     return id
 
 
@@ -92,6 +107,13 @@ def _is_number(id: int | str) -> bool:
 
 
 def _parse_grade(row: Row, id: Any, grade: Any) -> float:
-    if isinstance(grade, bool) or not isinstance(grade, int | float) or not 0 <= grade < float("inf"):
-        raise Refused(f"{row.where}: grade of {quote_value(id)} is {quote_value(grade)}; expected a number from 0")
+    if (
+        isinstance(grade, bool)
+        or not isinstance(grade, int | float)
+        or not 0 <= grade < float("inf")
+    ):
+        raise Refused(
+            f"{row.where}: grade of {quote_value(id)} is {quote_value(grade)}; expected a number "
+            "from 0"
+        )
     return float(grade)

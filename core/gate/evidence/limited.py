@@ -29,13 +29,18 @@ def _limits_of_live(gate: GateContext) -> Iterator[str]:
     yield from _describe_pages(gate, live, limits)
     if not limits.exact and gate.memory.get("attributed"):
         depth = limits.wide["hnsw_ef"]
-        yield f"{describe_no_exact(live)}: the loss of its index was measured by searches with hnsw_ef {depth}"
+        yield (
+            f"{describe_no_exact(live)}: the loss of its index was measured "
+            f"by searches with hnsw_ef {depth}"
+        )
     left_out = int(gate.memory.get("asked", {}).get("live_left_out", 0))
     if left_out:
         asked = sum("live" in row for row in gate.part("asked").get("rows", []))
         yield (
-            f"strict mode of {live} allows {limits.read_rate_limit} reads a minute (read_rate_limit), half of them are "
-            f"left to applications: {asked} probes were asked there too, {left_out} of {gate.green} alone"
+            f"strict mode of {live} allows {limits.read_rate_limit} reads a minute "
+            "(read_rate_limit), half of them are "
+            f"left to applications: {asked} probes were asked there too, {left_out} of "
+            f"{gate.green} alone"
         )
 
 
@@ -43,4 +48,7 @@ def _describe_pages(gate: GateContext, collection: str, limits: Limits) -> Itera
     deepest = DEEP if gate.judged else max(SHALLOW, gate.real.limit)
     if limits.page(deepest) < deepest:
         most = limits.max_query_limit
-        yield f"strict mode of {collection} allows {most} results at once (max_query_limit): asked {most} at a time"
+        yield (
+            f"strict mode of {collection} allows {most} results at once (max_query_limit): "
+            f"asked {most} at a time"
+        )

@@ -15,7 +15,11 @@ from qdrant_rollouts.core.collections.makers import Maker, open_makers
 from qdrant_rollouts.core.collections.model_proof import find_unknown_vectors, measure_agreement
 from qdrant_rollouts.core.collections.records import RecordRules
 from qdrant_rollouts.core.collections.recovered import backup_of
-from qdrant_rollouts.core.collections.same_model import VectorOrigin, declared_vectors, relate_origins
+from qdrant_rollouts.core.collections.same_model import (
+    VectorOrigin,
+    declared_vectors,
+    relate_origins,
+)
 from qdrant_rollouts.core.collections.schema import (
     NewVectors,
     are_same_vectors,
@@ -24,7 +28,11 @@ from qdrant_rollouts.core.collections.schema import (
     vector_names,
 )
 from qdrant_rollouts.core.collections.stamps import FACTS_KEY, Stamp, read_stamp
-from qdrant_rollouts.core.collections.text_search import TextSearch, build_text_search, declared_names
+from qdrant_rollouts.core.collections.text_search import (
+    TextSearch,
+    build_text_search,
+    declared_names,
+)
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.id_fields import with_declared_ids
 from qdrant_rollouts.core.config.index_file import DOCUMENTS, ChunkSpec, EmbeddingSpec, IndexSpec
@@ -67,19 +75,25 @@ def open_gate(
     names = vector_names(services.store.schema(green))
     build_text_search(spec.search, tuple(makers), names, declared_names(spec))
     main = makers.get(vector)
-    measured = _measure_models(services, memory, plan, [green if elsewhere else None, blue if blue != green else None])
+    measured = _measure_models(
+        services, memory, plan, [green if elsewhere else None, blue if blue != green else None]
+    )
     records = _open_records(services, green, spec, plan, source, makers)
     return GateContext(
         store=services.store,
         green=green,
         spec=spec,
-        live=_open_live(services, green, blue, spec, makers, vector, measured, elsewhere=elsewhere) if blue else None,
+        live=_open_live(services, green, blue, spec, makers, vector, measured, elsewhere=elsewhere)
+        if blue
+        else None,
         wanted=wanted,
         vector=vector,
         embedder=main.embedder if main else None,
         plan=plan,
         makers=makers,
-        source=records if not elsewhere or _is_filled_from(services, green, records, memory) else None,
+        source=records
+        if not elsewhere or _is_filled_from(services, green, records, memory)
+        else None,
         filled=filled,
         judged=read_judged_queries(services, spec),
         memory=memory,
@@ -118,7 +132,9 @@ def open_existing(
         blue,
         spec,
         source=_open_source(services, _find_source_name(services, green) or spec.source, spec),
-        wanted=build_schema(model, spec.collection, NewVectors(sizes)) if model or sizes else schema,
+        wanted=build_schema(model, spec.collection, NewVectors(sizes))
+        if model or sizes
+        else schema,
         vector=vector,
         plan=plan,
         filled=_read_filled(services, green),
@@ -155,7 +171,9 @@ def is_made_elsewhere(services: Services, collection: str) -> bool:
             return False
     metadata = services.store.metadata(collection)
     stamp = Stamp.of(metadata)
-    return not (stamp is not None and stamp.deployment) and "way" not in (metadata.get(FACTS_KEY) or {})
+    return not (stamp is not None and stamp.deployment) and "way" not in (
+        metadata.get(FACTS_KEY) or {}
+    )
 
 
 def _fills(step: StepTraits) -> bool:
@@ -182,7 +200,8 @@ def _text_settings(embedding: EmbeddingSpec | None) -> tuple[str, ChunkSpec | No
 
 
 def _read_filled(services: Services, collection: str) -> Filling:
-    """Returns what the collection's deployment recorded; empty for a collection of another program."""
+    """Returns what the collection's deployment recorded; empty for a collection of another
+    program."""
     with services.sessions() as session:
         query = select(StepRow.output).join(Version, Version.deployment_id == StepRow.deployment_id)
         filling = query.where(Version.collection == collection, has_trait(_fills))
@@ -236,8 +255,12 @@ def _open_live(
     theirs = services.embedder(stamp.spec) if stamp and stamp.spec else None
     by_name = {
         name: relate_origins(
-            _origin_of_green(services, green, name, makers.get(name), measured, elsewhere=elsewhere),
-            _origin_of_live(stamp, schema, blue, using if name == vector else name, makers.get(name), measured),
+            _origin_of_green(
+                services, green, name, makers.get(name), measured, elsewhere=elsewhere
+            ),
+            _origin_of_live(
+                stamp, schema, blue, using if name == vector else name, makers.get(name), measured
+            ),
             declared=name in declared_vectors(spec.models, ours),
         )
         for name in {vector, *names}
@@ -250,7 +273,11 @@ def _open_live(
     proven = stamp is None and main is not None and _is_proven(measured, blue, vector)
     if proven:
         theirs = main.embedder if main else None
-    live_makers = _live_makers(services, stamp, using) if stamp else {n: makers[n] for n in makers if n in same}
+    live_makers = (
+        _live_makers(services, stamp, using)
+        if stamp
+        else {n: makers[n] for n in makers if n in same}
+    )
     return LiveCollection(
         blue,
         using,
@@ -266,7 +293,12 @@ def _open_live(
 
 
 def _origin_of_live(
-    stamp: Stamp | None, schema: Schema, blue: str, name: str, maker: Maker | None, measured: Agreements
+    stamp: Stamp | None,
+    schema: Schema,
+    blue: str,
+    name: str,
+    maker: Maker | None,
+    measured: Agreements,
 ) -> VectorOrigin:
     """By the stamp; without one, by a sample that was embedded again."""
     if stamp is None and maker is not None and _is_proven(measured, blue, name):
@@ -284,7 +316,9 @@ def _live_makers(services: Services, stamp: Stamp, using: str) -> dict[str, Make
     return found
 
 
-def _live_search(spec: IndexSpec, makers: Mapping[str, Maker], names: Sequence[str]) -> TextSearch | None:
+def _live_search(
+    spec: IndexSpec, makers: Mapping[str, Maker], names: Sequence[str]
+) -> TextSearch | None:
     """Returns None if a text searches nothing on live."""
     try:
         return build_text_search(spec.search, tuple(makers), names, declared_names(spec))
@@ -293,11 +327,21 @@ def _live_search(spec: IndexSpec, makers: Mapping[str, Maker], names: Sequence[s
 
 
 def _origin_of_green(
-    services: Services, green: str, vector: str, main: Maker | None, measured: Agreements, *, elsewhere: bool
+    services: Services,
+    green: str,
+    vector: str,
+    main: Maker | None,
+    measured: Agreements,
+    *,
+    elsewhere: bool,
 ) -> VectorOrigin:
     """Returns what is known about green's vector: who made it here, its stamp, or a sample that was
     embedded again."""
-    if elsewhere and read_stamp(services.store, green) is None and not _is_proven(measured, green, vector):
+    if (
+        elsewhere
+        and read_stamp(services.store, green) is None
+        and not _is_proven(measured, green, vector)
+    ):
         return VectorOrigin()
     return VectorOrigin(known=True, identity=main.identity if main else None)
 
@@ -316,9 +360,13 @@ def _measure_models(
         for collection in collections:
             if collection is not None and collection in there:
                 unknown = find_unknown_vectors(services.store, collection, plan.made)
-                seen = {name: measure_agreement(services, collection, name, spec) for name, spec in unknown.items()}
+                seen = {
+                    name: measure_agreement(services, collection, name, spec)
+                    for name, spec in unknown.items()
+                }
                 found[collection] = {
-                    name: {**asdict(one), "proven": one.proven, "words": str(one)} for name, one in seen.items()
+                    name: {**asdict(one), "proven": one.proven, "words": str(one)}
+                    for name, one in seen.items()
                 }
     except Limited:
         return {}
@@ -345,7 +393,9 @@ def _is_filled_from(services: Services, green: str, source: Source | None, memor
 
 def _first_ids(services: Services, source: Source) -> list[PointId]:
     if source.collection is not None:
-        points, _ = services.store.scroll(source.collection, None, _FIRST, vectors=False, payload=False)
+        points, _ = services.store.scroll(
+            source.collection, None, _FIRST, vectors=False, payload=False
+        )
         return [point.id for point in points]
     try:
         rows = list(islice(source.read(None), _FIRST))

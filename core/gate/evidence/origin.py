@@ -47,7 +47,9 @@ def _sample_points(gate: GateContext, source: Source, memory: State, over: IsTur
     assert source.collection is not None
     while not memory.get("read"):
         gate.store.pace(source.collection)
-        points, after = gate.store.scroll(source.collection, memory.get("after"), _PAGE, vectors=False, payload=False)
+        points, after = gate.store.scroll(
+            source.collection, memory.get("after"), _PAGE, vectors=False, payload=False
+        )
         for point in points:
             _offer_record(gate, memory, point.id, None)
         memory["rows"] = int(memory.get("rows", 0)) + len(points)

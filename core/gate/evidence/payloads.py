@@ -27,7 +27,9 @@ def collect_payloads(gate: GateContext, over: IsTurnOver) -> float | None:
         size = _PAGE if gate.store.limits(collection).read_rate_limit is None else _FEW
         while int(found["at"]) < len(ids):
             gate.store.pace(collection)
-            page = gate.store.fetch(collection, ids[found["at"] : found["at"] + size], vectors=False)
+            page = gate.store.fetch(
+                collection, ids[found["at"] : found["at"] + size], vectors=False
+            )
             _note_points(gate, side, found, page)
             found["at"] += size
             if over():
@@ -40,7 +42,9 @@ def collect_payloads(gate: GateContext, over: IsTurnOver) -> float | None:
 
 def index_types(gate: GateContext, side: str) -> dict[str, str]:
     """Returns the payload indexes that should hold this side's points: field and type."""
-    schema = gate.store.schema(gate.live.collection) if side == "live" and gate.live else gate.schema
+    schema = (
+        gate.store.schema(gate.live.collection) if side == "live" and gate.live else gate.schema
+    )
     return {field: str(index["data_type"]) for field, index in schema["payload_schema"].items()}
 
 
@@ -71,7 +75,10 @@ def _ids_of_side(gate: GateContext, side: str, collection: str) -> list[PointId]
     sample = gate.part("vectors").get("sample", [])[: gate.spec.validation.samples.records]
     ids = [id for _, id, _ in sample]
     if not ids:
-        ids = [point.id for point in gate.store.scroll(gate.green, None, _PAGE, vectors=False, payload=False)[0]]
+        ids = [
+            point.id
+            for point in gate.store.scroll(gate.green, None, _PAGE, vectors=False, payload=False)[0]
+        ]
     return ids[: gate.live_reads] if side == "live" else ids
 
 
@@ -102,9 +109,15 @@ def _note_points(gate: GateContext, side: str, found: State, points: Sequence[Po
 def _keep_examples(examples: State, wanted: Mapping[str, str], payload: Mapping[str, Any]) -> None:
     """Stores one value that each index does not hold."""
     for field, data_type in wanted.items():
-        if field not in examples and has_value(payload, field) and not is_held_by_index(payload, field, data_type):
+        if (
+            field not in examples
+            and has_value(payload, field)
+            and not is_held_by_index(payload, field, data_type)
+        ):
             examples[field] = repr(payload.get(field.split(".")[0].removesuffix("[]")))[:_LONGEST]
 
 
-def _most_frequent_fields(found: Iterable[tuple[str, Mapping[str, int]]]) -> list[tuple[str, Mapping[str, int]]]:
+def _most_frequent_fields(
+    found: Iterable[tuple[str, Mapping[str, int]]],
+) -> list[tuple[str, Mapping[str, int]]]:
     return sorted(found, key=lambda one: -sum(Counter(one[1]).values()))[:_MOST]

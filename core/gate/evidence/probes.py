@@ -83,8 +83,13 @@ def _search_probes(gate: GateContext) -> list[Probe]:
     judged = {one.query: one.grades for one in gate.judged}
     given = list_queries(gate)
     vector = None if gate.asks_apart else search.names[0]
-    deepest = {text: _search_depth(gate, text in judged, text in given) for text in [*given, *judged]}
-    return [Probe(text, grades=judged.get(text), vector=vector, deep=deep) for text, deep in deepest.items()]
+    deepest = {
+        text: _search_depth(gate, text in judged, text in given) for text in [*given, *judged]
+    }
+    return [
+        Probe(text, grades=judged.get(text), vector=vector, deep=deep)
+        for text, deep in deepest.items()
+    ]
 
 
 def _search_depth(gate: GateContext, judged: bool, declared: bool) -> int:
@@ -115,19 +120,28 @@ def _point_probes(gate: GateContext, name: str) -> list[Probe]:
 def sampled_ids(gate: GateContext, name: str) -> list[PointId]:
     """Returns points drawn among those that have a vector of this name."""
     memory = gate.part("vectors")
-    sample = memory.get("sample", []) if name == gate.vector else memory.get("samples", {}).get(name, [])
+    sample = (
+        memory.get("sample", []) if name == gate.vector else memory.get("samples", {}).get(name, [])
+    )
     return [id for _, id, _ in sample]
 
 
 def _results_needed(gate: GateContext) -> int:
     """``min_results`` has its own bound, and as a check it may have another."""
     said = gate.spec.validation.check("min_results")
-    return math.ceil(said.bound) if said and said.bound is not None else gate.spec.validation.min_results
+    return (
+        math.ceil(said.bound)
+        if said and said.bound is not None
+        else gate.spec.validation.min_results
+    )
 
 
 def with_vectors(gate: GateContext, chosen: Sequence[Probe]) -> list[AskedProbe]:
     stored = _fetch_vectors(gate, [probe.point for probe in chosen if probe.point is not None])
-    return [_ask_point(gate, probe, stored) if probe.text is None else _ask_text(gate, probe) for probe in chosen]
+    return [
+        _ask_point(gate, probe, stored) if probe.text is None else _ask_text(gate, probe)
+        for probe in chosen
+    ]
 
 
 def other_hits(hits: Sequence[Hit], probe: Probe) -> list[Hit]:
@@ -140,7 +154,9 @@ def _fetch_vectors(gate: GateContext, ids: Sequence[PointId]) -> dict[PointId, d
     return {point.id: vectors_by_name(point.vector) for point in points}
 
 
-def _ask_point(gate: GateContext, probe: Probe, stored: Mapping[PointId, Mapping[str, Any]]) -> AskedProbe:
+def _ask_point(
+    gate: GateContext, probe: Probe, stored: Mapping[PointId, Mapping[str, Any]]
+) -> AskedProbe:
     """A vector that is empty or not finite finds nothing anywhere and is not searched."""
     assert probe.vector is not None
     assert probe.point is not None
@@ -148,7 +164,9 @@ def _ask_point(gate: GateContext, probe: Probe, stored: Mapping[PointId, Mapping
     vector = stored.get(probe.point, {}).get(name) if name in gate.kinds else None
     if vector is not None and not gate.kinds[name][0].askable(vector):
         vector = None
-    return AskedProbe(probe, vector, vector if gate.same(name) else None, name, gate.live_name(name))
+    return AskedProbe(
+        probe, vector, vector if gate.same(name) else None, name, gate.live_name(name)
+    )
 
 
 def _ask_text(gate: GateContext, probe: Probe) -> AskedProbe:
@@ -168,15 +186,26 @@ def _ask_search(gate: GateContext, probe: Probe, text: str) -> AskedProbe:
     search = gate.live.search if gate.live else None
     if search is None or not search.parts:
         return AskedProbe(probe, green, None, using)
-    makers = {name: gate.text_makers[name] if gate.same(name) else gate.live_maker(name) for name in search.names}
+    makers = {
+        name: gate.text_makers[name] if gate.same(name) else gate.live_maker(name)
+        for name in search.names
+    }
     live, theirs = _build_query(gate, search, makers, text, gate.live_limits)
     return AskedProbe(probe, green, live, using, theirs)
 
 
 def _build_query(
-    gate: GateContext, search: TextSearch, makers: Mapping[str, Maker | None], text: str, limits: Limits
+    gate: GateContext,
+    search: TextSearch,
+    makers: Mapping[str, Maker | None],
+    text: str,
+    limits: Limits,
 ) -> tuple[QueryVector | None, str]:
-    made = {name: vector for name in search.names if (vector := _make_vector(makers.get(name), text)) is not None}
+    made = {
+        name: vector
+        for name in search.names
+        if (vector := _make_vector(makers.get(name), text)) is not None
+    }
     if len(made) < len(search.names):
         return None, ""
     return search.query(made.__getitem__, gate.real.limit, limits)

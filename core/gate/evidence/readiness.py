@@ -21,7 +21,9 @@ def collect_readiness(gate: GateContext, over: IsTurnOver) -> float | None:
     memory["patience"] = _patience(gate) if seen.failing else PATIENCE
     before = int(memory.get("looks", gate.filled.looks or 0))
     memory["looks"] = before + 1 if seen.ready else 0
-    enough = memory["looks"] >= readiness.READY_LOOKS or (seen.ready and gate.store.server().embedded)
+    enough = memory["looks"] >= readiness.READY_LOOKS or (
+        seen.ready and gate.store.server().embedded
+    )
     if enough or seen.broken or memory.get("still", 0) >= memory["patience"]:
         return None
     return gate.ready_look

@@ -52,11 +52,13 @@ def describe_left_out(gate: GateContext) -> list[str]:
     lines = []
     if unknown := found.get("unknown"):
         lines.append(
-            f"no record has these ids of validation.judged: {_name_some(unknown)}; correct them, or leave them out"
+            f"no record has these ids of validation.judged: {_name_some(unknown)}; correct them, "
+            "or leave them out"
         )
     if respelled := found.get("respelled"):
         lines.append(
-            f"ids of validation.judged that records have as the other of text and number: {_name_some(respelled)}"
+            "ids of validation.judged that records have as the other of text and number: "
+            f"{_name_some(respelled)}"
         )
     return lines
 
@@ -75,7 +77,9 @@ def _name_some(names: Sequence[str]) -> str:
     return ", ".join(map(quote_value, names[:_EXAMPLES])) + more
 
 
-def _existing_ids(gate: GateContext, collection: str | None, ids: Sequence[PointId]) -> set[PointId]:
+def _existing_ids(
+    gate: GateContext, collection: str | None, ids: Sequence[PointId]
+) -> set[PointId]:
     if not ids or collection is None:
         return set()
     return {point.id for point in gate.store.fetch(collection, ids, vectors=False)}
@@ -118,7 +122,9 @@ def _choose_spelling(one: JudgedQuery, id: PointId, anywhere: Iterable[PointId])
     return other if other is not None and id not in anywhere and other in anywhere else id
 
 
-def _classify_record(id: PointId, green: set[PointId], live: set[PointId] | None, source: set[PointId] | None) -> str:
+def _classify_record(
+    id: PointId, green: set[PointId], live: set[PointId] | None, source: set[PointId] | None
+) -> str:
     if id in green:
         return "both" if live is None or id in live else "new"
     if source is not None and id in source:
@@ -128,7 +134,9 @@ def _classify_record(id: PointId, green: set[PointId], live: set[PointId] | None
     return "gone" if source is None else "left"
 
 
-def _note_record(records: dict[str, list[str]], one: JudgedQuery, written: PointId, id: PointId, kind: str) -> None:
+def _note_record(
+    records: dict[str, list[str]], one: JudgedQuery, written: PointId, id: PointId, kind: str
+) -> None:
     name = one.names.get(written, str(written))
     if kind != "both":
         records.setdefault(kind, []).append(name)

@@ -8,7 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from qdrant_rollouts.core.collections.records import MARK_KEY, Record, RecordRules, build_payload, parse_row
+from qdrant_rollouts.core.collections.records import (
+    MARK_KEY,
+    Record,
+    RecordRules,
+    build_payload,
+    parse_row,
+)
 from qdrant_rollouts.core.collections.scratch import Scratch, open_scratch
 from qdrant_rollouts.core.config.index_file import render_text
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
@@ -43,7 +49,9 @@ def collect_round_trip(gate: GateContext, over: IsTurnOver) -> float | None:
     return None if int(memory.get("at", 0)) >= len(sample) else 0.0
 
 
-def _compare_pieces(gate: GateContext, memory: State, sample: list[list[Any]], made: Scratch, over: IsTurnOver) -> None:
+def _compare_pieces(
+    gate: GateContext, memory: State, sample: list[list[Any]], made: Scratch, over: IsTurnOver
+) -> None:
     assert gate.source is not None
     rules = RecordRules.of(gate.plan, gate.schema, gate.spec.vector_field)
     while int(memory.get("at", 0)) < len(sample):
@@ -52,7 +60,9 @@ def _compare_pieces(gate: GateContext, memory: State, sample: list[list[Any]], m
         at = int(memory.get("at", 0))
         size = int(memory.get("size", 1))
         began = time.monotonic()
-        rows = [_as_embeddable(gate, row) for row in origin.read_sample(gate, sample[at : at + size])]
+        rows = [
+            _as_embeddable(gate, row) for row in origin.read_sample(gate, sample[at : at + size])
+        ]
         records = [record for row in rows if isinstance(record := parse_row(row, rules), Record)]
         _compare_records(gate, memory, records, made)
         memory["at"], memory["size"] = at + size, _next_size(size, time.monotonic() - began)
@@ -62,7 +72,9 @@ def _compare_pieces(gate: GateContext, memory: State, sample: list[list[Any]], m
 
 def _names_made_by_server(gate: GateContext) -> list[str]:
     """Returns the vectors that only the server can make again; it made none of the copied ones."""
-    return [name for name, maker in gate.makers.items() if maker.embedder is None and name in gate.kinds]
+    return [
+        name for name, maker in gate.makers.items() if maker.embedder is None and name in gate.kinds
+    ]
 
 
 def _next_size(size: int, seconds: float) -> int:
@@ -77,16 +89,24 @@ def _sort_sample(gate: GateContext) -> list[list[Any]]:
 
 
 def _as_embeddable(gate: GateContext, row: Row) -> Row:
-    """For points, only the vectors that were copied are needed; copied points may have any payload."""
+    """For points, only the vectors that were copied are needed; copied points may have any
+    payload."""
     if row.point_id is None or row.fields is None:
         return row
     if gate.filled.way in {"copy", "snapshot"}:
-        return replace(row, fields={name: value for name, value in row.fields.items() if name != MARK_KEY})
+        return replace(
+            row, fields={name: value for name, value in row.fields.items() if name != MARK_KEY}
+        )
     return replace(row, vector=gate.plan.taken_from_points(vectors_by_name(row.vector)))
 
 
-def _compare_records(gate: GateContext, memory: State, records: Sequence[Record], made: Scratch) -> None:
-    stored = {p.id: p for p in gate.store.fetch(gate.green, [record.point_id for record in records], vectors=True)}
+def _compare_records(
+    gate: GateContext, memory: State, records: Sequence[Record], made: Scratch
+) -> None:
+    stored = {
+        p.id: p
+        for p in gate.store.fetch(gate.green, [record.point_id for record in records], vectors=True)
+    }
     wanted = _make_vectors(gate, records, made)
     foreign = _find_foreign(gate, records, stored)
     for record, vector in zip(records, wanted, strict=True):
@@ -97,14 +117,21 @@ def _compare_records(gate: GateContext, memory: State, records: Sequence[Record]
         if fault:
             kinds = memory.setdefault("faults", {})
             kinds[fault] = int(kinds.get(fault, 0)) + 1
-            memory["examples"] = [*memory.get("examples", []), f"{quote_value(record.id)} ({fault})"][:_EXAMPLES]
+            memory["examples"] = [
+                *memory.get("examples", []),
+                f"{quote_value(record.id)} ({fault})",
+            ][:_EXAMPLES]
 
 
-def _make_vectors(gate: GateContext, records: Sequence[Record], made: Scratch) -> list[dict[str, Any]]:
+def _make_vectors(
+    gate: GateContext, records: Sequence[Record], made: Scratch
+) -> list[dict[str, Any]]:
     """Returns each record's vectors by name; those made from its texts are made again."""
     wanted = [dict(record.vectors) for record in records]
     for name, maker in gate.makers.items():
-        texts = {at: record.texts[name] for at, record in enumerate(records) if name in record.texts}
+        texts = {
+            at: record.texts[name] for at, record in enumerate(records) if name in record.texts
+        }
         if not texts or maker.embedder is None:
             continue
         for at, vector in zip(texts, maker.documents(list(texts.values())), strict=True):
@@ -113,26 +140,42 @@ def _make_vectors(gate: GateContext, records: Sequence[Record], made: Scratch) -
     return [{**one, **also} for one, also in zip(wanted, found, strict=True)]
 
 
-def _made_by_the_server(gate: GateContext, records: Sequence[Record], made: Scratch) -> list[dict[str, Any]]:
+def _made_by_the_server(
+    gate: GateContext, records: Sequence[Record], made: Scratch
+) -> list[dict[str, Any]]:
     """Reads the vectors back from the place where the server made them, because there is no other
     way to get their numbers."""
     names = _names_made_by_server(gate)
     texts = [
-        {name: gate.makers[name].by_the_server(record.texts[name]) for name in names if name in record.texts}
+        {
+            name: gate.makers[name].by_the_server(record.texts[name])
+            for name in names
+            if name in record.texts
+        }
         for record in records
     ]
     return made.vectors(texts) if any(texts) else [{} for _ in records]
 
 
-def _find_foreign(gate: GateContext, records: Sequence[Record], stored: Mapping[PointId, Point]) -> set[PointId]:
+def _find_foreign(
+    gate: GateContext, records: Sequence[Record], stored: Mapping[PointId, Point]
+) -> set[PointId]:
     """Returns the records that brought a vector with a declared model, and whose stored vector the
     model does not make from the stored text. A vector that was stored without its text cannot be
     checked."""
     found: set[PointId] = set()
     for name, maker in gate.makers.items():
-        brought = [stored[one.point_id] for one in records if name in one.vectors and one.point_id in stored]
+        brought = [
+            stored[one.point_id]
+            for one in records
+            if name in one.vectors and one.point_id in stored
+        ]
         texts = [(point, render_text(maker.template, point.payload)) for point in brought]
-        told = [(point, text) for point, text in texts if text is not None and name in vectors_by_name(point.vector)]
+        told = [
+            (point, text)
+            for point, text in texts
+            if text is not None and name in vectors_by_name(point.vector)
+        ]
         if not told or maker.embedder is None or name not in gate.kinds:
             continue
         kind, params = gate.kinds[name]
@@ -142,10 +185,14 @@ def _find_foreign(gate: GateContext, records: Sequence[Record], stored: Mapping[
     return found
 
 
-def _find_record_fault(gate: GateContext, record: Record, vector: Vector, stored: Point | None) -> str:
+def _find_record_fault(
+    gate: GateContext, record: Record, vector: Vector, stored: Point | None
+) -> str:
     if stored is None:
         return "missing"
-    if not are_alike(_plain_payload(stored.payload, record), _plain_payload(build_payload(record, {}, 0), record)):
+    if not are_alike(
+        _plain_payload(stored.payload, record), _plain_payload(build_payload(record, {}, 0), record)
+    ):
         return "another payload"
     return _find_vector_fault(gate, vector, stored.vector)
 
@@ -160,7 +207,11 @@ def are_alike(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(are_alike, one, other))
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
-    if isinstance(one, int | float) and isinstance(other, int | float) and float in {type(one), type(other)}:
+    if (
+        isinstance(one, int | float)
+        and isinstance(other, int | float)
+        and float in {type(one), type(other)}
+    ):
         return math.isclose(one, other, rel_tol=_SAME_NUMBER, abs_tol=sys.float_info.min)
     return bool(one == other)
 

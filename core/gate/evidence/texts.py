@@ -25,7 +25,9 @@ _SHOWN = 200
 _WORD = re.compile(r"\w+")
 
 
-def text_of(templates: Mapping[str, str], payload: Mapping[str, Any], vector: str | None = None) -> str | None:
+def text_of(
+    templates: Mapping[str, str], payload: Mapping[str, Any], vector: str | None = None
+) -> str | None:
     """Returns the text of a point, or of one of its vectors if that has its own template; None if
     there is none."""
     if not templates:
@@ -79,7 +81,9 @@ def collect_texts(gate: GateContext, over: IsTurnOver) -> float | None:
 
 def _note_texts(gate: GateContext, memory: State, ids: Sequence[PointId]) -> None:
     green = gate.store.fetch(gate.green, ids, vectors=False)
-    live = gate.store.fetch(gate.live.collection, ids, vectors=False) if gate.live is not None else []
+    live = (
+        gate.store.fetch(gate.live.collection, ids, vectors=False) if gate.live is not None else []
+    )
     theirs = {point.id: point for point in live}
     for point in sorted(green, key=lambda one: ids.index(one.id)):
         ours = text_of(gate.plan.templates, point.payload)
@@ -87,7 +91,9 @@ def _note_texts(gate: GateContext, memory: State, ids: Sequence[PointId]) -> Non
             _remember_repeated(memory, ours)
             _add_digest(memory, "green", ours)
         if point.id in theirs:
-            _compare_texts(memory, point, ours, text_of(gate.plan.templates, theirs[point.id].payload))
+            _compare_texts(
+                memory, point, ours, text_of(gate.plan.templates, theirs[point.id].payload)
+            )
 
 
 def _compare_texts(memory: State, point: Point, ours: str | None, theirs: str | None) -> None:
@@ -99,7 +105,10 @@ def _compare_texts(memory: State, point: Point, ours: str | None, theirs: str | 
     if sort_words(ours) == sort_words(theirs):
         return
     memory["changed"] = int(memory.get("changed", 0)) + 1
-    memory["examples"] = [*memory.get("examples", []), [point.id, show_text(theirs), show_text(ours)]][:_EXAMPLES]
+    memory["examples"] = [
+        *memory.get("examples", []),
+        [point.id, show_text(theirs), show_text(ours)],
+    ][:_EXAMPLES]
 
 
 def _remember_repeated(memory: State, text: str) -> None:
@@ -116,7 +125,9 @@ def _add_digest(memory: State, side: str, text: str) -> None:
 
 
 def _digest_text(text: str) -> str:
-    return hashlib.blake2b("\0".join(sort_words(text)).encode(errors="replace"), digest_size=6).hexdigest()
+    return hashlib.blake2b(
+        "\0".join(sort_words(text)).encode(errors="replace"), digest_size=6
+    ).hexdigest()
 
 
 def most_frequent(digests: Sequence[str]) -> tuple[str, int]:
@@ -132,11 +143,19 @@ def _is_declared_anew(gate: GateContext) -> bool:
     before = stamp.made if stamp is not None else {}
     if not before:
         return False
-    templates = (by.template != gate.makers[name].template for name, by in before.items() if name in gate.makers)
+    templates = (
+        by.template != gate.makers[name].template
+        for name, by in before.items()
+        if name in gate.makers
+    )
     return any(templates) or _chunk_settings(before.values()) != _chunk_settings(
         [maker.by for maker in gate.makers.values()]
     )
 
 
 def _chunk_settings(made: Iterable[MadeBy]) -> set[str]:
-    return {str(by.embedding.chunk) for by in made if by.embedding is not None and by.embedding.chunk is not None}
+    return {
+        str(by.embedding.chunk)
+        for by in made
+        if by.embedding is not None and by.embedding.chunk is not None
+    }

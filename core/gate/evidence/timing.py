@@ -26,7 +26,11 @@ def collect_timings(gate: GateContext, over: IsTurnOver) -> float | None:
     while int(memory.get("at", 0)) < len(chosen):
         gate.breathe()
         at = int(memory.get("at", 0))
-        pairs = [pair for one in with_vectors(gate, chosen[at : at + _CHUNK]) if (pair := _time_pair(gate, live, one))]
+        pairs = [
+            pair
+            for one in with_vectors(gate, chosen[at : at + _CHUNK])
+            if (pair := _time_pair(gate, live, one))
+        ]
         memory["green"] = [*memory.get("green", []), *(green for green, _ in pairs)]
         memory["live"] = [*memory.get("live", []), *(blue for _, blue in pairs)]
         memory["at"] = at + _CHUNK
@@ -46,7 +50,9 @@ def _warm_up(gate: GateContext, live: LiveCollection, asked: list[AskedProbe]) -
         _time_pair(gate, live, one)
 
 
-def _time_pair(gate: GateContext, live: LiveCollection, asked: AskedProbe) -> tuple[float, float] | None:
+def _time_pair(
+    gate: GateContext, live: LiveCollection, asked: AskedProbe
+) -> tuple[float, float] | None:
     """Live, green, green, live: a drift affects both alike."""
     if asked.green is None or asked.live is None:
         return None
@@ -60,5 +66,7 @@ def _time_pair(gate: GateContext, live: LiveCollection, asked: AskedProbe) -> tu
 def _time_call(gate: GateContext, collection: str, vector: QueryVector, using: str) -> float:
     started = time.perf_counter()
     most = gate.limits.page(gate.live_limits.page(gate.real.limit))
-    gate.store.search(collection, vector, most, SearchParams(using=using, params=gate.real.params or None))
+    gate.store.search(
+        collection, vector, most, SearchParams(using=using, params=gate.real.params or None)
+    )
     return (time.perf_counter() - started) * 1000

@@ -51,22 +51,29 @@ def equal_groups(gate: GateContext) -> Mapping[str, Any]:
     """Raises Refused if a release that did not compare the vectors has read them."""
     memory = gate.part("vectors")
     if "equal" not in memory:
-        raise Refused("another release has read the vectors and did not compare them: retry runs it again")
+        raise Refused(
+            "another release has read the vectors and did not compare them: retry runs it again"
+        )
     found: Mapping[str, Any] = memory["equal"]
     return found
 
 
 def _list_groups(gate: GateContext) -> list[_Group]:
-    return [_Group(name, *entry) for name, one in equal_groups(gate).items() for entry in one["some"]]
+    return [
+        _Group(name, *entry) for name, one in equal_groups(gate).items() for entry in one["some"]
+    ]
 
 
 def _note_groups(gate: GateContext, memory: State, few: Sequence[_Group]) -> None:
     wanted = list(dict.fromkeys(id for group in few for id in (group.id, *group.later)))
-    payloads = {point.id: point.payload for point in gate.store.fetch(gate.green, wanted, vectors=False)}
+    payloads = {
+        point.id: point.payload for point in gate.store.fetch(gate.green, wanted, vectors=False)
+    }
     before = _fetch_live_vectors(gate, wanted)
     for group in few:
         told = {
-            one: text_of(gate.plan.templates, payloads.get(one, {}), group.name) for one in (group.id, *group.later)
+            one: text_of(gate.plan.templates, payloads.get(one, {}), group.name)
+            for one in (group.id, *group.later)
         }
         how, other = _classify_group(gate, group, told)
         if other is not None and _is_shared_on_live(gate, group, other, before):
@@ -80,7 +87,9 @@ def _note_groups(gate: GateContext, memory: State, few: Sequence[_Group]) -> Non
             found["examples"] = [*found.get("examples", []), pair][:_EXAMPLES]
 
 
-def _fetch_live_vectors(gate: GateContext, ids: Sequence[PointId]) -> Mapping[PointId, Mapping[str, Any]]:
+def _fetch_live_vectors(
+    gate: GateContext, ids: Sequence[PointId]
+) -> Mapping[PointId, Mapping[str, Any]]:
     """Returns live's vectors of these points, if no declared model makes some of them: a fault that
     live has in the same way does not count."""
     if gate.live is None or gate.kinds.keys() <= gate.makers.keys():
@@ -100,7 +109,9 @@ def _is_shared_on_live(
     return kind.digest(pair[0]) == kind.digest(pair[1])
 
 
-def _classify_group(gate: GateContext, group: _Group, told: Mapping[PointId, str | None]) -> tuple[str, PointId | None]:
+def _classify_group(
+    gate: GateContext, group: _Group, told: Mapping[PointId, str | None]
+) -> tuple[str, PointId | None]:
     """Returns ``unlike``, ``near``, ``untold``, or nothing if the texts are equal; and the point
     with another text.
 

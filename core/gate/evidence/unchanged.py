@@ -113,7 +113,11 @@ class _BesideLive:
     def _why_given(self) -> str:
         if self.gate.spec.accept_new_model:
             return "its model may be another one (accept_new_model)"
-        return "" if self.are_both_ours else "only one of the collections says where its vectors come from"
+        return (
+            ""
+            if self.are_both_ours
+            else "only one of the collections says where its vectors come from"
+        )
 
     def look(self, memory: State, ids: Sequence[PointId]) -> None:
         store = self.gate.store
@@ -128,7 +132,11 @@ class _BesideLive:
     def _compare_pair(self, memory: State, ours: Point, theirs: Point) -> bool:
         """Is this a record that did not change? If so, it is compared."""
         same = self._says_the_same(ours, theirs)
-        names = [name for name in self.gate.kinds if name in self.compared and self._must_be_equal(name, ours, theirs)]
+        names = [
+            name
+            for name in self.gate.kinds
+            if name in self.compared and self._must_be_equal(name, ours, theirs)
+        ]
         if not same and not names:
             return False
         memory["same"] = int(memory.get("same", 0)) + 1
@@ -188,7 +196,8 @@ class _BesideLive:
                 fields[name] = int(fields.get(name, 0)) + 1
 
     def _compare_loosely(self, memory: State, ours: Point, theirs: Point, *, same: bool) -> None:
-        """A vector that came with the record may depend on a part of the payload that did change."""
+        """A vector that came with the record may depend on a part of the payload that did
+        change."""
         if not same or self._has_same_payload(ours, theirs):
             return
         for name in self.compared - self.gate.makers.keys() - self.gate.plan.carried.keys():
@@ -206,12 +215,19 @@ class _BesideLive:
         most = _SOUGHT if gate.live_reads is None else min(_SOUGHT, gate.live_reads)
         kind = gate.kinds[name][0]
         able = [(one, vectors_by_name(one.vector).get(name)) for one, _ in changed]
-        asked = [(one, vector) for one, vector in able if vector is not None and kind.askable(vector)]
+        asked = [
+            (one, vector) for one, vector in able if vector is not None and kind.askable(vector)
+        ]
         for one, vector in asked[: max(0, most - int(memory.get("sought", 0)))]:
             memory["sought"] = int(memory.get("sought", 0)) + 1
             gate.pace.wait(1)
-            hits = gate.store.search(self.live.collection, vector, _NEAREST, SearchParams(using=name, seconds=PATIENCE))
-            found = next((hit.id for hit in hits if hit.id != one.id and self._is_said_by(one, hit.payload)), None)
+            hits = gate.store.search(
+                self.live.collection, vector, _NEAREST, SearchParams(using=name, seconds=PATIENCE)
+            )
+            found = next(
+                (hit.id for hit in hits if hit.id != one.id and self._is_said_by(one, hit.payload)),
+                None,
+            )
             if found is not None and found not in memory.setdefault("moved", []):
                 memory["moved"].append(found)
                 pair = f"{one.id} says what {found} says on live"
@@ -220,7 +236,9 @@ class _BesideLive:
     def _is_said_by(self, one: Point, payload: Mapping[str, Any]) -> bool:
         """Chunks of one document move with every paragraph that is added before them."""
         ours, theirs = (text_of(self.gate.plan.templates, said) for said in (one.payload, payload))
-        if _document_of_chunk(payload) is not None and _document_of_chunk(payload) == _document_of_chunk(one.payload):
+        if _document_of_chunk(payload) is not None and _document_of_chunk(
+            payload
+        ) == _document_of_chunk(one.payload):
             return False
         return ours is not None and theirs is not None and sort_words(ours) == sort_words(theirs)
 

@@ -53,16 +53,24 @@ def is_mute(gate: GateContext) -> bool:
 
 
 def _is_mute(gate: GateContext) -> bool:
-    if gate.makers or any(count_askable(gate, name) for name in gate.kinds) or not gate.store.count(gate.green):
+    if (
+        gate.makers
+        or any(count_askable(gate, name) for name in gate.kinds)
+        or not gate.store.count(gate.green)
+    ):
         return False
-    return gate.live is None or not any(_is_asked(gate, gate.live.collection, name) for name in gate.kinds)
+    return gate.live is None or not any(
+        _is_asked(gate, gate.live.collection, name) for name in gate.kinds
+    )
 
 
 def _is_asked(gate: GateContext, live: str, name: str) -> bool:
     """Does live have points that can be searched by this name? Decided by a sample."""
     if name not in vector_names(gate.store.schema(live)):
         return False
-    found = (vectors_by_name(point.vector).get(name) for point in gate.store.sample(live, name, _PAGE))
+    found = (
+        vectors_by_name(point.vector).get(name) for point in gate.store.sample(live, name, _PAGE)
+    )
     return any(one is not None and gate.kinds[name][0].askable(one) for one in found)
 
 
@@ -71,7 +79,10 @@ def drawn_ids(gate: GateContext) -> list[PointId]:
     read it."""
     memory = gate.part("vectors")
     if "ids" not in memory:
-        raise Refused("another release has read the vectors and drew no sample for this check: retry runs it again")
+        raise Refused(
+            "another release has read the vectors and drew no sample for this check: retry runs it "
+            "again"
+        )
     found: list[PointId] = memory["ids"]
     return found
 
@@ -86,7 +97,9 @@ def _digest_vectors(gate: GateContext, point: Point) -> dict[str, str]:
 
 
 def _note_point(gate: GateContext, memory: State, point: Point) -> None:
-    vectors = {name: one for name, one in vectors_by_name(point.vector).items() if name in gate.kinds}
+    vectors = {
+        name: one for name, one in vectors_by_name(point.vector).items() if name in gate.kinds
+    }
     _offer_point(gate, memory, point, vectors)
     for name, one in vectors.items():
         kind = gate.kinds[name][0]
@@ -107,7 +120,11 @@ def _faults_on_live(gate: GateContext, broken: Sequence[PointId]) -> dict[PointI
 
 
 def _note_faults(
-    gate: GateContext, memory: State, id: PointId, faults: Mapping[str, str], before: Mapping[str, str]
+    gate: GateContext,
+    memory: State,
+    id: PointId,
+    faults: Mapping[str, str],
+    before: Mapping[str, str],
 ) -> None:
     for name in faults:
         _add_count(memory, "broken", name)
@@ -122,11 +139,19 @@ def _note_faults(
 
 
 def _find_faults(gate: GateContext, point: Point) -> dict[str, str]:
-    vectors = {name: one for name, one in vectors_by_name(point.vector).items() if name in gate.kinds}
-    return {name: fault for name, one in vectors.items() if (fault := _find_vector_fault(one, *gate.kinds[name]))}
+    vectors = {
+        name: one for name, one in vectors_by_name(point.vector).items() if name in gate.kinds
+    }
+    return {
+        name: fault
+        for name, one in vectors.items()
+        if (fault := _find_vector_fault(one, *gate.kinds[name]))
+    }
 
 
-def _offer_point(gate: GateContext, memory: State, point: Point, vectors: Mapping[str, Any]) -> None:
+def _offer_point(
+    gate: GateContext, memory: State, point: Point, vectors: Mapping[str, Any]
+) -> None:
     """Each name is sampled from the points that have it."""
     samples = gate.spec.validation.samples
     seed = gate.spec.validation.seed

@@ -12,7 +12,9 @@ from qdrant_rollouts.core.services import Services
 
 def begin_scheduled_backup(services: Services, run: Run) -> str:
     def start(along: InTransaction, reason: str) -> str:
-        made = backups.create_backup(services, run.alias, actor=run.actor, reason=reason, along=along)
+        made = backups.create_backup(
+            services, run.alias, actor=run.actor, reason=reason, along=along
+        )
         return f"{run.name}: backup {made}"
 
     return deployments.begin_scheduled_run(services, run, start, _find_open_backup)

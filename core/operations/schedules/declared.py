@@ -25,9 +25,15 @@ def find_changed_specs(
     file that declares nothing at all withdraws nothing: this process may not see the right file."""
     if not indexes:
         return {}
-    said = {(alias, action): _declared_spec(spec, action) for alias, spec in indexes.items() for action in ACTION_NAMES}
+    said = {
+        (alias, action): _declared_spec(spec, action)
+        for alias, spec in indexes.items()
+        for action in ACTION_NAMES
+    }
     before = {key: normalize_spec(spec) for key, spec in known.items()}
-    return {key: said.get(key) for key in sorted({*said, *before}) if said.get(key) != before.get(key)}
+    return {
+        key: said.get(key) for key in sorted({*said, *before}) if said.get(key) != before.get(key)
+    }
 
 
 def normalize_spec(spec: DeclaredSpec) -> dict[str, Any] | None:
@@ -36,7 +42,9 @@ def normalize_spec(spec: DeclaredSpec) -> dict[str, Any] | None:
     return read_stored(ScheduleSpec, spec).model_dump(mode="json") if spec else None
 
 
-def overlay_declared(rows: Iterable[Schedule], indexes: Mapping[str, IndexSpec], now: datetime) -> list[Schedule]:
+def overlay_declared(
+    rows: Iterable[Schedule], indexes: Mapping[str, IndexSpec], now: datetime
+) -> list[Schedule]:
     """Returns the rows as they will be after the next sweep, by alias and action."""
     found = {(row.alias, row.action): row for row in rows}
     told = find_changed_specs(indexes, {key: row.declared for key, row in found.items()})
@@ -44,7 +52,9 @@ def overlay_declared(rows: Iterable[Schedule], indexes: Mapping[str, IndexSpec],
     return [found[key] for key in sorted(found)]
 
 
-def row_as_declared(row: Schedule | None, key: ScheduleKey, wanted: DeclaredSpec, now: datetime) -> Schedule:
+def row_as_declared(
+    row: Schedule | None, key: ScheduleKey, wanted: DeclaredSpec, now: datetime
+) -> Schedule:
     """Returns the row as the next sweep will write it; it belongs to no session."""
     seen = Schedule(alias=key[0], action=key[1], spec=wanted, declared=wanted, reason="")
     if row is not None:

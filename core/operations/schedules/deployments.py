@@ -26,13 +26,18 @@ _RUN_STATUSES = {
 
 
 def begin_scheduled_run(
-    services: Services, run: Run, start: Callable[[InTransaction, str], str], busy: Callable[[Session, str], object]
+    services: Services,
+    run: Run,
+    start: Callable[[InTransaction, str], str],
+    busy: Callable[[Session, str], object],
 ) -> str:
     """``start`` receives what it must write in the same transaction and a reason, and returns the
     line to show. If it was refused and the schedule says so, the run waits while ``busy`` finds
     something running on the alias; no other refusal goes away by itself."""
     try:
-        return start(partial(_attach_deployment, run), f"scheduled for {run.nominal_at:%Y-%m-%d %H:%M} UTC")
+        return start(
+            partial(_attach_deployment, run), f"scheduled for {run.nominal_at:%Y-%m-%d %H:%M} UTC"
+        )
     except Refused as refused:
         return _handle_refusal(services, run, str(refused), busy)
     except Unavailable as away:
@@ -52,7 +57,9 @@ def _attach_deployment(run: Run, session: Session, deployment_id: str) -> None:
     runs.take_run(session, run, deployment_id=deployment_id, message="")
 
 
-def _handle_refusal(services: Services, run: Run, why: str, busy: Callable[[Session, str], object]) -> str:
+def _handle_refusal(
+    services: Services, run: Run, why: str, busy: Callable[[Session, str], object]
+) -> str:
     with services.sessions() as session:
         found = busy(session, run.alias)
     if not found:

@@ -14,7 +14,9 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
 
-def list_schedules(services: Services, alias: str | None = None, limit: int = 5) -> list[shown.Schedule]:
+def list_schedules(
+    services: Services, alias: str | None = None, limit: int = 5
+) -> list[shown.Schedule]:
     """Returns schedules by alias, with their next time and their last ``limit`` runs, newest first.
 
     Changes of the index file since the last sweep are shown as that sweep will apply them; nothing
@@ -22,8 +24,12 @@ def list_schedules(services: Services, alias: str | None = None, limit: int = 5)
     """
     indexes = services.indexes()
     with services.sessions() as session:
-        rows = declared.overlay_declared(session.scalars(select(Schedule)), indexes, services.clock.now(session))
-        return [_describe_schedule(session, row, limit) for row in rows if alias in (None, row.alias)]
+        rows = declared.overlay_declared(
+            session.scalars(select(Schedule)), indexes, services.clock.now(session)
+        )
+        return [
+            _describe_schedule(session, row, limit) for row in rows if alias in (None, row.alias)
+        ]
 
 
 def get_schedule_run(services: Services, run_id: int) -> shown.Run:
@@ -32,7 +38,11 @@ def get_schedule_run(services: Services, run_id: int) -> shown.Run:
 
 
 def _describe_schedule(session: Session, row: Schedule, limit: int) -> shown.Schedule:
-    mine = select(ScheduleRun).where(ScheduleRun.schedule_id == row.id).order_by(ScheduleRun.nominal_at.desc())
+    mine = (
+        select(ScheduleRun)
+        .where(ScheduleRun.schedule_id == row.id)
+        .order_by(ScheduleRun.nominal_at.desc())
+    )
     won = session.scalars(mine.where(ScheduleRun.status.in_(SUCCESSES)).limit(1)).first()
     status = declared.status_of(row)
     spec = normalize_spec(row.spec)

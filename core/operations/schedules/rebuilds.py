@@ -13,7 +13,9 @@ from qdrant_rollouts.core.services import Services
 
 def begin_scheduled_rebuild(services: Services, run: Run) -> str:
     def start(along: InTransaction, reason: str) -> str:
-        found = rebuilding.rebuild_index(services, run.alias, actor=run.actor, reason=reason, along=along)
+        found = rebuilding.rebuild_index(
+            services, run.alias, actor=run.actor, reason=reason, along=along
+        )
         if isinstance(found, Unchanged):
             return runs.end_run(services, run, RunStatus.UNCHANGED, found.reason)
         return f"{run.name}: deployment {found}"
@@ -22,4 +24,6 @@ def begin_scheduled_rebuild(services: Services, run: Run) -> str:
 
 
 def _find_what_blocks(session: Session, alias: str) -> object:
-    return occupancy.find_open_deployment(session, alias) or occupancy.find_running_experiment(session, alias)
+    return occupancy.find_open_deployment(session, alias) or occupancy.find_running_experiment(
+        session, alias
+    )

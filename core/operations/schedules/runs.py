@@ -69,7 +69,9 @@ def _where_unheld(services: Services, session: Session) -> tuple[ColumnElement[b
 
 def list_deployed_runs(services: Services) -> Iterable[tuple[Run, str]]:
     """Returns open runs that began a deployment, with its id."""
-    query = select(ScheduleRun, Schedule).join(Schedule).where(ScheduleRun.status == RunStatus.RUNNING)
+    query = (
+        select(ScheduleRun, Schedule).join(Schedule).where(ScheduleRun.status == RunStatus.RUNNING)
+    )
     with services.sessions() as session:
         found = session.execute(query.where(ScheduleRun.deployment_id.is_not(None))).all()
     return [(_run_of_row(row, schedule), str(row.deployment_id)) for row, schedule in found]
@@ -91,14 +93,24 @@ def note_on_run(services: Services, run: Run, message: str) -> str:
     return f"{run.name}: {message}"
 
 
-def end_run(services: Services, run: Run, status: RunStatus, message: str, result: dict[str, Any] | None = None) -> str:
+def end_run(
+    services: Services,
+    run: Run,
+    status: RunStatus,
+    message: str,
+    result: dict[str, Any] | None = None,
+) -> str:
     """Ends the run, and raises an alert if it failed. Returns a line, empty if another process has
     changed the run in the meantime."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         values = {"status": status, "message": message, "finished_at": now, "lease_until": None}
         if (
-            session.scalar(_update_held_run(run).values(**values, turn=run.turn + 1, state={}, result=result or {}))
+            session.scalar(
+                _update_held_run(run).values(
+                    **values, turn=run.turn + 1, state={}, result=result or {}
+                )
+            )
             is None
         ):
             return ""
@@ -106,10 +118,20 @@ def end_run(services: Services, run: Run, status: RunStatus, message: str, resul
             heard = update(Schedule).where(Schedule.id == run.schedule_id)
             session.execute(heard.values(waiting_since=now, told_at=None))
             alerts.resolve_alerts(
-                session, now, run.alias, [late_alert_name(run.action)], f"{run.name}: {message}", run.actor
+                session,
+                now,
+                run.alias,
+                [late_alert_name(run.action)],
+                f"{run.name}: {message}",
+                run.actor,
             )
         events.record_event(
-            session, now, f"schedule.{status}", f"{run.name}: {message}", actor=run.actor, alias=run.alias
+            session,
+            now,
+            f"schedule.{status}",
+            f"{run.name}: {message}",
+            actor=run.actor,
+            alias=run.alias,
         )
         if status == RunStatus.FAILED:
             alerts.record_alert(session, now, _build_failure_alert(run, message))
@@ -123,15 +145,26 @@ def late_alert_name(action: str) -> str:
 
 def _build_failure_alert(run: Run, message: str) -> Alert:
     look = f"mend that, then rollouts schedule run {shell_word(run.alias)} {run.action}"
-    return Alert(run.alias, "schedule.failed", f"{run.name}: {message}", actor=run.actor, reason=message, next=look)
+    return Alert(
+        run.alias,
+        "schedule.failed",
+        f"{run.name}: {message}",
+        actor=run.actor,
+        reason=message,
+        next=look,
+    )
 
 
 def prune_runs(services: Services, keep: int = _KEPT_RUNS) -> int:
     """Deletes all ended runs except the newest ``keep`` of each schedule; returns how many."""
-    newest_first = func.row_number().over(partition_by=ScheduleRun.schedule_id, order_by=ScheduleRun.nominal_at.desc())
+    newest_first = func.row_number().over(
+        partition_by=ScheduleRun.schedule_id, order_by=ScheduleRun.nominal_at.desc()
+    )
     ended = ScheduleRun.status.not_in(OPEN_RUNS)
     ranked = select(ScheduleRun.id, newest_first.label("rank")).where(ended).subquery()
-    old = delete(ScheduleRun).where(ScheduleRun.id.in_(select(ranked.c.id).where(ranked.c.rank > keep)))
+    old = delete(ScheduleRun).where(
+        ScheduleRun.id.in_(select(ranked.c.id).where(ranked.c.rank > keep))
+    )
     with services.sessions.begin() as session:
         return len(session.scalars(old.returning(ScheduleRun.id)).all())
 

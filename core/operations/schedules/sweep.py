@@ -92,7 +92,9 @@ def take_over_declared(services: Services) -> None:
             _take_over_spec(services, alias, action, wanted)
 
 
-def _take_over_spec(services: Services, alias: str, action: str, wanted: dict[str, object] | None) -> None:
+def _take_over_spec(
+    services: Services, alias: str, action: str, wanted: dict[str, object] | None
+) -> None:
     with services.sessions.begin() as session:
         row = lock_schedule(session, alias, action)
         now = services.clock.now(session)
@@ -112,7 +114,9 @@ def lock_schedule(session: Session, alias: str, action: str) -> Schedule | None:
     return session.scalars(query.with_for_update()).one_or_none()
 
 
-def set_spec(session: Session, row: Schedule, spec: dict[str, object] | None, now: datetime) -> None:
+def set_spec(
+    session: Session, row: Schedule, spec: dict[str, object] | None, now: datetime
+) -> None:
     """Puts ``spec`` into force; if its times differ, earlier times are not made up for."""
     withdraw_late_alert(session, row, now, "the schedule has changed")
     same = has_same_times(row.spec, spec)
@@ -124,10 +128,13 @@ def set_spec(session: Session, row: Schedule, spec: dict[str, object] | None, no
 def withdraw_late_alert(
     session: Session, row: Schedule, now: datetime, reason: str, actor: str = events.SYSTEM
 ) -> None:
-    """Ends the alert about missing successes; the next sweep raises it again if it still applies."""
+    """Ends the alert about missing successes; the next sweep raises it again if it still
+    applies."""
     if row.told_at is not None:
         row.told_at = None
-        alerts.resolve_alerts(session, now, row.alias, [runs.late_alert_name(row.action)], reason, actor)
+        alerts.resolve_alerts(
+            session, now, row.alias, [runs.late_alert_name(row.action)], reason, actor
+        )
 
 
 def _fire_due_schedules(services: Services) -> list[str]:
@@ -165,7 +172,9 @@ def _newest_time(spec: ScheduleSpec, alias: str, first: datetime, now: datetime)
     """Returns the last time that begins up to ``now``; ``first`` is one."""
     for start in (max(first, now - _NEAR_TIME), first):
         newest = None
-        for moment in cron.nominal_times(cron.parse_cron(spec.cron), cron.parse_zone(spec.zone), start - _INSTANT):
+        for moment in cron.nominal_times(
+            cron.parse_cron(spec.cron), cron.parse_zone(spec.zone), start - _INSTANT
+        ):
             if moment > now:
                 break
             if begins(spec, alias, moment) <= now:
@@ -176,21 +185,33 @@ def _newest_time(spec: ScheduleSpec, alias: str, first: datetime, now: datetime)
 
 
 def _write_run(
-    session: Session, row: Schedule, spec: ScheduleSpec, newest: datetime, *, since: datetime, now: datetime
+    session: Session,
+    row: Schedule,
+    spec: ScheduleSpec,
+    newest: datetime,
+    *,
+    since: datetime,
+    now: datetime,
 ) -> str:
     known = ScheduleRun.schedule_id == row.id, ScheduleRun.nominal_at == newest
     if session.scalar(select(ScheduleRun.id).where(*known)) is not None:
         return ""
-    skipped = _why_missed(spec, begins(spec, row.alias, newest), now) or _why_overlapping(session, row)
+    skipped = _why_missed(spec, begins(spec, row.alias, newest), now) or _why_overlapping(
+        session, row
+    )
     run = ScheduleRun(schedule_id=row.id, nominal_at=newest, actor=ACTOR, created_at=now)
-    run.message = skipped or (f"also for the times since {since:%Y-%m-%d %H:%M} UTC" if newest > since else "")
+    run.message = skipped or (
+        f"also for the times since {since:%Y-%m-%d %H:%M} UTC" if newest > since else ""
+    )
     if skipped:
         run.status = RunStatus.SKIPPED
         run.finished_at = now
     session.add(run)
     what = f"{row.action} due {newest:%Y-%m-%d %H:%M} UTC"
     event = f"schedule.{RunStatus.SKIPPED if skipped else RunStatus.DUE}"
-    events.record_event(session, now, event, f"{what}: {run.message}".removesuffix(": "), alias=row.alias)
+    events.record_event(
+        session, now, event, f"{what}: {run.message}".removesuffix(": "), alias=row.alias
+    )
     return f"{row.alias}: {what}" + (f": {run.message}" if run.message else "")
 
 
@@ -228,7 +249,13 @@ def _record_overdue(services: Services, seen: Schedule) -> str:
     with services.sessions.begin() as session:
         row = lock_schedule(session, seen.alias, seen.action)
         now = services.clock.now(session)
-        if row is None or row.told_at is not None or row.paused_by or row.spec != seen.spec or not _is_late(row, now):
+        if (
+            row is None
+            or row.told_at is not None
+            or row.paused_by
+            or row.spec != seen.spec
+            or not _is_late(row, now)
+        ):
             return ""
         row.told_at = now
         last = session.scalars(
@@ -263,6 +290,7 @@ def _describe_overdue(row: Schedule, last: ScheduleRun | None) -> str:
         else "no run"
     )
     return (
-        f"no scheduled {row.action} of {row.alias} has succeeded since {row.waiting_since:%Y-%m-%d %H:%M} UTC, "
+        f"no scheduled {row.action} of {row.alias} has succeeded since "
+        f"{row.waiting_since:%Y-%m-%d %H:%M} UTC, "
         f"{hours:g} hours are allowed; {found}"
     )

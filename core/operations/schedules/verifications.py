@@ -29,7 +29,9 @@ def verify_slice(services: Services, run: Run) -> str:
     """Takes one slice; the report ends the run. Only a pass is a success."""
     held, state, crashes = _claim_slice(services, run)
     if crashes >= services.times.crashes:
-        return runs.end_run(services, held, RunStatus.FAILED, f"its worker died or was stopped {crashes} times")
+        return runs.end_run(
+            services, held, RunStatus.FAILED, f"its worker died or was stopped {crashes} times"
+        )
     try:
         opened = _open_scheduled_gate(services, run.alias, state)
         ends = time.monotonic() + services.times.slice
@@ -40,7 +42,10 @@ def verify_slice(services: Services, run: Run) -> str:
         return _release_run(services, held, state, f"tried again: {away}")
     if wait is not None:
         return _release_run(
-            services, held, {"collection": opened.green, "memory": opened.memory}, gate.describe_progress(opened)
+            services,
+            held,
+            {"collection": opened.green, "memory": opened.memory},
+            gate.describe_progress(opened),
         )
     return _end_with_verdict(services, held, gate.build_report(opened))
 
@@ -64,7 +69,9 @@ def _open_scheduled_gate(services: Services, alias: str, state: State) -> GateCo
     """Begins again if another collection serves than the one being verified."""
     live = services.store.aliases()
     if alias not in live:
-        raise Refused(f"alias {alias} does not exist: nothing serves that could be verified; deploy it")
+        raise Refused(
+            f"alias {alias} does not exist: nothing serves that could be verified; deploy it"
+        )
     memory = state.get("memory", {}) if state.get("collection") == live[alias] else {}
     spec = commands.resolve_spec(services, alias, live)
     return open_existing(services, live[alias], live[alias], spec, memory)
@@ -80,6 +87,10 @@ def _end_with_verdict(services: Services, held: Run, report: State) -> str:
     if report["verdict"] == "pass":
         message = "; ".join([f"{report['collection']} passes the gate", *report["warnings"]])
         return runs.end_run(services, held, RunStatus.DONE, message, report)
-    found = "does not pass the gate" if report["verdict"] == "block" else "is not certain to pass the gate"
+    found = (
+        "does not pass the gate"
+        if report["verdict"] == "block"
+        else "is not certain to pass the gate"
+    )
     message = f"{report['collection']} {found}: {gate.describe_reasons(report)}"
     return runs.end_run(services, held, RunStatus.FAILED, message, report)

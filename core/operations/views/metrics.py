@@ -34,7 +34,14 @@ from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.worker_rows import WorkerRow
 from qdrant_rollouts.core.deployments import places, workers
 from qdrant_rollouts.core.gate.checks.finding import Verdict
-from qdrant_rollouts.core.lifecycle import FINAL, DeliveryStatus, ExperimentStatus, Place, Status, StepStatus
+from qdrant_rollouts.core.lifecycle import (
+    FINAL,
+    DeliveryStatus,
+    ExperimentStatus,
+    Place,
+    Status,
+    StepStatus,
+)
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.routing.route import UNROUTED
 from qdrant_rollouts.core.routing.table import alive, list_split_routes
@@ -93,7 +100,9 @@ def _limit_samples(samples: Iterable[Sample]) -> MetricSamples:
 def _count_by_value(session: Session, column: Any, values: Iterable[str]) -> Iterator[Sample]:
     """Returns how many rows have each of ``values``, also for values without rows: a missing number
     says nothing."""
-    found: dict[Any, int] = dict(session.execute(select(column, func.count()).group_by(column)).all())
+    found: dict[Any, int] = dict(
+        session.execute(select(column, func.count()).group_by(column)).all()
+    )
     for value in values:
         yield (str(value),), found.get(value, 0)
 
@@ -119,8 +128,8 @@ def _queue(session: Session, now: datetime) -> Iterator[Sample]:
 
 
 def _sample_outcomes(session: Session, now: datetime) -> Iterator[Sample]:
-    """A person's abort leaves no failed step; of what went live, only ``promote --full`` leaves skipped ones. What
-    moved no alias, by its plan, was not promoted."""
+    """A person's abort leaves no failed step; of what went live, only ``promote --full`` leaves
+    skipped ones. What moved no alias, by its plan, was not promoted."""
     outcome = case(
         (and_(Deployment.status == Status.LIVE, _has_step(StepStatus.SKIPPED)), "fast_promoted"),
         (Deployment.status == Status.LIVE, "promoted"),
@@ -128,7 +137,9 @@ def _sample_outcomes(session: Session, now: datetime) -> Iterator[Sample]:
         (_has_step(StepStatus.FAILED), "failed"),
         else_="aborted",
     )
-    ended = select(Deployment.kind, Deployment.strategy, outcome.label("outcome")).where(Deployment.status.in_(FINAL))
+    ended = select(Deployment.kind, Deployment.strategy, outcome.label("outcome")).where(
+        Deployment.status.in_(FINAL)
+    )
     rows = ended.subquery()
     for *labels, count in session.execute(select(*rows.c, func.count()).group_by(*rows.c)):
         yield tuple(map(str, labels)), count
@@ -139,7 +150,9 @@ def _has_step(status: StepStatus) -> ColumnElement[bool]:
 
 
 def _durations_by_step(session: Session, now: datetime) -> dict[str, list[float]]:
-    query = select(StepRow.name, StepRow.started_at, StepRow.finished_at).order_by(StepRow.finished_at.desc())
+    query = select(StepRow.name, StepRow.started_at, StepRow.finished_at).order_by(
+        StepRow.finished_at.desc()
+    )
     lately = StepRow.status == StepStatus.DONE, StepRow.finished_at >= now - WINDOW
     found: dict[str, list[float]] = defaultdict(list)
     for name, started, finished in session.execute(query.where(*lately).limit(STEPS)):
@@ -162,7 +175,11 @@ def _sample_live_ages(session: Session, now: datetime) -> Iterator[Sample]:
 def _last_success_times(session: Session, kind: str) -> dict[str, datetime]:
     """Returns when the last run of this kind succeeded, by alias."""
     mine = Deployment.kind == kind, Deployment.status == Status.LIVE
-    query = select(Deployment.alias, func.max(Deployment.finished_at)).where(*mine).group_by(Deployment.alias)
+    query = (
+        select(Deployment.alias, func.max(Deployment.finished_at))
+        .where(*mine)
+        .group_by(Deployment.alias)
+    )
     return {alias: finished for alias, finished in session.execute(query) if finished is not None}
 
 
@@ -192,7 +209,8 @@ def _sample_searchers(session: Session, now: datetime) -> Iterator[Sample]:
 
 
 def _shares_by_alias(session: Session) -> dict[str, int]:
-    """Returns the basis points of searches that go to collections on trial, by alias; zero at rest."""
+    """Returns the basis points of searches that go to collections on trial, by alias; zero at
+    rest."""
     return {
         route.alias: sum(end - start for arm in route.tried for start, end in arm.ranges)
         for route in list_split_routes(session)
@@ -217,7 +235,9 @@ def _sample_sweep_age(session: Session, now: datetime) -> Iterator[Sample]:
 
 def _sample_deletions(session: Session, now: datetime) -> Iterator[Sample]:
     state = case(
-        (Deletion.due_at <= now - OVERDUE, "overdue"), (Deletion.due_at <= now, "due"), else_="scheduled"
+        (Deletion.due_at <= now - OVERDUE, "overdue"),
+        (Deletion.due_at <= now, "due"),
+        else_="scheduled",
     ).label("state")
     rows = select(state).where(Deletion.status.in_(OPEN_STATUSES)).subquery()
     yield from _count_by_value(session, rows.c.state, ("scheduled", "due", "overdue"))
@@ -248,13 +268,17 @@ def _sample_late_schedules(session: Session, now: datetime) -> Iterator[Sample]:
 
 
 def _list_active_schedules(session: Session) -> Iterable[Schedule]:
-    return session.scalars(select(Schedule).where(Schedule.spec.is_not(None), Schedule.paused_by.is_(None))).all()
+    return session.scalars(
+        select(Schedule).where(Schedule.spec.is_not(None), Schedule.paused_by.is_(None))
+    ).all()
 
 
 def _offsets(session: Session, now: datetime) -> Iterator[Sample]:
     """Nothing is known about silent workers."""
     heard = WorkerRow.seen_at.between(now - workers.ANSWERS, now + workers.ANSWERS)
-    for name, offset in session.execute(select(WorkerRow.name, WorkerRow.clock_offset).where(heard)):
+    for name, offset in session.execute(
+        select(WorkerRow.name, WorkerRow.clock_offset).where(heard)
+    ):
         yield (name,), offset
 
 
@@ -265,7 +289,9 @@ def _silences(session: Session, now: datetime) -> Iterator[Sample]:
 
 def _count_discarded(session: Session, now: datetime) -> Iterator[Sample]:
     for name, received, discarded in session.execute(
-        select(WorkerRow.name, WorkerRow.received, WorkerRow.discarded).where(WorkerRow.kind != "beat")
+        select(WorkerRow.name, WorkerRow.received, WorkerRow.discarded).where(
+            WorkerRow.kind != "beat"
+        )
     ):
         yield (name, "taken"), received - discarded
         yield (name, "discarded"), discarded
@@ -294,19 +320,27 @@ def _count_unrouted(session: Session, now: datetime) -> Iterator[Sample]:
 def _sample_firing_alerts(session: Session, now: datetime) -> Iterator[Sample]:
     # A severity that only a newer release knows counts as an error, as it does for channels.
     firing = session.scalars(select(ConditionRow.what)).all()
-    severities = [TRIGGERS[what].severity if what in TRIGGERS else Severity.ERROR for what in firing]
+    severities = [
+        TRIGGERS[what].severity if what in TRIGGERS else Severity.ERROR for what in firing
+    ]
     for severity in Severity:
         yield (str(severity),), severities.count(severity)
 
 
 def _sample_alert_ages(session: Session, now: datetime) -> Iterator[Sample]:
-    for alias, what, since in session.execute(select(ConditionRow.alias, ConditionRow.what, ConditionRow.since)):
+    for alias, what, since in session.execute(
+        select(ConditionRow.alias, ConditionRow.what, ConditionRow.since)
+    ):
         yield (alias, what), _seconds_since(since, now)
 
 
 def _sample_deliveries(session: Session, now: datetime) -> Iterator[Sample]:
     kinds = (DeliveryRow.channel, DeliveryRow.status)
-    query = select(*kinds, func.count()).where(DeliveryRow.status != DeliveryStatus.SENT).group_by(*kinds)
+    query = (
+        select(*kinds, func.count())
+        .where(DeliveryRow.status != DeliveryStatus.SENT)
+        .group_by(*kinds)
+    )
     for channel, status, count in session.execute(query):
         yield (channel, status), count
 
@@ -322,43 +356,55 @@ METRICS: Mapping[str, MetricFamily] = {
         _sample_statuses,
     ),
     "deployments_ended": MetricFamily(
-        "Those that have ended: promoted, fast_promoted (promote --full), completed (its plan moves no alias), "
+        "Those that have ended: promoted, fast_promoted (promote --full), completed (its plan "
+        "moves no alias), "
         "failed (a step did), aborted (a person did).",
         ("kind", "strategy", "outcome"),
         _sample_outcomes,
         counter=True,
     ),
-    "rebuild_places": MetricFamily("How many deployments may build at once, and how many do.", ("state",), _places),
+    "rebuild_places": MetricFamily(
+        "How many deployments may build at once, and how many do.", ("state",), _places
+    ),
     "rebuilds_waiting": MetricFamily("Deployments that wait for a place to build.", (), _queue),
     "step_duration_seconds": MetricFamily(
-        f"How long steps took, waits included: of the last {WINDOW.days} days, at most the {STEPS} latest; 1 is the "
+        f"How long steps took, waits included: of the last {WINDOW.days} days, at most the {STEPS} "
+        "latest; 1 is the "
         "longest.",
         ("step", "quantile"),
         _sample_step_seconds,
     ),
     "last_live_age_seconds": MetricFamily(
-        "Since the last version of an index went live by a deployment.", ("alias",), _sample_live_ages
+        "Since the last version of an index went live by a deployment.",
+        ("alias",),
+        _sample_live_ages,
     ),
     "gate_verdicts": MetricFamily(
-        "Versions by their last verdict of the gate; a retry replaces one.", ("verdict",), _sample_verdicts
+        "Versions by their last verdict of the gate; a retry replaces one.",
+        ("verdict",),
+        _sample_verdicts,
     ),
     "route_set_basis_points": MetricFamily(
-        "Share of an index's searches that its route sends to collections on trial (10000 is all); none at rest.",
+        "Share of an index's searches that its route sends to collections on trial (10000 is all); "
+        "none at rest.",
         ("alias",),
         _sample_shares_set,
     ),
     "route_confirmed_basis_points": MetricFamily(
-        "The same share, once every search process that lives says that it serves it; absent until then.",
+        "The same share, once every search process that lives says that it serves it; absent until "
+        "then.",
         ("alias",),
         _sample_shares_confirmed,
     ),
     "route_searchers": MetricFamily(
-        "Search processes that reported recently: serving the newest version of the route, or behind it.",
+        "Search processes that reported recently: serving the newest version of the route, or "
+        "behind it.",
         ("alias", "state"),
         _sample_searchers,
     ),
     "searches_unrouted": MetricFamily(
-        "Searches of the last hour that went to the alias by its name, because the search process had not reached the "
+        "Searches of the last hour that went to the alias by its name, because the search process "
+        "had not reached the "
         "database since it began.",
         ("alias",),
         _count_unrouted,
@@ -369,12 +415,14 @@ METRICS: Mapping[str, MetricFamily] = {
         _sample_sweep_age,
     ),
     "worker_clock_offset_seconds": MetricFamily(
-        f"How far a worker's clock is ahead of the database's; beyond {workers.CLOCK_OFF:g} s it causes an alert.",
+        f"How far a worker's clock is ahead of the database's; beyond {workers.CLOCK_OFF:g} s it "
+        "causes an alert.",
         ("worker",),
         _offsets,
     ),
     "worker_seen_age_seconds": MetricFamily(
-        f"Since a worker last reported; beyond {workers.ANSWERS.total_seconds():g} s it does not answer.",
+        f"Since a worker last reported; beyond {workers.ANSWERS.total_seconds():g} s it does not "
+        "answer.",
         ("worker",),
         _silences,
     ),
@@ -404,19 +452,27 @@ METRICS: Mapping[str, MetricFamily] = {
         _sample_verified_ages,
     ),
     "schedule_success_age_seconds": MetricFamily(
-        "Since a schedule that is on last succeeded, or was switched on.", ("alias", "action"), _sample_success_ages
+        "Since a schedule that is on last succeeded, or was switched on.",
+        ("alias", "action"),
+        _sample_success_ages,
     ),
     "schedule_late": MetricFamily(
         "1 while a schedule's success has not come for longer than success_within_hours.",
         ("alias", "action"),
         _sample_late_schedules,
     ),
-    "alerts_firing": MetricFamily("Active alerts about something that lasts.", ("severity",), _sample_firing_alerts),
-    "alert_lasting_seconds": MetricFamily("Since when each of it lasts.", ("alias", "what"), _sample_alert_ages),
+    "alerts_firing": MetricFamily(
+        "Active alerts about something that lasts.", ("severity",), _sample_firing_alerts
+    ),
+    "alert_lasting_seconds": MetricFamily(
+        "Since when each of it lasts.", ("alias", "what"), _sample_alert_ages
+    ),
     "alert_deliveries": MetricFamily(
         "Alerts that wait for their channel, or were given up after three days.",
         ("channel", "status"),
         _sample_deliveries,
     ),
-    "experiments": MetricFamily("Experiments, by their current status.", ("status",), _sample_experiments),
+    "experiments": MetricFamily(
+        "Experiments, by their current status.", ("status",), _sample_experiments
+    ),
 }

@@ -24,7 +24,9 @@ def get_deployment(services: Services, deployment_id: str) -> shown.Deployment:
     full = find_deployment(services, deployment_id)
     with services.sessions() as session:
         row = session.get_one(Deployment, full, options=[selectinload(Deployment.steps)])
-        found = session.scalars(select(EventRow).where(EventRow.deployment_id == full).order_by(EventRow.id))
+        found = session.scalars(
+            select(EventRow).where(EventRow.deployment_id == full).order_by(EventRow.id)
+        )
         return {
             **_summarize_deployment(row, places.queue(session)),
             "number": row.number,
@@ -42,13 +44,19 @@ def get_deployment(services: Services, deployment_id: str) -> shown.Deployment:
         }
 
 
-def _deletions_of_deployment(services: Services, session: Session, row: Deployment) -> list[shown.Announced]:
+def _deletions_of_deployment(
+    services: Services, session: Session, row: Deployment
+) -> list[shown.Announced]:
     """Returns the deletions that it has caused or will cause, and that of its blue."""
     rules = deletion_notices.read_rules(services)
     whose = or_(Deletion.deployment_id == row.id, Deletion.collection == row.blue)
-    query = select(Deletion).where(Deletion.status.in_(OPEN_DELETIONS), whose).order_by(Deletion.due_at)
+    query = (
+        select(Deletion).where(Deletion.status.in_(OPEN_DELETIONS), whose).order_by(Deletion.due_at)
+    )
     told = deletion_notices.describe_open_deletions(session, session.scalars(query).all(), rules)
-    coming = deletion_notices.describe_deletions_to_come(session, services.clock.now(session), row, rules)
+    coming = deletion_notices.describe_deletions_to_come(
+        session, services.clock.now(session), row, rules
+    )
     return [*told.values(), *coming]
 
 
@@ -62,7 +70,11 @@ def list_deployments(
 ) -> list[shown.ListedDeployment]:
     """Returns deployments, newest first, with their steps; backups and verifications have their own
     list. ``after``: those that follow this one in the list. Raises Unknown if it does not exist."""
-    query = select(Deployment).where(Deployment.kind == "rollout").options(selectinload(Deployment.steps))
+    query = (
+        select(Deployment)
+        .where(Deployment.kind == "rollout")
+        .options(selectinload(Deployment.steps))
+    )
     query = query.order_by(Deployment.created_at.desc(), Deployment.id).limit(limit)
     if alias is not None:
         query = query.where(Deployment.alias == alias)
@@ -74,7 +86,10 @@ def list_deployments(
         waiting = places.queue(session)
         rows = session.scalars(query)
         return [
-            {**_summarize_deployment(row, waiting), "steps": [_describe_step(step) for step in row.steps]}
+            {
+                **_summarize_deployment(row, waiting),
+                "steps": [_describe_step(step) for step in row.steps],
+            }
             for row in rows
         ]
 
@@ -83,7 +98,9 @@ def describe_started(services: Services, deployment_id: str) -> shown.Started:
     """Returns the answer of a task that starts a deployment (contract section 3)."""
     with services.sessions() as session:
         row = session.get_one(Deployment, deployment_id)
-        said = select(EventRow.detail).where(EventRow.deployment_id == row.id, EventRow.event == WARNING)
+        said = select(EventRow.detail).where(
+            EventRow.deployment_id == row.id, EventRow.event == WARNING
+        )
         warnings = list(session.scalars(said.order_by(EventRow.id)))
     answer: shown.Started = {
         "deployment_id": row.id,
@@ -99,13 +116,19 @@ def list_deletions(services: Services, limit: int = ROWS) -> list[shown.Deletion
     """Returns coming deletions first, then the latest that ended."""
     with services.sessions() as session:
         rows = session.scalars(
-            select(Deletion).order_by(Deletion.finished_at.is_not(None), Deletion.id.desc()).limit(limit)
+            select(Deletion)
+            .order_by(Deletion.finished_at.is_not(None), Deletion.id.desc())
+            .limit(limit)
         )
         return describe_deletions(services, session, rows.all())
 
 
-def describe_deletions(services: Services, session: Session, rows: Sequence[Deletion]) -> list[shown.Deletion]:
-    told = deletion_notices.describe_open_deletions(session, rows, deletion_notices.read_rules(services))
+def describe_deletions(
+    services: Services, session: Session, rows: Sequence[Deletion]
+) -> list[shown.Deletion]:
+    told = deletion_notices.describe_open_deletions(
+        session, rows, deletion_notices.read_rules(services)
+    )
     return [_describe_deletion(row, told.get(row.id)) for row in rows]
 
 
@@ -126,10 +149,19 @@ def list_events(
 
 
 def list_events_since(
-    services: Services, after: int, alias: str | None = None, deployment_id: str | None = None, limit: int = 500
+    services: Services,
+    after: int,
+    alias: str | None = None,
+    deployment_id: str | None = None,
+    limit: int = 500,
 ) -> list[shown.ToldEvent]:
     """Returns what happened after the event ``after``, the oldest first."""
-    query = _select_events(alias, deployment_id).where(EventRow.id > after).order_by(EventRow.id).limit(limit)
+    query = (
+        _select_events(alias, deployment_id)
+        .where(EventRow.id > after)
+        .order_by(EventRow.id)
+        .limit(limit)
+    )
     with services.sessions() as session:
         return [_describe_listed_event(row) for row in session.scalars(query)]
 
@@ -161,7 +193,9 @@ def list_aliases(services: Services) -> dict[str, str]:
     return dict(sorted(services.store.aliases().items()))
 
 
-def _summarize_deployment(row: Deployment, waiting: Mapping[str, shown.Queued]) -> shown.DeploymentSummary:
+def _summarize_deployment(
+    row: Deployment, waiting: Mapping[str, shown.Queued]
+) -> shown.DeploymentSummary:
     return {
         "id": row.id,
         "alias": row.alias,
@@ -195,7 +229,12 @@ def _describe_step(step: StepRow) -> shown.Step:
 
 
 def _describe_listed_event(row: EventRow) -> shown.ToldEvent:
-    return {"id": row.id, "alias": row.alias, "deployment_id": row.deployment_id, **_describe_event(row)}
+    return {
+        "id": row.id,
+        "alias": row.alias,
+        "deployment_id": row.deployment_id,
+        **_describe_event(row),
+    }
 
 
 def _describe_event(row: EventRow) -> shown.Event:

@@ -10,7 +10,11 @@ from qdrant_rollouts.interfaces.cli.running import verb
 
 @click.command()
 @click.argument("deployment_id")
-@click.option("--keep", is_flag=True, help="Ends the watch after the switch and leaves the new collection serving.")
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Ends the watch after the switch and leaves the new collection serving.",
+)
 @reason_option
 @json_option
 @verb

@@ -12,15 +12,19 @@ from qdrant_rollouts.interfaces.cli.running import DONE, actor, open_services, v
 @click.command()
 @click.argument("alias")
 @click.option("--collection", metavar="NAME", help="Another than the one the alias points to.")
-@click.option("--trust", is_flag=True, help="Take the declared model though it makes other vectors than are stored.")
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="Take the declared model though it makes other vectors than are stored.",
+)
 @reason_option
 @json_option
 @verb
 def adopt_alias(alias: str, collection: str | None, trust: bool, reason: str, as_json: bool) -> int:
     """Takes what ALIAS points to under management.
 
-    Writes down a version and which model made it; no point is touched. The model is the index file's; it is compared
-    with what the collection has stored.
+    Writes down a version and which model made it; no point is touched. The model is the index
+    file's; it is compared with what the collection has stored.
     """
     with open_services(needs="store") as house:
         answer = adoption.adopt_collection(
@@ -31,6 +35,10 @@ def adopt_alias(alias: str, collection: str | None, trust: bool, reason: str, as
         return DONE
     agreed = answer["agreed"]
     told = f", {agreed['alike']} of {agreed['of']} records agree" if agreed else ""
-    model = f"made with {answer['model']}{told}" if answer["model"] else "no model is declared for it"
-    screen.make_console().print(Text(f"{answer['collection']} is version {answer['number']} of {alias}; {model}"))
+    model = (
+        f"made with {answer['model']}{told}" if answer["model"] else "no model is declared for it"
+    )
+    screen.make_console().print(
+        Text(f"{answer['collection']} is version {answer['number']} of {alias}; {model}")
+    )
     return DONE

@@ -23,18 +23,33 @@ from qdrant_rollouts.interfaces.cli.runs import leave_running, wait_for_end
 @click.option(
     "--source",
     metavar="KIND:WHERE",
-    help="jsonl:FILES, csv:FILES, dir:FOLDER, parquet:FILES, sitemap:URL, collection:NAME or backup:ID.",
+    help="jsonl:FILES, csv:FILES, dir:FOLDER, parquet:FILES, sitemap:URL, collection:NAME or "
+    "backup:ID.",
 )
 @click.option("--collection", metavar="NAME", help="Take this collection instead of building one.")
-@click.option("--strategy", metavar="NAME", help="How to get there; the index file's, else blue_green.")
-@click.option("--query", "validation_queries", multiple=True, metavar="TEXT", help="A validation query; repeatable.")
+@click.option(
+    "--strategy", metavar="NAME", help="How to get there; the index file's, else blue_green."
+)
+@click.option(
+    "--query",
+    "validation_queries",
+    multiple=True,
+    metavar="TEXT",
+    help="A validation query; repeatable.",
+)
 @settings_option("soak.seconds=60")
 @click.option(
     "--accept-new-model",
     is_flag=True,
-    help="The live collection may be of another model, or of one that nobody knows; applications change with it.",
+    help="The live collection may be of another model, or of one that nobody knows; applications "
+    "change with it.",
 )
-@click.option("--no-rollback-on-failure", "keep_failed", is_flag=True, help="Keep a failed collection to look at.")
+@click.option(
+    "--no-rollback-on-failure",
+    "keep_failed",
+    is_flag=True,
+    help="Keep a failed collection to look at.",
+)
 @click.option("--wait", is_flag=True, help="Show progress until the deployment has ended.")
 @timeout_option(None, "How long --wait lasts; the deployment goes on after it.")
 @reason_option
@@ -71,4 +86,8 @@ def deploy_index(
         )
         for warning in queries.describe_started(house.services, started).get("warnings", ()):
             screen.print_note(f"⚠ {warning}")
-        return wait_for_end(house, started, timeout, as_json) if wait else leave_running(house, started, as_json)
+        return (
+            wait_for_end(house, started, timeout, as_json)
+            if wait
+            else leave_running(house, started, as_json)
+        )

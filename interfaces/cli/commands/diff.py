@@ -29,8 +29,8 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 def show_differences(alias: str, v1: str, v2: str, sample: int, as_json: bool) -> int:
     """What is different in version V2 of ALIAS, seen from V1.
 
-    V1 and V2 are numbers or collections. Settings, model and counts are compared, and a sample of the records, the
-    same one each time.
+    V1 and V2 are numbers or collections. Settings, model and counts are compared, and a sample of
+    the records, the same one each time.
     """
     with open_for_reading(store=True) as house:
         seen = comparing.diff_versions(house.services, alias, v1, v2, sample)
@@ -58,6 +58,14 @@ def _print_content(seen: Mapping[str, Any]) -> None:
     rows = screen.make_table("RECORDS", "COUNT", "OF", "EXAMPLES")
     for name in ("added", "removed", "changed"):
         told = content[name]
-        screen.add_row(rows, (name, f"{told['count']:,}", f"{told['of']:,}", ", ".join(map(str, told["examples"]))))
+        screen.add_row(
+            rows,
+            (name, f"{told['count']:,}", f"{told['of']:,}", ", ".join(map(str, told["examples"]))),
+        )
     out.print(rows)
-    out.print(Text("all records were compared" if content["complete"] else "of a sample of the records", "dim"))
+    out.print(
+        Text(
+            "all records were compared" if content["complete"] else "of a sample of the records",
+            "dim",
+        )
+    )

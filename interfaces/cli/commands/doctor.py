@@ -24,7 +24,9 @@ def run_doctor(as_json: bool) -> int:
         return code
     rows = screen.make_table("", "CHECK", "FOUND")
     for check in checks:
-        screen.add_row(rows, (screen.status_text(check.state), check.name, check.value.replace("\n", "; ")))
+        screen.add_row(
+            rows, (screen.status_text(check.state), check.name, check.value.replace("\n", "; "))
+        )
         if check.advice:
             screen.add_row(rows, ("", "", Text(f"→ {check.advice}", style="dim")))
     screen.make_console().print(rows)

@@ -23,9 +23,18 @@ def show_events(alias: str | None, limit: int, as_json: bool) -> int:
     if as_json:
         screen.print_json({"events": found})
         return DONE
-    rows = screen.make_table("AT", "ALIAS", "EVENT", "ACTOR", "THROUGH", "DETAIL", drop=("THROUGH", "ACTOR"))
+    rows = screen.make_table(
+        "AT", "ALIAS", "EVENT", "ACTOR", "THROUGH", "DETAIL", drop=("THROUGH", "ACTOR")
+    )
     for row in found:
-        cells = (row["at"], row["alias"], row["event"], row["actor"], row["source"], _describe_reason(row))
+        cells = (
+            row["at"],
+            row["alias"],
+            row["event"],
+            row["actor"],
+            row["source"],
+            _describe_reason(row),
+        )
         screen.add_row(rows, cells)
     screen.make_console().print(rows if found else Text("nothing happened yet"))
     return DONE

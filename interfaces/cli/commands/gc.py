@@ -10,7 +10,13 @@ from qdrant_rollouts.core import defaults
 from qdrant_rollouts.core.collections.deletion import garbage_collection
 from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.cli.options import json_option, reason_option
-from qdrant_rollouts.interfaces.cli.running import DONE, actor, open_for_reading, open_services, verb
+from qdrant_rollouts.interfaces.cli.running import (
+    DONE,
+    actor,
+    open_for_reading,
+    open_services,
+    verb,
+)
 
 _DROP = ("POINTS", "DEPLOYMENT", "BACKUP", "RUN", "DELETION")
 
@@ -20,7 +26,8 @@ _DROP = ("POINTS", "DEPLOYMENT", "BACKUP", "RUN", "DELETION")
 @click.option(
     "--orphans",
     is_flag=True,
-    help=f"Delete orphans too, {defaults.ORPHANS_MINUTES:g} minutes from now; look at --dry-run first.",
+    help=f"Delete orphans too, {defaults.ORPHANS_MINUTES:g} minutes from now; look at --dry-run "
+    "first.",
 )
 @reason_option
 @json_option
@@ -30,8 +37,9 @@ def collect_garbage(dry_run: bool, orphans: bool, reason: str, as_json: bool) ->
 
     What a verification has left over goes too.
 
-    Orphans, collections named as ours that no row here knows, are listed. They may belong to another installation on
-    the same server, so only --orphans has them deleted, and `rollouts keep` takes that back until then.
+    Orphans, collections named as ours that no row here knows, are listed. They may belong to
+    another installation on the same server, so only --orphans has them deleted, and `rollouts keep`
+    takes that back until then.
     """
     with open_for_reading(store=True) if dry_run else open_services(needs="store") as house:
         answer = garbage_collection.collect_garbage(
@@ -45,15 +53,33 @@ def collect_garbage(dry_run: bool, orphans: bool, reason: str, as_json: bool) ->
 
 
 def _print_collected(answer: Mapping[str, Any], would: str) -> None:
-    _print_collections(f"{would}written down, kept no longer", answer["over"], "delete_after", "reason", "keep")
     _print_collections(
-        f"due, {would}deleted if nothing uses it", answer["due"], "reason", "waits_for", "used_by", "keep"
+        f"{would}written down, kept no longer", answer["over"], "delete_after", "reason", "keep"
     )
     _print_collections(
-        f"left over, {would}deleted", answer["leftovers"], "points", "run", "backup", "used_by", "deletion"
+        f"due, {would}deleted if nothing uses it",
+        answer["due"],
+        "reason",
+        "waits_for",
+        "used_by",
+        "keep",
     )
     _print_collections(
-        "orphans: no row here knows them", answer["orphans"], "points", "deployment", "used_by", "deletion"
+        f"left over, {would}deleted",
+        answer["leftovers"],
+        "points",
+        "run",
+        "backup",
+        "used_by",
+        "deletion",
+    )
+    _print_collections(
+        "orphans: no row here knows them",
+        answer["orphans"],
+        "points",
+        "deployment",
+        "used_by",
+        "deletion",
     )
     _print_collections("kept, though it was replaced", answer["kept"], "reason", "next")
     for line in answer["deleted"]:
@@ -66,10 +92,16 @@ def _print_collections(title: str, found: Sequence[Mapping[str, Any]], *columns:
     if not found:
         return
     titles = [column.replace("_", " ").upper() for column in columns]
-    rows = screen.make_table("COLLECTION", *titles, drop=[title for title in _DROP if title in titles])
+    rows = screen.make_table(
+        "COLLECTION", *titles, drop=[title for title in _DROP if title in titles]
+    )
     for one in found:
         cells = (one[column] for column in columns)
         screen.add_row(
-            rows, (one["collection"], *("; ".join(cell) if isinstance(cell, list) else cell for cell in cells))
+            rows,
+            (
+                one["collection"],
+                *("; ".join(cell) if isinstance(cell, list) else cell for cell in cells),
+            ),
         )
     screen.make_console().print(Text(title, "dim"), rows, sep="\n")

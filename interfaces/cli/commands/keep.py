@@ -16,6 +16,8 @@ from qdrant_rollouts.interfaces.cli.screen import print_answer
 def keep_collection(collection: str, reason: str, as_json: bool) -> int:
     """Cancels the deletion of COLLECTION for good."""
     with open_services(needs="rows") as house:
-        answer = retention_policy.keep_collection(house.services, collection, actor=actor(), reason=reason)
+        answer = retention_policy.keep_collection(
+            house.services, collection, actor=actor(), reason=reason
+        )
     print_answer(answer, f"{collection} is kept", as_json)
     return DONE

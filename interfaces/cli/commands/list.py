@@ -20,7 +20,11 @@ def show_deployments(alias: str | None, limit: int, as_json: bool) -> int:
     """Deployments, newest first, and collections to be deleted."""
     with open_for_reading() as house:
         deployments = queries.list_deployments(house.services, alias, limit)
-        deletions = [row for row in queries.list_deletions(house.services, limit) if alias in (None, row["alias"])]
+        deletions = [
+            row
+            for row in queries.list_deletions(house.services, limit)
+            if alias in (None, row["alias"])
+        ]
     if as_json:
         screen.print_json({"deployments": deployments, "deletions": deletions})
         return DONE
@@ -50,7 +54,10 @@ def _print_deletions(deletions: Sequence[Mapping[str, Any]]) -> None:
         return
     rows = screen.make_table("COLLECTION", "DUE IN", "STATUS", "REASON")
     for row in deletions:
-        screen.add_row(rows, (row["collection"], _due_text(row), screen.status_text(row["status"]), row["reason"]))
+        screen.add_row(
+            rows,
+            (row["collection"], _due_text(row), screen.status_text(row["status"]), row["reason"]),
+        )
     out = screen.make_console()
     out.print()
     out.print(rows)

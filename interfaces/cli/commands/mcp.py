@@ -19,8 +19,14 @@ from qdrant_rollouts.interfaces.people import login_name
 
 
 @click.command()
-@click.option("--folder", type=click.Path(exists=True, file_okay=False), help="Where .env and rollouts.yaml are.")
-@click.option("--http", is_flag=True, help="Over streamable HTTP, at /mcp, instead of stdin and stdout.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False),
+    help="Where .env and rollouts.yaml are.",
+)
+@click.option(
+    "--http", is_flag=True, help="Over streamable HTTP, at /mcp, instead of stdin and stdout."
+)
 @serve_options(8601)
 @verb
 def serve_mcp(folder: str | None, http: bool, host: str, port: int) -> int:
@@ -31,18 +37,24 @@ def serve_mcp(folder: str | None, http: bool, host: str, port: int) -> int:
 
 
 def _over_stdio() -> int:
-    """Where deployments are allowed and nobody runs them, this process does. A thread waits on stdin that no exception
-    wakes, so Ctrl-C ends the process as it stands; a client closes stdin."""
+    """Where deployments are allowed and nobody runs them, this process does. A thread waits on
+    stdin that no exception wakes, so Ctrl-C ends the process as it stands; a client closes
+    stdin."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.stdin.isatty():
         screen.print_note(
-            "speaks the protocol on stdin and stdout; a client starts it, see docs/mcp.md. Ctrl-C ends it"
+            "speaks the protocol on stdin and stdout; a client starts it, see docs/mcp.md. Ctrl-C "
+            "ends it"
         )
     with open_services(needs="place") as house:
         deploys = house.settings.mcp_deploy
         embedded = not house.settings.qdrant_url
         with drive_runner(house) if deploys else nullcontext(False) as runs:
             stdio.serve_stdio(
-                house.services, login_name("mcp"), deploys=deploys, one_process=embedded, lent=embedded and not runs
+                house.services,
+                login_name("mcp"),
+                deploys=deploys,
+                one_process=embedded,
+                lent=embedded and not runs,
             )
     return DONE

@@ -13,7 +13,9 @@ from qdrant_rollouts.interfaces.cli.running import DONE, ENDED_BADLY, verb
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Only say what there is to do; exit code 1 if there is anything.")
+@click.option(
+    "--check", is_flag=True, help="Only say what there is to do; exit code 1 if there is anything."
+)
 @json_option
 @verb
 def bring_up_to_date(check: bool, as_json: bool) -> int:
@@ -39,19 +41,28 @@ def bring_up_to_date(check: bool, as_json: bool) -> int:
             }
         )
     else:
-        screen.make_console().print(_words(place, found, check=check), soft_wrap=True, markup=False, highlight=False)
+        screen.make_console().print(
+            _words(place, found, check=check), soft_wrap=True, markup=False, highlight=False
+        )
     return ENDED_BADLY if check and found.changed else DONE
 
 
 def _words(place: str, found: Migrated, *, check: bool) -> str:
     if not found.changed and found.after == migrations.HEAD:
-        return f"the database at {place} is at revision {found.after}, the newest this program knows: nothing to do"
+        return (
+            f"the database at {place} is at revision {found.after}, the newest this program knows: "
+            "nothing to do"
+        )
     if not found.changed:
         return (
-            f"the database at {place} is at revision {found.after}, newer than this program's {migrations.HEAD}, which "
+            f"the database at {place} is at revision {found.after}, newer than this program's "
+            f"{migrations.HEAD}, which "
             "works on it: nothing to do"
         )
     before = f"from revision {found.before}" if found.before else "from nothing"
     if check:
-        return f"the database at {place} is to be brought {before} to {found.after}: `rollouts migrate` does it"
+        return (
+            f"the database at {place} is to be brought {before} to {found.after}: `rollouts "
+            "migrate` does it"
+        )
     return f"the database at {place} was brought {before} to {found.after}"

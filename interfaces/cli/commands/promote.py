@@ -10,7 +10,11 @@ from qdrant_rollouts.interfaces.cli.running import verb
 
 @click.command()
 @click.argument("deployment_id")
-@click.option("--full", is_flag=True, help="Past every stage and watch that is left; needs a reason, skips no gate.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Past every stage and watch that is left; needs a reason, skips no gate.",
+)
 @reason_option
 @json_option
 @verb
@@ -19,4 +23,6 @@ def promote_deployment(deployment_id: str, full: bool, reason: str, as_json: boo
 
     Honoured between two turns of the deployment.
     """
-    return send_request(Event.PROMOTE_FULL if full else Event.PROMOTE, deployment_id, reason, as_json)
+    return send_request(
+        Event.PROMOTE_FULL if full else Event.PROMOTE, deployment_id, reason, as_json
+    )

@@ -21,7 +21,9 @@ _IDS_OF_RECORDS = {"id", MARK_KEY}
 @click.argument("alias")
 @click.argument("query")
 @limit_option(defaults.RESULTS, "How many results.")
-@click.option("--user", help="Whose search it is: the route gives one user the same collection every time.")
+@click.option(
+    "--user", help="Whose search it is: the route gives one user the same collection every time."
+)
 @json_option
 @verb
 def search_index(alias: str, query: str, limit: int, user: str | None, as_json: bool) -> int:
@@ -34,7 +36,12 @@ def search_index(alias: str, query: str, limit: int, user: str | None, as_json: 
     rows = screen.make_table("SCORE", "ID", "RECORD", cut=("RECORD",))
     for hit in found["results"]:
         screen.add_row(
-            rows, (f"{hit['score']:.4f}", hit["payload"].get("id", hit["id"]), _payload_text(hit["payload"]))
+            rows,
+            (
+                f"{hit['score']:.4f}",
+                hit["payload"].get("id", hit["id"]),
+                _payload_text(hit["payload"]),
+            ),
         )
     out = screen.make_console()
     out.print(rows)
@@ -43,4 +50,6 @@ def search_index(alias: str, query: str, limit: int, user: str | None, as_json: 
 
 
 def _payload_text(payload: Mapping[str, Any]) -> str:
-    return "  ".join(f"{key}: {value}" for key, value in payload.items() if key not in _IDS_OF_RECORDS)
+    return "  ".join(
+        f"{key}: {value}" for key, value in payload.items() if key not in _IDS_OF_RECORDS
+    )

@@ -28,6 +28,8 @@ def show_status(deployment_id: str, watch: bool, every: bool, as_json: bool) -> 
         screen.print_json(seen)
     else:
         screen.make_console().print(
-            picture.render_details(seen, every=every) if watch else picture.render_deployment(seen, every=every)
+            picture.render_details(seen, every=every)
+            if watch
+            else picture.render_deployment(seen, every=every)
         )
     return DONE

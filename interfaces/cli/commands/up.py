@@ -14,7 +14,13 @@ from qdrant_rollouts.core.lifecycle import MOVING
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.cli.options import json_option, serve_options
-from qdrant_rollouts.interfaces.cli.running import DONE, CliContext, log_to_the_terminal, open_services, verb
+from qdrant_rollouts.interfaces.cli.running import (
+    DONE,
+    CliContext,
+    log_to_the_terminal,
+    open_services,
+    verb,
+)
 from qdrant_rollouts.interfaces.embedded import WORKERS, Embedded
 from qdrant_rollouts.interfaces.http import serving
 from qdrant_rollouts.interfaces.http.app import make_app
@@ -29,7 +35,8 @@ def run_up(host: str, port: int, as_json: bool) -> int:
     """One process with everything embedded: worker, scheduler, web."""
     if not load_settings().embedded:
         raise Refused(
-            "ROLLOUTS_BROKER_URL names a broker, so workers run the deployments: start those of the Procfile "
+            "ROLLOUTS_BROKER_URL names a broker, so workers run the deployments: start those of "
+            "the Procfile "
             "(`honcho start`), or unset it to run everything in this process"
         )
     with open_services() as house:
@@ -55,7 +62,10 @@ def _wait_for_signal(runner: Embedded) -> None:
         signal.signal(number, stop)
     runner.wait()
     if not told:
-        raise Broken("the sweep has ended by an error nobody foresaw, which is logged above; start `rollouts up` again")
+        raise Broken(
+            "the sweep has ended by an error nobody foresaw, which is logged above; start "
+            "`rollouts up` again"
+        )
 
 
 def _print_facts(house: CliContext, web: str, as_json: bool) -> None:
@@ -73,11 +83,18 @@ def _print_facts(house: CliContext, web: str, as_json: bool) -> None:
 
 
 def _startup_facts(house: CliContext) -> dict[str, str]:
-    moving = [row for row in queries.list_deployments(house.services, limit=1000) if row["status"] in MOVING]
+    moving = [
+        row
+        for row in queries.list_deployments(house.services, limit=1000)
+        if row["status"] in MOVING
+    ]
     return {
         "database": database.database_address(house.services.engine),
-        "qdrant": house.services.store.server().address if house.settings.qdrant_url else f"{EMBEDDED_STORE}, embedded",
-        "indexes": ", ".join(house.services.indexes()) or f"none declared in {house.settings.config}",
+        "qdrant": house.services.store.server().address
+        if house.settings.qdrant_url
+        else f"{EMBEDDED_STORE}, embedded",
+        "indexes": ", ".join(house.services.indexes())
+        or f"none declared in {house.settings.config}",
         "worker": f"{WORKERS} threads",
         "scheduler": "every second: due turns; every 10 s: due deletions and schedules",
         "under way": ", ".join(f"{row['alias']} {row['id']}" for row in moving) or "no deployment",

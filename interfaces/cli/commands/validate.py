@@ -6,7 +6,12 @@ import click
 
 from qdrant_rollouts.core.deployments.commands.validating import validate_collection as judge
 from qdrant_rollouts.interfaces.cli import judgment, screen
-from qdrant_rollouts.interfaces.cli.options import all_checks_option, json_option, parse_options, settings_option
+from qdrant_rollouts.interfaces.cli.options import (
+    all_checks_option,
+    json_option,
+    parse_options,
+    settings_option,
+)
 from qdrant_rollouts.interfaces.cli.running import DONE, ENDED_BADLY, open_for_reading, verb
 
 
@@ -17,13 +22,17 @@ from qdrant_rollouts.interfaces.cli.running import DONE, ENDED_BADLY, open_for_r
 @all_checks_option
 @json_option
 @verb
-def validate_collection(alias: str, collection: str, options: Sequence[str], every: bool, as_json: bool) -> int:
+def validate_collection(
+    alias: str, collection: str, options: Sequence[str], every: bool, as_json: bool
+) -> int:
     """Runs the gate of ALIAS on COLLECTION; changes nothing.
 
     Exit code 0 only if it passes, 1 if it blocks or cannot tell.
     """
     with open_for_reading(store=True) as house:
-        report = judge(house.services, alias, collection, options=parse_options(options), tell=_print_progress)
+        report = judge(
+            house.services, alias, collection, options=parse_options(options), tell=_print_progress
+        )
     if as_json:
         screen.print_json(report)
     else:

@@ -40,10 +40,14 @@ def show_versions(alias: str, as_json: bool) -> int:
         screen.add_row(rows, _cells_of_version(row))
     out = screen.make_console()
     out.print(rows)
-    screen.print_deletions({"text": row["deletion"]} for row in seen["versions"] if row.get("deletion"))
+    screen.print_deletions(
+        {"text": row["deletion"]} for row in seen["versions"] if row.get("deletion")
+    )
     if any(row["number"] is None for row in seen["versions"]):
         adopt = f"rollouts adopt {shell_word(alias)}"
-        out.print(Text(f"the live collection was made by somebody else; `{adopt}` takes it on", "dim"))
+        out.print(
+            Text(f"the live collection was made by somebody else; `{adopt}` takes it on", "dim")
+        )
     return DONE
 
 
@@ -55,5 +59,11 @@ def _cells_of_version(row: Mapping[str, Any]) -> tuple[object, ...]:
     made = screen.format_age(screen.seconds_since(row["created_at"])) if "created_at" in row else ""
     points = row.get("points")
     gate = row.get("gate") or {}
-    told = (row["number"], row["collection"], state, "" if points is None else f"{points:,}", row.get("model"))
+    told = (
+        row["number"],
+        row["collection"],
+        state,
+        "" if points is None else f"{points:,}",
+        row.get("model"),
+    )
     return (mark, *told, gate.get("verdict"), made, row.get("actor"))

@@ -33,11 +33,21 @@ def show_workers(as_json: bool) -> int:
     for one in found["workers"]:
         seen = f"{screen.format_age(one['seen_seconds'])} ago"
         names = (one["name"], ", ".join(one["queues"]))
-        screen.add_row(rows, (*names, _state(one), seen, _clock(one), _messages(one), one["version"], _does(one)))
+        screen.add_row(
+            rows,
+            (*names, _state(one), seen, _clock(one), _messages(one), one["version"], _does(one)),
+        )
     out = screen.make_console()
-    out.print(rows if found["workers"] else Text("no worker has said yet that it is there; `rollouts doctor` looks"))
+    out.print(
+        rows
+        if found["workers"]
+        else Text("no worker has said yet that it is there; `rollouts doctor` looks")
+    )
     for waiting in found["waiting"]:
-        out.print(Text(screen.printable_text(f"{waiting['text']}. Next: {waiting['next']}")), soft_wrap=True)
+        out.print(
+            Text(screen.printable_text(f"{waiting['text']}. Next: {waiting['next']}")),
+            soft_wrap=True,
+        )
     return DONE
 
 
@@ -56,12 +66,22 @@ def _clock(one: Seen) -> Text:
 
 
 def _messages(one: Seen) -> str:
-    return f"{one['received']:,}, {one['discarded']:,} discarded" if one["discarded"] else f"{one['received']:,}"
+    return (
+        f"{one['received']:,}, {one['discarded']:,} discarded"
+        if one["discarded"]
+        else f"{one['received']:,}"
+    )
 
 
 def _does(one: Seen) -> str:
-    return "; ".join(f"{_task(busy)} for {screen.format_span(busy['seconds'])}" for busy in one["busy"])
+    return "; ".join(
+        f"{_task(busy)} for {screen.format_span(busy['seconds'])}" for busy in one["busy"]
+    )
 
 
 def _task(busy: Seen) -> str:
-    return f"{busy['task'].removeprefix('deployments.')} of {busy['alias']}" if busy["alias"] else busy["task"]
+    return (
+        f"{busy['task'].removeprefix('deployments.')} of {busy['alias']}"
+        if busy["alias"]
+        else busy["task"]
+    )

@@ -45,7 +45,9 @@ def start_deployment(call: Call, given: requests.Deploy) -> Started:
 
 def rebuild_index(call: Call, given: requests.Reasoned) -> Started | Rebuilt:
     alias = call.path["alias"]
-    found = rebuilding.rebuild_index(call.services, alias, actor=call.actor, reason=given.reason, along=call.along)
+    found = rebuilding.rebuild_index(
+        call.services, alias, actor=call.actor, reason=given.reason, along=call.along
+    )
     if isinstance(found, str):
         return show_run(call, found)
     return {
@@ -69,7 +71,10 @@ def request_sender(event: Event) -> Callable[[Call, requests.Reasoned], Started]
     def request_event(call: Call, given: requests.Reasoned) -> Started:
         deployment = call.path["deployment"]
         return show_run(
-            call, commands.request_action(call.services, deployment, event, actor=call.actor, reason=given.reason)
+            call,
+            commands.request_action(
+                call.services, deployment, event, actor=call.actor, reason=given.reason
+            ),
         )
 
     return request_event
@@ -85,7 +90,12 @@ def promote_run(call: Call, given: requests.Promote) -> Started:
 
 def create_alias(call: Call, given: requests.NewAlias) -> Answer:
     return commands.create_alias(
-        call.services, given.alias, given.collection, force=given.force, actor=call.actor, reason=given.reason
+        call.services,
+        given.alias,
+        given.collection,
+        force=given.force,
+        actor=call.actor,
+        reason=given.reason,
     )
 
 
@@ -101,7 +111,9 @@ def switch_alias(call: Call, given: requests.Switch) -> Answer:
 
 
 def delete_alias(call: Call, given: requests.Reasoned) -> Answer:
-    return commands.delete_alias(call.services, call.path["alias"], actor=call.actor, reason=given.reason)
+    return commands.delete_alias(
+        call.services, call.path["alias"], actor=call.actor, reason=given.reason
+    )
 
 
 def delete_collection(call: Call, given: requests.Delete) -> Answer:
@@ -115,11 +127,17 @@ def delete_collection(call: Call, given: requests.Delete) -> Answer:
 
 
 def collect_garbage(call: Call, given: requests.Collect) -> Collected:
-    return collecting.collect_garbage(call.services, actor=call.actor, reason=given.reason, orphans=given.orphans)
+    return collecting.collect_garbage(
+        call.services, actor=call.actor, reason=given.reason, orphans=given.orphans
+    )
 
 
 def keep_collection(call: Call, given: requests.Reasoned) -> Answer:
-    return dict(keeping.keep_collection(call.services, call.path["collection"], actor=call.actor, reason=given.reason))
+    return dict(
+        keeping.keep_collection(
+            call.services, call.path["collection"], actor=call.actor, reason=given.reason
+        )
+    )
 
 
 def adopt_alias(call: Call, given: requests.Adopt) -> Answer:
@@ -157,13 +175,19 @@ def create_experiment(call: Call, given: requests.NewExperiment) -> compared.Exp
 
 def start_experiment(call: Call, given: requests.Reasoned) -> compared.Experiment:
     return show_experiment(
-        call, trials.start_experiment(call.services, call.path["experiment"], actor=call.actor, reason=given.reason)
+        call,
+        trials.start_experiment(
+            call.services, call.path["experiment"], actor=call.actor, reason=given.reason
+        ),
     )
 
 
 def stop_experiment(call: Call, given: requests.Reasoned) -> compared.Experiment:
     return show_experiment(
-        call, trials.stop_experiment(call.services, call.path["experiment"], actor=call.actor, reason=given.reason)
+        call,
+        trials.stop_experiment(
+            call.services, call.path["experiment"], actor=call.actor, reason=given.reason
+        ),
     )
 
 
@@ -171,7 +195,10 @@ def widen_experiment(call: Call, given: requests.Widen) -> compared.Experiment:
     name = call.path["experiment"]
     coverage = given.coverage
     return show_experiment(
-        call, trials.widen_experiment(call.services, name, coverage, actor=call.actor, reason=given.reason)
+        call,
+        trials.widen_experiment(
+            call.services, name, coverage, actor=call.actor, reason=given.reason
+        ),
     )
 
 
@@ -185,7 +212,12 @@ def show_verification(call: Call, run: str) -> stored.Verification:
 
 def create_backup(call: Call, given: requests.NewBackup) -> stored.Backup:
     made = backups.create_backup(
-        call.services, given.alias, actor=call.actor, reason=given.reason, keep=given.keep, along=call.along
+        call.services,
+        given.alias,
+        actor=call.actor,
+        reason=given.reason,
+        keep=given.keep,
+        along=call.along,
     )
     return show_backup(call, made)
 
@@ -194,7 +226,10 @@ def verify_backup(call: Call, given: requests.Reasoned) -> stored.Verification:
     named = call.path["backup"]
     why = given.reason
     return show_verification(
-        call, backups.verify_backup(call.services, backup=named, actor=call.actor, reason=why, along=call.along)
+        call,
+        backups.verify_backup(
+            call.services, backup=named, actor=call.actor, reason=why, along=call.along
+        ),
     )
 
 
@@ -202,7 +237,10 @@ def restore_backup(call: Call, given: requests.Reasoned) -> Started:
     named = call.path["backup"]
     why = given.reason
     return show_run(
-        call, backups.restore_backup(call.services, backup=named, actor=call.actor, reason=why, along=call.along)
+        call,
+        backups.restore_backup(
+            call.services, backup=named, actor=call.actor, reason=why, along=call.along
+        ),
     )
 
 
@@ -237,7 +275,9 @@ def change_schedule(call: Call, given: requests.Times) -> timed.Schedule:
     wanted = given.model_dump(exclude={"reason"}, exclude_none=True)
     alias = call.path["alias"]
     action = call.path["action"]
-    schedules.change_schedule(call.services, alias, action, wanted, actor=call.actor, reason=given.reason)
+    schedules.change_schedule(
+        call.services, alias, action, wanted, actor=call.actor, reason=given.reason
+    )
     return _show_schedule(call)
 
 
@@ -247,5 +287,9 @@ def _show_schedule(call: Call) -> timed.Schedule:
 
 
 def test_alerts(call: Call, given: requests.TestAlert) -> Answer:
-    faults = deliveries.try_channels(call.services, given.channel, actor=call.actor, reason=given.reason)
-    return {"channels": {name: {"sent": not fault, "error": fault} for name, fault in faults.items()}}
+    faults = deliveries.try_channels(
+        call.services, given.channel, actor=call.actor, reason=given.reason
+    )
+    return {
+        "channels": {name: {"sent": not fault, "error": fault} for name, fault in faults.items()}
+    }

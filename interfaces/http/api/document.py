@@ -16,7 +16,12 @@ Part = dict[str, Any]
 _SCHEMAS = "#/components/schemas/{model}"
 _NAME = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"}
 #: A name given by Qdrant's users; percent-encoded in the path.
-_FOUND_NAME = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"^[^/\u0000]+$"}
+_FOUND_NAME = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": LONGEST_NAME,
+    "pattern": r"^[^/\u0000]+$",
+}
 _PROBLEMS = {
     401: "The token is missing or not valid",
     403: "The token does not have the needed scope, or the request comes from another site",
@@ -37,13 +42,16 @@ def build_document(endpoints: Iterable[Endpoint]) -> Part:
         "info": {
             "title": "qdrant-rollouts",
             "version": importlib.metadata.version("qdrant-rollouts"),
-            "description": "Rebuilds Qdrant collections behind an alias, and searches through what serves.",
+            "description": "Rebuilds Qdrant collections behind an alias, and searches through what "
+            "serves.",
         },
         "security": [{"token": []}],
         "paths": _build_paths(table, schemas, answers),
         "components": {
             "schemas": {**schemas, "Problem": _problem_schema()},
-            "responses": {str(status): _refusal_response(status, words) for status, words in _PROBLEMS.items()},
+            "responses": {
+                str(status): _refusal_response(status, words) for status, words in _PROBLEMS.items()
+            },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -57,7 +65,9 @@ def _build_schemas(table: list[Endpoint]) -> tuple[Mapping[str, Part], Part]:
         parts.append((_operation_id(endpoint), "validation", TypeAdapter(endpoint.takes)))
         parts.append((_operation_id(endpoint), "serialization", TypeAdapter(endpoint.answers)))
     found, defined = TypeAdapter.json_schemas(parts, ref_template=_SCHEMAS)
-    return {name: schema for (name, mode), schema in found.items() if mode == "serialization"}, defined["$defs"]
+    return {
+        name: schema for (name, mode), schema in found.items() if mode == "serialization"
+    }, defined["$defs"]
 
 
 def _build_paths(table: list[Endpoint], schemas: Part, answers: Mapping[str, Part]) -> Part:
@@ -82,7 +92,10 @@ def _build_operation(endpoint: Endpoint, schemas: Part, answer: Part) -> Part:
             *_key_parameter(endpoint),
         ],
         **_request_body(endpoint),
-        "responses": {str(endpoint.status): _success_response(does, answer), **_refusal_references()},
+        "responses": {
+            str(endpoint.status): _success_response(does, answer),
+            **_refusal_references(),
+        },
     }
 
 
@@ -118,7 +131,15 @@ def _key_parameter(endpoint: Endpoint) -> list[Part]:
         return []
     words = "A name for this request: sent again within 24 hours, nothing is started twice."
     schema = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[!-~]+$"}
-    return [{"name": "Idempotency-Key", "in": "header", "required": False, "description": words, "schema": schema}]
+    return [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": words,
+            "schema": schema,
+        }
+    ]
 
 
 def _request_body(endpoint: Endpoint) -> Part:
@@ -127,7 +148,9 @@ def _request_body(endpoint: Endpoint) -> Part:
         return {}
     needed = any(field.is_required() for field in takes.model_fields.values())
     schema = {"$ref": _SCHEMAS.format(model=takes.__name__)}
-    return {"requestBody": {"required": needed, "content": {"application/json": {"schema": schema}}}}
+    return {
+        "requestBody": {"required": needed, "content": {"application/json": {"schema": schema}}}
+    }
 
 
 def _success_response(words: str, answer: Part) -> Part:
@@ -169,11 +192,24 @@ def _problem_schema() -> Part:
 
 def _stream_operation() -> Part:
     texts = [
-        {"name": name, "in": "query", "required": False, "schema": {"type": "string", "maxLength": 200}}
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "schema": {"type": "string", "maxLength": 200},
+        }
         for name in ("alias", "deployment")
     ]
-    last = {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"}}
-    stream = {"description": "Events as they happen", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    last = {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
+    }
+    stream = {
+        "description": "Events as they happen",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
     return {
         "operationId": "get_stream",
         "tags": ["events"],

@@ -108,9 +108,13 @@ def build_route(endpoint: Endpoint) -> Route:
     return Route(PREFIX + endpoint.path, answer, methods=[endpoint.method])
 
 
-def render_json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def render_json(
+    content: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
     """JSON cannot express infinity or NaN: they become null."""
-    text = json.dumps(_replace_infinite(content), ensure_ascii=False, default=as_text, allow_nan=False)
+    text = json.dumps(
+        _replace_infinite(content), ensure_ascii=False, default=as_text, allow_nan=False
+    )
     return Response(text, status, headers, "application/json")
 
 
@@ -138,7 +142,9 @@ def _start_once(endpoint: Endpoint, request: Request, call: Call, given: BaseMod
     name = request.headers.get("idempotency-key")
     if name is None:
         return render_json(endpoint.does(call, given), endpoint.status)
-    key = build_key(call.actor, name, request.method, request.scope["path"], given.model_dump(mode="json"))
+    key = build_key(
+        call.actor, name, request.method, request.scope["path"], given.model_dump(mode="json")
+    )
     told = endpoint.told
     assert told is not None
 
@@ -146,7 +152,9 @@ def _start_once(endpoint: Endpoint, request: Request, call: Call, given: BaseMod
         return endpoint.does(Call(call.house, call.caller, call.path, along), given)
 
     answer, before = answer_once(call.services, key, start, lambda id: told(call, id))
-    return render_json(answer, endpoint.status, {"Idempotency-Replayed": "true"} if before else None)
+    return render_json(
+        answer, endpoint.status, {"Idempotency-Replayed": "true"} if before else None
+    )
 
 
 def _read_content(endpoint: Endpoint, request: Request, body: bytes) -> dict[str, Any]:
@@ -159,7 +167,9 @@ def _read_content(endpoint: Endpoint, request: Request, body: bytes) -> dict[str
     else:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
-            raise Malformed(f"request: Content-Type is {quote_value(kind)}; expected application/json")
+            raise Malformed(
+                f"request: Content-Type is {quote_value(kind)}; expected application/json"
+            )
         content = _parse_body(body)
     _check_plain(content)
     return content
@@ -204,4 +214,8 @@ def _replace_infinite(content: Any) -> Any:
         return {str(name): _replace_infinite(value) for name, value in content.items()}
     if isinstance(content, list | tuple | set):
         return [_replace_infinite(value) for value in content]
-    return _replace_infinite(asdict(content)) if is_dataclass(content) and not isinstance(content, type) else content
+    return (
+        _replace_infinite(asdict(content))
+        if is_dataclass(content) and not isinstance(content, type)
+        else content
+    )

@@ -43,7 +43,9 @@ def get_versions(call: Call, given: NoQuery) -> served.Versions:
 
 
 def get_differences(call: Call, given: requests.Difference) -> Answer:
-    return comparing.diff_versions(call.services, call.path["alias"], given.one, given.other, given.sample)
+    return comparing.diff_versions(
+        call.services, call.path["alias"], given.one, given.other, given.sample
+    )
 
 
 def get_route(call: Call, given: NoQuery) -> served.Route:
@@ -59,7 +61,9 @@ def get_aliases(call: Call, given: NoQuery) -> served.Aliases:
 
 
 def get_deployments(call: Call, given: requests.Deployments) -> deployed.DeploymentPage:
-    found = queries.list_deployments(call.services, given.alias, given.limit, status=given.status, after=given.after)
+    found = queries.list_deployments(
+        call.services, given.alias, given.limit, status=given.status, after=given.after
+    )
     return {"deployments": found, "next": _next_cursor(found, given.limit)}
 
 

@@ -48,7 +48,9 @@ class Events(Query):
     alias: Alias = None
     deployment: Word | None = Field(None, description="Only those of this deployment.")
     limit: Limit = ROWS
-    before: Annotated[int, Field(ge=1, le=2**62)] | None = Field(None, description="The `next` of the page before.")
+    before: Annotated[int, Field(ge=1, le=2**62)] | None = Field(
+        None, description="The `next` of the page before."
+    )
 
 
 class OfIndex(Query):
@@ -62,7 +64,9 @@ class Listed(OfIndex):
 class Difference(Query):
     one: Name = Field(description="A version: its number or collection.")
     other: Name = Field(description="The version it is compared with.")
-    sample: Annotated[int, Field(ge=1, le=10_000)] = Field(COMPARED, description="Records to compare.")
+    sample: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        COMPARED, description="Records to compare."
+    )
 
 
 #: Maximum numbers of a vector or of a row, and rows of a multivector, in one search.
@@ -80,7 +84,9 @@ _SPARSE = {
     "required": ["indices", "values"],
     "additionalProperties": False,
 }
-_ANY_KIND = {"anyOf": [_ROW, {"type": "array", "items": _ROW, "minItems": 1, "maxItems": _ROWS}, _SPARSE]}
+_ANY_KIND = {
+    "anyOf": [_ROW, {"type": "array", "items": _ROW, "minItems": 1, "maxItems": _ROWS}, _SPARSE]
+}
 
 
 def _any_kind(value: Any) -> Any:
@@ -96,7 +102,8 @@ def _any_kind(value: Any) -> Any:
     ):
         return value
     raise ValueError(
-        f"expected 1 to {_NUMBERS} finite numbers, for a multivector 1 to {_ROWS} equally long lists of them, for a "
+        f"expected 1 to {_NUMBERS} finite numbers, for a multivector 1 to {_ROWS} equally long "
+        "lists of them, for a "
         "sparse vector an object of indices and as many values"
     )
 
@@ -112,7 +119,9 @@ def _is_sparse(value: Any) -> bool:
     values = value["values"]
     if not isinstance(indices, list) or not isinstance(values, list) or len(indices) > _NUMBERS:
         return False
-    fit = all(type(index) is int and 0 <= index < 2**32 for index in indices) and all(map(_is_number, values))
+    fit = all(type(index) is int and 0 <= index < 2**32 for index in indices) and all(
+        map(_is_number, values)
+    )
     return fit and len(set(indices)) == len(indices) == len(values)
 
 
@@ -129,9 +138,13 @@ class Searching(Body):
         None, description="A text, embedded with the model of whatever collection answers."
     )
     vector: AnyVector = Field(
-        None, description="Instead of `query`: of the kind that is searched, dense, a multivector or sparse."
+        None,
+        description="Instead of `query`: of the kind that is searched, dense, a multivector or "
+        "sparse.",
     )
-    user_id: Word | None = Field(None, description="Whose search it is: one user is answered by the same collection.")
+    user_id: Word | None = Field(
+        None, description="Whose search it is: one user is answered by the same collection."
+    )
     limit: Limit = RESULTS
 
     @property
@@ -150,7 +163,9 @@ class Searching(Body):
 
 class Search(Searching):
     query_id: Annotated[str, StringConstraints(max_length=200)] = Field(
-        "", description="The name of a search on two lists that were drafted into one; clicks are reported with it."
+        "",
+        description="The name of a search on two lists that were drafted into one; clicks are "
+        "reported with it.",
     )
     filter: dict[str, Any] | None = Field(None, description="As Qdrant's REST API spells it.")
     using: Annotated[str, StringConstraints(max_length=LONGEST_NAME)] | None = Field(
@@ -163,14 +178,18 @@ class Search(Searching):
 class Deploy(Reasoned):
     alias: Name
     source: Text | None = Field(
-        None, description="As in the index file, `python:` and `sql:` excepted; else the index file's."
+        None,
+        description="As in the index file, `python:` and `sql:` excepted; else the index file's.",
     )
-    collection: Name | None = Field(None, description="Take this collection instead of building one.")
+    collection: Name | None = Field(
+        None, description="Take this collection instead of building one."
+    )
     strategy: Word | None = None
     validation_queries: Annotated[list[Text], Field(max_length=1000)] | None = None
     rollback_on_failure: bool | None = None
     options: dict[str, Any] = Field(
-        default_factory=dict, description='Settings as in the index file, laid over it: `{"soak": {"seconds": 60}}`.'
+        default_factory=dict,
+        description='Settings as in the index file, laid over it: `{"soak": {"seconds": 60}}`.',
     )
 
 
@@ -179,7 +198,9 @@ class Abort(Reasoned):
 
 
 class Promote(Reasoned):
-    full: bool = Field(False, description="Past every stage and watch that is left; needs a reason, skips no gate.")
+    full: bool = Field(
+        False, description="Past every stage and watch that is left; needs a reason, skips no gate."
+    )
 
 
 class NewAlias(Reasoned):
@@ -190,33 +211,46 @@ class NewAlias(Reasoned):
 
 class Switch(Reasoned):
     collection: Name
-    delete_old: bool = Field(False, description="Delete the old collection by the index's own rule.")
+    delete_old: bool = Field(
+        False, description="Delete the old collection by the index's own rule."
+    )
 
 
 class Delete(Reasoned):
     grace_period_minutes: Annotated[Number, Field(ge=0, le=LONGEST_GRACE_MINUTES)] | None = Field(
-        None, description=f"If not told, what its index says, and {GRACE_MINUTES:g} where it is of none."
+        None,
+        description=f"If not told, what its index says, and {GRACE_MINUTES:g} where it is of none.",
     )
 
 
 class Adopt(Reasoned):
     collection: Name | None = Field(None, description="Another than the one the alias points to.")
-    trust: bool = Field(False, description="Take the declared model though it makes other vectors than are stored.")
+    trust: bool = Field(
+        False, description="Take the declared model though it makes other vectors than are stored."
+    )
 
 
 class Collect(Reasoned):
     orphans: bool = Field(
-        False, description=f"Delete orphans too, {ORPHANS_MINUTES:g} minutes from now; look at them first."
+        False,
+        description=f"Delete orphans too, {ORPHANS_MINUTES:g} minutes from now; look at them "
+        "first.",
     )
 
 
 class Planned(Body):
-    rate: Number | None = Field(None, description="The primary metric now, as a share of users or with `deviation`.")
-    deviation: Number | None = Field(None, description="How far users differ in it: one standard deviation.")
+    rate: Number | None = Field(
+        None, description="The primary metric now, as a share of users or with `deviation`."
+    )
+    deviation: Number | None = Field(
+        None, description="How far users differ in it: one standard deviation."
+    )
     users_per_day: Number | None = Field(None, description="New users a day.")
     split: Share = Field(SPLIT, description="The treatment's share.")
     metrics: Metrics = None
-    options: dict[str, Any] = Field(default_factory=dict, description="Further settings of the experiment.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Further settings of the experiment."
+    )
 
 
 class NewExperiment(Reasoned):
@@ -226,12 +260,16 @@ class NewExperiment(Reasoned):
     alias: Name | None = None
     split: Share = Field(SPLIT, description="The share of the treatments together.")
     metrics: Metrics = None
-    options: dict[str, Any] = Field(default_factory=dict, description="Further settings of the experiment.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Further settings of the experiment."
+    )
     start: bool = True
 
 
 class Widen(Reasoned):
-    coverage: Annotated[int, Field(ge=1, le=10_000)] = Field(description="Basis points of the users.")
+    coverage: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        description="Basis points of the users."
+    )
 
 
 class Feedback(Body):
@@ -239,7 +277,9 @@ class Feedback(Body):
     value: Number
     variant: Annotated[str, StringConstraints(max_length=200)] = ""
     user_id: Word | None = None
-    key: Word | None = Field(None, description="Names this piece of feedback: given twice, it is counted once.")
+    key: Word | None = Field(
+        None, description="Names this piece of feedback: given twice, it is counted once."
+    )
     query_id: Annotated[str, StringConstraints(max_length=200)] = ""
     document: Annotated[str, StringConstraints(max_length=2000)] | int = ""
 
@@ -247,7 +287,8 @@ class Feedback(Body):
 class NewBackup(Reasoned):
     alias: Name
     keep: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        None, description="Of this alias so many are left; the oldest are removed when this one is made."
+        None,
+        description="Of this alias so many are left; the oldest are removed when this one is made.",
     )
 
 
@@ -264,4 +305,6 @@ class Times(Reasoned):
 
 
 class TestAlert(Reasoned):
-    channel: Word | None = Field(None, description="One channel of the index file, else all of them.")
+    channel: Word | None = Field(
+        None, description="One channel of the index file, else all of them."
+    )

@@ -21,7 +21,9 @@ def search_by_route(call: Call, given: requests.Search) -> shown.Found:
     if given.offset:
         options["offset"] = given.offset
     with call.house.routers.one() as router:
-        found = router.search(call.path["alias"], given.asked, given.user_id, given.limit, given.query_id, **options)
+        found = router.search(
+            call.path["alias"], given.asked, given.user_id, given.limit, given.query_id, **options
+        )
     return {
         "collection": found.collection,
         "variant": found.variant,

@@ -55,7 +55,9 @@ class News:
         async with self._lock:
             if self._looked_at < asked:
                 await asyncio.sleep(max(0.0, self._looked_at + POLL_SECONDS - asked))
-                self._newest = await run_in_threadpool(queries.find_newest_event, self._services, _IDS_LOOKED_BACK)
+                self._newest = await run_in_threadpool(
+                    queries.find_newest_event, self._services, _IDS_LOOKED_BACK
+                )
                 self._looked_at = time.monotonic()
             return self._newest
 
@@ -72,13 +74,20 @@ class _Listener:
     def news(self) -> list[ServerSentEvent]:
         last = max(self.told, default=self.start)
         found = queries.list_events_since(
-            self.services, max(self.start, last - _IDS_LOOKED_BACK), self.watched.alias, self.watched.deployment
+            self.services,
+            max(self.start, last - _IDS_LOOKED_BACK),
+            self.watched.alias,
+            self.watched.deployment,
         )
         new = [event for event in found if event["id"] not in self.told]
         self.told |= {event["id"] for event in new}
         self.told = {id for id in self.told if id > max(self.told) - _IDS_LOOKED_BACK}
         return [
-            ServerSentEvent(json.dumps(event, ensure_ascii=False, default=as_text), id=str(event["id"]), event="change")
+            ServerSentEvent(
+                json.dumps(event, ensure_ascii=False, default=as_text),
+                id=str(event["id"]),
+                event="change",
+            )
             for event in new
         ]
 
@@ -110,12 +119,16 @@ async def _new_events(request: Request, listener: _Listener) -> AsyncIterator[Se
                     yield event
                 seen = newest
         except AppError as error:
-            yield ServerSentEvent(json.dumps(problems.problem_content(error), ensure_ascii=False), event="end")
+            yield ServerSentEvent(
+                json.dumps(problems.problem_content(error), ensure_ascii=False), event="end"
+            )
             return
 
 
 def _last_event_id(request: Request) -> int | None:
     text = request.headers.get("last-event-id", "")
     if text and not (text.isascii() and text.isdecimal() and len(text) < 19):
-        raise Malformed(f"Last-Event-ID is {quote_value(text)}; expected the id of an event, a whole number")
+        raise Malformed(
+            f"Last-Event-ID is {quote_value(text)}; expected the id of an event, a whole number"
+        )
     return int(text) if text else None

@@ -10,7 +10,9 @@ from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.interfaces.http.api import acting, looking, requests, searching
 from qdrant_rollouts.interfaces.http.api.endpoint import Endpoint, NoQuery
 
-get, post, put, patch, delete = (partial(Endpoint, method) for method in ("GET", "POST", "PUT", "PATCH", "DELETE"))
+get, post, put, patch, delete = (
+    partial(Endpoint, method) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+)
 
 _R = requests.Reasoned
 _S = "/schedules/{alias}/{action}"

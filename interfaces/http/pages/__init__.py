@@ -20,7 +20,13 @@ from qdrant_rollouts.interfaces.http.pages import acting, looking
 from qdrant_rollouts.interfaces.http.pages.acting import Form, own_path
 from qdrant_rollouts.interfaces.http.pages.live import Pulse
 from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS, HERE
-from qdrant_rollouts.interfaces.http.pages.visits import VISITOR_COOKIE, Visit, open_visit, own_address, set_cookie
+from qdrant_rollouts.interfaces.http.pages.visits import (
+    VISITOR_COOKIE,
+    Visit,
+    open_visit,
+    own_address,
+    set_cookie,
+)
 from qdrant_rollouts.interfaces.http.problems import Unauthorized
 from qdrant_rollouts.interfaces.http.streams import Stream
 
@@ -56,7 +62,9 @@ _FORMS: dict[str, Do] = {
 def page_routes(services: Services, sight: StoreWatcher) -> list[BaseRoute]:
     """Everything under ``/`` that no other part of the process serves."""
     pulse = Pulse(services)
-    looks = [Route(path, _page_endpoint(sight, *page), methods=["GET"]) for path, page in _PAGES.items()]
+    looks = [
+        Route(path, _page_endpoint(sight, *page), methods=["GET"]) for path, page in _PAGES.items()
+    ]
     acts = [Route(path, _form_endpoint(sight, do), methods=["POST"]) for path, do in _FORMS.items()]
     return [
         *looks,
@@ -69,7 +77,9 @@ def page_routes(services: Services, sight: StoreWatcher) -> list[BaseRoute]:
     ]
 
 
-def _page_endpoint(sight: StoreWatcher, look: Look, template: str, live: bool) -> Callable[[Request], Response]:
+def _page_endpoint(
+    sight: StoreWatcher, look: Look, template: str, live: bool
+) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
         asks = open_visit(request, sight.look(), None)
         try:
@@ -106,7 +116,9 @@ def _form_endpoint(sight: StoreWatcher, do: Do) -> Callable[[Request], object]:
 def read_form(body: bytes) -> dict[str, str]:
     """Raises Malformed for content that no form of ours sends."""
     try:
-        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+        fields = parse_qsl(
+            body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict"
+        )
     except (UnicodeDecodeError, ValueError):
         raise Malformed("the form could not be read") from None
     return {name: value if name in FOREIGN_NAMES else value.strip() for name, value in fields}
@@ -135,14 +147,22 @@ def _sign_in(sight: StoreWatcher) -> Callable[[Request], object]:
         try:
             form = read_form(body)
             asks.check_form(form)
-            secret = sessions.begin_session(asks.services, form.get("token", ""), asks.house.api_token)
+            secret = sessions.begin_session(
+                asks.services, form.get("token", ""), asks.house.api_token
+            )
         except (AppError, DBAPIError) as error:
             return asks.render_error(error)
         onward = own_path(form.get("next", "/"))
         if secret is None:
             return _login_page(asks, "This token is unknown, or was revoked.", 401, onward)
         entered = RedirectResponse(onward, 303, HEADERS)
-        set_cookie(request, entered, security.SESSION_COOKIE, secret, int(sessions.SESSION_LENGTH.total_seconds()))
+        set_cookie(
+            request,
+            entered,
+            security.SESSION_COOKIE,
+            secret,
+            int(sessions.SESSION_LENGTH.total_seconds()),
+        )
         entered.delete_cookie(VISITOR_COOKIE)
         return entered
 

@@ -16,13 +16,23 @@ Form = Mapping[str, str]
 #: The address of the following page.
 Next = str
 
-_REQUESTS = (Event.PROMOTE, Event.PROMOTE_FULL, Event.RETRY, Event.PAUSE, Event.RESUME, Event.ABORT_KEEP, Event.ABORT)
+_REQUESTS = (
+    Event.PROMOTE,
+    Event.PROMOTE_FULL,
+    Event.RETRY,
+    Event.PAUSE,
+    Event.RESUME,
+    Event.ABORT_KEEP,
+    Event.ABORT,
+)
 
 
 def on_deployment(visit: Visit, form: Form) -> Next:
     verb = _chosen_verb(form, _REQUESTS)
     id = visit.request.path_params["id"]
-    found = commands.request_action(visit.services, id, Event(verb), actor=visit.actor, reason=form.get("reason", ""))
+    found = commands.request_action(
+        visit.services, id, Event(verb), actor=visit.actor, reason=form.get("reason", "")
+    )
     return f"/deployments/{found}"
 
 
@@ -31,7 +41,8 @@ def on_index(visit: Visit, form: Form) -> Next:
         _chosen_verb(form, ("deploy", "rollback"))
     ]
     alias = visit.request.path_params["alias"]
-    return f"/deployments/{begin(visit.services, alias, actor=visit.actor, reason=form.get('reason', ''))}"
+    begun = begin(visit.services, alias, actor=visit.actor, reason=form.get("reason", ""))
+    return f"/deployments/{begun}"
 
 
 def on_keep(visit: Visit, form: Form) -> Next:
@@ -50,7 +61,9 @@ def on_experiment(visit: Visit, form: Form) -> Next:
     elif verb == "stop":
         found = trials.stop_experiment(visit.services, id, actor=visit.actor, reason=reason)
     else:
-        found = trials.widen_experiment(visit.services, id, _basis_points(form), actor=visit.actor, reason=reason)
+        found = trials.widen_experiment(
+            visit.services, id, _basis_points(form), actor=visit.actor, reason=reason
+        )
     return f"/experiments/{found}"
 
 
@@ -72,11 +85,15 @@ def on_backup(visit: Visit, form: Form) -> Next:
     backup = form.get("backup", "")
     reason = form.get("reason", "")
     if verb == "create":
-        begun = backups.create_backup(visit.services, form.get("alias", ""), actor=visit.actor, reason=reason)
+        begun = backups.create_backup(
+            visit.services, form.get("alias", ""), actor=visit.actor, reason=reason
+        )
     elif verb == "verify":
         begun = backups.verify_backup(visit.services, backup=backup, actor=visit.actor)
     else:
-        begun = backups.restore_backup(visit.services, backup=backup, actor=visit.actor, reason=reason)
+        begun = backups.restore_backup(
+            visit.services, backup=backup, actor=visit.actor, reason=reason
+        )
     return f"/deployments/{begun}"
 
 

@@ -35,7 +35,11 @@ def page_handlers(sight: StoreWatcher) -> dict[Any, Handler]:
 def _wrap_handler(sight: StoreWatcher, handler: Handler) -> Handler:
     def answer(request: Request, error: Exception) -> Response:
         document = handler(request, error)
-        page = _error_page(request, sight, error, document.status_code) if reads_pages(request) else document
+        page = (
+            _error_page(request, sight, error, document.status_code)
+            if reads_pages(request)
+            else document
+        )
         page.headers["Vary"] = "Accept"
         for name in _KEPT_HEADERS & set(document.headers):
             page.headers[name] = document.headers[name]
@@ -48,7 +52,10 @@ def reads_pages(request: Request) -> bool:
     """Whether a browser shows the answer to a person."""
     if request.url.path.split("/")[1] in _PROGRAMS:
         return False
-    return any(one.split(";")[0].strip() == "text/html" for one in request.headers.get("accept", "").split(","))
+    return any(
+        one.split(";")[0].strip() == "text/html"
+        for one in request.headers.get("accept", "").split(",")
+    )
 
 
 def _error_page(request: Request, sight: StoreWatcher, error: Exception, status: int) -> Response:

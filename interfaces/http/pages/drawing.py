@@ -15,7 +15,9 @@ _EDGE = 8.0
 Bounds = tuple[float, float, float]
 
 
-def draw_course(looks: Sequence[Mapping[str, Any]], metric: str, margin: float, said: str) -> Markup:
+def draw_course(
+    looks: Sequence[Mapping[str, Any]], metric: str, margin: float, said: str
+) -> Markup:
     """Draws the effect on a metric, and its interval, over time; the line is 0, the dashed one the
     margin. ``looks``: by metric [effect, low, high], oldest first, None without a number. ``said``:
     the same in words."""
@@ -34,7 +36,8 @@ def _draw_svg(known: list[Bounds], margin: float, said: str) -> Markup:
     edges = [[y(min(max(one[part], low), high)) for one in known] for part in range(3)]
     line, bottom, top = (list(zip(places, edge, strict=True)) for edge in edges)
     return Markup(
-        '<svg class="spark" viewBox="0 0 280 74" preserveAspectRatio="none" role="img" aria-label="{said}">'
+        '<svg class="spark" viewBox="0 0 280 74" preserveAspectRatio="none" role="img" '
+        'aria-label="{said}">'
         '<line class="zero" x1="0" x2="280" y1="{zero:.1f}" y2="{zero:.1f}"/>'
         '<line class="bound" x1="0" x2="280" y1="{bound:.1f}" y2="{bound:.1f}"/>'
         '<path class="band" d="{band}"/><path class="course" d="{course}"/>'

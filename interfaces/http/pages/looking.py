@@ -42,13 +42,17 @@ def _versions_of_index(visit: Visit, alias: str, live: str | None) -> Shown:
         found = lineage.describe_versions(visit.services, alias, aliases, there)["versions"]
     except Refused:
         return {"versions": [], "versions_error": ""}
-    blank = dict.fromkeys(("points", "model", "gate", "actor", "deployment", "created_at", "delete_after", "deletion"))
+    blank = dict.fromkeys(
+        ("points", "model", "gate", "actor", "deployment", "created_at", "delete_after", "deletion")
+    )
     return {"versions": [{**blank, **row} for row in found], "versions_error": ""}
 
 
 def comparison_page(visit: Visit) -> Shown:
     alias = visit.request.path_params["alias"]
-    found = comparing.diff_versions(visit.services, alias, visit.query_value("one"), visit.query_value("other"))
+    found = comparing.diff_versions(
+        visit.services, alias, visit.query_value("one"), visit.query_value("other")
+    )
     return {"title": f"{alias}: versions compared", "here": "/", "diff": found}
 
 
@@ -56,7 +60,13 @@ def deployments_page(visit: Visit) -> Shown:
     alias = visit.query_value("alias")
     outcome = visit.query_value("outcome")
     listed = lists.list_history(visit.services, alias, outcome, count_parameter(visit, "page", 1))
-    return {"title": "Deployments", "here": "/deployments", "listed": listed, "alias": alias, "outcome": outcome}
+    return {
+        "title": "Deployments",
+        "here": "/deployments",
+        "listed": listed,
+        "alias": alias,
+        "outcome": outcome,
+    }
 
 
 def deployment_page(visit: Visit) -> Shown:
@@ -96,7 +106,9 @@ def bound_side(check: Shown) -> str:
 
 
 def experiments_page(visit: Visit) -> Shown:
-    rows = trials.list_experiments(visit.services, visit.query_value("alias") or None, _MOST_EXPERIMENTS)
+    rows = trials.list_experiments(
+        visit.services, visit.query_value("alias") or None, _MOST_EXPERIMENTS
+    )
     return {"title": "Experiments", "here": "/experiments", "rows": rows}
 
 
@@ -104,7 +116,9 @@ def experiment_page(visit: Visit) -> Shown:
     found = trials.get_experiment(visit.services, visit.request.path_params["id"])
     begun = found["started_at"] is not None
     seen: Shown = (
-        trials.report_experiment(visit.services, found["id"]) if begun else {**found, "decision": None, "decided": None}
+        trials.report_experiment(visit.services, found["id"])
+        if begun
+        else {**found, "decision": None, "decided": None}
     )
     coverage = found["stages"][-1]["coverage"] if found["stages"] else 0
     return {
@@ -118,13 +132,20 @@ def experiment_page(visit: Visit) -> Shown:
 
 
 def schedules_page(visit: Visit) -> Shown:
-    return {"title": "Schedules", "here": "/schedules", "rows": lists.list_latest_schedules(visit.services, visit.seen)}
+    return {
+        "title": "Schedules",
+        "here": "/schedules",
+        "rows": lists.list_latest_schedules(visit.services, visit.seen),
+    }
 
 
 def backups_page(visit: Visit) -> Shown:
     refused = visit.seen.no_backups
     rows = [
-        {**row, "acts": acts.actions_of_backup(row["backup_id"], row["alias"], row["status"], refused)}
+        {
+            **row,
+            "acts": acts.actions_of_backup(row["backup_id"], row["alias"], row["status"], refused),
+        }
         for row in backups.list_backups(visit.services)
     ]
     return {
@@ -146,11 +167,21 @@ def events_page(visit: Visit) -> Shown:
     alias = visit.query_value("alias")
     before = count_parameter(visit, "before", 0)
     listed = lists.list_audit_events(visit.services, alias, before)
-    return {"title": "Events", "here": "/events", "listed": listed, "alias": alias, "before": before}
+    return {
+        "title": "Events",
+        "here": "/events",
+        "listed": listed,
+        "alias": alias,
+        "before": before,
+    }
 
 
 def workers(visit: Visit) -> Shown:
-    return {"title": "Workers", "here": "/workers", "told": unclaimed.list_workers_and_waits(visit.services)}
+    return {
+        "title": "Workers",
+        "here": "/workers",
+        "told": unclaimed.list_workers_and_waits(visit.services),
+    }
 
 
 def count_parameter(visit: Visit, name: str, default: int) -> int:
@@ -159,5 +190,7 @@ def count_parameter(visit: Visit, name: str, default: int) -> int:
     if not given:
         return default
     if not given.isdecimal() or not given.isascii() or len(given) > 9 or int(given) < default:
-        raise Malformed(f"{name} is {quote_value(given)}; expected a whole number from {default} on")
+        raise Malformed(
+            f"{name} is {quote_value(given)}; expected a whole number from {default} on"
+        )
     return int(given)

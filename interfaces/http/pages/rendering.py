@@ -19,12 +19,27 @@ HERE = Path(__file__).parent
 #: Status -> symbol and colour; the word is always shown next to both.
 SYMBOLS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(
-        ("done", "live", "completed", "pass", "deleted", "unchanged", "on", "sent", "healthy", "yes"), ("✔", "good")
+        (
+            "done",
+            "live",
+            "completed",
+            "pass",
+            "deleted",
+            "unchanged",
+            "on",
+            "sent",
+            "healthy",
+            "yes",
+        ),
+        ("✔", "good"),
     ),
     **dict.fromkeys(
-        ("failed", "needs_operator", "block", "damaged", "given_up", "no", "error", "degraded"), ("✖", "bad")
+        ("failed", "needs_operator", "block", "damaged", "given_up", "no", "error", "degraded"),
+        ("✖", "bad"),
     ),
-    **dict.fromkeys(("running", "rolling_back", "deleting", "building", "progressing"), ("◌", "calm")),
+    **dict.fromkeys(
+        ("running", "rolling_back", "deleting", "building", "progressing"), ("◌", "calm")
+    ),
     **dict.fromkeys(("waiting", "scheduled", "due", "deletion due"), ("◷", "calm")),
     **dict.fromkeys(("warn", "rolled_back"), ("⚠", "warn")),
     **dict.fromkeys(("inconclusive", "unknown"), ("?", "warn")),
@@ -61,15 +76,15 @@ def status_word(status: str) -> Markup:
 def status_pill(status: str, text: str = "") -> Markup:
     sign, colour = SYMBOLS.get(status, _NEUTRAL)
     shown = text or status.replace("_", " ")
-    return Markup('<span class="word pill {0}"><i class="sign" aria-hidden="true">{1}</i>{2}</span>').format(
-        colour, sign, shown
-    )
+    return Markup(
+        '<span class="word pill {0}"><i class="sign" aria-hidden="true">{1}</i>{2}</span>'
+    ).format(colour, sign, shown)
 
 
 def signed_word(sign: str, colour: str, text: str) -> Markup:
-    return Markup('<span class="word {0}"><i class="sign" aria-hidden="true">{1}</i>{2}</span>').format(
-        colour, sign, text
-    )
+    return Markup(
+        '<span class="word {0}"><i class="sign" aria-hidden="true">{1}</i>{2}</span>'
+    ).format(colour, sign, text)
 
 
 def time_ago(moment: str | None, now: str) -> Markup:
@@ -79,9 +94,9 @@ def time_ago(moment: str | None, now: str) -> Markup:
     at = datetime.fromisoformat(moment)
     seconds = (datetime.fromisoformat(now) - at).total_seconds()
     words = f"{_format_length(seconds)} ago" if seconds >= 0 else f"in {_format_length(-seconds)}"
-    return Markup('<time datetime="{0}" title="{1:%Y-%m-%d %H:%M:%S} UTC" data-age>{2}</time>').format(
-        moment, at.astimezone(UTC), words
-    )
+    return Markup(
+        '<time datetime="{0}" title="{1:%Y-%m-%d %H:%M:%S} UTC" data-age>{2}</time>'
+    ).format(moment, at.astimezone(UTC), words)
 
 
 def time_at(moment: str | None, form: str = "%Y-%m-%d %H:%M:%S") -> Markup:
@@ -90,7 +105,9 @@ def time_at(moment: str | None, form: str = "%Y-%m-%d %H:%M:%S") -> Markup:
         return Markup("")
     utc = datetime.fromisoformat(moment).astimezone(UTC)
     shown = format(utc, form)
-    return Markup('<time datetime="{0}" title="{1:%Y-%m-%d %H:%M:%S} UTC">{2}</time>').format(moment, utc, shown)
+    return Markup('<time datetime="{0}" title="{1:%Y-%m-%d %H:%M:%S} UTC">{2}</time>').format(
+        moment, utc, shown
+    )
 
 
 def format_span(seconds: float) -> str:
@@ -105,11 +122,15 @@ def _format_span(seconds: float) -> str:
     hours = seconds / 3600
     if minutes < 60:
         return f"{int(minutes)} min {int(seconds % 60):02d} s"
-    return f"{int(hours)} h {int(minutes % 60):02d} min" if hours < 48 else f"{int(hours / 24)} days"
+    return (
+        f"{int(hours)} h {int(minutes % 60):02d} min" if hours < 48 else f"{int(hours / 24)} days"
+    )
 
 
 def format_between(begun: str, ended: str) -> str:
-    return format_span(max(0.0, (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds()))
+    return format_span(
+        max(0.0, (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds())
+    )
 
 
 def format_number(value: float | None) -> str:
@@ -170,7 +191,8 @@ ENVIRONMENT.filters |= {
 
 #: Only our own files, and no inline style or script, so the text of a record can never become one.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src "
+    "'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 HEADERS = {

@@ -97,9 +97,14 @@ class Visit:
     def check_form(self, form: Mapping[str, str]) -> None:
         """Raises Forbidden for a form that does not come from this browser's page."""
         if self.fresh or not hmac.compare_digest(form.get("csrf", "").encode(), self.csrf.encode()):
-            raise Forbidden("this form no longer belongs to your session: go back, load the page again, and repeat it")
+            raise Forbidden(
+                "this form no longer belongs to your session: go back, load the page again, and "
+                "repeat it"
+            )
 
-    def render_page(self, template: str, context: Mapping[str, Any], status: int = 200, live: bool = False) -> Response:
+    def render_page(
+        self, template: str, context: Mapping[str, Any], status: int = 200, live: bool = False
+    ) -> Response:
         """``context`` has at least ``title`` and ``here``, the place in the navigation."""
         now = context.get("now") or str(as_iso(datetime.now(UTC)))
         frame = {
@@ -112,7 +117,9 @@ class Visit:
             "did": DONE_MESSAGES.get(self.query_value("did"), ""),
             "live": live,
         }
-        return self._with_visitor_cookie(render_html(template, {**frame, **context, "now": now}, status))
+        return self._with_visitor_cookie(
+            render_html(template, {**frame, **context, "now": now}, status)
+        )
 
     def redirect_to(self, path: str, did: str = "") -> Response:
         """Redirects with GET, so that reloading the page repeats nothing."""
@@ -120,12 +127,21 @@ class Visit:
         return self._with_visitor_cookie(RedirectResponse(address, 303, HEADERS))
 
     def render_error(self, error: AppError | DBAPIError) -> Response:
-        """Shows the error's message; the driver's may contain the whole URL, ours has the address."""
+        """Shows the error's message; the driver's may contain the whole URL, ours has the
+        address."""
         if isinstance(error, DBAPIError):
             error = database.unavailable_error(self.services.engine, error)
         answer = problems.error_response(error)
-        title = {404: "Not found", 409: "Refused", 422: "Refused", 403: "Not allowed", 503: "Not reachable"}
-        return self.render_words(title.get(answer.status_code, "Failed"), str(error), answer.status_code)
+        title = {
+            404: "Not found",
+            409: "Refused",
+            422: "Refused",
+            403: "Not allowed",
+            503: "Not reachable",
+        }
+        return self.render_words(
+            title.get(answer.status_code, "Failed"), str(error), answer.status_code
+        )
 
     def render_words(self, title: str, said: str, status: int) -> Response:
         """A page with a message and a link back."""
@@ -148,12 +164,23 @@ def open_visit(request: Request, seen: StoreSnapshot, caller: Caller | None) -> 
     session = request.cookies.get(SESSION_COOKIE)
     visitor = request.cookies.get(VISITOR_COOKIE)
     secret = session or visitor
-    return Visit(request, context_of(request), seen, caller, secret or secrets.token_urlsafe(32), secret is None)
+    return Visit(
+        request,
+        context_of(request),
+        seen,
+        caller,
+        secret or secrets.token_urlsafe(32),
+        secret is None,
+    )
 
 
-def set_cookie(request: Request, response: Response, name: str, value: str, seconds: int | None = None) -> None:
+def set_cookie(
+    request: Request, response: Response, name: str, value: str, seconds: int | None = None
+) -> None:
     secure = request.url.scheme == "https"
-    response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure)
+    response.set_cookie(
+        name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure
+    )
 
 
 def image_data_url(svg: str) -> str:

@@ -101,7 +101,8 @@ def _describe_effect(row: Deployment, event: Event) -> str:
     said = {
         Event.PROMOTE: f"Goes on with {coming[0]}." if coming else "Ends the remaining waits.",
         Event.PROMOTE_FULL: "Skips every stage that only watches; no gate is skipped.",
-        Event.RETRY: "Runs the step that holds again, from nothing; what it found before counts no more.",
+        Event.RETRY: "Runs the step that holds again, from nothing; what it found before counts no "
+        "more.",
         Event.PAUSE: "Stops after the current turn; a canary keeps its share and is still watched.",
         Event.RESUME: "Lifts the pause.",
         Event.ABORT_KEEP: f"Ends the watch; {row.green} serves on, and nothing is taken back.",
@@ -111,7 +112,11 @@ def _describe_effect(row: Deployment, event: Event) -> str:
 
 
 def _name_coming_steps(row: Deployment) -> list[str]:
-    return [label_step(step.name, step.arguments) for step in row.steps if step.status == StepStatus.PENDING]
+    return [
+        label_step(step.name, step.arguments)
+        for step in row.steps
+        if step.status == StepStatus.PENDING
+    ]
 
 
 def _name_undone_steps(row: Deployment) -> list[str]:
@@ -126,12 +131,15 @@ def _name_undone_steps(row: Deployment) -> list[str]:
 
 
 def _describe_abort(row: Deployment) -> str:
-    answers = f"{row.blue} answers {row.alias} again" if row.blue else f"{row.alias} is taken away again"
+    answers = (
+        f"{row.blue} answers {row.alias} again" if row.blue else f"{row.alias} is taken away again"
+    )
     if row.kind != "rollout":
         return "Stops it and cleans up what it made."
     warning = f" Mind: {found}" if (found := abort_notices.warn_of_abort(row)) else ""
     return (
-        f"{answers}, then {row.green} is let go{'' if _name_undone_steps(row) else '; nothing was begun yet'}.{warning}"
+        f"{answers}, then {row.green} is let "
+        f"go{'' if _name_undone_steps(row) else '; nothing was begun yet'}.{warning}"
     )
 
 
@@ -143,7 +151,7 @@ def label_step(name: str, arguments: Mapping[str, object]) -> str:
     return f"{name} shadow" if arguments.get("shadow") else f"{name} {share:g} %"
 
 
-# --- indexes, experiments, schedules, backups ---------------------------------------------------------------------
+# --- indexes, experiments, schedules, backups -----------------------------------------------------
 
 
 def actions_of_index(
@@ -152,12 +160,15 @@ def actions_of_index(
     """``busy``: what is running on the index, in words; ``back``: the conditions of a rollback."""
     source = declared.source if declared else None
     missing = "; ".join(one["said"] for one in back if one["state"] == "no")
-    unbuildable = "" if source else f"{alias} has no source in the index file; `rollouts deploy` can name one"
+    unbuildable = (
+        "" if source else f"{alias} has no source in the index file; `rollouts deploy` can name one"
+    )
     return [
         OperatorAction(
             "deploy",
             "Deploy",
-            f"Builds a new version from {source or 'its source'}, and {_describe_move(alias, declared)}.",
+            f"Builds a new version from {source or 'its source'}, and "
+            f"{_describe_move(alias, declared)}.",
             f"rollouts deploy {shell_word(alias)}",
             busy or unbuildable,
             steps=_name_planned_steps(declared) if declared else (),
@@ -192,7 +203,9 @@ def _plan_declared(spec: IndexSpec) -> Plan:
 
 def actions_of_experiment(experiment: str, status: str, coverage: int) -> list[OperatorAction]:
     widen = (
-        "" if status == "running" and coverage < 10_000 else f"it is {status} with {coverage / 100:g} % of the users"
+        ""
+        if status == "running" and coverage < 10_000
+        else f"it is {status} with {coverage / 100:g} % of the users"
     )
     return [
         OperatorAction(
@@ -228,13 +241,19 @@ def _why_not_possible(status: str, event: ExperimentEvent) -> str:
     return ""
 
 
-def actions_of_schedule(alias: str, action: str, status: str, open_run: str | None) -> list[OperatorAction]:
+def actions_of_schedule(
+    alias: str, action: str, status: str, open_run: str | None
+) -> list[OperatorAction]:
     command = f"{shell_word(alias)} {action}"
     off = "it is off: the index file names no times for it"
     run = f"a run is {open_run} already" if open_run in OPEN_RUNS else ""
     return [
         OperatorAction(
-            "run", "Run now", f"Has the {action} of {alias} done now.", f"rollouts schedule run {command}", run
+            "run",
+            "Run now",
+            f"Has the {action} of {alias} done now.",
+            f"rollouts schedule run {command}",
+            run,
         ),
         OperatorAction(
             "pause",
@@ -253,7 +272,9 @@ def actions_of_schedule(alias: str, action: str, status: str, open_run: str | No
     ]
 
 
-def actions_of_backup(backup: str, alias: str | None, status: str, refused: str) -> list[OperatorAction]:
+def actions_of_backup(
+    backup: str, alias: str | None, status: str, refused: str
+) -> list[OperatorAction]:
     damaged = f"it is {status}" if status != "done" else ""
     return [
         OperatorAction(
@@ -275,5 +296,9 @@ def actions_of_backup(backup: str, alias: str | None, status: str, refused: str)
 
 
 def action_to_back_up(refused: str) -> OperatorAction:
-    says = "Takes a snapshot of the collection behind the index, with a sealed list of what is in it."
-    return OperatorAction("create", "Create a backup", says, "rollouts backup create ALIAS", refused)
+    says = (
+        "Takes a snapshot of the collection behind the index, with a sealed list of what is in it."
+    )
+    return OperatorAction(
+        "create", "Create a backup", says, "rollouts backup create ALIAS", refused
+    )

@@ -43,13 +43,20 @@ def estimate_end(session: Session, row: Deployment, now: datetime) -> dict[str, 
     spec = read_stored(IndexSpec, row.spec)
     before = _past_durations(session, row)
     waiting = [
-        step for step in row.steps if step.status in (StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING)
+        step
+        for step in row.steps
+        if step.status in (StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING)
     ]
-    found = {label_step(step.name, step.arguments): _time_left(step, spec, before, now) for step in waiting}
+    found = {
+        label_step(step.name, step.arguments): _time_left(step, spec, before, now)
+        for step in waiting
+    }
     unknown = [name for name, left in found.items() if left is None]
     known = [left for left in found.values() if left is not None]
     certain = bool(known) and not unknown
-    low, high = (timedelta(seconds=sum(getattr(left, end) for left in known)) for end in ("low", "high"))
+    low, high = (
+        timedelta(seconds=sum(getattr(left, end) for left in known)) for end in ("low", "high")
+    )
     return {
         "low": as_iso(now + low) if certain else None,
         "high": as_iso(now + high) if certain else None,
@@ -59,7 +66,9 @@ def estimate_end(session: Session, row: Deployment, now: datetime) -> dict[str, 
     }
 
 
-def _time_left(step: StepRow, spec: IndexSpec, before: Mapping[str, Sequence[float]], now: datetime) -> TimeLeft | None:
+def _time_left(
+    step: StepRow, spec: IndexSpec, before: Mapping[str, Sequence[float]], now: datetime
+) -> TimeLeft | None:
     spent = max(0.0, (now - step.started_at).total_seconds()) if step.started_at else 0.0
     return (
         _left_by_pace(step, spent)
@@ -82,7 +91,8 @@ def _left_by_pace(step: StepRow, spent: float) -> TimeLeft | None:
 
 
 def _left_by_settings(step: StepRow, spec: IndexSpec, spent: float) -> TimeLeft | None:
-    """A soak lasts as long as its setting says; so does a stage, or longer if traffic is missing."""
+    """A soak lasts as long as its setting says; so does a stage, or longer if traffic is
+    missing."""
     lasts = STEPS[step.name].lasts(spec, step.arguments) if step.name in STEPS else None
     if lasts is None:
         return None
@@ -97,14 +107,18 @@ def _left_by_history(taken: Sequence[float], spent: float) -> TimeLeft | None:
 
 
 def _past_durations(session: Session, row: Deployment) -> dict[str, list[float]]:
-    """Seconds each step took in the last deployments of this index that went live and did more than move the alias, as
-    a rollback does."""
+    """Seconds each step took in the last deployments of this index that went live and did more than
+    move the alias, as a rollback does."""
     alike = Deployment.alias == row.alias, Deployment.kind == row.kind, Deployment.id != row.id
     worked = Deployment.steps.any(~has_trait(lambda step: step.moves_alias))
     last = select(Deployment.id).where(*alike, Deployment.status == Status.LIVE, worked)
-    ids = list(session.scalars(last.order_by(Deployment.created_at.desc()).limit(_DEPLOYMENTS_BACK)))
+    ids = list(
+        session.scalars(last.order_by(Deployment.created_at.desc()).limit(_DEPLOYMENTS_BACK))
+    )
     query = select(StepRow.name, StepRow.started_at, StepRow.finished_at).where(
-        StepRow.deployment_id.in_(ids), StepRow.status == StepStatus.DONE, StepRow.started_at.is_not(None)
+        StepRow.deployment_id.in_(ids),
+        StepRow.status == StepStatus.DONE,
+        StepRow.started_at.is_not(None),
     )
     found: dict[str, list[float]] = {}
     for name, started, finished in session.execute(query):

@@ -23,14 +23,26 @@ Condition = Mapping[str, str]
 
 
 def describe_way_back(
-    session: Session, alias: str, live: str | None, busy: str, seen: StoreSnapshot, *, embedded: bool
+    session: Session,
+    alias: str,
+    live: str | None,
+    busy: str,
+    seen: StoreSnapshot,
+    *,
+    embedded: bool,
 ) -> dict[str, Any]:
     """``ready``: yes, no, or unknown if something could not be asked; ``target`` is the collection
     that would serve."""
     target = _find_former_collection(session, alias, live)
     if live is None or target is None:
         there = {"said": "no version before this one went live here", "state": "no"}
-        return {"ready": "no", "target": None, "delete_after": None, "said": "", "conditions": [there]}
+        return {
+            "ready": "no",
+            "target": None,
+            "delete_after": None,
+            "said": "",
+            "conditions": [there],
+        }
     deletion = find_last_deletions(session, [target]).get(target)
     made = session.get(Version, target)
     conditions = [
@@ -41,7 +53,11 @@ def describe_way_back(
     ]
     states = {one["state"] for one in conditions}
     ready = next(worst for worst in ("no", "unknown", "yes") if worst in states)
-    due = deletion.due_at if deletion is not None and deletion.status == DeletionStatus.SCHEDULED else None
+    due = (
+        deletion.due_at
+        if deletion is not None and deletion.status == DeletionStatus.SCHEDULED
+        else None
+    )
     rules = DeletionRules(seen.declared, embedded)
     told = deletion_notices.describe_open_deletions(session, [deletion] if deletion else [], rules)
     said = next((one["text"] for one in told.values()), "")
@@ -56,27 +72,45 @@ def describe_way_back(
 
 def _find_former_collection(session: Session, alias: str, live: str | None) -> str | None:
     """Returns the blue of the deployment that made the live version."""
-    brought = (Deployment.alias == alias, Deployment.kind == "rollout", Deployment.status == Status.LIVE)
+    brought = (
+        Deployment.alias == alias,
+        Deployment.kind == "rollout",
+        Deployment.status == Status.LIVE,
+    )
     query = select(Deployment.blue).where(*brought, Deployment.green == live)
     return session.scalars(query.order_by(Deployment.finished_at.desc()).limit(1)).first()
 
 
-def _check_exists(target: str, made: Version | None, deletion: Deletion | None, seen: StoreSnapshot) -> Condition:
+def _check_exists(
+    target: str, made: Version | None, deletion: Deletion | None, seen: StoreSnapshot
+) -> Condition:
     if deletion is not None and deletion.status == DeletionStatus.DELETED:
-        return {"said": f"{target} was deleted {_format_minute(deletion.finished_at)}", "state": "no"}
+        return {
+            "said": f"{target} was deleted {_format_minute(deletion.finished_at)}",
+            "state": "no",
+        }
     if seen.collections is None or seen.error:
-        return {"said": f"whether {target} is there cannot be asked: {seen.error or 'not yet'}", "state": "unknown"}
+        return {
+            "said": f"whether {target} is there cannot be asked: {seen.error or 'not yet'}",
+            "state": "unknown",
+        }
     there = target in seen.collections
     if not there and (seen.at is None or (made is not None and made.created_at > seen.at)):
         return {"said": f"{target} was not looked for since it was made", "state": "unknown"}
-    return {"said": f"{target} is there" if there else f"{target} is not there", "state": "yes" if there else "no"}
+    return {
+        "said": f"{target} is there" if there else f"{target} is not there",
+        "state": "yes" if there else "no",
+    }
 
 
 def _check_not_deleted(target: str, deletion: Deletion | None) -> Condition:
     if deletion is None or deletion.status in (DeletionStatus.CANCELLED, DeletionStatus.KEPT):
         return {"said": "no deletion of it is scheduled", "state": "yes"}
     if deletion.status == DeletionStatus.SCHEDULED:
-        return {"said": f"its deletion has not begun; due {_format_minute(deletion.due_at)}", "state": "yes"}
+        return {
+            "said": f"its deletion has not begun; due {_format_minute(deletion.due_at)}",
+            "state": "yes",
+        }
     return {"said": f"its deletion is {deletion.status}", "state": "no"}
 
 
@@ -85,8 +119,14 @@ def _check_verdict(version: Version | None, target: str) -> Condition:
     rollback does not refuse it."""
     verdict = (version.facts.get("gate") or {}).get("verdict") if version else None
     if verdict is None:
-        return {"said": f"no gate is on record for {target}; the rollback looks at it", "state": "unknown"}
-    return {"said": f"its gate said {verdict} when it was built", "state": "yes" if verdict == "pass" else "unknown"}
+        return {
+            "said": f"no gate is on record for {target}; the rollback looks at it",
+            "state": "unknown",
+        }
+    return {
+        "said": f"its gate said {verdict} when it was built",
+        "state": "yes" if verdict == "pass" else "unknown",
+    }
 
 
 def _format_minute(moment: datetime | None) -> str:

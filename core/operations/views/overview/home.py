@@ -55,7 +55,10 @@ def describe_home(services: Services, seen: StoreSnapshot) -> shown.Home:
     with services.sessions() as session:
         now = services.clock.now(session)
         known = _KnownRows(session, DeletionRules(seen.declared, services.store.embedded), now)
-        known.waits = {found.turn.deployment_id: found.text for found in unclaimed.findings(services, session, now)}
+        known.waits = {
+            found.turn.deployment_id: found.text
+            for found in unclaimed.findings(services, session, now)
+        }
         meant = _desired_aliases(session)
         names = {*meant, *seen.declared, *(seen.aliases or {}), *known.running}
         indexes = [_describe_home_index(alias, meant.get(alias), known, seen) for alias in names]
@@ -69,7 +72,9 @@ def find_index(services: Services, alias: str, seen: StoreSnapshot) -> shown.Ind
     found = next((index for index in indexes if index["alias"] == alias), None)
     if found is None:
         known = ", ".join(sorted(index["alias"] for index in indexes)) or "none"
-        raise Unknown(f"alias {alias} neither exists nor is declared in the index file; known: {known}")
+        raise Unknown(
+            f"alias {alias} neither exists nor is declared in the index file; known: {known}"
+        )
     return found
 
 
@@ -81,10 +86,16 @@ class _KnownRows:
         self.running = {row.alias: row for row in _running_deployments(session)}
         self.queue = places.queue(session)
         self.last = {row.alias: row for row in _last_deployments(session)}
-        self.schedules = _group_by_alias(overlay_declared(session.scalars(select(Schedule)), rules.declared, now))
-        self.conditions = _group_by_alias(session.scalars(select(ConditionRow).order_by(ConditionRow.since)))
+        self.schedules = _group_by_alias(
+            overlay_declared(session.scalars(select(Schedule)), rules.declared, now)
+        )
+        self.conditions = _group_by_alias(
+            session.scalars(select(ConditionRow).order_by(ConditionRow.since))
+        )
         running = Experiment.status == ExperimentStatus.RUNNING
-        self.experiments = {row.route: row for row in session.scalars(select(Experiment).where(running))}
+        self.experiments = {
+            row.route: row for row in session.scalars(select(Experiment).where(running))
+        }
         open_ = session.scalars(select(Deletion).where(Deletion.status.in_(OPEN_STATUSES))).all()
         self.deletions = _group_by_alias(open_)
         self.told = deletion_notices.describe_open_deletions(session, open_, rules)
@@ -93,7 +104,10 @@ class _KnownRows:
 
 
 def _desired_aliases(session: Session) -> dict[str, AliasState]:
-    return {row.alias: row for row in session.scalars(select(AliasState).where(AliasState.desired.is_not(None)))}
+    return {
+        row.alias: row
+        for row in session.scalars(select(AliasState).where(AliasState.desired.is_not(None)))
+    }
 
 
 def _live_versions(session: Session) -> dict[str, Version]:
@@ -113,7 +127,9 @@ def _last_deployments(session: Session) -> Iterable[Deployment]:
     newest = select(Deployment.alias, func.max(Deployment.created_at).label("at")).where(*ended)
     latest = newest.group_by(Deployment.alias).subquery()
     query = select(Deployment).options(load_only(*_COLUMNS)).where(*ended)
-    joined = query.join(latest, (Deployment.alias == latest.c.alias) & (Deployment.created_at == latest.c.at))
+    joined = query.join(
+        latest, (Deployment.alias == latest.c.alias) & (Deployment.created_at == latest.c.at)
+    )
     return session.scalars(joined)
 
 
@@ -124,14 +140,21 @@ def _group_by_alias(rows: Iterable[Any]) -> dict[str, list[Any]]:
     return found
 
 
-def _describe_home_index(alias: str, meant: AliasState | None, known: _KnownRows, seen: StoreSnapshot) -> shown.Index:
+def _describe_home_index(
+    alias: str, meant: AliasState | None, known: _KnownRows, seen: StoreSnapshot
+) -> shown.Index:
     running = known.running.get(alias)
     last = known.last.get(alias)
     live = meant.desired if meant is not None else (seen.aliases or {}).get(alias)
-    attention = [*_describe_conditions(known.conditions.get(alias, ())), *_find_contradictions(alias, meant, seen)]
+    attention = [
+        *_describe_conditions(known.conditions.get(alias, ())),
+        *_find_contradictions(alias, meant, seen),
+    ]
     if last is not None and last.status == Status.ROLLED_BACK and running is None:
         said = f"the last deployment was rolled back: {last.message}"
-        attention.append(_build_attention("warn", said, last.finished_at, f"/deployments/{last.id}"))
+        attention.append(
+            _build_attention("warn", said, last.finished_at, f"/deployments/{last.id}")
+        )
     return {
         "alias": alias,
         "live": _describe_live(live, known.versions.get(live or ""), meant),
@@ -139,13 +162,18 @@ def _describe_home_index(alias: str, meant: AliasState | None, known: _KnownRows
         "last": _describe_ended(last) if last is not None else None,
         "rebuild": _describe_rebuild(known.schedules.get(alias, ()), "rebuild"),
         "experiment": _describe_experiment(known.experiments.get(alias)),
-        "deletions": [_describe_open_deletion(row, known.told[row.id]) for row in known.deletions.get(alias, ())],
+        "deletions": [
+            _describe_open_deletion(row, known.told[row.id])
+            for row in known.deletions.get(alias, ())
+        ],
         "attention": attention,
         "rank": _rank_index(attention, running, live),
     }
 
 
-def _rank_index(attention: list[shown.Attention], running: Deployment | None, live: str | None) -> int:
+def _rank_index(
+    attention: list[shown.Attention], running: Deployment | None, live: str | None
+) -> int:
     if any(one["severity"] == "error" for one in attention):
         return 4
     if attention:
@@ -155,7 +183,9 @@ def _rank_index(attention: list[shown.Attention], running: Deployment | None, li
     return 1 if live is None else 0
 
 
-def _build_attention(severity: str, text: str, since: Any, link: str = "", act: str = "") -> shown.Attention:
+def _build_attention(
+    severity: str, text: str, since: Any, link: str = "", act: str = ""
+) -> shown.Attention:
     return {"severity": severity, "text": text, "since": as_iso(since), "link": link, "next": act}
 
 
@@ -169,7 +199,9 @@ def _describe_condition(row: ConditionRow) -> shown.Attention:
     return _build_attention(told["severity"], told["text"], row.since, link, told["next"])
 
 
-def _find_contradictions(alias: str, meant: AliasState | None, seen: StoreSnapshot) -> list[shown.Attention]:
+def _find_contradictions(
+    alias: str, meant: AliasState | None, seen: StoreSnapshot
+) -> list[shown.Attention]:
     """Lists where Qdrant contradicts the rows. For an alias that is being moved now, a difference
     is expected."""
     if seen.aliases is None or seen.error or meant is None or not meant.settled or seen.at is None:
@@ -180,12 +212,18 @@ def _find_contradictions(alias: str, meant: AliasState | None, seen: StoreSnapsh
     said = f"Qdrant's alias leads to {found or 'nothing'}, and was last set to {meant.desired}"
     return [
         _build_attention(
-            "error", said, seen.at, f"/indexes/{quote(alias, safe='')}", "see who moved it: `rollouts events`"
+            "error",
+            said,
+            seen.at,
+            f"/indexes/{quote(alias, safe='')}",
+            "see who moved it: `rollouts events`",
         )
     ]
 
 
-def _describe_live(collection: str | None, version: Version | None, meant: AliasState | None) -> shown.Live | None:
+def _describe_live(
+    collection: str | None, version: Version | None, meant: AliasState | None
+) -> shown.Live | None:
     if collection is None:
         return None
     facts = version.facts if version is not None else {}
@@ -214,7 +252,9 @@ def _describe_under_way(row: Deployment, known: _KnownRows) -> shown.UnderWay:
         "position": (step.position if step else len(row.steps)) + 1,
         "steps": len(row.steps),
         "share": done / size if size else None,
-        "counted": f"{done:,} of {size:,} searches" if progress and progress.unit == "searches" else "",
+        "counted": f"{done:,} of {size:,} searches"
+        if progress and progress.unit == "searches"
+        else "",
         "set": progress.set if progress else None,
         "confirmed": progress.confirmed if progress else None,
         "queue": known.queue.get(row.id),
@@ -247,7 +287,11 @@ def _describe_rebuild(rows: Iterable[Schedule], action: str) -> shown.Rebuild | 
 
 
 def _describe_experiment(row: Experiment | None) -> shown.Compared | None:
-    return {"id": row.id, "name": row.name, "decision": row.decision.get("action")} if row is not None else None
+    return (
+        {"id": row.id, "name": row.name, "decision": row.decision.get("action")}
+        if row is not None
+        else None
+    )
 
 
 def _describe_open_deletion(row: Deletion, told: Announced) -> shown.OpenDeletion:

@@ -16,7 +16,12 @@ from qdrant_rollouts.core.deployments import places
 from qdrant_rollouts.core.deployments.turns import find_current_step
 from qdrant_rollouts.core.errors import Malformed, Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, OPEN_RUNS, Status
-from qdrant_rollouts.core.operations.schedules.declared import normalize_spec, overlay_declared, start_of, status_of
+from qdrant_rollouts.core.operations.schedules.declared import (
+    normalize_spec,
+    overlay_declared,
+    start_of,
+    status_of,
+)
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import acts, fallback
 from qdrant_rollouts.core.operations.views.overview.run import why_busy
@@ -43,11 +48,25 @@ def list_history(services: Services, alias: str = "", outcome: str = "", page: i
     chosen: list[ColumnElement[bool]] = [Deployment.alias == alias] if alias else []
     if outcome:
         if outcome not in OUTCOMES:
-            raise Malformed(f"outcome {quote_value(outcome)} is not known; known: {', '.join(OUTCOMES)}")
+            raise Malformed(
+                f"outcome {quote_value(outcome)} is not known; known: {', '.join(OUTCOMES)}"
+            )
         chosen.append(Deployment.status.in_(OUTCOMES[outcome]))
     query = select(Deployment).where(*chosen).order_by(Deployment.created_at.desc(), Deployment.id)
-    columns = (Deployment.id, Deployment.alias, Deployment.kind, Deployment.strategy, Deployment.status)
-    more = (Deployment.green, Deployment.actor, Deployment.message, Deployment.created_at, Deployment.finished_at)
+    columns = (
+        Deployment.id,
+        Deployment.alias,
+        Deployment.kind,
+        Deployment.strategy,
+        Deployment.status,
+    )
+    more = (
+        Deployment.green,
+        Deployment.actor,
+        Deployment.message,
+        Deployment.created_at,
+        Deployment.finished_at,
+    )
     query = query.options(load_only(*columns, *more))
     with services.sessions() as session:
         rows = session.scalars(query.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
@@ -55,13 +74,27 @@ def list_history(services: Services, alias: str = "", outcome: str = "", page: i
         open_ = {row.id: row.status for row in rows if row.status not in FINAL}
         steps = _label_current_steps(open_, session.scalars(_select_steps(list(open_))))
         queue = places.queue(session)
-        aliases = list(session.scalars(select(Deployment.alias).distinct().order_by(Deployment.alias)))
-    listed = [{**_describe_history_row(row), "step": steps.get(row.id, ""), "queue": queue.get(row.id)} for row in rows]
-    return {"deployments": listed, **_describe_pages(page, total), "aliases": aliases, "outcomes": list(OUTCOMES)}
+        aliases = list(
+            session.scalars(select(Deployment.alias).distinct().order_by(Deployment.alias))
+        )
+    listed = [
+        {**_describe_history_row(row), "step": steps.get(row.id, ""), "queue": queue.get(row.id)}
+        for row in rows
+    ]
+    return {
+        "deployments": listed,
+        **_describe_pages(page, total),
+        "aliases": aliases,
+        "outcomes": list(OUTCOMES),
+    }
 
 
 def _select_steps(ids: Sequence[str]) -> Any:
-    return select(StepRow).where(StepRow.deployment_id.in_(ids)).order_by(StepRow.deployment_id, StepRow.position)
+    return (
+        select(StepRow)
+        .where(StepRow.deployment_id.in_(ids))
+        .order_by(StepRow.deployment_id, StepRow.position)
+    )
 
 
 def _label_current_steps(statuses: Mapping[str, Status], rows: Any) -> dict[str, str]:
@@ -70,7 +103,11 @@ def _label_current_steps(statuses: Mapping[str, Status], rows: Any) -> dict[str,
     for row in rows:
         found.setdefault(row.deployment_id, []).append(row)
     current = {id: find_current_step(statuses[id], steps) for id, steps in found.items()}
-    return {id: acts.label_step(step.name, step.arguments) for id, step in current.items() if step is not None}
+    return {
+        id: acts.label_step(step.name, step.arguments)
+        for id, step in current.items()
+        if step is not None
+    }
 
 
 def _describe_history_row(row: Deployment) -> PageData:
@@ -134,7 +171,11 @@ def list_alerts(services: Services, limit: int = PAGE_SIZE) -> PageData:
     for channel, status, count in counted:
         channels.setdefault(channel, {})[status] = count
     lasting = [{**read_message(row.message), "since": as_iso(row.since)} for row in open_]
-    return {"open": lasting, "notices": deliveries.list_alerts(services, limit), "channels": channels}
+    return {
+        "open": lasting,
+        "notices": deliveries.list_alerts(services, limit),
+        "channels": channels,
+    }
 
 
 def describe_index(services: Services, alias: str, seen: StoreSnapshot) -> PageData:
@@ -146,9 +187,16 @@ def describe_index(services: Services, alias: str, seen: StoreSnapshot) -> PageD
         live = state.desired if state else (seen.aliases or {}).get(alias)
         taken = why_busy(session, alias)
         known = state is not None or live is not None or alias in seen.declared
-        if not known and not session.scalars(select(Deployment.id).where(Deployment.alias == alias).limit(1)).first():
+        if (
+            not known
+            and not session.scalars(
+                select(Deployment.id).where(Deployment.alias == alias).limit(1)
+            ).first()
+        ):
             raise Unknown(f"nothing is known of an index {alias}")
-        back = fallback.describe_way_back(session, alias, live, taken, seen, embedded=services.store.embedded)
+        back = fallback.describe_way_back(
+            session, alias, live, taken, seen, embedded=services.store.embedded
+        )
         going = session.scalars(
             select(Deletion)
             .where(Deletion.alias == alias)
@@ -171,9 +219,14 @@ def list_latest_schedules(services: Services, seen: StoreSnapshot) -> list[PageD
     """Returns every schedule with its latest run, in two queries;
     ``core.operations.schedules.queries`` has the history."""
     with services.sessions() as session:
-        rows = overlay_declared(session.scalars(select(Schedule)), seen.declared, services.clock.now(session))
+        rows = overlay_declared(
+            session.scalars(select(Schedule)), seen.declared, services.clock.now(session)
+        )
         newest = select(func.max(ScheduleRun.id)).group_by(ScheduleRun.schedule_id)
-        runs = {run.schedule_id: run for run in session.scalars(select(ScheduleRun).where(ScheduleRun.id.in_(newest)))}
+        runs = {
+            run.schedule_id: run
+            for run in session.scalars(select(ScheduleRun).where(ScheduleRun.id.in_(newest)))
+        }
     return [_describe_latest_schedule(row, runs.get(row.id)) for row in rows]
 
 
@@ -211,9 +264,18 @@ def _describe_latest_run(run: ScheduleRun) -> PageData:
 def change_stamp(services: Services) -> str:
     """Returns a text that differs whenever the content of a page may have changed: it contains the
     newest event, and every turn and saved position of running deployments."""
-    query = select(Deployment.id, Deployment.turn, Deployment.requested, StepRow.state).join(Deployment.steps)
-    query = query.where(Deployment.status.not_in(FINAL), StepRow.finished_at.is_(None), StepRow.started_at.is_not(None))
+    query = select(Deployment.id, Deployment.turn, Deployment.requested, StepRow.state).join(
+        Deployment.steps
+    )
+    query = query.where(
+        Deployment.status.not_in(FINAL),
+        StepRow.finished_at.is_(None),
+        StepRow.started_at.is_not(None),
+    )
     with services.sessions() as session:
         newest = session.scalar(select(func.max(EventRow.id)))
-        moving = [(id, turn, asked, show_progress(state)) for id, turn, asked, state in session.execute(query)]
+        moving = [
+            (id, turn, asked, show_progress(state))
+            for id, turn, asked, state in session.execute(query)
+        ]
     return f"{newest}:{hash(repr(sorted(map(repr, moving))))}"

@@ -10,7 +10,14 @@ from sqlalchemy.orm import Session, selectinload
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.collections.deletion.deletions import OPEN_STATUSES, find_last_deletions
 from qdrant_rollouts.core.collections.deletion.notices import DeletionRules
-from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, RouteRow, SearcherRow, Version
+from qdrant_rollouts.core.database.models import (
+    AliasState,
+    Deletion,
+    Deployment,
+    RouteRow,
+    SearcherRow,
+    Version,
+)
 from qdrant_rollouts.core.deployments.alias_lock import check_alias_idle
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Place, Status
@@ -49,7 +56,9 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
     with services.sessions() as session:
         now = services.clock.now(session)
         row = session.get_one(Deployment, told["id"], options=[selectinload(Deployment.steps)])
-        live = session.scalars(select(AliasState.desired).where(AliasState.alias == row.alias)).first()
+        live = session.scalars(
+            select(AliasState.desired).where(AliasState.alias == row.alias)
+        ).first()
         rules = DeletionRules(seen.declared, services.store.embedded)
         goes_on = row.status in _GOES_ON and row.place != Place.WAITING
         left = eta.estimate_end(session, row, now) if goes_on else None
@@ -62,7 +71,12 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
             "route": _describe_route(session, row, now),
             "collections": _describe_collections(session, row, live, seen, rules),
             "rollback": fallback.describe_way_back(
-                session, row.alias, live, why_busy(session, row.alias), seen, embedded=rules.embedded
+                session,
+                row.alias,
+                live,
+                why_busy(session, row.alias),
+                seen,
+                embedded=rules.embedded,
             ),
             "live": live,
         }
@@ -102,7 +116,9 @@ def _describe_route(session: Session, row: Deployment, now: Any) -> PageData | N
     route = session.get(RouteRow, row.alias)
     if route is None or route.deployment_id != row.id or route.green is None:
         return None
-    serving = select(SearcherRow.version, SearcherRow.seen_at).where(SearcherRow.alias == row.alias, alive(now))
+    serving = select(SearcherRow.version, SearcherRow.seen_at).where(
+        SearcherRow.alias == row.alias, alive(now)
+    )
     living = [(version, seen_at) for version, seen_at in session.execute(serving)]
     return {
         "share": route.share / 100,
@@ -122,7 +138,10 @@ def _describe_collections(
     """Returns green, then blue: what each holds, whether it serves, when it will be deleted."""
     named = {"green": row.green, "blue": row.blue}
     names = [name for name in named.values() if name]
-    versions = {one.collection: one for one in session.scalars(select(Version).where(Version.collection.in_(names)))}
+    versions = {
+        one.collection: one
+        for one in session.scalars(select(Version).where(Version.collection.in_(names)))
+    }
     deletions = find_last_deletions(session, names)
     told = deletion_notices.describe_open_deletions(session, list(deletions.values()), rules)
     said = {one["collection"]: one["text"] for one in told.values()}
@@ -138,7 +157,8 @@ def _describe_collections(
 
 
 def _is_seen_gone(row: Deployment, name: str, seen: StoreSnapshot) -> bool:
-    """Only an observation after the end counts: before it, a collection may just have been created."""
+    """Only an observation after the end counts: before it, a collection may just have been
+    created."""
     if seen.collections is None or seen.error or seen.at is None or row.finished_at is None:
         return False
     return seen.at > row.finished_at and name not in seen.collections
@@ -156,6 +176,8 @@ def _describe_collection(
         "model": facts.get("model"),
         "live": name == live,
         "deletion": deletion.status if deletion else None,
-        "delete_after": as_iso(deletion.due_at) if deletion and deletion.status in OPEN_STATUSES else None,
+        "delete_after": as_iso(deletion.due_at)
+        if deletion and deletion.status in OPEN_STATUSES
+        else None,
         "reason": deletion.reason if deletion else "",
     }

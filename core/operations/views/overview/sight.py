@@ -95,7 +95,15 @@ def _add_store_state(services: Services, seen: StoreSnapshot) -> StoreSnapshot:
         no_backups = _why_no_backups(services)
     except AppError as error:
         return replace(seen, error=str(error), since=seen.since or now)
-    return replace(seen, aliases=aliases, collections=there, no_backups=no_backups, at=now, error="", since=None)
+    return replace(
+        seen,
+        aliases=aliases,
+        collections=there,
+        no_backups=no_backups,
+        at=now,
+        error="",
+        since=None,
+    )
 
 
 def _why_no_backups(services: Services) -> str:

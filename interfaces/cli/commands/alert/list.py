@@ -24,15 +24,37 @@ def show_alerts(alias: str | None, limit: int, as_json: bool) -> int:
         screen.print_json({"alerts": found})
         return DONE
     rows = screen.make_table(
-        "AT", "SEVERITY", "INDEX", "WHAT", "STATE", "CHANNELS", "TEXT", drop=("STATE", "CHANNELS", "SEVERITY")
+        "AT",
+        "SEVERITY",
+        "INDEX",
+        "WHAT",
+        "STATE",
+        "CHANNELS",
+        "TEXT",
+        drop=("STATE", "CHANNELS", "SEVERITY"),
     )
     for row in found:
         told = ", ".join(_describe_delivery(one) for one in row["deliveries"]) or "none yet"
-        screen.add_row(rows, (row["at"], row["severity"], row["index"], row["what"], row["state"], told, row["text"]))
+        screen.add_row(
+            rows,
+            (
+                row["at"],
+                row["severity"],
+                row["index"],
+                row["what"],
+                row["state"],
+                told,
+                row["text"],
+            ),
+        )
     screen.make_console().print(rows if found else Text("no alerts yet"))
     return DONE
 
 
 def _describe_delivery(delivery: Mapping[str, Any]) -> str:
     words = f"{delivery['channel']} {delivery['status']}"
-    return f"{words} after {delivery['tries']} tries: {delivery['error']}" if delivery["error"] else words
+    return (
+        f"{words} after {delivery['tries']} tries: {delivery['error']}"
+        if delivery["error"]
+        else words
+    )

@@ -21,7 +21,13 @@ def try_alert_channels(channel: str | None, reason: str, as_json: bool) -> int:
     with open_services(needs="place") as house:
         faults = deliveries.try_channels(house.services, channel, actor=actor(), reason=reason)
     if as_json:
-        screen.print_json({"channels": {name: {"sent": not fault, "error": fault} for name, fault in faults.items()}})
+        screen.print_json(
+            {
+                "channels": {
+                    name: {"sent": not fault, "error": fault} for name, fault in faults.items()
+                }
+            }
+        )
     else:
         rows = screen.make_table("CHANNEL", "TEST", "WHAT WENT WRONG")
         for name, fault in faults.items():

@@ -17,5 +17,7 @@ def delete_alias(alias: str, reason: str, as_json: bool) -> int:
     """Removes ALIAS; the collection behind it stays."""
     with open_services(needs="store") as house:
         answer = commands.delete_alias(house.services, alias, reason=reason, actor=actor())
-    print_answer(answer, f"{alias} removed" if answer["deleted"] else f"{alias} was removed before", as_json)
+    print_answer(
+        answer, f"{alias} removed" if answer["deleted"] else f"{alias} was removed before", as_json
+    )
     return DONE

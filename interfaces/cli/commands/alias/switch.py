@@ -11,7 +11,9 @@ from qdrant_rollouts.interfaces.cli.screen import print_answer
 @click.command()
 @click.argument("alias")
 @click.argument("collection")
-@click.option("--delete-old", is_flag=True, help="Delete the old collection by the index's own rule.")
+@click.option(
+    "--delete-old", is_flag=True, help="Delete the old collection by the index's own rule."
+)
 @reason_option
 @json_option
 @verb
@@ -24,6 +26,8 @@ def switch_alias(alias: str, collection: str, delete_old: bool, reason: str, as_
     was = f", was {answer['old_collection']}" if answer["switched"] else ", as it was"
     words = f"{alias} → {collection}{was}"
     if deletion := answer.get("deletion"):
-        words += "\n" + (deletion.get("text") or f"{answer['old_collection']} stays: {deletion['reason']}")
+        words += "\n" + (
+            deletion.get("text") or f"{answer['old_collection']} stays: {deletion['reason']}"
+        )
     print_answer(answer, words, as_json)
     return DONE

@@ -8,8 +8,8 @@ backup = Verbs(
 
     Where they stand is for ROLLOUTS_BACKUP_DIR to say.
 
-    A backup is a snapshot of the collection behind an alias, with its checksum and what it must contain. It needs a
-    Qdrant server; the embedded one has no snapshots.
+    A backup is a snapshot of the collection behind an alias, with its checksum and what it must
+    contain. It needs a Qdrant server; the embedded one has no snapshots.
     """,
     verbs={
         "create": "Backs up the collection behind ALIAS.",

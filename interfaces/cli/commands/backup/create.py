@@ -10,13 +10,22 @@ from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 
 @click.command()
 @click.argument("alias")
-@click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Keep the N latest of ALIAS, remove older ones.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Keep the N latest of ALIAS, remove older ones.",
+)
 @wait_options
 @reason_option
 @json_option
 @verb
-def run_backup(alias: str, keep: int | None, wait: bool, timeout: float | None, reason: str, as_json: bool) -> int:
+def run_backup(
+    alias: str, keep: int | None, wait: bool, timeout: float | None, reason: str, as_json: bool
+) -> int:
     """Backs up the collection behind ALIAS."""
     with open_services(starts=True, needs="store") as house:
         run = backups.create_backup(house.services, alias, actor=actor(), reason=reason, keep=keep)
-        return wait_or_leave(house, run, lambda: backups.get_backup(house.services, run), wait, timeout, as_json)
+        return wait_or_leave(
+            house, run, lambda: backups.get_backup(house.services, run), wait, timeout, as_json
+        )

@@ -29,7 +29,14 @@ def show_backups(alias: str | None, as_json: bool) -> int:
         out.print(Text(f"no backups in {where}; `rollouts backup create ALIAS` makes one"))
         return DONE
     rows = screen.make_table(
-        "BACKUP", "ALIAS", "MADE", "STATUS", "POINTS", "BYTES", "VERIFIED", drop=("BYTES", "POINTS", "VERIFIED", "MADE")
+        "BACKUP",
+        "ALIAS",
+        "MADE",
+        "STATUS",
+        "POINTS",
+        "BYTES",
+        "VERIFIED",
+        drop=("BYTES", "POINTS", "VERIFIED", "MADE"),
     )
     for record in found:
         screen.add_row(rows, _cells_of_backup(record))

@@ -7,7 +7,11 @@ import click
 
 from qdrant_rollouts.core.deployments import backups
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.interfaces.cli.backup_options import backup_arguments, wait_options, wait_or_leave
+from qdrant_rollouts.interfaces.cli.backup_options import (
+    backup_arguments,
+    wait_options,
+    wait_or_leave,
+)
 from qdrant_rollouts.interfaces.cli.options import json_option, reason_option
 from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 
@@ -19,14 +23,21 @@ from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 @json_option
 @verb
 def run_restore(
-    backup_id: str | None, alias: str | None, wait: bool, timeout: float | None, reason: str, as_json: bool
+    backup_id: str | None,
+    alias: str | None,
+    wait: bool,
+    timeout: float | None,
+    reason: str,
+    as_json: bool,
 ) -> int:
     """Makes a new collection of a backup, which serves if it passes the gate.
 
     An alias that is gone is made again; what serves now is kept for its grace period.
     """
     with open_services(starts=True, needs="store") as house:
-        run = backups.restore_backup(house.services, backup=backup_id, alias=alias, actor=actor(), reason=reason)
+        run = backups.restore_backup(
+            house.services, backup=backup_id, alias=alias, actor=actor(), reason=reason
+        )
 
         def describe_restored() -> Mapping[str, Any]:
             found = queries.get_deployment(house.services, run)

@@ -3,7 +3,11 @@
 import click
 
 from qdrant_rollouts.core.deployments import backups
-from qdrant_rollouts.interfaces.cli.backup_options import backup_arguments, wait_options, wait_or_leave
+from qdrant_rollouts.interfaces.cli.backup_options import (
+    backup_arguments,
+    wait_options,
+    wait_or_leave,
+)
 from qdrant_rollouts.interfaces.cli.options import json_option, reason_option
 from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 
@@ -15,12 +19,26 @@ from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 @json_option
 @verb
 def run_verification(
-    backup_id: str | None, alias: str | None, wait: bool, timeout: float | None, reason: str, as_json: bool
+    backup_id: str | None,
+    alias: str | None,
+    wait: bool,
+    timeout: float | None,
+    reason: str,
+    as_json: bool,
 ) -> int:
     """Restores a backup under a temporary name, compares, and drops it.
 
     Exit code 0 only if everything was as the manifest says.
     """
     with open_services(starts=True, needs="store") as house:
-        run = backups.verify_backup(house.services, backup=backup_id, alias=alias, actor=actor(), reason=reason)
-        return wait_or_leave(house, run, lambda: backups.get_verification(house.services, run), wait, timeout, as_json)
+        run = backups.verify_backup(
+            house.services, backup=backup_id, alias=alias, actor=actor(), reason=reason
+        )
+        return wait_or_leave(
+            house,
+            run,
+            lambda: backups.get_verification(house.services, run),
+            wait,
+            timeout,
+            as_json,
+        )

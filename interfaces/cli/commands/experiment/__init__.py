@@ -6,8 +6,9 @@ experiment = Verbs(
     package=__name__,
     help="""Compares collections on the searches of an alias.
 
-    Each user meets one collection and stays with it. An experiment is looked at every few minutes, as often as you
-    like besides, and ends by itself when it has an answer, or when its time is up.
+    Each user meets one collection and stays with it. An experiment is looked at every few
+    minutes, as often as you like besides, and ends by itself when it has an answer, or when its
+    time is up.
     """,
     verbs={
         "plan": "How many users and days an experiment on ALIAS will need.",

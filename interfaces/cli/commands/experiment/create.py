@@ -5,7 +5,11 @@ from collections.abc import Sequence
 import click
 
 from qdrant_rollouts.core.experiments import commands
-from qdrant_rollouts.interfaces.cli.experiment_options import experiment_options, merge_options, parse_metric_options
+from qdrant_rollouts.interfaces.cli.experiment_options import (
+    experiment_options,
+    merge_options,
+    parse_metric_options,
+)
 from qdrant_rollouts.interfaces.cli.experiment_screen import print_experiment
 from qdrant_rollouts.interfaces.cli.options import json_option, reason_option
 from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
@@ -14,11 +18,26 @@ from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 @click.command()
 @click.argument("name")
 @click.option("--control", required=True, metavar="COLLECTION", help="What serves now.")
-@click.option("--treatment", "treatments", required=True, multiple=True, metavar="COLLECTION", help="Repeatable.")
-@click.option("--alias", help="Whose searches are split; the one that leads to the control, if not told.")
+@click.option(
+    "--treatment",
+    "treatments",
+    required=True,
+    multiple=True,
+    metavar="COLLECTION",
+    help="Repeatable.",
+)
+@click.option(
+    "--alias", help="Whose searches are split; the one that leads to the control, if not told."
+)
 @experiment_options
-@click.option("--mode", type=click.Choice(["ab", "interleave"]), help="interleave: one list drafted from both.")
-@click.option("--on-ship", type=click.Choice(["nothing", "canary", "switch"]), help="What a winner starts.")
+@click.option(
+    "--mode",
+    type=click.Choice(["ab", "interleave"]),
+    help="interleave: one list drafted from both.",
+)
+@click.option(
+    "--on-ship", type=click.Choice(["nothing", "canary", "switch"]), help="What a winner starts."
+)
 @click.option("--draft", is_flag=True, help="Write it down, start it later.")
 @reason_option
 @json_option

@@ -6,7 +6,11 @@ import click
 
 from qdrant_rollouts.core.experiments import planning
 from qdrant_rollouts.interfaces.cli import forecast, screen
-from qdrant_rollouts.interfaces.cli.experiment_options import experiment_options, merge_options, parse_metric_options
+from qdrant_rollouts.interfaces.cli.experiment_options import (
+    experiment_options,
+    merge_options,
+    parse_metric_options,
+)
 from qdrant_rollouts.interfaces.cli.options import json_option
 from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 
@@ -15,10 +19,21 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @click.argument("alias")
 @experiment_options
 @click.option(
-    "--target", type=float, metavar="SHARE", help="The effect worth finding; 0.1, which is 10 %, if not told."
+    "--target",
+    type=float,
+    metavar="SHARE",
+    help="The effect worth finding; 0.1, which is 10 %, if not told.",
 )
-@click.option("--rate", type=float, help="By hand: the primary metric now, as a share of users or with --deviation.")
-@click.option("--deviation", type=float, help="By hand: how far users differ in the primary metric (one sigma).")
+@click.option(
+    "--rate",
+    type=float,
+    help="By hand: the primary metric now, as a share of users or with --deviation.",
+)
+@click.option(
+    "--deviation",
+    type=float,
+    help="By hand: how far users differ in the primary metric (one sigma).",
+)
 @click.option("--users-per-day", type=float, help="By hand: new users a day.")
 @json_option
 @verb
@@ -39,7 +54,12 @@ def plan_experiment(
     wanted = merge_options(options, coverage, target=target)
     with open_for_reading(store=True) as house:
         seen = planning.plan_experiment(
-            house.services, alias, given, split=split, metrics=parse_metric_options(metrics), options=wanted
+            house.services,
+            alias,
+            given,
+            split=split,
+            metrics=parse_metric_options(metrics),
+            options=wanted,
         )
     if as_json:
         screen.print_json(seen)

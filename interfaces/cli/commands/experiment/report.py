@@ -16,7 +16,12 @@ from qdrant_rollouts.wiring import own_files
 
 @click.command()
 @click.argument("experiment")
-@click.option("--svg", type=click.Path(dir_okay=False), metavar="FILE", help="Draw it too, over all its looks.")
+@click.option(
+    "--svg",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Draw it too, over all its looks.",
+)
 @json_option
 @verb
 def show_report(experiment: str, svg: str | None, as_json: bool) -> int:

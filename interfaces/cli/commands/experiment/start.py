@@ -17,5 +17,7 @@ def start_experiment(experiment: str, reason: str, as_json: bool) -> int:
     """Starts a draft: the searches of its alias are split from now on."""
     with open_services(needs="rows") as house:
         return print_experiment(
-            house, commands.start_experiment(house.services, experiment, actor=actor(), reason=reason), as_json
+            house,
+            commands.start_experiment(house.services, experiment, actor=actor(), reason=reason),
+            as_json,
         )

@@ -20,5 +20,7 @@ def stop_experiment(experiment: str, reason: str, as_json: bool) -> int:
     """
     with open_services(needs="rows") as house:
         return print_experiment(
-            house, commands.stop_experiment(house.services, experiment, actor=actor(), reason=reason), as_json
+            house,
+            commands.stop_experiment(house.services, experiment, actor=actor(), reason=reason),
+            as_json,
         )

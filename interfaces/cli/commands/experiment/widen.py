@@ -11,7 +11,9 @@ from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 
 @click.command()
 @click.argument("experiment")
-@click.option("--coverage", type=float, required=True, metavar="PERCENT", help="Of all users; more than now.")
+@click.option(
+    "--coverage", type=float, required=True, metavar="PERCENT", help="Of all users; more than now."
+)
 @reason_option
 @json_option
 @verb

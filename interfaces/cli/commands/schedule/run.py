@@ -10,7 +10,9 @@ from qdrant_rollouts.interfaces.cli.running import DONE, actor, open_services, v
 from qdrant_rollouts.interfaces.embedded import running_elsewhere
 
 _NOBODY = "nobody runs it until `rollouts up` is started"
-_SOON = "it begins within ten seconds; `rollouts schedule list --alias {alias}` shows what became of it"
+_SOON = (
+    "it begins within ten seconds; `rollouts schedule list --alias {alias}` shows what became of it"
+)
 
 
 @click.command()

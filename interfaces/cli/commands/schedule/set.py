@@ -5,7 +5,12 @@ from collections.abc import Sequence
 import click
 
 from qdrant_rollouts.core.operations.schedules import commands
-from qdrant_rollouts.interfaces.cli.options import json_option, parse_options, reason_option, settings_option
+from qdrant_rollouts.interfaces.cli.options import (
+    json_option,
+    parse_options,
+    reason_option,
+    settings_option,
+)
 from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 from qdrant_rollouts.interfaces.cli.schedule_tables import print_schedules
 
@@ -20,11 +25,19 @@ from qdrant_rollouts.interfaces.cli.schedule_tables import print_schedules
 @json_option
 @verb
 def change_schedule(
-    alias: str, action: str, cron: str | None, zone: str | None, options: Sequence[str], reason: str, as_json: bool
+    alias: str,
+    action: str,
+    cron: str | None,
+    zone: str | None,
+    options: Sequence[str],
+    reason: str,
+    as_json: bool,
 ) -> int:
     """Gives ALIAS another schedule of ACTION, or its first."""
     named = {key: value for key, value in (("cron", cron), ("zone", zone)) if value is not None}
     wanted = {**parse_options(options), **named}
     with open_services(needs="place") as house:
-        commands.change_schedule(house.services, alias, action, wanted, actor=actor(), reason=reason)
+        commands.change_schedule(
+            house.services, alias, action, wanted, actor=actor(), reason=reason
+        )
         return print_schedules(house, alias, 1, as_json)

@@ -13,7 +13,9 @@ from qdrant_rollouts.interfaces.cli.running import DONE, actor, open_services, v
 
 @click.command()
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="What it may do; repeatable.")
+@click.option(
+    "--scope", "scopes", multiple=True, metavar="SCOPE", help="What it may do; repeatable."
+)
 @reason_option
 @json_option
 @verb

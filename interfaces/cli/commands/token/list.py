@@ -21,11 +21,15 @@ def show_tokens(as_json: bool) -> int:
     if as_json:
         screen.print_json({"tokens": found})
         return DONE
-    rows = screen.make_table("NAME", "SCOPES", "MADE", "BY", "LAST USED", "REVOKED", drop=("MADE", "BY", "LAST USED"))
+    rows = screen.make_table(
+        "NAME", "SCOPES", "MADE", "BY", "LAST USED", "REVOKED", drop=("MADE", "BY", "LAST USED")
+    )
     for one in found:
         screen.add_row(rows, (one["name"], ", ".join(one["scopes"]), *_cells_of_token(one)))
     screen.make_console().print(
-        rows if found else Text("no tokens yet; `rollouts token create NAME --scope read` makes one")
+        rows
+        if found
+        else Text("no tokens yet; `rollouts token create NAME --scope read` makes one")
     )
     return DONE
 
