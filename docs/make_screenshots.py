@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, StorageState, sync_playwright
 
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import backups, commands
-from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.experiments import commands as experiment_commands
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.routing import Router
@@ -251,7 +251,7 @@ class Stage:
             self._services, "recipes", control, actor="anna@cli", reason="to compare the two"
         )
         options = {"look_minutes": 0.1, "n_star": 2000, "min_days": 0, "max_days": 1}
-        started = trials.create_experiment(
+        started = experiment_commands.create_experiment(
             self._services,
             "whole-manual",
             control,

@@ -24,21 +24,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from qdrant_rollouts.adapters import private
 from qdrant_rollouts.adapters.presence import Presence, Process
 from qdrant_rollouts.core.alerts import deliveries
-from qdrant_rollouts.core.collections import scratch
-from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database import events
-from qdrant_rollouts.core.deployments import engine, workers
-from qdrant_rollouts.core.deployments.backups import final
+from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_record import TurnResult
 from qdrant_rollouts.core.deployments.workers import Said, Task
 from qdrant_rollouts.core.errors import AppError, LeaseLost, Refused
-from qdrant_rollouts.core.experiments import folding, looking
-from qdrant_rollouts.core.operations.schedules import runs
-from qdrant_rollouts.core.operations.schedules import sweep as schedules
+from qdrant_rollouts.core.operations.schedules import sweep as schedule_sweep
+from qdrant_rollouts.core.operations.sweeps import SWEEPS
 from qdrant_rollouts.core.ports import Knock
-from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.services import Times
 from qdrant_rollouts.wiring import EMBEDDED_STORE, build_services
 
@@ -197,16 +192,9 @@ class Embedded:
         try:
             engine.knock_overdue_turns(self.services)
             if with_deletions:
-                final.begin_final_backups(self.services)
-                retention.delete_due(self.services)
-                scratch.drop_old_scratches(self.services.store)
-                looking.check_due_experiments(self.services)
-                self._take_up_runs(schedules.sweep_schedules(self.services).open)
-                traffic.fold_traffic(self.services)
-                folding.fold_sketches(self.services)
-                traffic.prune_traffic(self.services)
-                runs.prune_runs(self.services)
-                workers.forget(self.services)
+                self._take_up_runs(schedule_sweep.sweep_schedules(self.services).open)
+                for sweep in SWEEPS.values():
+                    sweep(self.services)
             self._lend_store()
         except (AppError, SQLAlchemyError) as error:
             log.warning("the sweep is tried again in %g s: %s", _PULSE, self._unfit() or error)
@@ -230,7 +218,7 @@ class Embedded:
 
     def _work_off_runs(self, wanted: Sequence[int]) -> str:
         with events.use_source(self._through), self._crew.at_work("schedules.take_up"):
-            return "; ".join(schedules.take_up_run(self.services, run_id) for run_id in wanted)
+            return "; ".join(schedule_sweep.take_up_run(self.services, run_id) for run_id in wanted)
 
     def _lend_store(self) -> None:
         """Only one process can open the embedded store: while nothing is to be done, others may

@@ -10,7 +10,7 @@ from qdrant_rollouts.adapters.releases import check, found_in
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import unclaimed
 from qdrant_rollouts.core.errors import Busy
-from qdrant_rollouts.core.operations.views import metrics as census
+from qdrant_rollouts.core.operations.views import metrics
 from qdrant_rollouts.core.ports import VectorStore
 from qdrant_rollouts.core.services import Services
 
@@ -65,7 +65,7 @@ def inspect_broker(settings: Settings) -> Check:
 def inspect_sweep(services: Services) -> Check:
     """Whether some process sweeps for due turns: without that, nothing that waits continues."""
     with services.sessions() as session:
-        age = census.sweep_age(session, services.clock.now(session))
+        age = metrics.sweep_age(session, services.clock.now(session))
     if age <= STILL_SECONDS:
         return Check("sweep", "ok", f"{age:.0f} s ago")
     found = "nobody has ever swept" if age == float("inf") else f"nobody has swept for {age:,.0f} s"

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters.celery import AGAIN, BROKER_AWAY, App
-from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.errors import AppError, OtherRelease
 from qdrant_rollouts.core.services import Services, Standing
@@ -183,7 +183,7 @@ def _build_stopped_task(services: Callable[[], Services]) -> Callable[[str, str]
     def tell(worker: str, why: str) -> None:
         house = services()
         with house.sessions.begin() as session:
-            alerts.record_alert(session, house.clock.now(session), _alert(worker, why))
+            outbox.record_alert(session, house.clock.now(session), _alert(worker, why))
 
     return tell
 

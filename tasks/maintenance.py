@@ -9,15 +9,10 @@ from celery import Celery
 from qdrant_rollouts.adapters.celery import AGAIN, BROKER_AWAY
 from qdrant_rollouts.adapters.waiting import Queues, make_id
 from qdrant_rollouts.core.alerts import deliveries
-from qdrant_rollouts.core.collections import scratch
-from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.database import events
-from qdrant_rollouts.core.deployments import engine, workers
-from qdrant_rollouts.core.deployments.backups import final
-from qdrant_rollouts.core.experiments import folding, looking
-from qdrant_rollouts.core.operations.schedules import runs
-from qdrant_rollouts.core.operations.schedules import sweep as schedules
-from qdrant_rollouts.core.routing import traffic
+from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.operations.schedules import sweep as schedule_sweep
+from qdrant_rollouts.core.operations.sweeps import SWEEPS, Sweep
 from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
@@ -33,7 +28,7 @@ def register_sweeps(app: Celery, services: Callable[[], Services]) -> None:
     queues = Queues(app)
 
     def sweep(house: Services) -> str:
-        swept = schedules.sweep_schedules(house)
+        swept = schedule_sweep.sweep_schedules(house)
         try:
             for run_id in swept.open:
                 _ask(app, queues, run_id)
@@ -45,9 +40,9 @@ def register_sweeps(app: Celery, services: Callable[[], Services]) -> None:
 
     def take_up(run_id: int) -> str:
         with events.use_source("beat"):
-            return schedules.take_up_run(services(), run_id)
+            return schedule_sweep.take_up_run(services(), run_id)
 
-    for name, work in {**SWEEPS, "schedules.sweep": sweep}.items():
+    for name, work in {**_DRIVEN, "schedules.sweep": sweep}.items():
         app.task(_run_by_beat(work, services), name=name, send_events=False, shared=False)
     app.task(take_up, name=TAKE_UP, ignore_result=True, shared=False)
 
@@ -81,43 +76,13 @@ def _knock_overdue_turns(house: Services) -> str:
     return f"{len(engine.knock_overdue_turns(house, rest=_REST))} knocked for"
 
 
-def _delete_due_collections(house: Services) -> str:
-    return (
-        "; ".join(
-            [
-                *final.begin_final_backups(house),
-                *retention.delete_due(house),
-                *scratch.drop_old_scratches(house.store),
-            ]
-        )
-        or "nothing due"
-    )
-
-
-def _check_due_experiments(house: Services) -> str:
-    return "; ".join(looking.check_due_experiments(house)) or "no look due"
-
-
-def _fold_observations(house: Services) -> str:
-    folded = traffic.fold_traffic(house) + folding.fold_sketches(house)
-    pruned = traffic.prune_traffic(house)
-    forgotten = runs.prune_runs(house)
-    gone = workers.forget(house)
-    told = (
-        f"{folded} rows of observations folded, {pruned} deleted; {forgotten} old runs of "
-        "schedules deleted"
-    )
-    return f"{told}; {gone} workers forgotten" if gone else told
-
-
 def _deliver_due_alerts(house: Services) -> str:
     return "; ".join(deliveries.deliver_due(house)) or "nothing to tell"
 
 
-SWEEPS: dict[str, Callable[[Services], str]] = {
+#: By the name of their task.
+_DRIVEN: dict[str, Sweep] = {
+    **SWEEPS,
     "deployments.rouse": _knock_overdue_turns,
-    "collections.delete_due": _delete_due_collections,
-    "experiments.look": _check_due_experiments,
-    "traffic.fold": _fold_observations,
     "alerts.deliver": _deliver_due_alerts,
 }

@@ -24,7 +24,7 @@ from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.adapters.route_channel import SilentChannel
 from qdrant_rollouts.adapters.shelf import FolderShelf
 from qdrant_rollouts.adapters.sources import open_source
-from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.config.index_file import ConcurrencySpec, IndexSpec
 from qdrant_rollouts.core.database.alert_rows import NoticeRow
 from qdrant_rollouts.core.deployments import commands, engine
@@ -156,7 +156,7 @@ class World:
         """Returns every alert so far, in the order in which they were recorded."""
         with self.services.sessions() as session:
             rows = session.scalars(select(NoticeRow).order_by(NoticeRow.number))
-            return [alerts.read_notice(row.message) for row in rows]
+            return [outbox.read_notice(row.message) for row in rows]
 
     def step(self, deployment_id: str, name: str) -> dict[str, Any]:
         return next(step for step in self.status(deployment_id)["steps"] if step["name"] == name)

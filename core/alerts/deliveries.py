@@ -16,8 +16,8 @@ from typing import Any, cast
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.alerts import outbox as alerts
-from qdrant_rollouts.core.answers import alerts as shown
+from qdrant_rollouts.core.alerts import outbox
+from qdrant_rollouts.core.answers import alerts as alert_answers
 from qdrant_rollouts.core.database import events, leases
 from qdrant_rollouts.core.database.alert_rows import DeliveryRow, NoticeRow
 from qdrant_rollouts.core.errors import AppError, Unknown
@@ -61,7 +61,7 @@ def deliver_due(services: Services) -> list[str]:
     channels = services.alerts()
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        alerts.repeat_lasting(session, now)
+        outbox.repeat_lasting(session, now)
         _queue_deliveries(session, now, channels)
         _prune_notices(session, now)
     ends = time.monotonic() + _SWEEP_SECONDS
@@ -117,7 +117,9 @@ def _build_test_notice(now: datetime, actor: str, reason: str) -> Notice:
     )
 
 
-def list_alerts(services: Services, limit: int, alias: str | None = None) -> list[shown.Alert]:
+def list_alerts(
+    services: Services, limit: int, alias: str | None = None
+) -> list[alert_answers.Alert]:
     """Returns notices, newest first, each with the state and the errors of every channel."""
     query = select(NoticeRow).order_by(NoticeRow.number.desc()).limit(limit)
     if alias is not None:
@@ -129,12 +131,12 @@ def list_alerts(services: Services, limit: int, alias: str | None = None) -> lis
         ).all()
     told = (
         {
-            **alerts.read_message(row.message),
+            **outbox.read_message(row.message),
             "deliveries": [_describe_delivery(one) for one in sent if one.number == row.number],
         }
         for row in rows
     )
-    return [cast("shown.Alert", one) for one in told]
+    return [cast("alert_answers.Alert", one) for one in told]
 
 
 def _queue_deliveries(
@@ -209,7 +211,7 @@ def _claim_delivery(services: Services, channel: str) -> _Claim | None:
         if won is None:
             return None
         row = session.get_one(NoticeRow, number)
-        return _Claim(number, channel, won.turn, won.tries, alerts.read_notice(row.message))
+        return _Claim(number, channel, won.turn, won.tries, outbox.read_notice(row.message))
 
 
 def _find_next_notice(session: Session, now: datetime, channel: str) -> int | None:
@@ -292,7 +294,7 @@ def _mark_delivery(services: Services, claim: _Claim, error: str) -> None:
         )
 
 
-def _describe_delivery(row: DeliveryRow) -> shown.Delivery:
+def _describe_delivery(row: DeliveryRow) -> alert_answers.Delivery:
     return {
         "channel": row.channel,
         "status": row.status,

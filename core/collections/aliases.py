@@ -14,10 +14,10 @@ from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.collections import readiness
-from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.collections.readiness import Readiness
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import AliasState
@@ -141,7 +141,7 @@ def check_target(services: Services, collection: str) -> None:
 def keep_target(session: Session, now: datetime, collection: str, alias: str, actor: str) -> None:
     """Cancels the deletion of a collection that is about to serve. Raises Refused if the deletion
     has begun."""
-    retention.cancel_deletion(
+    deletions.cancel_deletion(
         session,
         now,
         collection,
@@ -246,7 +246,7 @@ def _record_move(session: Session, now: datetime, row: AliasState, by: _Requeste
         alert = Alert(
             row.alias, "alias.moved_by_hand", f"{detail}, by hand", actor=by.actor, reason=by.reason
         )
-        alerts.record_alert(session, now, alert)
+        outbox.record_alert(session, now, alert)
 
 
 def _name_targets(expected: Collection[str | None]) -> str:

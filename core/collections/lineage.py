@@ -7,7 +7,7 @@ from typing import cast
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.answers import indexes as shown
+from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.answers.deployments import Announced
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.collections.version_facts import version_as_dict
@@ -35,7 +35,7 @@ class _Now:
     brought: Mapping[str, Sequence[str]]
 
 
-def list_versions(services: Services, alias: str) -> shown.Versions:
+def list_versions(services: Services, alias: str) -> index_answers.Versions:
     """Returns every version of ``alias``, newest first (contract section 4). Raises Unknown for an
     unknown alias, Unavailable if Qdrant cannot be asked."""
     check_found_name("alias", alias)
@@ -45,7 +45,7 @@ def list_versions(services: Services, alias: str) -> shown.Versions:
 
 def describe_versions(
     services: Services, alias: str, aliases: Mapping[str, str], there: Container[str] | None
-) -> shown.Versions:
+) -> index_answers.Versions:
     """The same, for aliases and collections that were read before. None means that the existing
     collections are not known; a version that does not serve then has the state ``unknown``."""
     live = aliases.get(alias)
@@ -109,7 +109,7 @@ def _statuses_by_collection(session: Session, collections: Sequence[str]) -> dic
     return found
 
 
-def _describe_version(row: Version, now: _Now) -> shown.Version:
+def _describe_version(row: Version, now: _Now) -> index_answers.Version:
     due = now.due.get(row.collection)
     seen = {
         "collection": row.collection,
@@ -120,7 +120,7 @@ def _describe_version(row: Version, now: _Now) -> shown.Version:
         "deletion": now.told[due.id]["text"] if due else None,
         **version_as_dict(row),
     }
-    return cast("shown.Version", seen)
+    return cast("index_answers.Version", seen)
 
 
 def _state_of_version(collection: str, now: _Now) -> str:

@@ -14,9 +14,9 @@ from sqlalchemy import Select, and_, or_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
-from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import clock_jumps, events
 from qdrant_rollouts.core.database.faults import explain_error
@@ -24,9 +24,13 @@ from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.step_data import StepState, read_data
 from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments import claims, placing, unclaimed
-from qdrant_rollouts.core.deployments import operator_requests as wishes
-from qdrant_rollouts.core.deployments import turn_outcomes as outcomes
+from qdrant_rollouts.core.deployments import (
+    claims,
+    operator_requests,
+    placing,
+    turn_outcomes,
+    unclaimed,
+)
 from qdrant_rollouts.core.deployments.claims import Claim, Declined, Lease
 from qdrant_rollouts.core.deployments.plan import (
     DeploymentView,
@@ -85,7 +89,7 @@ def enroll_deployment(
         deployment_id=deployment.id,
         alias=deployment.alias,
     )
-    alerts.record_alert(session, now, _build_start_alert(deployment, detail, told_as))
+    outbox.record_alert(session, now, _build_start_alert(deployment, detail, told_as))
 
 
 def advance(
@@ -108,7 +112,7 @@ def advance(
         if begun is not None and phase:
             begun(phase)
         outcome = _decide_outcome(services, claim, lease)
-        written = outcomes.write_outcome(services, claim, outcome)
+        written = turn_outcomes.write_outcome(services, claim, outcome)
     delivered = _send_knock(services, written)
     if written.places:
         placing.give(services)
@@ -160,9 +164,9 @@ def knock_overdue_turns(services: Services, *, rest: float = 0.0) -> list[Knock]
     """
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        if retention.has_ticked(session, now, rest):
+        if deletions.has_ticked(session, now, rest):
             return []
-        retention.advance_service_clock(session, now)
+        deletions.advance_service_clock(session, now)
         clock_jumps.mend(session, now, services.times.lease)
         rows = session.scalars(_select_unanswered(services, now)).all()
         knocks = [claims.knock_for(row, now, again=not _is_first(row)) for row in rows]
@@ -313,8 +317,8 @@ def _send_knock(services: Services, written: TurnResult) -> TurnResult:
 def _check_new_request(row: Deployment, wish: Event, reason: str) -> None:
     if _is_pause_withdrawn(row, wish):
         return
-    wishes.check_request(row, wish, reason)
-    if row.requested and wishes.rank(row.requested) < wishes.rank(wish):
+    operator_requests.check_request(row, wish, reason)
+    if row.requested and operator_requests.rank(row.requested) < operator_requests.rank(wish):
         raise Refused(
             f"{row.requested} was asked for by {row.requested_by} and comes before {wish}"
         )
@@ -350,7 +354,7 @@ def _is_first(row: Deployment) -> bool:
 
 
 def _build_start_alert(row: Deployment, detail: str, told_as: str) -> Alert:
-    word = alerts.run_word(row.kind)
+    word = outbox.run_word(row.kind)
     return Alert(
         row.alias,
         f"{word}.{told_as}",

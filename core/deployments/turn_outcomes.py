@@ -9,15 +9,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import deletions, retention_policy
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
-from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.step_data import StepOutput, write_data
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments import operator_requests as wishes
-from qdrant_rollouts.core.deployments import placing
+from qdrant_rollouts.core.deployments import operator_requests, placing
 from qdrant_rollouts.core.deployments.abort_notices import has_switched
 from qdrant_rollouts.core.deployments.claims import Claim, fence_turn, knock_for
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, Wait
@@ -273,11 +271,13 @@ def _schedule_deletions(writer: TurnWriter, blue: str) -> str:
     """Writes down what is kept no longer, blue or older ones, and says what becomes of blue."""
     row = writer.row
     spec = read_stored(IndexSpec, writer.row.spec)
-    surplus = keeping.find_surplus(
+    surplus = retention_policy.find_surplus(
         writer.session, writer.now, row.alias, row.green, spec, replaced=blue
     )
-    keeping.schedule_surplus(writer.session, writer.now, row.alias, surplus, deployment_id=row.id)
-    going = retention.find_open_deletion(writer.session, blue)
+    retention_policy.schedule_surplus(
+        writer.session, writer.now, row.alias, surplus, deployment_id=row.id
+    )
+    going = deletions.find_open_deletion(writer.session, blue)
     if going is None:
         return f"{blue} is kept; back to it by"
     rules = deletion_notices.read_rules(writer.services)
@@ -365,7 +365,7 @@ def _served(row: Deployment) -> str:
 
 
 def _apply_request(writer: TurnWriter, outcome: ApplyRequest) -> TurnResult:
-    return wishes.apply_request(writer)
+    return operator_requests.apply_request(writer)
 
 
 #: (on the way back?, what the turn came to) -> how it is written down.

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
@@ -96,15 +96,15 @@ class TurnWriter:
             act.format(id=self.row.id),
             deployment_id=self.row.id,
         )
-        alerts.record_alert(self.session, self.now, alert)
+        outbox.record_alert(self.session, self.now, alert)
 
     def over(self, kinds: Iterable[str], reason: str, actor: str = events.SYSTEM) -> None:
         """Ends the alerts ``kinds``, named as for ``tell``."""
         named = [self._alert_name(what) for what in kinds]
-        alerts.resolve_alerts(self.session, self.now, self.row.alias, named, reason, actor)
+        outbox.resolve_alerts(self.session, self.now, self.row.alias, named, reason, actor)
 
     def _alert_name(self, what: str) -> str:
-        return f"{alerts.run_word(self.row.kind)}.{what}"
+        return f"{outbox.run_word(self.row.kind)}.{what}"
 
     def turn_back(self) -> None:
         """From here the undos of the begun steps run in reverse, each with its own counters."""

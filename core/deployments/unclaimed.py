@@ -20,9 +20,9 @@ from enum import StrEnum
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, selectinload
 
-from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
-from qdrant_rollouts.core.answers import workers as shown
+from qdrant_rollouts.core.answers import workers as worker_answers
 from qdrant_rollouts.core.database.alert_rows import ConditionRow
 from qdrant_rollouts.core.database.models import Deployment, ServiceClock
 from qdrant_rollouts.core.database.worker_rows import UnclaimedRow
@@ -220,7 +220,7 @@ def findings(services: Services, session: Session, now: datetime) -> list[Findin
 
 def waits(
     services: Services, session: Session, now: datetime, row: Deployment
-) -> shown.Waits | None:
+) -> worker_answers.Waits | None:
     """Returns why no worker takes this deployment's turn; None while there is nothing to say."""
     if not _may_be_late(row, now):
         return None
@@ -230,7 +230,7 @@ def waits(
     return next((_waits(found) for found in mine), None)
 
 
-def list_workers_and_waits(services: Services) -> shown.Workers:
+def list_workers_and_waits(services: Services) -> worker_answers.Workers:
     """Returns the workers, and the turns that wait for one."""
     told = workers.list_workers(services)
     with services.sessions() as session:
@@ -238,7 +238,7 @@ def list_workers_and_waits(services: Services) -> shown.Workers:
     return {**told, "waiting": [_describe_waiting_turn(one) for one in found]}
 
 
-def _waits(found: Finding) -> shown.Waits:
+def _waits(found: Finding) -> worker_answers.Waits:
     return {
         "cause": str(found.cause),
         "text": found.text,
@@ -247,7 +247,7 @@ def _waits(found: Finding) -> shown.Waits:
     }
 
 
-def _describe_waiting_turn(found: Finding) -> shown.WaitingTurn:
+def _describe_waiting_turn(found: Finding) -> worker_answers.WaitingTurn:
     turn = found.turn
     return {
         **_waits(found),
@@ -288,7 +288,7 @@ def _read_elapsed(session: Session) -> float:
 
 def _turn(row: Deployment, late: float) -> Turn:
     step = current_step(row) or row.steps[-1]
-    return Turn(row.id, row.alias, alerts.run_word(row.kind), step.name, step.queue, late)
+    return Turn(row.id, row.alias, outbox.run_word(row.kind), step.name, step.queue, late)
 
 
 def _shown_late(
@@ -313,7 +313,7 @@ def watch(services: Services) -> None:
         if any(worker.answers for worker in roster):
             for found in _judge_turns(turns, roster, now):
                 if found.turn.late >= found.told_after:
-                    alerts.record_alert(session, now, _alert(found))
+                    outbox.record_alert(session, now, _alert(found))
         _watch_clocks(session, now, roster)
 
 
@@ -341,11 +341,11 @@ def _note(session: Session, now: datetime, elapsed: float) -> list[Turn]:
 def _note_taken(session: Session, now: datetime, known: UnclaimedRow) -> None:
     row = session.get_one(Deployment, known.deployment_id)
     session.delete(known)
-    alerts.resolve_alerts(
+    outbox.resolve_alerts(
         session,
         now,
         row.alias,
-        (f"{alerts.run_word(row.kind)}.{_NO_PROGRESS}",),
+        (f"{outbox.run_word(row.kind)}.{_NO_PROGRESS}",),
         "its turn was taken",
     )
 
@@ -367,17 +367,17 @@ def _watch_clocks(session: Session, now: datetime, roster: Sequence[Worker]) -> 
     told = set(session.scalars(select(ConditionRow.alias).where(ConditionRow.what == CLOCK_OFF)))
     for worker in roster:
         if worker.answers and worker.clock_is_off:
-            alerts.record_alert(session, now, _clock_alert(worker))
+            outbox.record_alert(session, now, _clock_alert(worker))
         elif (
             worker.answers
             and abs(worker.clock_offset) < workers.CLOCK_RIGHT
             and worker.name in told
         ):
-            alerts.resolve_alerts(
+            outbox.resolve_alerts(
                 session, now, worker.name, (CLOCK_OFF,), f"its clock is {worker.clock_words}"
             )
     for name in told - {worker.name for worker in roster}:
-        alerts.resolve_alerts(session, now, name, (CLOCK_OFF,), "this worker is gone")
+        outbox.resolve_alerts(session, now, name, (CLOCK_OFF,), "this worker is gone")
 
 
 def _clock_alert(worker: Worker) -> Alert:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.answers import workers as shown
+from qdrant_rollouts.core.answers import workers as worker_answers
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.worker_rows import WorkerRow
 from qdrant_rollouts.core.ports import Clock
@@ -187,7 +187,7 @@ def list_known_workers(session: Session, now: datetime) -> list[Worker]:
     return [_worker(row, aliases, now) for row in rows]
 
 
-def list_workers(services: Services) -> shown.Listed:
+def list_workers(services: Services) -> worker_answers.Listed:
     with services.sessions() as session:
         now = services.clock.now(session)
         rows = session.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()
@@ -234,8 +234,8 @@ def _busy(one: dict[str, str], aliases: dict[str, str]) -> Busy:
     return Busy(one["task"], id, aliases.get(id), datetime.fromisoformat(one["since"]))
 
 
-def _describe_worker(row: WorkerRow, worker: Worker, now: datetime) -> shown.Worker:
-    busy: list[shown.Busy] = [
+def _describe_worker(row: WorkerRow, worker: Worker, now: datetime) -> worker_answers.Worker:
+    busy: list[worker_answers.Busy] = [
         {
             "task": one.task,
             "deployment_id": one.deployment_id,

@@ -22,8 +22,7 @@ from qdrant_rollouts.core.experiments.analysis import metric_of_spec
 from qdrant_rollouts.core.experiments.evidence import Observations, read_evidence
 from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.routing.route import LIVE, UNROUTED
-from qdrant_rollouts.core.statistics import histogram
-from qdrant_rollouts.core.statistics import moments as tallies
+from qdrant_rollouts.core.statistics import histogram, moments
 from qdrant_rollouts.core.statistics.assignment import BASIS
 from qdrant_rollouts.core.statistics.comparison import LEAST_UNITS
 from qdrant_rollouts.core.statistics.groups import GROUPS
@@ -241,12 +240,12 @@ def _estimate_of_control(reading: Observations, metric: MetricSpec, control: str
     for (variant, _), grid in reading.sketches[metric.name].items():
         if variant == control:
             whole.merge(grid)
-    return tallies.latency_quantile(whole, metric.level)
+    return moments.latency_quantile(whole, metric.level)
 
 
 def _estimate_from_groups(tally: TrafficSketch, metric: MetricSpec) -> Estimate:
     if metric.sketched:
-        return tallies.latency_quantile(tally, metric.level)
+        return moments.latency_quantile(tally, metric.level)
     columns = tally.columns()
     calls = columns.by_group()
     totals = {
@@ -258,7 +257,7 @@ def _estimate_from_groups(tally: TrafficSketch, metric: MetricSpec) -> Estimate:
     return metric_of_spec(metric).estimate(Sums.of(totals[seen], calls[seen]))
 
 
-def _log_ms_by_group(tally: TrafficSketch) -> tallies.Floats:
+def _log_ms_by_group(tally: TrafficSketch) -> moments.Floats:
     """Returns the sum of ln(milliseconds) by group, computed from the middles of the buckets."""
     columns = tally.columns()
     middles = np.array(
@@ -268,7 +267,7 @@ def _log_ms_by_group(tally: TrafficSketch) -> tallies.Floats:
     return np.bincount(columns.groups, weights=weights, minlength=GROUPS).astype(np.float64)
 
 
-def _zero_results_by_group(tally: TrafficSketch) -> tallies.Floats:
+def _zero_results_by_group(tally: TrafficSketch) -> moments.Floats:
     found = np.zeros(GROUPS)
     for group, searches in tally.nothing.items():
         found[group] = searches

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.config.experiment_spec import (
@@ -24,7 +24,7 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.defaults import SPLIT
-from qdrant_rollouts.core.deployments import alias_lock as occupancy
+from qdrant_rollouts.core.deployments import alias_lock
 from qdrant_rollouts.core.deployments.commands import InTransaction, do_nothing
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.experiments.listing import find_experiment
@@ -74,7 +74,7 @@ def create_experiment(
     with services.sessions.begin() as session:
         row.created_at = services.clock.now(session)
         if start:
-            occupancy.check_alias_idle(session, row.route)
+            alias_lock.check_alias_idle(session, row.route)
         session.add(row)
         _record_experiment_event(
             session, row.created_at, row, "created", _describe_spec(spec), actor, reason
@@ -154,7 +154,7 @@ def end_experiment(
     if table.load_route(session, row.route).experiment_id == row.id:
         table.set_route_within(services, session, row.route, actor=actor, experiment_id=row.id)
     _record_experiment_event(session, row.finished_at, row, str(row.status), message, actor, reason)
-    alerts.resolve_alerts(
+    outbox.resolve_alerts(
         session,
         row.finished_at,
         row.route,
@@ -182,7 +182,7 @@ def record_experiment_alert(
     """Records an alert of ``experiment.WHAT``."""
     said = f"experiment {row.name} ({row.id}): {text}"
     told = Alert(row.route, f"experiment.{what}", said, actor=actor, reason=reason, next=act)
-    alerts.record_alert(session, now, told)
+    outbox.record_alert(session, now, told)
 
 
 def _change_experiment(services: Services, experiment_id: str, change: Any) -> str:
@@ -203,7 +203,7 @@ def _start_experiment(
     status = next_experiment_status(row.status, ExperimentEvent.START)
     spec = read_stored(ExperimentSpec, row.spec)
     table.lock_route(services, session, row.route)
-    occupancy.check_alias_idle(session, row.route)
+    alias_lock.check_alias_idle(session, row.route)
     now = services.clock.now(session)
     row.status = status
     row.started_at = now

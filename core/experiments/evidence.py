@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec, MetricSpec
 from qdrant_rollouts.core.database.experiment_rows import CountRow, ExposureRow, SketchRow, UnitSum
-from qdrant_rollouts.core.statistics import moments as tallies
+from qdrant_rollouts.core.statistics import moments
 from qdrant_rollouts.core.statistics.comparison import Stratum
 from qdrant_rollouts.core.statistics.metric import Metric
 from qdrant_rollouts.core.statistics.moments import Estimate, Unclear
@@ -64,7 +64,7 @@ class Observations:
         if not self.units[arm]:
             return Unclear("no_data")
         if metric.sketched:
-            return tallies.latency_quantile(
+            return moments.latency_quantile(
                 self.sketches[metric.name][arm], metric.level, least_units=2
             )
         return of.estimate(self.sums[metric.name][arm])

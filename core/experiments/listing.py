@@ -4,7 +4,7 @@
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.answers import experiments as shown
+from qdrant_rollouts.core.answers import experiments as experiment_answers
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.defaults import MODE, ROWS
 from qdrant_rollouts.core.errors import Refused, Unknown
@@ -15,7 +15,7 @@ from qdrant_rollouts.core.times import as_iso
 
 def list_experiments(
     services: Services, alias: str | None = None, limit: int = ROWS, *, after: str | None = None
-) -> list[shown.ExperimentSummary]:
+) -> list[experiment_answers.ExperimentSummary]:
     """Returns experiments, newest first; ``after``: those that follow this one in the list."""
     query = select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id).limit(limit)
     if alias is not None:
@@ -53,7 +53,7 @@ def find_experiment(session: Session, experiment: str) -> Experiment:
     return found
 
 
-def summarize_experiment(row: Experiment) -> shown.ExperimentSummary:
+def summarize_experiment(row: Experiment) -> experiment_answers.ExperimentSummary:
     return {
         "id": row.id,
         "name": row.name,

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec
 from qdrant_rollouts.core.database import events, leases
 from qdrant_rollouts.core.database.alert_rows import ConditionRow
@@ -66,7 +66,7 @@ def _check_contained(services: Services, row: Experiment, now: datetime, unseen:
         line = _check_experiment(services, row, now)
         if unseen:
             with services.sessions.begin() as session:
-                alerts.resolve_alerts(
+                outbox.resolve_alerts(
                     session,
                     services.clock.now(session),
                     row.route,
@@ -177,7 +177,7 @@ def _record_decision_alert(
     """A decision that ends the experiment causes one alert, stored with its row. Invalid data of a
     running experiment cause an alert that lasts."""
     if action == Action.KEEP_RUNNING:
-        alerts.resolve_alerts(session, now, row.route, ("experiment.invalid",), reason)
+        outbox.resolve_alerts(session, now, row.route, ("experiment.invalid",), reason)
         return
     look = f"rollouts experiment report {row.id}"
     record_experiment_alert(

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from qdrant_rollouts.core.answers import experiments as shown
+from qdrant_rollouts.core.answers import experiments as experiment_answers
 from qdrant_rollouts.core.database.experiment_rows import LookRow
 from qdrant_rollouts.core.experiments.analysis import Report, build_report
 from qdrant_rollouts.core.experiments.listing import (
@@ -22,7 +22,7 @@ __all__ = ["get_experiment", "list_experiments", "report_experiment"]
 _MOST_LOOKS = 200
 
 
-def get_experiment(services: Services, experiment: str) -> shown.Experiment:
+def get_experiment(services: Services, experiment: str) -> experiment_answers.Experiment:
     """Returns one experiment: what it compares, and its result."""
     with services.sessions() as session:
         row = find_experiment(session, experiment)

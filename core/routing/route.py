@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from qdrant_rollouts.core.answers import indexes as shown
+from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.statistics.assignment import BASIS, Ranges, canary_ranges
 
 LIVE = "live"
@@ -42,9 +42,13 @@ class Arm:
         ranges = tuple((int(start), int(end)) for start, end in content["ranges"])
         return cls(content["variant"], content["collection"], ranges, content.get("document", ""))
 
-    def to_json(self) -> shown.Arm:
+    def to_json(self) -> index_answers.Arm:
         ranges = [list(pair) for pair in self.ranges]
-        arm: shown.Arm = {"variant": self.variant, "collection": self.collection, "ranges": ranges}
+        arm: index_answers.Arm = {
+            "variant": self.variant,
+            "collection": self.collection,
+            "ranges": ranges,
+        }
         return {**arm, "document": self.document} if self.document else arm
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.answers import indexes as seen
+from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.leases import SLACK
 from qdrant_rollouts.core.database.models import RouteRow, SearcherRow
@@ -69,7 +69,7 @@ def list_split_routes(session: Session) -> list[Route]:
     return [_route_of_row(row) for row in session.scalars(select(RouteRow).where(tries))]
 
 
-def describe_route(services: Services, alias: str) -> seen.Route:
+def describe_route(services: Services, alias: str) -> index_answers.Route:
     """Returns the route as plain data, and which search processes serve its newest version."""
     route = current_route(services, alias)
     agreed = confirm_route(services, route)
@@ -89,7 +89,7 @@ def describe_route(services: Services, alias: str) -> seen.Route:
     }
 
 
-def list_routes(services: Services) -> list[seen.Route]:
+def list_routes(services: Services) -> list[index_answers.Route]:
     """Returns every route that was ever set, including those at rest."""
     with services.sessions() as session:
         names = list(session.scalars(select(RouteRow.alias).order_by(RouteRow.alias)))

@@ -34,7 +34,7 @@ from qdrant_rollouts.core.deployments.strategies import STRATEGIES
 from qdrant_rollouts.core.deployments.workers import Worker
 from qdrant_rollouts.core.errors import Misconfigured, OtherRelease, Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import MOVING, Status
-from qdrant_rollouts.core.operations.schedules import queries as schedules
+from qdrant_rollouts.core.operations.schedules import queries as schedule_queries
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.cli import screen
@@ -483,7 +483,7 @@ def _check_deletions(services: Services) -> Findings:
 
 
 def _check_schedules(services: Services) -> Findings:
-    for seen in schedules.list_schedules(services, limit=1):
+    for seen in schedule_queries.list_schedules(services, limit=1):
         name = f"schedule {seen['alias']} {seen['action']}"
         last = next(iter(seen["runs"]), None)
         late = screen.seconds_since(seen["next_at"]) if seen["next_at"] else 0.0

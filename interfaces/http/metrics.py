@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from qdrant_rollouts.core.operations.views import metrics as census
+from qdrant_rollouts.core.operations.views import metrics
 from qdrant_rollouts.core.operations.views.metrics import Sample
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.http.house import context_of
@@ -41,7 +41,7 @@ _LEFT_OUT = MetricDescription(
     f"{PREFIX}series_left_out",
     "gauge",
     ("metric",),
-    f"Series of a metric beyond the {census.MOST} that are shown.",
+    f"Series of a metric beyond the {metrics.MOST} that are shown.",
 )
 _SECONDS = MetricDescription(
     f"{PREFIX}scrape_seconds", "gauge", (), "How long the database took to give these numbers."
@@ -55,7 +55,7 @@ METRICS = (
         MetricDescription(
             PREFIX + name, "counter" if figure.counter else "gauge", figure.labels, figure.help
         )
-        for name, figure in census.METRICS.items()
+        for name, figure in metrics.METRICS.items()
     ),
     _LEFT_OUT,
     _SECONDS,
@@ -84,7 +84,7 @@ class Scrape(Collector):
 
     def collect(self) -> Iterator[Metric]:
         started = time.perf_counter()
-        taken = census.read_metrics(self._services)
+        taken = metrics.read_metrics(self._services)
         seconds = time.perf_counter() - started
         samples: dict[str, list[Sample]] = {
             **{PREFIX + name: found.samples for name, found in taken.items()},

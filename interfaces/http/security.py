@@ -20,8 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.sanitize.quoting import quote_value
-from qdrant_rollouts.interfaces.access import tokens
-from qdrant_rollouts.interfaces.access import web_sessions as sessions
+from qdrant_rollouts.interfaces.access import tokens, web_sessions
 from qdrant_rollouts.interfaces.access.tokens import ALL_SCOPES, SCOPES, Caller
 from qdrant_rollouts.interfaces.http import problems
 from qdrant_rollouts.interfaces.http.house import AppContext
@@ -93,12 +92,12 @@ class Authenticator:
         return self._remember_lookup("local", "", self._look_up_machine)
 
     def _look_up_token(self, presented: str) -> Caller | None:
-        if sessions.is_settings_token(presented, self._house.api_token):
-            return Caller(sessions.SETTINGS_CALLER, ALL_SCOPES)
+        if web_sessions.is_settings_token(presented, self._house.api_token):
+            return Caller(web_sessions.SETTINGS_CALLER, ALL_SCOPES)
         return tokens.caller_of_token(self._house.services, presented)
 
     def _look_up_session(self, secret: str) -> Caller | None:
-        return sessions.caller_of_session(self._house.services, secret, self._house.api_token)
+        return web_sessions.caller_of_session(self._house.services, secret, self._house.api_token)
 
     def _look_up_machine(self, _: str) -> Caller | None:
         return (

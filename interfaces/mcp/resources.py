@@ -6,7 +6,7 @@ from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
 
-from qdrant_rollouts.core.answers import deployments as shown
+from qdrant_rollouts.core.answers import deployments as deployment_answers
 from qdrant_rollouts.core.deployments import unclaimed
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.operations.views import queries
@@ -16,7 +16,7 @@ from qdrant_rollouts.interfaces.mcp.guard import IN_RESOURCES, Guard
 
 
 def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> None:
-    def read(context: Context, deployment_id: str) -> shown.Deployment:
+    def read(context: Context, deployment_id: str) -> deployment_answers.Deployment:
         with guard.check_scope(context, "read", IN_RESOURCES):
             return queries.get_deployment(services, deployment_id)
 

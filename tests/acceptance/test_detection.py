@@ -12,7 +12,7 @@ from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.adapters.sources import open_source
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.vectors import VectorPlan
-from qdrant_rollouts.core.gate import verdict as gates
+from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.evidence.opening import open_gate
 from qdrant_rollouts.core.services import Services, Times
 from tests.acceptance.corpora import judged, records
@@ -105,9 +105,9 @@ def gate(store, laid, folder, validation):
         memory=memory,
         elsewhere=laid.rebuild.elsewhere,
     )
-    while gates.collect_evidence(opened, lambda: False) is not None:
+    while verdict.collect_evidence(opened, lambda: False) is not None:
         pass
-    return gates.build_report(opened)
+    return verdict.build_report(opened)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_every_damage_is_blocked_without_any_configuration(what, judge, effort, 
     caught = Counter()
     for seed in range(effort(1, 12)):
         report = judge(DAMAGES[what], seed)
-        assert report["verdict"] == "block", (seed, gates.describe_reasons(report))
+        assert report["verdict"] == "block", (seed, verdict.describe_reasons(report))
         caught.update(
             row["name"]
             for row in report["checks"]
@@ -142,7 +142,7 @@ def test_every_damage_is_blocked_without_any_configuration(what, judge, effort, 
 def test_what_nobody_can_tell_is_left_to_a_person(what, judge, effort):
     for seed in range(effort(1, 12)):
         report = judge(HELD[what], seed)
-        assert report["verdict"] == "inconclusive", (seed, gates.describe_reasons(report))
+        assert report["verdict"] == "inconclusive", (seed, verdict.describe_reasons(report))
 
 
 @pytest.mark.proof
@@ -152,7 +152,7 @@ def test_no_healthy_change_is_stopped(what, judge, effort, figure):
     rebuilds = effort(1, 23)  # thirteen changes: about 300 rebuilds
     for seed in range(rebuilds):
         report = judge(HEALTHY[what], seed)
-        assert report["verdict"] == "pass", (seed, gates.describe_reasons(report))
+        assert report["verdict"] == "pass", (seed, verdict.describe_reasons(report))
     figure(f"{what}: {rebuilds} passed")
 
 
@@ -164,7 +164,7 @@ def test_judged_queries_stop_no_healthy_change(what, judge, judged_file, effort)
         report = judge(
             HEALTHY[what], seed, judged=judged_file, samples={"judged": FEWEST.get(what, 50)}
         )
-        assert report["verdict"] == "pass", (seed, gates.describe_reasons(report))
+        assert report["verdict"] == "pass", (seed, verdict.describe_reasons(report))
 
 
 @pytest.mark.proof
@@ -182,7 +182,7 @@ def test_judgments_that_grow_old_stop_no_night(what, queries, judge, corpus, tmp
         ]
         path.write_text("".join(json.dumps(one) + "\n" for one in typed), encoding="utf-8")
         report = judge(LIVING[what], seed, judged=str(path), samples={"judged": 40})
-        assert report["verdict"] == "pass", (seed, gates.describe_reasons(report))
+        assert report["verdict"] == "pass", (seed, verdict.describe_reasons(report))
         row = _row(report, "judged_quality")
         assert row["level"] == "hard", row
         assert any("unknown" in one for one in row["facts"]["left_out"])
@@ -192,7 +192,7 @@ def test_judgments_that_grow_old_stop_no_night(what, queries, judge, corpus, tmp
 def test_relevant_records_that_were_lost_on_the_way_are_a_loss(judge, judged_file):
     report = judge(DAMAGES["a tenth of the points missing"], 0, judged=judged_file)
     row = _row(report, "judged_quality")
-    assert row["verdict"] == "block", gates.describe_reasons(report)
+    assert row["verdict"] == "block", verdict.describe_reasons(report)
     assert any("lost" in one for one in row["facts"]["left_out"])
 
 
@@ -204,7 +204,7 @@ def test_vectors_that_tell_nothing_apart_are_below_the_default_floor(what, judge
         report = judge(MEANINGLESS[what], seed, queries="titles")
         assert _row(report, "min_top_score")["verdict"] == "block", (
             seed,
-            gates.describe_reasons(report),
+            verdict.describe_reasons(report),
         )
 
 
@@ -219,7 +219,7 @@ def test_the_default_floor_stops_no_healthy_change(what, judge, effort):
             else ["read a csv file", "parse command line arguments", "send a mail"]
         )
         report = judge(HEALTHY[what], seed, queries=named)
-        assert report["verdict"] == "pass", (seed, gates.describe_reasons(report))
+        assert report["verdict"] == "pass", (seed, verdict.describe_reasons(report))
 
 
 @pytest.mark.proof
@@ -256,7 +256,7 @@ def test_no_healthy_night_of_many_in_a_row_is_stopped(
             number,
             **validation,
         )
-        assert report["verdict"] == "pass", (number, gates.describe_reasons(report))
+        assert report["verdict"] == "pass", (number, verdict.describe_reasons(report))
     figure(f"{len(nights)} healthy nights in a row with {queries} judged queries: none stopped")
 
 
@@ -266,7 +266,7 @@ def test_what_was_asked_for_and_is_worse_passes_without_judged_queries_and_the_r
 ):
     report = judge(UNSEEN[what][0], 0)
     assert report["verdict"] == ("inconclusive" if what in DOUBTFUL else "pass"), (
-        gates.describe_reasons(report)
+        verdict.describe_reasons(report)
     )
     assert any(
         said.startswith("no judged queries: whether answers got worse")
@@ -280,7 +280,7 @@ def test_judged_queries_block_it_and_the_report_names_the_cause(what, judge, jud
     report = judge(change, 0, judged=judged_file)
     blocked = {row["name"] for row in report["checks"] if row["verdict"] == "block"}
     assert (report["verdict"], "judged_quality" in blocked) == ("block", True), (
-        gates.describe_reasons(report)
+        verdict.describe_reasons(report)
     )
     assert report["attribution"]["cause"] == cause
     assert len(report["worst"]) == 5
@@ -298,7 +298,7 @@ def test_an_index_is_judged_by_what_people_find_as_they_search(
     asked = {"judged": judged_file} if queries == "judged" else {}
     for seed in range(effort(1, 6)):
         report = judge(change, seed, search=search, **asked)
-        assert report["verdict"] == expected, (seed, gates.describe_reasons(report))
+        assert report["verdict"] == expected, (seed, verdict.describe_reasons(report))
     recall = next(row["value"] for row in report["checks"] if row["name"] == "ann_recall@10")
     figure(f"{what}, {queries}: recall {recall:.3f}")
 
@@ -306,7 +306,7 @@ def test_an_index_is_judged_by_what_people_find_as_they_search(
 def test_a_bad_index_is_named_as_the_cause(judge, judged_file):
     report = judge(DAMAGES["HNSW built with m=2, ef_construct=4"], 0, judged=judged_file)
     assert (report["verdict"], report["attribution"]["cause"]) == ("block", "index"), (
-        gates.describe_reasons(report)
+        verdict.describe_reasons(report)
     )
 
 

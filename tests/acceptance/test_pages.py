@@ -13,7 +13,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import commands
-from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.experiments import commands as experiment_commands
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.embedded import Embedded
 from qdrant_rollouts.interfaces.http import serving
@@ -226,7 +226,7 @@ def test_no_page_hides_anything_from_anybody_light_or_dark(system):
     ][:2]
     live = queries.list_aliases(system.services)["docs"]
     other = treatment if live == control else control
-    experiment = trials.create_experiment(
+    experiment = experiment_commands.create_experiment(
         system.services, "clicks-anew", live, [other], actor="anna"
     )
     system.faults.clear()

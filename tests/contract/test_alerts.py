@@ -7,10 +7,9 @@ import pytest
 
 from qdrant_rollouts.adapters.alerts import open_channels
 from qdrant_rollouts.adapters.alerts.webhook import sign_body
-from qdrant_rollouts.core.alerts import deliveries
-from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts import deliveries, outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
-from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.config.alert_spec import AlertsSpec
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -53,12 +52,12 @@ def docs(world: World) -> str:
 
 def say(world: World, what="deployment.completed", text="it happened", alias="docs"):
     with world.services.sessions.begin() as session:
-        alerts.record_alert(session, world.clock.moment, Alert(alias, what, text))
+        outbox.record_alert(session, world.clock.moment, Alert(alias, what, text))
 
 
 def end(world: World, what="deployment.paused", alias="docs"):
     with world.services.sessions.begin() as session:
-        alerts.resolve_alerts(session, world.clock.moment, alias, [what], "over now")
+        outbox.resolve_alerts(session, world.clock.moment, alias, [what], "over now")
 
 
 def deliver(world: World, seconds: float = 0.0) -> list[str]:
@@ -85,7 +84,7 @@ def test_a_deployment_tells_of_its_beginning_its_steps_and_its_end(world, docs):
 
 def test_a_change_that_did_not_happen_is_not_told(world):
     with world.services.sessions() as session:
-        alerts.record_alert(
+        outbox.record_alert(
             session, world.clock.moment, Alert("docs", "deployment.completed", "no")
         )
         session.flush()
@@ -183,7 +182,7 @@ def test_a_deletion_is_told_when_it_is_planned_and_when_it_is_done(world, docs):
     world.run()
     for _ in range(300):
         world.clock.move(15)
-        retention.delete_due(world.services)
+        deletions.delete_due(world.services)
     told = what(world.told())
     assert told.index("deletion.scheduled") < told.index("deletion.deleted")
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qdrant_rollouts.core.collections import aliases
-from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.operations.views import queries
@@ -30,7 +30,7 @@ def later(world: World, minutes: float) -> None:
     """Time passes while the service runs: the sweep sees each quarter of a minute."""
     for _ in range(int(minutes * 4) + 1):
         world.clock.move(15)
-        retention.delete_due(world.services)
+        deletions.delete_due(world.services)
 
 
 def test_create_makes_an_alias_and_says_when_it_was_there(two: World) -> None:
@@ -154,7 +154,7 @@ def test_running_time_is_counted_by_every_sweep(two: World) -> None:
         two.clock.move(5)
         engine.knock_overdue_turns(two.services)
         if second % 30 == 0:
-            retention.delete_due(two.services)
+            deletions.delete_due(two.services)
     assert "b" not in two.store.collections()
 
 
@@ -162,7 +162,7 @@ def test_a_clock_that_jumps_deletes_nothing_early(two: World) -> None:
     commands.safe_delete_collection(two.services, "b", actor="anna")
     later(two, 1)
     two.clock.move(2 * 3600)
-    retention.delete_due(two.services)
+    deletions.delete_due(two.services)
     assert "b" in two.store.collections()
 
 
@@ -184,7 +184,7 @@ def test_a_deletion_whose_aliases_cannot_be_looked_at_deletes_nothing(two: World
     two.over(Failing(store, "aliases"))
     two.clock.move(15)
     with pytest.raises(Unavailable):
-        retention.delete_due(two.services)
+        deletions.delete_due(two.services)
     assert "b" in store.collections()
     two.over(store)
     later(two, 1)

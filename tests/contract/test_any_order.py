@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.deployments import claims, commands, engine
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Event
@@ -124,7 +124,7 @@ class Deployments(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.world.clock.move(seconds)
         engine.knock_overdue_turns(self.world.services)
-        retention.delete_due(self.world.services)
+        deletions.delete_due(self.world.services)
 
     @rule(wish=strategies.sampled_from([Event.PAUSE, Event.RESUME, Event.PROMOTE, Event.ABORT]))
     def ask(self, wish: Event) -> None:

@@ -3,12 +3,11 @@
 import pytest
 
 from qdrant_rollouts.core.alerts import deliveries
-from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
-from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.collections.deletion import garbage_collection, retention_policy
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.deployments.commands import adoption, rebuilding
-from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.experiments import commands as experiment_commands
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views import queries
 from tests.world import World, texts
@@ -36,14 +35,14 @@ def theirs(world):
 
 
 def experiment(world, old, who, **given):
-    return trials.create_experiment(
+    return experiment_commands.create_experiment(
         world.services, "colours", green(world), [old], start=False, **given, **who
     )
 
 
 def started(world, old):
     made = experiment(world, old, {"actor": "anna"}, options={"coverage": 1000})
-    return trials.start_experiment(world.services, made, actor="anna")
+    return experiment_commands.start_experiment(world.services, made, actor="anna")
 
 
 COMMANDS = {
@@ -79,8 +78,14 @@ COMMANDS = {
         lambda w, old, who: commands.safe_delete_collection(w.services, green(w), **who),
         "deletion.requested",
     ),
-    "keep": (lambda w, old, who: keeping.keep_collection(w.services, old, **who), "deletion.kept"),
-    "gc": (lambda w, old, who: collecting.collect_garbage(w.services, **who), "gc.requested"),
+    "keep": (
+        lambda w, old, who: retention_policy.keep_collection(w.services, old, **who),
+        "deletion.kept",
+    ),
+    "gc": (
+        lambda w, old, who: garbage_collection.collect_garbage(w.services, **who),
+        "gc.requested",
+    ),
     "adopt": (
         lambda w, old, who: adoption.adopt_collection(w.services, theirs(w), **who),
         "version.adopted",
@@ -95,17 +100,19 @@ COMMANDS = {
     ),
     "create an experiment": (experiment, "experiment.created"),
     "start an experiment": (
-        lambda w, old, who: trials.start_experiment(
+        lambda w, old, who: experiment_commands.start_experiment(
             w.services, experiment(w, old, {"actor": "anna"}), **who
         ),
         "experiment.started",
     ),
     "widen an experiment": (
-        lambda w, old, who: trials.widen_experiment(w.services, started(w, old), 2000, **who),
+        lambda w, old, who: experiment_commands.widen_experiment(
+            w.services, started(w, old), 2000, **who
+        ),
         "experiment.widened",
     ),
     "stop an experiment": (
-        lambda w, old, who: trials.stop_experiment(w.services, started(w, old), **who),
+        lambda w, old, who: experiment_commands.stop_experiment(w.services, started(w, old), **who),
         "experiment.stopped",
     ),
 }
@@ -141,8 +148,10 @@ def test_a_wish_is_on_record(world, live, wish):
 
 
 def test_an_experiment_is_on_record_from_its_start_to_its_end(world, live):
-    made = trials.create_experiment(world.services, "colours", green(world), [live], actor="bert")
-    trials.stop_experiment(world.services, made, actor="carl", reason="enough")
+    made = experiment_commands.create_experiment(
+        world.services, "colours", green(world), [live], actor="bert"
+    )
+    experiment_commands.stop_experiment(world.services, made, actor="carl", reason="enough")
     rows = [
         row
         for row in queries.list_events(world.services, "docs", 20)

@@ -16,7 +16,7 @@ from qdrant_rollouts.core.collections.records import content_hash
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.index_file import ChunkSpec, EmbeddingSpec, IndexSpec
-from qdrant_rollouts.core.gate import verdict as gates
+from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext, LiveCollection
 from qdrant_rollouts.core.gate.evidence.equals import Equals, group_equals
 from qdrant_rollouts.core.ports import FloatArray, Point
@@ -121,9 +121,9 @@ def judge(
         alone=not live,
         **settings,
     )
-    while gates.collect_evidence(judged, lambda: False) is not None:
+    while verdict.collect_evidence(judged, lambda: False) is not None:
         pass
-    return {row["name"]: row for row in gates.build_report(judged)["checks"]}
+    return {row["name"]: row for row in verdict.build_report(judged)["checks"]}
 
 
 def rolled(filling: list[Point], every: int = 1) -> list[Point]:
@@ -335,9 +335,9 @@ def test_a_small_difference_can_be_allowed(store: LocalStore) -> None:
         live=LiveCollection("blue", "", None, same_model=True, same_texts=True),
         plan=VectorPlan(),
     )
-    while gates.collect_evidence(judged, lambda: False) is not None:
+    while verdict.collect_evidence(judged, lambda: False) is not None:
         pass
-    rows = {row["name"]: row for row in gates.build_report(judged)["checks"]}
+    rows = {row["name"]: row for row in verdict.build_report(judged)["checks"]}
     assert (rows["unchanged"]["verdict"], rows["unchanged"]["bound"]) == ("pass", 0.05)
 
 
@@ -369,9 +369,9 @@ def test_a_carried_vector_that_was_lost_blocks(store: LocalStore) -> None:
         live=LiveCollection("blue", "", None, same_model=True, same_texts=True),
         plan=plan,
     )
-    while gates.collect_evidence(judged, lambda: False) is not None:
+    while verdict.collect_evidence(judged, lambda: False) is not None:
         pass
-    row = next(row for row in gates.build_report(judged)["checks"] if row["name"] == "unchanged")
+    row = next(row for row in verdict.build_report(judged)["checks"] if row["name"] == "unchanged")
     assert (row["verdict"], row["facts"]["faults"]) == ("block", {"image": {"no vector": 10}})
 
 
@@ -499,9 +499,9 @@ def test_another_share_can_be_allowed(store: LocalStore) -> None:
     stand(store, "green", _one_for(0.1, points(records())))
     allowed = SPEC.with_options({"validation": {"checks": {"twins": 0.2}}})
     judged = GateContext(store, "green", allowed, plan=VectorPlan(), alone=True)
-    while gates.collect_evidence(judged, lambda: False) is not None:
+    while verdict.collect_evidence(judged, lambda: False) is not None:
         pass
-    assert {row["name"]: row["verdict"] for row in gates.build_report(judged)["checks"]}[
+    assert {row["name"]: row["verdict"] for row in verdict.build_report(judged)["checks"]}[
         "twins"
     ] == "pass"
 
@@ -716,9 +716,9 @@ def test_how_much_may_change_at_once_can_be_said(store: LocalStore) -> None:
         live=LiveCollection("blue", "", None, same_model=True, same_texts=True),
         plan=plan,
     )
-    while gates.collect_evidence(judged, lambda: False) is not None:
+    while verdict.collect_evidence(judged, lambda: False) is not None:
         pass
-    assert {row["name"]: row["verdict"] for row in gates.build_report(judged)["checks"]}[
+    assert {row["name"]: row["verdict"] for row in verdict.build_report(judged)["checks"]}[
         "collapse"
     ] == "pass"
 

@@ -14,7 +14,7 @@ from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import Maker
 from qdrant_rollouts.core.collections.stamps import MadeBy
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec
-from qdrant_rollouts.core.gate import verdict as gates
+from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.ports import FloatArray, Point
 from tests.acceptance.corpora import records
@@ -92,9 +92,9 @@ def judged(
         makers=makers,
         filled=Filling(expected=len(corpus)),  # type: ignore[arg-type]  # a double
     )
-    while gates.collect_evidence(gate, lambda: False) is not None:
+    while verdict.collect_evidence(gate, lambda: False) is not None:
         pass
-    rows = {row["name"]: row for row in gates.build_report(gate)["checks"]}
+    rows = {row["name"]: row for row in verdict.build_report(gate)["checks"]}
     store.close()
     return rows
 

@@ -6,15 +6,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
-from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.models import Deployment, RouteRow, SearcherRow, ServiceClock
 from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.lifecycle import Event, Status
-from qdrant_rollouts.core.operations.views import metrics as census
+from qdrant_rollouts.core.operations.views import metrics
 from tests.world import World, texts
 
 STAGES = [{"percentage": 25, "duration_minutes": 2}, {"percentage": 100, "duration_minutes": 0}]
@@ -30,7 +30,7 @@ def docs(world: World) -> World:
 
 
 def taken(world: World, name: str) -> dict:
-    found = census.read_metrics(world.services)[name]
+    found = metrics.read_metrics(world.services)[name]
     assert found.left_out == 0
     return dict(found.samples)
 
@@ -42,9 +42,9 @@ def write(world: World, *rows) -> None:
 
 def test_a_database_in_which_nothing_has_happened_has_every_number(world):
     figures = {
-        name: dict(found.samples) for name, found in census.read_metrics(world.services).items()
+        name: dict(found.samples) for name, found in metrics.read_metrics(world.services).items()
     }
-    assert figures.keys() == census.METRICS.keys()
+    assert figures.keys() == metrics.METRICS.keys()
     assert figures["sweep_age_seconds"] == {(): math.inf}
     assert figures["alerts_firing"] == {("info",): 0, ("warn",): 0, ("error",): 0}
     assert figures["gate_verdicts"] == {("pass",): 0, ("block",): 0, ("inconclusive",): 0}
@@ -54,9 +54,9 @@ def test_a_database_in_which_nothing_has_happened_has_every_number(world):
 
 
 def test_labels_are_as_many_as_their_values(docs):
-    for name, found in census.read_metrics(docs.services).items():
+    for name, found in metrics.read_metrics(docs.services).items():
         assert all(
-            len(labels) == len(census.METRICS[name].labels) for labels, _ in found.samples
+            len(labels) == len(metrics.METRICS[name].labels) for labels, _ in found.samples
         ), name
 
 
@@ -92,7 +92,7 @@ def test_durations_are_of_steps_that_ended_lately(docs):
     assert {name for name, _ in seconds} == steps
     assert seconds[("soak", "1")] >= 1
     assert seconds[("soak", "0.5")] <= seconds[("soak", "0.95")] <= seconds[("soak", "1")]
-    docs.clock.move(census.WINDOW.total_seconds() + 60)
+    docs.clock.move(metrics.WINDOW.total_seconds() + 60)
     assert taken(docs, "step_duration_seconds") == {}
 
 
@@ -155,7 +155,7 @@ def test_a_share_is_confirmed_once_every_living_process_serves_it(docs):
 
 def test_deletions_are_scheduled_then_due_then_overdue(docs):
     with docs.services.sessions.begin() as session:
-        retention.schedule_deletion(session, docs.clock.moment, "old_one", 1, reason="a test")
+        deletions.schedule_deletion(session, docs.clock.moment, "old_one", 1, reason="a test")
     states = []
     for _ in range(3):
         states.append(next(state for (state,), count in taken(docs, "deletions").items() if count))
@@ -193,7 +193,7 @@ def test_schedules_alerts_and_experiments_are_counted(docs):
     )
     write(docs, on, paused, experiment)
     with docs.services.sessions.begin() as session:
-        alerts.record_alert(session, now, Alert("docs", "schedule.rebuild_late", "late"))
+        outbox.record_alert(session, now, Alert("docs", "schedule.rebuild_late", "late"))
     docs.clock.move(60)
     assert taken(docs, "schedule_success_age_seconds") == {("docs", "rebuild"): 60}
     assert taken(docs, "schedule_late") == {("docs", "rebuild"): 1}
@@ -205,7 +205,7 @@ def test_schedules_alerts_and_experiments_are_counted(docs):
 def test_no_more_than_so_many_aliases_are_named_and_the_rest_are_counted(world):
     now = world.clock.moment
     write(
-        world, *(_run(f"index_{number:05d}", "rollout", now) for number in range(census.MOST + 7))
+        world, *(_run(f"index_{number:05d}", "rollout", now) for number in range(metrics.MOST + 7))
     )
-    found = census.read_metrics(world.services)["last_live_age_seconds"]
-    assert (len(found.samples), found.left_out) == (census.MOST, 7)
+    found = metrics.read_metrics(world.services)["last_live_age_seconds"]
+    assert (len(found.samples), found.left_out) == (metrics.MOST, 7)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from qdrant_rollouts.core.alerts import deliveries
-from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.config.alert_spec import Severity
 from qdrant_rollouts.core.database.models import Deployment, SearcherRow
 from qdrant_rollouts.core.deployments import claims, commands, engine
@@ -19,7 +19,7 @@ from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.ports import AlertChannel, Knock
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.routing.route import Route
-from qdrant_rollouts.interfaces.access import idempotency as once
+from qdrant_rollouts.interfaces.access import idempotency
 from tests.schedules import at, declare, runs, the_schedule
 from tests.world import HandBroker, World, texts
 
@@ -192,7 +192,7 @@ def test_jumps_to_and_fro_delete_nothing_early(swept: World) -> None:
         gone += 1
         swept.clock.move(HOURS if number % 20 == 5 else -HOURS if number % 20 == 15 else 0)
         engine.knock_overdue_turns(swept.services)
-        retention.delete_due(swept.services)
+        deletions.delete_due(swept.services)
         if "old" not in swept.store.collections():
             break
     assert 300 <= gone <= 350
@@ -241,15 +241,17 @@ def test_an_alert_is_told_though_it_was_written_down_two_hours_from_now(world: W
 
 
 def test_an_idempotency_key_is_held_no_longer_than_starting_anything_takes(world: World) -> None:
-    key = once.build_key("ci", "key", {})
+    key = idempotency.build_key("ci", "key", {})
 
-    def dies(along: object) -> once.Answer:
+    def dies(along: object) -> idempotency.Answer:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        once.answer_once(world.services, key, dies, lambda started: {})
+        idempotency.answer_once(world.services, key, dies, lambda started: {})
     world.clock.move(-HOURS)
-    assert once.answer_once(world.services, key, lambda along: {"done": 1}, lambda started: {}) == (
+    assert idempotency.answer_once(
+        world.services, key, lambda along: {"done": 1}, lambda started: {}
+    ) == (
         {"done": 1},
         False,
     )

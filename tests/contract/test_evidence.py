@@ -11,7 +11,7 @@ import pytest
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.config.index_file import IndexSpec
-from qdrant_rollouts.core.gate import verdict as gates
+from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.evidence.asking import PATIENCE, search_live
 from qdrant_rollouts.core.gate.evidence.context import GateContext, LiveCollection
 from qdrant_rollouts.core.gate.evidence.round_trip import are_alike
@@ -43,9 +43,9 @@ def rows(
     judged = GateContext(
         store, green, SPEC, live=live, wanted=store.schema(green), filled=Filling(expected=40)
     )
-    while gates.collect_evidence(judged, lambda: False) is not None:
+    while verdict.collect_evidence(judged, lambda: False) is not None:
         pass
-    return {row["name"]: row for row in gates.build_report(judged)["checks"]}
+    return {row["name"]: row for row in verdict.build_report(judged)["checks"]}
 
 
 def directions(count: int, size: int = 16) -> Any:
@@ -150,9 +150,9 @@ def test_an_index_that_misses_neighbours_blocks_and_is_named_as_the_cause(
     fill(store, "green", directions(60))
     live = LiveCollection("blue", "", None, same_model=True, same_texts=True)
     judged = GateContext(Forgetful(store), "green", SPEC, live=live, filled=Filling(expected=60))  # type: ignore[arg-type]  # a double
-    while gates.collect_evidence(judged, lambda: False) is not None:
+    while verdict.collect_evidence(judged, lambda: False) is not None:
         pass
-    report = gates.build_report(judged)
+    report = verdict.build_report(judged)
     assert {row["name"]: row["verdict"] for row in report["checks"]}["ann_recall@10"] == "block"
     assert report["attribution"]["cause"] == "index"
     assert report["attribution"]["lost"]["data"] == pytest.approx(0)
@@ -212,9 +212,9 @@ def test_no_second_of_a_gate_sees_more_searches_of_live_than_the_index_file_allo
             counting, "green", spec, live=live, filled=Filling(expected=60), memory=memory
         )  # type: ignore[arg-type]  # a double
 
-    while gates.collect_evidence(turn(), lambda: True) is not None:
+    while verdict.collect_evidence(turn(), lambda: True) is not None:
         pass
-    assert gates.build_report(turn())["attribution"]["n"] == 60
+    assert verdict.build_report(turn())["attribution"]["n"] == 60
     assert len(counting.moments) > 4 * most
     assert (
         max(sum(at <= one < at + 1 for one in counting.moments) for at in counting.moments) <= most
@@ -277,7 +277,7 @@ def test_an_index_that_is_being_built_is_stuck_only_where_the_server_tells_that_
     fill(store, "green", directions(40))
     spec = IndexSpec.model_validate({"validation": {"budget_seconds": 2.0}})
     judged = GateContext(Indexing(store, worked), "green", spec, ready_look=0.01)  # type: ignore[arg-type]  # a double
-    while gates.collect_evidence(judged, lambda: False) is not None:
+    while verdict.collect_evidence(judged, lambda: False) is not None:
         pass
-    row = next(row for row in gates.build_report(judged)["checks"] if row["name"] == "ready")
+    row = next(row for row in verdict.build_report(judged)["checks"] if row["name"] == "ready")
     assert row["verdict"] == expected

@@ -15,7 +15,7 @@ from qdrant_rollouts.core.experiments.planning import GivenFigures, plan_experim
 from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.routing.exposures import Ledger, UserSearches, unit_of_user
 from qdrant_rollouts.core.routing.traffic import TrafficKey
-from qdrant_rollouts.core.statistics import planning as formulas
+from qdrant_rollouts.core.statistics import planning
 from qdrant_rollouts.core.statistics.assignment import group_of_unit
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 from tests.world import World, texts
@@ -59,7 +59,7 @@ def test_a_rate_given_by_hand_needs_the_users_of_the_notes(alias):
 def test_a_mean_given_by_hand_is_planned_by_its_deviation(alias):
     found = planned(alias, "clicks", rate=2.0, deviation=2.0, target=0.1)
     assert metric(found, "clicks")["users"]["control"] == math.ceil(
-        formulas.users_for_mean(1.0, 0.1)
+        planning.users_for_mean(1.0, 0.1)
     )
 
 
@@ -74,7 +74,7 @@ def test_what_the_longest_time_finds_is_what_it_would_need_to_be_found(alias):
     found = metric(
         planned(alias, "clicks", rate=0.2, deviation=0.4, users_per_day=500, max_days=20), "clicks"
     )
-    assert formulas.users_for_mean(0.4, found["fixed"]) == pytest.approx(500 * 20 / 2)
+    assert planning.users_for_mean(0.4, found["fixed"]) == pytest.approx(500 * 20 / 2)
     assert found["fixed"] < found["sequential"] < 2 * found["fixed"]
 
 

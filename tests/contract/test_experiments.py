@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
-from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec
 from qdrant_rollouts.core.database.experiment_rows import (
     CountRow,
@@ -414,14 +414,14 @@ def test_the_collections_of_an_experiment_are_not_deleted(indexes, experiment):
     _, treatment = collections(indexes)
     indexes.store.drop_alias("docs_b")
     with indexes.services.sessions() as session:
-        assert f"experiment {experiment} compares it" in retention.find_uses(
+        assert f"experiment {experiment} compares it" in deletions.find_uses(
             indexes.services, session, treatment
         )
     commands.stop_experiment(indexes.services, experiment, actor="anna")
     with indexes.services.sessions() as session:
         assert not [
             user
-            for user in retention.find_uses(indexes.services, session, treatment)
+            for user in deletions.find_uses(indexes.services, session, treatment)
             if "experiment" in user
         ]
 

@@ -7,8 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from qdrant_rollouts.core.collections.deletion import deletions as retention
-from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
-from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.collections.deletion import garbage_collection, retention_policy
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused
@@ -43,7 +42,7 @@ def scheduled(world: World) -> dict[str, str]:
 
 
 def collect(world: World, **arguments: Any) -> dict[str, Any]:
-    return collecting.collect_garbage(world.services, actor="anna", **arguments)
+    return garbage_collection.collect_garbage(world.services, actor="anna", **arguments)
 
 
 # --- retention ------------------------------------------------------------------------------------
@@ -110,7 +109,9 @@ def test_one_of_the_last_is_kept_though_its_days_are_over_and_so_is_a_recent_one
 def test_what_a_person_keeps_is_not_written_down_again(world: World) -> None:
     index(world, retention={"versions": 1})
     first, second = deployed(world, 2)
-    answer = keeping.keep_collection(world.services, first, actor="anna", reason="to compare")
+    answer = retention_policy.keep_collection(
+        world.services, first, actor="anna", reason="to compare"
+    )
     assert answer == {"collection": first, "status": "kept"}
     (third,) = deployed(world)
     assert set(scheduled(world)) == {second}
@@ -128,7 +129,7 @@ def test_keeping_what_nobody_deletes_is_refused(world: World) -> None:
     index(world)
     (first,) = deployed(world)
     with pytest.raises(Refused, match=f"no deletion of {first} is scheduled"):
-        keeping.keep_collection(world.services, first, actor="anna")
+        retention_policy.keep_collection(world.services, first, actor="anna")
 
 
 @pytest.mark.parametrize("retention", [{"versions": 0}, {"days": 0}, {"days": 4000}, {"weeks": 1}])
@@ -208,7 +209,7 @@ def test_an_orphan_that_is_used_or_kept_is_not_deleted(world: World) -> None:
     world.store.point_alias("theirs", used)
     collect(world, orphans=True)
     assert set(scheduled(world)) == {kept}
-    keeping.keep_collection(world.services, kept, actor="anna")
+    retention_policy.keep_collection(world.services, kept, actor="anna")
     answer = collect(world, orphans=True)
     assert [one["deletion"] for one in answer["orphans"]] == [None, "kept"]
     later(world, 61)

@@ -10,7 +10,7 @@ from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import LeaseLost, Malformed, Refused, Unavailable
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.interfaces.access import idempotency as once
+from qdrant_rollouts.interfaces.access import idempotency
 from qdrant_rollouts.interfaces.access.idempotency import KEEP_ANSWERS_FOR, LEASE, build_key
 from tests.world import texts
 
@@ -36,7 +36,7 @@ def started(world, along):
 
 
 def ask(world, wanted=None, start=started):
-    return once.answer_once(
+    return idempotency.answer_once(
         world.services,
         wanted or key(),
         lambda along: start(world, along),

@@ -18,7 +18,7 @@ from qdrant_rollouts.core.deployments import claims, commands, engine, placing
 from qdrant_rollouts.core.deployments.commands import start_rollback
 from qdrant_rollouts.core.errors import LeaseLost, Refused
 from qdrant_rollouts.core.lifecycle import Event, Place
-from qdrant_rollouts.core.operations.views import metrics as census
+from qdrant_rollouts.core.operations.views import metrics
 from qdrant_rollouts.core.ports import Knock
 from tests.schedules import at
 from tests.world import World, texts
@@ -354,7 +354,7 @@ def test_one_that_is_given_a_place_and_aborted_before_its_first_turn_hands_it_on
 def test_the_numbers_are_those_of_the_queue(world: World) -> None:
     limit(world, 2)
     deploy(world, "a", "b", "c", "d", "e")
-    taken = census.read_metrics(world.services)
+    taken = metrics.read_metrics(world.services)
     assert taken["rebuilds_waiting"].samples == [((), 3)]
     assert dict(taken["rebuild_places"].samples) == {("limit",): 2, ("taken",): 2}
 

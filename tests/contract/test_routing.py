@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from qdrant_rollouts.adapters.qdrant_async import ThreadedSearches
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
-from qdrant_rollouts.core.operations.views import metrics as census
+from qdrant_rollouts.core.operations.views import metrics
 from qdrant_rollouts.core.routing import AsyncRouter, Router, Routers, link, table, traffic
 from qdrant_rollouts.core.routing.desk import REFRESH_SECONDS
 from qdrant_rollouts.core.routing.route import Route
@@ -273,7 +273,7 @@ def test_a_process_that_has_never_seen_the_database_searches_the_alias_and_says_
     assert "did not answer" in stats.database
     assert (stats.unrouted_aliases, stats.unrouted_searches, stats.waiting) == (("docs",), 2, 2)
     assert written(routed) == {("unrouted", 2)}, "what it observed is written down in the end"
-    assert census.read_metrics(routed.services)["searches_unrouted"].samples == [(("docs",), 2)]
+    assert metrics.read_metrics(routed.services)["searches_unrouted"].samples == [(("docs",), 2)]
 
 
 def test_it_follows_the_route_as_soon_as_the_database_is_there(routed):

@@ -6,7 +6,7 @@ import pytest
 
 from qdrant_rollouts.core.collections import lineage, versions
 from qdrant_rollouts.core.collections import version_facts as facts
-from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.collections.stamps import FACTS_KEY, STAMP_KEY, Stamp, read_stamp
 from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.errors import Refused
@@ -162,7 +162,7 @@ def test_a_version_is_building_then_live_and_the_one_before_it_goes(docs: World)
     docs.run()
     assert states(docs) == [(2, "live"), (1, "deletion due")]
     with docs.services.sessions.begin() as session:
-        retention.cancel_deletion(
+        deletions.cancel_deletion(
             session,
             docs.clock.moment,
             lineage.find_version(docs.services, "docs", "1").collection,

@@ -15,7 +15,7 @@ from pathlib import Path
 from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Unavailable
-from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.experiments import commands as experiment_commands
 from qdrant_rollouts.core.experiments import looking
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.schedules import sweep
@@ -98,7 +98,7 @@ def _searches(seed: int) -> TrafficSketch:
 
 def _experiment(world: World) -> None:
     there = world.store.aliases()
-    id = trials.create_experiment(
+    id = experiment_commands.create_experiment(
         world.services,
         "colours",
         there["shop"],

@@ -8,7 +8,7 @@ import pytest
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.deployments import backups, commands
 from qdrant_rollouts.core.lifecycle import Event
-from qdrant_rollouts.core.operations.schedules import commands as scheduling
+from qdrant_rollouts.core.operations.schedules import commands as schedule_commands
 from qdrant_rollouts.core.operations.schedules import sweep
 from tests.backups import through, whole
 from tests.schedules import at, runs, the_schedule
@@ -117,7 +117,7 @@ def test_a_backup_that_fails_is_told_and_so_is_a_success_that_does_not_come(worl
     told = [(one.what, one.state) for one in world.told() if one.what.startswith("schedule.")]
     assert told == [("schedule.failed", "moment"), ("schedule.backup_late", "begun")]
 
-    scheduling.run_schedule(world.services, "docs", "backup", actor="anna")
+    schedule_commands.run_schedule(world.services, "docs", "backup", actor="anna")
     swept(world)
     assert (world.told()[-1].what, world.told()[-1].state) == ("schedule.backup_late", "resolved")
 

@@ -8,8 +8,7 @@ import pytest
 
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections import lineage
-from qdrant_rollouts.core.collections.deletion import deletions as retention
-from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
+from qdrant_rollouts.core.collections.deletion import deletions, garbage_collection
 from qdrant_rollouts.core.deployments import backups, commands
 from qdrant_rollouts.core.deployments.commands import rebuilding, validating
 from qdrant_rollouts.core.errors import Refused
@@ -215,10 +214,10 @@ def test_what_is_read_is_neither_an_orphan_nor_a_leftover_and_cannot_be_deleted(
     run = world.deploy("docs", source=f"backup:{backup}")
     reading = until(world, run, "unpack")
 
-    seen = collecting.collect_garbage(world.services, actor="anna", orphans=True)
+    seen = garbage_collection.collect_garbage(world.services, actor="anna", orphans=True)
     assert reading not in {one["collection"] for one in (*seen["orphans"], *seen["leftovers"])}
     with world.services.sessions() as session:
-        assert retention.find_uses(world.services, session, reading) == [
+        assert deletions.find_uses(world.services, session, reading) == [
             f"deployment {run} of docs uses it"
         ]
     assert through(world, run)["status"] == "live"
@@ -246,13 +245,15 @@ def test_gc_names_and_deletes_what_a_deployment_that_has_ended_left(world, backu
         reading, {"params": {"vectors": {"size": 2, "distance": "Dot"}}}, {}
     )  # the server was late
 
-    [left] = collecting.collect_garbage(world.services, actor="anna", dry_run=True)["leftovers"]
+    [left] = garbage_collection.collect_garbage(world.services, actor="anna", dry_run=True)[
+        "leftovers"
+    ]
     assert (left["collection"], left["run"], left["backup"]) == (
         reading,
         f"deployment {run}",
         backup,
     )
-    collecting.collect_garbage(world.services, actor="anna")
+    garbage_collection.collect_garbage(world.services, actor="anna")
     assert recovered(world) == set()
 
 

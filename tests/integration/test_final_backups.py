@@ -7,7 +7,7 @@ import pytest
 
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections import manifests
-from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.database.models import Deletion
 from qdrant_rollouts.core.deployments import backups, engine
 from qdrant_rollouts.core.deployments.backups import final
@@ -41,7 +41,7 @@ def swept(world):
     """As beat has it done; the time the service runs is time that sweeps have seen."""
     for _ in range(2):
         final.begin_final_backups(world.services)
-        retention.delete_due(world.services)
+        deletions.delete_due(world.services)
         world.clock.move(1)
 
 
@@ -233,4 +233,4 @@ def one_sweep_or_turn(world):
     world.clock.move(world.services.times.lease + 1)
     engine.knock_overdue_turns(world.services)
     final.begin_final_backups(world.services)
-    retention.delete_due(world.services)
+    deletions.delete_due(world.services)

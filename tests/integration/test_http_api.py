@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
-from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.ports import Point
 from qdrant_rollouts.interfaces.access import tokens
@@ -483,7 +483,7 @@ def test_what_may_go_is_told_to_who_reads_and_collected_for_the_admin(api, world
     world.declare("docs", source="jsonl:docs.jsonl", grace_period_minutes=0.1)
     api.got("POST", "/deployments", {"alias": "docs"}, code=202)
     world.run()
-    retention.delete_due(world.services)
+    deletions.delete_due(world.services)
     world.clock.moment += timedelta(seconds=10)
     told = api.got("GET", "/gc")
     assert ([one["collection"] for one in told["due"]], told["deleted"]) == (

@@ -9,8 +9,7 @@ import pytest
 from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections import comparing, lineage
-from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
-from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.collections.deletion import garbage_collection, retention_policy
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import backups, commands
@@ -94,7 +93,10 @@ def test_an_index_of_any_name_is_adopted_validated_deployed_kept_and_searched(
         seen["green"],
         collection,
     ]
-    assert keeping.keep_collection(world.services, collection, actor="anna")["status"] == "kept"
+    assert (
+        retention_policy.keep_collection(world.services, collection, actor="anna")["status"]
+        == "kept"
+    )
     with Router(world.services) as router:
         assert router.search(alias, "python asyncio").collection == seen["green"]
     back = through(world, commands.start_rollback(world.services, alias, actor="anna"))
@@ -109,7 +111,9 @@ def test_an_alias_keeps_a_collection_of_any_name_and_a_task_may_delete_it(world,
         world.services, alias_name="mine", collection_name=collection
     )
     assert made["created"]
-    assert collecting.collect_garbage(world.services, actor="anna", dry_run=True)["due"] == []
+    assert (
+        garbage_collection.collect_garbage(world.services, actor="anna", dry_run=True)["due"] == []
+    )
     assert COMMANDS["aliases.switch_alias"](
         world.services, alias_name=alias, new_collection=collection
     )["switched"]
@@ -246,7 +250,7 @@ def test_the_final_backup_of_a_collection_of_any_name_is_made_before_it_goes(wor
         final.begin_final_backups(world.services)
         for record in backups.list_backups(world.services):
             through(world, record["backup_id"])
-        collecting.collect_garbage(world.services, actor="anna")
+        garbage_collection.collect_garbage(world.services, actor="anna")
         world.clock.move(1)
     assert "a%2Fb \n#" not in world.store.collections()
     [made] = backups.list_backups(world.services)

@@ -8,9 +8,11 @@ from starlette.testclient import TestClient
 
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections import lineage
-from qdrant_rollouts.core.collections.deletion import deletions as retention
-from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
-from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.collections.deletion import (
+    deletions,
+    garbage_collection,
+    retention_policy,
+)
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.deployments import backups, commands
@@ -69,14 +71,14 @@ def ended(world):
 
 
 def kept(world):
-    return collecting.collect_garbage(world.services, actor="anna", dry_run=True)["kept"]
+    return garbage_collection.collect_garbage(world.services, actor="anna", dry_run=True)["kept"]
 
 
 def later(world, minutes):
     for _ in range(int(minutes * 4) + 1):
         world.clock.move(15)
         final.begin_final_backups(world.services)
-        retention.delete_due(world.services)
+        deletions.delete_due(world.services)
 
 
 # --- by default -----------------------------------------------------------------------------------
@@ -174,7 +176,7 @@ def test_the_embedded_qdrant_has_no_backups_so_it_is_kept_until_a_person_says_ot
     embedded.declare(
         "docs", source="jsonl:docs.jsonl", retention={"foreign": "delete", "versions": 1}
     )
-    collecting.collect_garbage(embedded.services, actor="anna")
+    garbage_collection.collect_garbage(embedded.services, actor="anna")
     later(embedded, 61)
     assert ("theirs" in embedded.store.collections(), kept(embedded)) == (False, [])
 
@@ -315,7 +317,10 @@ def test_what_a_deployment_will_have_deleted_is_said_from_its_beginning_and_can_
         f"theirs will be deleted 60 minutes after {seen['green']} is live, {BACKUP_FIRST}; {KEEP}"
     ]
     for _ in range(2):
-        assert keeping.keep_collection(world.services, "theirs", actor="anna")["status"] == "kept"
+        assert (
+            retention_policy.keep_collection(world.services, "theirs", actor="anna")["status"]
+            == "kept"
+        )
     assert world.status(begun)["deletions"] == []
     done = through(world, begun)
     assert (done["status"], done["deletions"]) == ("live", [])
@@ -432,4 +437,4 @@ def test_keeping_what_nothing_threatens_is_refused(embedded):
     fill(embedded, "theirs")
     embedded.store.point_alias("docs", "theirs")
     with pytest.raises(Refused, match="no deletion of theirs is scheduled"):
-        keeping.keep_collection(embedded.services, "theirs", actor="anna")
+        retention_policy.keep_collection(embedded.services, "theirs", actor="anna")

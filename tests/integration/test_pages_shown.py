@@ -14,7 +14,7 @@ from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deletion
 from qdrant_rollouts.core.deployments import commands
-from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.experiments import commands as experiment_commands
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.operations.views import queries
@@ -52,7 +52,7 @@ class Crowded(World):
         self.store.create(THEIRS, self.store.schema(self.live(OURS)), {})
         self.store.point_alias(f"{THEIRS[:-1]}z", THEIRS)
         sweep.take_over_declared(self.services)
-        self.experiment = trials.create_experiment(
+        self.experiment = experiment_commands.create_experiment(
             self.services, OURS, self.live(OURS), [self.older(OURS)], actor="anna", split=0.5
         )
         self.clock.move(133.787)

@@ -22,8 +22,7 @@ from qdrant_rollouts.core.errors import (
     Unavailable,
 )
 from qdrant_rollouts.core.routing.feedback import Unexposed
-from qdrant_rollouts.interfaces.access import idempotency as once
-from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.access import idempotency, tokens
 from qdrant_rollouts.interfaces.http import problems
 from qdrant_rollouts.interfaces.http.api import ENDPOINTS
 from qdrant_rollouts.interfaces.http.api.document import build_document
@@ -61,7 +60,7 @@ def test_every_error_there_is_has_a_kind_of_its_own():
         Busy,
         LeaseLost,
         Unexposed,
-        once.KeyReused,
+        idempotency.KeyReused,
         problems.TooBusy,
     }
     assert errors - FAILURES == set(MEANINGS)

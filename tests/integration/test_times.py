@@ -18,8 +18,8 @@ from qdrant_rollouts.core.config.alert_spec import EmailSpec
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Unavailable
-from qdrant_rollouts.core.experiments import commands as trials
-from qdrant_rollouts.core.experiments import queries as trialled
+from qdrant_rollouts.core.experiments import commands as experiment_commands
+from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.operations.views import queries
@@ -69,7 +69,7 @@ def world(tmp_path, ready_sqlite_url):
         made.run()
         made.clock.move(30.123456)
     newest, older = (row["green"] for row in queries.list_deployments(made.services, "docs"))
-    trials.create_experiment(
+    experiment_commands.create_experiment(
         made.services, "compare", newest, [older], actor="anna", alias="docs", start=False
     )
     sweep.sweep_schedules(made.services)
@@ -99,7 +99,7 @@ def test_a_moment_is_written_in_utc_whatever_zone_it_has():
 
 def names(world):
     versions = queries.list_deployments(world.services, "docs")
-    found = trialled.list_experiments(world.services, None, 10)
+    found = experiment_queries.list_experiments(world.services, None, 10)
     return {
         "alias": "docs",
         "deployment": versions[0]["id"],

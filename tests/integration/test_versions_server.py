@@ -7,8 +7,7 @@ import httpx
 import pytest
 
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
-from qdrant_rollouts.core.collections import comparing, lineage
-from qdrant_rollouts.core.collections import version_facts as facts
+from qdrant_rollouts.core.collections import comparing, lineage, version_facts
 from qdrant_rollouts.core.collections.stamps import FACTS_KEY, STAMP_KEY, read_stamp
 from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.deployments.commands import adoption
@@ -49,7 +48,7 @@ def points(server, collection):
 
 def row(server, collection):
     with server.services.sessions() as session:
-        return facts.version_as_dict(session.get_one(Version, collection))
+        return version_facts.version_as_dict(session.get_one(Version, collection))
 
 
 def test_the_metadata_carries_stamp_and_facts_whichever_way_a_version_was_filled(server, alias):

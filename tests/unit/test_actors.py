@@ -8,27 +8,26 @@ import sys
 import pytest
 
 from qdrant_rollouts.core.alerts import deliveries
-from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
-from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.collections.deletion import garbage_collection, retention_policy
 from qdrant_rollouts.core.deployments import commands
-from qdrant_rollouts.core.deployments.backups import commands as backups
+from qdrant_rollouts.core.deployments.backups import commands as backup_commands
 from qdrant_rollouts.core.deployments.commands import adoption, rebuilding
-from qdrant_rollouts.core.experiments import commands as trials
-from qdrant_rollouts.core.operations.schedules import commands as schedules
+from qdrant_rollouts.core.experiments import commands as experiment_commands
+from qdrant_rollouts.core.operations.schedules import commands as schedule_commands
 from qdrant_rollouts.interfaces.cli import main
 from qdrant_rollouts.interfaces.cli.groups import walk_verbs
 from qdrant_rollouts.tasks.commands import COMMANDS
 
 MODULES = (
     adoption,
-    backups,
-    collecting,
+    backup_commands,
+    garbage_collection,
     commands,
     deliveries,
-    keeping.keep_collection,
+    retention_policy.keep_collection,
     rebuilding,
-    schedules,
-    trials,
+    schedule_commands,
+    experiment_commands,
 )
 #: Every verb of the command line.
 VERBS = dict(walk_verbs(main, "rollouts"))

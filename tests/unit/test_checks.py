@@ -17,7 +17,7 @@ from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.gate import verdict as gates
+from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.checks import CHECKS
 from qdrant_rollouts.core.gate.checks.finding import Finding
 from qdrant_rollouts.core.gate.checks.floor import NO_QUERIES
@@ -154,7 +154,7 @@ def test_the_source_is_read_again_for_its_count_only_where_nobody_counted(
 ) -> None:
     source = Three()
     context = gate(store, filled=filled, source=source, spec=spec(checks={"round_trip": False}))
-    gates.collect_evidence(context, lambda: False)
+    verdict.collect_evidence(context, lambda: False)
     rows = {row["name"]: row for row in build_report(context)["checks"]}
     assert (rows["count"]["verdict"], rows["count"]["bound"], source.was_read) == ("pass", 3, read)
 
@@ -954,7 +954,7 @@ def test_evidence_that_was_not_taken_is_never_a_pass(store: LocalStore) -> None:
 
 def test_a_planned_check_without_its_input_cannot_tell(store: LocalStore) -> None:
     wanted = gate(store, spec=spec(checks={"judged_quality": True, "overlap": 0.8}))
-    gates.collect_evidence(wanted, lambda: False)
+    verdict.collect_evidence(wanted, lambda: False)
     rows = {row["name"]: row["verdict"] for row in build_report(wanted)["checks"]}
     assert (rows["judged_quality"], rows["overlap"]) == ("inconclusive", "inconclusive")
 

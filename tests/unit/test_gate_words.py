@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from qdrant_rollouts.core.gate import verdict as gates
+from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.checks import CHECKS
 from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, judge_interval
 from qdrant_rollouts.core.gate.verdict import PlannedCheck, describe_reasons
@@ -84,7 +84,7 @@ def test_what_could_not_be_told_is_a_sentence_too() -> None:
 
 def row(finding: Finding, name: str = "ann_recall@10") -> dict[str, Any]:
     planned = PlannedCheck(name, CHECKS[name], 0.9, accepted=False, needs=())
-    return gates._row_of_check(planned=planned, finding=finding, gate=None)  # type: ignore[arg-type]  # it is not looked at
+    return verdict._row_of_check(planned=planned, finding=finding, gate=None)  # type: ignore[arg-type]  # it is not looked at
 
 
 def test_a_row_that_passed_gives_no_advice_and_one_that_failed_does() -> None:

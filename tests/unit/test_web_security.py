@@ -9,8 +9,7 @@ from starlette.testclient import TestClient
 
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.errors import Broken, Malformed, Refused, Unavailable, Unknown
-from qdrant_rollouts.interfaces.access import tokens
-from qdrant_rollouts.interfaces.access import web_sessions as sessions
+from qdrant_rollouts.interfaces.access import tokens, web_sessions
 from qdrant_rollouts.interfaces.http import serving
 from qdrant_rollouts.interfaces.http.app import make_app
 from qdrant_rollouts.interfaces.http.security import LARGEST_BODY, SESSION_COOKIE
@@ -138,36 +137,36 @@ def test_the_last_use_of_a_token_is_known_to_the_minute(world):
 
 def test_a_session_is_the_holder_of_its_token_until_that_is_revoked(world):
     token = made(world, "anna", "deploy")
-    secret = sessions.begin_session(world.services, token, "")
+    secret = web_sessions.begin_session(world.services, token, "")
     client = web(world)
     client.cookies.set(SESSION_COOKIE, secret)
     answer = client.get("/api/v1/me")
     assert answer.json() == {"name": "token:anna", "scopes": ["deploy", "read"]}
     tokens.revoke_token(world.services, "anna", actor="anna")
-    assert sessions.caller_of_session(world.services, secret, "") is None
+    assert web_sessions.caller_of_session(world.services, secret, "") is None
 
 
 def test_a_session_ends_after_half_a_day_and_when_it_is_left(world):
     token = made(world, "anna", "read")
-    left = sessions.begin_session(world.services, token, "")
-    late = sessions.begin_session(world.services, token, "")
-    sessions.end_session(world.services, left)
-    assert sessions.caller_of_session(world.services, left, "") is None
-    assert sessions.caller_of_session(world.services, late, "").name == "token:anna"
-    world.clock.move(sessions.SESSION_LENGTH.total_seconds() + 1)
-    assert sessions.caller_of_session(world.services, late, "") is None
+    left = web_sessions.begin_session(world.services, token, "")
+    late = web_sessions.begin_session(world.services, token, "")
+    web_sessions.end_session(world.services, left)
+    assert web_sessions.caller_of_session(world.services, left, "") is None
+    assert web_sessions.caller_of_session(world.services, late, "").name == "token:anna"
+    world.clock.move(web_sessions.SESSION_LENGTH.total_seconds() + 1)
+    assert web_sessions.caller_of_session(world.services, late, "") is None
 
 
 def test_a_session_by_the_token_of_the_settings_ends_when_that_is_changed(world):
-    secret = sessions.begin_session(world.services, "the first", "the first")
-    assert sessions.caller_of_session(world.services, secret, "the first").may("admin")
-    assert sessions.caller_of_session(world.services, secret, "the second") is None
-    assert sessions.caller_of_session(world.services, secret, "") is None
+    secret = web_sessions.begin_session(world.services, "the first", "the first")
+    assert web_sessions.caller_of_session(world.services, secret, "the first").may("admin")
+    assert web_sessions.caller_of_session(world.services, secret, "the second") is None
+    assert web_sessions.caller_of_session(world.services, secret, "") is None
 
 
 def test_nobody_signs_in_with_what_is_no_token(world):
     for presented in ("", "rlt_x_y", "the first"):
-        assert sessions.begin_session(world.services, presented, "") is None
+        assert web_sessions.begin_session(world.services, presented, "") is None
 
 
 # --- browsers -------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.collections import recovered
 from qdrant_rollouts.core.collections.deletion import final_backups
@@ -375,7 +375,7 @@ def _record_alert(
     told = Alert(
         index, what, text, actor=actor, reason=row.reason, next=act, deployment_id=row.deployment_id
     )
-    alerts.record_alert(session, now, told)
+    outbox.record_alert(session, now, told)
 
 
 def _end_deletion(
@@ -390,7 +390,7 @@ def _end_deletion(
     row.status = next_deletion_status(row.status, event)
     row.reason = reason
     row.finished_at = now
-    alerts.resolve_alerts(session, now, row.alias or row.collection, [NO_BACKUP], reason, actor)
+    outbox.resolve_alerts(session, now, row.alias or row.collection, [NO_BACKUP], reason, actor)
     events.record_event(
         session,
         now,

@@ -18,12 +18,10 @@ from typing import Any
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.alerts import outbox as alerts
-from qdrant_rollouts.core.answers import collecting as shown
+from qdrant_rollouts.core.alerts import outbox
+from qdrant_rollouts.core.answers import collecting as collecting_answers
 from qdrant_rollouts.core.collections import recovered, versions
-from qdrant_rollouts.core.collections.deletion import deletions as retention
-from qdrant_rollouts.core.collections.deletion import final_backups
-from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.collections.deletion import deletions, final_backups, retention_policy
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.database import events
@@ -45,7 +43,7 @@ def collect_garbage(
     reason: str = "",
     dry_run: bool = False,
     orphans: bool = False,
-) -> shown.Collected:
+) -> collecting_answers.Collected:
     """Schedules the deletion of surplus versions and leftovers, and deletes what is due; with
     ``dry_run`` it only lists them. ``orphans``: also schedules the deletion of each orphan. Safe to
     run twice: a scheduled deletion is not scheduled again."""
@@ -59,7 +57,7 @@ def collect_garbage(
             alias: _select_unused(
                 services,
                 session,
-                keeping.find_surplus(session, now, alias, serving[alias], spec),
+                retention_policy.find_surplus(session, now, alias, serving[alias], spec),
                 free,
             )
             for alias, spec in services.indexes().items()
@@ -89,13 +87,13 @@ def collect_garbage(
         "leftovers": left,
         "orphans": found,
         "kept": kept,
-        "deleted": [] if dry_run else retention.delete_due(services),
+        "deleted": [] if dry_run else deletions.delete_due(services),
     }
 
 
 def find_kept(
     services: Services, session: Session, there: set[str], serving: Mapping[str, str]
-) -> list[shown.Kept]:
+) -> list[collecting_answers.Kept]:
     """Returns those of the collections ``there`` that were replaced but not deleted, because others
     made them or no backup of them could be made. Collections that a person keeps are not included.
     """
@@ -103,8 +101,8 @@ def find_kept(
     embedded = services.store.embedded
     found = []
     for alias, live in sorted(serving.items()):
-        spec = keeping.find_spec(session, alias, declared)
-        for name, why in keeping.find_kept(session, alias, live, spec, embedded=embedded):
+        spec = retention_policy.find_spec(session, alias, declared)
+        for name, why in retention_policy.find_kept(session, alias, live, spec, embedded=embedded):
             if name in there:
                 found.append(
                     _describe_kept(alias, name, f"this program did not make it, and {why}")
@@ -116,30 +114,34 @@ def find_kept(
     ]
 
 
-def find_orphans(services: Services, session: Session, there: set[str]) -> list[shown.Orphan]:
+def find_orphans(
+    services: Services, session: Session, there: set[str]
+) -> list[collecting_answers.Orphan]:
     """Returns the orphans among the collections ``there``, with what is known about them."""
     unknown = sorted(
         name for name in there - versions.list_used_names(session) if _OURS.fullmatch(name)
     )
-    last = retention.find_last_deletions(session)
+    last = deletions.find_last_deletions(session)
     return [_describe_orphan(services, session, name, last.get(name)) for name in unknown]
 
 
-def find_leftovers(services: Services, session: Session, there: set[str]) -> list[shown.Leftover]:
+def find_leftovers(
+    services: Services, session: Session, there: set[str]
+) -> list[collecting_answers.Leftover]:
     """Returns those of the collections ``there`` that an ended run should have dropped, each with
     its backup."""
     tried_out = and_(Deployment.kind == "verification", has_trait(lambda step: step.makes_green))
     query = select(Deployment, StepRow.arguments).join(StepRow)
     query = query.where(Deployment.status.in_(FINAL), or_(tried_out, recovered.is_unpacking()))
     found = [(said.get("collection", row.green), row, said) for row, said in session.execute(query)]
-    last = retention.find_last_deletions(session)
+    last = deletions.find_last_deletions(session)
     return [
         {
             "collection": name,
-            "run": f"{alerts.run_word(row.kind)} {row.id}",
+            "run": f"{outbox.run_word(row.kind)} {row.id}",
             "backup": str(said["backup"]),
             "points": estimate_points(services.store, name),
-            "used_by": retention.find_uses(services, session, name),
+            "used_by": deletions.find_uses(services, session, name),
             "deletion": last[name].status if name in last else None,
         }
         for name, row, said in sorted(found, key=lambda one: one[0])
@@ -149,58 +151,63 @@ def find_leftovers(services: Services, session: Session, there: set[str]) -> lis
 
 def _describe_orphan(
     services: Services, session: Session, name: str, deletion: Deletion | None
-) -> shown.Orphan:
+) -> collecting_answers.Orphan:
     stamp = read_stamp(services.store, name)
     return {
         "collection": name,
         "points": estimate_points(services.store, name),
         "deployment": stamp.deployment if stamp else None,
-        "used_by": retention.find_uses(services, session, name),
+        "used_by": deletions.find_uses(services, session, name),
         "deletion": deletion.status if deletion else None,
         "delete_after": as_iso(deletion.due_at)
-        if deletion and deletion.status in retention.OPEN_STATUSES
+        if deletion and deletion.status in deletions.OPEN_STATUSES
         else None,
     }
 
 
 def _select_unused(
-    services: Services, session: Session, surplus: Sequence[keeping.SurplusVersion], there: set[str]
-) -> list[keeping.SurplusVersion]:
+    services: Services,
+    session: Session,
+    surplus: Sequence[retention_policy.SurplusVersion],
+    there: set[str],
+) -> list[retention_policy.SurplusVersion]:
     """Does not schedule what is already gone or in use, because the deletion would find that out
     when it is due."""
     return [
         one
         for one in surplus
-        if one.collection in there and not retention.find_uses(services, session, one.collection)
+        if one.collection in there and not deletions.find_uses(services, session, one.collection)
     ]
 
 
 def _list_open_deletions(session: Session) -> list[Deletion]:
     query = (
         select(Deletion)
-        .where(Deletion.status.in_(retention.OPEN_STATUSES))
+        .where(Deletion.status.in_(deletions.OPEN_STATUSES))
         .order_by(Deletion.due_at)
     )
     return list(session.scalars(query))
 
 
-def _describe_due_deletion(services: Services, session: Session, row: Deletion) -> shown.Due:
+def _describe_due_deletion(
+    services: Services, session: Session, row: Deletion
+) -> collecting_answers.Due:
     return {
         "collection": row.collection,
         "delete_after": as_iso(row.due_at),
         "reason": row.reason,
-        "used_by": retention.find_uses(services, session, row.collection),
-        "keep": retention.keep_command(row.collection),
+        "used_by": deletions.find_uses(services, session, row.collection),
+        "keep": deletions.keep_command(row.collection),
         "waits_for": final_backups.reason_to_wait(services, session, row),
     }
 
 
-def _describe_kept(alias: str, collection: str, reason: str) -> shown.Kept:
+def _describe_kept(alias: str, collection: str, reason: str) -> collecting_answers.Kept:
     act = f"`retention.foreign: delete` for {alias} in the index file, then `rollouts gc`"
     return {"collection": collection, "alias": alias, "reason": reason, "next": act}
 
 
-def _describe_put_off(row: Deletion, why: str) -> shown.Kept:
+def _describe_put_off(row: Deletion, why: str) -> collecting_answers.Kept:
     act = f"correct that; it is tried again at {row.due_at:%Y-%m-%d %H:%M} UTC"
     return {"collection": row.collection, "alias": row.alias, "reason": why, "next": act}
 
@@ -215,32 +222,32 @@ def _read_last_put_off(session: Session, row: Deletion) -> str:
     return session.scalars(query.order_by(EventRow.id.desc()).limit(1)).first() or ""
 
 
-def _describe_surplus(alias: str, one: keeping.SurplusVersion) -> shown.Over:
+def _describe_surplus(alias: str, one: retention_policy.SurplusVersion) -> collecting_answers.Over:
     return {
         "collection": one.collection,
         "delete_after": as_iso(one.due_at),
         "reason": one.reason,
         "alias": alias,
-        "keep": retention.keep_command(one.collection),
+        "keep": deletions.keep_command(one.collection),
     }
 
 
 def _schedule_found(
     session: Session,
     now: datetime,
-    surplus: Mapping[str, Sequence[keeping.SurplusVersion]],
+    surplus: Mapping[str, Sequence[retention_policy.SurplusVersion]],
     leftovers: Sequence[Mapping[str, Any]],
     orphans: Sequence[Mapping[str, Any]],
     actor: str,
 ) -> None:
     for alias, several in surplus.items():
-        keeping.schedule_surplus(session, now, alias, several, actor=actor)
+        retention_policy.schedule_surplus(session, now, alias, several, actor=actor)
     for left in filter(_is_free, leftovers):
         why = f"left over by {left['run']}, from backup {left['backup']}"
-        retention.schedule_deletion(session, now, left["collection"], 0.0, reason=why, actor=actor)
+        deletions.schedule_deletion(session, now, left["collection"], 0.0, reason=why, actor=actor)
     for orphan in filter(_is_free, orphans):
         why = "an orphan: no row knows it"
-        retention.schedule_deletion(
+        deletions.schedule_deletion(
             session, now, orphan["collection"], ORPHANS_MINUTES, reason=why, actor=actor
         )
 
@@ -248,6 +255,6 @@ def _schedule_found(
 def _is_free(found: Mapping[str, Any]) -> bool:
     """Whether nothing uses it and no decision about it has been recorded."""
     return not found["used_by"] and found["deletion"] not in (
-        *retention.OPEN_STATUSES,
+        *deletions.OPEN_STATUSES,
         DeletionStatus.KEPT,
     )

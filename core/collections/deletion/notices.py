@@ -12,9 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.answers.deployments import Announced
-from qdrant_rollouts.core.collections.deletion import deletions as retention
-from qdrant_rollouts.core.collections.deletion import final_backups
-from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.collections.deletion import deletions, final_backups, retention_policy
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
 from qdrant_rollouts.core.database.step_traits import has_step
@@ -50,7 +48,7 @@ def describe_open_deletions(
     session: Session, rows: Sequence[Deletion], rules: DeletionRules
 ) -> dict[int, Announced]:
     """Describes the open deletions among ``rows``, by id, with a fixed number of queries."""
-    to_come = [row for row in rows if row.status in retention.OPEN_STATUSES]
+    to_come = [row for row in rows if row.status in deletions.OPEN_STATUSES]
     if not to_come:
         return {}
     names = [row.collection for row in to_come]
@@ -74,12 +72,14 @@ def describe_deletions_to_come(
     if not has_step((step.name for step in row.steps), lambda step: step.moves_alias):
         return []
     spec = read_stored(IndexSpec, row.spec)
-    surplus = keeping.find_surplus(session, now, row.alias, row.green, spec, replaced=row.blue)
+    surplus = retention_policy.find_surplus(
+        session, now, row.alias, row.green, spec, replaced=row.blue
+    )
     foreign = final_backups.find_foreign(session, [one.collection for one in surplus])
     told = []
     for one in surplus:
         waits = (
-            f"{keeping.describe_retention(spec)} after {row.green} is live"
+            f"{retention_policy.describe_retention(spec)} after {row.green} is live"
             if one.collection == row.blue
             else ""
         )
@@ -115,7 +115,7 @@ def _describe_open_deletion(
     spec = final_backups.find_ruling_spec(session, row, rules.declared) or IndexSpec()
     governed = foreign and row.alias is not None
     return _build_announcement(
-        row.collection, row.due_at, retention.describe_due_time(row), spec, governed, rules
+        row.collection, row.due_at, deletions.describe_due_time(row), spec, governed, rules
     )
 
 
@@ -127,12 +127,12 @@ def _build_announcement(
     foreign: bool,
     rules: DeletionRules,
 ) -> Announced:
-    keep = retention.keep_command(collection)
+    keep = deletions.keep_command(collection)
     kept = final_backups.reason_to_keep(spec, embedded=rules.embedded) if foreign else ""
     if kept:
         text = f"{collection} is not deleted: this program did not make it, and {kept}. It is kept"
     else:
-        text = retention.describe_deletion(collection, when + _describe_condition(spec, foreign))
+        text = deletions.describe_deletion(collection, when + _describe_condition(spec, foreign))
     return {"collection": collection, "delete_after": as_iso(due_at), "text": text, "keep": keep}
 
 

@@ -13,8 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.collections.deletion import deletions as retention
-from qdrant_rollouts.core.collections.deletion import final_backups
+from qdrant_rollouts.core.collections.deletion import deletions, final_backups
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, Version
@@ -27,7 +26,7 @@ from qdrant_rollouts.core.services import Services
 
 _MINUTES_A_DAY = 1440.0
 #: What the latest deletion of a collection may be, so that none is written down for it again.
-_DECIDED = (*retention.OPEN_STATUSES, DeletionStatus.KEPT)
+_DECIDED = (*deletions.OPEN_STATUSES, DeletionStatus.KEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,7 @@ def schedule_surplus(
     deployment_id: str | None = None,
 ) -> None:
     for one in surplus:
-        retention.schedule_deletion(
+        deletions.schedule_deletion(
             session,
             now,
             one.collection,
@@ -163,7 +162,7 @@ def keep_collection(
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         words = f"{collection} is kept" + (f": {reason}" if reason else f": {actor} has said so")
-        if not retention.cancel_deletion(
+        if not deletions.cancel_deletion(
             session, now, collection, words, actor, event=DeletionEvent.KEEP, asked=reason
         ):
             _spare_beforehand(session, now, collection, words, actor, reason)
@@ -183,9 +182,9 @@ def _spare_beforehand(
         raise Refused(
             f"no deletion of {collection} is scheduled; `rollouts list` shows those that are"
         )
-    last = retention.find_last_deletions(session, [collection]).get(collection)
+    last = deletions.find_last_deletions(session, [collection]).get(collection)
     if last is None or last.status != DeletionStatus.KEPT:
-        retention.record_kept(session, now, collection, words, actor, reason, replacing.alias)
+        deletions.record_kept(session, now, collection, words, actor, reason, replacing.alias)
 
 
 def describe_retention(spec: IndexSpec) -> str:
@@ -221,5 +220,5 @@ def _plan_surplus(
 
 def _last_statuses(session: Session, former: Sequence[ServedCollection]) -> Mapping[str, str]:
     """Returns the status of each collection's latest deletion."""
-    last = retention.find_last_deletions(session, [one.collection for one in former])
+    last = deletions.find_last_deletions(session, [one.collection for one in former])
     return {collection: row.status for collection, row in last.items()}

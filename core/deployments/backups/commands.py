@@ -20,7 +20,7 @@ from qdrant_rollouts.core.deployments.backups.queries import find_latest_backup
 from qdrant_rollouts.core.deployments.commands import InTransaction, do_nothing
 from qdrant_rollouts.core.deployments.commands.specs import declared_spec, inherit_model
 from qdrant_rollouts.core.deployments.plan import Plan
-from qdrant_rollouts.core.deployments.strategies import backup as plans
+from qdrant_rollouts.core.deployments.strategies import backup as backup_strategy
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports.naming import (
     LONGEST_WITH_SNAPSHOT,
@@ -78,7 +78,9 @@ def begin_backup(
         alias,
         "backup",
         spec,
-        plans.plan_backup(actor, reason, keep if keep is not None else spec.retention.backups),
+        backup_strategy.plan_backup(
+            actor, reason, keep if keep is not None else spec.retention.backups
+        ),
         green=lambda session, now: collection,
         number=known.number if known else 0,
         actor=actor,
@@ -112,7 +114,7 @@ def verify_backup(
         manifest.alias,
         "verification",
         _spec_of_backup(services, manifest),
-        plans.plan_verification(manifest.id),
+        backup_strategy.plan_verification(manifest.id),
         green=green,
         number=manifest.number,
         actor=actor,
@@ -146,7 +148,7 @@ def restore_backup(
         services,
         manifest.alias,
         spec.model_copy(update={"strategy": "restore"}),
-        plans.plan_restore(manifest.id),
+        backup_strategy.plan_restore(manifest.id),
         blue=live.get(manifest.alias),
         actor=actor,
         reason=said,

@@ -7,10 +7,9 @@ from functools import partial
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
-from qdrant_rollouts.core.collections.deletion import deletions as retention
-from qdrant_rollouts.core.collections.deletion import final_backups
+from qdrant_rollouts.core.collections.deletion import deletions, final_backups
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deletion
 from qdrant_rollouts.core.deployments.alias_lock import find_open_deployment
@@ -28,7 +27,7 @@ def begin_final_backups(services: Services) -> list[str]:
     Safe to repeat and to run in parallel: one transaction records the backup and its deletion.
     """
     with services.sessions() as session:
-        due = retention.find_due_deletions(session, services.clock.now(session))
+        due = deletions.find_due_deletions(session, services.clock.now(session))
     return [
         line for deletion_id in due if (line := _back_up_before_deletion(services, deletion_id))
     ]
@@ -41,7 +40,7 @@ def _back_up_before_deletion(services: Services, deletion_id: int) -> str:
         alias = final_backups.find_wanting_index(services, session, row)
         if not lacks or alias is None or final_backups.reason_to_spare(services, session, row):
             return ""
-        if retention.find_uses(services, session, row.collection):
+        if deletions.find_uses(services, session, row.collection):
             return ""
         if find_open_deployment(session, alias, "backup") is not None:
             return f"{row.collection} waits: {lacks}"
@@ -70,7 +69,7 @@ def _begin_final_backup(services: Services, row: Deletion, alias: str) -> str:
 def _attach_backup(deletion_id: int, session: Session, backup: str) -> None:
     ours = (
         Deletion.id == deletion_id,
-        Deletion.status.in_(retention.OPEN_STATUSES),
+        Deletion.status.in_(deletions.OPEN_STATUSES),
         Deletion.backup_id.is_(None),
     )
     marked = update(Deletion).where(*ours).values(backup_id=backup).returning(Deletion.id)
@@ -82,7 +81,7 @@ def _postpone_deletion(services: Services, seen: Deletion, alias: str, why: str)
     text = f"{seen.collection} is not deleted, because there is no final backup of it: {why}"
     with services.sessions.begin() as session:
         row = session.get_one(Deletion, seen.id, with_for_update=True)
-        if row.status not in retention.OPEN_STATUSES or row.backup_id != seen.backup_id:
+        if row.status not in deletions.OPEN_STATUSES or row.backup_id != seen.backup_id:
             return ""
         now = services.clock.now(session)
         row.backup_id, row.due_at, row.due_elapsed = (
@@ -90,16 +89,16 @@ def _postpone_deletion(services: Services, seen: Deletion, alias: str, why: str)
             now + _RETRY_AFTER,
             row.due_elapsed + _RETRY_AFTER.total_seconds(),
         )
-        keep = retention.keep_command(row.collection)
+        keep = deletions.keep_command(row.collection)
         act = f"correct that, it is tried again at {row.due_at:%H:%M} UTC; to keep it: {keep}"
         events.record_event(session, now, "deletion.put_off", text, alias=alias)
         told = Alert(
             row.alias or row.collection,
-            retention.NO_BACKUP,
+            deletions.NO_BACKUP,
             text,
             actor=row.actor,
             reason=row.reason,
             next=act,
         )
-        alerts.record_alert(session, now, told)
+        outbox.record_alert(session, now, told)
     return text

@@ -19,7 +19,7 @@ from qdrant_rollouts.core.collections.stamps import FACTS_KEY, STAMPS_SINCE, Sta
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Version
-from qdrant_rollouts.core.deployments import alias_lock as occupancy
+from qdrant_rollouts.core.deployments import alias_lock
 from qdrant_rollouts.core.errors import Refused, Unknown
 from qdrant_rollouts.core.ports import Embedder, Schema, State
 from qdrant_rollouts.core.ports.naming import check_found_name, shell_word
@@ -127,7 +127,7 @@ def _write_version(
 ) -> Version:
     """Writes the row, with its old number if a lost database gave it one that is still free."""
     table.lock_route(services, session, alias)
-    occupancy.check_alias_idle(session, alias)
+    alias_lock.check_alias_idle(session, alias)
     known = _check_not_managed(
         session, alias, collection, gains=stamp is not None and stamp.number == 0
     )

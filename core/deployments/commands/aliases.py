@@ -7,13 +7,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections import aliases
-from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import deletions, retention_policy
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
-from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import AliasState, Deletion
 from qdrant_rollouts.core.defaults import GRACE_MINUTES, LONGEST_GRACE_MINUTES
-from qdrant_rollouts.core.deployments import alias_lock as occupancy
+from qdrant_rollouts.core.deployments import alias_lock
 from qdrant_rollouts.core.deployments.commands.specs import (
     check_alias_name,
     get_serving_collection,
@@ -89,7 +88,7 @@ def delete_alias(services: Services, alias: str, *, actor: str, reason: str = ""
         _check_was_deleted(services, alias)
         _record_no_change(services, alias, "it was removed before", actor, reason)
         return {"deleted": False}
-    occupancy.check_alias_movable(services, alias)
+    alias_lock.check_alias_movable(services, alias)
     return {
         "deleted": aliases.move_alias(
             services, alias, None, expected={current}, actor=actor, reason=reason
@@ -126,7 +125,7 @@ def safe_delete_collection(
         )
         if used:
             return {"scheduled": False, "delete_after": None, "reason": "; ".join(used)}
-        row = retention.schedule_deletion(
+        row = deletions.schedule_deletion(
             session, now, collection, minutes, reason=reason, actor=actor
         )
         return _describe_scheduled_deletion(services, session, row)
@@ -137,20 +136,26 @@ def _delete_replaced(
 ) -> dict[str, Any]:
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        spec = keeping.find_spec(session, alias, services.indexes())
+        spec = retention_policy.find_spec(session, alias, services.indexes())
         why = f"{new} replaced it behind {alias}"
         used = _record_deletion_request(
-            services, session, now, old, f"after {keeping.describe_retention(spec)}", actor, why
+            services,
+            session,
+            now,
+            old,
+            f"after {retention_policy.describe_retention(spec)}",
+            actor,
+            why,
         )
         if used:
             return {"scheduled": False, "delete_after": None, "reason": "; ".join(used)}
-        surplus = keeping.find_surplus(session, now, alias, new, spec, replaced=old)
+        surplus = retention_policy.find_surplus(session, now, alias, new, spec, replaced=old)
         told = [
             replace(one, reason=f"{why}; {one.reason}") for one in surplus if one.collection == old
         ]
         others = [one for one in surplus if one.collection != old]
-        keeping.schedule_surplus(session, now, alias, [*told, *others], actor=actor)
-        row = retention.find_open_deletion(session, old)
+        retention_policy.schedule_surplus(session, now, alias, [*told, *others], actor=actor)
+        row = deletions.find_open_deletion(session, old)
         if row is None:
             reason = f"{old} is kept, by the retention of {alias} in the index file or by a person"
             return {"scheduled": False, "delete_after": None, "reason": reason}
@@ -166,10 +171,12 @@ def _check_grace_minutes(minutes: float | None) -> None:
 
 
 def _find_grace_minutes(services: Services, session: Session, collection: str) -> float:
-    alias = keeping.find_index(session, collection)
+    alias = retention_policy.find_index(session, collection)
     if alias is None:
         return GRACE_MINUTES
-    return keeping.retention_minutes(keeping.find_spec(session, alias, services.indexes()))
+    return retention_policy.retention_minutes(
+        retention_policy.find_spec(session, alias, services.indexes())
+    )
 
 
 def _record_deletion_request(
@@ -183,7 +190,7 @@ def _record_deletion_request(
 ) -> list[str]:
     """Records that the deletion was requested, or what uses the collection, so that it is
     refused."""
-    used = retention.find_uses(services, session, collection)
+    used = deletions.find_uses(services, session, collection)
     asked = f"{collection}, {when}" + (f"; refused: {used[0]}" if used else "")
     events.record_event(session, now, "deletion.requested", asked, actor=actor, reason=reason)
     return used
@@ -200,7 +207,7 @@ def _describe_scheduled_deletion(
 
 def _check_move(services: Services, alias: str, collection: str) -> None:
     check_found_name("collection", collection)
-    occupancy.check_alias_movable(services, alias)
+    alias_lock.check_alias_movable(services, alias)
     if alias in services.store.collections():
         raise Refused(f"{alias} is a collection's name; an alias needs a name of its own")
     aliases.check_target(services, collection)

@@ -12,8 +12,7 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.collections import aliases, versions
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, Version
-from qdrant_rollouts.core.deployments import alias_lock as occupancy
-from qdrant_rollouts.core.deployments import claims, engine, placing
+from qdrant_rollouts.core.deployments import alias_lock, claims, engine, placing
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.turns import moves
 from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
@@ -52,7 +51,7 @@ def begin_deployment(
             # a later query would flush the version before its deployment
             now = services.clock.now(session)
             table.lock_route(services, session, alias)
-            occupancy.check_alias_idle(session, alias)
+            alias_lock.check_alias_idle(session, alias)
             row = Deployment(
                 id=secrets.token_hex(6),
                 alias=alias,
@@ -69,7 +68,7 @@ def begin_deployment(
             knock = claims.knock_for(row, row.created_at, again=True) if moves(row) else None
     except IntegrityError as error:
         with services.sessions() as session:
-            occupancy.check_alias_idle(session, alias)
+            alias_lock.check_alias_idle(session, alias)
         raise Unavailable(
             f"another deployment of {alias} began in the same moment; try again"
         ) from error

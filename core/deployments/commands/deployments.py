@@ -14,8 +14,7 @@ from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments import alias_lock as occupancy
-from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.deployments import alias_lock, engine
 from qdrant_rollouts.core.deployments.commands.beginning import (
     InTransaction,
     begin_deployment,
@@ -44,7 +43,7 @@ from qdrant_rollouts.core.deployments.commands.vector_declarations import (
 from qdrant_rollouts.core.deployments.lookup import find_deployment
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
-from qdrant_rollouts.core.deployments.strategies import backup as backup_plans
+from qdrant_rollouts.core.deployments.strategies import backup as backup_strategy
 from qdrant_rollouts.core.deployments.strategies import rollback as rollback_strategy
 from qdrant_rollouts.core.errors import Busy, Malformed, Refused
 from qdrant_rollouts.core.gate.evidence.judged import warn_of_too_few
@@ -136,7 +135,7 @@ def start_rollback(
     check_found_name("alias", alias)
     current = get_serving_collection(live_aliases(services), alias)
     with services.sessions() as session:
-        occupancy.check_alias_idle(session, alias)
+        alias_lock.check_alias_idle(session, alias)
         last = _last_live_deployment(session, alias, current)
     if last is None or last.blue is None:
         raise Refused(f"{alias} has no version before {current} to go back to")
@@ -240,7 +239,7 @@ def _plan_with_unpacking(services: Services, alias: str, plan: Plan, source: str
         now = services.clock.now(session)
         used = versions.list_used_names(session)
     name = collection_name(f"{alias}_source", now, services.store.collections() | used)
-    return backup_plans.plan_unpacking(plan, backup, name)
+    return backup_strategy.plan_unpacking(plan, backup, name)
 
 
 def _check_existing_collection(

@@ -18,8 +18,7 @@ from qdrant_rollouts.core.database.models import Deployment, StepRow, Version
 from qdrant_rollouts.core.database.step_data import UNSET, read_data
 from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments import alias_lock as occupancy
-from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.deployments import alias_lock, commands
 from qdrant_rollouts.core.deployments.commands import InTransaction
 from qdrant_rollouts.core.errors import Refused, Unknown
 from qdrant_rollouts.core.services import Services
@@ -65,7 +64,7 @@ def rebuild_index(
             f"{', '.join(sorted(declared)) or 'none'}"
         )
     with services.sessions() as session:
-        occupancy.check_alias_idle(session, alias)
+        alias_lock.check_alias_idle(session, alias)
     same = _find_unchanged(services, alias)
     if same is None:
         return commands.start_deployment(services, alias, actor=actor, reason=reason, along=along)

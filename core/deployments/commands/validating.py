@@ -8,7 +8,7 @@ from typing import Any
 from qdrant_rollouts.core.deployments.commands import resolve_spec
 from qdrant_rollouts.core.deployments.strategies import why_live_model_may_be_unknown
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.gate import verdict as gate
+from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.opening import open_existing
 from qdrant_rollouts.core.ports import State
@@ -33,10 +33,10 @@ def validate_collection(
     check_found_name("collection", collection)
     opened = _open_gate(services, check_found_name("alias", alias), collection, options or {})
     pause = Event()
-    while (wait := gate.collect_evidence(opened, _stop_after_second())) is not None:
-        tell(gate.describe_progress(opened))
+    while (wait := verdict.collect_evidence(opened, _stop_after_second())) is not None:
+        tell(verdict.describe_progress(opened))
         pause.wait(wait)
-    return {**gate.build_report(opened), "alias": alias}
+    return {**verdict.build_report(opened), "alias": alias}
 
 
 def _open_gate(

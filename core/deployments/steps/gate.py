@@ -25,7 +25,7 @@ from qdrant_rollouts.core.deployments.steps.data import (
     RecoveredGreen,
 )
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
-from qdrant_rollouts.core.gate import verdict as gate
+from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan, open_existing, open_gate
 from qdrant_rollouts.core.ports import State
@@ -40,13 +40,17 @@ def run_gate(context: StepContext) -> Outcome:
 
     def collect(state: GateState, seconds: float) -> tuple[GateState, bool]:
         ends = time.monotonic() + seconds
-        waits.append(gate.collect_evidence(judged, lambda: time.monotonic() >= ends))
-        return replace(state, progress=gate.measure_progress(judged)), waits[-1] == 0
+        waits.append(verdict.collect_evidence(judged, lambda: time.monotonic() >= ends))
+        return replace(state, progress=verdict.measure_progress(judged)), waits[-1] == 0
 
     pieces.work(context, state, collect)
     if waits[-1] is not None:
-        return Wait(waits[-1], gate.describe_progress(judged))
-    report = {**gate.build_report(judged), "deployment": deployment.id, "attempt": context.attempt}
+        return Wait(waits[-1], verdict.describe_progress(judged))
+    report = {
+        **verdict.build_report(judged),
+        "deployment": deployment.id,
+        "attempt": context.attempt,
+    }
     note_facts(context, versions.facts_of_report(report))
     context.turn.save({})  # it is as long as all that was looked at, and nobody needs it any more
     return _outcome_of_report(report)
@@ -115,7 +119,7 @@ def _filling_evidence(context: StepContext) -> Filling:
 def _outcome_of_report(report: State) -> Outcome:
     output = Judged(gate=report, summary="; ".join([report["verdict"], *report["unchecked"]]))
     if report["verdict"] == "block":
-        return Reject(gate.describe_reasons(report), output)
+        return Reject(verdict.describe_reasons(report), output)
     if report["verdict"] == "inconclusive":
-        return Hold(f"the gate cannot tell: {gate.describe_reasons(report)}", output)
+        return Hold(f"the gate cannot tell: {verdict.describe_reasons(report)}", output)
     return Done(output)

@@ -5,8 +5,8 @@ a pass, and one blocking row blocks everything. To add a check, add one file her
 ``CHECKS``, and tests for pass, block and inconclusive.
 """
 
-from qdrant_rollouts.core.gate.checks import capacity as room
 from qdrant_rollouts.core.gate.checks import (
+    capacity,
     collapse,
     comparing,
     counts,
@@ -21,12 +21,12 @@ from qdrant_rollouts.core.gate.checks import (
     sanity,
     schemas,
     searching,
+    slices,
     stamp,
     twins,
     unchanged,
     zero,
 )
-from qdrant_rollouts.core.gate.checks import slices as parts
 from qdrant_rollouts.core.gate.checks.finding import SCORE, SHARE, Check, Reach, always, never
 from qdrant_rollouts.core.gate.checks.words import with_words
 from qdrant_rollouts.core.gate.evidence import titles
@@ -300,7 +300,7 @@ _CHECKS: dict[str, Check] = {
     "count_vs_live": Check(
         counts.judge_count_vs_live, (), _has_live, reach=SHARE, shown=True, compares=always
     ),
-    "slices": Check(parts.judge_slices, (), _has_slices, reach=SHARE, shown=True, compares=always),
+    "slices": Check(slices.judge_slices, (), _has_slices, reach=SHARE, shown=True, compares=always),
     "overlap": Check(
         comparing.judge_overlap,
         _ASKED,
@@ -349,7 +349,7 @@ _CHECKS: dict[str, Check] = {
         compares=always,
         asks_live=True,
     ),
-    "capacity": Check(room.judge_capacity, (), _tells_capacity, 0.9, reach=SHARE),
+    "capacity": Check(capacity.judge_capacity, (), _tells_capacity, 0.9, reach=SHARE),
     "query_path": Check(path.judge_query_path, ("vectors", "titles"), never),
 }
 CHECKS: dict[str, Check] = with_words(_CHECKS)

@@ -10,8 +10,7 @@ from qdrant_rollouts.core.gate.checks.finding import (
     interval_ends,
     judge_interval,
 )
-from qdrant_rollouts.core.gate.evidence import judged as judgments
-from qdrant_rollouts.core.gate.evidence import relevant
+from qdrant_rollouts.core.gate.evidence import judged, relevant
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.statistics import intervals
 from qdrant_rollouts.core.statistics.intervals import Interval
@@ -42,9 +41,9 @@ def without_judgments(gate: GateContext) -> str:
     wanted = gate.spec.validation.samples.judged
     usable = _count_usable(gate)
     if len(gate.judged) < wanted:
-        return judgments.describe_too_few(len(gate.judged), wanted)
+        return judged.describe_too_few(len(gate.judged), wanted)
     if usable < wanted:
-        few = judgments.describe_too_few(usable, wanted)
+        few = judged.describe_too_few(usable, wanted)
         return f"{few}; the others of {len(gate.judged):,} name no record on both sides"
     return ""
 

@@ -2,8 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.deployments import alias_lock as occupancy
-from qdrant_rollouts.core.deployments import backups
+from qdrant_rollouts.core.deployments import alias_lock, backups
 from qdrant_rollouts.core.deployments.commands import InTransaction
 from qdrant_rollouts.core.operations.schedules import deployments
 from qdrant_rollouts.core.operations.schedules.runs import Run
@@ -21,4 +20,4 @@ def begin_scheduled_backup(services: Services, run: Run) -> str:
 
 
 def _find_open_backup(session: Session, alias: str) -> object:
-    return occupancy.find_open_deployment(session, alias, "backup")
+    return alias_lock.find_open_deployment(session, alias, "backup")

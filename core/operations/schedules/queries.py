@@ -5,7 +5,7 @@ from typing import cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.answers import schedules as shown
+from qdrant_rollouts.core.answers import schedules as schedule_answers
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.lifecycle import SUCCESSES
 from qdrant_rollouts.core.operations.schedules import declared
@@ -16,7 +16,7 @@ from qdrant_rollouts.core.times import as_iso
 
 def list_schedules(
     services: Services, alias: str | None = None, limit: int = 5
-) -> list[shown.Schedule]:
+) -> list[schedule_answers.Schedule]:
     """Returns schedules by alias, with their next time and their last ``limit`` runs, newest first.
 
     Changes of the index file since the last sweep are shown as that sweep will apply them; nothing
@@ -32,12 +32,12 @@ def list_schedules(
         ]
 
 
-def get_schedule_run(services: Services, run_id: int) -> shown.Run:
+def get_schedule_run(services: Services, run_id: int) -> schedule_answers.Run:
     with services.sessions() as session:
         return _describe_run(session.get_one(ScheduleRun, run_id))
 
 
-def _describe_schedule(session: Session, row: Schedule, limit: int) -> shown.Schedule:
+def _describe_schedule(session: Session, row: Schedule, limit: int) -> schedule_answers.Schedule:
     mine = (
         select(ScheduleRun)
         .where(ScheduleRun.schedule_id == row.id)
@@ -60,10 +60,10 @@ def _describe_schedule(session: Session, row: Schedule, limit: int) -> shown.Sch
         "overdue_since": as_iso(row.told_at),
         "runs": [_describe_run(run) for run in session.scalars(mine.limit(limit))],
     }
-    return cast("shown.Schedule", seen)
+    return cast("schedule_answers.Schedule", seen)
 
 
-def _describe_run(row: ScheduleRun) -> shown.Run:
+def _describe_run(row: ScheduleRun) -> schedule_answers.Run:
     return {
         "id": row.id,
         "nominal_at": as_iso(row.nominal_at),

@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.deployments import alias_lock as occupancy
+from qdrant_rollouts.core.deployments import alias_lock
 from qdrant_rollouts.core.deployments.commands import InTransaction, rebuilding
 from qdrant_rollouts.core.deployments.commands.rebuilding import Unchanged
 from qdrant_rollouts.core.lifecycle import RunStatus
@@ -24,6 +24,6 @@ def begin_scheduled_rebuild(services: Services, run: Run) -> str:
 
 
 def _find_what_blocks(session: Session, alias: str) -> object:
-    return occupancy.find_open_deployment(session, alias) or occupancy.find_running_experiment(
+    return alias_lock.find_open_deployment(session, alias) or alias_lock.find_running_experiment(
         session, alias
     )

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.database import events, leases
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
@@ -117,7 +117,7 @@ def end_run(
         if status in SUCCESSES:
             heard = update(Schedule).where(Schedule.id == run.schedule_id)
             session.execute(heard.values(waiting_since=now, told_at=None))
-            alerts.resolve_alerts(
+            outbox.resolve_alerts(
                 session,
                 now,
                 run.alias,
@@ -134,7 +134,7 @@ def end_run(
             alias=run.alias,
         )
         if status == RunStatus.FAILED:
-            alerts.record_alert(session, now, _build_failure_alert(run, message))
+            outbox.record_alert(session, now, _build_failure_alert(run, message))
     return f"{run.name}: {status}: {message}"
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.config import cron
 from qdrant_rollouts.core.config.index_file import ScheduleSpec
@@ -132,7 +132,7 @@ def withdraw_late_alert(
     applies."""
     if row.told_at is not None:
         row.told_at = None
-        alerts.resolve_alerts(
+        outbox.resolve_alerts(
             session, now, row.alias, [runs.late_alert_name(row.action)], reason, actor
         )
 
@@ -266,7 +266,7 @@ def _record_overdue(services: Services, seen: Schedule) -> str:
         ).first()
         text = _describe_overdue(row, last)
         events.record_event(session, now, "schedule.overdue", text, alias=row.alias)
-        alerts.record_alert(session, now, _build_overdue_alert(row, now, text))
+        outbox.record_alert(session, now, _build_overdue_alert(row, now, text))
     return text
 
 

@@ -14,7 +14,7 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.schedule_rows import ScheduleRun
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.gate import verdict as gate
+from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.opening import open_existing
 from qdrant_rollouts.core.lifecycle import RunStatus
@@ -35,7 +35,7 @@ def verify_slice(services: Services, run: Run) -> str:
     try:
         opened = _open_scheduled_gate(services, run.alias, state)
         ends = time.monotonic() + services.times.slice
-        wait = gate.collect_evidence(opened, lambda: time.monotonic() >= ends)
+        wait = verdict.collect_evidence(opened, lambda: time.monotonic() >= ends)
     except Refused as refused:
         return runs.end_run(services, held, RunStatus.FAILED, str(refused))
     except Unavailable as away:
@@ -45,9 +45,9 @@ def verify_slice(services: Services, run: Run) -> str:
             services,
             held,
             {"collection": opened.green, "memory": opened.memory},
-            gate.describe_progress(opened),
+            verdict.describe_progress(opened),
         )
-    return _end_with_verdict(services, held, gate.build_report(opened))
+    return _end_with_verdict(services, held, verdict.build_report(opened))
 
 
 def _claim_slice(services: Services, run: Run) -> tuple[Run, State, int]:
@@ -92,5 +92,5 @@ def _end_with_verdict(services: Services, held: Run, report: State) -> str:
         if report["verdict"] == "block"
         else "is not certain to pass the gate"
     )
-    message = f"{report['collection']} {found}: {gate.describe_reasons(report)}"
+    message = f"{report['collection']} {found}: {verdict.describe_reasons(report)}"
     return runs.end_run(services, held, RunStatus.FAILED, message, report)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
-from qdrant_rollouts.core.answers import deployments as shown
+from qdrant_rollouts.core.answers import deployments as deployment_answers
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.database.events import WARNING
 from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, StepRow
@@ -19,7 +19,7 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
 
-def get_deployment(services: Services, deployment_id: str) -> shown.Deployment:
+def get_deployment(services: Services, deployment_id: str) -> deployment_answers.Deployment:
     """Returns one deployment with steps, gate report and events (contract section 4)."""
     full = find_deployment(services, deployment_id)
     with services.sessions() as session:
@@ -46,7 +46,7 @@ def get_deployment(services: Services, deployment_id: str) -> shown.Deployment:
 
 def _deletions_of_deployment(
     services: Services, session: Session, row: Deployment
-) -> list[shown.Announced]:
+) -> list[deployment_answers.Announced]:
     """Returns the deletions that it has caused or will cause, and that of its blue."""
     rules = deletion_notices.read_rules(services)
     whose = or_(Deletion.deployment_id == row.id, Deletion.collection == row.blue)
@@ -67,7 +67,7 @@ def list_deployments(
     *,
     status: str | None = None,
     after: str | None = None,
-) -> list[shown.ListedDeployment]:
+) -> list[deployment_answers.ListedDeployment]:
     """Returns deployments, newest first, with their steps; backups and verifications have their own
     list. ``after``: those that follow this one in the list. Raises Unknown if it does not exist."""
     query = (
@@ -94,7 +94,7 @@ def list_deployments(
         ]
 
 
-def describe_started(services: Services, deployment_id: str) -> shown.Started:
+def describe_started(services: Services, deployment_id: str) -> deployment_answers.Started:
     """Returns the answer of a task that starts a deployment (contract section 3)."""
     with services.sessions() as session:
         row = session.get_one(Deployment, deployment_id)
@@ -102,7 +102,7 @@ def describe_started(services: Services, deployment_id: str) -> shown.Started:
             EventRow.deployment_id == row.id, EventRow.event == WARNING
         )
         warnings = list(session.scalars(said.order_by(EventRow.id)))
-    answer: shown.Started = {
+    answer: deployment_answers.Started = {
         "deployment_id": row.id,
         "status": str(row.status),
         "alias": row.alias,
@@ -112,7 +112,7 @@ def describe_started(services: Services, deployment_id: str) -> shown.Started:
     return {**answer, "warnings": warnings} if warnings else answer
 
 
-def list_deletions(services: Services, limit: int = ROWS) -> list[shown.Deletion]:
+def list_deletions(services: Services, limit: int = ROWS) -> list[deployment_answers.Deletion]:
     """Returns coming deletions first, then the latest that ended."""
     with services.sessions() as session:
         rows = session.scalars(
@@ -125,7 +125,7 @@ def list_deletions(services: Services, limit: int = ROWS) -> list[shown.Deletion
 
 def describe_deletions(
     services: Services, session: Session, rows: Sequence[Deletion]
-) -> list[shown.Deletion]:
+) -> list[deployment_answers.Deletion]:
     told = deletion_notices.describe_open_deletions(
         session, rows, deletion_notices.read_rules(services)
     )
@@ -139,7 +139,7 @@ def list_events(
     *,
     deployment_id: str | None = None,
     before: int | None = None,
-) -> list[shown.ToldEvent]:
+) -> list[deployment_answers.ToldEvent]:
     """Returns what happened, newest first; ``before`` is an event's id."""
     query = _select_events(alias, deployment_id).order_by(EventRow.id.desc()).limit(limit)
     if before is not None:
@@ -154,7 +154,7 @@ def list_events_since(
     alias: str | None = None,
     deployment_id: str | None = None,
     limit: int = 500,
-) -> list[shown.ToldEvent]:
+) -> list[deployment_answers.ToldEvent]:
     """Returns what happened after the event ``after``, the oldest first."""
     query = (
         _select_events(alias, deployment_id)
@@ -194,8 +194,8 @@ def list_aliases(services: Services) -> dict[str, str]:
 
 
 def _summarize_deployment(
-    row: Deployment, waiting: Mapping[str, shown.Queued]
-) -> shown.DeploymentSummary:
+    row: Deployment, waiting: Mapping[str, deployment_answers.Queued]
+) -> deployment_answers.DeploymentSummary:
     return {
         "id": row.id,
         "alias": row.alias,
@@ -212,7 +212,7 @@ def _summarize_deployment(
     }
 
 
-def _describe_step(step: StepRow) -> shown.Step:
+def _describe_step(step: StepRow) -> deployment_answers.Step:
     return {
         "name": step.name,
         "arguments": step.arguments,
@@ -228,7 +228,7 @@ def _describe_step(step: StepRow) -> shown.Step:
     }
 
 
-def _describe_listed_event(row: EventRow) -> shown.ToldEvent:
+def _describe_listed_event(row: EventRow) -> deployment_answers.ToldEvent:
     return {
         "id": row.id,
         "alias": row.alias,
@@ -237,7 +237,7 @@ def _describe_listed_event(row: EventRow) -> shown.ToldEvent:
     }
 
 
-def _describe_event(row: EventRow) -> shown.Event:
+def _describe_event(row: EventRow) -> deployment_answers.Event:
     return {
         "at": as_iso(row.at),
         "actor": row.actor,
@@ -248,7 +248,9 @@ def _describe_event(row: EventRow) -> shown.Event:
     }
 
 
-def _describe_deletion(row: Deletion, told: shown.Announced | None) -> shown.Deletion:
+def _describe_deletion(
+    row: Deletion, told: deployment_answers.Announced | None
+) -> deployment_answers.Deletion:
     return {
         "text": told["text"] if told else row.reason,
         "keep": told["keep"] if told else None,

@@ -3,20 +3,19 @@
 from collections.abc import Callable
 
 from qdrant_rollouts.core.alerts import deliveries
-from qdrant_rollouts.core.answers import backups as stored
-from qdrant_rollouts.core.answers import experiments as compared
-from qdrant_rollouts.core.answers import schedules as timed
+from qdrant_rollouts.core.answers import backups as backup_answers
+from qdrant_rollouts.core.answers import experiments as experiment_answers
+from qdrant_rollouts.core.answers import schedules as schedule_answers
 from qdrant_rollouts.core.answers.collecting import Collected
 from qdrant_rollouts.core.answers.deployments import Rebuilt, Started
-from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
-from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.collections.deletion import garbage_collection, retention_policy
 from qdrant_rollouts.core.deployments import backups, commands
 from qdrant_rollouts.core.deployments.commands import adoption, rebuilding
-from qdrant_rollouts.core.experiments import commands as trials
-from qdrant_rollouts.core.experiments import queries as tried
+from qdrant_rollouts.core.experiments import commands as experiment_commands
+from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.lifecycle import Event
-from qdrant_rollouts.core.operations.schedules import commands as schedules
-from qdrant_rollouts.core.operations.schedules import queries as scheduled
+from qdrant_rollouts.core.operations.schedules import commands as schedule_commands
+from qdrant_rollouts.core.operations.schedules import queries as schedule_queries
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.http.api import requests
 from qdrant_rollouts.interfaces.http.api.endpoint import Answer, Call
@@ -127,14 +126,14 @@ def delete_collection(call: Call, given: requests.Delete) -> Answer:
 
 
 def collect_garbage(call: Call, given: requests.Collect) -> Collected:
-    return collecting.collect_garbage(
+    return garbage_collection.collect_garbage(
         call.services, actor=call.actor, reason=given.reason, orphans=given.orphans
     )
 
 
 def keep_collection(call: Call, given: requests.Reasoned) -> Answer:
     return dict(
-        keeping.keep_collection(
+        retention_policy.keep_collection(
             call.services, call.path["collection"], actor=call.actor, reason=given.reason
         )
     )
@@ -151,12 +150,12 @@ def adopt_alias(call: Call, given: requests.Adopt) -> Answer:
     )
 
 
-def show_experiment(call: Call, experiment: str) -> compared.Experiment:
-    return tried.get_experiment(call.services, experiment)
+def show_experiment(call: Call, experiment: str) -> experiment_answers.Experiment:
+    return experiment_queries.get_experiment(call.services, experiment)
 
 
-def create_experiment(call: Call, given: requests.NewExperiment) -> compared.Experiment:
-    created = trials.create_experiment(
+def create_experiment(call: Call, given: requests.NewExperiment) -> experiment_answers.Experiment:
+    created = experiment_commands.create_experiment(
         call.services,
         given.name,
         given.control,
@@ -173,44 +172,44 @@ def create_experiment(call: Call, given: requests.NewExperiment) -> compared.Exp
     return show_experiment(call, created)
 
 
-def start_experiment(call: Call, given: requests.Reasoned) -> compared.Experiment:
+def start_experiment(call: Call, given: requests.Reasoned) -> experiment_answers.Experiment:
     return show_experiment(
         call,
-        trials.start_experiment(
+        experiment_commands.start_experiment(
             call.services, call.path["experiment"], actor=call.actor, reason=given.reason
         ),
     )
 
 
-def stop_experiment(call: Call, given: requests.Reasoned) -> compared.Experiment:
+def stop_experiment(call: Call, given: requests.Reasoned) -> experiment_answers.Experiment:
     return show_experiment(
         call,
-        trials.stop_experiment(
+        experiment_commands.stop_experiment(
             call.services, call.path["experiment"], actor=call.actor, reason=given.reason
         ),
     )
 
 
-def widen_experiment(call: Call, given: requests.Widen) -> compared.Experiment:
+def widen_experiment(call: Call, given: requests.Widen) -> experiment_answers.Experiment:
     name = call.path["experiment"]
     coverage = given.coverage
     return show_experiment(
         call,
-        trials.widen_experiment(
+        experiment_commands.widen_experiment(
             call.services, name, coverage, actor=call.actor, reason=given.reason
         ),
     )
 
 
-def show_backup(call: Call, backup: str) -> stored.Backup:
+def show_backup(call: Call, backup: str) -> backup_answers.Backup:
     return backups.get_backup(call.services, backup)
 
 
-def show_verification(call: Call, run: str) -> stored.Verification:
+def show_verification(call: Call, run: str) -> backup_answers.Verification:
     return backups.get_verification(call.services, run)
 
 
-def create_backup(call: Call, given: requests.NewBackup) -> stored.Backup:
+def create_backup(call: Call, given: requests.NewBackup) -> backup_answers.Backup:
     made = backups.create_backup(
         call.services,
         given.alias,
@@ -222,7 +221,7 @@ def create_backup(call: Call, given: requests.NewBackup) -> stored.Backup:
     return show_backup(call, made)
 
 
-def verify_backup(call: Call, given: requests.Reasoned) -> stored.Verification:
+def verify_backup(call: Call, given: requests.Reasoned) -> backup_answers.Verification:
     named = call.path["backup"]
     why = given.reason
     return show_verification(
@@ -244,45 +243,49 @@ def restore_backup(call: Call, given: requests.Reasoned) -> Started:
     )
 
 
-def show_schedule_run(call: Call, run: str) -> timed.Run:
-    return scheduled.get_schedule_run(call.services, int(run))
+def show_schedule_run(call: Call, run: str) -> schedule_answers.Run:
+    return schedule_queries.get_schedule_run(call.services, int(run))
 
 
-def run_schedule(call: Call, given: requests.Reasoned) -> timed.Run:
+def run_schedule(call: Call, given: requests.Reasoned) -> schedule_answers.Run:
     alias = call.path["alias"]
     action = call.path["action"]
-    asked = schedules.run_schedule(
+    asked = schedule_commands.run_schedule(
         call.services, alias, action, actor=call.actor, reason=given.reason, along=call.along
     )
     return show_schedule_run(call, str(asked))
 
 
-def pause_schedule(call: Call, given: requests.Reasoned) -> timed.Schedule:
+def pause_schedule(call: Call, given: requests.Reasoned) -> schedule_answers.Schedule:
     alias = call.path["alias"]
     action = call.path["action"]
-    schedules.pause_schedule(call.services, alias, action, actor=call.actor, reason=given.reason)
+    schedule_commands.pause_schedule(
+        call.services, alias, action, actor=call.actor, reason=given.reason
+    )
     return _show_schedule(call)
 
 
-def resume_schedule(call: Call, given: requests.Reasoned) -> timed.Schedule:
+def resume_schedule(call: Call, given: requests.Reasoned) -> schedule_answers.Schedule:
     alias = call.path["alias"]
     action = call.path["action"]
-    schedules.resume_schedule(call.services, alias, action, actor=call.actor, reason=given.reason)
+    schedule_commands.resume_schedule(
+        call.services, alias, action, actor=call.actor, reason=given.reason
+    )
     return _show_schedule(call)
 
 
-def change_schedule(call: Call, given: requests.Times) -> timed.Schedule:
+def change_schedule(call: Call, given: requests.Times) -> schedule_answers.Schedule:
     wanted = given.model_dump(exclude={"reason"}, exclude_none=True)
     alias = call.path["alias"]
     action = call.path["action"]
-    schedules.change_schedule(
+    schedule_commands.change_schedule(
         call.services, alias, action, wanted, actor=call.actor, reason=given.reason
     )
     return _show_schedule(call)
 
 
-def _show_schedule(call: Call) -> timed.Schedule:
-    found = scheduled.list_schedules(call.services, call.path["alias"])
+def _show_schedule(call: Call) -> schedule_answers.Schedule:
+    found = schedule_queries.list_schedules(call.services, call.path["alias"])
     return next(one for one in found if one["action"] == call.path["action"])
 
 

@@ -4,21 +4,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qdrant_rollouts.core.alerts import deliveries
-from qdrant_rollouts.core.answers import alerts as told
-from qdrant_rollouts.core.answers import backups as stored
-from qdrant_rollouts.core.answers import collecting as gone
-from qdrant_rollouts.core.answers import deployments as deployed
-from qdrant_rollouts.core.answers import experiments as tried
-from qdrant_rollouts.core.answers import indexes as served
-from qdrant_rollouts.core.answers import schedules as timed
-from qdrant_rollouts.core.answers import workers as working
+from qdrant_rollouts.core.answers import alerts as alert_answers
+from qdrant_rollouts.core.answers import backups as backup_answers
+from qdrant_rollouts.core.answers import collecting as collecting_answers
+from qdrant_rollouts.core.answers import deployments as deployment_answers
+from qdrant_rollouts.core.answers import experiments as experiment_answers
+from qdrant_rollouts.core.answers import indexes as index_answers
+from qdrant_rollouts.core.answers import schedules as schedule_answers
+from qdrant_rollouts.core.answers import workers as worker_answers
 from qdrant_rollouts.core.collections import comparing, lineage
-from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
-from qdrant_rollouts.core.deployments import backups as kept
-from qdrant_rollouts.core.deployments import unclaimed
+from qdrant_rollouts.core.collections.deletion import garbage_collection
+from qdrant_rollouts.core.deployments import backups, unclaimed
 from qdrant_rollouts.core.experiments import planning
-from qdrant_rollouts.core.experiments import queries as trials
-from qdrant_rollouts.core.operations.schedules import queries as scheduled
+from qdrant_rollouts.core.experiments import queries as experiment_queries
+from qdrant_rollouts.core.operations.schedules import queries as schedule_queries
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import home
 from qdrant_rollouts.core.routing import table
@@ -30,15 +29,15 @@ def get_caller(call: Call, given: NoQuery) -> Answer:
     return {"name": call.caller.name, "scopes": sorted(call.caller.scopes)}
 
 
-def get_indexes(call: Call, given: NoQuery) -> served.Home:
+def get_indexes(call: Call, given: NoQuery) -> index_answers.Home:
     return home.describe_home(call.services, call.house.sight.look(patience=1.0))
 
 
-def get_index(call: Call, given: NoQuery) -> served.Index:
+def get_index(call: Call, given: NoQuery) -> index_answers.Index:
     return home.find_index(call.services, call.path["alias"], call.house.sight.look(patience=1.0))
 
 
-def get_versions(call: Call, given: NoQuery) -> served.Versions:
+def get_versions(call: Call, given: NoQuery) -> index_answers.Versions:
     return lineage.list_versions(call.services, call.path["alias"])
 
 
@@ -48,36 +47,36 @@ def get_differences(call: Call, given: requests.Difference) -> Answer:
     )
 
 
-def get_route(call: Call, given: NoQuery) -> served.Route:
+def get_route(call: Call, given: NoQuery) -> index_answers.Route:
     return table.describe_route(call.services, call.path["alias"])
 
 
-def get_routes(call: Call, given: NoQuery) -> served.Routes:
+def get_routes(call: Call, given: NoQuery) -> index_answers.Routes:
     return {"routes": table.list_routes(call.services)}
 
 
-def get_aliases(call: Call, given: NoQuery) -> served.Aliases:
+def get_aliases(call: Call, given: NoQuery) -> index_answers.Aliases:
     return {"aliases": queries.list_aliases(call.services)}
 
 
-def get_deployments(call: Call, given: requests.Deployments) -> deployed.DeploymentPage:
+def get_deployments(call: Call, given: requests.Deployments) -> deployment_answers.DeploymentPage:
     found = queries.list_deployments(
         call.services, given.alias, given.limit, status=given.status, after=given.after
     )
     return {"deployments": found, "next": _next_cursor(found, given.limit)}
 
 
-def get_deployment(call: Call, given: NoQuery) -> deployed.Deployment:
+def get_deployment(call: Call, given: NoQuery) -> deployment_answers.Deployment:
     return queries.get_deployment(call.services, call.path["deployment"])
 
 
-def get_deletions(call: Call, given: requests.Listed) -> deployed.Deletions:
+def get_deletions(call: Call, given: requests.Listed) -> deployment_answers.Deletions:
     found = queries.list_deletions(call.services, given.limit)
     return {"deletions": [row for row in found if given.alias in (None, row["alias"])]}
 
 
-def get_garbage(call: Call, given: NoQuery) -> gone.Collected:
-    return collecting.collect_garbage(call.services, actor=call.actor, dry_run=True)
+def get_garbage(call: Call, given: NoQuery) -> collecting_answers.Collected:
+    return garbage_collection.collect_garbage(call.services, actor=call.actor, dry_run=True)
 
 
 def get_experiment_plan(call: Call, given: requests.Planned) -> Answer:
@@ -89,43 +88,45 @@ def get_experiment_plan(call: Call, given: requests.Planned) -> Answer:
     )
 
 
-def get_experiments(call: Call, given: requests.Paged) -> tried.ExperimentPage:
-    found = trials.list_experiments(call.services, given.alias, given.limit, after=given.after)
+def get_experiments(call: Call, given: requests.Paged) -> experiment_answers.ExperimentPage:
+    found = experiment_queries.list_experiments(
+        call.services, given.alias, given.limit, after=given.after
+    )
     return {"experiments": found, "next": _next_cursor(found, given.limit)}
 
 
-def get_experiment(call: Call, given: NoQuery) -> tried.Experiment:
-    return trials.get_experiment(call.services, call.path["experiment"])
+def get_experiment(call: Call, given: NoQuery) -> experiment_answers.Experiment:
+    return experiment_queries.get_experiment(call.services, call.path["experiment"])
 
 
 def get_report(call: Call, given: NoQuery) -> Answer:
-    return trials.report_experiment(call.services, call.path["experiment"])
+    return experiment_queries.report_experiment(call.services, call.path["experiment"])
 
 
-def get_backups(call: Call, given: requests.OfIndex) -> stored.Backups:
-    return {"backups": kept.list_backups(call.services, given.alias)}
+def get_backups(call: Call, given: requests.OfIndex) -> backup_answers.Backups:
+    return {"backups": backups.list_backups(call.services, given.alias)}
 
 
-def get_backup(call: Call, given: NoQuery) -> stored.Backup:
-    return kept.get_backup(call.services, call.path["backup"])
+def get_backup(call: Call, given: NoQuery) -> backup_answers.Backup:
+    return backups.get_backup(call.services, call.path["backup"])
 
 
-def get_schedules(call: Call, given: requests.Listed) -> timed.Schedules:
-    return {"schedules": scheduled.list_schedules(call.services, given.alias, given.limit)}
+def get_schedules(call: Call, given: requests.Listed) -> schedule_answers.Schedules:
+    return {"schedules": schedule_queries.list_schedules(call.services, given.alias, given.limit)}
 
 
-def get_events(call: Call, given: requests.Events) -> deployed.EventPage:
+def get_events(call: Call, given: requests.Events) -> deployment_answers.EventPage:
     found = queries.list_events(
         call.services, given.alias, given.limit, deployment_id=given.deployment, before=given.before
     )
     return {"events": found, "next": _next_cursor(found, given.limit)}
 
 
-def get_alerts(call: Call, given: requests.Listed) -> told.Alerts:
+def get_alerts(call: Call, given: requests.Listed) -> alert_answers.Alerts:
     return {"alerts": deliveries.list_alerts(call.services, given.limit, given.alias)}
 
 
-def workers(call: Call, given: NoQuery) -> working.Workers:
+def workers(call: Call, given: NoQuery) -> worker_answers.Workers:
     return unclaimed.list_workers_and_waits(call.services)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from qdrant_rollouts.core.answers import searches as shown
+from qdrant_rollouts.core.answers import searches as search_answers
 from qdrant_rollouts.core.experiments import queries
 from qdrant_rollouts.core.ports import Hit
 from qdrant_rollouts.core.routing import Options
@@ -10,7 +10,7 @@ from qdrant_rollouts.interfaces.http.api import requests
 from qdrant_rollouts.interfaces.http.api.endpoint import Call
 
 
-def search_by_route(call: Call, given: requests.Search) -> shown.Found:
+def search_by_route(call: Call, given: requests.Search) -> search_answers.Found:
     options: Options = {}
     if given.filter is not None:
         options["filter"] = given.filter
@@ -33,18 +33,18 @@ def search_by_route(call: Call, given: requests.Search) -> shown.Found:
     }
 
 
-def route_query(call: Call, given: requests.Searching) -> shown.Routed:
+def route_query(call: Call, given: requests.Searching) -> search_answers.Routed:
     experiment = queries.get_experiment(call.services, call.path["experiment"])["id"]
     with call.house.routers.one() as router:
         variant, results = router.route_query(experiment, given.asked, given.user_id, given.limit)
     return {"variant": variant, "results": _hits_as_json(results)}
 
 
-def record_feedback(call: Call, given: requests.Feedback) -> shown.Recorded:
+def record_feedback(call: Call, given: requests.Feedback) -> search_answers.Recorded:
     with call.house.routers.one() as router:
         recorded = router.track_feedback(call.path["experiment"], **given.model_dump())
     return {"recorded": recorded}
 
 
-def _hits_as_json(found: Iterable[Hit]) -> list[shown.Hit]:
+def _hits_as_json(found: Iterable[Hit]) -> list[search_answers.Hit]:
     return [{"id": hit.id, "score": hit.score, "payload": hit.payload} for hit in found]

@@ -81,7 +81,8 @@ class _Listener:
         )
         new = [event for event in found if event["id"] not in self.told]
         self.told |= {event["id"] for event in new}
-        self.told = {id for id in self.told if id > max(self.told) - _IDS_LOOKED_BACK}
+        oldest = max(self.told, default=0) - _IDS_LOOKED_BACK
+        self.told = {id for id in self.told if id > oldest}
         return [
             ServerSentEvent(
                 json.dumps(event, ensure_ascii=False, default=as_text),

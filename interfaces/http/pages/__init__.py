@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from qdrant_rollouts.core.errors import AppError, Malformed
 from qdrant_rollouts.core.operations.views.overview.sight import StoreWatcher
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.interfaces.access import web_sessions as sessions
+from qdrant_rollouts.interfaces.access import web_sessions
 from qdrant_rollouts.interfaces.http import security
 from qdrant_rollouts.interfaces.http.api.endpoint import FOREIGN_NAMES
 from qdrant_rollouts.interfaces.http.pages import acting, looking
@@ -147,7 +147,7 @@ def _sign_in(sight: StoreWatcher) -> Callable[[Request], object]:
         try:
             form = read_form(body)
             asks.check_form(form)
-            secret = sessions.begin_session(
+            secret = web_sessions.begin_session(
                 asks.services, form.get("token", ""), asks.house.api_token
             )
         except (AppError, DBAPIError) as error:
@@ -161,7 +161,7 @@ def _sign_in(sight: StoreWatcher) -> Callable[[Request], object]:
             entered,
             security.SESSION_COOKIE,
             secret,
-            int(sessions.SESSION_LENGTH.total_seconds()),
+            int(web_sessions.SESSION_LENGTH.total_seconds()),
         )
         entered.delete_cookie(VISITOR_COOKIE)
         return entered
@@ -177,7 +177,9 @@ def _sign_out(sight: StoreWatcher) -> Callable[[Request], object]:
         asks = open_visit(request, sight.look(), None)
         try:
             asks.check_form(read_form(body))
-            sessions.end_session(asks.services, request.cookies.get(security.SESSION_COOKIE, ""))
+            web_sessions.end_session(
+                asks.services, request.cookies.get(security.SESSION_COOKIE, "")
+            )
         except (AppError, DBAPIError) as error:
             return asks.render_error(error)
         request.app.state.door.forget()

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
-from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.collections.deletion import retention_policy
 from qdrant_rollouts.core.deployments import backups, commands
 from qdrant_rollouts.core.errors import Malformed
-from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.experiments import commands as experiment_commands
 from qdrant_rollouts.core.lifecycle import Event
-from qdrant_rollouts.core.operations.schedules import commands as schedules
+from qdrant_rollouts.core.operations.schedules import commands as schedule_commands
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.interfaces.http.pages.visits import Visit
 
@@ -46,7 +46,7 @@ def on_index(visit: Visit, form: Form) -> Next:
 
 
 def on_keep(visit: Visit, form: Form) -> Next:
-    keeping.keep_collection(
+    retention_policy.keep_collection(
         visit.services, form.get("collection", ""), actor=visit.actor, reason=form.get("reason", "")
     )
     return own_path(form.get("back", "/"))
@@ -57,11 +57,13 @@ def on_experiment(visit: Visit, form: Form) -> Next:
     id = visit.request.path_params["id"]
     reason = form.get("reason", "")
     if verb == "start":
-        found = trials.start_experiment(visit.services, id, actor=visit.actor)
+        found = experiment_commands.start_experiment(visit.services, id, actor=visit.actor)
     elif verb == "stop":
-        found = trials.stop_experiment(visit.services, id, actor=visit.actor, reason=reason)
+        found = experiment_commands.stop_experiment(
+            visit.services, id, actor=visit.actor, reason=reason
+        )
     else:
-        found = trials.widen_experiment(
+        found = experiment_commands.widen_experiment(
             visit.services, id, _basis_points(form), actor=visit.actor, reason=reason
         )
     return f"/experiments/{found}"
@@ -69,9 +71,9 @@ def on_experiment(visit: Visit, form: Form) -> Next:
 
 def on_schedule(visit: Visit, form: Form) -> Next:
     verbs: dict[str, Callable[..., object]] = {
-        "run": schedules.run_schedule,
-        "pause": schedules.pause_schedule,
-        "resume": schedules.resume_schedule,
+        "run": schedule_commands.run_schedule,
+        "pause": schedule_commands.pause_schedule,
+        "resume": schedule_commands.resume_schedule,
     }
     do = verbs[_chosen_verb(form, verbs)]
     alias = form.get("alias", "")

@@ -5,7 +5,7 @@ from typing import Any
 from qdrant_rollouts.core.collections import comparing, lineage
 from qdrant_rollouts.core.deployments import backups, unclaimed
 from qdrant_rollouts.core.errors import Malformed, Refused
-from qdrant_rollouts.core.experiments import queries as trials
+from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.operations.views.overview import acts, home, lists, run
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.interfaces.http.pages.drawing import draw_course
@@ -106,17 +106,17 @@ def bound_side(check: Shown) -> str:
 
 
 def experiments_page(visit: Visit) -> Shown:
-    rows = trials.list_experiments(
+    rows = experiment_queries.list_experiments(
         visit.services, visit.query_value("alias") or None, _MOST_EXPERIMENTS
     )
     return {"title": "Experiments", "here": "/experiments", "rows": rows}
 
 
 def experiment_page(visit: Visit) -> Shown:
-    found = trials.get_experiment(visit.services, visit.request.path_params["id"])
+    found = experiment_queries.get_experiment(visit.services, visit.request.path_params["id"])
     begun = found["started_at"] is not None
     seen: Shown = (
-        trials.report_experiment(visit.services, found["id"])
+        experiment_queries.report_experiment(visit.services, found["id"])
         if begun
         else {**found, "decision": None, "decided": None}
     )

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment
-from qdrant_rollouts.core.deployments import abort_notices
-from qdrant_rollouts.core.deployments import operator_requests as wishes
+from qdrant_rollouts.core.deployments import abort_notices, operator_requests
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
@@ -86,14 +85,16 @@ def _name_steps(row: Deployment, event: Event) -> Sequence[str]:
 
 def _why_refused(row: Deployment, event: Event) -> str:
     try:
-        wishes.check_request(row, event, "asked whether it can be")
+        operator_requests.check_request(row, event, "asked whether it can be")
     except Refused as error:
         return str(error)
     return f"{row.requested} was asked for and comes first" if _is_outranked(row, event) else ""
 
 
 def _is_outranked(row: Deployment, event: Event) -> bool:
-    return row.requested is not None and wishes.rank(row.requested) <= wishes.rank(event)
+    return row.requested is not None and operator_requests.rank(
+        row.requested
+    ) <= operator_requests.rank(event)
 
 
 def _describe_effect(row: Deployment, event: Event) -> str:

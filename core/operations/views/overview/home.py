@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, load_only, selectinload
 
 from qdrant_rollouts.core.alerts.outbox import read_message
-from qdrant_rollouts.core.answers import indexes as shown
+from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.answers.deployments import Announced
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.collections.deletion.deletions import OPEN_STATUSES
@@ -49,7 +49,7 @@ _COLUMNS = (
 )
 
 
-def describe_home(services: Services, seen: StoreSnapshot) -> shown.Home:
+def describe_home(services: Services, seen: StoreSnapshot) -> index_answers.Home:
     """Returns indexes that need attention first, then those with something running, then the rest
     by name."""
     with services.sessions() as session:
@@ -66,7 +66,7 @@ def describe_home(services: Services, seen: StoreSnapshot) -> shown.Home:
     return {"now": as_iso(now), "indexes": indexes, **describe_outages(seen)}
 
 
-def find_index(services: Services, alias: str, seen: StoreSnapshot) -> shown.Index:
+def find_index(services: Services, alias: str, seen: StoreSnapshot) -> index_answers.Index:
     """Raises Unknown for an index that is not declared and has no alias."""
     indexes = describe_home(services, seen)["indexes"]
     found = next((index for index in indexes if index["alias"] == alias), None)
@@ -142,7 +142,7 @@ def _group_by_alias(rows: Iterable[Any]) -> dict[str, list[Any]]:
 
 def _describe_home_index(
     alias: str, meant: AliasState | None, known: _KnownRows, seen: StoreSnapshot
-) -> shown.Index:
+) -> index_answers.Index:
     running = known.running.get(alias)
     last = known.last.get(alias)
     live = meant.desired if meant is not None else (seen.aliases or {}).get(alias)
@@ -172,7 +172,7 @@ def _describe_home_index(
 
 
 def _rank_index(
-    attention: list[shown.Attention], running: Deployment | None, live: str | None
+    attention: list[index_answers.Attention], running: Deployment | None, live: str | None
 ) -> int:
     if any(one["severity"] == "error" for one in attention):
         return 4
@@ -185,15 +185,15 @@ def _rank_index(
 
 def _build_attention(
     severity: str, text: str, since: Any, link: str = "", act: str = ""
-) -> shown.Attention:
+) -> index_answers.Attention:
     return {"severity": severity, "text": text, "since": as_iso(since), "link": link, "next": act}
 
 
-def _describe_conditions(rows: Iterable[ConditionRow]) -> list[shown.Attention]:
+def _describe_conditions(rows: Iterable[ConditionRow]) -> list[index_answers.Attention]:
     return [_describe_condition(row) for row in rows]
 
 
-def _describe_condition(row: ConditionRow) -> shown.Attention:
+def _describe_condition(row: ConditionRow) -> index_answers.Attention:
     told = read_message(row.message)
     link = f"/deployments/{told['deployment_id']}" if told["deployment_id"] else "/alerts"
     return _build_attention(told["severity"], told["text"], row.since, link, told["next"])
@@ -201,7 +201,7 @@ def _describe_condition(row: ConditionRow) -> shown.Attention:
 
 def _find_contradictions(
     alias: str, meant: AliasState | None, seen: StoreSnapshot
-) -> list[shown.Attention]:
+) -> list[index_answers.Attention]:
     """Lists where Qdrant contradicts the rows. For an alias that is being moved now, a difference
     is expected."""
     if seen.aliases is None or seen.error or meant is None or not meant.settled or seen.at is None:
@@ -223,7 +223,7 @@ def _find_contradictions(
 
 def _describe_live(
     collection: str | None, version: Version | None, meant: AliasState | None
-) -> shown.Live | None:
+) -> index_answers.Live | None:
     if collection is None:
         return None
     facts = version.facts if version is not None else {}
@@ -239,7 +239,7 @@ def _describe_live(
     }
 
 
-def _describe_under_way(row: Deployment, known: _KnownRows) -> shown.UnderWay:
+def _describe_under_way(row: Deployment, known: _KnownRows) -> index_answers.UnderWay:
     step = current_step(row)
     progress = read_progress(step.state) if step else None
     size = progress.size if progress else 0
@@ -261,7 +261,7 @@ def _describe_under_way(row: Deployment, known: _KnownRows) -> shown.UnderWay:
     }
 
 
-def _describe_ended(row: Deployment) -> shown.Ended:
+def _describe_ended(row: Deployment) -> index_answers.Ended:
     return {
         "id": row.id,
         "status": str(row.status),
@@ -273,7 +273,7 @@ def _describe_ended(row: Deployment) -> shown.Ended:
     }
 
 
-def _describe_rebuild(rows: Iterable[Schedule], action: str) -> shown.Rebuild | None:
+def _describe_rebuild(rows: Iterable[Schedule], action: str) -> index_answers.Rebuild | None:
     row = next((one for one in rows if one.action == action and one.spec is not None), None)
     if row is None:
         return None
@@ -286,7 +286,7 @@ def _describe_rebuild(rows: Iterable[Schedule], action: str) -> shown.Rebuild | 
     }
 
 
-def _describe_experiment(row: Experiment | None) -> shown.Compared | None:
+def _describe_experiment(row: Experiment | None) -> index_answers.Compared | None:
     return (
         {"id": row.id, "name": row.name, "decision": row.decision.get("action")}
         if row is not None
@@ -294,7 +294,7 @@ def _describe_experiment(row: Experiment | None) -> shown.Compared | None:
     )
 
 
-def _describe_open_deletion(row: Deletion, told: Announced) -> shown.OpenDeletion:
+def _describe_open_deletion(row: Deletion, told: Announced) -> index_answers.OpenDeletion:
     return {
         "collection": row.collection,
         "status": row.status,
@@ -305,7 +305,7 @@ def _describe_open_deletion(row: Deletion, told: Announced) -> shown.OpenDeletio
     }
 
 
-def describe_outages(seen: StoreSnapshot) -> shown.Sight:
+def describe_outages(seen: StoreSnapshot) -> index_answers.Sight:
     """Returns what could not be asked, and since when; every page shows it."""
     return {
         "qdrant_error": seen.error,
