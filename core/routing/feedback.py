@@ -172,7 +172,7 @@ def _check_metric(row: Experiment, spec: ExperimentSpec, given: Feedback) -> Met
     if given.variant and given.variant not in variants:
         raise _Fault(
             "unknown variant",
-            f"variant {quote_value(given.variant)}is not one of {', '.join(variants)}",
+            f"variant {quote_value(given.variant)} is not one of {', '.join(variants)}",
         )
     metric = spec.metric(given.metric)
     reported = [known.name for known in spec.metrics if known.source == "feedback"]

@@ -84,6 +84,6 @@ class Metric:
 def _check_choice(name: str, what: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
         raise Refused(
-            f"metric {name}: {what} {quote_value(value)}is not one of "
+            f"metric {name}: {what} {quote_value(value)} is not one of "
             f"{', '.join(map(str, allowed))}"
         )

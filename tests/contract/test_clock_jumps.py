@@ -156,7 +156,7 @@ def test_the_turn_of_a_worker_that_lives_is_not_taken_from_it(swept: World) -> N
         assert lease._extend_lease()
         assert engine.knock_overdue_turns(swept.services) == []
     assert (
-        engine.outcomes.write_outcome(swept.services, claim, engine.Done()).line
+        engine.turn_outcomes.write_outcome(swept.services, claim, engine.Done()).line
         == "create done -> populate"
     )
 

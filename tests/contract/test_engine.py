@@ -191,7 +191,7 @@ def test_the_late_write_of_a_worker_that_was_stopped_is_rejected(world: World, d
     with pytest.raises(LeaseLost):
         Lease(world.services, late).save({"cursor": "late"})
     with pytest.raises(LeaseLost):
-        engine.outcomes.write_outcome(world.services, late, engine.Done(StepOutput(summary="late")))
+        engine.turn_outcomes.write_outcome(world.services, late, engine.Done(StepOutput(summary="late")))
     assert world.status(deployment) == before
 
 
@@ -374,7 +374,7 @@ def test_a_pause_asked_for_during_the_last_step_is_not_lost(world: World, docs: 
     world.run(until=world.at(deployment, "soak"))
     late = held(world, deployment)
     commands.request_action(world.services, deployment, Event.PAUSE, actor="anna")
-    written = engine.outcomes.write_outcome(world.services, late, engine.Done())
+    written = engine.turn_outcomes.write_outcome(world.services, late, engine.Done())
     assert written.knock is not None
     world.turn(written.knock)
     assert world.status(deployment)["status"] == "paused"

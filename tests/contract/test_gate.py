@@ -141,7 +141,7 @@ def test_what_a_person_paused_holds_no_verdict_to_ask_for_again(world: World) ->
     world.declare("docs", source=world.write("docs.jsonl", texts(30)))
     deployment = world.deploy("docs")
     wish(world, deployment, Event.PAUSE)
-    with pytest.raises(Refused, match="resume lets it go on"):
+    with pytest.raises(Refused, match="use resume"):
         commands.request_action(world.services, deployment, Event.RETRY, actor="anna")
 
 
