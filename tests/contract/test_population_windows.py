@@ -22,7 +22,7 @@ class CutShort:
 
     def documents(self, wanted: Sequence[str]) -> FloatArray:
         self.asked.append(len(wanted))
-        if len(self.asks_about) <= self.times:
+        if len(self.asked) <= self.times:
             raise Interrupted("the time limit was reached")
         return self.made.documents(wanted)
 
@@ -60,7 +60,7 @@ class EverySecond(CutShort):
 
     def documents(self, wanted: Sequence[str]) -> FloatArray:
         self.asked.append(len(wanted))
-        if len(self.asks_about) % 2 == 0:
+        if len(self.asked) % 2 == 0:
             raise Interrupted("the machine is wanted elsewhere")
         return self.made.documents(wanted)
 
