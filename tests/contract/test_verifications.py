@@ -149,7 +149,7 @@ def test_a_worker_that_comes_back_after_its_lease_writes_nothing(verified: World
 
     verified.over(Sleeping(store, Died(), "aliases"))
     asleep = verified.services
-    assert "somebody else" in sweep.take_up_run(asleep, run)
+    assert "another process" in sweep.take_up_run(asleep, run)
     assert runs(verified, "verify") == [("11-02T06:00", "done")]
 
 
