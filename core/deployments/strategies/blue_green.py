@@ -1,4 +1,5 @@
-"""Build green beside blue, fill it, judge it, switch in one act, watch."""
+"""The strategy ``blue_green``: build green beside blue, fill it, judge it, switch the alias in one
+act, and watch."""
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.deployments.plan import Plan
