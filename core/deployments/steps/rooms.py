@@ -1,4 +1,5 @@
-"""Before green is made: is what it will need of disk and memory known to be too little?"""
+"""Checks, before green is made, whether its need of disk and memory is known to exceed what is
+free."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -12,17 +13,17 @@ from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.ports import Schema
 
-#: Seconds until it is looked again: others may make room.
+#: Seconds until the next check: others may have made room by then.
 AGAIN = 10.0
 _SAMPLE = 100
 _SECONDS = 1.0
-#: Sources that are files on this machine, whose first records cost nothing.
+#: Sources that are files on this machine. To read their first records costs almost nothing.
 _FILES = ("jsonl:", "csv:", "parquet:")
 
 
 def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
-    """What it needs, in words; and what is clearly too little, or nothing. What cannot be known
-    stops nobody."""
+    """Returns a description of the need, and a description of what is clearly missing, or nothing.
+    If something cannot be known, this check does not stop the deployment."""
     deployment = context.deployment
     store = context.services.store
     if not deployment.spec.check_room:
@@ -46,8 +47,8 @@ def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
 
 
 def _expected(context: StepContext) -> tuple[int | None, Sequence[Mapping[str, Any]]]:
-    """How many points there will be, by the live collection, the source collection, or a file's
-    first records; and some payloads."""
+    """Returns how many points there will be (from the live collection, the source collection, or a
+    file's first records), and some payloads."""
     store = context.services.store
     source = reading.open_deployment_source(context)
     like = context.deployment.blue or source.collection
