@@ -331,11 +331,14 @@ def _complete_undo(writer: TurnWriter, outcome: Done) -> TurnResult:
 
 def _give_up_undo(writer: TurnWriter, outcome: Reject | Hold) -> TurnResult:
     step = writer.step
-    message = f"undo of {step.name} gave up: {outcome.reason}. Mend that, then abort again"
+    message = f"undo of {step.name} gave up: {outcome.reason}. Correct that, then abort again"
     writer.event(f"{step.name}.undo_failed", outcome.reason)
     writer.move(Event.GIVE_UP, message)
     writer.tell(
-        "needs_operator", message, reason=outcome.reason, act="mend that, then rollouts abort {id}"
+        "needs_operator",
+        message,
+        reason=outcome.reason,
+        act="correct that, then rollouts abort {id}",
     )
     return TurnResult(message, failed=True)
 

@@ -80,7 +80,7 @@ class _ContentFacts:
 
 
 def take_snapshot(context: StepContext) -> Outcome:
-    """Takes the snapshot. One turn starts it, and the next turn checks it. Safe to run twice: a
+    """Takes the snapshot: one turn starts it, and the next turn checks it. Safe to run twice: a
     snapshot that has appeared since the request counts as this one."""
     state = context.load(SnapshotState)
     return _PHASES[state.phase](context, state)
@@ -175,8 +175,8 @@ def _check_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
         )
     if state.points and not same:
         return Reject(
-            f"every point looked at was written meanwhile; back {context.deployment.green} up in a "
-            "calmer time"
+            f"every point of the sample was changed meanwhile; back {context.deployment.green} up "
+            "when it is written less"
         )
     low, high = sorted((state.count, now.count))
     return Done(
@@ -246,7 +246,7 @@ def _remove_snapshots(context: StepContext, names: Sequence[str], *, own: bool) 
     if not names:
         return "there is no snapshot to remove"
     if not own:
-        return f"snapshot {told} may be somebody else's and stays"
+        return f"snapshot {told} may belong to others and stays"
     if context.deployment.green in context.services.store.collections():
         for name in names:
             context.services.store.drop_snapshot(context.deployment.green, name)

@@ -200,7 +200,7 @@ def _count_bad_records(loader: _Loader, bad: Sequence[BadRecord]) -> str:
     samples = [*(loader.state.bad_samples or []), *map(str, bad)][:_BAD_SAMPLES]
     loader.state = replace(loader.state, bad=total, bad_samples=samples)
     if bad and spec.on_bad_record == "fail":
-        return f"{bad[0]}. Mend it, or set on_bad_record: skip"
+        return f"{bad[0]}. Correct it, or set on_bad_record: skip"
     if total > spec.max_bad_records:
         return f"more than max_bad_records={spec.max_bad_records} bad records; the last: {bad[-1]}"
     return ""

@@ -43,7 +43,7 @@ _EXAMPLES = 5
 
 
 def recover_backup(context: StepContext) -> Outcome:
-    """Recovers the backup. One turn sends it, and the next turn checks it. Safe to run twice: if
+    """Recovers the backup: one turn sends it, and the next turn checks it. Safe to run twice: if
     the result of an earlier try appears, it is used. The same bytes sent again make the same
     collection, and no search uses it yet."""
     state = context.load(RecoverState)
@@ -60,7 +60,7 @@ def undo_recovery(context: StepContext) -> Outcome:
     if collection not in context.services.store.collections():
         if not state.made and state.undo_looks < _checks_allowed(state):
             context.save(replace(state, undo_looks=state.undo_looks + 1))
-            return Wait(_CHECK_SECONDS, f"waiting whether {collection} still appears, to drop it")
+            return Wait(_CHECK_SECONDS, f"waiting to see whether {collection} appears, to drop it")
         return Done(StepOutput(summary=f"{collection} is gone"))
     with suppress(Refused):  # a backup that is damaged or gone does not say what was sent
         _drop_sent_snapshots(context, _read_manifest(context))

@@ -31,7 +31,7 @@ def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
     try:
         points, payloads = _expected(context)
         if points is None:
-            return "room: nobody knows how many points there will be", ""
+            return "room: the number of points is not known", ""
         need = room.estimate_need(wanted, points, room.payload_bytes(payloads), store.server())
         free = store.room()
     except AppError as error:

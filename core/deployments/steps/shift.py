@@ -42,8 +42,8 @@ _KEPT_EFFECTS = 120
 
 
 def shift_traffic(context: StepContext) -> Outcome:
-    """Takes one look. Safe to run twice: a route that is set already stays, and a repeated look
-    only counts as one more look.
+    """Takes one look at the stage. Safe to run twice: a route that is set already stays, and a
+    repeated look only counts as one more look.
 
     Looks are counted, not seconds, so a jumping clock ends no stage early.
     """

@@ -1,5 +1,4 @@
-"""The strategy ``blue_green``: build green beside blue, fill it, judge it, switch the alias in one
-act, and watch."""
+"""Builds green beside blue, fills it, judges it, switches the alias in one act, and watches."""
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.deployments.plan import Plan

@@ -1,5 +1,5 @@
-"""The strategy ``canary``: build and judge green, then give it a growing share of the searches, as
-long as their results allow it."""
+"""Builds and judges green, then gives it a growing share of the searches, as long as their results
+allow it."""
 
 from dataclasses import replace
 
