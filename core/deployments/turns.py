@@ -32,8 +32,8 @@ def current_step(row: Deployment) -> StepRow | None:
 
 
 def find_current_step(status: Status, steps: Sequence[StepRow]) -> StepRow | None:
-    """The same for a deployment whose steps were loaded separately. A deployment whose undo gave up
-    is at the step of that undo."""
+    """Returns the same for steps that were loaded without their deployment. If an undo gave up,
+    this is the step of that undo."""
     if status == Status.ROLLING_BACK or any(step.undone_at for step in steps):
         begun = [step for step in steps if step.started_at and not step.undone_at]
         return begun[-1] if begun else None

@@ -5,7 +5,8 @@ from qdrant_rollouts.core.deployments.steps import STEPS
 
 
 def plan_building(*, existing: bool) -> Plan:
-    """``existing``: green exists already, so it is only judged."""
+    """Plans the steps that make and judge green. ``existing``: green exists already, so it is only
+    judged."""
     build = () if existing else (STEPS["create"], STEPS["populate"])
     return (*build, STEPS["validate"])
 
