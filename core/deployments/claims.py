@@ -150,7 +150,7 @@ def _unknown(row: Deployment) -> str:
     concerned = _select_steps(row)
     words: list[tuple[str, str, Collection[str]]] = [
         ("status", row.status, list(Status)),
-        ("wish", row.requested or Event.ABORT, list(Event)),
+        ("request", row.requested or Event.ABORT, list(Event)),
         *(("step", one.name, STEPS) for one in concerned),
         *(("state of a step", one.status, list(StepStatus)) for one in concerned),
     ]

@@ -217,7 +217,7 @@ def why_model_may_be_unknown(names: Iterable[str]) -> str:
     returns nothing if it may not."""
     steps = tuple(names)
     if not has_step(steps, lambda step: step.moves_alias):
-        return "searches stay on it, for this plan moves no alias"
+        return "searches stay on it, because this plan moves no alias"
     if has_step(steps, lambda step: step.shares_searches):
         return "searches by vector stay on it until the switch"
     return ""

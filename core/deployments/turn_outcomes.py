@@ -124,7 +124,7 @@ def _wait_in_step(writer: TurnWriter, outcome: Wait) -> TurnResult:
     if outcome.progress:
         step.tries = step.crashes = 0
         step.waited = 0.0
-        writer.over(_DEADLINE_NEAR, f"{step.name} gets on: {outcome.reason}")
+        writer.over(_DEADLINE_NEAR, f"{step.name} makes progress again: {outcome.reason}")
     elif _is_patience_gone(writer, step, outcome.seconds):
         return _reject_without_progress(writer, step, outcome.reason)
     step.message = outcome.reason
@@ -188,7 +188,7 @@ def _is_patience_gone(writer: TurnWriter, step: StepRow, seconds: float) -> bool
     if step.waited <= bound < max(2 * step.waited, step.waited + _RETRY_GROWTH * seconds):
         writer.tell(
             "deadline_near",
-            f"{step.name} gets nowhere: {step.message}",
+            f"{step.name} makes no progress: {step.message}",
             value=f"{step.waited:.0f} s without progress",
             bound=f"{bound:g} s, then {'a person is needed' if undoing else 'it is rolled back'}",
             act="see what it waits for: rollouts status {id}",
@@ -282,10 +282,10 @@ def _schedule_deletions(writer: TurnWriter, blue: str) -> str:
     keeping.schedule_surplus(writer.session, writer.now, row.alias, surplus, deployment_id=row.id)
     going = retention.find_open_deletion(writer.session, blue)
     if going is None:
-        return f"{blue} is kept; back to it by"
+        return f"{blue} is kept. To return to it:"
     rules = deletion_notices.read_rules(writer.services)
     told = deletion_notices.describe_open_deletions(writer.session, [going], rules)
-    return f"{told[going.id]['text']}. Back to it by"
+    return f"{told[going.id]['text']}. To return to it:"
 
 
 def _finish_other_run(writer: TurnWriter) -> TurnResult:

@@ -366,7 +366,7 @@ def seal_backup(context: StepContext) -> Outcome:
 
 def unseal_backup(context: StepContext) -> Outcome:
     context.services.shelf.unseal(context.deployment.id)
-    return Done(StepOutput(summary="it is no backup any more"))
+    return Done(StepOutput(summary="it is no longer a backup"))
 
 
 def _build_manifest(context: StepContext) -> Manifest:

@@ -62,7 +62,7 @@ def _choose_way(context: StepContext) -> Outcome:
     if way == "records" and source.collection is not None and chunked:
         return Reject(
             f"{source.address} holds points, not documents: with embedding.chunk its vectors "
-            "cannot be made anew; "
+            "cannot be made again; "
             "name the source of the documents"
         )
     if way is None:

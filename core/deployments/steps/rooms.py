@@ -39,9 +39,8 @@ def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
     short = room.lacks(need, free)
     if short:
         short = (
-            f"{deployment.green} needs {short}. Make room (`rollouts gc` tells what may go), or "
-            "set check_room: false "
-            f"for {deployment.alias} if you know better"
+            f"{deployment.green} needs {short}. Make room (`rollouts gc` shows what can be "
+            f"deleted), or set check_room: false for {deployment.alias} if you know better"
         )
     return f"room: {room.describe_room(need, free)}", short
 

@@ -123,9 +123,9 @@ def shift_back(context: StepContext) -> Outcome:
     confirmed = table.confirm_route(services, route)
     if not confirmed.all:
         return Wait(
-            _CONFIRM_AGAIN, f"{deployment.alias} answers everybody, say {confirmed}", progress=False
+            _CONFIRM_AGAIN, f"no search goes to green, confirmed by {confirmed}", progress=False
         )
-    return Done(StepOutput(summary=f"{deployment.alias} answers everybody, say {confirmed}"))
+    return Done(StepOutput(summary=f"no search goes to green, confirmed by {confirmed}"))
 
 
 def estimate_stage(spec: IndexSpec, arguments: State) -> Duration:
