@@ -98,7 +98,7 @@ def _tree_head(seen: Seen) -> Text:
 def _tree_foot(seen: Seen) -> list[Text]:
     lines = [seen["message"]] if seen["message"] else []
     if seen["requested"]:
-        lines.append(f"{seen['requested']} was requested; it takes effect after the present turn")
+        lines.append(f"{seen['requested']} was asked for; it takes effect after the present turn")
     if seen.get("waits"):
         lines.append(f"{seen['waits']['text']}. Next: {seen['waits']['next']}")
     if seen["queue"]:
