@@ -17,14 +17,14 @@ class Status(StrEnum):
     PAUSED = "paused"
     ROLLING_BACK = "rolling_back"
     LIVE = "live"
-    #: Its plan ended well and has moved no alias.
+    #: The plan has ended well, and it moved no alias.
     COMPLETED = "completed"
     ROLLED_BACK = "rolled_back"
     NEEDS_OPERATOR = "needs_operator"
 
 
 class Place(StrEnum):
-    """Of a deployment that builds: it waits for a place among the rebuilds, or has one. A
+    """The place of a deployment that builds: it waits for a place among the rebuilds, or has one. A
     deployment with neither value needs none; see ``core.deployments.placing``."""
 
     WAITING = "waiting"
@@ -60,8 +60,8 @@ class Event(StrEnum):
 
 
 FINAL = frozenset({Status.LIVE, Status.COMPLETED, Status.ROLLED_BACK})
-#: Statuses in which the engine takes turns by itself. In the others only an operator's request, or
-#: something that a pause must guard, causes a turn.
+#: In these statuses the engine takes turns by itself. In the others it takes a turn only for an
+#: operator's request, or for a step that is guarded during a pause.
 MOVING = frozenset({Status.PENDING, Status.RUNNING, Status.ROLLING_BACK})
 
 TRANSITIONS: dict[tuple[Status, Event], Status] = {
@@ -93,8 +93,8 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
 
 
 def next_status(status: Status, event: Event) -> Status:
-    """Returns the status that ``event`` leads to. Raises Refused, naming what is possible instead,
-    and changes nothing."""
+    """Returns the status that ``event`` leads to. Raises Refused, which names the possible events,
+    if it is not in the table."""
     try:
         return TRANSITIONS[status, event]
     except KeyError:
@@ -140,7 +140,7 @@ EXPERIMENT_TRANSITIONS: dict[tuple[ExperimentStatus, ExperimentEvent], Experimen
 
 
 def next_experiment_status(status: ExperimentStatus, event: ExperimentEvent) -> ExperimentStatus:
-    """As ``next_status``, for an experiment."""
+    """The same as ``next_status``, for an experiment."""
     try:
         return EXPERIMENT_TRANSITIONS[status, event]
     except KeyError:
@@ -155,8 +155,8 @@ def next_experiment_status(status: ExperimentStatus, event: ExperimentEvent) -> 
 
 
 class RunStatus(StrEnum):
-    """Due, perhaps running, then finally one of the others. ``unchanged``: there was nothing to
-    do."""
+    """The status of a scheduled run: first due, then perhaps running, and finally one of the
+    others. ``unchanged``: there was nothing to do."""
 
     DUE = "due"
     RUNNING = "running"
@@ -174,7 +174,7 @@ SUCCESSES = frozenset({RunStatus.DONE, RunStatus.UNCHANGED})
 
 
 class DeletionStatus(StrEnum):
-    """``kept``: a person has said that the collection stays, for good."""
+    """``kept``: a person has decided that the collection stays permanently."""
 
     SCHEDULED = "scheduled"
     DELETING = "deleting"
@@ -191,11 +191,11 @@ class DeletionEvent(StrEnum):
     FIND_USED = "find_used"
 
 
-#: Statuses of a deletion that is still to come.
+#: Statuses of a deletion that has not been completed yet.
 OPEN_DELETIONS = (DeletionStatus.SCHEDULED, DeletionStatus.DELETING)
 
-#: One that was begun is begun again: whoever began it may have died. It can only be stopped by a
-#: use that was found.
+#: A deletion that was begun can begin again, because its process may have died. After that, only a
+#: use of the collection can stop it.
 DELETION_TRANSITIONS: dict[tuple[DeletionStatus, DeletionEvent], DeletionStatus] = {
     (DeletionStatus.SCHEDULED, DeletionEvent.BEGIN): DeletionStatus.DELETING,
     (DeletionStatus.SCHEDULED, DeletionEvent.CANCEL): DeletionStatus.CANCELLED,
@@ -207,7 +207,7 @@ DELETION_TRANSITIONS: dict[tuple[DeletionStatus, DeletionEvent], DeletionStatus]
 
 
 def next_deletion_status(status: DeletionStatus, event: DeletionEvent) -> DeletionStatus:
-    """As ``next_status``, for a deletion."""
+    """The same as ``next_status``, for a deletion."""
     try:
         return DELETION_TRANSITIONS[status, event]
     except KeyError:
@@ -237,7 +237,7 @@ DELIVERY_TRANSITIONS: dict[tuple[DeliveryStatus, DeliveryEvent], DeliveryStatus]
 
 
 def next_delivery_status(status: DeliveryStatus, event: DeliveryEvent) -> DeliveryStatus:
-    """As ``next_status``, for the delivery of an alert."""
+    """The same as ``next_status``, for the delivery of an alert."""
     try:
         return DELIVERY_TRANSITIONS[status, event]
     except KeyError:

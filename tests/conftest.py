@@ -36,7 +36,7 @@ from tests.logs import keep_logging
 from tests.servers import FRESH, Elsewhere, Postgres, Qdrant, Redis, fresh_database
 
 pytest_plugins = ["tests.standstill"]
-MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's own place for it
+MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's own folder for this
 #: Acceptance tests that any process may run: they share no installation, and do not depend on time.
 UNHURRIED = {
     "test_composition",
@@ -45,9 +45,9 @@ UNHURRIED = {
     "test_pages",
     "test_plain_chain",
 }
-#: They embed the same texts with the same model, which one process does once.
+#: These embed the same texts with the same model, so one process embeds them once.
 TOGETHER = {"test_detection", "test_detection_several"}
-#: Other tests for the first process: they say how soon something has to be over, in seconds.
+#: Other tests for the first process: they check how many seconds something takes.
 MEASURED = {
     "contract/test_embedders_hosted",
     "contract/test_routing",
@@ -73,16 +73,16 @@ def pytest_configure() -> None:
         os.environ.pop(name, None)  # the width of the developer's terminal would change line breaks
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("TMPDIR", str(MEMORY))
-        tempfile.tempdir = None  # it is looked up once, perhaps already
+        tempfile.tempdir = None  # the variable is read only once, perhaps before this line
     if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
         os.nice(10)  # the first process measures times
-    # Every verb and worker that a test starts would compile the product anew, and every run the
-    # tests.
+    # Without this, every verb and worker that a test starts would compile the product again, and
+    # every run would compile the tests.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     os.environ["HF_HUB_OFFLINE"] = "1"
-    # Two processes whose models use every core would wait for each other: a query took 330 ms, and
-    # now takes 15.
+    # Two processes whose models use every core would wait for each other: a query took 330 ms
+    # without this setting, and takes 15 ms with it.
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     # A deadline per example would measure how busy the machine is.
@@ -92,14 +92,15 @@ def pytest_configure() -> None:
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """With several processes, as in `make test`, a file's tests stay together, and the first
-    process, which the others give way to, has all that measures times and the acceptance tests that
-    share installations. (xdist's own groups are marks, which it writes into an attribute that
-    pytest 9.2 no longer reads.)"""
+    """With several processes, as in `make test`, the tests of a file stay together. The first
+    process, which has priority over the others, gets all tests that measure times, and the
+    acceptance tests that share installations. (xdist's own groups are marks, which it writes into
+    an attribute that pytest 9.2 no longer reads.)"""
 
     @property
     def nodes(self) -> list[Any]:
-        """By number, not by who was ready first: the first one gets what is collected first."""
+        """Returns the processes by number and not in the order in which they became ready, because
+        the first one gets the tests that are collected first."""
         return sorted(self.assigned_work, key=lambda node: int(node.gateway.id.removeprefix("gw")))
 
     def _split_scope(self, nodeid: str) -> str:
@@ -117,9 +118,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What collection makes stays until the end. The garbage collector would look at half a million
-    objects again and again, which took a third of the collection's time and a tenth of the
-    tests'."""
+    """Keeps the objects of the collection out of the garbage collector until the end. It would
+    examine half a million objects again and again, which took a third of the collection's time and
+    a tenth of the tests' time."""
     gc.disable()
     try:
         return (yield)
@@ -130,30 +131,31 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's ``.env``, ``rollouts.yaml`` and ``.rollouts`` are neither read nor written."""
+    """Changes to an empty folder, so that a developer's ``.env``, ``rollouts.yaml`` and
+    ``.rollouts`` are neither read nor written."""
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def _no_secrets_of_others() -> Iterator[None]:
-    """A process knows the secrets of its settings; this one has run many tests with different
-    secrets."""
+    """Removes the secrets of earlier tests. A process remembers the secrets of its settings, and
+    this process runs many tests with different secrets."""
     yield
     redaction.forget_secrets()
 
 
 @pytest.fixture(autouse=True)
 def _no_logging_of_others() -> Iterator[None]:
-    """A verb or a worker sets levels and handlers as if the process were its own; here many run one
-    after the other, and the next test would hear nothing of what it listens for."""
+    """Resets the logging. A verb or a worker sets levels and handlers for the whole process.
+    Without this, the next test would not see the messages that it checks."""
     with keep_logging():
         yield
 
 
 @pytest.fixture(scope="session")
 def effort() -> Callable[[T, T], T]:
-    """``effort(few, many)``: how much a test marked ``proof`` tries, in `make test` and in
-    `make proof`."""
+    """Returns ``effort(few, many)``, which chooses how much a test marked ``proof`` tries: few in
+    `make test`, many in `make proof`."""
     return lambda few, many: many if _proof() else few
 
 
@@ -247,7 +249,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def ready_url(request: pytest.FixtureRequest) -> str:
-    """The same with every table: a copy, because a migration takes half a second."""
+    """The same with every table. It is a copy, because a migration takes half a second."""
     return str(request.getfixturevalue(f"ready_{request.param}_url"))
 
 
@@ -258,8 +260,9 @@ def ready_sqlite_url(ready_sqlite: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def ready_postgres_url(postgres_pool: DatabasePool) -> Iterator[str]:
-    """Its connections may stay idle in a transaction for a minute: on a busy machine a test may
-    make no progress for longer than a worker may, and unlike a worker's turn it is not repeated."""
+    """A PostgreSQL database with every table, whose connections may stay idle in a transaction for
+    a minute. On a busy machine a test may stand still for longer than a worker may, and unlike a
+    worker's turn it is not repeated."""
     with postgres_pool.lend() as url:
         patient = make_url(url).update_query_dict(
             {"options": "-c idle_in_transaction_session_timeout=60000"}
@@ -286,7 +289,8 @@ def postgres_pool(postgres_server: Postgres | Elsewhere) -> Iterator[DatabasePoo
 def _migrated(url: str) -> str:
     engine = open_engine(url)
     migrate_database(engine)
-    # SQLite writes its log into the file, and PostgreSQL copies only an unused database
+    # SQLite must write its log into the file, and PostgreSQL copies only a database that nobody
+    # uses.
     engine.dispose()
     return url
 
@@ -301,7 +305,7 @@ def _collections(client: httpx.Client) -> set[str]:
 
 @pytest.fixture
 def own_redis() -> Iterator[Redis]:
-    """Loses everything at a restart."""
+    """A Redis of its own, which loses everything at a restart."""
     with Redis() as server:
         yield server
 

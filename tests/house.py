@@ -71,7 +71,8 @@ def _functions(trees: Iterable[ast.Module]) -> Iterator[Function]:
 
 
 def _has_another_rule(function: Function) -> bool:
-    """A property is named like a thing, ``__enter__`` as Python requires."""
+    """Returns whether another rule names the function: a property is named like a thing, and
+    ``__enter__`` is named by Python."""
     decorators = {ast.unparse(decorator) for decorator in function.decorator_list}
     return function.name.endswith("__") or bool(
         decorators & {"property", "cached_property", "override"}
@@ -84,7 +85,7 @@ def _nodes(trees: Iterable[ast.Module], kind: type[ast.AST]) -> Iterator[ast.AST
 
 
 def _length(function: Function) -> int:
-    """Lines from ``def`` to the end, without the docstring."""
+    """Returns the number of lines from ``def`` to the end, without the docstring."""
     first = function.body[0]
     docstring = 0
     if ast.get_docstring(function, clean=False) is not None:
@@ -97,9 +98,9 @@ def _share(found: list, fits: Callable) -> float:
 
 
 def _widespread(trees: Iterable[ast.Module]) -> set[str]:
-    """Names of functions and methods that four or more modules define. What a port promises has one
-    meaning, however many modules keep the promise; and a migration has the functions that Alembic
-    calls."""
+    """Returns the names of functions and methods that four or more modules define. The methods of a
+    port have one meaning, however many modules implement it. The functions of a migration are those
+    that Alembic calls. Neither counts."""
     trees = list(trees)
     promised = {function.name for function in _functions(_ports(trees))} | {"upgrade", "downgrade"}
     homes = defaultdict(set)
@@ -117,7 +118,7 @@ def _ports(trees: Iterable[ast.Module]) -> Iterator[ast.ClassDef]:
 
 
 def _is_parallel(node: ast.AST) -> bool:
-    """``a, b = x, y``; unpacking the result of a function is fine."""
+    """Returns whether this is ``a, b = x, y``. Unpacking the result of a function is allowed."""
     return (
         isinstance(node, ast.Assign)
         and isinstance(node.targets[0], ast.Tuple)

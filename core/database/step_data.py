@@ -1,11 +1,11 @@
-"""What steps keep between their turns, and what they hand on: as dataclasses, and as the JSON of
-their rows.
+"""What steps save between their turns and what they output: as dataclasses, and as JSON in their
+rows.
 
-Rule: every step has one dataclass for what it saves and one for what it hands on, and they become
-JSON and come back here and nowhere else. A row says in which form it was written. One that says
-nothing was written before forms were counted, which is the first form. A key that is not known is
-passed over, and one that is missing has its default, which must be what the release before meant by
-not having it. A form that is not known is left to the release that wrote it.
+Rule: each step has one dataclass for its state and one for its output. Only this module converts
+them to JSON and back. A row says in which form it was written; a row that does not say it has the
+first form. An unknown key is ignored. A missing key has its default, so the default must mean what
+a missing key meant in the release before. A row in an unknown form is left to the release that
+wrote it.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ Content = Mapping[str, Any]
 
 
 class Unset(Enum):
-    """Of a value that may be null, and was not written."""
+    """The value of a field that was not written. It differs from null."""
 
     UNSET = "unset"
 
@@ -33,8 +33,8 @@ UNSET: Final = Unset.UNSET
 
 @dataclass(frozen=True, kw_only=True)
 class StepData:
-    """What stands in a row. A field that is None or empty text by default is left out while it is
-    that."""
+    """Data of a step in a row. A field whose default is None or empty text is left out while it has
+    that value."""
 
 
 Data = TypeVar("Data", bound=StepData)
@@ -42,10 +42,10 @@ Data = TypeVar("Data", bound=StepData)
 
 @dataclass(frozen=True, kw_only=True)
 class Progress(StepData):
-    """How far a step is: ``done`` of ``size`` in ``unit``, ``rate`` of it in a second. Of a source
-    that is not counted in records, ``records`` are those read so far, and ``rate`` is theirs.
-    ``set`` and ``confirmed`` are of a stage of traffic: green's share in percent, and which search
-    processes say that they serve it."""
+    """How far a step is: ``done`` of ``size`` in ``unit``, with ``rate`` units per second. If the
+    source is not counted in records, ``records`` is how many were read so far, and ``rate`` is
+    records per second. ``set`` and ``confirmed`` belong to a stage of traffic: green's share in
+    percent, and which search processes report that they serve it."""
 
     done: int
     size: int
@@ -58,16 +58,16 @@ class Progress(StepData):
 
 @dataclass(frozen=True, kw_only=True)
 class StepState(StepData):
-    """What a step saves for its own next turn."""
+    """What a step saves for its next turn."""
 
     progress: Progress | None = field(default=None, metadata={"of": Progress})
 
     def name_phase(self) -> str:
-        """What the next turn will be about, for people; empty where a step has no phases."""
+        """Returns what the next turn does, for people; empty if the step has no phases."""
         return ""
 
     def describe_place(self) -> str:
-        """Where the work stands, for people; empty where nothing of it was saved."""
+        """Returns where the work is, for people; empty if nothing was saved."""
         if self.progress is None:
             return ""
         reached = f"{self.progress.done:,} of {self.progress.size:,} {self.progress.unit}"
@@ -76,8 +76,8 @@ class StepState(StepData):
 
 @dataclass(frozen=True, kw_only=True)
 class StepOutput(StepData):
-    """What a step hands on. ``summary`` is told to people; a person's approval is added to what was
-    held up."""
+    """The output of a step. People see ``summary``. If a person approves a held step, the approval
+    is added."""
 
     summary: str = ""
     approved_by: str | None = None
@@ -85,7 +85,7 @@ class StepOutput(StepData):
 
     @property
     def report(self) -> Content | None:
-        """The gate's report, of the step that keeps one."""
+        """The gate's report, if this step keeps one."""
         return None
 
 
@@ -93,13 +93,13 @@ NO_OUTPUT: Final = StepOutput()
 
 
 def write_data(data: StepData) -> dict[str, Any]:
-    """As JSON, with its form; nothing at all for what says nothing."""
+    """Returns the JSON of ``data`` with its form; empty if there is nothing to write."""
     content = _as_json(data)
     return {_FORM_KEY: FORM, **content} if content else {}
 
 
 def read_data(kind: type[Data], content: Content) -> Data:
-    """Raises Unavailable for what another release must have written."""
+    """Reads JSON as ``kind``. Raises Unavailable if another release must have written it."""
     unknown = why_not_known(content)
     if unknown:
         raise Unavailable(unknown)
@@ -107,7 +107,7 @@ def read_data(kind: type[Data], content: Content) -> Data:
 
 
 def why_not_known(content: Content) -> str:
-    """Nothing, where the form is one that this program reads."""
+    """Returns why the form is unknown; empty if this program can read it."""
     form = content.get(_FORM_KEY, FORM)
     return (
         ""
@@ -120,35 +120,35 @@ def why_not_known(content: Content) -> str:
 
 
 def read_progress(state: Content) -> Progress | None:
-    """How far any step is, of its state."""
+    """Returns the progress of any step, from its state."""
     found = state.get("progress")
     return _from_json(Progress, found) if found and "done" in found and "size" in found else None
 
 
 def show_progress(state: Content) -> dict[str, Any] | None:
-    """The same with all that the step says of it, for people and programs."""
+    """Returns the progress with everything that the step adds to it, for people and programs."""
     found: dict[str, Any] | None = state.get("progress")
     return found
 
 
 def show_output(output: Content) -> dict[str, Any]:
-    """What a step has handed on, for people and programs."""
+    """Returns the output of a step, for people and programs."""
     return {key: value for key, value in output.items() if key != _FORM_KEY}
 
 
 def read_report(output: Content) -> Any:
-    """The gate's report, of what any step has handed on; None where it has handed on none."""
+    """Returns the gate's report from the output of any step; None if there is none."""
     return output.get("gate")
 
 
 def add_approval(output: Content, actor: str, reason: str) -> dict[str, Any]:
-    """What a step has handed on, with who approved it."""
+    """Returns the output of a step with the person who approved it."""
     return {**output, _APPROVED_BY: actor, _APPROVED_BECAUSE: reason}
 
 
 # --- JSON -----------------------------------------------------------------------------------------
-# A field's metadata say what is particular about it: ``key``, its name in JSON, and ``of``, the
-# class of what it holds.
+# A field's metadata has two keys: ``key`` is the field's name in JSON, and ``of`` is the class of
+# its value.
 
 
 def _as_json(data: StepData) -> dict[str, Any]:

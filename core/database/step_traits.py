@@ -1,12 +1,12 @@
-"""What is particular about a step, by the name that its row has: the one table for all who meet it
-as a row.
+"""The traits of a step, by the name in its row. All code that handles steps as rows uses this one
+table.
 
-Rule: outside this table, ``STEPS`` and the strategies, nobody knows a step by its name. Whoever has
-to tell steps apart asks for a trait. A step that is not named here has none of them, and so has one
+Rule: only this table, ``STEPS`` and the strategies know steps by their names. Other code that must
+distinguish steps asks for a trait. A step that is not in this table has no traits; so does a step
 of a newer release.
 
-The functions of a step are elsewhere (``core.deployments.steps``), so that a look at rows loads
-none of them.
+The functions of steps are elsewhere (``core.deployments.steps``), so code that only reads rows does
+not load them.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,15 +19,15 @@ from qdrant_rollouts.core.database.models import StepRow
 
 @dataclass(frozen=True, slots=True)
 class StepTraits:
-    """All false where nothing is particular.
+    """All traits are false by default.
 
-    ``builds``: from here on the deployment needs a place among the rebuilds. ``makes_green``: green
-    exists when it is done. ``fills_green``: it writes down how many points green got, and of what.
-    ``judges``: it keeps a report of the gate. ``needs_blue``: it makes no sense where nothing
-    serves. ``shares_searches``: some searches go to green from here on. ``moves_alias``: the alias
-    leads to green when it is done. ``guarded``: it is looked after also while its deployment is
-    paused. ``unpacks_source``: its collection, named in its arguments, is what records are read
-    from.
+    ``builds``: from this step on, the deployment needs a place among the rebuilds. ``makes_green``:
+    green exists after this step. ``fills_green``: the step records how many points green got, and
+    how. ``judges``: it keeps a report of the gate. ``needs_blue``: it makes sense only if a
+    collection serves already. ``shares_searches``: from this step on, some searches go to green.
+    ``moves_alias``: after this step the alias leads to green. ``guarded``: the engine takes turns
+    of this step even while the deployment is paused. ``unpacks_source``: the records are read from
+    the collection that is named in its arguments.
     """
 
     builds: bool = False
@@ -59,15 +59,15 @@ def traits_of(name: str) -> StepTraits:
 
 
 def has_step(names: Iterable[str], trait: Trait) -> bool:
-    """Whether any step of a plan, given by its names, has ``trait``."""
+    """Returns whether a plan, given by the names of its steps, has a step with ``trait``."""
     return any(trait(traits_of(name)) for name in names)
 
 
 def names_with(trait: Trait) -> frozenset[str]:
-    """The names of all steps that have ``trait``."""
+    """Returns the names of all steps that have ``trait``."""
     return frozenset(name for name, traits in TRAITS.items() if trait(traits))
 
 
 def has_trait(trait: Trait) -> ColumnElement[bool]:
-    """The same as a condition on rows of steps."""
+    """Returns the same as a condition on rows of steps."""
     return StepRow.name.in_(names_with(trait))

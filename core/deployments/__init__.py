@@ -1,2 +1,1 @@
-"""A run: its plan, the engine that takes its turns, its steps and strategies, and the commands for
-it."""
+"""A run: its plan, the engine that takes its turns, its steps and strategies, and its commands."""

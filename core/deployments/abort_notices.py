@@ -1,4 +1,4 @@
-"""The warning for a person who is about to abort: what the abort costs the applications that
+"""The warning for a person who is about to abort: what the abort does to the applications that
 search."""
 
 from qdrant_rollouts.core.database.models import Deployment
@@ -7,7 +7,7 @@ from qdrant_rollouts.core.lifecycle import FINAL, Event, StepStatus, is_allowed
 
 
 def has_switched(row: Deployment) -> bool:
-    """Has the alias moved to the new collection, and not back?"""
+    """Returns whether the alias has moved to the new collection and has not moved back."""
     return any(
         traits_of(step.name).moves_alias and step.status == StepStatus.DONE for step in row.steps
     )

@@ -1,9 +1,9 @@
 """Who may take a turn, and for how long.
 
-Rule: a turn is taken by moving ``turn`` on a locked row, so of any number of knocks for one turn
-exactly one wins. The number so reached is the fence: whatever the holder writes later is written
-only while ``turn`` still has that value. A holder that dies leaves ``lease_until`` behind; who
-comes after it sees the lease run out and counts a crash.
+Rule: a worker takes a turn by adding one to ``turn`` in a locked row, so of all knocks for one turn
+exactly one wins. The new number is the fence: what the holder writes later is written only while
+``turn`` still has that value. A holder that dies leaves ``lease_until`` behind. The next worker
+sees that the lease has expired and counts a crash.
 """
 
 import logging
@@ -34,17 +34,16 @@ from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
 
-#: A knock that comes this little early is let in; clocks and timers are not exact.
+#: A knock that comes at most this early is accepted, because clocks and timers are not exact.
 _EARLY_TOLERANCE = timedelta(milliseconds=50)
-#: The queue of what is short. There a wish of what waits for a place is honoured too: those that
-#: build may be busy.
+#: The queue of short work. Requests for deployments that wait for a place use it too, because the
+#: workers that build may be busy.
 WISHES = "control"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A turn that was won. ``step`` is None when only the end of the deployment is left to
-    write."""
+    """A turn that was won. ``step`` is None if only the end of the deployment is left to write."""
 
     deployment: Deployment
     held: int
@@ -57,8 +56,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A knock that won nothing, and why. ``foreign``: the turn is another release's, which knows
-    what this program does not."""
+    """A knock that won no turn, and why. ``foreign``: only another release can take the turn,
+    because this program lacks something that it needs."""
 
     reason: str
     foreign: bool = False
@@ -103,8 +102,8 @@ def fence_turn(session: Session, claim: Claim) -> None:
 
 
 def knock_for(row: Deployment, now: datetime, *, again: bool = False) -> Knock:
-    """The knock that asks for the row's next turn when it is due. ``again``: the sweep may be
-    knocking for it too."""
+    """Returns the knock that asks for the row's next turn when it is due. ``again``: the sweep may
+    send a knock for the same turn."""
     step = current_step(row) or row.steps[-1]
     waits = row.place == Place.WAITING
     ahead = 0.0 if row.requested else max(0.0, (row.wake_at - now).total_seconds())
@@ -122,8 +121,8 @@ def knock_for(row: Deployment, now: datetime, *, again: bool = False) -> Knock:
 
 
 def _is_first(row: Deployment) -> bool:
-    """Whether nobody who builds took a place before it: that one is finished before the others get
-    on."""
+    """Returns whether this deployment has had its place for longest. It is finished before the
+    others make progress."""
     session = object_session(row)
     if row.place != Place.TAKEN or session is None:
         return False
@@ -146,12 +145,12 @@ def _why_declined(row: Deployment, turn: int, now: datetime) -> str:
 
 
 def _unknown(row: Deployment) -> str:
-    """What a turn would meet that this program does not know; a newer release may have written
-    it."""
+    """Returns what the turn would need that this program does not know, because a newer release may
+    have written it."""
     concerned = _select_steps(row)
     words: list[tuple[str, str, Collection[str]]] = [
         ("status", row.status, list(Status)),
-        ("wish", row.requested or Event.ABORT, list(Event)),
+        ("request", row.requested or Event.ABORT, list(Event)),
         *(("step", one.name, STEPS) for one in concerned),
         *(("state of a step", one.status, list(StepStatus)) for one in concerned),
     ]
@@ -169,8 +168,8 @@ def _unknown(row: Deployment) -> str:
 
 
 def _select_steps(row: Deployment) -> list[StepRow]:
-    """The steps that a turn deals with. To stop and to turn back it need know none that has not
-    begun; other wishes look at what is to come, and the end at what was done."""
+    """Returns the steps that a turn must know. Pause and abort need none, because they run no step.
+    Other requests look at the steps to come, and the end looks at all steps."""
     if row.requested in (Event.ABORT, Event.PAUSE):
         return []
     if row.requested:
@@ -178,7 +177,8 @@ def _select_steps(row: Deployment) -> list[StepRow]:
     step = current_step(row)
     if step is not None:
         return [step]
-    # How it ends depends on what its steps have done; that it has been taken back does not.
+    # The result of a finished plan depends on what its steps have done; the result of a rollback
+    # does not.
     return [] if row.status == Status.ROLLING_BACK else list(row.steps)
 
 
@@ -243,12 +243,13 @@ def _record_of(step: StepRow) -> StepRecord:
 
 
 class Lease:
-    """Keeps a claim alive from a thread while the step works, and is the ``Turn`` the step sees.
+    """Renews a claim from a thread while the step works. The step sees this object as its ``Turn``.
 
-    Renewed every ``renew_every`` seconds, never past ``longest_lease`` after the claim, or after
-    ``prolong``, by this process's own count of seconds: the database's clock may be set while the
-    step works. ``check`` trusts a local monotonic deadline that is counted from **before** each
-    renewal was asked for, so it is never later than the row's.
+    The thread renews the claim every ``renew_every`` seconds, but not for longer than
+    ``longest_lease`` after the claim or after ``prolong``. It counts seconds of this process,
+    because the database's clock may be set while the step works. ``check`` compares with a local
+    monotonic deadline. That deadline is counted from the moment **before** each renewal was
+    requested, so it is never later than the row's.
     """
 
     def __init__(self, services: Services, claim: Claim) -> None:

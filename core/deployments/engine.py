@@ -1,7 +1,7 @@
-"""One turn of a deployment: claim it, take one step, write down what came of it, knock for the
-next.
+"""Takes one turn of a deployment: claims it, runs one step, writes the outcome and knocks for the
+next turn.
 
-The rows are the truth and a message is only a knock: every knock may be lost, late, doubled or
+The rows are the truth, and a message is only a knock: every knock may be lost, late, doubled or
 reordered.
 """
 
@@ -67,8 +67,8 @@ _MOST_KNOCKS = 200
 def enroll_deployment(
     session: Session, deployment: Deployment, plan: Plan, now: datetime, told_as: str = "created"
 ) -> None:
-    """Writes the deployment and its whole plan; later changes of the code do not reach it.
-    ``told_as`` is the alert that says so."""
+    """Writes the deployment and its whole plan. A running deployment keeps this plan when the code
+    changes. ``told_as`` is the name of the alert."""
     deployment.created_at = deployment.wake_at = now
     deployment.steps = [
         StepRow(position=position, name=step.name, queue=step.queue, arguments=step.arguments)
@@ -99,10 +99,10 @@ def advance(
     owner: str,
     begun: Callable[[str], None] | None = None,
 ) -> TurnResult:
-    """Takes the turn if it is free and due. Raises LeaseLost when it was taken away while the step
-    worked.
+    """Takes the turn if it is free and due. Raises LeaseLost if another worker took the turn while
+    the step was working.
 
-    ``begun`` is told the phase of its step, if that has any, before the step begins.
+    ``begun`` receives the phase of the step, if it has phases, before the step begins.
     """
     claim = claims.claim_turn(services, deployment_id, turn, owner)
     if isinstance(claim, Declined):
@@ -122,8 +122,8 @@ def advance(
 def store_request(
     services: Services, deployment_id: str, wish: Event, actor: str, reason: str = ""
 ) -> None:
-    """Leaves an operator's wish, to be honoured between turns. Raises Refused, in words, where it
-    cannot be."""
+    """Stores an operator's request. The engine applies it between turns. Raises Refused, with the
+    reason, if the request is not possible."""
     with services.sessions.begin() as session:
         row = session.get(Deployment, deployment_id, with_for_update=True)
         if row is None:
@@ -155,12 +155,11 @@ def store_request(
 
 
 def knock_overdue_turns(services: Services, *, rest: float = 0.0) -> list[Knock]:
-    """Knocks for every deployment whose turn is due and was not knocked for yet, or whose last
-    knock was not answered; returns the knocks. Does nothing where somebody has swept less than
-    ``rest`` seconds ago.
+    """Knocks for each deployment whose turn is due and which got no knock yet, or no answer to the
+    last one; returns the knocks. Does nothing if another sweep ran less than ``rest`` seconds ago.
 
-    Also gives places that have become free, counts the time the service has been running, for
-    whoever sweeps is alive, and tells of what nobody takes.
+    It also gives free places to deployments, adds to the time in which the service was running (the
+    caller is alive), and reports turns that no worker takes.
     """
     with services.sessions.begin() as session:
         now = services.clock.now(session)
@@ -206,7 +205,7 @@ def _decide_outcome(services: Services, claim: Claim, lease: Lease) -> TurnOutco
 
 
 def _piece(step: StepRow, *, undoing: bool) -> str:
-    """Where the work stood that no worker survived, as far as the step has saved it."""
+    """Describes where the work was when its workers died, as far as the step has saved it."""
     if undoing:
         return f"the undo of {step.name}"
     state = _read_state(step)
@@ -216,7 +215,7 @@ def _piece(step: StepRow, *, undoing: bool) -> str:
 
 
 def _run_step(services: Services, claim: Claim, step: StepRow, lease: Lease) -> TurnOutcome:
-    """The one place where whatever a step raises becomes a decision."""
+    """Runs the step. This is the only place that turns an error of a step into an outcome."""
     try:
         return _redact_outcome(
             _choose_function(step.name, claim)(_build_context(services, claim, step, lease))
@@ -230,8 +229,8 @@ def _run_step(services: Services, claim: Claim, step: StepRow, lease: Lease) -> 
     except Refused as error:
         return Reject(str(error))
     except Exception as error:
-        # The engine's step boundary: an error nobody foresaw must end in a rollback on record, not
-        # in a silent stop.
+        # This is the engine's boundary for steps: an unexpected error must end in a recorded
+        # rollback, and must not stop the deployment silently.
         if elsewhere := _cause_elsewhere(services, error):
             return RetryLater(elsewhere)
         log.exception("step %s of deployment %s failed", step.name, claim.deployment.id)
@@ -239,16 +238,16 @@ def _run_step(services: Services, claim: Claim, step: StepRow, lease: Lease) -> 
 
 
 def _cause_elsewhere(services: Services, error: Exception) -> str:
-    """What ails the database rather than the step: it is away, or not the one that this program was
-    made for."""
+    """Returns a fault of the database, if that is the cause: it does not answer, or its schema is
+    not the one that this program needs."""
     if isinstance(error, DBAPIError) and is_connection_lost(error):
         return str(explain_error(error))
     return _unfit(services)
 
 
 def _unfit(services: Services) -> str:
-    """Why this program cannot work on the database any more, as when a newer release took away what
-    it needs."""
+    """Returns why this program cannot work on the database any more. For example, a newer release
+    has removed something that it needs."""
     try:
         return services.standing().unfit
     except Unavailable:
@@ -256,7 +255,8 @@ def _unfit(services: Services) -> str:
 
 
 def _redact_outcome(outcome: Outcome) -> Outcome:
-    """A reason may repeat what a server said of itself, such as why its optimizer stopped."""
+    """Redacts the reason, because it may repeat what a server reports, for example why its
+    optimizer stopped."""
     return (
         replace(outcome, reason=redact(outcome.reason))
         if isinstance(outcome, Wait | Reject | Hold)
@@ -265,7 +265,8 @@ def _redact_outcome(outcome: Outcome) -> Outcome:
 
 
 def _outcome_when_away(error: Unavailable) -> TurnOutcome:
-    """A rate limit says itself when there is room again."""
+    """Returns the outcome of a turn in which a service was not available. A rate limit says when it
+    allows requests again."""
     if isinstance(error, Limited):
         return Wait(error.seconds, str(error), progress=False)
     return RetryLater(str(error))
@@ -325,7 +326,7 @@ def _check_new_request(row: Deployment, wish: Event, reason: str) -> None:
 
 
 def _is_pause_withdrawn(row: Deployment, wish: Event) -> bool:
-    """A resume before the pause was honoured."""
+    """Returns whether this resume takes back a pause that has not been applied yet."""
     return wish is Event.RESUME and row.requested == Event.PAUSE and row.status != Status.PAUSED
 
 
@@ -349,7 +350,8 @@ def _select_unanswered(services: Services, now: datetime) -> Select[Deployment]:
 
 
 def _is_first(row: Deployment) -> bool:
-    """Whether its wait has just ended: nobody can have knocked for its turn yet."""
+    """Returns whether the deployment's wait has just ended, so that no knock for this turn exists
+    yet."""
     return not row.requested and row.knocked_at is not None and row.knocked_at < row.wake_at
 
 

@@ -41,7 +41,8 @@ def check_request(row: Deployment, wish: Event, reason: str = "") -> None:
 
 
 def apply_request(writer: TurnWriter) -> TurnResult:
-    """The request comes before any step. If it has become impossible, its refusal is recorded."""
+    """Applies the stored request, before any step runs. If it has become impossible, its refusal is
+    recorded."""
     row = writer.row
     wish = Event(row.requested or "")
     actor = row.requested_by or events.SYSTEM
@@ -82,7 +83,7 @@ def _check_promote(row: Deployment, reason: str) -> None:
 
 
 def _check_promote_full(row: Deployment, reason: str) -> None:
-    """This skips waiting, but never a gate."""
+    """Checks that there is something to skip. This request skips waits, but never a gate."""
     step = current_step(row)
     if not reason:
         raise Refused("promote --full skips what would have protected users: say why with a reason")
@@ -144,7 +145,7 @@ def _apply_promote_full(writer: TurnWriter, actor: str, reason: str) -> None:
 
 
 def _apply_retry(writer: TurnWriter, actor: str, reason: str) -> None:
-    """The held step runs again from the beginning, as its next attempt; its earlier output no
+    """Runs the held step again from the beginning, as its next attempt; its earlier output no
     longer counts."""
     step = writer.step
     step.attempt += 1
@@ -176,7 +177,7 @@ def _apply_abort_keep(writer: TurnWriter, actor: str, reason: str) -> None:
         text,
         actor=actor,
         reason=reason,
-        act="look whether it answers well: it serves on",
+        act="check whether it answers well: it keeps serving",
     )
 
 

@@ -42,7 +42,7 @@ _STOPPED = frozenset({Status.PAUSED, Status.NEEDS_OPERATOR, *FINAL})
 
 
 def enter(session: Session, row: Deployment, plan: Plan, spec: IndexSpec) -> None:
-    """A deployment that is being written waits for a place, if it will build."""
+    """Lets a new deployment wait for a place, if it will build."""
     if not any(step.traits.builds for step in plan):
         return
     row.place = Place.WAITING
@@ -53,7 +53,7 @@ def enter(session: Session, row: Deployment, plan: Plan, spec: IndexSpec) -> Non
 
 
 def settle(row: Deployment, before: Status) -> bool:
-    """Call this after a turn that found the deployment in the status ``before``: decides its place.
+    """Decides the place of a deployment after a turn that found it in the status ``before``.
     Returns whether others may begin now, or whether it waits for a place itself."""
     had = row.place
     row.place = _place(row, before)
@@ -94,7 +94,7 @@ def _give_places(services: Services) -> list[Knock]:
 
 
 def _read_limits(services: Services) -> Limits | None:
-    """If the index file cannot be read, the earlier limits remain."""
+    """Reads the limits from the index file. If it cannot be read, the earlier limits remain."""
     try:
         said = services.concurrency()
     except Refused as error:
@@ -104,8 +104,8 @@ def _read_limits(services: Services) -> Limits | None:
 
 
 def _lock(session: Session, said: Limits | None) -> None:
-    """Only one process at a time gives places; the limits are stored for processes that only
-    read."""
+    """Locks the places, so that only one process at a time gives them. The limits are stored for
+    processes that only read."""
     limits = said or Limits()
     insert_new(
         session, Places, [{"id": 1, "rebuilds": limits.rebuilds, "per_model": limits.per_model}]
@@ -148,13 +148,13 @@ def _place(row: Deployment, before: Status) -> Place | None:
 
 
 def _is_building(row: Deployment) -> bool:
-    """Whether it has bulk work left: it builds, and green has not been shown to a search yet."""
+    """Returns whether it has bulk work left: it builds, and no search has seen green yet."""
     builds = any(traits_of(step.name).builds for step in row.steps)
     return builds and _has_come_to(row, min(_first(row, _shares), _first(row, _moves)))
 
 
 def _has_come_to(row: Deployment, end: int) -> bool:
-    """Whether it is at a step before the one at ``end``."""
+    """Returns whether it is at a step before the one at ``end``."""
     step = current_step(row)
     return step is not None and step.position < end
 
@@ -167,7 +167,8 @@ def _until(row: Deployment) -> int:
 
 
 def _first(row: Deployment, trait: Trait) -> int:
-    """The position of the first step that has ``trait``; behind the plan where none has."""
+    """Returns the position of the first step that has ``trait``; the end of the plan if none has
+    it."""
     return next(
         (step.position for step in row.steps if trait(traits_of(step.name))), len(row.steps)
     )

@@ -1,8 +1,8 @@
-"""What a step is, what it may answer, and what it is given.
+"""What a step is, what it can answer, and what it receives.
 
-A step answers, it does not schedule. One call does a bounded piece of work (one batch, one look; at
-most about 30 s) and must be safe to run twice: the process may die after any line, and the same
-call is then made again with the state that was last saved.
+A step answers; it does not schedule. One call does a bounded piece of work (one batch, one look, at
+most about 30 s) and must be safe to run twice: the process may die after any line, and then the
+same call is made again with the state that was saved last.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -28,17 +28,18 @@ OutputKind = TypeVar("OutputKind", bound=StepOutput)
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The step is finished; ``output`` is kept with the deployment and handed to later steps."""
+    """The step is finished. ``output`` is stored with the deployment, and later steps can read
+    it."""
 
     output: StepOutput = NO_OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Not finished: call again after ``seconds``.
+    """The step is not finished: call it again after ``seconds``.
 
-    ``progress`` says whether this turn moved anything. Waiting without progress uses up the step's
-    patience (``progress_deadline_seconds``); when that is gone the engine rejects.
+    ``progress`` says whether this turn made progress. A wait without progress uses up the step's
+    patience (``progress_deadline_seconds``). When no patience is left, the engine rejects.
     """
 
     seconds: float
@@ -48,7 +49,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A person must decide (``promote`` or ``abort``); the deployment pauses with this reason."""
+    """A person must decide (``promote`` or ``abort``). The deployment pauses with this reason."""
 
     reason: str
     output: StepOutput = NO_OUTPUT
@@ -56,10 +57,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """The deployment must not go on; the undos run, unless it was asked to keep a failed
-    collection.
+    """The deployment must not continue. The undos run, unless the index is set to keep failed
+    collections.
 
-    ``output`` is the evidence, kept with the step.
+    ``output`` is the evidence; it is stored with the step.
     """
 
     reason: str
@@ -71,8 +72,8 @@ Outcome = Done | Wait | Hold | Reject
 
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
-    """What a step may know of its deployment; fixed while the turn runs. ``plan``: the names of its
-    steps."""
+    """What a step may know about its deployment. It does not change during the turn. ``plan``: the
+    names of the steps."""
 
     id: str
     alias: str
@@ -86,7 +87,7 @@ class DeploymentView:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """What one step of the plan has handed on, in its row; empty where it has not."""
+    """The output of one step of the plan, as its row has it. It is empty if the step has none."""
 
     kind: type[StepOutput]
     content: State
@@ -94,14 +95,14 @@ class StepRecord:
 
 
 class StepOutputs:
-    """What the steps of a plan have handed on, found by what it is. So no step knows another by its
-    name."""
+    """The outputs of a plan's steps. A step finds an output by its class, so no step needs the name
+    of another."""
 
     def __init__(self, records: Sequence[StepRecord]) -> None:
         self._records = records
 
     def find(self, kind: type[OutputKind]) -> OutputKind | None:
-        """The latest of this kind; None where no step has handed any on."""
+        """Returns the latest output of this class, or None if no step has written one."""
         record = self._latest(kind)
         return read_data(record.kind, record.content) if record else None  # type: ignore[return-value]  # of that kind
 
@@ -112,12 +113,12 @@ class StepOutputs:
         return found
 
     def attempt_of(self, kind: type[StepOutput]) -> int:
-        """Which attempt of its step that was; 0 for none."""
+        """Returns which attempt of its step wrote the output; 0 if there is none."""
         record = self._latest(kind)
         return record.attempt if record else 0
 
     def has_step_for(self, kind: type[StepOutput]) -> bool:
-        """Whether any step of the plan is to hand this on, done or not."""
+        """Returns whether the plan has a step that writes such an output, finished or not."""
         return any(issubclass(record.kind, kind) for record in self._records)
 
     def _latest(self, kind: type[StepOutput]) -> StepRecord | None:
@@ -129,13 +130,13 @@ class StepOutputs:
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """One turn of one step: the deployment, what the step saved before, and the doors to the
-    outside.
+    """One turn of one step: the deployment, what the step saved earlier, and the services that it
+    may use.
 
-    ``outputs`` has what earlier steps handed on. ``attempt`` is the step's own, from 1, one more
-    whenever an operator has it run again. ``arguments`` and ``position`` are the plan's: a plan may
-    have several steps of one name. ``waited``: seconds of its patience that are used up. ``saved``
-    is the step's own memory as its row has it; steps read it by ``load``.
+    ``outputs`` has the outputs of earlier steps. ``attempt`` counts from 1 and grows each time an
+    operator asks for a retry. ``arguments`` and ``position`` come from the plan, because a plan can
+    have several steps with one name. ``waited``: seconds of patience that are used up. ``saved`` is
+    the step's own state as its row has it; steps read it with ``load``.
     """
 
     deployment: DeploymentView
@@ -149,17 +150,17 @@ class StepContext:
     waited: float = 0.0
 
     def load(self, kind: type[StateKind]) -> StateKind:
-        """What the step has saved, or what it begins with."""
+        """Returns the state that the step has saved, or its initial state."""
         return read_data(kind, self.saved)
 
     def save(self, state: StepState, *, progress: bool = False) -> None:
-        """Persists the step's memory in the middle of a turn, fenced by the turn; see
-        ``Turn.save``."""
+        """Saves the step's state in the middle of a turn, if the turn still belongs to this worker;
+        see ``Turn.save``."""
         self.turn.save(write_data(state), progress=progress)
 
     @property
     def patience(self) -> str:
-        """Until when it is waited, in words."""
+        """Describes for how long the step waits."""
         bound = self.deployment.spec.progress_deadline_seconds
         gone = f"{self.waited:.0f} s of them are gone"
         return f"waited for up to {bound:g} s without progress (progress_deadline_seconds), {gone}"
@@ -167,8 +168,8 @@ class StepContext:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """Seconds from the beginning of a step, at least and at most; ``source`` says where that is
-    known from."""
+    """The least and the most seconds that a step takes from its beginning. ``source`` says what the
+    estimate is based on."""
 
     low: float
     high: float
@@ -180,15 +181,15 @@ StepFunction = Callable[[StepContext], Outcome]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A row of a plan: the name people see, what to do, how to take it back, and which workers do
+    """A row of a plan: the name that people see, what to do, how to undo it, and which workers do
     it.
 
-    A ``long`` step has an act that may last for hours, and prolongs its turn as that gets on
-    (``core.deployments.steps.long``). A ``soft`` step only watches: a person may end it early.
-    ``guard`` is what it still looks at while the deployment is paused in it; it answers ``Wait`` or
-    ``Reject``. ``state`` is what it saves and ``output`` what it hands on. ``arguments`` are
-    written into the row, so that two steps of one name can differ. ``lasts``: how long its settings
-    and arguments say that it takes.
+    A ``long`` step has one act that may last for hours; it extends its turn while the act makes
+    progress (``core.deployments.steps.long``). A ``soft`` step only watches, so a person may end it
+    early. ``guard`` is what the step still checks while the deployment is paused in it; it returns
+    ``Wait`` or ``Reject``. ``state`` is the class of what it saves, ``output`` the class of its
+    output. ``arguments`` are written into the row, so two steps with one name can differ.
+    ``lasts``: how long the step takes according to its settings and arguments.
     """
 
     name: str
@@ -212,11 +213,11 @@ Plan = tuple[Step, ...]
 
 
 def why_model_may_be_unknown(names: Iterable[str]) -> str:
-    """Why it does no harm to a plan of these steps that nobody knows which model made the live
-    collection; nothing where it does."""
+    """Returns why a plan with these steps may run although the live collection's model is unknown;
+    returns nothing if it may not."""
     steps = tuple(names)
     if not has_step(steps, lambda step: step.moves_alias):
-        return "searches stay on it, for this plan moves no alias"
+        return "searches stay on it, because this plan moves no alias"
     if has_step(steps, lambda step: step.shares_searches):
         return "searches by vector stay on it until the switch"
     return ""

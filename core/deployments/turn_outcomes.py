@@ -1,8 +1,8 @@
-"""What a turn came to, written down.
+"""Writes the outcome of a turn.
 
-One transaction per turn: the deployment's row (whose ``turn`` moves on, which ends the claim), the
-step's row, and an event for every change of status and every result of a step, with the alerts that
-tell of it. Messages go out only after it has committed.
+One transaction writes each turn: the deployment's row (its ``turn`` moves on, which ends the
+claim), the step's row, one event for each change of status and each result of a step, and the
+alerts about them. Messages are sent only after the commit.
 """
 
 import random
@@ -26,24 +26,25 @@ from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.services import Services
 
-#: An undo is worth more patience than the step it takes back: giving up leaves work for a person.
+#: An undo gets more patience than the step that it takes back: an undo that gives up leaves work
+#: for a person.
 UNDO_PATIENCE = 3600.0
 _DEADLINE_NEAR = ("deadline_near",)
-#: A retry waits at most this many times as long as the one before: twice, and 1.2 over 0.8 for the
-#: spread.
+#: A retry waits at most this many times as long as the retry before: twice as long, multiplied by
+#: 1.2 over 0.8 for the random spread.
 _RETRY_GROWTH = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:
-    """The outside did not answer; try again with growing waits."""
+    """A service did not answer. The engine tries again and waits longer each time."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """The turn was cut short."""
+    """The turn was interrupted."""
 
     reason: str
 
@@ -55,15 +56,15 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class ApplyRequest:
-    """An operator's wish comes before any step."""
+    """An operator's request. It is applied before any step runs."""
 
 
 TurnOutcome = Outcome | RetryLater | Crashed | Finish | ApplyRequest
 
 
 def write_outcome(services: Services, claim: Claim, outcome: TurnOutcome) -> TurnResult:
-    """Commits the turn. Raises LeaseLost, and changes nothing, if the turn belongs to somebody else
-    by now."""
+    """Commits the turn. Raises LeaseLost, and changes nothing, if the turn belongs to another
+    worker by now."""
     with services.sessions.begin() as session:
         fence_turn(session, claim)
         row = session.get_one(Deployment, claim.deployment.id)
@@ -89,8 +90,8 @@ def _choose_rule(row: Deployment, claim: Claim, outcome: TurnOutcome) -> Callabl
 
 
 def _stay_paused(writer: TurnWriter, outcome: Wait | RetryLater | Crashed) -> TurnResult:
-    """Nothing but harm comes of a look while it is paused, so no patience is used up and the
-    message stays."""
+    """Keeps the deployment paused. A look during a pause can only reject, so it uses up no patience
+    and does not change the message."""
     seconds = writer.services.times.longest_retry
     if isinstance(outcome, Wait):
         seconds = outcome.seconds
@@ -121,7 +122,7 @@ def _wait_in_step(writer: TurnWriter, outcome: Wait) -> TurnResult:
     if outcome.progress:
         step.tries = step.crashes = 0
         step.waited = 0.0
-        writer.over(_DEADLINE_NEAR, f"{step.name} gets on: {outcome.reason}")
+        writer.over(_DEADLINE_NEAR, f"{step.name} makes progress again: {outcome.reason}")
     elif _is_patience_gone(writer, step, outcome.seconds):
         return _reject_without_progress(writer, step, outcome.reason)
     step.message = outcome.reason
@@ -150,7 +151,8 @@ def _count_crash(writer: TurnWriter, outcome: Crashed) -> TurnResult:
 
 
 def _find_measured_value(output: StepOutput) -> tuple[str, str]:
-    """What the gate's first finding that stopped it measured, and against what."""
+    """Returns the value and the bound of the first finding because of which the gate did not
+    pass."""
     findings = (output.report or {}).get("checks", [])
     for verdict in ("block", "inconclusive"):
         for finding in findings:
@@ -172,8 +174,8 @@ def _try_again_after(writer: TurnWriter, step: StepRow, seconds: float, reason: 
 
 
 def _is_patience_gone(writer: TurnWriter, step: StepRow, seconds: float) -> bool:
-    """Patience is counted in the waits themselves: no clock that jumps, and no pause of ours, uses
-    it up."""
+    """Adds up the waits themselves, so neither a jumping clock nor an operator's pause uses up
+    patience."""
     step.waited += seconds
     undoing = writer.row.status == Status.ROLLING_BACK
     bound = (
@@ -184,7 +186,7 @@ def _is_patience_gone(writer: TurnWriter, step: StepRow, seconds: float) -> bool
     if step.waited <= bound < max(2 * step.waited, step.waited + _RETRY_GROWTH * seconds):
         writer.tell(
             "deadline_near",
-            f"{step.name} gets nowhere: {step.message}",
+            f"{step.name} makes no progress: {step.message}",
             value=f"{step.waited:.0f} s without progress",
             bound=f"{bound:g} s, then {'a person is needed' if undoing else 'it is rolled back'}",
             act="see what it waits for: rollouts status {id}",
@@ -268,7 +270,8 @@ def _finish_deployment(writer: TurnWriter, outcome: Finish) -> TurnResult:
 
 
 def _schedule_deletions(writer: TurnWriter, blue: str) -> str:
-    """Writes down what is kept no longer, blue or older ones, and says what becomes of blue."""
+    """Schedules the deletion of collections that are no longer kept (blue or older ones), and says
+    what happens to blue."""
     row = writer.row
     spec = read_stored(IndexSpec, writer.row.spec)
     surplus = retention_policy.find_surplus(
@@ -279,14 +282,14 @@ def _schedule_deletions(writer: TurnWriter, blue: str) -> str:
     )
     going = deletions.find_open_deletion(writer.session, blue)
     if going is None:
-        return f"{blue} is kept; back to it by"
+        return f"{blue} is kept. To return to it:"
     rules = deletion_notices.read_rules(writer.services)
     told = deletion_notices.describe_open_deletions(writer.session, [going], rules)
-    return f"{told[going.id]['text']}. Back to it by"
+    return f"{told[going.id]['text']}. To return to it:"
 
 
 def _finish_other_run(writer: TurnWriter) -> TurnResult:
-    """What moved no alias has replaced nothing."""
+    """Finishes a run that moved no alias, such as a backup. It has replaced nothing."""
     message = _last_message(writer.row)
     writer.move(Event.FINISH, message)
     writer.tell("completed", message)
@@ -294,8 +297,8 @@ def _finish_other_run(writer: TurnWriter) -> TurnResult:
 
 
 def _finish_without_switch(writer: TurnWriter) -> TurnResult:
-    """A plan that only tried green out: nothing was replaced, so nothing becomes due, and no search
-    goes to green any more, whatever its last step was."""
+    """Finishes a plan that only tried green. It has replaced nothing, so nothing is scheduled for
+    deletion. No search goes to green any more, whatever the plan's last step was."""
     row = writer.row
     table.release_route(writer.services, writer.session, row.alias, row.id)
     message = (
@@ -328,11 +331,14 @@ def _complete_undo(writer: TurnWriter, outcome: Done) -> TurnResult:
 
 def _give_up_undo(writer: TurnWriter, outcome: Reject | Hold) -> TurnResult:
     step = writer.step
-    message = f"undo of {step.name} gave up: {outcome.reason}. Mend that, then abort again"
+    message = f"undo of {step.name} gave up: {outcome.reason}. Correct that, then abort again"
     writer.event(f"{step.name}.undo_failed", outcome.reason)
     writer.move(Event.GIVE_UP, message)
     writer.tell(
-        "needs_operator", message, reason=outcome.reason, act="mend that, then rollouts abort {id}"
+        "needs_operator",
+        message,
+        reason=outcome.reason,
+        act="correct that, then rollouts abort {id}",
     )
     return TurnResult(message, failed=True)
 
@@ -368,7 +374,7 @@ def _apply_request(writer: TurnWriter, outcome: ApplyRequest) -> TurnResult:
     return operator_requests.apply_request(writer)
 
 
-#: (on the way back?, what the turn came to) -> how it is written down.
+#: (is it rolling back?, the type of the outcome) -> the function that writes it.
 _RULES: dict[tuple[bool, type[TurnOutcome]], Callable[..., TurnResult]] = {
     (False, Done): _complete_step,
     (False, Wait): _wait_in_step,

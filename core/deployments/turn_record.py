@@ -1,4 +1,4 @@
-"""What a turn writes: its rows and alerts, and what to send after the commit."""
+"""What a turn writes (rows, events and alerts) and what is sent after the commit."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from qdrant_rollouts.core.lifecycle import Event, StepStatus, next_status
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.services import Services
 
-#: Alerts that end when the status of a run changes, until they are raised again.
+#: A change of a run's status ends these alerts; they can be raised again later.
 _ENDED_BY_NEW_STATUS = (
     "paused",
     "approval_needed",
@@ -27,9 +27,9 @@ _ENDED_BY_NEW_STATUS = (
 
 @dataclass(slots=True)
 class TurnResult:
-    """What to send after the turn is committed. ``line`` is what Flower shows; ``failed`` makes it
-    red. ``foreign``: nothing was done, because only another release knows how. ``places``: others
-    may now get a place (``core.deployments.placing``)."""
+    """What is sent after the turn is committed. Flower shows ``line``; ``failed`` makes it red.
+    ``foreign``: nothing was done, because only another release can do it. ``places``: other
+    deployments may get a place now (``core.deployments.placing``)."""
 
     line: str
     failed: bool = False
@@ -83,8 +83,8 @@ class TurnWriter:
         reason: str = "",
         act: str = "nothing to do",
     ) -> None:
-        """Records an alert of ``deployment.WHAT``, or of a backup or verification; ``{id}`` in
-        ``act`` is the run's."""
+        """Records the alert ``deployment.WHAT``, or the same of a backup or verification. ``{id}``
+        in ``act`` becomes the id of the run."""
         alert = Alert(
             self.row.alias,
             self._alert_name(what),
@@ -99,7 +99,7 @@ class TurnWriter:
         outbox.record_alert(self.session, self.now, alert)
 
     def over(self, kinds: Iterable[str], reason: str, actor: str = events.SYSTEM) -> None:
-        """Ends the alerts ``kinds``, named as for ``tell``."""
+        """Ends the alerts ``kinds``. Their names are those of ``tell``."""
         named = [self._alert_name(what) for what in kinds]
         outbox.resolve_alerts(self.session, self.now, self.row.alias, named, reason, actor)
 
@@ -107,7 +107,8 @@ class TurnWriter:
         return f"{outbox.run_word(self.row.kind)}.{what}"
 
     def turn_back(self) -> None:
-        """From here the undos of the begun steps run in reverse, each with its own counters."""
+        """Prepares the rollback: from now on the undos of all begun steps run in reverse order,
+        each with its own counters."""
         for step in self.row.steps:
             if step.started_at is None:
                 step.status = StepStatus.SKIPPED

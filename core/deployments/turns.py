@@ -11,7 +11,7 @@ _OVER = frozenset({StepStatus.DONE, StepStatus.SKIPPED})
 
 
 def moves(row: Deployment) -> bool:
-    """Whether there is something to take a turn for. A deployment that waits for a place takes one
+    """Returns whether there is a turn to take. A deployment that waits for a place takes a turn
     only for a request."""
     if row.requested:
         return row.status not in FINAL
@@ -19,7 +19,8 @@ def moves(row: Deployment) -> bool:
 
 
 def is_guarded(row: Deployment) -> bool:
-    """Whether it is paused in a step that has begun and is still guarded."""
+    """Returns whether the deployment is paused in a step that has begun and that is guarded while
+    it is paused."""
     step = current_step(row) if row.status == Status.PAUSED else None
     return step is not None and step.started_at is not None and traits_of(step.name).guarded
 
@@ -31,8 +32,8 @@ def current_step(row: Deployment) -> StepRow | None:
 
 
 def find_current_step(status: Status, steps: Sequence[StepRow]) -> StepRow | None:
-    """The same, of a deployment whose steps were asked for by themselves. Where an undo gave up it
-    stands there."""
+    """Returns the same for steps that were loaded without their deployment. If an undo gave up,
+    this is the step of that undo."""
     if status == Status.ROLLING_BACK or any(step.undone_at for step in steps):
         begun = [step for step in steps if step.started_at and not step.undone_at]
         return begun[-1] if begun else None

@@ -294,7 +294,8 @@ def _turn(row: Deployment, late: float) -> Turn:
 def _shown_late(
     row: Deployment, noted: UnclaimedRow | None, elapsed: float, now: datetime
 ) -> float:
-    """An operator's request is due before its row's time; only a sweep has recorded since when."""
+    """Returns for how many seconds the turn has been due. An operator's request is due before its
+    row's time; only a sweep has recorded since when."""
     if row.wake_at <= now:
         return (now - row.wake_at).total_seconds()
     return elapsed - noted.since if noted is not None and noted.turn == row.turn else 0.0

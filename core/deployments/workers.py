@@ -211,8 +211,8 @@ def _aliases(session: Session, rows: Iterable[WorkerRow]) -> dict[str, str]:
 
 
 def _worker(row: WorkerRow, aliases: dict[str, str], now: datetime) -> Worker:
-    """A row with a time in the future was written before the database's clock was set back, and
-    says nothing about now."""
+    """Returns the worker of a row. A row with a time in the future was written before the
+    database's clock was set back, and does not count as an answer."""
     return Worker(
         name=row.name,
         kind=row.kind,

@@ -277,7 +277,7 @@ def _route_of_row(row: RouteRow) -> Route:
 
 def _describe_split(route: Route) -> str:
     if route.at_rest:
-        return f"{route.alias} answers everybody"
+        return f"{route.alias} serves all searches"
     if route.experiment_id:
         shares = [f"{_percentage_of_arm(arm):g} % {arm.collection}" for arm in route.arms]
         return f"experiment {route.experiment_id}: {', '.join(shares)}, the rest {route.blue}"

@@ -1,4 +1,4 @@
-"""What the verbs of backups share."""
+"""Options and arguments that the verbs of backups share."""
 
 import click
 
@@ -12,19 +12,21 @@ def wait_options(command: Command) -> Command:
         "--wait/--no-wait",
         default=True,
         show_default=True,
-        help="Show progress until it has ended.",
+        help="Show progress until the run has ended.",
     )
     timeout = click.option(
         "--timeout",
         type=click.FloatRange(min=0),
         metavar="SECONDS",
-        help="How long to wait; it goes on after that.",
+        help="How long to wait; the run continues after that.",
     )
     return wait(timeout(command))
 
 
 def backup_arguments(command: Command) -> Command:
-    alias = click.option("--alias", help="The latest backup of this index, instead of BACKUP_ID.")
+    alias = click.option(
+        "--alias", help="Use the latest backup of this index instead of BACKUP_ID."
+    )
     return click.argument("backup_id", required=False)(alias(command))
 
 

@@ -1,5 +1,5 @@
-"""What ``doctor`` looks at. Each look yields findings; one that cannot look is a finding too, never
-a pass."""
+"""The checks of ``doctor``. Each check yields findings. A check that cannot be made is a finding
+too, never a pass."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -59,16 +59,16 @@ from qdrant_rollouts.wiring import (
 if TYPE_CHECKING:
     from qdrant_rollouts.adapters.qdrant_server import ServerStore
 
-#: The oldest Qdrant this is tested with.
+#: The oldest Qdrant version that is tested.
 _TESTED_SINCE = (1, 16, 0)
-#: Files in a finding.
+#: How many files a finding names.
 _MOST_NAMED = 3
 
 Findings = Iterator[Check]
 
 
 def run_checks() -> list[Check]:
-    """Every check, settings first: without them nothing else can be looked at."""
+    """Runs every check. The settings come first, because the other checks need them."""
     try:
         settings = load_settings()
     except Refused as error:
@@ -93,7 +93,8 @@ def run_checks() -> list[Check]:
 
 
 def exit_code(checks: list[Check]) -> int:
-    """Wrong settings before a server that does not answer: they may be why it does not."""
+    """Returns the exit code. Wrong settings have priority over a server that does not answer,
+    because they may be the cause."""
     codes = {check.code for check in checks if check.state == "fail"}
     return min(codes, default=DONE)
 
@@ -174,15 +175,15 @@ def _check_broker(settings: Settings) -> Findings:
 
 
 def _releases(settings: Settings) -> Findings:
-    """Workers whose program cannot work on the database as it is, be it that they have noticed or
-    not."""
+    """Reports workers whose program cannot work on the present database, whether they have noticed
+    it or not."""
     told = broker.releases(settings)
     engine = database.open_read_only(settings.database_url.get_secret_value())
     try:
         with engine.connect() as connection:
             found = find_for_others(connection)
     except SQLAlchemyError:
-        return  # the database has a finding of its own
+        return  # another check reports the database
     finally:
         engine.dispose()
     for worker, program in sorted(told.items()):
@@ -205,12 +206,13 @@ def _check_certificate(settings: Settings) -> Findings:
     if broker_url.checks_no_certificate(settings.broker_url.get_secret_value()):
         advice = "add ssl_cert_reqs=required, and ssl_ca_certs for an authority of your own"
         yield Check(
-            "broker", "warn", "any certificate is trusted, as Celery does unless it is told", advice
+            "broker", "warn", "every certificate is trusted, which is Celery's default", advice
         )
 
 
 def _check_route_channel(settings: Settings) -> Findings:
-    """Searches go on without them, and hear of a route half a second later."""
+    """Checks the announcements of routes. Searches work without them, and then see a changed route
+    half a second later."""
     try:
         if broker.check_announcing(settings):
             yield Check("route channel", "ok", CHANNEL_NAME)
@@ -223,7 +225,10 @@ def _check_runner() -> Check:
     pid = running_elsewhere()
     if pid is None:
         return Check(
-            "runner", "warn", "nobody runs deployments", "start `rollouts up`, or use deploy --wait"
+            "runner",
+            "warn",
+            "no process runs deployments",
+            "start `rollouts up`, or use deploy --wait",
         )
     return Check("runner", "ok", f"process {pid}")
 
@@ -262,7 +267,8 @@ def _check_key_writes(store: "ServerStore") -> Check:
 
 
 def _check_grpc(store: "ServerStore", port: int) -> Check:
-    """The way bulk work takes: with the key, with the certificates, to the very server."""
+    """Checks the connection for bulk work: with the key and the certificates, to the same
+    server."""
     try:
         store.check_bulk()
     except (Refused, Unavailable) as error:
@@ -272,14 +278,14 @@ def _check_grpc(store: "ServerStore", port: int) -> Check:
 
 
 def _check_nodes(settings: Settings) -> Findings:
-    """Backups of a cluster ask each by itself."""
+    """Checks each node of a cluster, because a backup contacts each of them."""
     if settings.qdrant_url and settings.qdrant_nodes:
         with closing(cast("ServerStore", open_vector_store(settings))) as store:
             yield Check("qdrant nodes", "ok", f"{store.check_nodes()} answer")
 
 
 def _check_backup_folder(settings: Settings) -> Findings:
-    """Of a server alone can any be made."""
+    """Checks where backups are stored. Only collections on a server can be backed up."""
     if settings.qdrant_url:
         shelf = open_shelf(settings.backup_dir)
         shelf.check_writing()
@@ -287,8 +293,8 @@ def _check_backup_folder(settings: Settings) -> Findings:
 
 
 def _check_database(settings: Settings) -> Findings:
-    """Looked at first, so that nothing is made; then written to, for what is there must take
-    that."""
+    """Checks the database. It first checks that the database exists, so that none is created. Then
+    it tries a write, because the database must accept writes."""
     url = settings.database_url.get_secret_value()
     file = database.absolute_sqlite_file(make_url(url))
     if file is not None and not file.exists():
@@ -306,8 +312,8 @@ def _check_database(settings: Settings) -> Findings:
 
 
 def _check_privacy(settings: Settings) -> Findings:
-    """What this program writes, it closes to others; what was there before, or is somebody else's,
-    is told here."""
+    """Reports files that others can read. This program makes its own files private, but files that
+    existed before, or that others made, may be open."""
     own = [*own_files(settings).folders, Path(".env").absolute()]
     database_file = database.sqlite_file(make_url(settings.database_url.get_secret_value()))
     own += database.sqlite_files(database_file.absolute()) if database_file else ()
@@ -323,14 +329,14 @@ def _check_privacy(settings: Settings) -> Findings:
 
 
 def _write_probe_row(session: Session) -> None:
-    """A row of a table that every verb writes, and that nobody sees."""
+    """Writes a row to a table that every verb writes, and deletes it again. Nobody sees the row."""
     events.record_event(session, datetime.now(UTC), "doctor")
     session.flush()
     session.execute(delete(EventRow).where(EventRow.event == "doctor"))
 
 
 def _check_flower(settings: Settings) -> Findings:
-    """The Procfile's Flower does not start without it."""
+    """Checks Flower's login, without which the Procfile's Flower does not start."""
     value = os.environ.get(flower.VARIABLE) or dotenv_values(".env").get(flower.VARIABLE) or ""
     if value:
         flower.normalize_logins(value)
@@ -353,7 +359,8 @@ def _has_tables(found: list[Check]) -> bool:
 
 
 def _check_contents(settings: Settings, *, rows: bool) -> list[Check]:
-    """Sources and models also where there are no ``rows`` yet: the first deployment needs them."""
+    """Checks sources and models even if there are no ``rows`` yet: the first deployment needs
+    them."""
     try:
         services, _ = build_read_only(settings, empty=not rows)
     except Refused as error:
@@ -363,7 +370,8 @@ def _check_contents(settings: Settings, *, rows: bool) -> list[Check]:
         "models": _check_models,
     }
     if not settings.embedded:
-        declared["queues"] = _queues  # also where there is no row yet: whoever deploys needs them
+        # Also without rows, because the first deployment needs workers.
+        declared["queues"] = _queues
     written = {
         "clocks": _clocks,
         "deployments": _check_deployments,
@@ -409,7 +417,7 @@ def _check_queue(queue: str, takers: Sequence[Worker], now: datetime) -> Check:
 
 
 def _clocks(services: Services) -> Findings:
-    """Of those that answer. Without a worker there is no clock to look at."""
+    """Checks the clocks of the workers that answer."""
     with services.sessions() as session:
         roster = workers.list_known_workers(session, services.clock.now(session))
     for worker in roster:
@@ -442,7 +450,7 @@ def _check_deployments(services: Services) -> Findings:
     yield from _queue_of_rebuilds(services)
     for row in rows:
         if row["status"] == Status.NEEDS_OPERATOR:
-            advice = f"mend it, then `rollouts abort {row['id']}`"
+            advice = f"correct it, then `rollouts abort {row['id']}`"
             yield Check(
                 f"deployment {row['id']}",
                 "warn",
@@ -454,7 +462,7 @@ def _check_deployments(services: Services) -> Findings:
 
 
 def _queue_of_rebuilds(services: Services) -> Findings:
-    """Whoever waits for a place is not late."""
+    """Reports the queue of rebuilds. A deployment that waits for a place is not late."""
     with services.sessions() as session:
         standing = places.look(session)
     if standing.waiting:
@@ -478,7 +486,7 @@ def _check_deletions(services: Services) -> Findings:
         late = screen.seconds_since(row["delete_after"])
         if row["finished_at"] is None and late > STILL_SECONDS:
             value = f"{row['collection']} was due {screen.format_span(late)} ago"
-            advice = "it waits for running time, or nobody runs: see runner and queues. "
+            advice = "it waits for running time, or no process runs: see runner and queues. "
             yield Check("deletion", "warn", value, advice + row["text"])
 
 
@@ -490,21 +498,24 @@ def _check_schedules(services: Services) -> Findings:
         if late > STILL_SECONDS:
             value = f"was due {screen.format_span(late)} ago"
             yield Check(
-                name, "warn", value, "nobody sweeps: start `rollouts up`, or beat and the workers"
+                name,
+                "warn",
+                value,
+                "no process sweeps: start `rollouts up`, or beat and the workers",
             )
         elif last is not None and last["status"] == "failed":
             yield Check(
                 name,
                 "warn",
                 f"the last run failed: {last['message']}",
-                "mend that; it runs again by itself",
+                "correct that; it runs again by itself",
             )
         elif seen["status"] == "on":
             yield Check(name, "ok", f"next at {seen['next_at']}")
 
 
 def _check_channels(services: Services) -> Findings:
-    """Of each channel, what became of the latest that was tried."""
+    """Reports each channel whose latest delivery failed."""
     latest: dict[str, str] = {}
     for row in deliveries.list_alerts(services, limit=1000):
         for told in row["deliveries"]:
@@ -513,7 +524,7 @@ def _check_channels(services: Services) -> Findings:
     for channel, error in latest.items():
         if error:
             advice = (
-                f"mend it, then `rollouts alert test {channel}`; `rollouts alert list` has what "
+                f"correct it, then `rollouts alert test {channel}`; `rollouts alert list` has what "
                 "waits"
             )
             yield Check(f"channel {channel}", "warn", error, advice)

@@ -1,4 +1,4 @@
-"""What is asked of an experiment at the command line, be it planned or created."""
+"""Options of an experiment, for the verbs that plan one and that create one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,10 +27,13 @@ def experiment_options(command: Command) -> Command:
                 type=float,
                 default=defaults.SPLIT,
                 show_default=True,
-                help="The treatments' share.",
+                help="The share of the treatments.",
             ),
             click.option(
-                "--coverage", type=float, metavar="PERCENT", help="Who takes part; 100 if not told."
+                "--coverage",
+                type=float,
+                metavar="PERCENT",
+                help="The share of users that take part; 100 by default.",
             ),
             click.option(
                 "--option",
@@ -46,7 +49,7 @@ def experiment_options(command: Command) -> Command:
 
 
 def merge_options(options: Sequence[str], coverage: float | None, **named: Any) -> dict[str, Any]:
-    """``--option`` and the options that have a name of their own, which come first."""
+    """Returns the settings of ``--option``. Options with a name of their own override them."""
     named["coverage"] = None if coverage is None else share_of(coverage)
     return {
         **parse_options(options),
@@ -55,8 +58,8 @@ def merge_options(options: Sequence[str], coverage: float | None, **named: Any) 
 
 
 def parse_metric_options(given: Sequence[str]) -> list[str | dict[str, Any]] | None:
-    """``dwell,kind=mean`` and the like; values are YAML. None where none is named. Raises
-    Refused."""
+    """Reads options such as ``dwell,kind=mean``; values are YAML. Returns None if there are none.
+    Raises Refused."""
     return [_parse_metric(text) for text in given] or None
 
 

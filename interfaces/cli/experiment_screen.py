@@ -1,4 +1,4 @@
-"""How an experiment is shown after it was changed."""
+"""Prints an experiment after it was changed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from qdrant_rollouts.interfaces.cli import findings, screen
 from qdrant_rollouts.interfaces.cli.running import DONE, CliContext
 from qdrant_rollouts.interfaces.embedded import running_elsewhere
 
-_NOBODY = "nobody looks at it until `rollouts up` is started"
+_NOBODY = "it is not evaluated until `rollouts up` is started"
 
 
 def print_experiment(house: CliContext, experiment: str, as_json: bool) -> int:

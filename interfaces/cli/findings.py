@@ -1,5 +1,5 @@
-"""The report of an experiment at the terminal: what is decided, whether the data can be believed,
-and every metric."""
+"""The report of an experiment at the terminal: the decision, whether the data can be trusted, and
+every metric."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -66,7 +66,7 @@ def render_list(experiments: Sequence[Seen]) -> RenderableType:
 
 
 def render_head(seen: Seen) -> RenderableType:
-    """The experiment and its arms."""
+    """Renders the experiment and its arms."""
     title = Text.assemble(
         status_symbol(seen["status"]),
         " ",
@@ -97,7 +97,7 @@ def render_head(seen: Seen) -> RenderableType:
 
 
 def render_report(seen: Seen) -> RenderableType:
-    """The whole report, in the order in which it is to be read."""
+    """Renders the whole report in reading order."""
     parts = [
         render_head(seen),
         _describe_decision(seen),
@@ -112,7 +112,8 @@ def render_report(seen: Seen) -> RenderableType:
 
 
 def _status_message(seen: Seen) -> list[Text]:
-    """Why it was stopped, or what became of its decision; not the decision once more."""
+    """Returns why the experiment was stopped, or what followed its decision. It does not repeat the
+    decision."""
     decided = seen.get("decided") or {}
     if (
         not seen["message"]
@@ -136,17 +137,15 @@ def _describe_progress(seen: Seen) -> str:
 
 
 def _describe_decision(seen: Seen) -> RenderableType:
-    """What was decided when it was, and what the data say now where that is something else."""
+    """Describes the decision, and what the present data say if that is different."""
     now = seen["decision"]
     then = seen["decided"] if seen["status"] == "decided" else None
-    before = (
-        "stopped before it was decided; as the data stand: " if seen["status"] == "stopped" else ""
-    )
+    before = "stopped before it was decided; the data say: " if seen["status"] == "stopped" else ""
     lines = [_decision_sentence(then or now, before)]
     if then and then["action"] != now["action"]:
         lines.append(
             Text(
-                f"  as the data stand now: {_ACTIONS[now['action']][2]}: "
+                f"  the data now say: {_ACTIONS[now['action']][2]}: "
                 f"{printable_text(now['reason'])}",
                 style="dim",
             )
@@ -168,7 +167,7 @@ def _action_text(action: str) -> Text:
 
 
 def _describe_time_left(seen: Seen) -> list[Text]:
-    """Time and users still needed, at the pace so far."""
+    """Describes the time and the users still needed at the present rate."""
     left = seen["decision"]["days_left"]
     passed = seen["days"]
     if seen["status"] != "running" or not left:
@@ -182,14 +181,15 @@ def _describe_time_left(seen: Seen) -> list[Text]:
 
 
 def _describe_quality(seen: Seen) -> Iterator[RenderableType]:
-    """Of users who are split: those who are served by both at once have no shares."""
+    """Describes the quality of the data, if users are split. Interleaved users see both arms, so
+    there are no shares."""
     if "shares" not in seen:
         return
     shares = seen["shares"]
     quality = seen["quality"]
     bad = seen["decision"]["action"] == "INVALID"
     head = Text(
-        "✖ the data are not to be believed" if bad else "✔ no fault in the data",
+        "✖ the data cannot be trusted" if bad else "✔ no fault in the data",
         style="red" if bad else "green",
     )
     chi = "none" if shares["chi_square_p"] is None else figures.format_p(shares["chi_square_p"])
@@ -208,7 +208,7 @@ def _describe_quality(seen: Seen) -> Iterator[RenderableType]:
 
 
 def _table_of_counts(seen: Seen) -> Iterator[RenderableType]:
-    """Feedback that is in no metric."""
+    """Lists feedback that belongs to no metric."""
     if seen["counts"]:
         rows = make_table("FEEDBACK NOT IN ANY METRIC", "ARM", "METRIC", "TIMES")
         for one in seen["counts"]:
@@ -220,7 +220,8 @@ def _table_of_counts(seen: Seen) -> Iterator[RenderableType]:
 
 
 def _tables_of_metrics(seen: Seen) -> Iterator[RenderableType]:
-    """Everybody so far, and those whose windows have closed."""
+    """Yields the tables of metrics: for all users so far, and for users whose windows have
+    closed."""
     over = f"{seen['spec']['window_hours']:g} hours over"
     spec = {metric["name"]: metric for metric in seen["spec"]["metrics"]}
     for arm in seen["spec"]["arms"][1:]:
@@ -268,8 +269,9 @@ def _two_lines(first: str, second: str) -> Text:
 
 
 def _effect_texts(found: Seen, unit: figures.Unit) -> tuple[str, str]:
-    """The effect that the verdict is read from, with its interval or the reason why there is none;
-    and the same as a share of control, or as a difference, whichever the first is not."""
+    """Returns the effect that decides the verdict, with its interval or the reason for its absence.
+    The second value is the same effect in the other form: as a share of control, or as a
+    difference."""
     if found["difference"] is None:
         return figures.explain_reason(found["reason"]), ""
     if unit.logarithm or found["relative"]:
@@ -296,7 +298,7 @@ def _comparison_verdict(found: Seen) -> Text:
 
 
 def _table_of_preferences(seen: Seen) -> Iterator[RenderableType]:
-    """Of interleaved lists: who preferred which."""
+    """Yields the table of interleaved lists: how many users preferred which arm."""
     found = seen.get("interleaving")
     if not found:
         return
@@ -305,9 +307,9 @@ def _table_of_preferences(seen: Seen) -> Iterator[RenderableType]:
         add_row(rows, (whose, f"{found[key]:,}"))
     users = (
         f"{found['users']:,} users have met {found['lists']:,} lists that are still kept; a user "
-        "counts once, when his"
+        "counts once, after"
     )
-    over = f"{seen['spec']['window_hours']:g} hours are over."
+    over = f"{seen['spec']['window_hours']:g} hours."
     yield Group(rows, *_win_rate(found), Text(f"{users} {over}", style="dim"))
 
 

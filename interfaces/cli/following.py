@@ -1,4 +1,4 @@
-"""Watching a deployment until something has happened: a live tree at a terminal, a line for each
+"""Follows a deployment until it ends: with a live tree at a terminal, or with one line for each
 change in a pipe."""
 
 import threading
@@ -25,7 +25,7 @@ _ENDED = {*FINAL, Status.NEEDS_OPERATOR}
 
 
 def has_ended(seen: Seen) -> bool:
-    """Nothing more happens to it unless a person acts."""
+    """Returns whether nothing more happens until a person acts."""
     return seen["status"] in _ENDED
 
 
@@ -37,8 +37,8 @@ def follow_deployment(
     as_json: bool = False,
     below: Callable[[], RenderableType] = Group,
 ) -> Seen:
-    """Shows the deployment until it has ended, at a terminal with what ``below`` gives under it.
-    Raises TimedOut after ``timeout`` seconds."""
+    """Shows the deployment until it has ended. At a terminal, ``below`` is shown under it. Raises
+    TimedOut after ``timeout`` seconds."""
     pause = threading.Event()
     until = time.monotonic() + timeout if timeout is not None else float("inf")
     with _open_display(screen.make_console(err=as_json), below) as show:
@@ -63,8 +63,8 @@ def _open_display(console: Console, below: Callable[[], RenderableType]) -> Iter
 
 
 class _LineDisplay:
-    """One line for each change of the status, a step or a message; the last one says how it
-    ended."""
+    """Prints one line for each change of the status, of a step or of a message. The last line says
+    how the deployment ended."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -1,4 +1,4 @@
-"""The plan of an experiment at the terminal: what each metric needs, where that is known from, and
+"""The plan of an experiment at the terminal: what each metric needs, what this is based on, and
 what to do next."""
 
 from collections.abc import Iterator, Mapping
@@ -15,9 +15,8 @@ Seen = Mapping[str, Any]
 
 _LEGEND = (
     "FIXED TEST: users of control and treatment that one test at the end needs. N*: of both, where "
-    "one looks at any "
-    "time, as an experiment does. IN … DAYS: the effect that is found in the longest time it may "
-    "last. Power 80 %."
+    "one may look at any time, as in an experiment. IN … DAYS: the effect that can be found in the "
+    "longest time that it may last. Power 80 %."
 )
 
 
@@ -34,7 +33,7 @@ def render_plan(seen: Seen) -> RenderableType:
 
 
 def _plan_sentence(seen: Seen) -> RenderableType:
-    """In one sentence, and what to do with it."""
+    """Summarizes the plan in one sentence, and says what to do next."""
     lacking = ", ".join(seen["missing"])
     if seen["n_star"] is None:
         return Text(
@@ -116,7 +115,8 @@ def _two_lines(first: str, second: str) -> Text:
 
 
 def _effect_text(metric: Seen, effect: float) -> str:
-    """A plan's effect is in the metric's unit; people think of it as they gave it."""
+    """Returns the effect in the form in which the person gave it. The plan has it in the metric's
+    unit."""
     if metric["relative"]:
         return figures.format_percent(effect / abs(metric["control"]), "")
     return figures.unit_of_metric(metric).change(effect).removeprefix("+")

@@ -1,8 +1,8 @@
-"""Groups of verbs, each of which stands in a module of its own.
+"""Groups of verbs. Each verb is in a module of its own.
 
-Rule: ``rollouts backup create`` is the module ``commands.backup.create``, which has the verb's
-declaration and what it does, and no other command. A group knows the names of its verbs and a line
-about each, and imports one when it is called: so ``--help`` of a group answers at once.
+Rule: the module of ``rollouts backup create`` is ``commands.backup.create``. It has the verb's
+declaration and its body, and no other command. A group knows the names of its verbs and one line
+about each, and imports a verb when it is called. So ``--help`` of a group is fast.
 """
 
 import gc
@@ -19,7 +19,7 @@ Command = Callable[..., Any]
 
 @contextmanager
 def _short_errors() -> Iterator[None]:
-    """What click says of an argument repeats it; a long one is cut as everywhere."""
+    """Shortens errors of click: they repeat an argument, which may be long."""
     try:
         yield
     except click.UsageError as error:
@@ -33,8 +33,8 @@ def _short_errors() -> Iterator[None]:
 
 
 class Verbs(click.Group):
-    """``package`` has a module for each of ``verbs``, which are told in this order, the one in
-    which people need them. A line about a verb is the first sentence of its help."""
+    """``package`` has a module for each of ``verbs``, which are listed in the order in which people
+    need them. The line about a verb is the first sentence of its help."""
 
     def __init__(
         self, *given: Any, package: str = "", verbs: Mapping[str, str] = {}, **named: Any
@@ -77,7 +77,8 @@ class Verbs(click.Group):
 
 
 def walk_verbs(group: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
-    """Every verb with its words, such as ``rollouts backup create``; all of them are imported."""
+    """Yields every verb with its words, such as ``rollouts backup create``; it imports all of
+    them."""
     if not isinstance(group, Verbs):
         yield path, group
         return
@@ -89,8 +90,8 @@ def walk_verbs(group: click.Command, path: str) -> Iterator[tuple[str, click.Com
 
 
 def _import_once(name: str) -> Any:
-    """No garbage is looked for while a verb is loaded, and never among what was loaded: imports
-    leave none, and the looks take a third of a short verb's time."""
+    """Imports a verb without garbage collection: imports leave no garbage, and the collections
+    would take a third of a short verb's time. Later collections skip what was imported."""
     if name in sys.modules:
         return sys.modules[name]
     gc.disable()

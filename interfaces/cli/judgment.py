@@ -1,4 +1,4 @@
-"""The gate's report at the terminal: what was checked, what made the difference, and the worst
+"""The gate's report at the terminal: what was checked, what decided the verdict, and the worst
 queries."""
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ Seen = Mapping[str, Any]
 
 
 def render_gate(report: Seen, *, every: bool = False) -> RenderableType:
-    """What was not checked stands first, for it is what a table of passes hides. Then what did not
-    pass, in words with the figures behind. The rest is a line of names, and a table of all with
-    ``every``."""
+    """Renders the report. What was not checked comes first, because a list of passed checks would
+    hide it. Then the checks that did not pass are explained. The others are one line of names;
+    ``every`` adds a table of all checks."""
     warnings = [
         Text(f"⚠ {printable_text(warning)}", style="yellow") for warning in report["warnings"]
     ]
@@ -44,8 +44,8 @@ def _did_not_pass(check: Seen) -> bool:
 
 
 def _explain_check(check: Seen) -> list[RenderableType]:
-    """What was found, what it means, what to do, and the figures; reports of an older release have
-    figures alone."""
+    """Explains a check: what was found, what it means, what to do, and the figures. Reports of
+    older releases have only figures."""
     found = check.get("found") or check["detail"]
     figures = (
         f"{_format_number(check['value']) or 'unknown'} against "
@@ -62,7 +62,7 @@ def _explain_check(check: Seen) -> list[RenderableType]:
     return [head, *(Padding(line, (0, 0, 0, _INDENT)) for line in lines)]
 
 
-#: Sentences stand below the name of their check.
+#: The indent of sentences below the name of their check.
 _INDENT = 2
 
 
@@ -129,11 +129,11 @@ def _explain_loss(report: Seen) -> list[RenderableType]:
     if not found["cause"]:
         return [
             Text(
-                "Beside live, neither index nor data nor model stands out as what lost answers "
-                f"{figures}"
+                "Compared with live, neither index nor data nor model stands out as the cause of "
+                f"lost answers {figures}"
             )
         ]
-    return [Text(f"Answers were lost most by the {found['cause']} {figures}")]
+    return [Text(f"Most answers were lost because of the {found['cause']} {figures}")]
 
 
 def _worst_queries(report: Seen) -> list[RenderableType]:
@@ -174,7 +174,7 @@ def _answer_cell(answers: Sequence[Seen] | None, rank: int, relevant: set[str]) 
     return Text(text[:_WIDEST_ANSWER])
 
 
-#: Two answers stand beside each other.
+#: The greatest width of an answer: two answers are side by side.
 _WIDEST_ANSWER = 56
 
 

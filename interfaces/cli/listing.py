@@ -1,7 +1,8 @@
-"""A table that fits where it is shown, whatever stands in it.
+"""A table that fits its terminal, whatever its cells contain.
 
-Rule: nothing that is needed for the next command is ever cut. Where the columns are wider than the
-terminal, the least important are left out, and named below; what remains goes on in the next line.
+Rule: nothing that the next command needs is ever cut. If the columns are wider than the terminal,
+the least important ones are left out and named below the table, and long cells continue in the next
+line.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,18 +12,18 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
 from rich.text import Text
 
-#: Room that a column keeps at least before another is left out: the last one, of words that may go
-#: on in the next line, and any other, of names.
+#: The least width that a column keeps before another column is left out: the last column has words
+#: that can continue in the next line, the others have names.
 _WORDS = 32
 _NAMES = 32
-#: Between two columns, and before words that stand below their row.
+#: The space between two columns, and before words that are printed below their row.
 _GAP = 2
 _INDENT = 4
 
 
 class Listing:
-    """``drop`` names columns, the first to be left out first. A column named in ``cut`` is never
-    more than a line: what has no room there is cut."""
+    """``drop`` names columns; the first one is left out first. A cell of a column in ``cut`` has
+    only one line, and is cut if it is longer."""
 
     def __init__(self, titles: Sequence[str], drop: Sequence[str], cut: Sequence[str]) -> None:
         self._titles = tuple(titles)
@@ -61,7 +62,7 @@ class Listing:
             yield Text(f"no room for {left_out}; --json has all", style="dim")
 
     def _render_row(self, console: Console, row: Sequence[Text], widths: Mapping[int, int]) -> Text:
-        """One row; as many lines as its highest cell."""
+        """Renders one row. It has as many lines as its highest cell."""
         cells = [
             self._wrap_cell(console, row[place], place, width) for place, width in widths.items()
         ]
@@ -83,8 +84,9 @@ class Listing:
         return [text]
 
     def _choose_widths(self, room: int) -> tuple[dict[int, int], int]:
-        """The width of each column that is shown, by its place; and that of the lines below each
-        row where the last column stands, which has too little room beside the others: else 0."""
+        """Returns the width of each shown column by its position. If the last column has too little
+        room beside the others, its words are printed below each row, and the second value is their
+        width; else it is 0."""
         naturals = self._natural_widths()
         last = max(naturals)
         least = {at: min(width, _WORDS if at == last else _NAMES) for at, width in naturals.items()}
@@ -96,7 +98,8 @@ class Listing:
         return _grow_columns(beside, naturals, room), 0
 
     def _drop_columns(self, least: Mapping[int, int], room: int) -> dict[int, int]:
-        """Without as many columns as are to go, so that the rest has room, if that is possible."""
+        """Returns the widths without the columns that are left out to make room, as far as that is
+        possible."""
         kept = dict(least)
         for place in (*self._empty_columns(), *map(self._titles.index, self._drop)):
             if _total_width(kept.values()) <= room:
@@ -105,14 +108,14 @@ class Listing:
         return kept
 
     def _natural_widths(self) -> dict[int, int]:
-        """What each column would take."""
+        """Returns the width that each column would need."""
         return {
             place: max((cell_len(title), *(_text_width(row[place]) for row in self._rows)))
             for place, title in enumerate(self._titles)
         }
 
     def _empty_columns(self) -> list[int]:
-        """Columns in which nobody would miss anything."""
+        """Returns the positions of columns without content."""
         places = range(1, len(self._titles))
         return [place for place in places if not any(row[place].plain for row in self._rows)]
 
@@ -120,8 +123,8 @@ class Listing:
 def _grow_columns(
     least: Mapping[int, int], naturals: Mapping[int, int], room: int
 ) -> dict[int, int]:
-    """What is left of the room goes to the first columns first: names before words."""
-    for most in range(_NAMES, 0, -1):  # the widest give way first
+    """Shares the remaining room: the first columns get it first, because they have names."""
+    for most in range(_NAMES, 0, -1):  # the widest columns shrink first
         if _total_width(least.values()) <= room:
             break
         least = {at: min(width, most) for at, width in least.items()}

@@ -1,4 +1,4 @@
-"""What an operator asks of a deployment: to promote, retry, pause, resume or abort it."""
+"""Sends an operator's request to a deployment: promote, retry, pause, resume or abort."""
 
 import threading
 from contextlib import closing
@@ -16,9 +16,9 @@ _POLL_SECONDS = 0.2
 
 
 def send_request(asked: Event, deployment_id: str, reason: str, as_json: bool) -> int:
-    """Left in the row for whoever runs the deployment. With the embedded default and nobody
-    running, this process takes the turns that honour it, and for an abort all that roll back; it
-    starts nothing else."""
+    """Stores the request in the deployment's row; the process that runs the deployment applies it.
+    With the embedded default and no such process, this process takes the turns that apply the
+    request. For an abort it takes all turns of the rollback. It starts nothing else."""
     with open_services(starts=True, needs="rows") as house:
         if asked is Event.ABORT and (
             warning := queries.get_deployment(house.services, deployment_id)["abort_warning"]

@@ -1,4 +1,4 @@
-"""Options that several verbs have, with one meaning, and how their values are read."""
+"""Options that several verbs share, and how their values are read."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,18 +15,19 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON document on stdout, messages on stderr."
 )
 reason_option = click.option(
-    "--reason", default="", metavar="TEXT", help="Why; kept with the events."
+    "--reason", default="", metavar="TEXT", help="The reason; it is kept with the events."
 )
 all_checks_option = click.option(
     "--all",
     "every",
     is_flag=True,
-    help="Every check of the gate with its figures, passed ones too.",
+    help="Show every check of the gate with its figures, also those that passed.",
 )
 
 
 def settings_option(example: str) -> Callable[[Command], Command]:
-    """``--option KEY=VALUE`` of a verb that takes any setting; ``parse_options`` reads it."""
+    """Returns ``--option KEY=VALUE`` for a verb that takes any setting. ``parse_options`` reads
+    it."""
     return click.option(
         "--option",
         "options",
@@ -45,9 +46,9 @@ def limit_option(
 
 
 def list_options(what: str) -> Callable[[Command], Command]:
-    """``--alias`` and ``--limit`` of a verb that lists ``what``."""
+    """Returns ``--alias`` and ``--limit`` for a verb that lists ``what``."""
     alias = click.option("--alias", help=f"Only {what} of this index.")
-    limit = limit_option(defaults.ROWS, "How many.")
+    limit = limit_option(defaults.ROWS, "How many to show.")
     return lambda command: alias(limit(command))
 
 
@@ -63,26 +64,27 @@ def timeout_option(default: float | None, text: str) -> Callable[[Command], Comm
 
 
 def serve_options(at: int = 8600) -> Callable[[Command], Command]:
-    """``--host`` and ``--port`` of a verb that serves by HTTP."""
+    """Returns ``--host`` and ``--port`` for a verb that serves HTTP."""
     host = click.option(
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
         show_default=True,
-        help="Anything but loopback needs a token.",
+        help="An address other than loopback needs a token.",
     )
     port = click.option(
         "--port",
         type=click.IntRange(0, 65535),
         default=at,
         show_default=True,
-        help="0 takes any that is free.",
+        help="0 takes any free port.",
     )
     return lambda command: host(port(command))
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:
-    """``soak.seconds=2`` and the like as nested settings; values are YAML. Raises Refused."""
+    """Returns options such as ``soak.seconds=2`` as nested settings; values are YAML. Raises
+    Refused."""
     settings: dict[str, Any] = {}
     for option in options:
         path, sign, text = option.partition("=")

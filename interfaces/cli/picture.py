@@ -1,4 +1,4 @@
-"""A deployment as people see it: the tree of its steps, the gate's report, what happened."""
+"""A deployment as people see it: the tree of its steps, the gate's report, and its events."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,13 +23,13 @@ Seen = Mapping[str, Any]
 
 _BAR = 24
 _EVENTS = 15
-#: After so long without a turn, somebody should look whether anything runs at all.
+#: If no worker has taken a new deployment for this long, a hint is shown.
 _NOBODY_SECONDS = 10.0
 _UNDER_WAY = {"running", "waiting"}
 
 
 def render_tree(seen: Seen) -> RenderableType:
-    """The deployment with its steps; what is said about it as a whole stands below."""
+    """Returns the tree of steps; messages about the whole deployment are below it."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     for column in range(4):
         grid.add_column(no_wrap=column < 3, justify="right" if column == 2 else "left")
@@ -51,7 +51,7 @@ def render_deployment(seen: Seen, *, every: bool = False) -> RenderableType:
 
 
 def render_details(seen: Seen, *, every: bool = False) -> RenderableType:
-    """The gate's report, with ``every`` check of it, and what happened."""
+    """Returns the gate's report (with ``every`` check, if set) and the events."""
     parts = [render_gate(seen["gate"], every=every)] if seen["gate"] else []
     return Group(
         *(
@@ -66,7 +66,7 @@ def begun_steps(seen: Seen) -> list[Seen]:
 
 
 def current_step_label(seen: Seen) -> str:
-    """The step a deployment stands at, in a word."""
+    """Returns the name of the deployment's current step."""
     at = next(
         (step for step in seen["steps"] if step["status"] in {"running", "waiting", "failed"}), None
     )
@@ -76,7 +76,7 @@ def current_step_label(seen: Seen) -> str:
 
 
 def step_label(step: Seen) -> str:
-    """The step's name, and its share of the searches where there are several of that name."""
+    """Returns the step's name. A step that shares searches also shows its share."""
     share = step["arguments"].get("percentage")
     if share is None:
         return str(step["name"])
@@ -98,13 +98,13 @@ def _tree_head(seen: Seen) -> Text:
 def _tree_foot(seen: Seen) -> list[Text]:
     lines = [seen["message"]] if seen["message"] else []
     if seen["requested"]:
-        lines.append(f"{seen['requested']} was asked for; it is honoured after the turn under way")
+        lines.append(f"{seen['requested']} was asked for; it takes effect after the present turn")
     if seen.get("waits"):
         lines.append(f"{seen['waits']['text']}. Next: {seen['waits']['next']}")
     if seen["queue"]:
         lines.append(f"waits for a place: {seen['queue']['text']}")
     elif seen["status"] == "pending" and seconds_since(seen["created_at"]) > _NOBODY_SECONDS:
-        lines.append("nobody has taken it yet; `rollouts doctor` says whether anything runs")
+        lines.append("no worker has taken it yet; `rollouts doctor` says whether anything runs")
     said = (deletion["text"] for deletion in seen.get("deletions", ()))
     lines += [text for text in said if text not in seen["message"]]
     return [Text(printable_text(line)) for line in lines]
@@ -134,8 +134,8 @@ def _progress_bar(share: float) -> Text:
 
 
 def _progress_texts(progress: Seen) -> list[str]:
-    """How much, how fast, and how long it will take at that rate; what is not counted in records
-    has no rate."""
+    """Returns how much is done, how fast, and how long the rest takes at that rate. Progress
+    without a rate has no estimate."""
     if progress["unit"] == "searches":
         return [f"{progress['done']:,} of {progress['size']:,} searches"]
     rate = progress.get("rate")

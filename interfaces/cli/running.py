@@ -1,4 +1,4 @@
-"""What every verb shares: the services it works with, who it is, and the one place where errors
+"""What all verbs share: their services, the name of the user, and the only place where errors
 become exit codes."""
 
 import importlib
@@ -53,10 +53,10 @@ INTERRUPTED = 130
 
 
 class TimedOut(AppError):
-    """The time of --timeout ran out."""
+    """The time of --timeout is over."""
 
 
-#: The first kind that fits gives the word before the message, and the exit code.
+#: The first class that fits decides the word before the message, and the exit code.
 MEANINGS: dict[type[BaseException], tuple[str, int]] = {
     TimedOut: ("still under way", TIMED_OUT),
     Refused: ("refused", REFUSED),
@@ -71,7 +71,7 @@ MEANINGS: dict[type[BaseException], tuple[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class CliContext:
-    """What a verb works with. ``runner`` is there with the embedded default only."""
+    """What a verb works with. ``runner`` exists only with the embedded default."""
 
     settings: Settings
     services: Services
@@ -79,7 +79,7 @@ class CliContext:
 
 
 def verb(body: Callable[..., int]) -> Callable[..., None]:
-    """What click calls: ``body`` answers the exit code with which the process ends."""
+    """Returns the function that click calls. ``body`` returns the exit code of the process."""
 
     @wraps(body)
     def call(**given: Any) -> None:
@@ -89,7 +89,7 @@ def verb(body: Callable[..., int]) -> Callable[..., None]:
 
 
 def run(body: Callable[..., int], given: Mapping[str, Any]) -> int:
-    """The exit code of a verb that was called with what the command line gave."""
+    """Calls the verb with the values from the command line, and returns the exit code."""
     _write_what_the_terminal_cannot()
     guard_process()
     log_to_the_terminal()
@@ -106,10 +106,10 @@ def run(body: Callable[..., int], given: Mapping[str, Any]) -> int:
 
 @contextmanager
 def open_services(*, starts: bool = False, needs: str = "nothing") -> Iterator[CliContext]:
-    """The services, closed again in the end. Raises Unavailable, with nothing changed, if a verb
-    that ``starts`` something meets a broker that does not answer; NothingHere, with nothing made,
-    where no database is and what the verb ``needs`` (a word of ``_NEEDS``) is not there either: it
-    would be the first of a folder in vain."""
+    """Opens the services, and closes them at the end. If the verb ``starts`` something and the
+    broker does not answer, this raises Unavailable and changes nothing. If there is no database,
+    and what the verb ``needs`` (a key of ``_NEEDS``) does not exist either, this raises NothingHere
+    and makes nothing: a new database would be useless."""
     settings = _settings_with_warnings()
     if starts and not settings.embedded:
         late("adapters.broker", "ping_broker")(settings)
@@ -126,10 +126,10 @@ def open_services(*, starts: bool = False, needs: str = "nothing") -> Iterator[C
 
 @contextmanager
 def open_for_reading(*, store: bool = False, shelf: bool = False) -> Iterator[CliContext]:
-    """The same for one who only looks: no folder, file, table or row is made or changed. Without a
-    database there is nothing to see, so NothingHere is raised, unless the index file says that this
-    is the right folder, or what was asked for stands in the ``store`` or on the ``shelf`` too; then
-    what is lacking is said, and the rest is shown."""
+    """The same for a verb that only reads: it makes and changes no folder, file, table or row.
+    Without a database it raises NothingHere, because there is nothing to show. But if the index
+    file exists, or the ``store`` or the ``shelf`` that the verb reads, it says what is missing and
+    shows the rest."""
     settings = _settings_with_warnings()
     elsewhere = (
         settings.config.exists()
@@ -146,7 +146,8 @@ def open_for_reading(*, store: bool = False, shelf: bool = False) -> Iterator[Cl
 
 @contextmanager
 def open_or_empty() -> Iterator[CliContext]:
-    """For a search: it is written down where a database is, and makes none where none is."""
+    """Opens the services for a search. The search is recorded if there is a database; otherwise
+    none is made."""
     with (
         open_for_reading(store=True)
         if describe_missing_database(load_settings())
@@ -171,11 +172,12 @@ def _has_shelf(settings: Settings) -> bool:
 
 
 def _is_placed(settings: Settings) -> bool:
-    """Whether anything says that this is the folder, or which database is meant."""
+    """Returns whether the index file or the settings show that this is the right folder or
+    database."""
     return settings.config.exists() or "database_url" in settings.model_fields_set
 
 
-#: What a verb may need that makes a database where there is none.
+#: What a verb may need in order to make a database if there is none.
 _NEEDS: dict[str, Callable[[Settings], bool]] = {
     "nothing": lambda settings: True,
     "place": _is_placed,
@@ -204,7 +206,7 @@ def _report_error(error: BaseException) -> int:
 
 
 def _own_error(error: BaseException) -> BaseException:
-    """The driver of the database speaks in many ways of one thing."""
+    """Returns one error for the many messages that database drivers have for one fault."""
     if not isinstance(error, DBAPIError):
         return error
     return database.unavailable_error(
@@ -213,7 +215,7 @@ def _own_error(error: BaseException) -> BaseException:
 
 
 def _write_what_the_terminal_cannot() -> None:
-    """A symbol that the stream's encoding lacks is written as its number; it must not end the
+    """Writes a symbol that the stream's encoding lacks as its number, so that it does not end the
     verb."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -221,17 +223,17 @@ def _write_what_the_terminal_cannot() -> None:
 
 
 def log_to_the_terminal(*, times: bool = False) -> None:
-    """Warnings only, on stderr, and through rich, so that a live display is not torn. What an alert
-    says of a deployment is on the screen already. ``times`` are for processes that stay; there,
-    what happens again and again has one line a second."""
+    """Logs only warnings, to stderr, and through rich, so that a live display stays intact. Alerts
+    about a deployment are not logged, because the screen shows them. ``times`` is for processes
+    that keep running: they log with times, and repeat a message at most once per second."""
     console = screen.make_console(err=True)
     handler = RichHandler(
         console=console, show_path=False, show_time=times, log_time_format="%H:%M:%S"
     )
     if times:
         handler.addFilter(OncePerSecond())
-        # The handler imports this with its first line, which a process without free descriptors
-        # cannot do.
+        # The handler imports this with its first line. A process without free file descriptors
+        # could not do it then.
         importlib.import_module("rich.table")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
     logging.getLogger("rollouts.alerts").setLevel(logging.CRITICAL)

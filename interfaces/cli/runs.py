@@ -1,4 +1,4 @@
-"""How a verb that has started a run leaves it, or stays to see its end."""
+"""What a verb does after it has started a run: it ends at once, or waits for the run's end."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ _NOBODY = "nothing runs it until `rollouts up` is started (or deploy with --wait
 
 
 def leave_running(house: CliContext, started: str, as_json: bool, told: Told | None = None) -> int:
-    """Ends the verb while the run goes on; ``told`` gives the JSON document, if it is not the
+    """Ends the verb while the run continues. ``told`` returns the JSON document if it is not the
     deployment itself."""
     if house.runner is not None and running_elsewhere() is None:
         screen.print_note(_NOBODY)
@@ -43,8 +43,8 @@ def leave_running(house: CliContext, started: str, as_json: bool, told: Told | N
 def wait_for_end(
     house: CliContext, started: str, timeout: float | None, as_json: bool, told: Told | None = None
 ) -> int:
-    """The exit code of the run's end; ``told`` gives the JSON document, if it is not the deployment
-    itself."""
+    """Waits for the end of the run and returns the exit code. ``told`` returns the JSON document if
+    it is not the deployment itself."""
     try:
         seen = _follow_run(house, started, timeout, as_json)
     except KeyboardInterrupt:
@@ -74,9 +74,9 @@ def _follow_run(house: CliContext, started: str, timeout: float | None, as_json:
 
 @contextmanager
 def drive_runner(house: CliContext) -> Iterator[bool]:
-    """With the embedded default deployments run in this process, unless another one of this folder
-    runs them already: then this one lets go of the store and only watches the rows. Whether this
-    process runs any."""
+    """Yields whether this process runs deployments. With the embedded default it runs them, unless
+    another process of this folder does so already. In that case this process closes the store and
+    only reads the rows."""
     try:
         if house.runner is not None:
             house.runner.start()

@@ -1,4 +1,4 @@
-"""How schedules and their runs are shown."""
+"""Prints schedules and their runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,5 +1,5 @@
-"""How things look at the terminal: consoles, words for times, symbols. A symbol never stands for
-itself alone: the word is beside it, and colour only repeats what both say."""
+"""How output looks at the terminal: consoles, words for times, symbols. A symbol is never shown
+without its word, and colour only repeats what both say."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from rich.text import Text
 from qdrant_rollouts.core.times import as_text
 from qdrant_rollouts.interfaces.cli.listing import Listing
 
-#: A pipe has no width, unless ``COLUMNS`` says one: a row is a line there, however long. What is
-#: logged is filled up with blanks to the width, so that has one.
+#: A pipe has no width unless ``COLUMNS`` sets one, so a row there is always one line. Log lines are
+#: padded to the width, so the log has a smaller one.
 _PIPE_WIDTH = 10_000
 _LOG_WIDTH = 240
 
@@ -69,12 +69,12 @@ def make_console(*, err: bool = False) -> Console:
 
 
 def print_note(text: str) -> None:
-    """A sentence to the person, on stderr."""
+    """Prints a message to the person, on stderr."""
     click.echo(printable_text(text, keep="\n"), err=True)
 
 
 def print_answer(answer: Mapping[str, Any], words: str, as_json: bool) -> None:
-    """What a short act answers: as JSON, or in words."""
+    """Prints the answer of a short command, as JSON or in words."""
     if as_json:
         print_json(answer)
     else:
@@ -82,19 +82,19 @@ def print_answer(answer: Mapping[str, Any], words: str, as_json: bool) -> None:
 
 
 def print_json(content: Any) -> None:
-    """The one JSON document of ``--json``."""
+    """Prints the one JSON document of ``--json``."""
     click.echo(json.dumps(content, indent=2, ensure_ascii=False, default=as_text))
 
 
 def printable_text(text: object, keep: str = "") -> str:
-    """``text`` without characters that steer a terminal: records and server answers are other
-    people's."""
+    """Returns ``text`` without characters that control a terminal, because records and server
+    answers come from others."""
     return "".join(char if char.isprintable() or char in keep else " " for char in str(text))
 
 
 def print_deletions(told: Iterable[Mapping[str, Any]]) -> None:
-    """What will be deleted, when, and the command that keeps it: whole, for a person may paste
-    it."""
+    """Prints what will be deleted, when, and the command that keeps it. The line is never cut, so
+    that a person can copy the command."""
     for one in told:
         make_console().print(Text(printable_text(one["text"])), soft_wrap=True)
 
@@ -110,9 +110,8 @@ def status_text(status: str) -> Text:
 
 
 def make_table(*titles: str, drop: Sequence[str] = (), cut: Sequence[str] = ()) -> Listing:
-    """Columns as wide as they need. Where a line has no room for them, those of ``drop`` are left
-    out, the first named first, and the rest goes on in the next line; a column of ``cut`` is
-    cut."""
+    """Makes a table. If a line has no room for all columns, those of ``drop`` are left out in that
+    order, and long cells continue in the next line; a column of ``cut`` is cut instead."""
     return Listing(titles, drop, cut)
 
 
@@ -134,8 +133,8 @@ def parse_moment(text: str) -> datetime:
 
 
 def seconds_since(begun: str, ended: str | None = None) -> float:
-    """Seconds from ``begun`` to ``ended``, or to this machine's now; never below zero, whatever the
-    clocks say."""
+    """Returns the seconds from ``begun`` to ``ended``, or to this machine's present time; never
+    less than zero, even if the clocks differ."""
     return max(
         0.0,
         (
@@ -149,7 +148,7 @@ def seconds_until(due: str) -> float:
 
 
 def format_span(seconds: float) -> str:
-    """A length of time in the two largest units that matter."""
+    """Returns a duration in its two largest units."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 60:
@@ -164,7 +163,7 @@ def format_span(seconds: float) -> str:
 
 
 def format_age(seconds: float) -> str:
-    """A length of time in one unit."""
+    """Returns a duration in one unit."""
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -1,4 +1,4 @@
-"""A process that answers HTTP, beside workers that run elsewhere."""
+"""A process that serves HTTP while workers run elsewhere."""
 
 import logging
 import threading
@@ -16,7 +16,7 @@ from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.cli.running import DONE, log_to_the_terminal, open_services
 from qdrant_rollouts.interfaces.http import serving
 
-#: Seconds.
+#: Seconds between two looks at the database's revision.
 _LOOK = 1.0
 
 
@@ -28,8 +28,8 @@ def serve_app(
     *,
     as_json: bool = False,
 ) -> int:
-    """Serves until Ctrl-C or SIGTERM. Raises Refused with the embedded Qdrant, which is one
-    process's: there, `rollouts up` serves all of it too."""
+    """Serves until Ctrl-C or SIGTERM. Raises Refused with the embedded Qdrant, which only one
+    process can use: there, `rollouts up` also serves HTTP."""
     if not load_settings().qdrant_url:
         raise Refused(
             "the embedded Qdrant belongs to one process: `rollouts up` runs deployments and serves "
@@ -53,8 +53,9 @@ def serve_app(
 
 
 def _wait_for_migration(settings: Settings) -> None:
-    """A process of a newer release may be started before the database was brought up to date, as
-    all of a Procfile are started at once; until then nobody is answered."""
+    """Waits until the database is up to date. The processes of a Procfile start together, so this
+    one may start before the migration of a new release has ended. Until then it answers no
+    request."""
     engine = database.open_engine(settings.database_url.get_secret_value())
     never = threading.Event()
     said = False

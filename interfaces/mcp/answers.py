@@ -34,12 +34,10 @@ _NEXT: dict[str, str] = {
     "message and gate say; "
     "then call get_deployment again",
     Status.LIVE: "nothing: search_with_alias answers from the new collection",
-    Status.COMPLETED: "nothing changed for searches, for this strategy only tries the new "
-    "collection out; message says "
-    "what became of it",
-    Status.ROLLED_BACK: "nothing changed for searches; tell a person what message says is to be "
-    "mended before "
-    "deploy_new_index is called again",
+    Status.COMPLETED: "nothing changed for searches, because this strategy only tries the "
+    "new collection out; message has the result",
+    Status.ROLLED_BACK: "nothing changed for searches; tell a person what must be corrected "
+    "(message says it) before deploy_new_index is called again",
     Status.NEEDS_OPERATOR: "tell a person, who is needed, what message says (then rollouts abort); "
     "after that call "
     "get_deployment again",

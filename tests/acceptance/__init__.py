@@ -1,2 +1,2 @@
-"""A package, so that its installations are started once for all its tests and ended with the last
-of them."""
+"""This is a package, so that its installations are started once for all tests and ended after the
+last one."""

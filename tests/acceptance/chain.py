@@ -1,7 +1,7 @@
-"""The comparison: five steps as a plain Celery chain, with the product's own Celery settings.
+"""The comparison: five steps as a plain Celery chain with the product's own Celery settings.
 
-``CHAIN_BROKER``; ``CHAIN_REJECT`` for ``task_reject_on_worker_lost``; ``ROLLOUTS_TEST_TRAPS``, in
-whose ``chain`` file each step writes its name.
+``CHAIN_BROKER`` is the broker, ``CHAIN_REJECT`` sets ``task_reject_on_worker_lost``. Each step
+writes its name to the file ``chain`` in the folder ``ROLLOUTS_TEST_TRAPS``.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Two installations, on SQLite and on PostgreSQL, for the tests of this folder; and the figures
+"""Two installations (on SQLite and on PostgreSQL) for the tests of this folder, and the figures
 that they measure."""
 
 from collections.abc import Callable, Generator, Iterator
@@ -11,9 +11,9 @@ from tests.acceptance.installation import BRISK, PATIENCE, RUNNING, Installation
 from tests.acceptance.night import INSTALLATION, Night, night
 
 Houses = dict[str, Installation]
-#: Seconds for a test and the fixtures that it is the first to need. Those are whole stories of two
-#: installations, minutes long on a machine that does other things too, and each wait in them has a
-#: bound of its own.
+#: Seconds for a test together with the fixtures that it needs first. These tests run whole stories
+#: on two installations, which take minutes on a busy machine, and each wait in them has its own
+#: limit.
 _LONGEST = 900
 _FIGURES = pytest.StashKey[list[str]]()
 _OTHERS_FIGURES = pytest.StashKey[list[str]]()
@@ -21,14 +21,14 @@ _OTHERS_FIGURES = pytest.StashKey[list[str]]()
 
 @pytest.fixture(scope="package")
 def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Houses]:
-    """With short waits; tests that measure waits start their own."""
+    """Installations with short waits. Tests that measure waits start their own."""
     with both(tmp_path_factory.mktemp("houses"), times=BRISK, tick=1.0) as running:
         yield running
 
 
 @pytest.fixture(scope="package")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Night]:
-    """The long run, alone and on one database after the other, because it measures times."""
+    """The long run. It runs alone, on one database after the other, because it measures times."""
     with both(tmp_path_factory.mktemp("nights"), **INSTALLATION) as running:
         return {name: night(house) for name, house in running.items()}
 
@@ -45,7 +45,8 @@ def house(houses: Houses, database: str) -> Installation:
 
 @pytest.fixture(scope="session")
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Takes a line for the end of the run; docs/faults.md has those of one run."""
+    """Records a line that is printed at the end of the run. docs/faults.md has the lines of one
+    run."""
     return request.config.stash.setdefault(_FIGURES, []).append
 
 
@@ -60,7 +61,7 @@ def pytest_terminal_summary(
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A process among several passes its figures to the one that writes the summary."""
+    """Passes the figures of a process to the one that writes the summary."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["figures"] = session.config.stash.get(_FIGURES, [])
 
@@ -79,8 +80,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """No wait outlasts the time that pytest-timeout gives the test, of which fixtures are a
-    part."""
+    """Sets the limit for all waits, so that none lasts longer than the time that pytest-timeout
+    gives the test with its fixtures."""
     mark = item.get_closest_marker("timeout")
     config = item.config
     PATIENCE.begin(
@@ -93,7 +94,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failure shows what the workers said, also a failure of what a test begins with."""
+    """Adds what the workers wrote to the report of a failure, also if a fixture of the test
+    failed."""
     report = yield
     if report.failed:
         used = [

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 _DPKG = Path("/var/lib/dpkg/status")
-#: Known to import without side effects, and well documented.
+#: Modules that can be imported without side effects and are well documented.
 _MODULES = (
     *(
         "argparse",
@@ -118,8 +118,8 @@ _MODULES = (
     ),
     *("uuid", "warnings", "weakref", "xml.dom.minidom", "xml.etree.ElementTree", "zipfile", "zlib"),
 )
-#: Characters of a docstring that says enough, of a title that can be a query, and of a text that is
-#: embedded.
+#: The least lengths, in characters, of a docstring with content, of a title that can be a query,
+#: and of a text that is embedded.
 _SHORTEST = 80
 _TITLE = 25
 _LONGEST = 400
@@ -128,14 +128,16 @@ Record = dict[str, Any]
 
 
 def records(limit: int = 1500) -> list[Record]:
-    """``id``, ``title``, ``text``, ``lang``, ``module`` and ``density`` (a number of many digits),
-    in the same order each time; half of each corpus if both exist. No two have the same text."""
+    """Returns records with ``id``, ``title``, ``text``, ``lang``, ``module`` and ``density`` (a
+    number of many digits), in the same order each time; half of each corpus if both exist. No two
+    have the same text."""
     mixed = chain.from_iterable(zip_longest(docstrings(), packages()))
     return list(islice(_once(record for record in mixed if record is not None), limit))
 
 
 def judged(records: list[Record], n: int) -> list[dict[str, object]]:
-    """Known items: a title should find its record. Titles that two records have are left out."""
+    """Returns known items: a title should find its record. Titles that two records share are left
+    out."""
     titles = [record["title"] for record in records]
     known = (
         record
@@ -146,8 +148,8 @@ def judged(records: list[Record], n: int) -> list[dict[str, object]]:
 
 
 def docstrings() -> Iterator[Record]:
-    """Public classes, functions and methods; every module in turn, so that a few records come from
-    all of them."""
+    """Yields the docstrings of public classes, functions and methods. The modules take turns, so
+    that a few records come from all of them."""
     turns = zip_longest(*(_documented(importlib.import_module(name)) for name in _MODULES))
     for name, module, doc in filter(None, chain.from_iterable(turns)):
         title, _, text = doc.partition("\n")
@@ -156,7 +158,8 @@ def docstrings() -> Iterator[Record]:
 
 
 def packages() -> Iterator[Record]:
-    """Installed packages with their long descriptions; none if the system is not Debian."""
+    """Yields installed packages with their long descriptions; nothing if the system is not
+    Debian."""
     status = _DPKG.read_text(encoding="utf-8") if _DPKG.exists() else ""
     for paragraph in status.split("\n\n"):
         fields = dict(
@@ -178,7 +181,8 @@ def packages() -> Iterator[Record]:
 
 
 def _described(rest: str) -> int:
-    """How many lines the long description has: it ends with the first line that is not indented."""
+    """Returns the number of lines of the long description. It ends before the first line that is
+    not indented."""
     lines = rest.splitlines()[1:]
     return next(
         (number for number, line in enumerate(lines) if not line.startswith(" ")), len(lines)
@@ -186,7 +190,8 @@ def _described(rest: str) -> int:
 
 
 def _documented(module: ModuleType) -> Iterator[tuple[str, str, str]]:
-    """Name, module and docstring of what the module itself defines, methods after their class."""
+    """Yields name, module and docstring of what the module itself defines, methods after their
+    class."""
     for name, thing in sorted(vars(module).items()):
         if name.startswith("_") or not (inspect.isclass(thing) or inspect.isroutine(thing)):
             continue
@@ -215,8 +220,8 @@ def _record(id: str, title: str, text: str, lang: str, module: str) -> Record:
 
 
 def _once(found: Iterator[Record]) -> Iterator[Record]:
-    """Objects that one module imports from another are documented twice, and some methods inherit
-    docstrings."""
+    """Removes duplicates: a module documents objects again that it imports, and some methods
+    inherit docstrings."""
     seen: set[str] = set()
     for record in found:
         words = f"{record['title']}\n{record['text']}"

@@ -41,7 +41,8 @@ class Search:
 
 
 def searches(folder: Path) -> Iterator[Search]:
-    """What all processes recorded so far, without a line that is being written."""
+    """Returns what all processes have recorded so far, without a line that is still being
+    written."""
     for file in sorted(folder.glob("*.crowd")):
         lines = file.read_text().split("\n")[:-1]
         yield from (Search(**json.loads(line)) for line in lines)

@@ -1,9 +1,9 @@
-"""Rebuilds that went wrong and rebuilds that did not: what the gate must stop, and what it must
+"""Rebuilds that went wrong, which the gate must stop, and rebuilds that did not, which it must
 accept.
 
 A rebuild is first described and then built: ``DAMAGES`` and ``HEALTHY`` change the description of
-an identical rebuild, ``lay`` creates its two collections on a server. Another seed means another
-sample of records, other edits, another order.
+an identical rebuild, and ``lay`` creates its two collections on a server. Another seed takes
+another sample of records, other edits and another order.
 """
 
 import json
@@ -33,20 +33,19 @@ from tests.acceptance.corpora import Record
 from tests.acceptance.vectors import HASHING, MINILM, embedder
 from tests.qdrants import seen, wait_until
 
-#: So low that even the small corpus of a test is indexed and searched by its index; the server
-#: takes no less of the second (measured on 1.16.3). One segment, however many cores there are: a
-#: bad graph of few points is not bad enough.
+#: These limits are so low that even the small corpus of a test is indexed and searched by its
+#: index; the second one is the lowest that the server accepts (measured on 1.16.3). There is one
+#: segment, however many cores the machine has, because a bad graph of few points is not bad enough.
 LOW = {
     "optimizer_config": {"indexing_threshold": 50, "default_segment_number": 1},
     "hnsw_config": {"full_scan_threshold": 10},
 }
 SPEC = IndexSpec(embedding=MINILM, collection=CollectionSpec(payload_indexes={"lang": "keyword"}))
 
-#: Searches that say nothing find as much as those that ask for rescoring (measured on 1.16.3).
+#: By default, searches find as much as searches that ask for rescoring (measured on 1.16.3).
 INT8 = {"scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}}
 
-#: One bit of each number. What people ask for ten results of is asked without the numbers
-#: themselves.
+#: Quantization to one bit per number. A search for ten results does not read the original numbers.
 BINARY = {"binary": {"always_ram": True}}
 
 Change = Callable[[Schema], Schema]
@@ -54,7 +53,8 @@ Vectors = Callable[[list[Record]], FloatArray]
 
 
 def by_model(spec: IndexSpec) -> Vectors:
-    """As ``populate`` makes them: the template filled in, embedded."""
+    """Returns what makes the vectors as ``populate`` does: it fills in the template and embeds the
+    text."""
     assert spec.embedding is not None
     template = spec.embedding.text
     model = embedder(spec.embedding)
@@ -66,11 +66,11 @@ _AS_DECLARED = by_model(SPEC)
 
 @dataclass(frozen=True)
 class Rebuild:
-    """``source`` is what can be read now, ``written`` what green was made of, and ``vectors`` how;
-    ``tampered`` changes the points made so, ``made`` the schema that was wanted. ``expected`` is
-    how many points ``populate`` says it wrote; None means all of the source. ``before`` is what
-    stood in the source when ``populate`` read it, where that was something else. ``given``: the
-    source brings the vectors itself."""
+    """``source`` is what can be read now, ``written`` is what green was made from, and ``vectors``
+    makes its vectors. ``tampered`` changes these points, ``made`` changes the wanted schema.
+    ``expected`` is how many points ``populate`` reports; None means all records of the source.
+    ``before`` is what the source had when ``populate`` read it, if that was different. ``given``:
+    the source brings the vectors itself."""
 
     seed: int
     live: list[Record]
@@ -83,15 +83,15 @@ class Rebuild:
     made: Change = deepcopy
     expected: int | None = None
     before: list[Record] | None = None
-    #: Somebody else made green: no stamp, no source, no counts of its filling.
+    #: Green was made elsewhere: it has no stamp, no source and no counts.
     elsewhere: bool = False
-    #: Live carries no stamp.
+    #: Live has no stamp.
     unknown: bool = False
     #: The source brings the vectors.
     given: bool = False
 
     def as_read(self, records: list[Record]) -> list[Record]:
-        """What the source says of them."""
+        """Returns the records as the source has them."""
         if not self.given:
             return records
         return [
@@ -101,7 +101,8 @@ class Rebuild:
 
     @property
     def rng(self) -> np.random.Generator:
-        """Anew each time, so that a rebuild is the same whenever it is looked at."""
+        """Returns a new generator each time, so that a rebuild is the same whenever it is
+        described."""
         return np.random.default_rng(self.seed)
 
     @property
@@ -111,8 +112,8 @@ class Rebuild:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """A rebuild on a server. ``wanted`` is the schema green was to have; ``filled`` what
-    ``populate`` returned."""
+    """A rebuild on a server. ``wanted`` is the schema that green should have; ``filled`` is the
+    output of ``populate``."""
 
     live: str
     green: str
@@ -123,7 +124,8 @@ class Laid:
 
 
 def identical(corpus: Sequence[Record], size: int, seed: int) -> Rebuild:
-    """``size`` records of the corpus, chosen by the seed, in live and in green."""
+    """Returns a rebuild in which live and green have the same ``size`` records. The seed chooses
+    them from the corpus."""
     chosen = [
         corpus[at] for at in sorted(np.random.default_rng(seed).permutation(len(corpus))[:size])
     ]
@@ -134,8 +136,8 @@ def identical(corpus: Sequence[Record], size: int, seed: int) -> Rebuild:
 
 
 def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder: Path) -> Laid:
-    """Makes ``<name>__v1``, live, and ``<name>__v2``, green, each with a finished index unless
-    damaged otherwise."""
+    """Creates ``<name>__v1`` (live) and ``<name>__v2`` (green), each with a finished index unless
+    it is damaged."""
     live = f"{name}__v1"
     green = f"{name}__v2"
     source = folder / f"{name}.jsonl"
@@ -162,8 +164,7 @@ def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder:
 
 
 def _written(store: VectorStore, path: Path, records: list[Record]) -> str:
-    """The fingerprint of the source that was written; what stands there already is not written
-    again."""
+    """Writes the source and returns its fingerprint. An existing file is not written again."""
     content = "".join(json.dumps(record) + "\n" for record in records)
     if not path.exists() or path.read_text(encoding="utf-8") != content:
         path.write_text(content, encoding="utf-8")
@@ -178,7 +179,7 @@ def build(
     schema: Schema,
     filling: list[Point],
 ) -> None:
-    """A collection made as a deployment does it; returns when its index is finished."""
+    """Creates a collection as a deployment does, and returns when its index is finished."""
     store.create(name, schema, metadata)
     finite = [point for point in filling if np.isfinite(point.vector).all()]
     store.upsert(name, finite)
@@ -188,7 +189,7 @@ def build(
 
 
 def points(records: list[Record], spec: IndexSpec, vectors: Vectors) -> list[Point]:
-    """As ``core.deployments.steps.loading`` writes them."""
+    """Makes points as ``core.deployments.steps.loading`` writes them."""
     assert spec.embedding is not None
     identity = embedder(spec.embedding).identity
     rules = RecordRules({}, templates={"": spec.embedding.text})
@@ -204,7 +205,8 @@ def points(records: list[Record], spec: IndexSpec, vectors: Vectors) -> list[Poi
 
 
 def _write_whatever(grpc_port: int, name: str, broken: list[Point]) -> None:
-    """Over gRPC the server takes numbers that are none; our own adapters and JSON do not."""
+    """Writes vectors with values that are no numbers. The server accepts them over gRPC; our own
+    adapters and JSON do not."""
     client = QdrantClient(
         "127.0.0.1", grpc_port=grpc_port, prefer_grpc=True, check_compatibility=False
     )
@@ -217,7 +219,8 @@ def _write_whatever(grpc_port: int, name: str, broken: list[Point]) -> None:
 
 
 def _settled(store: VectorStore, name: str) -> bool:
-    """Ready, or with an optimizer that was switched off and will never be."""
+    """Returns whether the collection is ready. If its optimizer is switched off, it never will
+    be."""
     off = store.schema(name)["optimizer_config"].get("max_optimization_threads") == 0
     return off or seen(store, name).ready
 
@@ -253,7 +256,7 @@ def _missing(r: Rebuild) -> Rebuild:
 
 def _shuffled(r: Rebuild) -> Rebuild:
     def tampered(points: list[Point]) -> list[Point]:
-        # Moved on by one within a random order: no point keeps its own.
+        # Each point gets the vector of the next one in a random order, so none keeps its own.
         order = r.rng.permutation(len(points))
         taken = dict(zip(order, np.roll(order, 1), strict=True))
         return [replace(point, vector=points[taken[at]].vector) for at, point in enumerate(points)]
@@ -289,7 +292,7 @@ def _index_missing(r: Rebuild) -> Rebuild:
 
 
 def _each(change: Callable[[Record], Record], share: float = 1.0) -> Callable[[Rebuild], Rebuild]:
-    """The source itself has changed, so that only live can tell."""
+    """Changes the source itself, so that only a comparison with live can show it."""
 
     def changed(r: Rebuild) -> Rebuild:
         some = set(r.rng.permutation(len(r.source))[: round(share * len(r.source))].tolist())
@@ -332,7 +335,8 @@ def _titles_only(r: Rebuild) -> Rebuild:
 
 
 def _noise(r: Rebuild) -> Rebuild:
-    """A third of a vector's own length, in all directions: a cosine of about 0.95 remains."""
+    """Adds noise of a third of a vector's length in all directions; the cosine stays at about
+    0.95."""
 
     def vectors(records: list[Record]) -> FloatArray:
         made = r.vectors(records)
@@ -342,23 +346,24 @@ def _noise(r: Rebuild) -> Rebuild:
 
 
 def _bad_graph(r: Rebuild) -> Rebuild:
-    """Asked for in the index file, so that the schema is as wanted and only recall can tell."""
+    """Declares a bad graph in the index file. The schema is as wanted, and only recall can show
+    it."""
     return replace(
         r, spec=r.spec.with_options({"collection": {"hnsw": {"m": 2, "ef_construct": 4}}})
     )
 
 
 def _stale(r: Rebuild) -> Rebuild:
-    """Green, as live, comes of the source of a month ago: a tenth not there yet, a third of the
-    rest otherwise."""
+    """Makes green from the source of a month ago, as live was: a tenth did not exist yet, and a
+    third of the rest was different."""
     kept = _drawn(r, r.source, len(r.source) * 9 // 10)
     aged = _edited(r, kept, len(kept) // 3)
     return replace(r, live=aged, written=aged, expected=len(aged), before=aged)
 
 
 def _slice_empty(r: Rebuild) -> Rebuild:
-    """One of several languages (or modules, where there is one language only) was not read:
-    ``populate`` saw none."""
+    """Leaves out one of several languages (or modules, if there is only one language): ``populate``
+    saw no record of it."""
     field = "lang" if len({record["lang"] for record in r.source}) > 1 else "module"
     lost = r.rng.choice(sorted({record[field] for record in r.source}))
     rest = [record for record in r.source if record[field] != lost]
@@ -375,7 +380,7 @@ def _one_vector(r: Rebuild, number: float) -> Rebuild:
 
 
 def _unfinished(r: Rebuild) -> Rebuild:
-    """The optimizer has no thread to work with, so that the index is never begun."""
+    """Gives the optimizer no thread, so the index is never begun."""
     threads = {"max_optimization_threads": 0}
     return replace(
         r,
@@ -387,13 +392,13 @@ def _unfinished(r: Rebuild) -> Rebuild:
 
 
 def _ids_moved(r: Rebuild) -> Rebuild:
-    """Numbered anew by the source: every record has the id that the one before it had."""
+    """Renumbers the source: every record has the id of the record before it."""
     now = [{**one, "id": before["id"]} for before, one in pairwise(r.source)]
     return replace(r, source=now, written=now)
 
 
 def _mixed_windows(r: Rebuild) -> Rebuild:
-    """One window in eight was made by another model of the same dimension."""
+    """Makes one window in eight with another model of the same dimension."""
     other = by_model(IndexSpec(embedding=HASHING))
 
     def vectors(records: list[Record]) -> FloatArray:
@@ -406,7 +411,7 @@ def _mixed_windows(r: Rebuild) -> Rebuild:
 def _given(
     change: Callable[[Rebuild, FloatArray, list[Record]], FloatArray],
 ) -> Callable[[Rebuild], Rebuild]:
-    """The source brings vectors that are not, or not wholly, those of the declared model."""
+    """Lets the source bring vectors that are not, or not all, those of the declared model."""
 
     def changed(r: Rebuild) -> Rebuild:
         def vectors(records: list[Record]) -> FloatArray:
@@ -436,7 +441,8 @@ def _in_eight_bits(r: Rebuild, made: FloatArray, records: list[Record]) -> Float
 
 
 def _one_vector_for(share: float) -> Callable[[Rebuild], Rebuild]:
-    """Brought by the source, as an endpoint that fails answers the same for every text."""
+    """Lets the source bring one vector for many texts, as from a failing endpoint that returns the
+    same for every text."""
 
     def change(r: Rebuild, made: FloatArray, records: list[Record]) -> FloatArray:
         chosen = r.rng.permutation(len(made)) < share * len(made)
@@ -467,7 +473,7 @@ def _sign_in_pages(share: float, *, with_title: bool = False) -> Callable[[Rebui
 
 
 def _new_pages_sign_in(r: Rebuild) -> Rebuild:
-    """The half of the addresses that live lacks."""
+    """Puts a sign-in page at the half of the addresses that live lacks."""
     now = _sign_in_pages(0.5)(r).source
     known = [one for one, before in zip(now, r.source, strict=True) if one == before]
     return replace(r, live=known, source=now, written=now)
@@ -492,7 +498,7 @@ def _cut_in_the_source(r: Rebuild) -> Rebuild:
 
 
 def _any_direction(r: Rebuild) -> Rebuild:
-    """As of a model whose weights were never loaded."""
+    """Makes random vectors, like those of a model whose weights were never loaded."""
     return replace(
         r,
         vectors=lambda records: r.rng.standard_normal((len(records), _size(r.spec))).astype(
@@ -502,7 +508,7 @@ def _any_direction(r: Rebuild) -> Rebuild:
 
 
 def _one_direction(r: Rebuild) -> Rebuild:
-    """All vectors nearly equal; what differs is noise."""
+    """Makes nearly equal vectors; they differ only by noise."""
 
     def vectors(records: list[Record]) -> FloatArray:
         return (1 + 0.3 * r.rng.standard_normal((len(records), _size(r.spec)))).astype(np.float32)
@@ -523,7 +529,7 @@ def _growth(r: Rebuild) -> Rebuild:
 
 
 def _deletions(r: Rebuild) -> Rebuild:
-    """What left the source in one bad night: three in a hundred, and as many that are new."""
+    """Removes three of a hundred records, and adds as many new ones, as in one bad night."""
     few = max(1, len(r.source) * 3 // 100)
     now = _drawn(r, r.source, len(r.source) - few)
     there = {record["id"] for record in now[-few:]}
@@ -541,7 +547,7 @@ def _collection(settings: dict[str, object]) -> Callable[[Rebuild], Rebuild]:
 
 
 def _both(settings: dict[str, object]) -> Callable[[Rebuild], Rebuild]:
-    """Live is as it too."""
+    """Gives live the same settings."""
     options = {"collection": settings}
     return lambda r: replace(
         r, live_spec=r.live_spec.with_options(options), spec=r.spec.with_options(options)
@@ -558,7 +564,7 @@ def _growth_by_half(r: Rebuild) -> Rebuild:
 
 
 def _equal_texts(r: Rebuild) -> Rebuild:
-    """A third of the texts appear twice, as on pages that are found under two addresses."""
+    """Makes a third of the texts appear twice, like pages that have two addresses."""
     twice = [
         {**one, "id": f"{one['id']}, again"} for one in _drawn(r, r.source, len(r.source) // 3)
     ]
@@ -584,7 +590,7 @@ def _drawn(r: Rebuild, things: list, size: int) -> list:
 
 
 def _edited(r: Rebuild, records: list[Record], size: int) -> list[Record]:
-    """Some records without the second half of their words."""
+    """Cuts the second half of the words of some records."""
     some = set(r.rng.permutation(len(records))[:size].tolist())
     return [_halved(record) if at in some else record for at, record in enumerate(records)]
 
@@ -640,14 +646,14 @@ DAMAGES: dict[str, Callable[[Rebuild], Rebuild]] = {
     "one vector for 3 % of the texts": _one_vector_for(0.03),
     "one vector for 60 % of the texts": _one_vector_for(0.6),
 }
-#: Where a person decides, for nobody can tell whether it is meant.
+#: A person decides about these, because nobody else knows whether the change is intended.
 HELD: dict[str, Callable[[Rebuild], Rebuild]] = {
     "made elsewhere, with half of the points": lambda r: replace(
         r, elsewhere=True, tampered=lambda points: _drawn(r, points, len(points) // 2)
     ),
     "over a live collection of an unknown model": lambda r: replace(_better_model(r), unknown=True),
 }
-#: Built as the source has it, which is the judgment of a person: these wait for one.
+#: Built as the source has it. Only a person can judge these, so they wait for one.
 DOUBTFUL: dict[str, Callable[[Rebuild], Rebuild]] = {
     "the sign-in page for every address": _sign_in_pages(1.0),
     "the sign-in page for 30 %": _sign_in_pages(0.3),
@@ -655,7 +661,7 @@ DOUBTFUL: dict[str, Callable[[Rebuild], Rebuild]] = {
     "the sign-in page for new addresses only": _new_pages_sign_in,
     "texts cut in the source": _cut_in_the_source,
 }
-#: What only judged queries can see, and what then is named as the cause.
+#: Damages that only judged queries can see, each with the cause that is then named.
 UNSEEN: dict[str, tuple[Callable[[Rebuild], Rebuild], str]] = {
     "a worse model, as declared": (
         _declared(HASHING.model_copy(update={"model": "hashing:24"})),
@@ -667,12 +673,13 @@ UNSEEN: dict[str, tuple[Callable[[Rebuild], Rebuild], str]] = {
     ),
     "texts cut in the source": (_cut_in_the_source, "data"),
 }
-#: What the score floor alone has to see, whatever else does.
+#: Damages that the score floor must see on its own, whatever other checks see.
 MEANINGLESS: dict[str, Callable[[Rebuild], Rebuild]] = {
     "vectors of any direction": _any_direction,
     "vectors nearly equal": _one_direction,
 }
-#: Healthy for whoever judges queries: relevant records left, and new ones came.
+#: These are healthy also for an index with judged queries, although relevant records left and new
+#: ones came.
 LIVING: dict[str, Callable[[Rebuild], Rebuild]] = {
     "records left and came": _deletions,
     "1 % edits": _edits,
@@ -706,8 +713,8 @@ HEALTHY: dict[str, Callable[[Rebuild], Rebuild]] = {
     "a third of the texts twice, as on live": _equal_texts,
     "vectors of the declared model in eight bits, brought by the source": _given(_in_eight_bits),
 }
-#: What people find depends on how many results they ask for: as they search, and whether that may
-#: go live.
+#: What people find depends on how many results they ask for. Each case has the settings of the
+#: searches, and the verdict.
 AS_SEARCHED: dict[str, tuple[Callable[[Rebuild], Rebuild], dict[str, object], str]] = {
     "binary quantization beside unquantized live": (
         _collection({"quantization": BINARY}),

@@ -1,4 +1,4 @@
-"""What people do to the records of an index from one day to the next."""
+"""Changes that people make to the records of an index from one day to the next."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.acceptance.corpora import Record
 
-#: Shares of the records, from a quiet day to a busy one.
+#: The shares of changed records, from a quiet day to a busy one.
 EDITED = (0.01, 0.05)
 DELETED = (0.003, 0.03)
 ADDED = (0.0, 0.04)
@@ -15,8 +15,8 @@ ADDED = (0.0, 0.04)
 def days(
     records: list[Record], reserve: list[Record], seed: int
 ) -> Iterator[tuple[list[Record], list[Record]]]:
-    """Yields the records before and after each of the requested number of days; ``reserve`` are
-    those still to come."""
+    """Yields the records before and after each of the requested number of days; ``reserve`` has the
+    records that will be added."""
     rng = np.random.default_rng(seed)
     now = list(records)
     coming = list(reserve)
@@ -29,7 +29,7 @@ def days(
         now = [record for at, record in enumerate(now) if at not in gone]
         new = len(_some(rng, now, ADDED))
         now += coming[:new]
-        # A record that left may come back later, as another one.
+        # A record that left may come back later, with other content.
         coming = coming[new:] + [
             {**before[at], "id": f"{before[at]['id']} again"} for at in gone if at < len(before)
         ]
@@ -44,7 +44,7 @@ def _some(
 
 
 def _edited(rng: np.random.Generator, records: list[Record], at: int) -> Record:
-    """Its text is cut, continued with another one's, or replaced at the beginning."""
+    """Cuts its text, continues it with another one's, or replaces its beginning."""
     words = records[at]["text"].split()
     other = records[int(rng.integers(len(records)))]["text"].split()
     half = max(1, len(words) // 2)

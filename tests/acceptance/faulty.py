@@ -1,11 +1,11 @@
-"""``celery -A tests.acceptance.faulty``: the product, wired with a store, a shelf and a messenger
-that react to traps.
+"""``celery -A tests.acceptance.faulty``: the product with a store, a shelf and a messenger that
+react to traps.
 
-Nothing is patched: this is a second composition root, which gives the engine the real things in
-wrappers. ``ROLLOUTS_TEST_TRAPS`` is the traps' folder; ``ROLLOUTS_TEST_TIMES`` may hold other times
-for the engine, as JSON; ``ROLLOUTS_TEST_BEAT`` may be the seconds between beat's ticks,
-``ROLLOUTS_TEST_WALL`` the seconds by which this machine's clock pretends to be ahead. A file
-``clock`` in the working folder may hold seconds by which the database's clock is moved.
+Nothing is patched: this is a second composition root, which gives the engine the real objects in
+wrappers. ``ROLLOUTS_TEST_TRAPS`` is the folder of the traps. ``ROLLOUTS_TEST_TIMES`` can hold other
+times for the engine, as JSON. ``ROLLOUTS_TEST_BEAT`` can hold the seconds between beat's ticks, and
+``ROLLOUTS_TEST_WALL`` the seconds by which this process's clock is ahead. A file ``clock`` in the
+working folder can hold the seconds by which the database's clock is moved.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""A whole installation for a test to disturb: Redis, Qdrant, a database, and the processes of the
+"""A whole installation that a test can disturb: Redis, Qdrant, a database, and the processes of the
 Procfile.
 
-All of them are its own and are ended by their process ids. A test uses it from outside, like an
-application: it sends tasks by name, reads the database and asks Qdrant.
+The installation owns all of them and ends them by their process ids. A test uses it from outside,
+like an application: it sends tasks by name, reads the database and asks Qdrant.
 """
 
 import json
@@ -38,9 +38,9 @@ from tests.servers import FRESH, Postgres, Qdrant, Redis, free_ports
 from tests.world import DIMENSION, EMBEDDING, texts
 
 ROOT = Path(__file__).parents[2]
-#: Short waits, for tests that do not measure them. No lease may be much shorter:
-#: ``core.collections.aliases.ACT_SECONDS`` of it must be left before an effect that a late repeat
-#: would spoil.
+#: Short waits, for tests that do not measure them. A lease must not be much shorter:
+#: ``core.collections.aliases.ACT_SECONDS`` of it must be left before an act that would do harm if
+#: it came late.
 BRISK = {
     "lease": 12.0,
     "renew_every": 1.0,
@@ -51,11 +51,11 @@ BRISK = {
     "ready_look": 0.1,
 }
 RECORDS = 300
-#: The queue of the worker of a newer release alone.
+#: The queue that only the worker of a newer release consumes.
 NEWER = "newer"
-#: No deployment waits for another, except in tests of that.
+#: No deployment waits for another one, except in tests of that.
 UNLIMITED = {"rebuilds": 1000, "per_model": 1000}
-#: The login of Flower.
+#: The login for Flower.
 WATCHER = ("night", "watch")
 QUERY = "text asyncio python"
 OPTIONS = {
@@ -68,7 +68,7 @@ OPTIONS = {
         "min_top_score": 0.1,
         "samples": {"records": 20, "queries": 20},
         "live_searches_per_second": 10_000,
-        # Then only the soak uses ``search``.
+        # So only the soak uses ``search``.
         "checks": {"latency_p50": False, "latency_p95": False},
     },
     "soak": {"seconds": 0.4, "interval_seconds": 0.2},
@@ -84,45 +84,43 @@ HELD = (
     "search_many.before",
 )
 ENDED = (Status.LIVE, Status.ROLLED_BACK, Status.NEEDS_OPERATOR)
-#: What a look raises while a server is stopped, or before the first worker has created the tables.
+#: Errors of a look while a server is stopped, or before the first worker has created the tables.
 AWAY = (OperationalError, ProgrammingError, httpx.TransportError, httpx.HTTPStatusError)
-#: Everything takes this many times as long while other tests run, and nothing is wrong.
+#: While other tests run, everything may take this many times as long without a fault.
 BUSY = 3
 _LOOK = 0.1
 _TAIL = 40
-#: Seconds for what a failure tells and for the end of the installations, before pytest-timeout ends
+#: Seconds that remain to report a failure and to end the installations, before pytest-timeout ends
 #: the test.
 _LEFT_FOR_THE_STORY = 30.0
 T = TypeVar("T")
 
 
 class Patience:
-    """When the test under way has to be over. pytest-timeout ends a longer one without a word of
-    what it waited for, and with it every test that shares its fixture; so each wait ends before
-    that, and says what did not come."""
+    """The time at which the present test must be over. If a test takes longer, pytest-timeout ends
+    it without saying what it waited for, and ends every test that shares its fixture. So each wait
+    ends earlier, and says what did not come."""
 
     def __init__(self) -> None:
         self._over = math.inf
 
     def begin(self, seconds: float) -> None:
-        """A test begins, with so many seconds for it and for the fixtures that it is the first to
-        need."""
+        """Begins a test with ``seconds`` for it and for the fixtures that it needs first."""
         self._over = time.monotonic() + seconds - _LEFT_FOR_THE_STORY
 
     def cut(self, seconds: float) -> float:
-        """So long may a wait last that would take ``seconds`` on a machine that has nothing else to
-        do."""
+        """Returns how long a wait may last that would take ``seconds`` on an idle machine."""
         return max(0.0, min(seconds * BUSY, self._over - time.monotonic()))
 
 
-#: Of the test under way in this process; its threads share it.
+#: The patience of the present test in this process; its threads share it.
 PATIENCE = Patience()
 
 
 class Program:
-    """A process of the Procfile, as written there except for the app, the number of children, the
-    port and the log. ``called`` is an additional name, for a second one of its kind; ``more`` are
-    additional options."""
+    """A process of the Procfile. It runs as written there except for the app, the number of
+    children, the port and the log. ``called`` is an additional name, for a second process of the
+    same entry; ``more`` are additional options."""
 
     def __init__(
         self,
@@ -143,7 +141,7 @@ class Program:
             entry, app, {"concurrency": concurrency, "port": self._port}
         )
         end = self._command.index("--") if "--" in self._command else len(self._command)
-        # the last one counts
+        # The last option counts.
         self._command[end:end] = [*([f"--hostname={called}@%h"] if called else []), *more]
         self._environment = {**environment, **variables}
         self._process: subprocess.Popen[bytes] | None = None
@@ -151,7 +149,7 @@ class Program:
 
     @property
     def url(self) -> str:
-        """Of a process that serves pages."""
+        """The address of a process that serves pages."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
@@ -196,7 +194,7 @@ class Program:
         return [child.pid for child in psutil.Process(self.pid).children()] if self.alive() else []
 
     def kill(self) -> None:
-        """``kill -9`` of the main process; its children die with it."""
+        """Sends ``kill -9`` to the main process; its children die with it."""
         process = self._process
         self._process = None
         if process is None:
@@ -213,11 +211,10 @@ class Program:
 
 
 class Installation:
-    """``app`` is the product itself, or the product with traps; ``times`` are the engine's times
-    and ``tick`` the seconds between beat's ticks in the latter, if they differ from the product's.
-    With ``clocks`` each process has a clock that a test may set, and so has PostgreSQL. With
-    ``pooled`` connections PgBouncer stands in front of PostgreSQL, if it is installed, and shares
-    that many."""
+    """``app`` is the product itself, or the product with traps. With traps, ``times`` are the
+    engine's times and ``tick`` the seconds between beat's ticks, if they differ from the product's.
+    With ``clocks``, each process and PostgreSQL have a clock that a test can set. With ``pooled``,
+    PgBouncer (if it is installed) shares that many connections to PostgreSQL."""
 
     def __init__(
         self,
@@ -235,7 +232,7 @@ class Installation:
         self.database = database
         self._app = app
         self._children = children
-        #: By entry of the Procfile, if a test may set them.
+        #: The clocks that a test may set, by entry of the Procfile.
         self.clocks: dict[str, FakeClock] = {}
         self.newer: Program | None = None
         self._has_clocks = clocks
@@ -290,8 +287,8 @@ class Installation:
         return self._stack.enter_context(PgBouncer(self.database_url, self._pooled))
 
     def join_newer(self, tree: Path) -> None:
-        """Brings the database to the release in ``tree`` and has a worker of it take every queue
-        beside the others, and one of its own."""
+        """Brings the database to the release in ``tree``, and starts a worker of that release. It
+        consumes all queues beside the other workers, and one of its own."""
         path = {"PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}"}
         environment = self.environment | self.make_clock(NEWER) | path
         command = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "migrate"]
@@ -319,12 +316,12 @@ class Installation:
         return self.keep(Program(entry, self.folder, environment, self._app, self._children))
 
     def keep(self, program: Program) -> Program:
-        """Ends it with the installation."""
+        """Returns the program, and ends it together with the installation."""
         self._stack.callback(program.kill)
         return program
 
     def make_clock(self, entry: str) -> dict[str, str]:
-        """The environment of the processes that read it; nothing where there are no clocks to
+        """Returns the environment for processes that read a clock; empty if there are no clocks to
         set."""
         if not self._has_clocks:
             return {}
@@ -336,7 +333,7 @@ class Installation:
 
     @property
     def environment(self) -> dict[str, str]:
-        """None of the developer's own settings."""
+        """Returns the environment, without the developer's own settings."""
         settings = {
             "ROLLOUTS_DATABASE_URL": self.pooler.url if self.pooler else self.database_url,
             "ROLLOUTS_BROKER_URL": self.redis.url,
@@ -363,7 +360,7 @@ class Installation:
             self.until(program.ready, 60, f"{program.entry} ready")
 
     def is_migrated(self) -> bool:
-        """The first turn of a worker creates the tables."""
+        """Returns whether the tables exist. The first turn of a worker creates them."""
         return inspect(self.engine).has_table(Deployment.__tablename__)
 
     # --- as an application ------------------------------------------------------------------------
@@ -414,7 +411,7 @@ class Installation:
             return session.scalars(query.order_by(Deployment.number.desc()).limit(1)).first()
 
     def turns(self) -> dict[str, tuple[int, str | None]]:
-        """Returns by alias the turn of its newest deployment, and the holder."""
+        """Returns the turn and the holder of each alias's newest deployment."""
         query = select(Deployment.alias, Deployment.turn, Deployment.lease_owner).order_by(
             Deployment.created_at
         )
@@ -448,7 +445,7 @@ class Installation:
         return int(answer.raise_for_status().json()["result"]["count"])
 
     def point(self, alias: str, collection: str) -> None:
-        """What a person does outside this product."""
+        """Moves an alias as a person does who does not use this product."""
         action = {"create_alias": {"alias_name": alias, "collection_name": collection}}
         self.web.post("/collections/aliases", json={"actions": [action]}).raise_for_status()
 
@@ -466,8 +463,8 @@ class Installation:
         return name
 
     def drop_collections(self) -> None:
-        """Drops everything that other tests left. A server that was killed reads each again, half a
-        second on a slow disk."""
+        """Drops all collections that other tests left. A server that was killed reads each of them
+        again, which takes half a second on a slow disk."""
         for name in self.collections():
             self.web.delete(f"/collections/{name}").raise_for_status()
 
@@ -479,9 +476,9 @@ class Installation:
                 self.point(alias, self.make_collection(blue(alias)))
 
     def hold(self, kind: str) -> dict[str, str]:
-        """A deployment in each place of ``HELD``, kept there; their aliases by place. Those on the
-        control worker come first: they have to pass the bulk worker while it still has a child to
-        spare."""
+        """Starts a deployment that is held in each place of ``HELD``; returns their aliases by
+        place. Those of the control worker are first, because they must pass the bulk worker while
+        it still has a free child."""
         aliases = {place: named(kind, place) for place in HELD}
         self.make_live(*aliases.values())
         for places in (HELD[:2], HELD[2:]):
@@ -502,7 +499,8 @@ class Installation:
         return until(found, seconds, what, self.story)
 
     def answer(self, asked: AsyncResult, what: str, *, propagate: bool = True) -> Any:
-        """What the task returned; what it raised is raised, or returned too."""
+        """Returns the result of the task. An error of the task is raised, or returned without
+        ``propagate``."""
         seconds = PATIENCE.cut(60)
         try:
             return asked.get(timeout=seconds, interval=0.05, propagate=propagate)
@@ -529,7 +527,7 @@ class Installation:
         )
 
     def story(self) -> str:
-        """What there is to know when something went wrong."""
+        """Returns what helps to understand a failure."""
         tails = [
             f"--- {program.entry}, "
             f"{'alive' if program.alive() else 'not running'}\n{_tail(program.log)}"
@@ -538,7 +536,7 @@ class Installation:
         return "\n".join([f"--- {self.database}", *self._told_of_deployments(), *tails])
 
     def _told_of_deployments(self) -> list[str]:
-        """A line for each of the newest; others have made many before."""
+        """Returns a line for each of the newest deployments; earlier tests have made many."""
         try:
             with Session(self.engine) as session:
                 query = select(Deployment).order_by(Deployment.created_at.desc()).limit(_TAIL)
@@ -552,8 +550,8 @@ class Installation:
 
 
 def until(found: Callable[[], T], seconds: float, what: str, story: Callable[[], str] = str) -> T:
-    """The first true answer; ``seconds`` are those of a machine that has nothing else to do. A
-    database or Qdrant that is away does not answer yet."""
+    """Returns the first true answer of ``found``. ``seconds`` is for an idle machine. While a
+    database or Qdrant does not answer, it is called again."""
     allowed = PATIENCE.cut(seconds)
     deadline = time.monotonic() + allowed
     while True:
@@ -567,12 +565,12 @@ def until(found: Callable[[], T], seconds: float, what: str, story: Callable[[],
         time.sleep(_LOOK)
 
 
-#: In this process.
+#: Threads of this process.
 RUNNING: list[Installation] = []
 
 
 class Watch:
-    """Sees, from outside, each deployment's turns and each alias's targets change, and when."""
+    """Watches from outside when each deployment's turn and each alias's target change."""
 
     def __init__(self, house: Installation) -> None:
         self._house = house
@@ -581,7 +579,8 @@ class Watch:
             threading.Thread(target=self._keep, args=(look,))
             for look in (self._turns, self._aliases)
         ]
-        #: By alias: (wall clock, (turn, who holds it)), and (wall clock, collection).
+        #: By alias: the wall clock with the turn and its holder, and the wall clock with the
+        #: collection.
         self.turns: dict[str, list[tuple[float, tuple[int, str | None]]]] = {}
         self.targets: dict[str, list[tuple[float, str]]] = {}
 
@@ -596,8 +595,8 @@ class Watch:
             thread.join()
 
     def claimed_after(self, alias: str, died: Sprung) -> float:
-        """Seconds from its worker's death until somebody took the next turn; by at most a look too
-        many."""
+        """Returns the seconds from the worker's death until another worker took the next turn. It
+        may be too long by one look."""
         seen = self.turns[alias]
         held = died.turn
         if held is None:
@@ -605,7 +604,7 @@ class Watch:
         return self.claimed(alias, held) - died.at
 
     def claimed(self, alias: str, held: int) -> float:
-        """When a turn after ``held`` was taken: wall clock."""
+        """Returns the wall clock time at which a turn after ``held`` was taken."""
         return next(at for at, (turn, _) in self.turns[alias] if turn > held)
 
     def moves(self, alias: str) -> list[str]:
@@ -638,15 +637,15 @@ def blue(alias: str) -> str:
 
 
 def named(kind: str, place: str) -> str:
-    """An alias of its own for what happens at a place."""
+    """Returns an alias for what happens at a place."""
     return re.sub(r"[._]", "-", f"{kind}-{place}")
 
 
 def everywhere(
     houses: Mapping[str, Installation], scenario: Callable[[Installation], T]
 ) -> dict[str, T]:
-    """The scenario in all installations at the same time, so that their waits overlap; the results
-    by database."""
+    """Runs the scenario in all installations at the same time, so that their waits overlap; returns
+    the results by database."""
     with ThreadPoolExecutor(len(houses)) as pool:
         running = {name: pool.submit(scenario, house) for name, house in houses.items()}
     return {name: future.result() for name, future in running.items()}
@@ -654,7 +653,7 @@ def everywhere(
 
 @contextmanager
 def both(folder: Path, **arguments: Any) -> Iterator[dict[str, Installation]]:
-    """One installation on each database, running."""
+    """Starts one installation on each database."""
     with ExitStack() as stack:
         houses = {
             name: Installation(folder / name, name, **arguments) for name in ("sqlite", "postgres")
@@ -686,7 +685,8 @@ def _other(word: str, instead: Mapping[str, int]) -> str:
 
 
 def _lives(process: psutil.Process) -> bool:
-    """Whoever adopts orphans may take a while to bury them."""
+    """Returns whether the process lives. The process that adopts orphans may need some time until
+    it removes a dead one."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

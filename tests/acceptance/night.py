@@ -1,7 +1,7 @@
-"""One long run per database in which workers are killed and stopped, in every step and between
-state and message.
+"""One long run per database: workers are killed and stopped in every step, and between state and
+message.
 
-It is the product with its own times, except for one look that is not measured. Each place has its
+The product runs with its own times, except for one look that is not measured. Each place has its
 own deployment, so the leases expire together.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from tests.acceptance.installation import Installation, Watch, named
 from tests.acceptance.traps import KILL, STOP
 
-#: What the long run's installations are made with.
+#: The settings of the long run's installations.
 INSTALLATION = {"times": {"ready_look": 0.3}, "children": 6}
 #: Place -> what the worker is doing there.
 KILLED = {
@@ -33,7 +33,7 @@ KILLED = {
     "knock-soak.after": "between switch and soak: the message is sent, not acknowledged",
     "search.before": "soak: in the middle of a look",
 }
-#: Place -> what comes too late when the worker goes on.
+#: Place -> what arrives late when the worker continues.
 STOPPED = {
     "create.before": "the collection is made",
     "upsert.before": "a batch is written",
@@ -53,16 +53,16 @@ class Outcome:
     green: str
     moves: list[str]
     events: list[str]
-    #: The changes Qdrant acknowledged, by call.
+    #: The changes that Qdrant acknowledged, by call.
     journal: list[str]
-    #: Seconds from the death of its worker until somebody took the next turn.
+    #: Seconds from the death of its worker until another worker took the next turn.
     recovered: float
 
 
 @dataclass(frozen=True)
 class Late:
-    """A stopped worker's deployment when another had finished it, and again when the stopped one
-    had gone on."""
+    """A stopped worker's deployment: after another worker had finished it, and after the stopped
+    worker had continued."""
 
     before: Any
     after: Any
@@ -71,7 +71,7 @@ class Late:
 
 @dataclass(frozen=True)
 class Night:
-    """Ended futures: what went wrong at one place is the matter of its own test."""
+    """Futures that have ended. The test of each place reports what went wrong there."""
 
     killed: dict[str, Future[Outcome]]
     stopped: dict[str, Future[Late]]
@@ -79,8 +79,8 @@ class Night:
 
 
 def night(house: Installation) -> Night:
-    """Everything at once: deployments whose workers are killed, others whose workers are stopped
-    and continued."""
+    """Runs everything at once: deployments whose workers are killed, and others whose workers are
+    stopped and continued."""
     house.make_live(
         *(named("killed", place) for place in KILLED),
         *(named("stopped", place) for place in STOPPED),
@@ -128,7 +128,7 @@ def stopped_at(house: Installation, place: str) -> Late:
 
 
 def stopped_and_aborted(house: Installation) -> Late:
-    """Stopped between its last look and the switch; meanwhile an operator aborts."""
+    """Stops the worker between its last look and the switch; meanwhile an operator aborts."""
     house.traps.set("aborted", "point_alias.before", STOP)
     id = house.deploy("aborted")
     stopped = house.sprung("aborted", "point_alias.before")
@@ -157,7 +157,7 @@ def fenced(house: Installation, alias: str) -> list[str]:
 
 
 def state(house: Installation, alias: str) -> dict[str, Any]:
-    """Everything about the deployment that a late write could spoil."""
+    """Returns everything about the deployment that a late write could damage."""
     row = house.deployment(alias)
     assert row is not None
     return {

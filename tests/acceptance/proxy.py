@@ -1,7 +1,7 @@
-"""A reverse proxy in front of Qdrant that only search processes use, and that can make one
-collection slow or failing.
+"""A reverse proxy in front of Qdrant for search processes. It can make one collection slow or
+failing.
 
-It is a plain relay of HTTP/1.1 messages with a length, which is all that the search path needs.
+It relays HTTP/1.1 messages with a length, which is all that the search path needs.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ _REFUSAL = (
 
 @dataclass(frozen=True)
 class Fault:
-    """What searches of collections whose name begins with ``prefix`` meet, but for those that are
-    spared."""
+    """What happens to searches of collections whose name begins with ``prefix``, except those that
+    are spared."""
 
     prefix: str
     delay: float = 0.0
@@ -84,7 +84,7 @@ class Proxy:
             answer.close()
 
     async def _met(self, head: bytes, answer: asyncio.StreamWriter) -> bool:
-        """Whether the request was answered here."""
+        """Returns whether the fault has answered the request."""
         asked = _SEARCHED.match(head)
         name = asked[1].decode() if asked else ""
         fault = next((fault for fault in self._faults if name.startswith(fault.prefix)), None)

@@ -77,7 +77,7 @@ class Note(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     text: Mapped[str | None]
 """
-#: What a developer changes: (file, before, after).
+#: A developer's changes: (file, before, after).
 _CHANGES = (
     (
         "core/database/models.py",
@@ -110,7 +110,7 @@ _CHANGES = (
 
 
 def next_release(folder: Path) -> Path:
-    """The release after this one."""
+    """Makes the release after this one."""
     tree = _copy(ROOT, folder)
     (tree / "migrations" / "versions" / f"{NEXT}_urgency.py").write_text(_EXPANDS)
     (tree / "core" / "deployments" / "steps" / "polishing.py").write_text(_POLISH)

@@ -1,4 +1,4 @@
-"""Four search processes and five canaries at the same time, while everything goes wrong that can.
+"""Four search processes and five canaries at the same time, with many faults.
 
 The search processes reach Qdrant through a proxy, which makes the greens of ``slow`` and
 ``failing`` slow and failing. At the same time the route of ``steady`` is moved back and forth.
@@ -32,15 +32,15 @@ from tests.acceptance.traps import KILL
 from tests.servers import free_ports
 
 PROCESSES = 4
-#: Searches a second of each, over all aliases.
+#: Searches per second of each process, over all aliases.
 RATE = 60.0
 SEARCHED = ("healthy", "slow", "failing", "killed", "steady")
 ALIASES = (*SEARCHED, "idle")
-#: Whom each process searches in turn.
+#: The users of each process, in turn.
 TURN = ("healthy", "killed", "failing", "healthy", "killed", "slow", "failing", "steady")
 SHARES = (20, 50, 100)
-#: Seconds of each stage. What harms goes long before its stage is over, and what nobody searches
-#: waits for its end.
+#: Seconds of each stage. A harmful green is removed long before its stage is over, and a green
+#: without searches waits for the end of its stage.
 SECONDS = {
     "healthy": (12, 12, 0),
     "slow": (60, 1, 0),
@@ -48,7 +48,8 @@ SECONDS = {
     "killed": (6, 6, 0),
     "idle": (4, 1, 0),
 }
-#: A stage is seconds long here, and two cores are shared by all: only gross harm can be told.
+#: A stage lasts only seconds, and all processes share two cores, so only gross harm can be
+#: measured.
 RULES = {
     "look_seconds": 1.0,
     "min_searches": 20,
@@ -56,8 +57,7 @@ RULES = {
     "margins": {"p95": 9.0, "error_rate": 0.4},
 }
 BREAKERS = {"looks": 3, "calls": 60, "errors": 6}
-#: A machine that is busy with something else slows blue and green down alike, and is no harm that
-#: green does.
+#: If the machine is busy with other work, blue and green become slow alike; green does no harm.
 PATIENT = {"extension": 4, "breakers": {**BREAKERS, "mean_latency_ms": 2000}}
 OWN = {
     "healthy": PATIENT,
@@ -67,10 +67,10 @@ OWN = {
     "idle": {},
 }
 #: Where the worker of ``killed`` dies: in looks at 20 % and at 50 %, on its way into the stages, at
-#: 100 % once that is committed and before anybody was told, and in the switch.
+#: 100 % after the commit and before any message, and in the switch.
 DEATHS = ("health.before", "health.after")
 ON_THE_WAY = ("knock-shift.before", "knock-switch.before", "point_alias.after")
-#: So often a route is changed, with Redis and without.
+#: How many times a route is changed, with Redis and without.
 CHANGES = {"with Redis": 26, "by looking": 12}
 
 
@@ -82,19 +82,19 @@ class Season:
     events: dict[str, list[EventRow]] = field(default_factory=dict)
     searches: list[Search] = field(default_factory=list)
     deaths: int = 0
-    #: Seconds until the last search by the route before, of each process at each change.
+    #: For each process and each change: seconds until its last search by the former route.
     delays: dict[str, list[float]] = field(default_factory=dict)
     #: Wall clock, from and to.
     redis_away: tuple[float, float] = (0, 0)
     database_away: tuple[float, float] = (0, 0)
-    #: Searches that are in the traffic log.
+    #: How many searches the traffic log has.
     counted: int = 0
 
     def of(self, alias: str) -> list[Search]:
         return [search for search in self.searches if search.alias == alias]
 
     def rate(self, began: float, ended: float) -> float:
-        """Answers a second."""
+        """Returns the answers per second."""
         return sum(began <= search.at <= ended for search in self.searches) / (ended - began)
 
 
@@ -134,7 +134,7 @@ def _canaries(house: Installation, found: Season) -> None:
 
 
 def _start(house: Installation, alias: str) -> None:
-    """As an application does."""
+    """Starts a canary as an application does."""
     stages = [
         {"percentage": share, "duration_minutes": seconds / 60}
         for share, seconds in zip(SHARES, SECONDS[alias], strict=True)
@@ -157,7 +157,7 @@ def _over(house: Installation, alias: str) -> Deployment | None:
 
 
 def _die(house: Installation) -> int:
-    """So many workers were killed."""
+    """Waits until as many workers were killed."""
     for place in ON_THE_WAY:
         house.traps.set("killed", place, KILL)
     for stage, place in enumerate(DEATHS):
@@ -191,8 +191,8 @@ def _disturb(house: Installation, found: Season) -> None:
 
 
 def _to_and_fro(house: Installation, changes: int) -> list[float]:
-    """All of steady's searches to another collection and back, again and again; what each process
-    needed to follow."""
+    """Moves all searches of ``steady`` to another collection and back, again and again. Returns how
+    long each process needed to follow."""
     blue = house.aliases()["steady"]
     green = house.aliases()["idle"]
     made = []
@@ -221,7 +221,7 @@ def _to_and_fro(house: Installation, changes: int) -> list[float]:
 
 
 def _late(seen: list[Search], began: float, before: str) -> list[float]:
-    """Seconds until the last answer by the route before, of each process."""
+    """Returns for each process the seconds until its last answer by the former route."""
     return [
         max(
             (s.at - began for s in seen if s.process == process and s.collection == before),

@@ -34,18 +34,18 @@ from tests.qdrants import seen, wait_until
 
 _ROWS = 32
 _WORDS = 80
-#: What the server makes of a text.
+#: Vectors that the server makes from a text.
 BM25 = ServerVectorSpec(server="qdrant/bm25", text=TEMPLATE)
 DENSE = {"size": 384, "distance": "Cosine"}
 COLBERT = {"size": _ROWS, "distance": "Cosine", "multivector_config": {"comparator": "max_sim"}}
 IDF = {"modifier": "idf"}
-#: So bad a graph that search by it finds too little; no other vector has it.
+#: A graph so bad that a search by it finds too little. The other vectors have good graphs.
 BAD = {"m": 2, "ef_construct": 4}
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The vectors of a collection, and what makes each; those that nothing makes come with the
+    """The vectors of a collection, and what makes each. Vectors that nothing makes come with the
     records."""
 
     vectors: dict[str, dict[str, Any]]
@@ -98,8 +98,9 @@ Vectors = dict[str, Any]
 
 @dataclass(frozen=True)
 class Rebuild:
-    """``written`` is what green was made of; ``tampered`` changes its points, ``made`` its schema,
-    ``live_made`` live's. ``live_shape`` is live's where green's is another."""
+    """``written`` is what green was made from. ``tampered`` changes its points, ``made`` its
+    schema, and ``live_made`` live's schema. ``live_shape`` is live's shape if it differs from
+    green's."""
 
     shape: Shape
     seed: int
@@ -155,7 +156,7 @@ def lay(store: VectorStore, name: str, rebuild: Rebuild, folder: Path) -> Laid:
 
 
 def points(shape: Shape, records: Sequence[Written]) -> list[Point]:
-    """As ``populate`` writes them."""
+    """Makes points as ``populate`` writes them."""
     makers = makers_of(shape)
     rules = RecordRules.of(shape.plan, shape.schema)
     rows = [parse_row(Row("", _with_given(shape, record), {}), rules) for record in records]
@@ -195,7 +196,7 @@ def _with_given(shape: Shape, record: Written) -> Written:
 
 
 def _rows(text: str) -> list[list[float]]:
-    """A direction for each word, the same wherever it stands."""
+    """Gives each word a direction that is the same in every text."""
     return [_direction(word) for word in (text.lower().split() or ["nothing"])[:_WORDS]]
 
 
@@ -241,7 +242,7 @@ Damage = Callable[[Rebuild, str], Rebuild]
 
 
 def _lost(r: Rebuild, name: str) -> Rebuild:
-    """A tenth of the points have lost it."""
+    """Removes the vector from a tenth of the points."""
 
     def tampered(points: list[Point]) -> list[Point]:
         gone = set(r.rng.permutation(len(points))[: len(points) // 10].tolist())
@@ -251,12 +252,12 @@ def _lost(r: Rebuild, name: str) -> Rebuild:
 
 
 def _lost_everywhere(r: Rebuild, name: str) -> Rebuild:
-    """What an upsert of the other vectors alone leaves: row 1 of the table."""
+    """Leaves what an upsert with only the other vectors leaves: row 1 of the table."""
     return replace(r, tampered=lambda points: [_without(point, name) for point in points])
 
 
 def _eroded(r: Rebuild, name: str) -> Rebuild:
-    """Five of all points, those whose texts were changed, come without it: row 3 of the table."""
+    """Removes the vector from five points whose texts were changed: row 3 of the table."""
     return replace(
         r,
         tampered=lambda points: [_without(p, name) if at < 5 else p for at, p in enumerate(points)],
@@ -275,7 +276,7 @@ def _shuffled(r: Rebuild, name: str) -> Rebuild:
 
 
 def _of_titles(r: Rebuild, name: str) -> Rebuild:
-    """Made of less text than declared."""
+    """Makes the vector from less text than declared."""
 
     def tampered(points: list[Point]) -> list[Point]:
         titles = [str(point.payload["title"]) for point in points]
@@ -291,7 +292,7 @@ def _of_titles(r: Rebuild, name: str) -> Rebuild:
 
 
 def _bad_graph(r: Rebuild, name: str) -> Rebuild:
-    """Wanted so, and built so: only what searches by this name find can tell."""
+    """Wants and builds a bad graph. Only searches by this name can show it."""
     return replace(r, made=_of_vector(name, hnsw_config=BAD))
 
 
@@ -322,7 +323,7 @@ EVERY: dict[str, Damage] = {
     "shuffled among points": _shuffled,
     "made of the title alone": _of_titles,
 }
-#: By damage: shape, name of the vector, and what is done to it.
+#: By damage: the shape, the name of the vector, and the change.
 DAMAGES: dict[str, tuple[str, str, Damage]] = {
     f"{shape}: {name} {what}": (shape, name, damage)
     for shape, names in {
@@ -370,13 +371,14 @@ def _becomes_hybrid(r: Rebuild) -> Rebuild:
 
 
 def _both_quantized(r: Rebuild) -> Rebuild:
-    """Live is as bad: a rebuild that finds as much is not worse. Two graphs of m=2 would not do,
-    for each is bad by chance: of the same points one finds all of them and the next one half."""
+    """Makes live as bad as green: a rebuild that finds as much is not worse. Two graphs of m=2
+    would not be enough, because their quality is random: of the same points, one finds all and the
+    next one half."""
     bad = _of_vector("words", quantization_config=damages.BINARY)
     return replace(r, made=bad, live_made=bad)
 
 
-#: By what was changed: the shape, the change, and ``validation`` of the index file.
+#: By name of the change: the shape, the change, and ``validation`` of the index file.
 OF_ONE_SHAPE: dict[str, tuple[str, Callable[[Rebuild], Rebuild], dict[str, Any]]] = {
     "dense becomes hybrid": ("hybrid", _becomes_hybrid, {}),
     "an index as bad as live's": ("two dense", _both_quantized, {"search": {"rescore": False}}),

@@ -1,11 +1,11 @@
 """``python -m tests.acceptance.simulated_users FOLDER RATE QUERIES BROKER EXPERIMENT...``: a search
-process of an application, whose users are **simulated**: nobody's behaviour is in its figures.
+process of an application with **simulated** users. No real person's behaviour is in its figures.
 
 A simulated user comes with the title of a document, searches through ``route_query`` and clicks the
-document if it is among the answers, the rarer the lower it stands; now and then he clicks something
-else. A click is reported as applications do it, by ``track_feedback`` or by the task of that name
-in turn, and again under the same key where the database or the broker was away. What every search
-came to is entered in FOLDER.
+document if it is among the answers; the lower it is, the rarer is the click. Sometimes the user
+clicks another answer. Clicks are reported as applications do it: in turn by ``track_feedback`` and
+by the task of that name, and again with the same key if the database or the broker did not answer.
+The result of every search is recorded in FOLDER.
 """
 
 import json
@@ -29,8 +29,7 @@ from qdrant_rollouts.core.routing import Router
 from qdrant_rollouts.wiring import open_router
 
 _THREADS = 2
-#: The share of searches that a user makes who was not here before, and of clicks on what was not
-#: looked for.
+#: The share of searches by new users, and the share of clicks on other answers.
 _NEW = 0.6
 _ASTRAY = 0.1
 _LIMIT = 5
@@ -38,7 +37,7 @@ _LIMIT = 5
 
 @dataclass(frozen=True)
 class Search:
-    """``began`` and ``at``: wall clock when it was asked and when the answer was there."""
+    """``began`` and ``at``: the wall clock at the request and at the answer."""
 
     began: float
     at: float
@@ -51,7 +50,8 @@ class Search:
 
 
 def searches(folder: Path) -> Iterator[Search]:
-    """What all processes entered so far, but for a line that is being written."""
+    """Returns what all processes have recorded so far, without a line that is still being
+    written."""
     for file in sorted(folder.glob("*.simulated")):
         yield from (Search(**json.loads(line)) for line in file.read_text().split("\n")[:-1])
 
@@ -129,7 +129,7 @@ class Simulation:
         return Search(**known, at=time.time(), variant=variant, clicked=rng.random() < likely)
 
     def _reported(self, click: Click) -> bool:
-        """Whether nobody needs to try again."""
+        """Returns whether the report needs no second try."""
         try:
             if click.by_task:
                 self._send(click)

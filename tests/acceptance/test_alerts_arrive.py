@@ -1,5 +1,5 @@
-"""Alerts through twenty workers that are killed while they send: nothing is lost, and a receiver
-that compares the id, as Standard Webhooks asks, gets each change once."""
+"""Twenty workers are killed while they send alerts: no alert is lost, and a receiver that compares
+the id, as Standard Webhooks asks, gets each change once."""
 
 import json
 import os
@@ -22,20 +22,21 @@ from tests.receivers import Receiver, http_receiver
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 CHANGES = 25
 KILLS = 20
-#: Longer than a claim on a delivery lasts.
+#: Longer than the claim on a delivery.
 LEASE = timedelta(seconds=61)
 
 
 class Killer:
-    """Kills the process that sends, at the first arrival of each of the first twenty messages:
-    every second one is taken before that, every other is not."""
+    """Kills the sending process when each of the first twenty messages arrives for the first time.
+    Every second message is accepted before that, the others are not."""
 
     def __init__(self, house: Installation) -> None:
         self.house = house
         self.killed: dict[str, bool] = {}
 
     def __call__(self, headers: dict[str, str], port: int) -> bool | None:
-        """Whether the message is taken though its sender dies; None where he lives."""
+        """Returns whether the message is accepted although its sender dies; None if the sender
+        lives."""
         id = headers["webhook-id"]
         if id in self.killed or len(self.killed) == KILLS:
             return None
@@ -51,7 +52,7 @@ def _talks_from(pid: int, port: int) -> bool:
             connection.laddr.port == port
             for connection in psutil.Process(pid).net_connections("tcp")
         )
-    except psutil.NoSuchProcess:  # one that was killed a moment ago
+    except psutil.NoSuchProcess:  # a process that was killed a moment ago
         return False
 
 
@@ -78,7 +79,7 @@ def house(tmp_path: Path, receiver: Receiver) -> Iterator[Installation]:
 
 
 def changed(house: Installation) -> list[str]:
-    """Real changes, each of which is told; the ids of what is to be said."""
+    """Makes real changes, each of which raises an alert; returns the ids of the expected alerts."""
     collection = house.make_collection("articles", points=1)
     for task in [
         house.send(
@@ -94,7 +95,7 @@ def changed(house: Installation) -> list[str]:
 
 
 def deliver(house: Installation) -> None:
-    """As beat does, and without waiting for it."""
+    """Sends as beat does, and does not wait for the next tick."""
     house.foreign.send_task("alerts.deliver", queue="rouse", expires=5)
 
 
@@ -104,7 +105,7 @@ def statuses(house: Installation) -> list[Any]:
 
 
 def move_clock(house: Installation, by: timedelta) -> None:
-    """In one act: a reader never finds half of it."""
+    """Writes the file in one act, so a reader never finds half of it."""
     (house.folder / "clock.new").write_text(str(by.total_seconds()))
     (house.folder / "clock.new").replace(house.folder / "clock")
 

@@ -1,7 +1,7 @@
 """``kill -9`` in every step of a backup, of a verification and of a restore, with real workers.
 
-Six indexes, each killed at another place of each: first a backup and a verification at the same
-time, then its collection is deleted and restored.
+There are six indexes, and in each one the worker is killed at other places. First a backup and a
+verification run at the same time; then the collection is deleted and restored.
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,8 @@ ALIASES = [f"docs{number}" for number in range(len(PLACES))]
 
 @dataclass(frozen=True)
 class Story:
-    """What became of one index; ``left`` are the collections named as its verification's."""
+    """The results of one index. ``left`` has the collections that are named like its
+    verification's."""
 
     backup: Deployment
     verification: Deployment
@@ -75,7 +76,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 @pytest.fixture(scope="module")
 def stories(house: Installation) -> dict[str, Future[Story]]:
-    """Ended futures: what went wrong with one index is the matter of its own test."""
+    """Futures that have ended. The test of each index reports what went wrong there."""
     with ThreadPoolExecutor(len(ALIASES)) as pool:
         told = {
             alias: pool.submit(story, house, alias, *PLACES[at]) for at, alias in enumerate(ALIASES)

@@ -1,5 +1,5 @@
-"""No worker consumes a queue: due work is requested repeatedly, and one message for each thing
-waits."""
+"""No worker consumes a queue: due work is requested again and again, and only one message for each
+thing waits."""
 
 import json
 import time
@@ -12,19 +12,19 @@ from tests.acceptance.installation import Installation
 from tests.acceptance.test_lost_messages import turns
 
 ALIASES = [f"unheard-{number}" for number in range(3)]
-#: Seconds in which each is found overdue several times, with the short waits of these
+#: Seconds in which the sweep finds each thing overdue several times, with the short waits of these
 #: installations.
 WATCHED = 8
 
 
 def waiting(client: redis.Redis, queue: str) -> Counter[str]:
-    """What the messages are about."""
+    """Returns what the waiting messages are about."""
     ids = [json.loads(message)["headers"]["id"] for message in client.lrange(queue, 0, -1)]
     return Counter(one.rpartition("-")[0] for one in ids)
 
 
 def most(house: Installation, client: redis.Redis) -> dict[str, int]:
-    """Of all looks at each queue, the most messages about one thing."""
+    """Returns the most messages about one thing that any look at any queue found."""
     found: Counter[str] = Counter()
     until = time.monotonic() + WATCHED
     while time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""A canary under real searches, from outside: the results of ``season``."""
+"""A canary under real searches, seen from outside: the results of ``season``."""
 
 import math
 import re
@@ -24,9 +24,9 @@ from tests.acceptance.season import (
     season,
 )
 
-#: Seconds in which a search process may still serve by the route before.
+#: Seconds in which a search process may still serve by the former route.
 HEARD = 1.0
-#: The issue's bound on what a killed process loses.
+#: The issue's limit for what a killed process loses.
 LOST_SECONDS = 2.0
 
 
@@ -43,12 +43,12 @@ def shifts(deployment: Deployment) -> list[StepRow]:
 
 
 def changed(spent: Season, alias: str) -> list[float]:
-    """When the route of an alias changed: wall clock."""
+    """Returns the wall clock times at which the route of an alias changed."""
     return [event.at.timestamp() for event in spent.events[alias] if event.event == "route.changed"]
 
 
 def given_green(search: Search, green: str) -> bool:
-    """Also where blue had to answer for it."""
+    """Returns whether green was chosen for the search, also if blue had to answer instead."""
     return search.collection == green or search.fallback
 
 
@@ -72,8 +72,8 @@ def test_a_healthy_canary_reaches_everybody(spent: Season):
 
 
 def meetings(spent: Season, share: int) -> dict[int, bool]:
-    """Of all users who searched in the stage of a healthy canary with this share: whether green was
-    theirs."""
+    """Returns for each user who searched in the stage of a healthy canary with this share whether
+    green was chosen."""
     green = spent.deployments["healthy"].green
     stages = pairwise(changed(spent, "healthy"))
     began, ended = next(islice(stages, SHARES.index(share), None))
@@ -164,7 +164,7 @@ def test_workers_killed_in_every_stage_change_nothing(spent: Season):
 def test_every_search_process_follows_a_route_within_a_second(
     spent: Season, how: str, level: float, figure: Callable[[str], None]
 ):
-    """Too few changes are made without Redis to say more of them."""
+    """There are too few changes without Redis to check more of them."""
     delays = sorted(spent.delays[how])
     figure(
         f"a route change reached {PROCESSES} search processes {how}: median "
@@ -189,7 +189,7 @@ def test_a_killed_search_process_loses_two_seconds_of_observations_at_most(
 ):
     lost = len(spent.searches) - spent.counted
     figure(f"a search process killed at {RATE:g} searches a second: {lost} observations lost")
-    # A search that was counted when its process died may not have been entered in the journal.
+    # A search that was counted when its process died may be missing in the journal.
     assert -2 <= lost <= LOST_SECONDS * RATE
 
 

@@ -1,6 +1,6 @@
-"""Wrong clocks: a worker's, beat's, the database's; by seconds, by hours, once or repeatedly.
+"""Wrong clocks: a worker's, beat's, the database's; by seconds or hours, once or repeatedly.
 
-On PostgreSQL, which has its own clock; with SQLite every process reads the same one.
+These tests use PostgreSQL, which has its own clock; with SQLite every process reads the same one.
 """
 
 import math
@@ -26,14 +26,14 @@ from tests.clocks import FakeClock
 HOUR = 3600.0
 #: Seconds between two jumps.
 _JUMPS = 2.0
-#: What a wrong clock may cost: so many times the time without.
+#: What a wrong clock may cost: at most this many times the time without it.
 _COST = 1.5
-#: Pairs of runs that are tried of each case.
+#: How many pairs of runs each case gets.
 _ROUNDS = 3
 
 Wrong = dict[str, float | None]
 
-#: By name: how far whose clock is ahead; None jumps two hours to and fro.
+#: By name: whose clock is ahead, and by how many seconds. None jumps two hours forward and back.
 ALONE: dict[str, Wrong] = {
     "bulk +40 s": {"worker-bulk": 40.0},
     "worker +40 s": {"worker": 40.0},
@@ -50,7 +50,7 @@ ALONE: dict[str, Wrong] = {
     "database -2 h": {"database": -2 * HOUR},
     "database jumps": {"database": None},
 }
-#: Several at once, which no agreement of two of them survives.
+#: Several wrong clocks at once, so that no two of them agree.
 TOGETHER: dict[str, Wrong] = {
     "bulk +2 h, worker -2 h, beat jumps": {
         "worker-bulk": 2 * HOUR,
@@ -75,7 +75,7 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 @contextmanager
 def clocks(house: Installation, ahead: Wrong) -> Iterator[None]:
-    """They are set while everything runs, and right again in the end."""
+    """Sets clocks while everything runs, and sets them right at the end."""
     stopped = threading.Event()
     jumping = [clock_of(house, name) for name, seconds in ahead.items() if seconds is None]
     thread = threading.Thread(target=_jump, args=(jumping, stopped))
@@ -96,7 +96,8 @@ def clock_of(house: Installation, name: str) -> FakeClock:
 
 
 def ahead_of_us(house: Installation, name: str) -> float:
-    """What the database says, or the last line of a process's log."""
+    """Returns how far a clock is ahead, from the database or from the last line of a process's
+    log."""
     if name == "database":
         with house.engine.connect() as connection:
             told = connection.scalar(select(func.clock_timestamp()))
@@ -116,7 +117,7 @@ def _jump(jumping: list[FakeClock], stopped: threading.Event) -> None:
 
 
 def took(house: Installation, alias: str, ahead: Wrong) -> float:
-    """Seconds until a deployment was live; what must be true of it besides is looked at here."""
+    """Returns the seconds until a deployment was live, and checks what else must be true of it."""
     house.make_live(alias)
     with clocks(house, ahead):
         started = time.monotonic()
@@ -148,7 +149,8 @@ def test_no_message_waits_for_a_clock_or_is_thrown_away_by_one(wrong: Installati
 def test_a_message_that_a_worker_has_taken_is_not_given_to_another_whose_clock_is_ahead(
     wrong: Installation,
 ):
-    """Celery's transport compares the time of who took it with the clock of who looks."""
+    """Celery's transport compares a time that the taking worker wrote with the clock of the worker
+    that looks."""
     alias = "taken"
     place = "upsert.before"
     wrong.make_live(alias)
@@ -171,9 +173,9 @@ def test_a_message_that_a_worker_has_taken_is_not_given_to_another_whose_clock_i
 def test_a_wrong_clock_costs_no_more_than_half_of_the_time_again(
     wrong: Installation, effort: Callable[..., Any], figure: Callable[[str], None]
 ):
-    """How long it takes is a matter of the long run; the short one sees that it ends. Each run has
-    one with right clocks right before it, for the machine may have much else to do meanwhile; what
-    seems slow is tried more often."""
+    """The long run measures the time; the short one only checks that the deployment ends. Each run
+    follows one with right clocks, because the machine may become busy. Cases that look slow are
+    tried more often."""
     names = effort(["bulk +40 s"], list(ALONE))
     cost = effort(math.inf, _COST)
     tried = {name: Tried() for name in names}
@@ -192,7 +194,7 @@ def test_a_wrong_clock_costs_no_more_than_half_of_the_time_again(
 
 @dataclass
 class Tried:
-    """Seconds until deployments were live, and those of the ones with right clocks right before
+    """Seconds until deployments were live, and the seconds of the runs with right clocks before
     them."""
 
     seconds: list[float] = field(default_factory=list)

@@ -1,5 +1,5 @@
-"""What an application gets that has only ``celery``, the broker's address and the result
-backend's."""
+"""What an application can do that has only ``celery``, the broker's address and the result
+backend's address."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +8,12 @@ import pytest
 
 from tests.acceptance.installation import OPTIONS, QUERY, Installation, blue
 
-#: Of these nothing may ever end, so that a test can ask for things meanwhile.
+#: None of these may ever end, so that a test can send requests in the meantime.
 LONG_SOAK = {"soak": {"seconds": 600, "interval_seconds": 0.5}}
 
 
 def refusal(house: Installation, task: str, **arguments: Any) -> str:
-    """What the failed result of the task says."""
+    """Returns the text of the failed task's result."""
     result = house.send(task, **arguments)
     answer = house.answer(result, f"a refusal of {task}", propagate=False)
     assert (result.status, type(answer).__name__) == ("FAILURE", "Refused"), answer
@@ -37,7 +37,7 @@ def test_a_deployment_asked_for_by_name_answers_what_the_contract_says_and_goes_
     house.make_live("contract")
     answer = house.answer(house.start("contract"), "contract accepted")
     row = house.ended("contract")
-    assert answer.pop("status") in ("pending", "running")  # a worker may be sooner than the answer
+    assert answer.pop("status") in ("pending", "running")  # a worker may be faster than the answer
     assert answer == {
         "deployment_id": row.id,
         "alias": "contract",
@@ -219,8 +219,8 @@ def at_once(house: Installation, copies: int, task: str, **arguments: Any) -> li
 
 @pytest.mark.parametrize("copies", [2, 20])
 def test_a_switch_asked_for_many_times_at_once_has_one_effect(house: Installation, copies: int):
-    """Several first moves of an alias once failed on its first row, which one of them had just
-    written."""
+    """Several first moves of an alias once failed on its first row, because one of them had just
+    written it."""
     for number in range(3):
         alias = f"at-once-{copies}-{number}"
         house.make_live(alias)

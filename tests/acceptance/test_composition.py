@@ -1,4 +1,4 @@
-"""How the Celery app is put together, without any server."""
+"""How the Celery app is assembled, without any server."""
 
 import pytest
 
@@ -17,8 +17,8 @@ def unavailable(name: str) -> PerProcess:
 
 
 def test_each_app_of_a_process_runs_its_own_tasks():
-    """Celery shares tasks among all apps of a process: those of the first one once answered for
-    every other."""
+    """Celery shares tasks among all apps of a process; the tasks of the first one once answered for
+    all others."""
     first = create_app(Settings(), unavailable("first"))
     second = create_app(Settings(), unavailable("second"))
     for app, name in ((first, "first"), (second, "second")):

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.database.models import Deletion
 from tests.acceptance.installation import Installation, blue
 
-#: Long enough for somebody to put an alias on the old collection, short enough to wait for.
+#: Long enough to put an alias on the old collection, and short enough to wait for.
 GRACE = {"grace_period_minutes": 0.03}
 
 

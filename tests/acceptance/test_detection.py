@@ -32,12 +32,12 @@ from tests.acceptance.days import days
 from tests.acceptance.vectors import embedder
 
 JUDGED = 400
-#: Of an index of 50 records, no more than these many queries can be judged.
+#: At most this many queries of an index of 50 records can be judged.
 FEWEST = {"a small index": 10}
-#: Nobody else searches here; what is found does not depend on how fast it is asked.
+#: No one else searches here, and the results do not depend on the rate.
 UNHURRIED = {"live_searches_per_second": 10_000}
-#: Of no share in a verdict unless the index file gives a bound, and three quarters of a small
-#: gate's time.
+#: These checks decide nothing unless the index file gives a bound, and they take three quarters of
+#: a small gate's time.
 SHOWN = {"checks": {"latency_p50": False, "latency_p95": False}}
 
 
@@ -50,7 +50,8 @@ def store(qdrant_url, qdrant_grpc_port):
 
 @pytest.fixture(scope="module")
 def size(effort):
-    """Of records in live; each seed draws them from a corpus that has an eighth more."""
+    """Returns the number of records in live. Each seed draws them from a corpus that is an eighth
+    larger."""
     return effort(400, 800)
 
 
@@ -61,7 +62,8 @@ def corpus(size):
 
 @pytest.fixture
 def judge(store, qdrant_grpc_port, tmp_path, corpus, size, effort):
-    """``judge(change, seed, validation)``: the gate's report on a rebuild with that change."""
+    """Returns ``judge(change, seed, validation)``: the gate's report on a rebuild with that
+    change."""
     left_out = effort(SHOWN, {})
 
     def judge(change, seed, **validation):
@@ -112,7 +114,7 @@ def gate(store, laid, folder, validation):
 
 @pytest.fixture
 def judged_file(tmp_path, corpus):
-    """Known items, as the index file names them in ``validation.judged``."""
+    """Writes known items as a file for ``validation.judged``."""
     path = tmp_path / "judged.jsonl"
     path.write_text(
         "".join(json.dumps(one) + "\n" for one in judged(corpus, JUDGED)), encoding="utf-8"
@@ -174,7 +176,7 @@ def test_judged_queries_stop_no_healthy_change(what, judge, judged_file, effort)
 def test_judgments_that_grow_old_stop_no_night(what, queries, judge, corpus, tmp_path, effort):
     path = tmp_path / "some.jsonl"
     for seed in range(effort(1, 12)):
-        # Of records that live has or will have, with a mistyped id beside each tenth.
+        # Queries for records that live has or will have; every tenth also has a mistyped id.
         known = judged(corpus, queries + 40)[-queries:]
         typed = [
             {**one, "relevant": [*one["relevant"], f"no such {n}"]} if n % 10 == 0 else one
@@ -228,7 +230,7 @@ def test_the_default_floor_stops_no_healthy_change(what, judge, effort):
 def test_what_nobody_can_have_meant_waits_for_a_person_with_the_texts_side_by_side(
     what, judge, effort
 ):
-    """Where very many vectors became one, the index finds too few of them besides, which blocks."""
+    """If very many vectors become one, the index also finds too few of them, which blocks."""
     for seed in range(effort(1, 12)):
         report = judge(DOUBTFUL[what], seed)
         assert report["verdict"] != "pass", seed
@@ -242,8 +244,8 @@ def test_what_nobody_can_have_meant_waits_for_a_person_with_the_texts_side_by_si
 def test_no_healthy_night_of_many_in_a_row_is_stopped(
     queries, judge, corpus, size, tmp_path, effort, figure
 ):
-    """The judged queries are those of the first day: their records are edited and leave, as on a
-    living index."""
+    """The judged queries are those of the first day. Their records are edited and leave, as in a
+    real index."""
     path = tmp_path / "judged.jsonl"
     path.write_text(
         "".join(json.dumps(one) + "\n" for one in judged(corpus[:size], queries)), encoding="utf-8"
@@ -313,7 +315,7 @@ def test_a_bad_index_is_named_as_the_cause(judge, judged_file):
 def test_the_same_seed_finds_the_same_and_another_takes_another_sample(
     store, qdrant_grpc_port, tmp_path, corpus, size
 ):
-    """On one collection: the graph of an index that is built again is another one."""
+    """Both judgments use one collection, because an index that is built again has another graph."""
     laid = lay(
         store,
         qdrant_grpc_port,
@@ -332,7 +334,7 @@ def _row(report, name):
 
 
 def _without_times(report):
-    """Time is the one thing that no seed repeats; and the memory of the server."""
+    """Removes times and the server's memory, which no seed repeats."""
     measured = {"latency_p50", "latency_p95", "capacity"}
     rows = [row for row in report["checks"] if row["name"] not in measured]
     return {**report, "checks": rows, "seconds": None}

@@ -1,5 +1,5 @@
-"""The detection matrix for collections of several vectors: what is wrong with one name is blocked,
-whatever the others are, and every healthy counterpart passes."""
+"""The detection matrix for collections with several vectors: a fault in one vector is blocked
+whatever the other vectors are, and every healthy counterpart passes."""
 
 import json
 
@@ -36,8 +36,8 @@ def corpus(effort):
 
 @pytest.fixture
 def judge(store, tmp_path, corpus, effort):
-    """``judge(shape, change, seed, …)``: the gate's report on a rebuild of that shape with that
-    change."""
+    """Returns ``judge(shape, change, seed, …)``: the gate's report on a rebuild of that shape with
+    that change."""
 
     def judge(shape, change, seed, search=None, validation=None):
         rebuild = change(

@@ -1,6 +1,6 @@
-"""Qdrant's disk is full for a while: what could not be written or indexed is tried again when there
-is space, although the server still shows the error. Without space for too long the deployment is
-rolled back."""
+"""Qdrant's disk is full for some time. What could not be written or indexed is tried again when
+there is space, although the server still shows the error. If the disk stays full for too long, the
+deployment is rolled back."""
 
 import time
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from tests.acceptance.installation import RECORDS, Installation, blue, everywher
 from tests.acceptance.traps import HOLD
 from tests.world import DIMENSION
 
-#: Its writes, and the work on its index, meet a full disk; the last has not the patience.
+#: The first deployment meets the full disk in its writes, the others in the work on their indexes.
+#: The last one has too little patience.
 WRITES = "full-writes"
 INDEX = "full-index"
 SHORT = "full-short"
@@ -21,7 +22,7 @@ SHORT = "full-short"
 
 @dataclass(frozen=True)
 class Full:
-    """What was said meanwhile, and the ends they came to."""
+    """What was reported while the disk was full, and how the deployments ended."""
 
     said: dict[str, str]
     ends: dict[str, Deployment]
@@ -67,13 +68,13 @@ def full_disk(house: Installation) -> Full:
 
 
 def index_early(house: Installation, collection: str) -> None:
-    """Whatever is made like it is indexed from a few points on."""
+    """Lets every collection that is made like this one index even a few points."""
     body = {"optimizers_config": {"indexing_threshold": 10, "default_segment_number": 1}}
     house.web.patch(f"/collections/{collection}", json=body).raise_for_status()
 
 
 def begin_files(house: Installation, collection: str) -> None:
-    """The files that points go to are there; only those of an index have to be made yet."""
+    """Creates the files that points go to, so that later only index files are needed."""
     point = {"id": 1, "vector": [1.0] * DIMENSION, "payload": {}}
     where = f"/collections/{collection}/points"
     house.web.put(where, params={"wait": "true"}, json={"points": [point]}).raise_for_status()

@@ -1,4 +1,5 @@
-"""Experiments under simulated users, from outside, on real servers: the results of ``trial``."""
+"""Experiments with simulated users, seen from outside, on real servers: the results of
+``trial``."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,8 +10,8 @@ import pytest
 from tests.acceptance.installation import BRISK, Installation
 from tests.acceptance.trial import AFTER, ARMS, PROCESSES, RATE, TWICE, Trial, trial
 
-#: Seconds in which a search process may still serve by the route before, and of observations that
-#: one loses with its life (the issue's bounds).
+#: Seconds in which a search process may still serve by the former route, and seconds of
+#: observations that a killed process may lose (the issue's limits).
 HEARD = 1.0
 LOST = 2.0
 
@@ -65,8 +66,8 @@ def test_a_rollback_stops_the_treatment_within_a_second(held: Trial, figure: Cal
 
 
 def test_what_is_reported_twice_is_counted_once(held: Trial):
-    """By the same task id, the same key, both ways, and by a task whose worker was killed in the
-    middle of it."""
+    """Each click was reported twice: by the same task id, by the same key, in both ways, and by a
+    task whose worker was killed in the middle of it."""
     assert held.counted == dict.fromkeys(TWICE, 1.0)
 
 
@@ -81,7 +82,7 @@ def test_a_report_after_everything_was_killed_is_the_one_before(held: Trial):
 
 
 def lasting(report: dict[str, Any]) -> dict[str, Any]:
-    """But for the time and the looks, whose last is the report itself."""
+    """Returns the report without the time and the looks. The last look is the report itself."""
     return {
         name: value
         for name, value in report.items()
@@ -112,7 +113,7 @@ def test_the_arms_keep_their_shares_through_all_of_it(held: Trial, name: str):
 def test_a_killed_search_process_loses_two_seconds_at_most_and_of_both_arms(
     held: Trial, figure: Callable[[str], None]
 ):
-    """What is missing is the end of what it served."""
+    """Only the end of what it served may be missing."""
     served = Counter(search.variant for search in held.of("alike"))
     lost = {arm: served[arm] - held.observed[arm] for arm in held.observed}
     last = [search for search in held.of("alike") if search.process == held.victim]

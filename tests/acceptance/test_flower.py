@@ -1,4 +1,4 @@
-"""What a person sees of a deployment in Flower, which the Procfile's own line started."""
+"""What a person sees of a deployment in Flower, which is started as in the Procfile."""
 
 import re
 import threading
@@ -33,7 +33,7 @@ def page(watched: Installation) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def shown(watched: Installation, page: httpx.Client) -> dict[str, Task]:
-    """Every task by id, when Flower has heard of a whole deployment."""
+    """Returns every task by id, after Flower has seen a whole deployment."""
     watched.until(lambda: _hears(watched, page), 60, "Flower to hear of what is sent")
     watched.make_live(ALIAS)
     deployment = watched.deploy(ALIAS)
@@ -48,7 +48,7 @@ def shown(watched: Installation, page: httpx.Client) -> dict[str, Task]:
 
 
 def _hears(watched: Installation, page: httpx.Client) -> bool:
-    """Flower answers before it listens."""
+    """Waits until Flower receives events, because it answers requests earlier."""
     watched.send("aliases.delete_alias", alias_name="nobody-has-it").get(
         propagate=False, timeout=60
     )
@@ -56,7 +56,7 @@ def _hears(watched: Installation, page: httpx.Client) -> bool:
 
 
 def of(tasks: dict[str, Task], deployment: str) -> list[Task]:
-    """The turns of one deployment, in order."""
+    """Returns the turns of one deployment, in order."""
     return sorted((task for task in tasks.values() if task["root_id"] == deployment), key=turn)
 
 
@@ -81,8 +81,8 @@ def test_each_stage_has_its_name_readable_arguments_and_what_came_of_it(turns: l
 
 
 def test_each_turn_leads_back_to_the_one_before_and_the_first_to_what_asked_for_it(shown, turns):
-    """But for turns that the sweep knocked for again: what beat sends is not shown, or it would
-    fill the page."""
+    """Turns that the sweep knocked for again have no parent. Flower does not show what beat sends,
+    because that would fill the page."""
     parents = [(task, shown[task["parent_id"]]) for task in turns if task["parent_id"] in shown]
     asked = [parent for _, parent in parents if parent["name"] == "deployments.deploy_new_version"]
     linked = [(turn(task), turn(parent)) for task, parent in parents if parent not in asked]

@@ -1,4 +1,4 @@
-"""Messages lost with everything else in Redis, and messages that come twenty times."""
+"""Messages that are lost with everything else in Redis, and messages that arrive twenty times."""
 
 import re
 from collections import Counter
@@ -11,12 +11,12 @@ from tests.acceptance.conftest import Houses
 from tests.acceptance.installation import RECORDS, Installation, blue, everywhere
 
 WAITING = 3
-#: How a turn says that it won nothing.
+#: The words of a turn that won nothing.
 DECLINED = ("stale turn", "no deployment", "early", "nothing to do")
 
 
 def lost(house: Installation, kind: str, lose: Callable[[], None]) -> list[str]:
-    """Redis forgets everything while a deployment is in each step, and while messages of others
+    """Empties Redis while a deployment is in each step, and while messages of other deployments
     wait in a queue."""
     waiting = [f"{kind}-waiting-{number}" for number in range(WAITING)]
     house.make_live(*waiting)
@@ -44,7 +44,7 @@ def flushed(houses: Houses) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def restarted(houses: Houses) -> dict[str, list[str]]:
-    """Redis keeps nothing on disk here."""
+    """Restarts Redis, which keeps nothing on disk here."""
     return everywhere(houses, lambda house: lost(house, "restarted", lambda: restart(house)))
 
 
@@ -74,8 +74,8 @@ def test_a_killed_redis_loses_no_deployment_whatever_step_it_is_in(
 def test_a_worker_with_work_in_hand_outlives_the_loss_of_redis(
     house: Installation, restarted: dict[str, list[str]]
 ):
-    """Celery 5.7 dies of it: it acknowledges over, and closes once more, a connection that is
-    closed."""
+    """Celery 5.7 dies of this: it acknowledges a message on a closed connection, and closes that
+    connection again."""
     assert [
         program.entry for program in (house.worker, house.bulk, house.beat) if not program.alive()
     ] == []
@@ -85,7 +85,8 @@ def test_a_worker_with_work_in_hand_outlives_the_loss_of_redis(
 
 
 def turns(house: Installation, deployment_id: str) -> list[tuple[int, str]]:
-    """Every delivered message of the deployment: the turn it asked for, and what came of it."""
+    """Returns every delivered message of the deployment: the turn that it asked for, and the
+    result."""
     line = re.compile(
         rf"Task deployments\.\w+\[{deployment_id[:8]}-t(\d+)-\w+\]"
         rf" succeeded in [\d.]+s: ['\"](.*)['\"]"

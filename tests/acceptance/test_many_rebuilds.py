@@ -1,8 +1,8 @@
-"""Many rebuilds due in one minute: never more than the limit build, and the first is live as soon
-as a single one.
+"""Many rebuilds are due in one minute: never more than the limit build, and the first is live as
+soon as a single one would be.
 
-Greens are counted from outside, by asking Qdrant for its collections and aliases.
-``ROLLOUTS_TEST_REBUILDS=40`` takes another number of rebuilds for the long form.
+The test counts greens from outside, by asking Qdrant for its collections and aliases.
+``ROLLOUTS_TEST_REBUILDS=40`` sets another number of rebuilds for the long form.
 """
 
 import os
@@ -31,17 +31,17 @@ NIGHT = datetime(2031, 5, 5, 2, tzinfo=UTC)
 MODEL = {**EMBEDDING, "model": "elsewhere:words-64"}
 INDEX = {**OPTIONS, "embedding": MODEL, "source": "jsonl:docs.jsonl", "rebuild": "0 2 * * *"}
 RECORDS = 60
-#: Seconds for a request to the model in the long form: what a rebuild costs is then its worker's
-#: time, as with a model that people rent, and how long one takes does not depend on how many
-#: processors there are for the others.
+#: Seconds for a request to the model in the long form. So the cost of a rebuild is the time of its
+#: worker, as with a rented model, and it does not depend on how many processors remain for the
+#: others.
 _REQUEST = 4.0
 _LOOK = 0.05
 
 
 @dataclass
 class Night:
-    """What was seen of a night: the most collections without an alias at once, and seconds until
-    the first alias moved and until all had ended."""
+    """The results of a night: the most collections without an alias at one time, and the seconds
+    until the first alias moved and until all deployments had ended."""
 
     most: int
     first: float
@@ -50,8 +50,8 @@ class Night:
 
 
 class Rebuilt:
-    """Indexes that are rebuilt at two, in one installation; ``limit`` of them at once, by a model
-    at ``endpoint``."""
+    """An installation whose indexes are rebuilt at two o'clock. ``limit`` of them may build at
+    once, with a model at ``endpoint``."""
 
     def __init__(self, house: Installation, limit: int, endpoint: Endpoint) -> None:
         self.house = house
@@ -59,8 +59,7 @@ class Rebuilt:
         self.endpoint = endpoint
 
     def night(self, number: int, names: list[str], seconds: float) -> Night:
-        """``names`` are due, from records that have changed, and watched until all of them have
-        ended."""
+        """Makes ``names`` due, with changed records, and watches until all of them have ended."""
         house = self.house
         due = NIGHT + timedelta(days=number)
         house.write_documents(count=RECORDS + number)
@@ -85,7 +84,7 @@ class Rebuilt:
         return Night(seen.most, seen.first - began, time.monotonic() - began, seen.queued)
 
     def move_to(self, moment: datetime) -> None:
-        """In one act: a reader never finds half of it."""
+        """Writes the file in one act, so a reader never finds half of it."""
         wanted = (moment - datetime.now(UTC)).total_seconds()
         (self.house.folder / "clock.new").write_text(str(wanted))
         (self.house.folder / "clock.new").replace(self.house.folder / "clock")
@@ -121,7 +120,8 @@ class _Seen:
 
 @contextmanager
 def _greens(house: Installation, before: Mapping[str, str]) -> Iterator[_Seen]:
-    """Collections are asked for before aliases: one that is switched in between is not counted."""
+    """Counts greens. Collections are read before aliases, so a collection that is switched in
+    between is not counted."""
     seen = _Seen()
     over = threading.Event()
     known = house.collections()
@@ -174,7 +174,7 @@ def named(count: int) -> list[str]:
 def test_of_many_rebuilds_due_at_once_no_more_than_the_limit_build_and_the_first_is_live_soon(
     tmp_path: Path, effort: Callable[[Any, Any], Any], figure: Callable[[str], None]
 ):
-    """How soon is only asked of the long form: it is compared with one alone, and with as many
+    """Only the long form measures how soon: it compares with a single rebuild, and with as many
     places as rebuilds."""
     many = named(effort(12, int(os.environ.get("ROLLOUTS_TEST_REBUILDS", "150"))))
     limit = effort(2, 4)

@@ -1,4 +1,4 @@
-"""Consecutive nights with real workers and three beats: only the clock is moved."""
+"""Consecutive nights with real workers and three beats; only the clock is moved."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,8 +18,8 @@ NIGHT = timedelta(days=1)
 
 
 class Nights:
-    """An index that is rebuilt at two, and every process of it: two workers and three beats, each
-    of its own folder."""
+    """An index that is rebuilt at two o'clock, and all its processes: two workers and three beats,
+    each in its own folder."""
 
     def __init__(self, house: Installation) -> None:
         self.house = house
@@ -33,7 +33,7 @@ class Nights:
         return Program("beat", folder, self.house.environment, "tests.acceptance.faulty", 1)
 
     def move_to(self, moment: datetime) -> None:
-        """In one act: a reader never finds half of it."""
+        """Writes the file in one act, so a reader never finds half of it."""
         wanted = (moment - datetime.now(UTC)).total_seconds()
         (self.house.folder / "clock.new").write_text(str(wanted))
         (self.house.folder / "clock.new").replace(self.house.folder / "clock")

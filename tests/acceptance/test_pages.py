@@ -1,4 +1,4 @@
-"""The pages in a real browser, over a running system: what is seen and pressed, with and without
+"""The pages of a running system in a real browser: what people see and press, with and without
 JavaScript."""
 
 import contextlib
@@ -41,7 +41,7 @@ LISTS = (
 
 
 class System:
-    """What ``rollouts up`` starts, and a browser before it that remembers what went wrong."""
+    """The processes of ``rollouts up``, and a browser that remembers errors."""
 
     def __init__(self, services, address, browser):
         self.services = services
@@ -78,7 +78,7 @@ class System:
 
 @pytest.fixture(autouse=True)
 def _own_folder(system):
-    """The system works in its own folder, so no test of this file may have another."""
+    """Changes to the system's own folder, so no test of this file may use another one."""
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,8 @@ def system(tmp_path_factory):
 
 
 def declare(folder):
-    """Two indexes of good records, and a source whose records are about something else."""
+    """Declares two indexes with good records, and a source whose records are about another
+    subject."""
     spec = {
         "embedding": EMBEDDING,
         "validation": VALIDATION,
@@ -118,8 +119,8 @@ def declare(folder):
 
 @pytest.fixture
 def browse(system):
-    """A page; in the end nothing may have gone wrong in it, nor anything been asked of anybody
-    else."""
+    """Opens a page. At the end, no error may have occurred in it, and it may have sent no request
+    to other servers."""
     system.faults.clear()
     with system.page() as page:
         yield page
@@ -152,7 +153,7 @@ def test_promote_is_pressed_and_the_soak_is_over(system, browse):
     expect(browse.locator("#d-head .pill")).to_contain_text("live", timeout=PATIENCE)
     expect(browse.locator("#d-light")).to_contain_text(
         "rollback ready", timeout=PATIENCE
-    )  # Qdrant is looked at now and then
+    )  # Qdrant is only checked now and then
     expect(browse.locator("#d-collections")).to_contain_text("will be deleted at")
 
 
@@ -218,7 +219,7 @@ def test_without_javascript_the_same_buttons_work(system):
 
 
 def test_no_page_hides_anything_from_anybody_light_or_dark(system):
-    """axe, with every form open."""
+    """Checks every page with axe, with every form open."""
     control, treatment = [
         row["green"]
         for row in queries.list_deployments(system.services, "docs")

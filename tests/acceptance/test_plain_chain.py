@@ -1,5 +1,5 @@
-"""The same faults against a plain Celery chain: if the tests proved nothing, it would pass them
-too."""
+"""The same faults against a plain Celery chain. If the tests proved nothing, the chain would pass
+them too."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ def done(traps: Path) -> list[str]:
 
 
 def nothing_left(broker: Redis) -> bool:
-    """No message in any queue, none that a worker holds."""
+    """Returns whether no queue has a message and no worker holds one."""
     with redis.Redis.from_url(broker.url) as client:
         return not client.exists("control", "unacked")
 

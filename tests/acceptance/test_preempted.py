@@ -1,5 +1,5 @@
-"""Workers that are killed repeatedly: a rebuild that makes progress finishes, and a piece that
-kills every worker ends it and is named."""
+"""Workers are killed repeatedly. A rebuild that makes progress finishes. A piece of work that kills
+every worker ends the rebuild, and the message names the piece."""
 
 import math
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from tests.acceptance.traps import KILL
 
 PREEMPTED = "preempted"
 POISONED = "poisoned"
-#: More than a step survives without progress.
+#: More deaths than a step survives without progress.
 KILLS = Times().crashes + 2
 RECORDS = 2_000
-#: Among so many short texts some are alike; that is not what is looked at here.
+#: Some of so many short texts are alike, which is not tested here.
 VALIDATION = {
     **OPTIONS["validation"],
     "checks": {**OPTIONS["validation"]["checks"], "self_retrieval": False},
@@ -63,7 +63,7 @@ def kill_again_and_again(house: Installation) -> Seen:
 
 
 def die(house: Installation, alias: str, *, again: bool, after: int = 0) -> None:
-    """Waits for a death, sets the next trap, and lets the time pass in which a lease runs out."""
+    """Waits for a death, sets the next trap, and lets time pass until the lease expires."""
     house.sprung(alias, "upsert.before")
     if again:
         house.traps.set(alias, "upsert.before", KILL, after=after)
@@ -88,7 +88,7 @@ def test_a_rebuild_whose_workers_are_killed_again_and_again_gets_to_its_end(
 
 
 def test_no_record_that_was_saved_is_loaded_again(house: Installation, seen: Seen):
-    """Each death costs the window that was under way, and no more."""
+    """Each death only costs the window that was being loaded."""
     assert sum(entry["points"] for entry in house.journal(PREEMPTED)) == RECORDS
 
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.proof, pytest.mark.timeout(7200)]
 
 ALIAS = "long"
 EMBEDDING = {"model": "hashing:32", "text": "{title}"}
-#: Among so many short texts some are alike; what is looked at here is whether everything is there.
+#: Some of so many short texts are alike; this test only checks that all records are there.
 VALIDATION = {
     **OPTIONS["validation"],
     "checks": {**OPTIONS["validation"]["checks"], "self_retrieval": False},
@@ -112,7 +112,7 @@ def kill_until_over(house: Installation, id: str, every: float) -> int:
 
 
 def kill_in_each_slice(house: Installation, id: str) -> int:
-    """Kills the bulk worker once in each step and phase that is seen; how often."""
+    """Kills the bulk worker once in each step and phase; returns how often."""
     seen: set[tuple[str, str]] = set()
 
     def over() -> bool:

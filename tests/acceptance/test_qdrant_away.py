@@ -1,5 +1,5 @@
-"""Qdrant stopped for 15 seconds: a deployment waits out an outage shorter than the limit, and rolls
-back after a longer one."""
+"""Qdrant is stopped for 15 seconds: a deployment waits during an outage that is shorter than the
+limit, and rolls back after a longer one."""
 
 import threading
 import time
@@ -14,21 +14,21 @@ from tests.acceptance.installation import RECORDS, Installation, blue, everywher
 from tests.acceptance.traps import HOLD
 
 AWAY = 15.0
-#: Fifteen seconds are three of these looks; the others are for the server to read its collections
+#: Fifteen seconds are three of these looks; the server needs the others to read its collections
 #: again.
 PATIENT_SOAK = {"soak": {"seconds": 45, "interval_seconds": 5, "max_errors": 8}}
-#: Fifteen seconds are more than six of these.
+#: Fifteen seconds are more than six of these looks.
 SHORT_SOAK = {"soak": {"seconds": 120, "interval_seconds": 1, "max_errors": 5}}
 ALIASES = ("away-populate", "away-soak", "away-populate-short", "away-soak-short")
 
 
 @dataclass(frozen=True)
 class Outage:
-    """The deployments' states right before Qdrant came back, and the ends they came to."""
+    """The states of the deployments right before Qdrant came back, and their ends."""
 
     meanwhile: dict[str, str]
     ends: dict[str, Deployment]
-    #: Seconds from Qdrant's answer to the last end.
+    #: Seconds from Qdrant's first answer to the end of the last deployment.
     after: float
 
 

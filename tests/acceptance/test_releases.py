@@ -1,5 +1,5 @@
-"""Workers of three releases on one database, as during an upgrade: nothing is lost, nothing stops
-for ever.
+"""Workers of three releases use one database, as during an upgrade: nothing is lost, and nothing
+stops permanently.
 
 The next releases are changed copies of this tree; see ``releases``. Everything runs as processes.
 """
@@ -27,7 +27,7 @@ from tests.acceptance.installation import BRISK, OPTIONS, QUERY, ROOT, Installat
 from tests.acceptance.releases import AFTER_NEXT, NEXT, THIS, next_release, release_after_next
 from tests.acceptance.traps import HOLD
 
-#: Where a deployment of this release is held while the database changes under it.
+#: Where a deployment of this release is held while the database changes.
 HELD = ("upsert.before", "point_alias.before")
 MADE = {"held": len(HELD), "after": 4, "named": 3, "urgent": 3, "late": 3}
 STOPPED = "this worker takes no messages"
@@ -35,7 +35,7 @@ GOES_ON = "this worker takes messages again"
 AT_ONCE = "deployments.deploy_at_once"
 WITH_URGENCY = {"urgency": "high"}
 
-#: What `make proof` asks for takes longer.
+#: The form for `make proof` takes longer.
 pytestmark = pytest.mark.timeout(1800)
 
 
@@ -79,7 +79,7 @@ class Upgrade:
         )
 
     def wait(self) -> None:
-        """For every answer and every deployment."""
+        """Waits for every answer and every deployment."""
         for alias, answer in self.requests.items():
             assert self.house.answer(answer, f"an answer for {alias}")["alias"] == alias
             assert self.house.ended(alias).status == Status.LIVE
@@ -90,7 +90,7 @@ class Upgrade:
             ]
 
     def waiting(self) -> int:
-        """Requests in the queue that nobody works on."""
+        """Returns the requests in the queue that no worker has taken."""
         with Redis(port=self.house.redis.port) as client:
             return int(client.llen("celery"))
 
@@ -99,8 +99,9 @@ class Upgrade:
 def upgraded(
     tmp_path_factory: pytest.TempPathFactory, effort: Callable[[int, int], int]
 ) -> Iterator[Upgrade]:
-    """This release at work, the database brought to the next one, and workers of both: half of the
-    requests come before, half after, some as only the next release knows them."""
+    """This release works, then the database is brought to the next one, and workers of both
+    releases run. Half of the requests come before, half after; only the next release knows some of
+    them."""
     folder = tmp_path_factory.mktemp("releases")
     before = effort(10, 100)
     with Installation(folder / "house", "postgres", times=BRISK) as house:
@@ -109,7 +110,7 @@ def upgraded(
         aliases += [f"before-{number}" for number in range(before)]
         declared = {alias: {"source": "jsonl:few.jsonl", **OPTIONS} for alias in aliases}
         (house.folder / "rollouts.yaml").write_text(yaml.safe_dump({"indexes": declared}))
-        # Children are replaced all the time, as each has been after a day.
+        # Children are replaced all the time, as each of them would be after a day.
         old = Program(
             "worker",
             house.folder,
@@ -196,7 +197,7 @@ def test_an_application_with_the_older_package_searches_the_newer_database(
 def test_a_worker_that_cannot_work_on_the_database_stops_gives_back_and_says_so(
     upgraded: Upgrade,
 ) -> None:
-    """The release after next demands what this one does not write; the next one writes it."""
+    """The second release after this one requires a column that only the next release writes."""
     house, (old, bulk) = upgraded.house, upgraded.olds
     worker, next_bulk = upgraded.news
     for program in upgraded.news:
@@ -238,7 +239,7 @@ def test_a_worker_that_cannot_work_on_the_database_stops_gives_back_and_says_so(
 
 
 def is_healthy(house: Installation, worker: str) -> bool:
-    """What its container says, by the check that stands in docker-compose.yml."""
+    """Returns the result of the health check in docker-compose.yml."""
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     (_, line) = compose["services"]["worker"]["healthcheck"]["test"]
     line = line.replace(
@@ -252,7 +253,7 @@ def is_healthy(house: Installation, worker: str) -> bool:
 
 
 def stopped(house: Installation) -> set[str]:
-    """The workers of which an alert says that they take nothing."""
+    """Returns the workers that an alert reports as taking nothing."""
     with Session(house.engine) as session:
         return set(
             session.scalars(select(NoticeRow.alias).where(NoticeRow.what == "worker.stopped"))

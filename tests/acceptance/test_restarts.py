@@ -1,4 +1,4 @@
-"""Whole processes and the database itself stop in the middle of everything, beat permanently."""
+"""Whole processes and the database itself stop while work is being done; beat stops permanently."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ def check(house: Installation, alias: str) -> None:
 
 @pytest.fixture(scope="module")
 def survived(houses: Houses) -> Iterator[dict[str, dict[str, float]]]:
-    """Seconds from the new workers' being there to the next turn, by place; beat is dead from the
+    """Seconds from the start of the new workers to the next turn, by place; beat is dead from the
     start."""
     for house in houses.values():
         house.beat.kill()
@@ -91,7 +91,7 @@ def test_how_long_it_took_without_beat_is_told(
 
 
 def test_a_bulk_worker_that_is_left_alone_does_what_it_can(houses: Houses):
-    """Nobody else is there to sweep, and a message of its own was lost."""
+    """No other process sweeps, and a message of this worker was lost."""
     everywhere(houses, leave_bulk_alone)
 
 
@@ -120,8 +120,8 @@ def leave_bulk_alone(house: Installation) -> None:
 
 @contextmanager
 def locked(house: Installation) -> Iterator[None]:
-    """Somebody else holds what every turn has to write to: longer than the product waits for it,
-    but not for ever."""
+    """Locks a row that every turn must write, for longer than the product waits, but not
+    permanently."""
     begin, lock = (
         ("BEGIN", "SELECT * FROM deployments FOR UPDATE")
         if house.postgres
@@ -138,7 +138,7 @@ def locked(house: Installation) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def disturbed(houses: Houses) -> dict[str, list[str]]:
-    """Locked for longer than a turn waits for it; PostgreSQL is then killed and started, too."""
+    """Locks the row for longer than a turn waits; kills and starts PostgreSQL, too."""
     return everywhere(houses, disturb)
 
 
@@ -158,7 +158,7 @@ def disturb(house: Installation) -> list[str]:
 def test_a_database_that_goes_away_in_the_middle_of_a_turn_fails_no_deployment(
     house: Installation, database: str, disturbed: dict[str, list[str]]
 ):
-    """A step that could not save its position was once taken for one that had gone wrong, and
-    rolled back."""
+    """A step that could not save its position once counted as failed, and the deployment was rolled
+    back."""
     for alias in disturbed[database]:
         check(house, alias)

@@ -1,4 +1,4 @@
-"""What people who search notice of all this: nothing."""
+"""People who search notice none of these faults."""
 
 import threading
 from collections.abc import Callable
@@ -18,7 +18,7 @@ VERSIONS = 3
 
 @dataclass
 class Searches:
-    """Threads that search the alias without a pause, each over a connection of its own."""
+    """Threads that search the alias without a pause, each over its own connection."""
 
     house: Installation
     alias: str

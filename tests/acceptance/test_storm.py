@@ -1,9 +1,9 @@
-"""Everything at once, by chance: the seed is in the message of what fails.
+"""All faults at once, at random. The message of a failure has the seed.
 
-On PostgreSQL it is an installation in the middle of an upgrade, behind a connection pooler: workers
-of this release, one of the next beside them, and a database of the next. With SQLite all is on one
-machine and replaced at once. Every process has a clock that is set wrong. ``ROLLOUTS_TEST_STORM=4``
-takes another number of seeds for the long form.
+On PostgreSQL, the installation is in the middle of an upgrade, behind a connection pooler: workers
+of this release, one worker of the next release, and a database of the next release. On SQLite,
+everything is on one machine and replaced at once. Every process has a wrong clock.
+``ROLLOUTS_TEST_STORM=4`` sets another number of seeds for the long form.
 """
 
 import os
@@ -35,11 +35,11 @@ from tests.pooler import PGBOUNCER
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(3600)]
 
-#: Two of these looks are lost when Qdrant is restarted, and five errors are tolerated.
+#: A restart of Qdrant costs two of these looks, and five errors are tolerated.
 SOAK = {"seconds": 4, "interval_seconds": 2}
-#: What a clock is set to, in seconds ahead of the right time.
+#: By how many seconds a clock is ahead.
 WRONG = (0, 40, -40, 7200, -7200)
-#: Connections to PostgreSQL that all processes share; as many as PgBouncer has by itself.
+#: Connections to PostgreSQL that all processes share; this is PgBouncer's default.
 SHARED = 20
 
 
@@ -77,7 +77,7 @@ class Storm:
         ]
 
     def blow(self, faults: int) -> None:
-        """Each kind comes before one comes again."""
+        """Runs the faults at random. Each kind comes once before any kind comes again."""
         coming: list[Callable[[], None]] = []
         for _ in range(faults):
             time.sleep(self.random.uniform(0.2, 1.2))
@@ -90,7 +90,7 @@ class Storm:
         self._signal(SIGKILL)
 
     def stop_a_working_child(self) -> None:
-        """For longer than a lease, or shorter."""
+        """Stops a child that works, for longer or shorter than a lease."""
         pid = self._signal(SIGSTOP)
         if pid:
             self.stopped.append(threading.Timer(self.random.choice((2, 14)), self._go_on, [pid]))
@@ -115,7 +115,8 @@ class Storm:
             self.house.pooler.start()
 
     def set_a_clock(self) -> None:
-        """One machine's, or PostgreSQL's. With SQLite all are on one machine."""
+        """Sets the clock of one machine, or of PostgreSQL. With SQLite all processes are on one
+        machine."""
         seconds = self.random.choice(WRONG)
         every = [clock for name, clock in self.house.clocks.items() if name != "flower"]
         if isinstance(self.house.postgres, MovedPostgres):
@@ -132,7 +133,7 @@ class Storm:
             self.house.postgres.kill()
             self.house.postgres.start()
             return
-        patient = {"timeout": 60 * BUSY}  # everybody else wants the lock too
+        patient = {"timeout": 60 * BUSY}  # every other process wants this lock too
         engine = create_engine(
             self.house.database_url, isolation_level="AUTOCOMMIT", connect_args=patient
         )
@@ -143,7 +144,7 @@ class Storm:
         engine.dispose()
 
     def _signal(self, how: int) -> int | None:
-        """To a child that holds a turn, or to any, if none does."""
+        """Sends the signal to a child that holds a turn, or to any child if none does."""
         holders = [int(owner.split(":")[1]) for _, owner in self.house.turns().values() if owner]
         mine = self._children()
         pid = self.random.choice([pid for pid in holders if pid in mine] or mine)
@@ -152,7 +153,8 @@ class Storm:
         return pid
 
     def _go_on(self, pid: int) -> None:
-        """Its worker may have been killed meanwhile, and its number been given to somebody else."""
+        """Continues the child. Its worker may have been killed meanwhile, and another process may
+        have its number."""
         if pid in self._children():
             os.kill(pid, SIGCONT)
 
@@ -161,8 +163,9 @@ class Storm:
 
 
 def weather(house: Installation, seed: int, deployments: int, faults: int) -> str:
-    """A row exists before the first fault: an application's own message is its own to repeat. Tells
-    how long the faults came, and how long it took from the last of them until all had ended."""
+    """Runs the faults. A row exists before the first fault, because an application must repeat its
+    own message. Returns how long the faults came, and how long it took from the last one until all
+    deployments had ended."""
     aliases = [f"storm-{seed}-{number}" for number in range(deployments)]
     for alias in aliases:
         ask(house, alias, "deployments.deploy_new_version", "celery")
@@ -189,8 +192,8 @@ def weather(house: Installation, seed: int, deployments: int, faults: int) -> st
 
 
 def ask(house: Installation, alias: str, task: str, queue: str) -> None:
-    """As an application does: again where the answer is that the database is busy. The task of the
-    newer release plans a step that this one does not know."""
+    """Sends requests as an application does: again if the answer is that the database is busy. The
+    task of the newer release plans a step that this release does not know."""
     house.make_live(alias)
     given = {
         "alias_name": alias,

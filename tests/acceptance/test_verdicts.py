@@ -1,4 +1,4 @@
-"""Between a verdict and the switch: the worker that would switch is killed, and the next one reads
+"""Between a verdict and the switch, the worker that would switch is killed. The next worker reads
 the verdict again."""
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.acceptance.traps import LOSE
 
 @contextmanager
 def judged_and_not_switched(house: Installation, alias: str) -> Iterator[Deployment]:
-    """A deployment whose gate has passed while nobody was there to switch; a new worker is,
+    """A deployment whose gate has passed while no worker could switch; a new worker starts
     afterwards."""
     house.make_live(alias)
     house.traps.set(alias, "knock-switch.before", LOSE)  # the sweep knocks again after 15 s

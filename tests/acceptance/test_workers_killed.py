@@ -1,4 +1,4 @@
-"""Workers killed and workers stopped, in every step and between state and message: the results of
+"""Workers are killed and stopped in every step and between state and message: the results of
 ``night``."""
 
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 from tests.acceptance.installation import RECORDS, blue, named
 from tests.acceptance.night import KILLED, STOPPED, Night
 
-#: The issue's bound.
+#: The issue's limit.
 RECOVERED = 40.0
 
 
@@ -53,7 +53,8 @@ def test_how_long_recovery_took_is_told(nights: Nights, figure: Callable[[str], 
 def test_a_collection_that_was_made_before_its_worker_was_killed_is_not_dropped_to_be_made_again(
     spent: Night,
 ):
-    """A worker stopped before that drop could carry it out late, when the collection serves."""
+    """A worker that is stopped before that drop could carry it out late, when the collection
+    serves."""
     journal = spent.killed["create.after"].result().journal
     assert (journal.count("create"), journal.count("drop")) == (1, 0)
 

@@ -1,5 +1,5 @@
-"""Workers are visible from outside: what keeps them busy, since when; that there is none; how wrong
-a clock is."""
+"""Workers are visible from outside: what keeps them busy and since when; that there is none; how
+wrong a clock is."""
 
 import json
 import os
@@ -28,13 +28,14 @@ T = TypeVar("T")
 
 @pytest.fixture(scope="module")
 def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Installation]]:
-    """Where a worker has one child, as the Procfile's bulk worker has."""
+    """Installations in which a worker has one child, like the Procfile's bulk worker."""
     with both(tmp_path_factory.mktemp("seen"), times=BRISK, tick=1.0, children=1) as running:
         yield running
 
 
 def seen(house: Installation, look: Callable[[Services], T]) -> T:
-    """What a person is shown. A process for each look would take longer than what is looked at."""
+    """Returns what a person sees. A new process for each look would take longer than what the test
+    observes."""
     settings = Settings(
         _env_file=None, database_url=house.database_url, qdrant_url=house.qdrant.url
     )
@@ -47,7 +48,7 @@ def seen(house: Installation, look: Callable[[Services], T]) -> T:
 
 
 def roster(house: Installation) -> dict[str, Worker]:
-    """By the first part of their names."""
+    """Returns the workers by the first part of their names."""
     return {
         one["name"].split("@")[0]: one
         for one in seen(house, unclaimed.list_workers_and_waits)["workers"]
@@ -68,7 +69,8 @@ def alerts(house: Installation, what: str) -> list[str]:
 
 
 def doctor(house: Installation) -> dict[str, Mapping[str, Any]]:
-    """As a person asks: what each check says, by the first part of its name."""
+    """Returns what a person sees in ``rollouts doctor``: the text of each check, by the first part
+    of its name."""
     done = subprocess.run(
         [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "doctor", "--json"],
         cwd=house.folder,
@@ -101,7 +103,7 @@ def _told_apart(house: Installation) -> None:
 
 
 def _busy(house: Installation, docs: str, blog: str) -> None:
-    """Its main process tells while its only child does nothing else."""
+    """The main process reports while its only child is busy."""
     told = waits(house, blog, "busy")
     assert "the only worker of queue bulk is busy: worker bulk@" in told["text"]
     assert "with populate of docs since" in told["text"]
@@ -119,7 +121,7 @@ def _busy(house: Installation, docs: str, blog: str) -> None:
 
 
 def _nobody(house: Installation) -> None:
-    """Who ends as he should takes his row with him: nothing has to grow old first."""
+    """A worker that ends normally removes its row; no row must grow old first."""
     os.kill(house.bulk.pid, signal.SIGTERM)
     house.until(lambda: not house.bulk.alive(), 60, "the end of the bulk worker")
     assert "bulk" not in roster(house), house.bulk.log[-2000:]
@@ -131,7 +133,7 @@ def _nobody(house: Installation) -> None:
 
 
 def _wrong_clock(house: Installation) -> None:
-    """What it does is not worse for it, and everybody is told."""
+    """A worker with a wrong clock works as before, and people are told."""
     wrong = Program(
         "worker-bulk", house.folder, house.environment | {"ROLLOUTS_TEST_WALL": str(AHEAD)}, APP, 1
     )

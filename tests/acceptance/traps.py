@@ -1,8 +1,9 @@
-"""Places where a worker does what a test says: it dies, stops, waits, or loses a message. Each trap
-works once.
+"""Places where a worker does what a test wants: it dies, stops, waits, or loses a message. Each
+trap works once.
 
-A trap is a file, so a test can set one while the workers run: its name is the place, its content
-the act. The process that renames it has reached it, and records its own id and the time.
+A trap is a file, so a test can set one while the workers run. Its name is the place, and its
+content is the act. The process that renames it has reached the place; it records its own id and the
+time.
 """
 
 import json
@@ -18,13 +19,13 @@ STOP = "stop"
 HOLD = "hold"
 LOSE = "lose"
 _LOOK = 0.05
-#: A process that is held longer than this belongs to a test that has failed.
+#: A process that is held for longer than this belongs to a test that has failed.
 _LONGEST_HOLD = 45.0
 
 
 @dataclass(frozen=True)
 class Sprung:
-    """``at``: wall clock, in seconds, right before the act. ``turn``: the one that a message was
+    """``at``: the wall clock in seconds right before the act. ``turn``: the turn that a message was
     about."""
 
     pid: int
@@ -40,7 +41,8 @@ class Traps:
     # --- the test's side --------------------------------------------------------------------------
 
     def set(self, alias: str, place: str, act: str, *, after: int = 0) -> None:
-        """``after`` so many have passed it unharmed. A trap that has sprung can be set again."""
+        """Sets a trap that springs after so many passes. A trap that has sprung can be set
+        again."""
         for ending in ("sprung", "taken"):
             (self._folder / f"{alias}.{place}.{ending}").unlink(missing_ok=True)
         self._write(f"{alias}.{place}", f"{act} {after}" if after else act)
@@ -55,13 +57,13 @@ class Traps:
         (self._folder / f"{alias}.{place}.released").touch()
 
     def multiply(self, alias: str, copies: int) -> None:
-        """From now on each message about ``alias`` is sent so many times."""
+        """Makes each later message about ``alias`` be sent so many times."""
         self._write(f"{alias}.copies", str(copies))
 
     # --- the worker's side ------------------------------------------------------------------------
 
     def step_on(self, alias: str, place: str, turn: int | None = None) -> str:
-        """What happened: nothing, or the act of the trap that was here."""
+        """Returns what happened: nothing, or the act of the trap at this place."""
         trap = self._folder / f"{alias}.{place}"
         try:
             taken = trap.rename(f"{trap}.taken")
@@ -88,7 +90,7 @@ class Traps:
             return 1
 
     def _write(self, name: str, content: str) -> None:
-        """Whole or not at all: a reader must not meet half a file."""
+        """Writes the file in one act, so a reader never finds half of it."""
         half = self._folder / f"{name}.{os.getpid()}-{threading.get_ident()}"
         half.write_text(content)
         half.rename(self._folder / name)

@@ -1,9 +1,8 @@
-"""Four experiments at the same time on real servers, with **simulated** users, while everything
-goes wrong that can.
+"""Four experiments at the same time on real servers, with **simulated** users and many faults.
 
 ``better`` and ``harmful`` compare an index whose titles were embedded with one whose titles were
-not, in both directions; ``alike`` compares a collection with itself; only the test searches
-``counted``, and reports feedback twice. Then all processes are killed, Redis is emptied and the
+not, in both directions. ``alike`` compares a collection with itself. Only the test searches
+``counted``, and it reports feedback twice. Then all processes are killed, Redis is emptied and the
 database is stopped, and the rest must continue.
 """
 
@@ -36,13 +35,13 @@ from tests.acceptance.simulated_users import Search, searches
 from tests.world import DIMENSION
 
 PROCESSES = 3
-#: Searches a second of each process, over all experiments.
+#: Searches per second of each process, over all experiments.
 RATE = 30.0
 DOCUMENTS = 300
 TEXTS = {"good": "{title}\n{text}", "poor": "{text}", "same": "{title}\n{text}"}
 ARMS = {"better": ("poor", "good"), "harmful": ("good", "poor"), "alike": ("same", "same")}
 _DAY = 86_400.0
-#: Seconds instead of days. ``better`` is not decided before everything has been killed.
+#: Seconds instead of days. ``better`` is not decided until all processes were killed once.
 OPTIONS = {
     "window_hours": 8 / 3600,
     "min_days": 8 / _DAY,
@@ -52,7 +51,8 @@ OPTIONS = {
     "target": 0.001,
 }
 SPECIAL = {"better": {"min_days": 30 / _DAY}, "harmful": {}, "alike": {}}
-#: On two cores that everybody uses, two latencies are alike if one is less than twice the other.
+#: Because all processes share two cores, two latencies count as equal if one is less than twice the
+#: other.
 METRICS = ["clicks", {"name": "latency", "margin": 0.7}]
 VALIDATION = {
     "samples": {"records": 20, "queries": 20},
@@ -60,7 +60,7 @@ VALIDATION = {
     "min_top_score": 0.001,
 }
 TWICE = ("task", "key", "both", "killed")
-#: Searches of an experiment that was rolled back, from a second after its end.
+#: Searches of an experiment after its rollback, counted from one second after its end.
 AFTER = 50
 VECTOR = np.ones(DIMENSION, dtype=np.float32)
 
@@ -72,9 +72,9 @@ class Trial:
     rows: dict[str, Experiment] = field(default_factory=dict)
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
     searches: list[Search] = field(default_factory=list)
-    #: In the end, of the users of whom the test reported one click, and more than once.
+    #: At the end, for users with one click that the test reported more than once.
     counted: dict[str, float] = field(default_factory=dict)
-    #: Of ``counted``, before everything was killed and after.
+    #: The report of ``counted``, before everything was killed and after.
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
     looks_before: dict[str, list[Any]] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Trial:
     killed_at: float = 0.0
     restarted_at: float = 0.0
     victim: int = 0
-    #: Of ``alike``, by arm, in the traffic log.
+    #: Searches of ``alike`` by arm, in the traffic log.
     observed: dict[str, int] = field(default_factory=dict)
 
     def of(self, name: str) -> list[Search]:
@@ -273,8 +273,8 @@ def _router(house: Installation) -> Iterator[Router]:
 
 
 def _kill_while_reporting(house: Installation, experiment: str, told: dict[str, Any]) -> None:
-    """The worker's child dies in the middle of its transaction: the row it wants to add to is
-    locked until then."""
+    """Kills the worker's child in the middle of its transaction, while the row that it wants to
+    change is locked."""
     rows = text("SELECT 1 FROM unit_sums WHERE experiment_id = :id FOR UPDATE")
     with Session(house.engine) as lock:
         lock.execute(rows, {"id": experiment})
@@ -286,7 +286,7 @@ def _kill_while_reporting(house: Installation, experiment: str, told: dict[str, 
 
 
 def _waiting(house: Installation, backend: int) -> psutil.Process | None:
-    """The child of the worker whose transaction waits for that of ``backend``."""
+    """Returns the child of the worker whose transaction waits for that of ``backend``."""
     query = text(
         "SELECT client_port FROM pg_stat_activity WHERE :backend = ANY(pg_blocking_pids(pid))"
     )
@@ -301,7 +301,7 @@ def _waiting(house: Installation, backend: int) -> psutil.Process | None:
 
 
 def _clicks(house: Installation, experiment: str, user: str) -> float | None:
-    """None before he was exposed."""
+    """Returns the user's clicks; None before the user was exposed."""
     mine = (
         UnitSum.experiment_id == experiment,
         UnitSum.metric == "clicks",
@@ -346,13 +346,13 @@ def _compared(found: Trial) -> list[str]:
 
 
 def _known(house: Installation, experiment: str, what: str, least: int) -> bool:
-    """Whether the last look saw so many users in each arm."""
+    """Returns whether the last look saw at least so many users in each arm."""
     looks = _looks(house, experiment)
     return bool(looks) and min(looks[-1][2][what].values()) >= least
 
 
 def _went_on(house: Installation, experiment: str) -> bool:
-    """Whether it was searched for long enough since it ended."""
+    """Returns whether people have searched for long enough since the experiment ended."""
     ended = _row(house, experiment).finished_at
     assert ended
     after = [

@@ -1,4 +1,4 @@
-"""The real embedding model, called once for each text of a test run: builders and gate share its
+"""The real embedding model, called once for each text of a test run. Builders and gate share its
 results."""
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from qdrant_rollouts.core.ports import Embedder, FloatArray
 
 TEMPLATE = "{title}\n{text}"
 MINILM = EmbeddingSpec(model="sentence-transformers/all-MiniLM-L6-v2", text=TEMPLATE)
-#: Lexical, of the same dimension as MiniLM.
+#: A lexical model with the same dimension as MiniLM.
 HASHING = EmbeddingSpec(model="hashing:384", text=TEMPLATE)
 
 
 class Remembering:
-    """An embedder in front of another one: the same identity and the same vectors, each made
-    once."""
+    """An embedder in front of another one: it has the same identity and returns the same vectors,
+    but each is made only once."""
 
     def __init__(self, model: Embedder) -> None:
         self._model = model
@@ -62,7 +62,8 @@ class Remembering:
 
 
 def embedder(spec: EmbeddingSpec) -> Embedder:
-    """What ``Services.embedder`` is in tests that embed real text: one per model and run."""
+    """Returns ``Services.embedder`` for tests that embed real text: one embedder per model and
+    run."""
     return _remembering(open_embedder(spec))
 
 

@@ -438,7 +438,7 @@ def test_an_index_file_that_cannot_be_read_fails_the_run_aloud(night: World) -> 
         (
             "schedule.failed",
             "rebuild of docs due 2026-11-02 02:00 UTC: rollouts.yaml: cannot be read",
-            "mend that, then rollouts schedule run docs rebuild",
+            "correct that, then rollouts schedule run docs rebuild",
         )
     ]
 

@@ -200,7 +200,7 @@ def test_a_draft_is_started_widened_and_stopped(shell):
     assert shell("experiment", "report", "colours").exit_code == 2
     started = shell("experiment", "start", draft["id"], "--json")
     assert started.exit_code == 0
-    assert "nobody looks at it until `rollouts up` is started" in started.stderr
+    assert "it is not evaluated until `rollouts up` is started" in started.stderr
     widened = shell.json("experiment", "widen", "colours", "--coverage", "25.5")
     assert [stage["coverage"] for stage in widened["stages"]] == [1000, 2550]
     stopped = shell("experiment", "stop", "colours", "--reason", "enough of it")

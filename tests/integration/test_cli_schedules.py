@@ -106,7 +106,7 @@ def until(shell, status):
 def test_a_running_process_does_what_was_asked_for_and_then_finds_nothing_to_do(shell):
     asked = shell("schedule", "run", "docs", "rebuild", "--reason", "new prices", "--json")
     assert asked.exit_code == 0
-    assert "nobody runs it until `rollouts up` is started" in asked.stderr
+    assert "it does not run until `rollouts up` is started" in asked.stderr
     with shell.start("up", "--port", "0") as up, closing(up.stdout):
         try:
             done = until(shell, "done")

@@ -102,7 +102,7 @@ def test_what_is_ours_is_not_adopted(story):
 
 
 def test_a_collection_of_somebody_else_is_seen_and_adopted(orphaned):
-    assert "`rollouts adopt docs` takes it on" in orphaned("versions", "docs").stdout
+    assert "`rollouts adopt docs` takes it under management" in orphaned("versions", "docs").stdout
     assert (
         orphaned("adopt", "docs").stdout
         == "theirs is version 1 of docs; no model is declared for it\n"

@@ -292,7 +292,7 @@ def test_a_deployment_that_the_gate_stopped_says_why_and_what_to_do(world, agent
     assert (seen["id"], seen["status"], seen["moving"]) == (stopped, "rolled_back", False)
     assert seen["gate"]["verdict"] == "block"
     assert any("min_top_score" in row and "0.999" in row for row in seen["gate"]["not_passed"])
-    assert "mend" in seen["next"]
+    assert "correct" in seen["next"]
     report = agent.read(seen["gate"]["report"])
     assert report == world.status(stopped)["gate"]
 

@@ -186,7 +186,7 @@ def test_the_embedded_qdrant_has_no_backups_so_it_is_kept_until_a_person_says_ot
 
 def test_an_index_may_keep_it(world):
     seen = replace_theirs(world, foreign="keep")
-    assert "theirs is kept; back to it by `rollouts rollback docs`" in seen["message"]
+    assert "theirs is kept. To return to it: `rollouts rollback docs`" in seen["message"]
     swept(world)
     assert (queries.list_deletions(world.services), "theirs" in world.store.collections()) == (
         [],
@@ -324,7 +324,7 @@ def test_what_a_deployment_will_have_deleted_is_said_from_its_beginning_and_can_
     assert world.status(begun)["deletions"] == []
     done = through(world, begun)
     assert (done["status"], done["deletions"]) == ("live", [])
-    assert "theirs is kept; back to it by" in done["message"]
+    assert "theirs is kept. To return to it:" in done["message"]
     assert [row["status"] for row in queries.list_deletions(world.services)] == ["kept"]
 
 

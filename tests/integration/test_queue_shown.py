@@ -99,7 +99,7 @@ def test_the_command_line_tells_it_and_doctor_finds_nothing_late(tmp_path):
     shell.json("deploy", "first")
     deployed = shell("deploy", "second")
     assert f"waits for a place: {TEXT}" in deployed.output
-    assert "nobody has taken it yet" not in deployed.output
+    assert "no worker has taken it yet" not in deployed.output
     second = shell.json("list", "--alias", "second")["deployments"][0]
     assert second["queue"]["text"] == TEXT
     assert TEXT in shell("list").output

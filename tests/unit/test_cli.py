@@ -155,7 +155,7 @@ def test_a_group_names_the_verbs_whose_modules_are_there_with_the_first_sentence
 def test_a_shell_completes_verbs_with_a_line_about_each():
     found = main.shell_complete(click.Context(main), "ba")
     assert [(one.value, one.help) for one in found] == [
-        ("backup", "Backups of an index, in a directory or on S3 and the like.")
+        ("backup", "Makes, verifies and restores backups of an index.")
     ]
 
 

@@ -223,7 +223,7 @@ def test_data_that_cannot_be_believed_say_so():
     quality = {"srm_p": 1.0, "crossover": 0.0, "orphans": 0.0, "changed": "the model of docs_2"}
     shown = drawn(findings.render_report(reported(compared(), decision=bad, quality=quality)))
     assert "✖ invalid, no verdict: the model of docs_2" in shown
-    assert "✖ the data are not to be believed" in shown
+    assert "✖ the data cannot be trusted" in shown
     assert "no fault" not in shown
 
 
@@ -244,7 +244,7 @@ def test_a_decided_experiment_shows_its_decision_once_and_what_the_data_say_sinc
     shown = drawn(findings.render_report(seen))
     assert shown.count("clicks is better") == 1
     assert "✔ ship: clicks is better" in shown
-    assert "as the data stand now: keep running: more is wanted" in shown
+    assert "the data now say: keep running: more is wanted" in shown
     assert "shipped by deployment d1" in shown
     assert "still needed" not in shown
 
@@ -254,7 +254,7 @@ def test_a_stopped_experiment_says_why_and_that_it_was_not_decided():
         findings.render_report(reported(compared(), status="stopped", message="enough of it"))
     )
     assert "stopped: enough of it" in shown
-    assert "stopped before it was decided; as the data stand: ◷ keep running" in shown
+    assert "stopped before it was decided; the data say: ◷ keep running" in shown
 
 
 def test_feedback_that_was_refused_is_counted_by_reason():

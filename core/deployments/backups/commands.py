@@ -65,7 +65,8 @@ def begin_backup(
     keep: int | None = None,
     along: InTransaction = do_nothing,
 ) -> str:
-    """The same for any collection of the index. ``along`` writes more in the same transaction."""
+    """Begins a backup of any collection of the index. ``along`` writes more in the same
+    transaction."""
     check_server(services.store)
     _check_name_length(collection)
     # A backup does not need what the gate asks of an index, and collections of others may lack it.
@@ -169,7 +170,8 @@ def _enroll_run(
     reason: str,
     along: InTransaction = do_nothing,
 ) -> str:
-    """An alias can have one run of each kind at a time, besides whatever else is running there."""
+    """Writes the run and knocks for it; returns its id. An alias can have one run of each kind at a
+    time, besides a deployment or an experiment."""
     settings = spec.model_copy(update={"rollback_on_failure": True, "strategy": kind})
     try:
         with services.sessions.begin() as session:
@@ -211,8 +213,8 @@ def _check_kind_idle(session: Session, alias: str, kind: str) -> None:
 
 
 def _check_name_length(collection: str) -> None:
-    """The server does not report a snapshot that it could not make if the request does not wait for
-    it."""
+    """Raises Refused if the name is too long for a snapshot. The server does not report a failed
+    snapshot if the request does not wait for it."""
     length = len(collection.encode())
     if length > LONGEST_WITH_SNAPSHOT:
         raise Refused(
@@ -251,8 +253,9 @@ def _spec_of_backup(services: Services, manifest: Manifest) -> IndexSpec:
 
 
 def _spec_without_model(spec: IndexSpec) -> IndexSpec:
-    """For a backup of a collection that others made. Its model is unknown, so no text query is
-    made. It comes back as it was, for applications that search it with their own vectors."""
+    """Returns the spec for a backup of a collection that others made. Its model is unknown, so no
+    text query is made. It comes back as it was, for applications that search it with their own
+    vectors."""
     rules = spec.validation.model_copy(update={"queries": (), "judged": None})
     return spec.model_copy(
         update={"source": None, "embedding": None, "vectors": {}, "validation": rules}

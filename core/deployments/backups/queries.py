@@ -70,7 +70,8 @@ def find_latest_backup(services: Services, alias: str) -> str:
 
 
 def _describe_stored_backup(services: Services, backup: str, run: Deployment | None) -> Backup:
-    """If the manifest is not valid, the entry has what the rows still know."""
+    """Describes a backup on the shelf. If its manifest is not valid, the entry has what the rows
+    still know."""
     try:
         manifest = manifests.read_manifest(services.shelf, backup)
     except Refused as error:

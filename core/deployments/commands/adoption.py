@@ -84,8 +84,8 @@ def adopt_collection(
 
 
 def _stamp_of_version(stamp: Stamp | None) -> Stamp | None:
-    """A stamp that only names a proven model, see ``core.collections.model_proof``, is replaced by
-    one with a version's number."""
+    """Returns the stamp of a version, or None. A stamp that only names a proven model (see
+    ``core.collections.model_proof``) is replaced by one with a version's number."""
     return stamp if stamp is not None and (stamp.number or stamp.deployment) else None
 
 
@@ -172,8 +172,8 @@ def _describe_collection(
             f"{embedding.model} makes other vectors of the texts of {collection} than are stored: "
             f"of {agreed['of']} "
             f"records {agreed['alike']} agree. Declare the model and the text template it was made "
-            "with; with --trust "
-            "the declared ones are taken all the same"
+            "with; --trust "
+            "accepts the declared ones nevertheless"
         )
     dumped = embedding.model_dump(mode="json")
     stamp = Stamp("", alias, 0, vector=vector, embedding=dumped, identity=embedder.identity)

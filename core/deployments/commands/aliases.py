@@ -233,7 +233,7 @@ def _point_alias(
 
 
 def _record_no_change(services: Services, alias: str, detail: str, actor: str, reason: str) -> None:
-    """A command that changed nothing is recorded too."""
+    """Records a command that changed nothing."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         events.record_event(

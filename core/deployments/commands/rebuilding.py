@@ -128,7 +128,8 @@ def _has_other_settings(spec: IndexSpec, built: Deployment) -> bool:
 
 
 def _has_all_points(services: Services, collection: str, filled: Filling) -> bool:
-    """If strict mode allows no exact count, this cannot be known."""
+    """Returns whether the collection still has all its points; False if strict mode allows no exact
+    count."""
     try:
         return services.store.count(collection) == filled.expected
     except Refused:
@@ -136,7 +137,8 @@ def _has_all_points(services: Services, collection: str, filled: Filling) -> boo
 
 
 def _has_same_model(services: Services, collection: str, spec: IndexSpec) -> bool:
-    """Checked last, because it loads the model."""
+    """Returns whether the same models made the collection. This is checked last, because it loads
+    the models."""
     stamp = read_stamp(services.store, collection)
     if stamp is None:
         return False

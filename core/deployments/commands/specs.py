@@ -88,20 +88,21 @@ def declared_spec(services: Services, alias: str, live: Mapping[str, str]) -> In
 
 
 def check_declared_sources(spec: IndexSpec, declared: IndexSpec) -> None:
-    """Code and queries run with a worker's rights, so only the author of the index file may name
-    them."""
+    """Refuses code and queries that are not in the index file. They run with a worker's rights, so
+    only its author may name them."""
     said = {declared.source, declared.validation.judged}
     for text in (spec.source, spec.validation.judged):
         if text is not None and text not in said and text.strip().startswith(_DECLARED_ONLY):
             kind = text.strip().partition(":")[0]  # the rest may contain a secret by mistake
             raise Refused(
-                f"this {kind}: source is not in the index file; python: and sql: are taken from "
-                "there alone"
+                f"this {kind}: source is not in the index file; python: and sql: are accepted "
+                "only from there"
             )
 
 
 def inherit_model(services: Services, spec: IndexSpec, blue: str | None) -> IndexSpec:
-    """An index that declares no model uses the model in its live collection's stamp."""
+    """Returns ``spec`` with the model in the live collection's stamp, if the index declares no
+    model."""
     if spec.embedding is not None or spec.vectors or blue is None:
         return spec
     try:
@@ -133,7 +134,7 @@ def _is_asked_by_text(spec: IndexSpec) -> bool:
 
 
 def check_validation(services: Services, spec: IndexSpec, blue: str | None) -> None:
-    """A query is text, so it needs a model."""
+    """Raises Refused for validation queries without a model, because a query is a text."""
     if not _is_asked_by_text(spec) and (spec.validation.queries or spec.validation.judged):
         raise Refused(
             "validation queries need embedding.model to be embedded with; declare it in the index "

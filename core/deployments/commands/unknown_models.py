@@ -40,8 +40,8 @@ def check_model(
 def check_existing_model(
     services: Services, alias: str, spec: IndexSpec, plan: Plan, live: str | None, collection: str
 ) -> None:
-    """As ``check_model``, for an existing collection. It matters only if that collection's model is
-    known; if both are unknown, the gate says so."""
+    """Raises Refused as ``check_model``, for an existing collection. The check matters only if that
+    collection's model is known; if both are unknown, the gate says so."""
     try:
         made = existing_plan(services, collection, spec).made
         if live is None or not made:

@@ -1,4 +1,5 @@
-"""The steps a plan may name. A plan row stores the name; this table says what it does."""
+"""The steps that a plan can name. The row of a step stores the name; this table says what the step
+does."""
 
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.deployments.plan import Step

@@ -1,8 +1,8 @@
-"""A backup: a snapshot on the server, its bytes on the shelf, and the manifest that makes them a
-backup.
+"""Makes a backup: a snapshot on the server, its bytes on the shelf, and the manifest that describes
+them.
 
-What is remembered of the content (count, settings, a sample of points) is looked at before and
-after the snapshot: only what is the same both times must be in it.
+The step remembers facts about the content (count, settings, a sample of points) before and after
+the snapshot. Only what is the same both times is surely in the snapshot.
 """
 
 import time
@@ -40,20 +40,22 @@ from qdrant_rollouts.core.times import as_iso
 _CHECK_SECONDS = 1.0
 _PAGE_POINTS = 4096
 _SAMPLE_SIZE = 300
-#: Bytes written, and put on the disk, at once.
+#: How many bytes are written and flushed to the disk at once.
 _CHUNK_BYTES = 8 << 20
 _LEAST_CHUNK = 64 << 10
-#: Looks at what may still come of a request that was cut short, before it is taken for lost.
+#: How often a step looks for the result of an interrupted request, before it counts the request as
+#: lost.
 PATIENCE_CHECKS = 15
 
 
-#: Phases in which a snapshot may have been asked for.
+#: Phases in which a snapshot may have been requested.
 _ASKED = ("asking", "made")
 
 
 @dataclass(frozen=True, slots=True)
 class _FreshSnapshots:
-    """Those that came since ours was asked for; ``own``: nobody else's can be among them."""
+    """Snapshots that have appeared since the request. ``own``: none of them can belong to
+    others."""
 
     names: list[str]
     own: bool
@@ -61,7 +63,7 @@ class _FreshSnapshots:
 
 @dataclass(frozen=True, slots=True)
 class _ContentFacts:
-    """What is remembered of a content. ``points``: ids with their digests."""
+    """Facts about the content of a collection. ``points``: ids with their digests."""
 
     at: str
     schema: Schema
@@ -70,7 +72,7 @@ class _ContentFacts:
     points: list[list[Any]]
 
     def as_fields(self) -> dict[str, Any]:
-        """As ``SnapshotState`` calls them."""
+        """Returns the facts under the names of ``SnapshotState``."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
 
@@ -78,15 +80,15 @@ class _ContentFacts:
 
 
 def take_snapshot(context: StepContext) -> Outcome:
-    """Started in one turn, looked at in the next. Safe to run twice: a snapshot that has appeared
-    since this one was asked for is taken for it."""
+    """Takes the snapshot: one turn starts it, and the next turn checks it. Safe to run twice: a
+    snapshot that has appeared since the request counts as this one."""
     state = context.load(SnapshotState)
     return _PHASES[state.phase](context, state)
 
 
 def drop_snapshot(context: StepContext) -> Outcome:
-    """Removes the snapshot if it is ours. One that was asked for and is not there yet is waited
-    for, for a while."""
+    """Removes the snapshot if it is ours. If it was requested and does not exist yet, the step
+    waits for it for a limited time."""
     state = context.load(SnapshotState)
     names = state.snapshots or _find_own_snapshots(context, state)
     if state.phase in _ASKED and not names and state.undo_looks < PATIENCE_CHECKS:
@@ -96,7 +98,7 @@ def drop_snapshot(context: StepContext) -> Outcome:
 
 
 def _scan_points(context: StepContext, state: SnapshotState) -> Outcome:
-    """Every id has the same chance to be remembered."""
+    """Chooses the points to remember. Every id has the same chance."""
     store = context.services.store
     collection = context.deployment.green
     sample = [list(one) for one in state.sample]
@@ -144,9 +146,9 @@ def _start_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
 
 
 def _resume_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
-    """After a crash around the request: what it may have asked for is waited for, before it is
-    asked for anew. Two snapshots where there should be one could be anybody's, and would both
-    stay."""
+    """Continues after a crash near the request. It waits for the result of the earlier request
+    before it requests a snapshot again: of two snapshots, nobody could say whose they are, and both
+    would stay."""
     if _find_new_snapshots(context, state) is None and state.looks < PATIENCE_CHECKS:
         context.save(replace(state, looks=state.looks + 1))
         return Wait(
@@ -173,8 +175,8 @@ def _check_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
         )
     if state.points and not same:
         return Reject(
-            f"every point looked at was written meanwhile; back {context.deployment.green} up in a "
-            "calmer time"
+            f"every point of the sample was changed meanwhile; back {context.deployment.green} up "
+            "when it is written less"
         )
     low, high = sorted((state.count, now.count))
     return Done(
@@ -193,8 +195,8 @@ def _check_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
 
 
 def _find_new_snapshots(context: StepContext, state: SnapshotState) -> _FreshSnapshots | None:
-    """The newest snapshot of each part; None while one is missing. More of them than parts may be
-    somebody else's."""
+    """Returns the newest snapshot of each shard; None while one is missing. If there are more
+    snapshots than shards, some may belong to others."""
     store = context.services.store
     collection = context.deployment.green
     fresh = _new_snapshot_names(context, state)
@@ -229,8 +231,8 @@ def _new_snapshot_names(context: StepContext, state: SnapshotState) -> list[str]
 
 
 def _find_own_snapshots(context: StepContext, state: SnapshotState) -> list[str]:
-    """Those that came since they were asked for; of more than there are parts nobody can say whose
-    they are."""
+    """Returns the snapshots that have appeared since the request. If there are more of them than
+    shards, it returns none, because some may belong to others."""
     if state.phase not in _ASKED:
         return []
     if context.deployment.green not in context.services.store.collections():
@@ -244,7 +246,7 @@ def _remove_snapshots(context: StepContext, names: Sequence[str], *, own: bool) 
     if not names:
         return "there is no snapshot to remove"
     if not own:
-        return f"snapshot {told} may be somebody else's and stays"
+        return f"snapshot {told} may belong to others and stays"
     if context.deployment.green in context.services.store.collections():
         for name in names:
             context.services.store.drop_snapshot(context.deployment.green, name)
@@ -264,8 +266,8 @@ _PHASES = {
 
 
 def fetch_files(context: StepContext) -> Outcome:
-    """One slice of the download, file by file. A piece written twice is the same piece at the same
-    place."""
+    """Downloads one slice, file by file. A piece that is written twice has the same content at the
+    same place."""
     services = context.services
     names = context.outputs.get(TakenSnapshot).snapshots
     state = context.load(FetchState)
@@ -277,8 +279,8 @@ def fetch_files(context: StepContext) -> Outcome:
     begun_at = _resume_position(context, state, file)
     at = begun_at
     chunk = state.chunk or _CHUNK_BYTES
-    # Until a piece is written the next one is a smaller one: this may be too large for the time a
-    # worker has.
+    # Until a piece is written, the next one is smaller: this piece may be too large for the time
+    # that a worker has.
     context.save(replace(state, chunk=max(_LEAST_CHUNK, chunk // 4)))
     while at < wanted.size:
         at = _download_slice(context, state, name, file, at, started + services.times.slice, chunk)
@@ -312,8 +314,8 @@ def delete_files(context: StepContext) -> Outcome:
 def _download_slice(
     context: StepContext, state: FetchState, name: str, file: str, at: int, ends: float, chunk: int
 ) -> int:
-    """Downloads snapshot ``name`` from ``at`` until the time is over or nothing more comes; where
-    it stopped."""
+    """Downloads snapshot ``name`` from ``at`` until the time is over or the server sends nothing
+    more. Returns the position it has reached."""
     pieces = bytearray()
     start = at
     for piece in context.services.store.download_snapshot(context.deployment.green, name, at):
@@ -331,7 +333,8 @@ def _download_slice(
 def _store_pieces(
     context: StepContext, state: FetchState, file: str, at: int, pieces: bytearray
 ) -> int:
-    """The check keeps one that lost its turn from writing into what was thrown away meanwhile."""
+    """Writes the pieces. The check prevents a worker that has lost its turn from writing into files
+    that were removed meanwhile."""
     if pieces:
         context.turn.check(ACT_SECONDS)
         context.services.shelf.write(context.deployment.id, file, at, bytes(pieces))
@@ -342,7 +345,7 @@ def _store_pieces(
 
 
 def _resume_position(context: StepContext, state: FetchState, file: str) -> int:
-    """Where both the row and the disk say that everything is there."""
+    """Returns the position up to which both the row and the disk have everything."""
     return min(state.done, context.services.shelf.size(context.deployment.id, file))
 
 
@@ -350,8 +353,8 @@ def _resume_position(context: StepContext, state: FetchState, file: str) -> int:
 
 
 def seal_backup(context: StepContext) -> Outcome:
-    """The manifest comes last and whole; the server's copy goes only after it. Safe to run
-    twice."""
+    """Writes the complete manifest as the last file; only then removes the server's copy. Safe to
+    run twice."""
     manifest = _build_manifest(context)
     context.turn.check(ACT_SECONDS)
     context.services.shelf.seal(manifest.id, manifest.text())
@@ -363,7 +366,7 @@ def seal_backup(context: StepContext) -> Outcome:
 
 def unseal_backup(context: StepContext) -> Outcome:
     context.services.shelf.unseal(context.deployment.id)
-    return Done(StepOutput(summary="it is no backup any more"))
+    return Done(StepOutput(summary="it is no longer a backup"))
 
 
 def _build_manifest(context: StepContext) -> Manifest:
@@ -392,16 +395,16 @@ def _build_manifest(context: StepContext) -> Manifest:
 
 
 def prune_backups(context: StepContext) -> Outcome:
-    """Removes the oldest whole backups of the alias beyond ``keep``, but none that is in use, and
-    not the newest of what serves: the others may be of versions that were deleted. What is damaged
-    is neither counted nor removed: a person should see it. Nor is the final backup of a collection
-    that others made. Safe to run twice."""
+    """Removes the oldest whole backups of the alias beyond ``keep``. It keeps all backups in use
+    and the newest backup of the serving collection, because the others may be of versions that were
+    deleted. Damaged backups are neither counted nor removed, so that a person sees them. The same
+    is true for the final backup of a collection that others made. Safe to run twice."""
     shelf = context.services.shelf
     alias = context.deployment.alias
     sealed = context.outputs.get(SealedBackup).summary
     try:
         spared = _find_backups_in_use(context)
-    except Refused as error:  # this backup is whole all the same
+    except Refused as error:  # the new backup is whole nevertheless
         return Done(PrunedBackups(summary=f"{sealed}; no older one is removed: {error}"))
     kept = [manifest for manifest in _list_whole_backups(context) if manifest.alias == alias]
     with context.services.sessions() as session:
@@ -436,8 +439,8 @@ def _list_whole_backups(context: StepContext) -> list[Manifest]:
 
 
 def _find_backups_in_use(context: StepContext) -> set[str | None]:
-    """Backups that a run which has not ended reads, or that an index is rebuilt from. Raises
-    Refused if the index file cannot be read."""
+    """Returns the backups that a running run reads or that an index is built from. Raises Refused
+    if the index file cannot be read."""
     sources = {backup_of(spec.source) for spec in context.services.indexes().values()}
     query = select(StepRow.arguments).join(Deployment).where(Deployment.status.not_in(FINAL))
     with context.services.sessions() as session:

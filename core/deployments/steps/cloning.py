@@ -1,4 +1,4 @@
-"""Filling green from a collection whose vectors need no change: a stream of raw points, or a
+"""Fills green from a collection whose vectors need no change: by a stream of raw points, or by a
 snapshot."""
 
 import time
@@ -15,8 +15,8 @@ _CHECK_SECONDS = 1.0
 
 
 def copy_points(context: StepContext) -> Outcome:
-    """One slice of the stream, in pieces. A piece repeated after a crash writes the same points
-    again."""
+    """Copies one slice of the stream, in pieces. A piece that is repeated after a crash writes the
+    same points again."""
     deployment = context.deployment
     services = context.services
     source = _source_collection(context)
@@ -41,8 +41,8 @@ def copy_points(context: StepContext) -> Outcome:
 
 
 def copy_by_snapshot(context: StepContext) -> Outcome:
-    """Snapshot of the source, recovered into the empty green: started in one turn, looked at in the
-    next."""
+    """Takes a snapshot of the source and recovers it into the empty green. One turn starts it, and
+    the next turn checks it."""
     state = context.load(FillState)
     return _PHASES[state.phase](context, state)
 
@@ -64,8 +64,8 @@ def _remember_snapshots(context: StepContext, state: FillState) -> Outcome:
 
 
 def _start_source_snapshot(context: StepContext, state: FillState) -> Outcome:
-    """Met again only after a crash around the request: a snapshot that has appeared since is taken
-    for ours."""
+    """Runs again only after a crash near the request. A snapshot that has appeared since then
+    counts as ours."""
     source = _source_collection(context)
     if not _new_source_snapshots(context, state):
         context.services.store.start_snapshot(source, list(state.known))
@@ -94,8 +94,8 @@ def _start_recovery(context: StepContext, state: FillState) -> Outcome:
 
 
 def _await_recovery(context: StepContext, state: FillState) -> Outcome:
-    """Filled when two looks in a row show a count that the source had while the snapshot was
-    made."""
+    """Ends the filling when two looks in a row find the same number of points, and the source had
+    that number while the snapshot was made."""
     found = context.services.store.count(context.deployment.green)
     moved = found != state.found
     state = replace(state, found=found)
@@ -114,8 +114,8 @@ def _new_source_snapshots(context: StepContext, state: FillState) -> list[str]:
 
 
 def _drop_source_snapshot(context: StepContext, state: FillState) -> str:
-    """Removes the snapshot this deployment made and names it; one that might be somebody else's
-    stays, and one whose collection was dropped is gone with it."""
+    """Removes the snapshot that this deployment made, and returns its name. A snapshot that may
+    belong to others stays. If the collection was dropped, its snapshot is gone too."""
     name = state.snapshot
     store = context.services.store
     if not name or not state.own or _source_collection(context) not in store.collections():
@@ -125,8 +125,8 @@ def _drop_source_snapshot(context: StepContext, state: FillState) -> str:
 
 
 def _copy_instead(context: StepContext, state: FillState, why: str) -> Outcome:
-    """A server that cannot fetch its own snapshot (a proxy, another name inside its network) still
-    can be copied."""
+    """Changes to copying. A server that cannot fetch its own snapshot (because of a proxy, or
+    another host name inside its network) can still be copied."""
     _drop_source_snapshot(context, state)
     note = f"snapshot not recovered: {why}"
     context.save(FillState(way="copy", fingerprint=state.fingerprint, note=note))

@@ -1,4 +1,4 @@
-"""Green's collection: made like blue or as the index file says, and dropped again when the
+"""Green's collection: it is made like blue or as the index file says, and dropped when the
 deployment fails."""
 
 from collections.abc import Mapping, Sequence
@@ -30,8 +30,9 @@ from qdrant_rollouts.core.ports import Schema
 
 
 def create_green(context: StepContext) -> Outcome:
-    """Safe to run twice: what an earlier try of this deployment has left is taken if it is whole,
-    else made anew; nothing has been written to it, for populate begins after this step is done."""
+    """Creates green. Safe to run twice: a collection that an earlier try of this deployment left
+    behind is used if it is complete, and made again if not. It has no points yet, because populate
+    begins after this step is done."""
     deployment = context.deployment
     store = context.services.store
     moved = _why_alias_moved(context)
@@ -74,8 +75,8 @@ def create_green(context: StepContext) -> Outcome:
 
 
 def drop_green(context: StepContext) -> Outcome:
-    """Drops green if it is this deployment's and no alias or route leads to it. Safe to run twice:
-    gone is done."""
+    """Drops green if this deployment made it and no alias or route leads to it. Safe to run twice:
+    a collection that is gone counts as dropped."""
     deployment = context.deployment
     store = context.services.store
     if deployment.green not in store.collections():
@@ -98,8 +99,8 @@ def _why_alias_moved(context: StepContext) -> str:
 
 
 def _why_model_unknown(context: StepContext, plan: VectorPlan) -> str:
-    """Looked at when the deployment was asked for, but for a store that another process had open
-    then."""
+    """Returns why the deployment is refused because of blue's model, or nothing. The request has
+    checked this already, unless another process had the embedded store open then."""
     deployment = context.deployment
     if deployment.blue is None:
         return ""
@@ -112,7 +113,8 @@ def _why_model_unknown(context: StepContext, plan: VectorPlan) -> str:
 
 
 def _why_over_limits(context: StepContext, wanted: Schema) -> str:
-    """What blue's limits will not allow, as far as it is known before the source is read."""
+    """Returns which of blue's limits green would exceed, or nothing, as far as this is known before
+    the source is read."""
     source = reading.open_deployment_source(context).collection
     if source is None or schemas.is_strict_mode_off(wanted):
         return ""
@@ -122,9 +124,9 @@ def _why_over_limits(context: StepContext, wanted: Schema) -> str:
 
 
 def _is_already_whole(context: StepContext, wanted: Schema) -> bool:
-    """Has an earlier try left green whole? What it left half made is dropped, and nothing else: a
-    process that is stopped before a drop may carry it out when the collection serves already.
-    Raises Refused for somebody else's."""
+    """Returns whether an earlier try left green complete. It drops an incomplete collection and
+    nothing else, because a process that is stopped before a drop may carry it out when the
+    collection serves already. Raises Refused for a collection that others made."""
     store = context.services.store
     green = context.deployment.green
     if green not in store.collections():
@@ -140,13 +142,13 @@ def _is_already_whole(context: StepContext, wanted: Schema) -> bool:
 
 
 def _foreign_metadata(context: StepContext) -> dict[str, Any]:
-    """Metadata that somebody else has given the collection that green is made like."""
+    """Returns metadata that others have written to the collection that green is made like."""
     of = context.deployment.blue or reading.open_deployment_source(context).collection
     return foreign_metadata(context.services.store.metadata(of), of) if of else {}
 
 
 def _list_lost_metadata(context: StepContext) -> list[str]:
-    """What of that metadata green does not have, by its keys; a value of null is no value."""
+    """Returns the keys of that metadata that green lacks. A value of null counts as no value."""
     found = context.services.store.metadata(context.deployment.green)
     wanted = {key: value for key, value in _foreign_metadata(context).items() if value is not None}
     return [
@@ -157,8 +159,8 @@ def _list_lost_metadata(context: StepContext) -> list[str]:
 
 
 def _find_schema_to_clone(context: StepContext) -> tuple[Schema | None, str | None]:
-    """The schema to clone and whose it is: blue's, or on a first deployment the source
-    collection's, or none."""
+    """Returns the schema to clone, and where it comes from: blue, or in a first deployment the
+    source collection; None if there is neither."""
     blue = context.deployment.blue
     source = reading.open_deployment_source(context)
     of = blue or source.collection
@@ -166,7 +168,7 @@ def _find_schema_to_clone(context: StepContext) -> tuple[Schema | None, str | No
         return None, None
     schema = context.services.store.schema(of)
     unpacked = context.outputs.find(UnpackedSource)
-    if not blue and unpacked:  # its strict mode was switched off to read it
+    if not blue and unpacked:  # unpacking has switched its strict mode off
         schema["strict_mode_config"] = unpacked.schema.get("strict_mode_config")
     return schema, blue or source.address
 
@@ -188,8 +190,8 @@ def _plan_vectors(context: StepContext) -> VectorPlan:
 
 
 def _searched_vector(plan: VectorPlan, model: Schema | None) -> str:
-    """The first vector that a model makes, else that the server makes. Where nothing is made of a
-    text it is the main one."""
+    """Returns the first vector that a model makes, or else the first one that the server makes. If
+    no vector is made from a text, returns the main vector."""
     if plan.templates:
         return next(iter(plan.templates))
     main = schemas.main_vector(model) if model else ""
@@ -228,7 +230,8 @@ def _new_vectors(
 
 
 def _read_vector_shapes(context: StepContext, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Settings of vectors that records bring and no collection has yet, by the first record."""
+    """Returns the settings of vectors that records bring and that no collection has yet, from the
+    first record."""
     first = next(reading.open_deployment_source(context).read(None), None)
     field = context.deployment.spec.vector_field
     brought = brought_vectors(first, field, names) if first is not None else {}
@@ -248,7 +251,7 @@ def _read_vector_shapes(context: StepContext, names: Sequence[str]) -> dict[str,
 
 
 def _shape_of_vector(vector: Any) -> dict[str, Any]:
-    """Of one vector as a record has it; nothing where it is none."""
+    """Returns the settings for a vector as a record has it; nothing if it is no vector."""
     if isinstance(vector, Mapping) and vector.keys() == {"indices", "values"}:
         return {"modifier": "none"}
     if isinstance(vector, list) and vector and isinstance(vector[0], list):

@@ -1,8 +1,8 @@
-"""What each step saves for its next turn, and what it hands on to later ones; how that stands in
-rows says ``core.database.step_data``.
+"""What each step saves for its next turn, and its output for later steps.
+``core.database.step_data`` defines how rows store them.
 
-A state without a ``phase`` is at its beginning. Counts that are None were not counted, so that
-older rows and ways that count nothing say so.
+A state without a ``phase`` is at its beginning. A count of None was not counted: the row is older,
+or this way of filling does not count it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,14 @@ from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.database.step_data import UNSET, Progress, StepOutput, StepState, Unset
 from qdrant_rollouts.core.ports import Cursor, PointId, Schema
 
-#: Seconds that a piece of work takes (``core.deployments.steps.pieces``).
+#: Seconds that one piece of work takes (``core.deployments.steps.pieces``).
 PIECE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class PieceState(StepState):
-    """Of a step that works in pieces: ``piece`` is for how many seconds the next one may work."""
+    """The state of a step that works in pieces. ``piece``: for how many seconds the next piece may
+    work."""
 
     piece: float = PIECE_SECONDS
 
@@ -29,8 +30,8 @@ class PieceState(StepState):
 
 @dataclass(frozen=True, kw_only=True)
 class MadeGreen(StepOutput):
-    """Green is there, with ``vector`` as the one that searches ask, and settings ``schema`` but for
-    its strict mode, which is switched on before it serves. Rows of the first releases have no
+    """Green exists. ``vector`` is the vector that searches use. ``schema`` has green's settings;
+    its strict mode is switched on only before green serves. Rows of the first releases have no
     schema."""
 
     vector: str = ""
@@ -39,16 +40,16 @@ class MadeGreen(StepOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class CreatedGreen(MadeGreen):
-    """``vectors`` says how each is made, as ``VectorPlan.as_state``; a release that knew a single
-    vector wrote none."""
+    """``vectors`` says how each vector is made, as ``VectorPlan.as_state`` writes it. A release
+    that knew only one vector did not write it."""
 
     vectors: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecoveredGreen(MadeGreen):
-    """Made of a backup. ``strict``: the strict mode that it came with, not set where an older
-    release wrote it."""
+    """Green was made from a backup. ``strict``: the strict mode of the recovered collection. It is
+    not set if an older release wrote the row."""
 
     collection: str = ""
     strict: dict[str, Any] | Unset | None = UNSET
@@ -57,7 +58,7 @@ class RecoveredGreen(MadeGreen):
 
 @dataclass(frozen=True, kw_only=True)
 class UnpackedSource(StepOutput):
-    """A backup, recovered into ``collection`` to be read."""
+    """A backup was recovered into ``collection``, to be read as a source."""
 
     collection: str
     schema: Schema
@@ -65,14 +66,16 @@ class UnpackedSource(StepOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class FillState(PieceState):
-    """``way``: records, copy or snapshot; not chosen yet while it is None. ``fingerprint``: the
-    source's at that time.
+    """``way``: records, copy or snapshot; None while it is not chosen. ``fingerprint``: the
+    source's when it was chosen.
 
-    By records: ``cursor`` behind what was ``read``, and ``window``, the size of the next one. By
-    copy: ``position``. By snapshot: ``phase``, the snapshots ``known`` before, the count of the
-    source from ``low`` to ``high``, the ``snapshot`` and whether it is surely our ``own``, and the
-    count that was last ``found``. When ``filled``: looks that found the index ``ready``, its
-    ``work`` and ``failures`` at the last look, and for how long it is ``failing``."""
+    By records: ``cursor`` is the position after the ``read`` records, and ``window`` is the size of
+    the next window. By copy: ``position``. By snapshot: ``phase``, the snapshots ``known`` before,
+    the least and the greatest count of the source (``low``, ``high``), the ``snapshot``, whether it
+    is surely our ``own``, and the count that was last ``found``. When ``filled``: how many looks
+    found the index ``ready``, its ``work`` and ``failures`` at the last look, and for how long it
+    has been ``failing``.
+    """
 
     way: str | None = None
     fingerprint: str | Unset | None = field(default=UNSET, metadata={"key": "print"})
@@ -105,7 +108,7 @@ class FillState(PieceState):
     failing: Sequence[float] = ()
 
     def name_phase(self) -> str:
-        """The way in which it is filled, then the wait for its index."""
+        """Returns the way in which green is filled, and then the wait for its index."""
         return "index" if self.filled else self.way or "choose"
 
     def describe_place(self) -> str:
@@ -119,14 +122,14 @@ class FillState(PieceState):
 
 @dataclass(frozen=True, kw_only=True)
 class GateState(PieceState):
-    """``memory``: what the collectors of evidence have found."""
+    """``memory``: what the evidence collectors have found."""
 
     memory: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged(StepOutput):
-    """``gate`` is the report, with whose it is."""
+    """``gate`` is the report. It also names the deployment and the attempt that it belongs to."""
 
     gate: dict[str, Any] | None = None
 
@@ -137,8 +140,9 @@ class Judged(StepOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class StageProgress(Progress):
-    """``looks`` made, and wanted. ``route``: the version that was set, ``all`` whether every search
-    process serves it. The others are as ``StageSeen`` has them."""
+    """``looks``: how many were taken, and how many are wanted. ``route``: the version of the route
+    that was set. ``all``: whether every search process serves it. The other fields are those of
+    ``StageSeen``."""
 
     looks: Sequence[int] = ()
     route: int | None = None
@@ -150,8 +154,8 @@ class StageProgress(Progress):
 
 @dataclass(frozen=True, kw_only=True)
 class StageState(StepState):
-    """``windows``: green's seconds and searches at each look. ``course``: effects by metric at each
-    look."""
+    """``windows``: green's seconds and searches up to each look. ``course``: the effects by metric
+    at each look."""
 
     looks: int = 0
     windows: Sequence[Sequence[float]] = ()
@@ -161,8 +165,8 @@ class StageState(StepState):
 
 @dataclass(frozen=True, kw_only=True)
 class StageSeen(StepOutput):
-    """What a stage has shown: the share that was ``set`` and by whom ``confirmed``, figures of its
-    ``traffic``, and the ``judgment`` of them."""
+    """What a stage has shown: the share that was ``set``, which processes have ``confirmed`` it,
+    the figures of its ``traffic``, and their ``judgment``."""
 
     set: float
     confirmed: str
@@ -173,7 +177,7 @@ class StageSeen(StepOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class Switched(StepOutput):
-    """``moved`` is false where the alias was on green already."""
+    """``moved`` is false if the alias was on green already."""
 
     came_from: str | None = field(metadata={"key": "from"})
     moved: bool
@@ -181,7 +185,7 @@ class Switched(StepOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class SoakState(StepState):
-    """``judged``: seconds, searches and errors up to which the traffic was judged."""
+    """``judged``: the seconds, searches and errors up to which the traffic was judged."""
 
     looks: int = 0
     errors: int = 0
@@ -202,10 +206,11 @@ class Soaked(StepOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotState(PieceState):
-    """``after`` and ``scanned``: how far the points were seen of which a ``sample`` is drawn. What
-    was remembered of the content before the snapshot: ``at``, ``schema``, ``metadata``, ``count``,
-    ``points`` with their digests. ``known``: snapshots that were there before; ``snapshots``: those
-    that came, surely our ``own`` or not. ``looks`` in vain, and ``undo_looks``."""
+    """``after`` and ``scanned``: how far the points were read from which ``sample`` is drawn.
+    ``at``, ``schema``, ``metadata``, ``count`` and ``points`` (with digests) describe the content
+    before the snapshot. ``known``: the snapshots that existed before. ``snapshots``: those that
+    appeared; ``own`` says whether they are surely ours. ``looks`` and ``undo_looks`` count looks
+    without a result."""
 
     phase: str = ""
     after: PointId | None = None
@@ -228,8 +233,8 @@ class SnapshotState(PieceState):
 
 @dataclass(frozen=True, kw_only=True)
 class TakenSnapshot(StepOutput):
-    """``low`` and ``high``: counts before and after. ``sample``: points that are the same in both,
-    with digests."""
+    """``low`` and ``high``: the counts before and after. ``sample``: points that were the same
+    before and after, with digests."""
 
     snapshots: Sequence[str]
     own: bool
@@ -243,8 +248,8 @@ class TakenSnapshot(StepOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class FetchState(StepState):
-    """``files`` that are whole, ``done`` bytes of the next one, and how many to write at once,
-    ``chunk``."""
+    """``files`` that are complete, the bytes ``done`` of the next file, and how many bytes to write
+    at once (``chunk``)."""
 
     files: Sequence[dict[str, Any]] = ()
     done: int = 0
@@ -253,14 +258,14 @@ class FetchState(StepState):
 
 @dataclass(frozen=True, kw_only=True)
 class FetchedFiles(StepOutput):
-    """As the manifest has them."""
+    """``files`` as the manifest lists them."""
 
     files: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SealedBackup(StepOutput):
-    """Its summary alone."""
+    """A backup is complete. There is only a summary."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,9 +275,10 @@ class PrunedBackups(StepOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class RecoverState(StepState):
-    """``patience``: looks until the collection must be there. ``uploads`` begun, shards ``sent``;
-    whether it was ever seen, ``made``, with the count last ``found``; ``strict``: the strict mode
-    that it came with."""
+    """``patience``: how many looks may pass until the collection must exist. ``uploads``: uploads
+    that were begun. ``sent``: shards that were sent. ``made``: whether the collection was ever
+    seen. ``found``: its count at the last look. ``strict``: the strict mode of the recovered
+    collection."""
 
     phase: str = ""
     patience: int | None = None

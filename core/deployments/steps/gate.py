@@ -1,5 +1,4 @@
-"""The gate as a step: take evidence in slices, judge green, keep the report, and say what it
-means."""
+"""The gate as a step: collects evidence in slices, judges green, and keeps the report."""
 
 import time
 from dataclasses import replace
@@ -32,10 +31,11 @@ from qdrant_rollouts.core.ports import State
 
 
 def run_gate(context: StepContext) -> Outcome:
-    """Safe to run twice: it only looks, and a slice repeated after a crash finds the same again."""
+    """Runs the gate. Safe to run twice: it only reads, and a slice that is repeated after a crash
+    finds the same again."""
     deployment = context.deployment
     state = context.load(GateState)
-    judged = _open_step_gate(context, state.memory)  # which the collectors write into
+    judged = _open_step_gate(context, state.memory)  # the collectors write into it
     waits: list[float | None] = []
 
     def collect(state: GateState, seconds: float) -> tuple[GateState, bool]:
@@ -52,14 +52,14 @@ def run_gate(context: StepContext) -> Outcome:
         "attempt": context.attempt,
     }
     note_facts(context, versions.facts_of_report(report))
-    context.turn.save({})  # it is as long as all that was looked at, and nobody needs it any more
+    context.turn.save({})  # the memory can be large, and no later turn reads it
     return _outcome_of_report(report)
 
 
 def why_gate_shut(context: StepContext) -> str:
-    """Why the switch may not happen, or nothing. A verdict opens only for the deployment, the
-    collection and the attempt it was made of; a plan without a gate (a rollback) has none to
-    ask."""
+    """Returns why the switch is not allowed, or nothing. A verdict allows the switch only for the
+    deployment, the collection and the attempt that it judged. A plan without a gate (a rollback)
+    has no verdict, and is allowed."""
     if not context.outputs.has_step_for(Judged):
         return ""
     judged = context.outputs.find(Judged) or Judged()
@@ -102,15 +102,15 @@ def _open_step_gate(context: StepContext, memory: State) -> GateContext:
 
 
 def _find_green_plan(context: StepContext, made: MadeGreen) -> VectorPlan:
-    """A restored collection was filled by no plan of its own: its stamp says what made its
-    vectors."""
+    """Returns how green's vectors are made. A restored collection was filled by no plan of its own;
+    its stamp says what made its vectors."""
     if isinstance(made, CreatedGreen):
         return read_plan(context.deployment.spec, made.vectors, made.vector)
     return existing_plan(context.services, context.deployment.green, context.deployment.spec)
 
 
 def _filling_evidence(context: StepContext) -> Filling:
-    """Of a collection that was made and not filled, nothing is known."""
+    """Returns what is known about the filling of green; it is empty if no step filled green."""
     recovered = context.outputs.find(RecoveredGreen)
     filled = context.outputs.find(Filling) or (recovered.filled if recovered else Filling())
     return filled if context.attempt == 1 else filled.without_looks()

@@ -1,6 +1,5 @@
-"""Green comes under the strict mode of blue: last of all, so that filling and judging it were not
-held to limits that are meant for applications, and before anybody searches it.
-"""
+"""Applies blue's strict mode to green. This is done last, before anybody searches green, because
+these limits are meant for applications and not for filling and judging."""
 
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.readiness import estimate_points
@@ -15,9 +14,8 @@ from qdrant_rollouts.core.ports import Limits, Schema
 
 
 def apply_strict_mode(context: StepContext) -> str:
-    """Why that cannot be done, or nothing. A collection that this run has not made stays as it is.
-    Safe to run twice: what is on already stays on.
-    """
+    """Applies the strict mode. Returns why this is not possible, or nothing. A collection that this
+    run has not made keeps its settings. Safe to run twice: a strict mode that is on stays on."""
     store = context.services.store
     green = context.deployment.green
     made = context.outputs.find(MadeGreen)
@@ -38,16 +36,17 @@ def apply_strict_mode(context: StepContext) -> str:
 
 
 def lift_strict_mode(context: StepContext, collection: str) -> None:
-    """What came out of a snapshot is read and judged without limits too. Safe to run twice."""
+    """Switches the strict mode off, so that a recovered collection is read and judged without
+    limits. Safe to run twice."""
     if not is_strict_mode_off(context.services.store.schema(collection)):
         context.turn.check(ACT_SECONDS)
         context.services.store.set_strict_mode(collection, {"enabled": False})
 
 
 def why_no_room(wanted: Schema, points: int, standard: tuple[str, Schema, int] | None) -> str:
-    """What strict mode will not allow green for so many points, or nothing. ``standard`` is blue's
-    name, settings and points: what already is so there is its owner's will.
-    """
+    """Returns which limit of the strict mode green would exceed with so many points, or nothing.
+    ``standard`` is blue's name, settings and points: if blue exceeds a limit already, its owner has
+    accepted that."""
     limits = Limits.of(wanted.get("strict_mode_config"))
     _, schema, there = standard or ("", wanted, 0)
     sizes = (
@@ -71,7 +70,7 @@ def why_no_room(wanted: Schema, points: int, standard: tuple[str, Schema, int] |
 
 
 def describe_blue(context: StepContext) -> tuple[str, Schema, int] | None:
-    """Blue's name, settings and points."""
+    """Returns blue's name, settings and points; None if there is no blue."""
     store = context.services.store
     blue = context.deployment.blue
     if blue is None or blue not in store.collections():

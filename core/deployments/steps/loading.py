@@ -1,5 +1,5 @@
-"""Filling green from records: read, check, take over or make vectors, write, save the position;
-window by window."""
+"""Fills green from records, window by window: read, check, reuse or make vectors, write, save the
+position."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ from qdrant_rollouts.core.ports import Point, PointId, Row, Source
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model
-#: sorts them by length: the more there are in a window, the less of each batch is padding
+#: sorts them by length; the more records a window has, the less padding each batch has
 #: (``benchmarks/embedding.py``).
 _FIRST_WINDOW = 128
 _LARGEST_WINDOW = 1024
@@ -45,7 +45,7 @@ _BAD_SAMPLES = 20
 
 @dataclass(slots=True)
 class _Loader:
-    """What one turn needs at hand."""
+    """The objects that one turn of loading uses."""
 
     context: StepContext
     source: Source
@@ -56,8 +56,8 @@ class _Loader:
 
 
 def load_records(context: StepContext) -> Outcome:
-    """One slice. A window repeated after a crash writes the same points under the same ids
-    again."""
+    """Loads one slice. A window that is repeated after a crash writes the same points under the
+    same ids again."""
     loader = _open_loader(context)
     if loader.source.fingerprint() != loader.state.fingerprint:
         return Reject(f"{context.deployment.source} changed while it was being read; deploy again")
@@ -100,9 +100,9 @@ def _open_loader(context: StepContext) -> _Loader:
 
 
 def _read_window(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
-    """A window of rows, or what a slow source gives in the time of one. A repeat takes fewer, until
-    this window is done: one that was too much for a turn, because of a slow model or because
-    nothing could be taken over any more, would be too much again."""
+    """Reads a window of rows, or as many as a slow source gives in the time of a window. A repeat
+    reads fewer rows until this window is done. A window can be too much for a turn if the model is
+    slow or no vector can be reused any more, and with the same size it would be too much again."""
     size = loader.state.window or _FIRST_WINDOW
     loader.context.save(replace(loader.state, window=max(1, size // _GROWTH)))
     ends = time.monotonic() + min(_WINDOW_SECONDS, loader.context.services.times.slice)
@@ -112,14 +112,14 @@ def _read_window(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
             window.append(row)
             if time.monotonic() > ends:
                 break
-    except Limited:  # the source's own limit: what came is a window, the rest waits
+    except Limited:  # the source's own rate limit: these rows are a window, the rest follows later
         if not window:
             raise
     return window
 
 
 def _write_window(loader: _Loader, rows: Sequence[Row]) -> str:
-    """Writes one window and saves the position behind it; returns why the deployment must end, or
+    """Writes one window and saves the position after it. Returns why the deployment must end, or
     nothing."""
     started = time.monotonic()
     records, bad = _sort_out_records(loader, rows)
@@ -139,8 +139,8 @@ def _write_window(loader: _Loader, rows: Sequence[Row]) -> str:
 def _sort_out_records(
     loader: _Loader, rows: Sequence[Row]
 ) -> tuple[dict[PointId, tuple[int, Record]], list[BadRecord]]:
-    """The window's records by point id with their place in the source, and what is wrong with the
-    others."""
+    """Returns the window's records by point id, with their place in the source, and the faults of
+    the other rows."""
     first = loader.state.read or 0
     records: dict[PointId, tuple[int, Record]] = {}
     bad: list[BadRecord] = []
@@ -159,8 +159,8 @@ def _sort_out_records(
 
 
 def _drop_remade_vectors(loader: _Loader, row: Row) -> Row:
-    """A collection brings all its vectors along; those that are made anew, carried over from the
-    live collection or dropped are not wanted."""
+    """Removes vectors that green does not take. A collection as a source brings all its vectors,
+    also those that are made again, carried over or dropped."""
     if row.point_id is None:
         return row
     return replace(row, vector=loader.plan.taken_from_points(vectors_by_name(row.vector)))
@@ -169,8 +169,8 @@ def _drop_remade_vectors(loader: _Loader, row: Row) -> Row:
 def _find_repeated_ids(
     loader: _Loader, records: dict[PointId, tuple[int, Record]]
 ) -> list[BadRecord]:
-    """Records whose id an **earlier** record of the source has taken; the same record written again
-    is no fault."""
+    """Returns records whose id belongs to an **earlier** record of the source. A record that is
+    written again is no fault."""
     store = loader.context.services.store
     green = loader.context.deployment.green
     bad = []
@@ -200,7 +200,7 @@ def _count_bad_records(loader: _Loader, bad: Sequence[BadRecord]) -> str:
     samples = [*(loader.state.bad_samples or []), *map(str, bad)][:_BAD_SAMPLES]
     loader.state = replace(loader.state, bad=total, bad_samples=samples)
     if bad and spec.on_bad_record == "fail":
-        return f"{bad[0]}. Mend it, or set on_bad_record: skip"
+        return f"{bad[0]}. Correct it, or set on_bad_record: skip"
     if total > spec.max_bad_records:
         return f"more than max_bad_records={spec.max_bad_records} bad records; the last: {bad[-1]}"
     return ""
@@ -223,8 +223,8 @@ def _write_points(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -
 
 
 def _next_window_size(size: int, seconds: float) -> int:
-    """As many records as fit ``_WINDOW_SECONDS`` at the speed just seen, at most ``_GROWTH`` times
-    as many as now."""
+    """Returns how many records fit into ``_WINDOW_SECONDS`` at the last speed, at most ``_GROWTH``
+    times as many as now."""
     fitting = int(size * _WINDOW_SECONDS / max(seconds, 1e-3))
     return max(1, min(fitting, size * _GROWTH, _LARGEST_WINDOW))
 

@@ -1,5 +1,5 @@
-"""What cannot be cut into turns, and gets on piece by piece: an upload is one request, a checksum
-one sum."""
+"""Streams work that cannot be divided into turns, such as an upload in one request or a
+checksum."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -9,15 +9,16 @@ from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.database.step_data import Progress, StepState
 from qdrant_rollouts.core.deployments.plan import StepContext
 
-#: Seconds between two notes of how far it is.
+#: Seconds between two progress updates.
 _PROGRESS_SECONDS = 1.0
 
 
 def stream_with_progress(
     context: StepContext, state: StepState, size: int, pieces: Iterable[bytes]
 ) -> Iterator[bytes]:
-    """``pieces``, ``size`` bytes together. Before each, and at the end, it is asked whether the
-    turn is still ours, and the turn is prolonged; how far it is, is saved beside ``state``."""
+    """Yields ``pieces``, which have ``size`` bytes together. Before each piece, and at the end, it
+    checks that the turn is still ours and extends it. It saves the progress together with
+    ``state``."""
     done = 0
     started = time.monotonic()
     told = time.monotonic()

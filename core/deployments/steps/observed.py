@@ -1,4 +1,5 @@
-"""What a stage of a canary has shown so far: figures of its traffic, and what they say."""
+"""What a stage of a canary has shown so far: the figures of its traffic, and the judgment of
+them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ Tallies = Mapping[TrafficKey, TrafficSketch]
 
 @dataclass(frozen=True, slots=True)
 class StageObservation:
-    """``harm`` and ``missing`` are sentences, or nothing. ``windows``: green's seconds and searches
-    at each look, added up since the stage began."""
+    """``harm`` and ``missing`` are sentences, or empty. ``windows``: green's seconds and searches
+    at each look, summed since the stage began."""
 
     harm: str
     missing: str
@@ -34,19 +35,19 @@ class StageObservation:
     figures: State
     judgment: Judgment
     windows: list[list[float]]
-    #: Those of green in this stage.
+    #: Searches that green has answered in this stage.
     searches: int
 
 
 def stage_name(context: StepContext) -> str:
-    """What the observations of a step belong to."""
+    """Returns the name under which the observations of a step are recorded."""
     return f"{context.deployment.id}/{context.position}"
 
 
 def observe_stage(
     context: StepContext, stage: Stage, before: Sequence[Sequence[float]]
 ) -> StageObservation:
-    """``before``: the windows of the looks before this one."""
+    """Judges the stage. ``before``: the windows of earlier looks."""
     spec = context.deployment.spec.canary
     alias = context.deployment.alias
     with context.services.sessions() as session:
@@ -75,7 +76,8 @@ def sum_tallies(tallies: Tallies, variant: str, kind: str) -> TrafficSketch:
 
 
 def describe_traffic(tallies: Tallies) -> dict[str, Any]:
-    """What each variant and kind of search experienced, for people: milliseconds and shares."""
+    """Returns what each variant and kind of search experienced, for people: milliseconds and
+    shares."""
     names = sorted({(key.variant, key.kind) for key in tallies})
     return {
         f"{variant} {kind}": describe_tally(sum_tallies(tallies, variant, kind))
@@ -104,7 +106,7 @@ def build_breakers(spec: CanarySpec) -> Breakers:
 
 
 def diff_windows(windows: Sequence[Sequence[float]]) -> list[tuple[float, int]]:
-    """From sums at each look, what came between two looks."""
+    """Returns the differences between consecutive looks, from the sums at each look."""
     pairs = zip([(0.0, 0), *windows], windows, strict=False)
     return [(after[0] - before[0], int(after[1] - before[1])) for before, after in pairs]
 
@@ -125,7 +127,7 @@ def _describe_harm(
     spec: CanarySpec,
 ) -> str:
     limits = build_breakers(spec)
-    # The first of a full list stands for all that came before it.
+    # When the list is full, its first entry has the sum of all looks before it.
     recent = (
         diff_windows(windows)[1:] if len(windows) > spec.breakers.looks else diff_windows(windows)
     )
@@ -139,8 +141,8 @@ def _describe_harm(
 def _describe_missing(
     stage: Stage, spec: CanarySpec, own: Tallies, green: TrafficSketch, judgment: Judgment
 ) -> str:
-    """What there is too little of. A stage without a duration asks for nothing but the verdict of
-    those before it."""
+    """Describes which evidence is missing. A stage without a duration only waits for the verdict on
+    the stages before it."""
     short = spec.min_searches - green.calls
     if stage.duration_minutes and short > 0:
         return (

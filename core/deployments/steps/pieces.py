@@ -1,8 +1,9 @@
-"""Work in pieces of a few seconds, each saved by itself: whoever dies in one has lost no other.
+"""Does work in pieces of a few seconds and saves each one, so a worker that dies in one piece loses
+no other.
 
-Rule: what is saved says how long the next piece may be: a quarter of this one until it is done. So
-a piece that killed its worker is met again as a smaller one, and one that was done lets the next be
-as long as ever.
+Rule: before a piece begins, the state says that the next piece is a quarter as long, and this stays
+until the piece is done. So a piece that killed its worker is repeated as a smaller one. After a
+piece is done, the next one has the full length again.
 """
 
 import time
@@ -13,7 +14,7 @@ from typing import TypeVar
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps.data import PIECE_SECONDS, PieceState
 
-#: The least that a piece is made to take.
+#: The shortest time for a piece.
 LEAST = 0.05
 _SMALLER = 4
 State = TypeVar("State", bound=PieceState)
@@ -22,9 +23,9 @@ State = TypeVar("State", bound=PieceState)
 def work(
     context: StepContext, state: State, do_piece: Callable[[State, float], tuple[State, bool]]
 ) -> State:
-    """Does pieces until one says that there is no more for now, or the turn's slice is over; what
-    it has come to. ``do_piece`` is given the state and for how many seconds it may work, and
-    returns what it came to and whether there is more."""
+    """Does pieces until one of them reports that there is no more work for now, or the turn's slice
+    is over; returns the last state. ``do_piece`` receives the state and for how many seconds it may
+    work; it returns the new state, and whether there is more work."""
     ends = time.monotonic() + context.services.times.slice
     more = True
     while more:

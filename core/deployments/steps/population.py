@@ -1,4 +1,4 @@
-"""Filling green: which way, then until its index is really ready."""
+"""Fills green: chooses the way, fills, and waits until the index is ready."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,14 +26,14 @@ from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import Health, Schema
 
-#: Files of this program that are named of those that a source leaves out.
+#: How many of this program's own files are named, among the files that a source leaves out.
 _MOST_NAMED = 3
 
 
 def populate_green(context: StepContext) -> Outcome:
-    """Goes on where the saved state says: choose the way, fill in slices, wait for the index. Safe
-    to run twice: every way writes points under ids of their own and saves its position only after
-    the write was acknowledged."""
+    """Continues where the saved state ends: choose the way, fill in slices, wait for the index.
+    Safe to run twice: every way writes points under fixed ids, and saves its position only after
+    the server has acknowledged the write."""
     state = context.load(FillState)
     if state.way is None:
         return _choose_way(context)
@@ -43,8 +43,7 @@ def populate_green(context: StepContext) -> Outcome:
 
 
 def clean_up_filling(context: StepContext) -> Outcome:
-    """Takes away what filling left outside green; green itself is dropped by the undo of
-    ``create``."""
+    """Removes what the filling left outside green. The undo of ``create`` drops green itself."""
     return cloning.drop_own_snapshot(context)
 
 
@@ -63,7 +62,7 @@ def _choose_way(context: StepContext) -> Outcome:
     if way == "records" and source.collection is not None and chunked:
         return Reject(
             f"{source.address} holds points, not documents: with embedding.chunk its vectors "
-            "cannot be made anew; "
+            "cannot be made again; "
             "name the source of the documents"
         )
     if way is None:
@@ -79,8 +78,9 @@ def _choose_way(context: StepContext) -> Outcome:
 
 
 def _way_from_collection(context: StepContext, plan: VectorPlan, collection: str) -> str | None:
-    """snapshot: nothing changes but the name. copy: settings change, vectors do not. records: some
-    vectors are made anew, carried over or dropped."""
+    """Returns the way to fill green from a collection; None if no way is possible. snapshot: only
+    the name changes. copy: settings change, vectors do not. records: some vectors are made again,
+    carried over or dropped."""
     store = context.services.store
     green = context.deployment.green
     theirs = store.schema(collection)
@@ -96,7 +96,7 @@ def _way_from_collection(context: StepContext, plan: VectorPlan, collection: str
 def _every_vector_stays(
     context: StepContext, plan: VectorPlan, collection: str, theirs: Schema, ours: Schema
 ) -> bool:
-    """May the points be taken as they are?"""
+    """Returns whether the points can be copied without changes."""
     names = vector_names(ours)
     if plan.dropped or plan.carried or vector_names(theirs) != names:
         return False
@@ -111,9 +111,10 @@ def _every_vector_stays(
 def _is_made_alike(
     context: StepContext, collection: str, name: str, by: MadeBy, stamp: Stamp | None
 ) -> bool:
-    """Were these vectors made as green's are to be? Of a collection that says nothing a sample is
-    embedded again; where no text of it is stored there is nothing to make them of anew, and the
-    gate judges what was taken. What the server makes costs nothing to make anew."""
+    """Returns whether these vectors were made as green's will be made. If the collection does not
+    say so, a sample of its texts is embedded again. If it stores no text, nothing can be embedded
+    again, and the gate judges the copied vectors. Vectors that the server makes can always be made
+    again, at no cost."""
     theirs = stamp.made.get(name) if stamp is not None else None
     if theirs is not None:
         return _settings_of_maker(theirs) == _settings_of_maker(by)
@@ -128,8 +129,8 @@ def _settings_of_maker(by: MadeBy) -> tuple[object, ...]:
 
 
 def _filled(context: StepContext, way: StepFunction) -> Outcome:
-    """What did not answer may be a server that has no room; it is woken, so that it goes on once
-    there is some."""
+    """Fills green. If the server does not answer, it may have too little disk or memory. It is
+    woken, so that it continues when there is room."""
     try:
         return way(context)
     except Unavailable:
@@ -169,8 +170,9 @@ def _wait_for_index(context: StepContext, state: FillState) -> Outcome:
 
 
 def _failing(context: StepContext, state: FillState, health: Health) -> list[float]:
-    """For how long the server has shown an error while nothing more was indexed, and how much is: a
-    build that runs for minutes and fails each time moves something in every look."""
+    """Returns for how many seconds the server has reported an error without indexing more, and how
+    many vectors are indexed. Other figures change in each look, because a build that runs for
+    minutes and then fails also does work."""
     if not readiness.shows_error(health):
         return []
     seconds, indexed = state.failing or (0.0, health.indexed_vectors)
@@ -180,7 +182,7 @@ def _failing(context: StepContext, state: FillState, health: Health) -> list[flo
 
 
 def _failed(context: StepContext, look: Readiness, failing: list[float]) -> Outcome:
-    """Waited for: room may be made, and the server is asked to try again at each look."""
+    """Waits, because a person may make room. Each look asks the server to try again."""
     bound = context.deployment.spec.progress_deadline_seconds
     if failing and failing[0] > bound:
         return Reject(

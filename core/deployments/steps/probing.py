@@ -1,7 +1,7 @@
-"""Probes of a canary that has little traffic: the validation queries, asked of green at each look.
+"""Probes for a canary with little traffic: each look sends the validation queries to green.
 
-They are kept as synthetic and never added to what users experienced: they can show that green
-fails, not that it is healthy.
+They are recorded as synthetic and never added to what users experienced. They can show that green
+fails, but not that it is healthy.
 """
 
 import random
@@ -28,7 +28,7 @@ _RESULTS_PER_QUERY = 10
 
 
 def probe_green(context: StepContext) -> None:
-    """Safe to run twice: a turn's probes are written once."""
+    """Sends the probes. Safe to run twice: the probes of a turn are recorded once."""
     deployment = context.deployment
     services = context.services
     tally = TrafficSketch()
@@ -45,8 +45,8 @@ def probe_green(context: StepContext) -> None:
 
 
 def _find_vector_plan(context: StepContext) -> VectorPlan:
-    """Of a collection that was there already, by its stamp, or by the index file where it has
-    none."""
+    """Returns how green's vectors are made. For a collection that existed before, its stamp says
+    it, or the index file if there is no stamp."""
     created = context.outputs.find(CreatedGreen)
     if created is not None:
         return read_plan(context.deployment.spec, created.vectors, created.vector)
@@ -61,7 +61,7 @@ def _ask_query(context: StepContext, query: str, tally: TrafficSketch) -> None:
     limits = store.limits(context.deployment.green)
     vector, using = search.query(lambda name: makers[name].query(query), _RESULTS_PER_QUERY, limits)
     most = limits.page(_RESULTS_PER_QUERY)
-    group = random.randrange(GROUPS)  # noqa: S311 - no user asked this
+    group = random.randrange(GROUPS)  # noqa: S311 - no user sent this query
     started = time.perf_counter()
     try:
         hits = store.search(

@@ -1,4 +1,4 @@
-"""Where a deployment reads its records."""
+"""Opens the source that a deployment reads its records from."""
 
 from qdrant_rollouts.core.collections.recovered import RecoveredSource
 from qdrant_rollouts.core.config.id_fields import with_declared_ids
@@ -8,7 +8,8 @@ from qdrant_rollouts.core.ports import Source
 
 
 def open_deployment_source(context: StepContext) -> Source:
-    """Its source; a backup in the collection that it was recovered into."""
+    """Returns the deployment's source. A backup is read from the collection that it was recovered
+    into."""
     named = context.deployment.source
     services = context.services
     assert named is not None

@@ -1,4 +1,5 @@
-"""The vectors of a window of records: taken over or carried from the live collection, or made."""
+"""The vectors of a window of records: they are reused from the live collection, carried over from
+it, or made."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,8 +24,8 @@ Records = Mapping[PointId, Record]
 
 @dataclass(slots=True)
 class VectorCounts:
-    """Vectors taken over, made, and of texts that were too long for their model; and by name what
-    became of each."""
+    """How many vectors were reused, how many were made, and how many texts were too long for their
+    model. ``by_vector`` has the counts of each vector by its name."""
 
     reused: int = 0
     embedded: int = 0
@@ -37,7 +38,7 @@ class VectorCounts:
         return cls(state.reused or 0, state.embedded or 0, state.truncated or 0, by_vector)
 
     def add_to(self, state: FillState) -> FillState:
-        """As they are now; later counting changes nothing of it."""
+        """Returns the state with the present counts. Later counting does not change it."""
         by_vector = {name: dict(counts) for name, counts in self.by_vector.items()}
         return replace(
             state,
@@ -50,10 +51,11 @@ class VectorCounts:
 
 @dataclass(frozen=True, slots=True)
 class LiveVectors:
-    """The collection behind the alias, as one to take vectors from.
+    """The collection behind the alias, as a place to take vectors from.
 
-    ``made`` says what made each vector. ``fitting`` are names whose stored vectors can be moved to
-    the new collection as they are. ``embedded`` is the vector that a single hash of a point is of.
+    ``made`` says what made each vector. ``fitting`` has the names of vectors that can be moved to
+    the new collection without changes. If a point has only one content hash, it is the hash of the
+    vector ``embedded``.
     """
 
     collection: str
@@ -74,7 +76,7 @@ def open_live(context: StepContext, green: Schema) -> LiveVectors | None:
 
 
 class RecordVectors:
-    """``counts`` are the numbers of this deployment: totals, and ``by_vector``."""
+    """Completes records with their vectors. ``counts`` are the counts of this deployment."""
 
     def __init__(
         self,
@@ -95,19 +97,19 @@ class RecordVectors:
 
     @property
     def reads_from(self) -> str | None:
-        """The live collection, where its vectors are taken over or carried; else None."""
+        """Returns the live collection, if vectors are reused or carried over from it; else None."""
         needed = bool(self._reusable or self._plan.carried)
         return self._live.collection if self._live is not None and needed else None
 
     def hashes(self, record: Record) -> dict[str, str]:
-        """The content hash of each made vector, by name."""
+        """Returns the content hash of each made vector, by name."""
         return {
             name: content_hash(self._makers[name].identity, text)
             for name, text in record.texts.items()
         }
 
     def complete(self, records: Records) -> dict[PointId, dict[str, Any]]:
-        """Every vector of each record, by name.
+        """Returns every vector of each record, by name.
 
         Raises Refused for a record whose carried vector cannot be carried over.
         """
@@ -136,7 +138,8 @@ class RecordVectors:
         self._count_by_name("reused", taken)
 
     def _unchanged_vectors(self, record: Record, point: Point) -> dict[str, Any]:
-        """Equal content hashes prove maker and text, so the stored vector is the one to be made."""
+        """Returns the stored vectors that can be reused. Equal content hashes prove that maker and
+        text are the same."""
         assert self._live is not None
         stored = vectors_by_name(point.vector)
         known = stored_hashes(point.payload, self._live.embedded)
@@ -172,10 +175,11 @@ class RecordVectors:
         return "its text has changed" if self._is_changed(record, point) else ""
 
     def _is_changed(self, record: Record, point: Point) -> bool:
-        """Does the live vector speak of another text? Content hashes tell where one maker made
-        both.
+        """Returns whether the live vector belongs to another text. Content hashes show this if the
+        same maker made both.
 
-        Elsewhere the texts are compared, and where nothing is made of a text the whole payload.
+        Otherwise the texts are compared; if no vector is made from a text, the whole payloads are
+        compared.
         """
         assert self._live is not None
         known = stored_hashes(point.payload, self._live.embedded)
@@ -195,7 +199,8 @@ class RecordVectors:
         return {n: one for n, one in point.payload.items() if n != MARK_KEY} != record.fields
 
     def _is_same_maker(self, name: str, maker: Maker) -> bool:
-        """Size, distance and datatype have to agree beside model and text."""
+        """Returns whether the live vector was made in the same way. Its size, distance and datatype
+        must also be equal."""
         return (
             self._live is not None
             and name in self._live.fitting
@@ -209,7 +214,7 @@ class RecordVectors:
     # --- made -----------------------------------------------------------------------------------
 
     def _make_missing(self, records: Records, vectors: dict[PointId, dict[str, Any]]) -> None:
-        """Adds every vector that is still missing, one maker after the other."""
+        """Makes every vector that is still missing, one maker after the other."""
         for name, maker in self._makers.items():
             wanted = {
                 id: record.texts[name]
@@ -228,7 +233,7 @@ class RecordVectors:
     # --- counted --------------------------------------------------------------------------------
 
     def _count_by_name(self, key: str, names: Sequence[str]) -> None:
-        """For the gate: what there must be of each vector."""
+        """Counts the vectors by name. The gate compares these counts with green."""
         for name, number in Counter(names).items():
             counts = self.counts.by_vector.setdefault(name, {})
             counts[key] = counts.get(key, 0) + number

@@ -1,9 +1,9 @@
-"""A backup becomes a collection again: its files are checked, sent to the server, and what came of
-it is compared with what the manifest remembers. For a restore that collection is green; for a
-verification it is dropped again. A deployment whose source is a backup has it beside green, from
-``unpack`` to ``discard``.
+"""Turns a backup into a collection: checks the files, sends them to the server, and compares the
+result with the manifest. For a restore, this collection is green. For a verification, it is dropped
+again. If a backup is the source of a deployment, the collection exists beside green from ``unpack``
+to ``discard``.
 
-The settings come out of the snapshot, not out of the manifest, so that comparing the two proves
+The settings come from the snapshot, not from the manifest, so that comparing the two proves
 something.
 """
 
@@ -34,7 +34,7 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 _CHECK_SECONDS = 1.0
 _MOST_UPLOADS = 3
-#: Bytes a second that a server unpacks at least.
+#: A server unpacks at least this many bytes per second.
 _SLOWEST_BYTES = 10 << 20
 _EXAMPLES = 5
 
@@ -43,16 +43,16 @@ _EXAMPLES = 5
 
 
 def recover_backup(context: StepContext) -> Outcome:
-    """Sent in one turn, looked at in the next. Safe to run twice: what an earlier try has begun is
-    taken if it appears, and the same bytes sent again make the same collection, which nothing
-    serves from yet."""
+    """Recovers the backup: one turn sends it, and the next turn checks it. Safe to run twice: if
+    the result of an earlier try appears, it is used. The same bytes sent again make the same
+    collection, and no search uses it yet."""
     state = context.load(RecoverState)
     return _PHASES[state.phase](context, state, _read_manifest(context))
 
 
 def undo_recovery(context: StepContext) -> Outcome:
-    """Drops the collection if this run has begun to make it and no alias or route leads to it. One
-    that was sent and is not there yet is waited for, for a while."""
+    """Drops the collection if this run has begun to make it and no alias or route leads to it. If
+    it was sent and does not exist yet, the step waits for it for a limited time."""
     collection = _target_collection(context)
     state = context.load(RecoverState)
     if not state.phase:
@@ -60,15 +60,16 @@ def undo_recovery(context: StepContext) -> Outcome:
     if collection not in context.services.store.collections():
         if not state.made and state.undo_looks < _checks_allowed(state):
             context.save(replace(state, undo_looks=state.undo_looks + 1))
-            return Wait(_CHECK_SECONDS, f"waiting whether {collection} still appears, to drop it")
+            return Wait(_CHECK_SECONDS, f"waiting to see whether {collection} appears, to drop it")
         return Done(StepOutput(summary=f"{collection} is gone"))
-    with suppress(Refused):  # a backup that is damaged or gone does not tell what was sent
+    with suppress(Refused):  # a backup that is damaged or gone does not say what was sent
         _drop_sent_snapshots(context, _read_manifest(context))
     return unused.drop_unused(context, collection)
 
 
 def discard(context: StepContext) -> Outcome:
-    """Drops what was recovered only to be looked at. Safe to run twice: gone is done."""
+    """Drops a collection that was recovered only to be read. Safe to run twice: a collection that
+    is gone counts as dropped."""
     collection = _target_collection(context)
     if collection not in context.services.store.collections():
         return Done(StepOutput(summary=f"{collection} is gone"))
@@ -76,7 +77,7 @@ def discard(context: StepContext) -> Outcome:
 
 
 def finish_verification(context: StepContext) -> Outcome:
-    """The end of a verification. Safe to run twice: gone is done."""
+    """Ends a verification. Safe to run twice: a collection that is gone counts as dropped."""
     dropped = discard(context)
     return (
         dropped
@@ -99,16 +100,16 @@ def _check_backup(context: StepContext, state: RecoverState, manifest: Manifest)
         return Reject(
             f"collection {_target_collection(context)} exists and is not of this run; ask again"
         )
-    foreign_metadata(
-        manifest.metadata, manifest.collection
-    )  # a stamp is written over what else would stand there
+    # This refuses metadata that the stamp would overwrite.
+    foreign_metadata(manifest.metadata, manifest.collection)
     context.save(replace(state, phase="upload"))
     return Wait(0, f"{manifest.size:,} bytes are as they were written")
 
 
 def _upload_backup(context: StepContext, state: RecoverState, manifest: Manifest) -> Outcome:
-    """One request, sent anew after a crash, unless what was sent appears within its time. One that
-    lost its turn must not go on sending: the collection may serve by the time it is done."""
+    """Sends the backup in one request. After a crash it is sent again, unless the collection
+    appears in time. A worker that has lost its turn must stop sending, because the collection may
+    serve before it is done."""
     store = context.services.store
     collection = _target_collection(context)
     if manifest.sharded:
@@ -119,21 +120,20 @@ def _upload_backup(context: StepContext, state: RecoverState, manifest: Manifest
                 f"{collection} did not appear after {state.uploads} uploads; look into the "
                 "server's log"
             )
-        # Before it is sent: after a crash the server may be unpacking it, and refuses the same name
-        # again.
+        # This is saved before the backup is sent: after a crash the server may still be unpacking
+        # it, and then refuses the same name.
         state = replace(state, patience=_estimate_patience(manifest), phase="look", looks=0)
         context.save(state)
         _send_file(context, state, manifest, manifest.files[0])
-        state = replace(
-            state, uploads=state.uploads + 1
-        )  # one that was cut short says nothing of the server
+        # Only a complete upload counts: an interrupted one says nothing about the server.
+        state = replace(state, uploads=state.uploads + 1)
     context.save(replace(state, phase="look", looks=0))
     return Wait(_CHECK_SECONDS, f"{manifest.size:,} bytes sent")
 
 
 def _upload_shard(context: StepContext, state: RecoverState, manifest: Manifest) -> Outcome:
-    """On a cluster the collection is made first, and each shard filled where it lies now. Sent
-    again after a crash, a shard has the same points."""
+    """Sends one shard. On a cluster the collection is made first, and then each shard is filled on
+    the node where it is now. A shard that is sent again after a crash has the same points."""
     store = context.services.store
     collection = _target_collection(context)
     sent = state.sent
@@ -164,8 +164,8 @@ def _send_file(
 
 
 def _await_collection(context: StepContext, state: RecoverState, manifest: Manifest) -> Outcome:
-    """There when two looks in a row show a count that the collection had while its snapshot was
-    made."""
+    """Ends the recovery when two looks in a row find the same number of points, and the collection
+    had that number while its snapshot was made."""
     store = context.services.store
     collection = _target_collection(context)
     looks = state.looks + 1
@@ -189,8 +189,8 @@ def _await_collection(context: StepContext, state: RecoverState, manifest: Manif
 
 
 def _checks_allowed(state: RecoverState) -> int:
-    """Looks, one a second, until a collection that was sent must be there: the server unpacks it
-    first."""
+    """Returns how many looks, one per second, may pass until the collection must exist: the server
+    must unpack it first."""
     return PATIENCE_CHECKS if state.patience is None else state.patience
 
 
@@ -221,9 +221,8 @@ def _finish_recovery(
 def _remember_strict_mode(
     context: StepContext, state: RecoverState, manifest: Manifest
 ) -> dict[str, Any] | None:
-    """The strict mode that came out of the snapshot, written down before it is switched off. On a
-    cluster the collection was made without one.
-    """
+    """Returns the strict mode that the snapshot had; it is saved before it is switched off. On a
+    cluster the collection was made without it, so the manifest's is used."""
     if state.strict is not UNSET:
         return state.strict
     found = (
@@ -237,19 +236,20 @@ def _remember_strict_mode(
 
 
 def _drop_sent_snapshots(context: StepContext, manifest: Manifest) -> None:
-    """The server keeps each file that it was sent as a snapshot of the collection, even when that
-    is gone (measured on 1.16.3)."""
+    """Removes the files that were sent. The server keeps each of them as a snapshot of the
+    collection, even after the collection is gone (measured on 1.16.3)."""
     for file in manifest.files:
         context.services.store.drop_snapshot(_target_collection(context), str(file["name"]))
 
 
 def _target_collection(context: StepContext) -> str:
-    """The collection it becomes: green, unless the plan names another."""
+    """Returns the collection that the backup becomes: green, unless the plan names another."""
     return str(context.arguments.get("collection", context.deployment.green))
 
 
 def _stamp_recovered(context: StepContext, manifest: Manifest) -> Stamp:
-    """What the snapshot says of the model stays; whose the collection is, changes."""
+    """Returns the stamp. It keeps what the snapshot says about the model, and names this
+    deployment."""
     deployment = context.deployment
     known = Stamp.of(manifest.metadata)
     ours: dict[str, Any] = {
@@ -269,7 +269,7 @@ _PHASES = {"": _check_backup, "upload": _upload_backup, "look": _await_collectio
 
 
 def compare_with_manifest(context: StepContext) -> Outcome:
-    """Safe to run twice: it only looks."""
+    """Compares the collection with the manifest. Safe to run twice: it only reads."""
     manifest = _read_manifest(context)
     store = context.services.store
     green = context.deployment.green
@@ -302,7 +302,8 @@ def compare_with_manifest(context: StepContext) -> Outcome:
 
 
 def _find_changed_points(context: StepContext, manifest: Manifest) -> list[str]:
-    """A sample that is empty, though there were points, proves nothing."""
+    """Returns which points of the sample changed. If the sample is empty although there were
+    points, this proves nothing and counts as a fault."""
     if not manifest.sample:
         return ["no point was remembered to compare with"] if manifest.high else []
     wanted = dict(manifest.sample)
@@ -319,7 +320,7 @@ def _find_changed_points(context: StepContext, manifest: Manifest) -> list[str]:
 
 
 def _ask_queries(context: StepContext) -> tuple[int, list[str]]:
-    """How many of the index's queries were asked, and those that found less than they must."""
+    """Returns how many of the index's queries were asked, and which of them found too little."""
     spec = context.deployment.spec
     recovered = context.outputs.get(RecoveredGreen)
     if not spec.models or not spec.validation.queries:
@@ -328,7 +329,7 @@ def _ask_queries(context: StepContext) -> tuple[int, list[str]]:
     rules = spec.validation
     made_with = Stamp.of(_read_manifest(context).metadata)
     if made_with is None or made_with.identity != embedder.identity:
-        return 0, []  # in a query of another model nothing is told of what was restored
+        return 0, []  # a query embedded with another model would show nothing about the backup
     silent = []
     for query in rules.queries:
         hits = context.services.store.search(
@@ -347,7 +348,7 @@ def _describe_verification(context: StepContext) -> str:
 
 
 def _read_manifest(context: StepContext) -> Manifest:
-    """Raises Refused if it is damaged or gone."""
+    """Raises Refused if the manifest is damaged or gone."""
     return manifests.read_manifest(context.services.shelf, str(context.arguments["backup"]))
 
 

@@ -1,4 +1,5 @@
-"""Before green is made: is what it will need of disk and memory known to be too little?"""
+"""Checks, before green is made, whether its need of disk and memory is known to exceed what is
+free."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -12,17 +13,17 @@ from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.ports import Schema
 
-#: Seconds until it is looked again: others may make room.
+#: Seconds until the next check: others may have made room by then.
 AGAIN = 10.0
 _SAMPLE = 100
 _SECONDS = 1.0
-#: Sources that are files on this machine, whose first records cost nothing.
+#: Sources that are files on this machine. To read their first records costs almost nothing.
 _FILES = ("jsonl:", "csv:", "parquet:")
 
 
 def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
-    """What it needs, in words; and what is clearly too little, or nothing. What cannot be known
-    stops nobody."""
+    """Returns a description of the need, and a description of what is clearly missing, or nothing.
+    If something cannot be known, this check does not stop the deployment."""
     deployment = context.deployment
     store = context.services.store
     if not deployment.spec.check_room:
@@ -30,7 +31,7 @@ def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
     try:
         points, payloads = _expected(context)
         if points is None:
-            return "room: nobody knows how many points there will be", ""
+            return "room: the number of points is not known", ""
         need = room.estimate_need(wanted, points, room.payload_bytes(payloads), store.server())
         free = store.room()
     except AppError as error:
@@ -38,16 +39,15 @@ def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
     short = room.lacks(need, free)
     if short:
         short = (
-            f"{deployment.green} needs {short}. Make room (`rollouts gc` tells what may go), or "
-            "set check_room: false "
-            f"for {deployment.alias} if you know better"
+            f"{deployment.green} needs {short}. Make room (`rollouts gc` shows what can be "
+            f"deleted), or set check_room: false for {deployment.alias} if you know better"
         )
     return f"room: {room.describe_room(need, free)}", short
 
 
 def _expected(context: StepContext) -> tuple[int | None, Sequence[Mapping[str, Any]]]:
-    """How many points there will be, by the live collection, the source collection, or a file's
-    first records; and some payloads."""
+    """Returns how many points there will be (from the live collection, the source collection, or a
+    file's first records), and some payloads."""
     store = context.services.store
     source = reading.open_deployment_source(context)
     like = context.deployment.blue or source.collection

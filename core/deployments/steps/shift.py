@@ -1,5 +1,5 @@
-"""A stage of a canary: green gets a share of the searches for a time, and what they experienced
-decides."""
+"""One stage of a canary: green gets a share of the searches for some time, and the results of those
+searches decide."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -37,15 +37,16 @@ from qdrant_rollouts.core.routing.route import Route
 from qdrant_rollouts.core.statistics.assignment import share_of
 
 _CONFIRM_AGAIN = 1.0
-#: Looks of which the effects are kept.
+#: The effects of this many looks are kept.
 _KEPT_EFFECTS = 120
 
 
 def shift_traffic(context: StepContext) -> Outcome:
-    """One look. Safe to run twice: the route that is set already stays, and a look repeated is a
-    look more.
+    """Takes one look at the stage. Safe to run twice: a route that is set already stays, and a
+    repeated look only counts as one more look.
 
-    Looks are counted, not seconds, so no clock that jumps ends a stage early."""
+    Looks are counted, not seconds, so a jumping clock ends no stage early.
+    """
     stage = read_stored(Stage, context.arguments)
     spec = context.deployment.spec.canary
     failure = _failure(context)
@@ -78,9 +79,8 @@ def shift_traffic(context: StepContext) -> Outcome:
     looked = looks + (failure is None)
     context.save(StageState(looks=looked, windows=seen.windows, course=course, progress=progress))
     decided = _decide_stage(seen, stage, spec, looks, output)
-    if failure is not None and not isinstance(
-        decided, Reject
-    ):  # its searches are judged, and the stage does not end
+    # Green's searches are judged while the server fails, but the stage does not end.
+    if failure is not None and not isinstance(decided, Reject):
         said = (
             f"{context.deployment.green}: {failure.reason}; the server is asked to try again, "
             f"{context.patience}"
@@ -95,8 +95,8 @@ def shift_traffic(context: StepContext) -> Outcome:
 
 
 def guard_shift(context: StepContext) -> Outcome:
-    """A look while the deployment is paused: green keeps its share, so harm ends the canary still,
-    and nothing else comes of it. Safe to run twice, as every look."""
+    """Takes a look while the deployment is paused. Green keeps its share of the searches, so harm
+    still ends the canary; the look has no other effect. Safe to run twice."""
     stage = read_stored(Stage, context.arguments)
     spec = context.deployment.spec.canary
     barred = _why_green_unfit(context, _failure(context))
@@ -113,8 +113,8 @@ def guard_shift(context: StepContext) -> Outcome:
 
 
 def shift_back(context: StepContext) -> Outcome:
-    """Everybody to blue: set, read back, and waited for until every search process that lives says
-    that it serves it. Only then may a collection go."""
+    """Sends all users back to blue: sets the route, reads it back, and waits until every running
+    search process reports that it serves it. Only then may a collection be dropped."""
     deployment = context.deployment
     services = context.services
     route = table.current_route(services, deployment.alias)
@@ -123,13 +123,13 @@ def shift_back(context: StepContext) -> Outcome:
     confirmed = table.confirm_route(services, route)
     if not confirmed.all:
         return Wait(
-            _CONFIRM_AGAIN, f"{deployment.alias} answers everybody, say {confirmed}", progress=False
+            _CONFIRM_AGAIN, f"no search goes to green, confirmed by {confirmed}", progress=False
         )
-    return Done(StepOutput(summary=f"{deployment.alias} answers everybody, say {confirmed}"))
+    return Done(StepOutput(summary=f"no search goes to green, confirmed by {confirmed}"))
 
 
 def estimate_stage(spec: IndexSpec, arguments: State) -> Duration:
-    """Longer where traffic is missing."""
+    """Returns the duration of a stage. A stage with too little traffic takes longer."""
     stage = read_stored(Stage, arguments)
     seconds = stage.duration_minutes * 60
     return Duration(seconds, seconds * (1 + spec.canary.extension), "what the stage is set to")
@@ -142,8 +142,8 @@ def count_looks(stage: Stage, spec: CanarySpec) -> int:
 def _progress_of_stage(
     stage: Stage, spec: CanarySpec, looks: int, seen: StageObservation
 ) -> StageProgress:
-    """How far it is, by what it decides on: searches that green has answered. That its time is over
-    says nothing."""
+    """Returns the progress of the stage, measured in what decides it: the searches that green has
+    answered. Time alone decides nothing."""
     wanted = count_looks(stage, spec)
     counted = [min(looks, wanted), wanted]
     if not wanted or not spec.min_searches:
@@ -155,8 +155,8 @@ def _progress_of_stage(
 def _decide_stage(
     seen: StageObservation, stage: Stage, spec: CanarySpec, looks: int, output: StageSeen
 ) -> Outcome:
-    """Harm ends a stage at any look, time and evidence together end it well, time without evidence
-    asks a person."""
+    """Decides the stage. Harm ends it at any look. Time and evidence together complete it. If the
+    time is over and evidence is missing, a person must decide."""
     if seen.harm:
         return Reject(seen.harm, output)
     wanted = count_looks(stage, spec)
@@ -178,15 +178,15 @@ def _decide_stage(
 
 
 def _is_before_switch(context: StepContext) -> bool:
-    """Whether everybody is on green next."""
+    """Returns whether the next step moves the alias, and so all users, to green."""
     return any(
         traits_of(name).moves_alias for name in context.deployment.plan[context.position + 1 :][:1]
     )
 
 
 def _why_model_unknown(context: StepContext) -> str:
-    """What a person must know before the switch, or nothing: until then searches by vector have
-    stayed on blue."""
+    """Returns what a person must know before the switch, or nothing. Until the switch, searches by
+    vector stay on blue."""
     deployment = context.deployment
     store = context.services.store
     stamp = read_stamp(store, deployment.green)
@@ -204,7 +204,8 @@ def _why_model_unknown(context: StepContext) -> str:
 
 
 def _seconds_between_looks(stage: Stage, spec: CanarySpec) -> float:
-    """A stage shorter than a look is one look."""
+    """Returns the time until the next look. A stage that is shorter than this consists of one
+    look."""
     return min(spec.look_seconds, stage.duration_minutes * 60)
 
 
@@ -213,14 +214,16 @@ def _name_stage(stage: Stage) -> str:
 
 
 def _failure(context: StepContext) -> Readiness | None:
-    """What fails in the server's work on green; nothing can be said of one that is gone."""
+    """Returns what fails in the server's work on green; None if nothing fails or green does not
+    exist."""
     store = context.services.store
     green = context.deployment.green
     return readiness.failure(store, green) if green in store.collections() else None
 
 
 def _why_green_unfit(context: StepContext, failure: Readiness | None) -> str:
-    """Green must exist and be sound at every look, whatever the traffic says."""
+    """Returns why green cannot serve, or nothing. At every look green must exist and must not be
+    broken, whatever the traffic shows."""
     green = context.deployment.green
     if green not in context.services.store.collections():
         return f"{green} does not exist any more"
@@ -245,7 +248,8 @@ def _set_stage_route(context: StepContext, stage: Stage) -> Route:
 
 
 def _effects_by_metric(seen: StageObservation) -> State:
-    """By metric: the harm and its bounds at this look, for a drawing of how it came to be known."""
+    """Returns the effect and its bounds at this look, by metric. The chart of the stage is drawn
+    from them."""
     return {
         found.metric: [found.effect, found.low, found.high] for found in seen.judgment.comparisons
     }
@@ -257,7 +261,8 @@ def _build_output(
     confirmed: str,
     course: Sequence[Mapping[str, Any]] | None = None,
 ) -> StageSeen:
-    """What was set, and who says that he serves it, are two different things."""
+    """Builds the output. It has both the share that was set and which search processes report that
+    they serve it, because these can differ."""
     return StageSeen(
         summary=f"{_name_stage(stage)}: {seen.words}",
         set=stage.percentage,

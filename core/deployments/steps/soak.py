@@ -1,4 +1,4 @@
-"""The watch after the switch: does what serves now keep serving?"""
+"""The watch after the switch: checks whether green keeps serving."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -23,14 +23,14 @@ from qdrant_rollouts.core.routing.route import LIVE
 from qdrant_rollouts.core.statistics.canary import has_too_many_errors, is_enough_to_judge
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
-#: Points among which one is looked for that has a vector to ask with.
+#: Among this many points, a point is searched that has a vector to ask with.
 _PAGE = 16
 
 
 def watch_green(context: StepContext) -> Outcome:
-    """One look: the alias, the collection's health, a query through the alias. Safe to run twice: a
-    look repeated after a crash is a look more. Looks are counted, not seconds, so no clock that
-    jumps ends the watch early."""
+    """Takes one look: at the alias, at the collection's health, and at a query through the alias.
+    Safe to run twice: a repeated look only counts as one more look. Looks are counted, not seconds,
+    so a jumping clock does not end the watch early."""
     spec = context.deployment.spec.soak
     wanted = max(1, math.ceil(spec.seconds / spec.interval_seconds))
     state = context.load(SoakState)
@@ -38,12 +38,12 @@ def watch_green(context: StepContext) -> Outcome:
     from_here, traffic_fault = _judge_traffic(context, state.judged, seen)
     try:
         fault, failing = _looked(context)
-    except Limited as error:  # applications have used up the rate: that is no look, and no fault
+    except Limited as error:  # applications have used up the rate limit: no look, and no fault
         return Wait(spec.interval_seconds, str(error), progress=False)
     fault = fault or traffic_fault
-    if (
-        failing and not fault
-    ):  # searches are answered: no fault, and no look that shows the index to be sound either
+    # Searches are answered, so this is no fault; but such a look does not show that the index is
+    # sound.
+    if failing and not fault:
         return Wait(spec.interval_seconds, failing, progress=False)
     looks = state.looks + 1
     errors = state.errors + bool(fault)
@@ -70,7 +70,7 @@ def estimate_soak(spec: IndexSpec, arguments: State) -> Duration:
 
 
 def _read_traffic(context: StepContext) -> TrafficSketch:
-    """What users have experienced of green since the soak began, in as far as they search through a
+    """Returns what users have experienced of green since the soak began, if they search through a
     router."""
     services = context.services
     alias = context.deployment.alias
@@ -83,8 +83,9 @@ def _read_traffic(context: StepContext) -> TrafficSketch:
 def _judge_traffic(
     context: StepContext, before: Sequence[float], seen: TrafficSketch
 ) -> tuple[Sequence[float], str]:
-    """What is wrong with the searches that were not judged yet, held to the limits of a canary's
-    breakers, and the sums up to which all are judged. Too few say nothing and wait for more."""
+    """Judges the searches that were not judged yet by the limits of a canary's breakers. Returns
+    the sums up to which all searches are judged, and the fault, or nothing. Too few searches are
+    judged later, together with the next ones."""
     limits = build_breakers(context.deployment.spec.canary)
     seconds = seen.seconds - before[0]
     calls = seen.calls - int(before[1])
@@ -116,8 +117,8 @@ def _describe_look(looks: int, wanted: int, errors: int, spec: SoakSpec, last: s
 
 
 def _looked(context: StepContext) -> tuple[str, str]:
-    """What is wrong in this look, and what may mend by itself; either may be nothing. An outside
-    that does not answer is wrong too: users see it so."""
+    """Returns what is wrong in this look, and what may recover by itself; each may be nothing. A
+    service that does not answer is a fault too, because users notice it."""
     try:
         fault = _find_alias_fault(context) or _find_query_fault(context)
         return (fault, "") if fault else _work_on_index(context)
@@ -128,9 +129,9 @@ def _looked(context: StepContext) -> tuple[str, str]:
 
 
 def _find_alias_fault(context: StepContext) -> str:
-    """Qdrant takes no fencing number: a process that was paused before its switch may carry it out
-    late. Found on blue, the alias is put on green again; a third place is somebody's doing and
-    ``move`` refuses."""
+    """Returns what is wrong with the alias, or nothing. Qdrant compares no fencing number, so a
+    process that was paused before its switch may carry it out late. If the alias is on blue, it is
+    moved to green again. If it is elsewhere, a person has moved it, and ``move_alias`` refuses."""
     deployment = context.deployment
     services = context.services
     found = services.store.aliases().get(deployment.alias)
@@ -149,7 +150,8 @@ def _find_alias_fault(context: StepContext) -> str:
 
 
 def _work_on_index(context: StepContext) -> tuple[str, str]:
-    """What the server says of work on the index that fails now: a fault where no waiting helps."""
+    """Returns what fails in the server's work on the index. It is a fault if waiting does not
+    help."""
     green = context.deployment.green
     seen = readiness.failure(context.services.store, green)
     if seen is None:
@@ -160,8 +162,8 @@ def _work_on_index(context: StepContext) -> tuple[str, str]:
 
 
 def _find_query_fault(context: StepContext) -> str:
-    """A stored vector must find something through the alias; any one does, so no model has to be
-    loaded for it."""
+    """Returns what is wrong with a query, or nothing. A stored vector must find something through
+    the alias. Any stored vector will do, so no model needs to be loaded."""
     store = context.services.store
     deployment = context.deployment
     page, _ = store.scroll(deployment.green, None, _PAGE)
@@ -175,8 +177,8 @@ def _find_query_fault(context: StepContext) -> str:
 
 
 def _is_answered(store: VectorStore, alias: str, collection: str, points: Sequence[Point]) -> bool:
-    """A point need not have a vector of each name; where none of these has one, they must at least
-    be there."""
+    """Returns whether the alias answers. A point need not have a vector of each name; if none of
+    these points has one, they must at least exist."""
     asked = next(_askable_vectors(store.schema(collection), points), None)
     if asked is None:
         return bool(store.fetch(alias, [point.id for point in points], vectors=False))
@@ -185,7 +187,7 @@ def _is_answered(store: VectorStore, alias: str, collection: str, points: Sequen
 
 
 def _askable_vectors(schema: Schema, points: Sequence[Point]) -> Iterator[tuple[str, QueryVector]]:
-    """Vectors with their names, those of the main one first."""
+    """Returns vectors with their names, those of the main vector first."""
     names = dict.fromkeys([main_vector(schema), *vector_names(schema)])
     for name in names:
         for point in points:

@@ -1,4 +1,4 @@
-"""The end of a plan that tries green out and does not switch: searches are left to blue, green is
+"""Ends a plan that tries green out and does not switch: blue answers all searches, and green is
 kept or dropped."""
 
 from qdrant_rollouts.core.database.step_data import StepOutput
@@ -7,9 +7,9 @@ from qdrant_rollouts.core.deployments.steps import collections, shift
 
 
 def stop_trial(context: StepContext) -> Outcome:
-    """Takes green out of the route, waits until every search process that lives says so, and then
-    drops green where the plan says `keep: false` and this deployment made it. Safe to run twice: a
-    route at rest stays so, gone is done."""
+    """Takes green out of the route, and waits until every running search process reports that it
+    serves the new route. Then drops green if the plan says `keep: false` and this deployment made
+    it. Safe to run twice."""
     cleared = shift.shift_back(context)
     if not isinstance(cleared, Done):
         return cleared

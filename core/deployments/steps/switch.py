@@ -1,4 +1,4 @@
-"""The switch: the alias moves from blue to green in one act; the undo moves it back."""
+"""The switch: one act moves the alias from blue to green; the undo moves it back."""
 
 from qdrant_rollouts.core.collections import aliases
 from qdrant_rollouts.core.database.step_data import StepOutput
@@ -20,7 +20,8 @@ _READY_AGAIN = 2.0
 
 
 def switch_to_green(context: StepContext) -> Outcome:
-    """Safe to run twice: an alias that is on green already is left there and the intent settled."""
+    """Moves the alias to green. Safe to run twice: if the alias is on green already, it stays
+    there, and the recorded intent is completed."""
     deployment = context.deployment
     services = context.services
     closed = why_gate_shut(context)
@@ -52,7 +53,8 @@ def switch_to_green(context: StepContext) -> Outcome:
 
 
 def switch_to_blue(context: StepContext) -> Outcome:
-    """Back to blue, if the alias is on green; where somebody has moved it elsewhere it stays."""
+    """Moves the alias back to blue if it is on green. If somebody has moved it elsewhere, it stays
+    there."""
     deployment = context.deployment
     services = context.services
     found = services.store.aliases().get(deployment.alias)
@@ -74,7 +76,7 @@ def switch_to_blue(context: StepContext) -> Outcome:
 
 
 def _clear_own_route(context: StepContext) -> None:
-    """The alias stands for green now, so the canary's route has nothing left to say."""
+    """Clears the canary's route, because the alias itself leads to green now."""
     deployment = context.deployment
     services = context.services
     if table.current_route(services, deployment.alias).deployment_id == deployment.id:
@@ -87,7 +89,8 @@ def _summarize_switch(deployment: DeploymentView) -> str:
 
 
 def _check_green_ready(context: StepContext) -> Outcome | None:
-    """Green must exist and be ready in this moment, whatever was seen before."""
+    """Returns why the switch must wait or be rejected, or None. Green must exist and be ready at
+    this moment, whatever earlier steps have found."""
     store = context.services.store
     green = context.deployment.green
     if green not in store.collections():

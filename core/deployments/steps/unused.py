@@ -1,4 +1,4 @@
-"""What a run has made is dropped only where nobody could be searching it."""
+"""Drops a collection that a run has made, but only if nobody can be searching it."""
 
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.database.step_data import StepOutput
@@ -7,8 +7,8 @@ from qdrant_rollouts.core.routing import table
 
 
 def drop_unused(context: StepContext, collection: str) -> Outcome:
-    """Drops what the caller knows to be this run's, unless an alias or the alias's route leads to
-    it."""
+    """Drops the collection, unless an alias or the alias's route leads to it. The caller knows that
+    this run has made it."""
     alias = context.deployment.alias
     store = context.services.store
     if table.current_route(context.services, alias).green == collection:

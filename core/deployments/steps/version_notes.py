@@ -1,5 +1,5 @@
-"""What a step has learned of green is written into its version's row and into the collection's own
-metadata."""
+"""Writes what a step has found out about green to the row of its version and to the collection's
+own metadata."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ def note_facts(context: StepContext, facts: Mapping[str, Any]) -> None:
 
 
 def served_facts(context: StepContext) -> State:
-    """A switch that is repeated keeps the time of the first."""
+    """Returns who serves since when. A repeated switch keeps the time of the first one."""
     services = context.services
     id = context.deployment.id
     with services.sessions() as session:

@@ -1,7 +1,6 @@
-"""The strategies people may ask for; each is a function that returns one tuple of steps.
+"""The strategies that people can choose. Each is a function that returns one tuple of steps.
 
-``existing`` says that green is there already: then nothing is built, and nothing is dropped if it
-fails.
+``existing``: green exists already. Then no step builds it, and no undo drops it.
 """
 
 from typing import Protocol
@@ -22,7 +21,7 @@ STRATEGIES: dict[str, Strategy] = {
 
 
 def why_live_model_may_be_unknown(spec: IndexSpec) -> str:
-    """``why_model_may_be_unknown`` of the strategy that ``spec`` names; nothing where there is no
-    such strategy."""
+    """Returns ``why_model_may_be_unknown`` for the strategy that ``spec`` names; nothing if there
+    is no such strategy."""
     strategy = STRATEGIES.get(spec.strategy)
     return why_model_may_be_unknown(step.name for step in strategy(spec)) if strategy else ""

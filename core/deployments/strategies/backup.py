@@ -1,4 +1,4 @@
-"""What is done with backups: one is made, tried out, put in the place of what serves, or read as a
+"""The plans for backups: to make one, to verify one, to restore one, and to read one as a
 source."""
 
 from dataclasses import replace
@@ -23,7 +23,7 @@ def plan_verification(backup: str) -> Plan:
 
 
 def plan_restore(backup: str) -> Plan:
-    """As a deployment, but green is recovered instead of built."""
+    """Returns the plan of a deployment whose green is recovered from a backup instead of built."""
     return (
         _step_with_backup("recover", backup),
         _step_with_backup("compare", backup),
@@ -33,8 +33,8 @@ def plan_restore(backup: str) -> Plan:
 
 
 def plan_unpacking(plan: Plan, backup: str, collection: str) -> Plan:
-    """``plan`` with the backup its records come from, in ``collection`` until the gate has read it
-    again."""
+    """Returns ``plan`` with two more steps: one unpacks the backup that the records come from into
+    ``collection``, and one drops it after the gate has read it."""
     judged = max(
         number
         for number, step in enumerate(plan, 1)

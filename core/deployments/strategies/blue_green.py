@@ -1,4 +1,4 @@
-"""Build green beside blue, fill it, judge it, switch in one act, watch."""
+"""Builds green beside blue, fills it, judges it, switches the alias in one act, and watches."""
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.deployments.plan import Plan

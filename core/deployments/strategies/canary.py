@@ -1,5 +1,5 @@
-"""Build and judge green, then give it more and more of the searches while what they experienced
-allows it."""
+"""Builds and judges green, then gives it a growing share of the searches, as long as their results
+allow it."""
 
 from dataclasses import replace
 
@@ -15,6 +15,6 @@ def plan_canary(spec: IndexSpec, *, existing: bool = False) -> Plan:
 
 
 def _plan_stage(stage: Stage, spec: IndexSpec) -> Step:
-    """Probes need the model, which only the bulk workers load."""
+    """Returns the step of one stage. Probes need the model, which only bulk workers load."""
     queue = "bulk" if spec.canary.probing else "control"
     return replace(STEPS["shift"], arguments=stage.model_dump(mode="json"), queue=queue)

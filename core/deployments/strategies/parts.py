@@ -1,12 +1,12 @@
-"""What strategies have in common: how green is made and judged, and how the alias is moved to
-it."""
+"""Parts that strategies share: how green is built and judged, and how the alias moves to it."""
 
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.steps import STEPS
 
 
 def plan_building(*, existing: bool) -> Plan:
-    """``existing``: green is there already, so it is only judged."""
+    """Plans the steps that make and judge green. ``existing``: green exists already, so it is only
+    judged."""
     build = () if existing else (STEPS["create"], STEPS["populate"])
     return (*build, STEPS["validate"])
 

@@ -1,4 +1,5 @@
-"""Back to a version that is still there: nothing is built, so there is nothing to fill or judge."""
+"""The plan of a rollback to a version that still exists. Nothing is built, so nothing is filled or
+judged."""
 
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.steps import STEPS

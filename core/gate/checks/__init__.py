@@ -152,9 +152,9 @@ _CHECKS: dict[str, Check] = {
         _has_payload,
         means="Filters by these fields find nothing, or much less than before, though every point "
         "is there.",
-        act="Mend the field in the source. Where it was meant to go, write `dropped` in place of "
-        "its type under "
-        "`collection.payload_indexes`; where it has another type now, declare that type there.",
+        act="Correct the field in the source. If you removed it on purpose, write `dropped` in "
+        "place of its type under `collection.payload_indexes`; if its type has changed, declare "
+        "the new type there.",
     ),
     "model_stamp": Check(stamp.judge_model_stamp, when=_should_be_stamped, absent=models.no_stamp),
     "declared_model": Check(

@@ -150,8 +150,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     ),
     "capacity": (
         "The server has no room left: it may refuse writes, or stop.",
-        "Make room (`rollouts gc` tells what may go), give the server more, or quantize, and "
-        "retry.",
+        "Make room (`rollouts gc` shows what can be deleted), give the server more, or quantize, "
+        "and retry.",
     ),
     "query_path": (
         "A search as applications make it finds nothing in the new collection.",

@@ -144,7 +144,7 @@ def late_alert_name(action: str) -> str:
 
 
 def _build_failure_alert(run: Run, message: str) -> Alert:
-    look = f"mend that, then rollouts schedule run {shell_word(run.alias)} {run.action}"
+    look = f"correct that, then rollouts schedule run {shell_word(run.alias)} {run.action}"
     return Alert(
         run.alias,
         "schedule.failed",

@@ -278,7 +278,7 @@ def _build_overdue_alert(row: Schedule, now: datetime, text: str) -> Alert:
         text,
         value=f"{waited:.4g} hours without a success",
         bound=f"{read_stored(ScheduleSpec, row.spec).success_within_hours:g} hours",
-        next=f"mend that, then rollouts schedule run {shell_word(row.alias)} {row.action}",
+        next=f"correct that, then rollouts schedule run {shell_word(row.alias)} {row.action}",
     )
 
 

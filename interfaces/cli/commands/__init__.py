@@ -1,1 +1,1 @@
-"""Every verb of ``rollouts``: a module each, with its declaration and what it does."""
+"""The verbs of ``rollouts``. Each has a module with its declaration and its body."""

@@ -13,7 +13,7 @@ from qdrant_rollouts.interfaces.cli.running import verb
 @click.option(
     "--keep",
     is_flag=True,
-    help="Ends the watch after the switch and leaves the new collection serving.",
+    help="End the watch after the switch and leave the new collection serving.",
 )
 @reason_option
 @json_option
@@ -21,6 +21,7 @@ from qdrant_rollouts.interfaces.cli.running import verb
 def abort_deployment(deployment_id: str, keep: bool, reason: str, as_json: bool) -> int:
     """Rolls a deployment back.
 
-    Honoured between two turns of the deployment. Says beforehand if searches will fail.
+    Takes effect between two turns of the deployment. If searches will fail, a warning says so
+    first.
     """
     return send_request(Event.ABORT_KEEP if keep else Event.ABORT, deployment_id, reason, as_json)

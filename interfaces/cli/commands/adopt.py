@@ -11,20 +11,22 @@ from qdrant_rollouts.interfaces.cli.running import DONE, actor, open_services, v
 
 @click.command()
 @click.argument("alias")
-@click.option("--collection", metavar="NAME", help="Another than the one the alias points to.")
+@click.option(
+    "--collection", metavar="NAME", help="Another collection than the one behind the alias."
+)
 @click.option(
     "--trust",
     is_flag=True,
-    help="Take the declared model though it makes other vectors than are stored.",
+    help="Accept the declared model even if it makes other vectors than the stored ones.",
 )
 @reason_option
 @json_option
 @verb
 def adopt_alias(alias: str, collection: str | None, trust: bool, reason: str, as_json: bool) -> int:
-    """Takes what ALIAS points to under management.
+    """Takes the collection behind ALIAS under management.
 
-    Writes down a version and which model made it; no point is touched. The model is the index
-    file's; it is compared with what the collection has stored.
+    It records a version and the model that made it, and changes no point. The model is the one of
+    the index file; it is compared with the stored vectors.
     """
     with open_services(needs="store") as house:
         answer = adoption.adopt_collection(

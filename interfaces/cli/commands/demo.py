@@ -10,5 +10,5 @@ from qdrant_rollouts.interfaces.demo import run_story
 @click.command()
 @verb
 def run_demo() -> int:
-    """The main job on real text, start to end."""
+    """Runs the main job on real text, from start to end."""
     return run_story(screen.make_console())

@@ -26,9 +26,11 @@ from qdrant_rollouts.interfaces.cli.runs import leave_running, wait_for_end
     help="jsonl:FILES, csv:FILES, dir:FOLDER, parquet:FILES, sitemap:URL, collection:NAME or "
     "backup:ID.",
 )
-@click.option("--collection", metavar="NAME", help="Take this collection instead of building one.")
+@click.option("--collection", metavar="NAME", help="Use this collection instead of building one.")
 @click.option(
-    "--strategy", metavar="NAME", help="How to get there; the index file's, else blue_green."
+    "--strategy",
+    metavar="NAME",
+    help="The strategy; by default the index file's, or else blue_green.",
 )
 @click.option(
     "--query",
@@ -41,17 +43,17 @@ from qdrant_rollouts.interfaces.cli.runs import leave_running, wait_for_end
 @click.option(
     "--accept-new-model",
     is_flag=True,
-    help="The live collection may be of another model, or of one that nobody knows; applications "
+    help="Allow that the live collection has another model, or an unknown one; the applications "
     "change with it.",
 )
 @click.option(
     "--no-rollback-on-failure",
     "keep_failed",
     is_flag=True,
-    help="Keep a failed collection to look at.",
+    help="Keep a failed collection for inspection.",
 )
 @click.option("--wait", is_flag=True, help="Show progress until the deployment has ended.")
-@timeout_option(None, "How long --wait lasts; the deployment goes on after it.")
+@timeout_option(None, "How long --wait lasts; the deployment continues after it.")
 @reason_option
 @json_option
 @verb

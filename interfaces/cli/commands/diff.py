@@ -27,10 +27,10 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @json_option
 @verb
 def show_differences(alias: str, v1: str, v2: str, sample: int, as_json: bool) -> int:
-    """What is different in version V2 of ALIAS, seen from V1.
+    """Shows how version V2 of ALIAS differs from V1.
 
     V1 and V2 are numbers or collections. Settings, model and counts are compared, and a sample of
-    the records, the same one each time.
+    the records. The sample is the same each time.
     """
     with open_for_reading(store=True) as house:
         seen = comparing.diff_versions(house.services, alias, v1, v2, sample)

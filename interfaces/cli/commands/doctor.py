@@ -16,7 +16,7 @@ from qdrant_rollouts.interfaces.looks import Check
 @json_option
 @verb
 def run_doctor(as_json: bool) -> int:
-    """Checks settings and servers, and says what to do about faults."""
+    """Checks settings and servers, and says how to correct faults."""
     checks = run_checks()
     code = exit_code(checks)
     if as_json:

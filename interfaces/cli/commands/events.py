@@ -17,7 +17,7 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @json_option
 @verb
 def show_events(alias: str | None, limit: int, as_json: bool) -> int:
-    """What happened: when, by whom, through what, and why."""
+    """Lists what happened: when, by whom, through what, and why."""
     with open_for_reading() as house:
         found = queries.list_events(house.services, alias, limit)
     if as_json:

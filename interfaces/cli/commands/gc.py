@@ -26,20 +26,20 @@ _DROP = ("POINTS", "DEPLOYMENT", "BACKUP", "RUN", "DELETION")
 @click.option(
     "--orphans",
     is_flag=True,
-    help=f"Delete orphans too, {defaults.ORPHANS_MINUTES:g} minutes from now; look at --dry-run "
+    help=f"Also delete orphans, {defaults.ORPHANS_MINUTES:g} minutes from now; look at --dry-run "
     "first.",
 )
 @reason_option
 @json_option
 @verb
 def collect_garbage(dry_run: bool, orphans: bool, reason: str, as_json: bool) -> int:
-    """Deletes what is due and writes down what is kept no longer.
+    """Deletes what is due, and schedules what is no longer kept.
 
-    What a verification has left over goes too.
+    It also deletes what verifications have left behind.
 
-    Orphans, collections named as ours that no row here knows, are listed. They may belong to
-    another installation on the same server, so only --orphans has them deleted, and `rollouts keep`
-    takes that back until then.
+    It lists orphans: collections with names like ours that no row knows. They may belong to another
+    installation on the same server. So only --orphans deletes them, after a delay in which
+    `rollouts keep` cancels it.
     """
     with open_for_reading(store=True) if dry_run else open_services(needs="store") as house:
         answer = garbage_collection.collect_garbage(
@@ -54,7 +54,7 @@ def collect_garbage(dry_run: bool, orphans: bool, reason: str, as_json: bool) ->
 
 def _print_collected(answer: Mapping[str, Any], would: str) -> None:
     _print_collections(
-        f"{would}written down, kept no longer", answer["over"], "delete_after", "reason", "keep"
+        f"no longer kept, {would}scheduled", answer["over"], "delete_after", "reason", "keep"
     )
     _print_collections(
         f"due, {would}deleted if nothing uses it",
@@ -81,7 +81,7 @@ def _print_collected(answer: Mapping[str, Any], would: str) -> None:
         "used_by",
         "deletion",
     )
-    _print_collections("kept, though it was replaced", answer["kept"], "reason", "next")
+    _print_collections("kept although it was replaced", answer["kept"], "reason", "next")
     for line in answer["deleted"]:
         screen.make_console().print(Text(screen.printable_text(line)))
     if not any(answer[part] for part in ("over", "due", "leftovers", "orphans", "kept")):

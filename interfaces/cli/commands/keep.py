@@ -14,7 +14,7 @@ from qdrant_rollouts.interfaces.cli.screen import print_answer
 @json_option
 @verb
 def keep_collection(collection: str, reason: str, as_json: bool) -> int:
-    """Cancels the deletion of COLLECTION for good."""
+    """Cancels the deletion of COLLECTION permanently."""
     with open_services(needs="rows") as house:
         answer = retention_policy.keep_collection(
             house.services, collection, actor=actor(), reason=reason

@@ -17,7 +17,7 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @json_option
 @verb
 def show_deployments(alias: str | None, limit: int, as_json: bool) -> int:
-    """Deployments, newest first, and collections to be deleted."""
+    """Lists deployments, newest first, and collections to be deleted."""
     with open_for_reading() as house:
         deployments = queries.list_deployments(house.services, alias, limit)
         deletions = [

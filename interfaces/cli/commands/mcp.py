@@ -22,29 +22,29 @@ from qdrant_rollouts.interfaces.people import login_name
 @click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False),
-    help="Where .env and rollouts.yaml are.",
+    help="The folder of .env and rollouts.yaml.",
 )
 @click.option(
-    "--http", is_flag=True, help="Over streamable HTTP, at /mcp, instead of stdin and stdout."
+    "--http", is_flag=True, help="Use streamable HTTP, at /mcp, instead of stdin and stdout."
 )
 @serve_options(8601)
 @verb
 def serve_mcp(folder: str | None, http: bool, host: str, port: int) -> int:
-    """Search, and looks at deployments, for agents (MCP)."""
+    """Lets agents search and look at deployments (MCP)."""
     if folder is not None:
         os.chdir(folder)
     return serve_app(make_mcp_app, host, port, PATH) if http else _over_stdio()
 
 
 def _over_stdio() -> int:
-    """Where deployments are allowed and nobody runs them, this process does. A thread waits on
-    stdin that no exception wakes, so Ctrl-C ends the process as it stands; a client closes
-    stdin."""
+    """Serves over stdin and stdout. This process also runs deployments if they are allowed and no
+    other process runs them. A thread waits for stdin, and no exception can wake it. So Ctrl-C ends
+    the process immediately. A client ends it by closing stdin."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.stdin.isatty():
         screen.print_note(
-            "speaks the protocol on stdin and stdout; a client starts it, see docs/mcp.md. Ctrl-C "
-            "ends it"
+            "this command speaks MCP on stdin and stdout; usually a client starts it, see "
+            "docs/mcp.md. Ctrl-C ends it"
         )
     with open_services(needs="place") as house:
         deploys = house.settings.mcp_deploy

@@ -14,14 +14,17 @@ from qdrant_rollouts.interfaces.cli.running import DONE, ENDED_BADLY, verb
 
 @click.command()
 @click.option(
-    "--check", is_flag=True, help="Only say what there is to do; exit code 1 if there is anything."
+    "--check",
+    is_flag=True,
+    help="Only say what is to be done; exit code 1 if there is anything to do.",
 )
 @json_option
 @verb
 def bring_up_to_date(check: bool, as_json: bool) -> int:
     """Brings the database up to date for this program.
 
-    Once for each new release, before its processes start. Safe to run twice, and by many at once.
+    Run it once for each new release, before the release's processes start. It is safe to run twice,
+    and in parallel.
     """
     engine = database.open_engine(load_settings().database_url.get_secret_value())
     try:

@@ -14,8 +14,8 @@ from qdrant_rollouts.interfaces.cli.running import verb
 @json_option
 @verb
 def pause_deployment(deployment_id: str, reason: str, as_json: bool) -> int:
-    """Stops a deployment where it is.
+    """Pauses a deployment.
 
-    Honoured between two turns of the deployment.
+    Takes effect between two turns of the deployment.
     """
     return send_request(Event.PAUSE, deployment_id, reason, as_json)

@@ -13,15 +13,15 @@ from qdrant_rollouts.interfaces.cli.running import verb
 @click.option(
     "--full",
     is_flag=True,
-    help="Past every stage and watch that is left; needs a reason, skips no gate.",
+    help="Skip every remaining stage and watch; needs a reason, skips no gate.",
 )
 @reason_option
 @json_option
 @verb
 def promote_deployment(deployment_id: str, full: bool, reason: str, as_json: bool) -> int:
-    """Approves what waits for a person, or ends a stage or a pause.
+    """Approves a held deployment, or ends a stage or a pause.
 
-    Honoured between two turns of the deployment.
+    Takes effect between two turns of the deployment.
     """
     return send_request(
         Event.PROMOTE_FULL if full else Event.PROMOTE, deployment_id, reason, as_json

@@ -14,8 +14,8 @@ from qdrant_rollouts.interfaces.cli.running import verb
 @json_option
 @verb
 def resume_deployment(deployment_id: str, reason: str, as_json: bool) -> int:
-    """Lets a paused deployment go on.
+    """Continues a paused deployment.
 
-    Honoured between two turns of the deployment.
+    Takes effect between two turns of the deployment.
     """
     return send_request(Event.RESUME, deployment_id, reason, as_json)

@@ -14,8 +14,8 @@ from qdrant_rollouts.interfaces.cli.running import verb
 @json_option
 @verb
 def retry_deployment(deployment_id: str, reason: str, as_json: bool) -> int:
-    """Runs a gate that could not tell once more.
+    """Runs an inconclusive gate again.
 
-    Honoured between two turns of the deployment.
+    Takes effect between two turns of the deployment.
     """
     return send_request(Event.RETRY, deployment_id, reason, as_json)

@@ -15,7 +15,7 @@ from qdrant_rollouts.interfaces.cli.runs import wait_for_end
 @json_option
 @verb
 def roll_back_index(alias: str, timeout: float, reason: str, as_json: bool) -> int:
-    """Back to the version before the live one, while it is retained."""
+    """Returns to the version before the live one, while it is kept."""
     with open_services(starts=True, needs="rows") as house:
         started = commands.start_rollback(house.services, alias, actor=actor(), reason=reason)
         return wait_for_end(house, started, timeout, as_json)

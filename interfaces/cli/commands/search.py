@@ -22,12 +22,12 @@ _IDS_OF_RECORDS = {"id", MARK_KEY}
 @click.argument("query")
 @limit_option(defaults.RESULTS, "How many results.")
 @click.option(
-    "--user", help="Whose search it is: the route gives one user the same collection every time."
+    "--user", help="The user who searches: the route gives a user the same collection every time."
 )
 @json_option
 @verb
 def search_index(alias: str, query: str, limit: int, user: str | None, as_json: bool) -> int:
-    """What ALIAS finds for QUERY."""
+    """Shows what ALIAS finds for QUERY."""
     with open_or_empty() as house, Router(house.services) as router:
         found = asdict(router.search(alias, query, user, limit))
     if as_json:

@@ -11,14 +11,14 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 
 @click.command()
 @click.argument("deployment_id")
-@click.option("--watch", is_flag=True, help="Go on showing it until it has ended.")
+@click.option("--watch", is_flag=True, help="Show it until the deployment has ended.")
 @all_checks_option
 @json_option
 @verb
 def show_status(deployment_id: str, watch: bool, every: bool, as_json: bool) -> int:
-    """One deployment with its steps, gate and events.
+    """Shows a deployment with its steps, gate and events.
 
-    DEPLOYMENT_ID may be shortened as long as it fits one deployment.
+    DEPLOYMENT_ID can be shortened as long as it fits only one deployment.
     """
     with open_for_reading() as house:
         if watch:

@@ -32,7 +32,7 @@ from qdrant_rollouts.wiring import EMBEDDED_STORE
 @json_option
 @verb
 def run_up(host: str, port: int, as_json: bool) -> int:
-    """One process with everything embedded: worker, scheduler, web."""
+    """Runs everything in one process: worker, scheduler, web."""
     if not load_settings().embedded:
         raise Refused(
             "ROLLOUTS_BROKER_URL names a broker, so workers run the deployments: start those of "
@@ -63,8 +63,8 @@ def _wait_for_signal(runner: Embedded) -> None:
     runner.wait()
     if not told:
         raise Broken(
-            "the sweep has ended by an error nobody foresaw, which is logged above; start "
-            "`rollouts up` again"
+            "the sweep has ended with an unexpected error, which is logged above; start `rollouts "
+            "up` again"
         )
 
 

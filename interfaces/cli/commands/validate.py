@@ -27,7 +27,7 @@ def validate_collection(
 ) -> int:
     """Runs the gate of ALIAS on COLLECTION; changes nothing.
 
-    Exit code 0 only if it passes, 1 if it blocks or cannot tell.
+    The exit code is 0 if the gate passes, and 1 if it blocks or is inconclusive.
     """
     with open_for_reading(store=True) as house:
         report = judge(

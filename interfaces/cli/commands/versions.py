@@ -18,7 +18,7 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @json_option
 @verb
 def show_versions(alias: str, as_json: bool) -> int:
-    """The versions of the index ALIAS, the live one marked."""
+    """Lists the versions of the index ALIAS and marks the live one."""
     with open_for_reading(store=True) as house:
         seen = lineage.list_versions(house.services, alias)
     if as_json:
@@ -46,7 +46,10 @@ def show_versions(alias: str, as_json: bool) -> int:
     if any(row["number"] is None for row in seen["versions"]):
         adopt = f"rollouts adopt {shell_word(alias)}"
         out.print(
-            Text(f"the live collection was made by somebody else; `{adopt}` takes it on", "dim")
+            Text(
+                f"the live collection was made elsewhere; `{adopt}` takes it under management",
+                "dim",
+            )
         )
     return DONE
 

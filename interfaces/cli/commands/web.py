@@ -13,5 +13,5 @@ from qdrant_rollouts.interfaces.http.app import make_app
 @json_option
 @verb
 def serve_web(host: str, port: int, as_json: bool) -> int:
-    """The HTTP API, beside workers that run elsewhere."""
+    """Serves the HTTP API; the workers run elsewhere."""
     return serve_app(make_app, host, port, as_json=as_json)

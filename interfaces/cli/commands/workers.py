@@ -18,10 +18,10 @@ Seen = Mapping[str, Any]
 @json_option
 @verb
 def show_workers(as_json: bool) -> int:
-    """Who takes turns, and what each does; which turns wait, and why.
+    """Shows what each worker does, and which turns wait and why.
 
-    A turn that is due waits because nobody takes its queue, because all who do are busy,
-    or because messages are lost.
+    A due turn waits because no worker takes its queue, because all its workers are busy, or because
+    messages are lost.
     """
     with open_for_reading() as house:
         found = unclaimed.list_workers_and_waits(house.services)

@@ -4,9 +4,9 @@ from qdrant_rollouts.interfaces.cli.groups import Verbs
 
 alert = Verbs(
     package=__name__,
-    help="What somebody was told of, and whether it got there.",
+    help="Lists alerts and their deliveries, and tests channels.",
     verbs={
-        "list": "Alerts, newest first, with each channel they go to and what went wrong.",
+        "list": "Lists alerts, newest first, with the result of each delivery.",
         "test": "Sends a test to CHANNEL, or to every channel of the index file.",
     },
 )

@@ -17,7 +17,7 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @json_option
 @verb
 def show_alerts(alias: str | None, limit: int, as_json: bool) -> int:
-    """Alerts, newest first, with each channel they go to and what went wrong."""
+    """Lists alerts, newest first, with the result of each delivery."""
     with open_for_reading() as house:
         found = deliveries.list_alerts(house.services, limit, alias)
     if as_json:

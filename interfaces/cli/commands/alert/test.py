@@ -16,7 +16,7 @@ from qdrant_rollouts.interfaces.cli.running import DONE, UNREACHABLE, actor, ope
 def try_alert_channels(channel: str | None, reason: str, as_json: bool) -> int:
     """Sends a test to CHANNEL, or to every channel of the index file.
 
-    Exit code 0 only if each took it, 3 if not.
+    The exit code is 0 if every channel accepts it, and 3 if not.
     """
     with open_services(needs="place") as house:
         faults = deliveries.try_channels(house.services, channel, actor=actor(), reason=reason)

@@ -4,11 +4,11 @@ from qdrant_rollouts.interfaces.cli.groups import Verbs
 
 alias = Verbs(
     package=__name__,
-    help="Lists, makes, moves and removes aliases.",
+    help="Lists, creates, moves and deletes aliases.",
     verbs={
-        "list": "Every alias and the collection behind it.",
+        "list": "Lists every alias and the collection behind it.",
         "create": "Points a new ALIAS to COLLECTION.",
         "switch": "Points an existing ALIAS to another COLLECTION, in one act.",
-        "delete": "Removes ALIAS; the collection behind it stays.",
+        "delete": "Deletes ALIAS; the collection behind it stays.",
     },
 )

@@ -11,7 +11,7 @@ from qdrant_rollouts.interfaces.cli.screen import print_answer
 @click.command()
 @click.argument("alias")
 @click.argument("collection")
-@click.option("--force", is_flag=True, help="Repoint an alias that points elsewhere.")
+@click.option("--force", is_flag=True, help="Move the alias if it points elsewhere.")
 @reason_option
 @json_option
 @verb

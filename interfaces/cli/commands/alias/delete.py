@@ -14,7 +14,7 @@ from qdrant_rollouts.interfaces.cli.screen import print_answer
 @json_option
 @verb
 def delete_alias(alias: str, reason: str, as_json: bool) -> int:
-    """Removes ALIAS; the collection behind it stays."""
+    """Deletes ALIAS; the collection behind it stays."""
     with open_services(needs="store") as house:
         answer = commands.delete_alias(house.services, alias, reason=reason, actor=actor())
     print_answer(

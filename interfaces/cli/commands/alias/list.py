@@ -13,7 +13,7 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @json_option
 @verb
 def show_aliases(as_json: bool) -> int:
-    """Every alias and the collection behind it."""
+    """Lists every alias and the collection behind it."""
     with open_for_reading(store=True) as house:
         aliases = queries.list_aliases(house.services)
     if as_json:

@@ -12,7 +12,7 @@ from qdrant_rollouts.interfaces.cli.screen import print_answer
 @click.argument("alias")
 @click.argument("collection")
 @click.option(
-    "--delete-old", is_flag=True, help="Delete the old collection by the index's own rule."
+    "--delete-old", is_flag=True, help="Delete the old collection by the index's own rules."
 )
 @reason_option
 @json_option

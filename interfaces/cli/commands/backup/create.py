@@ -14,7 +14,7 @@ from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
     "--keep",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Keep the N latest of ALIAS, remove older ones.",
+    help="Keep the N latest backups of ALIAS and remove older ones.",
 )
 @wait_options
 @reason_option

@@ -17,7 +17,7 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @json_option
 @verb
 def show_backups(alias: str | None, as_json: bool) -> int:
-    """Backups, newest first, and what verifications said of them."""
+    """Lists backups, newest first, with results of verifications."""
     with open_for_reading(shelf=True) as house:
         found = queries.list_backups(house.services, alias)
         where = house.services.shelf.address

@@ -30,9 +30,10 @@ def run_restore(
     reason: str,
     as_json: bool,
 ) -> int:
-    """Makes a new collection of a backup, which serves if it passes the gate.
+    """Makes a collection from a backup; it serves if it passes the gate.
 
-    An alias that is gone is made again; what serves now is kept for its grace period.
+    If the alias is gone, it is created again. The collection that serves now is kept for its grace
+    period.
     """
     with open_services(starts=True, needs="store") as house:
         run = backups.restore_backup(

@@ -26,9 +26,9 @@ def run_verification(
     reason: str,
     as_json: bool,
 ) -> int:
-    """Restores a backup under a temporary name, compares, and drops it.
+    """Restores a backup under a temporary name, compares it, drops it.
 
-    Exit code 0 only if everything was as the manifest says.
+    The exit code is 0 only if everything is as the manifest says.
     """
     with open_services(starts=True, needs="store") as house:
         run = backups.verify_backup(

@@ -17,28 +17,33 @@ from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 
 @click.command()
 @click.argument("name")
-@click.option("--control", required=True, metavar="COLLECTION", help="What serves now.")
+@click.option(
+    "--control", required=True, metavar="COLLECTION", help="The collection that serves now."
+)
 @click.option(
     "--treatment",
     "treatments",
     required=True,
     multiple=True,
     metavar="COLLECTION",
-    help="Repeatable.",
+    help="A collection to compare with it; repeatable.",
 )
 @click.option(
-    "--alias", help="Whose searches are split; the one that leads to the control, if not told."
+    "--alias",
+    help="The alias whose searches are split; by default the one that leads to the control.",
 )
 @experiment_options
 @click.option(
     "--mode",
     type=click.Choice(["ab", "interleave"]),
-    help="interleave: one list drafted from both.",
+    help="interleave: one list is made from both.",
 )
 @click.option(
-    "--on-ship", type=click.Choice(["nothing", "canary", "switch"]), help="What a winner starts."
+    "--on-ship",
+    type=click.Choice(["nothing", "canary", "switch"]),
+    help="What starts if a treatment wins.",
 )
-@click.option("--draft", is_flag=True, help="Write it down, start it later.")
+@click.option("--draft", is_flag=True, help="Create it now, start it later.")
 @reason_option
 @json_option
 @verb
@@ -57,7 +62,7 @@ def create_experiment(
     reason: str,
     as_json: bool,
 ) -> int:
-    """Writes down the experiment NAME and starts it."""
+    """Creates the experiment NAME and starts it."""
     wanted = merge_options(options, coverage, mode=mode, on_ship=on_ship)
     with open_services(needs="store") as house:
         created = commands.create_experiment(

@@ -13,7 +13,7 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @json_option
 @verb
 def show_experiments(alias: str | None, limit: int, as_json: bool) -> int:
-    """Experiments, newest first."""
+    """Lists experiments, newest first."""
     with open_for_reading() as house:
         found = listing.list_experiments(house.services, alias, limit)
     if as_json:

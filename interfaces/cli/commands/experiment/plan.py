@@ -22,19 +22,19 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
     "--target",
     type=float,
     metavar="SHARE",
-    help="The effect worth finding; 0.1, which is 10 %, if not told.",
+    help="The smallest effect worth finding; by default 0.1, which is 10 %.",
 )
 @click.option(
     "--rate",
     type=float,
-    help="By hand: the primary metric now, as a share of users or with --deviation.",
+    help="By hand: the primary metric now, a share of users or, with --deviation, a mean.",
 )
 @click.option(
     "--deviation",
     type=float,
     help="By hand: how far users differ in the primary metric (one sigma).",
 )
-@click.option("--users-per-day", type=float, help="By hand: new users a day.")
+@click.option("--users-per-day", type=float, help="By hand: new users per day.")
 @json_option
 @verb
 def plan_experiment(
@@ -49,7 +49,7 @@ def plan_experiment(
     users_per_day: float | None,
     as_json: bool,
 ) -> int:
-    """How many users and days an experiment on ALIAS will need."""
+    """Computes how many users and days an experiment on ALIAS needs."""
     given = planning.GivenFigures(rate, deviation, users_per_day)
     wanted = merge_options(options, coverage, target=target)
     with open_for_reading(store=True) as house:

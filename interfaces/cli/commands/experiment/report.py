@@ -20,14 +20,14 @@ from qdrant_rollouts.wiring import own_files
     "--svg",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Draw it too, over all its looks.",
+    help="Also draw it, over all its looks, to this file.",
 )
 @json_option
 @verb
 def show_report(experiment: str, svg: str | None, as_json: bool) -> int:
-    """What EXPERIMENT, an id or a name, has found so far.
+    """Shows what EXPERIMENT (an id or a name) has found so far.
 
-    Looking changes nothing, and may be done as often as you like.
+    A look changes nothing, so you can look as often as you like.
     """
     with open_for_reading() as house:
         if svg is not None:

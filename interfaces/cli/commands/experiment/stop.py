@@ -14,9 +14,9 @@ from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 @json_option
 @verb
 def stop_experiment(experiment: str, reason: str, as_json: bool) -> int:
-    """Ends EXPERIMENT: control answers everybody.
+    """Ends EXPERIMENT: the control answers all users.
 
-    What was seen stays, and users are heard until their time is over.
+    The data are kept, and feedback counts until each user's window is over.
     """
     with open_services(needs="rows") as house:
         return print_experiment(

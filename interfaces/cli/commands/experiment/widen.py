@@ -12,13 +12,17 @@ from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 @click.command()
 @click.argument("experiment")
 @click.option(
-    "--coverage", type=float, required=True, metavar="PERCENT", help="Of all users; more than now."
+    "--coverage",
+    type=float,
+    required=True,
+    metavar="PERCENT",
+    help="The share of all users; more than now.",
 )
 @reason_option
 @json_option
 @verb
 def widen_experiment(experiment: str, coverage: float, reason: str, as_json: bool) -> int:
-    """Lets more users take part; nobody changes collection."""
+    """Lets more users take part; no user changes collection."""
     with open_services(needs="rows") as house:
         widened = commands.widen_experiment(
             house.services, experiment, share_of(coverage), actor=actor(), reason=reason

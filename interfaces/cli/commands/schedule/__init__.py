@@ -4,15 +4,16 @@ from qdrant_rollouts.interfaces.cli.groups import Verbs
 
 schedule = Verbs(
     package=__name__,
-    help="""What is done by itself, when, and what became of it.
+    help="""Shows and changes what runs automatically, and its results.
 
-    Schedules stand in the index file; what is said here holds until the file says something new.
+    Schedules are declared in the index file. A change made here is valid until the file's
+    schedule changes.
     """,
     verbs={
-        "list": "Schedules, their next times, their last runs with results.",
-        "run": "Has ACTION (rebuild, verify, backup) done on ALIAS now, whatever the time.",
-        "pause": "Lets times pass without a run: of ACTION, or of all on ALIAS.",
-        "resume": "Goes on with the next time; what passed is not made up for.",
-        "set": "Gives ALIAS another schedule of ACTION, or its first.",
+        "list": "Lists schedules with their next times and last runs.",
+        "run": "Runs ACTION (rebuild, verify, backup) on ALIAS now.",
+        "pause": "Pauses ACTION on ALIAS, or all schedules of ALIAS.",
+        "resume": "Resumes with the next time; missed times are not run later.",
+        "set": "Changes or creates the schedule of ACTION on ALIAS.",
     },
 )

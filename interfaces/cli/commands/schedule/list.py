@@ -13,6 +13,6 @@ from qdrant_rollouts.interfaces.cli.schedule_tables import print_schedules
 @json_option
 @verb
 def show_schedules(alias: str | None, limit: int, as_json: bool) -> int:
-    """Schedules, their next times, their last runs with results."""
+    """Lists schedules with their next times and last runs."""
     with open_for_reading() as house:
         return print_schedules(house, alias, limit, as_json)

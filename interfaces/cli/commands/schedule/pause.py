@@ -15,7 +15,7 @@ from qdrant_rollouts.interfaces.cli.schedule_tables import print_schedules
 @json_option
 @verb
 def pause_schedules(alias: str, action: str | None, reason: str, as_json: bool) -> int:
-    """Lets times pass without a run: of ACTION, or of all on ALIAS."""
+    """Pauses ACTION on ALIAS, or all schedules of ALIAS."""
     with open_services(needs="place") as house:
         for one in [action] if action else commands.list_actions(house.services, alias):
             commands.pause_schedule(house.services, alias, one, actor=actor(), reason=reason)

@@ -15,7 +15,7 @@ from qdrant_rollouts.interfaces.cli.schedule_tables import print_schedules
 @json_option
 @verb
 def resume_schedules(alias: str, action: str | None, reason: str, as_json: bool) -> int:
-    """Goes on with the next time; what passed is not made up for."""
+    """Resumes with the next time; missed times are not run later."""
     with open_services(needs="place") as house:
         for one in [action] if action else commands.list_actions(house.services, alias):
             commands.resume_schedule(house.services, alias, one, actor=actor(), reason=reason)

@@ -9,10 +9,8 @@ from qdrant_rollouts.interfaces.cli.options import json_option, reason_option
 from qdrant_rollouts.interfaces.cli.running import DONE, actor, open_services, verb
 from qdrant_rollouts.interfaces.embedded import running_elsewhere
 
-_NOBODY = "nobody runs it until `rollouts up` is started"
-_SOON = (
-    "it begins within ten seconds; `rollouts schedule list --alias {alias}` shows what became of it"
-)
+_NOBODY = "it does not run until `rollouts up` is started"
+_SOON = "it begins within ten seconds; `rollouts schedule list --alias {alias}` shows its result"
 
 
 @click.command()
@@ -22,7 +20,7 @@ _SOON = (
 @json_option
 @verb
 def run_schedule(alias: str, action: str, reason: str, as_json: bool) -> int:
-    """Has ACTION (rebuild, verify, backup) done on ALIAS now, whatever the time."""
+    """Runs ACTION (rebuild, verify, backup) on ALIAS now."""
     with open_services(starts=True, needs="place") as house:
         asked = commands.run_schedule(house.services, alias, action, actor=actor(), reason=reason)
         seen = queries.get_schedule_run(house.services, asked)

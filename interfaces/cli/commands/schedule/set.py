@@ -19,7 +19,7 @@ from qdrant_rollouts.interfaces.cli.schedule_tables import print_schedules
 @click.argument("alias")
 @click.argument("action")
 @click.option("--cron", metavar="LINE", help='Five fields, minute first, such as "0 2 * * *".')
-@click.option("--zone", metavar="NAME", help="Whose clocks: UTC, Europe/Berlin, …")
+@click.option("--zone", metavar="NAME", help="The time zone: UTC, Europe/Berlin, …")
 @settings_option("misfire=skip")
 @reason_option
 @json_option
@@ -33,7 +33,7 @@ def change_schedule(
     reason: str,
     as_json: bool,
 ) -> int:
-    """Gives ALIAS another schedule of ACTION, or its first."""
+    """Changes or creates the schedule of ACTION on ALIAS."""
     named = {key: value for key, value in (("cron", cron), ("zone", zone)) if value is not None}
     wanted = {**parse_options(options), **named}
     with open_services(needs="place") as house:

@@ -4,13 +4,13 @@ from qdrant_rollouts.interfaces.cli.groups import Verbs
 
 token = Verbs(
     package=__name__,
-    help="""Who may ask by HTTP, and what.
+    help="""Manages who may use the HTTP API, and for what.
 
     Scopes: read, search, feedback, deploy (with read), admin (all of them).
     """,
     verbs={
-        "create": "Makes the token NAME and shows it, this once.",
-        "list": "Every token: scopes, who made it, when it was last used.",
+        "create": "Creates the token NAME and shows it once.",
+        "list": "Lists tokens: scopes, who created them, and their last use.",
         "revoke": "Refuses the token NAME from now on, and ends its sessions.",
     },
 )

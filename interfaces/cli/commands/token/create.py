@@ -14,18 +14,18 @@ from qdrant_rollouts.interfaces.cli.running import DONE, actor, open_services, v
 @click.command()
 @click.argument("name")
 @click.option(
-    "--scope", "scopes", multiple=True, metavar="SCOPE", help="What it may do; repeatable."
+    "--scope", "scopes", multiple=True, metavar="SCOPE", help="What the token may do; repeatable."
 )
 @reason_option
 @json_option
 @verb
 def create_token(name: str, scopes: Sequence[str], reason: str, as_json: bool) -> int:
-    """Makes the token NAME and shows it, this once."""
+    """Creates the token NAME and shows it once."""
     with open_services() as house:
         made = tokens.create_token(house.services, name, scopes, actor=actor(), reason=reason)
     if as_json:
         screen.print_json(made)
         return DONE
-    screen.print_note("it is shown this once; keep it where secrets are kept")
+    screen.print_note("the token is shown only this once; keep it where you keep secrets")
     screen.make_console().print(Text(made["token"]), soft_wrap=True)
     return DONE

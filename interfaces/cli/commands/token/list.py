@@ -15,7 +15,7 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @json_option
 @verb
 def show_tokens(as_json: bool) -> int:
-    """Every token: scopes, who made it, when it was last used."""
+    """Lists tokens: scopes, who created them, and their last use."""
     with open_for_reading() as house:
         found = tokens.list_tokens(house.services)
     if as_json:
