@@ -191,7 +191,9 @@ def test_the_late_write_of_a_worker_that_was_stopped_is_rejected(world: World, d
     with pytest.raises(LeaseLost):
         Lease(world.services, late).save({"cursor": "late"})
     with pytest.raises(LeaseLost):
-        engine.turn_outcomes.write_outcome(world.services, late, engine.Done(StepOutput(summary="late")))
+        engine.turn_outcomes.write_outcome(
+            world.services, late, engine.Done(StepOutput(summary="late"))
+        )
     assert world.status(deployment) == before
 
 

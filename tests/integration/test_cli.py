@@ -231,21 +231,21 @@ def test_up_runs_what_other_processes_write_and_ends_when_told(shell):
 
 def test_ctrl_c_leaves_a_deployment_that_the_next_one_resumes(shell):
     # Long enough that it cannot end, on a busy machine, before the signal is there.
-    soak = ("--option", "soak.seconds=8", "--option", "soak.interval_seconds=2")
+    soak = ("--option", "soak.seconds=15", "--option", "soak.interval_seconds=2")
     with shell.start("deploy", "docs", "--wait", *soak) as waiting:
         for line in waiting.stdout:
             if line.startswith("switch done"):
                 break
         waiting.send_signal(signal.SIGINT)
         said = waiting.stderr.read()
-        assert waiting.wait(20) == 130
+        assert waiting.wait(60) == 130
     started = shell.json("list")["deployments"][0]["id"]
     assert f"deployment {started} is resumed by the next `rollouts up`" in said
     assert "Traceback" not in said
     with shell.start("up", "--port", "0") as up:
         seen = shell.json("status", started, "--watch")
         up.send_signal(signal.SIGINT)
-        up.communicate(timeout=20)
+        up.communicate(timeout=60)
     assert seen["status"] == "live"
     assert sum(event["event"] == "alias.switched" for event in seen["events"]) == 1
 
