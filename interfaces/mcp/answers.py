@@ -35,7 +35,7 @@ _NEXT: dict[str, str] = {
     "then call get_deployment again",
     Status.LIVE: "nothing: search_with_alias answers from the new collection",
     Status.COMPLETED: "nothing changed for searches, because this strategy only tries the "
-    "new collection out; message has the result",
+    "new collection out; get_deployment has the result",
     Status.ROLLED_BACK: "nothing changed for searches; tell a person what must be corrected "
     "(message says it) before deploy_new_index is called again",
     Status.NEEDS_OPERATOR: "tell a person, who is needed, what message says (then rollouts abort); "

@@ -148,9 +148,9 @@ OUTSIDE = """() => {
   if (page > wide) found.push(`page ${page}`)
   for (const one of document.querySelectorAll('.scroll:not(figure)'))
     if (one.scrollWidth > one.clientWidth + 1) found.push(`table: ${told(one)}`)
+  const placed = 'figure, thead, .hidden, .skip'
   for (const one of document.querySelectorAll('main *, header *'))
-    const right = one.getBoundingClientRect().right
-    if (right > wide + 1 && !one.closest('figure, thead, .hidden, .skip'))
+    if (one.getBoundingClientRect().right > wide + 1 && !one.closest(placed))
       found.push(told(one))
   const cut = 'td, dd, h1, .tile, .note, .steps > li > *, .head p, code, summary'
   for (const one of document.querySelectorAll(cut))

@@ -408,4 +408,4 @@ def test_every_room_of_the_core_is_on_the_map_with_its_sentence():
 def _sentence(room):
     docstring = ast.get_docstring(ast.parse(text(room / "__init__.py")))
     first = docstring.split("\n\n")[0].replace("\n", " ").removesuffix(".")
-    return first if first[:2].isupper() or first[1] == "/" else first[0].lower() + first[1:]
+    return first if first[1] == "/" else first[0].lower() + first[1:]
