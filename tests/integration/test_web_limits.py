@@ -445,7 +445,7 @@ def test_no_more_requests_are_worked_at_than_may_be_and_others_come_in():
         go.set()
         found = [answered(one) for one in asked]
         assert sorted(status for status, _ in found) == [200] * limits.requests + [503] * 6
-        assert all("ask again" in problem["detail"] for status, problem in found if status == 503)
+        assert all("try again" in problem["detail"] for status, problem in found if status == 503)
         again = held.enter_context(connected(there))
         again.sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert answered(again) == (200, b"done")
