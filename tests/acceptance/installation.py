@@ -166,6 +166,7 @@ class Program:
         return self._process.pid
 
     def launch(self) -> Self:
+        assert not self.alive(), f"{self.entry} is running already"
         self._read_from = len(self.log)
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
