@@ -18,8 +18,6 @@ from qdrant_rollouts.core.services import Services
 log = logging.getLogger(__name__)
 
 TAKE_UP = "schedules.take_up"
-#: Several processes ask for a sweep every second.
-_REST = 0.7
 
 
 def register_sweeps(app: Celery, services: Callable[[], Services]) -> None:
@@ -73,7 +71,7 @@ def _run_by_beat(
 
 
 def _knock_overdue_turns(house: Services) -> str:
-    return f"{len(engine.knock_overdue_turns(house, rest=_REST))} knocked for"
+    return f"{len(engine.knock_overdue_turns(house))} knocked for"
 
 
 def _deliver_due_alerts(house: Services) -> str:

@@ -154,17 +154,15 @@ def store_request(
     services.knock(knock)
 
 
-def knock_overdue_turns(services: Services, *, rest: float = 0.0) -> list[Knock]:
+def knock_overdue_turns(services: Services) -> list[Knock]:
     """Knocks for each deployment whose turn is due and which got no knock yet, or no answer to the
-    last one; returns the knocks. Does nothing if another sweep ran less than ``rest`` seconds ago.
+    last one; returns the knocks.
 
     It also gives free places to deployments, adds to the time in which the service was running (the
     caller is alive), and reports turns that no worker takes.
     """
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        if deletions.has_ticked(session, now, rest):
-            return []
         deletions.advance_service_clock(session, now)
         clock_jumps.mend(session, now, services.times.lease)
         rows = session.scalars(_select_unanswered(services, now)).all()

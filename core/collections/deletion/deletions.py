@@ -62,13 +62,6 @@ def advance_service_clock(session: Session, now: datetime) -> float:
     return clock.elapsed
 
 
-def has_ticked(session: Session, now: datetime, seconds: float) -> bool:
-    """Whether a process has swept within ``seconds``. A last time in the future means that the
-    clock was set back."""
-    last = session.scalar(select(ServiceClock.last)) if seconds else None
-    return last is not None and 0 <= (now - last).total_seconds() < seconds
-
-
 def schedule_deletion(
     session: Session,
     now: datetime,
