@@ -20,6 +20,7 @@ from qdrant_rollouts.core.config.index_file import ConcurrencySpec
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.sweeps import SWEEPS
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.services import Times
 from qdrant_rollouts.tasks import resting
@@ -82,6 +83,22 @@ def things(client: redis.Redis, queue: str) -> Counter[str]:
 def sweep(app: Celery) -> None:
     for name in ("deployments.rouse", "schedules.sweep"):
         app.tasks[name]()
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_sweep_of_turns_knocks_though_another_sweep_came_just_before(
+    house: tuple[World, Celery], client: redis.Redis, name: str
+):
+    """They come from one beat, and may keep step for minutes."""
+    world, app = house
+    world.declare("docs", source=world.write("docs.jsonl", texts(3)))
+    deployment = world.deploy("docs")
+    client.flushall()
+    time.sleep(LOOK)
+    world.clock.move(60)
+    app.tasks[name]()
+    app.tasks["deployments.rouse"]()
+    assert f"{deployment[:8]}-t001" in things(client, "bulk")
 
 
 @pytest.mark.proof
