@@ -6,9 +6,14 @@ experiment, a deletion or a delivery only by a table of its own. An event that i
 is refused with a message and changes nothing. ``docs/lifecycle.md`` is drawn from these tables.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeVar
 
 from qdrant_rollouts.core.errors import Refused
+
+AnyStatus = TypeVar("AnyStatus", bound=StrEnum)
+AnyEvent = TypeVar("AnyEvent", bound=StrEnum)
 
 
 class Status(StrEnum):
@@ -92,16 +97,26 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
 }
 
 
+def _look_up(
+    table: Mapping[tuple[AnyStatus, AnyEvent], AnyStatus],
+    status: AnyStatus,
+    event: AnyEvent,
+    what: str,
+    advice: str = "",
+) -> AnyStatus:
+    """Raises Refused, which says what else there is, if the event is not in the table."""
+    try:
+        return table[status, event]
+    except KeyError:
+        raise Refused(f"{event} is not possible: the {what} is {status}{advice}") from None
+
+
 def next_status(status: Status, event: Event) -> Status:
     """Returns the status that ``event`` leads to. Raises Refused, which names the possible events,
     if it is not in the table."""
-    try:
-        return TRANSITIONS[status, event]
-    except KeyError:
-        raise Refused(
-            f"{event} is not possible: the deployment is {status}; "
-            f"{_describe_possible_events(status)}"
-        ) from None
+    return _look_up(
+        TRANSITIONS, status, event, "deployment", f"; {_describe_possible_events(status)}"
+    )
 
 
 def is_allowed(status: Status, event: Event) -> bool:
@@ -141,14 +156,9 @@ EXPERIMENT_TRANSITIONS: dict[tuple[ExperimentStatus, ExperimentEvent], Experimen
 
 def next_experiment_status(status: ExperimentStatus, event: ExperimentEvent) -> ExperimentStatus:
     """The same as ``next_status``, for an experiment."""
-    try:
-        return EXPERIMENT_TRANSITIONS[status, event]
-    except KeyError:
-        possible = [known for origin, known in EXPERIMENT_TRANSITIONS if origin is status]
-        now = (
-            "possible now: " + ", ".join(possible) if possible else "it has ended; create a new one"
-        )
-        raise Refused(f"{event} is not possible: the experiment is {status}; {now}") from None
+    possible = [known for origin, known in EXPERIMENT_TRANSITIONS if origin is status]
+    now = "possible now: " + ", ".join(possible) if possible else "it has ended; create a new one"
+    return _look_up(EXPERIMENT_TRANSITIONS, status, event, "experiment", f"; {now}")
 
 
 # --- runs of a schedule ---------------------------------------------------------------------------
@@ -208,10 +218,7 @@ DELETION_TRANSITIONS: dict[tuple[DeletionStatus, DeletionEvent], DeletionStatus]
 
 def next_deletion_status(status: DeletionStatus, event: DeletionEvent) -> DeletionStatus:
     """The same as ``next_status``, for a deletion."""
-    try:
-        return DELETION_TRANSITIONS[status, event]
-    except KeyError:
-        raise Refused(f"{event} is not possible: the deletion is {status}") from None
+    return _look_up(DELETION_TRANSITIONS, status, event, "deletion")
 
 
 # --- deliveries of alerts -------------------------------------------------------------------------
@@ -238,7 +245,4 @@ DELIVERY_TRANSITIONS: dict[tuple[DeliveryStatus, DeliveryEvent], DeliveryStatus]
 
 def next_delivery_status(status: DeliveryStatus, event: DeliveryEvent) -> DeliveryStatus:
     """The same as ``next_status``, for the delivery of an alert."""
-    try:
-        return DELIVERY_TRANSITIONS[status, event]
-    except KeyError:
-        raise Refused(f"{event} is not possible: the delivery is {status}") from None
+    return _look_up(DELIVERY_TRANSITIONS, status, event, "delivery")
