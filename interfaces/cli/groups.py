@@ -94,9 +94,11 @@ def _import_once(name: str) -> Any:
     would take a third of a short verb's time. Later collections skip what was imported."""
     if name in sys.modules:
         return sys.modules[name]
+    collects = gc.isenabled()
     gc.disable()
     try:
         return importlib.import_module(name)
     finally:
         gc.freeze()
-        gc.enable()
+        if collects:
+            gc.enable()
