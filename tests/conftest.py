@@ -129,6 +129,15 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Resets the logging after each test and the fixtures made for it. A verb or a worker sets
+    levels and handlers for the whole process. Without this, a later test would not see the messages
+    that it checks. A fixture could not do this: those of a whole file are made before it."""
+    with keep_logging():
+        return (yield)
+
+
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Changes to an empty folder, so that a developer's ``.env``, ``rollouts.yaml`` and
@@ -142,14 +151,6 @@ def _no_secrets_of_others() -> Iterator[None]:
     this process runs many tests with different secrets."""
     yield
     redaction.forget_secrets()
-
-
-@pytest.fixture(autouse=True)
-def _no_logging_of_others() -> Iterator[None]:
-    """Resets the logging. A verb or a worker sets levels and handlers for the whole process.
-    Without this, the next test would not see the messages that it checks."""
-    with keep_logging():
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import logging
 
+import pytest
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
@@ -36,3 +37,17 @@ def test_what_is_switched_off_is_on_again(caplog):
         logging.disable(logging.CRITICAL)
         logging.getLogger("rollouts.of_this_test").disabled = True
     assert is_heard("rollouts.of_this_test", caplog)
+
+
+@pytest.fixture(scope="module")
+def verb_of_this_file():
+    log_to_the_terminal()
+    logging.getLogger("rollouts.of_this_file").setLevel(logging.CRITICAL)
+
+
+def test_a_fixture_of_a_whole_file_silences_what_it_says(verb_of_this_file, caplog):
+    assert not is_heard("rollouts.of_this_file", caplog)
+
+
+def test_a_fixture_of_a_whole_file_silences_nothing_in_the_next_test(caplog):
+    assert is_heard("rollouts.of_this_file", caplog)
