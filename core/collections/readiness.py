@@ -31,13 +31,17 @@ _SURE = 3.0
 class Readiness:
     """``reason`` says why the collection is not ready. ``broken``: waiting will not help.
     ``failing``: work on the index fails, which may go away. ``asleep``: the server has work to do
-    and will not begin until ``VectorStore.wake``."""
+    and will not begin until ``VectorStore.wake``. ``gone``: there is no such collection."""
 
     ready: bool
     broken: bool = False
     reason: str = ""
     asleep: bool = False
     failing: bool = False
+    gone: bool = False
+
+
+GONE = Readiness(ready=False, broken=True, reason="it does not exist", gone=True)
 
 
 #: Server messages about errors that do not go away by waiting or trying again: the server must be
@@ -87,9 +91,11 @@ def watch(
     return _describe_failure(now, f"; {seen.reason}")
 
 
-def failure(store: VectorStore, collection: str) -> Readiness | None:
-    """Returns what fails in the server's work on this collection; None if nothing does, even if the
-    work is not finished."""
+def find_failure(store: VectorStore, collection: str) -> Readiness | None:
+    """Returns what fails in the server's work on this collection, or ``GONE``; None if nothing
+    fails, even if the work is not finished."""
+    if collection not in store.collections():
+        return GONE
     health = store.health(collection)
     if not shows_error(health):
         return None
@@ -98,6 +104,16 @@ def failure(store: VectorStore, collection: str) -> Readiness | None:
     except Refused:  # strict mode forbids counting vectors
         seen = _describe_failure(health)
     return seen if seen.failing or seen.broken else None
+
+
+def why_unable_to_serve(collection: str, seen: Readiness | None) -> str:
+    """Returns why no search may be sent to a collection that was found like this, or nothing. An
+    index that is not finished can serve; one that is broken or gone cannot."""
+    if seen is None or not seen.broken:
+        return ""
+    if seen.gone:
+        return f"{collection} does not exist any more"
+    return f"{collection} is broken: {seen.reason}"
 
 
 def rouse(store: VectorStore, collection: str) -> None:

@@ -24,12 +24,10 @@ def why_breaker_tripped(services: Services, row: Experiment, now: datetime) -> s
 
 
 def _why_arm_fails(services: Services, row: Experiment, arm: ArmSpec, now: datetime) -> str:
-    if arm.collection not in services.store.collections():
-        return f"{arm.variant}: {arm.collection} does not exist any more"
-    failure = readiness.failure(services.store, arm.collection)
-    if failure is not None and failure.broken:
-        return f"{arm.variant}: {arm.collection} is broken: {failure.reason}"
-    why = over_limits(_sum_recent_traffic(services, row, arm, now), [], Breakers())
+    failure = readiness.find_failure(services.store, arm.collection)
+    why = readiness.why_unable_to_serve(arm.collection, failure) or over_limits(
+        _sum_recent_traffic(services, row, arm, now), [], Breakers()
+    )
     return f"{arm.variant}: {why}" if why else ""
 
 

@@ -59,7 +59,7 @@ def test_once_there_is_room_it_is_ready_though_the_server_still_shows_the_error(
 
     assert store.health("docs").indexed_vectors == 4_000
     assert seen(store, "docs").failing, "1.16.3 shows an error of the past until it is restarted"
-    assert readiness.failure(store, "docs") is None
+    assert readiness.find_failure(store, "docs") is None
     assert store.count("docs") == 4_000
 
 
@@ -79,7 +79,7 @@ def test_more_points_that_find_no_room_are_noticed_although_the_error_is_the_old
     with own_qdrant.full():
         index_it(store)
 
-        assert wait_until(lambda: readiness.failure(store, "docs")).failing
+        assert wait_until(lambda: readiness.find_failure(store, "docs")).failing
         assert "4,000 of 8,000 vectors indexed" in now(store).reason
 
 

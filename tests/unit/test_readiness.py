@@ -5,9 +5,10 @@ import pytest
 from qdrant_rollouts.core.collections.readiness import (
     Readiness,
     count_vectors,
-    failure,
+    find_failure,
     judge_readiness,
     watch,
+    why_unable_to_serve,
 )
 from qdrant_rollouts.core.ports import Health
 
@@ -99,6 +100,9 @@ class Shows:
         self.healths = list(healths)
         self.woken = 0
 
+    def collections(self):
+        return ["docs"]
+
     def health(self, collection):
         return self.healths.pop(0) if len(self.healths) > 1 else self.healths[0]
 
@@ -127,7 +131,7 @@ def test_an_error_is_over_once_all_is_indexed_and_nothing_failed_anew():
 
     assert watched(server) == Readiness(ready=True)
     assert server.woken == 1
-    assert failure(server, "docs") is None
+    assert find_failure(server, "docs") is None
 
 
 @pytest.mark.parametrize(
@@ -154,7 +158,7 @@ def test_a_server_that_is_at_work_is_not_woken_and_does_not_fail():
     server = Shows(failing(3, optimizing=1))
 
     assert watched(server) == Readiness(ready=False, reason="1 optimizations running or queued")
-    assert failure(server, "docs") is None
+    assert find_failure(server, "docs") is None
     assert server.woken == 0
 
 
@@ -190,3 +194,13 @@ def test_sparse_vectors_do_not_pass_for_dense_ones():
     assert vectors == 10_000
     assert not judge_readiness(schema, health(indexed_vectors=5_000), vectors).ready
     assert judge_readiness(schema, health(indexed_vectors=9_900), vectors).ready
+
+
+def test_a_collection_that_is_gone_can_serve_no_search():
+    gone = find_failure(Shows(failing(0)), "old")
+    assert why_unable_to_serve("old", gone) == "old does not exist any more"
+
+
+def test_an_index_that_only_fails_can_still_serve():
+    assert not why_unable_to_serve("docs", Readiness(ready=False, failing=True, reason="no space"))
+    assert not why_unable_to_serve("docs", None)

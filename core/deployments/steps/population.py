@@ -140,15 +140,17 @@ def _filled(context: StepContext, way: StepFunction) -> Outcome:
 
 
 def _wait_for_index(context: StepContext, state: FillState) -> Outcome:
-    look = aliases.inspect_and_wake(context.services, context.deployment.green, state.failures)
-    if look.broken:
-        return Reject(f"{context.deployment.green} is broken: {look.reason}")
+    green = context.deployment.green
+    look = aliases.inspect_and_wake(context.services, green, state.failures)
+    barred = readiness.why_unable_to_serve(green, look)
+    if barred:
+        return Reject(barred)
     seen = (state.ready or 0) + 1 if look.ready else 0
     if seen >= readiness.READY_LOOKS or (look.ready and context.services.store.server().embedded):
         filled = _summarize_filling(state)
         note_facts(context, versions.facts_of_filling(filled, state.read))
         return Done(filled)
-    health = context.services.store.health(context.deployment.green)
+    health = context.services.store.health(green)
     failing = _failing(context, state, health)
     context.save(
         replace(

@@ -8,7 +8,6 @@ from typing import Any
 
 from qdrant_rollouts.core.collections import readiness
 from qdrant_rollouts.core.collections.model_proof import find_unknown_vectors
-from qdrant_rollouts.core.collections.readiness import Readiness
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.config.index_file import CanarySpec, IndexSpec, Stage
 from qdrant_rollouts.core.database.step_data import StepOutput
@@ -49,10 +48,11 @@ def shift_traffic(context: StepContext) -> Outcome:
     """
     stage = read_stored(Stage, context.arguments)
     spec = context.deployment.spec.canary
-    failure = _failure(context)
+    green = context.deployment.green
+    failure = readiness.find_failure(context.services.store, green)
     barred = (
         why_gate_shut(context)
-        or _why_green_unfit(context, failure)
+        or readiness.why_unable_to_serve(green, failure)
         or limiting.apply_strict_mode(context)
     )
     if barred:
@@ -81,10 +81,7 @@ def shift_traffic(context: StepContext) -> Outcome:
     decided = _decide_stage(seen, stage, spec, looks, output)
     # Green's searches are judged while the server fails, but the stage does not end.
     if failure is not None and not isinstance(decided, Reject):
-        said = (
-            f"{context.deployment.green}: {failure.reason}; the server is asked to try again, "
-            f"{context.patience}"
-        )
+        said = f"{green}: {failure.reason}; the server is asked to try again, {context.patience}"
         return Wait(_seconds_between_looks(stage, spec), said, progress=False)
     waits_for = (
         _why_model_unknown(context)
@@ -99,7 +96,10 @@ def guard_shift(context: StepContext) -> Outcome:
     still ends the canary; the look has no other effect. Safe to run twice."""
     stage = read_stored(Stage, context.arguments)
     spec = context.deployment.spec.canary
-    barred = _why_green_unfit(context, _failure(context))
+    green = context.deployment.green
+    barred = readiness.why_unable_to_serve(
+        green, readiness.find_failure(context.services.store, green)
+    )
     if barred:
         return Reject(barred)
     state = context.load(StageState)
@@ -211,23 +211,6 @@ def _seconds_between_looks(stage: Stage, spec: CanarySpec) -> float:
 
 def _name_stage(stage: Stage) -> str:
     return "shadow" if stage.shadow else f"{stage.percentage:g} %"
-
-
-def _failure(context: StepContext) -> Readiness | None:
-    """Returns what fails in the server's work on green; None if nothing fails or green does not
-    exist."""
-    store = context.services.store
-    green = context.deployment.green
-    return readiness.failure(store, green) if green in store.collections() else None
-
-
-def _why_green_unfit(context: StepContext, failure: Readiness | None) -> str:
-    """Returns why green cannot serve, or nothing. At every look green must exist and must not be
-    broken, whatever the traffic shows."""
-    green = context.deployment.green
-    if green not in context.services.store.collections():
-        return f"{green} does not exist any more"
-    return f"{green} is broken: {failure.reason}" if failure is not None and failure.broken else ""
 
 
 def _set_stage_route(context: StepContext, stage: Stage) -> Route:

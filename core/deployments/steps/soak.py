@@ -153,11 +153,9 @@ def _work_on_index(context: StepContext) -> tuple[str, str]:
     """Returns what fails in the server's work on the index. It is a fault if waiting does not
     help."""
     green = context.deployment.green
-    seen = readiness.failure(context.services.store, green)
-    if seen is None:
-        return "", ""
-    if seen.broken:
-        return f"{green} is broken: {seen.reason}", ""
+    seen = readiness.find_failure(context.services.store, green)
+    if seen is None or seen.broken:
+        return readiness.why_unable_to_serve(green, seen), ""
     return "", f"{green}: {seen.reason}; the server is asked to try again, {context.patience}"
 
 

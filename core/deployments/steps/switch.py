@@ -1,6 +1,6 @@
 """The switch: one act moves the alias from blue to green; the undo moves it back."""
 
-from qdrant_rollouts.core.collections import aliases
+from qdrant_rollouts.core.collections import aliases, readiness
 from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.deployments.plan import (
     DeploymentView,
@@ -93,14 +93,15 @@ def _check_green_ready(context: StepContext) -> Outcome | None:
     this moment, whatever earlier steps have found."""
     store = context.services.store
     green = context.deployment.green
-    if green not in store.collections():
-        return Reject(f"{green} does not exist any more; nothing was switched")
-    look = aliases.inspect_and_wake(context.services, green)
-    if look.broken:
-        return Reject(f"{green} is broken: {look.reason}")
-    more = f"; the server is asked to try again, {context.patience}" if look.failing else ""
-    return (
-        None
-        if look.ready
-        else Wait(_READY_AGAIN, f"{green} is not ready: {look.reason}{more}", progress=False)
-    )
+    look = readiness.GONE
+    if green in store.collections():
+        look = aliases.inspect_and_wake(context.services, green)
+    barred = readiness.why_unable_to_serve(green, look)
+    if barred:
+        return Reject(f"{barred}; nothing was switched")
+    if look.ready:
+        return None
+    said = f"{green} is not ready: {look.reason}"
+    if look.failing:
+        said += f"; the server is asked to try again, {context.patience}"
+    return Wait(_READY_AGAIN, said, progress=False)
