@@ -12,7 +12,12 @@ from typing import Any
 
 from qdrant_rollouts.core.collections.makers import Maker
 from qdrant_rollouts.core.collections.records import RecordRules, brought_names
-from qdrant_rollouts.core.config.index_file import ChunkSpec, EmbeddingSpec, template_fields
+from qdrant_rollouts.core.config.index_file import (
+    ChunkSpec,
+    EmbeddingSpec,
+    fill_template,
+    template_fields,
+)
 from qdrant_rollouts.core.ports import Cursor, Embedder, Row, Source
 from qdrant_rollouts.core.ports.naming import chunk_id
 
@@ -166,10 +171,7 @@ class ChunkedSource:
 
     def _text_beside(self, fields: dict[str, Any]) -> str:
         """Returns the template's text around the piece; it is part of every chunk's text."""
-        names = template_fields(self._template)
-        return self._template.format_map(
-            {name: "" if name == self._field else str(fields.get(name, "")) for name in names}
-        )
+        return fill_template(self._template, {**fields, self._field: ""})
 
     def _build_chunk(
         self, fields: dict[str, Any], number: int, of: int, start: int, piece: str

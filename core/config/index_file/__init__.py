@@ -9,6 +9,7 @@ from qdrant_rollouts.core.config.index_file.embedding import (
     CollectionSpec,
     EmbeddingSpec,
     ProviderSpec,
+    fill_template,
     render_text,
     template_fields,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "ValidationSpec",
     "VectorSpec",
     "describe_expected",
+    "fill_template",
     "load_index_file",
     "render_text",
     "template_fields",

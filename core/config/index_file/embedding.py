@@ -139,11 +139,18 @@ class ProviderSpec(Strict):
 def render_text(template: str, fields: Mapping[str, Any]) -> str | None:
     """Returns the text that a template makes from a record's fields; None if a field is missing or
     the text is blank."""
-    names = template_fields(template)
-    if any(fields.get(name) is None for name in names):
+    if any(fields.get(name) is None for name in template_fields(template)):
         return None
-    text = template.format_map({name: str(fields[name]) for name in names})
+    text = fill_template(template, fields)
     return text if text.strip() else None
+
+
+def fill_template(template: str, fields: Mapping[str, Any]) -> str:
+    """Puts a record's fields into a template. The place of a missing field stays empty."""
+    values = {name: fields.get(name) for name in template_fields(template)}
+    return template.format_map(
+        {name: "" if value is None else str(value) for name, value in values.items()}
+    )
 
 
 def template_fields(template: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from qdrant_rollouts.core.config.index_file import template_fields
+from qdrant_rollouts.core.config.index_file import render_text
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.gate.evidence.asking import search_green
 from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
@@ -89,9 +89,9 @@ def _fetch_documents(gate: GateContext) -> list[Point]:
 def _embedded_text(gate: GateContext, payload: Mapping[str, Any]) -> str:
     """Returns the embedded text of a point; empty if its payload does not contain it."""
     maker = gate.text_makers.get(gate.scored)
-    if maker is None or any(payload.get(name) is None for name in template_fields(maker.template)):
+    if maker is None:
         return ""
-    return maker.template.format_map(payload)
+    return render_text(maker.template, payload) or ""
 
 
 #: A text, its vector, the score of its last top result, and the documents that may answer it.
