@@ -27,15 +27,3 @@ SPLIT = 0.5
 MODE: Final = "ab"
 #: Seconds that a call to Qdrant may take.
 CALL_SECONDS = 10.0
-#: How much worse than blue a canary may be: for p95 as a share, for the error rate as a difference.
-P95_MARGIN = 0.10
-ERROR_RATE_MARGIN = 0.005
-#: The smallest number of searches, and of users, that can decide a stage of a canary.
-MIN_SEARCHES = 200
-MIN_USERS = 100
-#: What rolls a canary back without statistics.
-BREAKER_ERROR_RATE = 0.05
-BREAKER_CALLS = 200
-BREAKER_ERRORS = 20
-BREAKER_LOOKS = 10
-BREAKER_MEAN_LATENCY_MS: float = 200

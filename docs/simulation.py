@@ -1,8 +1,8 @@
 """Simulated canaries: users of both arms, a look every few minutes, and the product's own rules.
 
 Searches cluster by user: each has their own speed and a heavy-tailed number of searches; the load
-drifts over the day, alike for both arms. Nothing of the judgement is simulated: ``judge`` and
-``tripped`` are the product's.
+drifts over the day, alike for both arms. The judgment is not simulated: ``judge_canary`` and
+``find_tripped_breaker`` are the product's.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from qdrant_rollouts.core.config.index_file import CanarySpec
+from qdrant_rollouts.core.deployments.canary_judgment import find_tripped_breaker, judge_canary
 from qdrant_rollouts.core.statistics import histogram
 from qdrant_rollouts.core.statistics.assignment import BASIS, canary_ranges
-from qdrant_rollouts.core.statistics.canary import (
-    Breakers,
-    CanaryRules,
-    find_tripped_breaker,
-    judge_canary,
-)
 from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Columns
 
 #: Share of all searches in basis points, and minutes: the default stages that have a control.
@@ -120,13 +116,9 @@ class Crowd:
         )
 
 
-def run(
-    case: Case,
-    seed: int,
-    rules: CanaryRules = CanaryRules(),  # noqa: B008 - frozen
-    limits: Breakers = Breakers(),  # noqa: B008 - frozen
-) -> Ending:
+def run(case: Case, seed: int) -> Ending:
     """One canary through the stages, as ``core.deployments.steps.shift`` runs it."""
+    spec = CanarySpec()
     crowd = Crowd(case, seed)
     stages = []
     minute = 0
@@ -142,14 +134,10 @@ def run(
             minute += case.look_minutes
             looks.append((green.seconds - before[0], green.calls - before[1]))
             searched = sum(one.calls for _, one in stages)
-            found = judge_canary(stages, rules, share)  # type: ignore[arg-type]  # an Arm has of a Tally what is asked of it
-            if found.verdict == "unhealthy" or find_tripped_breaker(green, looks, limits):  # type: ignore[arg-type]  # the same
+            found = judge_canary(stages, spec, share)  # type: ignore[arg-type]  # an Arm has of a Tally what is asked of it
+            if found.verdict == "unhealthy" or find_tripped_breaker(green, looks, spec.breakers):  # type: ignore[arg-type]  # the same
                 return Ending("rolled back", minute, searched)
-            if (
-                spent >= minutes
-                and found.verdict == "healthy"
-                and green.calls >= rules.min_searches
-            ):
+            if spent >= minutes and found.verdict == "healthy" and green.calls >= spec.min_searches:
                 break
         else:
             return Ending("held", minute, searched)

@@ -4,12 +4,12 @@ from datetime import datetime, timedelta
 
 from qdrant_rollouts.core.collections import readiness
 from qdrant_rollouts.core.config.experiment_spec import ArmSpec, ExperimentSpec
+from qdrant_rollouts.core.config.index_file import BreakersSpec
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.stored_json import read_stored
+from qdrant_rollouts.core.deployments.canary_judgment import find_tripped_breaker
 from qdrant_rollouts.core.routing import enrolment, traffic
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.statistics.canary import Breakers
-from qdrant_rollouts.core.statistics.canary import find_tripped_breaker as over_limits
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 _RECENT_TIME = timedelta(minutes=10)
@@ -25,8 +25,8 @@ def why_breaker_tripped(services: Services, row: Experiment, now: datetime) -> s
 
 def _why_arm_fails(services: Services, row: Experiment, arm: ArmSpec, now: datetime) -> str:
     failure = readiness.find_failure(services.store, arm.collection)
-    why = readiness.why_unable_to_serve(arm.collection, failure) or over_limits(
-        _sum_recent_traffic(services, row, arm, now), [], Breakers()
+    why = readiness.why_unable_to_serve(arm.collection, failure) or find_tripped_breaker(
+        _sum_recent_traffic(services, row, arm, now), [], BreakersSpec()
     )
     return f"{arm.variant}: {why}" if why else ""
 

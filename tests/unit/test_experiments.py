@@ -11,6 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docs.simulation import Case, run
+from qdrant_rollouts.core.config.index_file import BreakersSpec, CanarySpec
+from qdrant_rollouts.core.deployments.canary_judgment import (
+    find_tripped_breaker,
+    judge_canary,
+    margin_scale,
+)
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.statistics import histogram, moments, sequence
 from qdrant_rollouts.core.statistics.assignment import (
@@ -19,13 +25,6 @@ from qdrant_rollouts.core.statistics.assignment import (
     canary_ranges,
     group_of_unit,
     share_of,
-)
-from qdrant_rollouts.core.statistics.canary import (
-    Breakers,
-    CanaryRules,
-    find_tripped_breaker,
-    judge_canary,
-    margin_scale,
 )
 from qdrant_rollouts.core.statistics.moments import Unclear
 from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
@@ -246,7 +245,7 @@ def test_a_sequence_that_is_looked_at_often_errs_no_more_than_it_says():
 
 
 def test_a_canary_like_blue_with_enough_searches_is_healthy():
-    found = judge_canary([(searched(6000, seed=1), searched(6000, seed=2))], CanaryRules())
+    found = judge_canary([(searched(6000, seed=1), searched(6000, seed=2))], CanarySpec())
     assert found.verdict == "healthy", found.words
 
 
@@ -255,9 +254,7 @@ def test_a_canary_like_blue_with_enough_searches_is_healthy():
     [({"ms": 30.0}, "p95"), ({"errors": 0.03}, "error rate")],
 )
 def test_certain_harm_beyond_the_margin_is_unhealthy_and_said_in_numbers(canary, metric):
-    found = judge_canary(
-        [(searched(6000, seed=1), searched(6000, seed=2, **canary))], CanaryRules()
-    )
+    found = judge_canary([(searched(6000, seed=1), searched(6000, seed=2, **canary))], CanarySpec())
     assert found.verdict == "unhealthy"
     assert found.words.startswith(metric)
     assert "tolerated, n 12000" in found.words
@@ -265,7 +262,7 @@ def test_certain_harm_beyond_the_margin_is_unhealthy_and_said_in_numbers(canary,
 
 def test_certain_but_trivial_harm_does_not_roll_back():
     found = judge_canary(
-        [(searched(60_000, seed=1), searched(60_000, seed=2, ms=21.0))], CanaryRules()
+        [(searched(60_000, seed=1), searched(60_000, seed=2, ms=21.0))], CanarySpec()
     )
     assert found.comparisons[0].low > 0
     assert found.verdict == "healthy"
@@ -273,14 +270,14 @@ def test_certain_but_trivial_harm_does_not_roll_back():
 
 @pytest.mark.parametrize("searches", [0, 1, 99, 150])
 def test_too_little_is_never_healthy_and_says_how_much_is_missing(searches):
-    found = judge_canary([(searched(searches), searched(searches, seed=2))], CanaryRules())
+    found = judge_canary([(searched(searches), searched(searches, seed=2))], CanarySpec())
     assert found.verdict == "unknown"
     assert found.missing >= 200 - searches
 
 
 def test_no_control_is_never_healthy():
-    assert judge_canary([(TrafficSketch(), searched(9000))], CanaryRules()).verdict == "unknown"
-    assert judge_canary([], CanaryRules()).verdict == "unknown"
+    assert judge_canary([(TrafficSketch(), searched(9000))], CanarySpec()).verdict == "unknown"
+    assert judge_canary([], CanarySpec()).verdict == "unknown"
 
 
 def test_a_smaller_share_needs_less_certainty():
@@ -296,7 +293,7 @@ def test_traffic_that_drifts_from_stage_to_stage_is_no_difference():
         (searched(600, seed=1, **early), searched(600, seed=2, **early)),
         (searched(6000, seed=3, **late), searched(6000, seed=4, **late)),
     ]
-    assert judge_canary(stages, CanaryRules()).verdict == "healthy"
+    assert judge_canary(stages, CanarySpec()).verdict == "healthy"
 
 
 @pytest.mark.parametrize(
@@ -314,16 +311,16 @@ def test_errors_trip_beyond_five_percent_once_enough_was_seen(calls, errors, tri
     tally = TrafficSketch()
     for number in range(calls):
         tally.add(number % GROUPS, 0.01, error=number < errors)
-    assert bool(find_tripped_breaker(tally, [], Breakers())) == trips
+    assert bool(find_tripped_breaker(tally, [], BreakersSpec())) == trips
 
 
 def test_a_slow_mean_trips_over_ten_looks_with_searches_and_not_before():
     slow = [(3.0, 10)] * 9
-    assert not find_tripped_breaker(TrafficSketch(), [*slow, (0.0, 0)], Breakers())
+    assert not find_tripped_breaker(TrafficSketch(), [*slow, (0.0, 0)], BreakersSpec())
     assert "300 ms" in find_tripped_breaker(
-        TrafficSketch(), [(0.0, 0), *slow, (3.0, 10)], Breakers()
+        TrafficSketch(), [(0.0, 0), *slow, (3.0, 10)], BreakersSpec()
     )
-    assert not find_tripped_breaker(TrafficSketch(), [*slow, (0.1, 500)], Breakers())
+    assert not find_tripped_breaker(TrafficSketch(), [*slow, (0.1, 500)], BreakersSpec())
 
 
 @pytest.mark.proof

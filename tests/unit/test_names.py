@@ -19,7 +19,6 @@ from qdrant_rollouts.core.ports.naming import (
     collection_name,
     shell_word,
 )
-from qdrant_rollouts.core.statistics.canary import Breakers, CanaryRules
 
 NOW = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
 #: What Qdrant 1.16.3 answers for.
@@ -104,22 +103,8 @@ def test_a_snapshot_with_an_odd_name_has_a_plain_file(snapshot):
     assert file_name("docs_1-2026.snapshot", 3) == "docs_1-2026.snapshot"
 
 
-def test_what_the_index_file_takes_for_granted_is_what_the_canary_does():
-    spec = IndexSpec()
-    assert (spec.canary.margins.p95, spec.canary.margins.error_rate) == (
-        CanaryRules().p95_margin,
-        CanaryRules().error_rate_margin,
-    )
-    assert (spec.canary.min_searches, spec.canary.min_users) == (
-        CanaryRules().min_searches,
-        CanaryRules().min_units,
-    )
-    limits = spec.canary.breakers
-    told = Breakers(
-        limits.error_rate, limits.calls, limits.errors, limits.mean_latency_ms / 1000, limits.looks
-    )
-    assert told == Breakers()
-    assert spec.grace_period_minutes == defaults.GRACE_MINUTES
+def test_an_index_without_a_grace_period_gets_the_one_that_commands_take():
+    assert IndexSpec().grace_period_minutes == defaults.GRACE_MINUTES
 
 
 @pytest.mark.parametrize("wanted", [{"foreign": "never"}, {"foreign": True}])

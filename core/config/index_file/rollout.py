@@ -4,7 +4,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, field_validator, model_validator
 
-from qdrant_rollouts.core import defaults
 from qdrant_rollouts.core.config.index_file.values import (
     AtLeastOne,
     Count,
@@ -38,21 +37,21 @@ class Stage(Strict):
 
 
 class BreakersSpec(Strict):
-    """Limits that roll a canary back without statistics: see ``core.statistics.canary``."""
+    """What rolls a canary back without statistics: see ``core.deployments.canary_judgment``."""
 
-    error_rate: Annotated[float, Field(gt=0, le=1, strict=True)] = defaults.BREAKER_ERROR_RATE
-    calls: AtLeastOne = defaults.BREAKER_CALLS
-    errors: AtLeastOne = defaults.BREAKER_ERRORS
-    mean_latency_ms: Positive = defaults.BREAKER_MEAN_LATENCY_MS
-    looks: AtLeastOne = defaults.BREAKER_LOOKS
+    error_rate: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.05
+    calls: AtLeastOne = 200
+    errors: AtLeastOne = 20
+    mean_latency_ms: Positive = 200
+    looks: AtLeastOne = 10
 
 
 class MarginsSpec(Strict):
     """How much worse than blue still counts as not worse: for p95 as a share, for the error rate as
     a difference."""
 
-    p95: Positive = defaults.P95_MARGIN
-    error_rate: Positive = defaults.ERROR_RATE_MARGIN
+    p95: Positive = 0.10
+    error_rate: Positive = 0.005
 
 
 class CanarySpec(Strict):
@@ -65,8 +64,8 @@ class CanarySpec(Strict):
     look_seconds: Positive = 60
     #: A stage without enough evidence is extended by at most this many times its duration.
     extension: Seconds = 1
-    min_searches: AtLeastOne = defaults.MIN_SEARCHES
-    min_users: AtLeastOne = defaults.MIN_USERS
+    min_searches: AtLeastOne = 200
+    min_users: AtLeastOne = 100
     margins: MarginsSpec = MarginsSpec()
     breakers: BreakersSpec = BreakersSpec()
     shadow_percentage: Annotated[float, Field(gt=0, le=100, strict=True)] = 10

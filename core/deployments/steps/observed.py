@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from qdrant_rollouts.core.config.index_file import CanarySpec, Stage
+from qdrant_rollouts.core.deployments.canary_judgment import (
+    Judgment,
+    find_tripped_breaker,
+    judge_canary,
+)
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.routing.route import CANARY, CONTROL, LIVE
 from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.statistics.assignment import share_of
-from qdrant_rollouts.core.statistics.canary import (
-    Breakers,
-    CanaryRules,
-    Judgment,
-    find_tripped_breaker,
-    judge_canary,
-)
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 Tallies = Mapping[TrafficKey, TrafficSketch]
@@ -55,7 +53,7 @@ def observe_stage(
     own = stages.get(stage_name(context), {})
     green = sum_tallies(own, CANARY, "shadow" if stage.shadow else "real")
     windows = [*map(list, before), [green.seconds, green.calls]][-spec.breakers.looks - 1 :]
-    judgment = judge_canary(_pairs_by_stage(stages), build_rules(spec), share_of(stage.percentage))
+    judgment = judge_canary(_pairs_by_stage(stages), spec, share_of(stage.percentage))
     return StageObservation(
         harm=_describe_harm(own, green, windows, judgment, spec),
         missing=_describe_missing(stage, spec, own, green, judgment),
@@ -85,26 +83,6 @@ def describe_traffic(tallies: Tallies) -> dict[str, Any]:
     }
 
 
-def build_rules(spec: CanarySpec) -> CanaryRules:
-    return CanaryRules(
-        p95_margin=spec.margins.p95,
-        error_rate_margin=spec.margins.error_rate,
-        min_searches=spec.min_searches,
-        min_units=spec.min_users,
-    )
-
-
-def build_breakers(spec: CanarySpec) -> Breakers:
-    limits = spec.breakers
-    return Breakers(
-        error_rate=limits.error_rate,
-        calls=limits.calls,
-        errors=limits.errors,
-        mean_seconds=limits.mean_latency_ms / 1000,
-        looks=limits.looks,
-    )
-
-
 def diff_windows(windows: Sequence[Sequence[float]]) -> list[tuple[float, int]]:
     """Returns the differences between consecutive looks, from the sums at each look."""
     pairs = zip([(0.0, 0), *windows], windows, strict=False)
@@ -126,11 +104,11 @@ def _describe_harm(
     judgment: Judgment,
     spec: CanarySpec,
 ) -> str:
-    limits = build_breakers(spec)
-    # When the list is full, its first entry has the sum of all looks before it.
-    recent = (
-        diff_windows(windows)[1:] if len(windows) > spec.breakers.looks else diff_windows(windows)
-    )
+    limits = spec.breakers
+    recent = diff_windows(windows)
+    if len(windows) > limits.looks:
+        # The list is full: its first entry has the sum of all looks before it.
+        recent = recent[1:]
     return (
         find_tripped_breaker(green, recent, limits)
         or find_tripped_breaker(sum_tallies(own, CANARY, "synthetic"), [], limits)

@@ -8,10 +8,13 @@ from qdrant_rollouts.core.collections.schema import main_vector, vector_kind, ve
 from qdrant_rollouts.core.config.index_file import IndexSpec, SoakSpec
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.database.step_data import Progress
+from qdrant_rollouts.core.deployments.canary_judgment import (
+    has_too_many_errors,
+    is_enough_to_judge,
+)
 from qdrant_rollouts.core.deployments.plan import Done, Duration, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps.data import Soaked, SoakState
 from qdrant_rollouts.core.deployments.steps.observed import (
-    build_breakers,
     describe_tally,
     stage_name,
     sum_tallies,
@@ -20,7 +23,6 @@ from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 from qdrant_rollouts.core.ports import Point, QueryVector, Schema, SearchParams, State, VectorStore
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.routing.route import LIVE
-from qdrant_rollouts.core.statistics.canary import has_too_many_errors, is_enough_to_judge
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 #: Among this many points, a point is searched that has a vector to ask with.
@@ -86,7 +88,7 @@ def _judge_traffic(
     """Judges the searches that were not judged yet by the limits of a canary's breakers. Returns
     the sums up to which all searches are judged, and the fault, or nothing. Too few searches are
     judged later, together with the next ones."""
-    limits = build_breakers(context.deployment.spec.canary)
+    limits = context.deployment.spec.canary.breakers
     seconds = seen.seconds - before[0]
     calls = seen.calls - int(before[1])
     errors = seen.errors - int(before[2])
@@ -96,11 +98,10 @@ def _judge_traffic(
     mean = seconds / calls
     if has_too_many_errors(calls, errors, limits):
         return upto, f"{errors} of {calls} searches failed, {limits.error_rate:.1%} are tolerated"
-    if mean > limits.mean_seconds:
-        most = limits.mean_seconds * 1000
-        return (
-            upto,
-            f"{calls} searches took {mean * 1000:.0f} ms on average, {most:g} are tolerated",
+    if mean * 1000 > limits.mean_latency_ms:
+        return upto, (
+            f"{calls} searches took {mean * 1000:.0f} ms on average, "
+            f"{limits.mean_latency_ms:g} are tolerated"
         )
     return upto, ""
 

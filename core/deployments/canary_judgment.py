@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from qdrant_rollouts.core import defaults
+from qdrant_rollouts.core.config.index_file import BreakersSpec, CanarySpec
 from qdrant_rollouts.core.statistics import moments, sequence
 from qdrant_rollouts.core.statistics.assignment import BASIS
 from qdrant_rollouts.core.statistics.moments import Estimate, Unclear
@@ -22,29 +22,13 @@ HALF = BASIS // 2
 Verdict = Literal["worse", "not_worse", "unclear"]
 Stages = Sequence[tuple[TrafficSketch, TrafficSketch]]
 
-
-@dataclass(frozen=True, slots=True)
-class CanaryRules:
-    """``p95_margin`` is a share of blue's p95, ``error_rate_margin`` a difference of rates.
-    ``alpha_worse`` limits the chance that a canary as good as blue is ever found worse, per metric
-    and over all looks."""
-
-    p95_margin: float = defaults.P95_MARGIN
-    error_rate_margin: float = defaults.ERROR_RATE_MARGIN
-    alpha: float = 0.05
-    alpha_worse: float = 0.01
-    n_star: int = 20_000
-    min_searches: int = defaults.MIN_SEARCHES
-    min_units: int = defaults.MIN_USERS
-
-
-@dataclass(frozen=True, slots=True)
-class Breakers:
-    error_rate: float = defaults.BREAKER_ERROR_RATE
-    calls: int = defaults.BREAKER_CALLS
-    errors: int = defaults.BREAKER_ERRORS
-    mean_seconds: float = defaults.BREAKER_MEAN_LATENCY_MS / 1000
-    looks: int = defaults.BREAKER_LOOKS
+#: The greatest chance that a canary that is worse by the margin is ever found not worse, per metric
+#: and over all looks.
+_ALPHA = 0.05
+#: The same chance that a canary as good as blue is ever found worse.
+_ALPHA_WORSE = 0.01
+#: The number of searches at which the intervals are narrowest: see ``core.statistics.sequence``.
+_N_STAR = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +64,8 @@ class Judgment:
 @dataclass(frozen=True, slots=True)
 class _Metric:
     name: str
-    margin: Callable[[CanaryRules], float]
-    estimate: Callable[[TrafficSketch, CanaryRules], Estimate]
+    margin: Callable[[CanarySpec], float]
+    estimate: Callable[[TrafficSketch, CanarySpec], Estimate]
     effect: Callable[[Estimate, Estimate], Estimate]
     shown: Callable[[float], str]
     harm: Callable[[float], str]
@@ -94,16 +78,16 @@ def _format_percent(share: float) -> str:
 _METRICS = (
     _Metric(
         "p95",
-        margin=lambda rules: rules.p95_margin,
-        estimate=lambda tally, rules: moments.latency_quantile(tally, 0.95, rules.min_units),
+        margin=lambda spec: spec.margins.p95,
+        estimate=lambda tally, spec: moments.latency_quantile(tally, 0.95, spec.min_users),
         effect=moments.relative_difference,
         shown=lambda seconds: f"{seconds * 1000:.1f} ms",
         harm=lambda effect: f"{effect:+.0%}",
     ),
     _Metric(
         "error rate",
-        margin=lambda rules: rules.error_rate_margin,
-        estimate=lambda tally, rules: moments.error_rate(tally, rules.min_units),
+        margin=lambda spec: spec.margins.error_rate,
+        estimate=lambda tally, spec: moments.error_rate(tally, spec.min_users),
         effect=moments.difference,
         shown=_format_percent,
         harm=lambda effect: f"{effect * 100:+.2f} points",
@@ -111,18 +95,18 @@ _METRICS = (
 )
 
 
-def judge_canary(stages: Stages, rules: CanaryRules, share: int = HALF) -> Judgment:
+def judge_canary(stages: Stages, spec: CanarySpec, share: int = HALF) -> Judgment:
     """``stages``: the control's and the canary's searches of each stage, both from the same time. A
     stage without a control (above one half) says nothing here. ``share`` is the canary's current
     share in basis points: see ``margin_scale``."""
     compared = tuple(
-        _compare_metric(metric, stages, rules, margin_scale(share)) for metric in _METRICS
+        _compare_metric(metric, stages, spec, margin_scale(share)) for metric in _METRICS
     )
     canary = sum(green.calls for _, green in stages)
     harmful = [found for found in compared if found.harmful]
     if harmful:
         return Judgment("unhealthy", compared, 0, "; ".join(found.words for found in harmful))
-    short = max(rules.min_searches - canary, 0)
+    short = max(spec.min_searches - canary, 0)
     if not short and all(found.verdict == "not_worse" for found in compared):
         return Judgment("healthy", compared, 0, "; ".join(found.words for found in compared))
     missing = max([short, *(_count_missing_searches(found, canary) for found in compared)])
@@ -145,17 +129,17 @@ def margin_scale(share: int) -> float:
     return math.sqrt(HALF / min(max(share, 1), HALF))
 
 
-def is_enough_to_judge(calls: int, errors: int, limits: Breakers) -> bool:
+def is_enough_to_judge(calls: int, errors: int, limits: BreakersSpec) -> bool:
     return calls >= limits.calls or errors >= limits.errors
 
 
-def has_too_many_errors(calls: int, errors: int, limits: Breakers) -> bool:
+def has_too_many_errors(calls: int, errors: int, limits: BreakersSpec) -> bool:
     """Of too few searches nothing is said."""
     return is_enough_to_judge(calls, errors, limits) and errors > limits.error_rate * calls
 
 
 def find_tripped_breaker(
-    tally: TrafficSketch, looks: Sequence[tuple[float, int]], limits: Breakers
+    tally: TrafficSketch, looks: Sequence[tuple[float, int]], limits: BreakersSpec
 ) -> str:
     """Returns why the canary must end at once; empty if it need not. ``looks``: seconds and
     searches between two looks, oldest first; looks without searches do not count."""
@@ -170,24 +154,20 @@ def find_tripped_breaker(
     if len(seen) < limits.looks:
         return ""
     mean = sum(seconds for seconds, _ in seen) / sum(count for _, count in seen)
-    if mean > limits.mean_seconds:
-        spent = mean * 1000
-        most = limits.mean_seconds * 1000
+    if mean * 1000 > limits.mean_latency_ms:
         return (
-            f"{spent:.0f} ms is the mean latency of the last {limits.looks} looks, {most:.0f} ms "
-            "are tolerated"
+            f"{mean * 1000:.0f} ms is the mean latency of the last {limits.looks} looks, "
+            f"{limits.mean_latency_ms:.0f} ms are tolerated"
         )
     return ""
 
 
 def _compare_metric(
-    metric: _Metric, stages: Stages, rules: CanaryRules, widened: float
+    metric: _Metric, stages: Stages, spec: CanarySpec, widened: float
 ) -> Comparison:
     """Compares within each stage, then over the stages, so a drift of traffic between stages is not
     a difference."""
-    pairs = [
-        (metric.estimate(blue, rules), metric.estimate(green, rules)) for blue, green in stages
-    ]
+    pairs = [(metric.estimate(blue, spec), metric.estimate(green, spec)) for blue, green in stages]
     effects = [
         (float(green.calls), metric.effect(*pair))
         for (_, green), pair in zip(stages, pairs, strict=True)
@@ -196,7 +176,7 @@ def _compare_metric(
     control = _newest_estimate(pairs, 0)
     canary = _newest_estimate(pairs, 1)
     n = sum(blue.calls + green.calls for blue, green in stages)
-    margin = metric.margin(rules) * widened
+    margin = metric.margin(spec) * widened
     if isinstance(found, Unclear):
         words = f"{metric.name}: {_REASONS.get(found.reason, found.reason)}"
         return Comparison(
@@ -213,7 +193,7 @@ def _compare_metric(
             found.reason,
             words,
         )
-    return _judge_effect(metric, control, canary, found, margin, n, rules)
+    return _judge_effect(metric, control, canary, found, margin, n, spec)
 
 
 def _judge_effect(
@@ -223,12 +203,12 @@ def _judge_effect(
     found: moments.Moments,
     margin: float,
     n: int,
-    rules: CanaryRules,
+    spec: CanarySpec,
 ) -> Comparison:
     error = math.sqrt(found.variance)
-    low = found.estimate - sequence.half_one_sided(error, n, rules.n_star, rules.alpha_worse)
-    high = found.estimate + sequence.half_one_sided(error, n, rules.n_star, rules.alpha)
-    harmful = low > 0 and found.estimate >= metric.margin(rules)
+    low = found.estimate - sequence.half_one_sided(error, n, _N_STAR, _ALPHA_WORSE)
+    high = found.estimate + sequence.half_one_sided(error, n, _N_STAR, _ALPHA)
+    harmful = low > 0 and found.estimate >= metric.margin(spec)
     verdict: Verdict = "worse" if low > 0 else "unclear"
     if high < margin:
         verdict = "not_worse"
