@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from qdrant_rollouts.core.routing.route import CONTROL, LIVE, UNROUTED, Route
-from qdrant_rollouts.core.routing.sight import Target
+from qdrant_rollouts.core.routing.target import Target
 from qdrant_rollouts.core.routing.traffic import TrafficKey
 
 #: Variants that blue serves.

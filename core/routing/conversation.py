@@ -11,10 +11,10 @@ from collections.abc import Callable, Generator
 from qdrant_rollouts.core.errors import AppError, Refused
 from qdrant_rollouts.core.ports import Hit
 from qdrant_rollouts.core.routing.choice import Choice
-from qdrant_rollouts.core.routing.desk import RouterCore
 from qdrant_rollouts.core.routing.interleaved import interleave_search
 from qdrant_rollouts.core.routing.request import Answer, Ask, Request
-from qdrant_rollouts.core.routing.sight import Target
+from qdrant_rollouts.core.routing.router_core import RouterCore
+from qdrant_rollouts.core.routing.target import Target
 
 #: Seconds that a collection on trial may take before blue is searched: the answer must come while
 #: the user still waits.
@@ -52,35 +52,35 @@ class Conversation:
             self._answer = end.value
 
 
-def route_search(desk: RouterCore, request: Request) -> SearchProtocol:
-    choice = desk.choose(
+def route_search(core: RouterCore, request: Request) -> SearchProtocol:
+    choice = core.choose(
         request.alias, request.user, words=request.words, using=request.options.get("using")
     )
     if choice.fallback is not None and choice.route.document(choice.variant):
-        return (yield from interleave_search(desk, choice, request, choice.fallback))
+        return (yield from interleave_search(core, choice, request, choice.fallback))
     started = time.perf_counter()
     try:
         hits = yield _build_ask(choice, request)
     except AppError as error:
         return (
             yield from _ask_blue_instead(
-                desk, choice, request, error, time.perf_counter() - started
+                core, choice, request, error, time.perf_counter() - started
             )
         )
     seconds = time.perf_counter() - started
-    desk.note_answer(choice, seconds, len(hits))
+    core.observer.note_answer(choice, seconds, len(hits))
     if choice.shadow is not None:
-        desk.shadow.offer(choice.route, request, choice.shadow, hits, seconds, choice.group)
+        core.shadow.offer(choice.route, request, choice.shadow, hits, seconds, choice.group)
     return Answer(choice.target.collection, choice.variant, hits)
 
 
 def _ask_blue_instead(
-    desk: RouterCore, choice: Choice, request: Request, error: AppError, seconds: float
+    core: RouterCore, choice: Choice, request: Request, error: AppError, seconds: float
 ) -> SearchProtocol:
     """Blue answers what the canary cannot. A request that both refuse is the caller's fault and
     counts against neither."""
     if choice.fallback is None:
-        return (yield from _ask_moved_alias(desk, choice, request, error, seconds))
+        return (yield from _ask_moved_alias(core, choice, request, error, seconds))
     blue = choice.fallback
     started = time.perf_counter()
     try:
@@ -88,21 +88,21 @@ def _ask_blue_instead(
     except Refused:
         raise
     except AppError:
-        desk.note_failure(choice, seconds)
+        core.observer.note_failure(choice, seconds)
         raise
-    desk.note_failure(choice, seconds, waited=seconds + time.perf_counter() - started)
+    core.observer.note_failure(choice, seconds, waited=seconds + time.perf_counter() - started)
     return Answer(blue.collection, choice.variant, hits, fallback=True)
 
 
 def _ask_moved_alias(
-    desk: RouterCore, choice: Choice, request: Request, error: AppError, seconds: float
+    core: RouterCore, choice: Choice, request: Request, error: AppError, seconds: float
 ) -> SearchProtocol:
-    newer = desk.again(choice, error)
+    newer = core.choose_again(choice, error)
     if newer is not None:
         hits = yield _build_ask(newer, request)
         return Answer(newer.target.collection, newer.variant, hits)
     if not isinstance(error, Refused):
-        desk.note_failure(choice, seconds)
+        core.observer.note_failure(choice, seconds)
     raise error
 
 

@@ -8,10 +8,10 @@ from collections.abc import Generator, Sequence
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.ports import Hit
 from qdrant_rollouts.core.routing.choice import Choice
-from qdrant_rollouts.core.routing.desk import RouterCore
 from qdrant_rollouts.core.routing.exposures import ServedList
 from qdrant_rollouts.core.routing.request import Answer, Ask, Request
-from qdrant_rollouts.core.routing.sight import Target
+from qdrant_rollouts.core.routing.router_core import RouterCore
+from qdrant_rollouts.core.routing.target import Target
 from qdrant_rollouts.core.statistics.team_draft import (
     Draft,
     Key,
@@ -26,24 +26,26 @@ _CREDIT = {"treatment": 1, "control": -1}
 
 
 def interleave_search(
-    desk: RouterCore, choice: Choice, request: Request, blue: Target
+    core: RouterCore, choice: Choice, request: Request, blue: Target
 ) -> Generator[Ask, list[Hit], Answer]:
     """Searches blue first. The collection on trial gets a little more time than blue usually takes;
     if it takes longer, blue alone answers."""
     started = time.perf_counter()
     ours = yield Ask(blue.collection, blue, _BLUE_SECONDS, whole=True)
     spent = time.perf_counter() - started
-    desk.pace.add(spent)
+    core.deadline.add(spent)
     try:
-        theirs = yield Ask(choice.target.collection, choice.target, desk.pace.deadline, whole=True)
+        theirs = yield Ask(
+            choice.target.collection, choice.target, core.deadline.seconds, whole=True
+        )
     except AppError:
         waited = time.perf_counter() - started
-        desk.note_failure(choice, waited - spent, waited=waited)
+        core.observer.note_failure(choice, waited - spent, waited=waited)
         return Answer(blue.collection, choice.variant, _cut_page(ours, request), fallback=True)
-    desk.note_answer(choice, time.perf_counter() - started, len(ours) + len(theirs))
+    core.observer.note_answer(choice, time.perf_counter() - started, len(ours) + len(theirs))
     query_id = request.query_id or secrets.token_hex(8)
     found = _draft_lists(choice, request, query_id, ours, theirs)
-    desk.note_list(choice, query_id, list_credits(found))
+    core.observer.note_list(choice, query_id, list_credits(found))
     names = f"{blue.collection}, {choice.target.collection}"
     return Answer(
         names,

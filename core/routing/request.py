@@ -8,7 +8,7 @@ from qdrant_rollouts.core.collections.text_search import build_text_search
 from qdrant_rollouts.core.config.vector_kinds import describe_vector, is_row, kind_of
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Hit, OneQuery, QueryVector, SearchParams
-from qdrant_rollouts.core.routing.sight import Target, embed_text
+from qdrant_rollouts.core.routing.target import Target, embed_text
 from qdrant_rollouts.core.services import Services
 
 Query = str | OneQuery

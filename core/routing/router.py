@@ -11,7 +11,6 @@ from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.ports import Hit, Searches
 from qdrant_rollouts.core.routing.choice import BLUE_VARIANTS
 from qdrant_rollouts.core.routing.conversation import Conversation, route_search
-from qdrant_rollouts.core.routing.desk import RouterCore, Stats
 from qdrant_rollouts.core.routing.feedback import Feedback
 from qdrant_rollouts.core.routing.request import (
     Answer,
@@ -23,6 +22,7 @@ from qdrant_rollouts.core.routing.request import (
     build_search,
 )
 from qdrant_rollouts.core.routing.route import CONTROL
+from qdrant_rollouts.core.routing.router_core import RouterCore, Stats
 from qdrant_rollouts.core.services import Services
 
 
@@ -40,7 +40,7 @@ class Router:
         ``release`` is called by ``close``, if the services were opened for this router alone."""
         self._services = services
         self._release = release
-        self._desk = RouterCore(services, join)
+        self._core = RouterCore(services, join)
 
     def search(
         self,
@@ -60,7 +60,7 @@ class Router:
         canary fails, blue answers and no error is raised.
         """
         request = Request(alias, query, user_id, limit, options, query_id)
-        talk = Conversation(route_search(self._desk, request))
+        talk = Conversation(route_search(self._core, request))
         while talk.ask is not None:
             try:
                 hits = self._search_store(request, talk.ask)
@@ -83,7 +83,7 @@ class Router:
         Without ``user_id``, and after the experiment's end, that is the control, and nobody is
         enrolled. Raises Refused for an experiment that does not exist or has not begun.
         """
-        name = self._desk.searched_by(experiment_id)
+        name = self._core.experiments.find_searched_name(experiment_id)
         return _arm_and_hits(self.search(name, query_vector, user_id, limit, **options))
 
     def track_feedback(
@@ -102,15 +102,15 @@ class Router:
         feedback, such as that of a user whom the experiment never served, and Unavailable if it
         must be sent again."""
         given = Feedback(experiment_id, metric, value, variant, user_id, key, query_id, document)
-        return self._desk.track(given)
+        return self._core.experiments.track_feedback(given)
 
     @property
     def stats(self) -> Stats:
         """Whether this process reaches the database, and what it did without it."""
-        return self._desk.stats
+        return self._core.stats
 
     def close(self) -> None:
-        self._desk.close()
+        self._core.close()
         self._release()
 
     def __enter__(self) -> Self:
@@ -144,7 +144,7 @@ class AsyncRouter:
         self._services = services
         self._release = release
         self._searches = searches
-        self._desk = RouterCore(services, join)
+        self._core = RouterCore(services, join)
 
     async def search(
         self,
@@ -157,9 +157,9 @@ class AsyncRouter:
     ) -> Answer:
         """As ``Router.search``."""
         request = Request(alias, query, user_id, limit, options, query_id)
-        if not self._desk.knows(alias):
-            await asyncio.to_thread(self._desk.look, alias)
-        talk = Conversation(route_search(self._desk, request))
+        if not self._core.routes.knows(alias):
+            await asyncio.to_thread(self._core.routes.look, alias)
+        talk = Conversation(route_search(self._core, request))
         while talk.ask is not None:
             try:
                 hits = await self._search_store(request, talk.ask)
@@ -178,7 +178,7 @@ class AsyncRouter:
         **options: Unpack[Options],
     ) -> tuple[str, list[Hit]]:
         """As ``Router.route_query``."""
-        name = await asyncio.to_thread(self._desk.searched_by, experiment_id)
+        name = await asyncio.to_thread(self._core.experiments.find_searched_name, experiment_id)
         return _arm_and_hits(await self.search(name, query_vector, user_id, limit, **options))
 
     async def track_feedback(
@@ -194,15 +194,15 @@ class AsyncRouter:
     ) -> bool:
         """As ``Router.track_feedback``."""
         given = Feedback(experiment_id, metric, value, variant, user_id, key, query_id, document)
-        return await asyncio.to_thread(self._desk.track, given)
+        return await asyncio.to_thread(self._core.experiments.track_feedback, given)
 
     @property
     def stats(self) -> Stats:
         """As ``Router.stats``."""
-        return self._desk.stats
+        return self._core.stats
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._desk.close)
+        await asyncio.to_thread(self._core.close)
         await self._searches.close()
         await asyncio.to_thread(self._release)
 

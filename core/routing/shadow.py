@@ -17,7 +17,7 @@ from qdrant_rollouts.core.ports import Hit
 from qdrant_rollouts.core.routing.recorder import Recorder
 from qdrant_rollouts.core.routing.request import Ask, Request, build_query, build_search
 from qdrant_rollouts.core.routing.route import CANARY, Route
-from qdrant_rollouts.core.routing.sight import Target
+from qdrant_rollouts.core.routing.target import Target
 from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.services import Services
 

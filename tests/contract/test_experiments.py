@@ -185,7 +185,7 @@ def test_an_experiment_on_what_no_alias_serves_is_searched_by_its_id(indexes, ro
         "treatment",
     }
     commands.stop_experiment(indexes.services, experiment, actor="anna")
-    router._desk.look(f"experiment:{experiment}")
+    router._core.routes.look(f"experiment:{experiment}")
     variant, results = router.route_query(experiment, VECTOR, "1")
     assert variant == "control"
     assert results
@@ -236,7 +236,7 @@ def test_a_treatment_that_fails_has_the_error_and_the_time_and_its_user_stays(in
     )
     indexes.store.drop(treatment)
     variant, results = router.route_query(experiment, VECTOR, user)
-    router._desk.recorder.flush()
+    router._core.recorder.flush()
     assert variant == "treatment"
     assert results
     assert sums(indexes, experiment, "errors")[1] == 1

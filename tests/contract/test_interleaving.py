@@ -75,7 +75,7 @@ def test_the_same_query_id_gives_the_same_list_in_every_process_and_its_next_pag
 
 def test_a_click_counts_for_the_list_it_came_from_once(indexes, experiment, router):
     found = router.search("docs", QUERY, "anna", 10)
-    router._desk.recorder.flush()
+    router._core.recorder.flush()
     (seen,) = remembered(indexes)
     document, credit = next((document, credit) for document, credit in seen.served if credit)
     for _ in range(2):
@@ -106,7 +106,7 @@ def test_a_click_counts_for_the_list_it_came_from_once(indexes, experiment, rout
 )
 def test_a_click_that_makes_no_sense_is_refused(indexes, experiment, router, given, words):
     found = router.search("docs", QUERY, "anna", 10, query_id="q1")
-    router._desk.recorder.flush()
+    router._core.recorder.flush()
     click = {
         "metric": "clicks",
         "value": 1,

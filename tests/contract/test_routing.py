@@ -17,8 +17,8 @@ from qdrant_rollouts.adapters.qdrant_async import ThreadedSearches
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
 from qdrant_rollouts.core.operations.views import metrics
 from qdrant_rollouts.core.routing import AsyncRouter, Router, Routers, link, table, traffic
-from qdrant_rollouts.core.routing.desk import REFRESH_SECONDS
 from qdrant_rollouts.core.routing.route import Route
+from qdrant_rollouts.core.routing.route_cache import REFRESH_SECONDS
 from qdrant_rollouts.core.statistics.assignment import bucket
 from tests.world import DIMENSION, EMBEDDING, World, texts
 

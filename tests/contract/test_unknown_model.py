@@ -316,7 +316,7 @@ def test_a_router_that_saw_blue_before_it_was_proven_learns_of_it(world: World) 
     with Router(world.services) as router:
         router.search("docs", made[0], "user")
         canary(world)
-        router._desk.look("docs")
+        router._core.routes.look("docs")
         found = Counter(router.search("docs", made[0], f"user {at}").variant for at in range(200))
     assert found["canary"] > 60
 

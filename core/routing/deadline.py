@@ -22,7 +22,7 @@ class DeadlineEstimate:
         self._guard = threading.Lock()
         self._seen: deque[float] = deque(maxlen=_KEPT_LATENCIES)
         self._new = 0
-        self.deadline = _MOST_SECONDS
+        self.seconds = _MOST_SECONDS
 
     def add(self, seconds: float) -> None:
         with self._guard:
@@ -30,4 +30,4 @@ class DeadlineEstimate:
             self._new += 1
             if self._new % _RECOMPUTE_AFTER == 0:
                 p95 = float(np.quantile(self._seen, 0.95))
-                self.deadline = min(max(_PATIENCE_FACTOR * p95, _LEAST_SECONDS), _MOST_SECONDS)
+                self.seconds = min(max(_PATIENCE_FACTOR * p95, _LEAST_SECONDS), _MOST_SECONDS)

@@ -1,0 +1,149 @@
+"""The route views of this process, by alias: read at the first search, and followed from then
+on."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.routing import table
+from qdrant_rollouts.core.routing.link import Link
+from qdrant_rollouts.core.routing.route import Route
+from qdrant_rollouts.core.routing.route_view import RouteView, read_route_view
+from qdrant_rollouts.core.routing.target import load_text_models
+from qdrant_rollouts.core.services import Services
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at the routes: even without announcements a change arrives within a
+#: second.
+REFRESH_SECONDS = 0.5
+_LEAST_WAIT = 0.1
+#: Looks between two reports of the version that is served; ``table.SILENT_AFTER`` is several of
+#: them.
+_REPORT_EVERY = 4
+
+
+class RouteCache:
+    """``looked`` is called after each look: the first one starts the background work."""
+
+    def __init__(
+        self, services: Services, link: Link, process: str, looked: Callable[[], None]
+    ) -> None:
+        self._services = services
+        self._link = link
+        self._process = process
+        self._looked = looked
+        self._views: dict[str, RouteView] = {}
+        #: Aliases that are searched with text: a model that they will need is loaded before its
+        #: collection is searched.
+        self._searched_with_text: set[str] = set()
+        self._served: dict[str, int] = {}
+        self._announced: set[str] = set()
+        self._guard = threading.Lock()
+        self._woken = threading.Event()
+
+    def copy_views(self) -> dict[str, RouteView]:
+        """Searches add aliases at the same time, so a loop over the views needs a copy."""
+        return dict(self._views)
+
+    def knows(self, alias: str) -> bool:
+        return alias in self._views
+
+    def find(self, alias: str) -> RouteView:
+        return self._views.get(alias) or self.look(alias)
+
+    def expect_text(self, alias: str) -> None:
+        self._searched_with_text.add(alias)
+
+    def look(self, alias: str) -> RouteView:
+        """Looks now, for a search."""
+        return self._look(alias, self._link.ask)
+
+    def announce(self, alias: str) -> None:
+        """Says that a route has changed."""
+        self._announced.add(alias)
+        self._woken.set()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def follow(self, stopped: threading.Event) -> None:
+        """Looks at all known routes until ``stopped`` is set. Routes that changed come first,
+        because a look at every alias takes time on a busy machine."""
+        looks = 0
+        while not stopped.is_set():
+            due = time.monotonic() + REFRESH_SECONDS
+            changed = self._announced
+            self._announced = set()
+            known = self.copy_views()
+            changed |= self._find_changed_routes(known)
+            for alias in sorted(known, key=lambda alias: alias not in changed):
+                self._look(alias, self._link.read)
+            self._report_served(at_any_rate=looks % _REPORT_EVERY == 0)
+            looks += 1
+            self._woken.wait(max(_LEAST_WAIT, due - time.monotonic()))
+            self._woken.clear()
+
+    def _look(self, alias: str, ask: Callable[[Callable[[], Route]], Route]) -> RouteView:
+        """Tries the database before anything else waits."""
+        route, stale = self._read_route(alias, ask)
+        with self._guard:
+            view = read_route_view(self._services, alias, self._views.get(alias), route, stale)
+            self._warm_models(alias, view)
+            self._views[alias] = view
+        self._looked()
+        return view
+
+    def _read_route(
+        self, alias: str, ask: Callable[[Callable[[], Route]], Route]
+    ) -> tuple[Route | None, str]:
+        try:
+            return ask(partial(table.current_route, self._services, alias)), ""
+        except AppError as error:
+            return None, str(error)
+
+    def _warm_models(self, alias: str, view: RouteView) -> None:
+        """Searches continue whatever happens to the background work."""
+        if alias not in self._searched_with_text:
+            return
+        for target in view.targets:
+            try:
+                load_text_models(self._services, target)
+            except (AppError, SQLAlchemyError) as error:
+                log.warning(
+                    "%s: the first search in words will load its model (%s)",
+                    self._process,
+                    type(error).__name__,
+                )
+
+    def _find_changed_routes(self, known: Mapping[str, RouteView]) -> set[str]:
+        """Finds changes with one query for all aliases. If the database does not answer, nothing
+        changes; this query also notices that it is back."""
+        versions = {alias: view.route.version for alias, view in known.items()}
+
+        def read() -> set[str]:
+            with self._services.sessions() as session:
+                return table.find_newer_routes(session, versions)
+
+        try:
+            return self._link.read(read)
+        except AppError:
+            return set()
+
+    def _report_served(self, *, at_any_rate: bool) -> None:
+        """Reports which versions this process serves, if they have changed or ``at_any_rate``."""
+        served = {
+            alias: view.route.version for alias, view in self.copy_views().items() if not view.stale
+        }
+        if not served or (served == self._served and not at_any_rate):
+            return
+        report = partial(table.report_served_routes, self._services, self._process, served)
+        with suppress(AppError):
+            self._link.read(report)
+        self._served = served

@@ -1,0 +1,209 @@
+"""What the sync and the async router share: the choice of the collection, and the background work.
+
+Two threads work for it: one follows route changes and reports which version is served, one writes
+observations. A search waits for neither.
+"""
+
+import logging
+import os
+import random
+import secrets
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from qdrant_rollouts.core.errors import AppError, Refused, Unknown
+from qdrant_rollouts.core.routing import table
+from qdrant_rollouts.core.routing.choice import BLUE_VARIANTS, Choice
+from qdrant_rollouts.core.routing.deadline import DeadlineEstimate
+from qdrant_rollouts.core.routing.link import Link
+from qdrant_rollouts.core.routing.recorder import Recorder
+from qdrant_rollouts.core.routing.route import CANARY, LIVE, UNROUTED, Route
+from qdrant_rollouts.core.routing.route_cache import RouteCache
+from qdrant_rollouts.core.routing.route_view import RouteView
+from qdrant_rollouts.core.routing.router_experiments import RouterExperiments
+from qdrant_rollouts.core.routing.search_observer import SearchObserver
+from qdrant_rollouts.core.routing.shadow import Shadow
+from qdrant_rollouts.core.routing.target import Target
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.statistics.assignment import BASIS, bucket, group_of_unit
+from qdrant_rollouts.core.statistics.groups import GROUPS
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two writes; a killed process loses at most twice this.
+FLUSH_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a search process knows about itself. ``database``: why it cannot be used, empty if it
+    can. ``unrouted``: searches by the alias alone, because no route was ever read. ``waiting``:
+    searches that were observed but not recorded yet. ``dropped``: observations of users that were
+    left out because too many waited."""
+
+    database: str = ""
+    away_seconds: float = 0.0
+    unrouted_aliases: tuple[str, ...] = ()
+    unrouted_searches: int = 0
+    waiting: int = 0
+    dropped: int = 0
+
+
+class RouterCore:
+    def __init__(self, services: Services, join: Callable[[], object] = lambda: None) -> None:
+        self.services = services
+        self.process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.link = Link(self.process, join)
+        self.recorder = Recorder(services, self.process)
+        self.observer = SearchObserver(self.recorder)
+        self.shadow = Shadow(services, self.recorder)
+        self.deadline = DeadlineEstimate()
+        self.routes = RouteCache(services, self.link, self.process, self._start_threads)
+        self.experiments = RouterExperiments(services, self.link, self.recorder, self.routes)
+        self._unrouted = 0
+        self._guard = threading.Lock()
+        self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def choose(
+        self, alias: str, user: str | None, *, words: bool, using: str | None = None
+    ) -> Choice:
+        """Returns the collection for ``user``, or draws one for a request without a user.
+        ``using``: the searched vector, if the request names one."""
+        view = self.routes.find(alias)
+        if words:
+            self.routes.expect_text(alias)
+        place, group = _place_user(view.route, user)
+        fits = words or view.takes_one_vector(using)
+        self._unrouted += not view.routed
+        variant = self._choose_variant(view, place, group, user, fits)
+        return Choice(
+            route=view.route,
+            variant=variant,
+            target=_find_target(view, variant, words),
+            fallback=None if variant in BLUE_VARIANTS else view.live,
+            shadow=_draw_shadow(view, variant, fits),
+            place=place,
+            group=group,
+            user=user,
+        )
+
+    def choose_again(self, choice: Choice, error: AppError) -> Choice | None:
+        """Returns a choice to try instead, if the searched collection is gone because the alias has
+        moved unnoticed."""
+        if choice.tried or not isinstance(error, Refused):
+            return None
+        view = self.routes.look(choice.route.alias)
+        if view.live is None or view.live == choice.target:
+            return None
+        return Choice(
+            route=view.route,
+            variant=LIVE if view.routed else UNROUTED,
+            target=view.live,
+            fallback=None,
+            shadow=None,
+            place=choice.place,
+            group=choice.group,
+            user=choice.user,
+        )
+
+    @property
+    def stats(self) -> Stats:
+        views = self.routes.copy_views()
+        return Stats(
+            database=str(self.link.error or ""),
+            away_seconds=self.link.away_for,
+            unrouted_aliases=tuple(sorted(one for one in views if not views[one].routed)),
+            unrouted_searches=self._unrouted,
+            waiting=self.recorder.waiting,
+            dropped=self.recorder.dropped,
+        )
+
+    def close(self) -> None:
+        """Writes what is left and reports that this process serves no more, unless the database
+        does not answer."""
+        self._stopped.set()
+        self.routes.wake()
+        for thread in self._threads:
+            thread.join()
+        self.link.close()
+        self.shadow.close()
+        waiting = self.recorder.waiting
+        try:
+            self.link.read(self.recorder.flush, at_once=True)
+            self.link.read(partial(table.forget_process, self.services, self.process))
+        except AppError as error:
+            if waiting:
+                log.warning(
+                    "%s: its last %d observations are lost: %s", self.process, waiting, error
+                )
+
+    def _choose_variant(
+        self, view: RouteView, place: int, group: int, user: str | None, fits: bool
+    ) -> str:
+        """A vector made for blue is not sent to a collection of another model: blue answers, and
+        the search is counted separately, also for users of the control, because both arms must lack
+        the same searches. An experiment includes only known users."""
+        if not view.routed:
+            return UNROUTED
+        route = view.route
+        variant = route.variant(place)
+        if variant == LIVE or (route.experiment_id and user is None):
+            return LIVE
+        if fits:
+            return variant
+        self.observer.note_bypass(route, group)
+        return LIVE
+
+    def _start_threads(self) -> None:
+        with self._guard:
+            if self._threads or self._stopped.is_set():
+                return
+            self._threads = [
+                threading.Thread(target=work, name=name, daemon=True)
+                for name, work in (
+                    ("routes", partial(self.routes.follow, self._stopped)),
+                    ("observations", self._flush_observations),
+                )
+            ]
+        for thread in self._threads:
+            thread.start()
+        self.services.channel.listen(self.routes.announce, self._stopped)
+
+    def _flush_observations(self) -> None:
+        while not self._stopped.wait(FLUSH_SECONDS):
+            with suppress(AppError):  # they wait
+                self.link.read(self.recorder.flush)
+
+
+def _place_user(route: Route, user: str | None) -> tuple[int, int]:
+    """Returns the bucket and group of a user. A request without a user is drawn, to spread load;
+    this is not a secret."""
+    if user is None:
+        return random.randrange(BASIS), random.randrange(GROUPS)  # noqa: S311
+    return bucket(route.salt, user), group_of_unit(route.salt, user)
+
+
+def _draw_shadow(view: RouteView, variant: str, fits: bool) -> Target | None:
+    """Returns green if it gets a copy of this search. The draw is not a secret."""
+    share = view.route.shadow
+    if not share or variant == CANARY or not fits:
+        return None
+    return view.green if random.randrange(BASIS) < share else None  # noqa: S311
+
+
+def _find_target(view: RouteView, variant: str, words: bool) -> Target:
+    """Qdrant itself resolves an alias, but the model must be known here."""
+    found = view.live if variant in BLUE_VARIANTS else view.tried[variant]
+    if found is not None:
+        return found
+    alias = view.route.alias
+    if words and view.stale:
+        raise view.fault(f"the collection behind {alias} could not be looked up: {view.stale}")
+    if words:
+        raise Unknown(f"alias {alias} does not exist; known: {', '.join(view.others) or 'none'}")
+    return Target(alias)
