@@ -11,7 +11,7 @@ from qdrant_rollouts.core.collections import scratch
 from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.deployments import workers
 from qdrant_rollouts.core.deployments.backups import final
-from qdrant_rollouts.core.experiments import folding, looking
+from qdrant_rollouts.core.experiments import folding, interim_analysis
 from qdrant_rollouts.core.operations.schedules import runs
 from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.services import Services
@@ -30,7 +30,7 @@ def delete_due_collections(services: Services) -> str:
 
 
 def check_due_experiments(services: Services) -> str:
-    return "; ".join(looking.check_due_experiments(services)) or "no look due"
+    return "; ".join(interim_analysis.check_due_experiments(services)) or "no look due"
 
 
 def fold_observations(services: Services) -> str:

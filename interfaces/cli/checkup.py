@@ -40,7 +40,7 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.cli.running import DONE, REFUSED, UNREACHABLE
 from qdrant_rollouts.interfaces.embedded import running_elsewhere
-from qdrant_rollouts.interfaces.looks import (
+from qdrant_rollouts.interfaces.health_checks import (
     STILL_SECONDS,
     Check,
     inspect_broker,

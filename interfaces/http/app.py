@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from qdrant_rollouts.core.config.settings import Settings
-from qdrant_rollouts.core.operations.views.overview.sight import StoreWatcher
+from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreWatcher
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.http import api, health, metrics, pages

@@ -17,9 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from qdrant_rollouts.core.database.faults import explain_error
 from qdrant_rollouts.core.errors import AppError, OtherRelease
-from qdrant_rollouts.interfaces.http.house import AppContext, context_of
-from qdrant_rollouts.interfaces.http.security import caller_of_request
-from qdrant_rollouts.interfaces.looks import (
+from qdrant_rollouts.interfaces.health_checks import (
     Check,
     at_turns,
     inspect_broker,
@@ -27,6 +25,8 @@ from qdrant_rollouts.interfaces.looks import (
     inspect_qdrant,
     inspect_sweep,
 )
+from qdrant_rollouts.interfaces.http.house import AppContext, context_of
+from qdrant_rollouts.interfaces.http.security import caller_of_request
 
 #: The caller waits at most this long; a server that hangs blocks its check for up to 10 s.
 CHECK_TIMEOUT = 3.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 
 from qdrant_rollouts.core.config.settings import Settings
-from qdrant_rollouts.core.operations.views.overview.sight import StoreWatcher
+from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreWatcher
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.services import Services
 

@@ -14,7 +14,7 @@ from qdrant_rollouts.core.collections import lineage
 from qdrant_rollouts.core.defaults import RESULTS
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.core.operations.views.overview import home, sight
+from qdrant_rollouts.core.operations.views.overview import home, store_snapshot
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.mcp import answers, declared
@@ -69,7 +69,7 @@ class Tools:
         """Lists the indexes that can be searched, what serves each of them, and what goes on
         there."""
         with self._guard.check_scope(context, "read"):
-            seen = sight.read_snapshot_now(self._services)
+            seen = store_snapshot.read_snapshot_now(self._services)
             return answers.build_indexes(home.describe_home(self._services, seen), seen.declared)
 
     async def get_deployment(

@@ -20,7 +20,7 @@ from qdrant_rollouts.core.database.experiment_rows import (
 )
 from qdrant_rollouts.core.database.models import Deployment, EventRow
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.experiments import commands, looking
+from qdrant_rollouts.core.experiments import commands, interim_analysis
 from qdrant_rollouts.core.routing import enrolment, traffic
 from qdrant_rollouts.core.routing.exposures import Ledger, Person, UserSearches, unit_of_user
 from qdrant_rollouts.core.routing.feedback import Feedback, count_feedback
@@ -130,7 +130,7 @@ class Life:
         count_feedback(self.world.services, given)
 
     def _look(self) -> None:
-        looking.check_due_experiments(self.world.services)
+        interim_analysis.check_due_experiments(self.world.services)
 
     def _unit(self, variant: str, user: int) -> str:
         return unit_of_user(self.id, f"{variant} {user}")

@@ -7,7 +7,7 @@ from sqlalchemy.exc import OperationalError
 
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.errors import Unavailable
-from qdrant_rollouts.core.experiments import commands, looking
+from qdrant_rollouts.core.experiments import commands, interim_analysis
 from tests.world import DIMENSION, World
 
 SCHEMA = {"params": {"vectors": {"size": DIMENSION, "distance": "Cosine"}}, "payload_schema": {}}
@@ -87,7 +87,7 @@ def test_one_that_cannot_be_looked_at_keeps_no_other_from_it_and_is_told(
     world.over(failing)
     for _ in range(3):
         world.clock.move(61)
-        lines = looking.check_due_experiments(world.services)
+        lines = interim_analysis.check_due_experiments(world.services)
     assert (looks(world, docs), looks(world, shop)) == (0, 3)
     assert any(docs in line and said in line for line in lines)
     (begun,) = unseen(world)
@@ -99,7 +99,7 @@ def test_one_that_cannot_be_looked_at_keeps_no_other_from_it_and_is_told(
     failing.error = None
     for _ in range(2):
         world.clock.move(61)
-        looking.check_due_experiments(world.services)
+        interim_analysis.check_due_experiments(world.services)
     assert looks(world, docs) == 2
     assert [notice.state for notice in unseen(world)] == ["begun", "resolved"]
 
@@ -111,7 +111,7 @@ def test_one_whose_settings_cannot_be_read_keeps_no_other_from_it(world, experim
             update(Experiment).where(Experiment.id == docs).values(spec={"arms": "none"})
         )
     world.clock.move(61)
-    looking.check_due_experiments(world.services)
+    interim_analysis.check_due_experiments(world.services)
     assert looks(world, shop) == 1
     assert "ExperimentSpec cannot be read (arms: " in unseen(world)[0].text
 
@@ -120,7 +120,7 @@ def test_one_that_is_stopped_unseen_is_told_of_no_longer(world, experiments):
     docs, _ = experiments
     world.over(Failing(world.store, world.store.aliases()["docs_b"], Unavailable("away")))
     world.clock.move(61)
-    looking.check_due_experiments(world.services)
+    interim_analysis.check_due_experiments(world.services)
     commands.stop_experiment(world.services, docs, actor="bert", reason="enough")
     assert [(notice.state, notice.actor) for notice in unseen(world)] == [
         ("begun", "system"),

@@ -22,7 +22,7 @@ from qdrant_rollouts.core.database.experiment_rows import (
 )
 from qdrant_rollouts.core.deployments import commands as deployments
 from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.experiments import commands, folding, looking, queries
+from qdrant_rollouts.core.experiments import commands, folding, interim_analysis, queries
 from qdrant_rollouts.core.routing import Router, exposures, table
 from qdrant_rollouts.core.routing.exposures import Ledger, Person, UserSearches, unit_of_user
 from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, count_feedback
@@ -483,13 +483,13 @@ def behaved(
 
 def after_the_window(world: World) -> list[str]:
     world.clock.move(3700)
-    return looking.check_due_experiments(world.services)
+    return interim_analysis.check_due_experiments(world.services)
 
 
 def test_a_better_treatment_ships_once_the_windows_have_closed(indexes, experiment):
     behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
     indexes.clock.move(120)
-    looking.check_due_experiments(indexes.services)
+    interim_analysis.check_due_experiments(indexes.services)
     assert row(indexes, experiment).status == "running"
     after_the_window(indexes)
     found = row(indexes, experiment)
@@ -505,7 +505,7 @@ def test_a_better_treatment_ships_once_the_windows_have_closed(indexes, experime
 def test_a_treatment_that_harms_goes_while_the_windows_are_open(indexes, experiment):
     behaved(indexes, experiment, {"control": 0.3, "treatment": 0.2})
     indexes.clock.move(120)
-    looking.check_due_experiments(indexes.services)
+    interim_analysis.check_due_experiments(indexes.services)
     found = row(indexes, experiment)
     assert (found.status, found.decision["action"]) == ("decided", "ROLLBACK")
     assert table.current_route(indexes.services, "docs").at_rest
@@ -517,7 +517,7 @@ def test_alike_arms_are_not_decided_before_the_time_is_up(indexes):
     after_the_window(indexes)
     assert row(indexes, experiment).decision["action"] == "KEEP_RUNNING"
     indexes.clock.move(28 * 86400)
-    looking.check_due_experiments(indexes.services)
+    interim_analysis.check_due_experiments(indexes.services)
     found = row(indexes, experiment)
     assert (found.status, found.decision["action"]) == ("decided", "STOP_INCONCLUSIVE")
 
@@ -547,7 +547,7 @@ def test_a_collection_that_is_replaced_by_another_model_gives_no_verdict(indexes
 
 def test_a_treatment_that_is_gone_ends_the_experiment_at_once(indexes, experiment):
     indexes.store.drop(collections(indexes)[1])
-    looking.check_due_experiments(indexes.services)
+    interim_analysis.check_due_experiments(indexes.services)
     found = row(indexes, experiment)
     assert (found.status, found.decision["action"]) == ("decided", "ROLLBACK")
     assert "does not exist any more" in found.message
@@ -557,21 +557,21 @@ def test_a_look_is_taken_once_however_often_it_is_asked_for(indexes, experiment)
     behaved(indexes, experiment, {"control": 0.3, "treatment": 0.3}, users=200)
     indexes.clock.move(61)
     for _ in range(3):
-        looking.check_due_experiments(indexes.services)
+        interim_analysis.check_due_experiments(indexes.services)
     with indexes.services.sessions() as session:
         assert session.scalar(select(func.count()).select_from(LookRow)) == 1
     indexes.clock.move(61)
-    looking.check_due_experiments(indexes.services)
+    interim_analysis.check_due_experiments(indexes.services)
     assert row(indexes, experiment).looks == 2
 
 
 def test_the_smallest_p_of_all_looks_is_kept(indexes, experiment):
     behaved(indexes, experiment, {"control": 0.30, "treatment": 0.32}, users=1000)
     indexes.clock.move(61)
-    looking.check_due_experiments(indexes.services)
+    interim_analysis.check_due_experiments(indexes.services)
     behaved(indexes, experiment, {"control": 0.33, "treatment": 0.30}, users=1500, seed=2)
     indexes.clock.move(61)
-    looking.check_due_experiments(indexes.services)
+    interim_analysis.check_due_experiments(indexes.services)
     with indexes.services.sessions() as session:
         reports = [
             look.report for look in session.scalars(select(LookRow).order_by(LookRow.number))
@@ -600,7 +600,7 @@ def test_what_ships_is_deployed_once_if_the_experiment_says_so(indexes, on_ship,
     behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
     after_the_window(indexes)
     for _ in range(3):
-        looking.check_due_experiments(indexes.services)
+        interim_analysis.check_due_experiments(indexes.services)
     found = row(indexes, experiment)
     status = indexes.status(found.deployment_id)
     assert (status["strategy"], status["green"], status["actor"]) == (
@@ -614,11 +614,11 @@ def test_shipping_that_was_interrupted_goes_on_with_the_deployment_it_began(inde
     experiment = create(indexes, options={"on_ship": "switch"})
     behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
     after_the_window(indexes)
-    looking.check_due_experiments(indexes.services)
+    interim_analysis.check_due_experiments(indexes.services)
     begun = row(indexes, experiment).deployment_id
     with indexes.services.sessions.begin() as session:
         session.execute(update(Experiment).values(deployment_id=None))
-    looking.check_due_experiments(indexes.services)
+    interim_analysis.check_due_experiments(indexes.services)
     assert row(indexes, experiment).deployment_id == begun
 
 
@@ -626,13 +626,13 @@ def test_shipping_waits_for_another_deployment_and_says_so(indexes):
     experiment = create(indexes, options={"on_ship": "switch"})
     behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
     indexes.clock.move(3700)
-    lines = looking.check_due_experiments(indexes.services)
+    lines = interim_analysis.check_due_experiments(indexes.services)
     assert "SHIP" in lines[0]
     other = indexes.deploy("docs")
-    looking.check_due_experiments(indexes.services)
+    interim_analysis.check_due_experiments(indexes.services)
     assert other in row(indexes, experiment).message
     indexes.run()
-    looking.check_due_experiments(indexes.services)
+    interim_analysis.check_due_experiments(indexes.services)
     assert row(indexes, experiment).deployment_id
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from qdrant_rollouts.adapters.qdrant_async import ThreadedSearches
 from qdrant_rollouts.core.database.experiment_rows import Click, Experiment, ExposureRow, Impression
 from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.experiments import commands, folding, looking, queries
+from qdrant_rollouts.core.experiments import commands, folding, interim_analysis, queries
 from qdrant_rollouts.core.routing import AsyncRouter, Router, table
 from qdrant_rollouts.core.routing.feedback import Feedback, count_feedback
 from tests.world import World, texts
@@ -190,7 +190,7 @@ def voted(world: World, experiment: str, wins: int, losses: int, ties: int = 0) 
 def test_a_preference_decides_when_it_is_certain(indexes, experiment, wins, losses, action, status):
     voted(indexes, experiment, wins, losses, ties=100)
     indexes.clock.move(120)
-    looking.check_due_experiments(indexes.services)
+    interim_analysis.check_due_experiments(indexes.services)
     with indexes.services.sessions() as session:
         row = session.get_one(Experiment, experiment)
     assert (row.decision["action"], row.status) == (action, status)

@@ -27,7 +27,7 @@ from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.stored_json import read_stored, read_stored_dataclass
 from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.experiments import folding, looking
+from qdrant_rollouts.core.experiments import folding, interim_analysis
 from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.operations.views import metrics as census
 from qdrant_rollouts.core.ports import AlertChannel
@@ -222,7 +222,7 @@ def look_at_everything(world):
     assert census.read_metrics(world.services)
     deliveries.deliver_due(world.services)
     sweep.sweep_schedules(world.services)
-    looking.check_due_experiments(world.services)
+    interim_analysis.check_due_experiments(world.services)
     folding.fold_sketches(world.services)
 
 

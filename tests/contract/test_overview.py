@@ -10,7 +10,10 @@ from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views.overview import home, lists, run
-from qdrant_rollouts.core.operations.views.overview.sight import StoreSnapshot, StoreWatcher
+from qdrant_rollouts.core.operations.views.overview.store_snapshot import (
+    StoreSnapshot,
+    StoreWatcher,
+)
 from tests.world import World, texts
 
 

@@ -16,7 +16,7 @@ from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.core.experiments import commands as experiment_commands
-from qdrant_rollouts.core.experiments import looking
+from qdrant_rollouts.core.experiments import interim_analysis
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.ports import AlertChannel
@@ -126,7 +126,7 @@ def _experiment(world: World) -> None:
         exposures.write_exposures(session, world.clock.now(session), people)
     for _ in range(2):
         world.clock.move(timedelta(minutes=2).total_seconds())
-        looking.check_due_experiments(world.services)
+        interim_analysis.check_due_experiments(world.services)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.http.app import make_app
-from qdrant_rollouts.interfaces.http.pages.acting import own_path
+from qdrant_rollouts.interfaces.http.pages.forms import own_path
 from qdrant_rollouts.interfaces.http.pages.visits import VISITOR_COOKIE
 from qdrant_rollouts.interfaces.http.security import SESSION_COOKIE
 from tests.world import World, texts

@@ -9,7 +9,7 @@ from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.cli.checkup import exit_code, run_checks
 from qdrant_rollouts.interfaces.cli.options import json_option
 from qdrant_rollouts.interfaces.cli.running import verb
-from qdrant_rollouts.interfaces.looks import Check
+from qdrant_rollouts.interfaces.health_checks import Check
 
 
 @click.command()

@@ -11,13 +11,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from qdrant_rollouts.core.errors import AppError, Malformed
-from qdrant_rollouts.core.operations.views.overview.sight import StoreWatcher
+from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreWatcher
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.access import web_sessions
 from qdrant_rollouts.interfaces.http import security
 from qdrant_rollouts.interfaces.http.api.endpoint import FOREIGN_NAMES
-from qdrant_rollouts.interfaces.http.pages import acting, looking
-from qdrant_rollouts.interfaces.http.pages.acting import Form, own_path
+from qdrant_rollouts.interfaces.http.pages import forms, views
+from qdrant_rollouts.interfaces.http.pages.forms import Form, own_path
 from qdrant_rollouts.interfaces.http.pages.live import Pulse
 from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS, HERE
 from qdrant_rollouts.interfaces.http.pages.visits import (
@@ -30,32 +30,32 @@ from qdrant_rollouts.interfaces.http.pages.visits import (
 from qdrant_rollouts.interfaces.http.problems import Unauthorized
 from qdrant_rollouts.interfaces.http.streams import Stream
 
-Look = Callable[[Visit], looking.Shown]
-Do = Callable[[Visit, Form], acting.Next]
+Look = Callable[[Visit], views.Shown]
+Do = Callable[[Visit, Form], forms.Next]
 _MOST_FIELDS = 30
 
 #: Path -> what it shows, its template, and whether it updates itself.
 _PAGES: dict[str, tuple[Look, str, bool]] = {
-    "/": (looking.indexes_page, "home.html", True),
-    "/indexes/{alias}": (looking.index_page, "index.html", True),
-    "/indexes/{alias}/compare": (looking.comparison_page, "compare.html", False),
-    "/deployments": (looking.deployments_page, "deployments.html", True),
-    "/deployments/{id}": (looking.deployment_page, "deployment.html", True),
-    "/experiments": (looking.experiments_page, "experiments.html", True),
-    "/experiments/{id}": (looking.experiment_page, "experiment.html", False),
-    "/schedules": (looking.schedules_page, "schedules.html", True),
-    "/backups": (looking.backups_page, "backups.html", True),
-    "/alerts": (looking.alerts_page, "alerts.html", True),
-    "/events": (looking.events_page, "events.html", True),
-    "/workers": (looking.workers, "workers.html", True),
+    "/": (views.indexes_page, "home.html", True),
+    "/indexes/{alias}": (views.index_page, "index.html", True),
+    "/indexes/{alias}/compare": (views.comparison_page, "compare.html", False),
+    "/deployments": (views.deployments_page, "deployments.html", True),
+    "/deployments/{id}": (views.deployment_page, "deployment.html", True),
+    "/experiments": (views.experiments_page, "experiments.html", True),
+    "/experiments/{id}": (views.experiment_page, "experiment.html", False),
+    "/schedules": (views.schedules_page, "schedules.html", True),
+    "/backups": (views.backups_page, "backups.html", True),
+    "/alerts": (views.alerts_page, "alerts.html", True),
+    "/events": (views.events_page, "events.html", True),
+    "/workers": (views.workers, "workers.html", True),
 }
 _FORMS: dict[str, Do] = {
-    "/indexes/{alias}": acting.on_index,
-    "/deployments/{id}": acting.on_deployment,
-    "/experiments/{id}": acting.on_experiment,
-    "/schedules": acting.on_schedule,
-    "/backups": acting.on_backup,
-    "/keep": acting.on_keep,
+    "/indexes/{alias}": forms.on_index,
+    "/deployments/{id}": forms.on_deployment,
+    "/experiments/{id}": forms.on_experiment,
+    "/schedules": forms.on_schedule,
+    "/backups": forms.on_backup,
+    "/keep": forms.on_keep,
 }
 
 

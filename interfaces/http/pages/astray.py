@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from qdrant_rollouts.core.errors import AppError
-from qdrant_rollouts.core.operations.views.overview.sight import StoreWatcher
+from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreWatcher
 from qdrant_rollouts.interfaces.http import problems, security
 from qdrant_rollouts.interfaces.http.pages.visits import Visit, open_visit
 

@@ -22,7 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from qdrant_rollouts.adapters import database
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.operations.views.overview import home
-from qdrant_rollouts.core.operations.views.overview.sight import StoreSnapshot
+from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 from qdrant_rollouts.interfaces.access.tokens import Caller

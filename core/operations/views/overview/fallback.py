@@ -16,7 +16,7 @@ from qdrant_rollouts.core.collections.deletion.deletions import find_last_deleti
 from qdrant_rollouts.core.collections.deletion.notices import DeletionRules
 from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
 from qdrant_rollouts.core.lifecycle import DeletionStatus, Status
-from qdrant_rollouts.core.operations.views.overview.sight import StoreSnapshot
+from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.core.times import as_iso
 
 Condition = Mapping[str, str]

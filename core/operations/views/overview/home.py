@@ -28,7 +28,7 @@ from qdrant_rollouts.core.errors import Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status
 from qdrant_rollouts.core.operations.schedules.declared import overlay_declared, start_of
 from qdrant_rollouts.core.operations.views.overview import acts
-from qdrant_rollouts.core.operations.views.overview.sight import StoreSnapshot
+from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 

@@ -23,7 +23,7 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Place, Status
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import acts, eta, fallback
-from qdrant_rollouts.core.operations.views.overview.sight import StoreSnapshot
+from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.core.routing.table import alive
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso

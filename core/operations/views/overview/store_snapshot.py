@@ -58,7 +58,9 @@ class StoreWatcher:
         with self._guard:
             if self._done.is_set() and time.monotonic() >= self._next:
                 self._done.clear()
-                threading.Thread(target=self._refresh_snapshot, name="sight", daemon=True).start()
+                threading.Thread(
+                    target=self._refresh_snapshot, name="store snapshot", daemon=True
+                ).start()
         self._read.wait(_FILE_SECONDS)
         self._done.wait(patience)
         return self._seen
