@@ -42,16 +42,16 @@ class Fitting:
 
     def __call__(self) -> Services:
         """Raises OtherRelease if the program cannot work with the database."""
-        house = self._services()
+        services = self._services()
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + _CHILD
             try:
-                self._unfit = house.standing().unfit
+                self._unfit = services.standing().unfit
             except AppError:
                 log.debug("the database was not looked at")
         if self._unfit:
             raise OtherRelease(self._unfit)
-        return house
+        return services
 
     def standing(self) -> Standing:
         """Checks again. Raises if the database does not answer."""
@@ -181,9 +181,9 @@ def release(state: Any, **_: Any) -> Mapping[str, str]:
 
 def _build_stopped_task(services: Callable[[], Services]) -> Callable[[str, str], None]:
     def tell(worker: str, why: str) -> None:
-        house = services()
-        with house.sessions.begin() as session:
-            outbox.record_alert(session, house.clock.now(session), _alert(worker, why))
+        opened = services()
+        with opened.sessions.begin() as session:
+            outbox.record_alert(session, opened.clock.now(session), _alert(worker, why))
 
     return tell
 

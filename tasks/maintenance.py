@@ -25,8 +25,8 @@ def register_sweeps(app: Celery, services: Callable[[], Services]) -> None:
 
     queues = Queues(app)
 
-    def sweep(house: Services) -> str:
-        swept = schedule_sweep.sweep_schedules(house)
+    def sweep(opened: Services) -> str:
+        swept = schedule_sweep.sweep_schedules(opened)
         try:
             for run_id in swept.open:
                 _ask(app, queues, run_id)
@@ -70,12 +70,12 @@ def _run_by_beat(
     return run
 
 
-def _knock_overdue_turns(house: Services) -> str:
-    return f"{len(engine.knock_overdue_turns(house))} knocked for"
+def _knock_overdue_turns(services: Services) -> str:
+    return f"{len(engine.knock_overdue_turns(services))} knocked for"
 
 
-def _deliver_due_alerts(house: Services) -> str:
-    return "; ".join(deliveries.deliver_due(house)) or "nothing to tell"
+def _deliver_due_alerts(services: Services) -> str:
+    return "; ".join(deliveries.deliver_due(services)) or "nothing to tell"
 
 
 #: By the name of their task.

@@ -31,8 +31,8 @@ def backup_arguments(command: Command) -> Command:
 
 
 def wait_or_leave(
-    house: CliContext, run: str, told: Told, wait: bool, timeout: float | None, as_json: bool
+    context: CliContext, run: str, told: Told, wait: bool, timeout: float | None, as_json: bool
 ) -> int:
     if wait:
-        return wait_for_end(house, run, timeout, as_json, told)
-    return leave_running(house, run, as_json, told)
+        return wait_for_end(context, run, timeout, as_json, told)
+    return leave_running(context, run, as_json, told)

@@ -13,9 +13,9 @@ from qdrant_rollouts.interfaces.embedded import running_elsewhere
 _NOBODY = "it is not evaluated until `rollouts up` is started"
 
 
-def print_experiment(house: CliContext, experiment: str, as_json: bool) -> int:
-    seen = queries.get_experiment(house.services, experiment)
-    if seen["status"] == "running" and house.runner is not None and running_elsewhere() is None:
+def print_experiment(context: CliContext, experiment: str, as_json: bool) -> int:
+    seen = queries.get_experiment(context.services, experiment)
+    if seen["status"] == "running" and context.runner is not None and running_elsewhere() is None:
         screen.print_note(_NOBODY)
     if as_json:
         screen.print_json(seen)

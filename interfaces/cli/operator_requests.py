@@ -19,19 +19,19 @@ def send_request(asked: Event, deployment_id: str, reason: str, as_json: bool) -
     """Stores the request in the deployment's row; the process that runs the deployment applies it.
     With the embedded default and no such process, this process takes the turns that apply the
     request. For an abort it takes all turns of the rollback. It starts nothing else."""
-    with open_services(starts=True, needs="rows") as house:
+    with open_services(starts=True, needs="rows") as context:
         if asked is Event.ABORT and (
-            warning := queries.get_deployment(house.services, deployment_id)["abort_warning"]
+            warning := queries.get_deployment(context.services, deployment_id)["abort_warning"]
         ):
             screen.print_note(warning)
         found = commands.request_action(
-            house.services, deployment_id, asked, actor=actor(), reason=reason
+            context.services, deployment_id, asked, actor=actor(), reason=reason
         )
-        if house.runner is not None and running_elsewhere() is None:
+        if context.runner is not None and running_elsewhere() is None:
             with closing(take_lock()):
-                _carry_out(house.services, found, asked)
-            _note_who_continues(house.services, found)
-        seen = queries.get_deployment(house.services, found)
+                _carry_out(context.services, found, asked)
+            _note_who_continues(context.services, found)
+        seen = queries.get_deployment(context.services, found)
     if as_json:
         screen.print_json(seen)
     else:

@@ -117,11 +117,11 @@ def open_services(*, starts: bool = False, needs: str = "nothing") -> Iterator[C
         raise NothingHere(lacks)
     if settings.embedded:
         runner = late("interfaces.embedded", "Embedded")(settings)
-        house = CliContext(settings, runner.services, runner)
+        context = CliContext(settings, runner.services, runner)
     else:
-        house = CliContext(settings, build_services(settings), None)
-    with _close_services(house):
-        yield house
+        context = CliContext(settings, build_services(settings), None)
+    with _close_services(context):
+        yield context
 
 
 @contextmanager
@@ -139,9 +139,9 @@ def open_for_reading(*, store: bool = False, shelf: bool = False) -> Iterator[Cl
     services, lacks = build_read_only(settings, empty=elsewhere)
     if lacks:
         screen.print_note(f"note: {lacks}")
-    house = CliContext(settings, services, None)
-    with _close_services(house):
-        yield house
+    context = CliContext(settings, services, None)
+    with _close_services(context):
+        yield context
 
 
 @contextmanager
@@ -151,9 +151,9 @@ def open_or_empty() -> Iterator[CliContext]:
     with (
         open_for_reading(store=True)
         if describe_missing_database(load_settings())
-        else open_services() as house
+        else open_services() as context
     ):
-        yield house
+        yield context
 
 
 def _settings_with_warnings() -> Settings:
@@ -188,11 +188,11 @@ _NEEDS: dict[str, Callable[[Settings], bool]] = {
 
 
 @contextmanager
-def _close_services(house: CliContext) -> Iterator[None]:
+def _close_services(context: CliContext) -> Iterator[None]:
     try:
         yield
     finally:
-        house.services.close()
+        context.services.close()
 
 
 def actor() -> str:

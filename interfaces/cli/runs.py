@@ -25,12 +25,14 @@ Told = Callable[[], Mapping[str, Any]]
 _NOBODY = "nothing runs it until `rollouts up` is started (or deploy with --wait)"
 
 
-def leave_running(house: CliContext, started: str, as_json: bool, told: Told | None = None) -> int:
+def leave_running(
+    context: CliContext, started: str, as_json: bool, told: Told | None = None
+) -> int:
     """Ends the verb while the run continues. ``told`` returns the JSON document if it is not the
     deployment itself."""
-    if house.runner is not None and running_elsewhere() is None:
+    if context.runner is not None and running_elsewhere() is None:
         screen.print_note(_NOBODY)
-    seen = queries.get_deployment(house.services, started)
+    seen = queries.get_deployment(context.services, started)
     if as_json:
         screen.print_json(told() if told else seen)
         return DONE
@@ -41,57 +43,61 @@ def leave_running(house: CliContext, started: str, as_json: bool, told: Told | N
 
 
 def wait_for_end(
-    house: CliContext, started: str, timeout: float | None, as_json: bool, told: Told | None = None
+    context: CliContext,
+    started: str,
+    timeout: float | None,
+    as_json: bool,
+    told: Told | None = None,
 ) -> int:
     """Waits for the end of the run and returns the exit code. ``told`` returns the JSON document if
     it is not the deployment itself."""
     try:
-        seen = _follow_run(house, started, timeout, as_json)
+        seen = _follow_run(context, started, timeout, as_json)
     except KeyboardInterrupt:
         screen.print_note(
-            f"deployment {started} {_describe_continuation(house)}; `rollouts abort {started}` "
+            f"deployment {started} {_describe_continuation(context)}; `rollouts abort {started}` "
             "rolls it back"
         )
         return INTERRUPTED
     except TimedOut as error:
         if as_json:
-            screen.print_json(told() if told else queries.get_deployment(house.services, started))
-        raise TimedOut(f"{error}; it {_describe_continuation(house)}") from error
+            screen.print_json(told() if told else queries.get_deployment(context.services, started))
+        raise TimedOut(f"{error}; it {_describe_continuation(context)}") from error
     if as_json:
         screen.print_json(told() if told else seen)
     return DONE if seen["status"] in (Status.LIVE, Status.COMPLETED) else ENDED_BADLY
 
 
-def _follow_run(house: CliContext, started: str, timeout: float | None, as_json: bool) -> Seen:
-    with drive_runner(house):
+def _follow_run(context: CliContext, started: str, timeout: float | None, as_json: bool) -> Seen:
+    with drive_runner(context):
         try:
-            return follow_deployment(house.services, started, timeout=timeout, as_json=as_json)
+            return follow_deployment(context.services, started, timeout=timeout, as_json=as_json)
         except (KeyboardInterrupt, TimedOut):
-            if house.runner is not None:
+            if context.runner is not None:
                 screen.print_note("stopping after the turn under way")
             raise
 
 
 @contextmanager
-def drive_runner(house: CliContext) -> Iterator[bool]:
+def drive_runner(context: CliContext) -> Iterator[bool]:
     """Yields whether this process runs deployments. With the embedded default it runs them, unless
     another process of this folder does so already. In that case this process closes the store and
     only reads the rows."""
     try:
-        if house.runner is not None:
-            house.runner.start()
+        if context.runner is not None:
+            context.runner.start()
     except Refused:
-        house.services.store.close()
+        context.services.store.close()
         yield False
         return
     try:
-        yield house.runner is not None
+        yield context.runner is not None
     finally:
-        if house.runner is not None:
-            house.runner.stop()
+        if context.runner is not None:
+            context.runner.stop()
 
 
-def _describe_continuation(house: CliContext) -> str:
-    if house.runner is None or running_elsewhere() is not None:
+def _describe_continuation(context: CliContext) -> str:
+    if context.runner is None or running_elsewhere() is not None:
         return "goes on"
     return "is resumed by the next `rollouts up`"

@@ -10,8 +10,8 @@ from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.cli.running import DONE, CliContext
 
 
-def print_schedules(house: CliContext, alias: str | None, limit: int, as_json: bool) -> int:
-    found = queries.list_schedules(house.services, alias, limit)
+def print_schedules(context: CliContext, alias: str | None, limit: int, as_json: bool) -> int:
+    found = queries.list_schedules(context.services, alias, limit)
     if as_json:
         screen.print_json({"schedules": found})
     elif not found:

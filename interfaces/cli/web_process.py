@@ -38,8 +38,8 @@ def serve_app(
         )
     _wait_for_migration(load_settings())
     with (
-        open_services(needs="place") as house,
-        serving.bind_socket(house.services, house.settings, host, port) as door,
+        open_services(needs="place") as context,
+        serving.bind_socket(context.services, context.settings, host, port) as door,
     ):
         log_to_the_terminal(times=True)
         logging.getLogger("rollouts.alerts").setLevel(logging.WARNING)
@@ -48,7 +48,7 @@ def serve_app(
             screen.print_json({"web": url})
         else:
             screen.make_console().print(Text(f"{url}  Ctrl-C ends it"))
-        serving.serve_until_signal(make(house.services, house.settings), door)
+        serving.serve_until_signal(make(context.services, context.settings), door)
     return DONE
 
 

@@ -15,7 +15,7 @@ from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.http import api, health, metrics, pages
 from qdrant_rollouts.interfaces.http.api.stream import News
-from qdrant_rollouts.interfaces.http.house import AppContext
+from qdrant_rollouts.interfaces.http.app_context import AppContext
 from qdrant_rollouts.interfaces.http.limits import process_limits
 from qdrant_rollouts.interfaces.http.pages import astray
 from qdrant_rollouts.interfaces.http.problems import HANDLERS
@@ -26,14 +26,14 @@ from qdrant_rollouts.interfaces.mcp.http import McpEndpoint
 
 def make_app(services: Services, settings: Settings) -> Starlette:
     """Returns the whole app over these services; its router is closed with it."""
-    sight = StoreWatcher(services)
+    watcher = StoreWatcher(services)
     routes = [
         *api.api_routes(),
         *metrics.metrics_routes(),
         *health.health_routes(),
-        *pages.page_routes(services, sight),
+        *pages.page_routes(services, watcher),
     ]
-    return _build_app(services, settings, sight, routes, astray.page_handlers(sight))
+    return _build_app(services, settings, watcher, routes, astray.page_handlers(watcher))
 
 
 def make_mcp_app(services: Services, settings: Settings) -> Starlette:
@@ -44,20 +44,20 @@ def make_mcp_app(services: Services, settings: Settings) -> Starlette:
 def _build_app(
     services: Services,
     settings: Settings,
-    sight: StoreWatcher,
+    watcher: StoreWatcher,
     routes: Sequence[BaseRoute],
     handlers: Mapping[Any, Any],
 ) -> Starlette:
-    house = AppContext(services, settings, Routers(services, lent=settings.lends_store), sight)
-    agents = McpEndpoint(house)
+    context = AppContext(services, settings, Routers(services, lent=settings.lends_store), watcher)
+    agents = McpEndpoint(context)
     app = Starlette(
         routes=[*routes, *agents.routes()],
-        middleware=[Middleware(Guard, house=house)],
+        middleware=[Middleware(Guard, context=context)],
         exception_handlers=handlers,
         lifespan=_app_lifespan,
     )
-    app.state.house = house
-    app.state.door = Authenticator(house)
+    app.state.context = context
+    app.state.door = Authenticator(context)
     app.state.news = News(services)
     app.state.agents = agents
     app.state.audience = Audience(process_limits())
@@ -66,7 +66,7 @@ def _build_app(
 
 @asynccontextmanager
 async def _app_lifespan(app: Starlette) -> AsyncIterator[None]:
-    house: AppContext = app.state.house
+    context: AppContext = app.state.context
     async with app.state.agents.running():
         yield
-    await run_in_threadpool(house.routers.close)
+    await run_in_threadpool(context.routers.close)

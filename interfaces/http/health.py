@@ -25,7 +25,7 @@ from qdrant_rollouts.interfaces.health_checks import (
     inspect_qdrant,
     inspect_sweep,
 )
-from qdrant_rollouts.interfaces.http.house import AppContext, context_of
+from qdrant_rollouts.interfaces.http.app_context import AppContext, context_of
 from qdrant_rollouts.interfaces.http.security import caller_of_request
 
 #: The caller waits at most this long; a server that hangs blocks its check for up to 10 s.
@@ -57,9 +57,9 @@ class Readiness:
             {"ready": ready, "checks": [told(check) for check in checks]}, 200 if ready else 503
         )
 
-    def checks(self, house: AppContext) -> list[Check]:
+    def checks(self, context: AppContext) -> list[Check]:
         with self._guard:
-            for name, look in _health_checks(house).items():
+            for name, look in _health_checks(context).items():
                 if name not in self._under_way or self._under_way[name].done():
                     self._under_way[name] = self._pool.submit(_run_health_check, name, look)
             asked = dict(self._under_way)
@@ -70,8 +70,8 @@ class Readiness:
         ]
 
 
-def _health_checks(house: AppContext) -> dict[str, Callable[[], Check]]:
-    services = house.services
+def _health_checks(context: AppContext) -> dict[str, Callable[[], Check]]:
+    services = context.services
     looks: dict[str, Callable[[], Check]] = {
         "database": partial(inspect_database, services.engine),
         "qdrant": partial(inspect_qdrant, services.store),
@@ -80,8 +80,8 @@ def _health_checks(house: AppContext) -> dict[str, Callable[[], Check]]:
     }
     return (
         looks
-        if house.settings.embedded
-        else {**looks, "broker": partial(inspect_broker, house.settings)}
+        if context.settings.embedded
+        else {**looks, "broker": partial(inspect_broker, context.settings)}
     )
 
 

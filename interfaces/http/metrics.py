@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from qdrant_rollouts.core.operations.views import metrics
 from qdrant_rollouts.core.operations.views.metrics import Sample
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.interfaces.http.house import context_of
+from qdrant_rollouts.interfaces.http.app_context import context_of
 from qdrant_rollouts.interfaces.http.security import require_scope
 
 PREFIX = "rollouts_"

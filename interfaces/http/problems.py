@@ -26,7 +26,7 @@ from qdrant_rollouts.core.errors import (
 from qdrant_rollouts.core.routing.feedback import Unexposed
 from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, shorten_text
 from qdrant_rollouts.interfaces.access.idempotency import KeyInUse, KeyReused
-from qdrant_rollouts.interfaces.http.house import context_of
+from qdrant_rollouts.interfaces.http.app_context import context_of
 
 log = logging.getLogger(__name__)
 

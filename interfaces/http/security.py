@@ -23,7 +23,7 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.interfaces.access import tokens, web_sessions
 from qdrant_rollouts.interfaces.access.tokens import ALL_SCOPES, SCOPES, Caller
 from qdrant_rollouts.interfaces.http import problems
-from qdrant_rollouts.interfaces.http.house import AppContext
+from qdrant_rollouts.interfaces.http.app_context import AppContext
 from qdrant_rollouts.interfaces.http.problems import (
     Forbidden,
     ForeignHost,
@@ -51,8 +51,8 @@ class Authenticator:
     """Identifies the caller, and caches it for a second, so that a hundred clients do not queue at
     the database."""
 
-    def __init__(self, house: AppContext) -> None:
-        self._house = house
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
         self._known: OrderedDict[tuple[str, str], tuple[float, Caller | None]] = OrderedDict()
 
     def caller(self, connection: HTTPConnection) -> Caller:
@@ -87,22 +87,24 @@ class Authenticator:
         return self._remember_lookup("session", secret, self._look_up_session) if secret else None
 
     def _caller_on_machine(self, connection: HTTPConnection) -> Caller | None:
-        if not is_local(connection) or self._house.api_token:
+        if not is_local(connection) or self._context.api_token:
             return None
         return self._remember_lookup("local", "", self._look_up_machine)
 
     def _look_up_token(self, presented: str) -> Caller | None:
-        if web_sessions.is_settings_token(presented, self._house.api_token):
+        if web_sessions.is_settings_token(presented, self._context.api_token):
             return Caller(web_sessions.SETTINGS_CALLER, ALL_SCOPES)
-        return tokens.caller_of_token(self._house.services, presented)
+        return tokens.caller_of_token(self._context.services, presented)
 
     def _look_up_session(self, secret: str) -> Caller | None:
-        return web_sessions.caller_of_session(self._house.services, secret, self._house.api_token)
+        return web_sessions.caller_of_session(
+            self._context.services, secret, self._context.api_token
+        )
 
     def _look_up_machine(self, _: str) -> Caller | None:
         return (
             None
-            if tokens.has_any_token(self._house.services)
+            if tokens.has_any_token(self._context.services)
             else Caller(login_name("web"), ALL_SCOPES)
         )
 
@@ -177,9 +179,9 @@ class Guard:
     """Before everything else: checks names, origins, sizes. After everything: adds headers to every
     answer."""
 
-    def __init__(self, app: ASGIApp, house: AppContext) -> None:
+    def __init__(self, app: ASGIApp, context: AppContext) -> None:
         self._app = app
-        self._house = house
+        self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -200,7 +202,7 @@ class Guard:
         if (
             host != "localhost"
             and _parse_ip(host) is None
-            and host not in self._house.settings.web_hosts
+            and host not in self._context.settings.web_hosts
         ):
             raise ForeignHost(
                 f"host {quote_value(host)} is not ours: ask by address or localhost, or name it in "

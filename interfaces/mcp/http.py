@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from qdrant_rollouts.interfaces.access.tokens import Caller
-from qdrant_rollouts.interfaces.http.house import AppContext
+from qdrant_rollouts.interfaces.http.app_context import AppContext
 from qdrant_rollouts.interfaces.http.security import caller_of_request
 from qdrant_rollouts.interfaces.mcp.guard import Guard
 from qdrant_rollouts.interfaces.mcp.server import make_server
@@ -25,20 +25,20 @@ class McpEndpoint:
     """Served while ``running``. Every call carries its token; there are no sessions that could
     outlive it."""
 
-    def __init__(self, house: AppContext) -> None:
-        self._house = house
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
 
     def routes(self) -> list[BaseRoute]:
         return [Route(PATH, self, methods=["POST"])]
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """A new server each time, because the library's runs only once."""
-        house = self._house
+        context = self._context
         server = make_server(
-            house.services,
-            house.routers,
+            context.services,
+            context.routers,
             Guard(_caller_of_context),
-            deploys=house.settings.mcp_deploy,
+            deploys=context.settings.mcp_deploy,
         )
         server.streamable_http_app(stateless_http=True, transport_security=_TRANSPORT_SECURITY)
         self._calls = server.session_manager

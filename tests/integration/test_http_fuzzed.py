@@ -39,7 +39,7 @@ def schema(tmp_path_factory):
     yield schemathesis.openapi.from_asgi(
         "/api/v1/openapi.json", app=app, headers={"Host": "localhost"}
     )
-    app.state.house.routers.close()
+    app.state.context.routers.close()
     world.close()
 
 

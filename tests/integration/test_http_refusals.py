@@ -180,7 +180,7 @@ def test_both_refuse_in_the_same_words(here, case):
     typed, method, path, body, status = REFUSED[case]
     answer = client.request(method, f"/api/v1{_filled(path, live)}", json=_filled(body, live))
     # its threads look at the store, which is one process's at a time
-    client.app.state.house.routers.close()
+    client.app.state.context.routers.close()
     services.store.close()
     assert answer.status_code == status, answer.text
     result = shell(*_filled(list(typed), live))

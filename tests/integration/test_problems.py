@@ -170,7 +170,7 @@ def test_keys_that_are_reused_and_keys_in_use_are_told_apart(world):
 def test_a_database_that_is_away_is_unavailable(world, tmp_path):
     app = make_app(world.services, Settings())
     away = open_sessions(open_engine(f"sqlite:///{tmp_path / 'empty.db'}"))
-    app.state.house.services.sessions.configure(bind=away.kw["bind"])
+    app.state.context.services.sessions.configure(bind=away.kw["bind"])
     asked = TestClient(
         app, base_url="http://localhost", client=("127.0.0.1", 5), raise_server_exceptions=False
     )

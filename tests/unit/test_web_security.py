@@ -256,7 +256,7 @@ def test_an_error_is_a_problem_document(world, error, status):
 
     inner = make_app(world.services, Settings())
     app = Starlette(routes=[Route("/fail", fail)], exception_handlers=inner.exception_handlers)
-    app.state.house = inner.state.house
+    app.state.context = inner.state.context
     answer = TestClient(app, base_url="http://localhost", raise_server_exceptions=False).get(
         "/fail"
     )

@@ -28,9 +28,14 @@ def adopt_alias(alias: str, collection: str | None, trust: bool, reason: str, as
     It records a version and the model that made it, and changes no point. The model is the one of
     the index file; it is compared with the stored vectors.
     """
-    with open_services(needs="store") as house:
+    with open_services(needs="store") as context:
         answer = adoption.adopt_collection(
-            house.services, alias, actor=actor(), reason=reason, collection=collection, trust=trust
+            context.services,
+            alias,
+            actor=actor(),
+            reason=reason,
+            collection=collection,
+            trust=trust,
         )
     if as_json:
         screen.print_json(answer)

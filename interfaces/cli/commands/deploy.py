@@ -73,9 +73,9 @@ def deploy_index(
 ) -> int:
     """Starts a deployment of the index ALIAS."""
     wanted = parse_options(options) | ({"accept_new_model": True} if accept_new_model else {})
-    with open_services(starts=True, needs="place or store") as house:
+    with open_services(starts=True, needs="place or store") as context:
         started = commands.start_deployment(
-            house.services,
+            context.services,
             alias,
             actor=actor(),
             source=source,
@@ -86,10 +86,10 @@ def deploy_index(
             options=wanted,
             reason=reason,
         )
-        for warning in queries.describe_started(house.services, started).get("warnings", ()):
+        for warning in queries.describe_started(context.services, started).get("warnings", ()):
             screen.print_note(f"⚠ {warning}")
         return (
-            wait_for_end(house, started, timeout, as_json)
+            wait_for_end(context, started, timeout, as_json)
             if wait
-            else leave_running(house, started, as_json)
+            else leave_running(context, started, as_json)
         )

@@ -32,8 +32,8 @@ def show_differences(alias: str, v1: str, v2: str, sample: int, as_json: bool) -
     V1 and V2 are numbers or collections. Settings, model and counts are compared, and a sample of
     the records. The sample is the same each time.
     """
-    with open_for_reading(store=True) as house:
-        seen = comparing.diff_versions(house.services, alias, v1, v2, sample)
+    with open_for_reading(store=True) as context:
+        seen = comparing.diff_versions(context.services, alias, v1, v2, sample)
     if as_json:
         screen.print_json(seen)
         return DONE

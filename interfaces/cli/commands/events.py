@@ -18,8 +18,8 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @verb
 def show_events(alias: str | None, limit: int, as_json: bool) -> int:
     """Lists what happened: when, by whom, through what, and why."""
-    with open_for_reading() as house:
-        found = queries.list_events(house.services, alias, limit)
+    with open_for_reading() as context:
+        found = queries.list_events(context.services, alias, limit)
     if as_json:
         screen.print_json({"events": found})
         return DONE

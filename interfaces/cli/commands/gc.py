@@ -41,9 +41,9 @@ def collect_garbage(dry_run: bool, orphans: bool, reason: str, as_json: bool) ->
     installation on the same server. So only --orphans deletes them, after a delay in which
     `rollouts keep` cancels it.
     """
-    with open_for_reading(store=True) if dry_run else open_services(needs="store") as house:
+    with open_for_reading(store=True) if dry_run else open_services(needs="store") as context:
         answer = garbage_collection.collect_garbage(
-            house.services, actor=actor(), reason=reason, dry_run=dry_run, orphans=orphans
+            context.services, actor=actor(), reason=reason, dry_run=dry_run, orphans=orphans
         )
     if as_json:
         screen.print_json(answer)

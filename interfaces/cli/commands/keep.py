@@ -15,9 +15,9 @@ from qdrant_rollouts.interfaces.cli.screen import print_answer
 @verb
 def keep_collection(collection: str, reason: str, as_json: bool) -> int:
     """Cancels the deletion of COLLECTION permanently."""
-    with open_services(needs="rows") as house:
+    with open_services(needs="rows") as context:
         answer = retention_policy.keep_collection(
-            house.services, collection, actor=actor(), reason=reason
+            context.services, collection, actor=actor(), reason=reason
         )
     print_answer(answer, f"{collection} is kept", as_json)
     return DONE

@@ -18,11 +18,11 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @verb
 def show_deployments(alias: str | None, limit: int, as_json: bool) -> int:
     """Lists deployments, newest first, and collections to be deleted."""
-    with open_for_reading() as house:
-        deployments = queries.list_deployments(house.services, alias, limit)
+    with open_for_reading() as context:
+        deployments = queries.list_deployments(context.services, alias, limit)
         deletions = [
             row
-            for row in queries.list_deletions(house.services, limit)
+            for row in queries.list_deletions(context.services, limit)
             if alias in (None, row["alias"])
         ]
     if as_json:

@@ -46,12 +46,12 @@ def _over_stdio() -> int:
             "this command speaks MCP on stdin and stdout; usually a client starts it, see "
             "docs/mcp.md. Ctrl-C ends it"
         )
-    with open_services(needs="place") as house:
-        deploys = house.settings.mcp_deploy
-        embedded = not house.settings.qdrant_url
-        with drive_runner(house) if deploys else nullcontext(False) as runs:
+    with open_services(needs="place") as context:
+        deploys = context.settings.mcp_deploy
+        embedded = not context.settings.qdrant_url
+        with drive_runner(context) if deploys else nullcontext(False) as runs:
             stdio.serve_stdio(
-                house.services,
+                context.services,
                 login_name("mcp"),
                 deploys=deploys,
                 one_process=embedded,

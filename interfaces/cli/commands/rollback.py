@@ -16,6 +16,6 @@ from qdrant_rollouts.interfaces.cli.runs import wait_for_end
 @verb
 def roll_back_index(alias: str, timeout: float, reason: str, as_json: bool) -> int:
     """Returns to the version before the live one, while it is kept."""
-    with open_services(starts=True, needs="rows") as house:
-        started = commands.start_rollback(house.services, alias, actor=actor(), reason=reason)
-        return wait_for_end(house, started, timeout, as_json)
+    with open_services(starts=True, needs="rows") as context:
+        started = commands.start_rollback(context.services, alias, actor=actor(), reason=reason)
+        return wait_for_end(context, started, timeout, as_json)

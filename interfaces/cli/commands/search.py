@@ -28,7 +28,7 @@ _IDS_OF_RECORDS = {"id", MARK_KEY}
 @verb
 def search_index(alias: str, query: str, limit: int, user: str | None, as_json: bool) -> int:
     """Shows what ALIAS finds for QUERY."""
-    with open_or_empty() as house, Router(house.services) as router:
+    with open_or_empty() as context, Router(context.services) as router:
         found = asdict(router.search(alias, query, user, limit))
     if as_json:
         screen.print_json(found)

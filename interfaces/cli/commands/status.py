@@ -20,10 +20,10 @@ def show_status(deployment_id: str, watch: bool, every: bool, as_json: bool) -> 
 
     DEPLOYMENT_ID can be shortened as long as it fits only one deployment.
     """
-    with open_for_reading() as house:
+    with open_for_reading() as context:
         if watch:
-            follow_deployment(house.services, deployment_id, timeout=None, as_json=as_json)
-        seen = queries.get_deployment(house.services, deployment_id)
+            follow_deployment(context.services, deployment_id, timeout=None, as_json=as_json)
+        seen = queries.get_deployment(context.services, deployment_id)
     if as_json:
         screen.print_json(seen)
     else:

@@ -39,13 +39,16 @@ def run_up(host: str, port: int, as_json: bool) -> int:
             "the Procfile "
             "(`honcho start`), or unset it to run everything in this process"
         )
-    with open_services() as house:
-        assert house.runner is not None
-        with serving.bind_socket(house.services, house.settings, host, port) as door, house.runner:
-            app = make_app(house.services, house.settings)
+    with open_services() as context:
+        assert context.runner is not None
+        with (
+            serving.bind_socket(context.services, context.settings, host, port) as door,
+            context.runner,
+        ):
+            app = make_app(context.services, context.settings)
             with serving.serve_beside(app, door):
-                _print_facts(house, serving.socket_url(door), as_json)
-                _wait_for_signal(house.runner)
+                _print_facts(context, serving.socket_url(door), as_json)
+                _wait_for_signal(context.runner)
             screen.print_note("stopping after the turns under way")
     screen.print_note("stopped; deployments go on with the next `rollouts up`")
     return DONE
@@ -68,11 +71,11 @@ def _wait_for_signal(runner: Embedded) -> None:
         )
 
 
-def _print_facts(house: CliContext, web: str, as_json: bool) -> None:
+def _print_facts(context: CliContext, web: str, as_json: bool) -> None:
     log_to_the_terminal(times=True)
     logging.getLogger("qdrant_rollouts.interfaces.embedded").setLevel(logging.INFO)
     logging.getLogger("rollouts.alerts").setLevel(logging.WARNING)
-    facts = {**_startup_facts(house), "web": web}
+    facts = {**_startup_facts(context), "web": web}
     if as_json:
         screen.print_json({"pid": os.getpid(), **facts})
         return
@@ -82,19 +85,19 @@ def _print_facts(house: CliContext, web: str, as_json: bool) -> None:
     out.print(Text("Ctrl-C ends it", style="dim"))
 
 
-def _startup_facts(house: CliContext) -> dict[str, str]:
+def _startup_facts(context: CliContext) -> dict[str, str]:
     moving = [
         row
-        for row in queries.list_deployments(house.services, limit=1000)
+        for row in queries.list_deployments(context.services, limit=1000)
         if row["status"] in MOVING
     ]
     return {
-        "database": database.database_address(house.services.engine),
-        "qdrant": house.services.store.server().address
-        if house.settings.qdrant_url
+        "database": database.database_address(context.services.engine),
+        "qdrant": context.services.store.server().address
+        if context.settings.qdrant_url
         else f"{EMBEDDED_STORE}, embedded",
-        "indexes": ", ".join(house.services.indexes())
-        or f"none declared in {house.settings.config}",
+        "indexes": ", ".join(context.services.indexes())
+        or f"none declared in {context.settings.config}",
         "worker": f"{WORKERS} threads",
         "scheduler": "every second: due turns; every 10 s: due deletions and schedules",
         "under way": ", ".join(f"{row['alias']} {row['id']}" for row in moving) or "no deployment",

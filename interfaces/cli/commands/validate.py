@@ -29,9 +29,13 @@ def validate_collection(
 
     The exit code is 0 if the gate passes, and 1 if it blocks or is inconclusive.
     """
-    with open_for_reading(store=True) as house:
+    with open_for_reading(store=True) as context:
         report = judge(
-            house.services, alias, collection, options=parse_options(options), tell=_print_progress
+            context.services,
+            alias,
+            collection,
+            options=parse_options(options),
+            tell=_print_progress,
         )
     if as_json:
         screen.print_json(report)

@@ -19,8 +19,8 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @verb
 def show_versions(alias: str, as_json: bool) -> int:
     """Lists the versions of the index ALIAS and marks the live one."""
-    with open_for_reading(store=True) as house:
-        seen = lineage.list_versions(house.services, alias)
+    with open_for_reading(store=True) as context:
+        seen = lineage.list_versions(context.services, alias)
     if as_json:
         screen.print_json(seen)
         return DONE

@@ -23,8 +23,8 @@ def show_workers(as_json: bool) -> int:
     A due turn waits because no worker takes its queue, because all its workers are busy, or because
     messages are lost.
     """
-    with open_for_reading() as house:
-        found = unclaimed.list_workers_and_waits(house.services)
+    with open_for_reading() as context:
+        found = unclaimed.list_workers_and_waits(context.services)
     if as_json:
         screen.print_json(found)
         return DONE

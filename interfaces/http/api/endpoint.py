@@ -23,7 +23,7 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_text
 from qdrant_rollouts.interfaces.access.idempotency import answer_once, build_key
 from qdrant_rollouts.interfaces.access.tokens import Caller
-from qdrant_rollouts.interfaces.http.house import AppContext, context_of
+from qdrant_rollouts.interfaces.http.app_context import AppContext, context_of
 from qdrant_rollouts.interfaces.http.security import require_scope
 
 PREFIX = "/api/v1"
@@ -58,14 +58,14 @@ class Call:
     """One request: its caller, and the names in its path. ``along`` is passed on to whatever is
     started."""
 
-    house: AppContext
+    context: AppContext
     caller: Caller
     path: Mapping[str, str] = field(default_factory=dict)
     along: InTransaction = do_nothing
 
     @property
     def services(self) -> Services:
-        return self.house.services
+        return self.context.services
 
     @property
     def actor(self) -> str:
@@ -137,8 +137,8 @@ def _check_path_name(what: str, name: str) -> str:
 def _start_once(endpoint: Endpoint, request: Request, call: Call, given: BaseModel) -> Response:
     """Nothing is started that could not be announced: the broker is tried first, as on the command
     line."""
-    if not call.house.settings.embedded:
-        broker.ping_broker(call.house.settings)
+    if not call.context.settings.embedded:
+        broker.ping_broker(call.context.settings)
     name = request.headers.get("idempotency-key")
     if name is None:
         return render_json(endpoint.does(call, given), endpoint.status)
@@ -149,7 +149,7 @@ def _start_once(endpoint: Endpoint, request: Request, call: Call, given: BaseMod
     assert told is not None
 
     def start(along: InTransaction) -> Answer:
-        return endpoint.does(Call(call.house, call.caller, call.path, along), given)
+        return endpoint.does(Call(call.context, call.caller, call.path, along), given)
 
     answer, before = answer_once(call.services, key, start, lambda id: told(call, id))
     return render_json(

@@ -30,11 +30,13 @@ def get_caller(call: Call, given: NoQuery) -> Answer:
 
 
 def get_indexes(call: Call, given: NoQuery) -> index_answers.Home:
-    return home.describe_home(call.services, call.house.sight.look(patience=1.0))
+    return home.describe_home(call.services, call.context.watcher.look(patience=1.0))
 
 
 def get_index(call: Call, given: NoQuery) -> index_answers.Index:
-    return home.find_index(call.services, call.path["alias"], call.house.sight.look(patience=1.0))
+    return home.find_index(
+        call.services, call.path["alias"], call.context.watcher.look(patience=1.0)
+    )
 
 
 def get_versions(call: Call, given: NoQuery) -> index_answers.Versions:

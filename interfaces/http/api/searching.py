@@ -20,7 +20,7 @@ def search_by_route(call: Call, given: requests.Search) -> search_answers.Found:
         options["score_threshold"] = given.score_threshold
     if given.offset:
         options["offset"] = given.offset
-    with call.house.routers.one() as router:
+    with call.context.routers.one() as router:
         found = router.search(
             call.path["alias"], given.asked, given.user_id, given.limit, given.query_id, **options
         )
@@ -35,13 +35,13 @@ def search_by_route(call: Call, given: requests.Search) -> search_answers.Found:
 
 def route_query(call: Call, given: requests.Searching) -> search_answers.Routed:
     experiment = queries.get_experiment(call.services, call.path["experiment"])["id"]
-    with call.house.routers.one() as router:
+    with call.context.routers.one() as router:
         variant, results = router.route_query(experiment, given.asked, given.user_id, given.limit)
     return {"variant": variant, "results": _hits_as_json(results)}
 
 
 def record_feedback(call: Call, given: requests.Feedback) -> search_answers.Recorded:
-    with call.house.routers.one() as router:
+    with call.context.routers.one() as router:
         recorded = router.track_feedback(call.path["experiment"], **given.model_dump())
     return {"recorded": recorded}
 

@@ -25,7 +25,7 @@ from qdrant_rollouts.core.times import as_text
 from qdrant_rollouts.interfaces.http import problems
 from qdrant_rollouts.interfaces.http.api.endpoint import Query
 from qdrant_rollouts.interfaces.http.api.requests import Word
-from qdrant_rollouts.interfaces.http.house import context_of
+from qdrant_rollouts.interfaces.http.app_context import context_of
 from qdrant_rollouts.interfaces.http.security import require_scope
 from qdrant_rollouts.interfaces.http.streams import Stream
 

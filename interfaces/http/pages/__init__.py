@@ -59,29 +59,32 @@ _FORMS: dict[str, Do] = {
 }
 
 
-def page_routes(services: Services, sight: StoreWatcher) -> list[BaseRoute]:
+def page_routes(services: Services, watcher: StoreWatcher) -> list[BaseRoute]:
     """Everything under ``/`` that no other part of the process serves."""
     pulse = Pulse(services)
     looks = [
-        Route(path, _page_endpoint(sight, *page), methods=["GET"]) for path, page in _PAGES.items()
+        Route(path, _page_endpoint(watcher, *page), methods=["GET"])
+        for path, page in _PAGES.items()
     ]
-    acts = [Route(path, _form_endpoint(sight, do), methods=["POST"]) for path, do in _FORMS.items()]
+    acts = [
+        Route(path, _form_endpoint(watcher, do), methods=["POST"]) for path, do in _FORMS.items()
+    ]
     return [
         *looks,
         *acts,
-        Route("/login", _login_endpoint(sight), methods=["GET"]),
-        Route("/login", _sign_in(sight), methods=["POST"]),
-        Route("/logout", _sign_out(sight), methods=["POST"]),
+        Route("/login", _login_endpoint(watcher), methods=["GET"]),
+        Route("/login", _sign_in(watcher), methods=["POST"]),
+        Route("/logout", _sign_out(watcher), methods=["POST"]),
         Route("/live", _stream_endpoint(pulse), methods=["GET"]),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
 
 
 def _page_endpoint(
-    sight: StoreWatcher, look: Look, template: str, live: bool
+    watcher: StoreWatcher, look: Look, template: str, live: bool
 ) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
-        asks = open_visit(request, sight.look(), None)
+        asks = open_visit(request, watcher.look(), None)
         try:
             asks = open_visit(request, asks.seen, security.require_scope(request, "read"))
             return asks.render_page(template, look(asks), live=live)
@@ -94,9 +97,9 @@ def _page_endpoint(
     return endpoint
 
 
-def _form_endpoint(sight: StoreWatcher, do: Do) -> Callable[[Request], object]:
+def _form_endpoint(watcher: StoreWatcher, do: Do) -> Callable[[Request], object]:
     def act(request: Request, body: bytes) -> Response:
-        asks = open_visit(request, sight.look(), None)
+        asks = open_visit(request, watcher.look(), None)
         try:
             asks = open_visit(request, asks.seen, security.require_scope(request, "deploy"))
             form = read_form(body)
@@ -124,9 +127,9 @@ def read_form(body: bytes) -> dict[str, str]:
     return {name: value if name in FOREIGN_NAMES else value.strip() for name, value in fields}
 
 
-def _login_endpoint(sight: StoreWatcher) -> Callable[[Request], Response]:
+def _login_endpoint(watcher: StoreWatcher) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
-        return _login_page(open_visit(request, sight.look(), None))
+        return _login_page(open_visit(request, watcher.look(), None))
 
     return endpoint
 
@@ -141,14 +144,14 @@ def _login_page(asks: Visit, wrong: str = "", status: int = 200, onward: str = "
     return asks.render_page("login.html", shown, status)
 
 
-def _sign_in(sight: StoreWatcher) -> Callable[[Request], object]:
+def _sign_in(watcher: StoreWatcher) -> Callable[[Request], object]:
     def enter(request: Request, body: bytes) -> Response:
-        asks = open_visit(request, sight.look(), None)
+        asks = open_visit(request, watcher.look(), None)
         try:
             form = read_form(body)
             asks.check_form(form)
             secret = web_sessions.begin_session(
-                asks.services, form.get("token", ""), asks.house.api_token
+                asks.services, form.get("token", ""), asks.context.api_token
             )
         except (AppError, DBAPIError) as error:
             return asks.render_error(error)
@@ -172,9 +175,9 @@ def _sign_in(sight: StoreWatcher) -> Callable[[Request], object]:
     return endpoint
 
 
-def _sign_out(sight: StoreWatcher) -> Callable[[Request], object]:
+def _sign_out(watcher: StoreWatcher) -> Callable[[Request], object]:
     def leave(request: Request, body: bytes) -> Response:
-        asks = open_visit(request, sight.look(), None)
+        asks = open_visit(request, watcher.look(), None)
         try:
             asks.check_form(read_form(body))
             web_sessions.end_session(

@@ -27,16 +27,16 @@ _WORDS = {
 }
 
 
-def page_handlers(sight: StoreWatcher) -> dict[Any, Handler]:
+def page_handlers(watcher: StoreWatcher) -> dict[Any, Handler]:
     """The handlers of ``problems``, with a page instead for browsers."""
-    return {kind: _wrap_handler(sight, handler) for kind, handler in problems.HANDLERS.items()}
+    return {kind: _wrap_handler(watcher, handler) for kind, handler in problems.HANDLERS.items()}
 
 
-def _wrap_handler(sight: StoreWatcher, handler: Handler) -> Handler:
+def _wrap_handler(watcher: StoreWatcher, handler: Handler) -> Handler:
     def answer(request: Request, error: Exception) -> Response:
         document = handler(request, error)
         page = (
-            _error_page(request, sight, error, document.status_code)
+            _error_page(request, watcher, error, document.status_code)
             if reads_pages(request)
             else document
         )
@@ -58,8 +58,8 @@ def reads_pages(request: Request) -> bool:
     )
 
 
-def _error_page(request: Request, sight: StoreWatcher, error: Exception, status: int) -> Response:
-    asks = _open_error_visit(request, sight)
+def _error_page(request: Request, watcher: StoreWatcher, error: Exception, status: int) -> Response:
+    asks = _open_error_visit(request, watcher)
     if isinstance(error, AppError | DBAPIError):
         return asks.render_error(error)
     known = status if status in _WORDS else 500
@@ -75,9 +75,9 @@ def _error_page(request: Request, sight: StoreWatcher, error: Exception, status:
 _LONGEST_PATH = 200
 
 
-def _open_error_visit(request: Request, sight: StoreWatcher) -> Visit:
+def _open_error_visit(request: Request, watcher: StoreWatcher) -> Visit:
     """With the navigation for a caller who may see it; the database may be what has failed."""
-    seen = sight.look()
+    seen = watcher.look()
     try:
         return open_visit(request, seen, security.require_scope(request, "read"))
     except (AppError, DBAPIError):

@@ -27,7 +27,7 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 from qdrant_rollouts.interfaces.access.tokens import Caller
 from qdrant_rollouts.interfaces.http import problems
-from qdrant_rollouts.interfaces.http.house import AppContext, context_of
+from qdrant_rollouts.interfaces.http.app_context import AppContext, context_of
 from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS, render_html
 from qdrant_rollouts.interfaces.http.problems import Forbidden
 from qdrant_rollouts.interfaces.http.security import SESSION_COOKIE
@@ -71,7 +71,7 @@ class Visit:
     """``secret`` is this browser's; ``fresh``: the browser does not have it yet."""
 
     request: Request
-    house: AppContext
+    context: AppContext
     seen: StoreSnapshot
     caller: Caller | None
     secret: str
@@ -79,7 +79,7 @@ class Visit:
 
     @property
     def services(self) -> Services:
-        return self.house.services
+        return self.context.services
 
     @property
     def actor(self) -> str:
@@ -113,7 +113,7 @@ class Visit:
             "may_act": self.caller is not None and self.caller.may("deploy"),
             "signed_in": SESSION_COOKIE in self.request.cookies,
             "csrf": self.csrf,
-            "sight": home.describe_outages(self.seen),
+            "outages": home.describe_outages(self.seen),
             "did": DONE_MESSAGES.get(self.query_value("did"), ""),
             "live": live,
         }

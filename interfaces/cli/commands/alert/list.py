@@ -18,8 +18,8 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @verb
 def show_alerts(alias: str | None, limit: int, as_json: bool) -> int:
     """Lists alerts, newest first, with the result of each delivery."""
-    with open_for_reading() as house:
-        found = deliveries.list_alerts(house.services, limit, alias)
+    with open_for_reading() as context:
+        found = deliveries.list_alerts(context.services, limit, alias)
     if as_json:
         screen.print_json({"alerts": found})
         return DONE

@@ -18,8 +18,8 @@ def try_alert_channels(channel: str | None, reason: str, as_json: bool) -> int:
 
     The exit code is 0 if every channel accepts it, and 3 if not.
     """
-    with open_services(needs="place") as house:
-        faults = deliveries.try_channels(house.services, channel, actor=actor(), reason=reason)
+    with open_services(needs="place") as context:
+        faults = deliveries.try_channels(context.services, channel, actor=actor(), reason=reason)
     if as_json:
         screen.print_json(
             {

@@ -17,9 +17,9 @@ from qdrant_rollouts.interfaces.cli.screen import print_answer
 @verb
 def create_alias(alias: str, collection: str, force: bool, reason: str, as_json: bool) -> int:
     """Points a new ALIAS to COLLECTION."""
-    with open_services(needs="store") as house:
+    with open_services(needs="store") as context:
         answer = commands.create_alias(
-            house.services, alias, collection, force=force, reason=reason, actor=actor()
+            context.services, alias, collection, force=force, reason=reason, actor=actor()
         )
     print_answer(
         answer, f"{alias} → {collection}" + ("" if answer["created"] else ", as it was"), as_json

@@ -15,8 +15,8 @@ from qdrant_rollouts.interfaces.cli.screen import print_answer
 @verb
 def delete_alias(alias: str, reason: str, as_json: bool) -> int:
     """Deletes ALIAS; the collection behind it stays."""
-    with open_services(needs="store") as house:
-        answer = commands.delete_alias(house.services, alias, reason=reason, actor=actor())
+    with open_services(needs="store") as context:
+        answer = commands.delete_alias(context.services, alias, reason=reason, actor=actor())
     print_answer(
         answer, f"{alias} removed" if answer["deleted"] else f"{alias} was removed before", as_json
     )

@@ -14,8 +14,8 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @verb
 def show_aliases(as_json: bool) -> int:
     """Lists every alias and the collection behind it."""
-    with open_for_reading(store=True) as house:
-        aliases = queries.list_aliases(house.services)
+    with open_for_reading(store=True) as context:
+        aliases = queries.list_aliases(context.services)
     if as_json:
         screen.print_json({"aliases": aliases})
         return DONE

@@ -19,9 +19,9 @@ from qdrant_rollouts.interfaces.cli.screen import print_answer
 @verb
 def switch_alias(alias: str, collection: str, delete_old: bool, reason: str, as_json: bool) -> int:
     """Points an existing ALIAS to another COLLECTION, in one act."""
-    with open_services(needs="store") as house:
+    with open_services(needs="store") as context:
         answer = commands.switch_alias(
-            house.services, alias, collection, delete_old=delete_old, reason=reason, actor=actor()
+            context.services, alias, collection, delete_old=delete_old, reason=reason, actor=actor()
         )
     was = f", was {answer['old_collection']}" if answer["switched"] else ", as it was"
     words = f"{alias} → {collection}{was}"

@@ -24,8 +24,10 @@ def run_backup(
     alias: str, keep: int | None, wait: bool, timeout: float | None, reason: str, as_json: bool
 ) -> int:
     """Backs up the collection behind ALIAS."""
-    with open_services(starts=True, needs="store") as house:
-        run = backups.create_backup(house.services, alias, actor=actor(), reason=reason, keep=keep)
+    with open_services(starts=True, needs="store") as context:
+        run = backups.create_backup(
+            context.services, alias, actor=actor(), reason=reason, keep=keep
+        )
         return wait_or_leave(
-            house, run, lambda: backups.get_backup(house.services, run), wait, timeout, as_json
+            context, run, lambda: backups.get_backup(context.services, run), wait, timeout, as_json
         )

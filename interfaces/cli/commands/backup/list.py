@@ -18,9 +18,9 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @verb
 def show_backups(alias: str | None, as_json: bool) -> int:
     """Lists backups, newest first, with results of verifications."""
-    with open_for_reading(shelf=True) as house:
-        found = queries.list_backups(house.services, alias)
-        where = house.services.shelf.address
+    with open_for_reading(shelf=True) as context:
+        found = queries.list_backups(context.services, alias)
+        where = context.services.shelf.address
     if as_json:
         screen.print_json({"backups": found})
         return DONE

@@ -35,13 +35,13 @@ def run_restore(
     If the alias is gone, it is created again. The collection that serves now is kept for its grace
     period.
     """
-    with open_services(starts=True, needs="store") as house:
+    with open_services(starts=True, needs="store") as context:
         run = backups.restore_backup(
-            house.services, backup=backup_id, alias=alias, actor=actor(), reason=reason
+            context.services, backup=backup_id, alias=alias, actor=actor(), reason=reason
         )
 
         def describe_restored() -> Mapping[str, Any]:
-            found = queries.get_deployment(house.services, run)
-            return {**found, "backup_id": backups.get_restored_backup(house.services, run)}
+            found = queries.get_deployment(context.services, run)
+            return {**found, "backup_id": backups.get_restored_backup(context.services, run)}
 
-        return wait_or_leave(house, run, describe_restored, wait, timeout, as_json)
+        return wait_or_leave(context, run, describe_restored, wait, timeout, as_json)

@@ -30,14 +30,14 @@ def run_verification(
 
     The exit code is 0 only if everything is as the manifest says.
     """
-    with open_services(starts=True, needs="store") as house:
+    with open_services(starts=True, needs="store") as context:
         run = backups.verify_backup(
-            house.services, backup=backup_id, alias=alias, actor=actor(), reason=reason
+            context.services, backup=backup_id, alias=alias, actor=actor(), reason=reason
         )
         return wait_or_leave(
-            house,
+            context,
             run,
-            lambda: backups.get_verification(house.services, run),
+            lambda: backups.get_verification(context.services, run),
             wait,
             timeout,
             as_json,

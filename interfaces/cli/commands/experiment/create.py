@@ -64,9 +64,9 @@ def create_experiment(
 ) -> int:
     """Creates the experiment NAME and starts it."""
     wanted = merge_options(options, coverage, mode=mode, on_ship=on_ship)
-    with open_services(needs="store") as house:
+    with open_services(needs="store") as context:
         created = commands.create_experiment(
-            house.services,
+            context.services,
             name,
             control,
             treatments,
@@ -78,4 +78,4 @@ def create_experiment(
             start=not draft,
             reason=reason,
         )
-        return print_experiment(house, created, as_json)
+        return print_experiment(context, created, as_json)

@@ -14,8 +14,8 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @verb
 def show_experiments(alias: str | None, limit: int, as_json: bool) -> int:
     """Lists experiments, newest first."""
-    with open_for_reading() as house:
-        found = listing.list_experiments(house.services, alias, limit)
+    with open_for_reading() as context:
+        found = listing.list_experiments(context.services, alias, limit)
     if as_json:
         screen.print_json({"experiments": found})
     else:

@@ -52,9 +52,9 @@ def plan_experiment(
     """Computes how many users and days an experiment on ALIAS needs."""
     given = planning.GivenFigures(rate, deviation, users_per_day)
     wanted = merge_options(options, coverage, target=target)
-    with open_for_reading(store=True) as house:
+    with open_for_reading(store=True) as context:
         seen = planning.plan_experiment(
-            house.services,
+            context.services,
             alias,
             given,
             split=split,

@@ -29,10 +29,10 @@ def show_report(experiment: str, svg: str | None, as_json: bool) -> int:
 
     A look changes nothing, so you can look as often as you like.
     """
-    with open_for_reading() as house:
+    with open_for_reading() as context:
         if svg is not None:
-            own_files(house.settings).refuse(Path(svg), f"--svg {svg}")
-        found = queries.report_experiment(house.services, experiment)
+            own_files(context.settings).refuse(Path(svg), f"--svg {svg}")
+        found = queries.report_experiment(context.services, experiment)
     if svg is not None:
         _draw_report(found, Path(svg))
     if as_json:

@@ -15,9 +15,9 @@ from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 @verb
 def start_experiment(experiment: str, reason: str, as_json: bool) -> int:
     """Starts a draft: the searches of its alias are split from now on."""
-    with open_services(needs="rows") as house:
+    with open_services(needs="rows") as context:
         return print_experiment(
-            house,
-            commands.start_experiment(house.services, experiment, actor=actor(), reason=reason),
+            context,
+            commands.start_experiment(context.services, experiment, actor=actor(), reason=reason),
             as_json,
         )

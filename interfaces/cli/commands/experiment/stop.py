@@ -18,9 +18,9 @@ def stop_experiment(experiment: str, reason: str, as_json: bool) -> int:
 
     The data are kept, and feedback counts until each user's window is over.
     """
-    with open_services(needs="rows") as house:
+    with open_services(needs="rows") as context:
         return print_experiment(
-            house,
-            commands.stop_experiment(house.services, experiment, actor=actor(), reason=reason),
+            context,
+            commands.stop_experiment(context.services, experiment, actor=actor(), reason=reason),
             as_json,
         )

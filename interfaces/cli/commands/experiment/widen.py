@@ -23,8 +23,8 @@ from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 @verb
 def widen_experiment(experiment: str, coverage: float, reason: str, as_json: bool) -> int:
     """Lets more users take part; no user changes collection."""
-    with open_services(needs="rows") as house:
+    with open_services(needs="rows") as context:
         widened = commands.widen_experiment(
-            house.services, experiment, share_of(coverage), actor=actor(), reason=reason
+            context.services, experiment, share_of(coverage), actor=actor(), reason=reason
         )
-        return print_experiment(house, widened, as_json)
+        return print_experiment(context, widened, as_json)

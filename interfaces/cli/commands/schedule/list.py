@@ -14,5 +14,5 @@ from qdrant_rollouts.interfaces.cli.schedule_tables import print_schedules
 @verb
 def show_schedules(alias: str | None, limit: int, as_json: bool) -> int:
     """Lists schedules with their next times and last runs."""
-    with open_for_reading() as house:
-        return print_schedules(house, alias, limit, as_json)
+    with open_for_reading() as context:
+        return print_schedules(context, alias, limit, as_json)

@@ -16,7 +16,7 @@ from qdrant_rollouts.interfaces.cli.schedule_tables import print_schedules
 @verb
 def pause_schedules(alias: str, action: str | None, reason: str, as_json: bool) -> int:
     """Pauses ACTION on ALIAS, or all schedules of ALIAS."""
-    with open_services(needs="place") as house:
-        for one in [action] if action else commands.list_actions(house.services, alias):
-            commands.pause_schedule(house.services, alias, one, actor=actor(), reason=reason)
-        return print_schedules(house, alias, 1, as_json)
+    with open_services(needs="place") as context:
+        for one in [action] if action else commands.list_actions(context.services, alias):
+            commands.pause_schedule(context.services, alias, one, actor=actor(), reason=reason)
+        return print_schedules(context, alias, 1, as_json)

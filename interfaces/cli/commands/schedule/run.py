@@ -21,10 +21,10 @@ _SOON = "it begins within ten seconds; `rollouts schedule list --alias {alias}` 
 @verb
 def run_schedule(alias: str, action: str, reason: str, as_json: bool) -> int:
     """Runs ACTION (rebuild, verify, backup) on ALIAS now."""
-    with open_services(starts=True, needs="place") as house:
-        asked = commands.run_schedule(house.services, alias, action, actor=actor(), reason=reason)
-        seen = queries.get_schedule_run(house.services, asked)
-        nobody = house.runner is not None and running_elsewhere() is None
+    with open_services(starts=True, needs="place") as context:
+        asked = commands.run_schedule(context.services, alias, action, actor=actor(), reason=reason)
+        seen = queries.get_schedule_run(context.services, asked)
+        nobody = context.runner is not None and running_elsewhere() is None
     screen.print_note(_NOBODY if nobody else _SOON.format(alias=shell_word(alias)))
     if as_json:
         screen.print_json({"alias": alias, "action": action, **seen})

@@ -36,8 +36,8 @@ def change_schedule(
     """Changes or creates the schedule of ACTION on ALIAS."""
     named = {key: value for key, value in (("cron", cron), ("zone", zone)) if value is not None}
     wanted = {**parse_options(options), **named}
-    with open_services(needs="place") as house:
+    with open_services(needs="place") as context:
         commands.change_schedule(
-            house.services, alias, action, wanted, actor=actor(), reason=reason
+            context.services, alias, action, wanted, actor=actor(), reason=reason
         )
-        return print_schedules(house, alias, 1, as_json)
+        return print_schedules(context, alias, 1, as_json)

@@ -21,8 +21,8 @@ from qdrant_rollouts.interfaces.cli.running import DONE, actor, open_services, v
 @verb
 def create_token(name: str, scopes: Sequence[str], reason: str, as_json: bool) -> int:
     """Creates the token NAME and shows it once."""
-    with open_services() as house:
-        made = tokens.create_token(house.services, name, scopes, actor=actor(), reason=reason)
+    with open_services() as context:
+        made = tokens.create_token(context.services, name, scopes, actor=actor(), reason=reason)
     if as_json:
         screen.print_json(made)
         return DONE

@@ -16,8 +16,8 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @verb
 def show_tokens(as_json: bool) -> int:
     """Lists tokens: scopes, who created them, and their last use."""
-    with open_for_reading() as house:
-        found = tokens.list_tokens(house.services)
+    with open_for_reading() as context:
+        found = tokens.list_tokens(context.services)
     if as_json:
         screen.print_json({"tokens": found})
         return DONE

@@ -15,7 +15,7 @@ from qdrant_rollouts.interfaces.cli.screen import print_answer
 @verb
 def revoke_token(name: str, reason: str, as_json: bool) -> int:
     """Refuses the token NAME from now on, and ends its sessions."""
-    with open_services(needs="rows") as house:
-        answer = tokens.revoke_token(house.services, name, actor=actor(), reason=reason)
+    with open_services(needs="rows") as context:
+        answer = tokens.revoke_token(context.services, name, actor=actor(), reason=reason)
     print_answer(answer, f"{name} is revoked", as_json)
     return DONE

@@ -12,13 +12,13 @@ from qdrant_rollouts.core.services import Services
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """``routers`` are closed when the process ends. ``sight`` holds Qdrant and the index file as
+    """``routers`` are closed when the process ends. ``watcher`` holds Qdrant and the index file as
     last read."""
 
     services: Services
     settings: Settings
     routers: Routers
-    sight: StoreWatcher
+    watcher: StoreWatcher
 
     @property
     def api_token(self) -> str:
@@ -26,5 +26,5 @@ class AppContext:
 
 
 def context_of(connection: HTTPConnection) -> AppContext:
-    house: AppContext = connection.app.state.house
-    return house
+    context: AppContext = connection.app.state.context
+    return context
