@@ -15,15 +15,6 @@ Seen = Mapping[str, Any]
 #: Keeps a number and its unit, and the parts of an interval, on one line.
 _SPACE = "\N{NO-BREAK SPACE}"
 
-REASONS = {
-    "no_data": "nothing to compare yet",
-    "too_few_units": "too few users",
-    "variance_not_positive": "all values are alike",
-    "control_not_positive": "control is not above 0",
-    "control_too_noisy": "control is too close to 0",
-    "quantile_unresolved": "too few values for this quantile",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -92,10 +83,6 @@ def format_interval(
     same = len({unit for *_, unit in numbers}) == 1 and all(sign for _, sign, _ in numbers)
     ends = [number for number, *_ in numbers[1:]] if same else told[1:]
     return f"{told[0]} [{ends[0]},{_SPACE}{ends[1]}]"
-
-
-def explain_reason(reason: str) -> str:
-    return REASONS.get(reason, reason)
 
 
 def _format_milliseconds(seconds: float, sign: str = "") -> str:

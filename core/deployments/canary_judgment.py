@@ -14,6 +14,7 @@ from qdrant_rollouts.core.config.index_file import BreakersSpec, CanarySpec
 from qdrant_rollouts.core.statistics import moments, sequence
 from qdrant_rollouts.core.statistics.assignment import BASIS
 from qdrant_rollouts.core.statistics.moments import Estimate, Unclear
+from qdrant_rollouts.core.statistics.reasons import explain_reason
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 #: Basis points: above one half there is no control as large as the canary.
@@ -178,7 +179,7 @@ def _compare_metric(
     n = sum(blue.calls + green.calls for blue, green in stages)
     margin = metric.margin(spec) * widened
     if isinstance(found, Unclear):
-        words = f"{metric.name}: {_REASONS.get(found.reason, found.reason)}"
+        words = f"{metric.name}: {explain_reason(found.reason, 'blue')}"
         return Comparison(
             metric.name,
             control,
@@ -231,15 +232,6 @@ def _judge_effect(
         "",
         words,
     )
-
-
-_REASONS = {
-    "no_data": "no searches to compare",
-    "too_few_units": "too few users in one of the arms",
-    "quantile_unresolved": "too few searches for a p95",
-    "control_not_positive": "blue's is not positive",
-    "control_too_noisy": "blue's is too noisy to compare with",
-}
 
 
 def _newest_estimate(pairs: Sequence[tuple[Estimate, Estimate]], arm: int) -> float | None:

@@ -36,8 +36,7 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """Why there is no number: ``no_data``, ``too_few_units``, ``variance_not_positive``,
-    ``control_not_positive``, ``control_too_noisy``, ``quantile_unresolved``."""
+    """Why there is no number: a code of ``core.statistics.reasons``."""
 
     reason: str
 

@@ -9,8 +9,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from qdrant_rollouts.interfaces import figures
+from qdrant_rollouts.core.statistics.reasons import explain_reason
+from qdrant_rollouts.interfaces import figures, symbols
 from qdrant_rollouts.interfaces.cli.screen import (
+    STYLES,
     add_row,
     format_age,
     make_table,
@@ -22,20 +24,6 @@ from qdrant_rollouts.interfaces.cli.screen import (
 
 Seen = Mapping[str, Any]
 
-_ACTIONS = {
-    "SHIP": ("✔", "green", "ship"),
-    "ROLLBACK": ("✖", "red", "roll back"),
-    "INVALID": ("✖", "red", "invalid, no verdict"),
-    "KEEP_RUNNING": ("◷", "cyan", "keep running"),
-    "STOP_INCONCLUSIVE": ("?", "yellow", "stop, nothing shown"),
-}
-_VERDICTS = {
-    "better": ("✔", "green"),
-    "not worse": ("✔", "green"),
-    "worse": ("✖", "red"),
-    "worse, within its margin": ("⚠", "yellow"),
-    "unclear": ("?", "yellow"),
-}
 _LEGEND = (
     "P and the intervals hold at every look; P of secondary metrics is corrected for their number. "
     "t: p of Welch's "
@@ -145,7 +133,7 @@ def _describe_decision(seen: Seen) -> RenderableType:
     if then and then["action"] != now["action"]:
         lines.append(
             Text(
-                f"  the data now say: {_ACTIONS[now['action']][2]}: "
+                f"  the data now say: {symbols.DECISIONS[now['action']].words}: "
                 f"{printable_text(now['reason'])}",
                 style="dim",
             )
@@ -162,8 +150,8 @@ def _decision_sentence(decision: Seen, before: str) -> Text:
 
 
 def _action_text(action: str) -> Text:
-    sign, style, words = _ACTIONS[action]
-    return Text(f"{sign} {words}", style=style)
+    sign, tone, words = symbols.DECISIONS[action]
+    return Text(f"{sign} {words}", style=STYLES[tone])
 
 
 def _describe_time_left(seen: Seen) -> list[Text]:
@@ -273,28 +261,28 @@ def _effect_texts(found: Seen, unit: figures.Unit) -> tuple[str, str]:
     The second value is the same effect in the other form: as a share of control, or as a
     difference."""
     if found["difference"] is None:
-        return figures.explain_reason(found["reason"]), ""
+        return explain_reason(found["reason"]), ""
     if unit.logarithm or found["relative"]:
         write = unit.change if unit.logarithm else figures.format_percent
         return _with_interval(found, write), unit.between(found["control"], found["treatment"])
     share = found["relative_effect"]
     if share["effect"] is None:
-        return _with_interval(
-            found, unit.change
-        ), f"no share: {figures.explain_reason(share['reason'])}"
+        return _with_interval(found, unit.change), f"no share: {explain_reason(share['reason'])}"
     return _with_interval(found, unit.change), figures.format_percent(share["effect"])
 
 
 def _with_interval(found: Seen, write: Callable[[float], str]) -> str:
     told = figures.format_interval(write, found["difference"], found["low"], found["high"])
-    return f"{told} ({figures.explain_reason(found['reason'])})" if found["reason"] else told
+    return f"{told} ({explain_reason(found['reason'])})" if found["reason"] else told
 
 
 def _comparison_verdict(found: Seen) -> Text:
-    within = found["worse"] and found["not_worse"]
-    said = "worse, within its margin" if within else found["verdict"].replace("_", " ")
-    sign, style = _VERDICTS[said]
-    return Text(f"{sign} {said}", style=style)
+    symbol = symbols.VERDICTS[found["verdict"]]
+    said = found["verdict"].replace("_", " ")
+    if found["worse"] and found["not_worse"]:
+        symbol = symbols.WORSE_WITHIN_MARGIN
+        said = "worse, within its margin"
+    return Text(f"{symbol.sign} {said}", style=STYLES[symbol.tone])
 
 
 def _table_of_preferences(seen: Seen) -> Iterator[RenderableType]:

@@ -1,5 +1,4 @@
-"""How output looks at the terminal: consoles, words for times, symbols. A symbol is never shown
-without its word, and colour only repeats what both say."""
+"""How output looks at the terminal: consoles, words for times, the colours of symbols."""
 
 import json
 import os
@@ -13,49 +12,22 @@ from rich.console import Console
 from rich.text import Text
 
 from qdrant_rollouts.core.times import as_text
+from qdrant_rollouts.interfaces import symbols
 from qdrant_rollouts.interfaces.cli.listing import Listing
+from qdrant_rollouts.interfaces.symbols import Tone
 
 #: A pipe has no width unless ``COLUMNS`` sets one, so a row there is always one line. Log lines are
 #: padded to the width, so the log has a smaller one.
 _PIPE_WIDTH = 10_000
 _LOG_WIDTH = 240
 
-SYMBOLS = {
-    "pending": ("·", "dim"),
-    "running": ("◌", "cyan"),
-    "waiting": ("◷", "cyan"),
-    "paused": ("॥", "yellow"),
-    "done": ("✔", "green"),
-    "live": ("✔", "green"),
-    "completed": ("✔", "green"),
-    "failed": ("✖", "red"),
-    "rolled_back": ("✖", "red"),
-    "needs_operator": ("✖", "red"),
-    "rolling_back": ("↶", "yellow"),
-    "undone": ("↶", "yellow"),
-    "skipped": ("-", "dim"),
-    "pass": ("✔", "green"),
-    "block": ("✖", "red"),
-    "inconclusive": ("?", "yellow"),
-    "ok": ("✔", "green"),
-    "warn": ("⚠", "yellow"),
-    "fail": ("✖", "red"),
-    "scheduled": ("◷", "cyan"),
-    "deleting": ("◌", "cyan"),
-    "deleted": ("✔", "green"),
-    "cancelled": ("-", "dim"),
-    "kept": ("•", "green"),
-    "retained": ("•", "green"),
-    "deletion due": ("◷", "yellow"),
-    "gone": ("-", "dim"),
-    "building": ("◌", "cyan"),
-    "draft": ("·", "dim"),
-    "stopped": ("-", "dim"),
-    "decided": ("•", "green"),
-    "due": ("◷", "cyan"),
-    "unchanged": ("✔", "green"),
-    "on": ("✔", "green"),
-    "off": ("-", "dim"),
+#: Tone -> colour.
+STYLES: Mapping[Tone, str] = {
+    Tone.GOOD: "green",
+    Tone.BAD: "red",
+    Tone.WARN: "yellow",
+    Tone.CALM: "cyan",
+    Tone.SOFT: "dim",
 }
 
 
@@ -100,13 +72,13 @@ def print_deletions(told: Iterable[Mapping[str, Any]]) -> None:
 
 
 def status_symbol(status: str) -> Text:
-    sign, style = SYMBOLS[status]
-    return Text(sign, style=style)
+    sign, tone = symbols.status_symbol(status)
+    return Text(sign, style=STYLES[tone])
 
 
 def status_text(status: str) -> Text:
-    sign, style = SYMBOLS[status]
-    return Text(f"{sign} {status}", style=style)
+    sign, tone = symbols.status_symbol(status)
+    return Text(f"{sign} {status}", style=STYLES[tone])
 
 
 def make_table(*titles: str, drop: Sequence[str] = (), cut: Sequence[str] = ()) -> Listing:

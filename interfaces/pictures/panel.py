@@ -2,6 +2,7 @@
 
 from itertools import groupby
 
+from qdrant_rollouts.core.statistics.reasons import explain_reason
 from qdrant_rollouts.interfaces import figures
 from qdrant_rollouts.interfaces.pictures import canvas
 from qdrant_rollouts.interfaces.pictures.canvas import Element
@@ -31,15 +32,6 @@ _VERDICTS = {
     "better": ("+", "better"),
     "worse": ("\N{MINUS SIGN}", "worse"),
     "not_worse": ("≥", "not worse"),
-}
-
-_REASONS = {
-    "no_data": "no data yet",
-    "too_few_units": "too few users in one of the arms",
-    "variance_not_positive": "the values do not vary",
-    "control_not_positive": "control is not above 0: no share of it",
-    "control_too_noisy": "control is too noisy to be a measure",
-    "quantile_unresolved": "too few events to tell this quantile",
 }
 
 
@@ -228,7 +220,7 @@ def _verdict_class(shown: Panel) -> str:
 
 def _reason_words(shown: Panel) -> str:
     code = str(shown.last.get("reason") or "")
-    return _REASONS.get(code, code.replace("_", " ") or "no reason was given")
+    return explain_reason(code) or "no reason was given"
 
 
 def _step_of_interval(shown: Panel) -> float:

@@ -15,6 +15,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.lifecycle import ExperimentStatus, Status, StepStatus
+from qdrant_rollouts.interfaces import symbols
 from qdrant_rollouts.interfaces.cli import commands, judgment, main, picture, screen
 from qdrant_rollouts.interfaces.cli.groups import Verbs
 from qdrant_rollouts.interfaces.cli.options import parse_options
@@ -501,3 +503,8 @@ def test_times_are_told_in_their_two_largest_units(seconds, words):
 
 def test_a_clock_that_is_behind_makes_no_negative_time():
     assert screen.seconds_since("2026-11-02T02:00:05Z", "2026-11-02T02:00:00Z") == 0
+
+
+@pytest.mark.parametrize("status", [*Status, *StepStatus, *ExperimentStatus])
+def test_every_status_has_a_symbol_of_its_own(status):
+    assert symbols.status_symbol(status) != symbols.status_symbol("a word that is no status")

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from qdrant_rollouts.core.config.experiment_spec import STANDARD, MetricSpec, parse_metrics
 from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.statistics import reasons
 from qdrant_rollouts.interfaces import figures
 from qdrant_rollouts.interfaces.cli import findings, forecast
 from qdrant_rollouts.interfaces.cli.experiment_options import parse_metric_options
@@ -164,12 +165,13 @@ def test_a_relative_effect_that_there_is_none_of_says_why():
     assert "? unclear" in shown
 
 
-@pytest.mark.parametrize("reason", sorted(figures.REASONS))
+@pytest.mark.parametrize("reason", sorted(reasons.CODES))
 def test_every_reason_for_no_number_is_told_in_words(reason):
     nothing = dict.fromkeys(("control", "treatment", "difference", "low", "high", "p", "t_test"))
     missing = compared(**nothing, reason=reason, better=False, not_worse=False, verdict="unclear")
-    assert figures.REASONS[reason] in squeezed(findings.render_report(reported(missing)))
-    assert "_" not in figures.REASONS[reason]
+    words = reasons.explain_reason(reason)
+    assert words in squeezed(findings.render_report(reported(missing)))
+    assert "_" not in words
 
 
 def test_a_number_without_an_interval_says_why_it_has_none():

@@ -13,78 +13,28 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from qdrant_rollouts.core.ports.naming import shell_word
+from qdrant_rollouts.interfaces import symbols
 
 HERE = Path(__file__).parent
 
-#: Status -> symbol and colour; the word is always shown next to both.
-SYMBOLS: Mapping[str, tuple[str, str]] = {
-    **dict.fromkeys(
-        (
-            "done",
-            "live",
-            "completed",
-            "pass",
-            "deleted",
-            "unchanged",
-            "on",
-            "sent",
-            "healthy",
-            "yes",
-        ),
-        ("✔", "good"),
-    ),
-    **dict.fromkeys(
-        ("failed", "needs_operator", "block", "damaged", "given_up", "no", "error", "degraded"),
-        ("✖", "bad"),
-    ),
-    **dict.fromkeys(
-        ("running", "rolling_back", "deleting", "building", "progressing"), ("◌", "calm")
-    ),
-    **dict.fromkeys(("waiting", "scheduled", "due", "deletion due"), ("◷", "calm")),
-    **dict.fromkeys(("warn", "rolled_back"), ("⚠", "warn")),
-    **dict.fromkeys(("inconclusive", "unknown"), ("?", "warn")),
-    "undone": ("↶", "warn"),
-    # The two bars of a pause that fonts of every system have; few of them have the terminal's sign
-    # for it.
-    "paused": ("‖", "warn"),
-}
-_NEUTRAL = ("•", "soft")
-#: Symbols without a status: a decision of an experiment, a metric's verdict.
-DECISIONS = {
-    "SHIP": ("✔", "good", "ship"),
-    "ROLLBACK": ("✖", "bad", "roll back"),
-    "INVALID": ("✖", "bad", "invalid, no verdict"),
-    "KEEP_RUNNING": ("◷", "calm", "keep running"),
-    "STOP_INCONCLUSIVE": ("?", "warn", "stop, nothing shown"),
-}
-VERDICTS = {
-    "better": ("✔", "good"),
-    "not_worse": ("✔", "good"),
-    "worse": ("✖", "bad"),
-    "unclear": ("?", "warn"),
-    "healthy": ("✔", "good"),
-    "unhealthy": ("✖", "bad"),
-    "unknown": ("?", "warn"),
-}
-
 
 def status_word(status: str) -> Markup:
-    sign, colour = SYMBOLS.get(status, _NEUTRAL)
-    return signed_word(sign, colour, status.replace("_", " "))
+    sign, tone = symbols.status_symbol(status)
+    return signed_word(sign, tone, status.replace("_", " "))
 
 
 def status_pill(status: str, text: str = "") -> Markup:
-    sign, colour = SYMBOLS.get(status, _NEUTRAL)
+    sign, tone = symbols.status_symbol(status)
     shown = text or status.replace("_", " ")
     return Markup(
         '<span class="word pill {0}"><i class="sign" aria-hidden="true">{1}</i>{2}</span>'
-    ).format(colour, sign, shown)
+    ).format(tone, sign, shown)
 
 
-def signed_word(sign: str, colour: str, text: str) -> Markup:
+def signed_word(sign: str, tone: str, text: str) -> Markup:
     return Markup(
         '<span class="word {0}"><i class="sign" aria-hidden="true">{1}</i>{2}</span>'
-    ).format(colour, sign, text)
+    ).format(tone, sign, text)
 
 
 def time_ago(moment: str | None, now: str) -> Markup:
@@ -173,8 +123,8 @@ ENVIRONMENT.globals |= {
     "word": status_word,
     "pill": status_pill,
     "signed": signed_word,
-    "decisions": DECISIONS,
-    "verdicts": VERDICTS,
+    "decisions": symbols.DECISIONS,
+    "verdicts": symbols.VERDICTS,
 }
 ENVIRONMENT.filters |= {
     "ago": time_ago,
