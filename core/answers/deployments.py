@@ -85,20 +85,25 @@ class Queued(TypedDict):
     text: str
 
 
-class DeploymentSummary(TypedDict):
-    """``queue`` is null unless the deployment waits for a place."""
+class DeploymentOutline(TypedDict):
+    """What every list says of a deployment."""
 
     id: str
-    alias: str
-    kind: str
-    strategy: str
     status: StatusWord
-    blue: str | None
-    green: str
+    strategy: str
+    actor: str
     message: str
     created_at: Moment
     finished_at: Moment | None
-    actor: str
+
+
+class DeploymentSummary(DeploymentOutline):
+    """``queue`` is null unless the deployment waits for a place."""
+
+    alias: str
+    kind: str
+    blue: str | None
+    green: str
     queue: Queued | None
 
 

@@ -8,8 +8,8 @@ from typing import (
 from pydantic import with_config
 from typing_extensions import TypedDict
 
-from qdrant_rollouts.core.answers.deployments import Queued
-from qdrant_rollouts.core.answers.words import Moment, StatusWord
+from qdrant_rollouts.core.answers.deployments import DeploymentOutline, Queued
+from qdrant_rollouts.core.answers.words import Moment
 
 
 class Attention(TypedDict):
@@ -32,17 +32,7 @@ class Live(TypedDict):
     gate: str | None
 
 
-class Ended(TypedDict):
-    id: str
-    status: StatusWord
-    strategy: str
-    actor: str
-    message: str
-    created_at: Moment
-    finished_at: Moment | None
-
-
-class UnderWay(Ended):
+class UnderWay(DeploymentOutline):
     """``share`` is the finished part of the step, from 0 to 1. ``counted`` says it in words if
     reaching 1 is not the end. ``set`` and ``confirmed`` are a canary's percentages. ``waits``: why
     no worker takes its due turn."""
@@ -87,7 +77,7 @@ class Index(TypedDict):
     alias: str
     live: Live | None
     running: UnderWay | None
-    last: Ended | None
+    last: DeploymentOutline | None
     rebuild: Rebuild | None
     experiment: Compared | None
     deletions: list[OpenDeletion]

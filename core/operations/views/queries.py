@@ -18,6 +18,21 @@ from qdrant_rollouts.core.lifecycle import OPEN_DELETIONS
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
+#: What ``summarize_deployment`` reads; a row's other columns may be large.
+SUMMARY_COLUMNS = (
+    Deployment.id,
+    Deployment.alias,
+    Deployment.kind,
+    Deployment.strategy,
+    Deployment.status,
+    Deployment.blue,
+    Deployment.green,
+    Deployment.message,
+    Deployment.created_at,
+    Deployment.finished_at,
+    Deployment.actor,
+)
+
 
 def get_deployment(services: Services, deployment_id: str) -> deployment_answers.Deployment:
     """Returns one deployment with steps, gate report and events (contract section 4)."""
@@ -28,7 +43,7 @@ def get_deployment(services: Services, deployment_id: str) -> deployment_answers
             select(EventRow).where(EventRow.deployment_id == full).order_by(EventRow.id)
         )
         return {
-            **_summarize_deployment(row, places.queue(session)),
+            **summarize_deployment(row, places.queue(session)),
             "number": row.number,
             "source": row.source,
             "requested": row.requested,
@@ -87,7 +102,7 @@ def list_deployments(
         rows = session.scalars(query)
         return [
             {
-                **_summarize_deployment(row, waiting),
+                **summarize_deployment(row, waiting),
                 "steps": [_describe_step(step) for step in row.steps],
             }
             for row in rows
@@ -145,7 +160,7 @@ def list_events(
     if before is not None:
         query = query.where(EventRow.id < before)
     with services.sessions() as session:
-        return [_describe_listed_event(row) for row in session.scalars(query)]
+        return [describe_listed_event(row) for row in session.scalars(query)]
 
 
 def list_events_since(
@@ -163,7 +178,7 @@ def list_events_since(
         .limit(limit)
     )
     with services.sessions() as session:
-        return [_describe_listed_event(row) for row in session.scalars(query)]
+        return [describe_listed_event(row) for row in session.scalars(query)]
 
 
 def find_newest_event(services: Services, last: int) -> tuple[int, int]:
@@ -193,22 +208,29 @@ def list_aliases(services: Services) -> dict[str, str]:
     return dict(sorted(services.store.aliases().items()))
 
 
-def _summarize_deployment(
+def summarize_deployment(
     row: Deployment, waiting: Mapping[str, deployment_answers.Queued]
 ) -> deployment_answers.DeploymentSummary:
     return {
         "id": row.id,
         "alias": row.alias,
         "kind": row.kind,
-        "strategy": row.strategy,
-        "status": str(row.status),
+        **outline_deployment(row),
         "blue": row.blue,
         "green": row.green,
+        "queue": waiting.get(row.id),
+    }
+
+
+def outline_deployment(row: Deployment) -> deployment_answers.DeploymentOutline:
+    return {
+        "id": row.id,
+        "strategy": row.strategy,
+        "status": str(row.status),
         "message": row.message,
         "created_at": as_iso(row.created_at),
         "finished_at": as_iso(row.finished_at),
         "actor": row.actor,
-        "queue": waiting.get(row.id),
     }
 
 
@@ -228,7 +250,7 @@ def _describe_step(step: StepRow) -> deployment_answers.Step:
     }
 
 
-def _describe_listed_event(row: EventRow) -> deployment_answers.ToldEvent:
+def describe_listed_event(row: EventRow) -> deployment_answers.ToldEvent:
     return {
         "id": row.id,
         "alias": row.alias,

@@ -29,24 +29,11 @@ from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status
 from qdrant_rollouts.core.operations.schedules.declared import overlay_declared, start_of
 from qdrant_rollouts.core.operations.views.overview import acts
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
+from qdrant_rollouts.core.operations.views.queries import SUMMARY_COLUMNS, outline_deployment
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
-_COLUMNS = (
-    Deployment.id,
-    Deployment.alias,
-    Deployment.kind,
-    Deployment.strategy,
-    Deployment.status,
-    Deployment.blue,
-    Deployment.green,
-    Deployment.actor,
-    Deployment.message,
-    Deployment.paused_for,
-    Deployment.created_at,
-    Deployment.finished_at,
-    Deployment.place,
-)
+_COLUMNS = (*SUMMARY_COLUMNS, Deployment.paused_for, Deployment.place)
 
 
 def describe_home(services: Services, seen: StoreSnapshot) -> index_answers.Home:
@@ -159,7 +146,7 @@ def _describe_home_index(
         "alias": alias,
         "live": _describe_live(live, known.versions.get(live or ""), meant),
         "running": _describe_under_way(running, known) if running is not None else None,
-        "last": _describe_ended(last) if last is not None else None,
+        "last": outline_deployment(last) if last is not None else None,
         "rebuild": _describe_rebuild(known.schedules.get(alias, ()), "rebuild"),
         "experiment": _describe_experiment(known.experiments.get(alias)),
         "deletions": [
@@ -245,7 +232,7 @@ def _describe_under_way(row: Deployment, known: _KnownRows) -> index_answers.Und
     size = progress.size if progress else 0
     done = progress.done if progress else 0
     return {
-        **_describe_ended(row),
+        **outline_deployment(row),
         "paused_for": row.paused_for,
         "waits": known.waits.get(row.id, ""),
         "step": acts.label_step(step.name, step.arguments) if step else "",
@@ -258,18 +245,6 @@ def _describe_under_way(row: Deployment, known: _KnownRows) -> index_answers.Und
         "set": progress.set if progress else None,
         "confirmed": progress.confirmed if progress else None,
         "queue": known.queue.get(row.id),
-    }
-
-
-def _describe_ended(row: Deployment) -> index_answers.Ended:
-    return {
-        "id": row.id,
-        "status": str(row.status),
-        "strategy": row.strategy,
-        "actor": row.actor,
-        "message": row.message,
-        "created_at": as_iso(row.created_at),
-        "finished_at": as_iso(row.finished_at),
     }
 
 

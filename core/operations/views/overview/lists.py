@@ -53,21 +53,7 @@ def list_history(services: Services, alias: str = "", outcome: str = "", page: i
             )
         chosen.append(Deployment.status.in_(OUTCOMES[outcome]))
     query = select(Deployment).where(*chosen).order_by(Deployment.created_at.desc(), Deployment.id)
-    columns = (
-        Deployment.id,
-        Deployment.alias,
-        Deployment.kind,
-        Deployment.strategy,
-        Deployment.status,
-    )
-    more = (
-        Deployment.green,
-        Deployment.actor,
-        Deployment.message,
-        Deployment.created_at,
-        Deployment.finished_at,
-    )
-    query = query.options(load_only(*columns, *more))
+    query = query.options(load_only(*queries.SUMMARY_COLUMNS))
     with services.sessions() as session:
         rows = session.scalars(query.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
         total = session.scalar(select(func.count()).select_from(Deployment).where(*chosen)) or 0
@@ -78,8 +64,7 @@ def list_history(services: Services, alias: str = "", outcome: str = "", page: i
             session.scalars(select(Deployment.alias).distinct().order_by(Deployment.alias))
         )
     listed = [
-        {**_describe_history_row(row), "step": steps.get(row.id, ""), "queue": queue.get(row.id)}
-        for row in rows
+        {**queries.summarize_deployment(row, queue), "step": steps.get(row.id, "")} for row in rows
     ]
     return {
         "deployments": listed,
@@ -110,21 +95,6 @@ def _label_current_steps(statuses: Mapping[str, Status], rows: Any) -> dict[str,
     }
 
 
-def _describe_history_row(row: Deployment) -> PageData:
-    return {
-        "id": row.id,
-        "alias": row.alias,
-        "kind": row.kind,
-        "strategy": row.strategy,
-        "status": str(row.status),
-        "green": row.green,
-        "actor": row.actor,
-        "message": row.message,
-        "created_at": as_iso(row.created_at),
-        "finished_at": as_iso(row.finished_at),
-    }
-
-
 def _describe_pages(page: int, total: int) -> PageData:
     return {"page": page, "pages": max(1, -(-total // PAGE_SIZE)), "total": total}
 
@@ -139,21 +109,8 @@ def list_audit_events(services: Services, alias: str = "", before: int = 0) -> P
         rows = session.scalars(query).all()
     shown = rows[:PAGE_SIZE]
     return {
-        "events": [_describe_audit_event(row) for row in shown],
+        "events": [queries.describe_listed_event(row) for row in shown],
         "next": shown[-1].id if len(rows) > PAGE_SIZE else 0,
-    }
-
-
-def _describe_audit_event(row: EventRow) -> PageData:
-    return {
-        "at": as_iso(row.at),
-        "alias": row.alias,
-        "deployment_id": row.deployment_id,
-        "actor": row.actor,
-        "event": row.event,
-        "detail": row.detail,
-        "reason": row.reason,
-        "source": row.source,
     }
 
 
