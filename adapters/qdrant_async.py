@@ -7,7 +7,14 @@ import httpx
 
 from qdrant_rollouts.adapters.qdrant_http import Rest, build_path, call_timeout
 from qdrant_rollouts.adapters.qdrant_search import parse_hits, query_body
-from qdrant_rollouts.core.ports import Hit, QueryVector, Searches, SearchParams, VectorStore
+from qdrant_rollouts.core.ports import (
+    Hit,
+    PointStore,
+    QueryVector,
+    Searches,
+    SearchParams,
+    VectorStore,
+)
 
 
 def open_searches(url: str, api_key: str, store: VectorStore) -> Searches:
@@ -52,7 +59,7 @@ class ServerSearches:
 
 
 class ThreadedSearches:
-    def __init__(self, store: VectorStore) -> None:
+    def __init__(self, store: PointStore) -> None:
         self._store = store
 
     async def search(

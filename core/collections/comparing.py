@@ -147,7 +147,7 @@ def _compare_content(
     }
 
 
-def _sample_ids(store: VectorStore, collection: str, size: int) -> tuple[list[PointId], int]:
+def _sample_ids(store: PointStore, collection: str, size: int) -> tuple[list[PointId], int]:
     """Returns the ids with the smallest hashes, and the total number of points."""
     sample: Sample = []
     seen = 0

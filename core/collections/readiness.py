@@ -19,7 +19,7 @@ from threading import Event
 from qdrant_rollouts.core.collections.schema import unindexed_bound, vector_kind, vector_names
 from qdrant_rollouts.core.config.vector_kinds import KINDS, vectors_by_name
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Health, PointStore, Schema, VectorStore
+from qdrant_rollouts.core.ports import CollectionStore, Health, PointStore, Schema, VectorStore
 from qdrant_rollouts.core.statistics.intervals import share_interval
 
 #: Points that are checked for empty sparse vectors, and the standard errors added to their share.
@@ -116,7 +116,7 @@ def why_unable_to_serve(collection: str, seen: Readiness | None) -> str:
     return f"{collection} is broken: {seen.reason}"
 
 
-def rouse(store: VectorStore, collection: str) -> None:
+def rouse(store: CollectionStore, collection: str) -> None:
     """Call this after a write that failed. A server that ran out of space accepts no other write
     until it has done that one, and it tries again only when it is woken (measured on 1.16.3)."""
     health = store.health(collection)
@@ -147,7 +147,7 @@ def shows_error(health: Health) -> bool:
     return health.status == "red" or health.optimizer != "ok"
 
 
-def _woken(store: VectorStore, collection: str, health: Health) -> Health:
+def _woken(store: CollectionStore, collection: str, health: Health) -> Health:
     if health.idle:
         store.wake(collection)
         _never.wait(_TRY)
@@ -161,7 +161,7 @@ def _describe_failure(health: Health, more: str = "") -> Readiness:
 
 
 def inspect_readiness(
-    store: VectorStore, collection: str, schema: Schema, health: Health
+    store: PointStore, collection: str, schema: Schema, health: Health
 ) -> Readiness:
     """As ``judge_readiness``, with the stored vectors counted by ``store``. An empty sparse vector
     is stored but never indexed (measured on 1.16.3), and nothing counts those, so a random sample

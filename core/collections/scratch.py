@@ -12,7 +12,14 @@ from typing import Any
 
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import CollectionStore, Point, Schema, ServerText, VectorStore
+from qdrant_rollouts.core.ports import (
+    CollectionStore,
+    Point,
+    PointStore,
+    Schema,
+    ServerText,
+    VectorStore,
+)
 
 _PREFIX = "rollouts_scratch_"
 _MARK = "rollouts_scratch"
@@ -24,7 +31,7 @@ _OLD = 86_400.0
 class Scratch:
     """A collection of the sparse vectors of ``names``, created like those of ``schema``."""
 
-    def __init__(self, store: VectorStore, name: str) -> None:
+    def __init__(self, store: PointStore, name: str) -> None:
         self._store = store
         self._name = name
         self._next = 0

@@ -12,7 +12,7 @@ from typing import Self
 from rich.text import Text
 
 from qdrant_rollouts.core.errors import AppError
-from qdrant_rollouts.core.ports import FloatArray, VectorStore
+from qdrant_rollouts.core.ports import FloatArray, PointStore
 
 THREADS = 4
 #: Seconds between two searches of one thread. The embedded store serves one caller at a time, and
@@ -25,7 +25,7 @@ class Crowd:
     """Searches for the duration of its ``with`` block; at the end it raises the errors of failed
     searches."""
 
-    def __init__(self, store: VectorStore, alias: str, vectors: Sequence[FloatArray]) -> None:
+    def __init__(self, store: PointStore, alias: str, vectors: Sequence[FloatArray]) -> None:
         self.answered: Counter[int] = Counter()
         self.failed = self.empty = 0
         self.last_error = ""

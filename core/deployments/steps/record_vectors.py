@@ -16,7 +16,7 @@ from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps.data import FillState
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Point, PointId, Schema, VectorStore
+from qdrant_rollouts.core.ports import Point, PointId, PointStore, Schema
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 Records = Mapping[PointId, Record]
@@ -80,7 +80,7 @@ class RecordVectors:
 
     def __init__(
         self,
-        store: VectorStore,
+        store: PointStore,
         plan: VectorPlan,
         makers: Mapping[str, Maker],
         live: LiveVectors | None,
