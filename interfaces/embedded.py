@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +34,7 @@ from qdrant_rollouts.core.errors import AppError, LeaseLost, Refused
 from qdrant_rollouts.core.operations.schedules import sweep as schedule_sweep
 from qdrant_rollouts.core.operations.sweeps import SWEEPS
 from qdrant_rollouts.core.ports import Knock
-from qdrant_rollouts.core.services import Times
+from qdrant_rollouts.core.services import Services, Times
 from qdrant_rollouts.wiring import EMBEDDED_STORE, build_services
 
 log = logging.getLogger(__name__)
@@ -189,15 +189,22 @@ class Embedded:
             self._sweep_once(with_deletions=with_deletions)
 
     def _sweep_once(self, *, with_deletions: bool) -> None:
+        self._try_sweep("deployments.rouse", engine.knock_overdue_turns)
+        if with_deletions:
+            self._try_sweep("schedules.sweep", self._sweep_schedules)
+            for name, sweep in SWEEPS.items():
+                self._try_sweep(name, sweep)
+        self._try_sweep("the store", self._lend_store)
+
+    def _try_sweep(self, name: str, sweep: Callable[[Services], object]) -> None:
+        """A sweep that fails keeps no other from its work."""
         try:
-            engine.knock_overdue_turns(self.services)
-            if with_deletions:
-                self._take_up_runs(schedule_sweep.sweep_schedules(self.services).open)
-                for sweep in SWEEPS.values():
-                    sweep(self.services)
-            self._lend_store()
+            sweep(self.services)
         except (AppError, SQLAlchemyError) as error:
-            log.warning("the sweep is tried again in %g s: %s", _PULSE, self._unfit() or error)
+            log.warning("%s is tried again by a later sweep: %s", name, self._unfit() or error)
+
+    def _sweep_schedules(self, services: Services) -> None:
+        self._take_up_runs(schedule_sweep.sweep_schedules(services).open)
 
     def _unfit(self) -> str:
         """A newer program may have changed the database of this folder so that this one cannot work
@@ -220,7 +227,7 @@ class Embedded:
         with events.use_source(self._through), self._crew.at_work("schedules.take_up"):
             return "; ".join(schedule_sweep.take_up_run(self.services, run_id) for run_id in wanted)
 
-    def _lend_store(self) -> None:
+    def _lend_store(self, services: Services) -> None:
         """Only one process can open the embedded store: while nothing is to be done, others may
         search it and move aliases."""
         with self._guard:
@@ -228,7 +235,7 @@ class Embedded:
                 not self._timers and all(turn.done() for turn in self._turns) and self._work.done()
             )
         if idle and self._lends_store:
-            self.services.store.close()
+            services.store.close()
 
 
 class Crew:

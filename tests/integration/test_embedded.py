@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import commands
@@ -91,6 +92,18 @@ def test_a_row_that_another_process_wrote_is_found_by_the_sweep(runner, settings
         with closed_in_the_end(elsewhere):
             started = commands.start_deployment(elsewhere, "docs", actor="ben")
         until(lambda: status(runner, started) == "live")
+
+
+def test_a_sweep_that_fails_keeps_no_other_from_its_work(runner, caplog):
+    services = runner.services
+    schema = {"params": {"vectors": {"size": 2, "distance": "Dot"}}, "payload_schema": {}}
+    services.store.create("spare", schema, {})
+    commands.safe_delete_collection(services, "spare", actor="anna", grace_period_minutes=0)
+    with services.sessions.begin() as session:
+        session.execute(text("DROP TABLE schedules"))
+    with runner:
+        until(lambda: "spare" not in services.store.collections())
+    assert "schedules.sweep is tried again by a later sweep" in caplog.text
 
 
 def test_a_wish_is_honoured_between_turns(runner):
