@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from qdrant_rollouts.core.collections.makers import Maker
-from qdrant_rollouts.core.collections.records import RecordRules, brought_names
+from qdrant_rollouts.core.collections.record_rules import RecordRules
+from qdrant_rollouts.core.collections.records import brought_names
 from qdrant_rollouts.core.config.index_file import (
     ChunkSpec,
     EmbeddingSpec,

@@ -16,25 +16,26 @@ import math
 import re
 import reprlib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from qdrant_rollouts.core.collections.schema import dense_names, vector_names, vector_params
-from qdrant_rollouts.core.collections.vectors import VectorPlan
+from qdrant_rollouts.core.collections.given_vectors import check_given_vectors, name_vectors
+from qdrant_rollouts.core.collections.record_rules import (
+    VECTOR_FIELD,
+    BadField,
+    RecordRules,
+)
 from qdrant_rollouts.core.config.index_file import render_text, template_fields
-from qdrant_rollouts.core.config.vector_kinds import kind_of, vectors_by_name
-from qdrant_rollouts.core.ports import Cursor, FloatArray, Point, PointId, Row, Schema, Vector
+from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
+from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, Vector
 from qdrant_rollouts.core.ports.naming import point_id
 from qdrant_rollouts.core.sanitize.quoting import error_text, quote_value, shorten_text
 
 #: This product's own payload key. What the product wrote there is dropped when the point is read
 #: again.
 MARK_KEY = "_rollouts"
-#: The field in which a record brings its vector, unless the index file names another.
-VECTOR_FIELD = "vector"
-
 #: Qdrant's integers are int64 and uint64, over gRPC only int64; larger values are sent over REST.
 _INT64 = 2**63
 #: serde_json reads 128 levels, and a request adds some levels around the payload.
@@ -73,57 +74,11 @@ class BadRecord:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class VectorRule:
-    size: int
-    cosine: bool = False
-    #: For a multivector: rows of ``size`` numbers each.
-    rows: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RecordRules:
-    """What one collection requires of its records, by vector name; the unnamed vector is ``""``.
-
-    ``templates`` are the texts of made vectors, ``required`` the names that every record brings.
-    """
-
-    dense: Mapping[str, VectorRule]
-    sparse: frozenset[str] = frozenset()
-    templates: Mapping[str, str] = field(default_factory=dict)
-    required: frozenset[str] = frozenset()
-    #: None: no field is read as a vector.
-    vector_field: str | None = VECTOR_FIELD
-
-    @classmethod
-    def of(
-        cls, plan: VectorPlan, schema: Schema, vector_field: str | None = VECTOR_FIELD
-    ) -> "RecordRules":
-        dense = dense_names(schema)
-        return cls(
-            dense={name: _build_vector_rule(vector_params(schema, name)) for name in dense},
-            sparse=frozenset(vector_names(schema)) - frozenset(dense),
-            templates=plan.templates,
-            required=plan.given,
-            vector_field=vector_field,
-        )
-
-    @property
-    def names(self) -> frozenset[str]:
-        return self.sparse | self.dense.keys()
-
-
-def _build_vector_rule(params: Mapping[str, Any]) -> VectorRule:
-    return VectorRule(
-        params["size"], params["distance"] == "Cosine", kind_of(params).name == "multi"
-    )
-
-
 def parse_row(row: Row, rules: RecordRules) -> Record | BadRecord:
     """Returns the record in ``row``, or what is wrong with it."""
     try:
         return _build_record(row, rules)
-    except _BadField as bad:
+    except BadField as bad:
         return BadRecord(row.where, shorten_text(_as_printable(bad.field)), _as_printable(bad.why))
 
 
@@ -131,7 +86,7 @@ def brought_names(row: Row, rules: RecordRules) -> set[str]:
     """Returns the names of the vectors in the row, valid or not."""
     try:
         given = split_row(row, rules)[1]
-    except _BadField:
+    except BadField:
         return set(rules.names)
     if isinstance(given, Mapping):
         return set(given)
@@ -144,7 +99,7 @@ def brought_vectors(row: Row, field: str | None, names: Collection[str]) -> dict
         given = split_row(row, RecordRules(dense={}, sparse=frozenset(names), vector_field=field))[
             1
         ]
-    except _BadField:
+    except BadField:
         return {}
     return vectors_by_name(given)
 
@@ -216,26 +171,19 @@ def _as_printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-class _BadField(Exception):
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(why)
-        self.field = field
-        self.why = why
-
-
 def _build_record(row: Row, rules: RecordRules) -> Record:
     if row.fields is None:
-        raise _BadField("", row.problem or "cannot be read")
+        raise BadField("", row.problem or "cannot be read")
     fields, given = split_row(row, rules)
     if MARK_KEY in fields and not _is_mark(fields.pop(MARK_KEY)):
-        raise _BadField(MARK_KEY, "is a payload key of this program; call the field something else")
+        raise BadField(MARK_KEY, "is a payload key of this program; call the field something else")
     record_id = _read_id(fields) if row.point_id is None else row.point_id
     _check_storable(fields)
     path = rules.vector_field or VECTOR_FIELD
     bare = row.point_id is not None
-    vectors = {} if given is None else _check_given_vectors(path, given, rules, bare=bare)
+    vectors = {} if given is None else check_given_vectors(path, given, rules, bare=bare)
     for name in sorted(rules.required - vectors.keys()):
-        raise _BadField(*_describe_missing_vector(path, name, fields, rules))
+        raise BadField(*_describe_missing_vector(path, name, fields, rules))
     texts = {
         name: _render_template({**row.fields, **fields}, template)
         for name, template in rules.templates.items()
@@ -250,7 +198,7 @@ def _describe_missing_vector(
 ) -> tuple[str, str]:
     if not rules.templates and len(rules.required) == 1:
         there = f"is {quote_value(fields[path])}" if path in fields else "missing"
-        wanted = f"a list of numbers or an object of {_name_vectors(rules)}"
+        wanted = f"a list of numbers or an object of {name_vectors(rules)}"
         return path, f"{there}; expected {wanted}, for the index declares no embedding.model"
     return (
         f"{path}.{name}" if name else path,
@@ -261,7 +209,7 @@ def _describe_missing_vector(
 
 def split_row(row: Row, rules: RecordRules) -> tuple[dict[str, Any], Any]:
     """Returns the row's payload and its vector, valid or not; None without a vector. Raises
-    ``_BadField`` if that cannot be decided."""
+    ``BadField`` if that cannot be decided."""
     fields = dict(row.fields or {})
     field = rules.vector_field
     if row.point_id is not None:
@@ -275,7 +223,7 @@ def split_row(row: Row, rules: RecordRules) -> tuple[dict[str, Any], Any]:
         del fields[field]
         return fields, value
     if field != VECTOR_FIELD:
-        raise _BadField(
+        raise BadField(
             field, f"is {quote_value(value)}; expected a vector, for vector_field names it"
         )
     return fields, None
@@ -294,7 +242,7 @@ def _parse_written_vector(field: str, value: Any) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _BadField(field, f"begins like JSON but is not valid: {error_text(error)}") from None
+        raise BadField(field, f"begins like JSON but is not valid: {error_text(error)}") from None
 
 
 def _is_vector(value: Any, names: frozenset[str]) -> bool:
@@ -317,14 +265,14 @@ def _is_of_numbers(value: Any) -> bool:
 def _read_id(fields: Mapping[str, Any]) -> int | str:
     value = fields.get("id")
     if value is None:
-        raise _BadField("id", "missing; every record needs its own string or integer id")
+        raise BadField("id", "missing; every record needs its own string or integer id")
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
-        raise _BadField(
+        raise BadField(
             "id",
             f"is {shorten_text(reprlib.repr(value))}; expected a non-empty string or an integer",
         )
     if isinstance(value, int) and not -_INT64 <= value < 2 * _INT64:
-        raise _BadField("id", f"is {quote_value(value)}, beyond 64 bits; write it as a string")
+        raise BadField("id", f"is {quote_value(value)}, beyond 64 bits; write it as a string")
     return value
 
 
@@ -332,107 +280,14 @@ def _render_template(fields: Mapping[str, Any], template: str) -> str:
     names = template_fields(template)
     for name in names:
         if fields.get(name) is None:
-            raise _BadField(name, f"missing; the text template {quote_value(template)} needs it")
+            raise BadField(name, f"missing; the text template {quote_value(template)} needs it")
     text = render_text(template, fields)
     if text is None:
-        raise _BadField(
+        raise BadField(
             ", ".join(names),
             f"empty; the text template {quote_value(template)} gives no text to embed",
         )
     return text
-
-
-def _check_given_vectors(
-    path: str, given: Any, rules: RecordRules, *, bare: bool
-) -> dict[str, Any]:
-    """By vector name; empty if the record brings none. ``bare``: it comes from a collection, where
-    a point may have no vector at all."""
-    if isinstance(given, Mapping):
-        if not given and not bare:
-            raise _BadField(path, f"is empty; expected some of {_name_vectors(rules)}")
-        return {
-            name: _check_vector(f"{path}.{name}", name, value, rules)
-            for name, value in given.items()
-        }
-    if len(rules.dense) != 1:
-        raise _BadField(
-            path, f"names no vector; expected an object with some of {_name_vectors(rules)}"
-        )
-    (name, rule), *_ = rules.dense.items()
-    return {name: _check_dense(path, given, rule)}
-
-
-def _check_vector(path: str, name: str, value: Any, rules: RecordRules) -> Any:
-    if name in rules.dense:
-        return _check_dense(path, value, rules.dense[name])
-    if name in rules.sparse:
-        return _check_sparse(path, value)
-    raise _BadField(
-        path, f"is not a vector of the collection; expected some of {_name_vectors(rules)}"
-    )
-
-
-def _name_vectors(rules: RecordRules) -> str:
-    return ", ".join(repr(name) for name in (*rules.dense, *sorted(rules.sparse)))
-
-
-def _check_dense(path: str, value: Any, rule: VectorRule) -> FloatArray:
-    if not rule.rows:
-        return _check_numbers(path, value, rule)
-    if not isinstance(value, list | np.ndarray) or len(value) == 0:
-        raise _BadField(path, f"expected a list of vectors of {rule.size} numbers each")
-    return np.stack([_check_numbers(f"{path}[{at}]", row, rule) for at, row in enumerate(value)])
-
-
-def _check_numbers(path: str, value: Any, rule: VectorRule) -> FloatArray:
-    array = _check_finite(path, value)
-    if len(array) != rule.size:
-        raise _BadField(
-            path, f"has {len(array)} numbers; the collection's vectors have {rule.size}"
-        )
-    if rule.cosine and not array.any():
-        raise _BadField(path, "is all zeros: without a direction there is no cosine")
-    return array
-
-
-def _check_finite(path: str, value: Any) -> FloatArray:
-    if not isinstance(value, list) and not (isinstance(value, np.ndarray) and value.ndim == 1):
-        raise _BadField(path, f"is a {type(value).__name__}; expected a list of numbers")
-    if isinstance(value, list) and not {float, int}.issuperset(map(type, value)):
-        at = next(at for at, number in enumerate(value) if type(number) not in {float, int})
-        raise _BadField(
-            f"{path}[{at}]", f"is {shorten_text(reprlib.repr(value[at]))}; expected a number"
-        )
-    try:
-        # a number that is too large becomes infinite, which is refused below
-        with np.errstate(over="ignore"):
-            array = np.asarray(value, dtype=np.float32)
-    except OverflowError:
-        raise _BadField(path, "holds an integer beyond float32") from None
-    if not np.isfinite(array).all():
-        at = int(np.isfinite(array).argmin())
-        raise _BadField(f"{path}[{at}]", f"is {quote_value(value[at])}; expected a finite float32")
-    return array
-
-
-def _check_sparse(path: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or value.keys() != {"indices", "values"}:
-        raise _BadField(path, 'expected a sparse vector: {"indices": [...], "values": [...]}')
-    indices = value["indices"]
-    values = _check_finite(f"{path}.values", value["values"])
-    if isinstance(indices, np.ndarray):
-        indices = indices.tolist()
-    if not isinstance(indices, list) or not all(
-        type(index) is int and 0 <= index < 2**32 for index in indices
-    ):
-        raise _BadField(f"{path}.indices", "expected a list of integers from 0 to 4294967295")
-    if len(set(indices)) != len(indices) or len(indices) != len(values):
-        raise _BadField(
-            path,
-            f"expected as many values as different indices, found {len(values)} and "
-            f"{len(set(indices))}",
-        )
-    return {"indices": indices, "values": values}
 
 
 def _check_storable(fields: Mapping[str, Any]) -> None:
@@ -446,7 +301,7 @@ def _check_storable(fields: Mapping[str, Any]) -> None:
         suspicious = True
     if suspicious:
         for field, why in _find_faults("", fields, 0):
-            raise _BadField(field, why)
+            raise BadField(field, why)
 
 
 def _find_faults(path: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qdrant_rollouts.core.config.index_file import template_fields
-from qdrant_rollouts.core.gate.evidence.asking import Row, search_green, search_live
+from qdrant_rollouts.core.gate.evidence.answer_rows import Row
+from qdrant_rollouts.core.gate.evidence.asking import search_green, search_live
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.probes import (
     SHALLOW,

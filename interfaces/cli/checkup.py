@@ -1,8 +1,6 @@
-"""The checks of ``doctor``. Each check yields findings. A check that cannot be made is a finding
-too, never a pass."""
+"""The checks of ``doctor``: of settings and servers, and of what is in them."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -20,37 +18,24 @@ from qdrant_rollouts.adapters.qdrant_http import Forbidden
 from qdrant_rollouts.adapters.releases import find_for_others, judge
 from qdrant_rollouts.adapters.route_channel import CHANNEL_NAME
 from qdrant_rollouts.adapters.shelf import open_shelf
-from qdrant_rollouts.beat_schedule import SCHEDULE
-from qdrant_rollouts.core.alerts import deliveries
-from qdrant_rollouts.core.answers.deployments import Deployment
 from qdrant_rollouts.core.config.index_file import IndexSpec, load_index_file
 from qdrant_rollouts.core.config.settings import Settings, find_unknown_variables, load_settings
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import EventRow
-from qdrant_rollouts.core.deployments import places, unclaimed, workers
-from qdrant_rollouts.core.deployments.commands.specs import check_alias_name, live_aliases
-from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
-from qdrant_rollouts.core.deployments.workers import Worker
-from qdrant_rollouts.core.errors import Misconfigured, OtherRelease, Refused, Unavailable
-from qdrant_rollouts.core.lifecycle import MOVING, Status
-from qdrant_rollouts.core.operations.schedules import queries as schedule_queries
-from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.interfaces.cli import screen
-from qdrant_rollouts.interfaces.cli.running import DONE, REFUSED, UNREACHABLE
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.interfaces.cli.check_runner import Findings, run_check
+from qdrant_rollouts.interfaces.cli.checkup_contents import check_contents
+from qdrant_rollouts.interfaces.cli.running import DONE, REFUSED
 from qdrant_rollouts.interfaces.embedded import running_elsewhere
 from qdrant_rollouts.interfaces.health_checks import (
-    STILL_SECONDS,
     Check,
     inspect_broker,
     inspect_database,
     inspect_qdrant,
-    inspect_sweep,
 )
 from qdrant_rollouts.wiring import (
     EMBEDDED_STORE,
-    build_read_only,
     open_vector_store,
     own_files,
     source_roots,
@@ -63,8 +48,6 @@ if TYPE_CHECKING:
 _TESTED_SINCE = (1, 16, 0)
 #: How many files a finding names.
 _MOST_NAMED = 3
-
-Findings = Iterator[Check]
 
 
 def run_checks() -> list[Check]:
@@ -85,11 +68,11 @@ def run_checks() -> list[Check]:
         ("privacy", _check_privacy),
         ("flower", _check_flower),
     )
-    found = [check for name, look in looks for check in _run_check(name, partial(look, settings))]
+    found = [check for name, look in looks for check in run_check(name, partial(look, settings))]
     broken = {check.name for check in found if check.state == "fail"}
     if broken & {"database", "index file"}:
         return found
-    return found + _check_contents(settings, rows=_has_tables(found))
+    return found + check_contents(settings, rows=_has_tables(found))
 
 
 def exit_code(checks: list[Check]) -> int:
@@ -97,26 +80,6 @@ def exit_code(checks: list[Check]) -> int:
     because they may be the cause."""
     codes = {check.code for check in checks if check.state == "fail"}
     return min(codes, default=DONE)
-
-
-def _run_check(name: str, look: Callable[[], Findings]) -> list[Check]:
-    try:
-        return list(look())
-    except Refused as error:
-        return [Check(name, "fail", str(error), code=REFUSED)]
-    except OtherRelease as error:
-        return [Check(name, "fail", str(error), "see docs/upgrading.md", REFUSED)]
-    except Misconfigured as error:
-        return [
-            Check(
-                name, "fail", str(error), "correct the setting, or what the server allows", REFUSED
-            )
-        ]
-    except Unavailable as error:
-        return [Check(name, "fail", str(error), "start it, or correct its address", UNREACHABLE)]
-
-
-# --- settings and servers -------------------------------------------------------------------------
 
 
 def _check_settings(settings: Settings) -> Findings:
@@ -353,178 +316,3 @@ def _check_flower(settings: Settings) -> Findings:
 
 def _has_tables(found: list[Check]) -> bool:
     return any(check.name == "database" and "revision" in check.value for check in found)
-
-
-# --- what is in them ------------------------------------------------------------------------------
-
-
-def _check_contents(settings: Settings, *, rows: bool) -> list[Check]:
-    """Checks sources and models even if there are no ``rows`` yet: the first deployment needs
-    them."""
-    try:
-        services, _ = build_read_only(settings, empty=not rows)
-    except Refused as error:
-        return [Check("database", "warn", str(error), "nothing in it was looked at")]
-    declared: dict[str, Callable[[Services], Findings]] = {
-        "sources": _check_sources,
-        "models": _check_models,
-    }
-    if not settings.embedded:
-        # Also without rows, because the first deployment needs workers.
-        declared["queues"] = _queues
-    written = {
-        "clocks": _clocks,
-        "deployments": _check_deployments,
-        "deletions": _check_deletions,
-        "schedules": _check_schedules,
-        "alerts": _check_channels,
-    }
-    looks = {"sweep": _check_sweep, **declared, **written} if rows else declared
-    try:
-        return [
-            check
-            for name, look in looks.items()
-            for check in _run_check(name, partial(look, services))
-        ]
-    finally:
-        services.close()
-
-
-def _check_sweep(services: Services) -> Findings:
-    yield inspect_sweep(services)
-
-
-def _queues(services: Services) -> Findings:
-    with services.sessions() as session:
-        now = services.clock.now(session)
-        roster = workers.list_known_workers(session, now)
-    wanted = {step.queue for step in STEPS.values()} | {
-        entry["options"]["queue"] for entry in SCHEDULE.values()
-    }
-    for queue, takers in unclaimed.without_takers(sorted(wanted), roster).items():
-        yield _check_queue(queue, takers, now)
-
-
-def _check_queue(queue: str, takers: Sequence[Worker], now: datetime) -> Check:
-    if takers:
-        told = ", ".join(
-            f"{one.name} {unclaimed.occupation(one, now)}" if one.busy else one.name
-            for one in takers
-        )
-        return Check(f"queue {queue}", "ok", told)
-    advice = f"start one: celery -A qdrant_rollouts.tasks worker -Q {queue}"
-    return Check(f"queue {queue}", "fail", "no worker answers", advice, UNREACHABLE)
-
-
-def _clocks(services: Services) -> Findings:
-    """Checks the clocks of the workers that answer."""
-    with services.sessions() as session:
-        roster = workers.list_known_workers(session, services.clock.now(session))
-    for worker in roster:
-        if worker.answers:
-            state, advice = ("warn", unclaimed.CLOCK_NEXT) if worker.clock_is_off else ("ok", "")
-            yield Check(f"clock {worker.name}", state, worker.clock_words, advice)
-
-
-def _check_sources(services: Services) -> Findings:
-    for alias, spec in services.indexes().items():
-        try:
-            check_alias_name(services, alias, live_aliases(services))
-            if spec.source is not None:
-                services.source(spec.source).check()
-        except (Refused, Unavailable) as error:
-            yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
-
-
-def _check_models(services: Services) -> Findings:
-    for alias, spec in services.indexes().items():
-        try:
-            for model in spec.models:
-                services.embedder(model)
-        except Refused as error:
-            yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
-
-
-def _check_deployments(services: Services) -> Findings:
-    rows = queries.list_deployments(services, limit=1000)
-    yield from _queue_of_rebuilds(services)
-    for row in rows:
-        if row["status"] == Status.NEEDS_OPERATOR:
-            advice = f"correct it, then `rollouts abort {row['id']}`"
-            yield Check(
-                f"deployment {row['id']}",
-                "warn",
-                f"{row['alias']} needs an operator: {row['message']}",
-                advice,
-            )
-        elif row["status"] in MOVING and row["queue"] is None:
-            yield _check_turn(queries.get_deployment(services, row["id"]))
-
-
-def _queue_of_rebuilds(services: Services) -> Findings:
-    """Reports the queue of rebuilds. A deployment that waits for a place is not late."""
-    with services.sessions() as session:
-        standing = places.look(session)
-    if standing.waiting:
-        taken = ", ".join(one.alias for one in standing.taken) or "none"
-        value = f"{len(standing.waiting)} wait; {len(standing.taken)} build: {taken}"
-        yield Check("rebuilds", "ok", value)
-
-
-def _check_turn(seen: Deployment) -> Check:
-    name = f"deployment {seen['id']}"
-    where = f"{seen['alias']} is {seen['status']}"
-    waits = seen["waits"]
-    if waits is None:
-        return Check(name, "ok", where)
-    state = "ok" if waits["cause"] == unclaimed.Cause.BUSY else "warn"
-    return Check(name, state, f"{where}; {waits['text']}", waits["next"])
-
-
-def _check_deletions(services: Services) -> Findings:
-    for row in queries.list_deletions(services, limit=1000):
-        late = screen.seconds_since(row["delete_after"])
-        if row["finished_at"] is None and late > STILL_SECONDS:
-            value = f"{row['collection']} was due {screen.format_span(late)} ago"
-            advice = "it waits for running time, or no process runs: see runner and queues. "
-            yield Check("deletion", "warn", value, advice + row["text"])
-
-
-def _check_schedules(services: Services) -> Findings:
-    for seen in schedule_queries.list_schedules(services, limit=1):
-        name = f"schedule {seen['alias']} {seen['action']}"
-        last = next(iter(seen["runs"]), None)
-        late = screen.seconds_since(seen["next_at"]) if seen["next_at"] else 0.0
-        if late > STILL_SECONDS:
-            value = f"was due {screen.format_span(late)} ago"
-            yield Check(
-                name,
-                "warn",
-                value,
-                "no process sweeps: start `rollouts up`, or beat and the workers",
-            )
-        elif last is not None and last["status"] == "failed":
-            yield Check(
-                name,
-                "warn",
-                f"the last run failed: {last['message']}",
-                "correct that; it runs again by itself",
-            )
-        elif seen["status"] == "on":
-            yield Check(name, "ok", f"next at {seen['next_at']}")
-
-
-def _check_channels(services: Services) -> Findings:
-    """Reports each channel whose latest delivery failed."""
-    latest: dict[str, str] = {}
-    for row in deliveries.list_alerts(services, limit=1000):
-        for told in row["deliveries"]:
-            if told["tries"]:
-                latest.setdefault(told["channel"], told["error"])
-    for channel, error in latest.items():
-        if error:
-            advice = (
-                f"correct it, then `rollouts alert test {channel}`; `rollouts alert list` has what "
-                "waits"
-            )
-            yield Check(f"channel {channel}", "warn", error, advice)

@@ -18,12 +18,8 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rollouts.adapters.sources import open_source
 from qdrant_rollouts.core.collections.filling import Filling
-from qdrant_rollouts.core.collections.records import (
-    RecordRules,
-    build_payload,
-    content_hash,
-    parse_row,
-)
+from qdrant_rollouts.core.collections.record_rules import RecordRules
+from qdrant_rollouts.core.collections.records import build_payload, content_hash, parse_row
 from qdrant_rollouts.core.collections.schema import NewVectors, build_schema
 from qdrant_rollouts.core.collections.stamps import Stamp
 from qdrant_rollouts.core.config.index_file import CollectionSpec, EmbeddingSpec, IndexSpec

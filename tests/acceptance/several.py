@@ -16,13 +16,8 @@ import numpy as np
 
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import Maker, server_identity
-from qdrant_rollouts.core.collections.records import (
-    Record,
-    RecordRules,
-    build_payload,
-    content_hash,
-    parse_row,
-)
+from qdrant_rollouts.core.collections.record_rules import RecordRules
+from qdrant_rollouts.core.collections.records import Record, build_payload, content_hash, parse_row
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec, ServerVectorSpec

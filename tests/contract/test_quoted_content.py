@@ -14,7 +14,8 @@ import pytest
 
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.adapters.sources import open_source
-from qdrant_rollouts.core.collections.records import BadRecord, RecordRules, VectorRule, parse_row
+from qdrant_rollouts.core.collections.record_rules import RecordRules, VectorRule
+from qdrant_rollouts.core.collections.records import BadRecord, parse_row
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.gate.evidence import judged
 from qdrant_rollouts.core.ports import Row

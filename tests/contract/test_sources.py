@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.adapters.shelf import FolderShelf
 from qdrant_rollouts.adapters.sources import SOURCES, open_source
-from qdrant_rollouts.core.collections.records import MARK_KEY, RecordRules, split_row
+from qdrant_rollouts.core.collections.record_rules import RecordRules
+from qdrant_rollouts.core.collections.records import MARK_KEY, split_row
 from qdrant_rollouts.core.collections.recovered import RecoveredSource
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.crawl_spec import CrawlSpec

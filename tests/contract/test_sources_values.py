@@ -16,7 +16,8 @@ from sqlalchemy import create_engine, text
 
 from qdrant_rollouts.adapters.sources import open_source
 from qdrant_rollouts.adapters.sources.values import duration_text
-from qdrant_rollouts.core.collections.records import BadRecord, RecordRules, VectorRule, parse_row
+from qdrant_rollouts.core.collections.record_rules import RecordRules, VectorRule
+from qdrant_rollouts.core.collections.records import BadRecord, parse_row
 from qdrant_rollouts.core.errors import Refused
 from tests.world import World
 

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from qdrant_rollouts.core.collections.record_rules import RecordRules, VectorRule
 from qdrant_rollouts.core.collections.records import (
     MARK_KEY,
     BadRecord,
     Record,
-    RecordRules,
-    VectorRule,
     brought_names,
     build_payload,
     content_hash,

@@ -4,7 +4,8 @@ does."""
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.deployments.plan import Step
 from qdrant_rollouts.core.deployments.steps import (
-    backing,
+    backup_files,
+    backup_snapshot,
     collections,
     data,
     gate,
@@ -57,16 +58,16 @@ STEPS: dict[str, Step] = {
         Step("stop", do=stop.stop_trial),
         Step(
             "snapshot",
-            do=backing.take_snapshot,
-            undo=backing.drop_snapshot,
+            do=backup_snapshot.take_snapshot,
+            undo=backup_snapshot.drop_snapshot,
             queue="bulk",
             state=data.SnapshotState,
             output=data.TakenSnapshot,
         ),
         Step(
             "fetch",
-            do=backing.fetch_files,
-            undo=backing.delete_files,
+            do=backup_files.fetch_files,
+            undo=backup_files.delete_files,
             queue="bulk",
             long=True,
             state=data.FetchState,
@@ -74,12 +75,12 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "seal",
-            do=backing.seal_backup,
-            undo=backing.unseal_backup,
+            do=backup_files.seal_backup,
+            undo=backup_files.unseal_backup,
             queue="bulk",
             output=data.SealedBackup,
         ),
-        Step("thin", do=backing.prune_backups, output=data.PrunedBackups),
+        Step("thin", do=backup_files.prune_backups, output=data.PrunedBackups),
         Step(
             "recover",
             do=recovering.recover_backup,

@@ -9,10 +9,10 @@ from itertools import islice
 from qdrant_rollouts.core.collections.chunks import chunk_source
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import open_makers
+from qdrant_rollouts.core.collections.record_rules import RecordRules
 from qdrant_rollouts.core.collections.records import (
     BadRecord,
     Record,
-    RecordRules,
     build_payload,
     parse_row,
     plain_vectors,

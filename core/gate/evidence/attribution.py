@@ -13,16 +13,14 @@ from itertools import groupby, islice
 
 import numpy as np
 
-from qdrant_rollouts.core.gate.evidence.asking import (
+from qdrant_rollouts.core.gate.evidence.answer_rows import (
     are_comparable,
     depth_of,
     finds_itself,
     ids_beside,
     recall_of,
-    search_green,
-    search_live,
-    take_one_request,
 )
+from qdrant_rollouts.core.gate.evidence.asking import search_green, search_live, take_one_request
 from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 from qdrant_rollouts.core.gate.evidence.probes import (
     SHALLOW,

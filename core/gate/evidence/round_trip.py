@@ -8,13 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from qdrant_rollouts.core.collections.records import (
-    MARK_KEY,
-    Record,
-    RecordRules,
-    build_payload,
-    parse_row,
-)
+from qdrant_rollouts.core.collections.record_rules import RecordRules
+from qdrant_rollouts.core.collections.records import MARK_KEY, Record, build_payload, parse_row
 from qdrant_rollouts.core.collections.scratch import Scratch, open_scratch
 from qdrant_rollouts.core.config.index_file import render_text
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name

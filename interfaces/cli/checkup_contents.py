@@ -1,0 +1,202 @@
+"""The checks of ``doctor`` on what the index file declares and the database holds."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+
+from qdrant_rollouts.beat_schedule import SCHEDULE
+from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.answers.deployments import Deployment
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments import places, unclaimed, workers
+from qdrant_rollouts.core.deployments.commands.specs import check_alias_name, live_aliases
+from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.deployments.workers import Worker
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.lifecycle import MOVING, Status
+from qdrant_rollouts.core.operations.schedules import queries as schedule_queries
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.check_runner import Findings, run_check
+from qdrant_rollouts.interfaces.cli.running import UNREACHABLE
+from qdrant_rollouts.interfaces.health_checks import (
+    STILL_SECONDS,
+    Check,
+    inspect_sweep,
+)
+from qdrant_rollouts.wiring import (
+    build_read_only,
+)
+
+
+def check_contents(settings: Settings, *, rows: bool) -> list[Check]:
+    """Checks sources and models even if there are no ``rows`` yet: the first deployment needs
+    them."""
+    try:
+        services, _ = build_read_only(settings, empty=not rows)
+    except Refused as error:
+        return [Check("database", "warn", str(error), "nothing in it was looked at")]
+    declared: dict[str, Callable[[Services], Findings]] = {
+        "sources": _check_sources,
+        "models": _check_models,
+    }
+    if not settings.embedded:
+        # Also without rows, because the first deployment needs workers.
+        declared["queues"] = _queues
+    written = {
+        "clocks": _clocks,
+        "deployments": _check_deployments,
+        "deletions": _check_deletions,
+        "schedules": _check_schedules,
+        "alerts": _check_channels,
+    }
+    looks = {"sweep": _check_sweep, **declared, **written} if rows else declared
+    try:
+        return [
+            check
+            for name, look in looks.items()
+            for check in run_check(name, partial(look, services))
+        ]
+    finally:
+        services.close()
+
+
+def _check_sweep(services: Services) -> Findings:
+    yield inspect_sweep(services)
+
+
+def _queues(services: Services) -> Findings:
+    with services.sessions() as session:
+        now = services.clock.now(session)
+        roster = workers.list_known_workers(session, now)
+    wanted = {step.queue for step in STEPS.values()} | {
+        entry["options"]["queue"] for entry in SCHEDULE.values()
+    }
+    for queue, takers in unclaimed.without_takers(sorted(wanted), roster).items():
+        yield _check_queue(queue, takers, now)
+
+
+def _check_queue(queue: str, takers: Sequence[Worker], now: datetime) -> Check:
+    if takers:
+        told = ", ".join(
+            f"{one.name} {unclaimed.occupation(one, now)}" if one.busy else one.name
+            for one in takers
+        )
+        return Check(f"queue {queue}", "ok", told)
+    advice = f"start one: celery -A qdrant_rollouts.tasks worker -Q {queue}"
+    return Check(f"queue {queue}", "fail", "no worker answers", advice, UNREACHABLE)
+
+
+def _clocks(services: Services) -> Findings:
+    """Checks the clocks of the workers that answer."""
+    with services.sessions() as session:
+        roster = workers.list_known_workers(session, services.clock.now(session))
+    for worker in roster:
+        if worker.answers:
+            state, advice = ("warn", unclaimed.CLOCK_NEXT) if worker.clock_is_off else ("ok", "")
+            yield Check(f"clock {worker.name}", state, worker.clock_words, advice)
+
+
+def _check_sources(services: Services) -> Findings:
+    for alias, spec in services.indexes().items():
+        try:
+            check_alias_name(services, alias, live_aliases(services))
+            if spec.source is not None:
+                services.source(spec.source).check()
+        except (Refused, Unavailable) as error:
+            yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
+
+
+def _check_models(services: Services) -> Findings:
+    for alias, spec in services.indexes().items():
+        try:
+            for model in spec.models:
+                services.embedder(model)
+        except Refused as error:
+            yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
+
+
+def _check_deployments(services: Services) -> Findings:
+    rows = queries.list_deployments(services, limit=1000)
+    yield from _queue_of_rebuilds(services)
+    for row in rows:
+        if row["status"] == Status.NEEDS_OPERATOR:
+            advice = f"correct it, then `rollouts abort {row['id']}`"
+            yield Check(
+                f"deployment {row['id']}",
+                "warn",
+                f"{row['alias']} needs an operator: {row['message']}",
+                advice,
+            )
+        elif row["status"] in MOVING and row["queue"] is None:
+            yield _check_turn(queries.get_deployment(services, row["id"]))
+
+
+def _queue_of_rebuilds(services: Services) -> Findings:
+    """Reports the queue of rebuilds. A deployment that waits for a place is not late."""
+    with services.sessions() as session:
+        standing = places.look(session)
+    if standing.waiting:
+        taken = ", ".join(one.alias for one in standing.taken) or "none"
+        value = f"{len(standing.waiting)} wait; {len(standing.taken)} build: {taken}"
+        yield Check("rebuilds", "ok", value)
+
+
+def _check_turn(seen: Deployment) -> Check:
+    name = f"deployment {seen['id']}"
+    where = f"{seen['alias']} is {seen['status']}"
+    waits = seen["waits"]
+    if waits is None:
+        return Check(name, "ok", where)
+    state = "ok" if waits["cause"] == unclaimed.Cause.BUSY else "warn"
+    return Check(name, state, f"{where}; {waits['text']}", waits["next"])
+
+
+def _check_deletions(services: Services) -> Findings:
+    for row in queries.list_deletions(services, limit=1000):
+        late = screen.seconds_since(row["delete_after"])
+        if row["finished_at"] is None and late > STILL_SECONDS:
+            value = f"{row['collection']} was due {screen.format_span(late)} ago"
+            advice = "it waits for running time, or no process runs: see runner and queues. "
+            yield Check("deletion", "warn", value, advice + row["text"])
+
+
+def _check_schedules(services: Services) -> Findings:
+    for seen in schedule_queries.list_schedules(services, limit=1):
+        name = f"schedule {seen['alias']} {seen['action']}"
+        last = next(iter(seen["runs"]), None)
+        late = screen.seconds_since(seen["next_at"]) if seen["next_at"] else 0.0
+        if late > STILL_SECONDS:
+            value = f"was due {screen.format_span(late)} ago"
+            yield Check(
+                name,
+                "warn",
+                value,
+                "no process sweeps: start `rollouts up`, or beat and the workers",
+            )
+        elif last is not None and last["status"] == "failed":
+            yield Check(
+                name,
+                "warn",
+                f"the last run failed: {last['message']}",
+                "correct that; it runs again by itself",
+            )
+        elif seen["status"] == "on":
+            yield Check(name, "ok", f"next at {seen['next_at']}")
+
+
+def _check_channels(services: Services) -> Findings:
+    """Reports each channel whose latest delivery failed."""
+    latest: dict[str, str] = {}
+    for row in deliveries.list_alerts(services, limit=1000):
+        for told in row["deliveries"]:
+            if told["tries"]:
+                latest.setdefault(told["channel"], told["error"])
+    for channel, error in latest.items():
+        if error:
+            advice = (
+                f"correct it, then `rollouts alert test {channel}`; `rollouts alert list` has what "
+                "waits"
+            )
+            yield Check(f"channel {channel}", "warn", error, advice)
