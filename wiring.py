@@ -70,11 +70,9 @@ def build_services(
         "Knocker", FirstUse(lambda: late("adapters.celery", "open_knocker")(settings))
     )
     # Otherwise SQLite's readers would wait for a writer.
-    looking = (
-        open_read_only(settings.database_url.get_secret_value())
-        if engine.dialect.name == "sqlite"
-        else engine
-    )
+    looking = engine
+    if engine.dialect.name == "sqlite":
+        looking = open_read_only(settings.database_url.get_secret_value())
     standing = partial(look, looking)
     return replace(
         services,
@@ -192,7 +190,9 @@ def concurrency(settings: Settings) -> "Callable[[], ConcurrencySpec | None]":
 
     def read_concurrency() -> "ConcurrencySpec | None":
         file = _load_index_file(settings)
-        return file.concurrency if file.indexes or "concurrency" in file.model_fields_set else None
+        if file.indexes or "concurrency" in file.model_fields_set:
+            return file.concurrency
+        return None
 
     return read_concurrency
 

@@ -234,7 +234,9 @@ def _advise_on_tls(settings: Settings) -> str:
         with socket.create_connection(place, _TIMEOUT) as plain:
             if url.startswith("rediss://"):
                 plain.sendall(b"PING\r\n")
-                return _NO_TLS_ADVICE if plain.recv(1) in {b"+", b"-"} else ""
+                if plain.recv(1) not in {b"+", b"-"}:
+                    return ""
+                return _NO_TLS_ADVICE
             with _unverified_context().wrap_socket(plain):
                 return "expects TLS; write rediss:// instead of redis:// in ROLLOUTS_BROKER_URL"
     except OSError:

@@ -52,11 +52,9 @@ def display_address(url: str) -> str:
 def host_and_port(url: str) -> tuple[str, int] | None:
     """Of the first broker, if it is a Redis over TCP."""
     parts = url_to_parts(url.split(";", maxsplit=1)[0])
-    return (
-        (parts.hostname or "localhost", parts.port or 6379)
-        if parts.scheme in {"redis", "rediss"}
-        else None
-    )
+    if parts.scheme not in {"redis", "rediss"}:
+        return None
+    return (parts.hostname or "localhost", parts.port or 6379)
 
 
 def checks_no_certificate(url: str) -> bool:

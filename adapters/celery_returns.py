@@ -56,7 +56,9 @@ def pause(returns: int) -> float:
 
 
 def patience(headers: Any) -> int:
-    return KNOCK if headers.get(AGAIN) else REQUEST
+    if headers.get(AGAIN):
+        return KNOCK
+    return REQUEST
 
 
 class ReturningRequest(Request):  # type: ignore[misc]  # Celery has no types

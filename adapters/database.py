@@ -56,7 +56,9 @@ def open_engine(url: str, *, pooled: bool = True) -> Engine:
         ) from error
     if parsed.drivername in _SQLITE_DRIVERS:
         return _open_sqlite(parsed, pooled=pooled)
-    options: dict[str, Any] = _POOL if pooled else {"poolclass": NullPool}
+    options: dict[str, Any] = _POOL
+    if not pooled:
+        options = {"poolclass": NullPool}
     if parsed.drivername not in _POSTGRES_DRIVERS:
         raise Refused(
             f"ROLLOUTS_DATABASE_URL: there is no driver for {parsed.drivername}; use postgresql or "
@@ -167,7 +169,9 @@ def sqlite_file(url: URL) -> Path | None:
     if not name.startswith("file:"):
         return Path(name)
     path = unquote(urlsplit(name).path)
-    return None if path in ("", ":memory:") or url.query.get("mode") == "memory" else Path(path)
+    if path in ("", ":memory:") or url.query.get("mode") == "memory":
+        return None
+    return Path(path)
 
 
 def sqlite_files(file: Path) -> tuple[Path, ...]:
@@ -259,7 +263,9 @@ def _read_only_uri(url: URL, file: Path) -> str:
         for name, value in url.query.items()
         if name in _URI_PARAMETERS and isinstance(value, str)
     }
-    mode = "ro" if url.query.get("mode") == "ro" else "rw"
+    mode = "rw"
+    if url.query.get("mode") == "ro":
+        mode = "ro"
     return f"file:{quote(str(file))}?{urlencode({**said, 'mode': mode})}"
 
 
@@ -273,4 +279,6 @@ def open_empty(tables: MetaData) -> Engine:
 def absolute_sqlite_file(url: URL) -> Path | None:
     """As ``sqlite_file``, but absolute."""
     file = sqlite_file(url)
-    return None if file is None else file.absolute()
+    if file is None:
+        return None
+    return file.absolute()

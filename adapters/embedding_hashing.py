@@ -60,7 +60,9 @@ class HashingEmbedder:
     ) -> list[tuple[int, str]]:
         """Words are its tokens, and it reads any number of them."""
         if most is None:
-            return [(0, text)] if text.strip() else []
+            if not text.strip():
+                return []
+            return [(0, text)]
         return split_by_count(
             _count_words, text, remaining_tokens(most, _count_words(beside)), overlap
         )

@@ -189,11 +189,9 @@ def _retry_after(answer: httpx.Response) -> float | None:
     try:
         if asked.isdigit():
             return float(asked)
-        return (
-            max(0.0, (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds())
-            if asked
-            else None
-        )
+        if not asked:
+            return None
+        return max(0.0, (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):  # not a date, or one without a zone
         return None
 

@@ -107,7 +107,9 @@ class SentenceTransformers:
     ) -> list[tuple[int, str]]:
         loaded = self._loaded
         reads = int(loaded.model.max_seq_length or 0)
-        limit = min(number for number in (most, reads) if number) if most or reads else 0
+        limit = 0
+        if most or reads:
+            limit = min(number for number in (most, reads) if number)
         if loaded.tokenizer is None or not limit:
             raise Refused(
                 f"embedding model {quote_value(self._model, LONGEST_PLACE)} counts no tokens or "

@@ -42,13 +42,13 @@ def open_embedder(
     _check_folder(spec.model, own)
     kind, colon, rest = spec.model.partition(":")
     known = not colon or (kind in EMBEDDERS and rest) or Path(spec.model).exists()
-    provider = None if known else _find_provider(spec, kind, rest, providers())
+    provider = None
+    if not known:
+        provider = _find_provider(spec, kind, rest, providers())
     with _opening:  # two threads that open at once must not load a model twice
-        return (
-            _open_local(spec.model, spec.revision, spec.dtype)
-            if provider is None
-            else _open_hosted(rest, provider, kind)
-        )
+        if provider is None:
+            return _open_local(spec.model, spec.revision, spec.dtype)
+        return _open_hosted(rest, provider, kind)
 
 
 def _check_folder(model: str, own: OwnFiles) -> None:

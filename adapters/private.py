@@ -91,4 +91,6 @@ def _mode_bits(path: Path) -> int | None:
         about = path.lstat()
     except OSError:
         return None
-    return None if stat.S_ISLNK(about.st_mode) else stat.S_IMODE(about.st_mode)
+    if stat.S_ISLNK(about.st_mode):
+        return None
+    return stat.S_IMODE(about.st_mode)

@@ -19,7 +19,9 @@ from qdrant_rollouts.core.ports import (
 
 def open_searches(url: str, api_key: str, store: VectorStore) -> Searches:
     """Over REST from the server at ``url``; the embedded ``store`` is searched in a thread."""
-    return ServerSearches(url, api_key) if url else ThreadedSearches(store)
+    if url:
+        return ServerSearches(url, api_key)
+    return ThreadedSearches(store)
 
 
 class ServerSearches:

@@ -202,11 +202,10 @@ class GrpcPoints:
         self, collection: str, raw: bytes, points: Sequence[Any], vectors: bool
     ) -> list[Point]:
         inexact = list(find_rounded(raw, points))
-        exact = (
-            {one.id: one for one in self._exact.fetch(collection, inexact, vectors=vectors)}
-            if inexact
-            else {}
-        )
+        if inexact:
+            exact = {one.id: one for one in self._exact.fetch(collection, inexact, vectors=vectors)}
+        else:
+            exact = {}
         return [exact.get(decode_id(point.id)) or decode_point(point) for point in points]
 
     def _read_next_page(self, source: str, after: PointId | None, size: int) -> bytes:
@@ -253,7 +252,9 @@ class GrpcPoints:
         call = self._open_channel().unary_unary(
             f"/qdrant.{method}", request_serializer=type(request).SerializeToString
         )
-        metadata = [("api-key", self._rest.api_key)] if self._rest.api_key else None
+        metadata = None
+        if self._rest.api_key:
+            metadata = [("api-key", self._rest.api_key)]
         with self._translate_errors():
             answer: bytes = call(request, timeout=seconds, metadata=metadata)
         return answer
@@ -292,14 +293,13 @@ class GrpcPoints:
         if self._opened is None or self._opened[0] != os.getpid():
             host = f"[{self._rest.host}]" if ":" in self._rest.host else self._rest.host
             target = f"{host}:{self._port}"
-            secure = (
-                grpc.ssl_channel_credentials(_read_authorities()) if self._rest.secure else None
-            )
-            channel = (
-                grpc.secure_channel(target, secure, _OPTIONS)
-                if secure
-                else grpc.insecure_channel(target, _OPTIONS)
-            )
+            secure = None
+            if self._rest.secure:
+                secure = grpc.ssl_channel_credentials(_read_authorities())
+            if secure:
+                channel = grpc.secure_channel(target, secure, _OPTIONS)
+            else:
+                channel = grpc.insecure_channel(target, _OPTIONS)
             self._opened = os.getpid(), channel
         return self._opened[1]
 
@@ -307,4 +307,6 @@ class GrpcPoints:
 def _read_authorities() -> bytes | None:
     """gRPC trusts the same authorities as REST; by itself it does not read this variable."""
     file = os.environ.get("SSL_CERT_FILE")
-    return Path(file).read_bytes() if file and Path(file).is_file() else None
+    if file and Path(file).is_file():
+        return Path(file).read_bytes()
+    return None

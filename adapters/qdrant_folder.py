@@ -38,15 +38,15 @@ class InspectionStore:
 
     def aliases(self) -> dict[str, str]:
         meta = self._read_meta()
-        return (
-            self._store.aliases()
-            if meta is None
-            else {str(k): str(v) for k, v in meta["aliases"].items()}
-        )
+        if meta is None:
+            return self._store.aliases()
+        return {str(k): str(v) for k, v in meta["aliases"].items()}
 
     def collections(self) -> set[str]:
         meta = self._read_meta()
-        return self._store.collections() if meta is None else set(meta["collections"])
+        if meta is None:
+            return self._store.collections()
+        return set(meta["collections"])
 
     def close(self) -> None:
         self._store.close()
@@ -61,7 +61,7 @@ class InspectionStore:
                 meta = json.loads(file.read_text(encoding="utf-8"))
             except ValueError:  # half written
                 continue
-            return (
-                meta if isinstance(meta, dict) and {"aliases", "collections"} <= set(meta) else None
-            )
+            if isinstance(meta, dict) and {"aliases", "collections"} <= set(meta):
+                return meta
+            return None
         return None

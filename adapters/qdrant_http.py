@@ -270,7 +270,9 @@ def _parse_url(url: str) -> httpx.URL:
             "ROLLOUTS_QDRANT_URL has a query or a fragment; write it without, and a key in "
             "ROLLOUTS_QDRANT_API_KEY"
         )
-    return parsed if port else parsed.copy_with(port=_DEFAULT_PORT)
+    if port:
+        return parsed
+    return parsed.copy_with(port=_DEFAULT_PORT)
 
 
 def _speaks_tls(url: httpx.URL) -> bool:

@@ -83,14 +83,14 @@ class LocalStore:
     embedded = True
 
     def __str__(self) -> str:
-        return (
-            f"the embedded Qdrant at {self._folder}"
-            if self._folder
-            else "the embedded Qdrant in memory"
-        )
+        if not self._folder:
+            return "the embedded Qdrant in memory"
+        return f"the embedded Qdrant at {self._folder}"
 
     def server(self) -> Server:
-        address = str(self._folder) if self._folder else _MEMORY
+        address = _MEMORY
+        if self._folder:
+            address = str(self._folder)
         return Server(self._run_client(lambda _: _read_version()), address, embedded=True)
 
     def close(self) -> None:
@@ -207,11 +207,9 @@ class LocalStore:
         self._check_exists(collection)
 
     def count(self, collection: str, having: str | None = None) -> int:
-        having_it = (
-            models.Filter(must=[models.HasVectorCondition(has_vector=having)])
-            if having is not None
-            else None
-        )
+        having_it = None
+        if having is not None:
+            having_it = models.Filter(must=[models.HasVectorCondition(has_vector=having)])
         return self._run_client(
             lambda client: client.count(collection, count_filter=having_it, exact=True)
         ).count
@@ -237,7 +235,9 @@ class LocalStore:
         how: SearchParams = SearchParams(),
     ) -> list[Hit]:
         """Always exact, whatever is asked."""
-        within = _validate_model(models.Filter, how.filter) if how.filter else None
+        within = None
+        if how.filter:
+            within = _validate_model(models.Filter, how.filter)
         params = _validate_model(models.SearchParams, {"exact": how.exact, **(how.params or {})})
         asking: dict[str, Any]
         if isinstance(vector, Fused):
@@ -344,7 +344,9 @@ class LocalStore:
             (place for place in (self._folder, *self._folder.absolute().parents) if place.exists()),
             None,
         )
-        return Room(disk=shutil.disk_usage(where).free) if where is not None else Room()
+        if where is not None:
+            return Room(disk=shutil.disk_usage(where).free)
+        return Room()
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         """Checked before anything is written: local mode accepts what no server accepts, and writes
@@ -559,7 +561,9 @@ def _validate_model(kind: type[_Model], given: Mapping[str, Any]) -> _Model:
 
 
 def _plain_id(one: object) -> PointId:
-    return one if isinstance(one, int) else str(one)
+    if isinstance(one, int):
+        return one
+    return str(one)
 
 
 def _parse_points(records: Sequence[models.Record | models.ScoredPoint]) -> list[Point]:

@@ -42,11 +42,15 @@ def add_point(request: Any, point: Any) -> None:
 
 
 def next_offset(page: Any) -> PointId | None:
-    return decode_id(page.next_page_offset) if page.HasField("next_page_offset") else None
+    if not page.HasField("next_page_offset"):
+        return None
+    return decode_id(page.next_page_offset)
 
 
 def encode_id(one: PointId) -> Any:
-    return pb.PointId(num=one) if isinstance(one, int) else pb.PointId(uuid=one)
+    if isinstance(one, int):
+        return pb.PointId(num=one)
+    return pb.PointId(uuid=one)
 
 
 def decode_id(one: Any) -> PointId:
@@ -123,4 +127,6 @@ def _decode_vector(vector: Any) -> FloatArray | dict[str, Any]:
     if vector.HasField("indices"):
         return {"indices": list(vector.indices.data), "values": list(vector.data)}
     flat = np.array(vector.dense.data if kind == "dense" else vector.data, dtype=np.float32)
-    return flat.reshape(vector.vectors_count, -1) if vector.vectors_count else flat
+    if vector.vectors_count:
+        return flat.reshape(vector.vectors_count, -1)
+    return flat

@@ -37,11 +37,10 @@ def point_to_json(point: Point) -> dict[str, Any]:
     multivector of two rows whose first has only integers as a sparse vector (measured on 1.16.3).
     """
     vectors = check_vectors(point)
-    found = (
-        {name: vector_to_json(one) for name, one in vectors.items()}
-        if isinstance(vectors, dict)
-        else vector_to_json(vectors)
-    )
+    if isinstance(vectors, dict):
+        found = {name: vector_to_json(one) for name, one in vectors.items()}
+    else:
+        found = vector_to_json(vectors)
     return {"id": point.id, "vector": found, "payload": point.payload}
 
 
@@ -126,8 +125,12 @@ def as_numbers(where: str, vector: Any) -> FloatArray:
 def vector_to_json(vector: OneVector) -> Any:
     if isinstance(vector, ServerText):
         return {"text": vector.text, "model": vector.model, "options": dict(vector.options)}
-    return vector if isinstance(vector, dict) else vector.tolist()
+    if isinstance(vector, dict):
+        return vector
+    return vector.tolist()
 
 
 def _as_array(vector: Any) -> Any:
-    return vector if isinstance(vector, dict) else np.asarray(vector, dtype=np.float32)
+    if isinstance(vector, dict):
+        return vector
+    return np.asarray(vector, dtype=np.float32)

@@ -170,7 +170,9 @@ class RestPoints:
                 f"{about:,} points are "
                 f"too many to be counted by reading them, {size:,} at a time"
             )
-        where = {"has_vector": having} if filtered else None
+        where = None
+        if filtered:
+            where = {"has_vector": having}
         number = 0
         after = None
         while True:
@@ -214,7 +216,9 @@ def _writable_record(record: dict[str, Any]) -> dict[str, Any]:
 
 def _has_vector(record: dict[str, Any], name: str | None) -> bool:
     vector = record.get("vector") or {}
-    return name in vector if isinstance(vector, dict) else name == ""
+    if isinstance(vector, dict):
+        return name in vector
+    return name == ""
 
 
 def most_copied(limits: KnownLimits, source: str, target: str) -> int:

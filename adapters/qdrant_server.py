@@ -213,7 +213,9 @@ class ServerStore:
         peers = self.server().peers
         if peers == 1:
             return [self._rest]
-        return self._nodes if len(self._nodes) >= peers else []
+        if len(self._nodes) >= peers:
+            return self._nodes
+        return []
 
     def _failures(self, collection: str, nodes: Sequence[Rest]) -> int | None:
         found = [
@@ -223,7 +225,9 @@ class ServerStore:
             for node in nodes
         ]
         counted = [one for one in found if one is not None]
-        return sum(counted) if counted and len(counted) == len(found) else None
+        if counted and len(counted) == len(found):
+            return sum(counted)
+        return None
 
     def wake(self, collection: str) -> None:
         """An empty change makes the server look for work again (7.3): it restarts its optimizers,
@@ -578,7 +582,9 @@ def _parse_version(text: str) -> tuple[int, int, int]:
 
 
 def _kilobytes_to_bytes(number: int | None) -> int | None:
-    return None if number is None else number * 1024
+    if number is None:
+        return None
+    return number * 1024
 
 
 def _disk_used(told: Any) -> int | None:
@@ -604,7 +610,9 @@ def _count_failed_optimizations(told: Mapping[str, Any], collection: str) -> int
     counts = [(shard.get("optimizations") or {}).get("optimizations") for shard in shards]
     # 0 is omitted
     known = [int(count.get("fail_count", 0)) for count in counts if isinstance(count, dict)]
-    return sum(known) if known and len(known) == len(counts) else None
+    if known and len(known) == len(counts):
+        return sum(known)
+    return None
 
 
 def _raw(told: Mapping[str, Any]) -> int:

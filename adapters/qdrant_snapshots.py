@@ -92,7 +92,9 @@ def download_snapshot(place: SnapshotPlace, name: str, start: int) -> Iterator[b
         if not response.is_success:
             response.read()
             place.rest.result(response)
-        skipped = start if response.status_code != httpx.codes.PARTIAL_CONTENT else 0
+        skipped = 0
+        if response.status_code != httpx.codes.PARTIAL_CONTENT:
+            skipped = start
         for piece in response.iter_bytes(_PIECE_BYTES):
             rest_of_it = piece[min(skipped, len(piece)) :]
             skipped -= len(piece) - len(rest_of_it)

@@ -43,9 +43,9 @@ def find(connection: Connection) -> Found:
 def find_for_others(connection: Connection) -> Found:
     """Reads ``oldest_program`` in any case, for programs older than this one."""
     found = find(connection)
-    return (
-        found if found.revision is None else Found(found.revision, _find_oldest_program(connection))
-    )
+    if found.revision is None:
+        return found
+    return Found(found.revision, _find_oldest_program(connection))
 
 
 def _find_oldest_program(connection: Connection) -> str | None:

@@ -25,7 +25,9 @@ _LONGEST_WAIT = 2.0
 
 
 def open_channel(broker_url: str) -> RouteChannel:
-    return RedisChannel(broker_url) if redis_broker.is_redis(broker_url) else SilentChannel()
+    if redis_broker.is_redis(broker_url):
+        return RedisChannel(broker_url)
+    return SilentChannel()
 
 
 class SilentChannel:

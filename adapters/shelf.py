@@ -20,7 +20,9 @@ _PIECE_BYTES = 1 << 20
 
 def open_shelf(where: str) -> Shelf:
     """A directory, or a URL that ``core.config.settings`` has accepted."""
-    return RemoteShelf(where) if "://" in where else FolderShelf(Path(where))
+    if "://" in where:
+        return RemoteShelf(where)
+    return FolderShelf(Path(where))
 
 
 class FolderShelf:

@@ -157,7 +157,9 @@ EXPERIMENT_TRANSITIONS: dict[tuple[ExperimentStatus, ExperimentEvent], Experimen
 def next_experiment_status(status: ExperimentStatus, event: ExperimentEvent) -> ExperimentStatus:
     """The same as ``next_status``, for an experiment."""
     possible = [known for origin, known in EXPERIMENT_TRANSITIONS if origin is status]
-    now = "possible now: " + ", ".join(possible) if possible else "it has ended; create a new one"
+    now = "it has ended; create a new one"
+    if possible:
+        now = "possible now: " + ", ".join(possible)
     return _look_up(EXPERIMENT_TRANSITIONS, status, event, "experiment", f"; {now}")
 
 

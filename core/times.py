@@ -17,4 +17,6 @@ def as_iso(moment: datetime | None) -> str | None:
 
 def as_text(value: Any) -> str:
     """For ``json.dumps``: converts values that JSON cannot express."""
-    return as_iso(value) if isinstance(value, datetime) else str(value)
+    if isinstance(value, datetime):
+        return as_iso(value)
+    return str(value)

@@ -270,7 +270,9 @@ class Crew:
                 Task(name, deployment_id, now - since)
                 for name, deployment_id, since in self._tasks.values()
             )
-            idle = None if self._idle_from is None else now - self._idle_from
+            idle = None
+            if self._idle_from is not None:
+                idle = now - self._idle_from
             begun = self._begun
         return self._process.describe(
             queues=_QUEUES, concurrency=WORKERS, busy=busy, idle=idle, received=begun

@@ -43,11 +43,9 @@ def unit_of_metric(metric: Seen) -> Unit:
         return _DURATION
     if metric["source"] == "latency" and metric["kind"] == "ratio" and not metric["relative"]:
         return _LOG_MS
-    return (
-        _SHARE
-        if metric["kind"] == "proportion" or metric["source"] in ("errors", "zero_results")
-        else _PLAIN
-    )
+    if metric["kind"] == "proportion" or metric["source"] in ("errors", "zero_results"):
+        return _SHARE
+    return _PLAIN
 
 
 def format_percent(share: float, sign: str = "+") -> str:
@@ -65,7 +63,9 @@ def format_p(value: float | None) -> str:
         return ""
     if value < 0.0001:
         return "<0.0001"
-    return f"{value:.4f}" if value < 0.1 else f"{value:.2f}"
+    if value < 0.1:
+        return f"{value:.4f}"
+    return f"{value:.2f}"
 
 
 def format_count(number: float) -> str:

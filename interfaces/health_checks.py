@@ -35,7 +35,9 @@ def inspect_database(engine: Engine) -> Check:
     it."""
     found = found_in(engine)
     check(engine, found)
-    revision = f"revision {found.revision}" if found.revision else EMPTY
+    revision = EMPTY
+    if found.revision:
+        revision = f"revision {found.revision}"
     if found.revision and found.revision > migrations.HEAD:
         revision += f", newer than this program's {migrations.HEAD}, which works on it"
     return Check("database", "ok", f"{database.database_address(engine)}, {revision}")
@@ -68,7 +70,9 @@ def inspect_sweep(services: Services) -> Check:
         age = metrics.sweep_age(session, services.clock.now(session))
     if age <= STILL_SECONDS:
         return Check("sweep", "ok", f"{age:.0f} s ago")
-    found = "nobody has ever swept" if age == float("inf") else f"nobody has swept for {age:,.0f} s"
+    found = "nobody has ever swept"
+    if age != float("inf"):
+        found = f"nobody has swept for {age:,.0f} s"
     return Check("sweep", "warn", found, "start `rollouts up`, or beat and the workers")
 
 

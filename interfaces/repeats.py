@@ -53,15 +53,21 @@ class OncePerSecond(logging.Filter):
             self._seen.move_to_end(kind)
             while len(self._seen) > _MOST_REMEMBERED:
                 self._seen.popitem(last=False)
-            return 0 if seen is None else seen.left_out
+            if seen is None:
+                return 0
+            return seen.left_out
 
 
 def _record_kind(record: logging.LogRecord) -> object:
     line = record.pathname, record.lineno
-    error = record.exc_info[1] if record.exc_info else None
+    error = None
+    if record.exc_info:
+        error = record.exc_info[1]
     if error is not None:
         return line, type(error), getattr(error, "errno", None), _raise_place(error.__traceback__)
-    return line if record.name.startswith(_FOREIGN_LOGGERS) else (line, record.getMessage())
+    if record.name.startswith(_FOREIGN_LOGGERS):
+        return line
+    return (line, record.getMessage())
 
 
 def _raise_place(trace: TracebackType | None) -> tuple[str, int] | None:

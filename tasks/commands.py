@@ -86,7 +86,9 @@ def _answer_for_database(error: Exception) -> Exception:
     if meaning is None:
         return error
     told = explain_error(error)
-    return told if isinstance(told, Misconfigured) else give_back(str(told), counted=True)
+    if isinstance(told, Misconfigured):
+        return told
+    return give_back(str(told), counted=True)
 
 
 def _nonsense(services: Callable[[], Services], why: str) -> Exception:
@@ -98,7 +100,9 @@ def _nonsense(services: Callable[[], Services], why: str) -> Exception:
         behind = True
     except AppError:  # the database does not answer: nothing better is known now
         behind = False
-    return give_back(why, counted=True) if behind else Refused(why)
+    if behind:
+        return give_back(why, counted=True)
+    return Refused(why)
 
 
 def _build_arguments_model(takes: Signature) -> type[BaseModel]:

@@ -34,9 +34,9 @@ def create_experiment(
     reason: str = "",
     actor: str = ACTOR,
 ) -> Answer:
-    treatments = (
-        [treatment_collection] if isinstance(treatment_collection, str) else treatment_collection
-    )
+    treatments = treatment_collection
+    if isinstance(treatment_collection, str):
+        treatments = [treatment_collection]
     created = commands.create_experiment(
         services,
         experiment_name,

@@ -108,7 +108,9 @@ class Consuming:
 
     def _queues(self) -> tuple[str, ...]:
         """None after it was told to end: then nothing is taken."""
-        return () if self._stopping.is_set() else list_queues(self._consumer)
+        if self._stopping.is_set():
+            return ()
+        return list_queues(self._consumer)
 
     def _at_work(self) -> tuple[Task, ...]:
         """Returns only names, and for a turn the deployment's id, because other arguments may be
@@ -132,7 +134,9 @@ class Consuming:
 def list_queues(consumer: Any) -> tuple[str, ...]:
     """What a Celery worker takes messages of now; nothing while the broker is away."""
     consuming = consumer.task_consumer
-    return () if consuming is None else tuple(queue.name for queue in list(consuming.queues))
+    if consuming is None:
+        return ()
+    return tuple(queue.name for queue in list(consuming.queues))
 
 
 def _active() -> list[Any]:
@@ -148,4 +152,6 @@ def _deployment(request: Any) -> str | None:
     given = request.args
     if request.name not in _TURNS or not isinstance(given, list | tuple) or not given:
         return None
-    return given[0] if isinstance(given[0], str) and _ID.fullmatch(given[0]) else None
+    if isinstance(given[0], str) and _ID.fullmatch(given[0]):
+        return given[0]
+    return None

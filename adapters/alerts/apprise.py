@@ -69,7 +69,9 @@ def notify_by_apprise(spec: AppriseSpec, notice: Notice) -> None:
         )
     sender = apprise.Apprise(asset=_build_asset(apprise))
     sender.add(service)
-    kind = "success" if notice.state == "resolved" else _NOTIFY_TYPES[notice.severity]
+    kind = "success"
+    if notice.state != "resolved":
+        kind = _NOTIFY_TYPES[notice.severity]
     taken = sender.notify(
         body=_format_body(notice),
         title=f"[{notice.severity}] {notice.subject}",
@@ -104,7 +106,9 @@ def _check_scheme(spec: AppriseSpec, url: str) -> str:
     """Returns the URL's scheme; the rest of it contains the service's token and is not shown."""
     scheme = url.partition("://")[0].lower()
     if scheme not in SCHEMES:
-        shown = scheme if re.fullmatch(r"[a-z0-9]{1,20}", scheme) else "something else"
+        shown = "something else"
+        if re.fullmatch(r"[a-z0-9]{1,20}", scheme):
+            shown = scheme
         raise Refused(
             f"{spec.secret} holds a URL of {shown}; expected one of {', '.join(sorted(SCHEMES))}"
         )
@@ -131,4 +135,6 @@ def _format_body(notice: Notice) -> str:
 
 def _describe_failure(taken: Any) -> str:
     said = [found[1] for entry in taken.logs() if (found := _STATUS.search(str(entry.message)))]
-    return f": it answered {said[-1]}" if said else ""
+    if not said:
+        return ""
+    return f": it answered {said[-1]}"

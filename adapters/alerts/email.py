@@ -17,11 +17,9 @@ _TIMEOUT = 10.0
 
 
 def send_email(spec: EmailSpec, notice: Notice) -> None:
-    password = (
-        secret.read_channel_secret(spec.secret, ascii_only=True)
-        if spec.secret is not None
-        else None
-    )
+    password = None
+    if spec.secret is not None:
+        password = secret.read_channel_secret(spec.secret, ascii_only=True)
     try:
         with _connect_server(spec) as server:
             if spec.username is not None and password is not None:

@@ -47,7 +47,9 @@ def parse_address(url: str) -> httpx.URL:
 
 
 def effective_port(url: httpx.URL) -> int:
-    return _PORTS_OF_SCHEMES[url.scheme] if url.port is None else url.port
+    if url.port is None:
+        return _PORTS_OF_SCHEMES[url.scheme]
+    return url.port
 
 
 def check_port(url: httpx.URL, allowed: Collection[str]) -> None:

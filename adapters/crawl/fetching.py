@@ -195,4 +195,6 @@ def _inflate_pieces(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
 def _retry_after_seconds(answer: httpx.Response) -> float:
     """Returns the seconds of ``Retry-After``; a date is ignored."""
     said = answer.headers.get("retry-after", "").strip()
-    return float(said) if said.isascii() and said.isdigit() else 0.0
+    if said.isascii() and said.isdigit():
+        return float(said)
+    return 0.0

@@ -82,5 +82,6 @@ def open_source(
         )
     if not where.strip():
         raise Refused(f"source {quote_value(text, LONGEST_PLACE)} names nothing after {kind}:")
-    where = where if kind == "collection" else where.strip()
+    if kind != "collection":
+        where = where.strip()
     return SOURCES[kind](where, SourceContext(roots, store, crawl, shelf, own))

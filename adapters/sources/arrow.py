@@ -54,7 +54,9 @@ def _needs_care(kind: Any) -> bool:
 def _inner_types(kind: Any) -> list[Any]:
     if types.is_struct(kind):
         return [kind.field(at).type for at in range(kind.num_fields)]
-    return [kind.value_type] if _is_list(kind) else []
+    if not _is_list(kind):
+        return []
+    return [kind.value_type]
 
 
 def _is_list(kind: Any) -> bool:
@@ -109,11 +111,15 @@ def _object_key(scalar: Any) -> Any:
     if isinstance(key, bool | bytes | list | dict):
         found = type(key).__name__
         return Unreadable(f"has a key that is a {found}; expected text, numbers or dates")
-    return key if isinstance(key, Unreadable) else _key_text(key)
+    if isinstance(key, Unreadable):
+        return key
+    return _key_text(key)
 
 
 def _key_text(key: Any) -> str:
-    return str(key.isoformat()) if hasattr(key, "isoformat") else str(key)
+    if hasattr(key, "isoformat"):
+        return str(key.isoformat())
+    return str(key)
 
 
 def _build_object(entries: list[tuple[Any, Any]]) -> Any:

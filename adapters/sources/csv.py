@@ -99,7 +99,9 @@ def _describe_place(lines: Lines) -> str:
 
 
 def _advise_line_ends(error: Exception) -> str:
-    return "; end lines with LF or CR LF" if "new-line character" in str(error) else ""
+    if "new-line character" in str(error):
+        return "; end lines with LF or CR LF"
+    return ""
 
 
 def _describe_header_fault(names: list[str]) -> str:
@@ -116,7 +118,9 @@ def _describe_header_fault(names: list[str]) -> str:
     if "" in names:
         place = f"column {names.index('') + 1} of {len(names)}"
         return f"an empty name, in {place}: {known}; {expected}"
-    return "" if "id" in names else f"no id: {known}; {expected}"
+    if "id" in names:
+        return ""
+    return f"no id: {known}; {expected}"
 
 
 def _parse_record(line: int, header: list[str], cells: list[str], *, spaced: bool) -> Parsed:

@@ -77,9 +77,13 @@ def read_document(read: Read, content: bytes, declared: str = "") -> dict[str, A
 
 def _find_charset(content: bytes) -> str:
     found = _DECLARED_CHARSET.search(content[:_HEAD_BYTES])
-    name = (found[1] or found[2]).decode() if found else ""
+    name = ""
+    if found:
+        name = (found[1] or found[2]).decode()
     # If these letters can be read byte by byte, the document is not UTF-16.
-    return "utf-8" if name.lower().startswith("utf-16") else name
+    if name.lower().startswith("utf-16"):
+        return "utf-8"
+    return name
 
 
 def _decode_content(content: bytes, name: str) -> str:

@@ -179,7 +179,9 @@ def _check_allowed(real: Path, name: str, roots: Sequence[Path]) -> None:
 
 
 def _display_name(path: Path, base: Path) -> str:
-    shown = path.relative_to(base) if path.is_relative_to(base) else path
+    shown = path
+    if path.is_relative_to(base):
+        shown = path.relative_to(base)
     return os.fsencode(shown).decode(errors="backslashreplace")
 
 

@@ -62,7 +62,9 @@ class FolderSource:
     @property
     def left_out(self) -> Sequence[str]:
         """Recorded while the files are looked up."""
-        return self._watch.left_out if self._files else ()
+        if not self._files:
+            return ()
+        return self._watch.left_out
 
     def check(self) -> None:
         if not self._files:

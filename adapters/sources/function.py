@@ -94,5 +94,7 @@ class FunctionSource:
             problem = f"is a {type(record).__name__}; expected a mapping of fields"
             return Row(where, None, {"n": number, "done": number, "id": None}, problem)
         id = record.get("id")
-        known = id if isinstance(id, int | str) else None
+        known = None
+        if isinstance(id, int | str):
+            known = id
         return Row(where, dict(record), {"n": number, "done": number, "id": known})

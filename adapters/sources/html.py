@@ -37,7 +37,9 @@ _MOST_MEMORY = 1 << 30
 def read_html(content: str) -> dict[str, Any]:
     """``text``, and ``title`` if there is one. Raises ValueError for a page that fills memory."""
     page = _Page()
-    html = _as_html(content) if content.lstrip().startswith("<?xml") else content
+    html = content
+    if content.lstrip().startswith("<?xml"):
+        html = _as_html(content)
     page.walk(_parse_html(html))
     title = next(filter(None, map(_join_line, (*page.titles, *page.headings))), "")
     return {

@@ -70,7 +70,9 @@ class Lines:
     @property
     def done(self) -> int:
         """Bytes of the file on disk that were needed so far."""
-        return self._raw.tell() if self._packed else self.offset
+        if self._packed:
+            return self._raw.tell()
+        return self.offset
 
     def skip_to(self, offset: int, line: int) -> None:
         if not self._packed:
@@ -148,7 +150,9 @@ class FileSource:
     @property
     def left_out(self) -> Sequence[str]:
         """Recorded while the files are looked up."""
-        return self._watch.left_out if self._files else ()
+        if not self._files:
+            return ()
+        return self._watch.left_out
 
     def check(self) -> None:
         """Opens every file and reads its first record, so that headers and permissions are checked

@@ -118,7 +118,9 @@ def _as_strings(value: Any) -> Any:
         return [_as_strings(inner) for inner in value]
     if isinstance(value, date | datetime | time):
         return value.isoformat()
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
 
 
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[str], dict[str, Any] | None]], ...] = (

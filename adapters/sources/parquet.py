@@ -52,7 +52,9 @@ class ParquetSource:
     @property
     def left_out(self) -> Sequence[str]:
         """Recorded while the files are looked up."""
-        return self._watch.left_out if self._files else ()
+        if not self._files:
+            return ()
+        return self._watch.left_out
 
     @cached_property
     def _print(self) -> str:
@@ -100,7 +102,9 @@ class ParquetSource:
     def _rows_of_groups(self, at: Cursor) -> Iterator[Row]:
         number = at["n"]
         for index, file in enumerate(self._files[at["file"] :], at["file"]):
-            begin = (at["group"], at["row"]) if index == at["file"] else (0, 0)
+            begin = (0, 0)
+            if index == at["file"]:
+                begin = (at["group"], at["row"])
             for group, row, columns in self._read_groups(file, *begin):
                 number += 1
                 place = {"file": index, "group": group, "row": row, "n": number, "done": number}

@@ -68,7 +68,9 @@ class SitemapSource:
         """Raises Unavailable if the site does not answer, Refused if too many pages cannot be
         fetched."""
         at = cursor or {"after": None, "n": 0, "failed": 0}
-        begin = bisect_right(self._pages, at["after"]) if cursor else 0
+        begin = 0
+        if cursor:
+            begin = bisect_right(self._pages, at["after"])
         number = at["n"]
         failed = at["failed"]
         with Site(self._home, self._crawl(), self._resolve, self._listed[0]) as site:

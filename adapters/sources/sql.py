@@ -109,7 +109,9 @@ class SqlSource:
 
     def _rows_of_query(self, after: int | str | None) -> Iterator[RowMapping]:
         """From the rows with the id ``after`` on, those included."""
-        behind = "ORDER BY q.id" if after is None else "WHERE q.id >= :after ORDER BY q.id"
+        behind = "WHERE q.id >= :after ORDER BY q.id"
+        if after is None:
+            behind = "ORDER BY q.id"
         query = self._wrap_query("q.*", behind)
         with self._connect_database() as connection:
             found = connection.execution_options(yield_per=_PAGE_ROWS).execute(
@@ -123,7 +125,9 @@ class SqlSource:
         """An id's order must be the same as a parameter and as a column, which holds only for
         integers and texts."""
         if type(id) not in {int, str}:
-            kind = "NULL" if id is None else type(id).__name__
+            kind = "NULL"
+            if id is not None:
+                kind = type(id).__name__
             raise Refused(
                 f"{self._name}: an id is {kind}; select integers or texts, such as CAST(key AS "
                 "TEXT) AS id"
@@ -224,9 +228,9 @@ def _database_message(error: DBAPIError) -> str:
     query."""
     about = getattr(error.orig, "diag", None)
     primary = getattr(about, "message_primary", None)
-    return (
-        f"{primary}. {getattr(about, 'message_hint', None) or ''}" if primary else str(error.orig)
-    )
+    if primary:
+        return f"{primary}. {getattr(about, 'message_hint', None) or ''}"
+    return str(error.orig)
 
 
 def _may_pass(error: DBAPIError) -> bool:

@@ -76,7 +76,9 @@ def duration_text(nanoseconds: int) -> str:
     parts = [(str(hours), "H"), (str(minutes), "M"), (exact, "S")]
     clock = "".join(f"{number}{unit}" for number, unit in parts if number != "0")
     text = f"{day}T{clock}" if clock else day or "T0S"
-    return f"-P{text}" if nanoseconds < 0 else f"P{text}"
+    if nanoseconds < 0:
+        return f"-P{text}"
+    return f"P{text}"
 
 
 def _decimal_as_number(value: Decimal) -> int | float:
@@ -85,7 +87,9 @@ def _decimal_as_number(value: Decimal) -> int | float:
     if value.adjusted() > _MOST_DIGITS:
         digits = value.adjusted() + 1
         raise ValueError(f"is a number of {digits:,} digits; select it as text")
-    return int(value) if value == value.to_integral_value() else float(value)
+    if value == value.to_integral_value():
+        return int(value)
+    return float(value)
 
 
 _FORMS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (

@@ -105,7 +105,9 @@ class Alert:
 
 def run_word(kind: str) -> str:
     """What a ``Deployment`` row of this kind is called, in code and in texts."""
-    return "deployment" if kind == "rollout" else kind
+    if kind == "rollout":
+        return "deployment"
+    return kind
 
 
 def record_alert(session: Session, now: datetime, alert: Alert) -> None:
@@ -194,7 +196,9 @@ _MESSAGE_DEFAULTS = {
 
 def _read_severity(text: str) -> Severity:
     """An unknown severity goes to every channel."""
-    return Severity(text) if text in set(Severity) else Severity.ERROR
+    if text in set(Severity):
+        return Severity(text)
+    return Severity.ERROR
 
 
 def _lock_condition(session: Session, alias: str, what: str) -> ConditionRow | None:

@@ -154,7 +154,9 @@ def _read_intent(services: Services, alias: str) -> tuple[int, bool]:
     """Returns the alias's last intent and whether it was settled, read before Qdrant is asked."""
     with services.sessions() as session:
         row = session.get(AliasState, alias)
-        return (row.revision, row.settled) if row else (0, True)
+        if not row:
+            return (0, True)
+        return (row.revision, row.settled)
 
 
 def _commit_intent(

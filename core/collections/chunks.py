@@ -53,8 +53,12 @@ def chunk_source(
 
 def _reading_limit(one: tuple[EmbeddingSpec, Embedder | None]) -> float:
     embedder = one[1]
-    reads = embedder.reads if embedder is not None else None
-    return float("inf") if reads is None else reads
+    reads = None
+    if embedder is not None:
+        reads = embedder.reads
+    if reads is None:
+        return float("inf")
+    return reads
 
 
 class ChunkedSource:
@@ -106,11 +110,10 @@ class ChunkedSource:
             chunks = self._cut_document(row)
             for at, (where, fields, problem) in enumerate(chunks[skip:], skip + 1):
                 number += 1
-                position = (
-                    {"source": before, "skip": at}
-                    if at < len(chunks)
-                    else {"source": row.cursor, "skip": 0}
-                )
+                if at < len(chunks):
+                    position = {"source": before, "skip": at}
+                else:
+                    position = {"source": row.cursor, "skip": 0}
                 cursor = {**position, "n": number, "done": row.cursor["done"]}
                 yield replace(row, where=where, fields=fields, cursor=cursor, problem=problem)
             before = row.cursor

@@ -111,11 +111,9 @@ def _compare_schema_hashes(facts: Sequence[Mapping[str, Any]]) -> list[str]:
     one, other = (each.get("schema") for each in facts)
     if one is None or other is None:
         return ["unknown: a collection is gone, and its settings were not written down"]
-    return (
-        []
-        if one == other
-        else ["they differ; the differences cannot be listed, because a collection is gone"]
-    )
+    if one == other:
+        return []
+    return ["they differ; the differences cannot be listed, because a collection is gone"]
 
 
 def _compare_content(

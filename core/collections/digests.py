@@ -24,11 +24,9 @@ def digest_points(points: list[Point]) -> dict[PointId, str]:
 
 def _normalize_vectors(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return (
-            _normalize_sparse(value)
-            if set(value) == {"indices", "values"}
-            else {k: _normalize_vectors(v) for k, v in value.items()}
-        )
+        if set(value) == {"indices", "values"}:
+            return _normalize_sparse(value)
+        return {k: _normalize_vectors(v) for k, v in value.items()}
     return np.asarray(value, dtype=np.float32).tolist()
 
 
@@ -42,4 +40,6 @@ def _normalize_payload(value: Any) -> Any:
         return {key: _normalize_payload(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_normalize_payload(inner) for inner in value]
-    return float(f"{value:.12g}") if isinstance(value, float) else value
+    if isinstance(value, float):
+        return float(f"{value:.12g}")
+    return value

@@ -38,14 +38,18 @@ class Maker:
 
     def query(self, text: str) -> OneQuery:
         """Returns what a search for this text sends."""
-        return self.embedder.query(text) if self.embedder is not None else self.by_the_server(text)
+        if self.embedder is not None:
+            return self.embedder.query(text)
+        return self.by_the_server(text)
 
     def by_the_server(self, text: str) -> ServerText:
         assert self.by.server is not None
         return ServerText(text, self.by.server.server, self.by.server.options)
 
     def count_truncated(self, texts: Sequence[str]) -> int:
-        return self.embedder.count_truncated(texts) if self.embedder is not None else 0
+        if self.embedder is None:
+            return 0
+        return self.embedder.count_truncated(texts)
 
 
 def open_makers(services: Services, plan: VectorPlan) -> dict[str, Maker]:

@@ -92,7 +92,9 @@ class Manifest:
 def file_name(snapshot: str, number: int) -> str:
     """Returns the name of a snapshot's file in a backup. A snapshot's own name begins with that of
     its collection, which may contain characters that headers and object stores do not allow."""
-    return snapshot if _PLAIN.fullmatch(snapshot) else f"part-{number}.snapshot"
+    if _PLAIN.fullmatch(snapshot):
+        return snapshot
+    return f"part-{number}.snapshot"
 
 
 def read_manifest(shelf: Shelf, backup: str) -> Manifest:
@@ -107,11 +109,9 @@ def find_absent_file(shelf: Shelf, manifest: Manifest) -> str:
         wanted = int(file["size"])
         found = shelf.size(manifest.id, name)
         if found != wanted:
-            return (
-                f"{name} has {found:,} bytes, {wanted:,} were written"
-                if found
-                else f"{name} is missing"
-            )
+            if found:
+                return f"{name} has {found:,} bytes, {wanted:,} were written"
+            return f"{name} is missing"
     return ""
 
 

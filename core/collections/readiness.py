@@ -80,7 +80,9 @@ def watch(
     now = _woken(store, collection, health)
     if not shows_error(now):
         return inspect_readiness(store, collection, schema, now)
-    known = health.failures if failures is None else failures
+    known = failures
+    if failures is None:
+        known = health.failures
     if now.optimizer == "ok" or not now.whole or now.optimizing is None or now.failures != known:
         return _describe_failure(now)
     seen = inspect_readiness(
@@ -103,7 +105,9 @@ def find_failure(store: VectorStore, collection: str) -> Readiness | None:
         seen = watch(store, collection, store.schema(collection), health)
     except Refused:  # strict mode forbids counting vectors
         seen = _describe_failure(health)
-    return seen if seen.failing or seen.broken else None
+    if seen.failing or seen.broken:
+        return seen
+    return None
 
 
 def why_unable_to_serve(collection: str, seen: Readiness | None) -> str:

@@ -69,9 +69,9 @@ class BadRecord:
     why: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.where}: {self.field}: {self.why}" if self.field else f"{self.where}: {self.why}"
-        )
+        if self.field:
+            return f"{self.where}: {self.field}: {self.why}"
+        return f"{self.where}: {self.why}"
 
 
 def parse_row(row: Row, rules: RecordRules) -> Record | BadRecord:
@@ -90,7 +90,9 @@ def brought_names(row: Row, rules: RecordRules) -> set[str]:
         return set(rules.names)
     if isinstance(given, Mapping):
         return set(given)
-    return set() if given is None else {next(iter(rules.dense), "")}
+    if given is None:
+        return set()
+    return {next(iter(rules.dense), "")}
 
 
 def brought_vectors(row: Row, field: str | None, names: Collection[str]) -> dict[str, Any]:
@@ -107,7 +109,9 @@ def brought_vectors(row: Row, field: str | None, names: Collection[str]) -> dict
 def point_row(point: Point, where: str, cursor: Cursor) -> Row:
     """Returns a point as a row of a source."""
     fields = {"id": point.id, **point.payload}
-    vector = point.vector if len(point.vector) else None
+    vector = None
+    if len(point.vector):
+        vector = point.vector
     return Row(
         where, fields, cursor, point_id=point.id, vector=vector, lent_id="id" not in point.payload
     )
@@ -154,7 +158,9 @@ def stored_hashes(payload: Mapping[str, Any], embedded: str = "") -> dict[str, s
     found = read_mark(payload).get("hash")
     if isinstance(found, str):
         return {embedded: found}
-    return dict(found) if isinstance(found, Mapping) else {}
+    if not isinstance(found, Mapping):
+        return {}
+    return dict(found)
 
 
 def plain_vectors(vectors: Mapping[str, Any]) -> Vector:
@@ -197,7 +203,9 @@ def _describe_missing_vector(
     path: str, name: str, fields: Mapping[str, Any], rules: RecordRules
 ) -> tuple[str, str]:
     if not rules.templates and len(rules.required) == 1:
-        there = f"is {quote_value(fields[path])}" if path in fields else "missing"
+        there = "missing"
+        if path in fields:
+            there = f"is {quote_value(fields[path])}"
         wanted = f"a list of numbers or an object of {name_vectors(rules)}"
         return path, f"{there}; expected {wanted}, for the index declares no embedding.model"
     return (
@@ -232,7 +240,9 @@ def split_row(row: Row, rules: RecordRules) -> tuple[dict[str, Any], Any]:
 def _parse_written_vector(field: str, value: Any) -> Any:
     """Parses a vector written as JSON in a cell or a column. Text that is not JSON stays text; an
     empty cell means no vector."""
-    text = value.strip() if isinstance(value, str) else None
+    text = None
+    if isinstance(value, str):
+        text = value.strip()
     if text is None:
         return value
     if not text:

@@ -27,11 +27,9 @@ def is_unpacking() -> ColumnElement[bool]:
 
 def backup_of(source: str | None) -> str | None:
     """Returns the backup that a source names; None for any other source."""
-    return (
-        source.removeprefix(_KIND).strip()
-        if source is not None and source.startswith(_KIND)
-        else None
-    )
+    if source is not None and source.startswith(_KIND):
+        return source.removeprefix(_KIND).strip()
+    return None
 
 
 def reads_collection(source: str | None, collection: str) -> bool:

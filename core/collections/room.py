@@ -52,7 +52,9 @@ def estimate_need(schema: Schema, points: int, payload: float, server: Server) -
     vectors = [_of_vector(schema, vector_params(schema, name)) for name in vector_names(schema)]
     stored = sum(disk for disk, _ in vectors) + payload
     memory = sum(memory for _, memory in vectors)
-    in_memory = payload if params.get("on_disk_payload") is False else 0.0
+    in_memory = 0.0
+    if params.get("on_disk_payload") is False:
+        in_memory = payload
     return Needed(
         disk=int(points * stored * copies * _TWICE),
         memory=int(points * (memory + in_memory) * copies),
@@ -62,11 +64,9 @@ def estimate_need(schema: Schema, points: int, payload: float, server: Server) -
 
 def payload_bytes(sample: Sequence[Mapping[str, Any]]) -> float:
     """Returns the mean size of some payloads, as JSON."""
-    return (
-        sum(len(json.dumps(payload, default=str)) for payload in sample) / len(sample)
-        if sample
-        else 0.0
-    )
+    if not sample:
+        return 0.0
+    return sum(len(json.dumps(payload, default=str)) for payload in sample) / len(sample)
 
 
 def lacks(need: Needed, room: Room) -> str:
@@ -91,7 +91,9 @@ def describe_room(need: Needed, room: Room) -> str:
 
 
 def _free(size: int | None) -> str:
-    return "the free space is not known" if size is None else f"at most {in_words(size)} free"
+    if size is None:
+        return "the free space is not known"
+    return f"at most {in_words(size)} free"
 
 
 def in_words(size: float) -> str:
@@ -112,7 +114,9 @@ def _of_vector(schema: Schema, params: Mapping[str, Any]) -> tuple[float, float]
     m = hnsw.get("m")
     graph = float(2 * (_M if m is None else int(m)) * _LINK)
     quantization = params.get("quantization_config") or schema.get("quantization_config") or {}
-    small = size * 4 / _shrinks(quantization) if quantization else 0.0
+    small = 0.0
+    if quantization:
+        small = size * 4 / _shrinks(quantization)
     memory = (0.0 if params.get("on_disk") else raw) + (0.0 if hnsw.get("on_disk") else graph)
     always = any(
         isinstance(said, dict) and said.get("always_ram") for said in quantization.values()

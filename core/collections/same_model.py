@@ -40,10 +40,14 @@ class VectorOrigin:
 def relate_origins(one: VectorOrigin, other: VectorOrigin, *, declared: bool) -> Relation:
     """``declared``: the index file says that a model makes this vector."""
     if one.identity is None and other.identity is None:
-        return "unknown" if declared and not (one.known or other.known) else "own"
+        if declared and not (one.known or other.known):
+            return "unknown"
+        return "own"
     if one.identity == other.identity:
         return "same"
-    return "other" if all(made.known for made in (one, other)) else "unknown"
+    if all(made.known for made in (one, other)):
+        return "other"
+    return "unknown"
 
 
 def can_share_vectors(found: Relation, one: Schema, other: Schema, vector: str) -> bool:

@@ -94,7 +94,9 @@ def main_vector(schema: Schema) -> str:
 def meant_vector(schema: Schema, named: str) -> str:
     """Returns ``named``, or the main vector if no name was given and the collection has no unnamed
     vector."""
-    return named if named or "" in vector_names(schema) else main_vector(schema)
+    if named or "" in vector_names(schema):
+        return named
+    return main_vector(schema)
 
 
 def are_same_vectors(one: Schema, other: Schema, name: str) -> bool:
@@ -132,7 +134,9 @@ def _storage_settings(schema: Schema, name: str) -> tuple[Any, ...]:
 
 def _dense_params(schema: Schema) -> dict[str, dict[str, Any]]:
     vectors = schema["params"].get("vectors") or {}
-    return {"": vectors} if isinstance(vectors.get("size"), int) else vectors
+    if isinstance(vectors.get("size"), int):
+        return {"": vectors}
+    return vectors
 
 
 def _sparse_params(schema: Schema) -> dict[str, dict[str, Any]]:
@@ -216,7 +220,9 @@ def _walk_differences(
 
 
 def _format_setting(value: Any) -> str:
-    return "nothing" if value is None else str(value)
+    if value is None:
+        return "nothing"
+    return str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +305,9 @@ def _lay_over(
         return
     own = [params for params in made if params.get(section)]
     for holder in own or [schema]:
-        merged = {**(holder.get(section) or {}), **given} if section == "hnsw_config" else given
+        merged = given
+        if section == "hnsw_config":
+            merged = {**(holder.get(section) or {}), **given}
         holder[section] = merged or None
 
 

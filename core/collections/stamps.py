@@ -77,7 +77,9 @@ class Stamp:
 
     @property
     def spec(self) -> EmbeddingSpec | None:
-        return read_stored(EmbeddingSpec, self.embedding) if self.embedding else None
+        if not self.embedding:
+            return None
+        return read_stored(EmbeddingSpec, self.embedding)
 
     @property
     def made(self) -> dict[str, MadeBy]:
@@ -102,9 +104,10 @@ def foreign_metadata(metadata: Mapping[str, Any], collection: str) -> dict[str, 
     """Returns the metadata that is not ours. Raises Refused if another program uses one of our
     keys, because neither may overwrite the other."""
     facts = metadata.get(FACTS_KEY)
-    taken = (
-        [STAMP_KEY] if metadata.get(STAMP_KEY) is not None and Stamp.of(metadata) is None else []
-    )
+    if metadata.get(STAMP_KEY) is not None and Stamp.of(metadata) is None:
+        taken = [STAMP_KEY]
+    else:
+        taken = []
     if facts is not None and not (isinstance(facts, dict) and _FACTS_FIELDS.issubset(facts)):
         taken.append(FACTS_KEY)
     if taken:

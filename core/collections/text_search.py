@@ -90,6 +90,8 @@ def declared_names(spec: IndexSpec) -> frozenset[str]:
 
 
 def _describe_unknown(at: int, name: str, askable: Collection[str], there: Collection[str]) -> str:
-    why = "which nothing makes of a text" if name in there else "and there is no such vector"
+    why = "and there is no such vector"
+    if name in there:
+        why = "which nothing makes of a text"
     expected = ", ".join(one or '""' for one in askable) or "nothing: no vector is made of a text"
     return f"search.prefetch.{at}.vector: found {quote_value(name)}, {why}; expected {expected}"

@@ -127,7 +127,9 @@ def plan_vectors(
         undeclared -= copied
     elif not spec.vectors and spec.embedding is None:
         # Points of collections with several vectors may lack some of them.
-        word = "copied" if len(undeclared) > 1 else "given"
+        word = "given"
+        if len(undeclared) > 1:
+            word = "copied"
         plan = _replace_sets(plan, **{word: getattr(plan, word) | undeclared})
         undeclared = set()
     counts = {name: count_live(name) for name in sorted(undeclared)} if live else {}

@@ -72,7 +72,9 @@ def facts_of_model(
     embedding: EmbeddingSpec | None, embedder: Embedder | None, schema: Schema, vector: str
 ) -> State:
     said = embedding.model_dump(mode="json") if embedding else {}
-    size = vector_params(schema, vector)["size"] if vector in dense_names(schema) else None
+    size = None
+    if vector in dense_names(schema):
+        size = vector_params(schema, vector)["size"]
     return {
         **{name: said.get(key) for name, key in _MODEL_FACTS.items()},
         "identity": embedder.identity if embedder else None,
@@ -101,7 +103,9 @@ def facts_of_filling(filled: Filling, records: int | None) -> State:
             name: getattr(filled, name) or 0 for name in ("bad", "reused", "embedded", "truncated")
         }
         counts = {"records": records or 0, **counts, **more}
-    fingerprint = None if filled.fingerprint is UNSET else filled.fingerprint
+    fingerprint = None
+    if filled.fingerprint is not UNSET:
+        fingerprint = filled.fingerprint
     return {"way": filled.way, "fingerprint": fingerprint, **counts}
 
 

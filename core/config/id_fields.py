@@ -16,7 +16,9 @@ FRONT_MATTER_ID = "front_matter_id"
 
 
 def with_declared_ids(source: Source, spec: IndexSpec) -> Source:
-    return IdentifiedSource(source, spec.id_field) if spec.id_field is not None else source
+    if spec.id_field is not None:
+        return IdentifiedSource(source, spec.id_field)
+    return source
 
 
 class IdentifiedSource:

@@ -92,7 +92,9 @@ class Settings(BaseSettings):
         for name in SECRET:
             value = getattr(self, name)
             for text in value if isinstance(value, tuple) else (value,):
-                secret = text.get_secret_value() if isinstance(text, SecretStr) else text
+                secret = text
+                if isinstance(text, SecretStr):
+                    secret = text.get_secret_value()
                 (redaction.remember_url if name in _URLS else redaction.remember_secret)(secret)
 
     @property
@@ -110,9 +112,9 @@ class Settings(BaseSettings):
     @field_validator("source_roots", mode="before")
     @classmethod
     def _split_source_roots(cls, roots: Any) -> Any:
-        return (
-            [root for root in roots.split(os.pathsep) if root] if isinstance(roots, str) else roots
-        )
+        if isinstance(roots, str):
+            return [root for root in roots.split(os.pathsep) if root]
+        return roots
 
     @field_validator("config")
     @classmethod
@@ -129,11 +131,9 @@ class Settings(BaseSettings):
     @field_validator("web_hosts", mode="before")
     @classmethod
     def _split_web_hosts(cls, hosts: Any) -> Any:
-        return (
-            [host.strip().lower() for host in hosts.split(",") if host.strip()]
-            if isinstance(hosts, str)
-            else hosts
-        )
+        if isinstance(hosts, str):
+            return [host.strip().lower() for host in hosts.split(",") if host.strip()]
+        return hosts
 
     @field_validator("web_hosts")
     @classmethod
@@ -170,11 +170,9 @@ class Settings(BaseSettings):
     @field_validator("qdrant_nodes", mode="before")
     @classmethod
     def _split_qdrant_nodes(cls, urls: Any) -> Any:
-        found = (
-            [url.strip() for url in urls.split(",") if url.strip()]
-            if isinstance(urls, str)
-            else urls
-        )
+        found = urls
+        if isinstance(urls, str):
+            found = [url.strip() for url in urls.split(",") if url.strip()]
         if not all(re.match(r"https?://[^/]", url) for url in found):
             raise ValueError(
                 "expected http://HOST:PORT,http://HOST:PORT…, one for every node of the cluster"
@@ -187,7 +185,9 @@ class Settings(BaseSettings):
     def _check_printable(cls, value: Any) -> Any:
         """This validator is the last of its kind, so pydantic runs it first: before a list is split
         into its parts."""
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        text = value
+        if isinstance(value, SecretStr):
+            text = value.get_secret_value()
         if isinstance(text, str) and not text.isprintable():
             raise ValueError(
                 "it holds a line end or another character that cannot be seen; write it without"
@@ -269,7 +269,9 @@ def _check_hosts(*urls: str) -> None:
 
 
 def _describe_wrong_broker(scheme: str) -> str:
-    shown = f"{scheme}://" if re.fullmatch(r"[a-z0-9+.-]{1,20}", scheme) else "that"
+    shown = "that"
+    if re.fullmatch(r"[a-z0-9+.-]{1,20}", scheme):
+        shown = f"{scheme}://"
     advice = {
         "sentinel": "; name the master, or a proxy that follows it, with redis://",
         "unix": "; a socket is named by redis+socket:///PATH",
@@ -281,7 +283,9 @@ def _describe_wrong_broker(scheme: str) -> str:
 def _strip_value(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return SecretStr(value.get_secret_value().strip())
-    return value.strip() if isinstance(value, str) else value
+    if isinstance(value, str):
+        return value.strip()
+    return value
 
 
 def find_unknown_variables(environ: Mapping[str, str | None] | None = None) -> list[str]:
@@ -309,5 +313,7 @@ def _describe_unknown_variable(name: str, known: list[str]) -> str:
 
 def _describe_variable_fault(fault: Mapping[str, Any]) -> str:
     name = str(fault["loc"][0])
-    found = "" if name in SECRET else f"found {quote_value(fault['input'])}; "
+    found = ""
+    if name not in SECRET:
+        found = f"found {quote_value(fault['input'])}; "
     return f"{_PREFIX}{name.upper()}: {found}{describe_expected(fault)}"

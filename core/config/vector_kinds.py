@@ -123,7 +123,9 @@ class Kind(ABC):
 
     def tie(self, params: Params) -> float:
         """Scores that differ by at most this share are equal."""
-        return _TIE_FLOAT16 if params.get("datatype") == "float16" else _TIE
+        if params.get("datatype") == "float16":
+            return _TIE_FLOAT16
+        return _TIE
 
     def _find_long_rows(self, vector: Any) -> npt.NDArray[np.bool_]:
         """Returns for each row whether it is long enough to have a direction."""
@@ -283,7 +285,9 @@ def vectors_by_name(vector: Any) -> dict[str, Any]:
     """Returns a point's vectors by name, ``""`` for the unnamed one; empty for None."""
     if vector is None:
         return {}
-    return dict(vector) if isinstance(vector, Mapping) else {"": vector}
+    if isinstance(vector, Mapping):
+        return dict(vector)
+    return {"": vector}
 
 
 def is_row(vector: OneQuery) -> bool:
@@ -294,15 +298,15 @@ def is_row(vector: OneQuery) -> bool:
 def describe_vector(vector: OneQuery) -> str:
     """Describes in words what was given."""
     if isinstance(vector, Mapping):
-        return (
-            "a sparse vector"
-            if vector.keys() == {"indices", "values"}
-            else f"keys {sorted(vector)}"
-        )
+        if vector.keys() == {"indices", "values"}:
+            return "a sparse vector"
+        return f"keys {sorted(vector)}"
     shape = _array_shape(vector)
     if len(shape) == 2:
         return f"{shape[0]} rows of {shape[1]} numbers"
-    return f"{shape[0]} numbers" if len(shape) == 1 else "no list of numbers"
+    if len(shape) != 1:
+        return "no list of numbers"
+    return f"{shape[0]} numbers"
 
 
 def _array_shape(vector: Any) -> tuple[int, ...]:

@@ -95,7 +95,9 @@ NO_OUTPUT: Final = StepOutput()
 def write_data(data: StepData) -> dict[str, Any]:
     """Returns the JSON of ``data`` with its form; empty if there is nothing to write."""
     content = _as_json(data)
-    return {_FORM_KEY: FORM, **content} if content else {}
+    if not content:
+        return {}
+    return {_FORM_KEY: FORM, **content}
 
 
 def read_data(kind: type[Data], content: Content) -> Data:
@@ -109,11 +111,9 @@ def read_data(kind: type[Data], content: Content) -> Data:
 def why_not_known(content: Content) -> str:
     """Returns why the form is unknown; empty if this program can read it."""
     form = content.get(_FORM_KEY, FORM)
-    return (
-        ""
-        if isinstance(form, int) and form <= FORM
-        else f"it is of form {form}, this program reads up to {FORM}"
-    )
+    if isinstance(form, int) and form <= FORM:
+        return ""
+    return f"it is of form {form}, this program reads up to {FORM}"
 
 
 # --- what is the same in all of them --------------------------------------------------------------
@@ -122,7 +122,9 @@ def why_not_known(content: Content) -> str:
 def read_progress(state: Content) -> Progress | None:
     """Returns the progress of any step, from its state."""
     found = state.get("progress")
-    return _from_json(Progress, found) if found and "done" in found and "size" in found else None
+    if found and "done" in found and "size" in found:
+        return _from_json(Progress, found)
+    return None
 
 
 def show_progress(state: Content) -> dict[str, Any] | None:
@@ -185,4 +187,6 @@ def _from_json(kind: type[Data], content: Content) -> Data:
 def _value_of(value: Any, inner: type[StepData] | None) -> Any:
     if inner is None:
         return value
-    return _from_json(inner, value) if value else None
+    if not value:
+        return None
+    return _from_json(inner, value)

@@ -210,7 +210,9 @@ def _judge_effect(
     low = found.estimate - sequence.half_one_sided(error, n, _N_STAR, _ALPHA_WORSE)
     high = found.estimate + sequence.half_one_sided(error, n, _N_STAR, _ALPHA)
     harmful = low > 0 and found.estimate >= metric.margin(spec)
-    verdict: Verdict = "worse" if low > 0 else "unclear"
+    verdict: Verdict = "unclear"
+    if low > 0:
+        verdict = "worse"
     if high < margin:
         verdict = "not_worse"
     words = (

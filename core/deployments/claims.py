@@ -106,7 +106,9 @@ def knock_for(row: Deployment, now: datetime, *, again: bool = False) -> Knock:
     send a knock for the same turn."""
     step = current_step(row) or row.steps[-1]
     waits = row.place == Place.WAITING
-    ahead = 0.0 if row.requested else max(0.0, (row.wake_at - now).total_seconds())
+    ahead = 0.0
+    if not row.requested:
+        ahead = max(0.0, (row.wake_at - now).total_seconds())
     undoing = row.status == Status.ROLLING_BACK
     return Knock(
         deployment_id=row.id,
@@ -179,7 +181,9 @@ def _select_steps(row: Deployment) -> list[StepRow]:
         return [step]
     # The result of a finished plan depends on what its steps have done; the result of a rollback
     # does not.
-    return [] if row.status == Status.ROLLING_BACK else list(row.steps)
+    if row.status == Status.ROLLING_BACK:
+        return []
+    return list(row.steps)
 
 
 def _mark_claimed(

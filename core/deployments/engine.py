@@ -78,7 +78,8 @@ def enroll_deployment(
     session.add(deployment)
     session.flush()
     detail = f"{deployment.strategy}: {' -> '.join(step.name for step in plan)}; {deployment.green}"
-    detail += f"; {deployment.message}" if deployment.message else ""
+    if deployment.message:
+        detail += f"; {deployment.message}"
     events.record_event(
         session,
         now,
@@ -181,7 +182,9 @@ def knock_overdue_turns(services: Services) -> list[Knock]:
 def _phase_of_turn(claim: Claim) -> str:
     if claim.step is None or claim.wish:
         return ""
-    return "undo" if claim.undoing else _read_state(claim.step).name_phase()
+    if claim.undoing:
+        return "undo"
+    return _read_state(claim.step).name_phase()
 
 
 def _read_state(step: StepRow) -> StepState:
@@ -208,7 +211,9 @@ def _piece(step: StepRow, *, undoing: bool) -> str:
         return f"the undo of {step.name}"
     state = _read_state(step)
     phase = state.name_phase()
-    told = f"{step.name} ({phase})" if phase else step.name
+    told = step.name
+    if phase:
+        told = f"{step.name} ({phase})"
     return f"{told}, {state.describe_place() or 'before anything of it was saved'}"
 
 
@@ -255,11 +260,9 @@ def _unfit(services: Services) -> str:
 def _redact_outcome(outcome: Outcome) -> Outcome:
     """Redacts the reason, because it may repeat what a server reports, for example why its
     optimizer stopped."""
-    return (
-        replace(outcome, reason=redact(outcome.reason))
-        if isinstance(outcome, Wait | Reject | Hold)
-        else outcome
-    )
+    if isinstance(outcome, Wait | Reject | Hold):
+        return replace(outcome, reason=redact(outcome.reason))
+    return outcome
 
 
 def _outcome_when_away(error: Unavailable) -> TurnOutcome:
@@ -275,7 +278,9 @@ def _choose_function(name: str, claim: Claim) -> StepFunction:
     if claim.deployment.status == Status.PAUSED:
         assert step.guard
         return step.guard
-    return (step.undo or _undo_nothing) if claim.undoing else step.do
+    if claim.undoing:
+        return step.undo or _undo_nothing
+    return step.do
 
 
 def _undo_nothing(context: StepContext) -> Done:

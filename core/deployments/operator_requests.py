@@ -15,6 +15,7 @@ from qdrant_rollouts.core.deployments.turn_record import TurnResult, TurnWriter
 from qdrant_rollouts.core.deployments.turns import current_step
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus, next_status
+from qdrant_rollouts.core.sanitize.quoting import add_reason
 
 #: A request has priority over those after it.
 REQUEST_RANK = (
@@ -31,7 +32,9 @@ REQUEST_RANK = (
 def rank(wish: str) -> int:
     """Returns the priority; lower comes first. A request of a newer release comes first, because no
     other process knows its meaning."""
-    return REQUEST_RANK.index(Event(wish)) if wish in REQUEST_RANK else -1
+    if wish not in REQUEST_RANK:
+        return -1
+    return REQUEST_RANK.index(Event(wish))
 
 
 def check_request(row: Deployment, wish: Event, reason: str = "") -> None:
@@ -155,9 +158,7 @@ def _apply_retry(writer: TurnWriter, actor: str, reason: str) -> None:
     step.output = {}
     step.tries = step.crashes = 0
     step.waited = 0.0
-    writer.event(
-        f"{step.name}.retried", f"attempt {step.attempt}" + (f": {reason}" if reason else ""), actor
-    )
+    writer.event(f"{step.name}.retried", add_reason(f"attempt {step.attempt}", reason), actor)
     writer.move(Event.RETRY, _sign_message("tried again", actor, reason), actor)
 
 
@@ -209,4 +210,4 @@ def _steps_to_come(row: Deployment) -> list[StepRow]:
 
 
 def _sign_message(verb: str, actor: str, reason: str) -> str:
-    return f"{verb} by {actor}" + (f": {reason}" if reason else "")
+    return add_reason(f"{verb} by {actor}", reason)

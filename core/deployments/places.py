@@ -72,7 +72,9 @@ class Standing:
         ahead = (*self.taken, *chosen)
         told: dict[str, Queued] = {}
         for place, one in enumerate(line, start=1):
-            why = "begins now" if one in chosen else _waits_for(*_obstacle(one, ahead, self.limits))
+            why = "begins now"
+            if one not in chosen:
+                why = _waits_for(*_obstacle(one, ahead, self.limits))
             text = f"place {place} of {len(line)}; {why}"
             told[one.id] = {
                 "place": place,
@@ -107,7 +109,9 @@ def look(session: Session) -> Standing:
 def limits(session: Session) -> Limits:
     """Returns the limits as last read from the index file."""
     row = session.get(Places, 1)
-    return Limits(row.rebuilds, row.per_model) if row is not None else Limits()
+    if row is not None:
+        return Limits(row.rebuilds, row.per_model)
+    return Limits()
 
 
 def queue(session: Session) -> Mapping[str, Queued]:
@@ -129,7 +133,9 @@ def _obstacle(
         return ahead, ""
     used = Counter(model for other in ahead for model in other.models)
     full = next((model for model in sorted(one.models) if used[model] >= limits.per_model), "")
-    return ([other for other in ahead if full in other.models], full) if full else ((), "")
+    if not full:
+        return ((), "")
+    return ([other for other in ahead if full in other.models], full)
 
 
 def _waits_for(others: Sequence[Rebuild], model: str) -> str:

@@ -48,7 +48,9 @@ def enter(session: Session, row: Deployment, plan: Plan, spec: IndexSpec) -> Non
     row.place = Place.WAITING
     row.models = sorted({model.model for model in spec.models})
     with session.no_autoflush:
-        live = session.get(Version, row.blue) if row.blue else None
+        live = None
+        if row.blue:
+            live = session.get(Version, row.blue)
     row.records = int(live.facts.get("points") or 0) if live is not None else 0
 
 
@@ -100,7 +102,9 @@ def _read_limits(services: Services) -> Limits | None:
     except Refused as error:
         log.warning("the limits of rebuilds stay as they were: %s", error)
         return None
-    return Limits(said.rebuilds, said.per_model) if said is not None else None
+    if said is None:
+        return None
+    return Limits(said.rebuilds, said.per_model)
 
 
 def _lock(session: Session, said: Limits | None) -> None:
@@ -163,7 +167,9 @@ def _until(row: Deployment) -> int:
     """Returns the step at which a place is given back. The first stage of a canary may last for
     days."""
     shared = _first(row, _shares)
-    return shared if shared < len(row.steps) else _first(row, _moves) + 1
+    if shared < len(row.steps):
+        return shared
+    return _first(row, _moves) + 1
 
 
 def _first(row: Deployment, trait: Trait) -> int:

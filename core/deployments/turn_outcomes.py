@@ -164,7 +164,9 @@ def _find_measured_value(output: StepOutput) -> tuple[str, str]:
 
 
 def _format_figure(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4g}"
+    if value is None:
+        return "unknown"
+    return f"{value:.4g}"
 
 
 def _try_again_after(writer: TurnWriter, step: StepRow, seconds: float, reason: str) -> TurnResult:
@@ -178,11 +180,9 @@ def _is_patience_gone(writer: TurnWriter, step: StepRow, seconds: float) -> bool
     patience."""
     step.waited += seconds
     undoing = writer.row.status == Status.ROLLING_BACK
-    bound = (
-        UNDO_PATIENCE
-        if undoing
-        else read_stored(IndexSpec, writer.row.spec).progress_deadline_seconds
-    )
+    bound = UNDO_PATIENCE
+    if not undoing:
+        bound = read_stored(IndexSpec, writer.row.spec).progress_deadline_seconds
     if step.waited <= bound < max(2 * step.waited, step.waited + _RETRY_GROWTH * seconds):
         writer.tell(
             "deadline_near",
@@ -363,11 +363,9 @@ def _describe_former_state(row: Deployment) -> str:
 def _served(row: Deployment) -> str:
     if row.kind != "rollout":
         return f"nothing is left of this {row.kind}"
-    return (
-        f"{row.alias} is served by {row.blue}"
-        if row.blue
-        else f"{row.alias} has no collection, as before"
-    )
+    if row.blue:
+        return f"{row.alias} is served by {row.blue}"
+    return f"{row.alias} has no collection, as before"
 
 
 def _apply_request(writer: TurnWriter, outcome: ApplyRequest) -> TurnResult:

@@ -21,7 +21,9 @@ def moves(row: Deployment) -> bool:
 def is_guarded(row: Deployment) -> bool:
     """Returns whether the deployment is paused in a step that has begun and that is guarded while
     it is paused."""
-    step = current_step(row) if row.status == Status.PAUSED else None
+    step = None
+    if row.status == Status.PAUSED:
+        step = current_step(row)
     return step is not None and step.started_at is not None and traits_of(step.name).guarded
 
 

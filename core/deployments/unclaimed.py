@@ -81,7 +81,9 @@ class Finding:
 
     @property
     def told_after(self) -> float:
-        return TELL_BUSY if self.cause is Cause.BUSY else TELL
+        if self.cause is Cause.BUSY:
+            return TELL_BUSY
+        return TELL
 
 
 def judge(turn: Turn, roster: Sequence[Worker], waiting: int, now: datetime) -> Finding | None:
@@ -96,7 +98,9 @@ def judge(turn: Turn, roster: Sequence[Worker], waiting: int, now: datetime) -> 
     free = [worker for worker in answering if _has_room(worker)]
     if not free:
         return _busy(turn, answering, waiting, now)
-    return _find_lost_message(turn, free) if turn.late >= LOST else None
+    if turn.late >= LOST:
+        return _find_lost_message(turn, free)
+    return None
 
 
 def without_takers(queues: Iterable[str], roster: Sequence[Worker]) -> dict[str, list[Worker]]:
@@ -117,11 +121,9 @@ def start(queue: str) -> str:
 def occupation(worker: Worker, now: datetime) -> str:
     """Describes what a worker does, since when and for how long; or since when it has room."""
     if not worker.busy:
-        return (
-            f"with nothing since {_clock(worker.idle_since, now)}"
-            if worker.idle_since
-            else "between two tasks"
-        )
+        if not worker.idle_since:
+            return "between two tasks"
+        return f"with nothing since {_clock(worker.idle_since, now)}"
     told = [_task(one.words, one.since, now) for one in worker.busy[:_NAMED]]
     return f"with {', '.join(told)}{_more(worker.busy)}"
 
@@ -143,13 +145,14 @@ def _find_no_listener(turn: Turn, silent: Sequence[Worker], now: datetime) -> Fi
 
 def _busy(turn: Turn, answering: Sequence[Worker], waiting: int, now: datetime) -> Finding:
     count = len(answering)
-    who = (
-        f"all {count} workers of queue {turn.queue} are"
-        if count > 1
-        else f"the only worker of queue {turn.queue} is"
-    )
+    if count > 1:
+        who = f"all {count} workers of queue {turn.queue} are"
+    else:
+        who = f"the only worker of queue {turn.queue} is"
     doing = [f"worker {worker.name} {occupation(worker, now)}" for worker in answering[:_NAMED]]
-    others = f"{waiting} turns wait" if waiting > 1 else "no other turn waits"
+    others = "no other turn waits"
+    if waiting > 1:
+        others = f"{waiting} turns wait"
     text = f"{_due(turn)}: {who} busy: {'; '.join(doing)}{_more(answering)}; {others}"
     return Finding(
         turn,
@@ -188,11 +191,15 @@ def _due(turn: Turn) -> str:
 
 
 def _join_names(found: Sequence[Worker]) -> str:
-    return f"worker {found[0].name}" if len(found) == 1 else f"each of {len(found)} workers"
+    if len(found) == 1:
+        return f"worker {found[0].name}"
+    return f"each of {len(found)} workers"
 
 
 def _more(found: Sequence[object]) -> str:
-    return f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
+    if len(found) > _NAMED:
+        return f" and {len(found) - _NAMED:,} more"
+    return ""
 
 
 def _task(words: str, since: datetime, now: datetime) -> str:
@@ -200,7 +207,9 @@ def _task(words: str, since: datetime, now: datetime) -> str:
 
 
 def _clock(since: datetime, now: datetime) -> str:
-    return f"{since:%H:%M}" if since.date() == now.date() else f"{since:%Y-%m-%d %H:%M}"
+    if since.date() == now.date():
+        return f"{since:%H:%M}"
+    return f"{since:%Y-%m-%d %H:%M}"
 
 
 def _span(seconds: float) -> str:
@@ -298,7 +307,9 @@ def _shown_late(
     row's time; only a sweep has recorded since when."""
     if row.wake_at <= now:
         return (now - row.wake_at).total_seconds()
-    return elapsed - noted.since if noted is not None and noted.turn == row.turn else 0.0
+    if noted is not None and noted.turn == row.turn:
+        return elapsed - noted.since
+    return 0.0
 
 
 def watch(services: Services) -> None:

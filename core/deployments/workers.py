@@ -77,7 +77,9 @@ class Busy:
 
     @property
     def words(self) -> str:
-        return f"{self.task.removeprefix(_TURN)} of {self.alias}" if self.alias else self.task
+        if self.alias:
+            return f"{self.task.removeprefix(_TURN)} of {self.alias}"
+        return self.task
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,9 @@ class Worker:
 
     @property
     def clock_words(self) -> str:
-        side = "ahead of" if self.clock_offset >= 0 else "behind"
+        side = "behind"
+        if self.clock_offset >= 0:
+            side = "ahead of"
         return f"{abs(self.clock_offset):,.1f} s {side} the database's"
 
     @property

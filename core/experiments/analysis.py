@@ -48,7 +48,9 @@ def build_report(services: Services, row: Experiment) -> Report:
     if row.started_at is None:
         raise Refused(f"experiment {row.id} was never started; there is nothing to report")
     spec = read_stored(ExperimentSpec, row.spec)
-    analysis = _report_interleaved if spec.mode == "interleave" else _report_arms
+    analysis = _report_arms
+    if spec.mode == "interleave":
+        analysis = _report_interleaved
     return analysis(services, row, spec, _describe_changed_arm(services, spec.arms))
 
 
@@ -113,11 +115,9 @@ def _unit_of_metric(metric: MetricSpec) -> Unit:
         return "seconds"
     if metric.source == "latency" and metric.kind == "ratio" and not metric.relative:
         return "log_ms"
-    return (
-        "share"
-        if metric.kind == "proportion" or metric.source in ("errors", "zero_results")
-        else "plain"
-    )
+    if metric.kind == "proportion" or metric.source in ("errors", "zero_results"):
+        return "share"
+    return "plain"
 
 
 def _days_since_start(row: Experiment, now: datetime) -> float:
@@ -293,7 +293,9 @@ def _last_report(session: Session, row: Experiment) -> Report:
         .limit(1)
     )
     last = session.scalars(query).first()
-    return last.report if last is not None else {}
+    if last is None:
+        return {}
+    return last.report
 
 
 def _describe_count_row(row: Any) -> Mapping[str, Any]:

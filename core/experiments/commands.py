@@ -122,7 +122,9 @@ def widen_experiment(
     because that would send users back."""
 
     def widen(session: Session, row: Experiment) -> None:
-        now = row.stages[-1]["coverage"] if row.stages else 0
+        now = 0
+        if row.stages:
+            now = row.stages[-1]["coverage"]
         if row.status != ExperimentStatus.RUNNING or not now < coverage <= BASIS:
             raise Refused(
                 f"experiment {row.id} is {row.status} with a coverage of {now} basis points: "

@@ -147,7 +147,9 @@ def _add_sums(
     for name, variant, stage, above, *found in session.execute(query):
         metric = spec.metric(name)
         if metric is not None:
-            values = [above, 0.0, above, 0.0, 0.0] if metric.kind == "proportion" else found
+            values = found
+            if metric.kind == "proportion":
+                values = [above, 0.0, above, 0.0, 0.0]
             for reading in readings:
                 reading.sums[name][variant, stage] += Sums(0, *values)
 

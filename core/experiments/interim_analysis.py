@@ -87,7 +87,9 @@ def _check_experiment(services: Services, row: Experiment, now: datetime) -> str
     waits = row.next_look_at is None or (
         row.next_look_at > now and leases.lasts(row.next_look_at, now, wait)
     )
-    return "" if waits else _take_look(services, row)
+    if waits:
+        return ""
+    return _take_look(services, row)
 
 
 def _record_failed_check(services: Services, row: Experiment, error: Exception) -> str:
@@ -114,11 +116,9 @@ def _record_failed_check(services: Services, row: Experiment, error: Exception) 
 
 def _describe_error(error: Exception) -> str:
     """A driver's message may contain values of rows, or the database's address."""
-    return (
-        str(error)
-        if isinstance(error, AppError)
-        else f"unexpected {type(error).__name__}, see the worker's log"
-    )
+    if isinstance(error, AppError):
+        return str(error)
+    return f"unexpected {type(error).__name__}, see the worker's log"
 
 
 def _take_look(services: Services, seen: Experiment) -> str:

@@ -157,11 +157,9 @@ def _find_known_metric(
     if metric.role != "primary" or given.rate is None:
         found = before.metric(metric)
         by_hand = "; give --rate, and --deviation if it is not a share of users"
-        return (
-            UnknownFigure(found.why + by_hand)
-            if isinstance(found, UnknownFigure) and metric.role == "primary"
-            else found
-        )
+        if isinstance(found, UnknownFigure) and metric.role == "primary":
+            return UnknownFigure(found.why + by_hand)
+        return found
     if given.deviation is not None:
         return KnownMetric(given.rate, given.deviation, "given by hand")
     other = given.rate + _sign_of_direction(metric) * _effect_to_find(spec, metric, given.rate)
@@ -196,9 +194,13 @@ def _effect_to_find(spec: ExperimentSpec, metric: MetricSpec, mean: float) -> fl
     """Returns the effect to find, in the metric's unit: for a guardrail harm of its margin, else
     the target."""
     if _is_one_sided(spec, metric):
-        return metric.margin * abs(mean) if metric.relative else metric.margin
+        if metric.relative:
+            return metric.margin * abs(mean)
+        return metric.margin
     if metric.target is not None:
-        return metric.target * abs(mean) if metric.relative else metric.target
+        if metric.relative:
+            return metric.target * abs(mean)
+        return metric.target
     return spec.target * abs(mean) or metric.margin
 
 
@@ -279,9 +281,9 @@ def _detectable_effects(
     users = _enrolled_per_day(spec, people) * spec.max_days
     share = _treatment_share(spec)
     error = need.known.deviation / math.sqrt(users * share * (1 - share))
-    half_of = (
-        sequence.half_one_sided if _is_one_sided(spec, need.metric) else sequence.half_two_sided
-    )
+    half_of = sequence.half_two_sided
+    if _is_one_sided(spec, need.metric):
+        half_of = sequence.half_one_sided
     half = half_of(error, users, n_star, alpha_of_metric(spec, need.metric))
     return {
         "fixed": planning.detectable(error, _two_sided_alpha(spec, need.metric), POWER),

@@ -42,19 +42,22 @@ def _worst_rows(rows: Sequence[Row]) -> list[Row]:
 def _loss_of_row(row: Mapping[str, Any]) -> float:
     live = row.get("live", {})
     if "judged" in row:
-        before = live["judged"]["ndcg@10"] if "judged" in live else 1.0
+        before = 1.0
+        if "judged" in live:
+            before = live["judged"]["ndcg@10"]
         return float(before - row["judged"]["ndcg@10"])
-    return float(1 - live["rbo"]) if "rbo" in live else float(1 - row.get("recall", 1.0))
+    if "rbo" in live:
+        return float(1 - live["rbo"])
+    return float(1 - row.get("recall", 1.0))
 
 
 def _describe_worst(gate: GateContext, probe: Probe, loss: float) -> State:
     (asked,) = with_vectors(gate, [probe])
     depth = gate.real.limit
-    ours = (
-        search_green(gate, [asked.green], depth, using=asked.using)[0]
-        if asked.green is not None
-        else []
-    )
+    if asked.green is not None:
+        ours = search_green(gate, [asked.green], depth, using=asked.using)[0]
+    else:
+        ours = []
     theirs = None
     if gate.live and asked.live is not None:
         theirs = search_live(gate, [asked.live], depth, using=asked.live_using)[0][:SHALLOW]
@@ -76,8 +79,12 @@ def _name_probe(gate: GateContext, probe: Probe) -> str:
     if probe.point is None:
         return probe.name
     points = gate.store.fetch(gate.green, [probe.point], vectors=False)
-    text = _describe_answer(gate, probe.point, 0.0, points[0].payload)["text"] if points else ""
-    return f"{probe.name}: {text}" if text else probe.name
+    text = ""
+    if points:
+        text = _describe_answer(gate, probe.point, 0.0, points[0].payload)["text"]
+    if text:
+        return f"{probe.name}: {text}"
+    return probe.name
 
 
 def _with_payload(gate: GateContext, collection: str, hits: list[Hit]) -> list[State]:

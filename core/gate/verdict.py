@@ -89,7 +89,9 @@ def worst_verdict(planned: Sequence[PlannedCheck], findings: Sequence[Finding]) 
     ]
     if "block" in held:
         return "block"
-    return "pass" if set(held) == {"pass"} else "inconclusive"
+    if set(held) == {"pass"}:
+        return "pass"
+    return "inconclusive"
 
 
 def describe_reasons(report: Mapping[str, Any]) -> str:
@@ -98,23 +100,25 @@ def describe_reasons(report: Mapping[str, Any]) -> str:
     rows = [row for row in report["checks"] if row["verdict"] != "pass" and row["level"] != "shown"]
     rows.sort(key=lambda row: row["verdict"] != "block")
     said = "; ".join(map(_describe_reason, rows))
-    advice = (
-        " ".join(filter(None, (str(rows[0].get(key, "")) for key in ("means", "act"))))
-        if rows
-        else ""
-    )
+    advice = ""
+    if rows:
+        advice = " ".join(filter(None, (str(rows[0].get(key, "")) for key in ("means", "act"))))
     found = report.get("attribution") or {}
     if found.get("cause"):
         lost = ", ".join(f"{name} {value:+.3f}" for name, value in found["lost"].items())
         said += f"; lost by {lost} ({found['measure']}): most by the {found['cause']}"
-    return f"{said}. {advice}" if advice else said
+    if advice:
+        return f"{said}. {advice}"
+    return said
 
 
 def _describe_reason(row: Mapping[str, Any]) -> str:
     """Reports of an older release have only figures, and some rows have no bound."""
     found = str(row.get("found") or "").removesuffix(".")
     detail = str(row["detail"])
-    bound = "" if row["bound"] is None else f" against {_format_number(row['bound'])}"
+    bound = ""
+    if row["bound"] is not None:
+        bound = f" against {_format_number(row['bound'])}"
     figures = f"{row['name']} {_format_number(row['value'])}{bound}"
     if not found:
         return f"{figures} ({detail}, n={row['n']})"
@@ -224,11 +228,9 @@ def _describe_missing(gate: GateContext, planned: PlannedCheck) -> str:
 
 def _row_of_check(gate: GateContext, planned: PlannedCheck, finding: Finding) -> State:
     shown = _is_only_shown(planned, finding)
-    detail = (
-        f"shown, no bound in the index file; {finding.detail}"
-        if planned.shown and shown
-        else finding.detail
-    )
+    detail = finding.detail
+    if planned.shown and shown:
+        detail = f"shown, no bound in the index file; {finding.detail}"
     if planned.accepted and finding.verdict == "inconclusive":
         detail += "; accepted by the index file"
     return {
@@ -290,4 +292,6 @@ def _list_warnings(
 
 
 def _format_number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4g}"
+    if value is None:
+        return "unknown"
+    return f"{value:.4g}"

@@ -43,7 +43,9 @@ def fold_observations(services: Services) -> str:
         f"{folded} rows of observations folded, {pruned} deleted; {forgotten} old runs of "
         "schedules deleted"
     )
-    return f"{told}; {gone} workers forgotten" if gone else told
+    if gone:
+        return f"{told}; {gone} workers forgotten"
+    return told
 
 
 #: By the name of its task.

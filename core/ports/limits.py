@@ -57,7 +57,9 @@ class Limits:
     @property
     def reads_per_second(self) -> float | None:
         """Our share of the rate."""
-        return None if self.read_rate_limit is None else SHARE * self.read_rate_limit / 60
+        if self.read_rate_limit is None:
+            return None
+        return SHARE * self.read_rate_limit / 60
 
     def page(self, most: int) -> int:
         """Points of one answer. At least one: where nothing may be read at all, the server says so
@@ -91,7 +93,9 @@ class Limits:
     def reads(self, seconds: float) -> int | None:
         """How many requests are our share of that time; None for any number."""
         rate = self.reads_per_second
-        return None if rate is None else max(1, int(rate * seconds))
+        if rate is None:
+            return None
+        return max(1, int(rate * seconds))
 
     @property
     def wide(self) -> dict[str, int]:
@@ -114,4 +118,6 @@ def _smallest_limit(*limits: int | None) -> int:
 
 
 def _format_limit(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)

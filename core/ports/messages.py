@@ -69,7 +69,9 @@ class Notice:
 
     @property
     def subject(self) -> str:
-        resolved = "resolved: " if self.state == "resolved" else ""
+        resolved = ""
+        if self.state == "resolved":
+            resolved = "resolved: "
         return f"{self.index}: {resolved}{self.what}"
 
     @property

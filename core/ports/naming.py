@@ -59,7 +59,9 @@ def check_found_name(what: str, name: object) -> str:
 def shell_word(name: str) -> str:
     """``name`` as a person can paste it into a command line, behind a verb."""
     word = shlex.quote(name)
-    return f"-- {word}" if name.startswith("-") else word
+    if name.startswith("-"):
+        return f"-- {word}"
+    return word
 
 
 def collection_name(alias: str, now: datetime, taken: Container[str]) -> str:
@@ -114,7 +116,9 @@ def _can_be_asked_for(name: str) -> bool:
 
 def _shorten_name(name: object) -> str:
     text = repr(name)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[:_SHOWN]}… ({len(text):,} characters)"
 
 
 def _is_uuid(text: str) -> bool:

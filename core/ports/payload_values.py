@@ -49,7 +49,9 @@ def _list_inner_values(payload: Mapping[str, Any], key: str) -> list[Any]:
     """A list is entered by ``a[]`` alone, an object by ``a`` alone."""
     value = payload.get(key.removesuffix("[]"))
     if key.endswith("[]"):
-        return value if isinstance(value, list) else []
+        if not isinstance(value, list):
+            return []
+        return value
     return [value]
 
 
@@ -124,4 +126,6 @@ def _name_type(value: Any) -> str:
         return "bool"
     if isinstance(value, int | float):
         return "number"
-    return "text" if isinstance(value, str) else "object"
+    if isinstance(value, str):
+        return "text"
+    return "object"

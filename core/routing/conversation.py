@@ -116,4 +116,6 @@ def _name_to_ask(choice: Choice, target: Target, request: Request) -> str:
     """A text goes only to the collection whose model embeds it. So does a search of an experiment's
     control, which may have no alias. Any other vector goes to whatever the alias points to now."""
     physical = request.words or choice.route.experiment_id
-    return target.collection if physical else request.alias
+    if physical:
+        return target.collection
+    return request.alias

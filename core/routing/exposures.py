@@ -204,7 +204,9 @@ class Ledger:
                     exposed,
                 )
             return
-        column = "log_ms" if metric.source == "latency" else metric.source
+        column = "log_ms"
+        if metric.source != "latency":
+            column = metric.source
         self.add(
             metric.name,
             {unit: (seen.searches, getattr(seen, column)) for unit, seen in units.items()},

@@ -178,7 +178,9 @@ def _check_metric(row: Experiment, spec: ExperimentSpec, given: Feedback) -> Met
     reported = [known.name for known in spec.metrics if known.source == "feedback"]
     if metric is None or metric.source != "feedback":
         known = ", ".join(reported) or "none"
-        measured = " is measured by the router" if metric else " is not a metric of this experiment"
+        measured = " is not a metric of this experiment"
+        if metric:
+            measured = " is measured by the router"
         raise _Fault(
             "unknown metric",
             f"{quote_value(given.metric)}{measured}; feedback is taken for: {known}",
@@ -229,7 +231,9 @@ def _add_count(
     session: Session, row: Experiment | None, given: Feedback, what: str, total: float = 0.0
 ) -> None:
     """Undeclared names are not stored, because anyone could invent any number of them."""
-    spec = read_stored(ExperimentSpec, row.spec) if row else None
+    spec = None
+    if row:
+        spec = read_stored(ExperimentSpec, row.spec)
     counted = {
         "experiment_id": row.id if row else "",
         "what": what,

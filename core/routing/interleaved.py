@@ -83,11 +83,15 @@ def _hits_of_draft(
 
 def _key_of_document(choice: Choice, hit: Hit) -> Key:
     found = hit.payload.get(choice.route.document(choice.variant), hit.id)
-    return found if isinstance(found, str | int) else str(found)
+    if isinstance(found, str | int):
+        return found
+    return str(found)
 
 
 def _credit_of_place(place: Place) -> int:
-    return _CREDIT[place.team] if place.credited else 0
+    if not place.credited:
+        return 0
+    return _CREDIT[place.team]
 
 
 def _cut_page(hits: Sequence[Hit], request: Request) -> list[Hit]:

@@ -63,7 +63,9 @@ class Link:
 
     @property
     def away_for(self) -> float:
-        return time.monotonic() - self._lost_at if self._error else 0.0
+        if not self._error:
+            return 0.0
+        return time.monotonic() - self._lost_at
 
     def ask(self, read: Callable[[], T]) -> T:
         """For a search. Raises an AppError at once while the database is known not to answer, and
@@ -113,7 +115,9 @@ class Link:
         try:
             found: T | AppError = read()
         except SQLAlchemyError as error:
-            return self._lose(explain_error(error)) if _is_away(error) else explain_error(error)
+            if _is_away(error):
+                return self._lose(explain_error(error))
+            return explain_error(error)
         except AppError as error:  # the database has answered, and the query was invalid
             found = error
         self._find()
@@ -144,7 +148,9 @@ class Link:
         self._try_at = now + self._retry
         if now >= self._said_at + _SAY_EVERY:
             self._said_at = now
-            level = logging.ERROR if isinstance(error, Misconfigured | Refused) else logging.WARNING
+            level = logging.WARNING
+            if isinstance(error, Misconfigured | Refused):
+                level = logging.ERROR
             log.log(level, _AWAY, self._process, error, _LONGEST_RETRY)
         return error
 

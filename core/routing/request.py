@@ -104,7 +104,9 @@ def _check_vector_fits(request: Request, query: OneQuery, target: Target) -> Non
             f"{target.collection} "
             f"is searched with {kind.describe(params)}"
         )
-    known = f", made with {target.embedding.model}," if target.embedding else ""
+    known = ""
+    if target.embedding:
+        known = f", made with {target.embedding.model},"
     raise Refused(
         f"the query has {describe_vector(query)}, and the vectors of {target.collection}{known} "
         f"have {target.size}: "

@@ -49,7 +49,9 @@ class Arm:
             "collection": self.collection,
             "ranges": ranges,
         }
-        return {**arm, "document": self.document} if self.document else arm
+        if self.document:
+            return {**arm, "document": self.document}
+        return arm
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,9 @@ def _draw_shadow(view: RouteView, variant: str, fits: bool) -> Target | None:
 
 def _find_target(view: RouteView, variant: str, words: bool) -> Target:
     """Qdrant itself resolves an alias, but the model must be known here."""
-    found = view.live if variant in BLUE_VARIANTS else view.tried[variant]
+    found = view.live
+    if variant not in BLUE_VARIANTS:
+        found = view.tried[variant]
     if found is not None:
         return found
     alias = view.route.alias

@@ -30,7 +30,9 @@ class RouterExperiments:
         name, control = self._known.get(experiment_id) or self._load(experiment_id)
         view = self._routes.find(name)
         mine = view.route.experiment_id == experiment_id
-        return name if mine or view.live is not None else control
+        if mine or view.live is not None:
+            return name
+        return control
 
     def track_feedback(self, given: Feedback) -> bool:
         """The exposure may still be in this process's memory. Raises Unavailable if nothing is

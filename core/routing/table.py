@@ -38,11 +38,9 @@ class Confirmation:
         return self.serving == self.known
 
     def __str__(self) -> str:
-        return (
-            f"{self.serving} of {self.known} search processes"
-            if self.known
-            else "no search process yet"
-        )
+        if not self.known:
+            return "no search process yet"
+        return f"{self.serving} of {self.known} search processes"
 
 
 Fence = Callable[[Session], None]
@@ -55,7 +53,9 @@ def skip_fence(session: Session) -> None:
 def load_route(session: Session, alias: str) -> Route:
     """Returns the alias's route; a route at rest if none was ever set."""
     row = session.get(RouteRow, alias)
-    return _route_of_row(row) if row is not None else Route(alias)
+    if row is not None:
+        return _route_of_row(row)
+    return Route(alias)
 
 
 def current_route(services: Services, alias: str) -> Route:
@@ -281,7 +281,9 @@ def _describe_split(route: Route) -> str:
     if route.experiment_id:
         shares = [f"{_percentage_of_arm(arm):g} % {arm.collection}" for arm in route.arms]
         return f"experiment {route.experiment_id}: {', '.join(shares)}, the rest {route.blue}"
-    unseen = f", {route.shadow / 100:g} % asked in shadow" if route.shadow else ""
+    unseen = ""
+    if route.shadow:
+        unseen = f", {route.shadow / 100:g} % asked in shadow"
     return f"{route.share / 100:g} % {route.green}, the rest {route.blue}{unseen}"
 
 

@@ -1,7 +1,7 @@
 """A collection to search, and what embeds searches of it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -58,11 +58,15 @@ class Target:
     @property
     def names(self) -> tuple[str, ...]:
         """All of its vectors."""
-        return tuple(vector_names(self.schema)) if self.schema else ()
+        if not self.schema:
+            return ()
+        return tuple(vector_names(self.schema))
 
     @property
     def limits(self) -> Limits:
-        return Limits.of(self.schema.get("strict_mode_config")) if self.schema else Limits()
+        if self.schema:
+            return Limits.of(self.schema.get("strict_mode_config"))
+        return Limits()
 
     def takes_one_vector(self, other: "Target", using: str | None) -> bool:
         """Does a vector mean the same to both? A collection that is gone is noticed when it is
@@ -155,21 +159,27 @@ def read_target(
 ) -> Target:
     """A collection that is gone is noticed when it is searched."""
     declared = _read_declaration(services, alias)
-    search, coming = (
-        (declared.search, declared_names(declared)) if declared else (None, frozenset())
-    )
+    search: SearchSpec | None = None
+    coming: frozenset[str] = frozenset()
+    models: Sequence[EmbeddingSpec] = ()
+    if declared is not None:
+        search = declared.search
+        coming = declared_names(declared)
+        models = declared.models
     if collection in known:
         return replace(known[collection], search=search, coming=coming)
     try:
         stamp = read_stamp(services.store, collection)
     except Refused:
         stamp = None
-    models = declared.models if declared else ()
-    embedding = stamp.spec if stamp else next(iter(models), None)
-    named = embedding.vector if embedding else ""
-    if stamp:
+    if stamp is not None:
+        embedding = stamp.spec
         named = stamp.vector
-    identity = stamp.identity if stamp else None
+        identity = stamp.identity
+    else:
+        embedding = next(iter(models), None)
+        named = embedding.vector if embedding is not None else ""
+        identity = None
     try:
         schema = services.store.schema(collection)
     except Refused:
@@ -178,7 +188,9 @@ def read_target(
         )
     using = meant_vector(schema, named)
     names = tuple(vector_names(schema))
-    params = vector_params(schema, using) if using in names else None
+    params = None
+    if using in names:
+        params = vector_params(schema, using)
     return Target(
         collection,
         embedding,

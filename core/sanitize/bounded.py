@@ -89,7 +89,9 @@ def _join_surrogates(text: str) -> str:
 
 def _count_values(node: Node | None) -> int:
     """Counts the node alone."""
-    return 1 + len(node.value) // ONE_VALUE if isinstance(node, ScalarNode) else 1
+    if not isinstance(node, ScalarNode):
+        return 1
+    return 1 + len(node.value) // ONE_VALUE
 
 
 class BoundedLoader(_Bounded, yaml.SafeLoader):

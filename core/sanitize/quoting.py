@@ -26,6 +26,13 @@ _NAME = re.compile(r"[^\W\d][\w .-]{0,39}")
 _MOST_DIGITS = 4
 
 
+def add_reason(text: str, reason: str) -> str:
+    """Returns the text with the reason behind it, if somebody gave one."""
+    if not reason:
+        return text
+    return f"{text}: {reason}"
+
+
 def shorten_text(text: str, most: int = LONGEST_VALUE) -> str:
     """Returns ``text``, or its beginning and its length; at most ``most`` characters in all."""
     if len(text) <= most:

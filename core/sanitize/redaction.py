@@ -65,7 +65,9 @@ def redact(text: str) -> str:
 
 
 def _hide_parameter(parameter: re.Match[str]) -> str:
-    return f"{parameter[1]}{HIDDEN}" if _SECRET_NAME.search(parameter[2]) else parameter[0]
+    if _SECRET_NAME.search(parameter[2]):
+        return f"{parameter[1]}{HIDDEN}"
+    return parameter[0]
 
 
 def remember_secret(secret: str, public: Collection[str] = ()) -> None:

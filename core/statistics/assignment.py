@@ -53,7 +53,9 @@ def canary_ranges(share: int) -> tuple[Ranges, Ranges]:
 def weights_of(split: float) -> tuple[int, int]:
     """Returns the weights of control and treatment in basis points, where ``split`` (0 to 1) is the
     treatment's share. Raises Refused if they are not integers, and for an empty arm."""
-    points = round(split * BASIS) if abs(split) <= 1 else 0
+    points = 0
+    if abs(split) <= 1:
+        points = round(split * BASIS)
     if not 0 < points < BASIS or abs(split * BASIS - points) > 1e-6:
         raise Refused(
             f"a split of {split:g} is not a multiple of 0.0001 between 0 and 1, such as 0.5"

@@ -54,7 +54,9 @@ def srm_sequential(
 
 def concentration_for(expected_units: float) -> float:
     """Returns the prior that finds small faults soonest, for this total number of units."""
-    return 1000.0 if expected_units > 10_000 else 100.0
+    if expected_units > 10_000:
+        return 1000.0
+    return 100.0
 
 
 def is_mismatched(smallest_p: float, units: int) -> bool:

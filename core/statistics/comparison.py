@@ -119,11 +119,9 @@ def compare(
         _newest_number(treatment, [one.treatment for one in strata]),
     )
     relative = _relative_effect(control, treatment, units, look)
-    fixed = (
-        None
-        if reason
-        else _as_fixed_test(welch_from_moments(control, treatment, alpha, metric.relative))
-    )
+    fixed = None
+    if not reason:
+        fixed = _as_fixed_test(welch_from_moments(control, treatment, alpha, metric.relative))
     return look.comparison(units, shown, effect, reason, relative, fixed, left_out)
 
 
@@ -161,7 +159,9 @@ class _Look:
         left_out: tuple[tuple[int, str], ...],
     ) -> Comparison:
         metric = self.metric
-        found = effect if isinstance(effect, Moments) else None
+        found = None
+        if isinstance(effect, Moments):
+            found = effect
         sure = None if reason else found
         low, high = self.interval(sure) if sure else (None, None)
         bound_low, bound_high = self.bounds(sure) if sure else (None, None)
@@ -226,7 +226,9 @@ def _why_unusable(stratum: Stratum) -> str:
             return "too_few_units"
         if not (0 < arm.variance < math.inf and math.isfinite(arm.estimate)):
             return "variance_not_positive"
-    return "" if stratum.weight > 0 else "no_data"
+    if stratum.weight > 0:
+        return ""
+    return "no_data"
 
 
 def _estimate_effect(control: Estimate, treatment: Estimate, *, relative: bool) -> Estimate:
@@ -245,7 +247,9 @@ def _why_without_interval(
     known = [arm.units for arm in (control, treatment) if isinstance(arm, Moments)]
     if len(known) == 2 and min(*units, *known) < LEAST_UNITS:
         return "too_few_units"
-    return effect.reason if isinstance(effect, Unclear) else ""
+    if not isinstance(effect, Unclear):
+        return ""
+    return effect.reason
 
 
 def _relative_effect(
@@ -267,7 +271,9 @@ def _read_bounds(metric: Metric, low: float | None, high: float | None) -> tuple
 
 
 def _as_fixed_test(found: Welch | Unclear) -> FixedTest | None:
-    return None if isinstance(found, Unclear) else FixedTest(found.low, found.high, found.p)
+    if isinstance(found, Unclear):
+        return None
+    return FixedTest(found.low, found.high, found.p)
 
 
 def _newest_number(found: Estimate, stages: Sequence[Estimate]) -> float | None:

@@ -132,7 +132,9 @@ def _decide_invalid(quality: Quality, units: Sequence[int] | None) -> Decision |
     if srm_p is not None and balance.is_mismatched(
         srm_p, balance.LEAST_UNITS if units is None else sum(units)
     ):
-        seen = f", {' / '.join(map(str, units))} units," if units else ""
+        seen = ""
+        if units:
+            seen = f", {' / '.join(map(str, units))} units,"
         reason = (
             f"the arms{seen} have not the shares they should have: p {srm_p:.2g} is below "
             f"{balance.ALPHA}"
@@ -148,7 +150,9 @@ def _decide_invalid(quality: Quality, units: Sequence[int] | None) -> Decision |
         )
     elif quality.changed:
         reason = f"{quality.changed} is not what the experiment began with"
-    return Decision(Action.INVALID, reason) if reason else None
+    if not reason:
+        return None
+    return Decision(Action.INVALID, reason)
 
 
 def _decide_rollback(now: Comparisons) -> Decision | None:
@@ -171,8 +175,12 @@ def _decide_too_early(
     days: float | None, units: Sequence[int] | None, conversions: int | None, limits: Limits
 ) -> Decision | None:
     if days is None or days < limits.min_days:
-        left = None if days is None else limits.min_days - days
-        so_far = "an unknown time" if days is None else spans.format_days(days)
+        left = None
+        if days is not None:
+            left = limits.min_days - days
+        so_far = "an unknown time"
+        if days is not None:
+            so_far = spans.format_days(days)
         return Decision(
             Action.KEEP_RUNNING,
             f"{so_far} of at least {spans.format_whole_days(limits.min_days)}",
@@ -183,7 +191,9 @@ def _decide_too_early(
         (conversions, limits.min_conversions, "conversions in one arm"),
     ):
         if least and (found is None or found < least):
-            left = days * (least / found - 1) if found else None
+            left = None
+            if found:
+                left = days * (least / found - 1)
             return Decision(
                 Action.KEEP_RUNNING, f"{_format_count(found)} of at least {least} {what}", left
             )
@@ -251,7 +261,9 @@ def _decide_keep_running(
         return None
     (ratio, words), most = widest, limits.max_days - days
     left = days * (ratio**2 - 1)
-    late = f", of which the experiment has {spans.format_days(most)}" if left > most else ""
+    late = ""
+    if left > most:
+        late = f", of which the experiment has {spans.format_days(most)}"
     return Decision(
         Action.KEEP_RUNNING, f"{words}: about {spans.format_days(left)} more{late}", left
     )
@@ -273,7 +285,9 @@ def _list_widths(
 ) -> Iterator[tuple[float, str]]:
     superior = _is_superior(metric, limits.goal)
     for found in closed:
-        shown = found.better if superior else found.not_worse
+        shown = found.not_worse
+        if superior:
+            shown = found.better
         if (
             found.metric != metric.name
             or shown
@@ -296,11 +310,9 @@ def _target_width(metric: Metric, found: Comparison, limits: Limits) -> float:
         return metric.margin / 2
     if metric.target is not None:
         return metric.target
-    return (
-        limits.target
-        if metric.relative
-        else limits.target * abs(found.control or 0.0) or metric.margin
-    )
+    if metric.relative:
+        return limits.target
+    return limits.target * abs(found.control or 0.0) or metric.margin
 
 
 def _is_superior(metric: Metric, goal: Goal) -> bool:
@@ -317,7 +329,9 @@ def _list_missing(deciding: Sequence[Metric], now: Comparisons, closed: Comparis
         if not (found := [one for one in read if one.metric == metric.name])
         or any(one.reason for one in found)
     ]
-    return lacking if deciding else ["a metric that decides"]
+    if deciding:
+        return lacking
+    return ["a metric that decides"]
 
 
 def _comparisons_of(metric: Metric, variant: str, read: Comparisons) -> list[Comparison]:
@@ -358,8 +372,12 @@ _UNITS = {"seconds": (1000.0, " ms", ",.2f"), "share": (100.0, " points", ".2f")
 
 
 def _finite_or_none(number: float | None) -> float | None:
-    return number if number is not None and math.isfinite(number) else None
+    if number is not None and math.isfinite(number):
+        return number
+    return None
 
 
 def _format_count(number: float | None) -> str:
-    return "an unknown number" if number is None else f"{number:g}"
+    if number is None:
+        return "an unknown number"
+    return f"{number:g}"

@@ -125,12 +125,15 @@ def judge_side(
     """Pass if the whole interval meets the bound, block if no part of it does; NaN gives
     neither."""
     low, high = (found.low, found.high) if at_least else (-found.high, -found.low)
-    bound = bound if at_least else -bound
+    if not at_least:
+        bound = -bound
     if not all(map(math.isfinite, (found.value, low, high))):
         return "inconclusive"
     if low >= bound:
         return "pass"
-    return "block" if high < bound else "inconclusive"
+    if high < bound:
+        return "block"
+    return "inconclusive"
 
 
 def _as_array(values: Sequence[float]) -> _Values:

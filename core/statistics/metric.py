@@ -64,7 +64,9 @@ class Metric:
     @property
     def harm(self) -> float:
         """The smallest harm that causes a rollback."""
-        return self.margin if self.min_effect is None else self.min_effect
+        if self.min_effect is None:
+            return self.margin
+        return self.min_effect
 
     def estimate(self, found: Sums) -> Estimate:
         """For one arm and stage, and for every kind except quantiles, which have
@@ -78,7 +80,9 @@ class Metric:
             raise ValueError(f"{self.name} is a quantile: sums do not hold it")
         ratio = sums.delta_ratio(found, binary=self.binary)
         few = not isinstance(ratio, Unclear) and sums.effective_units(found) < EFFECTIVE
-        return Unclear("too_few_units") if few else ratio
+        if few:
+            return Unclear("too_few_units")
+        return ratio
 
 
 def _check_choice(name: str, what: str, value: object, allowed: tuple[object, ...]) -> None:

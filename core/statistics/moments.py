@@ -93,7 +93,9 @@ def latency_quantile(
 def difference(control: Estimate, treatment: Estimate) -> Estimate:
     """Treatment minus control."""
     if isinstance(control, Unclear) or isinstance(treatment, Unclear):
-        return control if isinstance(control, Unclear) else treatment
+        if isinstance(control, Unclear):
+            return control
+        return treatment
     return Moments(
         control.units + treatment.units,
         treatment.estimate - control.estimate,
@@ -104,7 +106,9 @@ def difference(control: Estimate, treatment: Estimate) -> Estimate:
 def relative_difference(control: Estimate, treatment: Estimate) -> Estimate:
     """Treatment minus control, as a share of the control's value."""
     if isinstance(control, Unclear) or isinstance(treatment, Unclear):
-        return control if isinstance(control, Unclear) else treatment
+        if isinstance(control, Unclear):
+            return control
+        return treatment
     a = control.estimate
     b = treatment.estimate
     if a <= 0:
@@ -123,11 +127,9 @@ def stratified_effect(effects: Sequence[tuple[float, Estimate]]) -> Estimate:
         (weight, effect) for weight, effect in effects if isinstance(effect, Moments) and weight > 0
     ]
     if not known:
-        return (
-            effects[-1][1]
-            if effects and isinstance(effects[-1][1], Unclear)
-            else Unclear("no_data")
-        )
+        if effects and isinstance(effects[-1][1], Unclear):
+            return effects[-1][1]
+        return Unclear("no_data")
     return weighted_moments(*zip(*known, strict=True))
 
 
@@ -155,7 +157,9 @@ def _find_too_few(calls: Floats, least: int) -> Unclear | None:
     if not len(calls):
         return Unclear("no_data")
     effective = calls.sum() ** 2 / (calls**2).sum()
-    return Unclear("too_few_units") if len(calls) < max(2, least) or effective < EFFECTIVE else None
+    if len(calls) < max(2, least) or effective < EFFECTIVE:
+        return Unclear("too_few_units")
+    return None
 
 
 def _ratio_variance(sums: Floats, counts: Floats) -> float:

@@ -39,7 +39,9 @@ def e_process(wins: int, losses: int, a: float = 100) -> float:
     """E itself, from 0 to infinity; "no preference" is rejected once it reaches 1/alpha. Raises
     Refused for counts below 0 and ``a`` not above 0."""
     log_e = measure_preference(wins, losses, a).log_e
-    return math.exp(log_e) if log_e < _LARGEST else math.inf
+    if log_e < _LARGEST:
+        return math.exp(log_e)
+    return math.inf
 
 
 def measure_preference(wins: int, losses: int, a: float = 100, alpha: float = 0.05) -> Evidence:
@@ -65,13 +67,15 @@ def win_rate_interval(
             scipy.special.xlogy(wins, rate) + scipy.special.xlogy(losses, 1 - rate)
         )
 
-    seen = wins / (wins + losses) if wins + losses else 0.5
-    low = scipy.optimize.brentq(excess, _LEAST, seen) if wins and excess(_LEAST) > 0 else 0.0
-    high = (
-        scipy.optimize.brentq(excess, seen, 1 - _LEAST)
-        if losses and excess(1 - _LEAST) > 0
-        else 1.0
-    )
+    seen = 0.5
+    if wins + losses:
+        seen = wins / (wins + losses)
+    low = 0.0
+    if wins and excess(_LEAST) > 0:
+        low = scipy.optimize.brentq(excess, _LEAST, seen)
+    high = 1.0
+    if losses and excess(1 - _LEAST) > 0:
+        high = scipy.optimize.brentq(excess, seen, 1 - _LEAST)
     return float(low), float(high)
 
 
@@ -81,7 +85,9 @@ def preference_share(wins: int, ties: int, losses: int) -> float | None:
     for name, count in (("wins", wins), ("ties", ties), ("losses", losses)):
         _check_count(name, count)
     users = wins + ties + losses
-    return (wins + ties / 2) / users - 0.5 if users else None
+    if not users:
+        return None
+    return (wins + ties / 2) / users - 0.5
 
 
 def vote_of_user(signs: Iterable[int]) -> int:

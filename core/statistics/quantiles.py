@@ -50,7 +50,9 @@ def clustered_quantile_difference(
 ) -> Estimate:
     """Treatment minus control, or with ``relative`` as a share of the control's value."""
     arms = clustered_quantile(*control, level), clustered_quantile(*treatment, level)
-    return moments.relative_difference(*arms) if relative else moments.difference(*arms)
+    if relative:
+        return moments.relative_difference(*arms)
+    return moments.difference(*arms)
 
 
 def _estimate_quantile(

@@ -52,7 +52,9 @@ def average_precision(found: Sequence[PointId], grades: Grades, k: int = 100) ->
 def hole_share(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
     """The share of the first ``k`` results that nobody has judged; grade 0 is a judgment too."""
     top = _top_ids(found, k)
-    return sum(id not in grades for id in top) / len(top) if top else 0.0
+    if not top:
+        return 0.0
+    return sum(id not in grades for id in top) / len(top)
 
 
 # Equal scores have no order; the order in which a server returns them is chance. So each measure is
@@ -101,7 +103,9 @@ def expected_recall(found: Scored, grades: Grades, k: int = 100) -> float:
 
 def expected_holes(found: Scored, grades: Grades, k: int = 10) -> float:
     places = min(k, len({id for id, _ in found}))
-    return _expected_share(found, lambda id: id not in grades, k) / places if places else 0.0
+    if not places:
+        return 0.0
+    return _expected_share(found, lambda id: id not in grades, k) / places
 
 
 def _expected_share(found: Scored, counts: Callable[[PointId], bool], k: int) -> float:
@@ -155,7 +159,9 @@ def top_overlap(one: Sequence[PointId], other: Sequence[PointId], k: int = 10) -
     ours = _top_ids(one, k)
     theirs = _top_ids(other, k)
     depth = max(len(ours), len(theirs))
-    return len(set(ours).intersection(theirs)) / depth if depth else 1.0
+    if not depth:
+        return 1.0
+    return len(set(ours).intersection(theirs)) / depth
 
 
 def rbo_ext(one: Sequence[PointId], other: Sequence[PointId], k: int = 10, p: float = 0.9) -> float:

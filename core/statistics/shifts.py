@@ -22,7 +22,9 @@ def ks_distance(one: Sequence[float], other: Sequence[float]) -> float:
 def mcnemar_greater(b: int, c: int) -> float:
     """One-sided exact p that ``b`` changes to the worse and ``c`` to the better are chance; 1
     without any."""
-    return float(scipy.stats.binomtest(b, b + c, alternative="greater").pvalue) if b + c else 1.0
+    if b + c:
+        return float(scipy.stats.binomtest(b, b + c, alternative="greater").pvalue)
+    return 1.0
 
 
 def chance_floor(scores: FloatArray, size: int, chance: float = 0.01) -> float:

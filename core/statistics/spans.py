@@ -7,7 +7,9 @@ def format_days(number: float) -> str:
         count = round(number * size)
         if count < most:
             return f"{count} {unit}" + ("" if count == 1 else "s")
-    return f"{number:.1f} days" if number < 100 else f"{number:,.0f} days"
+    if number < 100:
+        return f"{number:.1f} days"
+    return f"{number:,.0f} days"
 
 
 def format_whole_days(number: float) -> str:

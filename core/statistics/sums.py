@@ -49,7 +49,9 @@ class Sums:
 def mean(sums: Sums, *, binary: bool = False) -> Estimate:
     """The mean of S_i; with ``binary`` (each S_i is 0 or 1) a proportion, see ``delta_ratio``."""
     found = mean_from_sums(sums.units, sums.total, sums.total_squares)
-    return _smooth_certainty(found, sums.units, float(sums.total), sums.units) if binary else found
+    if binary:
+        return _smooth_certainty(found, sums.units, float(sums.total), sums.units)
+    return found
 
 
 def mean_from_sums(n: int, total: float, squares: float) -> Estimate:
@@ -88,13 +90,17 @@ def delta_ratio(sums: Sums, *, binary: bool = False) -> Estimate:
         scale * (squares - 2 * m * product + m * m * counts),
         scale * (squares + m * m * counts),
     )
-    return _smooth_certainty(found, u, float(sums.total), n) if binary else found
+    if binary:
+        return _smooth_certainty(found, u, float(sums.total), n)
+    return found
 
 
 def effective_units(sums: Sums) -> float:
     """On how many units of equal weight a ratio depends (Kish 1965): if a few units make most of
     the events, they are few."""
-    return float(sums.count) ** 2 / float(sums.count_squares) if sums.count_squares else 0.0
+    if not sums.count_squares:
+        return 0.0
+    return float(sums.count) ** 2 / float(sums.count_squares)
 
 
 def _build_moments(units: int, estimate: float, variance: float, scale: float) -> Estimate:

@@ -112,13 +112,15 @@ def _draft_rounds(ours: list[Key], theirs: list[Key], coins: Coins, length: int)
     tosses = iter(coins)
     while len(places) < length and (ours or theirs):
         if not (ours and theirs):
-            team: Team = "control" if ours else "treatment"
+            team: Team = "treatment"
+            if ours:
+                team = "control"
             places += [Place(document, team, False) for document in ours or theirs]
             break
         credited = _is_contested(ours, theirs)
-        order: tuple[Team, Team] = (
-            ("treatment", "control") if next(tosses) else ("control", "treatment")
-        )
+        order: tuple[Team, Team] = ("control", "treatment")
+        if next(tosses):
+            order = ("treatment", "control")
         for team in order:
             places += _pick_best(ours, theirs, team, credited)
     return places

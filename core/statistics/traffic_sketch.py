@@ -115,18 +115,24 @@ class TrafficSketch:
 
     @property
     def error_rate(self) -> float | None:
-        return self.errors / self.calls if self.calls else None
+        if not self.calls:
+            return None
+        return self.errors / self.calls
 
     @property
     def zero_rate(self) -> float | None:
         """Of the calls that did not fail."""
         answered = self.calls - self.errors
-        return self.zeros / answered if answered else None
+        if not answered:
+            return None
+        return self.zeros / answered
 
     @property
     def mean(self) -> float | None:
         """Seconds."""
-        return self.seconds / self.calls if self.calls else None
+        if not self.calls:
+            return None
+        return self.seconds / self.calls
 
     def columns(self) -> "Columns":
         found = np.array(list(self.cells), dtype=np.int64).reshape(-1, 2)
@@ -138,9 +144,9 @@ class TrafficSketch:
 
     def quantile(self, level: float) -> float | None:
         """Seconds; None without calls."""
-        return (
-            histogram.quantile_of_counts(self.columns().latencies(), level) if self.cells else None
-        )
+        if not self.cells:
+            return None
+        return histogram.quantile_of_counts(self.columns().latencies(), level)
 
     def to_json(self) -> dict[str, Any]:
         groups, buckets = zip(*self.cells, strict=True) if self.cells else ((), ())

@@ -28,17 +28,18 @@ def welch_from_moments(
 ) -> Welch | Unclear:
     """Two-sided, with an interval of 1 - ``alpha``. ``relative``: for the difference as a share of
     the control's value, by the delta method with the same degrees of freedom."""
-    effect = (
-        moments.relative_difference(control, treatment)
-        if relative
-        else moments.difference(control, treatment)
-    )
+    if relative:
+        effect = moments.relative_difference(control, treatment)
+    else:
+        effect = moments.difference(control, treatment)
     if (
         isinstance(control, Unclear)
         or isinstance(treatment, Unclear)
         or isinstance(effect, Unclear)
     ):
-        return effect if isinstance(effect, Unclear) else Unclear("no_data")
+        if isinstance(effect, Unclear):
+            return effect
+        return Unclear("no_data")
     if min(control.units, treatment.units) < 2:
         return Unclear("too_few_units")
     total = control.variance + treatment.variance

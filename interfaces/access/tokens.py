@@ -96,7 +96,9 @@ def revoke_token(services: Services, name: str, *, actor: str, reason: str = "")
         now = services.clock.now(session)
         changes = row.revoked_at is None
         row.revoked_at = row.revoked_at or now
-        event = "token.revoked" if changes else "token.unchanged"
+        event = "token.unchanged"
+        if changes:
+            event = "token.revoked"
         events.record_event(session, now, event, f"{name}: revoked", actor=actor, reason=reason)
         return _token_as_json(row)
 
@@ -131,13 +133,13 @@ def caller_of_token(services: Services, presented: str) -> Caller | None:
 def find_token(session: Session, presented: str) -> TokenRow | None:
     """Returns the row of a valid token."""
     kind, _, rest = presented.partition("_")
-    row = (
-        session.get(TokenRow, rest.partition("_")[0])
-        if kind == "rlt" and presented.isascii()
-        else None
-    )
+    row = None
+    if kind == "rlt" and presented.isascii():
+        row = session.get(TokenRow, rest.partition("_")[0])
     matches = hmac.compare_digest(row.digest if row else "", hash_secret(presented))
-    return row if row is not None and matches and row.revoked_at is None else None
+    if row is not None and matches and row.revoked_at is None:
+        return row
+    return None
 
 
 def caller_of_row(row: TokenRow) -> Caller:

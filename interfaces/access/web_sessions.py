@@ -31,11 +31,9 @@ def begin_session(services: Services, presented: str, api_token: str) -> str | N
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         session.execute(delete(SessionRow).where(SessionRow.expires_at < now))
-        row = (
-            None
-            if is_settings_token(presented, api_token)
-            else tokens.find_token(session, presented)
-        )
+        row = None
+        if not is_settings_token(presented, api_token):
+            row = tokens.find_token(session, presented)
         if row is None and not is_settings_token(presented, api_token):
             return None
         made = SessionRow(
@@ -45,7 +43,9 @@ def begin_session(services: Services, presented: str, api_token: str) -> str | N
             (row.id, "") if row else (None, _session_proof(secret, api_token))
         )
         session.add(made)
-        actor = tokens.caller_of_row(row).name if row else SETTINGS_CALLER
+        actor = SETTINGS_CALLER
+        if row:
+            actor = tokens.caller_of_row(row).name
         events.record_event(session, now, "session.begun", actor=actor)
     return secret
 
@@ -60,9 +60,13 @@ def caller_of_session(services: Services, secret: str, api_token: str) -> Caller
             shown = bool(api_token) and hmac.compare_digest(
                 row.proof, _session_proof(secret, api_token)
             )
-            return Caller(SETTINGS_CALLER, ALL_SCOPES) if shown else None
+            if not shown:
+                return None
+            return Caller(SETTINGS_CALLER, ALL_SCOPES)
         token = session.get_one(TokenRow, row.token_id)
-        return None if token.revoked_at else tokens.caller_of_row(token)
+        if token.revoked_at:
+            return None
+        return tokens.caller_of_row(token)
 
 
 def end_session(services: Services, secret: str) -> None:

@@ -87,11 +87,9 @@ def _check_settings(settings: Settings) -> Findings:
     for fault in unknown:
         yield Check("settings", "fail", fault, "correct or remove it", REFUSED)
     if not unknown:
-        mode = (
-            "embedded: everything in one process"
-            if settings.embedded
-            else "distributed: workers over a broker"
-        )
+        mode = "distributed: workers over a broker"
+        if settings.embedded:
+            mode = "embedded: everything in one process"
         yield Check("settings", "ok", mode)
 
 
@@ -152,7 +150,9 @@ def _releases(settings: Settings) -> Findings:
     for worker, program in sorted(told.items()):
         standing = judge(found, program["head"], program["oldest"])
         if why := program["stopped"] or standing.unfit:
-            told_so = why if program["stopped"] else f"the database {why}"
+            told_so = why
+            if not program["stopped"]:
+                told_so = f"the database {why}"
             advice = "see docs/upgrading.md"
             yield Check(
                 f"worker {worker}", "fail", f"takes no messages: {told_so}", advice, REFUSED

@@ -51,7 +51,9 @@ def check_contents(settings: Settings, *, rows: bool) -> list[Check]:
         "schedules": _check_schedules,
         "alerts": _check_channels,
     }
-    looks = {"sweep": _check_sweep, **declared, **written} if rows else declared
+    looks = declared
+    if rows:
+        looks = {"sweep": _check_sweep, **declared, **written}
     try:
         return [
             check
@@ -149,7 +151,9 @@ def _check_turn(seen: Deployment) -> Check:
     waits = seen["waits"]
     if waits is None:
         return Check(name, "ok", where)
-    state = "ok" if waits["cause"] == unclaimed.Cause.BUSY else "warn"
+    state = "warn"
+    if waits["cause"] == unclaimed.Cause.BUSY:
+        state = "ok"
     return Check(name, state, f"{where}; {waits['text']}", waits["next"])
 
 
@@ -166,7 +170,9 @@ def _check_schedules(services: Services) -> Findings:
     for seen in schedule_queries.list_schedules(services, limit=1):
         name = f"schedule {seen['alias']} {seen['action']}"
         last = next(iter(seen["runs"]), None)
-        late = screen.seconds_since(seen["next_at"]) if seen["next_at"] else 0.0
+        late = 0.0
+        if seen["next_at"]:
+            late = screen.seconds_since(seen["next_at"])
         if late > STILL_SECONDS:
             value = f"was due {screen.format_span(late)} ago"
             yield Check(

@@ -27,8 +27,6 @@ def print_experiment(context: CliContext, experiment: str, as_json: bool) -> int
 
 
 def _suggest_next(seen: Mapping[str, Any]) -> str:
-    return (
-        f"start it with: rollouts experiment start {seen['id']}"
-        if seen["status"] == "draft"
-        else (f"what it has found: rollouts experiment report {seen['id']}")
-    )
+    if seen["status"] == "draft":
+        return f"start it with: rollouts experiment start {seen['id']}"
+    return f"what it has found: rollouts experiment report {seen['id']}"

@@ -69,12 +69,12 @@ def render_head(seen: Seen) -> RenderableType:
     units = seen.get("units", {})
     for arm in arms:
         branch = "└─ " if arm is arms[-1] else "├─ "
-        users = f"{units[arm['variant']]:,} users" if arm["variant"] in units else ""
-        share = (
-            "in one list"
-            if seen["mode"] == "interleave"
-            else figures.format_basis_points(arm["weight"])
-        )
+        users = ""
+        if arm["variant"] in units:
+            users = f"{units[arm['variant']]:,} users"
+        share = "in one list"
+        if seen["mode"] != "interleave":
+            share = figures.format_basis_points(arm["weight"])
         grid.add_row(
             Text.assemble((branch, "dim"), arm["variant"]),
             printable_text(arm["collection"]),
@@ -113,12 +113,12 @@ def _status_message(seen: Seen) -> list[Text]:
 
 def _describe_progress(seen: Seen) -> str:
     stages = seen["stages"]
-    taking = (
-        f"  {figures.format_basis_points(stages[-1]['coverage'])} of the users take part"
-        if stages
-        else ""
-    )
-    return f"{taking}  after {figures.days(seen['days'])}" if "days" in seen else taking
+    taking = ""
+    if stages:
+        taking = f"  {figures.format_basis_points(stages[-1]['coverage'])} of the users take part"
+    if "days" in seen:
+        return f"{taking}  after {figures.days(seen['days'])}"
+    return taking
 
 
 # --- what is to be done ---------------------------------------------------------------------------
@@ -127,8 +127,12 @@ def _describe_progress(seen: Seen) -> str:
 def _describe_decision(seen: Seen) -> RenderableType:
     """Describes the decision, and what the present data say if that is different."""
     now = seen["decision"]
-    then = seen["decided"] if seen["status"] == "decided" else None
-    before = "stopped before it was decided; the data say: " if seen["status"] == "stopped" else ""
+    then = None
+    if seen["status"] == "decided":
+        then = seen["decided"]
+    before = ""
+    if seen["status"] == "stopped":
+        before = "stopped before it was decided; the data say: "
     lines = [_decision_sentence(then or now, before)]
     if then and then["action"] != now["action"]:
         lines.append(
@@ -160,8 +164,12 @@ def _describe_time_left(seen: Seen) -> list[Text]:
     passed = seen["days"]
     if seen["status"] != "running" or not left:
         return []
-    users = sum(seen["units"].values()) / passed * left if passed else 0
-    more = f", {figures.format_count(users)} users" if users else ""
+    users = 0
+    if passed:
+        users = sum(seen["units"].values()) / passed * left
+    more = ""
+    if users:
+        more = f", {figures.format_count(users)} users"
     return [Text(f"  still needed, at the pace so far: about {figures.days(left)}{more}")]
 
 
@@ -180,7 +188,9 @@ def _describe_quality(seen: Seen) -> Iterator[RenderableType]:
         "✖ the data cannot be trusted" if bad else "✔ no fault in the data",
         style="red" if bad else "green",
     )
-    chi = "none" if shares["chi_square_p"] is None else figures.format_p(shares["chi_square_p"])
+    chi = "none"
+    if shares["chi_square_p"] is not None:
+        chi = figures.format_p(shares["chi_square_p"])
     told = {
         "sample ratio": f"p {figures.format_p(shares['p'])}, sequential; below 0.001 it is a fault",
         "": f"chi-square p {chi} beside it, valid for one look only",
@@ -236,7 +246,9 @@ def _table_of_comparisons(compared: Sequence[Seen], spec: Mapping[str, Seen]) ->
         values = (
             "" if found[arm] is None else unit.value(found[arm]) for arm in ("control", "treatment")
         )
-        fixed = f"t {figures.format_p(found['t_test']['p'])}" if found["t_test"] else ""
+        fixed = ""
+        if found["t_test"]:
+            fixed = f"t {figures.format_p(found['t_test']['p'])}"
         name = _two_lines(printable_text(found["metric"]), f"  {found['role']}")
         told = found["p_adjusted"] or found["p"]
         add_row(
@@ -273,7 +285,9 @@ def _effect_texts(found: Seen, unit: figures.Unit) -> tuple[str, str]:
 
 def _with_interval(found: Seen, write: Callable[[float], str]) -> str:
     told = figures.format_interval(write, found["difference"], found["low"], found["high"])
-    return f"{told} ({explain_reason(found['reason'])})" if found["reason"] else told
+    if found["reason"]:
+        return f"{told} ({explain_reason(found['reason'])})"
+    return told
 
 
 def _comparison_verdict(found: Seen) -> Text:

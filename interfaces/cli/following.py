@@ -82,7 +82,9 @@ class _LineDisplay:
             self._print_change(key, what, said)
 
     def _print_change(self, key: str, what: str, message: str) -> None:
-        line = f"{what}: {message}" if message else what
+        line = what
+        if message:
+            line = f"{what}: {message}"
         if self._known.get(key) != line:
             self._known[key] = line
             self._console.print(Text(screen.printable_text(line)), soft_wrap=True)

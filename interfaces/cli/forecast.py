@@ -50,9 +50,9 @@ def _plan_sentence(seen: Seen) -> RenderableType:
         took = f"about {figures.days(seen['days'])}, more than the {seen['max_days']:g} it may last"
         told = Text(f"✖ {printable_text(seen['alias'])}: {users}: {took}", style="red")
     else:
-        least = (
-            f", and at least {seen['min_days']:g} days" if seen["days"] < seen["min_days"] else ""
-        )
+        least = ""
+        if seen["days"] < seen["min_days"]:
+            least = f", and at least {seen['min_days']:g} days"
         told = Text(
             f"✔ {printable_text(seen['alias'])}: {users}: about "
             f"{figures.days(seen['days'])}{least}",

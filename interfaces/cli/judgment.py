@@ -35,7 +35,9 @@ def render_gate(report: Seen, *, every: bool = False) -> RenderableType:
 
 
 def _verdict_line(report: Seen) -> Text:
-    beside = f" beside {report['live']}" if report.get("live") else ""
+    beside = ""
+    if report.get("live"):
+        beside = f" beside {report['live']}"
     return Text.assemble(status_text(report["verdict"]), f"  {report['collection']}{beside}")
 
 
@@ -169,7 +171,9 @@ def _answer_cell(answers: Sequence[Seen] | None, rank: int, relevant: set[str]) 
     if answers is None or rank >= len(answers):
         return Text("")
     answer = answers[rank]
-    mark = "* " if str(answer["id"]) in relevant else ""
+    mark = ""
+    if str(answer["id"]) in relevant:
+        mark = "* "
     text = printable_text(f"{mark}{answer['score']:.3f}  {answer['record']}  {answer['text']}")
     return Text(text[:_WIDEST_ANSWER])
 
@@ -179,4 +183,6 @@ _WIDEST_ANSWER = 56
 
 
 def _format_number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    if value is None:
+        return ""
+    return f"{value:.4g}"

@@ -146,7 +146,9 @@ def _progress_texts(progress: Seen) -> list[str]:
         if progress["unit"] == "source"
         else (progress["done"], "points")
     )
-    left = done * (progress["size"] / progress["done"] - 1) / rate if progress["done"] else None
+    left = None
+    if progress["done"]:
+        left = done * (progress["size"] / progress["done"] - 1) / rate
     eta = [f"{format_span(left)} left at {rate:,.0f}/s"] if left is not None else []
     return [f"{done:,} {unit}", *eta]
 
@@ -156,8 +158,6 @@ def _table_of_events(events: list[Seen]) -> RenderableType:
     for event in events[-_EVENTS:]:
         add_row(rows, (format_clock(event["at"]), event["event"], event["actor"], event["detail"]))
     hidden = len(events) - _EVENTS
-    return (
-        Group(rows, Text(f"{hidden} earlier events: --json has all", style="dim"))
-        if hidden > 0
-        else rows
-    )
+    if hidden > 0:
+        return Group(rows, Text(f"{hidden} earlier events: --json has all", style="dim"))
+    return rows

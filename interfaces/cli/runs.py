@@ -65,7 +65,9 @@ def wait_for_end(
         raise TimedOut(f"{error}; it {_describe_continuation(context)}") from error
     if as_json:
         screen.print_json(told() if told else seen)
-    return DONE if seen["status"] in (Status.LIVE, Status.COMPLETED) else ENDED_BADLY
+    if seen["status"] in (Status.LIVE, Status.COMPLETED):
+        return DONE
+    return ENDED_BADLY
 
 
 def _follow_run(context: CliContext, started: str, timeout: float | None, as_json: bool) -> Seen:

@@ -6,6 +6,7 @@ from typing import Any
 from rich.text import Text
 
 from qdrant_rollouts.core.operations.schedules import queries
+from qdrant_rollouts.core.sanitize.quoting import add_reason
 from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.cli.running import DONE, CliContext
 
@@ -72,11 +73,15 @@ def _print_tables(found: Sequence[Mapping[str, Any]]) -> None:
 
 def _schedule_remark(seen: Mapping[str, Any]) -> str:
     if seen["paused_by"]:
-        return f"paused by {seen['paused_by']}" + (f": {seen['reason']}" if seen["reason"] else "")
+        return add_reason(f"paused by {seen['paused_by']}", seen["reason"])
     if seen["overdue_since"]:
         return f"no success for more than {seen['success_within_hours']:g} h"
-    return "not as in the index file" if seen["changed"] else ""
+    if seen["changed"]:
+        return "not as in the index file"
+    return ""
 
 
 def _format_moment(text: str | None) -> str:
-    return f"{screen.parse_moment(text):%Y-%m-%d %H:%M}" if text else ""
+    if not text:
+        return ""
+    return f"{screen.parse_moment(text):%Y-%m-%d %H:%M}"

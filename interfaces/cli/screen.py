@@ -129,9 +129,9 @@ def format_span(seconds: float) -> str:
     hours = seconds / 3600
     if minutes < 60:
         return f"{int(minutes)} min {int(seconds % 60):02d} s"
-    return (
-        f"{int(hours)} h {int(minutes % 60):02d} min" if hours < 48 else f"{int(hours / 24)} days"
-    )
+    if hours < 48:
+        return f"{int(hours)} h {int(minutes % 60):02d} min"
+    return f"{int(hours / 24)} days"
 
 
 def format_age(seconds: float) -> str:

@@ -251,7 +251,9 @@ class Story:
 
     def _check_serves(self, seen: Seen, version: Version) -> bool:
         behind = queries.list_aliases(self._services).get(ALIAS)
-        found = self._services.store.count(behind) if behind else 0
+        found = 0
+        if behind:
+            found = self._services.store.count(behind)
         live = (seen["status"], behind, found) == (Status.LIVE, seen["green"], len(version.pages))
         words = f"version {version.number} is {seen['status']}: {ALIAS} → {behind}, {found:,} texts"
         return self.note(live, words)

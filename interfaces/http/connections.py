@@ -170,8 +170,12 @@ class Connection(H11Protocol):
             self._abort_transport()
         elif self.is_unready and not self.flow.read_paused and not self.transport.is_closing():
             limits = self._crowd.limits
-            what = "body" if self.at_work else "headers"
-            seconds = limits.body if self.at_work else limits.headers
+            what = "headers"
+            if self.at_work:
+                what = "body"
+            seconds = limits.headers
+            if self.at_work:
+                seconds = limits.body
             if now - self.since > seconds:
                 self.end(
                     RequestTooSlow(

@@ -52,7 +52,9 @@ class Readiness:
     def answer(self, request: Request) -> Response:
         checks = self.checks(context_of(request))
         ready = all(check.state == "ok" for check in checks)
-        told = _full_check if _may_read(request, checks) else _public_check
+        told = _public_check
+        if _may_read(request, checks):
+            told = _full_check
         return JSONResponse(
             {"ready": ready, "checks": [told(check) for check in checks]}, 200 if ready else 503
         )
@@ -78,11 +80,9 @@ def _health_checks(context: AppContext) -> dict[str, Callable[[], Check]]:
         "sweep": partial(inspect_sweep, services),
         "turns": partial(at_turns, services),
     }
-    return (
-        looks
-        if context.settings.embedded
-        else {**looks, "broker": partial(inspect_broker, context.settings)}
-    )
+    if context.settings.embedded:
+        return looks
+    return {**looks, "broker": partial(inspect_broker, context.settings)}
 
 
 def _run_health_check(name: str, look: Callable[[], Check]) -> Check:

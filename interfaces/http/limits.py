@@ -51,7 +51,9 @@ class Limits:
 def process_limits() -> Limits:
     """From the number of descriptors that the process may open (`ulimit -n`)."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    share = _MOST if allowed == resource.RLIM_INFINITY else allowed // _SHARE
+    share = _MOST
+    if allowed != resource.RLIM_INFINITY:
+        share = allowed // _SHARE
     return Limits(max(_LEAST, min(_MOST, share)))
 
 
@@ -62,4 +64,6 @@ def address_group(host: str) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host
-    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else host
+    if address.version == 6:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return host

@@ -34,7 +34,9 @@ class MetricDescription:
     @property
     def sampled(self) -> str:
         """The name of its samples."""
-        return f"{self.name}_total" if self.kind == "counter" else self.name
+        if self.kind == "counter":
+            return f"{self.name}_total"
+        return self.name
 
 
 _LEFT_OUT = MetricDescription(

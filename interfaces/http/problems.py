@@ -212,7 +212,9 @@ def _build_content(kind: Kind, detail: str, **more: Any) -> dict[str, Any]:
 def _response_headers(status: int) -> dict[str, str]:
     if status == 401:
         return {"WWW-Authenticate": 'Bearer realm="rollouts"'}
-    return {"Retry-After": str(RETRY_AFTER)} if status == 503 else {}
+    if status != 503:
+        return {}
+    return {"Retry-After": str(RETRY_AFTER)}
 
 
 def _answer_app_error(request: Request, error: Exception) -> Response:

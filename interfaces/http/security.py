@@ -71,11 +71,9 @@ class Authenticator:
         kind, _, presented = connection.headers.get("authorization", "").partition(" ")
         if not kind:
             return None
-        found = (
-            self._remember_lookup("token", presented.strip(), self._look_up_token)
-            if kind.lower() == "bearer"
-            else None
-        )
+        found = None
+        if kind.lower() == "bearer":
+            found = self._remember_lookup("token", presented.strip(), self._look_up_token)
         if found is None:
             raise Unauthorized(
                 "this token is unknown or was revoked; `rollouts token list` shows those there are"
@@ -84,7 +82,9 @@ class Authenticator:
 
     def _caller_by_session(self, connection: HTTPConnection) -> Caller | None:
         secret = connection.cookies.get(SESSION_COOKIE, "")
-        return self._remember_lookup("session", secret, self._look_up_session) if secret else None
+        if not secret:
+            return None
+        return self._remember_lookup("session", secret, self._look_up_session)
 
     def _caller_on_machine(self, connection: HTTPConnection) -> Caller | None:
         if not is_local(connection) or self._context.api_token:
@@ -102,11 +102,9 @@ class Authenticator:
         )
 
     def _look_up_machine(self, _: str) -> Caller | None:
-        return (
-            None
-            if tokens.has_any_token(self._context.services)
-            else Caller(login_name("web"), ALL_SCOPES)
-        )
+        if tokens.has_any_token(self._context.services):
+            return None
+        return Caller(login_name("web"), ALL_SCOPES)
 
     def _remember_lookup(
         self, what: str, secret: str, look: Callable[[str], Caller | None]
@@ -144,7 +142,9 @@ def require_scope(connection: HTTPConnection, scope: str) -> Caller:
 
 def is_local(connection: HTTPConnection) -> bool:
     """Whether the request comes from this machine and was not forwarded."""
-    client = connection.client.host if connection.client else ""
+    client = ""
+    if connection.client:
+        client = connection.client.host
     handed_on = any(name in connection.headers for name in _PROXY_HEADERS)
     return (
         is_loopback(client)
@@ -156,7 +156,9 @@ def is_local(connection: HTTPConnection) -> bool:
 def is_loopback(host: str) -> bool:
     """A loopback address, or localhost."""
     address = _parse_ip(host)
-    return host == "localhost" if address is None else address.is_loopback
+    if address is None:
+        return host == "localhost"
+    return address.is_loopback
 
 
 def host_name(host: str) -> str:
@@ -221,12 +223,16 @@ class Guard:
 
 
 def _largest_body(scope: Scope) -> int:
-    return LARGEST_BODY if _ENTRANCES.get(_first_part(scope)) else LARGEST_FORM
+    if _ENTRANCES.get(_first_part(scope)):
+        return LARGEST_BODY
+    return LARGEST_FORM
 
 
 def _first_part(scope: Scope) -> str:
     path: str = scope["path"]
-    return path.split("/")[1] if "/" in path else ""
+    if "/" not in path:
+        return ""
+    return path.split("/")[1]
 
 
 def _from_our_pages(headers: Headers) -> bool:

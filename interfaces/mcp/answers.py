@@ -216,9 +216,9 @@ def bound_payload(payload: Mapping[str, Any], room: int) -> tuple[dict[str, Any]
 
 
 def _shorten_text(value: Any, most: int) -> Any:
-    return (
-        value[: most - len(_CUT)] + _CUT if isinstance(value, str) and len(value) > most else value
-    )
+    if isinstance(value, str) and len(value) > most:
+        return value[: most - len(_CUT)] + _CUT
+    return value
 
 
 def build_seen(deployment: Mapping[str, Any]) -> Seen:
@@ -259,12 +259,16 @@ def count_done(seen: Seen) -> float:
 def current_place(seen: Seen) -> str:
     """Returns the current step, in words."""
     at = next((step for step in seen.steps if step.status in _AT), None)
-    return f"{at.name}: {at.message}".removesuffix(": ") if at else seen.message
+    if at:
+        return f"{at.name}: {at.message}".removesuffix(": ")
+    return seen.message
 
 
 def _build_step(step: Mapping[str, Any]) -> Step:
     progress = step["progress"] or {}
-    share = min(1.0, progress["done"] / progress["size"]) if progress.get("size") else None
+    share = None
+    if progress.get("size"):
+        share = min(1.0, progress["done"] / progress["size"])
     return Step(
         name=step["name"],
         status=step["status"],
@@ -277,7 +281,9 @@ def _explain_check(row: Mapping[str, Any]) -> str:
     """In words first; reports of an older release have only figures."""
     said = " ".join(row[key] for key in ("found", "means", "act") if row.get(key))
     figures = f"{row['value']} against {row['bound']}; {row['detail']}"
-    return f"{row['name']}: {said} ({figures})" if said else f"{row['name']}: {figures}"
+    if said:
+        return f"{row['name']}: {said} ({figures})"
+    return f"{row['name']}: {figures}"
 
 
 def _build_verdict(deployment: Mapping[str, Any]) -> Verdict | None:

@@ -73,4 +73,6 @@ class Guard:
 def _list_tools(caller: Caller) -> str:
     """Returns the tools that the caller may use."""
     left = [tool for tool, scope in SCOPE_OF.items() if caller.may(scope)]
-    return f"Its token is for {', '.join(left)}." if left else "Its token is for no tool here."
+    if not left:
+        return "Its token is for no tool here."
+    return f"Its token is for {', '.join(left)}."

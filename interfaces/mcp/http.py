@@ -58,7 +58,9 @@ def _replay_body(body: bytes, then: Receive) -> Receive:
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Message:
-        return messages.pop() if messages else await then()
+        if messages:
+            return messages.pop()
+        return await then()
 
     return receive
 

@@ -77,7 +77,9 @@ def _check_call(name: str, arguments: Mapping[str, Any], tools: Mapping[str, Too
     takes = tools[name].input_schema["properties"]
     unknown = [argument for argument in arguments if argument not in takes]
     if unknown:
-        known = f"it takes {', '.join(takes)}" if takes else "it takes none"
+        known = "it takes none"
+        if takes:
+            known = f"it takes {', '.join(takes)}"
         shown = ", ".join(quote_value(argument) for argument in unknown[:10])
         raise ToolError(
             f"{name} has no argument {shown}; {known}: call again without, or correct the spelling"

@@ -84,9 +84,9 @@ def _report_name(report: Report) -> str:
 def _report_facts(report: Report) -> list[str]:
     looks = report.get("looks") or []
     count = f"{len(looks)} look{'' if len(looks) == 1 else 's'}"
-    latest = (
-        f", the last {_format_minute(looks[-1].get('at'))}" if looks and looks[-1].get("at") else ""
-    )
+    latest = ""
+    if looks and looks[-1].get("at"):
+        latest = f", the last {_format_minute(looks[-1].get('at'))}"
     alias, identity = (f"{key} {report[key]}" if report.get(key) else "" for key in ("alias", "id"))
     return [str(report.get("status") or ""), alias, count + latest, identity]
 
@@ -97,11 +97,9 @@ def _format_minute(at: object) -> str:
         time = datetime.fromisoformat(str(at))
     except ValueError:
         return str(at)
-    return (
-        f"{time:%Y-%m-%d %H:%M}"
-        if time.tzinfo is None
-        else f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    )
+    if time.tzinfo is None:
+        return f"{time:%Y-%m-%d %H:%M}"
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _draw_decision(body: Element, report: Report, top: float) -> float:
@@ -161,7 +159,9 @@ def _draw_legend(body: Element, top: float) -> float:
 
 
 def _draw_nothing(body: Element, report: Report, top: float) -> float:
-    words = "No look compared anything." if report.get("looks") else "No look has been taken yet."
+    words = "No look has been taken yet."
+    if report.get("looks"):
+        words = "No look compared anything."
     canvas.draw_text(body, _EDGE, top + 24, words, "s13 ink")
     return top + 48
 

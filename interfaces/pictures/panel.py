@@ -69,7 +69,9 @@ def describe_panel(group: Group, shown: Panel) -> str:
         f"{word}, {format_difference(latest.difference, step, group.relative)}, "
         f"{_interval_words(group, latest, step)}"
     )
-    return f"{told}: {_reason_words(shown)}" if latest.low is None else told
+    if latest.low is None:
+        return f"{told}: {_reason_words(shown)}"
+    return told
 
 
 def _draw_numbers(body: Element, group: Group, shown: Panel, top: float) -> None:
@@ -120,11 +122,9 @@ def _draw_arms(body: Element, group: Group, shown: Panel, y: float) -> None:
 
 
 def _format_value(group: Group, value: float) -> str:
-    return (
-        format_value(value)
-        if group.unit == "plain"
-        else figures.unit_by_name(group.unit).value(value)
-    )
+    if group.unit == "plain":
+        return format_value(value)
+    return figures.unit_by_name(group.unit).value(value)
 
 
 def _draw_frame(body: Element, group: Group, time: Scale, value: Scale) -> None:
@@ -138,7 +138,9 @@ def _draw_frame(body: Element, group: Group, time: Scale, value: Scale) -> None:
         y = value(level)
         zero = level == 0
         canvas.draw_line(body, (LEFT, y), (RIGHT, y), "zero" if zero else "grid")
-        name = "0" if zero else format_difference(level, levels[1] - levels[0], group.relative)
+        name = "0"
+        if not zero:
+            name = format_difference(level, levels[1] - levels[0], group.relative)
         canvas.draw_text(body, LEFT - 8, y + 4, name, f"s11 end {'ink bold' if zero else 'soft'}")
     _draw_margin(body, group, value)
     if group.direction:
@@ -215,7 +217,9 @@ def _verdict_words(shown: Panel) -> tuple[str, str]:
 
 def _verdict_class(shown: Panel) -> str:
     verdict = str(shown.last.get("verdict"))
-    return verdict if verdict in _VERDICTS else "unclear"
+    if verdict not in _VERDICTS:
+        return "unclear"
+    return verdict
 
 
 def _reason_words(shown: Panel) -> str:

@@ -107,7 +107,9 @@ def drawable_number(value: Any) -> float | None:
     """Returns a number that can be drawn, or None; a tiny number becomes 0."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MOST:
         return None
-    return float(value) if abs(value) > 1 / _MOST else 0.0
+    if abs(value) > 1 / _MOST:
+        return float(value)
+    return 0.0
 
 
 def scale_for_drawing(value: float, comparison: Report) -> float:
@@ -158,4 +160,6 @@ def _verdict_bounds(comparison: Report) -> tuple[float | None, float | None]:
 
 def _role_rank(group: Group) -> int:
     role = group.last.get("role")
-    return _ROLES.index(role) if role in _ROLES else len(_ROLES)
+    if role in _ROLES:
+        return _ROLES.index(role)
+    return len(_ROLES)

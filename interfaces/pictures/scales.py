@@ -59,7 +59,9 @@ def time_unit(days: float) -> tuple[float, str]:
     """How many of the unit a day has, and its name."""
     if days > 2:
         return 1.0, "days"
-    return (24.0, "hours") if days > 1 / 12 else (1440.0, "minutes")
+    if days > 1 / 12:
+        return (24.0, "hours")
+    return (1440.0, "minutes")
 
 
 def format_difference(value: float, step: float, relative: bool) -> str:
@@ -87,7 +89,8 @@ def format_margin(value: float, relative: bool) -> str:
     shown = _format_fixed(
         abs(value) * (100 if relative else 1), 2 - math.floor(math.log10(abs(value) or 1.0))
     )
-    shown = shown.rstrip("0").rstrip(".") if "." in shown and "e" not in shown else shown
+    if "." in shown and "e" not in shown:
+        shown = shown.rstrip("0").rstrip(".")
     return f"{MINUS if value < 0 else '+'}{shown}{f'{_GAP}%' if relative else ''}"
 
 

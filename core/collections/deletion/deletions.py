@@ -263,7 +263,9 @@ def delete_due(services: Services) -> list[str]:
 def find_due_deletions(session: Session, now: datetime) -> list[int]:
     """Returns the ids of the deletions whose time has come."""
     clock = session.get(ServiceClock, 1)
-    elapsed = clock.elapsed if clock is not None else 0.0
+    elapsed = 0.0
+    if clock is not None:
+        elapsed = clock.elapsed
     query = select(Deletion.id).where(
         Deletion.status.in_(OPEN_STATUSES), Deletion.due_at <= now, Deletion.due_elapsed <= elapsed
     )

@@ -40,7 +40,9 @@ def find_ruling_spec(
     alias = _alias_of_row(row, version)
     if alias is None:
         return None
-    made = version.deployment_id if version is not None else None
+    made = None
+    if version is not None:
+        made = version.deployment_id
     found = (
         declared.get(alias)
         or _read_frozen_spec(session, made)
@@ -83,7 +85,9 @@ def reason_to_spare(services: Services, session: Session, row: Deletion) -> str:
     if not follows_rule(session, row):
         return ""
     spec = find_ruling_spec(session, row, services.indexes())
-    return reason_to_keep(spec, embedded=services.store.embedded) if spec is not None else ""
+    if spec is None:
+        return ""
+    return reason_to_keep(spec, embedded=services.store.embedded)
 
 
 def reason_to_wait(services: Services, session: Session, row: Deletion) -> str:
@@ -131,7 +135,9 @@ def find_backup_fault(services: Services, session: Session, row: Deletion) -> st
     except Refused as error:
         return str(error)
     lost = manifests.find_absent_file(services.shelf, manifest)
-    return f"backup {run.id} is damaged: {lost}" if lost else ""
+    if not lost:
+        return ""
+    return f"backup {run.id} is damaged: {lost}"
 
 
 def _alias_of_row(row: Deletion, version: Version | None) -> str | None:
@@ -139,5 +145,9 @@ def _alias_of_row(row: Deletion, version: Version | None) -> str | None:
 
 
 def _read_frozen_spec(session: Session, deployment: str | None) -> IndexSpec | None:
-    made = session.get(Deployment, deployment) if deployment is not None else None
-    return read_stored(IndexSpec, made.spec) if made is not None else None
+    made = None
+    if deployment is not None:
+        made = session.get(Deployment, deployment)
+    if made is None:
+        return None
+    return read_stored(IndexSpec, made.spec)

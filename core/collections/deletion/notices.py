@@ -78,11 +78,9 @@ def describe_deletions_to_come(
     foreign = final_backups.find_foreign(session, [one.collection for one in surplus])
     told = []
     for one in surplus:
-        waits = (
-            f"{retention_policy.describe_retention(spec)} after {row.green} is live"
-            if one.collection == row.blue
-            else ""
-        )
+        waits = ""
+        if one.collection == row.blue:
+            waits = f"{retention_policy.describe_retention(spec)} after {row.green} is live"
         when = waits or f"when {row.green} is live"
         told.append(
             _build_announcement(one.collection, None, when, spec, one.collection in foreign, rules)
@@ -128,7 +126,9 @@ def _build_announcement(
     rules: DeletionRules,
 ) -> Announced:
     keep = deletions.keep_command(collection)
-    kept = final_backups.reason_to_keep(spec, embedded=rules.embedded) if foreign else ""
+    kept = ""
+    if foreign:
+        kept = final_backups.reason_to_keep(spec, embedded=rules.embedded)
     if kept:
         text = f"{collection} is not deleted: this program did not make it, and {kept}. It is kept"
     else:
@@ -139,4 +139,6 @@ def _build_announcement(
 def _describe_condition(spec: IndexSpec, foreign: bool) -> str:
     if spec.retention.final_backup:
         return _BACKUP_FIRST
-    return _OTHERS if final_backups.is_wanted(spec, foreign) else ""
+    if not final_backups.is_wanted(spec, foreign):
+        return ""
+    return _OTHERS

@@ -103,7 +103,9 @@ def find_spec(session: Session, alias: str, declared: Mapping[str, IndexSpec]) -
         return declared[alias]
     query = select(Deployment).where(Deployment.alias == alias, Deployment.kind == "rollout")
     last = session.scalars(query.order_by(Deployment.created_at.desc()).limit(1)).first()
-    return read_stored(IndexSpec, last.spec) if last is not None else IndexSpec()
+    if last is not None:
+        return read_stored(IndexSpec, last.spec)
+    return IndexSpec()
 
 
 def find_index(session: Session, collection: str) -> str | None:
@@ -161,7 +163,7 @@ def keep_collection(
     check_found_name("collection", collection)
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        words = f"{collection} is kept" + (f": {reason}" if reason else f": {actor} has said so")
+        words = f"{collection} is kept: {reason or f'{actor} has said so'}"
         if not deletions.cancel_deletion(
             session, now, collection, words, actor, event=DeletionEvent.KEEP, asked=reason
         ):
@@ -207,11 +209,9 @@ def _plan_surplus(
     one: ServedCollection, now: datetime, spec: IndexSpec, *, foreign: bool
 ) -> SurplusVersion:
     due_at = (one.replaced_at or now) + timedelta(minutes=retention_minutes(spec))
-    last = (
-        f"not among the last {spec.retention.versions} that served; "
-        if spec.retention.versions
-        else ""
-    )
+    last = ""
+    if spec.retention.versions:
+        last = f"not among the last {spec.retention.versions} that served; "
     reason = f"{last}kept for {describe_retention(spec)} after it was replaced"
     if foreign and spec.retention.foreign == "backup":
         reason += "; this program did not make it, so a complete backup of it is made first"

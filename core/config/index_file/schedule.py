@@ -42,7 +42,9 @@ class ScheduleSpec(Strict):
 
 def _expand_cron_line(value: Any) -> Any:
     """A plain cron line is a schedule with defaults for everything else."""
-    return {"cron": _check_cron_line(value)} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"cron": _check_cron_line(value)}
+    return value
 
 
 Scheduled = Annotated[ScheduleSpec | None, BeforeValidator(_expand_cron_line)]

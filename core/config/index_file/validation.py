@@ -104,7 +104,9 @@ class ValidationSpec(Strict):
     def _accept_titles(cls, given: Any) -> Any:
         """``queries: titles`` and ``queries: {titles: FIELD}`` do not name queries, but where to
         find some."""
-        said = given.get("queries") if isinstance(given, Mapping) else None
+        said = None
+        if isinstance(given, Mapping):
+            said = given.get("queries")
         if said == "titles":
             return {**given, "queries": (), "titles": "*"}
         if (
@@ -123,4 +125,6 @@ class ValidationSpec(Strict):
             return said
         if said is False:
             return None
-        return CheckSpec() if said is True else CheckSpec(bound=float(said))
+        if said is True:
+            return CheckSpec()
+        return CheckSpec(bound=float(said))

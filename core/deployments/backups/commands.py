@@ -28,7 +28,7 @@ from qdrant_rollouts.core.ports.naming import (
     check_name,
     collection_name,
 )
-from qdrant_rollouts.core.sanitize.quoting import quote_value
+from qdrant_rollouts.core.sanitize.quoting import add_reason, quote_value
 from qdrant_rollouts.core.services import Services
 
 
@@ -119,7 +119,7 @@ def verify_backup(
         green=green,
         number=manifest.number,
         actor=actor,
-        reason=f"backup {manifest.id}" + (f": {reason}" if reason else ""),
+        reason=add_reason(f"backup {manifest.id}", reason),
         along=along,
     )
 
@@ -144,7 +144,7 @@ def restore_backup(
     restorable.read_whole_manifest(services.store, services.shelf, manifest.id)
     live = services.store.aliases()
     spec = _spec_of_backup(services, manifest)
-    said = f"backup {manifest.id} of {manifest.created_at}" + (f": {reason}" if reason else "")
+    said = add_reason(f"backup {manifest.id} of {manifest.created_at}", reason)
     return commands.begin_deployment(
         services,
         manifest.alias,
@@ -264,4 +264,6 @@ def _spec_without_model(spec: IndexSpec) -> IndexSpec:
 
 def _embedding_of_backup(manifest: Manifest) -> EmbeddingSpec | None:
     stamp = Stamp.of(manifest.metadata)
-    return stamp.spec if stamp is not None else None
+    if stamp is None:
+        return None
+    return stamp.spec

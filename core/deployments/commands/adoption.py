@@ -51,7 +51,9 @@ def adopt_collection(
     stamp = _stamp_of_version(Stamp.of(old))
     facts = dict(old.get(FACTS_KEY) or {})
     declared = services.indexes().get(alias)
-    embedding = next(iter(declared.models), None) if declared and stamp is None else None
+    embedding = None
+    if declared and stamp is None:
+        embedding = next(iter(declared.models), None)
     with services.sessions() as session:
         _check_not_managed(session, alias, found, gains=embedding is not None)
     if stamp is None:
@@ -64,11 +66,10 @@ def adopt_collection(
             session, now, "version.adopted", found, actor=actor, reason=reason, alias=alias
         )
         if carries:
-            mine = (
-                replace(stamp, number=row.number).as_metadata()
-                if stamp and stamp.number == 0
-                else {}
-            )
+            if stamp and stamp.number == 0:
+                mine = replace(stamp, number=row.number).as_metadata()
+            else:
+                mine = {}
             services.store.set_metadata(found, {**mine, **versions.version_metadata(row)})
     answer = {
         "alias": alias,
@@ -86,7 +87,9 @@ def adopt_collection(
 def _stamp_of_version(stamp: Stamp | None) -> Stamp | None:
     """Returns the stamp of a version, or None. A stamp that only names a proven model (see
     ``core.collections.model_proof``) is replaced by one with a version's number."""
-    return stamp if stamp is not None and (stamp.number or stamp.deployment) else None
+    if stamp is not None and (stamp.number or stamp.deployment):
+        return stamp
+    return None
 
 
 def _find_collection(services: Services, alias: str, collection: str | None) -> str:
@@ -181,9 +184,9 @@ def _describe_collection(
 
 
 def _choose_vector(collection: str, schema: Schema, embedding: EmbeddingSpec | None) -> str:
-    return (
-        embedded_vector(schema, embedding.vector, collection) if embedding else main_vector(schema)
-    )
+    if embedding:
+        return embedded_vector(schema, embedding.vector, collection)
+    return main_vector(schema)
 
 
 def _check_vector_size(

@@ -119,7 +119,9 @@ def _find_build(services: Services, collection: str) -> tuple[Deployment, Fillin
         return None
     deployment, output = latest
     filled = read_data(Filling, output)
-    return (deployment, filled) if filled.fingerprint not in (UNSET, None, "") else None
+    if filled.fingerprint in (UNSET, None, ""):
+        return None
+    return (deployment, filled)
 
 
 def _has_other_settings(spec: IndexSpec, built: Deployment) -> bool:

@@ -186,7 +186,8 @@ def prune_backups(context: StepContext) -> Outcome:
         context.turn.check(ACT_SECONDS)
         shelf.drop(backup)
     summary = f"{sealed}; {len(kept) - len(surplus) + len(last)} backups of {alias} are kept"
-    summary += f", removed {', '.join(surplus)}" if surplus else ""
+    if surplus:
+        summary += f", removed {', '.join(surplus)}"
     return Done(PrunedBackups(summary=summary, removed=surplus))
 
 

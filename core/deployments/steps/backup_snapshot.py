@@ -179,11 +179,9 @@ def _find_new_snapshots(context: StepContext, state: SnapshotState) -> _FreshSna
     fresh = _new_snapshot_names(context, state)
     newest = {store.snapshot(collection, name).shard: name for name in fresh}
     parts = store.parts(collection)
-    return (
-        _FreshSnapshots(list(newest.values()), own=len(fresh) == parts)
-        if len(newest) == parts
-        else None
-    )
+    if len(newest) != parts:
+        return None
+    return _FreshSnapshots(list(newest.values()), own=len(fresh) == parts)
 
 
 def _read_content_facts(context: StepContext, ids: list[PointId]) -> _ContentFacts:
@@ -191,9 +189,10 @@ def _read_content_facts(context: StepContext, ids: list[PointId]) -> _ContentFac
     collection = context.deployment.green
     with services.sessions() as session:
         now = services.clock.now(session)
-    found = (
-        digests.digest_points(services.store.fetch(collection, ids, vectors=True)) if ids else {}
-    )
+    if ids:
+        found = digests.digest_points(services.store.fetch(collection, ids, vectors=True))
+    else:
+        found = {}
     return _ContentFacts(
         at=as_iso(now),
         schema=services.store.schema(collection),
@@ -215,7 +214,9 @@ def _find_own_snapshots(context: StepContext, state: SnapshotState) -> list[str]
     if context.deployment.green not in context.services.store.collections():
         return []
     fresh = _find_new_snapshots(context, state)
-    return fresh.names if fresh is not None and fresh.own else []
+    if fresh is not None and fresh.own:
+        return fresh.names
+    return []
 
 
 def remove_snapshots(context: StepContext, names: Sequence[str], *, own: bool) -> str:

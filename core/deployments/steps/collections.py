@@ -144,7 +144,9 @@ def _is_already_whole(context: StepContext, wanted: Schema) -> bool:
 def _foreign_metadata(context: StepContext) -> dict[str, Any]:
     """Returns metadata that others have written to the collection that green is made like."""
     of = context.deployment.blue or reading.open_deployment_source(context).collection
-    return foreign_metadata(context.services.store.metadata(of), of) if of else {}
+    if not of:
+        return {}
+    return foreign_metadata(context.services.store.metadata(of), of)
 
 
 def _list_lost_metadata(context: StepContext) -> list[str]:
@@ -195,7 +197,9 @@ def _searched_vector(plan: VectorPlan, model: Schema | None) -> str:
     if plan.templates:
         return next(iter(plan.templates))
     main = schemas.main_vector(model) if model else ""
-    return main if main in plan.kept else next(iter(sorted(plan.kept)), "")
+    if main in plan.kept:
+        return main
+    return next(iter(sorted(plan.kept)), "")
 
 
 def _new_vectors(
@@ -212,11 +216,10 @@ def _new_vectors(
     }
     known = schemas.vector_names(model) if model else []
     missing = [name for name in plan.given | plan.optional if name not in known]
-    shapes = (
-        _read_vector_shapes(context, missing)
-        if missing or (model is None and not plan.kept)
-        else {}
-    )
+    if missing or (model is None and not plan.kept):
+        shapes = _read_vector_shapes(context, missing)
+    else:
+        shapes = {}
     if not sizes and model and vector in schemas.dense_names(model):
         sizes = {vector: int(schemas.vector_params(model, vector)["size"])}
     elif not sizes and "size" in shapes.get(vector, {}):
@@ -240,7 +243,9 @@ def _read_vector_shapes(context: StepContext, names: Sequence[str]) -> dict[str,
     }
     missing = sorted(set(names or [""]) - found.keys())
     if missing:
-        which = f"vector for {', '.join(missing)}" if any(missing) else "list of numbers"
+        which = "list of numbers"
+        if any(missing):
+            which = f"vector for {', '.join(missing)}"
         raise Refused(
             f"the first record of {context.deployment.source} has no {which} under `{field}`, "
             "which says how the "
@@ -289,7 +294,11 @@ def _stamp_of_green(context: StepContext, vector: str, makers: Mapping[str, Make
 
 
 def _summarize_creation(of: str | None, changed: list[str], plan: VectorPlan) -> str:
-    made = f"cloned from {of}" if of else "made from the index file"
-    changes = f", with {'; '.join(changed)}" if of and changed else ""
+    made = "made from the index file"
+    if of:
+        made = f"cloned from {of}"
+    changes = ""
+    if of and changed:
+        changes = f", with {'; '.join(changed)}"
     dropped = ", ".join(name or "unnamed" for name in sorted(plan.dropped))
     return made + changes + (f"; without vector {dropped}, as declared" if dropped else "")

@@ -109,7 +109,9 @@ class FillState(PieceState):
 
     def name_phase(self) -> str:
         """Returns the way in which green is filled, and then the wait for its index."""
-        return "index" if self.filled else self.way or "choose"
+        if self.filled:
+            return "index"
+        return self.way or "choose"
 
     def describe_place(self) -> str:
         if self.window is not None:

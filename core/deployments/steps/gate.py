@@ -113,7 +113,9 @@ def _filling_evidence(context: StepContext) -> Filling:
     """Returns what is known about the filling of green; it is empty if no step filled green."""
     recovered = context.outputs.find(RecoveredGreen)
     filled = context.outputs.find(Filling) or (recovered.filled if recovered else Filling())
-    return filled if context.attempt == 1 else filled.without_looks()
+    if context.attempt == 1:
+        return filled
+    return filled.without_looks()
 
 
 def _outcome_of_report(report: State) -> Outcome:

@@ -32,7 +32,9 @@ def apply_strict_mode(context: StepContext) -> str:
         for one in list_differences(wanted, store.schema(green))
         if one.startswith("strict_mode_config")
     ]
-    return f"the strict mode of {green} was not set as wanted: {'; '.join(wrong)}" if wrong else ""
+    if not wrong:
+        return ""
+    return f"the strict mode of {green} was not set as wanted: {'; '.join(wrong)}"
 
 
 def lift_strict_mode(context: StepContext, collection: str) -> None:
@@ -61,7 +63,9 @@ def why_no_room(wanted: Schema, points: int, standard: tuple[str, Schema, int] |
     )
     for name, most, needed, had, unit in sizes:
         if most is not None and needed > most >= had:
-            whose = f" of {standard[0]}" if standard else ""
+            whose = ""
+            if standard:
+                whose = f" of {standard[0]}"
             return (
                 f"strict mode{whose} allows {most:,} {unit} ({name}), {needed:,} are needed: raise "
                 f"{name} there"

@@ -244,7 +244,9 @@ def _note_progress(loader: _Loader, begun_at: int, seconds: float) -> None:
 
 
 def _describe_loading(state: FillState) -> str:
-    rate = state.progress.rate if state.progress else None
+    rate = None
+    if state.progress:
+        rate = state.progress.rate
     return f"{state.read or 0:,} records, {rate or 0:,.0f}/s"
 
 

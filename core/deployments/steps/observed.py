@@ -165,7 +165,9 @@ def describe_tally(tally: TrafficSketch) -> dict[str, Any]:
 
 
 def _as_milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 2)
+    if seconds is None:
+        return None
+    return round(seconds * 1000, 2)
 
 
 def _figures_of_pairs(tally: TrafficSketch) -> dict[str, float]:

@@ -86,7 +86,9 @@ def _way_from_collection(context: StepContext, plan: VectorPlan, collection: str
     theirs = store.schema(collection)
     ours = store.schema(green)
     if not _every_vector_stays(context, plan, collection, theirs, ours):
-        return "records" if plan.templates or plan.carried or plan.dropped else None
+        if plan.templates or plan.carried or plan.dropped:
+            return "records"
+        return None
     server = store.server()
     if server.embedded or server.peers > 1 or list_differences(theirs, ours, waiting=True):
         return "copy"
@@ -115,7 +117,9 @@ def _is_made_alike(
     say so, a sample of its texts is embedded again. If it stores no text, nothing can be embedded
     again, and the gate judges the copied vectors. Vectors that the server makes can always be made
     again, at no cost."""
-    theirs = stamp.made.get(name) if stamp is not None else None
+    theirs = None
+    if stamp is not None:
+        theirs = stamp.made.get(name)
     if theirs is not None:
         return _settings_of_maker(theirs) == _settings_of_maker(by)
     if by.embedding is None or stamp is not None:

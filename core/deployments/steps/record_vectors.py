@@ -99,7 +99,9 @@ class RecordVectors:
     def reads_from(self) -> str | None:
         """Returns the live collection, if vectors are reused or carried over from it; else None."""
         needed = bool(self._reusable or self._plan.carried)
-        return self._live.collection if self._live is not None and needed else None
+        if self._live is not None and needed:
+            return self._live.collection
+        return None
 
     def hashes(self, record: Record) -> dict[str, str]:
         """Returns the content hash of each made vector, by name."""
@@ -172,7 +174,9 @@ class RecordVectors:
             return "there is no live collection to carry it from"
         if point is None:
             return "the live collection has no such point"
-        return "its text has changed" if self._is_changed(record, point) else ""
+        if self._is_changed(record, point):
+            return "its text has changed"
+        return ""
 
     def _is_changed(self, record: Record, point: Point) -> bool:
         """Returns whether the live vector belongs to another text. Content hashes show this if the
@@ -208,7 +212,9 @@ class RecordVectors:
         )
 
     def _is_same_identity(self, name: str, maker: Maker) -> bool:
-        made = self._live.made.get(name) if self._live is not None else None
+        made = None
+        if self._live is not None:
+            made = self._live.made.get(name)
         return made is not None and made.identity == maker.identity
 
     # --- made -----------------------------------------------------------------------------------

@@ -79,11 +79,9 @@ def discard(context: StepContext) -> Outcome:
 def finish_verification(context: StepContext) -> Outcome:
     """Ends a verification. Safe to run twice: a collection that is gone counts as dropped."""
     dropped = discard(context)
-    return (
-        dropped
-        if isinstance(dropped, Reject)
-        else Done(StepOutput(summary=_describe_verification(context)))
-    )
+    if isinstance(dropped, Reject):
+        return dropped
+    return Done(StepOutput(summary=_describe_verification(context)))
 
 
 def _check_backup(context: StepContext, state: RecoverState, manifest: Manifest) -> Outcome:
@@ -170,7 +168,9 @@ def _await_collection(context: StepContext, state: RecoverState, manifest: Manif
     collection = _target_collection(context)
     looks = state.looks + 1
     if collection not in store.collections():
-        phase = "upload" if looks >= _checks_allowed(state) else "look"
+        phase = "look"
+        if looks >= _checks_allowed(state):
+            phase = "upload"
         context.save(replace(state, looks=looks, phase=phase))
         return Wait(_CHECK_SECONDS, f"waiting for {collection} to appear", progress=False)
     found = store.count(collection)
@@ -191,7 +191,9 @@ def _await_collection(context: StepContext, state: RecoverState, manifest: Manif
 def _checks_allowed(state: RecoverState) -> int:
     """Returns how many looks, one per second, may pass until the collection must exist: the server
     must unpack it first."""
-    return PATIENCE_CHECKS if state.patience is None else state.patience
+    if state.patience is None:
+        return PATIENCE_CHECKS
+    return state.patience
 
 
 def _estimate_patience(manifest: Manifest) -> int:
@@ -225,11 +227,10 @@ def _remember_strict_mode(
     cluster the collection was made without it, so the manifest's is used."""
     if state.strict is not UNSET:
         return state.strict
-    found = (
-        manifest.schema
-        if manifest.sharded
-        else context.services.store.schema(_target_collection(context))
-    )
+    if manifest.sharded:
+        found = manifest.schema
+    else:
+        found = context.services.store.schema(_target_collection(context))
     strict: dict[str, Any] | None = found.get("strict_mode_config")
     context.save(replace(state, strict=strict))
     return strict
@@ -274,11 +275,10 @@ def compare_with_manifest(context: StepContext) -> Outcome:
     store = context.services.store
     green = context.deployment.green
     count = store.count(green)
-    faults = (
-        []
-        if manifest.low <= count <= manifest.high
-        else [f"{count:,} points instead of {_describe_count(manifest)}"]
-    )
+    if manifest.low <= count <= manifest.high:
+        faults = []
+    else:
+        faults = [f"{count:,} points instead of {_describe_count(manifest)}"]
     strict = context.outputs.get(RecoveredGreen).strict
     if strict is UNSET:
         strict = store.schema(green).get("strict_mode_config")
@@ -289,7 +289,8 @@ def compare_with_manifest(context: StepContext) -> Outcome:
     answered, silent = _ask_queries(context)
     faults += silent
     told = f"{count:,} points, {len(manifest.sample)} of them compared, settings equal"
-    told += f", {answered} queries answered" if answered else ""
+    if answered:
+        told += f", {answered} queries answered"
     summary = "" if faults else told
     figures = ComparedBackup(
         summary=summary, count=count, sampled=len(manifest.sample), queries=answered, faults=faults
@@ -305,7 +306,9 @@ def _find_changed_points(context: StepContext, manifest: Manifest) -> list[str]:
     """Returns which points of the sample changed. If the sample is empty although there were
     points, this proves nothing and counts as a fault."""
     if not manifest.sample:
-        return ["no point was remembered to compare with"] if manifest.high else []
+        if not manifest.high:
+            return []
+        return ["no point was remembered to compare with"]
     wanted = dict(manifest.sample)
     found = digests.digest_points(
         context.services.store.fetch(context.deployment.green, list(wanted), vectors=True)
@@ -353,8 +356,6 @@ def _read_manifest(context: StepContext) -> Manifest:
 
 
 def _describe_count(manifest: Manifest) -> str:
-    return (
-        f"{manifest.low:,}"
-        if manifest.low == manifest.high
-        else f"{manifest.low:,} to {manifest.high:,}"
-    )
+    if manifest.low == manifest.high:
+        return f"{manifest.low:,}"
+    return f"{manifest.low:,} to {manifest.high:,}"

@@ -63,7 +63,9 @@ def _expected(context: StepContext) -> tuple[int | None, Sequence[Mapping[str, A
         rows.append(row)
         if time.monotonic() >= ends:
             break
-    done = int(rows[-1].cursor.get("done", 0)) if rows else 0
+    done = 0
+    if rows:
+        done = int(rows[-1].cursor.get("done", 0))
     if not done:
         return None, []
     return round(len(rows) * source.size() / done), [row.fields or {} for row in rows]

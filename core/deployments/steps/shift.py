@@ -83,12 +83,12 @@ def shift_traffic(context: StepContext) -> Outcome:
     if failure is not None and not isinstance(decided, Reject):
         said = f"{green}: {failure.reason}; the server is asked to try again, {context.patience}"
         return Wait(_seconds_between_looks(stage, spec), said, progress=False)
-    waits_for = (
-        _why_model_unknown(context)
-        if isinstance(decided, Done) and _is_before_switch(context)
-        else ""
-    )
-    return Hold(waits_for, decided.output) if isinstance(decided, Done) and waits_for else decided
+    waits_for = ""
+    if isinstance(decided, Done) and _is_before_switch(context):
+        waits_for = _why_model_unknown(context)
+    if isinstance(decided, Done) and waits_for:
+        return Hold(waits_for, decided.output)
+    return decided
 
 
 def guard_shift(context: StepContext) -> Outcome:
@@ -210,7 +210,9 @@ def _seconds_between_looks(stage: Stage, spec: CanarySpec) -> float:
 
 
 def _name_stage(stage: Stage) -> str:
-    return "shadow" if stage.shadow else f"{stage.percentage:g} %"
+    if stage.shadow:
+        return "shadow"
+    return f"{stage.percentage:g} %"
 
 
 def _set_stage_route(context: StepContext, stage: Stage) -> Route:

@@ -114,7 +114,9 @@ def _describe_searches(seen: TrafficSketch) -> str:
 
 def _describe_look(looks: int, wanted: int, errors: int, spec: SoakSpec, last: str) -> str:
     seen = f"look {looks} of {wanted}, {errors} errors (tolerates {spec.max_errors})"
-    return f"{seen}; last: {last}" if last else seen
+    if last:
+        return f"{seen}; last: {last}"
+    return seen
 
 
 def _looked(context: StepContext) -> tuple[str, str]:
@@ -122,7 +124,9 @@ def _looked(context: StepContext) -> tuple[str, str]:
     service that does not answer is a fault too, because users notice it."""
     try:
         fault = _find_alias_fault(context) or _find_query_fault(context)
-        return (fault, "") if fault else _work_on_index(context)
+        if fault:
+            return (fault, "")
+        return _work_on_index(context)
     except Limited:
         raise
     except (Unavailable, Refused) as error:
@@ -168,11 +172,9 @@ def _find_query_fault(context: StepContext) -> str:
     page, _ = store.scroll(deployment.green, None, _PAGE)
     if not page:
         return f"{deployment.green} holds no point"
-    return (
-        ""
-        if _is_answered(store, deployment.alias, deployment.green, page)
-        else f"{deployment.alias} found nothing"
-    )
+    if _is_answered(store, deployment.alias, deployment.green, page):
+        return ""
+    return f"{deployment.alias} found nothing"
 
 
 def _is_answered(store: VectorStore, alias: str, collection: str, points: Sequence[Point]) -> bool:

@@ -84,7 +84,9 @@ def _clear_own_route(context: StepContext) -> None:
 
 
 def _summarize_switch(deployment: DeploymentView) -> str:
-    came_from = f", was on {deployment.blue}" if deployment.blue else ""
+    came_from = ""
+    if deployment.blue:
+        came_from = f", was on {deployment.blue}"
     return f"{deployment.alias} is on {deployment.green}{came_from}"
 
 

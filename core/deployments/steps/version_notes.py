@@ -38,5 +38,7 @@ def served_facts(context: StepContext) -> State:
     if before.get("deployment") == id:
         return {"served": before}
     judged = context.outputs.find(Judged)
-    approved_by = judged.approved_by if judged else None
+    approved_by = None
+    if judged:
+        approved_by = judged.approved_by
     return {"served": {"deployment": id, "since": now, "approved_by": approved_by}}

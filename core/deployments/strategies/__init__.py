@@ -24,4 +24,6 @@ def why_live_model_may_be_unknown(spec: IndexSpec) -> str:
     """Returns ``why_model_may_be_unknown`` for the strategy that ``spec`` names; nothing if there
     is no such strategy."""
     strategy = STRATEGIES.get(spec.strategy)
-    return why_model_may_be_unknown(step.name for step in strategy(spec)) if strategy else ""
+    if not strategy:
+        return ""
+    return why_model_may_be_unknown(step.name for step in strategy(spec))

@@ -16,5 +16,7 @@ def plan_canary(spec: IndexSpec, *, existing: bool = False) -> Plan:
 
 def _plan_stage(stage: Stage, spec: IndexSpec) -> Step:
     """Returns the step of one stage. Probes need the model, which only bulk workers load."""
-    queue = "bulk" if spec.canary.probing else "control"
+    queue = "control"
+    if spec.canary.probing:
+        queue = "bulk"
     return replace(STEPS["shift"], arguments=stage.model_dump(mode="json"), queue=queue)

@@ -88,7 +88,9 @@ def measure_shortfall(finding: Finding) -> float:
 
 def measure_reach(finding: Finding) -> float:
     """For a check with an upper bound: how high."""
-    return float("inf") if finding.value is None else finding.value
+    if finding.value is None:
+        return float("inf")
+    return finding.value
 
 
 def _label_name(name: str) -> str:
@@ -96,7 +98,9 @@ def _label_name(name: str) -> str:
 
 
 def _format_figure(finding: Finding) -> str:
-    return "unknown" if finding.value is None else f"{finding.value:.3f}"
+    if finding.value is None:
+        return "unknown"
+    return f"{finding.value:.3f}"
 
 
 def _facts_of_finding(finding: Finding) -> dict[str, Any]:

@@ -79,16 +79,16 @@ def judge_collapse(gate: GateContext, bound: float | None) -> Finding:
     n = len(green)
     if doubts:
         said = "; ".join(doubt.said for doubt in doubts)
-        said += f"; {_describe_examples(memory)}" if memory.get("examples") else ""
+        if memory.get("examples"):
+            said += f"; {_describe_examples(memory)}"
         return Finding(
             "inconclusive", doubts[0].value, n, said, bound=doubts[0].bound, found=said, facts=facts
         )
     share = int(memory.get("changed", 0)) / max(1, int(memory.get("common", 0)))
     said = f"{len(set(green))} distinct texts in a sample of {n}"
     common = int(memory.get("common", 0))
-    said += (
-        f"; of {common} records that live has too, {share:.0%} say something else" if common else ""
-    )
+    if common:
+        said += f"; of {common} records that live has too, {share:.0%} say something else"
     return Finding("pass", share, n, said, found=said, facts=facts)
 
 
@@ -98,9 +98,13 @@ def _find_repeated(memory: Mapping[str, Any], *, whole: bool) -> Iterator[_Doubt
     green = memory["green"]
     live = memory.get("live", [])
     digest, times = most_frequent(green)
-    before = intervals.share_interval(live.count(digest), len(live)).high if live else 0.0
+    before = 0.0
+    if live:
+        before = intervals.share_interval(live.count(digest), len(live)).high
     found = intervals.share_interval(times, len(green))
-    least = found.value if whole and times >= _SEVERAL else found.low
+    least = found.low
+    if whole and times >= _SEVERAL:
+        least = found.value
     if least > max(_ONE_TEXT, before):
         text = memory.get("repeated", {}).get(digest, "")
         yield _Doubt(
@@ -174,7 +178,9 @@ def _unchanged_share(gate: GateContext, live: LiveCollection, memory: Mapping[st
     here = gate.store.count(gate.green)
     there = gate.store.count(live.collection)
     of_green = same / len(memory["green"])
-    return min(of_green, of_green * here / there) if there else 0.0
+    if not there:
+        return 0.0
+    return min(of_green, of_green * here / there)
 
 
 def _describe_examples(memory: Mapping[str, Any]) -> str:

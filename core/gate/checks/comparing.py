@@ -87,7 +87,9 @@ def _find_score_shift(
         f"For up to {worst:.0%} of the queries the answers score otherwise than on live; "
         f"{_describe_models(gate)}."
     )
-    verdict: Verdict = "pass" if bound is None or worst <= bound else "block"
+    verdict: Verdict = "block"
+    if bound is None or worst <= bound:
+        verdict = "pass"
     return Finding(verdict, worst, len(rows), detail, found=said, facts=found)
 
 
@@ -106,7 +108,9 @@ def _judge_latency(gate: GateContext, bound: float | None, percent: float) -> Fi
     if not green:
         return cannot_tell(_why_not_compared(gate))
     found = intervals.ratio_of_percentiles(green, live, percent, gate.spec.validation.seed)
-    which = "The middle search" if percent == 50 else "One search of twenty"
+    which = "One search of twenty"
+    if percent == 50:
+        which = "The middle search"
     said = (
         f"{which} takes {found.value:.2f} times as long as on "
         f"live{'' if percent == 50 else ', or longer'}."
@@ -138,8 +142,6 @@ def _why_not_compared(gate: GateContext) -> str:
 
 
 def _describe_models(gate: GateContext) -> str:
-    return (
-        "same model"
-        if gate.live and gate.live.same_model
-        else "another model, so other answers are no fault"
-    )
+    if gate.live and gate.live.same_model:
+        return "same model"
+    return "another model, so other answers are no fault"

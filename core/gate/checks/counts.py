@@ -36,7 +36,9 @@ def judge_count(gate: GateContext, bound: float | None) -> Finding:
 def not_counted(gate: GateContext) -> str:
     if gate.counted:
         return ""
-    beside = f" beyond a comparison with {gate.live.collection}" if gate.live else ""
+    beside = ""
+    if gate.live:
+        beside = f" beyond a comparison with {gate.live.collection}"
     return (
         f"{gate.green} was made elsewhere, from no source that is known here: its number of points "
         "and their content "
@@ -84,7 +86,9 @@ def judge_count_vs_live(gate: GateContext, bound: float | None) -> Finding:
     live = gate.live.collection
     ours = gate.store.count(gate.green)
     theirs = estimate_points(gate.store, live) if bound is None else gate.store.count(live)
-    missing = (theirs - ours) / theirs if theirs else 0.0
+    missing = 0.0
+    if theirs:
+        missing = (theirs - ours) / theirs
     detail = f"{ours:,} points, live has {theirs:,}; share missing, at most the bound"
     said = f"The new collection has {ours:,} points, live has {theirs:,}."
     if bound is not None:

@@ -102,7 +102,9 @@ class Check:
 
     def bound_for(self, gate: GateContext) -> float | None:
         """Returns the check's own bound, if the index file gives none."""
-        return self.bound(gate) if callable(self.bound) else self.bound
+        if callable(self.bound):
+            return self.bound(gate)
+        return self.bound
 
 
 def exact_verdict(met: bool) -> Verdict:

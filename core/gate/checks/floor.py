@@ -44,11 +44,15 @@ def score_wanted(gate: GateContext) -> float | None:
     """The bound of ``min_top_score``; None if it is calibrated, because then the share of queries
     has the bound."""
     said = gate.spec.validation.min_top_score
-    return None if said == "calibrated" else float(said)
+    if said == "calibrated":
+        return None
+    return float(said)
 
 
 def without_queries(gate: GateContext) -> str:
-    return "" if wants_queries(gate) or gate.judged else NO_QUERIES
+    if wants_queries(gate) or gate.judged:
+        return ""
+    return NO_QUERIES
 
 
 def judge_min_results(gate: GateContext, bound: float | None) -> Finding:
@@ -62,7 +66,8 @@ def judge_min_results(gate: GateContext, bound: float | None) -> Finding:
     detail = f"at least{why}; worst: {quote_value(worst['name'])}"
     few = [row["name"] for row in rows if bound is not None and row["n"] < bound]
     found = f"{len(few):,} of {len(rows):,} queries found fewer than {bound or 0:,.0f} records."
-    found = found if few else f"All {len(rows):,} queries found as many records as they should."
+    if not few:
+        found = f"All {len(rows):,} queries found as many records as they should."
     return Finding(
         exact_verdict(not few),
         float(worst["n"]),
@@ -116,7 +121,9 @@ def judge_score_floor(gate: GateContext, bound: float | None) -> Finding:
     calibrated``, the default, compares the queries with it."""
     found = gate.part("calibrated")
     if "floor" not in found:
-        return _not_calibrated(gate) if bound is None else _judge_top_score(gate, bound, "")
+        if bound is None:
+            return _not_calibrated(gate)
+        return _judge_top_score(gate, bound, "")
     said = f"; of {found['n']:,} pairs of {found['of']}, half are below {found['q50']:.3f}"
     said += f", 99 % below {found['q99']:.3f}; the floor is {found['floor']:.3f}"
     return _judge_top_score(gate, bound, said)
@@ -228,11 +235,9 @@ def _judge_top_score(gate: GateContext, bound: float | None, said: str) -> Findi
     worst = min(rows, key=_best_score)
     value = _best_score(worst) if worst["n"] else None
     under = [row for row in rows if bound is not None and _best_score(row) < bound - TOLERANCE]
-    words = (
-        f"{len(under):,} of {len(rows):,} queries have no answer that scores {bound:g}"
-        if under and bound
-        else ""
-    )
+    words = ""
+    if under and bound:
+        words = f"{len(under):,} of {len(rows):,} queries have no answer that scores {bound:g}"
     words = words or f"The best answers to all {len(rows):,} queries score high enough"
     return Finding(
         exact_verdict(not under),
@@ -252,7 +257,9 @@ def _judge_top_score(gate: GateContext, bound: float | None, said: str) -> Findi
 def _why_unanswered(gate: GateContext) -> str:
     if gate.spec.validation.titles and not list_queries(gate):
         field = gate.spec.validation.titles
-        named = "title, name or heading" if field == "*" else field
+        named = field
+        if field == "*":
+            named = "title, name or heading"
         return f"no record of the sample has text in a field {named} (validation.queries: titles)"
     return "no validation query was answered"
 
@@ -270,4 +277,6 @@ def _scored_rows(gate: GateContext) -> list[dict[str, Any]]:
 
 
 def _best_score(row: dict[str, Any]) -> float:
-    return float(row["top"]) if row["n"] else float("-inf")
+    if row["n"]:
+        return float(row["top"])
+    return float("-inf")

@@ -111,7 +111,9 @@ def judge_holes(gate: GateContext, bound: float | None) -> Finding:
     if not rows:
         return _nothing_to_compare(gate)
     value = _more_holes(rows)
-    verdict: Verdict = "pass" if bound is None or value <= bound else "inconclusive"
+    verdict: Verdict = "inconclusive"
+    if bound is None or value <= bound:
+        verdict = "pass"
     detail = f"at most; unjudged of the top tens here, {_mean_holes(rows):.0%}, less those on live"
     theirs = _mean_holes([row["live"] for row in rows])
     found = (
@@ -138,7 +140,9 @@ def judge_regressions(gate: GateContext, bound: float | None) -> Finding:
     detail += ", ".join(repr(row["name"]) for row in worse[:5]) or "none"
     facts = {"interval": interval_ends(seen), "regressed": [_describe_query(row) for row in worse]}
     found = f"{len(worse):,} of {len(rows):,} judged queries lost much of their answer."
-    verdict: Verdict = "pass" if bound is None or seen.low <= bound else "inconclusive"
+    verdict: Verdict = "inconclusive"
+    if bound is None or seen.low <= bound:
+        verdict = "pass"
     return Finding(
         verdict,
         seen.value,
@@ -155,11 +159,15 @@ def _judge_mean(gate: GateContext, bound: float | None, measure: str) -> Finding
     if not rows:
         return cannot_tell("no judgments: give validation.judged")
     live = [row["live"]["judged"][measure] for row in rows if "judged" in row.get("live", {})]
-    detail = f"live {sum(live) / len(live):.4f}" if live else "nothing live to compare with"
+    detail = "nothing live to compare with"
+    if live:
+        detail = f"live {sum(live) / len(live):.4f}"
     seen = intervals.mean_interval([row["judged"][measure] for row in rows])
     finding = judge_interval(seen, bound, len(rows), detail)
     facts = {"interval": interval_ends(seen), **({"live": sum(live) / len(live)} if live else {})}
-    beside = f", {sum(live) / len(live):.2f} on live" if live else ""
+    beside = ""
+    if live:
+        beside = f", {sum(live) / len(live):.2f} on live"
     found = (
         f"{_MEASURES[measure]} is {seen.value:.2f} of 1 over {len(rows):,} judged queries{beside}."
     )
@@ -187,11 +195,9 @@ def _count_usable(gate: GateContext) -> int:
     """Counts judged queries that can decide: each has a relevant record on both sides. Before they
     were searched, all may."""
     memory = gate.memory.get("asked", {})
-    return (
-        len(_judged_rows(gate))
-        if memory.get("complete") and gate.live is not None
-        else len(gate.judged)
-    )
+    if memory.get("complete") and gate.live is not None:
+        return len(_judged_rows(gate))
+    return len(gate.judged)
 
 
 def _are_too_few(gate: GateContext) -> bool:
@@ -260,7 +266,9 @@ def _is_doubtful(gate: GateContext, rows: list[Row], bound: float) -> bool:
 
 def _declared_bound(gate: GateContext, name: str) -> float | None:
     said = gate.spec.validation.check(name)
-    return said.bound if said is not None else None
+    if said is None:
+        return None
+    return said.bound
 
 
 def _holes_bound(gate: GateContext) -> float:
@@ -280,9 +288,8 @@ def _describe_quality(gate: GateContext, rows: list[Row]) -> str:
         "clearly better."
     )
     new = sum("new" in row for row in gate.part("asked").get("rows", []))
-    said += (
-        f" {new:,} more ask for records that are new; they are listed separately." if new else ""
-    )
+    if new:
+        said += f" {new:,} more ask for records that are new; they are listed separately."
     left_out = relevant.list_left_out(gate)
     parts = [
         f"{words}: {len(left_out[kind]):,}"
@@ -334,7 +341,9 @@ def _too_few(gate: GateContext, rows: list[Row]) -> str:
         if "judged" not in row and "new" not in row
     ]
     unknown = sum("unknown" in row.get("records", {}) for row in every)
-    said = f"; {unknown} more name no record that either collection has" if unknown else ""
+    said = ""
+    if unknown:
+        said = f"; {unknown} more name no record that either collection has"
     return (
         f"{len(rows)} judged queries, at least {gate.spec.validation.samples.judged} decide "
         f"(samples.judged){said}"

@@ -93,17 +93,16 @@ def judge_payload_coverage(gate: GateContext, bound: float | None) -> Finding:
     blocked = [row for row in rows if row["verdict"] == "block"]
     held_up = [row for row in rows if row["verdict"] == "inconclusive"]
     lost = _find_emptied(gate, memory)
-    verdict: Verdict = "inconclusive" if held_up else "pass"
+    verdict: Verdict = "pass"
+    if held_up:
+        verdict = "inconclusive"
     if blocked or lost:
         verdict = "block"
     told = [row["words"] for row in [*blocked, *held_up]] or [
         f"{len(rows)} payload indexes hold what they held"
     ]
-    told = (
-        [f"no point has a payload any more; on live they have {', '.join(lost)}", *told]
-        if lost
-        else told
-    )
+    if lost:
+        told = [f"no point has a payload any more; on live they have {', '.join(lost)}", *told]
     told += [
         f"{field} was dropped, as declared"
         for field in sorted(gate.spec.collection.dropped_indexes)
@@ -201,7 +200,9 @@ def _expected_points(green: Side, live: Side | None) -> float:
 def _describe_held(gate: GateContext, green: Side, live: Side | None) -> str:
     sample = "" if green.counted else " of a sample"
     here = f"the index holds {green.held:,.0f} of {green.points:,} points{sample}"
-    return here if live is None else f"{here}, live's {live.held:,.0f} of {live.points:,}"
+    if live is None:
+        return here
+    return f"{here}, live's {live.held:,.0f} of {live.points:,}"
 
 
 def _inspect_side(gate: GateContext, side: str) -> InspectedSide:
@@ -209,7 +210,9 @@ def _inspect_side(gate: GateContext, side: str) -> InspectedSide:
         return _NOBODY
     collection = gate.live.collection if side == "live" and gate.live else gate.green
     counts = gate.store.index_counts(collection)
-    points = estimate_points(gate.store, collection) if counts else 0
+    points = 0
+    if counts:
+        points = estimate_points(gate.store, collection)
     return InspectedSide(
         index_types(gate, side), counts, points, gate.part("payloads").get(side, {})
     )
@@ -285,7 +288,9 @@ def _find_unindexed(
 def _usual_kind(kinds: Mapping[str, int]) -> str:
     """Returns the type of nearly all values; empty if there is none."""
     word, count = max(kinds.items(), key=lambda one: one[1])
-    return word if count >= _USUAL * sum(kinds.values()) else ""
+    if count >= _USUAL * sum(kinds.values()):
+        return word
+    return ""
 
 
 def _describe_losses(gone: list[dict[str, Any]], changed: list[dict[str, Any]]) -> list[str]:

@@ -66,18 +66,24 @@ def _expected_names(gate: GateContext) -> list[str]:
 
 def _count_points(gate: GateContext, name: str) -> _VectorCount:
     there = name in vector_names(gate.schema)
-    found = gate.store.count(gate.green, having=name) if there else 0
+    found = 0
+    if there:
+        found = gate.store.count(gate.green, having=name)
     live = None
     if gate.live is not None:
         known = name in vector_names(gate.store.schema(gate.live.collection))
-        live = gate.store.count(gate.live.collection, having=name) if known else 0
+        live = 0
+        if known:
+            live = gate.store.count(gate.live.collection, having=name)
     return _VectorCount(name, found, _count_written(gate, name), live)
 
 
 def _count_written(gate: GateContext, name: str) -> int | None:
     """What ``populate`` counted; a copy or a snapshot counted only points."""
     by_vector = gate.filled.by_vector
-    return None if by_vector is None else int(by_vector.get(name, {}).get("points", 0))
+    if by_vector is None:
+        return None
+    return int(by_vector.get(name, {}).get("points", 0))
 
 
 def _find_fault(gate: GateContext, one: _VectorCount) -> str:
@@ -89,7 +95,9 @@ def _find_fault(gate: GateContext, one: _VectorCount) -> str:
     left = gate.store.count(gate.live.collection) - gate.store.count(gate.green)
     without = int((gate.filled.by_vector or {}).get(one.name, {}).get("not_carried", 0))
     allowed = max(0, left) + (without if gate.plan.carried.get(one.name) == "drop" else 0)
-    return str(one) if one.live - one.found > allowed else ""
+    if one.live - one.found > allowed:
+        return str(one)
+    return ""
 
 
 def _is_nearly_gone(gate: GateContext, one: _VectorCount) -> bool:

@@ -11,7 +11,9 @@ def judge_ready(gate: GateContext, bound: float | None) -> Finding:
     has."""
     memory = gate.part("ready")
     looks = int(memory.get("looks", 0))
-    wanted = 1 if gate.store.server().embedded else READY_LOOKS
+    wanted = READY_LOOKS
+    if gate.store.server().embedded:
+        wanted = 1
     if memory.get("broken") or memory.get("still", 0) >= memory.get("patience", PATIENCE):
         detail = f"nothing gets on: {memory['reason']}"
         found = f"The server does not finish the index: {memory['reason']}."

@@ -14,7 +14,9 @@ MUTE = "no point has a vector to search by"
 def not_asked(gate: GateContext) -> str:
     if not is_mute(gate):
         return ""
-    there = ", as on live" if gate.live is not None else ""
+    there = ""
+    if gate.live is not None:
+        there = ", as on live"
     return (
         f"no point of {gate.green} has a vector to search by{there}: what searches find was not "
         "checked"

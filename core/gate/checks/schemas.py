@@ -25,16 +25,16 @@ def judge_vector_schema(gate: GateContext, bound: float | None) -> Finding:
     later = gate.restricted_later
     faults = list_differences(gate.wanted, gate.schema, waiting=later) + _find_model_faults(gate)
     waits = later and not is_strict_mode_off(gate.wanted) and is_strict_mode_off(gate.schema)
-    told = "; its strict mode is switched on before it serves" if waits else ""
+    told = ""
+    if waits:
+        told = "; its strict mode is switched on before it serves"
     detail = (
         "; ".join(faults)
         or f"vectors {', '.join(name or 'unnamed' for name in names)} as wanted{told}"
     )
-    found = (
-        f"The collection is not built as declared: {detail}."
-        if faults
-        else "The collection is built as declared."
-    )
+    found = "The collection is built as declared."
+    if faults:
+        found = f"The collection is not built as declared: {detail}."
     return Finding(
         exact_verdict(not faults),
         float(len(faults)),
@@ -67,11 +67,9 @@ def judge_payload_schema(gate: GateContext, bound: float | None) -> Finding:
     detail = (
         "; ".join(faults) or f"{n} payload indexes, as in the live collection and the index file"
     )
-    found = (
-        f"Filters lack an index: {detail}."
-        if faults
-        else "Every field that is filtered by has its index."
-    )
+    found = "Every field that is filtered by has its index."
+    if faults:
+        found = f"Filters lack an index: {detail}."
     return Finding(
         exact_verdict(not faults),
         float(len(faults)),
@@ -94,16 +92,16 @@ def _judge_as_searched(gate: GateContext, wanted: Schema, names: list[str]) -> F
     ]
     faults += _find_model_faults(gate)
     other = list_differences(wanted, gate.schema) if not faults else []
-    told = f"; made elsewhere, settings that differ: {'; '.join(other)}" if other else ""
+    told = ""
+    if other:
+        told = f"; made elsewhere, settings that differ: {'; '.join(other)}"
     detail = (
         "; ".join(faults)
         or f"vectors {', '.join(name or 'unnamed' for name in names)} as searched{told}"
     )
-    found = (
-        f"It cannot be searched as live is: {detail}."
-        if faults
-        else "It can be searched as live is."
-    )
+    found = "It can be searched as live is."
+    if faults:
+        found = f"It cannot be searched as live is: {detail}."
     return Finding(
         exact_verdict(not faults),
         float(len(faults)),

@@ -38,7 +38,9 @@ def _sure_bound(gate: GateContext, name: str) -> float:
     """If a point need not be its own best answer, it finds itself as reliably as the index finds
     anything."""
     kind, params = gate.kinds.get(name, (None, {}))
-    return SELF_RETRIEVAL if kind is None or kind.sure(params) else RECALL
+    if kind is None or kind.sure(params):
+        return SELF_RETRIEVAL
+    return RECALL
 
 
 def judge_self_retrieval(gate: GateContext, bound: float | None) -> Finding:
@@ -59,9 +61,9 @@ def _find_self_retrieval(
 ) -> Finding:
     lost = [row["name"] for row in rows if not row["self"]]
     found = intervals.share_interval(len(rows) - len(lost), len(rows))
-    detail = (
-        f"at least; lost: {', '.join(lost[:5])}" if lost else "at least; every one found itself"
-    )
+    detail = "at least; every one found itself"
+    if lost:
+        detail = f"at least; lost: {', '.join(lost[:5])}"
     said = f"{len(lost):,} of {len(rows):,} stored vectors do not find themselves."
     facts = {"interval": interval_ends(found), "lost": lost}
     verdict = _verdict_of_recall(found, bound)
@@ -118,13 +120,17 @@ def _mean_recall(gate: GateContext, name: str, rows: list[dict[str, Any]]) -> in
 def _count_askable(gate: GateContext, unknown: int, name: str | None = None) -> int:
     """Returns how many points can be searched with their own vector."""
     counted = count_askable(gate, name)
-    return int(gate.part("vectors").get("seen", unknown)) if counted is None else counted
+    if counted is None:
+        return int(gate.part("vectors").get("seen", unknown))
+    return counted
 
 
 def _bound_of_name(gate: GateContext, check: str, bound: float | None, own: float) -> float | None:
     """The index file's bound applies literally, to every name."""
     said = gate.spec.validation.check(check)
-    return bound if bound is None or (said is not None and said.bound is not None) else own
+    if bound is None or (said is not None and said.bound is not None):
+        return bound
+    return own
 
 
 def _no_stricter_than_live(gate: GateContext, name: str, measure: str, seen: Finding) -> Finding:
@@ -159,14 +165,20 @@ def _verdict_beside_live(
     """Rows of a release that measured live alone contain only its mean."""
     assert seen.value is not None
     if not pairs:
-        return "pass" if seen.value >= bound else seen.verdict
-    return seen.verdict if intervals.mean_interval(pairs).high < -margin else "pass"
+        if seen.value >= bound:
+            return "pass"
+        return seen.verdict
+    if intervals.mean_interval(pairs).high < -margin:
+        return seen.verdict
+    return "pass"
 
 
 def _verdict_of_recall(found: intervals.Interval, bound: float | None) -> Verdict:
     if bound is None or found.value >= bound:
         return "pass"
-    return "block" if found.high < bound else "inconclusive"
+    if found.high < bound:
+        return "block"
+    return "inconclusive"
 
 
 def _describe_search(gate: GateContext, name: str) -> str:

@@ -24,7 +24,9 @@ def judge_slices(gate: GateContext, bound: float | None) -> Finding:
     detail = f"at most; {worst} has lost {lost[worst]:.0%} of its points"
     found = f"{worst} has lost {lost[worst]:.0%} of its points, more than any other value."
     found = found if lost[worst] > 0 else "No frequent value has lost any of its points."
-    verdict: Verdict = "pass" if bound is None or lost[worst] <= bound else "block"
+    verdict: Verdict = "block"
+    if bound is None or lost[worst] <= bound:
+        verdict = "pass"
     return Finding(verdict, lost[worst], len(lost), detail, found=found, facts={"lost": lost})
 
 

@@ -16,11 +16,9 @@ def judge_model_stamp(gate: GateContext, bound: float | None) -> Finding:
         "; ".join(faults)
         or f"made with {stamp.identity or 'vectors that came with the records'}, as declared"
     )
-    found = (
-        f"The collection was made otherwise than declared: {detail}."
-        if faults
-        else "The model is the declared one."
-    )
+    found = "The model is the declared one."
+    if faults:
+        found = f"The collection was made otherwise than declared: {detail}."
     return Finding(
         exact_verdict(not faults),
         float(len(faults)),
@@ -47,7 +45,9 @@ def _find_stamp_faults(gate: GateContext, stamp: Stamp) -> list[str]:
             one = getattr(stamped, what, None)
             other = getattr(declared, what, None)
             if one != other:
-                word = "model" if what == "identity" else "text template"
+                word = "text template"
+                if what == "identity":
+                    word = "model"
                 faults.append(
                     f"{word}{of}: stamped {quote_value(one)}, declared {quote_value(other)}"
                 )

@@ -116,7 +116,8 @@ def _judge_same(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding:
         return Finding("pass", None, 0, said, found=said, facts=facts)
     other = int(memory.get("payloads", 0))
     said = f"{vectors} vectors of {n} records with the same text as on live are the same"
-    said += f"; {other} have another payload, as the source has it" if other else ""
+    if other:
+        said += f"; {other} have another payload, as the source has it"
     said += "".join(
         f"; {name or 'the vector'} not compared: {why}"
         for name, why in memory["names"].items()

@@ -185,7 +185,9 @@ def finds_itself(gate: GateContext, asked: AskedProbe, hits: Sequence[Hit]) -> b
     tie = kind.tie(params) * max(1.0, abs(hits[0].score))
     own = next((hit.score for hit in hits if hit.id == asked.probe.point), None)
     if kind.beatable(params):
-        wanted = _own_score(gate, kind, asked) if own is None else own
+        wanted = own
+        if own is None:
+            wanted = _own_score(gate, kind, asked)
         return wanted is not None and top >= wanted - tie
     if own is None:
         return len(hits) >= depth_of(gate, asked.probe) and abs(top - hits[-1].score) <= tie

@@ -47,7 +47,9 @@ def collect_answers(gate: GateContext, over: IsTurnOver) -> float | None:
         if over():
             break
     memory["wanted"] = len(chosen)
-    return None if len(rows) >= len(chosen) else 0.0
+    if len(rows) >= len(chosen):
+        return None
+    return 0.0
 
 
 def _askable_names(gate: GateContext) -> list[str]:
@@ -55,7 +57,9 @@ def _askable_names(gate: GateContext) -> list[str]:
     makes it or there is no other."""
     found = [name for name in gate.names if count_askable(gate, name)]
     missed = gate.vector not in found and (gate.vector in gate.makers or not found)
-    return [gate.vector, *found] if missed else found
+    if missed:
+        return [gate.vector, *found]
+    return found
 
 
 def take_one_request(chosen: Sequence[Probe]) -> Sequence[Probe]:

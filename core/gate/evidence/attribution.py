@@ -70,11 +70,15 @@ def summarize_losses(gate: GateContext) -> State | None:
     mean = {
         name: float(np.mean([row[name] for row in rows])) for name in ("index", "data", "common")
     }
-    both = "data" if gate.live.same_model and gate.live.same_texts else "model"
+    both = "model"
+    if gate.live.same_model and gate.live.same_texts:
+        both = "data"
     lost = {"index": mean["index"], "data": mean["data"]}
     lost[both] = lost.get(both, 0.0) + mean["common"]
     lost = {name: round(value, 4) for name, value in lost.items()}
-    measure = "nDCG@10" if _grades_by_query(gate) else "share of the live top ten that is kept"
+    measure = "share of the live top ten that is kept"
+    if _grades_by_query(gate):
+        measure = "nDCG@10"
     worst = max(lost, key=lambda name: lost[name])
     return {
         "measure": measure,

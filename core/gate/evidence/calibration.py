@@ -78,11 +78,10 @@ def collect_calibration(gate: GateContext, over: IsTurnOver) -> float | None:
 
 def _fetch_documents(gate: GateContext) -> list[Point]:
     ids = sampled_ids(gate, gate.scored)[:_DOCUMENTS]
-    found = (
-        {point.id: point for point in gate.store.fetch(gate.green, ids, vectors=True)}
-        if ids
-        else {}
-    )
+    if ids:
+        found = {point.id: point for point in gate.store.fetch(gate.green, ids, vectors=True)}
+    else:
+        found = {}
     return [found[id] for id in ids if id in found]
 
 

@@ -148,7 +148,9 @@ class GateContext:
 
     @property
     def blue(self) -> str | None:
-        return self.live.collection if self.live else None
+        if not self.live:
+            return None
+        return self.live.collection
 
     @cached_property
     def schema(self) -> Schema:
@@ -187,7 +189,9 @@ class GateContext:
     def asks_apart(self) -> bool:
         """Does a text search something else than one vector that both sides have?"""
         ours = self.text_search
-        theirs = self.live.search if self.live else None
+        theirs = None
+        if self.live:
+            theirs = self.live.search
         if ours.fused or not ours.parts or theirs is None or not theirs.parts:
             return ours.fused
         return theirs.names != tuple(map(self.live_name, ours.names))
@@ -197,17 +201,23 @@ class GateContext:
         """The vector whose scores are used for texts: the scores of fused lists say nothing about a
         match."""
         names = self.text_search.names
-        return names[0] if names and self.vector not in names else self.vector
+        if names and self.vector not in names:
+            return names[0]
+        return self.vector
 
     def same(self, name: str) -> bool:
         """May a vector of this name be searched in both collections?"""
         if self.live is None:
             return False
-        return self.live.same_model if name == self.vector else name in self.live.same
+        if name == self.vector:
+            return self.live.same_model
+        return name in self.live.same
 
     def live_name(self, name: str) -> str:
         """The vector's name on live."""
-        return self.live.vector if self.live and name == self.vector else name
+        if self.live and name == self.vector:
+            return self.live.vector
+        return name
 
     def live_maker(self, name: str) -> Maker | None:
         if self.live is None:
@@ -218,7 +228,9 @@ class GateContext:
         return known
 
     def params_of(self, name: str) -> dict[str, Any]:
-        return self.kinds[name][1] if name in self.kinds else {}
+        if name not in self.kinds:
+            return {}
+        return self.kinds[name][1]
 
     def rises(self, name: str | None) -> bool:
         """Is a higher score of this vector better? For fused lists it always is."""
@@ -229,12 +241,16 @@ class GateContext:
     @property
     def kind(self) -> Kind | None:
         """The kind of the searched vector; None if the collection has none of that name."""
-        return self.kinds[self.vector][0] if self.vector in self.kinds else None
+        if self.vector not in self.kinds:
+            return None
+        return self.kinds[self.vector][0]
 
     @property
     def params(self) -> dict[str, Any]:
         """The settings of the searched vector."""
-        return self.kinds[self.vector][1] if self.vector in self.kinds else {}
+        if self.vector not in self.kinds:
+            return {}
+        return self.kinds[self.vector][1]
 
     @cached_property
     def judged_points(self) -> frozenset[PointId]:
@@ -247,7 +263,9 @@ class GateContext:
 
     @cached_property
     def live_limits(self) -> Limits:
-        return self.store.limits(self.live.collection) if self.live else Limits()
+        if self.live:
+            return self.store.limits(self.live.collection)
+        return Limits()
 
     @cached_property
     def live_reads(self) -> int | None:

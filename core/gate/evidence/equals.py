@@ -41,7 +41,9 @@ class Equals:
         for key in digests.items():
             if key in self._waiting:
                 self._remember_later(key, id)
-        last = self._sample[-1] if len(self._sample) == DRAWN else None
+        last = None
+        if len(self._sample) == DRAWN:
+            last = self._sample[-1]
         note = {name: [digest, []] for name, digest in digests.items()}
         if offer_id(self._sample, DRAWN, self._seed, id, note):
             self._wait_for(note)
@@ -96,4 +98,6 @@ def group_equals(sample: Sample) -> State:
 
 def weigh_group(later: Sequence[PointId]) -> int:
     """Returns for how many points of its group a point counts that remembers these."""
-    return 2 if len(later) == 1 else min(len(later), 1)
+    if len(later) == 1:
+        return 2
+    return min(len(later), 1)

@@ -55,7 +55,9 @@ def _measure_recalls(gate: GateContext, field: str, value: str, first: int) -> l
     within = {"must": [{"key": field, "match": {"value": value}}]}
 
     def search(exact: bool) -> list[list[Hit]]:
-        params = None if exact else gate.real.params or None
+        params = None
+        if not exact:
+            params = gate.real.params or None
         how = SearchParams(
             using=gate.vector, exact=exact, params=params, filter=within, seconds=PATIENCE
         )

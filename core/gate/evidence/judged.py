@@ -17,7 +17,9 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 def source_text(path: str) -> str:
     """Returns the source that reads it; a plain path means JSONL."""
-    return path if ":" in path else f"jsonl:{path}"
+    if ":" in path:
+        return path
+    return f"jsonl:{path}"
 
 
 def read_judged(source: Source) -> tuple[JudgedQuery, ...]:
@@ -99,7 +101,9 @@ def _point_of_id(id: int | str) -> PointId:
 
 def _other_point_of_id(id: int | str) -> PointId | None:
     """Returns the point of an id that was read as a number, in case it was text after all."""
-    return point_id(str(id)) if _is_number(id) else None
+    if not _is_number(id):
+        return None
+    return point_id(str(id))
 
 
 def _is_number(id: int | str) -> bool:

@@ -45,7 +45,9 @@ def _limits_of_live(gate: GateContext) -> Iterator[str]:
 
 
 def _describe_pages(gate: GateContext, collection: str, limits: Limits) -> Iterator[str]:
-    deepest = DEEP if gate.judged else max(SHALLOW, gate.real.limit)
+    deepest = DEEP
+    if not gate.judged:
+        deepest = max(SHALLOW, gate.real.limit)
     if limits.page(deepest) < deepest:
         most = limits.max_query_limit
         yield (

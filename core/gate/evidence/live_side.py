@@ -36,7 +36,9 @@ Agreements = dict[str, dict[str, dict[str, Any]]]
 
 def _text_settings(embedding: EmbeddingSpec | None) -> tuple[str, ChunkSpec | None] | None:
     """The settings that make the embedded texts."""
-    return (embedding.text, embedding.chunk) if embedding else None
+    if not embedding:
+        return None
+    return (embedding.text, embedding.chunk)
 
 
 def open_live(
@@ -60,7 +62,9 @@ def open_live(
     names = vector_names(schema)
     wanted = stamp.vector if stamp else vector
     using = meant_vector(schema, wanted if stamp or vector in names else "")
-    theirs = services.embedder(stamp.spec) if stamp and stamp.spec else None
+    theirs = None
+    if stamp and stamp.spec:
+        theirs = services.embedder(stamp.spec)
     by_name = {
         name: relate_origins(
             _origin_of_green(
@@ -81,11 +85,10 @@ def open_live(
     proven = stamp is None and main is not None and _is_proven(measured, blue, vector)
     if proven:
         theirs = main.embedder if main else None
-    live_makers = (
-        _live_makers(services, stamp, using)
-        if stamp
-        else {n: makers[n] for n in makers if n in same}
-    )
+    if stamp:
+        live_makers = _live_makers(services, stamp, using)
+    else:
+        live_makers = {n: makers[n] for n in makers if n in same}
     return LiveCollection(
         blue,
         using,
@@ -119,7 +122,9 @@ def _live_makers(services: Services, stamp: Stamp, using: str) -> dict[str, Make
     found = {}
     for name, by in stamp.made.items():
         with suppress(Refused):
-            embedder = services.embedder(by.embedding) if by.embedding else None
+            embedder = None
+            if by.embedding:
+                embedder = services.embedder(by.embedding)
             found[using if name == stamp.vector else name] = Maker(by, embedder)
     return found
 

@@ -110,7 +110,9 @@ def open_existing(
     schema = store.schema(green)
     declared_name = next((model.vector for model in spec.models), "")
     vector = meant_vector(schema, stamp.vector if stamp else declared_name)
-    model = store.schema(blue) if blue and blue != green else None
+    model = None
+    if blue and blue != green:
+        model = store.schema(blue)
     plan = existing_plan(services, green, spec)
     sizes = {name: services.embedder(made).dimension for name, made in plan.made.items()}
     return open_gate(
@@ -152,7 +154,9 @@ def is_made_elsewhere(services: Services, collection: str) -> bool:
     the stamp is gone."""
     with services.sessions() as session:
         row = session.get(Version, collection)
-        mine = row.deployment_id if row is not None else None
+        mine = None
+        if row is not None:
+            mine = row.deployment_id
         steps = select(StepRow.name).where(StepRow.deployment_id == mine, has_trait(_fills))
         if row is not None and ("way" in row.facts or session.scalars(steps).first() is not None):
             return False
@@ -199,7 +203,9 @@ def _open_source(services: Services, named: str | None, spec: IndexSpec) -> Sour
     if not named or backup_of(named) is not None:
         return None
     source = services.source(named)
-    return with_declared_ids(source, spec) if named.startswith(DOCUMENTS) else source
+    if named.startswith(DOCUMENTS):
+        return with_declared_ids(source, spec)
+    return source
 
 
 def _find_source_name(services: Services, collection: str) -> str | None:
@@ -210,7 +216,9 @@ def _find_source_name(services: Services, collection: str) -> str | None:
 
 def read_judged_queries(services: Services, spec: IndexSpec) -> tuple[JudgedQuery, ...]:
     path = spec.validation.judged
-    return judged.read_judged(services.source(judged.source_text(path))) if path else ()
+    if not path:
+        return ()
+    return judged.read_judged(services.source(judged.source_text(path)))
 
 
 def _is_filled_from(services: Services, green: str, source: Source | None, memory: State) -> bool:

@@ -24,7 +24,9 @@ def collect_payloads(gate: GateContext, over: IsTurnOver) -> float | None:
     for side, collection in _collections_by_side(gate).items():
         found = memory.setdefault(side, _empty_counts())
         ids = found.setdefault("ids", _ids_of_side(gate, side, collection))
-        size = _PAGE if gate.store.limits(collection).read_rate_limit is None else _FEW
+        size = _FEW
+        if gate.store.limits(collection).read_rate_limit is None:
+            size = _PAGE
         while int(found["at"]) < len(ids):
             gate.store.pace(collection)
             page = gate.store.fetch(
@@ -42,9 +44,10 @@ def collect_payloads(gate: GateContext, over: IsTurnOver) -> float | None:
 
 def index_types(gate: GateContext, side: str) -> dict[str, str]:
     """Returns the payload indexes that should hold this side's points: field and type."""
-    schema = (
-        gate.store.schema(gate.live.collection) if side == "live" and gate.live else gate.schema
-    )
+    if side == "live" and gate.live:
+        schema = gate.store.schema(gate.live.collection)
+    else:
+        schema = gate.schema
     return {field: str(index["data_type"]) for field, index in schema["payload_schema"].items()}
 
 
@@ -79,7 +82,9 @@ def _ids_of_side(gate: GateContext, side: str, collection: str) -> list[PointId]
             point.id
             for point in gate.store.scroll(gate.green, None, _PAGE, vectors=False, payload=False)[0]
         ]
-    return ids[: gate.live_reads] if side == "live" else ids
+    if side == "live":
+        return ids[: gate.live_reads]
+    return ids
 
 
 def _draw_ids(gate: GateContext, collection: str) -> list[PointId]:

@@ -38,7 +38,9 @@ class Probe:
 
     @property
     def name(self) -> str:
-        return f"point {self.point}" if self.text is None else self.text
+        if self.text is None:
+            return f"point {self.point}"
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ def _search_probes(gate: GateContext) -> list[Probe]:
         return []
     judged = {one.query: one.grades for one in gate.judged}
     given = list_queries(gate)
-    vector = None if gate.asks_apart else search.names[0]
+    vector = None
+    if not gate.asks_apart:
+        vector = search.names[0]
     deepest = {
         text: _search_depth(gate, text in judged, text in given) for text in [*given, *judged]
     }
@@ -96,7 +100,9 @@ def _search_depth(gate: GateContext, judged: bool, declared: bool) -> int:
     """Deeper than people look: ``recall@100``, and ``min_results`` if it asks for more."""
     deep = DEEP if judged else 0
     wanted = _results_needed(gate) if declared else 0
-    return max(deep, wanted) if max(deep, wanted) > gate.real.limit else 0
+    if max(deep, wanted) > gate.real.limit:
+        return max(deep, wanted)
+    return 0
 
 
 def _text_probes(gate: GateContext) -> list[Probe]:
@@ -120,20 +126,19 @@ def _point_probes(gate: GateContext, name: str) -> list[Probe]:
 def sampled_ids(gate: GateContext, name: str) -> list[PointId]:
     """Returns points drawn among those that have a vector of this name."""
     memory = gate.part("vectors")
-    sample = (
-        memory.get("sample", []) if name == gate.vector else memory.get("samples", {}).get(name, [])
-    )
+    if name == gate.vector:
+        sample = memory.get("sample", [])
+    else:
+        sample = memory.get("samples", {}).get(name, [])
     return [id for _, id, _ in sample]
 
 
 def _results_needed(gate: GateContext) -> int:
     """``min_results`` has its own bound, and as a check it may have another."""
     said = gate.spec.validation.check("min_results")
-    return (
-        math.ceil(said.bound)
-        if said and said.bound is not None
-        else gate.spec.validation.min_results
-    )
+    if said and said.bound is not None:
+        return math.ceil(said.bound)
+    return gate.spec.validation.min_results
 
 
 def with_vectors(gate: GateContext, chosen: Sequence[Probe]) -> list[AskedProbe]:
@@ -161,7 +166,9 @@ def _ask_point(
     assert probe.vector is not None
     assert probe.point is not None
     name = probe.vector
-    vector = stored.get(probe.point, {}).get(name) if name in gate.kinds else None
+    vector = None
+    if name in gate.kinds:
+        vector = stored.get(probe.point, {}).get(name)
     if vector is not None and not gate.kinds[name][0].askable(vector):
         vector = None
     return AskedProbe(
@@ -175,7 +182,9 @@ def _ask_text(gate: GateContext, probe: Probe) -> AskedProbe:
         return _ask_search(gate, probe, probe.text)
     name = probe.vector
     made = _make_vector(gate.text_makers.get(name), probe.text)
-    theirs = made if gate.same(name) else _make_vector(gate.live_maker(name), probe.text)
+    theirs = made
+    if not gate.same(name):
+        theirs = _make_vector(gate.live_maker(name), probe.text)
     return AskedProbe(probe, made, theirs, name, gate.live_name(name))
 
 
@@ -215,4 +224,6 @@ def _make_vector(maker: Maker | None, text: str) -> OneQuery | None:
     if maker is None:
         return None
     made = maker.query(text)
-    return made if isinstance(made, ServerText) or KINDS["dense"].askable(made) else None
+    if isinstance(made, ServerText) or KINDS["dense"].askable(made):
+        return made
+    return None

@@ -40,7 +40,9 @@ def sort_judgments(gate: GateContext, queries: Sequence[str]) -> dict[str, Sorte
     chosen = [judged[query] for query in queries]
     wanted = list({id for one in chosen for id in one.every})
     green = _existing_ids(gate, gate.green, wanted)
-    live = _existing_ids(gate, gate.blue, wanted) if gate.blue else None
+    live = None
+    if gate.blue:
+        live = _existing_ids(gate, gate.blue, wanted)
     source = _ids_in_source(gate)
     return {one.query: _sort_query(one, green, live, source) for one in chosen}
 
@@ -73,7 +75,9 @@ def list_left_out(gate: GateContext) -> dict[str, list[str]]:
 
 
 def _name_some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _EXAMPLES:,} more" if len(names) > _EXAMPLES else ""
+    more = ""
+    if len(names) > _EXAMPLES:
+        more = f" and {len(names) - _EXAMPLES:,} more"
     return ", ".join(map(quote_value, names[:_EXAMPLES])) + more
 
 
@@ -119,16 +123,22 @@ def _sort_query(
 
 def _choose_spelling(one: JudgedQuery, id: PointId, anywhere: Iterable[PointId]) -> PointId:
     other = one.others.get(id)
-    return other if other is not None and id not in anywhere and other in anywhere else id
+    if other is not None and id not in anywhere and other in anywhere:
+        return other
+    return id
 
 
 def _classify_record(
     id: PointId, green: set[PointId], live: set[PointId] | None, source: set[PointId] | None
 ) -> str:
     if id in green:
-        return "both" if live is None or id in live else "new"
+        if live is None or id in live:
+            return "both"
+        return "new"
     if source is not None and id in source:
-        return "lost" if live is None or id in live else "unbuilt"
+        if live is None or id in live:
+            return "lost"
+        return "unbuilt"
     if live is None or id not in live:
         return "unknown"
     return "gone" if source is None else "left"

@@ -41,7 +41,9 @@ def collect_round_trip(gate: GateContext, over: IsTurnOver) -> float | None:
     if before is UNSET:
         before = gate.part("origin")["print"]
     memory["changed"] = now is None or now != before
-    return None if int(memory.get("at", 0)) >= len(sample) else 0.0
+    if int(memory.get("at", 0)) >= len(sample):
+        return None
+    return 0.0
 
 
 def _compare_pieces(
@@ -74,7 +76,9 @@ def _names_made_by_server(gate: GateContext) -> list[str]:
 
 def _next_size(size: int, seconds: float) -> int:
     """Few at first, because each record of a slow source takes time."""
-    return min(2 * size, _CHUNK) if seconds < _CHUNK_SECONDS else max(1, size // 2)
+    if seconds < _CHUNK_SECONDS:
+        return min(2 * size, _CHUNK)
+    return max(1, size // 2)
 
 
 def _sort_sample(gate: GateContext) -> list[list[Any]]:
@@ -149,7 +153,9 @@ def _made_by_the_server(
         }
         for record in records
     ]
-    return made.vectors(texts) if any(texts) else [{} for _ in records]
+    if any(texts):
+        return made.vectors(texts)
+    return [{} for _ in records]
 
 
 def _find_foreign(

@@ -32,7 +32,9 @@ def text_of(
     there is none."""
     if not templates:
         return max(_list_sentences(payload), key=len, default=None)
-    own = templates.get(vector) if vector is not None else None
+    own = None
+    if vector is not None:
+        own = templates.get(vector)
     wanted = [own] if own is not None else list(dict.fromkeys(templates.values()))
     made = [text for template in wanted if (text := render_text(template, payload)) is not None]
     return "\n".join(made) or None
@@ -45,7 +47,9 @@ def sort_words(text: str) -> tuple[str, ...]:
 
 def show_text(text: str) -> str:
     plain = " ".join(text.split())
-    return plain if len(plain) <= _SHOWN else f"{plain[:_SHOWN]}…"
+    if len(plain) <= _SHOWN:
+        return plain
+    return f"{plain[:_SHOWN]}…"
 
 
 def _list_sentences(value: Any) -> Iterator[str]:
@@ -81,9 +85,10 @@ def collect_texts(gate: GateContext, over: IsTurnOver) -> float | None:
 
 def _note_texts(gate: GateContext, memory: State, ids: Sequence[PointId]) -> None:
     green = gate.store.fetch(gate.green, ids, vectors=False)
-    live = (
-        gate.store.fetch(gate.live.collection, ids, vectors=False) if gate.live is not None else []
-    )
+    if gate.live is not None:
+        live = gate.store.fetch(gate.live.collection, ids, vectors=False)
+    else:
+        live = []
     theirs = {point.id: point for point in live}
     for point in sorted(green, key=lambda one: ids.index(one.id)):
         ours = text_of(gate.plan.templates, point.payload)

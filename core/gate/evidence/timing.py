@@ -36,7 +36,9 @@ def collect_timings(gate: GateContext, over: IsTurnOver) -> float | None:
         memory["at"] = at + _CHUNK
         if over():
             break
-    return None if int(memory.get("at", 0)) >= len(chosen) else 0.0
+    if int(memory.get("at", 0)) >= len(chosen):
+        return None
+    return 0.0
 
 
 def _choose_probes(gate: GateContext) -> list[Probe]:

@@ -18,11 +18,10 @@ def collect_titles(gate: GateContext, over: IsTurnOver) -> float | None:
     if validation.queries or not validation.titles or "texts" in memory:
         return None
     ids = [id for _, id, _ in gate.part("vectors").get("sample", [])[:_MOST]]
-    points = (
-        {point.id: point for point in gate.store.fetch(gate.green, ids, vectors=False)}
-        if ids
-        else {}
-    )
+    if ids:
+        points = {point.id: point for point in gate.store.fetch(gate.green, ids, vectors=False)}
+    else:
+        points = {}
     titles = [_find_title(points[id].payload, validation.titles) for id in ids if id in points]
     memory["texts"] = list(dict.fromkeys(filter(None, titles)))
     return None

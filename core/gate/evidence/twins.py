@@ -44,7 +44,9 @@ def collect_twins(gate: GateContext, over: IsTurnOver) -> float | None:
         memory["at"] = at + _CHUNK
         if over():
             break
-    return None if int(memory.get("at", 0)) >= len(todo) else 0.0
+    if int(memory.get("at", 0)) >= len(todo):
+        return None
+    return 0.0
 
 
 def equal_groups(gate: GateContext) -> Mapping[str, Any]:
@@ -125,7 +127,9 @@ def _classify_group(
         return "untold", None
     if gate.kinds[group.name][0].name == "sparse":
         apart = next((one for one, text in others.items() if _is_of_other_words(own, text)), None)
-        return ("", None) if apart is None else ("unlike", apart)
+        if apart is None:
+            return ("", None)
+        return ("unlike", apart)
     unequal = [one for one, text in others.items() if sort_words(own) != sort_words(text)]
     apart = next((one for one in unequal if not _is_near(own, others[one])), None)
     if apart is not None:

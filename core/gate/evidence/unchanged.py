@@ -47,7 +47,9 @@ def collect_unchanged(gate: GateContext, over: IsTurnOver) -> float | None:
         memory["at"] = at + _CHUNK
         if over():
             break
-    return None if _has_enough(gate, memory, ids) else 0.0
+    if _has_enough(gate, memory, ids):
+        return None
+    return 0.0
 
 
 def _has_enough(gate: GateContext, memory: State, ids: Sequence[PointId]) -> bool:
@@ -74,7 +76,9 @@ class _BesideLive:
 
     @cached_property
     def made_before(self) -> Mapping[str, MadeBy]:
-        return self.stamp.made if self.stamp is not None else {}
+        if self.stamp is None:
+            return {}
+        return self.stamp.made
 
     @cached_property
     def are_both_ours(self) -> bool:
@@ -113,11 +117,9 @@ class _BesideLive:
     def _why_given(self) -> str:
         if self.gate.spec.accept_new_model:
             return "its model may be another one (accept_new_model)"
-        return (
-            ""
-            if self.are_both_ours
-            else "only one of the collections says where its vectors come from"
-        )
+        if self.are_both_ours:
+            return ""
+        return "only one of the collections says where its vectors come from"
 
     def look(self, memory: State, ids: Sequence[PointId]) -> None:
         store = self.gate.store
@@ -177,9 +179,13 @@ class _BesideLive:
         if name not in other:
             return ""
         if name not in one:
-            return "" if self._may_be_missing(name) else "no vector"
+            if self._may_be_missing(name):
+                return ""
+            return "no vector"
         kind, params = self.gate.kinds[name]
-        return "" if kind.same(params, other[name], one[name]) else "another vector"
+        if kind.same(params, other[name], one[name]):
+            return ""
+        return "another vector"
 
     def _may_be_missing(self, name: str) -> bool:
         return name in self.gate.plan.optional | self.gate.plan.copied and not self.comes_from_live
@@ -212,7 +218,9 @@ class _BesideLive:
         gate = self.gate
         if name not in self.compared or name != self.live.vector:
             return
-        most = _SOUGHT if gate.live_reads is None else min(_SOUGHT, gate.live_reads)
+        most = _SOUGHT
+        if gate.live_reads is not None:
+            most = min(_SOUGHT, gate.live_reads)
         kind = gate.kinds[name][0]
         able = [(one, vectors_by_name(one.vector).get(name)) for one, _ in changed]
         asked = [
@@ -252,7 +260,9 @@ def _has_same_text(template: str, ours: Point, theirs: Point) -> bool:
 def _document_of_chunk(payload: Mapping[str, Any]) -> Any:
     """Returns the document that it is a chunk of, None for a whole one."""
     chunk = payload.get(CHUNK_FIELD)
-    return chunk.get("document") if isinstance(chunk, Mapping) else None
+    if not isinstance(chunk, Mapping):
+        return None
+    return chunk.get("document")
 
 
 def _note_faults(memory: State, faults: Mapping[str, str], id: PointId) -> None:

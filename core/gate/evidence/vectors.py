@@ -131,7 +131,9 @@ def _note_faults(
     worse = {name: fault for name, fault in faults.items() if before.get(name) != fault}
     if worse:
         name, fault = next(iter(worse.items()))
-        said = f"{fault}, {name or 'unnamed'}" if len(gate.kinds) > 1 else fault
+        said = fault
+        if len(gate.kinds) > 1:
+            said = f"{fault}, {name or 'unnamed'}"
         memory[fault] = int(memory.get(fault, 0)) + 1
         memory["examples"] = [*memory.get("examples", []), f"{id} ({said})"][:_EXAMPLES]
     elif faults:
@@ -169,7 +171,8 @@ def count_askable(gate: GateContext, name: str | None = None) -> int | None:
     """Returns how many points can be searched under this name, else under the main one; None if
     that was not counted."""
     memory = gate.part("vectors")
-    name = gate.vector if name is None else name
+    if name is None:
+        name = gate.vector
     if "having" not in memory:
         return None
     return int(memory["having"].get(name, 0)) - int(memory.get("empty", {}).get(name, 0))
@@ -183,4 +186,6 @@ def _add_count(memory: State, what: str, name: str, number: int = 1) -> None:
 def _find_vector_fault(vector: Any, kind: Kind, params: Mapping[str, Any]) -> str:
     if not kind.finite(vector):
         return "not finite"
-    return "zero" if kind.zero(params, vector) else ""
+    if kind.zero(params, vector):
+        return "zero"
+    return ""

@@ -35,11 +35,10 @@ def run_schedule(
         open_ = ScheduleRun.schedule_id == row.id, ScheduleRun.status.in_(OPEN_RUNS)
         before = session.scalars(select(ScheduleRun).where(*open_)).one_or_none()
         if before is not None:
-            what = (
-                f"deployment {before.deployment_id}"
-                if before.deployment_id
-                else f"since {before.created_at:%H:%M} UTC"
-            )
+            if before.deployment_id:
+                what = f"deployment {before.deployment_id}"
+            else:
+                what = f"since {before.created_at:%H:%M} UTC"
             raise Refused(f"{action} of {alias} is {before.status} already ({what}); wait for it")
         made = ScheduleRun(
             schedule_id=row.id, nominal_at=now, actor=actor, created_at=now, message=reason

@@ -39,7 +39,9 @@ def find_changed_specs(
 def normalize_spec(spec: DeclaredSpec) -> dict[str, Any] | None:
     """Returns a row's spec as this release would write it. Otherwise two releases that run side by
     side would each take the other's rows for a change of the index file."""
-    return read_stored(ScheduleSpec, spec).model_dump(mode="json") if spec else None
+    if not spec:
+        return None
+    return read_stored(ScheduleSpec, spec).model_dump(mode="json")
 
 
 def overlay_declared(
@@ -75,12 +77,16 @@ def has_same_times(one: DeclaredSpec, other: DeclaredSpec) -> bool:
 
 def describe_times(spec: DeclaredSpec) -> str:
     found = normalize_spec(spec)
-    return f"{found['cron']} in {found['zone']}" if found else "off"
+    if not found:
+        return "off"
+    return f"{found['cron']} in {found['zone']}"
 
 
 def start_waiting(row: Schedule, now: datetime) -> None:
     row.waiting_since = now
-    spec = read_stored(ScheduleSpec, row.spec) if row.spec else None
+    spec = None
+    if row.spec:
+        spec = read_stored(ScheduleSpec, row.spec)
     row.next_at = next_time(spec.cron, spec.zone, now) if spec else None
 
 

@@ -50,7 +50,9 @@ def load_run(services: Services, run_id: int) -> Run | None:
     with services.sessions() as session:
         query = select(ScheduleRun, Schedule).join(Schedule).where(ScheduleRun.id == run_id)
         found = session.execute(query.where(*_where_unheld(services, session))).first()
-    return _run_of_row(*found) if found is not None else None
+    if found is None:
+        return None
+    return _run_of_row(*found)
 
 
 def list_unheld_runs(services: Services) -> list[int]:

@@ -33,6 +33,7 @@ from qdrant_rollouts.core.operations.schedules.declared import (
     start_waiting,
 )
 from qdrant_rollouts.core.ports.naming import shell_word
+from qdrant_rollouts.core.sanitize.quoting import add_reason
 from qdrant_rollouts.core.services import Services
 
 #: Times are searched from here on first: a line that names many has a near one.
@@ -212,7 +213,7 @@ def _write_run(
     events.record_event(
         session, now, event, f"{what}: {run.message}".removesuffix(": "), alias=row.alias
     )
-    return f"{row.alias}: {what}" + (f": {run.message}" if run.message else "")
+    return add_reason(f"{row.alias}: {what}", run.message)
 
 
 def _why_missed(spec: ScheduleSpec, start: datetime, now: datetime) -> str:

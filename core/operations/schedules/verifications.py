@@ -87,10 +87,8 @@ def _end_with_verdict(services: Services, held: Run, report: State) -> str:
     if report["verdict"] == "pass":
         message = "; ".join([f"{report['collection']} passes the gate", *report["warnings"]])
         return runs.end_run(services, held, RunStatus.DONE, message, report)
-    found = (
-        "does not pass the gate"
-        if report["verdict"] == "block"
-        else "is not certain to pass the gate"
-    )
+    found = "is not certain to pass the gate"
+    if report["verdict"] == "block":
+        found = "does not pass the gate"
     message = f"{report['collection']} {found}: {verdict.describe_reasons(report)}"
     return runs.end_run(services, held, RunStatus.FAILED, message, report)

@@ -89,7 +89,9 @@ def read_metrics(services: Services) -> dict[str, MetricSamples]:
 def sweep_age(session: Session, now: datetime) -> float:
     """Returns the seconds since the last sweep for due turns; infinite if there was none."""
     last = session.scalar(select(ServiceClock.last))
-    return math.inf if last is None else _seconds_since(last, now)
+    if last is None:
+        return math.inf
+    return _seconds_since(last, now)
 
 
 def _limit_samples(samples: Iterable[Sample]) -> MetricSamples:

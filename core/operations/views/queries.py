@@ -124,7 +124,9 @@ def describe_started(services: Services, deployment_id: str) -> deployment_answe
         "old_collection": row.blue,
         "new_collection": row.green,
     }
-    return {**answer, "warnings": warnings} if warnings else answer
+    if warnings:
+        return {**answer, "warnings": warnings}
+    return answer
 
 
 def list_deletions(services: Services, limit: int = ROWS) -> list[deployment_answers.Deletion]:
@@ -194,7 +196,9 @@ def _select_events(alias: str | None, deployment_id: str | None) -> Select[Event
     query = select(EventRow)
     if alias is not None:
         query = query.where(EventRow.alias == alias)
-    return query if deployment_id is None else query.where(EventRow.deployment_id == deployment_id)
+    if deployment_id is None:
+        return query
+    return query.where(EventRow.deployment_id == deployment_id)
 
 
 def _where_after(services: Services, deployment_id: str) -> ColumnElement[bool]:

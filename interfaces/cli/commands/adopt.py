@@ -41,10 +41,12 @@ def adopt_alias(alias: str, collection: str | None, trust: bool, reason: str, as
         screen.print_json(answer)
         return DONE
     agreed = answer["agreed"]
-    told = f", {agreed['alike']} of {agreed['of']} records agree" if agreed else ""
-    model = (
-        f"made with {answer['model']}{told}" if answer["model"] else "no model is declared for it"
-    )
+    told = ""
+    if agreed:
+        told = f", {agreed['alike']} of {agreed['of']} records agree"
+    model = "no model is declared for it"
+    if answer["model"]:
+        model = f"made with {answer['model']}{told}"
     screen.make_console().print(
         Text(f"{answer['collection']} is version {answer['number']} of {alias}; {model}")
     )

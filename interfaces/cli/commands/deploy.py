@@ -88,8 +88,6 @@ def deploy_index(
         )
         for warning in queries.describe_started(context.services, started).get("warnings", ()):
             screen.print_note(f"⚠ {warning}")
-        return (
-            wait_for_end(context, started, timeout, as_json)
-            if wait
-            else leave_running(context, started, as_json)
-        )
+        if wait:
+            return wait_for_end(context, started, timeout, as_json)
+        return leave_running(context, started, as_json)

@@ -68,4 +68,6 @@ def _due_text(row: Mapping[str, Any]) -> str:
     if row["finished_at"]:
         return ""
     left = screen.seconds_until(row["delete_after"])
-    return screen.format_span(left) if left else "now"
+    if not left:
+        return "now"
+    return screen.format_span(left)

@@ -33,7 +33,9 @@ def serve_mcp(folder: str | None, http: bool, host: str, port: int) -> int:
     """Lets agents search and look at deployments (MCP)."""
     if folder is not None:
         os.chdir(folder)
-    return serve_app(make_mcp_app, host, port, PATH) if http else _over_stdio()
+    if http:
+        return serve_app(make_mcp_app, host, port, PATH)
+    return _over_stdio()
 
 
 def _over_stdio() -> int:

@@ -47,7 +47,9 @@ def bring_up_to_date(check: bool, as_json: bool) -> int:
         screen.make_console().print(
             _words(place, found, check=check), soft_wrap=True, markup=False, highlight=False
         )
-    return ENDED_BADLY if check and found.changed else DONE
+    if check and found.changed:
+        return ENDED_BADLY
+    return DONE
 
 
 def _words(place: str, found: Migrated, *, check: bool) -> str:
@@ -62,7 +64,9 @@ def _words(place: str, found: Migrated, *, check: bool) -> str:
             f"{migrations.HEAD}, which "
             "works on it: nothing to do"
         )
-    before = f"from revision {found.before}" if found.before else "from nothing"
+    before = "from nothing"
+    if found.before:
+        before = f"from revision {found.before}"
     if check:
         return (
             f"the database at {place} is to be brought {before} to {found.after}: `rollouts "

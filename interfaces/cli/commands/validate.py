@@ -41,7 +41,9 @@ def validate_collection(
         screen.print_json(report)
     else:
         screen.make_console().print(judgment.render_gate(report, every=every))
-    return DONE if report["verdict"] == "pass" else ENDED_BADLY
+    if report["verdict"] == "pass":
+        return DONE
+    return ENDED_BADLY
 
 
 def _print_progress(words: str) -> None:

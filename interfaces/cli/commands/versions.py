@@ -59,7 +59,9 @@ def _cells_of_version(row: Mapping[str, Any]) -> tuple[object, ...]:
     state = screen.status_text(row["state"])
     if row["state"] == "deletion due":
         state.append(f" in {screen.format_span(screen.seconds_until(row['delete_after']))}")
-    made = screen.format_age(screen.seconds_since(row["created_at"])) if "created_at" in row else ""
+    made = ""
+    if "created_at" in row:
+        made = screen.format_age(screen.seconds_since(row["created_at"]))
     points = row.get("points")
     gate = row.get("gate") or {}
     told = (

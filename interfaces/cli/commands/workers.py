@@ -57,20 +57,22 @@ def _state(one: Seen) -> Text:
     if not one["concurrency"]:
         return Text("✔ there", style="green")
     busy = f"{len(one['busy'])} of {one['concurrency']} busy"
-    return Text(f"◌ {busy}", style="cyan") if one["busy"] else Text(f"✔ {busy}", style="green")
+    if one["busy"]:
+        return Text(f"◌ {busy}", style="cyan")
+    return Text(f"✔ {busy}", style="green")
 
 
 def _clock(one: Seen) -> Text:
     words = f"{one['clock_offset_seconds']:+.1f} s"
-    return Text(f"⚠ {words}", style="yellow") if one["clock_is_off"] else Text(words)
+    if one["clock_is_off"]:
+        return Text(f"⚠ {words}", style="yellow")
+    return Text(words)
 
 
 def _messages(one: Seen) -> str:
-    return (
-        f"{one['received']:,}, {one['discarded']:,} discarded"
-        if one["discarded"]
-        else f"{one['received']:,}"
-    )
+    if one["discarded"]:
+        return f"{one['received']:,}, {one['discarded']:,} discarded"
+    return f"{one['received']:,}"
 
 
 def _does(one: Seen) -> str:

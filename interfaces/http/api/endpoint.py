@@ -131,7 +131,9 @@ def _answer_request(endpoint: Endpoint, request: Request, body: bytes) -> Respon
 
 def _check_path_name(what: str, name: str) -> str:
     """Others may have named aliases and collections; all other names in a path are ours."""
-    return check_found_name(what, name) if what in FOREIGN_NAMES else check_name(what, name)
+    if what in FOREIGN_NAMES:
+        return check_found_name(what, name)
+    return check_name(what, name)
 
 
 def _start_once(endpoint: Endpoint, request: Request, call: Call, given: BaseModel) -> Response:
@@ -198,7 +200,9 @@ def _check_plain(content: Any) -> None:
         raise Malformed("request: a text holds a NUL or half a character; leave it out")
     if isinstance(content, float) and not math.isfinite(content):
         raise Malformed(f"request: found {content}; expected a finite number")
-    parts = (*content, *content.values()) if isinstance(content, dict) else content
+    parts = content
+    if isinstance(content, dict):
+        parts = (*content, *content.values())
     for part in parts if isinstance(parts, list | tuple) else ():
         _check_plain(part)
 
@@ -209,13 +213,13 @@ def _is_encodable(text: str) -> bool:
 
 def _replace_infinite(content: Any) -> Any:
     if isinstance(content, float):
-        return content if math.isfinite(content) else None
+        if not math.isfinite(content):
+            return None
+        return content
     if isinstance(content, Mapping):
         return {str(name): _replace_infinite(value) for name, value in content.items()}
     if isinstance(content, list | tuple | set):
         return [_replace_infinite(value) for value in content]
-    return (
-        _replace_infinite(asdict(content))
-        if is_dataclass(content) and not isinstance(content, type)
-        else content
-    )
+    if is_dataclass(content) and not isinstance(content, type):
+        return _replace_infinite(asdict(content))
+    return content

@@ -134,4 +134,6 @@ def workers(call: Call, given: NoQuery) -> worker_answers.Workers:
 
 def _next_cursor(found: Sequence[Mapping[str, Any]], limit: int) -> Any:
     """Returns what to pass to get the next page; None on the last page."""
-    return found[-1]["id"] if len(found) == limit else None
+    if len(found) != limit:
+        return None
+    return found[-1]["id"]

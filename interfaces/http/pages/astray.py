@@ -35,11 +35,9 @@ def page_handlers(watcher: StoreWatcher) -> dict[Any, Handler]:
 def _wrap_handler(watcher: StoreWatcher, handler: Handler) -> Handler:
     def answer(request: Request, error: Exception) -> Response:
         document = handler(request, error)
-        page = (
-            _error_page(request, watcher, error, document.status_code)
-            if reads_pages(request)
-            else document
-        )
+        page = document
+        if reads_pages(request):
+            page = _error_page(request, watcher, error, document.status_code)
         page.headers["Vary"] = "Accept"
         for name in _KEPT_HEADERS & set(document.headers):
             page.headers[name] = document.headers[name]

@@ -102,7 +102,9 @@ def on_backup(visit: Visit, form: Form) -> Next:
 def own_path(path: str) -> str:
     """Returns ``path`` if it stays on this site; else the first page."""
     inside = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
-    return quote(path, safe="/?=&%:@-._~") if inside else "/"
+    if not inside:
+        return "/"
+    return quote(path, safe="/?=&%:@-._~")
 
 
 def _chosen_verb(form: Form, known: object) -> str:

@@ -67,14 +67,16 @@ def format_span(seconds: float) -> str:
 
 def _format_span(seconds: float) -> str:
     if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+        if seconds < 10:
+            return f"{seconds:.1f} s"
+        return f"{seconds:.0f} s"
     minutes = seconds / 60
     hours = seconds / 3600
     if minutes < 60:
         return f"{int(minutes)} min {int(seconds % 60):02d} s"
-    return (
-        f"{int(hours)} h {int(minutes % 60):02d} min" if hours < 48 else f"{int(hours / 24)} days"
-    )
+    if hours < 48:
+        return f"{int(hours)} h {int(minutes % 60):02d} min"
+    return f"{int(hours / 24)} days"
 
 
 def format_between(begun: str, ended: str) -> str:
@@ -88,7 +90,9 @@ def format_number(value: float | None) -> str:
     known."""
     if value is None:
         return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.4g}"
 
 
 def format_bytes(count: float | None) -> str:
@@ -101,7 +105,9 @@ def format_bytes(count: float | None) -> str:
 
 
 def format_percent(share: float | None, digits: int = 0) -> str:
-    return "" if share is None else f"{share:.{digits}%}".replace("%", "\N{NO-BREAK SPACE}%")
+    if share is None:
+        return ""
+    return f"{share:.{digits}%}".replace("%", "\N{NO-BREAK SPACE}%")
 
 
 def _format_length(seconds: float) -> str:

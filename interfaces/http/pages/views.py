@@ -36,7 +36,9 @@ def index_page(visit: Visit) -> Shown:
 
 
 def _versions_of_index(visit: Visit, alias: str, live: str | None) -> Shown:
-    there = None if visit.seen.error else visit.seen.collections
+    there = None
+    if not visit.seen.error:
+        there = visit.seen.collections
     aliases = {alias: live} if live else {}
     try:
         found = lineage.describe_versions(visit.services, alias, aliases, there)["versions"]
@@ -102,7 +104,9 @@ def bound_side(check: Shown) -> str:
     found = check["detail"].removeprefix("shown, no bound in the index file; ")
     if "low >= bound" in found or found.startswith("at least"):
         return "≥"
-    return "≤" if "high <= bound" in found or "at most" in found else ""
+    if "high <= bound" in found or "at most" in found:
+        return "≤"
+    return ""
 
 
 def experiments_page(visit: Visit) -> Shown:
@@ -120,7 +124,9 @@ def experiment_page(visit: Visit) -> Shown:
         if begun
         else {**found, "decision": None, "decided": None}
     )
-    coverage = found["stages"][-1]["coverage"] if found["stages"] else 0
+    coverage = 0
+    if found["stages"]:
+        coverage = found["stages"][-1]["coverage"]
     return {
         "title": found["name"],
         "here": "/experiments",

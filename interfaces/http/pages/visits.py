@@ -145,7 +145,9 @@ class Visit:
 
     def render_words(self, title: str, said: str, status: int) -> Response:
         """A page with a message and a link back."""
-        back = own_address(self.request) if self.request.method == "POST" else "/"
+        back = "/"
+        if self.request.method == "POST":
+            back = own_address(self.request)
         shown = {"title": title, "said": said, "status": status, "back": back}
         return self.render_page("error.html", {**shown, "here": ""}, status)
 

@@ -80,7 +80,9 @@ def _name_steps(row: Deployment, event: Event) -> Sequence[str]:
     """Returns the steps that the action undoes, or continues with."""
     if event is Event.ABORT:
         return _name_undone_steps(row)
-    return _name_coming_steps(row) if event in _GOES_ON else ()
+    if event not in _GOES_ON:
+        return ()
+    return _name_coming_steps(row)
 
 
 def _why_refused(row: Deployment, event: Event) -> str:
@@ -88,7 +90,9 @@ def _why_refused(row: Deployment, event: Event) -> str:
         operator_requests.check_request(row, event, "asked whether it can be")
     except Refused as error:
         return str(error)
-    return f"{row.requested} was asked for and comes first" if _is_outranked(row, event) else ""
+    if not _is_outranked(row, event):
+        return ""
+    return f"{row.requested} was asked for and comes first"
 
 
 def _is_outranked(row: Deployment, event: Event) -> bool:
@@ -132,9 +136,10 @@ def _name_undone_steps(row: Deployment) -> list[str]:
 
 
 def _describe_abort(row: Deployment) -> str:
-    answers = (
-        f"{row.blue} answers {row.alias} again" if row.blue else f"{row.alias} is taken away again"
-    )
+    if row.blue:
+        answers = f"{row.blue} answers {row.alias} again"
+    else:
+        answers = f"{row.alias} is taken away again"
     if row.kind != "rollout":
         return "Stops it and cleans up what it made."
     warning = f" Mind: {found}" if (found := abort_notices.warn_of_abort(row)) else ""
@@ -149,7 +154,9 @@ def label_step(name: str, arguments: Mapping[str, object]) -> str:
     share = arguments.get("percentage")
     if share is None:
         return name
-    return f"{name} shadow" if arguments.get("shadow") else f"{name} {share:g} %"
+    if arguments.get("shadow"):
+        return f"{name} shadow"
+    return f"{name} {share:g} %"
 
 
 # --- indexes, experiments, schedules, backups -----------------------------------------------------
@@ -161,9 +168,9 @@ def actions_of_index(
     """``busy``: what is running on the index, in words; ``back``: the conditions of a rollback."""
     source = declared.source if declared else None
     missing = "; ".join(one["said"] for one in back if one["state"] == "no")
-    unbuildable = (
-        "" if source else f"{alias} has no source in the index file; `rollouts deploy` can name one"
-    )
+    unbuildable = ""
+    if not source:
+        unbuildable = f"{alias} has no source in the index file; `rollouts deploy` can name one"
     return [
         OperatorAction(
             "deploy",
@@ -203,11 +210,10 @@ def _plan_declared(spec: IndexSpec) -> Plan:
 
 
 def actions_of_experiment(experiment: str, status: str, coverage: int) -> list[OperatorAction]:
-    widen = (
-        ""
-        if status == "running" and coverage < 10_000
-        else f"it is {status} with {coverage / 100:g} % of the users"
-    )
+    if status == "running" and coverage < 10_000:
+        widen = ""
+    else:
+        widen = f"it is {status} with {coverage / 100:g} % of the users"
     return [
         OperatorAction(
             "start",
@@ -247,7 +253,9 @@ def actions_of_schedule(
 ) -> list[OperatorAction]:
     command = f"{shell_word(alias)} {action}"
     off = "it is off: the index file names no times for it"
-    run = f"a run is {open_run} already" if open_run in OPEN_RUNS else ""
+    run = ""
+    if open_run in OPEN_RUNS:
+        run = f"a run is {open_run} already"
     return [
         OperatorAction(
             "run",
@@ -276,7 +284,9 @@ def actions_of_schedule(
 def actions_of_backup(
     backup: str, alias: str | None, status: str, refused: str
 ) -> list[OperatorAction]:
-    damaged = f"it is {status}" if status != "done" else ""
+    damaged = ""
+    if status != "done":
+        damaged = f"it is {status}"
     return [
         OperatorAction(
             "verify",

@@ -69,7 +69,9 @@ def estimate_end(session: Session, row: Deployment, now: datetime) -> dict[str, 
 def _time_left(
     step: StepRow, spec: IndexSpec, before: Mapping[str, Sequence[float]], now: datetime
 ) -> TimeLeft | None:
-    spent = max(0.0, (now - step.started_at).total_seconds()) if step.started_at else 0.0
+    spent = 0.0
+    if step.started_at:
+        spent = max(0.0, (now - step.started_at).total_seconds())
     return (
         _left_by_pace(step, spent)
         or _left_by_settings(step, spec, spent)
@@ -93,7 +95,9 @@ def _left_by_pace(step: StepRow, spent: float) -> TimeLeft | None:
 def _left_by_settings(step: StepRow, spec: IndexSpec, spent: float) -> TimeLeft | None:
     """A soak lasts as long as its setting says; so does a stage, or longer if traffic is
     missing."""
-    lasts = STEPS[step.name].lasts(spec, step.arguments) if step.name in STEPS else None
+    lasts = None
+    if step.name in STEPS:
+        lasts = STEPS[step.name].lasts(spec, step.arguments)
     if lasts is None:
         return None
     return TimeLeft(max(0.0, lasts.low - spent), max(0.0, lasts.high - spent), lasts.source)
@@ -102,7 +106,9 @@ def _left_by_settings(step: StepRow, spec: IndexSpec, spent: float) -> TimeLeft 
 def _left_by_history(taken: Sequence[float], spent: float) -> TimeLeft | None:
     if not taken:
         return None
-    words = "the last deployment" if len(taken) == 1 else f"the last {len(taken)} deployments"
+    words = "the last deployment"
+    if len(taken) != 1:
+        words = f"the last {len(taken)} deployments"
     return TimeLeft(max(0.0, min(taken) - spent), max(0.0, max(taken) - spent), words)
 
 

@@ -53,11 +53,9 @@ def describe_way_back(
     ]
     states = {one["state"] for one in conditions}
     ready = next(worst for worst in ("no", "unknown", "yes") if worst in states)
-    due = (
-        deletion.due_at
-        if deletion is not None and deletion.status == DeletionStatus.SCHEDULED
-        else None
-    )
+    due = None
+    if deletion is not None and deletion.status == DeletionStatus.SCHEDULED:
+        due = deletion.due_at
     rules = DeletionRules(seen.declared, embedded)
     told = deletion_notices.describe_open_deletions(session, [deletion] if deletion else [], rules)
     said = next((one["text"] for one in told.values()), "")
@@ -117,7 +115,9 @@ def _check_not_deleted(target: str, deletion: Deletion | None) -> Condition:
 def _check_verdict(version: Version | None, target: str) -> Condition:
     """Returns what is known about its gate. A version that was never judged proves nothing, but a
     rollback does not refuse it."""
-    verdict = (version.facts.get("gate") or {}).get("verdict") if version else None
+    verdict = None
+    if version:
+        verdict = (version.facts.get("gate") or {}).get("verdict")
     if verdict is None:
         return {
             "said": f"no gate is on record for {target}; the rollback looks at it",
@@ -130,4 +130,6 @@ def _check_verdict(version: Version | None, target: str) -> Condition:
 
 
 def _format_minute(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else ""
+    if not moment:
+        return ""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

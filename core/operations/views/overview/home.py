@@ -20,7 +20,7 @@ from qdrant_rollouts.core.database.alert_rows import ConditionRow
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, Version
 from qdrant_rollouts.core.database.schedule_rows import Schedule
-from qdrant_rollouts.core.database.step_data import read_progress
+from qdrant_rollouts.core.database.step_data import Progress, read_progress
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import places, unclaimed
 from qdrant_rollouts.core.deployments.turns import current_step
@@ -182,7 +182,9 @@ def _describe_conditions(rows: Iterable[ConditionRow]) -> list[index_answers.Att
 
 def _describe_condition(row: ConditionRow) -> index_answers.Attention:
     told = read_message(row.message)
-    link = f"/deployments/{told['deployment_id']}" if told["deployment_id"] else "/alerts"
+    link = "/alerts"
+    if told["deployment_id"]:
+        link = f"/deployments/{told['deployment_id']}"
     return _build_attention(told["severity"], told["text"], row.since, link, told["next"])
 
 
@@ -228,22 +230,28 @@ def _describe_live(
 
 def _describe_under_way(row: Deployment, known: _KnownRows) -> index_answers.UnderWay:
     step = current_step(row)
-    progress = read_progress(step.state) if step else None
-    size = progress.size if progress else 0
-    done = progress.done if progress else 0
+    name = ""
+    position = len(row.steps)
+    progress = None
+    if step is not None:
+        name = acts.label_step(step.name, step.arguments)
+        position = step.position
+        progress = read_progress(step.state)
+    progress = progress or Progress(done=0, size=0)
+    counted = ""
+    if progress.unit == "searches":
+        counted = f"{progress.done:,} of {progress.size:,} searches"
     return {
         **outline_deployment(row),
         "paused_for": row.paused_for,
         "waits": known.waits.get(row.id, ""),
-        "step": acts.label_step(step.name, step.arguments) if step else "",
-        "position": (step.position if step else len(row.steps)) + 1,
+        "step": name,
+        "position": position + 1,
         "steps": len(row.steps),
-        "share": done / size if size else None,
-        "counted": f"{done:,} of {size:,} searches"
-        if progress and progress.unit == "searches"
-        else "",
-        "set": progress.set if progress else None,
-        "confirmed": progress.confirmed if progress else None,
+        "share": progress.done / progress.size if progress.size else None,
+        "counted": counted,
+        "set": progress.set,
+        "confirmed": progress.confirmed,
         "queue": known.queue.get(row.id),
     }
 
@@ -262,11 +270,9 @@ def _describe_rebuild(rows: Iterable[Schedule], action: str) -> index_answers.Re
 
 
 def _describe_experiment(row: Experiment | None) -> index_answers.Compared | None:
-    return (
-        {"id": row.id, "name": row.name, "decision": row.decision.get("action")}
-        if row is not None
-        else None
-    )
+    if row is None:
+        return None
+    return {"id": row.id, "name": row.name, "decision": row.decision.get("action")}
 
 
 def _describe_open_deletion(row: Deletion, told: Announced) -> index_answers.OpenDeletion:

@@ -45,7 +45,9 @@ OUTCOMES = {
 def list_history(services: Services, alias: str = "", outcome: str = "", page: int = 1) -> PageData:
     """Returns deployments of all kinds, newest first, ``PAGE_SIZE`` at a time. Raises Malformed for
     an unknown outcome."""
-    chosen: list[ColumnElement[bool]] = [Deployment.alias == alias] if alias else []
+    chosen: list[ColumnElement[bool]] = []
+    if alias:
+        chosen = [Deployment.alias == alias]
     if outcome:
         if outcome not in OUTCOMES:
             raise Malformed(
@@ -103,8 +105,10 @@ def list_audit_events(services: Services, alias: str = "", before: int = 0) -> P
     """Returns events, newest first; ``next`` is the ``before`` of the following page, 0 on the
     last."""
     query = select(EventRow).order_by(EventRow.id.desc()).limit(PAGE_SIZE + 1)
-    query = query.where(EventRow.alias == alias) if alias else query
-    query = query.where(EventRow.id < before) if before else query
+    if alias:
+        query = query.where(EventRow.alias == alias)
+    if before:
+        query = query.where(EventRow.id < before)
     with services.sessions() as session:
         rows = session.scalars(query).all()
     shown = rows[:PAGE_SIZE]
@@ -190,7 +194,9 @@ def list_latest_schedules(services: Services, seen: StoreSnapshot) -> list[PageD
 def _describe_latest_schedule(row: Schedule, run: ScheduleRun | None) -> PageData:
     status = status_of(row)
     spec: Mapping[str, Any] = normalize_spec(row.spec) or {}
-    open_run = str(run.status) if run is not None and run.status in OPEN_RUNS else None
+    open_run = None
+    if run is not None and run.status in OPEN_RUNS:
+        open_run = str(run.status)
     return {
         "alias": row.alias,
         "action": row.action,

@@ -61,7 +61,9 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
         ).first()
         rules = DeletionRules(seen.declared, services.store.embedded)
         goes_on = row.status in _GOES_ON and row.place != Place.WAITING
-        left = eta.estimate_end(session, row, now) if goes_on else None
+        left = None
+        if goes_on:
+            left = eta.estimate_end(session, row, now)
         shown = {
             "now": as_iso(now),
             "phase": _PHASES.get(row.status, "progressing"),
@@ -94,7 +96,9 @@ def why_busy(session: Session, alias: str) -> str:
 
 def _add_step_estimate(step: Mapping[str, Any], left: Mapping[str, Any] | None) -> PageData:
     name = acts.label_step(step["name"], step["arguments"])
-    expected = left["steps"].get(name) if left else None
+    expected = None
+    if left:
+        expected = left["steps"].get(name)
     return {
         **step,
         "label": name,

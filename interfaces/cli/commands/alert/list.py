@@ -53,8 +53,6 @@ def show_alerts(alias: str | None, limit: int, as_json: bool) -> int:
 
 def _describe_delivery(delivery: Mapping[str, Any]) -> str:
     words = f"{delivery['channel']} {delivery['status']}"
-    return (
-        f"{words} after {delivery['tries']} tries: {delivery['error']}"
-        if delivery["error"]
-        else words
-    )
+    if delivery["error"]:
+        return f"{words} after {delivery['tries']} tries: {delivery['error']}"
+    return words

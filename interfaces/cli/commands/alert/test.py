@@ -33,4 +33,6 @@ def try_alert_channels(channel: str | None, reason: str, as_json: bool) -> int:
         for name, fault in faults.items():
             screen.add_row(rows, (name, screen.status_text("fail" if fault else "ok"), fault))
         screen.make_console().print(rows)
-    return UNREACHABLE if any(faults.values()) else DONE
+    if any(faults.values()):
+        return UNREACHABLE
+    return DONE

@@ -23,7 +23,9 @@ def switch_alias(alias: str, collection: str, delete_old: bool, reason: str, as_
         answer = commands.switch_alias(
             context.services, alias, collection, delete_old=delete_old, reason=reason, actor=actor()
         )
-    was = f", was {answer['old_collection']}" if answer["switched"] else ", as it was"
+    was = ", as it was"
+    if answer["switched"]:
+        was = f", was {answer['old_collection']}"
     words = f"{alias} → {collection}{was}"
     if deletion := answer.get("deletion"):
         words += "\n" + (
