@@ -33,6 +33,7 @@ from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.core.sanitize import redaction
 from tests.databases import DatabasePool
 from tests.logs import keep_logging
+from tests.saved_worlds import SavedWorlds
 from tests.servers import FRESH, Elsewhere, Postgres, Qdrant, Redis, fresh_database
 
 pytest_plugins = ["tests.standstill"]
@@ -285,6 +286,11 @@ def postgres_pool(postgres_server: Postgres | Elsewhere) -> Iterator[DatabasePoo
         DatabasePool(postgres_server.url, _migrated(migrated)) as pool,
     ):
         yield pool
+
+
+@pytest.fixture(scope="session")
+def saved_worlds(tmp_path_factory: pytest.TempPathFactory) -> SavedWorlds:
+    return SavedWorlds(tmp_path_factory.mktemp("worlds"))
 
 
 def _migrated(url: str) -> str:

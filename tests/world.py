@@ -28,6 +28,7 @@ from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.config.index_file import ConcurrencySpec, IndexSpec
 from qdrant_rollouts.core.database.alert_rows import NoticeRow
 from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.deployments.turn_record import TurnResult
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.ports import AlertChannel, Knock, Notice, VectorStore
 from qdrant_rollouts.core.services import Services, Times
@@ -107,6 +108,13 @@ class World:
         source = partial(open_source, roots=(self.folder,), store=store, shelf=self.services.shelf)
         self.change_services(store=store, source=source)
 
+    def move(self, folder: Path) -> None:
+        """From now on files and backups are in this folder."""
+        self.folder = folder
+        shelf = FolderShelf(folder / "backups")
+        source = partial(open_source, roots=(folder,), store=self.store, shelf=shelf)
+        self.change_services(shelf=shelf, source=source)
+
     def change_services(self, **parts: Any) -> None:
         """From now on the services have these parts."""
         self.services = replace(self.services, **parts)
@@ -134,7 +142,7 @@ class World:
     def deploy(self, alias: str, **arguments: Any) -> str:
         return commands.start_deployment(self.services, alias, actor="anna", **arguments)
 
-    def turn(self, knock: Knock) -> engine.TurnResult:
+    def turn(self, knock: Knock) -> TurnResult:
         return engine.advance(self.services, knock.deployment_id, knock.turn, "hand")
 
     def run(self, until: Callable[[], bool] = lambda: False, turns: int = 200) -> None:
@@ -150,7 +158,7 @@ class World:
         raise AssertionError(f"still moving after {turns} turns: {self.broker.waiting}")
 
     def status(self, deployment_id: str) -> dict[str, Any]:
-        return queries.get_deployment(self.services, deployment_id)
+        return dict(queries.get_deployment(self.services, deployment_id))
 
     def told(self) -> list[Notice]:
         """Returns every alert so far, in the order in which they were recorded."""

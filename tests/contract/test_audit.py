@@ -10,18 +10,23 @@ from qdrant_rollouts.core.deployments.commands import adoption, rebuilding
 from qdrant_rollouts.core.experiments import commands as experiment_commands
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views import queries
+from tests.saved_worlds import SavedWorlds
 from tests.world import World, texts
 
 
-@pytest.fixture
-def live(world: World) -> str:
-    """An alias ``docs`` that serves its second version; returns the collection of the first."""
+def deploy_twice(world: World) -> None:
     world.declare("docs", source=world.write("docs.jsonl", texts(40)))
-    first = world.deploy("docs")
-    world.run()
-    world.deploy("docs")
-    world.run()
-    return world.status(first)["green"]
+    for _ in range(2):
+        world.deploy("docs")
+        world.run()
+
+
+@pytest.fixture
+def live(world: World, saved_worlds: SavedWorlds) -> str:
+    """An alias ``docs`` that serves its second version; returns the collection of the first."""
+    saved_worlds.begin(world, deploy_twice)
+    (first,) = world.store.collections() - {world.store.aliases()["docs"]}
+    return first
 
 
 def green(world):

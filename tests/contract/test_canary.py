@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.errors import LeaseLost, Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import Event
@@ -14,6 +16,7 @@ from qdrant_rollouts.core.ports import Health, VectorStore
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
+from tests.saved_worlds import SavedWorlds
 from tests.world import World, texts
 
 STAGES = [
@@ -25,13 +28,19 @@ STAGES = [
 SEARCHES = 1000
 
 
-@pytest.fixture
-def canary(world: World):
-    """A live index, and a canary of it that stands before its first stage."""
+def deploy_and_start_canary(world: World) -> None:
     world.declare("docs", source=world.write("docs.jsonl", texts(30)), canary={"stages": STAGES})
     world.deploy("docs")
     world.run()
-    return started(world)
+    started(world)
+
+
+@pytest.fixture
+def canary(world: World, saved_worlds: SavedWorlds) -> str:
+    """A live index, and a canary of it that stands before its first stage; returns its id."""
+    saved_worlds.begin(world, deploy_and_start_canary)
+    with world.services.sessions() as session:
+        return session.scalars(select(Deployment.id).where(Deployment.strategy == "canary")).one()
 
 
 def started(world: World, **options) -> str:

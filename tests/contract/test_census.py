@@ -15,17 +15,22 @@ from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.lifecycle import Event, Status
 from qdrant_rollouts.core.operations.views import metrics
+from tests.saved_worlds import SavedWorlds
 from tests.world import World, texts
 
 STAGES = [{"percentage": 25, "duration_minutes": 2}, {"percentage": 100, "duration_minutes": 0}]
 
 
-@pytest.fixture
-def docs(world: World) -> World:
-    """A live index."""
+def deploy_docs(world: World) -> None:
     world.declare("docs", source=world.write("docs.jsonl", texts(30)), canary={"stages": STAGES})
     world.deploy("docs")
     world.run()
+
+
+@pytest.fixture
+def docs(world: World, saved_worlds: SavedWorlds) -> World:
+    """A live index."""
+    saved_worlds.begin(world, deploy_docs)
     return world
 
 

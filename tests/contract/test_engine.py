@@ -18,15 +18,20 @@ from qdrant_rollouts.core.deployments.claims import Claim, Lease
 from qdrant_rollouts.core.errors import LeaseLost, Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import Event, Status
 from qdrant_rollouts.core.ports import Knock, VectorStore
+from tests.saved_worlds import SavedWorlds
 from tests.world import World, texts
 
 
-@pytest.fixture
-def docs(world: World) -> str:
-    """A live index ``docs`` of 30 records; returns its alias."""
+def deploy_docs(world: World) -> None:
     world.declare("docs", source=world.write("docs.jsonl", texts(30)))
     world.deploy("docs")
     world.run()
+
+
+@pytest.fixture
+def docs(world: World, saved_worlds: SavedWorlds) -> str:
+    """A live index ``docs`` of 30 records; returns its alias."""
+    saved_worlds.begin(world, deploy_docs)
     return "docs"
 
 

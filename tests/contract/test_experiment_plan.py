@@ -18,17 +18,22 @@ from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.statistics import planning
 from qdrant_rollouts.core.statistics.assignment import group_of_unit
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
+from tests.saved_worlds import SavedWorlds
 from tests.world import World, texts
 
 DAY = 86_400.0
 RESTING = TrafficKey("docs", "", "live", "real", "docs_1")
 
 
-@pytest.fixture
-def alias(world: World) -> World:
+def deploy_docs(world: World) -> None:
     world.declare("docs", source=world.write("docs.jsonl", texts(5)), validation={"checks": {}})
     world.deploy("docs")
     world.run()
+
+
+@pytest.fixture
+def alias(world: World, saved_worlds: SavedWorlds) -> World:
+    saved_worlds.begin(world, deploy_docs)
     return world
 
 

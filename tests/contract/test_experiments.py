@@ -27,6 +27,7 @@ from qdrant_rollouts.core.routing import Router, exposures, table
 from qdrant_rollouts.core.routing.exposures import Ledger, Person, UserSearches, unit_of_user
 from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, count_feedback
 from qdrant_rollouts.core.statistics.assignment import BASIS, assign
+from tests.saved_worlds import SavedWorlds
 from tests.world import DIMENSION, World, texts
 
 VECTOR = np.ones(DIMENSION, dtype=np.float32)
@@ -34,13 +35,17 @@ VECTOR = np.ones(DIMENSION, dtype=np.float32)
 QUICK = {"min_days": 0, "window_hours": 1, "min_conversions": 10, "look_minutes": 1}
 
 
-@pytest.fixture
-def indexes(world: World) -> World:
-    """``docs`` is live; ``docs_b`` is another collection of the same model."""
+def deploy_indexes(world: World) -> None:
     for alias in ("docs", "docs_b"):
         world.declare(alias, source=world.write(f"{alias}.jsonl", texts(30)))
         world.deploy(alias)
         world.run()
+
+
+@pytest.fixture
+def indexes(world: World, saved_worlds: SavedWorlds) -> World:
+    """``docs`` is live; ``docs_b`` is another collection of the same model."""
+    saved_worlds.begin(world, deploy_indexes)
     return world
 
 

@@ -13,19 +13,24 @@ from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.experiments import commands, folding, interim_analysis, queries
 from qdrant_rollouts.core.routing import AsyncRouter, Router, table
 from qdrant_rollouts.core.routing.feedback import Feedback, count_feedback
+from tests.saved_worlds import SavedWorlds
 from tests.world import World, texts
 
 OPTIONS = {"mode": "interleave", "min_days": 0, "window_hours": 1, "look_minutes": 1}
 QUERY = "text 3 about asyncio and python"
 
 
-@pytest.fixture
-def indexes(world: World) -> World:
-    """``docs`` serves texts 0 to 29, and ``docs_b`` holds 15 to 44."""
+def deploy_indexes(world: World) -> None:
     for alias, start in (("docs", 0), ("docs_b", 15)):
         world.declare(alias, source=world.write(f"{alias}.jsonl", texts(30, start)))
         world.deploy(alias)
         world.run()
+
+
+@pytest.fixture
+def indexes(world: World, saved_worlds: SavedWorlds) -> World:
+    """``docs`` serves texts 0 to 29, and ``docs_b`` holds 15 to 44."""
+    saved_worlds.begin(world, deploy_indexes)
     return world
 
 

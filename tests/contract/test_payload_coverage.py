@@ -8,6 +8,7 @@ import pytest
 
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.ports.payload_values import is_held_by_index, values_at
+from tests.saved_worlds import SavedWorlds
 from tests.world import World, texts
 
 INDEXES = {"price": "integer", "seen": "datetime", "tags": "keyword", "rare": "keyword"}
@@ -75,8 +76,7 @@ HEALTHY = {
 }
 
 
-@pytest.fixture
-def live(world: World) -> World:
+def deploy_articles(world: World) -> None:
     world.declare(
         "docs",
         source=world.write("docs.jsonl", articles()),
@@ -85,6 +85,11 @@ def live(world: World) -> World:
     first = world.deploy("docs")
     world.run()
     assert world.status(first)["status"] == "live", world.status(first)["message"]
+
+
+@pytest.fixture
+def live(world: World, saved_worlds: SavedWorlds) -> World:
+    saved_worlds.begin(world, deploy_articles)
     return world
 
 

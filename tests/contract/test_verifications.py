@@ -10,19 +10,24 @@ from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.ports import Point
+from tests.saved_worlds import SavedWorlds
 from tests.schedules import Died, Failing, at, declare, deployments, runs, swept, the_schedule
 from tests.world import World, texts
 
 
-@pytest.fixture
-def verified(world: World) -> World:
-    """``docs`` is live, to be verified at six, and it is a minute before that."""
+def deploy_and_schedule(world: World) -> None:
     at(world, "2026-11-02T05:59")
     declare(world, rebuild=None, verify="0 6 * * *")
     world.deploy("docs")
     world.run()
     sweep.sweep_schedules(world.services)
     at(world, "2026-11-02T06:00")
+
+
+@pytest.fixture
+def verified(world: World, saved_worlds: SavedWorlds) -> World:
+    """``docs`` is live, to be verified at six, and it is just six."""
+    saved_worlds.begin(world, deploy_and_schedule)
     return world
 
 
