@@ -20,6 +20,7 @@ from qdrant_rollouts.core.ports import AlertChannel, Knock
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.routing.route import Route
 from qdrant_rollouts.interfaces.access import idempotency
+from tests.saved_worlds import SavedWorlds
 from tests.schedules import at, declare, runs, the_schedule
 from tests.world import HandBroker, World, texts
 
@@ -40,10 +41,7 @@ class Broker:
             self._broker(knock)
 
 
-@pytest.fixture
-def swept(world: World) -> World:
-    """With a live index ``docs``, from where the sweep knocks for what has waited, as among
-    workers."""
+def deploy_docs(world: World) -> None:
     world.declare(
         "docs",
         source=world.write("docs.jsonl", texts(30)),
@@ -51,6 +49,13 @@ def swept(world: World) -> World:
     )
     world.deploy("docs")
     world.run()
+
+
+@pytest.fixture
+def swept(world: World, saved_worlds: SavedWorlds) -> World:
+    """With a live index ``docs``, from where the sweep knocks for what has waited, as among
+    workers."""
+    saved_worlds.begin(world, deploy_docs)
     times = dataclasses.replace(world.services.times, holds_waits=False)
     world.services = dataclasses.replace(world.services, times=times, knock=Broker(world.broker))
     return world

@@ -49,14 +49,18 @@ ROOT = Path(__file__).parents[2]
 READING = ["search_with_alias", "list_indexes", "get_deployment"]
 
 
+def deploy_docs_and_declare_other(world):
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    world.declare("other", source=world.write("other.jsonl", texts(8)))
+    world.deploy("docs")
+    world.run()
+
+
 @pytest.fixture
-def world(tmp_path, ready_sqlite_url):
+def world(tmp_path, ready_sqlite_url, saved_worlds):
     """A live index, and one that is declared only."""
     made = World(tmp_path, ready_sqlite_url)
-    made.declare("docs", source=made.write("docs.jsonl", texts(30)))
-    made.declare("other", source=made.write("other.jsonl", texts(8)))
-    made.deploy("docs")
-    made.run()
+    saved_worlds.begin(made, deploy_docs_and_declare_other)
     yield made
     made.close()
 
