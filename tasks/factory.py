@@ -10,7 +10,16 @@ from celery import Celery
 from qdrant_rollouts import beat_schedule
 from qdrant_rollouts.adapters.celery import AGAIN, INTERRUPTIONS, CeleryKnocker, make_app
 from qdrant_rollouts.core.config.settings import Settings
-from qdrant_rollouts.tasks import commands, experiments, fitting, maintenance, pulse, roster, steps
+from qdrant_rollouts.tasks import (
+    commands,
+    experiments,
+    fitting,
+    loading,
+    maintenance,
+    pulse,
+    roster,
+    steps,
+)
 from qdrant_rollouts.wiring import PerProcess, build_services
 
 
@@ -30,6 +39,7 @@ def create_app(
     experiments.register_feedback(app, fitting_services)
     maintenance.register_sweeps(app, fitting_services)
     pulse.install_pulse(app)
+    loading.install_loading()
     roster.install(app, settings, wall)
     return app
 
