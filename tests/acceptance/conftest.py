@@ -73,9 +73,20 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.parent == Path(__file__).parent and not item.get_closest_marker("timeout"):
+    """Puts the tests with an installation of their own first. The shared ones, once started, run
+    to the end, and would disturb tests that measure times."""
+    here = [item for item in items if item.path.parent == Path(__file__).parent]
+    for item in here:
+        if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_LONGEST))
+    ordered = iter(sorted(here, key=_shares_installations))
+    items[:] = [
+        next(ordered) if item.path.parent == Path(__file__).parent else item for item in items
+    ]
+
+
+def _shares_installations(item: pytest.Item) -> bool:
+    return "houses" in getattr(item, "fixturenames", ())
 
 
 @pytest.hookimpl(wrapper=True)
