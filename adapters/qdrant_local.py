@@ -363,6 +363,15 @@ class LocalStore:
         if ready:
             self._run_client(lambda client: client.upsert(collection, ready))
 
+    def delete(self, collection: str, ids: Sequence[PointId]) -> None:
+        self._check_exists(collection)
+        if ids:
+            self._run_client(lambda client: client.delete(collection, list(ids)))
+
+    def await_writes(self, collection: str) -> None:
+        """Each write is applied before its call returns."""
+        self._check_exists(collection)
+
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
         return _parse_points(
             self._run_client(

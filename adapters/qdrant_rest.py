@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from qdrant_rollouts.adapters.qdrant_http import Rest
@@ -22,6 +22,8 @@ FIRST_PAGE = 32
 #: The maximum size and number of pages that are read to count points.
 _COUNTING_PAGE = 4096
 _MOST_PAGES = 500
+#: Ids of one request that deletes points.
+_MOST_DELETED = 1024
 
 
 class Points(Protocol):
@@ -56,6 +58,13 @@ class RestPoints:
         self._limits.within(
             collection, lambda limits: self._write_batches(collection, ready, limits)
         )
+
+    def delete(self, collection: str, ids: Sequence[PointId]) -> None:
+        for start in range(0, len(ids), _MOST_DELETED):
+            self._delete(collection, {"points": list(ids[start : start + _MOST_DELETED])})
+
+    def await_writes(self, collection: str) -> None:
+        self._delete(collection, {"filter": {"must": [{"has_id": []}]}})
 
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
         return [point_from_json(record) for record in self._fetch_records(collection, ids, vectors)]
@@ -117,10 +126,23 @@ class RestPoints:
 
     def _write_batch(self, collection: str, encoded: list[bytes]) -> None:
         content = b'{"points":[' + b",".join(encoded) + b"]}"
-        result = self._rest.call(
-            "PUT", "collections", collection, "points", content=content, params={"wait": "true"}
+        self._check_completed(
+            collection,
+            self._rest.call(
+                "PUT", "collections", collection, "points", content=content, params={"wait": "true"}
+            ),
         )
-        # the server gave up waiting; whether it was written is unknown (5.2)
+
+    def _delete(self, collection: str, which: dict[str, Any]) -> None:
+        """Deletes the points that are selected."""
+        path = ("collections", collection, "points", "delete")
+        self._check_completed(
+            collection, self._rest.call("POST", *path, body=which, params={"wait": "true"})
+        )
+
+    def _check_completed(self, collection: str, result: Mapping[str, Any]) -> None:
+        """Raises Unavailable if the server gave up waiting; whether it was written is unknown
+        (5.2)."""
         if result["status"] != "completed":
             raise Unavailable(
                 f"{self._rest} did not complete a write to {collection}: {result['status']}"

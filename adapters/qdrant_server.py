@@ -375,6 +375,12 @@ class ServerStore:
         with self._choose_points() as way:
             way.upsert(collection, points)
 
+    def delete(self, collection: str, ids: Sequence[PointId]) -> None:
+        self._over_rest.delete(collection, ids)
+
+    def await_writes(self, collection: str) -> None:
+        self._over_rest.await_writes(collection)
+
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
         def found(limits: Limits) -> list[Point]:
             limited = limits.read_rate_limit is not None

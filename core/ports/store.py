@@ -184,6 +184,13 @@ class PointStore(Protocol):
         """Writes whole points and returns when they are applied (``wait=true``, status
         completed)."""
 
+    def delete(self, collection: str, ids: Sequence[PointId]) -> None:
+        """Deletes points and returns when that is applied; an id that is not there is no error."""
+
+    def await_writes(self, collection: str) -> None:
+        """Returns when every write that the server took before is applied (qdrant-facts 6.1). It is
+        itself a write that changes nothing, so a rate limit of writes counts it."""
+
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
         """Those of ``ids`` that exist, in no particular order; empty ``vector`` when ``vectors`` is
         False."""

@@ -375,6 +375,39 @@ def test_writing_nothing_does_nothing(store, docs):
     assert store.count(docs) == 0
 
 
+def test_deleted_points_are_gone_and_the_others_stay(store, docs):
+    store.upsert(docs, [*points(5), Point(UUID, [1, 0, 0, 0], {})])
+
+    store.delete(docs, [1, UUID, 77])
+
+    left, _ = store.scroll(docs, None, 10)
+    assert [point.id for point in left] == [0, 2, 3, 4]
+
+
+def test_more_points_are_deleted_at_once_than_one_request_holds(store, docs):
+    store.upsert(docs, points(2500))
+
+    store.delete(docs, list(range(2500)))
+
+    assert store.count(docs) == 0
+
+
+def test_deleting_nothing_does_nothing(store, docs):
+    store.upsert(docs, points(3))
+
+    store.delete(docs, [])
+
+    assert store.count(docs) == 3
+
+
+def test_waiting_for_writes_changes_nothing(store, docs):
+    store.upsert(docs, points(3))
+
+    store.await_writes(docs)
+
+    assert store.count(docs) == 3
+
+
 def test_many_large_points_are_written_at_once(store, docs):
     """60 MB; a server takes 32 MB in a request."""
     large = [Point(i, [1, 0, 0, i], {"text": f"{i} " + "x" * 1_500_000}) for i in range(40)]
