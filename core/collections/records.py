@@ -36,6 +36,7 @@ from qdrant_rollouts.core.sanitize.quoting import error_text, quote_value, short
 #: This product's own payload key. What the product wrote there is dropped when the point is read
 #: again.
 MARK_KEY = "_rollouts"
+_MARK_FIELDS = {"n", "hash", "from"}
 #: Qdrant's integers are int64 and uint64, over gRPC only int64; larger values are sent over REST.
 _INT64 = 2**63
 #: serde_json reads 128 levels, and a request adds some levels around the payload.
@@ -125,7 +126,7 @@ def read_mark(stored: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_mark(value: Any) -> bool:
-    return isinstance(value, dict) and type(value.get("n")) is int and value.keys() <= {"n", "hash"}
+    return isinstance(value, dict) and type(value.get("n")) is int and value.keys() <= _MARK_FIELDS
 
 
 def content_hash(identity: str, text: str) -> str:
@@ -138,14 +139,19 @@ def content_hash(identity: str, text: str) -> str:
     return hashlib.blake2b(f"{identity}\0{text}".encode(), digest_size=16).hexdigest()
 
 
-def build_payload(record: Record, hashes: Mapping[str, str], ordinal: int) -> dict[str, Any]:
+def build_payload(
+    record: Record, hashes: Mapping[str, str], ordinal: int, origin: str = ""
+) -> dict[str, Any]:
     """Returns what is stored with the point: the record's fields and our own mark.
 
     ``hashes`` are the ``content_hash`` of each made vector, by its name; ``ordinal`` is the
-    record's number in the source.
+    record's number in the source; ``origin`` is the digest of what it was made from
+    (``core.collections.origins``), empty if nobody will ask.
     """
     stored = dict(record.fields)
-    stored[MARK_KEY] = {"n": ordinal, "hash": dict(hashes)} if hashes else {"n": ordinal}
+    hashed = {"hash": dict(hashes)} if hashes else {}
+    made_from = {"from": origin} if origin else {}
+    stored[MARK_KEY] = {"n": ordinal, **hashed, **made_from}
     return stored
 
 

@@ -55,7 +55,7 @@ class VectorPlan:
 
     def taken_from_points(self, vectors: Mapping[str, Any]) -> dict[str, Any]:
         """Returns those of a source point's vectors that are copied unchanged."""
-        wanted = self.kept - self.templates.keys() - self.carried.keys()
+        wanted = self.taken - self.carried.keys()
         return {name: vector for name, vector in vectors.items() if name in wanted}
 
     def as_state(self) -> dict[str, Any]:
@@ -93,6 +93,11 @@ class VectorPlan:
             **{name: word for word in _SETS for name in getattr(self, word)},
             **dict.fromkeys(self.carried, "carried"),
         }
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """Returns the vector names that are not made from a text."""
+        return self.kept - self.templates.keys()
 
     @property
     def kept(self) -> frozenset[str]:

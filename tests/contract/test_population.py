@@ -278,7 +278,7 @@ def test_our_own_mark_is_the_only_thing_added_to_a_payload(world: World) -> None
     status = deployed(world)
     points, _ = world.store.scroll(status["green"], None, 1)
     payload = dict(points[0].payload)
-    assert set(payload.pop(MARK_KEY)) == {"hash", "n"}
+    assert set(payload.pop(MARK_KEY)) == {"from", "hash", "n"}
     assert payload == record
 
 

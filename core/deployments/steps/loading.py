@@ -9,6 +9,7 @@ from itertools import islice
 from qdrant_rollouts.core.collections.chunks import chunk_source
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import open_makers
+from qdrant_rollouts.core.collections.origins import digest_row
 from qdrant_rollouts.core.collections.record_rules import RecordRules
 from qdrant_rollouts.core.collections.records import (
     BadRecord,
@@ -123,10 +124,11 @@ def _write_window(loader: _Loader, rows: Sequence[Row]) -> str:
     nothing."""
     started = time.monotonic()
     records, bad = _sort_out_records(loader, rows)
+    origins = _digest_origins(loader, rows, records)
     refusal = _count_bad_records(loader, bad)
     if refusal:
         return refusal
-    _write_points(loader, records)
+    _write_points(loader, records, origins)
     loader.state = replace(
         loader.vectors.counts.add_to(loader.state),
         cursor=rows[-1].cursor,
@@ -206,7 +208,20 @@ def _count_bad_records(loader: _Loader, bad: Sequence[BadRecord]) -> str:
     return ""
 
 
-def _write_points(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> None:
+def _digest_origins(
+    loader: _Loader, rows: Sequence[Row], records: dict[PointId, tuple[int, Record]]
+) -> dict[PointId, str]:
+    """Returns what each point is made from, so that a later comparison makes only changed ones."""
+    first = loader.state.read or 0
+    return {
+        id: digest_row(loader.plan, rows[number - first], record)
+        for id, (number, record) in records.items()
+    }
+
+
+def _write_points(
+    loader: _Loader, records: dict[PointId, tuple[int, Record]], origins: dict[PointId, str]
+) -> None:
     if not records:
         return
     vectors = loader.vectors.complete({id: record for id, (_, record) in records.items()})
@@ -214,7 +229,7 @@ def _write_points(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -
         Point(
             id,
             plain_vectors(vectors[id]),
-            build_payload(record, loader.vectors.hashes(record), number),
+            build_payload(record, loader.vectors.hashes(record), number, origins[id]),
         )
         for id, (number, record) in records.items()
     ]

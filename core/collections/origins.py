@@ -1,0 +1,88 @@
+"""What a point was made from, as a digest that is kept in its mark.
+
+Rule: equal digests mean that nothing of the origin has changed, so the point need not be made
+again. The digest covers the payload without our mark, and the vectors that are taken as they are. A
+vector that is made from a text follows from the payload.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from qdrant_rollouts.core.collections.records import MARK_KEY, Record
+from qdrant_rollouts.core.collections.vectors import VectorPlan
+from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
+from qdrant_rollouts.core.ports import Point, Row
+
+#: Numbers with a fraction: a server's last digits differ between its ways to answer.
+_FRACTION = re.compile(r"\d[.eE][-+\d]")
+_DIGITS = ".12g"
+
+
+def digest_origin(
+    fields: Mapping[str, Any], vectors: Any = None, names: Collection[str] = ()
+) -> str:
+    """Returns 32 hex digits for a payload and those of the point's ``vectors`` that have one of
+    ``names``. A payload key that is ours is not looked at."""
+    digest = hashlib.blake2b(_encode_payload(fields), digest_size=16)
+    if names:
+        found = vectors_by_name(vectors)
+        for name in sorted(found.keys() & set(names)):
+            digest.update(b"\0" + name.encode() + b"\0" + _encode_vector(found[name]))
+    return digest.hexdigest()
+
+
+def digest_row(plan: VectorPlan, row: Row, record: Record) -> str:
+    """Returns the origin of the point that ``record`` becomes. A point of a collection brings all
+    its vectors, also those that the record does not take from it."""
+    brought = record.vectors if row.point_id is None else row.vector
+    return digest_origin(record.fields, brought, plan.taken)
+
+
+def digest_point(point: Point, names: Collection[str]) -> str:
+    """Returns the origin of what is made from ``point``, as ``digest_row`` does for its row."""
+    return digest_origin(point.payload, point.vector, names)
+
+
+def _encode_payload(fields: Mapping[str, Any]) -> bytes:
+    own = {name: value for name, value in fields.items() if name != MARK_KEY}
+    text = _dump(own)
+    if _FRACTION.search(text):
+        text = _dump(_round_numbers(own))
+    return text.encode(errors="surrogatepass")
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(
+        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_describe_other
+    )
+
+
+def _describe_other(value: Any) -> Any:
+    """Arrays as lists; whatever else a source gives as its text."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return str(value)
+
+
+def _round_numbers(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _round_numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_round_numbers(inner) for inner in value]
+    if isinstance(value, float):
+        return float(format(value, _DIGITS))
+    return value
+
+
+def _encode_vector(vector: Any) -> bytes:
+    if not isinstance(vector, Mapping):
+        return np.asarray(vector, dtype=np.float32).tobytes()
+    pairs = sorted(zip(map(int, vector["indices"]), vector["values"], strict=True))
+    indices = np.asarray([index for index, _ in pairs], dtype=np.uint32)
+    values = np.asarray([value for _, value in pairs], dtype=np.float32)
+    return indices.tobytes() + values.tobytes()
