@@ -42,7 +42,7 @@ INDEXES = 200
 DEPLOYMENTS = 1_000
 EVENTS_EACH = 12
 ROUNDS = {Size.FULL: 60, Size.CI: 10, Size.SMALLEST: 1}
-_STEPS = ("create", "populate", "validate", "switch", "soak")
+_STEPS = ("create", "populate", "validate", "catch_up", "switch", "soak")
 _BEGUN = datetime(2026, 10, 1, tzinfo=UTC)
 
 

@@ -19,6 +19,10 @@ PER_MODEL = 2
 RESULTS = 10
 ROWS = 20
 MOST = 1000
+#: A pass over a source that is shorter than this is the last one before the switch.
+SETTLE_SECONDS: float = 10
+#: For how many seconds a live collection may refuse writes while the alias moves.
+FENCE_SECONDS: float = 2
 #: How many records of two versions are compared.
 COMPARED = 1000
 #: The share of an experiment's users that its treatments get.

@@ -177,11 +177,10 @@ def rebuild_index(
 
 
 def roll_back_alias(
-    services: Services, alias_name: str, reason: str = "", actor: str = ACTOR
+    services: Services, alias_name: str, reason: str = "", actor: str = ACTOR, now: bool = False
 ) -> Answer:
-    return queries.describe_started(
-        services, commands.start_rollback(services, alias_name, reason=reason, actor=actor)
-    )
+    started = commands.start_rollback(services, alias_name, reason=reason, actor=actor, now=now)
+    return queries.describe_started(services, started)
 
 
 def create_alias(

@@ -24,7 +24,8 @@ class StepTraits:
     ``builds``: from this step on, the deployment needs a place among the rebuilds. ``makes_green``:
     green exists after this step. ``fills_green``: the step records how many points green got, and
     how. ``judges``: it keeps a report of the gate. ``needs_blue``: it makes sense only if a
-    collection serves already. ``shares_searches``: from this step on, some searches go to green.
+    collection serves already. ``catches_up``: green gets what was written while it was built.
+    ``shares_searches``: from this step on, some searches go to green.
     ``moves_alias``: after this step the alias leads to green. ``guarded``: the engine takes turns
     of this step even while the deployment is paused. ``unpacks_source``: the records are read from
     the collection that is named in its arguments.
@@ -35,6 +36,7 @@ class StepTraits:
     fills_green: bool = False
     judges: bool = False
     needs_blue: bool = False
+    catches_up: bool = False
     shares_searches: bool = False
     moves_alias: bool = False
     guarded: bool = False
@@ -45,6 +47,7 @@ TRAITS: Mapping[str, StepTraits] = {
     "create": StepTraits(builds=True, makes_green=True),
     "populate": StepTraits(fills_green=True),
     "validate": StepTraits(judges=True),
+    "catch_up": StepTraits(fills_green=True, catches_up=True),
     "shift": StepTraits(needs_blue=True, shares_searches=True, guarded=True),
     "switch": StepTraits(moves_alias=True),
     "recover": StepTraits(makes_green=True, fills_green=True),

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
+from qdrant_rollouts.core.collections import freezing
 from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import clock_jumps, events
@@ -39,6 +40,7 @@ from qdrant_rollouts.core.deployments.plan import (
     Outcome,
     Plan,
     Reject,
+    Step,
     StepContext,
     StepFunction,
     StepOutputs,
@@ -70,10 +72,7 @@ def enroll_deployment(
     """Writes the deployment and its whole plan. A running deployment keeps this plan when the code
     changes. ``told_as`` is the name of the alert."""
     deployment.created_at = deployment.wake_at = now
-    deployment.steps = [
-        StepRow(position=position, name=step.name, queue=step.queue, arguments=step.arguments)
-        for position, step in enumerate(plan)
-    ]
+    deployment.steps = [_write_step(position, step) for position, step in enumerate(plan)]
     placing.enter(session, deployment, plan, read_stored(IndexSpec, deployment.spec))
     session.add(deployment)
     session.flush()
@@ -160,7 +159,8 @@ def knock_overdue_turns(services: Services) -> list[Knock]:
     last one; returns the knocks.
 
     It also gives free places to deployments, adds to the time in which the service was running (the
-    caller is alive), and reports turns that no worker takes.
+    caller is alive), reports turns that no worker takes, and lets collections take writes again
+    whose deployment died while it switched.
     """
     with services.sessions.begin() as session:
         now = services.clock.now(session)
@@ -176,7 +176,16 @@ def knock_overdue_turns(services: Services) -> list[Knock]:
     for knock in knocks:
         services.knock(knock)
     unclaimed.watch(services)
+    freezing.lift_expired(services)
     return [*knocks, *placing.give(services)]
+
+
+def _write_step(position: int, step: Step) -> StepRow:
+    row = StepRow(position=position, name=step.name, queue=step.queue, arguments=step.arguments)
+    if step.skipped:
+        row.status = StepStatus.SKIPPED
+        row.message = step.skipped
+    return row
 
 
 def _phase_of_turn(claim: Claim) -> str:

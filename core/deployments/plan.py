@@ -40,11 +40,13 @@ class Wait:
 
     ``progress`` says whether this turn made progress. A wait without progress uses up the step's
     patience (``progress_deadline_seconds``). When no patience is left, the engine rejects.
+    ``queue``: which workers take the next turns of the step, if others than until now.
     """
 
     seconds: float
     reason: str
     progress: bool = True
+    queue: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,8 @@ class Step:
     early. ``guard`` is what the step still checks while the deployment is paused in it; it returns
     ``Wait`` or ``Reject``. ``state`` is the class of what it saves, ``output`` the class of its
     output. ``arguments`` are written into the row, so two steps with one name can differ.
-    ``lasts``: how long the step takes according to its settings and arguments.
+    ``lasts``: how long the step takes according to its settings and arguments. ``skipped`` says why
+    this plan does not need the step; empty if it does.
     """
 
     name: str
@@ -202,6 +205,7 @@ class Step:
     state: type[StepState] = StepState
     output: type[StepOutput] = StepOutput
     arguments: State = field(default_factory=dict)
+    skipped: str = ""
     lasts: Callable[[IndexSpec, State], Duration | None] = lambda spec, arguments: None
 
     @property

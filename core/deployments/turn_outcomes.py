@@ -126,6 +126,8 @@ def _wait_in_step(writer: TurnWriter, outcome: Wait) -> TurnResult:
     elif _is_patience_gone(writer, step, outcome.seconds):
         return _reject_without_progress(writer, step, outcome.reason)
     step.message = outcome.reason
+    if outcome.queue:
+        step.queue = outcome.queue
     if step.status == StepStatus.RUNNING:
         step.status = StepStatus.WAITING
     writer.wake(outcome.seconds)

@@ -3,7 +3,7 @@
 import inspect
 
 from docs.pages.markdown import fenced, first_sentence, joined, table, told
-from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.config.index_file import IndexSpec, WritesSpec
 from qdrant_rollouts.core.deployments.plan import Plan, Step
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES, backup, rollback
@@ -16,6 +16,9 @@ so later changes of the code do not affect it. `strategy` in the [index
 file](../index-file.md) sets the strategy of an index, `--strategy` that of a single
 deployment.
 """
+#: Settings whose plans have every step.
+_SPEC = IndexSpec(writes=WritesSpec(way="source"))
+_COMPARES = IndexSpec(writes=WritesSpec(way="compare"))
 _FURTHER = {"canary": "How a stage is judged and what it needs: [canary](../canary.md)."}
 
 
@@ -25,7 +28,7 @@ def page() -> str:
 
 
 def _strategy(name: str) -> str:
-    plan = STRATEGIES[name](IndexSpec())
+    plan = STRATEGIES[name](_SPEC)
     module = inspect.getmodule(STRATEGIES[name])
     command = f"rollouts deploy documentation --strategy {name} --wait"
     declared = f'indexes:\n  documentation: {{source: "jsonl:docs/*.jsonl", strategy: {name}}}'
@@ -41,13 +44,14 @@ def _strategy(name: str) -> str:
 
 def _others() -> list[str]:
     plans = {
-        "rollouts rollback ALIAS": rollback.plan_rollback(),
+        "rollouts rollback ALIAS": rollback.plan_rollback(_COMPARES, now=False),
+        "rollouts rollback ALIAS --now": rollback.plan_rollback(_COMPARES, now=True),
         "rollouts deploy ALIAS --source backup:ID": backup.plan_unpacking(
-            STRATEGIES["blue_green"](IndexSpec()), "", ""
+            STRATEGIES["blue_green"](_SPEC), "", ""
         ),
         "rollouts backup create ALIAS --keep 7": backup.plan_backup("", "", keep=7),
         "rollouts backup verify --alias ALIAS": backup.plan_verification(""),
-        "rollouts backup restore --alias ALIAS": backup.plan_restore(""),
+        "rollouts backup restore --alias ALIAS": backup.plan_restore(_SPEC, ""),
     }
     return [part for call, plan in plans.items() for part in (f"`{call}`:", drawn(plan))]
 

@@ -7,6 +7,7 @@ from functools import partial
 from qdrant_rollouts.beat_schedule import SCHEDULE
 from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.answers.deployments import Deployment
+from qdrant_rollouts.core.collections.live_source import name_source
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import places, unclaimed, workers
 from qdrant_rollouts.core.deployments.commands.specs import check_alias_name, live_aliases
@@ -103,9 +104,10 @@ def _clocks(services: Services) -> Findings:
 def _check_sources(services: Services) -> Findings:
     for alias, spec in services.indexes().items():
         try:
-            check_alias_name(services, alias, live_aliases(services))
+            live = live_aliases(services)
+            check_alias_name(services, alias, live)
             if spec.source is not None:
-                services.source(spec.source).check()
+                services.source(name_source(spec.source, alias, live)).check()
         except (Refused, Unavailable) as error:
             yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
 

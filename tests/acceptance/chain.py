@@ -1,4 +1,4 @@
-"""The comparison: five steps as a plain Celery chain with the product's own Celery settings.
+"""The comparison: the steps as a plain Celery chain with the product's own Celery settings.
 
 ``CHAIN_BROKER`` is the broker, ``CHAIN_REJECT`` sets ``task_reject_on_worker_lost``. Each step
 writes its name to the file ``chain`` in the folder ``ROLLOUTS_TEST_TRAPS``.
@@ -12,7 +12,7 @@ from celery import Celery, chain
 from qdrant_rollouts.adapters.celery import SETTINGS
 from tests.acceptance.traps import Traps
 
-STEPS = ("create", "populate", "validate", "switch", "soak")
+STEPS = ("create", "populate", "validate", "catch_up", "switch", "soak")
 
 app = Celery("chain", broker=os.environ.get("CHAIN_BROKER", "memory://"), set_as_current=False)
 app.conf.update(SETTINGS, task_reject_on_worker_lost=bool(os.environ.get("CHAIN_REJECT")))

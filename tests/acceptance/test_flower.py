@@ -70,7 +70,7 @@ def turns(watched: Installation, shown: dict[str, Task]) -> list[Task]:
 
 
 def test_each_stage_has_its_name_readable_arguments_and_what_came_of_it(turns: list[Task]):
-    stages = ("create", "populate", "validate", "switch", "soak")
+    stages = ("create", "populate", "validate", "catch_up", "switch", "soak")
     assert {task["name"] for task in turns} == {f"deployments.{stage}" for stage in stages}
     for task in turns:
         assert re.fullmatch(rf"{ALIAS} turn {turn(task)} try \d+", task["args"])

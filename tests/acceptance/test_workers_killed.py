@@ -31,7 +31,7 @@ def test_a_worker_killed_anywhere_costs_no_point_and_the_alias_moves_once(spent:
     assert outcome.served_by == outcome.green
     assert outcome.moves == [blue(named("killed", place)), outcome.green]
     assert outcome.events.count("alias.switched") == 1
-    for step in ("create", "populate", "validate", "switch", "soak"):
+    for step in ("create", "populate", "validate", "catch_up", "switch", "soak"):
         assert outcome.events.count(f"{step}.done") == 1
 
 

@@ -102,6 +102,7 @@ def test_the_plan_is_written_down_before_the_first_turn(world: World, docs: str)
         "create",
         "populate",
         "validate",
+        "catch_up",
         "switch",
         "soak",
     ]
@@ -352,6 +353,7 @@ def test_a_failing_gate_rolls_back_drops_green_and_leaves_the_alias(
         "failed",
         "skipped",
         "skipped",
+        "skipped",
     ]
     assert world.store.aliases() == {docs: blue}
     assert status["green"] not in world.store.collections()
@@ -387,7 +389,7 @@ def test_a_pause_asked_for_during_the_last_step_is_not_lost(world: World, docs: 
     assert world.status(deployment)["status"] == "paused"
 
 
-@pytest.mark.parametrize("step", ["create", "populate", "validate", "switch", "soak"])
+@pytest.mark.parametrize("step", ["create", "populate", "validate", "catch_up", "switch", "soak"])
 def test_abort_before_any_step_leaves_everything_as_it_was(
     world: World, docs: str, step: str
 ) -> None:

@@ -42,7 +42,7 @@ def test_the_end_is_not_foretold_from_nothing_and_then_from_the_last_deployments
     first = world.deploy("docs")
     told = shown(world, first)["eta"]
     assert told["low"] is None
-    assert told["unknown"] == ["create", "populate", "validate", "switch"]
+    assert told["unknown"] == ["create", "populate", "validate", "catch_up", "switch"]
     assert told["sources"] == {"soak": "what the soak is set to"}
     world.run()
     second = world.deploy("docs")
@@ -72,12 +72,12 @@ def test_an_act_names_the_steps_that_follow_it(world):
     built = lists.describe_index(world.services, "docs", seen_by(world))["acts"][0]
     assert (built.verb, built.steps) == (
         "deploy",
-        ["create", "populate", "validate", "switch", "soak"],
+        ["create", "populate", "validate", "catch_up", "switch", "soak"],
     )
     started = world.deploy("docs")
     world.run(until=world.at(started, "populate"))
     follows = {act.verb: act.steps for act in shown(world, started)["acts"]}
-    assert follows["promote"] == ["populate", "validate", "switch", "soak"]
+    assert follows["promote"] == ["populate", "validate", "catch_up", "switch", "soak"]
     assert follows["abort"] == ["take back create"]
     assert follows["pause"] == ()
 

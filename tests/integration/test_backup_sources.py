@@ -20,7 +20,7 @@ from tests.world import DIMENSION, World, texts
 
 SOAK = {"seconds": 1, "interval_seconds": 1}
 OTHER = {"model": f"hashing:{DIMENSION // 2}", "text": "{id}: {text}"}
-PLAN = ["unpack", "create", "populate", "validate", "discard", "switch", "soak"]
+PLAN = ["unpack", "create", "populate", "validate", "catch_up", "discard", "switch", "soak"]
 
 
 @pytest.fixture
@@ -141,6 +141,7 @@ def test_a_canary_reads_a_backup_too_and_drops_it_before_its_first_stage(world, 
         "create",
         "populate",
         "validate",
+        "catch_up",
         "discard",
         "shift",
         "switch",

@@ -66,6 +66,7 @@ def test_the_first_deployment_of_a_declared_index_makes_the_alias(story):
         "create",
         "populate",
         "validate",
+        "catch_up",
         "switch",
         "soak",
     ]

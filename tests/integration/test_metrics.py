@@ -179,7 +179,7 @@ def fill(world, count):
         }
         for number in range(count)
     ]
-    names = ("create", "populate", "validate", "switch", "soak")
+    names = ("create", "populate", "validate", "catch_up", "switch", "soak")
     steps = [
         {
             "deployment_id": row["id"],

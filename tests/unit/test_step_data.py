@@ -79,9 +79,14 @@ def test_what_a_step_of_the_release_before_handed_on_is_read(
     assert found.summary == before.get("summary", "")
 
 
+#: Steps that the release before did not have, and those whose state it did not have.
+NEW = {"catch_up"}
+NEW_STATES = {"catch_up", "switch"}
+
+
 def test_every_step_that_keeps_something_is_among_those_that_were_written_down() -> None:
-    kept = {name for name, step in STEPS.items() if step.state is not StepState}
-    handed_on = {name for name, step in STEPS.items() if step.output is not StepOutput}
+    kept = {name for name, step in STEPS.items() if step.state is not StepState} - NEW_STATES
+    handed_on = {name for name, step in STEPS.items() if step.output is not StepOutput} - NEW
     assert {name for name, _ in BEFORE["states"]} == kept
     assert {name for name, _ in BEFORE["outputs"]} >= handed_on
 

@@ -49,6 +49,7 @@ from qdrant_rollouts.core.config.index_file.vectors import (
     ServerVectorSpec,
     VectorSpec,
 )
+from qdrant_rollouts.core.config.index_file.writes import WritesSpec
 
 __all__ = [
     "DOCUMENTS",
@@ -80,6 +81,7 @@ __all__ = [
     "Stage",
     "ValidationSpec",
     "VectorSpec",
+    "WritesSpec",
     "describe_expected",
     "fill_template",
     "load_index_file",

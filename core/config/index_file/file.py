@@ -29,6 +29,7 @@ from qdrant_rollouts.core.config.index_file.values import (
     validate_as,
 )
 from qdrant_rollouts.core.config.index_file.vectors import ModelVectorSpec, VectorSpec
+from qdrant_rollouts.core.config.index_file.writes import Writes, WritesSpec
 from qdrant_rollouts.core.defaults import GRACE_MINUTES, PER_MODEL, REBUILDS
 from qdrant_rollouts.core.errors import Malformed, Refused
 from qdrant_rollouts.core.ports.naming import check_found_name
@@ -65,6 +66,7 @@ class IndexSpec(Strict):
     accept_new_model: StrictBool = False
     strategy: str = "blue_green"
     validation: ValidationSpec = ValidationSpec()
+    writes: Writes = WritesSpec()
     soak: SoakSpec = SoakSpec()
     canary: CanarySpec = CanarySpec()
     grace_period_minutes: Seconds = GRACE_MINUTES

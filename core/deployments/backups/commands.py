@@ -149,7 +149,7 @@ def restore_backup(
         services,
         manifest.alias,
         spec.model_copy(update={"strategy": "restore"}),
-        backup_strategy.plan_restore(manifest.id),
+        backup_strategy.plan_restore(spec, manifest.id),
         blue=live.get(manifest.alias),
         actor=actor,
         reason=said,

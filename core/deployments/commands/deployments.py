@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections import aliases, versions
+from qdrant_rollouts.core.collections.live_source import name_source
 from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.collections.stamps import foreign_metadata
 from qdrant_rollouts.core.config.index_file import IndexSpec
@@ -40,6 +41,7 @@ from qdrant_rollouts.core.deployments.commands.vector_declarations import (
     check_search,
     check_vectors,
 )
+from qdrant_rollouts.core.deployments.commands.writes import settle_writes
 from qdrant_rollouts.core.deployments.lookup import find_deployment
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
@@ -77,13 +79,10 @@ def start_deployment(
     live = live_aliases(services)
     check_alias_name(services, alias, live)
     check_server_version(services)
-    spec = declared_spec(services, alias, live)
-    declared = spec
-    spec = spec.with_options(
-        _requested_options(source, strategy, queries, rollback_on_failure), "request"
+    requested = _requested_options(source, strategy, queries, rollback_on_failure)
+    spec = _settle_spec(
+        services, alias, live, requested, options or {}, existing=collection is not None
     )
-    spec = inherit_model(services, spec.with_options(options or {}), live.get(alias))
-    check_declared_sources(spec, declared)
     plan = _plan_deployment(spec, existing=collection is not None)
     blue = live.get(alias)
     check_validation(services, spec, blue)
@@ -114,7 +113,7 @@ def start_deployment(
         check_search(services, spec, collection)
         check_existing_model(services, alias, spec, plan, blue, collection)
         return begin(plan, existing=collection)
-    records = _open_checked_source(services, alias, spec)
+    records = _open_checked_source(services, alias, spec, live)
     check_limits(services, spec, blue, records)
     check_vectors(services, spec, blue, records)
     check_model(services, alias, spec, plan, blue)
@@ -128,10 +127,12 @@ def start_rollback(
     *,
     actor: str,
     reason: str = "",
+    now: bool = False,
     along: InTransaction = do_nothing,
 ) -> str:
     """Starts a rollback to the version before the live one, while it is retained; returns the
-    deployment's id."""
+    deployment's id. ``now``: waits for nothing, and lists what was written since and stays
+    behind."""
     check_found_name("alias", alias)
     current = get_serving_collection(live_aliases(services), alias)
     with services.sessions() as session:
@@ -148,7 +149,7 @@ def start_rollback(
         services,
         alias,
         spec.model_copy(update={"strategy": "rollback"}),
-        rollback_strategy.plan_rollback(),
+        rollback_strategy.plan_rollback(spec, now=now),
         blue=current,
         actor=actor,
         existing=last.blue,
@@ -166,6 +167,24 @@ def request_action(
     found = find_deployment(services, deployment_id)
     engine.store_request(services, found, event, actor, reason)
     return found
+
+
+def _settle_spec(
+    services: Services,
+    alias: str,
+    live: Mapping[str, str],
+    requested: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    existing: bool,
+) -> IndexSpec:
+    """Returns the settings of this deployment: what is declared, what was requested, and what
+    follows from both."""
+    declared = declared_spec(services, alias, live)
+    asked = declared.with_options(requested, "request").with_options(options)
+    spec = inherit_model(services, asked, live.get(alias))
+    check_declared_sources(spec, declared)
+    return settle_writes(services, spec, alias, live.get(alias), existing=existing)
 
 
 def _with_warning(
@@ -214,13 +233,15 @@ def _plan_deployment(spec: IndexSpec, *, existing: bool) -> Plan:
     return STRATEGIES[spec.strategy](spec, existing=existing)
 
 
-def _open_checked_source(services: Services, alias: str, spec: IndexSpec) -> Source:
+def _open_checked_source(
+    services: Services, alias: str, spec: IndexSpec, live: Mapping[str, str]
+) -> Source:
     if spec.source is None:
         raise Refused(
             f"{alias} has no source; name one (--source jsonl:FILES, dir:FOLDER, collection:NAME, "
-            "backup:ID …)"
+            "live, backup:ID …)"
         )
-    source = services.source(spec.source)
+    source = services.source(name_source(spec.source, alias, live))
     try:
         source.check()
     except Busy:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from qdrant_rollouts.core.collections.filling import Filling
+from qdrant_rollouts.core.collections.live_source import name_source
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
@@ -85,7 +86,7 @@ def _find_unchanged(services: Services, alias: str) -> Unchanged | None:
     if built is None or spec.source is None or _has_other_settings(spec, built[0]):
         return None
     deployment, filled = built
-    source = services.source(spec.source)
+    source = services.source(name_source(spec.source, alias, live))
     # A collection as a source does not show whether it has changed.
     if (
         source.collection is not None

@@ -6,6 +6,7 @@ from qdrant_rollouts.core.deployments.plan import Step
 from qdrant_rollouts.core.deployments.steps import (
     backup_files,
     backup_snapshot,
+    catch_up,
     collections,
     data,
     gate,
@@ -37,6 +38,14 @@ STEPS: dict[str, Step] = {
         ),
         Step("validate", do=gate.run_gate, queue="bulk", state=data.GateState, output=data.Judged),
         Step(
+            "catch_up",
+            do=catch_up.catch_up,
+            undo=catch_up.forget_catching_up,
+            queue="bulk",
+            state=data.CatchUpState,
+            output=data.CaughtUp,
+        ),
+        Step(
             "shift",
             do=shift.shift_traffic,
             undo=shift.shift_back,
@@ -46,7 +55,13 @@ STEPS: dict[str, Step] = {
             state=data.StageState,
             output=data.StageSeen,
         ),
-        Step("switch", do=switch.switch_to_green, undo=switch.switch_to_blue, output=data.Switched),
+        Step(
+            "switch",
+            do=switch.switch_to_green,
+            undo=switch.switch_to_blue,
+            state=data.SwitchState,
+            output=data.Switched,
+        ),
         Step(
             "soak",
             do=soak.watch_green,

@@ -12,6 +12,8 @@ from qdrant_rollouts.core.deployments.steps.data import FillState
 from qdrant_rollouts.core.errors import Refused
 
 _CHECK_SECONDS = 1.0
+#: By which share the number of points may be off if applications write to the source meanwhile.
+_OFF_UNDER_WRITES = 0.1
 
 
 def copy_points(context: StepContext) -> Outcome:
@@ -95,12 +97,14 @@ def _start_recovery(context: StepContext, state: FillState) -> Outcome:
 
 def _await_recovery(context: StepContext, state: FillState) -> Outcome:
     """Ends the filling when two looks in a row find the same number of points, and the source had
-    that number while the snapshot was made."""
+    that number while the snapshot was made. If the source is written to meanwhile, the number is
+    only about right, and the comparison that follows finds every difference."""
     found = context.services.store.count(context.deployment.green)
     moved = found != state.found
     state = replace(state, found=found)
     high = state.high or 0
-    if moved or not (state.low or 0) <= found <= high:
+    off = _OFF_UNDER_WRITES * high if context.deployment.spec.writes.way == "compare" else 0
+    if moved or not (state.low or 0) - off <= found <= high + off:
         context.save(state)
         return Wait(_CHECK_SECONDS, f"recovering: {found:,} of {high:,} points", progress=moved)
     _drop_source_snapshot(context, state)

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qdrant_rollouts.core.collections.filling import Filling
-from qdrant_rollouts.core.database.step_data import UNSET, Progress, StepOutput, StepState, Unset
+from qdrant_rollouts.core.database.step_data import (
+    UNSET,
+    Progress,
+    StepData,
+    StepOutput,
+    StepState,
+    Unset,
+)
 from qdrant_rollouts.core.ports import Cursor, PointId, Schema
 
 #: Seconds that one piece of work takes (``core.deployments.steps.pieces``).
@@ -119,6 +126,76 @@ class FillState(PieceState):
         return super().describe_place()
 
 
+# --- writes that arrive meanwhile ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundState(StepData):
+    """A comparison of both collections, or a pass over the source, as far as it is. ``position`` is
+    where the comparison goes on, ``cursor`` where the source is read on, ``read`` how many of its
+    records were read. ``phase``: what a pass does after it has read everything. ``seconds`` it has
+    worked. ``checked``, ``made`` and ``deleted`` count points. ``leader`` has the digests of the
+    leading collection (``core.collections.merging.BucketDigests``)."""
+
+    phase: str = ""
+    position: PointId | None = None
+    cursor: Cursor | None = None
+    fingerprint: str | None = None
+    read: int = 0
+    seconds: float = 0.0
+    checked: int = 0
+    made: int = 0
+    deleted: int = 0
+    bad: int = 0
+    leader: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatchUpState(PieceState):
+    """``round`` is under way, and ``rounds`` are over; only the last ones are kept, ``number`` of
+    them there were. ``ids`` are some of those that a rollback leaves behind."""
+
+    number: int = 0
+    round: RoundState | None = field(default=None, metadata={"of": RoundState})
+    rounds: Sequence[dict[str, Any]] = ()
+    made: int = 0
+    deleted: int = 0
+    ids: Sequence[PointId] = ()
+
+    def name_phase(self) -> str:
+        return f"round {self.number + 1}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaughtUp(Filling):
+    """Green has what was written while it was built. The counts of the filling are those after it.
+    ``rounds`` as in ``CatchUpState``; ``fence`` is for how many seconds the last comparison says
+    that writes are refused, and ``leader`` the digests of blue at that time. ``rollback`` says what
+    a later rollback could not bring back, or nothing."""
+
+    rounds: Sequence[dict[str, Any]] = ()
+    changed: int = 0
+    removed: int = 0
+    fence: float | None = None
+    leader: str = ""
+    rollback: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwitchState(StepState):
+    """``ahead``: the comparison right before writes are refused, and whether it is over (``near``).
+    ``leader``: the digests of blue when its writes were refused. ``dropped``: how many times the
+    last comparison took too long and writes were let in again. ``back``: the round that carries
+    writes back to blue before a rollback."""
+
+    ahead: RoundState | None = field(default=None, metadata={"of": RoundState})
+    near: bool = False
+    leader: str = ""
+    held: float = 0.0
+    dropped: int = 0
+    back: RoundState | None = field(default=None, metadata={"of": RoundState})
+
+
 # --- judging, sharing, switching, watching --------------------------------------------------------
 
 
@@ -157,11 +234,15 @@ class StageProgress(Progress):
 @dataclass(frozen=True, kw_only=True)
 class StageState(StepState):
     """``windows``: green's seconds and searches up to each look. ``course``: the effects by metric
-    at each look."""
+    at each look. ``follows``: the next turn brings writes to green, and takes no look; ``round`` is
+    how far that is, and ``followed`` the fingerprint of the source when it was last brought."""
 
     looks: int = 0
     windows: Sequence[Sequence[float]] = ()
     course: Sequence[Mapping[str, Any]] = ()
+    follows: bool = False
+    round: RoundState | None = field(default=None, metadata={"of": RoundState})
+    followed: str | None = None
     progress: StageProgress | None = field(default=None, metadata={"of": StageProgress})
 
 
@@ -179,28 +260,55 @@ class StageSeen(StepOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class Switched(StepOutput):
-    """``moved`` is false if the alias was on green already."""
+    """``moved`` is false if the alias was on green already. ``held``: for how many seconds blue
+    refused writes; ``leader``: its digests at that time."""
 
     came_from: str | None = field(metadata={"key": "from"})
     moved: bool
+    held: float | None = None
+    leader: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LateState(StepData):
+    """The search for writes that went to blue around the switch. ``leader``: blue's digests now, as
+    far as ``position``; ``buckets``: those that changed. ``healed`` points were brought to green;
+    ``both`` were written on both sides and stay as they are on green. ``ids`` are some of each. For
+    a source, ``round`` is the pass over it. ``fault`` says why the search was given up."""
+
+    phase: str = ""
+    position: PointId | None = None
+    leader: str = ""
+    buckets: Sequence[int] = ()
+    healed: int = 0
+    both: int = 0
+    ids: Sequence[PointId] = ()
+    fault: str = ""
+    round: RoundState | None = field(default=None, metadata={"of": RoundState})
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoakState(StepState):
-    """``judged``: the seconds, searches and errors up to which the traffic was judged."""
+    """``judged``: the seconds, searches and errors up to which the traffic was judged. ``late``:
+    what became of late writes; ``searches``: the next turn looks for them, and not at green."""
 
     looks: int = 0
     errors: int = 0
     last_error: str = ""
     judged: Sequence[float] = (0.0, 0, 0)
+    late: LateState | None = field(default=None, metadata={"of": LateState})
+    searches: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Soaked(StepOutput):
+    """``late`` says what became of writes around the switch."""
+
     looks: int
     errors: int
     last_error: str
     traffic: Mapping[str, Any]
+    late: dict[str, Any] | None = None
 
 
 # --- backups --------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The gate as a step: collects evidence in slices, judges green, and keeps the report."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from qdrant_rollouts.core.collections import versions
@@ -15,7 +16,7 @@ from qdrant_rollouts.core.deployments.plan import (
     Wait,
     why_model_may_be_unknown,
 )
-from qdrant_rollouts.core.deployments.steps import pieces, reading
+from qdrant_rollouts.core.deployments.steps import comparing, pieces, reading
 from qdrant_rollouts.core.deployments.steps.data import (
     CreatedGreen,
     GateState,
@@ -23,16 +24,17 @@ from qdrant_rollouts.core.deployments.steps.data import (
     MadeGreen,
     RecoveredGreen,
 )
+from qdrant_rollouts.core.deployments.steps.followers import apply_changes
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan, open_existing, open_gate
-from qdrant_rollouts.core.ports import State
+from qdrant_rollouts.core.ports import PointId, State
 
 
 def run_gate(context: StepContext) -> Outcome:
-    """Runs the gate. Safe to run twice: it only reads, and a slice that is repeated after a crash
-    finds the same again."""
+    """Runs the gate. Safe to run twice: a slice that is repeated finds the same again. It writes
+    nothing but what is written to blue meanwhile."""
     deployment = context.deployment
     state = context.load(GateState)
     judged = _open_step_gate(context, state.memory)  # the collectors write into it
@@ -98,7 +100,22 @@ def _open_step_gate(context: StepContext, memory: State) -> GateContext:
         filled=_filling_evidence(context),
         memory=memory,
         unknown_is_fine=why_model_may_be_unknown(deployment.plan),
+        bring_over=_choose_bringing_over(context),
     )
+
+
+def _choose_bringing_over(context: StepContext) -> Callable[[Sequence[PointId]], None] | None:
+    """Returns what brings single points over, if green follows a collection that is written to. The
+    number of points stays as it was, so that the gate can count them."""
+    if context.deployment.spec.writes.way != "compare":
+        return None
+    follower = comparing.open_follower(context)
+
+    def bring_over(ids: Sequence[PointId]) -> None:
+        context.turn.check(0)
+        apply_changes(context.services.store, follower, ids, deletes=False)
+
+    return bring_over
 
 
 def _find_green_plan(context: StepContext, made: MadeGreen) -> VectorPlan:

@@ -16,7 +16,7 @@ from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps.data import FillState
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Point, PointId, PointStore, Schema
+from qdrant_rollouts.core.ports import CollectionStore, Point, PointId, PointStore, Schema
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 Records = Mapping[PointId, Record]
@@ -66,13 +66,17 @@ class LiveVectors:
 
 def open_live(context: StepContext, green: Schema) -> LiveVectors | None:
     blue = context.deployment.blue
-    store = context.services.store
-    if blue is None:
-        return None
-    stamp = read_stamp(store, blue)
-    theirs = store.schema(blue)
+    return find_live_vectors(context.services.store, blue, green) if blue is not None else None
+
+
+def find_live_vectors(store: CollectionStore, collection: str, green: Schema) -> LiveVectors:
+    """Returns ``collection`` as a place to take vectors for ``green`` from."""
+    stamp = read_stamp(store, collection)
+    theirs = store.schema(collection)
     fitting = frozenset(n for n in vector_names(green) if are_same_vectors(theirs, green, n))
-    return LiveVectors(blue, stamp.made if stamp else {}, fitting, stamp.vector if stamp else "")
+    return LiveVectors(
+        collection, stamp.made if stamp else {}, fitting, stamp.vector if stamp else ""
+    )
 
 
 class RecordVectors:

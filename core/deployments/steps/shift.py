@@ -2,6 +2,7 @@
 searches decide."""
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -22,7 +23,7 @@ from qdrant_rollouts.core.deployments.plan import (
     StepContext,
     Wait,
 )
-from qdrant_rollouts.core.deployments.steps import limiting, probing
+from qdrant_rollouts.core.deployments.steps import catch_up, limiting, probing
 from qdrant_rollouts.core.deployments.steps.data import StageProgress, StageSeen, StageState
 from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
 from qdrant_rollouts.core.deployments.steps.observed import (
@@ -30,6 +31,7 @@ from qdrant_rollouts.core.deployments.steps.observed import (
     observe_stage,
     stage_name,
 )
+from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.routing.route import Route
@@ -38,15 +40,20 @@ from qdrant_rollouts.core.statistics.assignment import share_of
 _CONFIRM_AGAIN = 1.0
 #: The effects of this many looks are kept.
 _KEPT_EFFECTS = 120
+#: For which share of the time between two looks writes are brought to green.
+_FOLLOWING = 0.5
 
 
 def shift_traffic(context: StepContext) -> Outcome:
     """Takes one look at the stage. Safe to run twice: a route that is set already stays, and a
     repeated look only counts as one more look.
 
-    Looks are counted, not seconds, so a jumping clock ends no stage early.
+    Looks are counted, not seconds, so a jumping clock ends no stage early. Between two looks green
+    gets what was written meanwhile, so that the two sides differ by little else than the model.
     """
     stage = read_stored(Stage, context.arguments)
+    if context.load(StageState).follows:
+        return _follow_writes(context, stage)
     spec = context.deployment.spec.canary
     green = context.deployment.green
     failure = readiness.find_failure(context.services.store, green)
@@ -77,8 +84,12 @@ def shift_traffic(context: StepContext) -> Outcome:
         course=course,
     )
     looked = looks + (failure is None)
-    context.save(StageState(looks=looked, windows=seen.windows, course=course, progress=progress))
+    state = replace(state, looks=looked, windows=seen.windows, course=course, progress=progress)
+    context.save(state)
     decided = _decide_stage(seen, stage, spec, looks, output)
+    if isinstance(decided, Wait) and catch_up.must_follow(context, state.followed):
+        context.save(replace(state, follows=True))
+        return Wait(0, decided.reason, queue="bulk")
     # Green's searches are judged while the server fails, but the stage does not end.
     if failure is not None and not isinstance(decided, Reject):
         said = f"{green}: {failure.reason}; the server is asked to try again, {context.patience}"
@@ -89,6 +100,27 @@ def shift_traffic(context: StepContext) -> Outcome:
     if isinstance(decided, Done) and waits_for:
         return Hold(waits_for, decided.output)
     return decided
+
+
+def _follow_writes(context: StepContext, stage: Stage) -> Outcome:
+    """Brings to green what was written since. The workers of other queues have no model."""
+    state = context.load(StageState)
+    between = _seconds_between_looks(stage, context.deployment.spec.canary)
+    began = time.monotonic()
+    try:
+        current, more = catch_up.follow_writes(
+            context, state.round, min(_FOLLOWING * between, context.services.times.slice)
+        )
+    except Refused as error:  # a bad record of the source: the look goes on, the switch will tell
+        context.save(replace(state, follows=False, round=None))
+        return Wait(between, f"{context.deployment.green} gets no writes: {error}", queue="control")
+    followed = state.followed if more else current.fingerprint
+    rest = max(0.0, between - (time.monotonic() - began))
+    context.save(replace(state, follows=False, round=current if more else None, followed=followed))
+    said = (
+        f"{current.checked:,} points compared, {current.made:,} made, {current.deleted:,} deleted"
+    )
+    return Wait(rest, f"{_name_stage(stage)}: {said}", queue="control")
 
 
 def guard_shift(context: StepContext) -> Outcome:

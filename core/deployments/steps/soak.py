@@ -1,7 +1,9 @@
 """The watch after the switch: checks whether green keeps serving."""
 
 import math
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from qdrant_rollouts.core.collections import aliases, readiness
 from qdrant_rollouts.core.collections.schema import main_vector, vector_kind, vector_names
@@ -13,7 +15,8 @@ from qdrant_rollouts.core.deployments.canary_judgment import (
     is_enough_to_judge,
 )
 from qdrant_rollouts.core.deployments.plan import Done, Duration, Outcome, Reject, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps.data import Soaked, SoakState
+from qdrant_rollouts.core.deployments.steps import late_writes
+from qdrant_rollouts.core.deployments.steps.data import LateState, Soaked, SoakState
 from qdrant_rollouts.core.deployments.steps.observed import (
     describe_tally,
     stage_name,
@@ -27,6 +30,8 @@ from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 #: Among this many points, a point is searched that has a vector to ask with.
 _PAGE = 16
+#: After so many looks a source that does not answer is no longer waited for.
+_MOST_LOOKS = 100
 
 
 def watch_green(context: StepContext) -> Outcome:
@@ -36,6 +41,8 @@ def watch_green(context: StepContext) -> Outcome:
     spec = context.deployment.spec.soak
     wanted = max(1, math.ceil(spec.seconds / spec.interval_seconds))
     state = context.load(SoakState)
+    if state.searches:
+        return _search_late_writes(context, state)
     seen = _read_traffic(context)
     from_here, traffic_fault = _judge_traffic(context, state.judged, seen)
     try:
@@ -51,20 +58,76 @@ def watch_green(context: StepContext) -> Outcome:
     errors = state.errors + bool(fault)
     last = fault or state.last_error
     progress = Progress(done=looks, size=wanted, unit="looks")
-    context.save(
-        SoakState(looks=looks, errors=errors, last_error=last, judged=from_here, progress=progress)
+    state = SoakState(
+        looks=looks,
+        errors=errors,
+        last_error=last,
+        judged=from_here,
+        late=state.late or _begin_search(context),
+        progress=progress,
     )
+    context.save(state)
     if errors > spec.max_errors:
         return Reject(
             f"{errors} errors in {looks} looks, {spec.max_errors} are tolerated; the last: {last}"
         )
-    if looks >= wanted:
-        summary = f"{looks} looks, {errors} errors, {_describe_searches(seen)}"
-        traffic = describe_tally(seen)
-        return Done(
-            Soaked(summary=summary, looks=looks, errors=errors, last_error=last, traffic=traffic)
-        )
-    return Wait(spec.interval_seconds, _describe_look(looks, wanted, errors, spec, last))
+    return _decide_after_look(context, state, wanted, seen)
+
+
+def _decide_after_look(
+    context: StepContext, state: SoakState, wanted: int, seen: TrafficSketch
+) -> Outcome:
+    """Ends the watch after enough looks, if late writes were found too. Only bulk workers, which
+    have the models, look for those, between two looks."""
+    spec = context.deployment.spec.soak
+    assert state.late is not None
+    over = state.late.phase == late_writes.OVER
+    if over and state.looks >= wanted:
+        return Done(_sum_up(state, state.late, seen))
+    said = _describe_look(state, wanted, spec)
+    if over:
+        return Wait(spec.interval_seconds, said)
+    context.save(replace(state, searches=True))
+    return Wait(0, f"{said}; looking for late writes", queue="bulk")
+
+
+def _begin_search(context: StepContext) -> LateState:
+    try:
+        return late_writes.begin_search(context)
+    except (Refused, Unavailable) as error:
+        return LateState(phase=late_writes.OVER, fault=str(error))
+
+
+def _search_late_writes(context: StepContext, state: SoakState) -> Outcome:
+    """Looks for writes around the switch. Nothing that fails here ends the watch: it is told, and
+    green serves."""
+    spec = context.deployment.spec.soak
+    assert state.late is not None
+    began = time.monotonic()
+    ends = began + min(spec.interval_seconds, context.services.times.slice)
+    try:
+        late = late_writes.search_on(context, state.late, lambda: time.monotonic() < ends)
+    except (Refused, Unavailable) as error:
+        given_up = isinstance(error, Refused) or state.looks > _MOST_LOOKS
+        phase = late_writes.OVER if given_up else state.late.phase
+        late = replace(state.late, phase=phase, fault=str(error))
+    context.save(replace(state, late=late, searches=False), progress=True)
+    rest = max(0.0, spec.interval_seconds - (time.monotonic() - began))
+    return Wait(rest, late_writes.describe_found(late) or "no late write so far", queue="control")
+
+
+def _sum_up(state: SoakState, late: LateState, seen: TrafficSketch) -> Soaked:
+    words = [f"{state.looks} looks, {state.errors} errors, {_describe_searches(seen)}"]
+    words += [told] if (told := late_writes.describe_found(late)) else []
+    found = {"healed": late.healed, "both": late.both, "ids": list(late.ids), "fault": late.fault}
+    return Soaked(
+        summary="; ".join(words),
+        looks=state.looks,
+        errors=state.errors,
+        last_error=state.last_error,
+        traffic=describe_tally(seen),
+        late=found if any(found.values()) else None,
+    )
 
 
 def estimate_soak(spec: IndexSpec, arguments: State) -> Duration:
@@ -112,10 +175,10 @@ def _describe_searches(seen: TrafficSketch) -> str:
     return f"{seen.calls} searches of users, {seen.errors} failed"
 
 
-def _describe_look(looks: int, wanted: int, errors: int, spec: SoakSpec, last: str) -> str:
-    seen = f"look {looks} of {wanted}, {errors} errors (tolerates {spec.max_errors})"
-    if last:
-        return f"{seen}; last: {last}"
+def _describe_look(state: SoakState, wanted: int, spec: SoakSpec) -> str:
+    seen = f"look {state.looks} of {wanted}, {state.errors} errors (tolerates {spec.max_errors})"
+    if state.last_error:
+        return f"{seen}; last: {state.last_error}"
     return seen
 
 

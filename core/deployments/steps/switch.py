@@ -1,6 +1,11 @@
 """The switch: one act moves the alias from blue to green; the undo moves it back."""
 
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
 from qdrant_rollouts.core.collections import aliases, readiness
+from qdrant_rollouts.core.collections.aliases import Moved
 from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.deployments.plan import (
     DeploymentView,
@@ -10,13 +15,31 @@ from qdrant_rollouts.core.deployments.plan import (
     StepContext,
     Wait,
 )
-from qdrant_rollouts.core.deployments.steps import limiting
-from qdrant_rollouts.core.deployments.steps.data import Switched
+from qdrant_rollouts.core.deployments.steps import comparing, fence, limiting
+from qdrant_rollouts.core.deployments.steps.data import (
+    CaughtUp,
+    RoundState,
+    Switched,
+    SwitchState,
+)
+from qdrant_rollouts.core.deployments.steps.fence import Passed
+from qdrant_rollouts.core.deployments.steps.followers import Follower
 from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts, served_facts
+from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.routing import table
 
 _READY_AGAIN = 2.0
+#: So many fences that took too long show that writers are faster. Seconds between two of them.
+_MOST_FENCES = 5
+_AGAIN_AFTER_FENCE = 5.0
+_AGAIN_WHEN_SLOWER = 30.0
+#: An accepted fence may take so many times as long as the last comparison, but not longer than a
+#: turn can hold its lease.
+_SLOWER = 3.0
+_LONGEST_FENCE = 60.0
+#: Users wait for a rollback, so writes are carried back for so many seconds at most.
+_LONGEST_WAY_BACK = 60.0
 
 
 def switch_to_green(context: StepContext) -> Outcome:
@@ -27,29 +50,110 @@ def switch_to_green(context: StepContext) -> Outcome:
     closed = why_gate_shut(context)
     if closed:
         return Reject(closed)
-    if services.store.aliases().get(deployment.alias) != deployment.green:
-        missing = _check_green_ready(context)
-        if missing:
-            return missing
-        barred = limiting.apply_strict_mode(context)
-        if barred:
-            return Reject(f"{barred}; nothing was switched")
-    moved = aliases.move_alias(
-        services,
+    if services.store.aliases().get(deployment.alias) == deployment.green:
+        return _finish_switch(context, _move_to_green(context))
+    missing = _check_green_ready(context)
+    if missing:
+        return missing
+    barred = limiting.apply_strict_mode(context)
+    if barred:
+        return Reject(f"{barred}; nothing was switched")
+    if _needs_fence(context):
+        return _switch_behind_fence(context)
+    return _finish_switch(context, _move_to_green(context))
+
+
+def _needs_fence(context: StepContext) -> bool:
+    """Returns whether both collections must be equal at the moment of the switch."""
+    writes = context.deployment.spec.writes
+    return (
+        writes.way == "compare"
+        and writes.if_longer != "heal"
+        and context.deployment.blue is not None
+        and context.outputs.find(CaughtUp) is not None
+    )
+
+
+def _switch_behind_fence(context: StepContext) -> Outcome:
+    """Switches while blue refuses writes, or lets writes in again if that takes too long. Another
+    comparison right before leaves little to do in that time."""
+    state = context.load(SwitchState)
+    follower = comparing.open_follower(context)
+    if not state.near:
+        return _come_near(context, follower, state)
+    seconds = _longest_fence(context)
+    moved: list[Moved] = []
+
+    def move_alias(current: RoundState, check: Callable[[float], None]) -> None:
+        context.save(replace(state, leader=current.leader))
+        moved.append(_move_to_green(context, check))
+
+    passed = fence.pass_fence(context, follower, seconds, move_alias)
+    if passed.moved:
+        return _finish_switch(context, moved[0], passed)
+    dropped = state.dropped + 1
+    context.save(replace(state, dropped=dropped, near=False))
+    told = (
+        f"writes were refused for {passed.held:.1f} s and let in again: in that time "
+        f"{passed.round.checked:,} points were compared, and fence_seconds allows {seconds:g} s"
+    )
+    if dropped < _MOST_FENCES:
+        return Wait(_AGAIN_AFTER_FENCE, f"{told}; try {dropped + 1} follows")
+    told = f"writers are faster than the rebuild, {dropped} times: {told}; {context.patience}"
+    return Wait(_AGAIN_WHEN_SLOWER, told, progress=False)
+
+
+def _come_near(context: StepContext, follower: Follower, state: SwitchState) -> Outcome:
+    ends = time.monotonic() + context.services.times.slice
+    current, more = comparing.compare_piece(
+        context, follower, state.ahead or RoundState(), lambda: time.monotonic() < ends
+    )
+    context.save(replace(state, ahead=current if more else None, near=not more), progress=True)
+    return Wait(0, f"{current.checked:,} points compared before writes are refused")
+
+
+def _longest_fence(context: StepContext) -> float:
+    """Returns for how long writes may be refused. A person who promoted a longer comparison has
+    accepted that it takes about as long again."""
+    allowed = context.deployment.spec.writes.fence_seconds
+    caught_up = context.outputs.get(CaughtUp)
+    if caught_up.approved_by is None or caught_up.fence is None:
+        return allowed
+    return min(max(allowed, _SLOWER * caught_up.fence), _LONGEST_FENCE)
+
+
+def _move_to_green(context: StepContext, check: Callable[[float], None] | None = None) -> Moved:
+    deployment = context.deployment
+    return aliases.move_alias(
+        context.services,
         deployment.alias,
         deployment.green,
         expected={deployment.blue},
         actor="system",
         deployment_id=deployment.id,
-        check=context.turn.check,
+        check=check or context.turn.check,
     )
+
+
+def _finish_switch(context: StepContext, moved: Moved, passed: Passed | None = None) -> Outcome:
+    deployment = context.deployment
     _clear_own_route(context)
     note_facts(context, served_facts(context))
-    return Done(
-        Switched(
-            summary=_summarize_switch(deployment), came_from=deployment.blue, moved=moved.moved
-        )
+    switched = Switched(
+        summary=_summarize_switch(deployment),
+        came_from=deployment.blue,
+        moved=moved.moved,
+        leader=context.load(SwitchState).leader,
     )
+    if passed is not None:
+        held = f"writes were refused for {passed.held:.2f} s"
+        switched = replace(
+            switched,
+            summary=f"{switched.summary}; {held}",
+            held=passed.held,
+            leader=passed.round.leader,
+        )
+    return Done(switched)
 
 
 def switch_to_blue(context: StepContext) -> Outcome:
@@ -63,16 +167,69 @@ def switch_to_blue(context: StepContext) -> Outcome:
         return Done(StepOutput(summary=said))
     if deployment.blue and deployment.blue not in services.store.collections():
         return Reject(f"{deployment.blue} is gone, {deployment.alias} stays on {deployment.green}")
+    if not _carries_back(context):
+        return _finish_way_back(context, "")
+    try:
+        return _carry_back(context)
+    except (Refused, Unavailable) as error:
+        return _finish_way_back(
+            context, f"what was written to {deployment.green} stays there: {error}"
+        )
+
+
+def _carries_back(context: StepContext) -> bool:
+    """Returns whether blue gets what was written to green before the alias returns to it. A
+    collection that is broken is left at once."""
+    writes = context.deployment.spec.writes
+    if writes.way != "compare" or context.deployment.blue is None:
+        return False
+    failure = readiness.find_failure(context.services.store, context.deployment.green)
+    return not readiness.why_unable_to_serve(context.deployment.green, failure)
+
+
+def _carry_back(context: StepContext) -> Outcome:
+    """Brings to blue what was written to green, and then switches back behind a fence."""
+    state = context.load(SwitchState)
+    follower = comparing.open_way_back(context)
+    if state.back is None or state.back.position is not None:
+        ends = time.monotonic() + context.services.times.slice
+        current, more = comparing.compare_piece(
+            context, follower, state.back or RoundState(), lambda: time.monotonic() < ends
+        )
+        context.save(replace(state, back=current), progress=True)
+        if more and current.seconds < _LONGEST_WAY_BACK:
+            return Wait(0, f"{current.checked:,} points compared, {current.made:,} brought back")
+    passed = fence.pass_fence(
+        context,
+        follower,
+        context.deployment.spec.writes.fence_seconds,
+        lambda current, check: _move_to_blue(context, check),
+    )
+    if passed.moved:
+        return _finish_way_back(context, "with what was written meanwhile")
+    return _finish_way_back(context, "what was written last may have stayed behind")
+
+
+def _finish_way_back(context: StepContext, note: str) -> Outcome:
+    deployment = context.deployment
+    _move_to_blue(context, context.turn.check)
+    said = f"{deployment.alias} is back on {deployment.blue}"
+    if note:
+        said = f"{said}; {note}"
+    return Done(StepOutput(summary=said))
+
+
+def _move_to_blue(context: StepContext, check: Callable[[float], None]) -> None:
+    deployment = context.deployment
     aliases.move_alias(
-        services,
+        context.services,
         deployment.alias,
         deployment.blue,
         expected={deployment.green},
         actor="system",
         deployment_id=deployment.id,
-        check=context.turn.check,
+        check=check,
     )
-    return Done(StepOutput(summary=f"{deployment.alias} is back on {deployment.blue}"))
 
 
 def _clear_own_route(context: StepContext) -> None:

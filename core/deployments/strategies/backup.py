@@ -3,6 +3,7 @@ source."""
 
 from dataclasses import replace
 
+from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.deployments.plan import Plan, Step
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.strategies.parts import plan_building, plan_switching
@@ -22,13 +23,13 @@ def plan_verification(backup: str) -> Plan:
     )
 
 
-def plan_restore(backup: str) -> Plan:
+def plan_restore(spec: IndexSpec, backup: str) -> Plan:
     """Returns the plan of a deployment whose green is recovered from a backup instead of built."""
     return (
         _step_with_backup("recover", backup),
         _step_with_backup("compare", backup),
-        *plan_building(existing=True),
-        *plan_switching(),
+        *plan_building(spec, existing=True),
+        *plan_switching(spec),
     )
 
 

@@ -6,4 +6,4 @@ from qdrant_rollouts.core.deployments.strategies.parts import plan_building, pla
 
 
 def plan_blue_green(spec: IndexSpec, *, existing: bool = False) -> Plan:
-    return (*plan_building(existing=existing), *plan_switching())
+    return (*plan_building(spec, existing=existing), *plan_switching(spec))

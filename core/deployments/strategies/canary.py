@@ -11,7 +11,7 @@ from qdrant_rollouts.core.deployments.strategies.parts import plan_building, pla
 
 def plan_canary(spec: IndexSpec, *, existing: bool = False) -> Plan:
     stages = tuple(_plan_stage(stage, spec) for stage in spec.canary.stages)
-    return (*plan_building(existing=existing), *stages, *plan_switching())
+    return (*plan_building(spec, existing=existing), *stages, *plan_switching(spec))
 
 
 def _plan_stage(stage: Stage, spec: IndexSpec) -> Step:

@@ -1,15 +1,29 @@
 """Parts that strategies share: how green is built and judged, and how the alias moves to it."""
 
-from qdrant_rollouts.core.deployments.plan import Plan
+from dataclasses import replace
+
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.deployments.plan import Plan, Step
 from qdrant_rollouts.core.deployments.steps import STEPS
 
 
-def plan_building(*, existing: bool) -> Plan:
-    """Plans the steps that make and judge green. ``existing``: green exists already, so it is only
-    judged."""
-    build = () if existing else (STEPS["create"], STEPS["populate"])
-    return (*build, STEPS["validate"])
+def plan_building(spec: IndexSpec, *, existing: bool) -> Plan:
+    """Plans the steps that make and judge green, and give it what was written meanwhile.
+    ``existing``: green exists already, so it is only judged."""
+    if existing:
+        return (STEPS["validate"],)
+    return (STEPS["create"], STEPS["populate"], STEPS["validate"], _plan_catching_up(spec))
 
 
-def plan_switching() -> Plan:
-    return (STEPS["switch"], STEPS["soak"])
+def plan_switching(spec: IndexSpec) -> Plan:
+    """Plans how the alias moves, and the watch after it. If the collections are compared a last
+    time at the switch, that needs the model, which only bulk workers load."""
+    if spec.writes.way != "compare":
+        return (STEPS["switch"], STEPS["soak"])
+    return (replace(STEPS["switch"], queue="bulk"), STEPS["soak"])
+
+
+def _plan_catching_up(spec: IndexSpec) -> Step:
+    if spec.writes.follows:
+        return STEPS["catch_up"]
+    return replace(STEPS["catch_up"], skipped="writes: none")

@@ -1,7 +1,7 @@
 """What the gate judges, what it has found so far, and how it searches."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Event
@@ -118,6 +118,9 @@ class GateContext:
     coming: frozenset[str] = frozenset()
     #: Did another program fill green? Then nothing says how many points it should have.
     elsewhere: bool = False
+    #: Brings points that green has to what the collection has now that they were made from, if that
+    #: may be written to while green is judged; else None. A point that green lacks may be new.
+    bring_over: Callable[[Sequence[PointId]], None] | None = None
     #: Why it does no harm that nobody knows the live collection's model, where that is so.
     unknown_is_fine: str = ""
     #: Is the origin of green's vectors recorded, or is the record missing although we made them?

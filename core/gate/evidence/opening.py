@@ -1,13 +1,14 @@
 """Opens a gate: which collection is judged, and beside which one. Each turn opens it again from
 declarations and stamps."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 from sqlalchemy import select
 
 from qdrant_rollouts.core.collections.chunks import chunk_source
 from qdrant_rollouts.core.collections.filling import Filling
+from qdrant_rollouts.core.collections.live_source import LIVE
 from qdrant_rollouts.core.collections.makers import Maker, open_makers
 from qdrant_rollouts.core.collections.record_rules import RecordRules
 from qdrant_rollouts.core.collections.recovered import backup_of
@@ -55,6 +56,7 @@ def open_gate(
     restricted_later: bool = True,
     elsewhere: bool = False,
     unknown_is_fine: str = "",
+    bring_over: Callable[[Sequence[PointId]], None] | None = None,
 ) -> GateContext:
     """Raises Refused if a model, the source or the judged queries cannot be opened, and if the
     declared search names a vector that no text can search."""
@@ -90,6 +92,7 @@ def open_gate(
         coming=declared_names(spec),
         elsewhere=elsewhere,
         unknown_is_fine=unknown_is_fine,
+        bring_over=bring_over,
         stamped=read_stamp(services.store, green) is not None,
     )
 
@@ -199,8 +202,8 @@ def _read_filled(services: Services, collection: str) -> Filling:
 
 def _open_source(services: Services, named: str | None, spec: IndexSpec) -> Source | None:
     """Returns None for a backup too: reading it takes a server, a collection and hours, which only
-    a deployment does."""
-    if not named or backup_of(named) is not None:
+    a deployment does. ``live`` is None as well: what was live then is not known any more."""
+    if not named or named.strip() == LIVE or backup_of(named) is not None:
         return None
     source = services.source(named)
     if named.startswith(DOCUMENTS):

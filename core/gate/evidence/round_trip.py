@@ -22,6 +22,8 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 _CHUNK = 16
 _CHUNK_SECONDS = 5.0
 _EXAMPLES = 5
+#: How often a record is brought over that is written to in the same moment.
+_TRIES = 5
 _SAME_NUMBER = 1e-14
 #: The fault of a vector that the declared model does not make from its text.
 FOREIGN = "not its model's vector"
@@ -57,14 +59,33 @@ def _compare_pieces(
         at = int(memory.get("at", 0))
         size = int(memory.get("size", 1))
         began = time.monotonic()
-        rows = [
-            _as_embeddable(gate, row) for row in origin.read_sample(gate, sample[at : at + size])
-        ]
-        records = [record for row in rows if isinstance(record := parse_row(row, rules), Record)]
+        records = _read_records(gate, sample[at : at + size], rules)
         _compare_records(gate, memory, records, made)
         memory["at"], memory["size"] = at + size, _next_size(size, time.monotonic() - began)
         if over():
             break
+
+
+def _read_records(gate: GateContext, entries: list[list[Any]], rules: RecordRules) -> list[Record]:
+    """Returns the records of some entries. What was written to them since green was filled is
+    brought to green first, so that it is no fault of green's; new ones are left out."""
+    for _ in range(_TRIES):
+        rows = [_as_embeddable(gate, row) for row in origin.read_sample(gate, entries)]
+        records = [record for row in rows if isinstance(record := parse_row(row, rules), Record)]
+        if gate.bring_over is None:
+            break
+        ids = [record.point_id for record in records]
+        stored = {point.id: point for point in gate.store.fetch(gate.green, ids, vectors=False)}
+        records = [record for record in records if record.point_id in stored]
+        behind = [
+            record.point_id
+            for record in records
+            if _has_other_payload(record, stored[record.point_id])
+        ]
+        if not behind:
+            break
+        gate.bring_over(behind)
+    return records
 
 
 def _names_made_by_server(gate: GateContext) -> list[str]:
@@ -191,11 +212,15 @@ def _find_record_fault(
 ) -> str:
     if stored is None:
         return "missing"
-    if not are_alike(
-        _plain_payload(stored.payload, record), _plain_payload(build_payload(record, {}, 0), record)
-    ):
+    if _has_other_payload(record, stored):
         return "another payload"
     return _find_vector_fault(gate, vector, stored.vector)
+
+
+def _has_other_payload(record: Record, stored: Point | None) -> bool:
+    return stored is None or not are_alike(
+        _plain_payload(stored.payload, record), _plain_payload(build_payload(record, {}, 0), record)
+    )
 
 
 def are_alike(one: Any, other: Any) -> bool:

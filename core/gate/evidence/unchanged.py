@@ -26,6 +26,8 @@ from qdrant_rollouts.core.ports import Point, PointId, Schema, SearchParams, Sta
 
 _CHUNK = 64
 _EXAMPLES = 5
+#: How often a record is brought over that is written to in the same moment.
+_TRIES = 5
 #: How many changed records' texts are looked for under other ids, and how many results of each
 #: search.
 _SOUGHT = 60
@@ -122,14 +124,28 @@ class _BesideLive:
         return "only one of the collections says where its vectors come from"
 
     def look(self, memory: State, ids: Sequence[PointId]) -> None:
-        store = self.gate.store
-        ours = {point.id: point for point in store.fetch(self.gate.green, ids, vectors=True)}
-        theirs = {point.id: point for point in store.fetch(self.live.collection, ids, vectors=True)}
-        common = [(ours[id], theirs[id]) for id in ids if id in ours and id in theirs]
+        common = self._read_pairs(ids)
         memory["common"] = int(memory.get("common", 0)) + len(common)
         changed = [pair for pair in common if not self._compare_pair(memory, *pair)]
         memory["changed"] = int(memory.get("changed", 0)) + len(changed)
         self._seek_moved(memory, changed)
+
+    def _read_pairs(self, ids: Sequence[PointId]) -> list[tuple[Point, Point]]:
+        """Returns the points that both collections have. What was written to live since green was
+        filled is brought to green first."""
+        store = self.gate.store
+        bring_over = self.gate.bring_over if self.comes_from_live else None
+        for _ in range(_TRIES):
+            ours = {point.id: point for point in store.fetch(self.gate.green, ids, vectors=True)}
+            theirs = {
+                point.id: point for point in store.fetch(self.live.collection, ids, vectors=True)
+            }
+            common = [(ours[id], theirs[id]) for id in ids if id in ours and id in theirs]
+            behind = [one.id for one, other in common if not self._has_same_payload(one, other)]
+            if bring_over is None or not behind:
+                break
+            bring_over(behind)
+        return common
 
     def _compare_pair(self, memory: State, ours: Point, theirs: Point) -> bool:
         """Is this a record that did not change? If so, it is compared."""

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, get_args
 
 import numpy as np
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, not_, select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.alerts.outbox import TRIGGERS
@@ -31,6 +31,7 @@ from qdrant_rollouts.core.database.models import (
     Version,
 )
 from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.worker_rows import WorkerRow
 from qdrant_rollouts.core.deployments import places, workers
 from qdrant_rollouts.core.gate.checks.finding import Verdict
@@ -131,9 +132,13 @@ def _queue(session: Session, now: datetime) -> Iterator[Sample]:
 
 def _sample_outcomes(session: Session, now: datetime) -> Iterator[Sample]:
     """A person's abort leaves no failed step; of what went live, only ``promote --full`` leaves
-    skipped ones. What moved no alias, by its plan, was not promoted."""
+    skipped ones, besides a step that the plan did not need. What moved no alias, by its plan, was
+    not promoted."""
+    passed_over = Deployment.steps.any(
+        and_(StepRow.status == StepStatus.SKIPPED, not_(has_trait(lambda step: step.catches_up)))
+    )
     outcome = case(
-        (and_(Deployment.status == Status.LIVE, _has_step(StepStatus.SKIPPED)), "fast_promoted"),
+        (and_(Deployment.status == Status.LIVE, passed_over), "fast_promoted"),
         (Deployment.status == Status.LIVE, "promoted"),
         (Deployment.status == Status.COMPLETED, "completed"),
         (_has_step(StepStatus.FAILED), "failed"),

@@ -11,11 +11,19 @@ from qdrant_rollouts.interfaces.cli.runs import wait_for_end
 @click.command()
 @click.argument("alias")
 @timeout_option(60.0, "How long to wait for the end; the rollback goes on after it.")
+@click.option(
+    "--now",
+    is_flag=True,
+    help="Move the alias first; what was written to the live collection since stays there and is "
+    "listed.",
+)
 @reason_option
 @json_option
 @verb
-def roll_back_index(alias: str, timeout: float, reason: str, as_json: bool) -> int:
+def roll_back_index(alias: str, timeout: float, now: bool, reason: str, as_json: bool) -> int:
     """Returns to the version before the live one, while it is kept."""
     with open_services(starts=True, needs="rows") as context:
-        started = commands.start_rollback(context.services, alias, actor=actor(), reason=reason)
+        started = commands.start_rollback(
+            context.services, alias, actor=actor(), reason=reason, now=now
+        )
         return wait_for_end(context, started, timeout, as_json)

@@ -59,9 +59,14 @@ def rebuild_index(call: Call, given: requests.Reasoned) -> Started | Rebuilt:
     }
 
 
-def start_rollback(call: Call, given: requests.Reasoned) -> Started:
+def start_rollback(call: Call, given: requests.RollingBack) -> Started:
     back = commands.start_rollback(
-        call.services, call.path["alias"], actor=call.actor, reason=given.reason, along=call.along
+        call.services,
+        call.path["alias"],
+        actor=call.actor,
+        reason=given.reason,
+        now=given.now,
+        along=call.along,
     )
     return show_run(call, back)
 

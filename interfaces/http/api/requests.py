@@ -34,6 +34,14 @@ class Reasoned(Body):
     reason: Text = Field("", description="Why; kept with the events.")
 
 
+class RollingBack(Reasoned):
+    now: bool = Field(
+        False,
+        description="Move the alias first. What was written to the live collection since stays "
+        "there and is listed.",
+    )
+
+
 class Paged(Query):
     alias: Alias = None
     limit: Limit = ROWS

@@ -38,7 +38,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
       "Searches through the route"),
     post(f"{_I}/rebuild", "deploy", commands.rebuild_index, _R,
       "Deploys the index unless nothing has changed", commands.show_run),
-    post(f"{_I}/rollback", "deploy", commands.start_rollback, _R,
+    post(f"{_I}/rollback", "deploy", commands.start_rollback, requests.RollingBack,
       "Goes back to the previous version", commands.show_run),
     post(f"{_I}/adopt", "deploy", commands.adopt_alias, requests.Adopt,
       "Takes the collection behind the alias under management"),

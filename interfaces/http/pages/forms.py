@@ -37,11 +37,13 @@ def on_deployment(visit: Visit, form: Form) -> Next:
 
 
 def on_index(visit: Visit, form: Form) -> Next:
-    begin = {"deploy": commands.start_deployment, "rollback": commands.start_rollback}[
-        _chosen_verb(form, ("deploy", "rollback"))
-    ]
+    verb = _chosen_verb(form, ("deploy", "rollback"))
     alias = visit.request.path_params["alias"]
-    begun = begin(visit.services, alias, actor=visit.actor, reason=form.get("reason", ""))
+    reason = form.get("reason", "")
+    if verb == "deploy":
+        begun = commands.start_deployment(visit.services, alias, actor=visit.actor, reason=reason)
+    else:
+        begun = commands.start_rollback(visit.services, alias, actor=visit.actor, reason=reason)
     return f"/deployments/{begun}"
 
 

@@ -1,0 +1,20 @@
+"""``live`` as a source: the collection that the alias shows when the deployment starts."""
+
+from collections.abc import Mapping
+
+from qdrant_rollouts.core.errors import Refused
+
+LIVE = "live"
+
+
+def name_source(text: str, alias: str, live: Mapping[str, str]) -> str:
+    """Returns the source that ``text`` means for ``alias``. Raises Refused if it is the live
+    collection and there is none."""
+    if text.strip() != LIVE:
+        return text
+    if alias not in live:
+        raise Refused(
+            f"source live is the collection behind {alias}, and nothing serves {alias} yet: name "
+            "the source of its first deployment"
+        )
+    return f"collection:{live[alias]}"

@@ -1,0 +1,41 @@
+"""The declaration about writes: what becomes of writes that arrive while an index is rebuilt."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+
+from qdrant_rollouts.core import defaults
+from qdrant_rollouts.core.config.index_file.values import Positive, Seconds, Strict
+
+#: ``source``: the source is read again. ``compare``: the live collection is compared with the new
+#: one. ``none``: nothing is done.
+WritesWay = Literal["source", "compare", "none"]
+
+
+class WritesSpec(Strict):
+    """How the new collection gets what is written while it is built; see
+    ``core.deployments.steps.catch_up``."""
+
+    #: None: ``compare`` if the records come from the live collection itself, ``none`` if they come
+    #: from a backup or a site, else ``source``.
+    way: WritesWay | None = None
+    #: A pass over the source that is shorter than this is the last one before the switch.
+    settle_seconds: Seconds = defaults.SETTLE_SECONDS
+    #: For how long the live collection may refuse writes.
+    fence_seconds: Positive = defaults.FENCE_SECONDS
+    #: What happens if a comparison takes longer than that: wait until writers are slower, switch
+    #: first and compare afterwards, or ask a person.
+    if_longer: Literal["wait", "heal", "pause"] = "pause"
+
+    @property
+    def follows(self) -> bool:
+        """Whether anything is done about writes. A deployment carries the resolved way."""
+        return self.way in ("source", "compare")
+
+
+def _expand_word(given: Any) -> Any:
+    return {"way": given} if isinstance(given, str) else given
+
+
+#: A section, or only the word for its ``way``.
+Writes = Annotated[WritesSpec, BeforeValidator(_expand_word)]

@@ -1,0 +1,248 @@
+"""Gives green what was written while it was built and judged, before any search or the alias goes
+to it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+from qdrant_rollouts.core.collections.filling import Filling
+from qdrant_rollouts.core.collections.readiness import estimate_points
+from qdrant_rollouts.core.collections.seen import forget_seen
+from qdrant_rollouts.core.config.index_file import WritesSpec
+from qdrant_rollouts.core.database.step_data import Progress, StepOutput
+from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, StepContext, Wait
+from qdrant_rollouts.core.deployments.steps import comparing, pieces, reading, rereading
+from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
+from qdrant_rollouts.core.deployments.steps.rereading import TooManyGone
+
+#: A round that is not shorter than this share of the one before shows that rounds get no shorter.
+_SHORTER = 0.8
+_KEPT_ROUNDS = 10
+_LISTED = 20
+_WAIT_FOR_WRITERS = 10.0
+
+#: One piece of a round: returns the round, and whether there is more of it.
+Piece = Callable[[RoundState, Callable[[], bool]], tuple[RoundState, bool]]
+
+
+def catch_up(context: StepContext) -> Outcome:
+    """Works on a round, and decides after it whether another one is needed. Safe to run twice: a
+    piece that is repeated finds less to do."""
+    if context.arguments.get("lists"):
+        return _list_left_behind(context)
+    state = context.load(CatchUpState)
+    if not state.number and state.round is None and _is_source_unchanged(context):
+        return Done(_sum_up(context, state, "the source has not changed since it was read"))
+    work = _open_work(context)
+    size = estimate_points(context.services.store, context.deployment.green)
+
+    def do_piece(state: CatchUpState, seconds: float) -> tuple[CatchUpState, bool]:
+        ends = time.monotonic() + seconds
+        current, more = work(state.round or RoundState(), lambda: time.monotonic() < ends)
+        progress = Progress(
+            done=current.checked,
+            size=max(size, current.checked),
+            unit="points",
+            records=current.read,
+        )
+        moved = replace(state, round=current, progress=progress)
+        if more:
+            return moved, True
+        return _end_round(moved, current), False
+
+    try:
+        state = pieces.work(context, state, do_piece)
+    except TooManyGone as error:
+        return _hold_for_gone(context, error)
+    if state.round is not None:
+        return Wait(0, _describe_round(state))
+    return _decide(context, state)
+
+
+def _list_left_behind(context: StepContext) -> Outcome:
+    """Compares after a switch that waited for nothing, and writes nothing: what differs stays
+    behind."""
+    follower = comparing.open_follower(context)
+
+    def do_piece(state: CatchUpState, seconds: float) -> tuple[CatchUpState, bool]:
+        ends = time.monotonic() + seconds
+        current, ids, more = comparing.list_piece(
+            context, follower, state.round or RoundState(), lambda: time.monotonic() < ends
+        )
+        listed = [*state.ids, *ids][:_LISTED]
+        progress = Progress(done=current.checked, size=current.checked, unit="points")
+        return replace(state, round=current, ids=listed, progress=progress), more
+
+    state = pieces.work(context, context.load(CatchUpState), do_piece)
+    assert state.round is not None
+    blue = context.deployment.blue
+    if state.round.position is not None:
+        return Wait(0, f"{state.round.checked:,} points of {blue} compared")
+    count = state.round.made
+    ids = ", ".join(map(str, state.ids))
+    if not count:
+        return Done(CaughtUp(summary=f"nothing of {blue} stays behind"))
+    return Done(CaughtUp(summary=f"{count:,} points of {blue} differ and stay behind: {ids}"))
+
+
+def forget_catching_up(context: StepContext) -> Outcome:
+    """Removes what a pass over the source has left in the database."""
+    with context.services.sessions.begin() as session:
+        forget_seen(session, context.deployment.id)
+    return Done(StepOutput())
+
+
+def must_follow(context: StepContext, followed: str | None) -> bool:
+    """Returns whether something may have been written since ``followed``, the fingerprint of the
+    source when green was last brought up to it."""
+    if not context.deployment.spec.writes.follows or context.outputs.find(CaughtUp) is None:
+        return False
+    if has_leader(context):
+        return context.deployment.spec.writes.way == "compare"
+    known = followed or context.outputs.get(CaughtUp).fingerprint
+    now = reading.open_deployment_source(context).fingerprint()
+    return now is None or now != known
+
+
+def follow_writes(
+    context: StepContext, current: RoundState | None, seconds: float
+) -> tuple[RoundState, bool]:
+    """Works for some seconds on a round beside another step. Returns the round, and whether there
+    is more of it."""
+    ends = time.monotonic() + seconds
+    return _open_work(context)(current or RoundState(), lambda: time.monotonic() < ends)
+
+
+def _open_work(context: StepContext) -> Piece:
+    """Returns what works on a round. A source that is a collection is compared like a live one."""
+    if has_leader(context):
+        follower = comparing.open_follower(context)
+        return lambda current, goes_on: comparing.compare_piece(context, follower, current, goes_on)
+    reader = rereading.open_reader(context)
+
+    def read_on(current: RoundState, goes_on: Callable[[], bool]) -> tuple[RoundState, bool]:
+        begun = current if current.phase else rereading.begin_pass(reader)
+        return rereading.read_piece(reader, begun, goes_on)
+
+    return read_on
+
+
+def has_leader(context: StepContext) -> bool:
+    """Returns whether green is compared with a collection, and not with a source of records."""
+    if context.deployment.source is None:
+        return True
+    return reading.open_deployment_source(context).collection is not None
+
+
+def _is_source_unchanged(context: StepContext) -> bool:
+    """Returns whether the source says that it is as it was. A collection cannot say that."""
+    filled = context.outputs.find(Filling)
+    if filled is None or has_leader(context):
+        return False
+    known = reading.open_deployment_source(context).fingerprint()
+    return known is not None and known == filled.fingerprint
+
+
+def _end_round(state: CatchUpState, current: RoundState) -> CatchUpState:
+    told = {
+        name: value
+        for name, value in asdict(current).items()
+        if name in ("seconds", "checked", "made", "deleted", "bad", "fingerprint", "leader")
+    }
+    return replace(
+        state,
+        round=None,
+        number=state.number + 1,
+        rounds=[*({**one, "leader": ""} for one in state.rounds), told][-_KEPT_ROUNDS:],
+        made=state.made + current.made,
+        deleted=state.deleted + current.deleted,
+    )
+
+
+def _decide(context: StepContext, state: CatchUpState) -> Outcome:
+    """Decides after a round: it was short enough, another one will be shorter, or writers are
+    faster."""
+    writes = context.deployment.spec.writes
+    last = state.rounds[-1]
+    fenced = writes.way == "compare"
+    bound = writes.fence_seconds if fenced else writes.settle_seconds
+    settled = last["seconds"] <= bound or (not fenced and not last["made"] + last["deleted"])
+    if settled or (fenced and context.services.store.server().embedded):
+        return Done(_sum_up(context, state, ""))
+    before = state.rounds[-2]["seconds"] if len(state.rounds) > 1 else None
+    if before is None or last["seconds"] < _SHORTER * before:
+        return Wait(0, _describe_last(state))
+    if not fenced or writes.if_longer == "heal":
+        return Done(_sum_up(context, state, "what is written meanwhile follows after the switch"))
+    return _wait_or_hold(context, state, writes)
+
+
+def _wait_or_hold(context: StepContext, state: CatchUpState, writes: WritesSpec) -> Outcome:
+    last = state.rounds[-1]
+    told = (
+        f"writes would be refused for about {last['seconds']:.1f} s, and fence_seconds allows "
+        f"{writes.fence_seconds:g} s: the last comparison of {last['checked']:,} points took that "
+        f"long, with {last['made']:,} points made and {last['deleted']:,} deleted in it"
+    )
+    if writes.if_longer == "wait":
+        return Wait(_WAIT_FOR_WRITERS, f"{told}; {context.patience}", progress=False)
+    return Hold(f"{told}; promote accepts that", _sum_up(context, state, told))
+
+
+def _hold_for_gone(context: StepContext, error: TooManyGone) -> Outcome:
+    """A person decides about many deletions. Promoting goes on without them."""
+    state = replace(context.load(CatchUpState), round=None)
+    context.save(state)
+    told = f"{error}; retry reads it again, promote switches with all of them still there"
+    return Hold(told, _sum_up(context, state, str(error)))
+
+
+def _sum_up(context: StepContext, state: CatchUpState, note: str) -> CaughtUp:
+    filled = context.outputs.find(Filling) or Filling()
+    last = state.rounds[-1] if state.rounds else {}
+    words = []
+    if state.number:
+        words.append(f"rounds: {state.number}")
+        words.append(f"{state.made:,} points made, {state.deleted:,} deleted")
+    if last:
+        words.append(f"the last took {last['seconds']:.1f} s")
+    if note:
+        words.append(note)
+    carried = {
+        name: getattr(filled, name)
+        for name in Filling.__dataclass_fields__
+        if name not in ("summary", "approved_by", "approved_because", "progress", "expected")
+    }
+    return CaughtUp(
+        **_with_new_source(carried, last),
+        summary="; ".join(words),
+        expected=context.services.store.count(context.deployment.green),
+        rounds=[{**one, "leader": ""} for one in state.rounds],
+        changed=state.made,
+        removed=state.deleted,
+        fence=last.get("seconds"),
+        leader=last.get("leader", ""),
+    )
+
+
+def _with_new_source(carried: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
+    """Green is as the source was at the beginning of the last pass."""
+    if last.get("fingerprint"):
+        carried["fingerprint"] = last["fingerprint"]
+    return carried
+
+
+def _describe_round(state: CatchUpState) -> str:
+    assert state.round is not None
+    one = state.round
+    changed = f"{one.made:,} made, {one.deleted:,} deleted"
+    return f"round {state.number + 1}: {one.checked:,} points compared, {changed}"
+
+
+def _describe_last(state: CatchUpState) -> str:
+    last = state.rounds[-1]
+    return (
+        f"round {state.number} took {last['seconds']:.1f} s: {last['made']:,} points made, "
+        f"{last['deleted']:,} deleted; another one follows"
+    )

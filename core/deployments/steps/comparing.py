@@ -1,0 +1,137 @@
+"""Catches up by comparison: both collections are compared in the order of their ids, and what
+differs is made again from the leading one. Nothing is asked of the applications that write.
+
+Rule: what is written behind the comparison is found by the next round. So rounds get shorter until
+the last one is short enough to be done while the leading collection refuses writes.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from qdrant_rollouts.core.collections.filling import Filling
+from qdrant_rollouts.core.collections.merging import BucketDigests, compare_page
+from qdrant_rollouts.core.collections.vectors import read_plan
+from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, RoundState
+from qdrant_rollouts.core.deployments.steps.followers import (
+    CopyFollower,
+    Follower,
+    RecordFollower,
+    apply_changes,
+    check_bad_records,
+)
+from qdrant_rollouts.core.gate.evidence.opening import existing_plan
+from qdrant_rollouts.core.ports import PointId
+
+
+def open_follower(context: StepContext) -> Follower:
+    """Returns green as the follower of blue. Green of a rollback is an older version, which has
+    served."""
+    deployment = context.deployment
+    assert deployment.blue is not None
+    services = context.services
+    way = _way_of_filling(context)
+    if way is None:
+        return _open_version(context, deployment.blue, deployment.green)
+    if way != "records":
+        return CopyFollower(services.store, deployment.blue, deployment.green)
+    created = context.outputs.get(CreatedGreen)
+    plan = read_plan(deployment.spec, created.vectors, created.vector)
+    return RecordFollower(
+        services, plan, deployment.blue, deployment.green, reuse_from=deployment.blue
+    )
+
+
+def open_way_back(context: StepContext) -> Follower:
+    """Returns blue as the follower of green, after the switch."""
+    deployment = context.deployment
+    assert deployment.blue is not None
+    if _way_of_filling(context) not in (None, "records"):
+        return CopyFollower(context.services.store, deployment.green, deployment.blue)
+    return _open_version(context, deployment.green, deployment.blue)
+
+
+def _way_of_filling(context: StepContext) -> str | None:
+    """Returns how green was filled; None if it is an older version, which this deployment did not
+    fill."""
+    filled = context.outputs.find(Filling)
+    return filled.way if filled is not None else None
+
+
+def _open_version(context: StepContext, leader: str, follower: str) -> Follower:
+    plan = existing_plan(context.services, follower, context.deployment.spec)
+    return RecordFollower(
+        context.services, plan, leader, follower, reuse_from=follower, compares_payloads=True
+    )
+
+
+def compare_piece(
+    context: StepContext,
+    follower: Follower,
+    current: RoundState,
+    goes_on: Callable[[], bool],
+) -> tuple[RoundState, bool]:
+    """Compares pages, and writes what differs, until the end or until ``goes_on`` says no. Returns
+    the round, and whether there is more of it."""
+    started = time.monotonic()
+    store = context.services.store
+    seen = BucketDigests(current.leader)
+    position = current.position
+    checked = current.checked
+    counts = current
+    more = True
+    while more:
+        store.pace(follower.leading.collection)
+        found = compare_page(store, follower.leading, follower.following, position, seen)
+        if found.ids:
+            context.turn.check(0)
+            changed = apply_changes(store, follower, found.ids)
+            check_bad_records(changed, context.deployment.spec.on_bad_record)
+            counts = replace(
+                counts,
+                made=counts.made + changed.made,
+                deleted=counts.deleted + changed.deleted,
+                bad=counts.bad + len(changed.bad),
+            )
+        checked += found.checked
+        position = found.following
+        more = position is not None
+        if more and not goes_on():
+            break
+    return (
+        replace(
+            counts,
+            position=position,
+            checked=checked,
+            leader=seen.as_text(),
+            seconds=current.seconds + time.monotonic() - started,
+        ),
+        more,
+    )
+
+
+def list_piece(
+    context: StepContext,
+    follower: Follower,
+    current: RoundState,
+    goes_on: Callable[[], bool],
+) -> tuple[RoundState, list[PointId], bool]:
+    """As ``compare_piece``, but writes nothing: ``made`` counts what differs. Returns also the ids
+    that differ."""
+    store = context.services.store
+    ids: list[PointId] = []
+    position = current.position
+    checked = current.checked
+    more = True
+    while more:
+        store.pace(follower.leading.collection)
+        found = compare_page(store, follower.leading, follower.following, position, BucketDigests())
+        ids += found.ids
+        checked += found.checked
+        position = found.following
+        more = position is not None
+        if more and not goes_on():
+            break
+    made = current.made + len(ids)
+    return replace(current, position=position, checked=checked, made=made), ids, more

@@ -1,0 +1,260 @@
+"""Catches up with a source that is read again: what has changed in it is made again, and what is
+gone from it is deleted.
+
+Rule: a point's mark says what it was made from, so a pass writes only what has changed. The ids
+that a pass has met are kept, so that at its end it is known which records are gone.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from qdrant_rollouts.core.collections.chunks import chunk_source
+from qdrant_rollouts.core.collections.makers import open_makers
+from qdrant_rollouts.core.collections.origins import digest_row
+from qdrant_rollouts.core.collections.record_rules import RecordRules
+from qdrant_rollouts.core.collections.records import (
+    BadRecord,
+    Record,
+    parse_row,
+    read_mark,
+)
+from qdrant_rollouts.core.collections.seen import Seen, forget_seen, load_seen, save_piece
+from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
+from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.deployments.steps import reading
+from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, RoundState
+from qdrant_rollouts.core.deployments.steps.followers import (
+    Written,
+    build_points,
+    check_bad_records,
+)
+from qdrant_rollouts.core.deployments.steps.record_vectors import (
+    RecordVectors,
+    VectorCounts,
+    open_live,
+)
+from qdrant_rollouts.core.errors import Limited, Refused
+from qdrant_rollouts.core.ports import Point, PointId, Row, Source
+
+_WINDOW = 256
+_PAGE_IDS = 4096
+#: More records than this, and more than this share, are deleted only if a person has looked.
+_FEW_GONE = 100
+_MOST_GONE = 0.1
+
+GoesOn = Callable[[], bool]
+
+
+class TooManyGone(Refused):
+    """So much is gone from the source that it may be broken."""
+
+
+@dataclass(slots=True)
+class Reader:
+    """What a pass over the source works with. ``serving``: green serves already, so applications
+    may have written to it, and a point without our mark is theirs."""
+
+    context: StepContext
+    source: Source
+    plan: VectorPlan
+    rules: RecordRules
+    vectors: RecordVectors
+    serving: bool = False
+
+
+def open_reader(context: StepContext, *, serving: bool = False) -> Reader:
+    services = context.services
+    deployment = context.deployment
+    schema = services.store.schema(deployment.green)
+    created = context.outputs.get(CreatedGreen)
+    plan = read_plan(deployment.spec, created.vectors, created.vector)
+    makers = open_makers(services, plan)
+    rules = RecordRules.of(plan, schema, deployment.spec.vector_field)
+    return Reader(
+        context=context,
+        source=chunk_source(reading.open_deployment_source(context), makers, rules),
+        plan=plan,
+        rules=rules,
+        vectors=RecordVectors(
+            services.store, plan, makers, open_live(context, schema), VectorCounts()
+        ),
+        serving=serving,
+    )
+
+
+def begin_pass(reader: Reader) -> RoundState:
+    context = reader.context
+    with context.services.sessions.begin() as session:
+        context.turn.fence(session)
+        forget_seen(session, context.deployment.id)
+    return RoundState(phase="reading", fingerprint=reader.source.fingerprint())
+
+
+def read_piece(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
+    """Works on a pass until its end or until ``goes_on`` says no. Returns the pass, and whether
+    there is more of it. A pass over a source that changes meanwhile begins again. Raises
+    TooManyGone."""
+    started = time.monotonic()
+    if reader.source.fingerprint() != current.fingerprint:
+        current = begin_pass(reader)
+    current, more = _PHASES[current.phase](reader, current, goes_on)
+    return replace(current, seconds=current.seconds + time.monotonic() - started), more
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def _read_records(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
+    context = reader.context
+    with context.services.sessions() as session:
+        seen = load_seen(session, context.deployment.id, current.read)
+    after = current.read
+    rows = reader.source.read(current.cursor)
+    more = True
+    while more:
+        window, more = _read_window(rows)
+        if window:
+            current = _take_window(reader, current, window, seen)
+        if more and not goes_on():
+            break
+    with context.services.sessions.begin() as session:
+        context.turn.fence(session)
+        save_piece(session, context.deployment.id, after, seen)
+    if more:
+        return current, True
+    return _end_reading(reader, current, seen)
+
+
+def _read_window(rows: "object") -> tuple[list[Row], bool]:
+    """Returns up to ``_WINDOW`` rows, and whether the source may have more."""
+    window: list[Row] = []
+    try:
+        window += islice(rows, _WINDOW)  # type: ignore[call-overload]  # an iterator of rows
+    except Limited:  # the source's own rate limit
+        if not window:
+            raise
+        return window, True
+    return window, len(window) == _WINDOW
+
+
+def _take_window(
+    reader: Reader, current: RoundState, window: Sequence[Row], seen: Seen
+) -> RoundState:
+    """Writes the records of a window that have changed."""
+    written = Written()
+    records: dict[PointId, tuple[Row, Record]] = {}
+    for row in window:
+        if row.gone:
+            continue
+        record = parse_row(row, reader.rules)
+        if isinstance(record, BadRecord):
+            written.bad.append(record)
+        elif record.point_id not in seen:  # the first record with an id counts, as in populate
+            seen.add(record.point_id)
+            records[record.point_id] = (row, record)
+    check_bad_records(written, reader.context.deployment.spec.on_bad_record)
+    made = _write_changed(reader, records)
+    return replace(
+        current,
+        cursor=window[-1].cursor,
+        read=current.read + len(window),
+        checked=current.checked + len(records),
+        made=current.made + made,
+        bad=current.bad + len(written.bad),
+    )
+
+
+def _write_changed(reader: Reader, records: dict[PointId, tuple[Row, Record]]) -> int:
+    store = reader.context.services.store
+    green = reader.context.deployment.green
+    origins = {id: digest_row(reader.plan, row, one) for id, (row, one) in records.items()}
+    there = {
+        point.id: read_mark(point.payload).get("from")
+        for point in store.fetch(green, list(records), vectors=False)
+    }
+    theirs = {id for id, origin in there.items() if reader.serving and origin is None}
+    changed = {
+        id: record
+        for id, (_, record) in records.items()
+        if there.get(id) != origins[id] and id not in theirs
+    }
+    points = build_points(reader.vectors, changed, origins)
+    if points:
+        reader.context.turn.check(0)
+        store.upsert(green, points)
+    return len(points)
+
+
+# --- what is gone ---------------------------------------------------------------------------------
+
+
+def _end_reading(reader: Reader, current: RoundState, seen: Seen) -> tuple[RoundState, bool]:
+    """Returns the pass, which is over if green has exactly the records that were met."""
+    context = reader.context
+    if not len(seen):
+        raise Refused(f"{context.deployment.source} gave no record when it was read again")
+    if context.services.store.count(context.deployment.green) == len(seen):
+        return replace(current, phase="over", position=None), False
+    return replace(current, phase="counting", position=None), True
+
+
+def _count_gone(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
+    """Counts before anything is deleted: a source that has lost most of its records may be
+    broken."""
+    gone, position = _scroll_gone(reader, current, goes_on, delete=False)
+    current = replace(current, deleted=current.deleted + gone, position=position)
+    if position is not None:
+        return current, True
+    points = reader.context.services.store.count(reader.context.deployment.green)
+    if current.deleted > max(_FEW_GONE, _MOST_GONE * points):
+        raise TooManyGone(
+            f"{current.deleted:,} of {points:,} records are gone from "
+            f"{reader.context.deployment.source} since it was read first"
+        )
+    return replace(current, phase="deleting", deleted=0), True
+
+
+def _delete_gone(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
+    gone, position = _scroll_gone(reader, current, goes_on, delete=True)
+    current = replace(current, deleted=current.deleted + gone, position=position)
+    if position is not None:
+        return current, True
+    return replace(current, phase="over"), False
+
+
+def _scroll_gone(
+    reader: Reader, current: RoundState, goes_on: GoesOn, *, delete: bool
+) -> tuple[int, PointId | None]:
+    """Returns how many of green's points the source has no longer, and where the scroll goes on."""
+    context = reader.context
+    store = context.services.store
+    green = context.deployment.green
+    with context.services.sessions() as session:
+        seen = load_seen(session, context.deployment.id, current.read)
+    position = current.position
+    count = 0
+    while True:
+        page, position = store.scroll(green, position, _PAGE_IDS, vectors=False, payload=False)
+        gone = [point.id for point in page if point.id not in seen]
+        if reader.serving:
+            gone = _keep_own(store.fetch(green, gone, vectors=False))
+        if delete and gone:
+            context.turn.check(0)
+            store.delete(green, gone)
+        count += len(gone)
+        if position is None or not goes_on():
+            return count, position
+
+
+def _keep_own(points: Sequence[Point]) -> list[PointId]:
+    """Returns the ids of points that this program made."""
+    return [point.id for point in points if read_mark(point.payload)]
+
+
+_PHASES: dict[str, Callable[[Reader, RoundState, GoesOn], tuple[RoundState, bool]]] = {
+    "reading": _read_records,
+    "counting": _count_gone,
+    "deleting": _delete_gone,
+}

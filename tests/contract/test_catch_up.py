@@ -1,0 +1,214 @@
+"""What is written while an index is built reaches the new collection, whoever is asked for it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Point, PointId
+from tests.world import DIMENSION, World, texts
+
+VECTOR = [1.0] + [0.0] * (DIMENSION - 1)
+
+
+@pytest.fixture
+def live(world: World) -> World:
+    """``docs`` serves thirty records."""
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    world.deploy("docs")
+    world.run()
+    return world
+
+
+def rebuild(world: World, meanwhile: Callable[[], None], until: str = "catch_up") -> dict[str, Any]:
+    """Deploys, and does ``meanwhile`` right before the step ``until``."""
+    deployment = world.deploy("docs")
+    world.run(until=world.at(deployment, until))
+    meanwhile()
+    world.run()
+    return world.status(deployment)
+
+
+def served(world: World) -> dict[PointId, Any]:
+    """The text of each point that searches find."""
+    points, _ = world.store.scroll(world.store.aliases()["docs"], None, 1000)
+    return {point.payload["id"]: point.payload["text"] for point in points}
+
+
+def step(status: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in status["steps"] if one["name"] == name)
+    return found
+
+
+# --- from the source ------------------------------------------------------------------------------
+
+
+def test_what_changed_in_the_source_while_it_was_built_is_served(live: World) -> None:
+    changed = texts(40)
+    changed[3]["text"] = "another text about python"
+    del changed[7]
+    status = rebuild(live, lambda: bool(live.write("docs.jsonl", changed)))
+    assert status["status"] == "live", status["message"]
+    assert served(live) == {one["id"]: one["text"] for one in changed}
+    output = step(status, "catch_up")["output"]
+    assert (output["changed"], output["removed"]) == (11, 1)
+
+
+def test_a_source_that_did_not_change_is_not_read_again(live: World) -> None:
+    status = rebuild(live, lambda: None)
+    assert step(status, "catch_up")["message"] == "the source has not changed since it was read"
+
+
+def test_what_changed_in_the_source_after_the_switch_is_served_before_the_watch_ends(
+    live: World,
+) -> None:
+    changed = texts(31)
+    changed[3]["text"] = "another text about python"
+    status = rebuild(live, lambda: bool(live.write("docs.jsonl", changed)), until="soak")
+    assert status["status"] == "live", status["message"]
+    assert served(live) == {one["id"]: one["text"] for one in changed}
+    assert step(status, "soak")["output"]["late"]["healed"] == 2
+
+
+def test_what_an_application_wrote_to_the_new_collection_is_never_written_over(
+    live: World,
+) -> None:
+    changed = texts(29)
+    changed[3]["text"] = "another text about python"
+
+    def write() -> None:
+        green = live.store.aliases()["docs"]
+        mine = {"id": 3, "text": "written by an application"}
+        live.store.upsert(green, [Point(3, VECTOR, mine), Point(99, VECTOR, {**mine, "id": 99})])
+        live.write("docs.jsonl", changed)
+
+    status = rebuild(live, write, until="soak")
+    assert status["status"] == "live", status["message"]
+    found = served(live)
+    assert found[3] == found[99] == "written by an application"
+    assert 29 not in found
+
+
+def test_so_many_records_that_are_gone_wait_for_a_person(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(400)))
+    world.deploy("docs")
+    world.run()
+    status = rebuild(world, lambda: bool(world.write("docs.jsonl", texts(200))))
+    assert status["status"] == "paused"
+    assert "200 of 400 records are gone" in status["message"]
+    assert world.store.count(status["green"]) == 400
+
+
+def test_nothing_follows_where_the_index_file_says_that_it_is_of_no_matter(live: World) -> None:
+    live.declare("docs", source="jsonl:docs.jsonl", writes="none")
+    status = rebuild(live, lambda: bool(live.write("docs.jsonl", texts(40))), until="switch")
+    assert status["status"] == "live", status["message"]
+    assert step(status, "catch_up")["status"] == "skipped"
+    assert len(served(live)) == 30
+
+
+# --- from the live collection ---------------------------------------------------------------------
+
+
+def test_the_live_collection_is_a_source(live: World) -> None:
+    before = live.store.aliases()["docs"]
+    live.declare("docs", source="live")
+    status = rebuild(live, lambda: None)
+    assert status["status"] == "live", status["message"]
+    assert status["source"] == f"collection:{before}"
+    assert len(served(live)) == 30
+
+
+def test_nothing_that_was_written_to_the_live_collection_is_missing_or_back(live: World) -> None:
+    blue = live.store.aliases()["docs"]
+    live.declare("docs", source="live")
+
+    def write() -> None:
+        live.store.upsert(blue, [Point(3, VECTOR, {"id": 3, "text": "changed"})])
+        live.store.upsert(blue, [Point(77, VECTOR, {"id": 77, "text": "new"})])
+        live.store.delete(blue, [9])
+
+    status = rebuild(live, write)
+    assert status["status"] == "live", status["message"]
+    found = served(live)
+    assert (found[3], found[77]) == ("changed", "new")
+    assert 9 not in found
+    assert len(found) == 30
+
+
+def test_it_is_the_same_when_another_model_makes_the_vectors(live: World) -> None:
+    blue = live.store.aliases()["docs"]
+    live.declare(
+        "docs",
+        source="live",
+        embedding={"model": "hashing:32", "text": "{text}"},
+        accept_new_model=True,
+    )
+
+    def write() -> None:
+        live.store.upsert(blue, [Point(3, VECTOR, {"id": 3, "text": "changed"})])
+        live.store.upsert(blue, [Point(77, VECTOR, {"id": 77, "text": "new"})])
+        live.store.delete(blue, [9])
+
+    status = rebuild(live, write)
+    assert status["status"] == "live", status["message"]
+    found = served(live)
+    assert (found[3], found[77]) == ("changed", "new")
+    assert 9 not in found
+    points = live.store.fetch(live.store.aliases()["docs"], [3, 77], vectors=True)
+    assert {len(point.vector) for point in points} == {32}
+
+
+def test_live_is_refused_where_nothing_serves(world: World) -> None:
+    world.declare("docs", source="live")
+    with pytest.raises(Refused, match="nothing serves docs yet"):
+        world.deploy("docs")
+
+
+def test_a_comparison_is_refused_where_the_records_come_from_elsewhere(live: World) -> None:
+    live.declare("docs", source="jsonl:docs.jsonl", writes="compare")
+    with pytest.raises(Refused, match="source: live"):
+        live.deploy("docs")
+
+
+# --- while users are on both sides ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["live", "jsonl:docs.jsonl"])
+def test_the_new_collection_of_a_canary_gets_what_is_written_between_two_looks(
+    live: World, source: str
+) -> None:
+    stages = [{"percentage": 5, "duration_minutes": 60}]
+    live.declare("docs", source=source, strategy="canary", canary={"stages": stages})
+    deployment = live.deploy("docs")
+    live.run(until=live.at(deployment, "shift"))
+    green = live.status(deployment)["green"]
+    written = {"id": 3, "text": "written during the canary"}
+    live.store.upsert(live.store.aliases()["docs"], [Point(3, VECTOR, written)])
+    changed = texts(30)
+    changed[3] = written
+    live.write("docs.jsonl", changed)
+
+    for _ in range(6):
+        knock = live.broker.take_next()
+        assert knock is not None
+        live.turn(knock)
+
+    [point] = live.store.fetch(green, [3], vectors=False)
+    assert point.payload["text"] == "written during the canary"
+    assert live.status(deployment)["status"] == "running"
+
+
+def test_the_looks_of_a_canary_are_taken_by_workers_without_a_model(live: World) -> None:
+    stages = [{"percentage": 5, "duration_minutes": 60}]
+    live.declare("docs", source="live", strategy="canary", canary={"stages": stages})
+    deployment = live.deploy("docs")
+    live.run(until=live.at(deployment, "shift"))
+    queues = []
+    while len(queues) < 4:
+        knock = live.broker.take_next()
+        assert knock is not None
+        queues.append(knock.queue)
+        live.turn(knock)
+    assert queues == ["control", "bulk", "control", "bulk"]
