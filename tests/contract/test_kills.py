@@ -12,8 +12,12 @@ import pytest
 
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.ports import Point
 from tests.mortal import Killed, Reaper
-from tests.world import World, texts
+from tests.world import DIMENSION, World, texts
+
+CHANGED = "another text about python"
+VECTOR = [1.0] + [0.0] * (DIMENSION - 1)
 
 
 def go_on(world: World, reaper: Reaper, deployment: str) -> dict[str, Any]:
@@ -60,6 +64,32 @@ def aborted_in_soak(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
     return go_on(world, reaper, deployment)
 
 
+def written_in_the_source(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
+    """The source gets, changes and loses records before the new collection catches up."""
+    world.declare(alias, source=world.write("docs.jsonl", texts(70)))
+    go_on(world, Reaper(), world.deploy(alias))
+    world.write("docs.jsonl", texts(71))
+    deployment = world.deploy(alias)
+    world.run(until=world.at(deployment, "catch_up"))
+    world.write("docs.jsonl", [{"id": 3, "text": CHANGED}, *texts(76, start=4)])
+    return go_on(world, reaper, deployment)
+
+
+def written_in_the_live_collection(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
+    """The same is written to the live collection, and another model makes the vectors."""
+    world.declare(alias, source=world.write("docs.jsonl", texts(70)))
+    go_on(world, Reaper(), world.deploy(alias))
+    blue = world.store.aliases()[alias]
+    model = {"model": "hashing:32", "text": "{text}"}
+    world.declare(alias, source="live", embedding=model, accept_new_model=True)
+    deployment = world.deploy(alias)
+    world.run(until=world.at(deployment, "catch_up"))
+    written = [{"id": 3, "text": CHANGED}, *texts(10, start=70)]
+    world.store.upsert(blue, [Point(one["id"], VECTOR, one) for one in written])
+    world.store.delete(blue, [0, 1, 2])
+    return go_on(world, reaper, deployment)
+
+
 def killed_everywhere(
     make: Callable[[Reaper], World], scenario: Scenario, few: int | None
 ) -> Iterator[tuple[World, dict[str, Any]]]:
@@ -85,6 +115,20 @@ def test_wherever_the_worker_is_killed_the_deployment_ends_live(
         assert world.store.count(status["green"]) == 90
         assert world.store.aliases()[status["alias"]] == status["green"]
         assert [row["event"] for row in status["events"]].count("alias.switched") == 1
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    "scenario", [written_in_the_source, written_in_the_live_collection], ids=["source", "live"]
+)
+def test_wherever_the_worker_is_killed_everything_that_was_written_meanwhile_is_served(
+    make: Callable[[Reaper], World], effort: Callable[[int, int], int], scenario: Scenario
+) -> None:
+    wanted = {one["id"]: one["text"] for one in texts(80) if one["id"] > 2} | {3: CHANGED}
+    for world, status in killed_everywhere(make, scenario, few=effort(12, 100_000)):
+        assert status["status"] == "live", status["message"]
+        points, _ = world.store.scroll(status["green"], None, 1000)
+        assert {point.payload["id"]: point.payload["text"] for point in points} == wanted
 
 
 @pytest.mark.proof

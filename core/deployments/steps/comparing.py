@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.merging import BucketDigests, compare_page
+from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.collections.vectors import read_plan
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, RoundState
@@ -21,6 +22,7 @@ from qdrant_rollouts.core.deployments.steps.followers import (
     apply_changes,
     check_bad_records,
 )
+from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
 from qdrant_rollouts.core.ports import PointId
 
@@ -60,6 +62,24 @@ def _way_of_filling(context: StepContext) -> str | None:
 
 
 def _open_version(context: StepContext, leader: str, follower: str) -> Follower:
+    """Returns an older version as the follower. Raises Refused if nobody knows how its vectors are
+    made, or if that is not possible any more."""
+    alias = context.deployment.alias
+    way_out = (
+        f"`rollouts rollback {alias} --now` goes back without what was written to {leader} since"
+    )
+    if read_stamp(context.services.store, follower) is None:
+        raise Refused(
+            f"nobody wrote down how the vectors of {follower} are made, so it cannot get what was "
+            f"written to {leader}; {way_out}"
+        )
+    try:
+        return _follow_as_made(context, leader, follower)
+    except Refused as error:
+        raise Refused(f"{error}; {way_out}") from error
+
+
+def _follow_as_made(context: StepContext, leader: str, follower: str) -> Follower:
     plan = existing_plan(context.services, follower, context.deployment.spec)
     return RecordFollower(
         context.services, plan, leader, follower, reuse_from=follower, compares_payloads=True
