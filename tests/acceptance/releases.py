@@ -95,7 +95,11 @@ _CHANGES = (
         '        Step("stop"',
         '        Step("polish", do=polishing.polish, queue="bulk"),\n        Step("stop"',
     ),
-    ("core/deployments/strategies/parts.py", 'STEPS["switch"]', 'STEPS["polish"], STEPS["switch"]'),
+    (
+        "core/deployments/strategies/parts.py",
+        'return (STEPS["switch"]',
+        'return (STEPS["polish"], STEPS["switch"]',
+    ),
     (
         "tasks/commands.py",
         "    validation_queries: Sequence[str] | None = None,\n",
