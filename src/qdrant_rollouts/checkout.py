@@ -9,9 +9,9 @@ one. So a short name stands for the module of the full name, and no module is im
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import CodeType, ModuleType
 
 
 def stand_for(name: str) -> ModuleType:
@@ -31,17 +31,39 @@ class _FullNames(MetaPathFinder):
         top = name.partition(".")[0]
         if top == name or sys.modules.get(top) is not sys.modules.get(f"{__package__}.{top}", self):
             return None  # a package of that name that is not ours
-        return ModuleSpec(name, _Given(import_module(f"{__package__}.{name}")))
+        module = import_module(f"{__package__}.{name}")
+        return ModuleSpec(
+            name,
+            _Given(module),
+            origin=module.__file__,
+            is_package=hasattr(module, "__path__"),
+        )
 
 
-class _Given(Loader):
-    """Loads nothing: the module exists, and keeps its original spec."""
+class _Given(InspectLoader):
+    """Loads nothing: the module exists, and keeps its original spec. ``python -m`` asks for its
+    code, and gets that of the original loader, which knows only the full name."""
 
     def __init__(self, module: ModuleType) -> None:
-        self._module, self._spec = module, module.__spec__
+        self._module = module
+        self._spec = module.__spec__
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return self._module
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self._spec
+
+    def is_package(self, fullname: str) -> bool:
+        return hasattr(self._module, "__path__")
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        return self._original().get_code(self._module.__name__)
+
+    def get_source(self, fullname: str) -> str | None:
+        return self._original().get_source(self._module.__name__)
+
+    def _original(self) -> InspectLoader:
+        assert self._spec is not None
+        assert isinstance(self._spec.loader, InspectLoader)
+        return self._spec.loader

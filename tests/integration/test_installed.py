@@ -208,3 +208,18 @@ print([names for file, names in files.items() if len(names) > 1 and file.startsw
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["interfaces.cli", "interfaces.cli.__main__"])
+def test_a_short_name_can_be_run_as_a_program(name):
+    done = subprocess.run(
+        [sys.executable, "-m", name, "--help"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Usage:" in done.stdout
+    assert done.stderr == ""
