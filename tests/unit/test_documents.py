@@ -7,6 +7,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from pkgutil import resolve_name
 from types import UnionType
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
@@ -334,7 +335,40 @@ def test_the_celery_page_has_every_setting():
     assert sorted(listed) == sorted({*SETTINGS, "result_backend"})
 
 
+def test_the_celery_page_has_the_values_of_the_settings():
+    rows = table(text(ROOT / "docs" / "celery.md"), "setting")
+    listed = {}
+    for names, values, _ in rows:
+        each = [value.strip("` ") for value in values.split(";")[0].split(",")]
+        if len(each) == len(spans(names)):
+            listed.update(zip(spans(names), each, strict=True))
+    described = {"worker_consumer", "result_backend", "broker_transport_options"}
+    plain = {
+        name: value
+        for name, value in listed.items()
+        if name not in described and not isinstance(SETTINGS[name], dict | list)
+    }
+    assert len(plain) > 20
+    words = {True: "true", False: "false", None: "none"}
+    assert plain == {
+        name: words[SETTINGS[name]]
+        if isinstance(SETTINGS[name], bool | None)
+        else str(SETTINGS[name])
+        for name in plain
+    }
+
+
 # --- tasks, statuses, files -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_dotted_name_of_the_code_exists(page):
+    for name in re.findall(
+        r"(?<![\w./-])(?:qdrant_rollouts\.)?((?:core|tasks|interfaces|adapters)(?:\.[A-Za-z_]\w*)+)"
+        r"(?![\w/(*-])",
+        text(page),
+    ):
+        resolve_name(f"qdrant_rollouts.{name}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
