@@ -1,1 +1,1 @@
-"""The tables, and the journal of events."""
+"""The tables, how rows are read and written, and the journal of events."""

@@ -1,8 +1,8 @@
-"""The doors to the outside: what core asks of a vector store, an embedding model, a data source and
+"""The ports: what core asks of a vector store, an embedding model, a data source and
 the rest.
 
 Every adapter raises ``Unavailable`` when the outside did not answer and ``Refused`` when it said
-no. None answers ``None``, ``False`` or an empty container to mean "I could not look".
+no. No adapter returns None, False or an empty container for "I could not look".
 """
 
 from qdrant_rollouts.core.ports.embedder import Embedder

@@ -25,7 +25,7 @@ class Embedder(Protocol):
 
     @property
     def reads(self) -> int | None:
-        """Tokens of a text that the model reads; None where there is no limit, or none that is
+        """How many tokens of a text the model reads; None if there is no limit or it is not
         known."""
 
     def count_truncated(self, texts: Sequence[str]) -> int:

@@ -1,27 +1,26 @@
-"""What a collection's strict mode allows: the limits that somebody else has set, and that our own
-work keeps to.
+"""What a collection's strict mode allows: limits that somebody else has set, and that our own work
+keeps to.
 
-Rule: the fields are called as Qdrant calls the settings, so that whoever is told of one can look it
-up. What is sent to a collection, and how much of it at once, is asked here and nowhere else.
+Rule: the fields have the names of Qdrant's settings, so that people can look them up. Only this
+module decides what is sent to a collection, and how much of it at once.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-#: The part of a collection's rate that our own work takes. The rest is for the applications that it
-#: is there for.
+#: The part of a collection's rate that our own work takes. The rest is for applications.
 SHARE = 0.5
 #: The part of a minute's requests that one piece of work may take at once.
 _AT_ONCE = 0.25
-#: How wide the search is that stands for an exact one where that is forbidden.
+#: ``hnsw_ef`` of the search that replaces an exact one where exact searches are forbidden.
 _WIDE = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """None where there is no limit. Rates are requests a minute; a search counts as one, as does a
-    page of any size.
+    """A field is None if there is no limit. Rates are requests a minute; a search counts as one, as
+    does a page of any size.
     """
 
     max_query_limit: int | None = None
@@ -39,7 +38,7 @@ class Limits:
 
     @classmethod
     def of(cls, strict: Mapping[str, Any] | None) -> Self:
-        """The limits of a ``strict_mode_config``. One that is off binds nobody."""
+        """The limits of a ``strict_mode_config``. A strict mode that is off sets no limits."""
         if not strict or not strict.get("enabled"):
             return cls()
         return cls(**{field.name: strict.get(field.name) for field in fields(cls)})
@@ -62,8 +61,8 @@ class Limits:
         return SHARE * self.read_rate_limit / 60
 
     def page(self, most: int) -> int:
-        """Points of one answer. At least one: where nothing may be read at all, the server says so
-        best.
+        """Points of one answer. If nothing may be read, 1 is returned and the server refuses the
+        read.
         """
         return _smallest_limit(most, self.max_query_limit)
 
@@ -91,7 +90,7 @@ class Limits:
         )
 
     def reads(self, seconds: float) -> int | None:
-        """How many requests are our share of that time; None for any number."""
+        """How many requests we may make in that time; None for any number."""
         rate = self.reads_per_second
         if rate is None:
             return None

@@ -1,5 +1,5 @@
-"""What is sent to somebody: a worker that shall take a turn, a person that shall know, a router
-that shall look."""
+"""Messages: a knock asks a worker to take a turn, a notice tells a person something, and an
+announcement tells search processes to read a route again."""
 
 import threading
 from collections.abc import Callable
@@ -24,8 +24,8 @@ class Knock:
     """A message that asks for a turn. It may be lost, late, doubled or reordered without harm.
 
     ``countdown``: seconds until the turn is due. ``again``: somebody may have knocked for this turn
-    before. ``first``: before all that wait in its queue, where the broker can do that. ``label`` is
-    for people who watch Flower (celery-facts section 5).
+    before. ``first``: the message goes before all that wait in its queue, if the broker can do
+    that. ``label`` is for people who watch Flower (celery-facts section 5).
     """
 
     deployment_id: str
@@ -40,15 +40,15 @@ class Knock:
 
 class Knocker(Protocol):
     def __call__(self, knock: Knock) -> None:
-        """Sends the knock, unless it is ``again`` and one for the same turn still waits. A broker
-        that does not answer is logged and forgotten: the sweep knocks again. One that is not due
+        """Sends the knock, unless it is ``again`` and one for the same turn still waits. If the
+        broker does not answer, that is only logged: the sweep knocks again. A knock that is not due
         yet is held where there is one clock, and is not sent where there are several: the sweep
         knocks for it when it is due."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something a person is told. ``id`` is the same however often it is sent. ``state``: a
+    """A message to a person. ``id`` is the same however often it is sent. ``state``: a
     ``moment``, or a condition that has ``begun``, is ``lasting`` or ``resolved``; ``since`` is when
     it began, ``at`` when this was said."""
 
@@ -76,28 +76,28 @@ class Notice:
 
     @property
     def lines(self) -> list[tuple[str, str]]:
-        """What there is to read, each with its title."""
+        """The fields that are not empty, each with its title."""
         named = ("text", "value", "bound", "actor", "reason", "next")
         return [(name, str(getattr(self, name))) for name in named if getattr(self, name)]
 
 
 class RouteChannel(Protocol):
-    """Tells search processes that a route has changed. Only a hint: who hears nothing looks by
-    himself soon."""
+    """Tells search processes that a route has changed. The message is only a hint. A process that
+    misses it reads the route soon anyway."""
 
     def announce(self, alias: str) -> None:
-        """Never raises: what does not answer is logged and forgotten."""
+        """Never raises: a failure is only logged."""
 
     def listen(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
         """Calls ``heard`` with the alias at every announcement until ``stopped``, from a thread of
-        its own; returns at once. An empty alias: something may have been missed."""
+        its own; returns at once. An empty alias means that an announcement may have been missed."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertChannel:
     """``send`` returns when the outside has taken the notice. It raises Unavailable when that did
-    not answer and Refused when it said no or the channel cannot work; it lasts no longer than half
-    a minute."""
+    not answer, and Refused when it said no or the channel cannot work. A call lasts no longer than
+    half a minute."""
 
     kind: str
     least: Severity

@@ -1,7 +1,7 @@
 """Names: which are legal, and how a collection's is derived.
 
-Rule: what this program names is named strictly. What exists already was named by others, and there
-Qdrant's own rule holds: a strict one would only keep people from asking for their own data.
+Rule: names that this program gives follow a strict rule. Names that others gave follow Qdrant's
+own rule: a stricter one would only keep people from their own data.
 """
 
 import re
@@ -16,12 +16,12 @@ from qdrant_rollouts.core.ports import PointId
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 _LEGAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
-#: Characters of a name that Qdrant answers for.
+#: The most characters of a name that Qdrant accepts.
 LONGEST_NAME = 255
 #: Bytes of the longest collection name of which Qdrant 1.16.3 makes a snapshot: the folder it is
 #: made in has a name 58 bytes longer, and a file system takes 255.
 LONGEST_WITH_SNAPSHOT = 197
-#: Characters that a derived name takes over of an alias that is not as ours are.
+#: Characters of an alias that a derived name takes over if the alias is not legal for ours.
 _STEM = 64
 #: Characters of a wrong name that a message repeats.
 _SHOWN = 80
@@ -65,8 +65,8 @@ def shell_word(name: str) -> str:
 
 
 def collection_name(alias: str, now: datetime, taken: Container[str]) -> str:
-    """``{alias}_{YYYYMMDD_HHMMSS}``, with ``_2``, ``_3`` … if that name was ever used. Of an alias
-    that others named freely, what a name of ours may not hold is left out."""
+    """``{alias}_{YYYYMMDD_HHMMSS}``, with ``_2``, ``_3`` … if that name was ever used. If others
+    named the alias, characters that our names may not have are left out."""
     first = name = f"{_derive_stem(alias)}_{now:%Y%m%d_%H%M%S}"
     number = 1
     while name in taken:
@@ -108,7 +108,7 @@ def _derive_stem(alias: str) -> str:
 
 
 def _can_be_asked_for(name: str) -> bool:
-    """A path that is "." or ".." leads elsewhere, and half a character is no text at all."""
+    """A path of "." or ".." leads elsewhere, and half of a surrogate pair is no text."""
     if "/" in name or "\0" in name or name in (".", ".."):
         return False
     return not any("\ud800" <= character <= "\udfff" for character in name)

@@ -10,14 +10,14 @@ from typing import Any
 from uuid import UUID
 
 _INTEGERS = 2**63
-#: What the server reads as a moment: RFC 3339, with or without an offset, seconds or a time of day.
+#: A time as the server reads it: RFC 3339, with or without an offset, seconds or a time of day.
 _MOMENT = re.compile(
     r"\d{4}-\d\d?-\d\d?([Tt ]\d\d?:\d\d(:\d\d(\.\d+)?\s?([Zz]|[+-]\d\d:?\d\d)?)?)?"
 )
 
 
 def values_at(payload: Mapping[str, Any], path: str) -> list[Any]:
-    """What stands at ``a``, ``a.b`` or ``a[].b``, as Qdrant spells them; items of a list one by
+    """The values at ``a``, ``a.b`` or ``a[].b``, as Qdrant spells them; items of a list one by
     one, null left out."""
     found: list[Any] = [payload]
     *outer, last = path.split(".")
@@ -35,8 +35,8 @@ def values_at(payload: Mapping[str, Any], path: str) -> list[Any]:
 
 
 def is_held_by_index(payload: Mapping[str, Any], path: str, data_type: str) -> bool:
-    """Does an index of this type on this field hold the point? One of a type nobody here knows
-    holds whatever is there."""
+    """Does an index of this type on this field hold the point? An index of an unknown type is said
+    to hold every value."""
     fits = _FITS.get(data_type, _is_anything)
     return any(fits(value) for value in values_at(payload, path))
 
@@ -112,8 +112,8 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 
 
 def list_field_types(payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each field that has a value, and in a word what it is; those within an object under their own
-    path."""
+    """Each field that has a value, with the type of the value in a word. A field within an object
+    has its full path."""
     for name, value in payload.items():
         if isinstance(value, Mapping):
             yield from ((f"{name}.{inner}", kind) for inner, kind in list_field_types(value))

@@ -1,4 +1,4 @@
-"""What goes through several of the doors: points, hits, settings."""
+"""Types that several ports share: points, hits, settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     FloatArray = npt.NDArray[np.float32]
 else:
-    FloatArray = Any  # whoever only names the type, as every port does, loads no numpy
+    FloatArray = Any  # code that only names the type, as every port does, loads no numpy
 
 PointId = int | str
 #: A dense vector, or an object of named vectors as Qdrant's REST API spells them.

@@ -1,26 +1,24 @@
-"""Where backups stand."""
+"""The place where backups are stored."""
 
 from collections.abc import Iterator
 from typing import Protocol
 
 
 class Shelf(Protocol):
-    """Where backups stand: for each a folder of files, and a manifest that is written last. A
-    folder without a manifest is no backup. Reachable by every process that works, under the same
-    path."""
+    """Stores each backup as a folder of files and a manifest that is written last. A folder without
+    a manifest is no backup. Every worker reaches the shelf under the same path."""
 
     @property
     def address(self) -> str: ...
 
     def check_writing(self) -> None:
-        """Writes something and takes it back. Raises Refused or Unavailable where that cannot be
-        done."""
+        """Writes a file and removes it. Raises Refused or Unavailable if that fails."""
 
     def backups(self) -> list[str]:
-        """Ids of those with a manifest."""
+        """Ids of the backups that have a manifest."""
 
     def manifest(self, backup: str) -> str:
-        """As it was sealed. Raises Refused if there is none."""
+        """The manifest as it was sealed. Raises Refused if there is none."""
 
     def seal(self, backup: str, manifest: str) -> None:
         """Writes the manifest in one act: it is there whole or not at all."""
@@ -29,14 +27,14 @@ class Shelf(Protocol):
         """Bytes of the file as far as it is written; 0 if it is not there."""
 
     def write(self, backup: str, name: str, start: int, content: bytes) -> None:
-        """Puts ``content`` at ``start``. Done twice is done once. Returns when it is on the
-        disk."""
+        """Puts ``content`` at ``start``. The same write may be repeated. Returns when it is
+        on the disk."""
 
     def read(self, backup: str, name: str) -> Iterator[bytes]:
         """Raises Refused if the file is not there."""
 
     def unseal(self, backup: str) -> None:
-        """Removes the manifest; gone is done."""
+        """Removes the manifest. A missing manifest is no error."""
 
     def drop(self, backup: str) -> None:
-        """Removes all of it, the manifest first; gone is done."""
+        """Removes the whole backup, the manifest first. A missing backup is no error."""

@@ -1,4 +1,4 @@
-"""Where records come from."""
+"""The source of records."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class Row:
     """One record as the source has it, before anything was checked.
 
     ``where`` names it for people (``docs/a.jsonl:17``). ``fields`` is None when the row could not
-    be read at all; ``problem`` then says why, and is empty where the source itself says that
-    nothing is there any more. ``cursor`` resumes reading **after** this row.
+    be read at all; ``problem`` then says why. It is empty if the source itself says that the record
+    is gone. ``cursor`` resumes reading **after** this row.
 
     ``point_id`` is given where rows are points already: they keep it, and their ``vector``,
     whatever their payload calls ``id`` or ``vector``; ``lent_id`` says that the payload has no
@@ -34,7 +34,7 @@ class Row:
 
     @property
     def gone(self) -> bool:
-        """Neither a record nor a fault."""
+        """Whether the row is neither a record nor a fault."""
         return self.fields is None and not self.problem
 
 
@@ -62,12 +62,12 @@ class Source(Protocol):
 
     def fingerprint(self) -> str | None:
         """Changes when the data changed; a resumed read that meets another fingerprint must not go
-        on. None where the source cannot tell: then it may have changed at any time."""
+        on. None if the source cannot tell: then it may have changed at any time."""
 
     def size(self) -> int:
         """How much there is, in the unit of ``Cursor["done"]`` (bytes for files, points for
-        collections); 0 where that is not known beforehand."""
+        collections); 0 if that is not known beforehand."""
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        """Rows after ``cursor``, or from the start. Every cursor has ``done``; the rest is the
-        source's own."""
+        """Rows after ``cursor``, or from the start. Every cursor has ``done``; the other keys are
+        the source's own."""

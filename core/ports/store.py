@@ -15,14 +15,14 @@ class Health:
     look".
 
     ``points`` and ``indexed_vectors`` are the server's approximate counters (qdrant-facts 7.4).
-    ``worked`` is a number that changes while the optimizer gets on; ``indexed_vectors`` stands
-    still until a whole segment is finished.
+    ``worked`` is a number that changes while the optimizer makes progress; ``indexed_vectors``
+    changes only when a whole segment is finished.
 
     ``optimizer`` is "ok" or the first error since the server started, which may be over
     (qdrant-facts 7.6): 1.16.3 shows it until it is restarted, also after everything was finished.
     ``failures`` is asked for only beside such an error: how often work on the index has failed so
-    far, on all nodes together; None where not all of them tell it. ``whole``: every node was asked;
-    where one was not, the others' numbers are less than there is.
+    far, on all nodes together; None if not all of them report it. ``whole``: every node was asked;
+    if one was not, the numbers are too low.
     """
 
     status: str
@@ -39,13 +39,14 @@ class Health:
 
     @property
     def idle(self) -> bool:
-        """Whether no work on the index is under way on any node, as far as all of them tell."""
+        """Whether no work on the index is under way on any node, if all of them report it."""
         return self.whole and self.optimizing == 0
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Who answers. ``version`` as (major, minor, patch); ``address`` without credentials.
+    """The server that answers. ``version`` is (major, minor, patch); ``address`` has no
+    credentials.
 
     An ``embedded`` store has no vector index, no snapshots and no second process. ``peers`` counts
     a cluster's nodes, ``nodes`` those that can be reached one by one.
@@ -60,8 +61,8 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Bytes of the node that answered, and what is used of them; None where the server does not
-    tell."""
+    """Bytes of the node that answered, and what is used of them; None if the server does not
+    report it."""
 
     memory: int | None = None
     memory_used: int | None = None
@@ -71,7 +72,7 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Bytes that are free at most, on each node; None where nobody tells."""
+    """Bytes that are free at most, on each node; None if it is not known."""
 
     disk: int | None = None
     memory: int | None = None
@@ -79,7 +80,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A finished snapshot on the server: ``size`` in bytes, ``sha256`` in hex as the server tells
+    """A finished snapshot on the server: ``size`` in bytes, ``sha256`` in hex as the server reports
     it, of one ``shard`` if it is on a cluster."""
 
     name: str
@@ -114,24 +115,24 @@ class AliasStore(Protocol):
         2.1)."""
 
     def drop_alias(self, alias: str) -> None:
-        """Removes the alias; an alias that is not there is no error."""
+        """Removes the alias; a missing alias is no error."""
 
 
 class CollectionStore(Protocol):
-    """Collections as a whole: made, dropped, set, and how they are."""
+    """Collections as a whole: creates and drops them, and reads and changes their settings."""
 
     def collections(self) -> set[str]: ...
 
     def create(self, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
         """Creates the collection with its payload indexes. Raises Refused if the name exists.
 
-        ``metadata`` is there from the first moment: what a died process left half made can be
-        recognised by it.
+        ``metadata`` is there from the first moment: a collection that a dead process left
+        incomplete can be recognised by it.
         """
 
     def drop(self, collection: str) -> None:
         """Deletes the collection **and, silently, its aliases** (qdrant-facts 2.7): guard each
-        call. Gone is done."""
+        call. A missing collection is no error."""
 
     def schema(self, collection: str) -> Schema:
         """The settings, without metadata. Raises Refused when there is no such collection."""
@@ -146,13 +147,13 @@ class CollectionStore(Protocol):
 
     def pace(self, collection: str) -> None:
         """Returns when our share of the collection's rate allows another piece of work. Every read
-        is counted but ``search``, which is an application's. Raises Limited where that takes more
-        than a few seconds; so it is asked before a piece is begun, never in the middle of one.
+        is counted but ``search``, which is an application's. Raises Limited if that takes more than
+        a few seconds, so call it before a piece of work and never within one.
         """
 
     def index_counts(self, collection: str) -> dict[str, int]:
-        """By field, how many points each payload index holds; empty where there are no such indexes
-        or nobody counts, as in the embedded store."""
+        """By field, how many points each payload index holds; empty if there are no such indexes or
+        the store does not count, as the embedded store."""
 
     def metadata(self, collection: str) -> dict[str, Any]: ...
 
@@ -162,13 +163,12 @@ class CollectionStore(Protocol):
     def health(self, collection: str) -> Health: ...
 
     def wake(self, collection: str) -> None:
-        """Makes a server go on with unfinished work that it sleeps on (status grey, after it was
-        restarted), or that has failed. Work that is under way is begun anew, so it is not called
-        beside any."""
+        """Makes a server continue unfinished work that it left (status grey, after a restart), or
+        that has failed. Work that is under way begins anew, so do not call this during any."""
 
 
 class PointStore(Protocol):
-    """What is in a collection: written, read, counted and searched."""
+    """The points of a collection: writes, reads, counts and searches them."""
 
     def count(self, collection: str, having: str | None = None) -> int:
         """Exact number of points, or of those that have the vector named ``having``. Where strict
@@ -185,7 +185,7 @@ class PointStore(Protocol):
         completed)."""
 
     def delete(self, collection: str, ids: Sequence[PointId]) -> None:
-        """Deletes points and returns when that is applied; an id that is not there is no error."""
+        """Deletes points and returns when that is applied; a missing id is no error."""
 
     def await_writes(self, collection: str) -> None:
         """Returns when every write that the server took before is applied (qdrant-facts 6.1). It is
@@ -207,8 +207,8 @@ class PointStore(Protocol):
         """A page of points by ascending id, and where the next page starts (None: no more). Strict
         mode may allow fewer than ``limit``.
 
-        Dense vectors come as float32 arrays, by name or one alone. What is not asked for comes
-        empty, and faster.
+        Dense vectors come as float32 arrays, by name or one alone. A part that is not asked for
+        comes empty, and the answer is faster.
         """
 
     def copy(
@@ -247,7 +247,7 @@ class PointStore(Protocol):
     ) -> list[list[Hit]]:
         """The nearest points of each vector, in the order of the vectors, **without payload**: one
         request for all, or several where strict mode allows fewer results, or fewer searches, in
-        one. A threshold and an offset are not looked at.
+        one. A threshold and an offset are ignored.
         """
 
 
@@ -277,7 +277,7 @@ class SnapshotStore(Protocol):
 
     def upload_snapshot(self, target: str, snapshot: Snapshot, content: Iterable[bytes]) -> None:
         """Makes the new collection ``target`` from a snapshot's bytes, or fills the shard of one
-        that is there, and returns when the server has them: it tells nobody if that fails later, so
+        that is there, and returns when the server has them: it does not report a later failure, so
         look at ``count``. Raises Refused if a ``target`` that is to be made exists, or an alias of
         this name. What ``content`` raises goes through, and the server then has nothing."""
 
@@ -292,7 +292,7 @@ class VectorStore(AliasStore, CollectionStore, PointStore, SnapshotStore, Protoc
 
     @property
     def embedded(self) -> bool:
-        """Whether it is inside this process: known without asking, where ``server`` may have to
+        """Whether the store is inside this process. Answers at once, while ``server`` may have to
         wait."""
 
     def server(self) -> Server: ...
@@ -300,7 +300,7 @@ class VectorStore(AliasStore, CollectionStore, PointStore, SnapshotStore, Protoc
     def capacity(self) -> Capacity: ...
 
     def room(self) -> Room:
-        """What is free at most for another collection, as far as it is told."""
+        """What is free at most for another collection, as far as it is known."""
 
     def close(self) -> None: ...
 

@@ -1,11 +1,11 @@
-"""What a step works by: the time, and the turn it holds."""
+"""The clock and the turn that a step works with."""
 
 from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
-#: What a step keeps between its turns, and hands on: JSON.
+#: The JSON that a step keeps between its turns, and its output.
 State = dict[str, Any]
 
 
@@ -15,22 +15,22 @@ class Clock(Protocol):
 
 
 class Turn(Protocol):
-    """The claim a step works under."""
+    """The claim under which a step works."""
 
     def save(self, state: dict[str, Any], *, progress: bool = False) -> None:
         """Persists the step's state now. Raises LeaseLost if the turn was taken away.
 
-        ``progress`` says that a piece of work is done that nobody has to do again: workers that
-        died before it do not count against the step any more."""
+        ``progress`` says that a piece of work is done and need not be repeated: workers that died
+        before it do not count against the step any more."""
 
     def check(self, seconds: float) -> None:
-        """Raises LeaseLost unless the lease lasts ``seconds`` more. Call before an effect a late
-        repeat would spoil."""
+        """Raises LeaseLost unless the lease lasts ``seconds`` more. Call this before an effect
+        that a late repeat would spoil."""
 
     def prolong(self) -> None:
-        """The longest time that a turn may last counts from here. For the one act that cannot be
-        cut into turns, each time that it has got on; whatever stands still loses its turn as
-        ever."""
+        """Restarts the longest time that a turn may last. It is for the one act that cannot be cut
+        into turns, which calls it after each progress. Without progress the turn is lost as
+        usual."""
 
     def fence(self, session: Session) -> None:
         """Keeps the turn ours until this transaction ends. Raises LeaseLost if it was taken
