@@ -134,7 +134,7 @@ def run(case: Case, seed: int) -> Ending:
             minute += case.look_minutes
             looks.append((green.seconds - before[0], green.calls - before[1]))
             searched = sum(one.calls for _, one in stages)
-            found = judge_canary(stages, spec, share)  # type: ignore[arg-type]  # an Arm has of a Tally what is asked of it
+            found = judge_canary(stages, spec, share)  # type: ignore[arg-type]  # an Arm has the attributes of a TrafficSketch that are used
             if found.verdict == "unhealthy" or find_tripped_breaker(green, looks, spec.breakers):  # type: ignore[arg-type]  # the same
                 return Ending("rolled back", minute, searched)
             if spent >= minutes and found.verdict == "healthy" and green.calls >= spec.min_searches:

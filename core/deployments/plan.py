@@ -1,7 +1,7 @@
 """What a step is, what it can answer, and what it receives.
 
 A step answers; it does not schedule. One call does a bounded piece of work (one batch, one look, at
-most about 30 s) and must be safe to run twice: the process may die after any line, and then the
+most about 20 s) and must be safe to run twice: the process may die after any line, and then the
 same call is made again with the state that was saved last.
 """
 

@@ -204,7 +204,7 @@ class LatencyGrid:
         self._cells = np.zeros(GROUPS * histogram.BUCKETS, dtype=np.int64)
 
     def add(self, content: Mapping[str, Any]) -> None:
-        """A tally as ``Tally.to_json`` wrote it."""
+        """Adds a sketch as ``TrafficSketch.to_json`` wrote it."""
         groups, buckets, calls = np.array(content.get("cells", _NO_CELLS), dtype=np.int64)
         np.add.at(self._cells, groups * histogram.BUCKETS + buckets, calls)
 

@@ -1,9 +1,10 @@
 """Requests that start something and may be sent twice: with one key they start it once.
 
-Rule: the started thing is recorded next to the key in the transaction that starts it (``Along``).
-So a process that dies between starting and answering has either started nothing, and the next try
-does, or left the id of what it started, from which the answer is built again. A try that was taken
-for dead and comes back finds its claim taken, and its start is rolled back.
+Rule: the started thing is recorded next to the key in the transaction that starts it
+(``InTransaction``). So a process that dies between starting and answering has either started
+nothing, and the next try does, or left the id of what it started, from which the answer is built
+again. A try that was taken for dead and comes back finds its claim taken, and its start is rolled
+back.
 """
 
 import hashlib

@@ -32,7 +32,7 @@ def test_every_check_says_what_its_failure_means_and_what_to_do(name: str) -> No
 
 
 def findings() -> list[tuple[str, ast.Call]]:
-    """Every place in ``core/checks`` where a finding is made by hand, by file and line."""
+    """Every place in ``core/gate/checks`` where a finding is made by hand, by file and line."""
     return [
         (f"{path.name}:{node.lineno}", node)
         for path in sorted(CHECKS_FOLDER.glob("*.py"))

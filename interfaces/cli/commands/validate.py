@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from qdrant_rollouts.core.deployments.commands.validating import validate_collection as judge
+from qdrant_rollouts.core.deployments.commands import validating
 from qdrant_rollouts.interfaces.cli import judgment, screen
 from qdrant_rollouts.interfaces.cli.options import (
     all_checks_option,
@@ -30,7 +30,7 @@ def validate_collection(
     The exit code is 0 if the gate passes, and 1 if it blocks or is inconclusive.
     """
     with open_for_reading(store=True) as context:
-        report = judge(
+        report = validating.validate_collection(
             context.services,
             alias,
             collection,
