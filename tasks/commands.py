@@ -232,14 +232,14 @@ def safe_delete_collection(
 
 
 def _build_request_command(event: Event) -> Callable[..., Answer]:
-    def wish(
+    def request(
         services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR
     ) -> Answer:
         found = commands.request_action(services, deployment_id, event, actor=actor, reason=reason)
         answer = queries.describe_started(services, found)
         return {"deployment_id": answer["deployment_id"], "status": answer["status"]}
 
-    return wish
+    return request
 
 
 def promote_deployment(

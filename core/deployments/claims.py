@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 _EARLY_TOLERANCE = timedelta(milliseconds=50)
 #: The queue of short work. Requests for deployments that wait for a place use it too, because the
 #: workers that build may be busy.
-WISHES = "control"
+REQUEST_QUEUE = "control"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Claim:
     held: int
     step: StepRow | None
     undoing: bool
-    wish: str | None
+    request: str | None
     plan: tuple[str, ...]
     outputs: tuple[StepRecord, ...]
 
@@ -114,7 +114,7 @@ def knock_for(row: Deployment, now: datetime, *, again: bool = False) -> Knock:
         deployment_id=row.id,
         turn=row.turn,
         step=step.name,
-        queue=WISHES if waits else step.queue,
+        queue=REQUEST_QUEUE if waits else step.queue,
         countdown=ahead,
         label=f"{row.alias} turn {row.turn} try {step.tries + 1}{' undo' if undoing else ''}",
         again=again,
@@ -236,7 +236,7 @@ def _build_claim(row: Deployment) -> Claim:
         held=row.turn,
         step=current_step(row),
         undoing=row.status == Status.ROLLING_BACK,
-        wish=row.requested,
+        request=row.requested,
         plan=tuple(step.name for step in row.steps),
         outputs=tuple(_record_of(step) for step in row.steps if step.name in STEPS),
     )

@@ -120,7 +120,7 @@ def advance(
 
 
 def store_request(
-    services: Services, deployment_id: str, wish: Event, actor: str, reason: str = ""
+    services: Services, deployment_id: str, request: Event, actor: str, reason: str = ""
 ) -> None:
     """Stores an operator's request. The engine applies it between turns. Raises Refused, with the
     reason, if the request is not possible."""
@@ -128,21 +128,21 @@ def store_request(
         row = session.get(Deployment, deployment_id, with_for_update=True)
         if row is None:
             raise Refused(f"there is no deployment {deployment_id}; `rollouts list` shows them")
-        _check_new_request(row, wish, reason)
+        _check_new_request(row, request, reason)
         wanted = {
-            "requested": wish,
+            "requested": request,
             "requested_by": actor,
             "requested_reason": reason,
             "knocked_at": None,
         }
-        if _is_pause_withdrawn(row, wish):
+        if _is_pause_withdrawn(row, request):
             wanted["requested"] = None
         session.execute(update(Deployment).where(Deployment.id == row.id).values(wanted))
         now = services.clock.now(session)
         events.record_event(
             session,
             now,
-            f"{wish}.requested",
+            f"{request}.requested",
             reason,
             actor=actor,
             reason=reason,
@@ -189,7 +189,7 @@ def _write_step(position: int, step: Step) -> StepRow:
 
 
 def _phase_of_turn(claim: Claim) -> str:
-    if claim.step is None or claim.wish:
+    if claim.step is None or claim.request:
         return ""
     if claim.undoing:
         return "undo"
@@ -201,7 +201,7 @@ def _read_state(step: StepRow) -> StepState:
 
 
 def _decide_outcome(services: Services, claim: Claim, lease: Lease) -> TurnOutcome:
-    if claim.wish:
+    if claim.request:
         return ApplyRequest()
     if claim.step is None:
         return Finish()
@@ -327,26 +327,26 @@ def _send_knock(services: Services, written: TurnResult) -> TurnResult:
     return written
 
 
-def _check_new_request(row: Deployment, wish: Event, reason: str) -> None:
-    if _is_pause_withdrawn(row, wish):
+def _check_new_request(row: Deployment, request: Event, reason: str) -> None:
+    if _is_pause_withdrawn(row, request):
         return
-    operator_requests.check_request(row, wish, reason)
-    if row.requested and operator_requests.rank(row.requested) < operator_requests.rank(wish):
+    operator_requests.check_request(row, request, reason)
+    if row.requested and operator_requests.rank(row.requested) < operator_requests.rank(request):
         raise Refused(
-            f"{row.requested} was asked for by {row.requested_by} and comes before {wish}"
+            f"{row.requested} was asked for by {row.requested_by} and comes before {request}"
         )
 
 
-def _is_pause_withdrawn(row: Deployment, wish: Event) -> bool:
+def _is_pause_withdrawn(row: Deployment, request: Event) -> bool:
     """Returns whether this resume takes back a pause that has not been applied yet."""
-    return wish is Event.RESUME and row.requested == Event.PAUSE and row.status != Status.PAUSED
+    return request is Event.RESUME and row.requested == Event.PAUSE and row.status != Status.PAUSED
 
 
 def _select_unanswered(services: Services, now: datetime) -> Select[Deployment]:
     late = now - timedelta(seconds=services.times.knock_again_after)
     free = or_(Deployment.lease_until.is_(None), Deployment.lease_until < now)
     quiet = or_(Deployment.knocked_at.is_(None), Deployment.knocked_at <= late)
-    wished = and_(Deployment.requested.is_not(None), Deployment.status.not_in(FINAL), quiet)
+    requested = and_(Deployment.requested.is_not(None), Deployment.status.not_in(FINAL), quiet)
     fresh = and_(quiet, or_(Deployment.knocked_at.is_(None), Deployment.wake_at <= late))
     if not services.times.holds_waits:
         fresh = or_(quiet, Deployment.knocked_at < Deployment.wake_at)
@@ -357,7 +357,7 @@ def _select_unanswered(services: Services, now: datetime) -> Select[Deployment]:
     guarded = and_(Deployment.status == Status.PAUSED, Deployment.steps.any(begun))
     may = or_(Deployment.place.is_(None), Deployment.place != Place.WAITING)
     due = and_(or_(Deployment.status.in_(MOVING), guarded), may, Deployment.wake_at <= now, fresh)
-    query = select(Deployment).where(free, or_(wished, due))
+    query = select(Deployment).where(free, or_(requested, due))
     return query.order_by(Deployment.wake_at).limit(_MOST_KNOCKS).with_for_update(skip_locked=True)
 
 

@@ -29,36 +29,36 @@ REQUEST_RANK = (
 )
 
 
-def rank(wish: str) -> int:
+def rank(request: str) -> int:
     """Returns the priority; lower comes first. A request of a newer release comes first, because no
     other process knows its meaning."""
-    if wish not in REQUEST_RANK:
+    if request not in REQUEST_RANK:
         return -1
-    return REQUEST_RANK.index(Event(wish))
+    return REQUEST_RANK.index(Event(request))
 
 
-def check_request(row: Deployment, wish: Event, reason: str = "") -> None:
+def check_request(row: Deployment, request: Event, reason: str = "") -> None:
     """Raises Refused, with the reason, if the request is not possible."""
-    next_status(row.status, wish)
-    _CHECKS.get(wish, _allow_always)(row, reason)
+    next_status(row.status, request)
+    _CHECKS.get(request, _allow_always)(row, reason)
 
 
 def apply_request(writer: TurnWriter) -> TurnResult:
     """Applies the stored request, before any step runs. If it has become impossible, its refusal is
     recorded."""
     row = writer.row
-    wish = Event(row.requested or "")
+    request = Event(row.requested or "")
     actor = row.requested_by or events.SYSTEM
     reason = row.requested_reason or ""
     row.requested = row.requested_by = row.requested_reason = None
     try:
-        check_request(row, wish, reason)
+        check_request(row, request, reason)
     except Refused as error:
-        writer.event(f"{wish}.refused", str(error), actor)
+        writer.event(f"{request}.refused", str(error), actor)
         writer.wake()
-        return TurnResult(f"{wish} refused: {error}")
-    _ACTIONS[wish](writer, actor, reason)
-    row.paused_for = "operator" if wish is Event.PAUSE else None
+        return TurnResult(f"{request} refused: {error}")
+    _ACTIONS[request](writer, actor, reason)
+    row.paused_for = "operator" if request is Event.PAUSE else None
     return TurnResult(row.message)
 
 
