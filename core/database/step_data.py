@@ -150,7 +150,7 @@ def add_approval(output: Content, actor: str, reason: str) -> dict[str, Any]:
 
 # --- JSON -----------------------------------------------------------------------------------------
 # A field's metadata has two keys: ``key`` is the field's name in JSON, and ``of`` is the class of
-# its value.
+# its value, or of each item if the value is a list.
 
 
 def _as_json(data: StepData) -> dict[str, Any]:
@@ -161,10 +161,16 @@ def _as_json(data: StepData) -> dict[str, Any]:
             one.default is not MISSING and value == one.default and value in (None, "")
         )
         if not says_nothing:
-            content[one.metadata.get("key", one.name)] = (
-                _as_json(value) if isinstance(value, StepData) else value
-            )
+            content[one.metadata.get("key", one.name)] = _write_value(value, one.metadata.get("of"))
     return content
+
+
+def _write_value(value: Any, inner: type[StepData] | None) -> Any:
+    if isinstance(value, StepData):
+        return _as_json(value)
+    if inner is not None and isinstance(value, list | tuple):
+        return [_as_json(item) for item in value]
+    return value
 
 
 def _from_json(kind: type[Data], content: Content) -> Data:
@@ -187,6 +193,8 @@ def _from_json(kind: type[Data], content: Content) -> Data:
 def _value_of(value: Any, inner: type[StepData] | None) -> Any:
     if inner is None:
         return value
+    if isinstance(value, list):
+        return [_from_json(inner, item) for item in value]
     if not value:
         return None
     return _from_json(inner, value)

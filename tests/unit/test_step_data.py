@@ -24,9 +24,11 @@ from qdrant_rollouts.core.database.step_data import (
 from qdrant_rollouts.core.database.step_traits import TRAITS
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.steps.data import (
+    CatchUpState,
     FillState,
     Judged,
     RecoveredGreen,
+    RoundState,
     StageState,
 )
 from qdrant_rollouts.core.errors import Unavailable
@@ -58,6 +60,16 @@ def test_a_state_of_the_release_before_is_read_and_nothing_of_it_is_lost(
 ) -> None:
     written = as_stored(write_data(read_data(STEPS[name].state, before)))
     assert {key: written.get(key) for key in without_nothing(before)} == without_nothing(before)
+
+
+def test_the_rounds_of_the_release_before_are_read_and_written_with_the_same_keys() -> None:
+    ended = {"seconds": 1.5, "checked": 70, "made": 2, "deleted": 1, "bad": 0, "leader": "ab"}
+    found = read_data(CatchUpState, {"form": 1, "number": 1, "rounds": [ended]})
+    assert found.rounds == [
+        RoundState(seconds=1.5, checked=70, made=2, deleted=1, bad=0, leader="ab")
+    ]
+    (written,) = as_stored(write_data(found))["rounds"]
+    assert {key: written[key] for key in ended} == ended
 
 
 @pytest.mark.parametrize(

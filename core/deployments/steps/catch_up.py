@@ -2,8 +2,8 @@
 to it."""
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from qdrant_rollouts.core.collections.filling import Filling
@@ -145,19 +145,19 @@ def _is_source_unchanged(context: StepContext) -> bool:
 
 
 def _end_round(state: CatchUpState, current: RoundState) -> CatchUpState:
-    told = {
-        name: value
-        for name, value in asdict(current).items()
-        if name in ("seconds", "checked", "made", "deleted", "bad", "fingerprint", "leader")
-    }
+    ended = replace(current, phase="", position=None, cursor=None)
     return replace(
         state,
         round=None,
         number=state.number + 1,
-        rounds=[*({**one, "leader": ""} for one in state.rounds), told][-_KEPT_ROUNDS:],
+        rounds=[*_drop_leaders(state.rounds), ended][-_KEPT_ROUNDS:],
         made=state.made + current.made,
         deleted=state.deleted + current.deleted,
     )
+
+
+def _drop_leaders(rounds: Sequence[RoundState]) -> list[RoundState]:
+    return [replace(one, leader="") for one in rounds]
 
 
 def _decide(context: StepContext, state: CatchUpState) -> Outcome:
@@ -167,11 +167,11 @@ def _decide(context: StepContext, state: CatchUpState) -> Outcome:
     last = state.rounds[-1]
     fenced = writes.way == "compare"
     bound = writes.fence_seconds if fenced else writes.settle_seconds
-    settled = last["seconds"] <= bound or (not fenced and not last["made"] + last["deleted"])
+    settled = last.seconds <= bound or (not fenced and not last.made + last.deleted)
     if settled or (fenced and context.services.store.server().embedded):
         return Done(_sum_up(context, state, ""))
-    before = state.rounds[-2]["seconds"] if len(state.rounds) > 1 else None
-    if before is None or last["seconds"] < _SHORTER * before:
+    before = state.rounds[-2].seconds if len(state.rounds) > 1 else None
+    if before is None or last.seconds < _SHORTER * before:
         return Wait(0, _describe_last(state))
     if not fenced or writes.if_longer == "heal":
         return Done(_sum_up(context, state, "what is written meanwhile follows after the switch"))
@@ -181,9 +181,9 @@ def _decide(context: StepContext, state: CatchUpState) -> Outcome:
 def _wait_or_hold(context: StepContext, state: CatchUpState, writes: WritesSpec) -> Outcome:
     last = state.rounds[-1]
     told = (
-        f"writes would be refused for about {last['seconds']:.1f} s, and fence_seconds allows "
-        f"{writes.fence_seconds:g} s: the last comparison of {last['checked']:,} points took that "
-        f"long, with {last['made']:,} points made and {last['deleted']:,} deleted in it"
+        f"writes would be refused for about {last.seconds:.1f} s, and fence_seconds allows "
+        f"{writes.fence_seconds:g} s: the last comparison of {last.checked:,} points took that "
+        f"long, with {last.made:,} points made and {last.deleted:,} deleted in it"
     )
     if writes.if_longer == "wait":
         return Wait(_WAIT_FOR_WRITERS, f"{told}; {context.patience}", progress=False)
@@ -200,13 +200,13 @@ def _hold_for_gone(context: StepContext, error: TooManyGone) -> Outcome:
 
 def _sum_up(context: StepContext, state: CatchUpState, note: str) -> CaughtUp:
     filled = context.outputs.find(Filling) or Filling()
-    last = state.rounds[-1] if state.rounds else {}
+    last = state.rounds[-1] if state.rounds else RoundState()
     words = []
     if state.number:
         words.append(f"rounds: {state.number}")
         words.append(f"{state.made:,} points made, {state.deleted:,} deleted")
-    if last:
-        words.append(f"the last took {last['seconds']:.1f} s")
+    if state.rounds:
+        words.append(f"the last took {last.seconds:.1f} s")
     if note:
         words.append(note)
     carried = {
@@ -218,18 +218,18 @@ def _sum_up(context: StepContext, state: CatchUpState, note: str) -> CaughtUp:
         **_with_new_source(carried, last),
         summary="; ".join(words),
         expected=context.services.store.count(context.deployment.green),
-        rounds=[{**one, "leader": ""} for one in state.rounds],
+        rounds=_drop_leaders(state.rounds),
         changed=state.made,
         removed=state.deleted,
-        fence=last.get("seconds"),
-        leader=last.get("leader", ""),
+        fence=last.seconds if state.rounds else None,
+        leader=last.leader,
     )
 
 
-def _with_new_source(carried: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
+def _with_new_source(carried: dict[str, Any], last: RoundState) -> dict[str, Any]:
     """Green is as the source was at the beginning of the last pass."""
-    if last.get("fingerprint"):
-        carried["fingerprint"] = last["fingerprint"]
+    if last.fingerprint:
+        carried["fingerprint"] = last.fingerprint
     return carried
 
 
@@ -243,6 +243,6 @@ def _describe_round(state: CatchUpState) -> str:
 def _describe_last(state: CatchUpState) -> str:
     last = state.rounds[-1]
     return (
-        f"round {state.number} took {last['seconds']:.1f} s: {last['made']:,} points made, "
-        f"{last['deleted']:,} deleted; another one follows"
+        f"round {state.number} took {last.seconds:.1f} s: {last.made:,} points made, "
+        f"{last.deleted:,} deleted; another one follows"
     )

@@ -152,12 +152,13 @@ class RoundState(StepData):
 
 @dataclass(frozen=True, kw_only=True)
 class CatchUpState(PieceState):
-    """``round`` is under way, and ``rounds`` are over; only the last ones are kept, ``number`` of
-    them there were. ``ids`` are some of those that a rollback leaves behind."""
+    """``round`` is under way. ``rounds`` are over: only the last ones are kept, without their
+    places, and only the very last has its ``leader``. ``number`` of them there were. ``ids`` are
+    some of those that a rollback leaves behind."""
 
     number: int = 0
     round: RoundState | None = field(default=None, metadata={"of": RoundState})
-    rounds: Sequence[dict[str, Any]] = ()
+    rounds: Sequence[RoundState] = field(default=(), metadata={"of": RoundState})
     made: int = 0
     deleted: int = 0
     ids: Sequence[PointId] = ()
@@ -173,7 +174,7 @@ class CaughtUp(Filling):
     that writes are refused, and ``leader`` the digests of blue at that time. ``rollback`` says what
     a later rollback could not bring back, or nothing."""
 
-    rounds: Sequence[dict[str, Any]] = ()
+    rounds: Sequence[RoundState] = field(default=(), metadata={"of": RoundState})
     changed: int = 0
     removed: int = 0
     fence: float | None = None
