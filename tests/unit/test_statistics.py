@@ -498,6 +498,8 @@ def test_every_statistic_may_be_imported_from_the_room_of_experiments():
         "__init__",
     }
     assert {path.stem for path in folder.glob("*.py")} - beside == set(experiments._STATISTICS)
+    for names in experiments._STATISTICS.values():
+        assert all(hasattr(experiments, name) for name in names)
     assert experiments.compare is comparison.compare
     assert experiments.rbo_ext is ranking.rbo_ext
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
