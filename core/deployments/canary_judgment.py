@@ -64,7 +64,10 @@ class Judgment:
 
 @dataclass(frozen=True, slots=True)
 class _Metric:
+    """``unit``: what a hundredth of the effect is called."""
+
     name: str
+    unit: str
     margin: Callable[[CanarySpec], float]
     estimate: Callable[[TrafficSketch, CanarySpec], Estimate]
     effect: Callable[[Estimate, Estimate], Estimate]
@@ -79,6 +82,7 @@ def _format_percent(share: float) -> str:
 _METRICS = (
     _Metric(
         "p95",
+        unit="%",
         margin=lambda spec: spec.margins.p95,
         estimate=lambda tally, spec: moments.latency_quantile(tally, 0.95, spec.min_users),
         effect=moments.relative_difference,
@@ -87,6 +91,7 @@ _METRICS = (
     ),
     _Metric(
         "error rate",
+        unit="points",
         margin=lambda spec: spec.margins.error_rate,
         estimate=lambda tally, spec: moments.error_rate(tally, spec.min_users),
         effect=moments.difference,
@@ -94,6 +99,8 @@ _METRICS = (
         harm=lambda effect: f"{effect * 100:+.2f} points",
     ),
 )
+#: The unit of a metric's effect, by the metric's name.
+EFFECT_UNITS = {metric.name: metric.unit for metric in _METRICS}
 
 
 def judge_canary(stages: Stages, spec: CanarySpec, share: int = HALF) -> Judgment:
@@ -135,7 +142,7 @@ def is_enough_to_judge(calls: int, errors: int, limits: BreakersSpec) -> bool:
 
 
 def has_too_many_errors(calls: int, errors: int, limits: BreakersSpec) -> bool:
-    """Of too few searches nothing is said."""
+    """Whether too many searches failed. False while there are too few searches to judge."""
     return is_enough_to_judge(calls, errors, limits) and errors > limits.error_rate * calls
 
 

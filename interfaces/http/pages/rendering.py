@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from qdrant_rollouts.core.deployments.canary_judgment import EFFECT_UNITS
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.interfaces import symbols
 
@@ -131,6 +132,7 @@ ENVIRONMENT.globals |= {
     "signed": signed_word,
     "decisions": symbols.DECISIONS,
     "verdicts": symbols.VERDICTS,
+    "effect_units": EFFECT_UNITS,
 }
 ENVIRONMENT.filters |= {
     "ago": time_ago,
