@@ -25,7 +25,7 @@ from qdrant_rollouts.adapters import private
 from qdrant_rollouts.adapters.presence import Presence, Process
 from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.config.settings import Settings
-from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database import events, leases
 from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_record import TurnResult
@@ -160,7 +160,9 @@ class Embedded:
             events.use_source(self._through),
             self._crew.at_work(f"deployments.{knock.step}", knock.deployment_id),
         ):
-            return engine.advance(self.services, knock.deployment_id, knock.turn, process_owner())
+            return engine.advance(
+                self.services, knock.deployment_id, knock.turn, leases.name_owner()
+            )
 
     def _run_alerts(self) -> None:
         """A separate thread, because a channel that does not answer must not delay a turn."""
@@ -277,11 +279,6 @@ class Crew:
         return self._process.describe(
             queues=_QUEUES, concurrency=WORKERS, busy=busy, idle=idle, received=begun
         )
-
-
-def process_owner() -> str:
-    """The owner of a lease: this process, on this machine."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def take_lock() -> IO[str]:

@@ -2,15 +2,13 @@
 decides what is done."""
 
 import logging
-import os
-import socket
 from collections.abc import Callable
 from functools import partial
 
 from celery import Celery, Task
 
 from qdrant_rollouts.adapters.celery import BROKER_AWAY, give_back
-from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database import events, leases
 from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.errors import LeaseLost
@@ -41,17 +39,16 @@ def register_steps(app: Celery, services: Callable[[], Services]) -> None:
         )
 
 
-def lease_owner() -> str:
-    """The owner of a lease: this process, on this machine."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
 def _build_step_task(services: Callable[[], Services]) -> Callable[[Task, str, int], str]:
     def take_turn(self: Task, deployment_id: str, turn: int) -> str:
         try:
             with events.use_source("celery"):
                 written = engine.advance(
-                    services(), deployment_id, turn, lease_owner(), partial(_send_phase_event, self)
+                    services(),
+                    deployment_id,
+                    turn,
+                    leases.name_owner(),
+                    partial(_send_phase_event, self),
                 )
         except LeaseLost as lost:
             return f"fenced: {lost}"

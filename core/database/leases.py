@@ -4,6 +4,8 @@ Rule: each time is compared with what is possible. A lease that ends later than 
 was written before the clock was set back, and is over. Its holder is stopped by its own fence.
 """
 
+import os
+import socket
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,9 +16,14 @@ from sqlalchemy import ColumnElement, or_
 SLACK = timedelta(seconds=5)
 
 
+def name_owner() -> str:
+    """Returns the owner of a lease: this process, on this machine."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 def free(column: Any, now: datetime, longest: timedelta) -> ColumnElement[bool]:
-    """For rows: nobody holds the lease, or it is over. ``longest`` is the longest time that a lease
-    lasts."""
+    """For a query: nobody holds the lease, or it is over. ``longest`` is the longest time that a
+    lease lasts."""
     return or_(column.is_(None), column < now, column > now + longest + SLACK)
 
 

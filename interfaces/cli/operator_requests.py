@@ -3,6 +3,7 @@
 import threading
 from contextlib import closing
 
+from qdrant_rollouts.core.database import leases
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.lifecycle import MOVING, Event, Status
 from qdrant_rollouts.core.operations.views import queries
@@ -10,7 +11,7 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.cli import picture, screen
 from qdrant_rollouts.interfaces.cli.following import Seen
 from qdrant_rollouts.interfaces.cli.running import DONE, actor, open_services
-from qdrant_rollouts.interfaces.embedded import process_owner, running_elsewhere, take_lock
+from qdrant_rollouts.interfaces.embedded import running_elsewhere, take_lock
 
 _POLL_SECONDS = 0.2
 
@@ -49,7 +50,7 @@ def _carry_out(services: Services, deployment_id: str, asked: Event) -> None:
                 f"waiting for the turn that {seen['lease_owner']} has begun; if that is gone, up "
                 "to 30 s"
             )
-        engine.advance(services, deployment_id, seen["turn"], process_owner())
+        engine.advance(services, deployment_id, seen["turn"], leases.name_owner())
         pause.wait(_POLL_SECONDS)
 
 
