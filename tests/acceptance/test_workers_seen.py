@@ -44,7 +44,7 @@ def seen(house: Installation, look: Callable[[Services], T]) -> T:
         return look(services)
     finally:
         services.store.close()
-        services.sessions.kw["bind"].dispose()
+        services.engine.dispose()
 
 
 def roster(house: Installation) -> dict[str, Worker]:

@@ -151,7 +151,7 @@ def test_nobody_but_migrate_changes_a_postgresql_that_has_tables(ready_postgres_
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda _: migrate_database(engine), range(4)))
     assert sorted(one.changed for one in done) == [False, False, False, True]
-    build_services(settings).sessions.kw["bind"].dispose()
+    build_services(settings).engine.dispose()
     engine.dispose()
 
 
@@ -159,7 +159,7 @@ def test_an_empty_database_gets_its_tables_from_whoever_comes_first(database_url
     services = build_services(Settings(_env_file=None, database_url=database_url))
     with services.sessions() as session:
         assert find(session.connection()) == Found(migrations.HEAD)
-    services.sessions.kw["bind"].dispose()
+    services.engine.dispose()
 
 
 # --- a turn ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -168,15 +169,14 @@ def test_keys_that_are_reused_and_keys_in_use_are_told_apart(world):
 
 
 def test_a_database_that_is_away_is_unavailable(world, tmp_path):
-    app = make_app(world.services, Settings())
-    away = open_sessions(open_engine(f"sqlite:///{tmp_path / 'empty.db'}"))
-    app.state.context.services.sessions.configure(bind=away.kw["bind"])
+    away = open_engine(f"sqlite:///{tmp_path / 'empty.db'}")
+    app = make_app(replace(world.services, sessions=open_sessions(away)), Settings())
     asked = TestClient(
         app, base_url="http://localhost", client=("127.0.0.1", 5), raise_server_exceptions=False
     )
     found = asked.get("/api/v1/deployments")
     assert (found.status_code, found.json()["type"]) == (503, f"{TYPE}unavailable")
-    away.kw["bind"].dispose()
+    away.dispose()
 
 
 def test_what_nobody_foresaw_says_so_and_nothing_else(world):
