@@ -50,7 +50,7 @@ def display_address(url: str) -> str:
 
 
 def host_and_port(url: str) -> tuple[str, int] | None:
-    """Of the first broker, if it is a Redis over TCP."""
+    """Returns the address of the first broker; None unless it is a Redis over TCP."""
     parts = url_to_parts(url.split(";", maxsplit=1)[0])
     if parts.scheme not in {"redis", "rediss"}:
         return None

@@ -148,9 +148,9 @@ def unavailable_error(engine: Engine, error: BaseException) -> Unavailable:
 
 
 class DatabaseClock:
-    """The database server's clock; with SQLite that is this machine's, which is looked at once the
-    transaction has begun: it waits for others', and who looks before would find in it what was
-    written after."""
+    """The database server's clock; with SQLite it is this machine's. There the transaction begins
+    before the clock is read, because it may have to wait for another transaction: a time that was
+    read before would be earlier than rows which that one has written."""
 
     def now(self, session: Session) -> datetime:
         if session.get_bind().dialect.name == "sqlite":

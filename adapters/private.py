@@ -79,7 +79,7 @@ def find_open_to_others(paths: Iterable[Path]) -> list[Path]:
 
 
 def _walk_all(tops: Iterable[Path]) -> Iterator[Path]:
-    """From the top down; links are not followed."""
+    """Yields parents before children; links are not followed."""
     for top in tops:
         yield top
         for at, folders, names in os.walk(top):

@@ -490,8 +490,8 @@ class LocalStore:
 
 @functools.cache
 def _read_version() -> tuple[int, int, int]:
-    """Of the client, which local mode is a part of. To find it out means to read the metadata of a
-    package, and every turn asks."""
+    """Returns the version of the client, which contains local mode. Each turn asks for it, and the
+    package metadata is slow to read, so the version is cached."""
     numbered = re.match(r"(\d+)\.(\d+)\.(\d+)", importlib.metadata.version("qdrant-client"))
     major, minor, patch = numbered.groups() if numbered else ("0", "0", "0")
     return int(major), int(minor), int(patch)

@@ -578,7 +578,7 @@ class ServerStore:
 
 
 def _parse_version(text: str) -> tuple[int, int, int]:
-    """Of ``1.16.3`` and of ``1.17.0-dev``."""
+    """Reads ``1.16.3`` and also ``1.17.0-dev``."""
     numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
     if numbers is None:
         raise Refused(

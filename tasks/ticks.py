@@ -31,7 +31,7 @@ _LEFT = 5.0
 
 
 class Ticks:
-    """Of one process: the next task, and its time. ``taken`` returns the queues from which it takes
+    """The next task of one process, and its time. ``taken`` returns the queues from which it takes
     messages now."""
 
     def __init__(self, app: Celery, taken: Callable[[], Collection[str]] = tuple) -> None:

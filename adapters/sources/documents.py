@@ -87,7 +87,7 @@ def _find_charset(content: bytes) -> str:
 
 
 def _decode_content(content: bytes, name: str) -> str:
-    """By its first bytes, else as declared."""
+    """The first bytes decide the encoding, else the declared name does."""
     for mark, codec in _BOMS.items():
         if content.startswith(mark) and content != mark:
             return _decode_characters(content[len(mark) :], codec, codec)

@@ -108,7 +108,7 @@ class SqlSource:
             )
 
     def _rows_of_query(self, after: int | str | None) -> Iterator[RowMapping]:
-        """From the rows with the id ``after`` on, those included."""
+        """Begins with the rows that have the id ``after``."""
         behind = "WHERE q.id >= :after ORDER BY q.id"
         if after is None:
             behind = "ORDER BY q.id"

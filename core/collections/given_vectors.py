@@ -12,8 +12,8 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value, shorten_text
 
 
 def check_given_vectors(path: str, given: Any, rules: RecordRules, *, bare: bool) -> dict[str, Any]:
-    """By vector name; empty if the record brings none. ``bare``: it comes from a collection, where
-    a point may have no vector at all."""
+    """Returns the vectors by name; empty if the record brings none. ``bare``: the record comes from
+    a collection, where a point may have no vector at all."""
     if isinstance(given, Mapping):
         if not given and not bare:
             raise BadField(path, f"is empty; expected some of {name_vectors(rules)}")

@@ -21,7 +21,7 @@ _target_argument = StepRow.arguments["collection"].as_string()
 
 
 def is_unpacking() -> ColumnElement[bool]:
-    """Of a step: is it the one that recovers a backup for its records?"""
+    """Whether a step recovers a backup for its records."""
     return has_trait(lambda step: step.unpacks_source)
 
 

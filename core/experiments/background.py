@@ -108,7 +108,7 @@ class Background:
         )
 
     def metric(self, metric: MetricSpec) -> KnownMetric | UnknownFigure:
-        """From the newest experiment that had the metric, else from the searches."""
+        """Takes the figures from the newest experiment with the metric, else from the searches."""
         for past in self._past_experiments:
             if past.asks_about(metric) and (found := _metric_of_experiment(past, metric)):
                 return found

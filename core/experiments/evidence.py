@@ -24,7 +24,7 @@ ArmStage = tuple[str, int]
 
 @dataclass(slots=True)
 class Observations:
-    """By arm and stage: exposed users, and per metric their sums or sketches."""
+    """The exposed users of each arm and stage, and for each metric their sums or sketches."""
 
     units: Counter[ArmStage] = field(default_factory=Counter)
     sums: dict[str, dict[ArmStage, Sums]] = field(

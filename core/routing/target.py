@@ -210,7 +210,7 @@ def read_target(
 def _makers_by_name(
     spec: IndexSpec | None, stamp: Stamp | None, named: str, using: str, names: tuple[str, ...]
 ) -> dict[str, MadeBy]:
-    """By the stamp; without a stamp, as the index file declares."""
+    """Reads the makers from the stamp; without a stamp, from the index file."""
     if stamp is not None:
         found = stamp.made
     elif spec is not None:

@@ -203,7 +203,8 @@ def _decide_too_early(
 def _decide_ship(
     deciding: Sequence[Metric], now: Comparisons, closed: Comparisons, goal: Goal
 ) -> Decision | None:
-    """Of several treatments that pass, the one that does best on the first primary."""
+    """Ships a treatment that passes. If several pass, it is the one that does best on the first
+    primary."""
     primaries = [metric for metric in deciding if metric.role == "primary"]
     if not deciding or (goal == "superiority" and not primaries):
         return None

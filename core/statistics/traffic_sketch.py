@@ -121,7 +121,7 @@ class TrafficSketch:
 
     @property
     def zero_rate(self) -> float | None:
-        """Of the calls that did not fail."""
+        """The share without results of the searches that did not fail; None if all failed."""
         answered = self.calls - self.errors
         if not answered:
             return None

@@ -49,7 +49,7 @@ class Limits:
 
 
 def process_limits() -> Limits:
-    """From the number of descriptors that the process may open (`ulimit -n`)."""
+    """Derives the limits from the number of descriptors that the process may open (`ulimit -n`)."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     share = _MOST
     if allowed != resource.RLIM_INFINITY:

@@ -135,7 +135,7 @@ _UNCALIBRATED = (
 
 
 def _not_calibrated(gate: GateContext) -> Finding:
-    """By its nature: there is nothing more that could be measured."""
+    """The finding for texts of which no floor can be calibrated; more evidence would not help."""
     pairs = int(gate.part("calibrated").get("pairs", 0))
     detail = (
         f"{_UNCALIBRATED}; {pairs:,} pairs of a text and a document that shares no word with it"

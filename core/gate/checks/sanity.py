@@ -68,8 +68,8 @@ def judge_vector_sanity(gate: GateContext, bound: float | None) -> Finding:
 
 
 def _facts_by_name(memory: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """By name: points that have it, points whose vector is empty or cannot be searched, and rows of
-    multivectors."""
+    """Returns for each vector how many points have it, how many of these are empty or cannot be
+    searched, and how many rows its multivectors have."""
     counted = ("having", "empty", "broken", "rows")
     return {
         name: {what: int(memory[what][name]) for what in counted if name in memory.get(what, {})}

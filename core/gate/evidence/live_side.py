@@ -111,7 +111,7 @@ def _origin_of_live(
     maker: Maker | None,
     measured: Agreements,
 ) -> VectorOrigin:
-    """By the stamp; without one, by a sample that was embedded again."""
+    """Reads the origin from the stamp; without one, from a sample that was embedded again."""
     if stamp is None and maker is not None and _is_proven(measured, blue, name):
         return VectorOrigin(known=True, identity=maker.identity)
     return VectorOrigin.of(stamp, schema, name)

@@ -106,7 +106,7 @@ def _search_depth(gate: GateContext, judged: bool, declared: bool) -> int:
 
 
 def _text_probes(gate: GateContext) -> list[Probe]:
-    """Of a search with several vectors, each vector alone."""
+    """If searches use several vectors, returns probes of each vector alone."""
     if not gate.asks_apart:
         return []
     given = list_queries(gate)

@@ -35,7 +35,7 @@ class SortedJudgments:
 
 
 def sort_judgments(gate: GateContext, queries: Sequence[str]) -> dict[str, SortedJudgments]:
-    """By query. Needs ``origin`` if there is a source."""
+    """Returns the judgments of each query. Needs ``origin`` if there is a source."""
     judged = {one.query: one for one in gate.judged}
     chosen = [judged[query] for query in queries]
     wanted = list({id for one in chosen for id in one.every})

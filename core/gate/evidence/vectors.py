@@ -88,7 +88,7 @@ def drawn_ids(gate: GateContext) -> list[PointId]:
 
 
 def _digest_vectors(gate: GateContext, point: Point) -> dict[str, str]:
-    """Of each vector that has content."""
+    """Returns the digest of each vector that has content."""
     return {
         name: gate.kinds[name][0].digest(one)
         for name, one in vectors_by_name(point.vector).items()

@@ -94,8 +94,8 @@ class _Listener:
 
 
 async def stream_events(request: Request) -> Response:
-    """From now on, or from after ``Last-Event-ID``. It ends when the client disconnects, or may no
-    longer read."""
+    """Sends the events from now on, or those after ``Last-Event-ID``. The stream ends when the
+    client disconnects or may no longer read."""
     await run_in_threadpool(require_scope, request, "read")
     watched = validate_as(Watched, dict(request.query_params), "request")
     services = context_of(request).services
