@@ -139,7 +139,7 @@ def test_a_deployment_is_watched_from_start_to_live_without_a_reload(system, bro
     browse.wait_for_url("**/deployments/*")
     browse.evaluate("window.here = true")
     expect(browse.locator("#d-head .pill")).to_contain_text("live", timeout=PATIENCE)
-    assert browse.locator("#d-steps .hidden").all_inner_texts() == [": done"] * 5
+    assert browse.locator("#d-steps .hidden").all_inner_texts() == [": done"] * 6
     assert browse.evaluate("window.here") is True
     expect(browse.locator("#d-events")).to_contain_text("the first one")
     expect(browse.locator("#d-gate")).to_contain_text("✔")

@@ -173,7 +173,7 @@ def test_a_clock_that_jumps_to_and_fro_all_the_time_holds_nothing_up(swept: Worl
             break
         swept.clock.move(HOURS if number % 20 == 5 else -HOURS if number % 20 == 15 else 0)
     assert swept.status(deployment)["status"] == "live"
-    assert [step["crashes"] for step in swept.status(deployment)["steps"]] == [0] * 5
+    assert [step["crashes"] for step in swept.status(deployment)["steps"]] == [0] * 6
 
 
 def test_a_pause_that_is_taken_back_before_it_was_honoured_shortens_no_wait(swept: World) -> None:

@@ -76,7 +76,7 @@ def test_a_deployment_goes_live(runner):
     assert queries.list_aliases(runner.services)["docs"].startswith("docs_")
     assert [
         step["status"] for step in queries.get_deployment(runner.services, started)["steps"]
-    ] == ["done"] * 5
+    ] == ["done"] * 6
 
 
 def test_a_knock_without_a_runner_is_dropped_and_the_row_waits_for_the_next_one(runner):

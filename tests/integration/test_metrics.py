@@ -161,7 +161,7 @@ def statements(world):
 
 
 def fill(world, count):
-    """Deployments that went live, of 200 indexes, each with five steps."""
+    """Deployments that went live, of 200 indexes, each with six steps."""
     now = world.clock.moment
     rows = [
         {
