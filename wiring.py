@@ -47,6 +47,7 @@ _TABLES = (
     "qdrant_rollouts.core.database.experiment_rows",
     "qdrant_rollouts.core.database.schedule_rows",
     "qdrant_rollouts.core.database.worker_rows",
+    "qdrant_rollouts.core.database.write_rows",
 )
 
 

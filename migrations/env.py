@@ -18,6 +18,7 @@ from qdrant_rollouts.core.database import (
     experiment_rows,
     schedule_rows,
     worker_rows,
+    write_rows,
 )
 from qdrant_rollouts.core.database.models import Base, WorksWith
 
@@ -28,6 +29,7 @@ _TABLES = (
     experiment_rows.Experiment,
     schedule_rows.Schedule,
     worker_rows.WorkerRow,
+    write_rows.WriteStateRow,
 )
 assert all(table.metadata is Base.metadata for table in _TABLES)
 
