@@ -16,9 +16,9 @@ from qdrant_rollouts.core.database import (
     alert_rows,
     caller_rows,
     experiment_rows,
+    journal_rows,
     schedule_rows,
     worker_rows,
-    write_rows,
 )
 from qdrant_rollouts.core.database.models import Base, WorksWith
 
@@ -27,9 +27,9 @@ _TABLES = (
     alert_rows.NoticeRow,
     caller_rows.TokenRow,
     experiment_rows.Experiment,
+    journal_rows.WriteStateRow,
     schedule_rows.Schedule,
     worker_rows.WorkerRow,
-    write_rows.WriteStateRow,
 )
 assert all(table.metadata is Base.metadata for table in _TABLES)
 

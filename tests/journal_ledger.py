@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from qdrant_rollouts.core.database.journal_rows import EntryStatus, Phase
 from qdrant_rollouts.core.database.leases import lasts
-from qdrant_rollouts.core.database.write_rows import EntryStatus, Phase
 from qdrant_rollouts.core.journal import states
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
 from qdrant_rollouts.core.journal.ledger import Entry, Fence, Lag, Opened, Selection
@@ -160,9 +160,9 @@ class MemoryLedger:
             self.states[alias] = states.decide_switch(state)
         return why_not
 
-    def finish_switch(self, alias: str, fence: Fence) -> WriteState:
+    def finish_switch(self, alias: str, leader: str, fence: Fence) -> WriteState:
         fence(None)  # type: ignore[arg-type]
-        self.states[alias] = states.finish_switch(self.states[alias])
+        self.states[alias] = states.finish_switch(self.states[alias], leader)
         return self.states[alias]
 
     def end_rebuild(self, alias: str, fence: Fence) -> None:

@@ -78,7 +78,10 @@ class WriterDesk:
             return (state.version if state else 0) == passage.version
 
     def manages(self, alias: str) -> bool:
-        """Returns whether the alias was ever rebuilt with the journal."""
+        """Returns whether the alias was ever rebuilt with the journal. Raises Unavailable if the
+        database must be asked and does not answer."""
+        if self.clock() >= self._deadline:
+            self.renew()
         with self._guard:
             return alias in self._states
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from qdrant_rollouts.core.database.write_rows import Gate
+from qdrant_rollouts.core.database.journal_rows import Gate
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.journal.ledger import Lag
 from qdrant_rollouts.core.journal.rounds import Catcher, Round, round_steps
@@ -51,7 +51,10 @@ def fence_steps(
     yield partial(catcher.ledger.close_gate, catcher.alias, catcher.turn.fence)
     try:
         why_not = yield from _drain_writes(catcher, began + catcher.bounds.fence, clock)
-        why_not = why_not or (yield check)
+        if not why_not:
+            # Whatever was sent to the follower before is applied now.
+            yield partial(catcher.store.await_writes, lag.state.follower or "")
+            why_not = yield check
         why_not = why_not or (
             yield partial(catcher.ledger.decide_switch, catcher.alias, catcher.turn.fence)
         )

@@ -113,6 +113,7 @@ class Ledger(WriterLedger, Protocol):
     def decide_switch(self, alias: str, fence: Fence) -> str:
         """Decides the switch if nothing is left to do. Returns why not, or nothing."""
 
-    def finish_switch(self, alias: str, fence: Fence) -> WriteState: ...
+    def finish_switch(self, alias: str, leader: str, fence: Fence) -> WriteState:
+        """From now on ``leader`` takes the writes. It can be repeated."""
 
     def end_rebuild(self, alias: str, fence: Fence) -> None: ...

@@ -29,6 +29,11 @@ class Points(Protocol):
 
     def delete(self, collection: str, ids: Sequence[PointId]) -> None: ...
 
+    def await_writes(self, collection: str) -> None:
+        """Returns when every write that the server took before is applied."""
+
+    def count(self, collection: str) -> int: ...
+
 
 #: Makes the follower's points of the leader's; a point that is left out is deleted there.
 MakePoints = Callable[[Sequence[Point]], Sequence[Point]]

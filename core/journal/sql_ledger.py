@@ -16,8 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from qdrant_rollouts.core.database.faults import explain_error
-from qdrant_rollouts.core.database.leases import free
-from qdrant_rollouts.core.database.write_rows import (
+from qdrant_rollouts.core.database.journal_rows import (
     EntryStatus,
     Gate,
     JournalRow,
@@ -25,6 +24,7 @@ from qdrant_rollouts.core.database.write_rows import (
     WriterRow,
     WriteStateRow,
 )
+from qdrant_rollouts.core.database.leases import free
 from qdrant_rollouts.core.errors import Broken
 from qdrant_rollouts.core.journal import states
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
@@ -187,9 +187,9 @@ class SqlLedger:
                 _write_state(session, states.decide_switch(state), now)
             return why_not
 
-    def finish_switch(self, alias: str, fence: Fence) -> WriteState:
+    def finish_switch(self, alias: str, leader: str, fence: Fence) -> WriteState:
         with self._changing(alias, fence) as (session, state, now):
-            finished = states.finish_switch(state)
+            finished = states.finish_switch(state, leader)
             _write_state(session, finished, now)
             return finished
 

@@ -7,15 +7,15 @@ states (``core.journal.ledger``) calls these functions and decides nothing itsel
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from qdrant_rollouts.core.database.journal_rows import EntryStatus, Gate, Phase
 from qdrant_rollouts.core.database.leases import lasts
-from qdrant_rollouts.core.database.write_rows import EntryStatus, Gate, Phase
 from qdrant_rollouts.core.errors import Broken, LeaseLost
 from qdrant_rollouts.core.journal.bounds import Bounds
 
 
 @dataclass(frozen=True, slots=True)
 class WriteState:
-    """See ``core.database.write_rows.WriteStateRow``."""
+    """See ``core.database.journal_rows.WriteStateRow``."""
 
     alias: str
     leader: str
@@ -53,8 +53,10 @@ def announce_rebuild(
     state: WriteState | None, alias: str, leader: str, follower: str
 ) -> WriteState:
     """Tells writers to write rows. The same rebuild may be announced twice. A rebuild that begins
-    while the last one is still followed takes its place."""
+    while the last one is still followed takes its place. Raises Broken while a decided switch is
+    not finished."""
     found = state or WriteState(alias, leader)
+    _check_undecided(found)
     if found.phase in {Phase.ANNOUNCED, Phase.CAPTURING} and found.follower == follower:
         return found
     return replace(
@@ -101,13 +103,13 @@ def hold_off(state: WriteState, now: datetime, bounds: Bounds) -> WriteState:
 
 def close_gate(state: WriteState, now: datetime, bounds: Bounds) -> WriteState:
     """Closes the writes for at most the budget of the fence."""
+    _check_undecided(state)
     return replace(state, gate=Gate.CLOSED, closed_until=now + timedelta(seconds=bounds.fence))
 
 
 def reopen_gate(state: WriteState) -> WriteState:
     """Drops a fence. A switch that was decided goes forward only."""
-    if state.gate is Gate.FLIPPING:
-        raise Broken(f"{state.alias}: the switch to {state.follower} was decided; finish it")
+    _check_undecided(state)
     return replace(state, gate=Gate.OPEN, closed_until=None)
 
 
@@ -128,12 +130,16 @@ def decide_switch(state: WriteState) -> WriteState:
     return replace(state, gate=Gate.FLIPPING, closed_until=None)
 
 
-def finish_switch(state: WriteState) -> WriteState:
-    """The two collections change their roles, and writes are open again."""
-    assert state.follower is not None
+def finish_switch(state: WriteState, leader: str) -> WriteState:
+    """The two collections change their roles, and writes are open again. If ``leader`` leads
+    already, nothing changes. Raises Broken if its switch was not decided."""
+    if state.leader == leader and state.gate is not Gate.FLIPPING:
+        return state
+    if state.gate is not Gate.FLIPPING or state.follower != leader:
+        raise Broken(f"{state.alias}: a switch to {leader} was not decided")
     return replace(
         state,
-        leader=state.follower,
+        leader=leader,
         follower=state.leader,
         phase=Phase.FOLLOWING,
         gate=Gate.OPEN,
@@ -145,8 +151,7 @@ def finish_switch(state: WriteState) -> WriteState:
 
 def end_rebuild(state: WriteState) -> WriteState:
     """Writers write no rows any more. Raises Broken while a decided switch is not finished."""
-    if state.gate is Gate.FLIPPING:
-        raise Broken(f"{state.alias}: the switch to {state.follower} was decided; finish it")
+    _check_undecided(state)
     return replace(
         state,
         follower=None,
@@ -171,3 +176,8 @@ def is_readable(
     if status is EntryStatus.UNKNOWN and ended_at is not None:
         return now - ended_at > timedelta(seconds=bounds.quarantine)
     return status is EntryStatus.DONE
+
+
+def _check_undecided(state: WriteState) -> None:
+    if state.gate is Gate.FLIPPING:
+        raise Broken(f"{state.alias}: the switch to {state.follower} was decided; finish it")

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from qdrant_rollouts.adapters.database import open_engine, open_sessions
-from qdrant_rollouts.core.database.write_rows import Gate, Phase
+from qdrant_rollouts.core.database.journal_rows import Gate, Phase
 from qdrant_rollouts.core.errors import Broken, LeaseLost
 from qdrant_rollouts.core.journal.bounds import BOUNDS
 from qdrant_rollouts.core.journal.ledger import Ledger
@@ -45,7 +45,7 @@ class Case:
     def switch(self) -> None:
         self.ledger.close_gate("docs", ours)
         assert self.ledger.decide_switch("docs", ours) == ""
-        self.ledger.finish_switch("docs", ours)
+        self.ledger.finish_switch("docs", "green", ours)
 
 
 def seconds_since_start(clock: HandClock) -> float:
@@ -218,10 +218,19 @@ def test_a_decided_switch_goes_forward_only(case):
         case.ledger.end_rebuild("docs", ours)
     case.move(3600)
     assert case.ledger.open_entry("docs", [1]).entry is None, "until it is finished"
-    state = case.ledger.finish_switch("docs", ours)
+    state = case.ledger.finish_switch("docs", "green", ours)
     assert (state.leader, state.follower) == ("green", "blue")
     assert (state.phase, state.gate, state.epoch) == (Phase.FOLLOWING, Gate.OPEN, 1)
+    assert case.ledger.finish_switch("docs", "green", ours) == state, "done twice is done once"
     case.write(1)
+
+
+def test_a_switch_that_was_not_decided_cannot_be_finished(case):
+    case.capture()
+    case.ledger.close_gate("docs", ours)
+    with pytest.raises(Broken):
+        case.ledger.finish_switch("docs", "green", ours)
+    assert case.ledger.state("docs").leader == "blue"
 
 
 def test_the_fence_of_a_rollback_reads_writes_without_an_answer_once_more(case):
@@ -249,7 +258,7 @@ def test_the_fence_of_a_rollback_reads_writes_without_an_answer_once_more(case):
         lambda ledger: ledger.close_gate("docs", lost),
         lambda ledger: ledger.reopen_gate("docs", lost),
         lambda ledger: ledger.decide_switch("docs", lost),
-        lambda ledger: ledger.finish_switch("docs", lost),
+        lambda ledger: ledger.finish_switch("docs", "green", lost),
         lambda ledger: ledger.end_rebuild("docs", lost),
     ],
 )
