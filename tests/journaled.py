@@ -147,6 +147,7 @@ class Rebuild:
                 return
 
     def catch_up(self) -> None:
+        """Until nothing is left, so nobody may be writing."""
         while rebuilding.do_round(self.catcher).retired:
             pass
 
@@ -168,7 +169,7 @@ class Rebuild:
         tried: list[Fenced] = []
 
         def decide() -> bool:
-            self.catch_up()
+            rebuilding.do_round(self.catcher)
             tried.append(self.close_writes())
             return tried[-1].decided
 

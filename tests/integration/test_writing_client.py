@@ -448,21 +448,22 @@ def test_nothing_is_lost_while_writers_of_every_kind_never_stop(
     writers = [Writer(number, one, stopped) for number, one in enumerate(clients)]
     for writer in writers:
         writer.start()
-    until(lambda: all(writer.count > 50 for writer in writers))
-    rebuild.capture()
-    rebuild.backfill()
-    for leader in ("green", "blue"):
-        begun = [writer.count for writer in writers]
-        rebuild.switch(leader)
-        until(
-            lambda begun=begun: all(
-                writer.count > before + 50 or writer.failed
-                for writer, before in zip(writers, begun, strict=True)
+    try:
+        until(lambda: all(writer.count > 50 or writer.failed for writer in writers))
+        rebuild.capture()
+        rebuild.backfill()
+        for leader in ("green", "blue"):
+            begun = {writer: writer.count + 50 for writer in writers}
+            rebuild.switch(leader)
+            until(
+                lambda begun=begun: all(
+                    writer.count > count or writer.failed for writer, count in begun.items()
+                )
             )
-        )
-    stopped.set()
-    for writer in writers:
-        writer.join()
+    finally:
+        stopped.set()
+        for writer in writers:
+            writer.join()
     rebuild.catch_up()
     assert [writer.failed for writer in writers] == [[]] * len(writers)
     expected = {one: payload for writer in writers for one, payload in writer.expected.items()}
