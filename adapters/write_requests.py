@@ -71,14 +71,16 @@ class WriteMethod:
         name: str = given[0] if given else named["collection_name"]
         return name
 
-    def bind(self, client: Any, given: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    def bind_arguments(
+        self, client: Any, given: Sequence[Any], named: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Returns the arguments by name."""
         bound = self._signature.bind(client, *given, **named)
         arguments = dict(bound.arguments)
         del arguments["self"]
         return {**arguments, **arguments.pop("kwargs", {})}
 
-    def redirect(self, arguments: Mapping[str, Any], send: Send) -> dict[str, Any]:
+    def redirect_call(self, arguments: Mapping[str, Any], send: Send) -> dict[str, Any]:
         """Returns the arguments with which the call goes to the collection that leads, selects
         exactly these points, and returns when that is applied."""
         strong = models.WriteOrdering.STRONG
@@ -96,8 +98,8 @@ class WriteMethod:
 class BatchMethod(WriteMethod):
     """``batch_update_points``: a filter stands in its one operation."""
 
-    def redirect(self, arguments: Mapping[str, Any], send: Send) -> dict[str, Any]:
-        changed = super().redirect(arguments, send)
+    def redirect_call(self, arguments: Mapping[str, Any], send: Send) -> dict[str, Any]:
+        changed = super().redirect_call(arguments, send)
         if self.select(arguments).filter is not None:
             (operation,) = arguments["update_operations"]
             changed["update_operations"] = [_select_ids(operation, list(send.ids or ()))]

@@ -33,11 +33,11 @@ class PreparedLedger(SqlLedger):
         self._engine = engine
         self._prepared = False
 
-    def renew(self, process: str, confirmed: Mapping[str, int]) -> dict[str, WriteState]:
+    def renew_lease(self, process: str, confirmed: Mapping[str, int]) -> dict[str, WriteState]:
         if not self._prepared:
             prepare(self._engine)
             self._prepared = True
-        return super().renew(process, confirmed)
+        return super().renew_lease(process, confirmed)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -60,7 +60,7 @@ class KeptDesk:
         self._stopped.set()
         self._thread.join()
         try:
-            self._ledger.withdraw(self.desk.process)
+            self._ledger.withdraw_writer(self.desk.process)
         except Unavailable as error:
             log.warning("the lease of %s ends by itself: %s", self.desk.process, error)
         self._ledger.close()
@@ -69,7 +69,7 @@ class KeptDesk:
         away = False
         while not self._stopped.is_set():
             try:
-                self.desk.renew()
+                self.desk.renew_lease()
                 away = False
             except AppError as error:
                 if not away:
@@ -89,7 +89,7 @@ class DeskOfClient:
     def __init__(self) -> None:
         self._held: tuple[int, str] | None = None
 
-    def open(self) -> WriterDesk:
+    def open_desk(self) -> WriterDesk:
         """Returns the desk. Raises what invalid settings raise."""
         held = self._held
         if held is not None and held[0] == os.getpid():

@@ -51,13 +51,13 @@ class Call:
         self._given = given
         self._named = named
 
-    def run(self, steps: WriteSteps) -> Any:
+    def do_steps(self, steps: WriteSteps) -> Any:
         """Does the steps of the write and returns what Qdrant answered."""
         try:
             step = next(steps)
             while True:
                 try:
-                    result = self._take(step)
+                    result = self._take_step(step)
                 except (Refused, Unavailable) as error:
                     step = steps.throw(error)
                 else:
@@ -67,27 +67,27 @@ class Call:
         finally:
             steps.close()
 
-    def _take(self, step: Any) -> Any:
+    def _take_step(self, step: Any) -> Any:
         match step:
             case Send(_, None):
                 call = partial(self._method.original, self._client, *self._given, **self._named)
                 return read_answer(call)
             case Send():
-                arguments = self._method.redirect(self._bind(), step)
+                arguments = self._method.redirect_call(self._bind_call(), step)
                 return read_answer(partial(self._method.original, self._client, **arguments))
             case Resolve(collection):
-                return self._resolve(collection)
+                return self._resolve_ids(collection)
             case FindAlias(name):
                 found = self._client.get_aliases().aliases
                 return any(alias.alias_name == name for alias in found)
             case _:
                 return step()
 
-    def _bind(self) -> dict[str, Any]:
-        return self._method.bind(self._client, self._given, self._named)
+    def _bind_call(self) -> dict[str, Any]:
+        return self._method.bind_arguments(self._client, self._given, self._named)
 
-    def _resolve(self, collection: str) -> tuple[PointId, ...]:
-        selection = self._method.select(self._bind())
+    def _resolve_ids(self, collection: str) -> tuple[PointId, ...]:
+        selection = self._method.select(self._bind_call())
         return self._scroll_ids(collection, selection) if selection.filter else selection.ids
 
     def _scroll_ids(self, collection: str, selection: Selection) -> tuple[PointId, ...]:
@@ -107,12 +107,12 @@ def journal_writes(method: WriteMethod, original: Method) -> Method:
     """Returns the method as it is, but its writes survive a rebuild."""
 
     @wraps(original)
-    def write(client: "QdrantClient", *given: Any, **named: Any) -> Any:
+    def write_points(client: "QdrantClient", *given: Any, **named: Any) -> Any:
         alias = method.collection_of(given, named)
         call = Call(method, client, given, named)
-        return call.run(write_steps(client.desk_of_client.open(), alias))
+        return call.do_steps(write_steps(client.desk_of_client.open_desk(), alias))
 
-    return cast("Method", write)
+    return cast("Method", write_points)
 
 
 def upload_writes(method: WriteMethod, original: Method, iterate: Iterate) -> Method:
@@ -121,31 +121,31 @@ def upload_writes(method: WriteMethod, original: Method, iterate: Iterate) -> Me
     whole = journal_writes(method, original)
 
     @wraps(original)
-    def upload(client: "QdrantClient", *given: Any, **named: Any) -> None:
+    def upload_batches(client: "QdrantClient", *given: Any, **named: Any) -> None:
         alias = method.collection_of(given, named)
         with suppress(OneByOne):
             if not _is_managed(client, alias):
                 whole(client, *given, **named)
                 return
-        arguments = method.bind(client, given, named)
+        arguments = method.bind_arguments(client, given, named)
         for batch in iterate(arguments):
-            _repeat(
+            _repeat_write(
                 partial(client.upsert, alias, batch, **options_of_batch(arguments)),
                 arguments.get("max_retries", 3),
             )
 
-    return cast("Method", upload)
+    return cast("Method", upload_batches)
 
 
 def _is_managed(client: "QdrantClient", alias: str) -> bool:
     """The write itself says what is wrong if the database does not answer."""
     try:
-        return client.desk_of_client.open().manages(alias)
+        return client.desk_of_client.open_desk().manages_alias(alias)
     except Unavailable:
         return False
 
 
-def _repeat(write: Callable[[], Any], most: int) -> None:
+def _repeat_write(write: Callable[[], Any], most: int) -> None:
     """A write of whole points can be repeated."""
     for left in reversed(range(max(1, most))):
         try:

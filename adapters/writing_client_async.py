@@ -50,12 +50,12 @@ class AsyncCall:
         self._given = given
         self._named = named
 
-    async def run(self, steps: WriteSteps) -> Any:
+    async def do_steps(self, steps: WriteSteps) -> Any:
         try:
             step = next(steps)
             while True:
                 try:
-                    result = await self._take(step)
+                    result = await self._take_step(step)
                 except (Refused, Unavailable) as error:
                     step = steps.throw(error)
                 else:
@@ -65,14 +65,16 @@ class AsyncCall:
         finally:
             steps.close()
 
-    async def _take(self, step: Any) -> Any:
+    async def _take_step(self, step: Any) -> Any:
         match step:
             case Send(_, None):
-                return await self._send(self._given, self._named)
+                return await self._send_request(self._given, self._named)
             case Send():
-                return await self._send((), self._method.redirect(self._bind(), step))
+                return await self._send_request(
+                    (), self._method.redirect_call(self._bind_call(), step)
+                )
             case Resolve(collection):
-                return await self._resolve(collection)
+                return await self._resolve_ids(collection)
             case FindAlias(name):
                 found = (await self._client.get_aliases()).aliases
                 return any(alias.alias_name == name for alias in found)
@@ -82,7 +84,7 @@ class AsyncCall:
             case _:
                 return await asyncio.to_thread(step)
 
-    async def _send(self, given: tuple[Any, ...], named: dict[str, Any]) -> Sent:
+    async def _send_request(self, given: tuple[Any, ...], named: dict[str, Any]) -> Sent:
         try:
             sent = self._method.original(self._client, *given, **named)
             # Uploads of this client are not awaited.
@@ -91,11 +93,11 @@ class AsyncCall:
             return Sent(has_ended(error), error=error)
         return read_result(result)
 
-    def _bind(self) -> dict[str, Any]:
-        return self._method.bind(self._client, self._given, self._named)
+    def _bind_call(self) -> dict[str, Any]:
+        return self._method.bind_arguments(self._client, self._given, self._named)
 
-    async def _resolve(self, collection: str) -> tuple[PointId, ...]:
-        selection = self._method.select(self._bind())
+    async def _resolve_ids(self, collection: str) -> tuple[PointId, ...]:
+        selection = self._method.select(self._bind_call())
         if selection.filter is None:
             return selection.ids
         return await self._scroll_ids(collection, selection)
@@ -117,26 +119,26 @@ def journal_writes(method: WriteMethod, original: Method) -> Method:
     """As ``writing_client.journal_writes``."""
 
     @wraps(original)
-    async def write(client: "AsyncQdrantClient", *given: Any, **named: Any) -> Any:
+    async def write_points(client: "AsyncQdrantClient", *given: Any, **named: Any) -> Any:
         alias = method.collection_of(given, named)
         call = AsyncCall(method, client, given, named)
-        return await call.run(write_steps(client.desk_of_client.open(), alias))
+        return await call.do_steps(write_steps(client.desk_of_client.open_desk(), alias))
 
-    return cast("Method", write)
+    return cast("Method", write_points)
 
 
 def upload_writes(original: Method) -> Method:
     """Uploads of this client block, as qdrant-client's do: the other client does them."""
 
     @wraps(original)
-    def upload(client: "AsyncQdrantClient", *given: Any, **named: Any) -> None:
+    def upload_batches(client: "AsyncQdrantClient", *given: Any, **named: Any) -> None:
         other = QdrantClient(**client.init_options)
         try:
             getattr(other, original.__name__)(*given, **named)
         finally:
             other.close()
 
-    return cast("Method", upload)
+    return cast("Method", upload_batches)
 
 
 class AsyncQdrantClient(Base):

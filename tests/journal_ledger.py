@@ -46,14 +46,14 @@ class MemoryLedger:
 
     # --- writers ----------------------------------------------------------------------------------
 
-    def renew(self, process: str, confirmed: Mapping[str, int]) -> dict[str, WriteState]:
+    def renew_lease(self, process: str, confirmed: Mapping[str, int]) -> dict[str, WriteState]:
         self.writers[process] = (
             self.now + timedelta(seconds=self.bounds.lease),
             dict(confirmed),
         )
         return dict(self.states)
 
-    def withdraw(self, process: str) -> None:
+    def withdraw_writer(self, process: str) -> None:
         self.writers.pop(process, None)
 
     def open_entry(self, alias: str, ids: Sequence[PointId]) -> Opened:
@@ -78,10 +78,10 @@ class MemoryLedger:
 
     # --- the rebuild ------------------------------------------------------------------------------
 
-    def state(self, alias: str) -> WriteState | None:
+    def read_state(self, alias: str) -> WriteState | None:
         return self.states.get(alias)
 
-    def announce(self, alias: str, leader: str, follower: str, fence: Fence) -> WriteState:
+    def announce_rebuild(self, alias: str, leader: str, follower: str, fence: Fence) -> WriteState:
         fence(None)  # type: ignore[arg-type]  # there is no session
         found = self.states.get(alias)
         self.states[alias] = states.announce_rebuild(found, alias, leader, follower)
@@ -98,7 +98,7 @@ class MemoryLedger:
         self.states[alias] = states.begin_capture(state, self.last)
         return []
 
-    def select(self, alias: str, fence: Fence) -> Selection:
+    def select_entries(self, alias: str, fence: Fence) -> Selection:
         fence(None)  # type: ignore[arg-type]
         self.states[alias] = states.begin_round(self.states[alias], self.now, self.bounds)
         state = self.states[alias]
@@ -124,13 +124,13 @@ class MemoryLedger:
         fence(None)  # type: ignore[arg-type]
         self.states[alias] = states.hold_off(self.states[alias], self.now, self.bounds)
 
-    def retire(self, alias: str, entries: Sequence[Entry], fence: Fence) -> None:
+    def retire_entries(self, alias: str, entries: Sequence[Entry], fence: Fence) -> None:
         fence(None)  # type: ignore[arg-type]
         for seq in entries:
             if seq in self.entries:
                 self.entries[seq].retired = True
 
-    def lag(self, alias: str) -> Lag:
+    def measure_lag(self, alias: str) -> Lag:
         state = self.states[alias]
         left = self.list_left(alias)
         pending = sum(entry.status is EntryStatus.PENDING for entry in left)

@@ -203,7 +203,7 @@ class ModelWorld:
                 break
             self.do_one()
         else:
-            raise Broken(f"not at its end after {self.now:.0f} s: {self.ledger.state(ALIAS)}")
+            raise Broken(f"not at its end after {self.now:.0f} s: {self.ledger.read_state(ALIAS)}")
         self.check_end()
 
     def do_one(self) -> None:
@@ -337,7 +337,7 @@ class ModelWorld:
 
     def renew_lease(self, desk: WriterDesk) -> Iterator[Any]:
         while self.writing:
-            yield desk.renew
+            yield desk.renew_lease
             yield Pause(desk.bounds.renew_every)
 
     def write(self, desk: WriterDesk) -> Generator[Any, Any, None]:
@@ -411,9 +411,9 @@ class ModelWorld:
 
     def rebuild(self, turn: Turn) -> Generator[Any, Any, None]:
         """Goes on from what is stored, until the alias was switched and switched back."""
-        state = self.ledger.state(ALIAS)
+        state = self.ledger.read_state(ALIAS)
         if state is None:
-            yield partial(self.ledger.announce, ALIAS, "blue", "green", turn.fence)
+            yield partial(self.ledger.announce_rebuild, ALIAS, "blue", "green", turn.fence)
         while (yield partial(self.ledger.begin_capture, ALIAS, turn.fence)):
             yield Pause(0.5)
         yield from self.backfill(turn)
@@ -437,7 +437,7 @@ class ModelWorld:
                 self.slices_left.remove(ids)
 
     def catch_up(self, turn: Turn) -> Generator[Any, Any, None]:
-        state = self.ledger.state(ALIAS)
+        state = self.ledger.read_state(ALIAS)
         assert state is not None
         catcher = Catcher(
             ALIAS,

@@ -42,9 +42,9 @@ class WritesRowsWithoutLock(MemoryLedger):
 class LetsRoundsMeet(MemoryLedger):
     """Several rounds may write to the follower at the same time."""
 
-    def select(self, alias: str, fence: Any) -> Any:
+    def select_entries(self, alias: str, fence: Any) -> Any:
         self.states[alias] = states.end_sending(self.states[alias])
-        return super().select(alias, fence)
+        return super().select_entries(alias, fence)
 
     def begin_sending(self, alias: str, fence: Any) -> None:
         self.states[alias] = states.end_sending(self.states[alias])
@@ -54,9 +54,9 @@ class LetsRoundsMeet(MemoryLedger):
 class WaitsForNoLateWrite(MemoryLedger):
     """After a round that did not end the next one begins at once."""
 
-    def select(self, alias: str, fence: Any) -> Any:
+    def select_entries(self, alias: str, fence: Any) -> Any:
         self.states[alias] = states.end_sending(self.states[alias])
-        return super().select(alias, fence)
+        return super().select_entries(alias, fence)
 
     def hold_off(self, alias: str, fence: Any) -> None:
         self.end_sending(alias, fence)
@@ -65,8 +65,8 @@ class WaitsForNoLateWrite(MemoryLedger):
 class DecidesWithoutDraining(MemoryLedger):
     """Once writes are closed, the switch is decided whatever is left."""
 
-    def lag(self, alias: str) -> Lag:
-        found = super().lag(alias)
+    def measure_lag(self, alias: str) -> Lag:
+        found = super().measure_lag(alias)
         return replace(found, left=0) if found.state.gate is Gate.CLOSED else found
 
     def decide_switch(self, alias: str, fence: Any) -> str:
@@ -119,17 +119,17 @@ class TurnOfAnybody(Turn):
 class NeverAsksAgain(WriterDesk):
     """A writer whose lease ran out sends without asking."""
 
-    def enter(self, alias: str) -> Any:
+    def admit_write(self, alias: str) -> Any:
         if self._deadline >= 0:
             self._deadline = float("inf")
-        return super().enter(alias)
+        return super().admit_write(alias)
 
 
 class AcknowledgesWithoutLease(WriterDesk):
     """A write without a row is acknowledged whether the lease lasted or not."""
 
-    def leave(self, passage: Passage, *, ended: bool) -> bool:
-        super().leave(passage, ended=ended)
+    def end_write(self, passage: Passage, *, ended: bool) -> bool:
+        super().end_write(passage, ended=ended)
         return True
 
 
@@ -140,9 +140,9 @@ class ConfirmsTooEarly(WriterDesk):
         self._under_way.clear()
         return super()._list_confirmed()
 
-    def leave(self, passage: Passage, *, ended: bool) -> bool:
+    def end_write(self, passage: Passage, *, ended: bool) -> bool:
         self._under_way[passage.alias] += 1
-        return super().leave(passage, ended=ended)
+        return super().end_write(passage, ended=ended)
 
 
 REMOVALS: dict[str, Rules] = {

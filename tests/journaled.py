@@ -53,7 +53,7 @@ class AnyClient:
 
     @property
     def process(self) -> str:
-        return self.client.desk_of_client.open().process
+        return self.client.desk_of_client.open_desk().process
 
     def close(self) -> None:
         self.__getattr__("close")()

@@ -49,7 +49,7 @@ class WriterDesk:
         self._guard = threading.Lock()
         self._renewing = threading.Lock()
 
-    def enter(self, alias: str) -> Passage | WriteState | None:
+    def admit_write(self, alias: str) -> Passage | WriteState | None:
         """Returns the passage of a write that needs no row, the state of an alias whose writes need
         one, or None if the lease has run out: then ``renew`` first."""
         with self._guard:
@@ -61,7 +61,7 @@ class WriterDesk:
             self._under_way[alias] += 1
             return Passage(alias, self._tenure, state.version if state else 0)
 
-    def leave(self, passage: Passage, *, ended: bool) -> bool:
+    def end_write(self, passage: Passage, *, ended: bool) -> bool:
         """The write has its answer, or will get none. Returns whether the lease has lasted."""
         with self._guard:
             self._under_way[passage.alias] -= 1
@@ -77,19 +77,19 @@ class WriterDesk:
             state = self._states.get(passage.alias)
             return (state.version if state else 0) == passage.version
 
-    def manages(self, alias: str) -> bool:
+    def manages_alias(self, alias: str) -> bool:
         """Returns whether the alias was ever rebuilt with the journal. Raises Unavailable if the
         database must be asked and does not answer."""
         if self.clock() >= self._deadline:
-            self.renew()
+            self.renew_lease()
         with self._guard:
             return alias in self._states
 
-    def renew(self) -> None:
+    def renew_lease(self) -> None:
         """Extends the lease and reads the states again."""
         with self._renewing:
             asked = self.clock()
-            states = self.ledger.renew(self.process, self._list_confirmed())
+            states = self.ledger.renew_lease(self.process, self._list_confirmed())
             with self._guard:
                 if self.clock() >= self._deadline:
                     self._tenure += 1

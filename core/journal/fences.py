@@ -42,7 +42,7 @@ def fence_steps(
     A fence that takes longer than its budget is dropped. Raises what a round raises; writes are
     open again then, or will be when the budget is over.
     """
-    lag: Lag = yield partial(catcher.ledger.lag, catcher.alias)
+    lag: Lag = yield partial(catcher.ledger.measure_lag, catcher.alias)
     if lag.state.gate is Gate.FLIPPING:
         return Fenced()
     if why_not := why_not_entered(catcher, lag):
@@ -84,7 +84,7 @@ def _drain_writes(catcher: Catcher, until: float, clock: Callable[[], float]) ->
     gave up, or nothing."""
     while True:
         done: Round = yield from round_steps(catcher)
-        lag: Lag = yield partial(catcher.ledger.lag, catcher.alias)
+        lag: Lag = yield partial(catcher.ledger.measure_lag, catcher.alias)
         if not lag.left:
             return ""
         if done.quiet or lag.unknown:

@@ -55,11 +55,11 @@ class Lag:
 class WriterLedger(Protocol):
     """What a process that writes points needs."""
 
-    def renew(self, process: str, confirmed: Mapping[str, int]) -> dict[str, WriteState]:
+    def renew_lease(self, process: str, confirmed: Mapping[str, int]) -> dict[str, WriteState]:
         """Extends the process's lease, stores what it confirms, and returns the state of each alias
         that was ever rebuilt with the journal."""
 
-    def withdraw(self, process: str) -> None:
+    def withdraw_writer(self, process: str) -> None:
         """The process writes nothing any more."""
 
     def open_entry(self, alias: str, ids: Sequence[PointId]) -> Opened:
@@ -80,15 +80,17 @@ class Ledger(WriterLedger, Protocol):
     """What whoever rebuilds needs besides. Methods with a ``fence`` raise LeaseLost if the caller's
     turn was taken over."""
 
-    def state(self, alias: str) -> WriteState | None: ...
+    def read_state(self, alias: str) -> WriteState | None: ...
 
-    def announce(self, alias: str, leader: str, follower: str, fence: Fence) -> WriteState: ...
+    def announce_rebuild(
+        self, alias: str, leader: str, follower: str, fence: Fence
+    ) -> WriteState: ...
 
     def begin_capture(self, alias: str, fence: Fence) -> list[str]:
         """Begins the capture if every writer has confirmed the phase or lost its lease. Returns the
         processes that have not confirmed. Writes that are under way are carried over."""
 
-    def select(self, alias: str, fence: Fence) -> Selection:
+    def select_entries(self, alias: str, fence: Fence) -> Selection:
         """Returns what the next round has to do. If the last round did not end, nothing is written
         for the quarantine."""
 
@@ -99,10 +101,10 @@ class Ledger(WriterLedger, Protocol):
     def hold_off(self, alias: str, fence: Fence) -> None:
         """A write to the follower may still arrive, so nothing is written for the quarantine."""
 
-    def retire(self, alias: str, entries: Sequence[Entry], fence: Fence) -> None:
+    def retire_entries(self, alias: str, entries: Sequence[Entry], fence: Fence) -> None:
         """Retires exactly these entries: their points were written to the follower."""
 
-    def lag(self, alias: str) -> Lag: ...
+    def measure_lag(self, alias: str) -> Lag: ...
 
     def close_gate(self, alias: str, fence: Fence) -> None:
         """Closes writes. In the fence of a rollback, writes of earlier epochs that ended unknown

@@ -39,7 +39,7 @@ def begin_capture(
     there is none, the backfill may begin. Waiting for them takes two leases at most, or a
     quarantine if a write of theirs had no answer."""
     ledger = open_ledger(services, bounds)
-    ledger.announce(alias, leader, follower, turn.fence)
+    ledger.announce_rebuild(alias, leader, follower, turn.fence)
     late = ledger.begin_capture(alias, turn.fence)
     if not late:
         # Earlier writes may be accepted and not applied yet; the backfill must meet them.
@@ -94,7 +94,7 @@ def counts_of(catcher: Catcher) -> Check:
     """Returns a check that both sides have the same number of points."""
 
     def compare_counts() -> str:
-        state = catcher.ledger.state(catcher.alias)
+        state = catcher.ledger.read_state(catcher.alias)
         assert state is not None
         assert state.follower is not None
         expected = catcher.store.count(state.leader)

@@ -66,7 +66,7 @@ def round_steps(catcher: Catcher) -> Steps[Round]:
     """Yields the steps of one round. Raises what the store, ``make_points`` and a lost turn raise;
     after that nothing is retired, and the same round can be done again."""
     fence = catcher.turn.fence
-    selection: Selection = yield partial(catcher.ledger.select, catcher.alias, fence)
+    selection: Selection = yield partial(catcher.ledger.select_entries, catcher.alias, fence)
     if selection.quiet:
         return Round(quiet=selection.quiet)
     if not selection.entries:
@@ -74,7 +74,7 @@ def round_steps(catcher: Catcher) -> Steps[Round]:
     size = catcher.bounds.piece
     for start in range(0, len(selection.ids), size):
         yield from _copy_piece(catcher, selection, selection.ids[start : start + size])
-    yield partial(catcher.ledger.retire, catcher.alias, selection.entries, fence)
+    yield partial(catcher.ledger.retire_entries, catcher.alias, selection.entries, fence)
     return Round(len(selection.entries), selection.ids)
 
 
@@ -84,16 +84,16 @@ def _copy_piece(catcher: Catcher, selection: Selection, ids: Sequence[PointId]) 
     existing = {point.id for point in found}
     gone = [one for one in ids if one not in existing]
     if gone:
-        yield from _write(catcher, selection, partial(_delete, catcher, gone))
+        yield from _write_follower(catcher, selection, partial(_delete_points, catcher, gone))
     made: Sequence[Point] = yield partial(catcher.make_points, found)
     kept = {point.id for point in made}
     if left_out := [one for one in existing if one not in kept]:
-        yield from _write(catcher, selection, partial(_delete, catcher, left_out))
+        yield from _write_follower(catcher, selection, partial(_delete_points, catcher, left_out))
     if made:
-        yield from _write(catcher, selection, partial(_upsert, catcher, made))
+        yield from _write_follower(catcher, selection, partial(_upsert_points, catcher, made))
 
 
-def _write(
+def _write_follower(
     catcher: Catcher, selection: Selection, send: Callable[[str], Callable[[], Any]]
 ) -> Steps[None]:
     """Sends one write to the follower. If it has no usable answer, or its process dies, nothing
@@ -114,9 +114,9 @@ def _write(
     yield partial(catcher.ledger.end_sending, catcher.alias, fence)
 
 
-def _delete(catcher: Catcher, ids: Sequence[PointId], follower: str) -> Callable[[], Any]:
+def _delete_points(catcher: Catcher, ids: Sequence[PointId], follower: str) -> Callable[[], Any]:
     return partial(catcher.store.delete, follower, ids)
 
 
-def _upsert(catcher: Catcher, points: Sequence[Point], follower: str) -> Callable[[], Any]:
+def _upsert_points(catcher: Catcher, points: Sequence[Point], follower: str) -> Callable[[], Any]:
     return partial(catcher.store.upsert, follower, points)

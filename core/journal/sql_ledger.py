@@ -51,7 +51,7 @@ class SqlLedger:
 
     # --- writers ----------------------------------------------------------------------------------
 
-    def renew(self, process: str, confirmed: Mapping[str, int]) -> dict[str, WriteState]:
+    def renew_lease(self, process: str, confirmed: Mapping[str, int]) -> dict[str, WriteState]:
         with self._transaction() as session:
             lock_shared(session, _WRITERS)
             until = self._clock.now(session) + timedelta(seconds=self._bounds.lease)
@@ -59,7 +59,7 @@ class SqlLedger:
             rows = session.scalars(select(WriteStateRow))
             return {row.alias: _state_of_row(row) for row in rows}
 
-    def withdraw(self, process: str) -> None:
+    def withdraw_writer(self, process: str) -> None:
         with self._transaction() as session:
             session.execute(delete(WriterRow).where(WriterRow.process == process))
 
@@ -92,11 +92,11 @@ class SqlLedger:
 
     # --- the rebuild ------------------------------------------------------------------------------
 
-    def state(self, alias: str) -> WriteState | None:
+    def read_state(self, alias: str) -> WriteState | None:
         with self._transaction() as session:
             return _read_state(session, alias)
 
-    def announce(self, alias: str, leader: str, follower: str, fence: Fence) -> WriteState:
+    def announce_rebuild(self, alias: str, leader: str, follower: str, fence: Fence) -> WriteState:
         with self._transaction() as session:
             fence(session)
             lock_alone(session, alias)
@@ -108,7 +108,7 @@ class SqlLedger:
             return state
 
     def begin_capture(self, alias: str, fence: Fence) -> list[str]:
-        with self._changing(alias, fence) as (session, state, now):
+        with self._change_alone(alias, fence) as (session, state, now):
             if state.phase is not Phase.ANNOUNCED:
                 return []
             if late := self._list_unconfirmed(session, state, now):
@@ -121,8 +121,8 @@ class SqlLedger:
             _write_state(session, states.begin_capture(state, last), now)
             return []
 
-    def select(self, alias: str, fence: Fence) -> Selection:
-        with self._changing(alias, fence) as (session, found, now):
+    def select_entries(self, alias: str, fence: Fence) -> Selection:
+        with self._change_alone(alias, fence) as (session, found, now):
             state = states.begin_round(found, now, self._bounds)
             if state is not found:
                 _write_state(session, state, now)
@@ -139,15 +139,17 @@ class SqlLedger:
             return Selection(state, tuple(row.seq for row in rows), tuple(distinct))
 
     def begin_sending(self, alias: str, fence: Fence) -> None:
-        self._change(alias, fence, states.begin_sending)
+        self._change_state(alias, fence, states.begin_sending)
 
     def end_sending(self, alias: str, fence: Fence) -> None:
-        self._change(alias, fence, lambda state, now: states.end_sending(state))
+        self._change_state(alias, fence, lambda state, now: states.end_sending(state))
 
     def hold_off(self, alias: str, fence: Fence) -> None:
-        self._change(alias, fence, lambda state, now: states.hold_off(state, now, self._bounds))
+        self._change_state(
+            alias, fence, lambda state, now: states.hold_off(state, now, self._bounds)
+        )
 
-    def retire(self, alias: str, entries: Sequence[Entry], fence: Fence) -> None:
+    def retire_entries(self, alias: str, entries: Sequence[Entry], fence: Fence) -> None:
         with self._transaction() as session:
             fence(session)
             now = self._clock.now(session)
@@ -155,7 +157,7 @@ class SqlLedger:
                 update(JournalRow).where(JournalRow.seq.in_(entries)).values(retired_at=now)
             )
 
-    def lag(self, alias: str) -> Lag:
+    def measure_lag(self, alias: str) -> Lag:
         with self._transaction() as session:
             state = _read_state(session, alias)
             if state is None:
@@ -170,16 +172,16 @@ class SqlLedger:
             return Lag(state, left, under_way, unknown, state.quiet_for(now, self._bounds))
 
     def close_gate(self, alias: str, fence: Fence) -> None:
-        with self._changing(alias, fence) as (session, state, now):
+        with self._change_alone(alias, fence) as (session, state, now):
             if state.phase is Phase.FOLLOWING:
                 _take_up_unknown(session, state)
             _write_state(session, states.close_gate(state, now, self._bounds), now)
 
     def reopen_gate(self, alias: str, fence: Fence) -> None:
-        self._change(alias, fence, lambda state, now: states.reopen_gate(state))
+        self._change_state(alias, fence, lambda state, now: states.reopen_gate(state))
 
     def decide_switch(self, alias: str, fence: Fence) -> str:
-        with self._changing(alias, fence) as (session, state, now):
+        with self._change_alone(alias, fence) as (session, state, now):
             left = select(func.count()).where(JournalRow.alias == alias, _UNRETIRED)
             count = session.scalar(left) or 0
             why_not = states.why_not_decided(state, now, self._bounds, count)
@@ -188,13 +190,13 @@ class SqlLedger:
             return why_not
 
     def finish_switch(self, alias: str, leader: str, fence: Fence) -> WriteState:
-        with self._changing(alias, fence) as (session, state, now):
+        with self._change_alone(alias, fence) as (session, state, now):
             finished = states.finish_switch(state, leader)
             _write_state(session, finished, now)
             return finished
 
     def end_rebuild(self, alias: str, fence: Fence) -> None:
-        with self._changing(alias, fence) as (session, state, now):
+        with self._change_alone(alias, fence) as (session, state, now):
             _write_state(session, states.end_rebuild(state), now)
             under_way = JournalRow.status == EntryStatus.PENDING
             session.execute(delete(JournalRow).where(JournalRow.alias == alias, ~under_way))
@@ -210,7 +212,9 @@ class SqlLedger:
             raise explain_error(error) from error
 
     @contextmanager
-    def _changing(self, alias: str, fence: Fence) -> Iterator[tuple[Session, WriteState, datetime]]:
+    def _change_alone(
+        self, alias: str, fence: Fence
+    ) -> Iterator[tuple[Session, WriteState, datetime]]:
         """Keeps everybody else from the alias until the transaction ends."""
         with self._transaction() as session:
             fence(session)
@@ -220,10 +224,10 @@ class SqlLedger:
                 raise Broken(f"{alias} has no journal")
             yield session, state, self._clock.now(session)
 
-    def _change(
+    def _change_state(
         self, alias: str, fence: Fence, change: Callable[[WriteState, datetime], WriteState]
     ) -> None:
-        with self._changing(alias, fence) as (session, state, now):
+        with self._change_alone(alias, fence) as (session, state, now):
             _write_state(session, change(state, now), now)
 
     def _list_unconfirmed(self, session: Session, state: WriteState, now: datetime) -> list[str]:

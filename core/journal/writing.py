@@ -65,12 +65,12 @@ def write_steps(desk: WriterDesk, alias: str) -> WriteSteps:
     """
     give_up = desk.clock() + desk.bounds.patience
     while True:
-        entered = desk.enter(alias)
+        entered = desk.admit_write(alias)
         if isinstance(entered, Passage):
             return (yield from _send_without_row(desk, entered))
         if entered is None:
             if not (yield from _renew_lease(desk, alias)):
-                return _answer((yield Send(alias)))
+                return _give_answer((yield Send(alias)))
         else:
             begun = yield from _begin_entry(desk, entered)
             if begun is not None:
@@ -101,7 +101,7 @@ def _begin_entry(desk: WriterDesk, entered: WriteState) -> Generator[WriteStep, 
     opened = yield from _open_entry(desk, alias, ids)
     state = opened.state
     if state is None or not state.journals:
-        yield desk.renew
+        yield desk.renew_lease
         return None
     if opened.entry is None:
         yield Pause(desk.bounds.poll)
@@ -109,7 +109,7 @@ def _begin_entry(desk: WriterDesk, entered: WriteState) -> Generator[WriteStep, 
     if state.leader != entered.leader:
         # The points were selected in a collection that does not lead any more.
         yield partial(desk.ledger.settle_entry, alias, opened.entry, ids)
-        yield desk.renew
+        yield desk.renew_lease
         return None
     return _Begun(alias, state.leader, opened.entry, ids, asked)
 
@@ -117,7 +117,7 @@ def _begin_entry(desk: WriterDesk, entered: WriteState) -> Generator[WriteStep, 
 def _renew_lease(desk: WriterDesk, alias: str) -> Generator[WriteStep, Any, bool]:
     """Returns False if the database is away, and a rebuild can be under way for no such name."""
     try:
-        yield desk.renew
+        yield desk.renew_lease
     except Unavailable as error:
         if not (yield FindAlias(alias)):
             return False
@@ -147,9 +147,9 @@ def _send_without_row(desk: WriterDesk, passage: Passage) -> WriteSteps:
     try:
         sent = yield Send(passage.alias)
     finally:
-        held = desk.leave(passage, ended=sent.ended)
+        held = desk.end_write(passage, ended=sent.ended)
     if sent.error is not None or held:
-        return _answer(sent)
+        return _give_answer(sent)
     yield from _account_for(desk, passage)
     return sent.result
 
@@ -163,14 +163,14 @@ def _account_for(desk: WriterDesk, passage: Passage) -> Generator[WriteStep, Any
         "rebuild; it may be lost; repeat it"
     )
     try:
-        yield desk.renew
+        yield desk.renew_lease
     except Unavailable as error:
         raise lost from error
     if desk.is_unchanged(passage):
         return
-    entered = desk.enter(passage.alias)
+    entered = desk.admit_write(passage.alias)
     if isinstance(entered, Passage):
-        desk.leave(entered, ended=True)
+        desk.end_write(entered, ended=True)
     elif entered is not None:
         ids: Sequence[PointId] = yield Resolve(entered.leader)
         yield partial(desk.ledger.add_entry, passage.alias, ids)
@@ -201,7 +201,7 @@ def _send_with_row(desk: WriterDesk, begun: _Begun) -> WriteSteps:
             f"the answer to the write to {begun.alias} came so late that the write counts as lost; "
             "repeat it"
         )
-    return _answer(sent)
+    return _give_answer(sent)
 
 
 def _settle_entry(desk: WriterDesk, begun: _Begun, sent: Sent) -> Generator[WriteStep, Any, bool]:
@@ -213,7 +213,7 @@ def _settle_entry(desk: WriterDesk, begun: _Begun, sent: Sent) -> Generator[Writ
     return settled
 
 
-def _answer(sent: Sent) -> Any:
+def _give_answer(sent: Sent) -> Any:
     if sent.error is not None:
         raise sent.error
     return sent.result

@@ -27,7 +27,7 @@ class Case:
     move: Callable[[float], None]
 
     def announce(self) -> None:
-        self.ledger.announce("docs", "blue", "green", ours)
+        self.ledger.announce_rebuild("docs", "blue", "green", ours)
 
     def capture(self) -> None:
         self.announce()
@@ -39,7 +39,7 @@ class Case:
         return entry
 
     def select(self) -> tuple[set[int], float]:
-        selection = self.ledger.select("docs", ours)
+        selection = self.ledger.select_entries("docs", ours)
         return set(selection.ids), selection.quiet
 
     def switch(self) -> None:
@@ -84,21 +84,21 @@ def test_no_row_is_written_for_an_alias_without_a_rebuild(case):
 
 
 def test_a_capture_waits_for_each_writer_that_has_a_lease(case):
-    case.ledger.renew("a", {})
-    case.ledger.renew("b", {})
+    case.ledger.renew_lease("a", {})
+    case.ledger.renew_lease("b", {})
     case.announce()
     assert case.ledger.begin_capture("docs", ours) == ["a", "b"]
-    version = case.ledger.renew("a", {})["docs"].version
+    version = case.ledger.renew_lease("a", {})["docs"].version
     assert case.ledger.begin_capture("docs", ours) == ["a", "b"], "it knows, but did not confirm"
-    case.ledger.renew("a", {"docs": version})
+    case.ledger.renew_lease("a", {"docs": version})
     assert case.ledger.begin_capture("docs", ours) == ["b"]
-    case.ledger.withdraw("b")
+    case.ledger.withdraw_writer("b")
     assert case.ledger.begin_capture("docs", ours) == []
-    assert case.ledger.state("docs").phase is Phase.CAPTURING
+    assert case.ledger.read_state("docs").phase is Phase.CAPTURING
 
 
 def test_a_capture_waits_for_no_writer_whose_lease_has_run_out(case):
-    case.ledger.renew("a", {})
+    case.ledger.renew_lease("a", {})
     case.announce()
     case.move(BOUNDS.lease + 0.1)
     assert case.ledger.begin_capture("docs", ours) == []
@@ -106,9 +106,9 @@ def test_a_capture_waits_for_no_writer_whose_lease_has_run_out(case):
 
 def test_what_was_confirmed_for_an_earlier_rebuild_does_not_count(case):
     case.capture()
-    version = case.ledger.state("docs").version
+    version = case.ledger.read_state("docs").version
     case.ledger.end_rebuild("docs", ours)
-    case.ledger.renew("a", {"docs": version})
+    case.ledger.renew_lease("a", {"docs": version})
     case.announce()
     assert case.ledger.begin_capture("docs", ours) == ["a"]
 
@@ -126,10 +126,10 @@ def test_a_write_without_an_answer_is_read_again_after_the_quarantine(case):
     case.capture()
     case.ledger.mark_unknown(case.write(1))
     assert case.select() == (set(), 0)
-    assert case.ledger.lag("docs").unknown == 1
+    assert case.ledger.measure_lag("docs").unknown == 1
     case.move(BOUNDS.quarantine + 1)
     assert case.select() == ({1}, 0)
-    assert case.ledger.lag("docs").unknown == 0
+    assert case.ledger.measure_lag("docs").unknown == 0
 
 
 # --- rounds ---------------------------------------------------------------------------------------
@@ -149,10 +149,10 @@ def test_exactly_what_was_selected_is_retired(case):
     case.capture()
     for one in (1, 2):
         case.ledger.settle_entry("docs", case.write(one, 9), [one, 9])
-    selection = case.ledger.select("docs", ours)
+    selection = case.ledger.select_entries("docs", ours)
     assert sorted(selection.ids) == [1, 2, 9]
     case.ledger.settle_entry("docs", case.write(1), [1])
-    case.ledger.retire("docs", selection.entries, ours)
+    case.ledger.retire_entries("docs", selection.entries, ours)
     assert case.select() == ({1}, 0)
 
 
@@ -161,7 +161,7 @@ def test_ids_come_back_as_they_were(case):
     ids = [0, 2**63, "7d0b8c5e-7d3e-4a4e-9d3f-0a1b2c3d4e5f"]
     entry = case.ledger.open_entry("docs", ids).entry
     case.ledger.settle_entry("docs", entry, ids)
-    assert case.ledger.select("docs", ours).ids == tuple(ids)
+    assert case.ledger.select_entries("docs", ours).ids == tuple(ids)
 
 
 def test_after_a_round_that_did_not_end_nothing_is_written_for_the_quarantine(case):
@@ -204,7 +204,7 @@ def test_a_switch_is_decided_only_when_nothing_is_left(case):
     assert "1 writes" in case.ledger.decide_switch("docs", ours)
     case.ledger.settle_entry("docs", entry, [1])
     assert "1 writes" in case.ledger.decide_switch("docs", ours)
-    case.ledger.retire("docs", [entry], ours)
+    case.ledger.retire_entries("docs", [entry], ours)
     assert case.ledger.decide_switch("docs", ours) == ""
 
 
@@ -230,7 +230,7 @@ def test_a_switch_that_was_not_decided_cannot_be_finished(case):
     case.ledger.close_gate("docs", ours)
     with pytest.raises(Broken):
         case.ledger.finish_switch("docs", "green", ours)
-    assert case.ledger.state("docs").leader == "blue"
+    assert case.ledger.read_state("docs").leader == "blue"
 
 
 def test_the_fence_of_a_rollback_reads_writes_without_an_answer_once_more(case):
@@ -238,7 +238,7 @@ def test_the_fence_of_a_rollback_reads_writes_without_an_answer_once_more(case):
     entry = case.write(1)
     case.ledger.mark_unknown(entry)
     case.move(BOUNDS.quarantine + 1)
-    case.ledger.retire("docs", [entry], ours)
+    case.ledger.retire_entries("docs", [entry], ours)
     case.switch()
     assert case.select() == (set(), 0)
     case.ledger.close_gate("docs", ours)
@@ -248,13 +248,13 @@ def test_the_fence_of_a_rollback_reads_writes_without_an_answer_once_more(case):
 @pytest.mark.parametrize(
     "act",
     [
-        lambda ledger: ledger.announce("docs", "blue", "other", lost),
+        lambda ledger: ledger.announce_rebuild("docs", "blue", "other", lost),
         lambda ledger: ledger.begin_capture("docs", lost),
-        lambda ledger: ledger.select("docs", lost),
+        lambda ledger: ledger.select_entries("docs", lost),
         lambda ledger: ledger.begin_sending("docs", lost),
         lambda ledger: ledger.end_sending("docs", lost),
         lambda ledger: ledger.hold_off("docs", lost),
-        lambda ledger: ledger.retire("docs", [1], lost),
+        lambda ledger: ledger.retire_entries("docs", [1], lost),
         lambda ledger: ledger.close_gate("docs", lost),
         lambda ledger: ledger.reopen_gate("docs", lost),
         lambda ledger: ledger.decide_switch("docs", lost),
@@ -265,15 +265,15 @@ def test_the_fence_of_a_rollback_reads_writes_without_an_answer_once_more(case):
 def test_a_turn_that_was_taken_over_changes_nothing(case, act):
     case.capture()
     case.ledger.settle_entry("docs", case.write(1), [1])
-    before = case.ledger.state("docs")
+    before = case.ledger.read_state("docs")
     with pytest.raises(LeaseLost):
         act(case.ledger)
-    assert case.ledger.state("docs") == before
+    assert case.ledger.read_state("docs") == before
     assert case.select() == ({1}, 0)
 
 
 def test_times_from_before_the_clock_was_set_back_hold_nobody(case):
-    case.ledger.renew("a", {})
+    case.ledger.renew_lease("a", {})
     case.announce()
     case.move(-timedelta(hours=1).total_seconds())
     assert case.ledger.begin_capture("docs", ours) == []
