@@ -100,7 +100,9 @@ def _limit_transactions(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
-        if limits:
+        # Without a transaction there is nothing that they could be valid for.
+        alone = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+        if limits and not alone:
             connection.exec_driver_sql("; ".join(limits))
 
 
@@ -158,6 +160,11 @@ class DatabaseClock:
             return datetime.now(UTC)
         found: datetime = session.scalars(select(func.clock_timestamp())).one()
         return found.astimezone(UTC)
+
+    def stamp(self, session: Session) -> Any:
+        if session.get_bind().dialect.name == "sqlite":
+            return self.now(session)
+        return func.clock_timestamp()
 
 
 def sqlite_file(url: URL) -> Path | None:

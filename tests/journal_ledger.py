@@ -56,9 +56,14 @@ class MemoryLedger:
     def withdraw_writer(self, process: str) -> None:
         self.writers.pop(process, None)
 
-    def open_entry(self, alias: str, ids: Sequence[PointId]) -> Opened:
-        state = self.states.get(alias)
-        if state is None or not state.journals or not state.admits_writes(self.now, self.bounds):
+    def open_entry(self, known: WriteState, ids: Sequence[PointId]) -> Opened:
+        state = self.states.get(known.alias)
+        if (
+            state is None
+            or not state.journals
+            or state.version != known.version
+            or not state.admits_writes(self.now, self.bounds)
+        ):
             return Opened(state)
         return Opened(state, self.insert_entry(state, ids))
 

@@ -26,15 +26,14 @@ class ForgetsWritesUnderWay(MemoryLedger):
 class WritesRowsWithoutLock(MemoryLedger):
     """The state may change between the look at it and the row."""
 
-    def open_entry(self, alias: str, ids: Sequence[PointId]) -> Any:
-        opened = super().open_entry(alias, ids)
+    def open_entry(self, known: WriteState, ids: Sequence[PointId]) -> Any:
+        opened = super().open_entry(known, ids)
         if opened.entry is None:
             return opened
         del self.entries[opened.entry]
 
         def insert() -> Any:
-            assert opened.state is not None
-            return replace(opened, entry=self.insert_entry(opened.state, ids))
+            return replace(opened, entry=self.insert_entry(known, ids))
 
         return Later(insert)
 

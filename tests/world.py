@@ -45,6 +45,9 @@ class HandClock:
     def now(self, session: Session) -> datetime:
         return self.moment
 
+    def stamp(self, session: Session) -> datetime:
+        return self.moment
+
     def move(self, seconds: float) -> None:
         self.moment += timedelta(seconds=seconds)
 

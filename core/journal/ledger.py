@@ -21,8 +21,8 @@ Entry = int
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The answer to a writer. Without ``entry`` the write may not begin: writes are closed, or, as
-    ``state`` shows, no row is needed."""
+    """The answer to a writer. Without ``entry`` the write may not begin: writes are closed, or the
+    alias's ``state`` is another than the writer knew."""
 
     state: WriteState | None
     entry: Entry | None = None
@@ -62,8 +62,9 @@ class WriterLedger(Protocol):
     def withdraw_writer(self, process: str) -> None:
         """The process writes nothing any more."""
 
-    def open_entry(self, alias: str, ids: Sequence[PointId]) -> Opened:
-        """Writes the row of a write that begins, unless writes are closed."""
+    def open_entry(self, known: WriteState, ids: Sequence[PointId]) -> Opened:
+        """Writes the row of a write that begins, unless writes are closed, or the alias's phase has
+        changed from what the writer knows."""
 
     def settle_entry(self, alias: str, entry: Entry, ids: Sequence[PointId]) -> bool:
         """The write has ended. Returns whether it may be acknowledged. If it is counted as lost

@@ -1,17 +1,32 @@
 """The ledger in the database.
 
-Rule: a row is written under the shared lock of its alias, and a state is changed under the
-exclusive one. So whoever changes a state sees every row that was begun before, and nobody begins
-one by the old state. The same holds for the lock of all writers and what they confirm. No lock is
-held while Qdrant is asked.
+Rule: a journal row is written by a statement that shares the lock of its alias's state, and a
+state is changed under its exclusive lock. So whoever changes a state sees every row that was begun
+before, and nobody begins one by the old state. The same holds for the lock of all writers and what
+they confirm. No lock is held while Qdrant is asked.
+
+A write costs two statements. With PostgreSQL each is its own transaction, so it is one request.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    and_,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -29,13 +44,11 @@ from qdrant_rollouts.core.errors import Broken
 from qdrant_rollouts.core.journal import states
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
 from qdrant_rollouts.core.journal.ledger import Entry, Fence, Lag, Opened, Selection
-from qdrant_rollouts.core.journal.locks import lock_alone, lock_shared
+from qdrant_rollouts.core.journal.locks import exclude_writers, share_writers
 from qdrant_rollouts.core.journal.states import WriteState
 from qdrant_rollouts.core.ports import Clock, PointId
 from qdrant_rollouts.core.services import Services
 
-#: The name of the lock of all writers; no alias is empty.
-_WRITERS = ""
 _UNRETIRED = JournalRow.retired_at.is_(None)
 
 
@@ -46,6 +59,11 @@ class SqlLedger:
         self, sessions: sessionmaker[Session], clock: Clock, bounds: Bounds = BOUNDS
     ) -> None:
         self._sessions = sessions
+        self._statements = sessions
+        engine: Engine = sessions.kw["bind"]
+        if engine.dialect.name == "postgresql":
+            alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+            self._statements = sessionmaker(alone, expire_on_commit=False)
         self._clock = clock
         self._bounds = bounds
 
@@ -53,7 +71,7 @@ class SqlLedger:
 
     def renew_lease(self, process: str, confirmed: Mapping[str, int]) -> dict[str, WriteState]:
         with self._transaction() as session:
-            lock_shared(session, _WRITERS)
+            share_writers(session)
             until = self._clock.now(session) + timedelta(seconds=self._bounds.lease)
             session.merge(WriterRow(process=process, lease_until=until, confirmed=dict(confirmed)))
             rows = session.scalars(select(WriteStateRow))
@@ -63,32 +81,34 @@ class SqlLedger:
         with self._transaction() as session:
             session.execute(delete(WriterRow).where(WriterRow.process == process))
 
-    def open_entry(self, alias: str, ids: Sequence[PointId]) -> Opened:
+    def open_entry(self, known: WriteState, ids: Sequence[PointId]) -> Opened:
+        with self._statement() as session:
+            entry = self._insert_open(session, known, ids, WriteStateRow.gate == Gate.OPEN)
+        if entry is not None:
+            return Opened(known, entry)
         with self._transaction() as session:
-            lock_shared(session, alias)
-            state = _read_state(session, alias)
-            now = self._clock.now(session)
-            if state is None or not state.journals or not state.admits_writes(now, self._bounds):
+            state = _share_state(session, known.alias)
+            if state is None or not state.admits_writes(self._clock.now(session), self._bounds):
                 return Opened(state)
-            return Opened(state, _insert_entry(session, state, ids, now))
+            return Opened(state, self._insert_open(session, known, ids, true()))
 
     def settle_entry(self, alias: str, entry: Entry, ids: Sequence[PointId]) -> bool:
-        with self._transaction() as session:
-            lock_shared(session, alias)
-            now = self._clock.now(session)
-            if _end_entry(session, entry, EntryStatus.DONE, now):
-                return True
-            self._insert_ended(session, alias, ids, now)
-            return False
+        if self._end_entry(entry, EntryStatus.DONE):
+            return True
+        self.add_entry(alias, ids)
+        return False
 
     def mark_unknown(self, entry: Entry) -> None:
-        with self._transaction() as session:
-            _end_entry(session, entry, EntryStatus.UNKNOWN, self._clock.now(session))
+        self._end_entry(entry, EntryStatus.UNKNOWN)
 
     def add_entry(self, alias: str, ids: Sequence[PointId]) -> None:
         with self._transaction() as session:
-            lock_shared(session, alias)
-            self._insert_ended(session, alias, ids, self._clock.now(session))
+            state = _share_state(session, alias)
+            if state is None or not state.journals:
+                return
+            now = self._clock.now(session)
+            values = {"status": EntryStatus.DONE, "created_at": now, "ended_at": now}
+            session.execute(insert(JournalRow).values(**_entry_of(state, ids), **values))
 
     # --- the rebuild ------------------------------------------------------------------------------
 
@@ -99,10 +119,9 @@ class SqlLedger:
     def announce_rebuild(self, alias: str, leader: str, follower: str, fence: Fence) -> WriteState:
         with self._transaction() as session:
             fence(session)
-            lock_alone(session, alias)
             # Every process that renews after this transaction learns of the rebuild.
-            lock_alone(session, _WRITERS)
-            found = _read_state(session, alias)
+            exclude_writers(session)
+            found = _lock_state(session, alias)
             state = states.announce_rebuild(found, alias, leader, follower)
             _write_state(session, state, self._clock.now(session))
             return state
@@ -218,8 +237,7 @@ class SqlLedger:
         """Keeps everybody else from the alias until the transaction ends."""
         with self._transaction() as session:
             fence(session)
-            lock_alone(session, alias)
-            state = _read_state(session, alias)
+            state = _lock_state(session, alias)
             if state is None:
                 raise Broken(f"{alias} has no journal")
             yield session, state, self._clock.now(session)
@@ -261,13 +279,49 @@ class SqlLedger:
             and_(JournalRow.status == EntryStatus.UNKNOWN, JournalRow.ended_at < long_ago),
         )
 
-    def _insert_ended(
-        self, session: Session, alias: str, ids: Sequence[PointId], now: datetime
-    ) -> None:
-        state = _read_state(session, alias)
-        if state is not None and state.journals:
-            entry = _insert_entry(session, state, ids, now)
-            _end_entry(session, entry, EntryStatus.DONE, now)
+    @contextmanager
+    def _statement(self) -> Iterator[Session]:
+        """A transaction of one statement."""
+        try:
+            with self._statements.begin() as session:
+                yield session
+        except SQLAlchemyError as error:
+            raise explain_error(error) from error
+
+    def _insert_open(
+        self,
+        session: Session,
+        known: WriteState,
+        ids: Sequence[PointId],
+        open_: ColumnElement[bool],
+    ) -> Entry | None:
+        """Returns None if the state is not as the writer knows it, or not open."""
+        values = {
+            **_entry_of(known, ids),
+            "status": EntryStatus.PENDING,
+            "created_at": self._clock.stamp(session),
+        }
+        columns = [_column_of(name, value) for name, value in values.items()]
+        same = select(*columns).where(
+            WriteStateRow.alias == known.alias,
+            WriteStateRow.version == known.version,
+            WriteStateRow.phase != Phase.IDLE,
+            open_,
+        )
+        row = insert(JournalRow).from_select(
+            list(values), same.with_for_update(read=True, of=WriteStateRow), include_defaults=False
+        )
+        return session.scalar(row.returning(JournalRow.seq))
+
+    def _end_entry(self, entry: Entry, status: EntryStatus) -> bool:
+        """Returns whether the write was still under way."""
+        with self._statement() as session:
+            ended = (
+                update(JournalRow)
+                .where(JournalRow.seq == entry, JournalRow.status == EntryStatus.PENDING)
+                .values(status=status, ended_at=self._clock.stamp(session))
+            )
+            return session.scalar(ended.returning(JournalRow.seq)) is not None
 
 
 def open_ledger(services: Services, bounds: Bounds = BOUNDS) -> SqlLedger:
@@ -284,32 +338,37 @@ def _read_state(session: Session, alias: str) -> WriteState | None:
     return None if row is None else _state_of_row(row)
 
 
+def _lock_state(session: Session, alias: str) -> WriteState | None:
+    """Nobody else writes rows or changes the state until the transaction ends."""
+    row = session.get(WriteStateRow, alias, populate_existing=True, with_for_update=True)
+    return None if row is None else _state_of_row(row)
+
+
+def _share_state(session: Session, alias: str) -> WriteState | None:
+    """Nobody changes the state until the transaction ends."""
+    share = {"read": True}
+    row = session.get(WriteStateRow, alias, populate_existing=True, with_for_update=share)
+    return None if row is None else _state_of_row(row)
+
+
 def _write_state(session: Session, state: WriteState, now: datetime) -> None:
     session.merge(WriteStateRow(**asdict(state), changed_at=now))
 
 
-def _insert_entry(
-    session: Session, state: WriteState, ids: Sequence[PointId], now: datetime
-) -> Entry:
-    row = insert(JournalRow).values(
-        alias=state.alias,
-        epoch=state.epoch,
-        point_ids=list(ids),
-        status=EntryStatus.PENDING,
-        carried=False,
-        created_at=now,
-    )
-    return session.scalars(row.returning(JournalRow.seq)).one()
+def _entry_of(state: WriteState, ids: Sequence[PointId]) -> dict[str, Any]:
+    return {
+        "alias": state.alias,
+        "epoch": state.epoch,
+        "point_ids": list(ids),
+        "carried": False,
+    }
 
 
-def _end_entry(session: Session, entry: Entry, status: EntryStatus, now: datetime) -> bool:
-    """Returns whether the write was still under way."""
-    ended = (
-        update(JournalRow)
-        .where(JournalRow.seq == entry, JournalRow.status == EntryStatus.PENDING)
-        .values(status=status, ended_at=now)
-    )
-    return session.scalar(ended.returning(JournalRow.seq)) is not None
+def _column_of(name: str, value: Any) -> ColumnElement[Any]:
+    """A value of the type that the journal's column has, unless it is an expression already."""
+    if isinstance(value, ColumnElement):
+        return value
+    return literal(value, JournalRow.__table__.c[name].type)
 
 
 def _take_up_unknown(session: Session, state: WriteState) -> None:

@@ -95,23 +95,17 @@ class _Begun:
 
 def _begin_entry(desk: WriterDesk, entered: WriteState) -> Generator[WriteStep, Any, _Begun | None]:
     """Writes the row. Returns None if the write may not begin yet, or needs no row any more."""
-    alias = entered.alias
     ids: tuple[PointId, ...] = yield Resolve(entered.leader)
     asked = desk.clock()
-    opened = yield from _open_entry(desk, alias, ids)
-    state = opened.state
-    if state is None or not state.journals:
-        yield desk.renew_lease
-        return None
-    if opened.entry is None:
+    opened = yield from _open_entry(desk, entered, ids)
+    if opened.entry is not None:
+        return _Begun(entered.alias, entered.leader, opened.entry, ids, asked)
+    if opened.state is not None and opened.state.version == entered.version:
         yield Pause(desk.bounds.poll)
-        return None
-    if state.leader != entered.leader:
-        # The points were selected in a collection that does not lead any more.
-        yield partial(desk.ledger.settle_entry, alias, opened.entry, ids)
+    else:
+        # The points were selected in a collection that may not lead any more.
         yield desk.renew_lease
-        return None
-    return _Begun(alias, state.leader, opened.entry, ids, asked)
+    return None
 
 
 def _renew_lease(desk: WriterDesk, alias: str) -> Generator[WriteStep, Any, bool]:
@@ -130,14 +124,14 @@ def _renew_lease(desk: WriterDesk, alias: str) -> Generator[WriteStep, Any, bool
 
 
 def _open_entry(
-    desk: WriterDesk, alias: str, ids: tuple[PointId, ...]
+    desk: WriterDesk, known: WriteState, ids: tuple[PointId, ...]
 ) -> Generator[WriteStep, Any, Opened]:
     try:
-        opened: Opened = yield partial(desk.ledger.open_entry, alias, ids)
+        opened: Opened = yield partial(desk.ledger.open_entry, known, ids)
     except Unavailable as error:
         raise Unavailable(
-            f"the write to {alias} was not sent: a rebuild captures writes, so each needs a row, "
-            f"and the database did not answer; repeat it: {error}"
+            f"the write to {known.alias} was not sent: a rebuild captures writes, so each needs a "
+            f"row, and the database did not answer; repeat it: {error}"
         ) from error
     return opened
 

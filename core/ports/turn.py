@@ -13,6 +13,9 @@ class Clock(Protocol):
     def now(self, session: Session) -> datetime:
         """The database server's time, UTC; never a worker's own."""
 
+    def stamp(self, session: Session) -> Any:
+        """The same as a value for a statement to write: with a server it is not asked for first."""
+
 
 class Turn(Protocol):
     """The claim a step works under."""

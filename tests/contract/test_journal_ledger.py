@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,9 @@ from qdrant_rollouts.adapters.database import open_engine, open_sessions
 from qdrant_rollouts.core.database.journal_rows import Gate, Phase
 from qdrant_rollouts.core.errors import Broken, LeaseLost
 from qdrant_rollouts.core.journal.bounds import BOUNDS
-from qdrant_rollouts.core.journal.ledger import Ledger
+from qdrant_rollouts.core.journal.ledger import Ledger, Opened
 from qdrant_rollouts.core.journal.sql_ledger import SqlLedger
+from qdrant_rollouts.core.journal.states import WriteState
 from tests.journal_ledger import START, MemoryLedger
 from tests.world import HandClock
 
@@ -34,9 +36,13 @@ class Case:
         assert self.ledger.begin_capture("docs", ours) == []
 
     def write(self, *ids: int) -> int:
-        entry = self.ledger.open_entry("docs", ids).entry
+        entry = self.open(*ids).entry
         assert entry is not None
         return entry
+
+    def open(self, *ids: Any) -> Opened:
+        state = self.ledger.read_state("docs")
+        return self.ledger.open_entry(state or WriteState("docs", "blue"), ids)
 
     def select(self) -> tuple[set[int], float]:
         selection = self.ledger.select_entries("docs", ours)
@@ -75,10 +81,10 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
 
 
 def test_no_row_is_written_for_an_alias_without_a_rebuild(case):
-    assert case.ledger.open_entry("docs", [1]).entry is None
+    assert case.open(1).entry is None
     case.capture()
     case.ledger.end_rebuild("docs", ours)
-    opened = case.ledger.open_entry("docs", [1])
+    opened = case.open(1)
     assert opened.entry is None
     assert opened.state.phase is Phase.IDLE
 
@@ -132,6 +138,15 @@ def test_a_write_without_an_answer_is_read_again_after_the_quarantine(case):
     assert case.ledger.measure_lag("docs").unknown == 0
 
 
+def test_a_writer_that_knows_another_phase_writes_no_row(case):
+    case.capture()
+    known = case.ledger.read_state("docs")
+    case.switch()
+    opened = case.ledger.open_entry(known, [1])
+    assert opened.entry is None
+    assert opened.state.leader == "green"
+
+
 # --- rounds ---------------------------------------------------------------------------------------
 
 
@@ -159,7 +174,7 @@ def test_exactly_what_was_selected_is_retired(case):
 def test_ids_come_back_as_they_were(case):
     case.capture()
     ids = [0, 2**63, "7d0b8c5e-7d3e-4a4e-9d3f-0a1b2c3d4e5f"]
-    entry = case.ledger.open_entry("docs", ids).entry
+    entry = case.open(*ids).entry
     case.ledger.settle_entry("docs", entry, ids)
     assert case.ledger.select_entries("docs", ours).ids == tuple(ids)
 
@@ -184,9 +199,9 @@ def test_after_a_round_that_did_not_end_nothing_is_written_for_the_quarantine(ca
 def test_no_write_begins_while_writes_are_closed(case):
     case.capture()
     case.ledger.close_gate("docs", ours)
-    assert case.ledger.open_entry("docs", [1]).entry is None
+    assert case.open(1).entry is None
     case.ledger.reopen_gate("docs", ours)
-    assert case.ledger.open_entry("docs", [1]).entry is not None
+    assert case.open(1).entry is not None
 
 
 def test_writes_open_by_themselves_when_whoever_closed_them_died(case):
@@ -217,7 +232,7 @@ def test_a_decided_switch_goes_forward_only(case):
     with pytest.raises(Broken):
         case.ledger.end_rebuild("docs", ours)
     case.move(3600)
-    assert case.ledger.open_entry("docs", [1]).entry is None, "until it is finished"
+    assert case.open(1).entry is None, "until it is finished"
     state = case.ledger.finish_switch("docs", "green", ours)
     assert (state.leader, state.follower) == ("green", "blue")
     assert (state.phase, state.gate, state.epoch) == (Phase.FOLLOWING, Gate.OPEN, 1)
@@ -279,4 +294,4 @@ def test_times_from_before_the_clock_was_set_back_hold_nobody(case):
     assert case.ledger.begin_capture("docs", ours) == []
     case.ledger.close_gate("docs", ours)
     case.move(-timedelta(hours=1).total_seconds())
-    assert case.ledger.open_entry("docs", [1]).entry is not None
+    assert case.open(1).entry is not None

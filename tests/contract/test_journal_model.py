@@ -12,7 +12,7 @@ SHOWN_BY = {
     "rows are written under the lock of their alias": 706,
     "one round at a time": 38,
     "wait for what may still arrive": 153,
-    "drain in the fence": 0,
+    "drain in the fence": 3,
     "acknowledge only what is under way": 294,
     "read only what has ended": 25,
     "a quarantine longer than any pause": 91,
@@ -20,7 +20,7 @@ SHOWN_BY = {
     "confirm only without writes under way": 115,
     "ask when the lease ran out": 60,
     "acknowledge only under the lease": 284,
-    "only the turn's owner": 378,
+    "only the turn's owner": 654,
     "a fence has a budget": 87,
 }
 
