@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 class PreparedLedger(SqlLedger):
     """Prepares the database before it is first used, whenever that answers. A desk always renews
-    first."""
+    first, and then twice a second, so it finds out about broken connections before most writes do.
+    """
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(open_sessions(engine), DatabaseClock())
@@ -48,7 +49,7 @@ class KeptDesk:
 
     def __init__(self, database_url: str) -> None:
         process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        self._ledger = PreparedLedger(open_engine(database_url))
+        self._ledger = PreparedLedger(open_engine(database_url, pinged=False))
         self.desk = WriterDesk(self._ledger, process)
         self.clients = 0
         self._stopped = threading.Event()

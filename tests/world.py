@@ -45,7 +45,7 @@ class HandClock:
     def now(self, session: Session) -> datetime:
         return self.moment
 
-    def stamp(self, session: Session) -> datetime:
+    def stamp(self, connection: object) -> datetime:
         return self.moment
 
     def move(self, seconds: float) -> None:

@@ -8,9 +8,9 @@ round at a time writes to the follower. So what is written is never older than w
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
-from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.errors import AppError, Refused, Unavailable
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
 from qdrant_rollouts.core.journal.ledger import Ledger, Selection
 from qdrant_rollouts.core.journal.running import Steps
@@ -79,32 +79,37 @@ def round_steps(catcher: Catcher) -> Steps[Round]:
 
 
 def _copy_piece(catcher: Catcher, selection: Selection, ids: Sequence[PointId]) -> Steps[None]:
+    """If the points cannot be made, those that are gone are deleted all the same."""
     leader = selection.state.leader
     found: list[Point] = yield partial(catcher.store.fetch, leader, ids, vectors=True)
     existing = {point.id for point in found}
-    gone = [one for one in ids if one not in existing]
-    if gone:
-        yield from _write_follower(catcher, selection, partial(_delete_points, catcher, gone))
-    made: Sequence[Point] = yield partial(catcher.make_points, found)
+    try:
+        made: Sequence[Point] = yield partial(catcher.make_points, found)
+    except AppError:
+        gone = [one for one in ids if one not in existing]
+        yield from _write_follower(catcher, selection, gone, ())
+        raise
     kept = {point.id for point in made}
-    if left_out := [one for one in existing if one not in kept]:
-        yield from _write_follower(catcher, selection, partial(_delete_points, catcher, left_out))
-    if made:
-        yield from _write_follower(catcher, selection, partial(_upsert_points, catcher, made))
+    gone = [one for one in ids if one not in kept]
+    yield from _write_follower(catcher, selection, gone, made)
 
 
 def _write_follower(
-    catcher: Catcher, selection: Selection, send: Callable[[str], Callable[[], Any]]
+    catcher: Catcher, selection: Selection, gone: Sequence[PointId], made: Sequence[Point]
 ) -> Steps[None]:
-    """Sends one write to the follower. If it has no usable answer, or its process dies, nothing
-    more is written for the quarantine."""
+    """Deletes and writes points. If a write has no usable answer, or its process dies, nothing more
+    is written for the quarantine."""
     fence = catcher.turn.fence
     follower = selection.state.follower
     assert follower is not None
     yield partial(catcher.ledger.begin_sending, catcher.alias, fence)
-    catcher.turn.check(_SEND_SECONDS)
     try:
-        yield send(follower)
+        if gone:
+            catcher.turn.check(_SEND_SECONDS)
+            yield partial(catcher.store.delete, follower, gone)
+        if made:
+            catcher.turn.check(_SEND_SECONDS)
+            yield partial(catcher.store.upsert, follower, made)
     except Unavailable:
         yield partial(catcher.ledger.hold_off, catcher.alias, fence)
         raise
@@ -112,11 +117,3 @@ def _write_follower(
         yield partial(catcher.ledger.end_sending, catcher.alias, fence)
         raise
     yield partial(catcher.ledger.end_sending, catcher.alias, fence)
-
-
-def _delete_points(catcher: Catcher, ids: Sequence[PointId], follower: str) -> Callable[[], Any]:
-    return partial(catcher.store.delete, follower, ids)
-
-
-def _upsert_points(catcher: Catcher, points: Sequence[Point], follower: str) -> Callable[[], Any]:
-    return partial(catcher.store.upsert, follower, points)

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Engine,
     and_,
     delete,
@@ -40,6 +41,7 @@ from qdrant_rollouts.core.database.journal_rows import (
     WriteStateRow,
 )
 from qdrant_rollouts.core.database.leases import free
+from qdrant_rollouts.core.database.models import Base
 from qdrant_rollouts.core.errors import Broken
 from qdrant_rollouts.core.journal import states
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
@@ -50,6 +52,8 @@ from qdrant_rollouts.core.ports import Clock, PointId
 from qdrant_rollouts.core.services import Services
 
 _UNRETIRED = JournalRow.retired_at.is_(None)
+_JOURNAL = Base.metadata.tables[JournalRow.__tablename__]
+_STATES = Base.metadata.tables[WriteStateRow.__tablename__]
 
 
 class SqlLedger:
@@ -59,11 +63,10 @@ class SqlLedger:
         self, sessions: sessionmaker[Session], clock: Clock, bounds: Bounds = BOUNDS
     ) -> None:
         self._sessions = sessions
-        self._statements = sessions
         engine: Engine = sessions.kw["bind"]
         if engine.dialect.name == "postgresql":
-            alone = engine.execution_options(isolation_level="AUTOCOMMIT")
-            self._statements = sessionmaker(alone, expire_on_commit=False)
+            engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._alone = engine
         self._clock = clock
         self._bounds = bounds
 
@@ -82,15 +85,16 @@ class SqlLedger:
             session.execute(delete(WriterRow).where(WriterRow.process == process))
 
     def open_entry(self, known: WriteState, ids: Sequence[PointId]) -> Opened:
-        with self._statement() as session:
-            entry = self._insert_open(session, known, ids, WriteStateRow.gate == Gate.OPEN)
+        with self._statement() as connection:
+            entry = self._insert_open(connection, known, ids, _STATES.c.gate == Gate.OPEN)
         if entry is not None:
             return Opened(known, entry)
         with self._transaction() as session:
             state = _share_state(session, known.alias)
             if state is None or not state.admits_writes(self._clock.now(session), self._bounds):
                 return Opened(state)
-            return Opened(state, self._insert_open(session, known, ids, true()))
+            connection = session.connection()
+            return Opened(state, self._insert_open(connection, known, ids, true()))
 
     def settle_entry(self, alias: str, entry: Entry, ids: Sequence[PointId]) -> bool:
         if self._end_entry(entry, EntryStatus.DONE):
@@ -280,17 +284,17 @@ class SqlLedger:
         )
 
     @contextmanager
-    def _statement(self) -> Iterator[Session]:
+    def _statement(self) -> Iterator[Connection]:
         """A transaction of one statement."""
         try:
-            with self._statements.begin() as session:
-                yield session
+            with self._alone.begin() as connection:
+                yield connection
         except SQLAlchemyError as error:
             raise explain_error(error) from error
 
     def _insert_open(
         self,
-        session: Session,
+        connection: Connection,
         known: WriteState,
         ids: Sequence[PointId],
         open_: ColumnElement[bool],
@@ -299,29 +303,29 @@ class SqlLedger:
         values = {
             **_entry_of(known, ids),
             "status": EntryStatus.PENDING,
-            "created_at": self._clock.stamp(session),
+            "created_at": self._clock.stamp(connection),
         }
         columns = [_column_of(name, value) for name, value in values.items()]
         same = select(*columns).where(
-            WriteStateRow.alias == known.alias,
-            WriteStateRow.version == known.version,
-            WriteStateRow.phase != Phase.IDLE,
+            _STATES.c.alias == known.alias,
+            _STATES.c.version == known.version,
+            _STATES.c.phase != Phase.IDLE,
             open_,
         )
-        row = insert(JournalRow).from_select(
-            list(values), same.with_for_update(read=True, of=WriteStateRow), include_defaults=False
+        row = insert(_JOURNAL).from_select(
+            list(values), same.with_for_update(read=True, of=_STATES), include_defaults=False
         )
-        return session.scalar(row.returning(JournalRow.seq))
+        return connection.scalar(row.returning(_JOURNAL.c.seq))
 
     def _end_entry(self, entry: Entry, status: EntryStatus) -> bool:
         """Returns whether the write was still under way."""
-        with self._statement() as session:
+        with self._statement() as connection:
             ended = (
-                update(JournalRow)
-                .where(JournalRow.seq == entry, JournalRow.status == EntryStatus.PENDING)
-                .values(status=status, ended_at=self._clock.stamp(session))
+                update(_JOURNAL)
+                .where(_JOURNAL.c.seq == entry, _JOURNAL.c.status == EntryStatus.PENDING)
+                .values(status=status, ended_at=self._clock.stamp(connection))
             )
-            return session.scalar(ended.returning(JournalRow.seq)) is not None
+            return connection.execute(ended).rowcount == 1
 
 
 def open_ledger(services: Services, bounds: Bounds = BOUNDS) -> SqlLedger:
@@ -368,7 +372,7 @@ def _column_of(name: str, value: Any) -> ColumnElement[Any]:
     """A value of the type that the journal's column has, unless it is an expression already."""
     if isinstance(value, ColumnElement):
         return value
-    return literal(value, JournalRow.__table__.c[name].type)
+    return literal(value, _JOURNAL.c[name].type)
 
 
 def _take_up_unknown(session: Session, state: WriteState) -> None:

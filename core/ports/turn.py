@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, Protocol
 
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 #: What a step keeps between its turns, and hands on: JSON.
@@ -13,7 +14,7 @@ class Clock(Protocol):
     def now(self, session: Session) -> datetime:
         """The database server's time, UTC; never a worker's own."""
 
-    def stamp(self, session: Session) -> Any:
+    def stamp(self, connection: Connection) -> Any:
         """The same as a value for a statement to write: with a server it is not asked for first."""
 
 
