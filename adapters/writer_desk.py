@@ -93,16 +93,20 @@ class DeskOfClient:
     def open_desk(self) -> WriterDesk:
         """Returns the desk. Raises what invalid settings raise."""
         held = self._held
-        if held is not None and held[0] == os.getpid():
-            return _desks[held].desk
-        url = load_settings().database_url.get_secret_value()
-        key = (os.getpid(), url)
+        if held is None or held[0] != os.getpid():
+            held = self._join_desk()
+        return _desks[held].desk
+
+    def _join_desk(self) -> tuple[int, str]:
+        key = (os.getpid(), load_settings().database_url.get_secret_value())
         with _guard:
+            if self._held == key:  # another thread of this client was first
+                return key
             if key not in _desks:
-                _desks[key] = KeptDesk(url)
+                _desks[key] = KeptDesk(key[1])
             _desks[key].clients += 1
-        self._held = key
-        return _desks[key].desk
+            self._held = key
+        return key
 
     def close(self) -> None:
         held = self._held

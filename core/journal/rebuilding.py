@@ -18,12 +18,12 @@ from qdrant_rollouts.core.services import Services
 
 def read_state(services: Services, alias: str) -> WriteState | None:
     """Returns what the alias's writes stand at; None if it never had a journal."""
-    return open_ledger(services).state(alias)
+    return open_ledger(services).read_state(alias)
 
 
 def read_lag(services: Services, alias: str, bounds: Bounds = BOUNDS) -> Lag:
     """Returns how far the follower is behind. Raises Broken if the alias never had a journal."""
-    return open_ledger(services, bounds).lag(alias)
+    return open_ledger(services, bounds).measure_lag(alias)
 
 
 def begin_capture(

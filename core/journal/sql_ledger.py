@@ -315,7 +315,8 @@ class SqlLedger:
         row = insert(_JOURNAL).from_select(
             list(values), same.with_for_update(read=True, of=_STATES), include_defaults=False
         )
-        return connection.scalar(row.returning(_JOURNAL.c.seq))
+        entry: Entry | None = connection.scalar(row.returning(_JOURNAL.c.seq))
+        return entry
 
     def _end_entry(self, entry: Entry, status: EntryStatus) -> bool:
         """Returns whether the write was still under way."""

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from qdrant_client.qdrant_remote import QdrantRemote
 from sqlalchemy import select
 
 import qdrant_rollouts
-from qdrant_rollouts.core.database.journal_rows import EntryStatus, JournalRow
+from qdrant_rollouts.core.database.journal_rows import EntryStatus, JournalRow, Phase
 from qdrant_rollouts.core.errors import OutcomeUnknown, Refused, Unavailable
+from qdrant_rollouts.core.journal import rebuilding
 from tests.journaled import (
     ALIAS,
     KINDS,
@@ -301,7 +303,58 @@ def test_after_the_rebuild_no_rows_are_written(rebuild, client):
     assert rows(rebuild.services) == []
 
 
+def test_the_state_and_the_lag_of_a_rebuild_can_be_looked_at(rebuild, rest):
+    assert rebuilding.read_state(rebuild.services, ALIAS) is None
+    rebuild.capture()
+    state = rebuilding.read_state(rebuild.services, ALIAS)
+    assert (state.leader, state.follower, state.phase) == ("blue", "green", Phase.CAPTURING)
+    rest.upsert(ALIAS, [point(1)])
+    assert rebuilding.read_lag(rebuild.services, ALIAS).left == 1
+    rebuild.catch_up()
+    assert rebuilding.read_lag(rebuild.services, ALIAS).left == 0
+
+
+# --- rounds ---------------------------------------------------------------------------------------
+
+
+def test_points_that_cannot_be_made_stay_to_be_done_and_deletions_go_through(rebuild, rest):
+    rebuild.capture()
+    fill(rebuild.points, "green")
+    rest.upsert(ALIAS, [point(50)])
+    rest.delete(ALIAS, [1])
+
+    def fail(found: Any) -> Any:
+        raise Unavailable("the model does not answer")
+
+    with pytest.raises(Unavailable, match="the model"):
+        rebuilding.do_round(replace(rebuild.catcher, make_points=fail))
+    assert 1 not in rebuild.points.content("green")
+    assert rebuilding.read_lag(rebuild.services, ALIAS).left == 2
+    rebuild.catch_up()
+    assert rebuild.points.content("green") == rebuild.points.content("blue")
+
+
+def test_a_point_that_the_new_collection_shall_not_have_is_deleted_there(rebuild, rest):
+    rebuild.capture()
+    fill(rebuild.points, "green")
+    rest.upsert(ALIAS, [point(1), point(2)])
+
+    def leave_out(found: Any) -> Any:
+        return [one for one in found if one.id != 1]
+
+    rebuilding.do_round(replace(rebuild.catcher, make_points=leave_out))
+    assert 1 not in rebuild.points.content("green")
+    assert 2 in rebuild.points.content("green")
+
+
 # --- the fence ------------------------------------------------------------------------------------
+
+
+def test_a_new_collection_that_is_not_the_same_drops_the_fence(rebuild, rest):
+    rebuild.capture()
+    fenced = rebuild.close_writes()
+    assert "green has 0 points and blue 9" in fenced.why_not
+    rest.upsert(ALIAS, [point(1)])
 
 
 def test_a_write_waits_for_the_switch_and_goes_to_the_new_collection(rebuild, client):
