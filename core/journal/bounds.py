@@ -13,9 +13,10 @@ class Bounds:
     ``send_within``: the longest time between a row and its request. ``answer``: the longest time
     that a request to Qdrant waits for its answer. ``quarantine`` is longer than ``answer``, the
     delays of the network and the longest pause of a process together. ``fence``: how long writes
-    may be closed. ``poll``: how often closed writes, and the fence, look again. A fence is entered
-    only with ``most_left`` writes or fewer to catch up with. A round takes ``most_entries`` writes,
-    in pieces of ``piece`` points. A filter may select ``most_selected`` points."""
+    may be closed. ``poll``: how often the fence looks again; ``wait``: how often a writer does that
+    waits for it. A fence is entered only with ``most_left`` writes or fewer to catch up with. A
+    round takes ``most_entries`` writes, in pieces of ``piece`` points. A filter may select
+    ``most_selected`` points."""
 
     lease: float = 2.0
     renew_every: float = 0.5
@@ -24,6 +25,7 @@ class Bounds:
     quarantine: float = 60.0
     fence: float = 2.0
     poll: float = 0.005
+    wait: float = 0.02
     most_left: int = 200
     most_entries: int = 2_000
     piece: int = 256

@@ -90,6 +90,10 @@ class SqlLedger:
         if entry is not None:
             return Opened(known, entry)
         with self._transaction() as session:
+            # Writers that wait keep nobody from the lock.
+            state = _read_state(session, known.alias)
+            if state is None or not state.admits_writes(self._clock.now(session), self._bounds):
+                return Opened(state)
             state = _share_state(session, known.alias)
             if state is None or not state.admits_writes(self._clock.now(session), self._bounds):
                 return Opened(state)

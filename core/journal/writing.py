@@ -101,7 +101,7 @@ def _begin_entry(desk: WriterDesk, entered: WriteState) -> Generator[WriteStep, 
     if opened.entry is not None:
         return _Begun(entered.alias, entered.leader, opened.entry, ids, asked)
     if opened.state is not None and opened.state.version == entered.version:
-        yield Pause(desk.bounds.poll)
+        yield Pause(desk.bounds.wait)
     else:
         # The points were selected in a collection that may not lead any more.
         yield desk.renew_lease
