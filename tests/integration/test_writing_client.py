@@ -403,6 +403,15 @@ def own_postgres() -> Iterator[Postgres]:
         yield server
 
 
+def why_not_sent(client: AnyClient, number: int) -> str:
+    """Writes a point. A write under way when the lease ends may be lost; the next is not sent."""
+    try:
+        client.upsert(ALIAS, [point(number)])
+    except Unavailable as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize("kind", ["sync REST", "async gRPC"])
 def test_without_the_database_no_write_to_an_alias_is_sent(
     own_postgres, rebuild, qdrant_url, qdrant_grpc_port, kind, monkeypatch
@@ -414,11 +423,10 @@ def test_without_the_database_no_write_to_an_alias_is_sent(
         rebuild.services = open_services(own_postgres.url)
         own_postgres.stop()
         client.upsert("blue", [point(50)])
-        with pytest.raises(Unavailable, match="not known whether a rebuild captures"):
-            until(lambda: client.upsert(ALIAS, [point(51)]) is None)
+        until(lambda: "not known whether a rebuild captures" in why_not_sent(client, 51))
         client.upsert("blue", [point(52)])
         own_postgres.start()
-        client.upsert(ALIAS, [point(53)])
+        until(lambda: not why_not_sent(client, 53))
         rebuild.capture()
         client.upsert(ALIAS, [point(54)])
         own_postgres.stop()
