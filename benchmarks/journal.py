@@ -25,9 +25,10 @@ from rich.console import Console
 from benchmarks import machine
 from benchmarks.report import Report, show
 from benchmarks.results import Result, Size, median_ratio, seconds
-from qdrant_rollouts import QdrantClient, Unavailable
 from qdrant_rollouts.adapters.database import open_engine
 from qdrant_rollouts.adapters.migrate import migrate_database
+from qdrant_rollouts.adapters.writing_client import QdrantClient
+from qdrant_rollouts.core.errors import Unavailable
 from tests.journaled import ALIAS, PlainPoints, Rebuild, open_services
 from tests.servers import Postgres, Qdrant
 

@@ -12,8 +12,9 @@ from typing import Any
 import qdrant_client
 from qdrant_client import models
 
-from qdrant_rollouts import AsyncQdrantClient, QdrantClient
 from qdrant_rollouts.adapters.database import DatabaseClock, open_engine, open_sessions
+from qdrant_rollouts.adapters.writing_client import QdrantClient
+from qdrant_rollouts.adapters.writing_client_async import AsyncQdrantClient
 from qdrant_rollouts.core.journal import rebuilding
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
 from qdrant_rollouts.core.journal.fences import Fenced

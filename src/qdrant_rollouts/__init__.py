@@ -1,8 +1,7 @@
 """Blue-green rebuilds of Qdrant collections behind an alias: what an application imports.
 
 ``open_router`` and ``open_async_router`` search by alias, through whatever is being rolled out;
-``QdrantClient`` and ``AsyncQdrantClient`` are qdrant-client's own, and their writes survive a
-rebuild; ``Refused`` and ``Unavailable`` are the errors worth catching.
+``Refused`` and ``Unavailable`` are the errors worth catching.
 """
 
 from importlib import import_module
@@ -10,26 +9,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qdrant_rollouts.adapters.writing_client import QdrantClient
-    from qdrant_rollouts.adapters.writing_client_async import AsyncQdrantClient
     from qdrant_rollouts.core.errors import Refused, Unavailable
     from qdrant_rollouts.wiring import open_async_router, open_router
 
     __version__: str
 
-__all__ = [
-    "AsyncQdrantClient",
-    "QdrantClient",
-    "Refused",
-    "Unavailable",
-    "__version__",
-    "open_async_router",
-    "open_router",
-]
+__all__ = ["Refused", "Unavailable", "__version__", "open_async_router", "open_router"]
 
 _HOMES = {
-    "AsyncQdrantClient": "adapters.writing_client_async",
-    "QdrantClient": "adapters.writing_client",
     "Refused": "core.errors",
     "Unavailable": "core.errors",
     "open_async_router": "wiring",

@@ -4,8 +4,8 @@ rebuild captures."""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0017"
-down_revision = "0016"
+revision = "0018"
+down_revision = "0017"
 oldest_program = "0013"
 
 _UNRETIRED = sa.text("retired_at IS NULL")
