@@ -45,8 +45,10 @@ _TABLES = (
     "qdrant_rollouts.core.database.alert_rows",
     "qdrant_rollouts.core.database.caller_rows",
     "qdrant_rollouts.core.database.experiment_rows",
+    "qdrant_rollouts.core.database.journal_rows",
     "qdrant_rollouts.core.database.schedule_rows",
     "qdrant_rollouts.core.database.worker_rows",
+    "qdrant_rollouts.core.database.write_rows",
 )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from sqlalchemy import (
+    Connection,
     Engine,
     MetaData,
     NullPool,
@@ -45,9 +46,10 @@ _POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 
 _URI_PARAMETERS = {"cache", "immutable", "nolock", "psow", "vfs"}
 
 
-def open_engine(url: str, *, pooled: bool = True) -> Engine:
+def open_engine(url: str, *, pooled: bool = True, pinged: bool = True) -> Engine:
     """Returns an engine for ``url``. No connection is made yet. An engine that is not ``pooled``
-    keeps no connection open. Raises Refused if it is not a database URL."""
+    keeps no connection open. One that is not ``pinged`` uses a connection without asking first
+    whether it still works. Raises Refused if it is not a database URL."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -56,7 +58,7 @@ def open_engine(url: str, *, pooled: bool = True) -> Engine:
         ) from error
     if parsed.drivername in _SQLITE_DRIVERS:
         return _open_sqlite(parsed, pooled=pooled)
-    options: dict[str, Any] = _POOL
+    options: dict[str, Any] = {**_POOL, "pool_pre_ping": pinged}
     if not pooled:
         options = {"poolclass": NullPool}
     if parsed.drivername not in _POSTGRES_DRIVERS:
@@ -100,7 +102,9 @@ def _limit_transactions(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
-        if limits:
+        # Without a transaction there is nothing that they could be valid for.
+        alone = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+        if limits and not alone:
             connection.exec_driver_sql("; ".join(limits))
 
 
@@ -158,6 +162,11 @@ class DatabaseClock:
             return datetime.now(UTC)
         found: datetime = session.scalars(select(func.clock_timestamp())).one()
         return found.astimezone(UTC)
+
+    def stamp(self, connection: Connection) -> Any:
+        if connection.dialect.name == "sqlite":
+            return datetime.now(UTC)
+        return func.clock_timestamp()
 
 
 def sqlite_file(url: URL) -> Path | None:

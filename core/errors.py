@@ -9,6 +9,7 @@ AppError
 │   ├── Busy       the embedded store belongs to another process on this machine
 │   ├── Misconfigured  it answered, and does not take what a setting says; a person corrects it
 │   ├── OtherRelease  the database is of a release that only another program can work on
+│   ├── OutcomeUnknown  a write was sent and may or may not be applied; whoever sent it repeats it
 │   └── Limited    a limit of the collection's owner allows no more for some seconds
 ├── Broken         our own impossible state; recorded with its trace, rejects, alerts
 ├── LeaseLost      this worker's turn belongs to somebody else now; whatever it holds is void
@@ -64,6 +65,10 @@ class Misconfigured(Unavailable):
 
 class OtherRelease(Unavailable):
     """The database is of another release than this program."""
+
+
+class OutcomeUnknown(Unavailable):
+    """The write was sent, and it is not known whether it counts; repeat it."""
 
 
 class Limited(Unavailable):

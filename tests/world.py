@@ -46,6 +46,9 @@ class HandClock:
     def now(self, session: Session) -> datetime:
         return self.moment
 
+    def stamp(self, connection: object) -> datetime:
+        return self.moment
+
     def move(self, seconds: float) -> None:
         self.moment += timedelta(seconds=seconds)
 

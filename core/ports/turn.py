@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, Protocol
 
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 #: The JSON that a step keeps between its turns, and its output.
@@ -12,6 +13,9 @@ State = dict[str, Any]
 class Clock(Protocol):
     def now(self, session: Session) -> datetime:
         """The database server's time, UTC; never a worker's own."""
+
+    def stamp(self, connection: Connection) -> Any:
+        """The same as a value for a statement to write: with a server it is not asked for first."""
 
 
 class Turn(Protocol):

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.adapters.celery import INTERRUPTIONS, CeleryKnocker
@@ -113,8 +114,13 @@ class MovedClock:
         self._file = file
 
     def now(self, session: Session) -> datetime:
-        moved = float(self._file.read_text()) if self._file.exists() else 0.0
-        return self._clock.now(session) + timedelta(seconds=moved)
+        return self._clock.now(session) + self._moved()
+
+    def stamp(self, connection: Connection) -> Any:
+        return self._clock.stamp(connection) + self._moved()
+
+    def _moved(self) -> timedelta:
+        return timedelta(seconds=float(self._file.read_text()) if self._file.exists() else 0.0)
 
 
 def _alias(name: str) -> str:

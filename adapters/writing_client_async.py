@@ -1,0 +1,196 @@
+"""``AsyncQdrantClient``: see ``writing_client``. Requests are awaited; the database is asked in a
+thread."""
+
+import asyncio
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import qdrant_client
+
+from qdrant_rollouts.adapters.write_requests import (
+    PAGE,
+    BatchMethod,
+    OneByOne,
+    Selection,
+    WriteMethod,
+    check_selected,
+    has_ended,
+    ids_of_operations,
+    ids_of_points,
+    read_result,
+    selected_by,
+)
+from qdrant_rollouts.adapters.writer_desk import DeskOfClient
+from qdrant_rollouts.adapters.writing_client import QdrantClient
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.journal.running import Pause
+from qdrant_rollouts.core.journal.writing import (
+    FindAlias,
+    Resolve,
+    Send,
+    Sent,
+    WriteSteps,
+    write_steps,
+)
+from qdrant_rollouts.core.ports import PointId
+
+Base = qdrant_client.AsyncQdrantClient
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class AsyncCall:
+    """As ``writing_client.Call``."""
+
+    def __init__(
+        self, method: WriteMethod, client: Base, given: tuple[Any, ...], named: dict[str, Any]
+    ) -> None:
+        self._method = method
+        self._client = client
+        self._given = given
+        self._named = named
+
+    async def do_steps(self, steps: WriteSteps) -> Any:
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    result = await self._take_step(step)
+                except (Refused, Unavailable) as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as end:
+            return end.value
+        finally:
+            steps.close()
+
+    async def _take_step(self, step: Any) -> Any:
+        match step:
+            case Send(_, None):
+                return await self._send_request(self._given, self._named)
+            case Send():
+                return await self._send_request(
+                    (), self._method.redirect_call(self._bind_call(), step)
+                )
+            case Resolve(collection):
+                return await self._resolve_ids(collection)
+            case FindAlias(name):
+                found = (await self._client.get_aliases()).aliases
+                return any(alias.alias_name == name for alias in found)
+            case Pause(seconds):
+                await asyncio.sleep(seconds)
+                return None
+            case _:
+                return await asyncio.to_thread(step)
+
+    async def _send_request(self, given: tuple[Any, ...], named: dict[str, Any]) -> Sent:
+        try:
+            sent = self._method.original(self._client, *given, **named)
+            # Uploads of this client are not awaited.
+            result = await sent if asyncio.iscoroutine(sent) else sent
+        except Exception as error:  # noqa: BLE001  # kept, and raised again by whoever asked
+            return Sent(has_ended(error), error=error)
+        return read_result(result)
+
+    def _bind_call(self) -> dict[str, Any]:
+        return self._method.bind_arguments(self._client, self._given, self._named)
+
+    async def _resolve_ids(self, collection: str) -> tuple[PointId, ...]:
+        selection = self._method.select(self._bind_call())
+        if selection.filter is None:
+            return selection.ids
+        return await self._scroll_ids(collection, selection)
+
+    async def _scroll_ids(self, collection: str, selection: Selection) -> tuple[PointId, ...]:
+        found: list[PointId] = []
+        offset: Any = None
+        while True:
+            records, offset = await self._client.scroll(
+                collection, selection.filter, PAGE, offset=offset, with_payload=False
+            )
+            found += [cast("PointId", record.id) for record in records]
+            check_selected(self._method.collection_of(self._given, self._named), found)
+            if offset is None:
+                return tuple(found)
+
+
+def journal_writes(method: WriteMethod, original: Method) -> Method:
+    """As ``writing_client.journal_writes``."""
+
+    @wraps(original)
+    async def write_points(client: "AsyncQdrantClient", *given: Any, **named: Any) -> Any:
+        alias = method.collection_of(given, named)
+        call = AsyncCall(method, client, given, named)
+        return await call.do_steps(write_steps(client.desk_of_client.open_desk(), alias))
+
+    return cast("Method", write_points)
+
+
+def upload_writes(original: Method) -> Method:
+    """Uploads of this client block, as qdrant-client's do: the other client does them."""
+
+    @wraps(original)
+    def upload_batches(client: "AsyncQdrantClient", *given: Any, **named: Any) -> None:
+        other = QdrantClient(**client.init_options)
+        try:
+            getattr(other, original.__name__)(*given, **named)
+        finally:
+            other.close()
+
+    return cast("Method", upload_batches)
+
+
+class AsyncQdrantClient(Base):
+    """``qdrant_client.AsyncQdrantClient``; see ``QdrantClient``."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        self.desk_of_client = DeskOfClient()
+        super().__init__(*given, **named)
+
+    async def close(self, grpc_grace: float | None = None, **kwargs: Any) -> None:
+        await super().close(grpc_grace, **kwargs)
+        await asyncio.to_thread(self.desk_of_client.close)
+
+    upsert = journal_writes(WriteMethod(Base.upsert, ids_of_points), Base.upsert)
+    update_vectors = journal_writes(
+        WriteMethod(Base.update_vectors, ids_of_points), Base.update_vectors
+    )
+    delete = journal_writes(
+        WriteMethod(Base.delete, selected_by("points_selector"), "points_selector"), Base.delete
+    )
+    delete_vectors = journal_writes(
+        WriteMethod(Base.delete_vectors, selected_by("points"), "points"), Base.delete_vectors
+    )
+    set_payload = journal_writes(
+        WriteMethod(Base.set_payload, selected_by("points"), "points"), Base.set_payload
+    )
+    overwrite_payload = journal_writes(
+        WriteMethod(Base.overwrite_payload, selected_by("points"), "points"),
+        Base.overwrite_payload,
+    )
+    delete_payload = journal_writes(
+        WriteMethod(Base.delete_payload, selected_by("points"), "points"), Base.delete_payload
+    )
+    clear_payload = journal_writes(
+        WriteMethod(Base.clear_payload, selected_by("points_selector"), "points_selector"),
+        Base.clear_payload,
+    )
+    _write_batch = journal_writes(
+        BatchMethod(Base.batch_update_points, ids_of_operations), Base.batch_update_points
+    )
+    upload_points = upload_writes(Base.upload_points)
+    upload_collection = upload_writes(Base.upload_collection)
+
+    async def batch_update_points(
+        self, collection_name: str, update_operations: Any, *given: Any, **named: Any
+    ) -> list[Any]:
+        """While a rebuild captures, operations by a filter are sent one after the other."""
+        try:
+            return await self._write_batch(collection_name, update_operations, *given, **named)
+        except OneByOne:
+            return [
+                result
+                for one in update_operations
+                for result in await self._write_batch(collection_name, [one], *given, **named)
+            ]

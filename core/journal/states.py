@@ -1,0 +1,183 @@
+"""What an alias's writes stand at, and every change of it.
+
+Rule: a change is a pure function of the state that was read under the alias's lock. Whoever keeps
+states (``core.journal.ledger``) calls these functions and decides nothing itself.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from qdrant_rollouts.core.database.journal_rows import EntryStatus, Gate, Phase
+from qdrant_rollouts.core.database.leases import lasts
+from qdrant_rollouts.core.errors import Broken, LeaseLost
+from qdrant_rollouts.core.journal.bounds import Bounds
+
+
+@dataclass(frozen=True, slots=True)
+class WriteState:
+    """See ``core.database.journal_rows.WriteStateRow``."""
+
+    alias: str
+    leader: str
+    follower: str | None = None
+    phase: Phase = Phase.IDLE
+    gate: Gate = Gate.OPEN
+    closed_until: datetime | None = None
+    epoch: int = 0
+    version: int = 0
+    captured_after: int | None = None
+    sending_since: datetime | None = None
+    quiet_until: datetime | None = None
+
+    @property
+    def journals(self) -> bool:
+        """Returns whether writers write rows."""
+        return self.phase is not Phase.IDLE
+
+    def admits_writes(self, now: datetime, bounds: Bounds) -> bool:
+        """Returns whether a write may begin. A fence whose coordinator died ends by its time; a
+        switch that was decided has no way back, so its writes wait until it is finished."""
+        if self.gate is Gate.CLOSED:
+            return not lasts(self.closed_until, now, timedelta(seconds=bounds.fence))
+        return self.gate is Gate.OPEN
+
+    def quiet_for(self, now: datetime, bounds: Bounds) -> float:
+        """Returns for how many seconds nothing may be written to the follower."""
+        if not lasts(self.quiet_until, now, timedelta(seconds=bounds.quarantine)):
+            return 0.0
+        assert self.quiet_until is not None
+        return (self.quiet_until - now).total_seconds()
+
+
+def announce_rebuild(
+    state: WriteState | None, alias: str, leader: str, follower: str
+) -> WriteState:
+    """Tells writers to write rows. The same rebuild may be announced twice. A rebuild that begins
+    while the last one is still followed takes its place. Raises Broken while a decided switch is
+    not finished."""
+    found = state or WriteState(alias, leader)
+    _check_undecided(found)
+    if found.phase in {Phase.ANNOUNCED, Phase.CAPTURING} and found.follower == follower:
+        return found
+    return replace(
+        found,
+        leader=leader,
+        follower=follower,
+        phase=Phase.ANNOUNCED,
+        gate=Gate.OPEN,
+        closed_until=None,
+        sending_since=None,
+        version=found.version + 1,
+    )
+
+
+def begin_capture(state: WriteState, last_entry: int) -> WriteState:
+    """Every writer writes rows, so the backfill may begin."""
+    return replace(state, phase=Phase.CAPTURING, captured_after=last_entry)
+
+
+def begin_round(state: WriteState, now: datetime, bounds: Bounds) -> WriteState:
+    """If the last round did not end, a write of it may still arrive."""
+    return state if state.sending_since is None else hold_off(state, now, bounds)
+
+
+def begin_sending(state: WriteState, now: datetime) -> WriteState:
+    """Marks that a round writes to the follower. Raises LeaseLost if another round has not ended,
+    or if writes of one may still arrive."""
+    if state.sending_since is not None:
+        raise LeaseLost(f"{state.alias}: another round writes to {state.follower}")
+    return replace(state, sending_since=now)
+
+
+def end_sending(state: WriteState) -> WriteState:
+    """All writes of the round have ended."""
+    return replace(state, sending_since=None)
+
+
+def hold_off(state: WriteState, now: datetime, bounds: Bounds) -> WriteState:
+    """A write to the follower may still arrive, so nothing is written to it for the quarantine."""
+    return replace(
+        state, sending_since=None, quiet_until=now + timedelta(seconds=bounds.quarantine)
+    )
+
+
+def close_gate(state: WriteState, now: datetime, bounds: Bounds) -> WriteState:
+    """Closes the writes for at most the budget of the fence."""
+    _check_undecided(state)
+    return replace(state, gate=Gate.CLOSED, closed_until=now + timedelta(seconds=bounds.fence))
+
+
+def reopen_gate(state: WriteState) -> WriteState:
+    """Drops a fence. A switch that was decided goes forward only."""
+    _check_undecided(state)
+    return replace(state, gate=Gate.OPEN, closed_until=None)
+
+
+def why_not_decided(state: WriteState, now: datetime, bounds: Bounds, left: int) -> str:
+    """Returns why the fence must be dropped; empty if the switch may be decided. ``left``: writes
+    that are not retired."""
+    if state.gate is not Gate.CLOSED or state.admits_writes(now, bounds):
+        return f"writes were not closed any more; a fence may last {bounds.fence:g} s"
+    if left:
+        return f"{left} writes have not reached {state.follower} yet"
+    if state.sending_since is not None:
+        return f"a round still writes to {state.follower}"
+    return ""
+
+
+def decide_switch(state: WriteState) -> WriteState:
+    """The one decision: before it everything can be dropped, after it everything goes forward."""
+    return replace(state, gate=Gate.FLIPPING, closed_until=None)
+
+
+def finish_switch(state: WriteState, leader: str) -> WriteState:
+    """The two collections change their roles, and writes are open again. If ``leader`` leads
+    already, nothing changes. Raises Broken if its switch was not decided."""
+    if state.leader == leader and state.gate is not Gate.FLIPPING:
+        return state
+    if state.gate is not Gate.FLIPPING or state.follower != leader:
+        raise Broken(f"{state.alias}: a switch to {leader} was not decided")
+    return replace(
+        state,
+        leader=leader,
+        follower=state.leader,
+        phase=Phase.FOLLOWING,
+        gate=Gate.OPEN,
+        closed_until=None,
+        epoch=state.epoch + 1,
+        version=state.version + 1,
+    )
+
+
+def end_rebuild(state: WriteState) -> WriteState:
+    """Writers write no rows any more. Raises Broken while a decided switch is not finished."""
+    _check_undecided(state)
+    return replace(
+        state,
+        follower=None,
+        phase=Phase.IDLE,
+        gate=Gate.OPEN,
+        closed_until=None,
+        sending_since=None,
+        version=state.version + 1,
+    )
+
+
+def is_abandoned(status: EntryStatus, created_at: datetime, now: datetime, bounds: Bounds) -> bool:
+    """Returns whether a write is under way for longer than any can be: its writer died."""
+    longest = timedelta(seconds=bounds.send_within + bounds.answer)
+    return status is EntryStatus.PENDING and now - created_at > longest
+
+
+def is_readable(
+    status: EntryStatus, ended_at: datetime | None, now: datetime, bounds: Bounds
+) -> bool:
+    """Returns whether the write can change nothing any more, so that its ids can be read again."""
+    if status is EntryStatus.UNKNOWN and ended_at is not None:
+        return now - ended_at > timedelta(seconds=bounds.quarantine)
+    return status is EntryStatus.DONE
+
+
+def _check_undecided(state: WriteState) -> None:
+    if state.gate is Gate.FLIPPING:
+        raise Broken(f"{state.alias}: the switch to {state.follower} was decided; finish it")
