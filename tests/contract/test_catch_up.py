@@ -1,12 +1,15 @@
 """What is written while an index is built reaches the new collection, whoever is asked for it."""
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
-from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Point, PointId
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.ports import Health, Point, PointId, VectorStore
 from tests.world import DIMENSION, World, texts
 
 VECTOR = [1.0] + [0.0] * (DIMENSION - 1)
@@ -212,3 +215,115 @@ def test_the_looks_of_a_canary_are_taken_by_workers_without_a_model(live: World)
         queues.append(knock.queue)
         live.turn(knock)
     assert queues == ["control", "bulk", "control", "bulk"]
+
+
+# --- back -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def changed(world: World) -> World:
+    """``docs`` serves 400 records of the live collection before, with another model."""
+    world.declare("docs", source=world.write("docs.jsonl", texts(400)))
+    world.deploy("docs")
+    world.run()
+    model = {"model": "hashing:32", "text": "{text}"}
+    world.declare("docs", source="live", embedding=model, accept_new_model=True)
+    world.deploy("docs")
+    world.run()
+    return world
+
+
+def roll_back(world: World, *, now: bool = False) -> dict[str, Any]:
+    started = commands.start_rollback(world.services, "docs", actor="anna", now=now)
+    world.run()
+    return world.status(started)
+
+
+def test_a_rollback_serves_what_was_written_since(changed: World) -> None:
+    green = changed.store.aliases()["docs"]
+    write(changed, green, {"id": 3, "text": "changed"}, {"id": 999, "text": "new"})
+    changed.store.delete(green, [9])
+    status = roll_back(changed)
+    assert status["status"] == "live", status["message"]
+    found = served(changed)
+    assert (found[3], found[999]) == ("changed", "new")
+    assert 9 not in found
+    points = changed.store.fetch(changed.store.aliases()["docs"], [3, 999], vectors=True)
+    assert {len(point.vector) for point in points} == {DIMENSION}
+
+
+def test_a_rollback_at_once_lists_what_it_leaves_behind(changed: World) -> None:
+    write(changed, changed.store.aliases()["docs"], {"id": 3, "text": "changed"})
+    status = roll_back(changed, now=True)
+    assert status["status"] == "live", status["message"]
+    assert served(changed)[3] != "changed"
+    assert "1 points of" in step(status, "catch_up")["message"]
+    assert step(status, "catch_up")["message"].endswith("stay behind: 3")
+
+
+def test_a_collection_that_lost_its_points_does_not_empty_the_older_version(
+    changed: World,
+) -> None:
+    green = changed.store.aliases()["docs"]
+    changed.store.delete(green, list(range(200)))
+    status = roll_back(changed)
+    assert status["status"] == "rolled_back"
+    assert "points may be lost" in status["message"]
+    assert changed.store.count(status["green"]) == 400
+    assert roll_back(changed, now=True)["status"] == "live"
+    assert len(served(changed)) == 400
+
+
+class Broken:
+    """A store in which one collection cannot be read. ``told``: the server says that it is
+    broken."""
+
+    def __init__(self, store: VectorStore, collection: str, *, told: bool) -> None:
+        self._store = store
+        self._collection = collection
+        self._told = told
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def health(self, collection: str) -> Health:
+        health = self._store.health(collection)
+        if self._told and collection == self._collection:
+            return replace(health, status="red", optimizer="segment is corrupted")
+        return health
+
+    def scroll(self, collection: str, *arguments: Any, **named: Any) -> Any:
+        if collection == self._collection:
+            raise Unavailable(f"{collection} cannot be read")
+        return self._store.scroll(collection, *arguments, **named)
+
+
+@pytest.mark.parametrize("now", [False, True], ids=["rollback", "at once"])
+@pytest.mark.parametrize("told", [False, True], ids=["silent", "red"])
+def test_a_rollback_from_a_broken_collection_is_not_held_up_by_it(
+    changed: World, now: bool, told: bool
+) -> None:
+    store = changed.store
+    changed.over(cast("VectorStore", Broken(store, store.aliases()["docs"], told=told)))
+    status = roll_back(changed, now=now)
+    assert status["status"] == "live", status["message"]
+    assert store.aliases()["docs"] == status["green"]
+
+
+def test_an_abort_after_the_switch_brings_back_what_was_written(live: World) -> None:
+    live.declare("docs", source="live")
+    deployment = live.deploy("docs")
+    live.run(until=live.at(deployment, "soak"))
+    write(live, live.store.aliases()["docs"], {"id": 3, "text": "changed"})
+    commands.request_action(live.services, deployment, Event.ABORT, actor="anna")
+    live.run()
+    status = live.status(deployment)
+    assert status["status"] == "rolled_back"
+    assert live.store.aliases()["docs"] == status["blue"]
+    assert served(live)[3] == "changed"
+
+
+def write(world: World, collection: str, *records: dict[str, Any]) -> None:
+    size = len(world.store.fetch(collection, [29], vectors=True)[0].vector)
+    vector = [1.0] + [0.0] * (size - 1)
+    world.store.upsert(collection, [Point(one["id"], vector, one) for one in records])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from qdrant_rollouts.core.collections import readiness
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.seen import forget_seen
@@ -15,12 +16,15 @@ from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, StepConte
 from qdrant_rollouts.core.deployments.steps import comparing, pieces, reading, rereading
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
 from qdrant_rollouts.core.deployments.steps.rereading import TooManyGone
+from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 
 #: A round that is not shorter than this share of the one before shows that rounds get no shorter.
 _SHORTER = 0.8
 _KEPT_ROUNDS = 10
 _LISTED = 20
 _WAIT_FOR_WRITERS = 10.0
+#: For so many seconds a rollback waits for a collection that cannot be read.
+_LONGEST_WAY_BACK = 30.0
 
 #: One piece of a round: returns the round, and whether there is more of it.
 Piece = Callable[[RoundState, Callable[[], bool]], tuple[RoundState, bool]]
@@ -30,7 +34,13 @@ def catch_up(context: StepContext) -> Outcome:
     """Works on a round, and decides after it whether another one is needed. Safe to run twice: a
     piece that is repeated finds less to do."""
     if context.arguments.get("lists"):
-        return _list_left_behind(context)
+        return _try_to_list(context)
+    if context.outputs.find(Filling) is None:
+        return _catch_up_older_version(context)
+    return _work_on_rounds(context)
+
+
+def _work_on_rounds(context: StepContext) -> Outcome:
     state = context.load(CatchUpState)
     if not state.number and state.round is None and _is_source_unchanged(context):
         return Done(_sum_up(context, state, "the source has not changed since it was read"))
@@ -60,15 +70,49 @@ def catch_up(context: StepContext) -> Outcome:
     return _decide(context, state)
 
 
+def _catch_up_older_version(context: StepContext) -> Outcome:
+    """Brings to an older version what was written since. Whoever goes back from a broken collection
+    must not wait for it."""
+    leader = context.deployment.blue
+    assert leader is not None
+    failure = readiness.find_failure(context.services.store, leader)
+    broken = readiness.why_unable_to_serve(leader, failure)
+    if broken:
+        return _give_up(broken)
+    try:
+        return _work_on_rounds(context)
+    except Limited:
+        raise
+    except Unavailable as error:
+        if context.waited < _LONGEST_WAY_BACK:
+            raise
+        return _give_up(str(error))
+
+
+def _give_up(why: str) -> Outcome:
+    return Done(CaughtUp(summary=f"{why}; nothing more is brought from it", gave_up=True))
+
+
+def _try_to_list(context: StepContext) -> Outcome:
+    """The alias has moved, and nothing that fails here may move it back."""
+    try:
+        return _list_left_behind(context)
+    except Limited:
+        raise
+    except (Refused, Unavailable) as error:
+        told = f"what stays behind could not be listed: {error}"
+        return Done(CaughtUp(summary=told, gave_up=True))
+
+
 def _list_left_behind(context: StepContext) -> Outcome:
     """Compares after a switch that waited for nothing, and writes nothing: what differs stays
     behind."""
-    follower = comparing.open_follower(context)
+    sides = comparing.open_payloads(context)
 
     def do_piece(state: CatchUpState, seconds: float) -> tuple[CatchUpState, bool]:
         ends = time.monotonic() + seconds
         current, ids, more = comparing.list_piece(
-            context, follower, state.round or RoundState(), lambda: time.monotonic() < ends
+            context, sides, state.round or RoundState(), lambda: time.monotonic() < ends
         )
         listed = [*state.ids, *ids][:_LISTED]
         progress = Progress(done=current.checked, size=current.checked, unit="points")

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from qdrant_rollouts.core.collections.filling import Filling
-from qdrant_rollouts.core.collections.merging import BucketDigests, compare_page
+from qdrant_rollouts.core.collections.merging import BucketDigests, Side, compare_page
+from qdrant_rollouts.core.collections.origins import digest_origin
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.collections.vectors import read_plan
 from qdrant_rollouts.core.deployments.plan import StepContext
@@ -24,7 +25,12 @@ from qdrant_rollouts.core.deployments.steps.followers import (
 )
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
-from qdrant_rollouts.core.ports import PointId
+from qdrant_rollouts.core.ports import Point, PointId
+
+#: An older version is not made like a leader that has fewer points by more than this, and by more
+#: than this share.
+_FEW_GONE = 100
+_MOST_GONE = 0.1
 
 
 def open_follower(context: StepContext) -> Follower:
@@ -46,12 +52,15 @@ def open_follower(context: StepContext) -> Follower:
 
 
 def open_way_back(context: StepContext) -> Follower:
-    """Returns blue as the follower of green, after the switch."""
+    """Returns blue as the follower of green, after the switch. Raises Refused if blue had better
+    stay as it is."""
     deployment = context.deployment
     assert deployment.blue is not None
-    if _way_of_filling(context) not in (None, "records"):
-        return CopyFollower(context.services.store, deployment.green, deployment.blue)
-    return _open_version(context, deployment.green, deployment.blue)
+    store = context.services.store
+    if _way_of_filling(context) in (None, "records"):
+        return _open_version(context, deployment.green, deployment.blue)
+    _check_not_emptied(context, deployment.green, deployment.blue)
+    return CopyFollower(store, deployment.green, deployment.blue)
 
 
 def _way_of_filling(context: StepContext) -> str | None:
@@ -63,20 +72,35 @@ def _way_of_filling(context: StepContext) -> str | None:
 
 def _open_version(context: StepContext, leader: str, follower: str) -> Follower:
     """Returns an older version as the follower. Raises Refused if nobody knows how its vectors are
-    made, or if that is not possible any more."""
-    alias = context.deployment.alias
-    way_out = (
-        f"`rollouts rollback {alias} --now` goes back without what was written to {leader} since"
-    )
+    made, if that is not possible any more, or if it would lose much."""
+    _check_not_emptied(context, leader, follower)
     if read_stamp(context.services.store, follower) is None:
         raise Refused(
             f"nobody wrote down how the vectors of {follower} are made, so it cannot get what was "
-            f"written to {leader}; {way_out}"
+            f"written to {leader}; {_way_out(context, leader)}"
         )
     try:
         return _follow_as_made(context, leader, follower)
     except Refused as error:
-        raise Refused(f"{error}; {way_out}") from error
+        raise Refused(f"{error}; {_way_out(context, leader)}") from error
+
+
+def _check_not_emptied(context: StepContext, leader: str, follower: str) -> None:
+    """Raises Refused if the leader has far fewer points than the older version. It may have lost
+    them, and then the older version is the only place where they are."""
+    store = context.services.store
+    ours = store.count(follower)
+    theirs = store.count(leader)
+    if ours - theirs > max(_FEW_GONE, _MOST_GONE * ours):
+        raise Refused(
+            f"{leader} has {theirs:,} points and {follower} has {ours:,}: points may be lost, and "
+            f"{follower} would lose them too; {_way_out(context, leader)}"
+        )
+
+
+def _way_out(context: StepContext, leader: str) -> str:
+    alias = context.deployment.alias
+    return f"`rollouts rollback {alias} --now` goes back without what was written to {leader} since"
 
 
 def _follow_as_made(context: StepContext, leader: str, follower: str) -> Follower:
@@ -131,9 +155,20 @@ def compare_piece(
     )
 
 
+def open_payloads(context: StepContext) -> tuple[Side, Side]:
+    """Returns blue and green by their payloads alone. No model is needed for that."""
+    deployment = context.deployment
+    assert deployment.blue is not None
+
+    def digest(point: Point) -> str:
+        return digest_origin(point.payload)
+
+    return Side(deployment.blue, digest), Side(deployment.green, digest)
+
+
 def list_piece(
     context: StepContext,
-    follower: Follower,
+    sides: tuple[Side, Side],
     current: RoundState,
     goes_on: Callable[[], bool],
 ) -> tuple[RoundState, list[PointId], bool]:
@@ -145,8 +180,8 @@ def list_piece(
     checked = current.checked
     more = True
     while more:
-        store.pace(follower.leading.collection)
-        found = compare_page(store, follower.leading, follower.following, position, BucketDigests())
+        store.pace(sides[0].collection)
+        found = compare_page(store, *sides, position, BucketDigests())
         ids += found.ids
         checked += found.checked
         position = found.following

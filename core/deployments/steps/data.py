@@ -171,15 +171,15 @@ class CatchUpState(PieceState):
 class CaughtUp(Filling):
     """Green has what was written while it was built. The counts of the filling are those after it.
     ``rounds`` as in ``CatchUpState``; ``fence`` is for how many seconds the last comparison says
-    that writes are refused, and ``leader`` the digests of blue at that time. ``rollback`` says what
-    a later rollback could not bring back, or nothing."""
+    that writes are refused, and ``leader`` the digests of blue at that time. ``gave_up``: nothing
+    was compared, because the leading collection cannot be read."""
 
     rounds: Sequence[RoundState] = field(default=(), metadata={"of": RoundState})
     changed: int = 0
     removed: int = 0
     fence: float | None = None
     leader: str = ""
-    rollback: str = ""
+    gave_up: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

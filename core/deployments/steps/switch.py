@@ -66,12 +66,10 @@ def switch_to_green(context: StepContext) -> Outcome:
 def _needs_fence(context: StepContext) -> bool:
     """Returns whether both collections must be equal at the moment of the switch."""
     writes = context.deployment.spec.writes
-    return (
-        writes.way == "compare"
-        and writes.if_longer != "heal"
-        and context.deployment.blue is not None
-        and context.outputs.find(CaughtUp) is not None
-    )
+    if writes.way != "compare" or writes.if_longer == "heal":
+        return False
+    caught_up = context.outputs.find(CaughtUp)
+    return caught_up is not None and not caught_up.gave_up
 
 
 def _switch_behind_fence(context: StepContext) -> Outcome:
