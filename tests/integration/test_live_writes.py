@@ -21,9 +21,12 @@ from tests.writers import Writer, compare_with, tell
 
 RECORDS = 1500
 NOTHING: dict[str, list[int]] = {"missing": [], "stale": [], "resurrected": []}
+#: So many short texts are too much alike for the small model; these tests look only at what is
+#: there.
 LOOSE = {
     "samples": {"records": 12, "queries": 12},
     "min_top_score": -1.0,
+    "checks": {"self_retrieval": False},
 }
 
 
