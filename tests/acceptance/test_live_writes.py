@@ -24,7 +24,7 @@ SETTINGS = {
     "validation": VALIDATION,
     "soak": {"seconds": 2, "interval_seconds": 0.5},
     "source": "live",
-    "writes": {"fence_seconds": 10},
+    "writes": {"fence_seconds": 20},
 }
 _KILLS = 3
 _BETWEEN_KILLS = 4.0
