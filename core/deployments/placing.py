@@ -152,9 +152,11 @@ def _place(row: Deployment, before: Status) -> Place | None:
 
 
 def _is_building(row: Deployment) -> bool:
-    """Returns whether it has bulk work left: it builds, and no search has seen green yet."""
+    """Returns whether it has bulk work left: it builds, and green is not judged yet. What was
+    written meanwhile is little work, and somebody may have approved green."""
     builds = any(traits_of(step.name).builds for step in row.steps)
-    return builds and _has_come_to(row, min(_first(row, _shares), _first(row, _moves)))
+    ends = (_first(row, _catches_up), _first(row, _shares), _first(row, _moves))
+    return builds and _has_come_to(row, min(ends))
 
 
 def _has_come_to(row: Deployment, end: int) -> bool:
@@ -178,6 +180,10 @@ def _first(row: Deployment, trait: Trait) -> int:
     return next(
         (step.position for step in row.steps if trait(traits_of(step.name))), len(row.steps)
     )
+
+
+def _catches_up(traits: StepTraits) -> bool:
+    return traits.catches_up
 
 
 def _shares(traits: StepTraits) -> bool:

@@ -175,6 +175,39 @@ def test_a_comparison_is_refused_where_the_records_come_from_elsewhere(live: Wor
         live.deploy("docs")
 
 
+def test_another_collection_is_followed_and_not_the_live_one(live: World) -> None:
+    live.declare("other", source=live.write("other.jsonl", texts(30, about="threads")))
+    live.deploy("other")
+    live.run()
+    other = live.store.aliases()["other"]
+    unlike = {"checks": {"collapse": False}}  # every record says something else
+    live.declare("docs", source=f"collection:{other}", validation=unlike)
+    written = {"id": 3, "text": "written to the other one"}
+
+    def write() -> None:
+        live.store.upsert(other, [Point(3, VECTOR, written)])
+        live.store.upsert(live.store.aliases()["docs"], [Point(4, VECTOR, {**written, "id": 4})])
+
+    status = rebuild(live, write)
+    assert status["status"] == "live", status["message"]
+    found = served(live)
+    assert found[3] == "written to the other one"
+    assert found[4] == "text 4 about threads and python"
+
+
+def test_a_first_deployment_follows_the_collection_that_it_reads(live: World) -> None:
+    source = live.store.aliases()["docs"]
+    live.declare("new", source=f"collection:{source}")
+    deployment = live.deploy("new")
+    live.run(until=live.at(deployment, "catch_up"))
+    live.store.upsert(source, [Point(3, VECTOR, {"id": 3, "text": "changed"})])
+    live.run()
+    status = live.status(deployment)
+    assert status["status"] == "live", status["message"]
+    [point] = live.store.fetch(status["green"], [3], vectors=False)
+    assert point.payload["text"] == "changed"
+
+
 # --- while users are on both sides ----------------------------------------------------------------
 
 

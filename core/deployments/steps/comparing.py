@@ -15,6 +15,7 @@ from qdrant_rollouts.core.collections.origins import digest_origin
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.collections.vectors import read_plan
 from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, RoundState
 from qdrant_rollouts.core.deployments.steps.followers import (
     CopyFollower,
@@ -34,21 +35,28 @@ _MOST_GONE = 0.1
 
 
 def open_follower(context: StepContext) -> Follower:
-    """Returns green as the follower of blue. Green of a rollback is an older version, which has
-    served."""
+    """Returns green as the follower of the collection that its records come from. Green of a
+    rollback is an older version, which has served; it follows blue."""
     deployment = context.deployment
-    assert deployment.blue is not None
     services = context.services
+    leader = _name_leader(context)
     way = _way_of_filling(context)
     if way is None:
-        return _open_version(context, deployment.blue, deployment.green)
+        return _open_version(context, leader, deployment.green)
     if way != "records":
-        return CopyFollower(services.store, deployment.blue, deployment.green)
+        return CopyFollower(services.store, leader, deployment.green)
     created = context.outputs.get(CreatedGreen)
     plan = read_plan(deployment.spec, created.vectors, created.vector)
-    return RecordFollower(
-        services, plan, deployment.blue, deployment.green, reuse_from=deployment.blue
-    )
+    return RecordFollower(services, plan, leader, deployment.green, reuse_from=deployment.blue)
+
+
+def _name_leader(context: StepContext) -> str:
+    deployment = context.deployment
+    leader = deployment.blue
+    if deployment.source is not None:
+        leader = reading.open_deployment_source(context).collection
+    assert leader is not None
+    return leader
 
 
 def open_way_back(context: StepContext) -> Follower:

@@ -110,16 +110,17 @@ class RecordFollower:
         leader: str,
         follower: str,
         *,
-        reuse_from: str,
+        reuse_from: str | None,
         compares_payloads: bool = False,
     ) -> None:
-        """``reuse_from``: the collection whose vectors are used again if their texts are the same.
+        """``reuse_from``: the collection whose vectors are used again if their texts are the same,
+        if there is one.
         ``compares_payloads``: the follower has served, so its points may be others than its marks
         say, and the payloads themselves are compared."""
         store = services.store
         schema = store.schema(follower)
         makers = open_makers(services, plan)
-        live = find_live_vectors(store, reuse_from, schema)
+        live = find_live_vectors(store, reuse_from, schema) if reuse_from is not None else None
         self._plan = plan
         self._rules = RecordRules.of(plan, schema, None)
         self._vectors = RecordVectors(store, plan, makers, live, VectorCounts())
