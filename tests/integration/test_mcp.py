@@ -340,7 +340,7 @@ def test_a_wait_reports_progress_and_ends_in_time(world, agent):
     world.run(until=world.at(started, "populate"))
     seen = agent.call("get_deployment", deployment_id=started, wait_seconds=1)
     assert seen["moving"] is True
-    assert [(done, total) for done, total, _ in agent.progress] == [(1.0, 5.0)]
+    assert [(done, total) for done, total, _ in agent.progress] == [(1.0, 6.0)]
 
 
 def test_progress_only_grows_whatever_becomes_of_the_deployment(world):
@@ -745,7 +745,7 @@ def test_over_http_progress_arrives_while_the_call_waits(world):
             url, lambda client: client.call_tool("get_deployment", waiting, progress_callback=hear)
         )
     assert seen.structured_content["status"] == "pending"
-    assert heard[0] == (0.0, 5.0)
+    assert heard[0] == (0.0, 6.0)
 
 
 def test_over_http_other_sites_are_not_let_in(world):
