@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from qdrant_rollouts.core.database.write_rows import Freeze
-from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused, Unavailable
+from qdrant_rollouts.core.errors import AppError, LeaseLost, Limited, Refused, Unavailable
 from qdrant_rollouts.core.ports import VectorStore
 from qdrant_rollouts.core.services import Services
 
@@ -98,7 +98,7 @@ def lift_expired(services: Services) -> list[str]:
         try:
             if lift_freeze(services, collection, deployment_id):
                 lifted.append(collection)
-        except Unavailable as error:
+        except AppError as error:  # the sweep has other work, which must not wait for this
             log.warning("%s still refuses writes: %s", collection, error)
     return lifted
 

@@ -176,8 +176,9 @@ def knock_overdue_turns(services: Services) -> list[Knock]:
     for knock in knocks:
         services.knock(knock)
     unclaimed.watch(services)
+    given = placing.give(services)
     freezing.lift_expired(services)
-    return [*knocks, *placing.give(services)]
+    return [*knocks, *given]
 
 
 def _write_step(position: int, step: Step) -> StepRow:

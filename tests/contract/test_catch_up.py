@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.database.write_rows import Freeze
+from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Health, Point, PointId, VectorStore
@@ -37,6 +38,13 @@ def served(world: World) -> dict[PointId, Any]:
     """The text of each point that searches find."""
     points, _ = world.store.scroll(world.store.aliases()["docs"], None, 1000)
     return {point.payload["id"]: point.payload["text"] for point in points}
+
+
+def write_to(world: World, collection: str) -> None:
+    """As an application: a changed, a new and a deleted point."""
+    world.store.upsert(collection, [Point(3, VECTOR, {"id": 3, "text": "changed"})])
+    world.store.upsert(collection, [Point(77, VECTOR, {"id": 77, "text": "new"})])
+    world.store.delete(collection, [9])
 
 
 def step(status: dict[str, Any], name: str) -> dict[str, Any]:
@@ -127,12 +135,7 @@ def test_nothing_that_was_written_to_the_live_collection_is_missing_or_back(live
     blue = live.store.aliases()["docs"]
     live.declare("docs", source="live")
 
-    def write() -> None:
-        live.store.upsert(blue, [Point(3, VECTOR, {"id": 3, "text": "changed"})])
-        live.store.upsert(blue, [Point(77, VECTOR, {"id": 77, "text": "new"})])
-        live.store.delete(blue, [9])
-
-    status = rebuild(live, write)
+    status = rebuild(live, lambda: write_to(live, blue))
     assert status["status"] == "live", status["message"]
     found = served(live)
     assert (found[3], found[77]) == ("changed", "new")
@@ -149,12 +152,7 @@ def test_it_is_the_same_when_another_model_makes_the_vectors(live: World) -> Non
         accept_new_model=True,
     )
 
-    def write() -> None:
-        live.store.upsert(blue, [Point(3, VECTOR, {"id": 3, "text": "changed"})])
-        live.store.upsert(blue, [Point(77, VECTOR, {"id": 77, "text": "new"})])
-        live.store.delete(blue, [9])
-
-    status = rebuild(live, write)
+    status = rebuild(live, lambda: write_to(live, blue))
     assert status["status"] == "live", status["message"]
     found = served(live)
     assert (found[3], found[77]) == ("changed", "new")
@@ -234,6 +232,45 @@ def test_the_new_collection_of_a_canary_gets_what_is_written_between_two_looks(
     [point] = live.store.fetch(green, [3], vectors=False)
     assert point.payload["text"] == "written during the canary"
     assert live.status(deployment)["status"] == "running"
+
+
+def test_a_canary_is_watched_on_while_its_source_cannot_be_read(live: World) -> None:
+    stages = [{"percentage": 5, "duration_minutes": 60}]
+    live.declare("docs", source="jsonl:docs.jsonl", strategy="canary", canary={"stages": stages})
+    deployment = live.deploy("docs")
+    live.run(until=live.at(deployment, "shift"))
+    (live.folder / "docs.jsonl").unlink()
+    for _ in range(4):
+        knock = live.broker.take_next()
+        assert knock is not None
+        live.turn(knock)
+    assert live.status(deployment)["status"] == "running"
+    assert "look 4 of" in live.step(deployment, "shift")["message"]
+
+
+def test_a_freeze_that_cannot_be_lifted_keeps_no_sweep_from_its_work(live: World) -> None:
+    blue = live.store.aliases()["docs"]
+    with live.services.sessions.begin() as session:
+        now = live.clock.now(session)
+        session.add(Freeze(collection=blue, deployment_id="d", strict=None, until=now))
+    live.clock.move(1)
+    live.over(cast("VectorStore", Unwilling(live.store)))
+    engine.knock_overdue_turns(live.services)
+    with live.services.sessions() as session:
+        assert session.get(Freeze, blue) is not None
+
+
+class Unwilling:
+    """A store whose server refuses to change a strict mode."""
+
+    def __init__(self, store: VectorStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def set_strict_mode(self, collection: str, settings: Any) -> None:
+        raise Refused(f"the strict mode of {collection} cannot be changed")
 
 
 def test_the_looks_of_a_canary_are_taken_by_workers_without_a_model(live: World) -> None:

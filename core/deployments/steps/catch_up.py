@@ -139,13 +139,17 @@ def forget_catching_up(context: StepContext) -> Outcome:
 
 def must_follow(context: StepContext, followed: str | None) -> bool:
     """Returns whether something may have been written since ``followed``, the fingerprint of the
-    source when green was last brought up to it."""
+    source when green was last brought up to it. A source that cannot be read now is asked again at
+    the next look; it must not keep anybody from watching green."""
     if not context.deployment.spec.writes.follows or context.outputs.find(CaughtUp) is None:
         return False
     if has_leader(context):
         return context.deployment.spec.writes.way == "compare"
     known = followed or context.outputs.get(CaughtUp).fingerprint
-    now = reading.open_deployment_source(context).fingerprint()
+    try:
+        now = reading.open_deployment_source(context).fingerprint()
+    except (Refused, Unavailable):
+        return False
     return now is None or now != known
 
 
