@@ -6,7 +6,7 @@ does no harm, and an old value never comes back.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from qdrant_rollouts.core.collections.makers import open_makers
@@ -124,8 +124,6 @@ class RecordFollower:
         self._plan = plan
         self._rules = RecordRules.of(plan, schema, None)
         self._vectors = RecordVectors(store, plan, makers, live, VectorCounts())
-        self._follower = follower
-        self._store = store
         takes = bool(plan.taken)
         self.leading = Side(leader, lambda point: digest_point(point, plan.taken), takes)
         self.following = (
@@ -145,14 +143,7 @@ class RecordFollower:
     def _as_row(self, point: Point) -> Row:
         row = point_row(point, f"collection {self.leading.collection}, point {point.id}", {})
         taken = self._plan.taken_from_points(vectors_by_name(point.vector))
-        return Row(
-            row.where,
-            row.fields,
-            row.cursor,
-            point_id=row.point_id,
-            vector=taken,
-            lent_id=row.lent_id,
-        )
+        return replace(row, vector=taken)
 
 
 def build_points(

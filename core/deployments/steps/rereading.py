@@ -6,7 +6,7 @@ that a pass has met are kept, so that at its end it is known which records are g
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -127,11 +127,11 @@ def _read_records(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple
     return _end_reading(reader, current, seen)
 
 
-def _read_window(rows: "object") -> tuple[list[Row], bool]:
+def _read_window(rows: Iterator[Row]) -> tuple[list[Row], bool]:
     """Returns up to ``_WINDOW`` rows, and whether the source may have more."""
     window: list[Row] = []
     try:
-        window += islice(rows, _WINDOW)  # type: ignore[call-overload]  # an iterator of rows
+        window += islice(rows, _WINDOW)
     except Limited:  # the source's own rate limit
         if not window:
             raise
