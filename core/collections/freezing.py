@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import delete, select
 
+from qdrant_rollouts.core.database import leases
 from qdrant_rollouts.core.database.write_rows import Freeze
 from qdrant_rollouts.core.errors import AppError, LeaseLost, Limited, Refused, Unavailable
 from qdrant_rollouts.core.ports import VectorStore
@@ -28,6 +29,8 @@ _FROZEN = {"enabled": True, "upsert_max_batchsize": 0, "write_rate_limit": 1}
 #: A limit cannot be taken out of a strict mode, only be made so large that it is none.
 _NO_LIMIT = 1_000_000_000
 _TRIES = 20
+#: No freeze lasts longer than a turn can. One that would was written before the clock was set back.
+_LONGEST = timedelta(seconds=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,9 @@ def lift_expired(services: Services) -> list[str]:
     with services.sessions() as session:
         now = services.clock.now(session)
         expired = session.execute(
-            select(Freeze.collection, Freeze.deployment_id).where(Freeze.until < now)
+            select(Freeze.collection, Freeze.deployment_id).where(
+                leases.free(Freeze.until, now, _LONGEST)
+            )
         ).all()
     lifted = []
     for collection, deployment_id in expired:

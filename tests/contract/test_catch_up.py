@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from qdrant_rollouts.core.collections import freezing
 from qdrant_rollouts.core.database.write_rows import Freeze
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -258,6 +259,14 @@ def test_a_freeze_that_cannot_be_lifted_keeps_no_sweep_from_its_work(live: World
     engine.knock_overdue_turns(live.services)
     with live.services.sessions() as session:
         assert session.get(Freeze, blue) is not None
+
+
+def test_a_freeze_is_lifted_also_where_the_clock_was_set_back(live: World) -> None:
+    blue = live.store.aliases()["docs"]
+    freezing.freeze_collection(live.services, blue, "d", 30)
+    assert freezing.lift_expired(live.services) == []
+    live.clock.move(-7200)
+    assert freezing.lift_expired(live.services) == [blue]
 
 
 class Unwilling:

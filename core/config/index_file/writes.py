@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from qdrant_rollouts.core import defaults
-from qdrant_rollouts.core.config.index_file.values import Positive, Seconds, Strict
+from qdrant_rollouts.core.config.index_file.values import Seconds, Strict
 
 #: ``source``: the source is read again. ``compare``: the live collection is compared with the new
 #: one. ``none``: nothing is done.
@@ -21,8 +21,8 @@ class WritesSpec(Strict):
     way: WritesWay | None = None
     #: A pass over the source that is shorter than this is the last one before the switch.
     settle_seconds: Seconds = defaults.SETTLE_SECONDS
-    #: For how long the live collection may refuse writes.
-    fence_seconds: Positive = defaults.FENCE_SECONDS
+    #: For how long the live collection may refuse writes; a turn lasts little longer than a minute.
+    fence_seconds: Annotated[float, Field(gt=0, le=60, strict=True)] = defaults.FENCE_SECONDS
     #: What happens if a comparison takes longer than that: wait until writers are slower, switch
     #: first and compare afterwards, or ask a person.
     if_longer: Literal["wait", "heal", "pause"] = "pause"
