@@ -72,8 +72,10 @@ def record(arguments: Sequence[str]) -> list[tuple[float, bytes]]:
         written.append((time.monotonic() - begun, content))
         return content
 
-    os.environ.update(COLUMNS=str(COLUMNS), LINES=str(ROWS), TERM="xterm-256color")
-    if os.waitstatus_to_exitcode(pty.spawn(list(arguments), read)):
+    # Only the program gets these: other children of this process keep their environment.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    own = [f"PATH={path}", f"COLUMNS={COLUMNS}", f"LINES={ROWS}", "TERM=xterm-256color"]
+    if os.waitstatus_to_exitcode(pty.spawn(["env", *own, *arguments], read)):
         sys.exit("the program did not end well; nothing was recorded")
     return written
 
@@ -190,7 +192,6 @@ def _line(row: Row) -> str:
 
 
 def main(picture: Path, command: Sequence[str]) -> None:
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         written = record(command)
     picture.parent.mkdir(exist_ok=True)

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from signal import SIGCONT
 from typing import Any
 
+from billiard.exceptions import WorkerLostError
+
+from qdrant_rollouts.core.database.models import Deployment
 from tests.acceptance.installation import Installation, Watch, named
 from tests.acceptance.traps import KILL, STOP
 
@@ -97,7 +100,7 @@ def night(house: Installation) -> Night:
 def killed_at(house: Installation, watch: Watch, place: str) -> Outcome:
     alias = named("killed", place)
     house.traps.set(alias, place, KILL)
-    house.start(alias)
+    deploy(house, alias)
     died = house.sprung(alias, place)
     row = house.ended(alias, 120)
     house.until(
@@ -121,7 +124,7 @@ def killed_at(house: Installation, watch: Watch, place: str) -> Outcome:
 def stopped_at(house: Installation, place: str) -> Late:
     alias = named("stopped", place)
     house.traps.set(alias, place, STOP)
-    house.start(alias)
+    deploy(house, alias)
     stopped = house.sprung(alias, place)
     house.ended(alias, 120)
     return continued(house, alias, stopped.pid)
@@ -130,11 +133,27 @@ def stopped_at(house: Installation, place: str) -> Late:
 def stopped_and_aborted(house: Installation) -> Late:
     """Stops the worker between its last look and the switch; meanwhile an operator aborts."""
     house.traps.set("aborted", "point_alias.before", STOP)
-    id = house.deploy("aborted")
+    row = deploy(house, "aborted")
     stopped = house.sprung("aborted", "point_alias.before")
-    house.ask("deployments.abort", deployment_id=id, reason="too slow")
+    insist(house, "deployments.abort", deployment_id=row.id, reason="too slow")
     house.ended("aborted", 120)
     return continued(house, "aborted", stopped.pid)
+
+
+def deploy(house: Installation, alias: str) -> Deployment:
+    """Starts the alias's first deployment. If the process that took the command was killed before
+    the deployment was stored, it asks again, as an application would."""
+    while (row := house.deployment(alias)) is None:
+        house.answer(house.start(alias), f"{alias} accepted", propagate=False)
+    return row
+
+
+def insist(house: Installation, task: str, **arguments: Any) -> None:
+    """Sends the command until a process that lives long enough has carried it out."""
+    while isinstance(
+        house.answer(house.send(task, **arguments), task, propagate=False), WorkerLostError
+    ):
+        pass
 
 
 def continued(house: Installation, alias: str, pid: int) -> Late:

@@ -1,5 +1,6 @@
 """The scripts that draw tables and pictures of the documentation still run to their end."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -36,7 +37,9 @@ def test_simulated_tables_are_drawn_into_a_page_and_have_the_rows_that_the_page_
 
 def test_a_terminal_is_recorded_as_a_picture(tmp_path):
     picture = tmp_path / "images" / "help.svg"
+    environment = dict(os.environ)
     make_recording.main(picture, ["rollouts", "--help"])
+    assert os.environ == environment
     shown = ET.parse(picture).iter("{http://www.w3.org/2000/svg}text")  # noqa: S314 - made here
     assert any("rollouts" in (line.text or "") for line in shown)
 
