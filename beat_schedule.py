@@ -14,6 +14,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "delete-due": {"task": "collections.delete_due", "schedule": 30.0, "options": _ROUSE},
     "look": {"task": "experiments.look", "schedule": 30.0, "options": _ROUSE},
     "schedules": {"task": "schedules.sweep", "schedule": 10.0, "options": _ROUSE},
+    "follow": {"task": "writes.follow", "schedule": 5.0, "options": _ROUSE},
     "deliver": {"task": "alerts.deliver", "schedule": 10.0, "options": _ROUSE},
     "fold-traffic": {"task": "traffic.fold", "schedule": 60.0, "options": _ROUSE},
     "forget-results": {"task": "celery.backend_cleanup", "schedule": 3600.0, "options": _ROUSE},

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -26,7 +27,7 @@ from qdrant_rollouts.adapters.presence import Presence, Process
 from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database import events, leases
-from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.deployments import engine, following
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_record import TurnResult
 from qdrant_rollouts.core.deployments.workers import Said, Task
@@ -194,6 +195,7 @@ class Embedded:
         self._try_sweep("deployments.rouse", engine.knock_overdue_turns)
         if with_deletions:
             self._try_sweep("schedules.sweep", self._sweep_schedules)
+            self._try_sweep("writes.follow", self._follow_back)
             for name, sweep in SWEEPS.items():
                 self._try_sweep(name, sweep)
         self._try_sweep("the store", self._lend_store)
@@ -206,7 +208,14 @@ class Embedded:
             log.warning("%s is tried again by a later sweep: %s", name, self._unfit() or error)
 
     def _sweep_schedules(self, services: Services) -> None:
-        self._take_up_runs(schedule_sweep.sweep_schedules(services).open)
+        wanted = schedule_sweep.sweep_schedules(services).open
+        runs = [partial(schedule_sweep.take_up_run, services, run_id) for run_id in wanted]
+        self._work_beside("schedules.take_up", runs)
+
+    def _follow_back(self, services: Services) -> None:
+        behind = following.list_behind(services)
+        followers = [partial(following.follow_back, services, alias) for alias in behind]
+        self._work_beside("writes.follow_back", followers)
 
     def _unfit(self) -> str:
         """A newer program may have changed the database of this folder so that this one cannot work
@@ -216,18 +225,18 @@ class Embedded:
         except AppError:
             return ""
 
-    def _take_up_runs(self, wanted: Sequence[int]) -> None:
-        """The work of schedules, one run after the other next to the turns: the rows know what is
-        left."""
+    def _work_beside(self, task: str, works: Sequence[Callable[[], str]]) -> None:
+        """Does these works, one after the other, next to the turns. While others are done, they
+        wait for the next sweep: the rows know what is left."""
         with self._guard:
-            if self._pool is None or not wanted or not self._work.done():
+            if self._pool is None or not works or not self._work.done():
                 return
-            self._work = self._pool.submit(self._work_off_runs, wanted)
+            self._work = self._pool.submit(self._work_off, task, works)
             self._work.add_done_callback(_log_run)
 
-    def _work_off_runs(self, wanted: Sequence[int]) -> str:
-        with events.use_source(self._through), self._crew.at_work("schedules.take_up"):
-            return "; ".join(schedule_sweep.take_up_run(self.services, run_id) for run_id in wanted)
+    def _work_off(self, task: str, works: Sequence[Callable[[], str]]) -> str:
+        with events.use_source(self._through), self._crew.at_work(task):
+            return "; ".join(work() for work in works)
 
     def _lend_store(self, services: Services) -> None:
         """Only one process can open the embedded store: while nothing is to be done, others may

@@ -1,8 +1,10 @@
-"""What beat asks for: lost turns, due deletions, looks at experiments, schedules, old observations,
-waiting alerts."""
+"""What beat asks for: lost turns, due deletions, looks at experiments, schedules, writes that older
+versions lack, old observations, waiting alerts."""
 
 import logging
 from collections.abc import Callable
+from functools import partial
+from urllib.parse import quote
 
 from celery import Celery
 
@@ -10,7 +12,7 @@ from qdrant_rollouts.adapters.celery import AGAIN, BROKER_AWAY
 from qdrant_rollouts.adapters.waiting import Queues, make_id
 from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.database import events
-from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.deployments import engine, following
 from qdrant_rollouts.core.operations.schedules import sweep as schedule_sweep
 from qdrant_rollouts.core.operations.sweeps import SWEEPS, Sweep
 from qdrant_rollouts.core.services import Services
@@ -18,40 +20,57 @@ from qdrant_rollouts.core.services import Services
 log = logging.getLogger(__name__)
 
 TAKE_UP = "schedules.take_up"
+FOLLOW_BACK = "writes.follow_back"
 
 
 def register_sweeps(app: Celery, services: Callable[[], Services]) -> None:
     """Without events: they would be 17,280 rows a day in Flower."""
-
     queues = Queues(app)
-
-    def sweep(opened: Services) -> str:
-        swept = schedule_sweep.sweep_schedules(opened)
-        try:
-            for run_id in swept.open:
-                _ask(app, queues, run_id)
-        except BROKER_AWAY as error:
-            log.warning(
-                "runs of schedules are asked for by the next sweep: %s", type(error).__name__
-            )
-        return "; ".join(swept.lines) or "no time has come"
+    asking = {
+        "schedules.sweep": partial(_ask_for_runs, app, queues),
+        "writes.follow": partial(_ask_for_followers, app, queues),
+    }
+    for name, work in {**_DRIVEN, **asking}.items():
+        app.task(_run_by_beat(work, services), name=name, send_events=False, shared=False)
 
     def take_up(run_id: int) -> str:
         with events.use_source("beat"):
             return schedule_sweep.take_up_run(services(), run_id)
 
-    for name, work in {**_DRIVEN, "schedules.sweep": sweep}.items():
-        app.task(_run_by_beat(work, services), name=name, send_events=False, shared=False)
+    def follow_back(alias: str) -> str:
+        with events.use_source("beat"):
+            return following.follow_back(services(), alias)
+
     app.task(take_up, name=TAKE_UP, ignore_result=True, shared=False)
+    app.task(follow_back, name=FOLLOW_BACK, ignore_result=True, shared=False)
 
 
-def _ask(app: Celery, queues: Queues, run_id: int) -> None:
-    """Asks for a run to be taken up; every sweep does so again until the run has ended."""
-    thing = f"run-{run_id}"
+def _ask_for_runs(app: Celery, queues: Queues, services: Services) -> str:
+    swept = schedule_sweep.sweep_schedules(services)
+    try:
+        for run_id in swept.open:
+            _ask(app, queues, TAKE_UP, f"run-{run_id}", run_id)
+    except BROKER_AWAY as error:
+        log.warning("runs of schedules are asked for by the next sweep: %s", type(error).__name__)
+    return "; ".join(swept.lines) or "no time has come"
+
+
+def _ask_for_followers(app: Celery, queues: Queues, services: Services) -> str:
+    behind = following.list_behind(services)
+    try:
+        for alias in behind:
+            _ask(app, queues, FOLLOW_BACK, f"follower-{quote(alias, safe='')}", alias)
+    except BROKER_AWAY as error:
+        log.warning("older versions wait for the next sweep: %s", type(error).__name__)
+    return ", ".join(behind) or "no older version lacks a write"
+
+
+def _ask(app: Celery, queues: Queues, task: str, thing: str, argument: int | str) -> None:
+    """Asks a bulk worker for work on ``thing``; every sweep does so again until it is done."""
     if queues.calls_for("bulk", thing):
         app.send_task(
-            TAKE_UP,
-            args=(run_id,),
+            task,
+            args=(argument,),
             queue="bulk",
             task_id=make_id(thing),
             headers={AGAIN: True},

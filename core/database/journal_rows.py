@@ -65,6 +65,9 @@ class WriteStateRow(Base):
     #: Nothing is written to the follower before this time, because a write of a round that did not
     #: end may still arrive.
     quiet_until: Mapped[datetime | None]
+    #: Who brings writes to the older version after a switch, and for how long.
+    followed_by: Mapped[str | None]
+    followed_until: Mapped[datetime | None]
     changed_at: Mapped[datetime]
 
 

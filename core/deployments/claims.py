@@ -24,7 +24,7 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.step_data import why_not_known
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments.plan import StepRecord
+from qdrant_rollouts.core.deployments.plan import DeploymentView, StepRecord
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turns import current_step, moves
 from qdrant_rollouts.core.errors import LeaseLost, Unavailable
@@ -238,12 +238,31 @@ def _build_claim(row: Deployment) -> Claim:
         undoing=row.status == Status.ROLLING_BACK,
         request=row.requested,
         plan=tuple(step.name for step in row.steps),
-        outputs=tuple(_record_of(step) for step in row.steps if step.name in STEPS),
+        outputs=read_outputs(row),
     )
 
 
-def _record_of(step: StepRow) -> StepRecord:
-    return StepRecord(STEPS[step.name].output, step.output, step.attempt)
+def read_outputs(row: Deployment) -> tuple[StepRecord, ...]:
+    """Returns the outputs of the deployment's steps."""
+    return tuple(
+        StepRecord(STEPS[step.name].output, step.output, step.attempt)
+        for step in row.steps
+        if step.name in STEPS
+    )
+
+
+def view_deployment(row: Deployment) -> DeploymentView:
+    """Returns what a step may know about the deployment."""
+    return DeploymentView(
+        id=row.id,
+        alias=row.alias,
+        plan=tuple(step.name for step in row.steps),
+        blue=row.blue,
+        green=row.green,
+        spec=read_stored(IndexSpec, row.spec),
+        source=row.source,
+        number=row.number,
+    )
 
 
 class Lease:

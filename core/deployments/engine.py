@@ -32,9 +32,8 @@ from qdrant_rollouts.core.deployments import (
     turn_outcomes,
     unclaimed,
 )
-from qdrant_rollouts.core.deployments.claims import Claim, Declined, Lease
+from qdrant_rollouts.core.deployments.claims import Claim, Declined, Lease, view_deployment
 from qdrant_rollouts.core.deployments.plan import (
-    DeploymentView,
     Done,
     Hold,
     Outcome,
@@ -298,19 +297,8 @@ def _undo_nothing(context: StepContext) -> Done:
 
 
 def _build_context(services: Services, claim: Claim, step: StepRow, lease: Lease) -> StepContext:
-    row = claim.deployment
-    view = DeploymentView(
-        id=row.id,
-        alias=row.alias,
-        plan=claim.plan,
-        blue=row.blue,
-        green=row.green,
-        spec=read_stored(IndexSpec, row.spec),
-        source=row.source,
-        number=row.number,
-    )
     return StepContext(
-        view,
+        view_deployment(claim.deployment),
         dict(step.state),
         StepOutputs(claim.outputs),
         services,

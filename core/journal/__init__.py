@@ -2,6 +2,4 @@
 
 Applications write through ``WriterDesk``, which knows whether a rebuild captures. The step that
 rebuilds calls ``core.journal.rebuilding``.
-
-No step calls it yet, so no application is offered the clients that write the journal.
 """

@@ -95,6 +95,10 @@ class Ledger(WriterLedger, Protocol):
         """Returns what the next round has to do. If the last round did not end, nothing is written
         for the quarantine."""
 
+    def begin_backfill(self, alias: str, fence: Fence) -> None:
+        """As ``begin_sending``, for writes that may be repeated. If earlier ones did not end, no
+        round writes for the quarantine."""
+
     def begin_sending(self, alias: str, fence: Fence) -> None: ...
 
     def end_sending(self, alias: str, fence: Fence) -> None: ...

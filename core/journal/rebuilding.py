@@ -1,18 +1,33 @@
 """What the steps of a deployment ask of the journal, one call for each piece of a turn.
 
-In this order: ``begin_capture`` until it returns no process; the backfill; ``do_round`` again and
-again; ``close_and_decide`` until it has decided; the alias is moved; ``finish_switch``; rounds
-backwards with ``do_round``, and a rollback is the same again; ``end_rebuild``. All can be repeated.
+In this order: ``begin_capture`` until it returns no process; the backfill within
+``write_follower``; ``do_round`` again and again; ``close_and_decide`` until it has decided; the
+alias is moved; ``finish_switch``; rounds backwards with ``do_round``, and a rollback is the same
+again; ``end_rebuild``. All can be repeated.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.database.journal_rows import Gate, WriteStateRow
+from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
 from qdrant_rollouts.core.journal.fences import Check, Fenced, fence_steps
 from qdrant_rollouts.core.journal.ledger import Lag
-from qdrant_rollouts.core.journal.rounds import Catcher, MakePoints, Points, Round, round_steps
+from qdrant_rollouts.core.journal.rounds import (
+    Catcher,
+    Claim,
+    MakePoints,
+    Points,
+    Round,
+    round_steps,
+)
 from qdrant_rollouts.core.journal.running import run_steps
 from qdrant_rollouts.core.journal.sql_ledger import SqlLedger, open_ledger
 from qdrant_rollouts.core.journal.states import WriteState
-from qdrant_rollouts.core.ports import Turn
+from qdrant_rollouts.core.ports import PointId
 from qdrant_rollouts.core.services import Services
 
 
@@ -32,7 +47,7 @@ def begin_capture(
     alias: str,
     leader: str,
     follower: str,
-    turn: Turn,
+    turn: Claim,
     bounds: Bounds = BOUNDS,
 ) -> list[str]:
     """From now on writers write rows. Returns the processes whose writes may not have one yet; if
@@ -52,17 +67,26 @@ def open_catcher(
     store: Points,
     alias: str,
     make_points: MakePoints,
-    turn: Turn,
+    turn: Claim,
     bounds: Bounds = BOUNDS,
 ) -> Catcher:
     ledger: SqlLedger = open_ledger(services, bounds)
     return Catcher(alias, ledger, store, make_points, turn, bounds)
 
 
-def hold_off(catcher: Catcher) -> None:
-    """Call this after a backfill whose worker died or lost its turn: its last write may still
-    arrive, so no round writes for the quarantine."""
-    catcher.ledger.hold_off(catcher.alias, catcher.turn.fence)
+@contextmanager
+def write_follower(services: Services, alias: str, turn: Claim) -> Iterator[None]:
+    """Writes to the follower outside a round go on within this. If they do not end, because the
+    process dies or a server does not answer, the last one may still arrive: then no round writes
+    for the quarantine."""
+    ledger = open_ledger(services)
+    ledger.begin_backfill(alias, turn.fence)
+    try:
+        yield
+    except (Limited, Refused):  # it was not applied
+        ledger.end_sending(alias, turn.fence)
+        raise
+    ledger.end_sending(alias, turn.fence)
 
 
 def do_round(catcher: Catcher) -> Round:
@@ -78,16 +102,38 @@ def close_and_decide(catcher: Catcher, check: Check | None = None) -> Fenced:
     return run_steps(fence_steps(catcher, check or counts_of(catcher)))
 
 
-def finish_switch(services: Services, alias: str, leader: str, turn: Turn) -> WriteState:
+def finish_switch(services: Services, alias: str, leader: str, turn: Claim) -> WriteState:
     """After the alias was moved to ``leader``: the roles change, writes open, and the old
     collection follows."""
     return open_ledger(services).finish_switch(alias, leader, turn.fence)
 
 
-def end_rebuild(services: Services, alias: str, turn: Turn) -> None:
+def end_rebuild(services: Services, alias: str, turn: Claim) -> None:
     """Writers write no rows any more: the grace is over, or the rebuild was given up. Raises Broken
     while a decided switch is not finished."""
     open_ledger(services).end_rebuild(alias, turn.fence)
+
+
+def list_left(services: Services, alias: str) -> list[PointId]:
+    """Returns the ids that were written and have not reached the follower."""
+    return open_ledger(services).list_left(alias)
+
+
+def leave_journal(services: Services, alias: str) -> None:
+    """Ends the journal of an alias that somebody moves without it. Its writes go wherever the alias
+    leads. Does nothing while there is no journal, or if another one has begun."""
+    state = read_state(services, alias)
+    if state is None or not state.journals or state.gate is Gate.FLIPPING:
+        return
+    version = state.version
+
+    def check_same(session: Session) -> None:
+        row = session.get(WriteStateRow, alias, populate_existing=True, with_for_update=True)
+        if row is None or row.version != version:
+            raise LeaseLost(f"the journal of {alias} has begun anew")
+
+    with suppress(LeaseLost):
+        open_ledger(services).end_rebuild(alias, check_same)
 
 
 def counts_of(catcher: Catcher) -> Check:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from qdrant_rollouts.core.errors import AppError, Refused, Unavailable
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.errors import AppError, Limited, Refused, Unavailable
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
 from qdrant_rollouts.core.journal.ledger import Ledger, Selection
 from qdrant_rollouts.core.journal.running import Steps
-from qdrant_rollouts.core.ports import Point, PointId, Turn
+from qdrant_rollouts.core.ports import Point, PointId
 
 #: The seconds that a write to the follower may take; a turn must last longer.
 _SEND_SECONDS = 10.0
@@ -35,6 +37,14 @@ class Points(Protocol):
     def count(self, collection: str) -> int: ...
 
 
+class Claim(Protocol):
+    """The part of a turn that a round needs; see ``core.ports.Turn``."""
+
+    def check(self, seconds: float) -> None: ...
+
+    def fence(self, session: Session) -> None: ...
+
+
 #: Makes the follower's points of the leader's; a point that is left out is deleted there.
 MakePoints = Callable[[Sequence[Point]], Sequence[Point]]
 
@@ -48,7 +58,7 @@ class Catcher:
     ledger: Ledger
     store: Points
     make_points: MakePoints
-    turn: Turn
+    turn: Claim
     bounds: Bounds = BOUNDS
 
 
@@ -110,10 +120,10 @@ def _write_follower(
         if made:
             catcher.turn.check(_SEND_SECONDS)
             yield partial(catcher.store.upsert, follower, made)
+    except (Limited, Refused):  # it was not applied
+        yield partial(catcher.ledger.end_sending, catcher.alias, fence)
+        raise
     except Unavailable:
         yield partial(catcher.ledger.hold_off, catcher.alias, fence)
-        raise
-    except Refused:
-        yield partial(catcher.ledger.end_sending, catcher.alias, fence)
         raise
     yield partial(catcher.ledger.end_sending, catcher.alias, fence)

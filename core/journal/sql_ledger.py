@@ -165,6 +165,15 @@ class SqlLedger:
             distinct = dict.fromkeys(one for row in rows for one in row.point_ids)
             return Selection(state, tuple(row.seq for row in rows), tuple(distinct))
 
+    def begin_backfill(self, alias: str, fence: Fence) -> None:
+        self._change_state(
+            alias,
+            fence,
+            lambda state, now: states.begin_sending(
+                states.begin_round(state, now, self._bounds), now
+            ),
+        )
+
     def begin_sending(self, alias: str, fence: Fence) -> None:
         self._change_state(alias, fence, states.begin_sending)
 
@@ -180,9 +189,10 @@ class SqlLedger:
         with self._transaction() as session:
             fence(session)
             now = self._clock.now(session)
-            session.execute(
-                update(JournalRow).where(JournalRow.seq.in_(entries)).values(retired_at=now)
-            )
+            mine = JournalRow.seq.in_(entries)
+            session.execute(delete(JournalRow).where(mine, JournalRow.status == EntryStatus.DONE))
+            # A write without an answer is read once more before a rollback.
+            session.execute(update(JournalRow).where(mine).values(retired_at=now))
 
     def measure_lag(self, alias: str) -> Lag:
         with self._transaction() as session:
@@ -197,6 +207,13 @@ class SqlLedger:
             ).where(JournalRow.alias == alias, _UNRETIRED)
             left, under_way, unknown = session.execute(counts).one()
             return Lag(state, left, under_way, unknown, state.quiet_for(now, self._bounds))
+
+    def list_left(self, alias: str) -> list[PointId]:
+        """Returns the ids of all writes that have not reached the follower."""
+        query = select(JournalRow.point_ids).where(JournalRow.alias == alias, _UNRETIRED)
+        with self._transaction() as session:
+            pieces = session.scalars(query.order_by(JournalRow.seq)).all()
+        return list(dict.fromkeys(one for piece in pieces for one in piece))
 
     def close_gate(self, alias: str, fence: Fence) -> None:
         with self._change_alone(alias, fence) as (session, state, now):

@@ -34,6 +34,11 @@ class WriteState:
         """Returns whether writers write rows."""
         return self.phase is not Phase.IDLE
 
+    @property
+    def captures(self) -> bool:
+        """Returns whether the old collection leads while the new one is made."""
+        return self.phase in {Phase.ANNOUNCED, Phase.CAPTURING}
+
     def admits_writes(self, now: datetime, bounds: Bounds) -> bool:
         """Returns whether a write may begin. A fence whose coordinator died ends by its time; a
         switch that was decided has no way back, so its writes wait until it is finished."""
@@ -57,7 +62,7 @@ def announce_rebuild(
     not finished."""
     found = state or WriteState(alias, leader)
     _check_undecided(found)
-    if found.phase in {Phase.ANNOUNCED, Phase.CAPTURING} and found.follower == follower:
+    if found.captures and found.follower == follower:
         return found
     return replace(
         found,

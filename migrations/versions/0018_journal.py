@@ -27,6 +27,8 @@ def upgrade() -> None:
         sa.Column("captured_after", sa.BigInteger),
         sa.Column("sending_since", _TIME),
         sa.Column("quiet_until", _TIME),
+        sa.Column("followed_by", sa.Text),
+        sa.Column("followed_until", _TIME),
         sa.Column("changed_at", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("alias"),
     )

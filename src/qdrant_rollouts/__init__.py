@@ -1,7 +1,8 @@
 """Blue-green rebuilds of Qdrant collections behind an alias: what an application imports.
 
 ``open_router`` and ``open_async_router`` search by alias, through whatever is being rolled out;
-``Refused`` and ``Unavailable`` are the errors worth catching.
+``QdrantClient`` and ``AsyncQdrantClient`` are qdrant-client's own, and their writes survive a
+rebuild; ``Refused``, ``Unavailable`` and ``OutcomeUnknown`` are the errors worth catching.
 """
 
 from importlib import import_module
@@ -9,14 +10,28 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qdrant_rollouts.core.errors import Refused, Unavailable
+    from qdrant_rollouts.adapters.writing_client import QdrantClient
+    from qdrant_rollouts.adapters.writing_client_async import AsyncQdrantClient
+    from qdrant_rollouts.core.errors import OutcomeUnknown, Refused, Unavailable
     from qdrant_rollouts.wiring import open_async_router, open_router
 
     __version__: str
 
-__all__ = ["Refused", "Unavailable", "__version__", "open_async_router", "open_router"]
+__all__ = [
+    "AsyncQdrantClient",
+    "OutcomeUnknown",
+    "QdrantClient",
+    "Refused",
+    "Unavailable",
+    "__version__",
+    "open_async_router",
+    "open_router",
+]
 
 _HOMES = {
+    "AsyncQdrantClient": "adapters.writing_client_async",
+    "OutcomeUnknown": "core.errors",
+    "QdrantClient": "adapters.writing_client",
     "Refused": "core.errors",
     "Unavailable": "core.errors",
     "open_async_router": "wiring",

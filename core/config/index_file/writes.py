@@ -8,8 +8,9 @@ from qdrant_rollouts.core import defaults
 from qdrant_rollouts.core.config.index_file.values import Seconds, Strict
 
 #: ``source``: the source is read again. ``compare``: the live collection is compared with the new
-#: one. ``none``: nothing is done.
-WritesWay = Literal["source", "compare", "none"]
+#: one. ``journal``: applications write through our clients, which write down the ids. ``none``:
+#: nothing is done.
+WritesWay = Literal["source", "compare", "journal", "none"]
 
 
 class WritesSpec(Strict):
@@ -30,7 +31,13 @@ class WritesSpec(Strict):
     @property
     def follows(self) -> bool:
         """Whether anything is done about writes. A deployment carries the resolved way."""
-        return self.way in ("source", "compare")
+        return self.way in ("source", "compare", "journal")
+
+    @property
+    def leads_live(self) -> bool:
+        """Whether the live collection itself is the truth, so that a rollback brings back what was
+        written to it."""
+        return self.way in ("compare", "journal")
 
 
 def _expand_word(given: Any) -> Any:

@@ -19,6 +19,7 @@ from qdrant_rollouts.core.deployments.commands.specs import (
     join_names,
 )
 from qdrant_rollouts.core.errors import Refused, Unknown
+from qdrant_rollouts.core.journal import rebuilding
 from qdrant_rollouts.core.ports.naming import check_found_name
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
@@ -89,6 +90,7 @@ def delete_alias(services: Services, alias: str, *, actor: str, reason: str = ""
         _record_no_change(services, alias, "it was removed before", actor, reason)
         return {"deleted": False}
     alias_lock.check_alias_movable(services, alias)
+    rebuilding.leave_journal(services, alias)
     return {
         "deleted": aliases.move_alias(
             services, alias, None, expected={current}, actor=actor, reason=reason
@@ -224,6 +226,7 @@ def _point_alias(
 ) -> aliases.Moved:
     with services.sessions.begin() as session:
         aliases.keep_target(session, services.clock.now(session), collection, alias, actor)
+    rebuilding.leave_journal(services, alias)  # or writers would still write to the old collection
     moved = aliases.move_alias(
         services, alias, collection, expected=expected, actor=actor, reason=reason
     )

@@ -41,7 +41,7 @@ from qdrant_rollouts.core.deployments.commands.vector_declarations import (
     check_search,
     check_vectors,
 )
-from qdrant_rollouts.core.deployments.commands.writes import settle_writes
+from qdrant_rollouts.core.deployments.commands.writes import settle_way_back, settle_writes
 from qdrant_rollouts.core.deployments.lookup import find_deployment
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
@@ -144,7 +144,7 @@ def start_rollback(
         raise Refused(
             f"{last.blue}, the version before {current}, is no longer retained; deploy a new one"
         )
-    spec = read_stored(IndexSpec, last.spec)
+    spec = settle_way_back(services, read_stored(IndexSpec, last.spec), alias, current, last.blue)
     return begin_deployment(
         services,
         alias,

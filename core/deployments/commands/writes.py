@@ -5,6 +5,7 @@ from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.config.index_file.writes import WritesWay
 from qdrant_rollouts.core.errors import Busy, Refused
+from qdrant_rollouts.core.journal import rebuilding
 from qdrant_rollouts.core.services import Services
 
 _SITE = "sitemap:"
@@ -19,9 +20,26 @@ def settle_writes(
         return _with_way(spec, "none")
     reads_live = _reads_live(spec, blue)
     way = spec.writes.way or _default_way(spec, reads_live=reads_live)
-    if way == "compare":
-        _check_comparison(services, spec, alias, blue, reads_live=reads_live)
-    return _with_way(spec, way)
+    if way == "journal" and blue is None:  # nobody can have written to it yet
+        return _with_way(spec, "none")
+    settled = _with_way(spec, way)
+    if settled.writes.leads_live:
+        _check_leader(services, settled, alias, blue, reads_live=reads_live)
+    if way == "journal":
+        _check_journal(services, alias)
+    return settled
+
+
+def settle_way_back(
+    services: Services, spec: IndexSpec, alias: str, leader: str, older: str
+) -> IndexSpec:
+    """Returns ``spec`` with the way that a rollback to ``older`` takes. If the journal has not
+    followed since the switch, both collections are compared."""
+    if spec.writes.way != "journal":
+        return spec
+    state = rebuilding.read_state(services, alias)
+    roles = (state.leader, state.follower) if state is not None and state.journals else None
+    return _with_way(spec, "journal" if roles == (leader, older) else "compare")
 
 
 def _default_way(spec: IndexSpec, *, reads_live: bool) -> WritesWay:
@@ -46,14 +64,15 @@ def _reads_live(spec: IndexSpec, blue: str | None) -> bool:
     return spec.source.strip() == LIVE or (kind == "collection" and name.strip() == blue)
 
 
-def _check_comparison(
+def _check_leader(
     services: Services, spec: IndexSpec, alias: str, blue: str | None, *, reads_live: bool
 ) -> None:
+    """Raises Refused unless the live collection can be followed."""
     if not reads_live or blue is None:
         raise Refused(
-            f"writes: compare compares the live collection of {alias} with the new one, so the "
-            f"records must come from it: say `source: {LIVE}`, or `writes: source` for what is "
-            "written to the source"
+            f"writes: {spec.writes.way} brings what is written to the live collection of {alias} "
+            f"to the new one, so the records must come from it: say `source: {LIVE}`, or "
+            "`writes: source` for what is written to the source"
         )
     try:
         params = services.store.schema(blue)["params"]
@@ -61,6 +80,15 @@ def _check_comparison(
         return
     if params.get("sharding_method") == "custom":
         raise Refused(
-            f"{blue} has custom sharding, where equal ids under different keys cannot be compared: "
-            "say `writes: source` or `writes: none`, and bring the records from their source"
+            f"{blue} has custom sharding, where equal ids under different keys cannot be told "
+            "apart: say `writes: source` or `writes: none`, and bring the records from their source"
+        )
+
+
+def _check_journal(services: Services, alias: str) -> None:
+    if services.store.server().embedded:
+        raise Refused(
+            f"writes: journal follows applications that write to a Qdrant server, and {alias} is "
+            "in the embedded one, which no other process can open: say `writes: compare`, or set "
+            "ROLLOUTS_QDRANT_URL"
         )

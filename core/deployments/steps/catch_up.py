@@ -2,9 +2,8 @@
 to it."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from qdrant_rollouts.core.collections import readiness
 from qdrant_rollouts.core.collections.filling import Filling
@@ -12,10 +11,18 @@ from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.seen import forget_seen
 from qdrant_rollouts.core.config.index_file import WritesSpec
 from qdrant_rollouts.core.database.step_data import Progress, StepOutput
-from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps import comparing, pieces, reading, rereading
+from qdrant_rollouts.core.deployments.plan import (
+    Done,
+    Hold,
+    Outcome,
+    StepContext,
+    StepFunction,
+    Wait,
+)
+from qdrant_rollouts.core.deployments.steps import comparing, journaled, pieces, reading, rereading
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
 from qdrant_rollouts.core.deployments.steps.rereading import TooManyGone
+from qdrant_rollouts.core.deployments.steps.rounds import end_round, sum_up
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 
 #: A round that is not shorter than this share of the one before shows that rounds get no shorter.
@@ -35,15 +42,16 @@ def catch_up(context: StepContext) -> Outcome:
     piece that is repeated finds less to do."""
     if context.arguments.get("lists"):
         return _try_to_list(context)
+    work = journaled.catch_up if journaled.uses_journal(context) else _work_on_rounds
     if context.outputs.find(Filling) is None:
-        return _catch_up_older_version(context)
-    return _work_on_rounds(context)
+        return _catch_up_older_version(context, work)
+    return work(context)
 
 
 def _work_on_rounds(context: StepContext) -> Outcome:
     state = context.load(CatchUpState)
     if not state.number and state.round is None and _is_source_unchanged(context):
-        return Done(_sum_up(context, state, "the source has not changed since it was read"))
+        return Done(sum_up(context, state, "the source has not changed since it was read"))
     work = _open_work(context)
     size = estimate_points(context.services.store, context.deployment.green)
 
@@ -59,7 +67,7 @@ def _work_on_rounds(context: StepContext) -> Outcome:
         moved = replace(state, round=current, progress=progress)
         if more:
             return moved, True
-        return _end_round(moved, current), False
+        return end_round(moved, current), False
 
     try:
         state = pieces.work(context, state, do_piece)
@@ -70,7 +78,7 @@ def _work_on_rounds(context: StepContext) -> Outcome:
     return _decide(context, state)
 
 
-def _catch_up_older_version(context: StepContext) -> Outcome:
+def _catch_up_older_version(context: StepContext, work: StepFunction) -> Outcome:
     """Brings to an older version what was written since. Whoever goes back from a broken collection
     must not wait for it."""
     leader = context.deployment.blue
@@ -80,7 +88,7 @@ def _catch_up_older_version(context: StepContext) -> Outcome:
     if broken:
         return _give_up(broken)
     try:
-        return _work_on_rounds(context)
+        return work(context)
     except Limited:
         raise
     except Unavailable as error:
@@ -144,7 +152,7 @@ def must_follow(context: StepContext, followed: str | None) -> bool:
     if not context.deployment.spec.writes.follows or context.outputs.find(CaughtUp) is None:
         return False
     if has_leader(context):
-        return context.deployment.spec.writes.way == "compare"
+        return context.deployment.spec.writes.leads_live
     known = followed or context.outputs.get(CaughtUp).fingerprint
     try:
         now = reading.open_deployment_source(context).fingerprint()
@@ -164,6 +172,9 @@ def follow_writes(
 
 def _open_work(context: StepContext) -> Piece:
     """Returns what works on a round. A source that is a collection is compared like a live one."""
+    if journaled.uses_journal(context):
+        work = journaled.open_forward(context)
+        return lambda current, goes_on: journaled.follow_piece(work, current, goes_on)
     if has_leader(context):
         follower = comparing.open_follower(context)
         return lambda current, goes_on: comparing.compare_piece(context, follower, current, goes_on)
@@ -192,22 +203,6 @@ def _is_source_unchanged(context: StepContext) -> bool:
     return known is not None and known == filled.fingerprint
 
 
-def _end_round(state: CatchUpState, current: RoundState) -> CatchUpState:
-    ended = replace(current, phase="", position=None, cursor=None)
-    return replace(
-        state,
-        round=None,
-        number=state.number + 1,
-        rounds=[*_drop_leaders(state.rounds), ended][-_KEPT_ROUNDS:],
-        made=state.made + current.made,
-        deleted=state.deleted + current.deleted,
-    )
-
-
-def _drop_leaders(rounds: Sequence[RoundState]) -> list[RoundState]:
-    return [replace(one, leader="") for one in rounds]
-
-
 def _decide(context: StepContext, state: CatchUpState) -> Outcome:
     """Decides after a round: it was short enough, another one will be shorter, or writers are
     faster."""
@@ -217,12 +212,12 @@ def _decide(context: StepContext, state: CatchUpState) -> Outcome:
     bound = writes.fence_seconds if fenced else writes.settle_seconds
     settled = last.seconds <= bound or (not fenced and not last.made + last.deleted)
     if settled or (fenced and context.services.store.server().embedded):
-        return Done(_sum_up(context, state, ""))
+        return Done(sum_up(context, state, ""))
     before = state.rounds[-2].seconds if len(state.rounds) > 1 else None
     if before is None or last.seconds < _SHORTER * before:
         return Wait(0, _describe_last(state))
     if not fenced or writes.if_longer == "heal":
-        return Done(_sum_up(context, state, "what is written meanwhile follows after the switch"))
+        return Done(sum_up(context, state, "what is written meanwhile follows after the switch"))
     return _wait_or_hold(context, state, writes)
 
 
@@ -235,7 +230,7 @@ def _wait_or_hold(context: StepContext, state: CatchUpState, writes: WritesSpec)
     )
     if writes.if_longer == "wait":
         return Wait(_WAIT_FOR_WRITERS, f"{told}; {context.patience}", progress=False)
-    return Hold(f"{told}; promote accepts that", _sum_up(context, state, told))
+    return Hold(f"{told}; promote accepts that", sum_up(context, state, told))
 
 
 def _hold_for_gone(context: StepContext, error: TooManyGone) -> Outcome:
@@ -243,42 +238,7 @@ def _hold_for_gone(context: StepContext, error: TooManyGone) -> Outcome:
     state = replace(context.load(CatchUpState), round=None)
     context.save(state)
     told = f"{error}; retry reads it again, promote switches with all of them still there"
-    return Hold(told, _sum_up(context, state, str(error)))
-
-
-def _sum_up(context: StepContext, state: CatchUpState, note: str) -> CaughtUp:
-    filled = context.outputs.find(Filling) or Filling()
-    last = state.rounds[-1] if state.rounds else RoundState()
-    words = []
-    if state.number:
-        words.append(f"rounds: {state.number}")
-        words.append(f"{state.made:,} points made, {state.deleted:,} deleted")
-    if state.rounds:
-        words.append(f"the last took {last.seconds:.1f} s")
-    if note:
-        words.append(note)
-    carried = {
-        name: getattr(filled, name)
-        for name in Filling.__dataclass_fields__
-        if name not in ("summary", "approved_by", "approved_because", "progress", "expected")
-    }
-    return CaughtUp(
-        **_with_new_source(carried, last),
-        summary="; ".join(words),
-        expected=context.services.store.count(context.deployment.green),
-        rounds=_drop_leaders(state.rounds),
-        changed=state.made,
-        removed=state.deleted,
-        fence=last.seconds if state.rounds else None,
-        leader=last.leader,
-    )
-
-
-def _with_new_source(carried: dict[str, Any], last: RoundState) -> dict[str, Any]:
-    """Green is as the source was at the beginning of the last pass."""
-    if last.fingerprint:
-        carried["fingerprint"] = last.fingerprint
-    return carried
+    return Hold(told, sum_up(context, state, str(error)))
 
 
 def _describe_round(state: CatchUpState) -> str:

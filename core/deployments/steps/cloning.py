@@ -103,7 +103,7 @@ def _await_recovery(context: StepContext, state: FillState) -> Outcome:
     moved = found != state.found
     state = replace(state, found=found)
     high = state.high or 0
-    off = _OFF_UNDER_WRITES * high if context.deployment.spec.writes.way == "compare" else 0
+    off = _OFF_UNDER_WRITES * high if context.deployment.spec.writes.leads_live else 0
     if moved or not (state.low or 0) - off <= found <= high + off:
         context.save(state)
         return Wait(_CHECK_SECONDS, f"recovering: {found:,} of {high:,} points", progress=moved)

@@ -135,7 +135,8 @@ class RoundState(StepData):
     where the comparison goes on, ``cursor`` where the source is read on, ``read`` how many of its
     records were read. ``phase``: what a pass does after it has read everything. ``seconds`` it has
     worked. ``checked``, ``made`` and ``deleted`` count points. ``leader`` has the digests of the
-    leading collection (``core.collections.merging.BucketDigests``)."""
+    leading collection (``core.collections.merging.BucketDigests``). By the journal: ``left`` says
+    how many writes have not reached green, and ``last`` how many seconds the last round took."""
 
     phase: str = ""
     position: PointId | None = None
@@ -148,6 +149,8 @@ class RoundState(StepData):
     deleted: int = 0
     bad: int = 0
     leader: str = ""
+    left: int | None = None
+    last: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

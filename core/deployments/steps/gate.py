@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from qdrant_rollouts.core.collections import versions
 from qdrant_rollouts.core.collections.filling import Filling
@@ -16,7 +17,7 @@ from qdrant_rollouts.core.deployments.plan import (
     Wait,
     why_model_may_be_unknown,
 )
-from qdrant_rollouts.core.deployments.steps import comparing, pieces, reading
+from qdrant_rollouts.core.deployments.steps import comparing, journaled, pieces, reading
 from qdrant_rollouts.core.deployments.steps.data import (
     CreatedGreen,
     GateState,
@@ -107,9 +108,11 @@ def _open_step_gate(context: StepContext, memory: State) -> GateContext:
 def _choose_bringing_over(context: StepContext) -> Callable[[Sequence[PointId]], None] | None:
     """Returns what brings single points over, if green follows a collection that is written to. The
     number of points stays as it was, so that the gate can count them."""
-    if context.deployment.spec.writes.way != "compare":
+    if not context.deployment.spec.writes.leads_live:
         return None
     follower = comparing.open_follower(context)
+    if journaled.uses_journal(context):
+        return partial(journaled.bring_over, context, follower)
 
     def bring_over(ids: Sequence[PointId]) -> None:
         context.turn.check(0)

@@ -20,7 +20,7 @@ from qdrant_rollouts.core.deployments.plan import (
     StepFunction,
     Wait,
 )
-from qdrant_rollouts.core.deployments.steps import cloning, loading, reading
+from qdrant_rollouts.core.deployments.steps import cloning, journaled, loading, reading
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, FillState
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -34,6 +34,16 @@ def populate_green(context: StepContext) -> Outcome:
     """Continues where the saved state ends: choose the way, fill in slices, wait for the index.
     Safe to run twice: every way writes points under fixed ids, and saves its position only after
     the server has acknowledged the write."""
+    if not journaled.uses_journal(context):
+        return _work_on(context)
+    waits = journaled.capture_writes(context)
+    if waits is not None:
+        return waits
+    with journaled.write_green(context):
+        return _work_on(context)
+
+
+def _work_on(context: StepContext) -> Outcome:
     state = context.load(FillState)
     if state.way is None:
         return _choose_way(context)
@@ -44,6 +54,8 @@ def populate_green(context: StepContext) -> Outcome:
 
 def clean_up_filling(context: StepContext) -> Outcome:
     """Removes what the filling left outside green. The undo of ``create`` drops green itself."""
+    if journaled.uses_journal(context):
+        journaled.stop_capturing(context)
     return cloning.drop_own_snapshot(context)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from qdrant_rollouts.core.collections import aliases, readiness
@@ -15,18 +16,19 @@ from qdrant_rollouts.core.deployments.plan import (
     StepContext,
     Wait,
 )
-from qdrant_rollouts.core.deployments.steps import comparing, fence, limiting
+from qdrant_rollouts.core.deployments.steps import comparing, fence, journaled, limiting
 from qdrant_rollouts.core.deployments.steps.data import (
     CaughtUp,
     RoundState,
     Switched,
     SwitchState,
 )
-from qdrant_rollouts.core.deployments.steps.fence import Passed
 from qdrant_rollouts.core.deployments.steps.followers import Follower
 from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts, served_facts
 from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.journal import rebuilding
+from qdrant_rollouts.core.journal.fences import Fenced
 from qdrant_rollouts.core.routing import table
 
 _READY_AGAIN = 2.0
@@ -40,17 +42,20 @@ _SLOWER = 3.0
 _LONGEST_FENCE = 60.0
 #: Users wait for a rollback, so writes are carried back for so many seconds at most.
 _LONGEST_WAY_BACK = 60.0
+_AGAIN_WAY_BACK = 1.0
+_WITH_WRITES = "with what was written meanwhile"
 
 
 def switch_to_green(context: StepContext) -> Outcome:
     """Moves the alias to green. Safe to run twice: if the alias is on green already, it stays
     there, and the recorded intent is completed."""
     deployment = context.deployment
-    services = context.services
+    if journaled.find_decided(context) == deployment.green:
+        return _finish_by_journal(context)
     closed = why_gate_shut(context)
     if closed:
         return Reject(closed)
-    if services.store.aliases().get(deployment.alias) == deployment.green:
+    if context.services.store.aliases().get(deployment.alias) == deployment.green:
         return _finish_switch(context, _move_to_green(context))
     missing = _check_green_ready(context)
     if missing:
@@ -58,6 +63,14 @@ def switch_to_green(context: StepContext) -> Outcome:
     barred = limiting.apply_strict_mode(context)
     if barred:
         return Reject(f"{barred}; nothing was switched")
+    return _switch_by_way(context)
+
+
+def _switch_by_way(context: StepContext) -> Outcome:
+    if journaled.uses_journal(context):
+        return _switch_by_journal(context)
+    # Writers still follow the last deployment, if that had a journal.
+    rebuilding.leave_journal(context.services, context.deployment.alias)
     if _needs_fence(context):
         return _switch_behind_fence(context)
     return _finish_switch(context, _move_to_green(context))
@@ -88,17 +101,65 @@ def _switch_behind_fence(context: StepContext) -> Outcome:
 
     passed = fence.pass_fence(context, follower, seconds, move_alias)
     if passed.moved:
-        return _finish_switch(context, moved[0], passed)
+        return _finish_switch(
+            context,
+            moved[0],
+            f"writes were refused for {passed.held:.2f} s",
+            held=passed.held,
+            leader=passed.round.leader,
+        )
+    return _drop_fence(
+        context,
+        state,
+        f"writes were refused for {passed.held:.1f} s and let in again: in that time "
+        f"{passed.round.checked:,} points were compared, and fence_seconds allows {seconds:g} s",
+    )
+
+
+def _drop_fence(context: StepContext, state: SwitchState, told: str) -> Outcome:
     dropped = state.dropped + 1
     context.save(replace(state, dropped=dropped, near=False))
-    told = (
-        f"writes were refused for {passed.held:.1f} s and let in again: in that time "
-        f"{passed.round.checked:,} points were compared, and fence_seconds allows {seconds:g} s"
-    )
     if dropped < _MOST_FENCES:
         return Wait(_AGAIN_AFTER_FENCE, f"{told}; try {dropped + 1} follows")
     told = f"writers are faster than the rebuild, {dropped} times: {told}; {context.patience}"
     return Wait(_AGAIN_WHEN_SLOWER, told, progress=False)
+
+
+# --- by the journal -------------------------------------------------------------------------------
+
+
+def _switch_by_journal(context: StepContext) -> Outcome:
+    """Switches behind the journal's fence. Without one, if nobody may wait for it, the journal
+    ends, and what did not reach green is listed."""
+    caught_up = context.outputs.find(CaughtUp)
+    leads = journaled.leads_writes(context, context.deployment.blue)
+    if caught_up is None or caught_up.gave_up or not leads:
+        moved = _move_to_green(context)
+        left = journaled.leave_behind(context.services, context.deployment.alias)
+        return _finish_switch(context, moved, left)
+    waits = journaled.claim_rounds(context)
+    if waits is not None:
+        return waits
+    fenced = journaled.close_writes(context, journaled.open_forward(context))
+    if not fenced.decided:
+        told = f"writes were let in again after {fenced.seconds:.2f} s: {fenced.why_not}"
+        return _drop_fence(context, context.load(SwitchState), told)
+    context.save(replace(context.load(SwitchState), held=fenced.seconds))
+    return _finish_by_journal(context, fenced.seconds)
+
+
+def _finish_by_journal(context: StepContext, held: float | None = None) -> Outcome:
+    """The switch is decided. If somebody has moved the alias elsewhere meanwhile, writes are let in
+    all the same."""
+    try:
+        moved = _move_to_green(context)
+    finally:
+        journaled.finish_switch(context, context.deployment.green)
+    seconds = context.load(SwitchState).held if held is None else held
+    return _finish_switch(context, moved, f"writes waited for {seconds:.2f} s", held=seconds)
+
+
+# --- both -----------------------------------------------------------------------------------------
 
 
 def _come_near(context: StepContext, follower: Follower, state: SwitchState) -> Outcome:
@@ -133,25 +194,27 @@ def _move_to_green(context: StepContext, check: Callable[[float], None] | None =
     )
 
 
-def _finish_switch(context: StepContext, moved: Moved, passed: Passed | None = None) -> Outcome:
+def _finish_switch(
+    context: StepContext,
+    moved: Moved,
+    note: str = "",
+    *,
+    held: float = 0.0,
+    leader: str | None = None,
+) -> Outcome:
     deployment = context.deployment
     _clear_own_route(context)
     note_facts(context, served_facts(context))
-    switched = Switched(
-        summary=_summarize_switch(deployment),
-        came_from=deployment.blue,
-        moved=moved.moved,
-        leader=context.load(SwitchState).leader,
-    )
-    if passed is not None:
-        held = f"writes were refused for {passed.held:.2f} s"
-        switched = replace(
-            switched,
-            summary=f"{switched.summary}; {held}",
-            held=passed.held,
-            leader=passed.round.leader,
+    summary = _summarize_switch(deployment)
+    return Done(
+        Switched(
+            summary=f"{summary}; {note}" if note else summary,
+            came_from=deployment.blue,
+            moved=moved.moved,
+            held=held,
+            leader=context.load(SwitchState).leader if leader is None else leader,
         )
-    return Done(switched)
+    )
 
 
 def switch_to_blue(context: StepContext) -> Outcome:
@@ -159,16 +222,25 @@ def switch_to_blue(context: StepContext) -> Outcome:
     there."""
     deployment = context.deployment
     services = context.services
+    decided = journaled.find_decided(context)
+    if decided == deployment.green:  # there is no way back before that
+        with suppress(Refused):
+            _finish_by_journal(context)
+    if decided == deployment.blue:
+        return _finish_way_back(context, _WITH_WRITES)
     found = services.store.aliases().get(deployment.alias)
     if found != deployment.green:
         said = f"{deployment.alias} is on {found}, not on {deployment.green}; left there"
+        if journaled.leads_writes(context, deployment.green):
+            rebuilding.leave_journal(services, deployment.alias)
         return Done(StepOutput(summary=said))
     if deployment.blue and deployment.blue not in services.store.collections():
         return Reject(f"{deployment.blue} is gone, {deployment.alias} stays on {deployment.green}")
     if not _carries_back(context):
         return _finish_way_back(context, "")
+    carry_back = _carry_back_by_journal if journaled.uses_journal(context) else _carry_back
     try:
-        return _carry_back(context)
+        return carry_back(context)
     except (Refused, Unavailable) as error:
         return _finish_way_back(
             context, f"what was written to {deployment.green} stays there: {error}"
@@ -178,8 +250,7 @@ def switch_to_blue(context: StepContext) -> Outcome:
 def _carries_back(context: StepContext) -> bool:
     """Returns whether blue gets what was written to green before the alias returns to it. A
     collection that is broken is left at once."""
-    writes = context.deployment.spec.writes
-    if writes.way != "compare" or context.deployment.blue is None:
+    if not context.deployment.spec.writes.leads_live or context.deployment.blue is None:
         return False
     failure = readiness.find_failure(context.services.store, context.deployment.green)
     return not readiness.why_unable_to_serve(context.deployment.green, failure)
@@ -204,17 +275,39 @@ def _carry_back(context: StepContext) -> Outcome:
         lambda current, check: _move_to_blue(context, check),
     )
     if passed.moved:
-        return _finish_way_back(context, "with what was written meanwhile")
+        return _finish_way_back(context, _WITH_WRITES)
     return _finish_way_back(context, "what was written last may have stayed behind")
 
 
+def _carry_back_by_journal(context: StepContext) -> Outcome:
+    """Brings over what blue does not have yet, and switches back behind the journal's fence."""
+    waits = journaled.claim_rounds(context)
+    if waits is not None:
+        return waits
+    work = journaled.open_backward(context, context.turn)
+    try:
+        fenced = journaled.close_writes(context, work)
+    except Unavailable as error:
+        fenced = Fenced(str(error))
+    if fenced.decided:
+        return _finish_way_back(context, _WITH_WRITES)
+    if context.waited < _LONGEST_WAY_BACK:
+        return Wait(_AGAIN_WAY_BACK, fenced.why_not, progress=False)
+    return _finish_way_back(context, fenced.why_not)
+
+
 def _finish_way_back(context: StepContext, note: str) -> Outcome:
+    """Moves the alias to blue. Writes follow it: behind the fence if the journal has decided that,
+    else what did not reach blue is listed."""
     deployment = context.deployment
     _move_to_blue(context, context.turn.check)
-    said = f"{deployment.alias} is back on {deployment.blue}"
-    if note:
-        said = f"{said}; {note}"
-    return Done(StepOutput(summary=said))
+    words = [f"{deployment.alias} is back on {deployment.blue}", note]
+    decided = journaled.find_decided(context)
+    if decided is not None and decided == deployment.blue:
+        journaled.finish_switch(context, decided)
+    elif journaled.leads_writes(context, deployment.green):
+        words.append(journaled.leave_behind(context.services, deployment.alias))
+    return Done(StepOutput(summary="; ".join(filter(None, words))))
 
 
 def _move_to_blue(context: StepContext, check: Callable[[float], None]) -> None:

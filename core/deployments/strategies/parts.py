@@ -16,9 +16,9 @@ def plan_building(spec: IndexSpec, *, existing: bool) -> Plan:
 
 
 def plan_switching(spec: IndexSpec) -> Plan:
-    """Plans how the alias moves, and the watch after it. If the collections are compared a last
-    time at the switch, that needs the model, which only bulk workers load."""
-    if spec.writes.way != "compare":
+    """Plans how the alias moves, and the watch after it. If the last writes are brought over at the
+    switch, that needs the model, which only bulk workers load."""
+    if not spec.writes.leads_live:
         return (STEPS["switch"], STEPS["soak"])
     return (replace(STEPS["switch"], queue="bulk"), STEPS["soak"])
 

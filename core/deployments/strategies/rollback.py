@@ -11,7 +11,7 @@ from qdrant_rollouts.core.deployments.steps import STEPS
 def plan_rollback(spec: IndexSpec, *, now: bool) -> Plan:
     """Plans how the alias returns. If the live collection is the truth, the older version gets what
     was written since. ``now``: the alias moves first, and what stays behind is listed."""
-    if spec.writes.way != "compare":
+    if not spec.writes.leads_live:
         return (STEPS["switch"],)
     if now:
         return (STEPS["switch"], replace(STEPS["catch_up"], arguments={"lists": True}))

@@ -1,0 +1,306 @@
+"""Catches up by the journal: applications write down the ids that they write, and these ids are
+read again from the collection that leads.
+
+Rule: what is written to the follower goes through the journal's rounds, and the roles of the two
+collections change only behind its fence. The alias follows the journal, never the other way round.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from qdrant_rollouts.core.database.journal_rows import Gate
+from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, StepContext, Wait
+from qdrant_rollouts.core.deployments.steps import comparing, pieces
+from qdrant_rollouts.core.deployments.steps.data import CatchUpState, RoundState
+from qdrant_rollouts.core.deployments.steps.followers import (
+    Follower,
+    Written,
+    apply_changes,
+    check_bad_records,
+)
+from qdrant_rollouts.core.deployments.steps.rounds import end_round, sum_up
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.journal import following, rebuilding
+from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
+from qdrant_rollouts.core.journal.fences import Fenced, why_not_entered
+from qdrant_rollouts.core.journal.rounds import Catcher, Claim
+from qdrant_rollouts.core.ports import Point, PointId
+from qdrant_rollouts.core.services import Services
+
+#: Seconds between two looks at writers that have not confirmed, and at another worker's lease.
+_SOON = 0.5
+_AGAIN_WHEN_SLOWER = 10.0
+#: A turn after which more than this share of the writes is left shows that writers are faster.
+_FEWER = 0.8
+_NAMED = 3
+_LISTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A catcher, and the counts of what it has written in this turn."""
+
+    catcher: Catcher
+    written: Written = field(default_factory=Written)
+
+
+def uses_journal(context: StepContext) -> bool:
+    return context.deployment.spec.writes.way == "journal"
+
+
+# --- filling --------------------------------------------------------------------------------------
+
+
+def capture_writes(context: StepContext) -> Wait | None:
+    """Lets every writer write rows, before the first record is read. Returns what must be waited
+    for, or None. Safe to run twice."""
+    deployment = context.deployment
+    assert deployment.blue is not None
+    late = rebuilding.begin_capture(
+        context.services,
+        context.services.store,
+        deployment.alias,
+        deployment.blue,
+        deployment.green,
+        context.turn,
+        _bounds_of(context),
+    )
+    if not late:
+        return None
+    more = f" and {len(late) - _NAMED} more" if len(late) > _NAMED else ""
+    named = ", ".join(late[:_NAMED])
+    return Wait(_SOON, f"waiting until all writers write rows: {named}{more}")
+
+
+@contextmanager
+def write_green(context: StepContext) -> Iterator[None]:
+    """Writes to green outside a round, while writes are captured."""
+    with rebuilding.write_follower(context.services, context.deployment.alias, context.turn):
+        yield
+
+
+def bring_over(context: StepContext, follower: Follower, ids: Sequence[PointId]) -> None:
+    """Brings single points to green, for a look at them. Their rows stay, so a round reads them
+    again."""
+    with write_green(context):
+        apply_changes(context.services.store, follower, ids, deletes=False)
+
+
+def stop_capturing(context: StepContext) -> None:
+    """Writers write no rows for this deployment any more. Safe to run twice."""
+    deployment = context.deployment
+    state = rebuilding.read_state(context.services, deployment.alias)
+    if state is not None and deployment.green in (state.leader, state.follower):
+        rebuilding.leave_journal(context.services, deployment.alias)
+
+
+# --- rounds ---------------------------------------------------------------------------------------
+
+
+def catch_up(context: StepContext) -> Outcome:
+    """Works on rounds until few writes are left, which the fence brings over. Safe to run twice."""
+    if not _may_follow(context):
+        return Wait(_SOON, f"another worker brings writes to {context.deployment.green}")
+    work = open_forward(context)
+
+    def do_piece(state: CatchUpState, seconds: float) -> tuple[CatchUpState, bool]:
+        ends = time.monotonic() + seconds
+        current, more = follow_piece(
+            work, state.round or RoundState(), lambda: time.monotonic() < ends
+        )
+        return replace(state, round=current), more
+
+    state = pieces.work(context, context.load(CatchUpState), do_piece)
+    state = end_round(state, state.round or RoundState())
+    context.save(state, progress=True)
+    return _decide(context, work.catcher, state)
+
+
+def follow_piece(
+    work: Work, current: RoundState, goes_on: Callable[[], bool]
+) -> tuple[RoundState, bool]:
+    """Does rounds until few writes are left, or until ``goes_on`` says no. Returns what was done,
+    and whether there is more to do."""
+    catcher = work.catcher
+    before = replace(work.written)
+    started = time.monotonic()
+    checked = current.checked
+    last = 0.0
+    more = True
+    while more:
+        began = time.monotonic()
+        done = rebuilding.do_round(catcher)
+        last = time.monotonic() - began
+        checked += len(done.ids)
+        lag = catcher.ledger.measure_lag(catcher.alias)
+        more = bool(done.retired) and lag.left > catcher.bounds.most_left
+        if more and not goes_on():
+            break
+    made = work.written.made - before.made
+    return (
+        replace(
+            current,
+            checked=checked,
+            made=current.made + made,
+            deleted=current.deleted + checked - current.checked - made,
+            bad=current.bad + len(work.written.bad) - len(before.bad),
+            seconds=current.seconds + time.monotonic() - started,
+            left=lag.left,
+            last=last,
+        ),
+        more,
+    )
+
+
+def open_forward(context: StepContext) -> Work:
+    """Returns what brings writes to green. Raises Refused if the journal does not say that green
+    follows."""
+    follower = comparing.open_follower(context)
+    _check_roles(context, context.deployment.blue, context.deployment.green)
+    return open_work(context, follower, context.turn)
+
+
+def open_backward(context: StepContext, turn: Claim) -> Work:
+    """Returns what brings writes back to blue, after the switch."""
+    follower = comparing.open_way_back(context)
+    _check_roles(context, context.deployment.green, context.deployment.blue)
+    return open_work(context, follower, turn)
+
+
+def open_work(context: StepContext, follower: Follower, turn: Claim) -> Work:
+    written = Written()
+    deployment = context.deployment
+
+    def make_points(points: Sequence[Point]) -> Sequence[Point]:
+        made = follower.make(points, written)
+        check_bad_records(written, deployment.spec.on_bad_record)
+        written.made += len(made)
+        return made
+
+    catcher = rebuilding.open_catcher(
+        context.services,
+        context.services.store,
+        deployment.alias,
+        make_points,
+        turn,
+        _bounds_of(context),
+    )
+    return Work(catcher, written)
+
+
+def _check_roles(context: StepContext, leader: str | None, follower: str | None) -> None:
+    alias = context.deployment.alias
+    state = rebuilding.read_state(context.services, alias)
+    if state is None or not state.journals or (state.leader, state.follower) != (leader, follower):
+        raise Refused(
+            f"the journal of {alias} does not say that {follower} follows {leader}, so nobody "
+            f"knows what was written meanwhile; `rollouts rollback {alias} --now` goes back "
+            "without it"
+        )
+
+
+def _may_follow(context: StepContext) -> bool:
+    """Returns whether this turn may do rounds. After a switch a worker of its own does them."""
+    state = rebuilding.read_state(context.services, context.deployment.alias)
+    if state is None or state.captures:
+        return True
+    owner = f"deployment {context.deployment.id}"
+    return following.claim_following(context.services, context.deployment.alias, owner) is not None
+
+
+def _decide(context: StepContext, catcher: Catcher, state: CatchUpState) -> Outcome:
+    lag = catcher.ledger.measure_lag(catcher.alias)
+    why_not = why_not_entered(catcher, lag)
+    if not why_not:
+        return Done(sum_up(context, state, why_no_way_back(context)))
+    if lag.quiet or lag.unknown:
+        return Wait(min(lag.quiet or _SOON, _AGAIN_WHEN_SLOWER), why_not, progress=False)
+    before = state.rounds[-2].left if len(state.rounds) > 1 else None
+    if before is None or lag.left < _FEWER * before:
+        return Wait(0, why_not)
+    last = state.rounds[-1]
+    told = (
+        f"writers are faster than the rebuild: {why_not}, {before:,} were left before; the last "
+        f"turn brought {last.checked:,} points over in {last.seconds:.1f} s"
+    )
+    if context.deployment.spec.writes.if_longer == "wait":
+        return Wait(_AGAIN_WHEN_SLOWER, f"{told}; {context.patience}", progress=False)
+    return Hold(f"{told}; retry goes on, promote tries the switch", sum_up(context, state, told))
+
+
+def why_no_way_back(context: StepContext) -> str:
+    """Returns why a rollback will not bring back what is written after the switch; empty if it
+    will. It is said before the switch."""
+    deployment = context.deployment
+    if deployment.blue is None:
+        return ""
+    try:
+        comparing.open_way_back(context)
+    except Refused as error:
+        return f"a rollback will not bring back what is written after the switch: {error}"
+    return ""
+
+
+# --- switching ------------------------------------------------------------------------------------
+
+
+def find_decided(context: StepContext) -> str | None:
+    """Returns the collection to which the switch is decided, if its switch is not finished. Then
+    there is no way but forward."""
+    if not uses_journal(context):
+        return None
+    state = rebuilding.read_state(context.services, context.deployment.alias)
+    return state.follower if state is not None and state.gate is Gate.FLIPPING else None
+
+
+def leads_writes(context: StepContext, collection: str | None) -> bool:
+    """Returns whether writers send their writes to ``collection``, by the journal."""
+    state = rebuilding.read_state(context.services, context.deployment.alias)
+    return state is not None and state.journals and state.leader == collection
+
+
+def close_writes(context: StepContext, work: Work) -> Fenced:
+    """Brings over what is left, closes writes, and decides the switch, or lets writes in again."""
+    ends = time.monotonic() + context.services.times.slice
+    follow_piece(work, RoundState(), lambda: time.monotonic() < ends)
+    return rebuilding.close_and_decide(work.catcher, _compare_counts(context, work.catcher))
+
+
+def claim_rounds(context: StepContext) -> Wait | None:
+    """Claims the rounds of this alias. Returns what must be waited for, or None."""
+    if _may_follow(context):
+        return None
+    return Wait(_SOON, "another worker brings writes to the older version")
+
+
+def finish_switch(context: StepContext, leader: str) -> None:
+    """The alias is on ``leader``; writes are let in, and go there."""
+    rebuilding.finish_switch(context.services, context.deployment.alias, leader, context.turn)
+    owner = f"deployment {context.deployment.id}"
+    following.release_following(context.services, context.deployment.alias, owner)
+
+
+def leave_behind(services: Services, alias: str) -> str:
+    """Ends the journal of an alias that was moved without a fence. Returns what stays behind, in
+    words; empty if nothing does."""
+    ids = rebuilding.list_left(services, alias)
+    rebuilding.leave_journal(services, alias)
+    if not ids:
+        return ""
+    listed = ", ".join(map(str, ids[:_LISTED]))
+    return f"{len(ids):,} points were written meanwhile and stay behind: {listed}"
+
+
+def _compare_counts(context: StepContext, catcher: Catcher) -> Callable[[], str]:
+    """Returns the check of the fence. Records that break a rule are missing in the follower, if the
+    index file allows that; nobody has counted them in the leader."""
+    exact = rebuilding.counts_of(catcher)
+    if context.deployment.spec.on_bad_record == "fail":
+        return exact
+    return lambda: ""
+
+
+def _bounds_of(context: StepContext) -> Bounds:
+    return replace(BOUNDS, fence=context.deployment.spec.writes.fence_seconds)

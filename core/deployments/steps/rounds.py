@@ -1,0 +1,68 @@
+"""What the ways of catching up have in common: how a round ends, and what the step hands on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from qdrant_rollouts.core.collections.filling import Filling
+from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
+
+_KEPT_ROUNDS = 10
+
+
+def end_round(state: CatchUpState, current: RoundState) -> CatchUpState:
+    ended = replace(current, phase="", position=None, cursor=None)
+    return replace(
+        state,
+        round=None,
+        number=state.number + 1,
+        rounds=[*_drop_leaders(state.rounds), ended][-_KEPT_ROUNDS:],
+        made=state.made + current.made,
+        deleted=state.deleted + current.deleted,
+    )
+
+
+def _drop_leaders(rounds: Sequence[RoundState]) -> list[RoundState]:
+    return [replace(one, leader="") for one in rounds]
+
+
+def sum_up(context: StepContext, state: CatchUpState, note: str) -> CaughtUp:
+    filled = context.outputs.find(Filling) or Filling()
+    last = state.rounds[-1] if state.rounds else RoundState()
+    words = []
+    if state.number:
+        words.append(f"rounds: {state.number}")
+        words.append(f"{state.made:,} points made, {state.deleted:,} deleted")
+    if state.rounds:
+        words.append(f"the last took {last.seconds:.1f} s")
+    if note:
+        words.append(note)
+    carried = {
+        name: getattr(filled, name)
+        for name in Filling.__dataclass_fields__
+        if name not in ("summary", "approved_by", "approved_because", "progress", "expected")
+    }
+    return CaughtUp(
+        **_with_new_source(carried, last),
+        summary="; ".join(words),
+        expected=context.services.store.count(context.deployment.green),
+        rounds=_drop_leaders(state.rounds),
+        changed=state.made,
+        removed=state.deleted,
+        fence=_expect_fence(last) if state.rounds else None,
+        leader=last.leader,
+    )
+
+
+def _with_new_source(carried: dict[str, Any], last: RoundState) -> dict[str, Any]:
+    """Green is as the source was at the beginning of the last pass."""
+    if last.fingerprint:
+        carried["fingerprint"] = last.fingerprint
+    return carried
+
+
+def _expect_fence(last: RoundState) -> float:
+    """Returns for how many seconds writes will be refused. By the journal only the last writes are
+    brought over in that time."""
+    return last.seconds if last.left is None else last.last
