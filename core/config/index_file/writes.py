@@ -22,8 +22,10 @@ class WritesSpec(Strict):
     way: WritesWay | None = None
     #: A pass over the source that is shorter than this is the last one before the switch.
     settle_seconds: Seconds = defaults.SETTLE_SECONDS
-    #: For how long the live collection may refuse writes; a turn lasts little longer than a minute.
-    fence_seconds: Annotated[float, Field(gt=0, le=60, strict=True)] = defaults.FENCE_SECONDS
+    #: For how long the live collection may refuse writes.
+    fence_seconds: Annotated[float, Field(gt=0, le=defaults.LONGEST_FENCE, strict=True)] = (
+        defaults.FENCE_SECONDS
+    )
     #: What happens if a comparison takes longer than that: wait until writers are slower, switch
     #: first and compare afterwards, or ask a person.
     if_longer: Literal["wait", "heal", "pause"] = "pause"
