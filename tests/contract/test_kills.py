@@ -101,7 +101,8 @@ def written_by_the_journal(world: World, reaper: Reaper, alias: str) -> dict[str
     deployment = world.deploy(alias)
     world.run(until=world.at(deployment, "catch_up"))
     write_journaled(world, alias, texts(10, start=70), gone=[0, 1])
-    go_on(world, reaper, deployment)
+    forward = go_on(world, reaper, deployment)
+    assert forward["status"] == "live", forward["message"]
     write_journaled(world, alias, [{"id": 3, "text": CHANGED}], gone=[2])
     back = commands.start_rollback(world.services, alias, actor="anna")
     return go_on(world, reaper, back)

@@ -29,11 +29,21 @@ class WritesSpec(Strict):
     #: What happens if a comparison takes longer than that: wait until writers are slower, switch
     #: first and compare afterwards, or ask a person.
     if_longer: Literal["wait", "heal", "pause"] = "pause"
+    #: What happens if somebody writes to the live collection around the declared way: a person is
+    #: asked before the switch, or the report says it. None: ``refuse`` for ``journal``, else
+    #: ``report``.
+    foreign: Literal["refuse", "report"] | None = None
 
     @property
     def follows(self) -> bool:
         """Whether anything is done about writes. A deployment carries the resolved way."""
         return self.way in ("source", "compare", "journal")
+
+    @property
+    def refuses_foreign(self) -> bool:
+        if self.foreign is None:
+            return self.way == "journal"
+        return self.foreign == "refuse"
 
     @property
     def leads_live(self) -> bool:
