@@ -112,7 +112,7 @@ def test_a_name_is_given_once_and_scopes_are_those_there_are(world):
     with pytest.raises(Refused, match="was made before"):
         made(world, "ci", "read")
     for scopes in ((), ("write",)):
-        with pytest.raises(Malformed, match="read, search, feedback, deploy, admin"):
+        with pytest.raises(Malformed, match="read, search, feedback, write, deploy, admin"):
             made(world, "other", *scopes)
     with pytest.raises(Unknown, match="rollouts token list"):
         tokens.revoke_token(world.services, "nobody", actor="anna")
