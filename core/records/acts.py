@@ -25,7 +25,7 @@ from qdrant_rollouts.core.records.requests import (
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 
-def is_settled() -> bool:
+def _has_nothing_to_check() -> bool:
     return True
 
 
@@ -39,7 +39,7 @@ class Act:
     ids: tuple[PointId, ...]
     send: Callable[[], None]
     answer: Written
-    check: Callable[[], bool] = is_settled
+    check: Callable[[], bool] = _has_nothing_to_check
 
 
 def prepare_upsert(alias: str, leader: Leader, given: Given) -> Act:
@@ -74,13 +74,14 @@ def prepare_deletion(alias: str, leader: Leader, ids: Mapping[PointId, RecordId]
 
 
 def prepare_patch(alias: str, leader: Leader, given: Given) -> Act:
-    """Vectors whose text changes are made again. Raises as ``prepare_upsert``."""
+    """The vectors of a text are made again if any field of it is given, also if it is the same as
+    before: the record may change meanwhile. Raises as ``prepare_upsert``."""
     store = leader.services.store
     asked = parse_changes(given, leader.rules)
     found = store.fetch(leader.collection, list(asked), vectors=False)
     there = {point.id: point for point in found}
     changes = {id: one for id, one in asked.items() if id in there}
-    rendered = {id: _render_changed(leader, one, there[id]) for id, one in changes.items()}
+    rendered = {id: _render_texts(leader, one, there[id]) for id, one in changes.items()}
     faults = [one for one in rendered.values() if isinstance(one, BadRecord)]
     check_faults(faults, len(given))
     texts = {id: one for id, one in rendered.items() if not isinstance(one, BadRecord)}
@@ -104,12 +105,11 @@ def _build_patch(record: Record) -> dict[str, object]:
     return {**changed, MARK_KEY: None}
 
 
-def _render_changed(leader: Leader, change: Record, point: Point) -> dict[str, str] | BadRecord:
-    """Returns the texts that change, by the names of their vectors. A vector that the application
-    brings is not made."""
+def _render_texts(leader: Leader, change: Record, point: Point) -> dict[str, str] | BadRecord:
+    """Returns the texts of which a field is given, by the names of their vectors. A vector that the
+    application brings is not made."""
     changed = {name: value for name, value in change.fields.items() if name != "id"}
     merged = {"id": point.id, **point.payload, **changed}
-    before = {"id": point.id, **point.payload}
     texts = {}
     for name, template in leader.rules.templates.items():
         fields = [field for field in template_fields(template) if field in changed]
@@ -119,8 +119,7 @@ def _render_changed(leader: Leader, change: Record, point: Point) -> dict[str, s
         if text is None:
             why = f"leaves no text for the template {quote_value(template)} to embed"
             return BadRecord(change.where, ", ".join(fields), why)
-        if text != render_text(template, before):
-            texts[name] = text
+        texts[name] = text
     return texts
 
 

@@ -67,12 +67,21 @@ def write_act(store: VectorStore, desk: WriterDesk, index: Index, prepare: Prepa
         except LeaderChanged as changed:
             collection = changed.collection
             continue
-        if act.check():
+        if _is_settled(alias, act):
             return act.answer
     raise OutcomeUnknown(
         f"the write to {alias} was made {_TRIES} times, and each time another collection led or "
         "the same records had changed; repeat it"
     )
+
+
+def _is_settled(alias: str, act: Act) -> bool:
+    try:
+        return act.check()
+    except Unavailable as error:
+        raise OutcomeUnknown(
+            f"the write to {alias} was applied, but could not be read again; repeat it: {error}"
+        ) from error
 
 
 class RecordsCall:

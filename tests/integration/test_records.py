@@ -1,5 +1,7 @@
 """Records that applications write over HTTP, on a real Qdrant, while an index is rebuilt."""
 
+import json
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from qdrant_rollouts.adapters.celery_returns import GiveBack
 from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections import freezing
@@ -20,7 +23,7 @@ from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database.journal_rows import JournalRow
-from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.errors import Malformed, Unavailable
 from qdrant_rollouts.core.journal import rebuilding
 from qdrant_rollouts.core.ports import Point
 from qdrant_rollouts.core.ports.naming import point_id
@@ -28,6 +31,7 @@ from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.http.api import PREFIX
 from qdrant_rollouts.interfaces.http.app import make_app
 from qdrant_rollouts.interfaces.http.problems import TYPE
+from qdrant_rollouts.tasks.commands import COMMANDS
 from tests.documented import Documented
 from tests.journaled import ALIAS, OurTurn, PlainPoints, Rebuild, open_services, until
 from tests.world import EMBEDDING, World, texts
@@ -219,6 +223,41 @@ def test_an_index_without_a_model_takes_given_vectors(world: World, api: Api) ->
     answer = api.ask("POST", {"records": [{"id": 1, "a": 1}]})
     assert problem(answer) == (422, "malformed")
     assert "records[0]: vector: missing; expected a list of numbers" in answer.text
+
+
+def test_vectors_of_every_kind_follow_the_rules_of_the_index(world: World, api: Api) -> None:
+    """One is made, one must be brought, one stays as it is, and one may be missing."""
+    vectors = {"image": "given", "words": "optional", "old": "carried"}
+    sizes = {"size": 2, "distance": "Dot"}
+    params = {
+        "vectors": {"": {"size": 64, "distance": "Cosine"}, "image": sizes, "old": sizes},
+        "sparse_vectors": {"words": {}},
+    }
+    spec = EmbeddingSpec.model_validate(EMBEDDING)
+    made = MadeBy(open_embedder(spec).identity, embedding=spec)
+    stamp = Stamp("d", ALIAS, 1, vectors={"": made.as_metadata()})
+    world.store.create("kinds", {"params": params}, stamp.as_metadata())
+    world.store.point_alias(ALIAS, "kinds")
+    words = {"indices": [3], "values": [1.0]}
+    brought = {"image": [1.0, 2.0], "words": words, "old": [5.0, 6.0]}
+    declare(world, vectors=vectors)
+
+    api.upsert({"id": 1, "text": "x", "vector": brought})
+    api.upsert({"id": 1, "text": "x", "a": 1, "vector": {"image": [3.0, 4.0]}})
+    api.patch({"id": 1, "text": "y"})
+
+    found = fetch(world, "kinds", 1)[1]
+    assert {name: list(found.vector[name]) for name in ("", "image", "old")} == {
+        "": vector("y"),
+        "image": [3.0, 4.0],
+        "old": [5.0, 6.0],
+    }
+    assert found.vector.keys() == {"", "image", "old"}
+    answer = api.ask("POST", {"records": [{"id": 2, "text": "x"}]})
+    assert "records[0]: vector.image: missing" in answer.text
+    answer = api.ask("POST", {"records": [{"id": 2, "text": "x", "vector": {"image": [1, 2]}}]})
+    assert problem(answer) == (409, "refused")
+    assert "vector old of 2 is carried over" in answer.text
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -463,6 +502,77 @@ def test_a_server_that_is_away_before_anything_was_sent_is_unavailable(
     assert int(answer.headers["retry-after"]) >= 1
 
 
+# --- somebody else writes at the same moment ------------------------------------------------------
+
+
+def meanwhile(world: World, method: str, *acts: Callable[[], Any]) -> None:
+    """Each call of the store's method is followed by one of the acts, as long as there are any."""
+    left = list(acts)
+
+    def act() -> None:
+        if left:
+            left.pop(0)()
+
+    world.over(Interrupted(world.store, method, nothing, act))
+
+
+def test_a_patch_brings_no_point_back_that_somebody_deletes_meanwhile(
+    world: World, live: str
+) -> None:
+    store = world.store
+    meanwhile(world, "fetch", lambda: store.delete(live, [1]))
+    api = Api(world)
+    with api.client:
+        api.patch({"id": 1, "text": "changed"}, {"id": 2, "text": "changed too"})
+
+    found = fetch(world, live, 1, 2)
+    assert found.keys() == {2}
+    assert list(found[2].vector) == vector("changed too")
+
+
+def test_a_vector_is_of_the_whole_text_although_others_change_a_part_of_it_meanwhile(
+    world: World,
+) -> None:
+    both = {"model": "hashing:64", "text": "{title} {text}"}
+    rows = [{**row, "title": "a title"} for row in texts(12)]
+    collection = deploy(world, source=world.write("docs.jsonl", rows), embedding=both)
+    store = world.store
+    other = Point(1, {}, {"title": "another title"})
+    meanwhile(world, "fetch", lambda: store.patch_points(collection, [other]))
+    api = Api(world)
+    with api.client:
+        api.patch({"id": 1, "text": "changed"})
+
+    found = fetch(world, collection, 1)[1]
+    assert list(found.vector) == vector("another title changed")
+
+
+def test_a_record_written_after_the_switch_stays_although_a_late_write_came_to_the_old_collection(
+    world: World, live: str, api: Api
+) -> None:
+    declare(
+        world,
+        source="live",
+        embedding=OTHER,
+        accept_new_model=True,
+        writes={"fence_seconds": 20},
+    )
+    deployment = world.deploy(ALIAS)
+    world.run(until=world.at(deployment, "soak"))
+    green = world.store.aliases()[ALIAS]
+    assert green != live
+
+    api.upsert({"id": 1, "text": "written to what serves"}, {"id": 70, "text": "new there"})
+    late = [Point(id, [1.0] * 64, {"id": id, "text": "late"}) for id in (1, 2)]
+    world.store.upsert(live, late)
+    world.run()
+
+    status = world.status(deployment)
+    assert status["status"] == "live", status["message"]
+    found = {id: point.payload["text"] for id, point in fetch(world, green, 1, 2, 70).items()}
+    assert found == {1: "written to what serves", 2: "late", 70: "new there"}
+
+
 # --- another collection leads ---------------------------------------------------------------------
 
 
@@ -703,3 +813,70 @@ def test_applications_write_through_a_change_of_the_model_and_never_learn_which_
     }
     for point in found.values():
         assert list(point.vector) == vector(point.payload["text"], OTHER)
+
+
+# --- as the page says -----------------------------------------------------------------------------
+
+
+def test_the_requests_of_the_page_work_as_they_stand(world: World, api: Api) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "applications.md").read_text(encoding="utf-8")
+    lines = page.partition("## Write records")[2].partition("```sh")[2].partition("```")[0]
+    commands = [
+        shlex.split(line, comments=True) for line in lines.replace("\\\n", " ").splitlines()
+    ]
+    rows = [{**row, "title": "a title"} for row in texts(12)]
+    deploy(
+        world,
+        source=world.write("docs.jsonl", rows),
+        embedding={**EMBEDDING, "text": "{title}\n{text}"},
+    )
+    answers = []
+    for words in (words for words in commands if words[:1] == ["curl"]):
+        method = words[words.index("-X") + 1] if "-X" in words else "POST"
+        answers.append(api.write(method, json.loads(words[words.index("-d") + 1])))
+
+    assert [one["written"] for one in answers] == [1, 1, 0]
+    shown = json.loads(page.partition("It says what was done:")[2].split("```")[1][4:])
+    assert answers[2] == {**shown, "alias": ALIAS}
+
+
+# --- by a message ---------------------------------------------------------------------------------
+
+
+def send(world: World, **arguments: Any) -> Any:
+    return COMMANDS["indexes.write_records"](world.services, alias_name=ALIAS, **arguments)
+
+
+def test_a_message_does_what_a_request_does(world: World, live: str) -> None:
+    assert send(world, records=[{"id": 50, "text": "x"}])["written"] == 1
+    patch = [{"id": 50, "a": 1}, {"id": 51, "a": 1}]
+    assert send(world, action="patch", records=patch)["not_found"] == [51]
+    assert fetch(world, live, 50)[50].payload == {"id": 50, "text": "x", "a": 1}
+    assert send(world, action="delete", ids=[50, 51])["deleted"] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"ids": [1]},
+        {"records": [{"id": 1, "text": "x"}], "ids": [1]},
+        {"action": "delete", "records": [{"id": 1}]},
+        {"records": [{"id": 1}]},
+        {"records": []},
+    ],
+)
+def test_a_message_that_makes_no_sense_is_refused_and_writes_nothing(
+    world: World, live: str, arguments: Any
+) -> None:
+    before = fetch(world, live, 1)[1].payload
+    with pytest.raises(Malformed):
+        send(world, **arguments)
+    assert fetch(world, live, 1)[1].payload == before
+
+
+def test_a_message_goes_back_to_its_queue_while_a_server_is_away(world: World, live: str) -> None:
+    world.over(Interrupted(world.store, "upsert", fail, nothing))
+    with pytest.raises(GiveBack, match="repeat it") as given:
+        send(world, records=[{"id": 50, "text": "x"}])
+    assert given.value.counted
