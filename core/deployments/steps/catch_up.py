@@ -52,7 +52,7 @@ def _work_on_rounds(context: StepContext) -> Outcome:
     state = context.load(CatchUpState)
     if not state.number and state.round is None and _is_source_unchanged(context):
         return Done(sum_up(context, state, "the source has not changed since it was read"))
-    work = _open_work(context)
+    work = _open_work(context, _last_begin(state))
     size = estimate_points(context.services.store, context.deployment.green)
 
     def do_piece(state: CatchUpState, seconds: float) -> tuple[CatchUpState, bool]:
@@ -170,8 +170,15 @@ def follow_writes(
     return _open_work(context)(current or RoundState(), lambda: time.monotonic() < ends)
 
 
-def _open_work(context: StepContext) -> Piece:
-    """Returns what works on a round. A source that is a collection is compared like a live one."""
+def _last_begin(state: CatchUpState) -> str | None:
+    """Returns from when on a pass reads what has changed; None before the first one."""
+    return state.rounds[-1].begun if state.rounds else None
+
+
+def _open_work(context: StepContext, since: str | None = None) -> Piece:
+    """Returns what works on a round. A source that is a collection is compared like a live one.
+    ``since``: from when on a source is read that can tell changes, if not since it was read
+    last."""
     if journaled.uses_journal(context):
         work = journaled.open_forward(context)
         return lambda current, goes_on: journaled.follow_piece(work, current, goes_on)
@@ -181,7 +188,7 @@ def _open_work(context: StepContext) -> Piece:
     reader = rereading.open_reader(context)
 
     def read_on(current: RoundState, goes_on: Callable[[], bool]) -> tuple[RoundState, bool]:
-        begun = current if current.phase else rereading.begin_pass(reader)
+        begun = current if current.phase else rereading.begin_changes(reader, since)
         return rereading.read_piece(reader, begun, goes_on)
 
     return read_on

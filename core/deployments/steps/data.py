@@ -74,7 +74,7 @@ class UnpackedSource(StepOutput):
 @dataclass(frozen=True, kw_only=True)
 class FillState(PieceState):
     """``way``: records, copy or snapshot; None while it is not chosen. ``fingerprint``: the
-    source's when it was chosen.
+    source's when it was chosen; ``begun``: from when on a later pass reads changes.
 
     By records: ``cursor`` is the position after the ``read`` records, and ``window`` is the size of
     the next window. By copy: ``position``. By snapshot: ``phase``, the snapshots ``known`` before,
@@ -86,6 +86,7 @@ class FillState(PieceState):
 
     way: str | None = None
     fingerprint: str | Unset | None = field(default=UNSET, metadata={"key": "print"})
+    begun: str | None = None
     left_out: dict[str, Any] | None = None
     note: str | None = None
     written: int | None = None
@@ -133,7 +134,9 @@ class FillState(PieceState):
 class RoundState(StepData):
     """A comparison of both collections, or a pass over the source, as far as it is. ``position`` is
     where the comparison goes on, ``cursor`` where the source is read on, ``read`` how many of its
-    records were read. ``phase``: what a pass does after it has read everything. ``seconds`` it has
+    records were read. ``phase``: what a pass does before and after it reads. ``since``: only what
+    changed since then is read, if the source can tell; ``begun``: from when on the next pass
+    reads. ``seconds`` it has
     worked. ``checked``, ``made`` and ``deleted`` count points. ``leader`` has the digests of the
     leading collection (``core.collections.merging.BucketDigests``). By the journal: ``left`` says
     how many writes have not reached green, and ``last`` how many seconds the last round took."""
@@ -142,6 +145,8 @@ class RoundState(StepData):
     position: PointId | None = None
     cursor: Cursor | None = None
     fingerprint: str | None = None
+    since: str | None = None
+    begun: str | None = None
     read: int = 0
     seconds: float = 0.0
     checked: int = 0

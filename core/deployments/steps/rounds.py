@@ -59,6 +59,8 @@ def _with_new_source(carried: dict[str, Any], last: RoundState) -> dict[str, Any
     """Green is as the source was at the beginning of the last pass."""
     if last.fingerprint:
         carried["fingerprint"] = last.fingerprint
+    if last.begun:
+        carried["begun"] = last.begun
     return carried
 
 
