@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qdrant_rollouts.core.collections.filling import Filling
+from qdrant_rollouts.core.collections.foreign import ForeignWrites, Sample
 from qdrant_rollouts.core.database.step_data import (
     UNSET,
     Progress,
@@ -48,9 +49,11 @@ class MadeGreen(StepOutput):
 @dataclass(frozen=True, kw_only=True)
 class CreatedGreen(MadeGreen):
     """``vectors`` says how each vector is made, as ``VectorPlan.as_state`` writes it. A release
-    that knew only one vector did not write it."""
+    that knew only one vector did not write it. ``blue_sample``: some of blue's points before
+    anything was built; None if nobody need know what is written to it."""
 
     vectors: Mapping[str, Any] | None = None
+    blue_sample: Sample | None = field(default=None, metadata={"of": Sample})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +198,8 @@ class SwitchState(StepState):
     """``ahead``: the comparison right before writes are refused, and whether it is over (``near``).
     ``leader``: the digests of blue when its writes were refused. ``dropped``: how many times the
     last comparison took too long and writes were let in again. ``back``: the round that carries
-    writes back to blue before a rollback."""
+    writes back to blue before a rollback. ``foreign``: what was written to blue and is not in
+    green; ``approved_by`` has accepted that."""
 
     ahead: RoundState | None = field(default=None, metadata={"of": RoundState})
     near: bool = False
@@ -203,6 +207,9 @@ class SwitchState(StepState):
     held: float = 0.0
     dropped: int = 0
     back: RoundState | None = field(default=None, metadata={"of": RoundState})
+    foreign: ForeignWrites | None = field(default=None, metadata={"of": ForeignWrites})
+    approved_by: str | None = None
+    approved_because: str | None = None
 
 
 # --- judging, sharing, switching, watching --------------------------------------------------------
@@ -270,12 +277,15 @@ class StageSeen(StepOutput):
 @dataclass(frozen=True, kw_only=True)
 class Switched(StepOutput):
     """``moved`` is false if the alias was on green already. ``held``: for how many seconds blue
-    refused writes; ``leader``: its digests at that time."""
+    refused writes; ``leader``: its digests at that time. ``foreign``: what was written to blue and
+    is not in green; ``blue_sample``: some of blue's points right before the switch."""
 
     came_from: str | None = field(metadata={"key": "from"})
     moved: bool
     held: float | None = None
     leader: str = ""
+    foreign: ForeignWrites | None = field(default=None, metadata={"of": ForeignWrites})
+    blue_sample: Sample | None = field(default=None, metadata={"of": Sample})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,13 @@ from qdrant_rollouts.core.deployments.plan import (
     StepContext,
     Wait,
 )
-from qdrant_rollouts.core.deployments.steps import comparing, fence, journaled, limiting
+from qdrant_rollouts.core.deployments.steps import (
+    comparing,
+    fence,
+    foreign_writes,
+    journaled,
+    limiting,
+)
 from qdrant_rollouts.core.deployments.steps.data import (
     CaughtUp,
     RoundState,
@@ -63,7 +69,7 @@ def switch_to_green(context: StepContext) -> Outcome:
     barred = limiting.apply_strict_mode(context)
     if barred:
         return Reject(f"{barred}; nothing was switched")
-    return _switch_by_way(context)
+    return foreign_writes.look_before_switch(context) or _switch_by_way(context)
 
 
 def _switch_by_way(context: StepContext) -> Outcome:
@@ -205,14 +211,21 @@ def _finish_switch(
     deployment = context.deployment
     _clear_own_route(context)
     note_facts(context, served_facts(context))
-    summary = _summarize_switch(deployment)
+    state = context.load(SwitchState)
+    told = ""
+    if state.foreign is not None:
+        told = foreign_writes.describe_writes(deployment.blue, state.foreign)
     return Done(
         Switched(
-            summary=f"{summary}; {note}" if note else summary,
+            summary="; ".join(filter(None, (_summarize_switch(deployment), note, told))),
             came_from=deployment.blue,
             moved=moved.moved,
             held=held,
-            leader=context.load(SwitchState).leader if leader is None else leader,
+            leader=state.leader if leader is None else leader,
+            foreign=state.foreign,
+            blue_sample=foreign_writes.sample_again(context),
+            approved_by=state.approved_by,
+            approved_because=state.approved_because,
         )
     )
 
