@@ -162,6 +162,19 @@ class RoundState(StepData):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CatchUpProgress(Progress):
+    """``rounds`` that are over, and of the last one: how many points it made and deleted. ``lag``:
+    how many points green lacked then; by the journal, how many writes it lacks now. ``fence``: for
+    how many seconds writers would be refused now, if they are."""
+
+    rounds: int = 0
+    made: int = 0
+    deleted: int = 0
+    lag: int | None = None
+    fence: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CatchUpState(PieceState):
     """``round`` is under way. ``rounds`` are over: only the last ones are kept, without their
     places, and only the very last has its ``leader``. ``number`` of them there were. ``ids`` are
@@ -173,6 +186,7 @@ class CatchUpState(PieceState):
     made: int = 0
     deleted: int = 0
     ids: Sequence[PointId] = ()
+    progress: CatchUpProgress | None = field(default=None, metadata={"of": CatchUpProgress})
 
     def name_phase(self) -> str:
         return f"round {self.number + 1}"

@@ -21,6 +21,7 @@ from qdrant_rollouts.core.deployments.steps.followers import (
     check_bad_records,
 )
 from qdrant_rollouts.core.deployments.steps.rounds import end_round, sum_up
+from qdrant_rollouts.core.deployments.steps.writers import tell_faster
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.journal import following, rebuilding
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
@@ -113,7 +114,7 @@ def catch_up(context: StepContext) -> Outcome:
         return replace(state, round=current), more
 
     state = pieces.work(context, context.load(CatchUpState), do_piece)
-    state = end_round(state, state.round or RoundState())
+    state = end_round(context, state, state.round or RoundState())
     context.save(state, progress=True)
     return _decide(context, work.catcher, state)
 
@@ -225,6 +226,7 @@ def _decide(context: StepContext, catcher: Catcher, state: CatchUpState) -> Outc
         f"writers are faster than the rebuild: {why_not}, {before:,} were left before; the last "
         f"turn brought {last.checked:,} points over in {last.seconds:.1f} s"
     )
+    tell_faster(context, told, last)
     if context.deployment.spec.writes.if_longer == "wait":
         return Wait(_AGAIN_WHEN_SLOWER, f"{told}; {context.patience}", progress=False)
     return Hold(f"{told}; retry goes on, promote tries the switch", sum_up(context, state, told))

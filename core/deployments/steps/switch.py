@@ -32,6 +32,7 @@ from qdrant_rollouts.core.deployments.steps.data import (
 from qdrant_rollouts.core.deployments.steps.followers import Follower
 from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts, served_facts
+from qdrant_rollouts.core.deployments.steps.writers import tell_faster
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.journal import rebuilding
 from qdrant_rollouts.core.journal.fences import Fenced
@@ -127,6 +128,7 @@ def _drop_fence(context: StepContext, state: SwitchState, told: str) -> Outcome:
     context.save(replace(state, dropped=dropped, near=False))
     if dropped < _MOST_FENCES:
         return Wait(_AGAIN_AFTER_FENCE, f"{told}; try {dropped + 1} follows")
+    tell_faster(context, f"{dropped} times {told}")
     told = f"writers are faster than the rebuild, {dropped} times: {told}; {context.patience}"
     return Wait(_AGAIN_WHEN_SLOWER, told, progress=False)
 
