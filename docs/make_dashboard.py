@@ -109,6 +109,30 @@ ROWS: Mapping[str, list[Panel]] = {
             help="How many may build at once, how many do, and how many wait for a place.",
         ),
         Panel(
+            "Writes during a rebuild: lag",
+            "timeseries",
+            {f"rollouts_catch_up_lag{{{_OF_ALIAS}}}": "{{alias}}"},
+            help="How many points the new collection lacked in the last round. It falls from round "
+            "to round unless writers are faster.",
+        ),
+        Panel(
+            "Writes during a rebuild: rounds, and points of the last one",
+            "timeseries",
+            {
+                f"rollouts_catch_up_rounds{{{_OF_ALIAS}}}": "{{alias}} rounds",
+                f"rollouts_catch_up_points{{{_OF_ALIAS}}}": "{{alias}} {{what}}",
+            },
+        ),
+        Panel(
+            "Writers wait: expected and last",
+            "timeseries",
+            {
+                f"rollouts_catch_up_fence_seconds{{{_OF_ALIAS}}}": "{{alias}} expected",
+                f"rollouts_fence_held_seconds{{{_OF_ALIAS}}}": "{{alias}} last switch",
+            },
+            unit="s",
+        ),
+        Panel(
             "How long steps take: longest of the last days",
             "timeseries",
             {'rollouts_step_duration_seconds{quantile="1"}': "{{step}}"},

@@ -5,8 +5,9 @@ continues after the last id, so nothing is kept in the database between two turn
 change while it is read, and a fingerprint would need reading all of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sqlalchemy.pool import NullPool
 from qdrant_rollouts.adapters.database import connect_arguments, sqlite_file, sqlite_files
 from qdrant_rollouts.adapters.environment import read_secret
 from qdrant_rollouts.adapters.own_files import OwnFiles
-from qdrant_rollouts.adapters.sources import postgres
+from qdrant_rollouts.adapters.sources import postgres, sql_changes
 from qdrant_rollouts.adapters.sources.values import make_row
 from qdrant_rollouts.core.database.faults import explain_error, find_meaning
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable, is_connection_lost
@@ -89,12 +90,48 @@ class SqlSource:
         with self._connect_database() as connection:
             return int(connection.scalar(self._wrap_query("count(*)")) or 0)
 
+    def check_changes(self, where: str) -> None:
+        condition = sql_changes.write_condition(where)
+        with self._connect_database() as connection:
+            columns = connection.execute(self._wrap_query("q.*", "WHERE 1 = 0"))
+            if connection.dialect.name == "postgresql":
+                sql_changes.check_zones(columns.cursor.description, where)
+            unseen = f"count(*) - count(CASE WHEN {condition} THEN 1 END)"
+            never = connection.scalar(
+                self._wrap_query(unseen), {"since": sql_changes.write_since(connection)}
+            )
+            twice = connection.scalar(self._wrap_query("count(*) - count(DISTINCT q.id)"))
+        if never:
+            raise Refused(
+                f"{self._name}: the condition never finds {never:,} rows, whatever :since is: they "
+                "have no time (NULL), or one of another type. Say COALESCE(updated_at, created_at) "
+                "for NULL, and unixepoch(:since) for numbers in SQLite"
+            )
+        if twice:
+            raise Refused(
+                f"{self._name}: {twice:,} rows have the id of another row; with `changed` each id "
+                "must be unique"
+            )
+
+    def mark_changes(self, margin: float) -> str:
+        with self._connect_database() as connection:
+            return sql_changes.read_clock(connection, margin)
+
+    def read_changes(self, where: str, since: str, cursor: Cursor | None) -> Iterator[Row]:
+        return self._read_part(_Part(condition=where, since=since), cursor)
+
+    def read_ids(self, cursor: Cursor | None) -> Iterator[Row]:
+        return self._read_part(_Part(columns="q.id"), cursor)
+
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
+        return self._read_part(_Part(), cursor)
+
+    def _read_part(self, part: "_Part", cursor: Cursor | None) -> Iterator[Row]:
         after, same, number = (
             (cursor["after"], cursor["same"], cursor["n"]) if cursor else (None, 0, 0)
         )
         left_out = same
-        for columns in self._rows_of_query(after):
+        for columns in self._rows_of_query(part, after):
             if left_out and columns["id"] == after:
                 left_out -= 1
                 continue
@@ -107,19 +144,17 @@ class SqlSource:
                 f"{self._name}, row {number}, id {shorten_text(str(after))}", dict(columns), at
             )
 
-    def _rows_of_query(self, after: int | str | None) -> Iterator[RowMapping]:
+    def _rows_of_query(self, part: "_Part", after: int | str | None) -> Iterator[RowMapping]:
         """Begins with the rows that have the id ``after``."""
-        behind = "WHERE q.id >= :after ORDER BY q.id"
-        if after is None:
-            behind = "ORDER BY q.id"
-        query = self._wrap_query("q.*", behind)
         with self._connect_database() as connection:
-            found = connection.execution_options(yield_per=_PAGE_ROWS).execute(
-                query, {} if after is None else {"after": after}
-            )
-            for row in found.mappings():
-                self._check_id(row["id"])
-                yield row
+            conditions, given = part.write_conditions(connection, after)
+            behind = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+            query = self._wrap_query(part.columns, f"{behind}ORDER BY q.id")
+            paged = connection.execution_options(yield_per=_PAGE_ROWS)
+            with paged.execute(query, given) as found:  # whoever reads a part leaves no cursor open
+                for row in found.mappings():
+                    self._check_id(row["id"])
+                    yield row
 
     def _check_id(self, id: Any) -> None:
         """An id's order must be the same as a parameter and as a column, which holds only for
@@ -196,6 +231,30 @@ class SqlSource:
         if hosts.is_impossible_host(url.host):
             raise Refused(f"{self._variable}: {hosts.IMPOSSIBLE_HOST}")
         return url
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Which columns and rows of the query are read: those for which ``condition`` is true after
+    ``since``."""
+
+    columns: str = "q.*"
+    condition: str = ""
+    since: str = ""
+
+    def write_conditions(
+        self, connection: Connection, after: int | str | None
+    ) -> tuple[list[str], Mapping[str, Any]]:
+        """Returns SQL, and the values of its parameters."""
+        conditions = []
+        given: dict[str, Any] = {}
+        if self.condition:
+            conditions.append(sql_changes.write_condition(self.condition))
+            given["since"] = sql_changes.write_since(connection, self.since)
+        if after is not None:
+            conditions.append("q.id >= :after")
+            given["after"] = after
+        return conditions, given
 
 
 def _wrong_setting(error: DBAPIError) -> bool:

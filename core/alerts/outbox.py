@@ -64,6 +64,7 @@ TRIGGERS: Mapping[str, Trigger] = {
     "deployment.approval_needed": _WHILE_WARN,
     "deployment.inconclusive": _WHILE_WARN,
     "deployment.rollback_by_hand": _WARN,
+    "deployment.writers_faster": _WARN,
     "schedule.failed": _ERROR,
     "schedule.rebuild_late": _WHILE_ERROR,
     "schedule.verify_late": _WHILE_ERROR,

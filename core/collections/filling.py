@@ -11,12 +11,14 @@ from qdrant_rollouts.core.database.step_data import UNSET, Progress, StepOutput,
 @dataclass(frozen=True, kw_only=True)
 class Filling(StepOutput):
     """``way``: records, copy, snapshot or backup. ``fingerprint`` is the source's, null where it
-    has none, not set where nobody looked. ``expected``: how many points there must be.
-    ``by_vector``: how many vectors, by name and by what became of them. ``looks``: how often in a
-    row the index was found ready. What is None was not counted."""
+    has none, not set where nobody looked; ``begun``: from when on a later pass reads changes, if
+    the source can tell them. ``expected``: how many points there must be. ``by_vector``: how many
+    vectors, by name and by what became of them. ``looks``: how often in a row the index was found
+    ready. What is None was not counted."""
 
     way: str | None = None
     fingerprint: str | Unset | None = field(default=UNSET, metadata={"key": "print"})
+    begun: str | None = None
     backup: str | None = None
     expected: int | None = None
     written: int | None = None

@@ -23,7 +23,8 @@ class Seen:
 
     def __init__(self, pieces: Iterable[bytes] = ()) -> None:
         arrays = [np.frombuffer(piece, dtype=_NUMBER) for piece in pieces]
-        self._before: NDArray[np.uint64] = np.sort(np.concatenate(arrays or [_EMPTY]))
+        # A pass that lists ids and reads changes meets some of them twice.
+        self._before: NDArray[np.uint64] = np.unique(np.concatenate(arrays or [_EMPTY]))
         self._now: set[int] = set()
 
     def __contains__(self, id: PointId) -> bool:

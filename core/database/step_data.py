@@ -17,6 +17,8 @@ from qdrant_rollouts.core.errors import Unavailable
 
 FORM: Final = 1
 _FORM_KEY: Final = "form"
+#: What only later steps read; it is long and says nothing to people.
+_NOT_SHOWN: Final = frozenset({_FORM_KEY, "blue_sample"})
 _APPROVED_BY: Final = "approved_by"
 _APPROVED_BECAUSE: Final = "approved_because"
 Content = Mapping[str, Any]
@@ -135,7 +137,7 @@ def show_progress(state: Content) -> dict[str, Any] | None:
 
 def show_output(output: Content) -> dict[str, Any]:
     """Returns the output of a step, for people and programs."""
-    return {key: value for key, value in output.items() if key != _FORM_KEY}
+    return {key: value for key, value in output.items() if key not in _NOT_SHOWN}
 
 
 def read_report(output: Content) -> Any:

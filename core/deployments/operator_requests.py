@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.step_data import add_approval
+from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.deployments.abort_notices import has_switched
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_record import TurnResult, TurnWriter
@@ -129,7 +130,11 @@ def _apply_promote(writer: TurnWriter, actor: str, reason: str) -> None:
     """Approves what a step waits for, ends a stage of traffic, or ends a person's pause; never
     opens a gate that blocked."""
     step = current_step(writer.row)
-    if step and (writer.row.paused_for == "approval" or _is_soft(step)):
+    approves = writer.row.paused_for == "approval"
+    if step and approves and traits_of(step.name).moves_alias:  # it must still move the alias
+        step.state = add_approval(step.state, actor, reason)
+        writer.event(f"{step.name}.approved", reason, actor)
+    elif step and (approves or _is_soft(step)):
         step.status = StepStatus.DONE
         step.finished_at = writer.now
         step.output = add_approval(step.output, actor, reason)

@@ -23,7 +23,7 @@ from qdrant_rollouts.core.ports.shapes import (
     Vector,
 )
 from qdrant_rollouts.core.ports.shelf import Shelf
-from qdrant_rollouts.core.ports.source import Cursor, Row, Source
+from qdrant_rollouts.core.ports.source import ChangesSource, Cursor, Row, Source
 from qdrant_rollouts.core.ports.store import (
     AliasStore,
     Capacity,
@@ -44,6 +44,7 @@ __all__ = [
     "AlertChannel",
     "AliasStore",
     "Capacity",
+    "ChangesSource",
     "Clock",
     "CollectionStore",
     "Cursor",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from qdrant_rollouts.core.ports.shapes import PointId, Vector
 
@@ -71,3 +71,22 @@ class Source(Protocol):
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         """Rows after ``cursor``, or from the start. Every cursor has ``done``; the other keys are
         the source's own."""
+
+
+@runtime_checkable
+class ChangesSource(Protocol):
+    """What a source has besides ``Source`` if it can read only what has changed. ``where`` is the
+    condition that people declare for it."""
+
+    def check_changes(self, where: str) -> None:
+        """Raises Refused if the condition cannot find every row that changes."""
+
+    def mark_changes(self, margin: float) -> str:
+        """Returns the source's own time now, ``margin`` seconds earlier. Only the source reads
+        it."""
+
+    def read_changes(self, where: str, since: str, cursor: Cursor | None) -> Iterator[Row]:
+        """Rows that changed after the mark ``since``, as ``Source.read`` reads all of them."""
+
+    def read_ids(self, cursor: Cursor | None) -> Iterator[Row]:
+        """All rows, each with its ``id`` alone."""

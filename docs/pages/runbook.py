@@ -67,6 +67,13 @@ _OWN: dict[str, Entry] = {
         "the new collection serves; the text says when the previous one will be deleted",
         "`rollouts keep COLLECTION` to keep it",
     ),
+    "deployment.writers_faster": (
+        "applications write faster than the rebuild brings over: the last comparison took longer "
+        "than `fence_seconds` and not less than the one before, or writes were refused and let in "
+        "again five times. It is sent once in a deployment",
+        "let applications write less for a while, or set `writes.fence_seconds` or "
+        "`writes.if_longer`; see [writes during a rebuild](howto/live-writes.md)",
+    ),
     "deployment.failed": (
         "a step or the gate rejected; the alias points, or is being moved back, to the old "
         "collection",

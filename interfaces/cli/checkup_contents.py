@@ -7,6 +7,7 @@ from functools import partial
 from qdrant_rollouts.beat_schedule import SCHEDULE
 from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.answers.deployments import Deployment
+from qdrant_rollouts.core.collections.changes import check_source
 from qdrant_rollouts.core.collections.live_source import name_source
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import places, unclaimed, workers
@@ -107,7 +108,7 @@ def _check_sources(services: Services) -> Findings:
             live = live_aliases(services)
             check_alias_name(services, alias, live)
             if spec.source is not None:
-                services.source(name_source(spec.source, alias, live)).check()
+                check_source(services.source(name_source(spec.source, alias, live)), spec)
         except (Refused, Unavailable) as error:
             yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
 

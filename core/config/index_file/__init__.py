@@ -4,6 +4,7 @@ A wrong key, type or value is refused with its path, the value and what was expe
 """
 
 from qdrant_rollouts.core.config.expected import describe_expected
+from qdrant_rollouts.core.config.index_file.changed import ChangedSpec
 from qdrant_rollouts.core.config.index_file.embedding import (
     ChunkSpec,
     CollectionSpec,
@@ -57,6 +58,7 @@ __all__ = [
     "BreakersSpec",
     "CanarySpec",
     "CarriedSpec",
+    "ChangedSpec",
     "CheckSpec",
     "ChunkSpec",
     "CollectionSpec",

@@ -10,6 +10,7 @@ from pydantic import Field, StrictBool, field_validator, model_validator
 
 from qdrant_rollouts.core.config.alert_spec import AlertsSpec
 from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
+from qdrant_rollouts.core.config.index_file.changed import Changed
 from qdrant_rollouts.core.config.index_file.embedding import (
     ChunkSpec,
     CollectionSpec,
@@ -44,6 +45,7 @@ _IN_QUOTES = "; put a value that begins with * or @, such as a cron line, in quo
 
 #: The kind of source whose records are documents.
 DOCUMENTS = "dir:"
+_DATABASE = "sql:"
 
 
 class IndexSpec(Strict):
@@ -54,6 +56,8 @@ class IndexSpec(Strict):
     vector_field: str | None = "vector"
     #: For documents of a folder: the field of their front matter that is their id.
     id_field: Annotated[str, Field(min_length=1)] | None = None
+    #: For an SQL query: how a row shows that it has changed.
+    changed: Changed = None
     embedding: EmbeddingSpec | None = None
     #: By vector name, ``""`` for the unnamed one; `embedding` is the short form for a single entry.
     vectors: dict[str, VectorSpec] = {}
@@ -123,6 +127,19 @@ class IndexSpec(Strict):
             raise ValueError(
                 f"expected no id_field: it names a field of the front matter of {DOCUMENTS} "
                 "documents, and records of other sources have a field `id`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_changed(self) -> Self:
+        if self.changed is None:
+            return self
+        if self.source is None or not self.source.strip().startswith(_DATABASE):
+            raise ValueError(f"expected no changed: it belongs to a source {_DATABASE}")
+        if self.chunk is not None or (self.embedding is not None and self.embedding.chunk):
+            raise ValueError(
+                "expected no changed beside chunk: a document's id alone does not say how many "
+                "pieces it has, so each pass reads every document"
             )
         return self
 

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections import aliases, versions
+from qdrant_rollouts.core.collections.changes import check_source
 from qdrant_rollouts.core.collections.live_source import name_source
 from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.collections.stamps import foreign_metadata
@@ -243,7 +244,7 @@ def _open_checked_source(
         )
     source = services.source(name_source(spec.source, alias, live))
     try:
-        source.check()
+        check_source(source, spec)
     except Busy:
         if source.collection is None:
             raise

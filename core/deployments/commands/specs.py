@@ -98,6 +98,11 @@ def check_declared_sources(spec: IndexSpec, declared: IndexSpec) -> None:
                 f"this {kind}: source is not in the index file; python: and sql: are accepted "
                 "only from there"
             )
+    if spec.changed is not None and spec.changed != declared.changed:
+        raise Refused(
+            "this condition `changed` is not in the index file; it is a part of a query, and "
+            "queries are accepted only from there"
+        )
 
 
 def inherit_model(services: Services, spec: IndexSpec, blue: str | None) -> IndexSpec:

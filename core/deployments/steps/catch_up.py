@@ -10,7 +10,7 @@ from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.seen import forget_seen
 from qdrant_rollouts.core.config.index_file import WritesSpec
-from qdrant_rollouts.core.database.step_data import Progress, StepOutput
+from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.deployments.plan import (
     Done,
     Hold,
@@ -26,7 +26,13 @@ from qdrant_rollouts.core.deployments.steps.catch_up_journal import (
 )
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
 from qdrant_rollouts.core.deployments.steps.rereading import TooManyGone
-from qdrant_rollouts.core.deployments.steps.rounds import end_round, sum_up
+from qdrant_rollouts.core.deployments.steps.rounds import (
+    describe_last,
+    end_round,
+    measure_progress,
+    sum_up,
+)
+from qdrant_rollouts.core.deployments.steps.writers import tell_faster
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 
 #: A round that is not shorter than this share of the one before shows that rounds get no shorter.
@@ -56,22 +62,17 @@ def _work_on_rounds(context: StepContext) -> Outcome:
     state = context.load(CatchUpState)
     if not state.number and state.round is None and _is_source_unchanged(context):
         return Done(sum_up(context, state, "the source has not changed since it was read"))
-    work = _open_work(context)
+    work = _open_work(context, _last_begin(state))
     size = estimate_points(context.services.store, context.deployment.green)
 
     def do_piece(state: CatchUpState, seconds: float) -> tuple[CatchUpState, bool]:
         ends = time.monotonic() + seconds
         current, more = work(state.round or RoundState(), lambda: time.monotonic() < ends)
-        progress = Progress(
-            done=current.checked,
-            size=max(size, current.checked),
-            unit="points",
-            records=current.read,
-        )
+        progress = measure_progress(context, state, current, size)
         moved = replace(state, round=current, progress=progress)
         if more:
             return moved, True
-        return end_round(moved, current), False
+        return end_round(context, moved, current), False
 
     try:
         state = pieces.work(context, state, do_piece)
@@ -127,7 +128,7 @@ def _list_left_behind(context: StepContext) -> Outcome:
             context, sides, state.round or RoundState(), lambda: time.monotonic() < ends
         )
         listed = [*state.ids, *ids][:_LISTED]
-        progress = Progress(done=current.checked, size=current.checked, unit="points")
+        progress = measure_progress(context, state, current)
         return replace(state, round=current, ids=listed, progress=progress), more
 
     state = pieces.work(context, context.load(CatchUpState), do_piece)
@@ -174,8 +175,15 @@ def follow_writes(
     return _open_work(context)(current or RoundState(), lambda: time.monotonic() < ends)
 
 
-def _open_work(context: StepContext) -> Piece:
-    """Returns what works on a round. A source that is a collection is compared like a live one."""
+def _last_begin(state: CatchUpState) -> str | None:
+    """Returns from when on a pass reads what has changed; None before the first one."""
+    return state.rounds[-1].begun if state.rounds else None
+
+
+def _open_work(context: StepContext, since: str | None = None) -> Piece:
+    """Returns what works on a round. A source that is a collection is compared like a live one.
+    ``since``: from when on a source is read that can tell changes, if not since it was read
+    last."""
     if journaled.uses_journal(context):
         work = journaled.open_forward(context)
         return lambda current, goes_on: journaled.follow_piece(work, current, goes_on)
@@ -185,7 +193,7 @@ def _open_work(context: StepContext) -> Piece:
     reader = rereading.open_reader(context)
 
     def read_on(current: RoundState, goes_on: Callable[[], bool]) -> tuple[RoundState, bool]:
-        begun = current if current.phase else rereading.begin_pass(reader)
+        begun = current if current.phase else rereading.begin_changes(reader, since)
         return rereading.read_piece(reader, begun, goes_on)
 
     return read_on
@@ -232,6 +240,7 @@ def _wait_or_hold(context: StepContext, state: CatchUpState, writes: WritesSpec)
         f"{writes.fence_seconds:g} s: the last comparison of {last.checked:,} points took that "
         f"long, with {last.made:,} points made and {last.deleted:,} deleted in it"
     )
+    tell_faster(context, told, last)
     if writes.if_longer == "wait":
         return Wait(_WAIT_FOR_WRITERS, f"{told}; {context.patience}", progress=False)
     return Hold(f"{told}; promote accepts that", sum_up(context, state, told))
@@ -249,7 +258,8 @@ def _describe_round(state: CatchUpState) -> str:
     assert state.round is not None
     one = state.round
     changed = f"{one.made:,} made, {one.deleted:,} deleted"
-    return f"round {state.number + 1}: {one.checked:,} points compared, {changed}"
+    told = f"round {state.number + 1}: {one.checked:,} points compared, {changed}"
+    return "; ".join(filter(None, (told, describe_last(state))))
 
 
 def _describe_last(state: CatchUpState) -> str:

@@ -12,6 +12,7 @@ from qdrant_rollouts.core.deployments.steps import comparing, journaled, unjourn
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
 from qdrant_rollouts.core.deployments.steps.journaled import Work
 from qdrant_rollouts.core.deployments.steps.rounds import end_round, sum_up
+from qdrant_rollouts.core.deployments.steps.writers import tell_faster
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.journal.fences import why_not_entered
 
@@ -43,7 +44,7 @@ def _do_rounds(context: StepContext, work: Work, ends: float) -> CatchUpState:
     current, _ = journaled.follow_piece(work, RoundState(), lambda: time.monotonic() < ends)
     state = context.load(CatchUpState)
     if current.checked or not state.number:
-        state = end_round(state, current)
+        state = end_round(context, state, current)
     context.save(state, progress=True)
     return state
 
@@ -57,6 +58,7 @@ def _go_on_or_hold(context: StepContext, state: CatchUpState, why_not: str) -> O
         f"writers are faster than the rebuild: {why_not}, {before:,} were left before; the last "
         f"turn brought {last.checked:,} points over in {last.seconds:.1f} s"
     )
+    tell_faster(context, told, last)
     if context.deployment.spec.writes.if_longer == "wait":
         return Wait(_AGAIN_WHEN_SLOWER, f"{told}; {context.patience}", progress=False)
     return Hold(f"{told}; retry goes on, promote tries the switch", sum_up(context, state, told))

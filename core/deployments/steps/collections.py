@@ -22,7 +22,7 @@ from qdrant_rollouts.core.deployments.plan import (
     Wait,
     why_model_may_be_unknown,
 )
-from qdrant_rollouts.core.deployments.steps import limiting, reading, rooms, unused
+from qdrant_rollouts.core.deployments.steps import foreign_writes, limiting, reading, rooms, unused
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, UnpackedSource
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.errors import Refused
@@ -70,7 +70,13 @@ def create_green(context: StepContext) -> Outcome:
     changed = schemas.list_changes(model, wanted) if model else []
     summary = _summarize_creation(of, changed, plan) + (f"; {needs}" if needs else "")
     return Done(
-        CreatedGreen(summary=summary, vector=vector, vectors=plan.as_state(), schema=wanted)
+        CreatedGreen(
+            summary=summary,
+            vector=vector,
+            vectors=plan.as_state(),
+            schema=wanted,
+            blue_sample=foreign_writes.sample_blue(context),
+        )
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qdrant_rollouts.core.collections.filling import Filling
+from qdrant_rollouts.core.collections.foreign import ForeignWrites, Sample
 from qdrant_rollouts.core.database.step_data import (
     UNSET,
     Progress,
@@ -48,9 +49,11 @@ class MadeGreen(StepOutput):
 @dataclass(frozen=True, kw_only=True)
 class CreatedGreen(MadeGreen):
     """``vectors`` says how each vector is made, as ``VectorPlan.as_state`` writes it. A release
-    that knew only one vector did not write it."""
+    that knew only one vector did not write it. ``blue_sample``: some of blue's points before
+    anything was built; None if nobody need know what is written to it."""
 
     vectors: Mapping[str, Any] | None = None
+    blue_sample: Sample | None = field(default=None, metadata={"of": Sample})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,7 @@ class UnpackedSource(StepOutput):
 @dataclass(frozen=True, kw_only=True)
 class FillState(PieceState):
     """``way``: records, copy or snapshot; None while it is not chosen. ``fingerprint``: the
-    source's when it was chosen.
+    source's when it was chosen; ``begun``: from when on a later pass reads changes.
 
     By records: ``cursor`` is the position after the ``read`` records, and ``window`` is the size of
     the next window. By copy: ``position``. By snapshot: ``phase``, the snapshots ``known`` before,
@@ -86,6 +89,7 @@ class FillState(PieceState):
 
     way: str | None = None
     fingerprint: str | Unset | None = field(default=UNSET, metadata={"key": "print"})
+    begun: str | None = None
     left_out: dict[str, Any] | None = None
     note: str | None = None
     written: int | None = None
@@ -133,7 +137,9 @@ class FillState(PieceState):
 class RoundState(StepData):
     """A comparison of both collections, or a pass over the source, as far as it is. ``position`` is
     where the comparison goes on, ``cursor`` where the source is read on, ``read`` how many of its
-    records were read. ``phase``: what a pass does after it has read everything. ``seconds`` it has
+    records were read. ``phase``: what a pass does before and after it reads. ``since``: only what
+    changed since then is read, if the source can tell; ``begun``: from when on the next pass
+    reads. ``seconds`` it has
     worked. ``checked``, ``made`` and ``deleted`` count points. ``leader`` has the digests of the
     leading collection (``core.collections.merging.BucketDigests``). By the journal: ``left`` says
     how many writes have not reached green, and ``last`` how many seconds the last round took."""
@@ -142,6 +148,8 @@ class RoundState(StepData):
     position: PointId | None = None
     cursor: Cursor | None = None
     fingerprint: str | None = None
+    since: str | None = None
+    begun: str | None = None
     read: int = 0
     seconds: float = 0.0
     checked: int = 0
@@ -151,6 +159,19 @@ class RoundState(StepData):
     leader: str = ""
     left: int | None = None
     last: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatchUpProgress(Progress):
+    """``rounds`` that are over, and of the last one: how many points it made and deleted. ``lag``:
+    how many points green lacked then; by the journal, how many writes it lacks now. ``fence``: for
+    how many seconds writers would be refused now, if they are."""
+
+    rounds: int = 0
+    made: int = 0
+    deleted: int = 0
+    lag: int | None = None
+    fence: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +189,7 @@ class CatchUpState(PieceState):
     ids: Sequence[PointId] = ()
     around: int = 0
     look: RoundState | None = field(default=None, metadata={"of": RoundState})
+    progress: CatchUpProgress | None = field(default=None, metadata={"of": CatchUpProgress})
 
     def name_phase(self) -> str:
         return f"round {self.number + 1}"
@@ -193,7 +215,8 @@ class SwitchState(StepState):
     """``ahead``: the comparison right before writes are refused, and whether it is over (``near``).
     ``leader``: the digests of blue when its writes were refused. ``dropped``: how many times the
     last comparison took too long and writes were let in again. ``back``: the round that carries
-    writes back to blue before a rollback."""
+    writes back to blue before a rollback. ``foreign``: what was written to blue and is not in
+    green; ``approved_by`` has accepted that."""
 
     ahead: RoundState | None = field(default=None, metadata={"of": RoundState})
     near: bool = False
@@ -201,6 +224,9 @@ class SwitchState(StepState):
     held: float = 0.0
     dropped: int = 0
     back: RoundState | None = field(default=None, metadata={"of": RoundState})
+    foreign: ForeignWrites | None = field(default=None, metadata={"of": ForeignWrites})
+    approved_by: str | None = None
+    approved_because: str | None = None
 
 
 # --- judging, sharing, switching, watching --------------------------------------------------------
@@ -268,12 +294,15 @@ class StageSeen(StepOutput):
 @dataclass(frozen=True, kw_only=True)
 class Switched(StepOutput):
     """``moved`` is false if the alias was on green already. ``held``: for how many seconds blue
-    refused writes; ``leader``: its digests at that time."""
+    refused writes; ``leader``: its digests at that time. ``foreign``: what was written to blue and
+    is not in green; ``blue_sample``: some of blue's points right before the switch."""
 
     came_from: str | None = field(metadata={"key": "from"})
     moved: bool
     held: float | None = None
     leader: str = ""
+    foreign: ForeignWrites | None = field(default=None, metadata={"of": ForeignWrites})
+    blue_sample: Sample | None = field(default=None, metadata={"of": Sample})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,10 +52,10 @@ def describe_found(late: LateState) -> str:
 
 def _first_phase(context: StepContext) -> str:
     deployment = context.deployment
-    if not deployment.spec.writes.follows or deployment.blue is None:
+    if not deployment.spec.writes.follows:
         return OVER
     if deployment.spec.writes.way == "compare":
-        if _known_digests(context):
+        if deployment.blue is not None and _known_digests(context):
             return "scan"
         return OVER
     caught_up = context.outputs.find(CaughtUp)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from qdrant_rollouts.core.collections import aliases, readiness, versions
+from qdrant_rollouts.core.collections.changes import mark_source
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.model_proof import measure_agreement
 from qdrant_rollouts.core.collections.readiness import Readiness
@@ -85,7 +86,10 @@ def _choose_way(context: StepContext) -> Outcome:
         )
     names = source.left_out
     left_out = {"files": len(names), "named": list(names[:_MOST_NAMED])} if names else None
-    context.save(FillState(way=way, fingerprint=source.fingerprint(), left_out=left_out))
+    begun = mark_source(source, deployment.spec)
+    context.save(
+        FillState(way=way, fingerprint=source.fingerprint(), begun=begun, left_out=left_out)
+    )
     return Wait(0, f"filling by {way}")
 
 
@@ -223,6 +227,7 @@ def _summarize_filling(state: FillState) -> Filling:
         summary=", ".join(words),
         way=state.way,
         fingerprint=state.fingerprint,
+        begun=state.begun,
         expected=state.expected,
         written=state.written,
         embedded=state.embedded,

@@ -3,6 +3,9 @@ gone from it is deleted.
 
 Rule: a point's mark says what it was made from, so a pass writes only what has changed. The ids
 that a pass has met are kept, so that at its end it is known which records are gone.
+
+A source that can tell changes is read in two parts: first all ids, and then the records that have
+changed. In this order a record that comes meanwhile is not taken for one that is gone.
 """
 
 import time
@@ -10,7 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from qdrant_rollouts.core.collections.changes import Changes, find_changes
 from qdrant_rollouts.core.collections.chunks import chunk_source
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import open_makers
 from qdrant_rollouts.core.collections.origins import digest_row
 from qdrant_rollouts.core.collections.record_rules import RecordRules
@@ -39,6 +44,7 @@ from qdrant_rollouts.core.errors import Limited, Refused
 from qdrant_rollouts.core.ports import Point, PointId, Row, Source
 
 _WINDOW = 256
+_ID_ALONE = RecordRules(dense={}, vector_field=None)
 _PAGE_IDS = 4096
 #: More records than this, and more than this share, are deleted only if a person has looked.
 _FEW_GONE = 100
@@ -61,6 +67,7 @@ class Reader:
     plan: VectorPlan
     rules: RecordRules
     vectors: RecordVectors
+    changes: Changes | None = None
     serving: bool = False
 
 
@@ -72,24 +79,39 @@ def open_reader(context: StepContext, *, serving: bool = False) -> Reader:
     plan = read_plan(deployment.spec, created.vectors, created.vector)
     makers = open_makers(services, plan)
     rules = RecordRules.of(plan, schema, deployment.spec.vector_field)
+    source = chunk_source(reading.open_deployment_source(context), makers, rules)
     return Reader(
         context=context,
-        source=chunk_source(reading.open_deployment_source(context), makers, rules),
+        source=source,
         plan=plan,
         rules=rules,
         vectors=RecordVectors(
             services.store, plan, makers, open_live(context, schema), VectorCounts()
         ),
+        changes=find_changes(source, deployment.spec),
         serving=serving,
     )
 
 
+def begin_changes(reader: Reader, since: str | None = None) -> RoundState:
+    """Begins a pass over what has changed ``since``, or since the source was read last. If the
+    source cannot tell that, the pass reads everything."""
+    begun = begin_pass(reader)
+    filled = reader.context.outputs.find(Filling)
+    since = since or (filled.begun if filled is not None else None)
+    if begun.begun is None or since is None:
+        return begun
+    return replace(begun, phase="listing", since=since)
+
+
 def begin_pass(reader: Reader) -> RoundState:
+    """Begins a pass over everything."""
     context = reader.context
     with context.services.sessions.begin() as session:
         context.turn.fence(session)
         forget_seen(session, context.deployment.id)
-    return RoundState(phase="reading", fingerprint=reader.source.fingerprint())
+    begun = reader.changes.mark_now() if reader.changes is not None else None
+    return RoundState(phase="reading", fingerprint=reader.source.fingerprint(), begun=begun)
 
 
 def read_piece(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
@@ -111,7 +133,7 @@ def _read_records(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple
     with context.services.sessions() as session:
         seen = load_seen(session, context.deployment.id, current.read)
     after = current.read
-    rows = reader.source.read(current.cursor)
+    rows = _read_part(reader, current)
     more = True
     while more:
         window, more = _read_window(rows)
@@ -125,6 +147,43 @@ def _read_records(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple
     if more:
         return current, True
     return _end_reading(reader, current, seen)
+
+
+def _read_part(reader: Reader, current: RoundState) -> Iterator[Row]:
+    if current.since is None:
+        return reader.source.read(current.cursor)
+    return _need_changes(reader).read(current.since, current.cursor)
+
+
+def _need_changes(reader: Reader) -> Changes:
+    if reader.changes is None:
+        raise Refused(f"{reader.context.deployment.source} cannot tell what has changed")
+    return reader.changes
+
+
+def _list_ids(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
+    """Reads the ids of all records. What is wrong with a record is seen when it is read."""
+    context = reader.context
+    seen = Seen()
+    after = current.read
+    rows = _need_changes(reader).source.read_ids(current.cursor)
+    more = True
+    while more:
+        window, more = _read_window(rows)
+        parsed = (parse_row(row, _ID_ALONE) for row in window)
+        for record in parsed:
+            if isinstance(record, Record):
+                seen.add(record.point_id)
+        if window:
+            current = replace(current, cursor=window[-1].cursor, read=current.read + len(window))
+        if more and not goes_on():
+            break
+    with context.services.sessions.begin() as session:
+        context.turn.fence(session)
+        save_piece(session, context.deployment.id, after, seen)
+    if more:
+        return current, True
+    return replace(current, phase="reading", cursor=None), True
 
 
 def _read_window(rows: Iterator[Row]) -> tuple[list[Row], bool]:
@@ -151,7 +210,8 @@ def _take_window(
         record = parse_row(row, reader.rules)
         if isinstance(record, BadRecord):
             written.bad.append(record)
-        elif record.point_id not in seen:  # the first record with an id counts, as in populate
+        # The first record with an id counts, as in populate. All ids were listed before changes.
+        elif current.since is not None or record.point_id not in seen:
             seen.add(record.point_id)
             records[record.point_id] = (row, record)
     check_bad_records(written, reader.context.deployment.spec.on_bad_record)
@@ -195,7 +255,8 @@ def _end_reading(reader: Reader, current: RoundState, seen: Seen) -> tuple[Round
     context = reader.context
     if not len(seen):
         raise Refused(f"{context.deployment.source} gave no record when it was read again")
-    if context.services.store.count(context.deployment.green) == len(seen):
+    same = context.services.store.count(context.deployment.green) == len(seen)
+    if same and current.since is None:
         return replace(current, phase="over", position=None), False
     return replace(current, phase="counting", position=None), True
 
@@ -213,6 +274,8 @@ def _count_gone(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[R
             f"{current.deleted:,} of {points:,} records are gone from "
             f"{reader.context.deployment.source} since it was read first"
         )
+    if not current.deleted:
+        return _end_pass(reader, current)
     return replace(current, phase="deleting", deleted=0), True
 
 
@@ -221,6 +284,21 @@ def _delete_gone(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[
     current = replace(current, deleted=current.deleted + gone, position=position)
     if position is not None:
         return current, True
+    return _end_pass(reader, current)
+
+
+def _end_pass(reader: Reader, current: RoundState) -> tuple[RoundState, bool]:
+    """Returns the pass, which is over unless green lacks a record. Such a record is new and its
+    time is too old, so it was not among the changed ones, and everything is read."""
+    context = reader.context
+    if current.since is not None:
+        with context.services.sessions() as session:
+            listed = len(load_seen(session, context.deployment.id, current.read))
+        if context.services.store.count(context.deployment.green) < listed:
+            again = begin_pass(reader)
+            return replace(
+                again, seconds=current.seconds, made=current.made, deleted=current.deleted
+            ), True
     return replace(current, phase="over"), False
 
 
@@ -254,6 +332,7 @@ def _keep_own(points: Sequence[Point]) -> list[PointId]:
 
 
 _PHASES: dict[str, Callable[[Reader, RoundState, GoesOn], tuple[RoundState, bool]]] = {
+    "listing": _list_ids,
     "reading": _read_records,
     "counting": _count_gone,
     "deleting": _delete_gone,

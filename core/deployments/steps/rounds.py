@@ -6,14 +6,19 @@ from typing import Any
 
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.deployments.plan import StepContext
-from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
+from qdrant_rollouts.core.deployments.steps.data import (
+    CatchUpProgress,
+    CatchUpState,
+    CaughtUp,
+    RoundState,
+)
 
 _KEPT_ROUNDS = 10
 
 
-def end_round(state: CatchUpState, current: RoundState) -> CatchUpState:
+def end_round(context: StepContext, state: CatchUpState, current: RoundState) -> CatchUpState:
     ended = replace(current, phase="", position=None, cursor=None)
-    return replace(
+    moved = replace(
         state,
         round=None,
         number=state.number + 1,
@@ -21,6 +26,39 @@ def end_round(state: CatchUpState, current: RoundState) -> CatchUpState:
         made=state.made + current.made,
         deleted=state.deleted + current.deleted,
     )
+    return replace(moved, progress=measure_progress(context, moved, current))
+
+
+def measure_progress(
+    context: StepContext, state: CatchUpState, current: RoundState, size: int = 0
+) -> CatchUpProgress:
+    """Returns how far ``current`` is in a collection of about ``size`` points, and what the last
+    round has shown."""
+    last = state.rounds[-1] if state.rounds else None
+    seen = CatchUpProgress(
+        done=current.checked, size=max(size, current.checked), unit="points", records=current.read
+    )
+    if last is None:
+        return seen
+    return replace(
+        seen,
+        rounds=state.number,
+        made=last.made,
+        deleted=last.deleted,
+        lag=last.made + last.deleted if last.left is None else last.left,
+        fence=_expect_fence(last) if context.deployment.spec.writes.leads_live else None,
+    )
+
+
+def describe_last(state: CatchUpState) -> str:
+    """Returns what the last round has shown, in words; empty before the first one is over."""
+    seen = state.progress
+    if seen is None or not seen.rounds:
+        return ""
+    told = f"round {seen.rounds} brought over {seen.made + seen.deleted:,}"
+    if seen.fence is None:
+        return told
+    return f"{told}, writers would wait for about {seen.fence:.1f} s"
 
 
 def _drop_leaders(rounds: Sequence[RoundState]) -> list[RoundState]:
@@ -59,6 +97,8 @@ def _with_new_source(carried: dict[str, Any], last: RoundState) -> dict[str, Any
     """Green is as the source was at the beginning of the last pass."""
     if last.fingerprint:
         carried["fingerprint"] = last.fingerprint
+    if last.begun:
+        carried["begun"] = last.begun
     return carried
 
 

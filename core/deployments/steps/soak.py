@@ -15,7 +15,7 @@ from qdrant_rollouts.core.deployments.canary_judgment import (
     is_enough_to_judge,
 )
 from qdrant_rollouts.core.deployments.plan import Done, Duration, Outcome, Reject, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps import late_writes
+from qdrant_rollouts.core.deployments.steps import foreign_writes, late_writes
 from qdrant_rollouts.core.deployments.steps.data import LateState, Soaked, SoakState
 from qdrant_rollouts.core.deployments.steps.observed import (
     describe_tally,
@@ -83,7 +83,7 @@ def _decide_after_look(
     assert state.late is not None
     over = state.late.phase == late_writes.OVER
     if over and state.looks >= wanted:
-        return Done(_sum_up(state, state.late, seen))
+        return Done(_sum_up(context, state, state.late, seen))
     said = _describe_look(state, wanted, spec)
     if over:
         return Wait(spec.interval_seconds, said)
@@ -116,8 +116,9 @@ def _search_late_writes(context: StepContext, state: SoakState) -> Outcome:
     return Wait(rest, late_writes.describe_found(late) or "no late write so far", queue="control")
 
 
-def _sum_up(state: SoakState, late: LateState, seen: TrafficSketch) -> Soaked:
+def _sum_up(context: StepContext, state: SoakState, late: LateState, seen: TrafficSketch) -> Soaked:
     words = [f"{state.looks} looks, {state.errors} errors, {_describe_searches(seen)}"]
+    words += [told] if (told := foreign_writes.look_after_switch(context)) else []
     words += [told] if (told := late_writes.describe_found(late)) else []
     found = {"healed": late.healed, "both": late.both, "ids": list(late.ids), "fault": late.fault}
     return Soaked(

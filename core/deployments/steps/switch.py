@@ -16,7 +16,13 @@ from qdrant_rollouts.core.deployments.plan import (
     StepContext,
     Wait,
 )
-from qdrant_rollouts.core.deployments.steps import comparing, fence, journaled, limiting
+from qdrant_rollouts.core.deployments.steps import (
+    comparing,
+    fence,
+    foreign_writes,
+    journaled,
+    limiting,
+)
 from qdrant_rollouts.core.deployments.steps.data import (
     CaughtUp,
     RoundState,
@@ -26,6 +32,7 @@ from qdrant_rollouts.core.deployments.steps.data import (
 from qdrant_rollouts.core.deployments.steps.followers import Follower
 from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts, served_facts
+from qdrant_rollouts.core.deployments.steps.writers import tell_faster
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.journal import rebuilding
 from qdrant_rollouts.core.journal.fences import Fenced
@@ -63,7 +70,7 @@ def switch_to_green(context: StepContext) -> Outcome:
     barred = limiting.apply_strict_mode(context)
     if barred:
         return Reject(f"{barred}; nothing was switched")
-    return _switch_by_way(context)
+    return foreign_writes.look_before_switch(context) or _switch_by_way(context)
 
 
 def _switch_by_way(context: StepContext) -> Outcome:
@@ -121,6 +128,7 @@ def _drop_fence(context: StepContext, state: SwitchState, told: str) -> Outcome:
     context.save(replace(state, dropped=dropped, near=False))
     if dropped < _MOST_FENCES:
         return Wait(_AGAIN_AFTER_FENCE, f"{told}; try {dropped + 1} follows")
+    tell_faster(context, f"{dropped} times {told}")
     told = f"writers are faster than the rebuild, {dropped} times: {told}; {context.patience}"
     return Wait(_AGAIN_WHEN_SLOWER, told, progress=False)
 
@@ -207,14 +215,21 @@ def _finish_switch(
     deployment = context.deployment
     _clear_own_route(context)
     note_facts(context, served_facts(context))
-    summary = _summarize_switch(deployment)
+    state = context.load(SwitchState)
+    told = ""
+    if state.foreign is not None:
+        told = foreign_writes.describe_writes(deployment.blue, state.foreign)
     return Done(
         Switched(
-            summary=f"{summary}; {note}" if note else summary,
+            summary="; ".join(filter(None, (_summarize_switch(deployment), note, told))),
             came_from=deployment.blue,
             moved=moved.moved,
             held=held,
-            leader=context.load(SwitchState).leader if leader is None else leader,
+            leader=state.leader if leader is None else leader,
+            foreign=state.foreign,
+            blue_sample=foreign_writes.sample_again(context),
+            approved_by=state.approved_by,
+            approved_because=state.approved_because,
         )
     )
 

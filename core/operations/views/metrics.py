@@ -43,6 +43,7 @@ from qdrant_rollouts.core.lifecycle import (
     Status,
     StepStatus,
 )
+from qdrant_rollouts.core.operations.views import write_metrics
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.routing.route import UNROUTED
 from qdrant_rollouts.core.routing.table import alive, list_split_routes
@@ -374,6 +375,34 @@ METRICS: Mapping[str, MetricFamily] = {
         "How many deployments may build at once, and how many do.", ("state",), _places
     ),
     "rebuilds_waiting": MetricFamily("Deployments that wait for a place to build.", (), _queue),
+    "catch_up_rounds": MetricFamily(
+        "Rounds in which the running deployment of an index has brought writes to the new "
+        "collection.",
+        ("alias",),
+        write_metrics.sample_rounds,
+    ),
+    "catch_up_points": MetricFamily(
+        "Points that the last of these rounds made or deleted.",
+        ("alias", "what"),
+        write_metrics.sample_points,
+    ),
+    "catch_up_lag": MetricFamily(
+        "How many points the new collection lacked in the last of these rounds; with the journal, "
+        "how many writes were left after it.",
+        ("alias",),
+        write_metrics.sample_lags,
+    ),
+    "catch_up_fence_seconds": MetricFamily(
+        "How long writers would be refused during the switch, by the last of these rounds; absent "
+        "where they are not.",
+        ("alias",),
+        write_metrics.sample_fences,
+    ),
+    "fence_held_seconds": MetricFamily(
+        "How long writers were refused during the last switch of an index; of the last 7 days.",
+        ("alias",),
+        write_metrics.sample_held,
+    ),
     "step_duration_seconds": MetricFamily(
         f"How long steps took, waits included: of the last {WINDOW.days} days, at most the {STEPS} "
         "latest; 1 is the "
