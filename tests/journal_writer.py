@@ -13,12 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 from qdrant_client import models
+from qdrant_client.http.exceptions import ResponseHandlingException
 
 from qdrant_rollouts import Unavailable
 from tests.journaled import AnyClient
 from tests.writers import Truth, make_vector
+
+#: The write may be applied or not.
+_UNANSWERED = (Unavailable, httpx.TransportError, ResponseHandlingException, grpc.RpcError)
 
 
 def main() -> None:
@@ -70,7 +75,7 @@ def _write_once(
     tell(json.dumps(["b", id, text]) + "\n")
     try:
         act(*arguments)
-    except (Unavailable, httpx.TransportError):
+    except _UNANSWERED:
         return
     tell(json.dumps(["a", id, text]) + "\n")
     if text is None:

@@ -38,6 +38,8 @@ CANARY = {
     },
 }
 _SHARE = 90
+#: Bytes of a log.
+_SOME = 2000
 
 
 @dataclass
@@ -65,10 +67,15 @@ class Application:
                 stderr=told,
             )
 
+    def has_written(self) -> bool:
+        return self.logs[-1].exists() and self.logs[-1].stat().st_size > _SOME
+
     def kill(self) -> None:
         assert self.process is not None
+        assert self.process.stdin is not None
         self.process.kill()
         self.process.wait()
+        self.process.stdin.close()
 
     def stop(self) -> None:
         """Lets it end its last write."""
@@ -79,7 +86,7 @@ class Application:
 
     def read(self) -> Truth:
         whole = Truth()
-        for log in self.logs:
+        for log in filter(Path.exists, self.logs):
             truth = read_log(log)
             whole.texts |= truth.texts
             whole.unknown |= truth.unknown
@@ -117,9 +124,13 @@ def live_through(house: Installation, seed: int, web: str, *, many: bool) -> str
     for application in applications:
         application.start()
     try:
+        house.until(lambda: all(one.has_written() for one in applications), 60, "writers")
         options: dict[str, Any] = CANARY if many and seed % 2 else {}
         begun = house.ask("deployments.deploy_new_version", alias_name=ALIAS, options=options)
-        forward = disturb(house, begun, faults, generator)
+        chosen = faults[:2]
+        if many:
+            chosen = [faults[0], *generator.sample(faults, 2)]
+        forward = disturb(house, begun, chosen, generator)
         assert forward.status == "live", house.story()
         begun = house.ask("deployments.rollback", alias_name=ALIAS)
         back = disturb(house, begun, faults[:1], generator)
@@ -202,9 +213,9 @@ def disturb(
     faults: list[Callable[[], None]],
     generator: random.Random,
 ) -> Deployment:
-    """Waits for the end of the deployment, and lets something happen now and then. Whoever waits
+    """Waits for the end of the deployment, and lets these faults happen meanwhile. Whoever waits
     for a person is promoted."""
-    chosen = [faults[0], *generator.sample(faults, min(2, len(faults)))]
+    coming = list(faults)
 
     def look() -> Deployment | None:
         with Session(house.engine) as session:
@@ -214,8 +225,8 @@ def disturb(
         if row.status == Status.PAUSED:
             house.ask("deployments.promote", deployment_id=row.id, reason="a test")
         time.sleep(generator.uniform(1, 3))
-        if chosen:
-            chosen.pop()()
+        if coming:
+            coming.pop()()
         return None
 
     return house.until(look, 300, "the end of the deployment")
