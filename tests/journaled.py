@@ -13,12 +13,15 @@ import qdrant_client
 from qdrant_client import models
 
 from qdrant_rollouts.adapters.database import DatabaseClock, open_engine, open_sessions
+from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.adapters.writing_client import QdrantClient
 from qdrant_rollouts.adapters.writing_client_async import AsyncQdrantClient
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.journal import rebuilding
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
 from qdrant_rollouts.core.journal.fences import Fenced
 from qdrant_rollouts.core.journal.rounds import Catcher
+from qdrant_rollouts.core.journal.sql_ledger import open_ledger
 from qdrant_rollouts.core.ports import Point
 
 ALIAS = "articles"
@@ -180,6 +183,26 @@ class Rebuild:
 
     def end(self) -> None:
         rebuilding.end_rebuild(self.services, ALIAS, OurTurn())
+
+
+def write_journaled(world: Any, alias: str, records: list[dict[str, Any]], gone: list[int]) -> None:
+    """As our clients do: a row, the write to the collection that leads, the end of the row."""
+    ledger = open_ledger(world.services)
+    state = ledger.read_state(alias)
+    assert state is not None
+    ids = [*(one["id"] for one in records), *gone]
+    entry = ledger.open_entry(state, ids).entry
+    assert entry is not None
+    size = world.store.schema(state.leader)["params"]["vectors"]["size"]
+    model = open_embedder(EmbeddingSpec(model=f"hashing:{size}", text="{text}"))
+    vectors = model.documents([one["text"] for one in records])
+    points = [
+        Point(one["id"], list(map(float, vector)), one)
+        for one, vector in zip(records, vectors, strict=True)
+    ]
+    world.store.upsert(state.leader, points)
+    world.store.delete(state.leader, gone)
+    assert ledger.settle_entry(alias, entry, ids)
 
 
 def open_services(database_url: str) -> Any:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from qdrant_rollouts.core.deployments import commands, engine
-from qdrant_rollouts.core.journal.sql_ledger import open_ledger
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Point
+from tests.journaled import write_journaled
 from tests.mortal import Killed, Reaper
 from tests.world import DIMENSION, World, texts
 
@@ -106,23 +106,6 @@ def written_by_the_journal(world: World, reaper: Reaper, alias: str) -> dict[str
     write_journaled(world, alias, [{"id": 3, "text": CHANGED}], gone=[2])
     back = commands.start_rollback(world.services, alias, actor="anna")
     return go_on(world, reaper, back)
-
-
-def write_journaled(
-    world: World, alias: str, records: list[dict[str, Any]], gone: list[int]
-) -> None:
-    """As our clients do: a row, the write to the collection that leads, the end of the row."""
-    ledger = open_ledger(world.services)
-    state = ledger.read_state(alias)
-    assert state is not None
-    ids = [*(one["id"] for one in records), *gone]
-    entry = ledger.open_entry(state, ids).entry
-    assert entry is not None
-    size = world.store.schema(state.leader)["params"]["vectors"]["size"]
-    vector = [1.0] + [0.0] * (size - 1)
-    world.store.upsert(state.leader, [Point(one["id"], vector, one) for one in records])
-    world.store.delete(state.leader, gone)
-    assert ledger.settle_entry(alias, entry, ids)
 
 
 def killed_everywhere(
