@@ -20,6 +20,12 @@ _PLAIN = frozenset(_SCALARS.values())
 _ROUNDED = re.compile(rb"\x11.{6}[\xe0-\xf0]\x43", re.DOTALL)
 
 
+def select_payload(wanted: bool | Sequence[str]) -> Any:
+    if isinstance(wanted, bool):
+        return pb.WithPayloadSelector(enable=wanted)
+    return pb.WithPayloadSelector(include=pb.PayloadIncludeSelector(fields=wanted))
+
+
 def find_rounded(raw: bytes, points: Sequence[Any]) -> set[PointId]:
     """Returns those of the points in ``raw`` whose payload seems to contain a rounded integer."""
     if not _ROUNDED.search(raw):

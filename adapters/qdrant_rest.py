@@ -40,7 +40,7 @@ class Points(Protocol):
         limit: int,
         *,
         vectors: bool = True,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
     ) -> tuple[list[Point], PointId | None]: ...
 
     def copy(
@@ -76,7 +76,7 @@ class RestPoints:
         limit: int,
         *,
         vectors: bool = True,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
     ) -> tuple[list[Point], PointId | None]:
         records, following = self._scroll_records(
             collection, after, limit, vectors=vectors, payload=payload
@@ -213,7 +213,7 @@ class RestPoints:
         limit: int,
         *,
         vectors: bool = True,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
         where: dict[str, Any] | None = None,
     ) -> tuple[list[dict[str, Any]], PointId | None]:
         body: dict[str, Any] = {

@@ -51,7 +51,7 @@ _BATCH = 1000
 _ALIAS = "docs"
 _SIDES = (
     Side("blue", lambda point: digest_origin(point.payload)),
-    Side("green", lambda point: str(read_mark(point.payload)["from"])),
+    Side("green", lambda point: str(read_mark(point.payload)["from"]), fields=(MARK_KEY,)),
 )
 
 
