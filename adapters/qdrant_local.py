@@ -349,19 +349,44 @@ class LocalStore:
         return Room()
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
+        self._check_points(collection, points)
+        ready = [models.PointStruct(**point_to_json(point)) for point in points]
+        if ready:
+            self._run_client(lambda client: client.upsert(collection, ready))
+
+    def patch_points(self, collection: str, points: Sequence[Point]) -> None:
+        self._check_points(collection, points)
+        with self._lock:
+            found = self.fetch(collection, [point.id for point in points], vectors=False)
+            there = {point.id for point in found}
+            for point in points:
+                if point.id in there:
+                    self._patch_point(collection, point)
+
+    def _patch_point(self, collection: str, point: Point) -> None:
+        id = point.id
+        if len(point.vector):
+            made = models.PointVectors(id=id, vector=point_to_json(point)["vector"])
+            self._run_client(lambda client: client.update_vectors(collection, [made]))
+        removed = [key for key, value in point.payload.items() if value is None]
+        if removed:
+            self._run_client(lambda client: client.delete_payload(collection, removed, [id]))
+        merged = {key: value for key, value in point.payload.items() if value is not None}
+        if merged:
+            self._run_client(lambda client: client.set_payload(collection, merged, [id]))
+
+    def _check_points(self, collection: str, points: Sequence[Point]) -> None:
         """Checked before anything is written: local mode accepts what no server accepts, and writes
         a part of what it refuses."""
         schema = self.schema(collection)
         for point in points:
             point_to_bytes(point)
-            vectors = vectors_by_name(check_vectors(point)).items()
-            if wrong := next(
-                filter(None, (_describe_misfit(schema, name, one) for name, one in vectors)), ""
-            ):
-                raise Refused(f"{self} refused point {point.id}: {wrong}")
-        ready = [models.PointStruct(**point_to_json(point)) for point in points]
-        if ready:
-            self._run_client(lambda client: client.upsert(collection, ready))
+            vectors = {}
+            if len(point.vector):
+                vectors = vectors_by_name(check_vectors(point))
+            wrong = [_describe_misfit(schema, name, one) for name, one in vectors.items()]
+            if any(wrong):
+                raise Refused(f"{self} refused point {point.id}: {next(filter(None, wrong))}")
 
     def delete(self, collection: str, ids: Sequence[PointId]) -> None:
         self._check_exists(collection)

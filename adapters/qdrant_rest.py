@@ -12,6 +12,7 @@ from qdrant_rollouts.adapters.qdrant_points import (
     next_page_size,
     point_from_json,
     point_to_bytes,
+    point_to_json,
     split_batches,
 )
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
@@ -58,6 +59,22 @@ class RestPoints:
         self._limits.within(
             collection, lambda limits: self._write_batches(collection, ready, limits)
         )
+
+    def patch_points(self, collection: str, points: Sequence[Point]) -> None:
+        """New vectors of a missing point are refused, and then what comes after them in the request
+        is not done. So whoever was deleted meanwhile is left out, and the rest is sent again."""
+        left = list(points)
+        while left:
+            try:
+                for batch in split_batches(_group_operations(left), _measure_operations):
+                    self._write_operations(collection, [one for group in batch for one in group])
+            except Refused:
+                there = {point.id for point in self.fetch(collection, _ids(left), vectors=False)}
+                if len(there) == len(left):
+                    raise
+                left = [point for point in left if point.id in there]
+            else:
+                return
 
     def delete(self, collection: str, ids: Sequence[PointId]) -> None:
         for start in range(0, len(ids), _MOST_DELETED):
@@ -139,6 +156,12 @@ class RestPoints:
         self._check_completed(
             collection, self._rest.call("POST", *path, body=which, params={"wait": "true"})
         )
+
+    def _write_operations(self, collection: str, operations: list[dict[str, Any]]) -> None:
+        path = ("collections", collection, "points", "batch")
+        body = {"operations": operations}
+        for result in self._rest.call("POST", *path, body=body, params={"wait": "true"}):
+            self._check_completed(collection, result)
 
     def _check_completed(self, collection: str, result: Mapping[str, Any]) -> None:
         """Raises Unavailable if the server gave up waiting; whether it was written is unknown
@@ -226,6 +249,29 @@ class RestPoints:
             body["filter"] = {"must": [where]}
         page = self._rest.call("POST", "collections", collection, "points", "scroll", body=body)
         return page["points"], page["next_page_offset"]
+
+
+def _group_operations(points: Sequence[Point]) -> list[list[dict[str, Any]]]:
+    """Returns the operations of each point. Its vectors come first: if a request ends between the
+    two, the payload still shows that the change was not made."""
+    groups = []
+    for point in points:
+        group: list[dict[str, Any]] = []
+        if len(point.vector):
+            made = {"id": point.id, "vector": point_to_json(point)["vector"]}
+            group.append({"update_vectors": {"points": [made]}})
+        if point.payload:
+            group.append({"set_payload": {"payload": point.payload, "points": [point.id]}})
+        groups.append(group)
+    return groups
+
+
+def _measure_operations(group: list[dict[str, Any]]) -> int:
+    return len(json.dumps(group, ensure_ascii=False))
+
+
+def _ids(points: Sequence[Point]) -> list[PointId]:
+    return [point.id for point in points]
 
 
 def _writable_record(record: dict[str, Any]) -> dict[str, Any]:

@@ -375,6 +375,9 @@ class ServerStore:
         with self._choose_points() as way:
             way.upsert(collection, points)
 
+    def patch_points(self, collection: str, points: Sequence[Point]) -> None:
+        self._over_rest.patch_points(collection, points)
+
     def delete(self, collection: str, ids: Sequence[PointId]) -> None:
         self._over_rest.delete(collection, ids)
 

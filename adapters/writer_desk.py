@@ -85,9 +85,11 @@ _desks: dict[tuple[int, str], KeptDesk] = {}
 
 
 class DeskOfClient:
-    """What a client holds: the process's desk, from its first write on."""
+    """What a client holds: the process's desk, from its first write on. ``database_url`` is that of
+    the settings unless it is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, database_url: str = "") -> None:
+        self._database_url = database_url
         self._held: tuple[int, str] | None = None
 
     def open_desk(self) -> WriterDesk:
@@ -98,7 +100,8 @@ class DeskOfClient:
         return _desks[held].desk
 
     def _join_desk(self) -> tuple[int, str]:
-        key = (os.getpid(), load_settings().database_url.get_secret_value())
+        url = self._database_url or load_settings().database_url.get_secret_value()
+        key = (os.getpid(), url)
         with _guard:
             if self._held == key:  # another thread of this client was first
                 return key

@@ -23,6 +23,8 @@ MOST = 1000
 SETTLE_SECONDS: float = 10
 #: For how many seconds a live collection may refuse writes while the alias moves.
 FENCE_SECONDS: float = 2
+#: The most that may be declared. A turn lasts little longer than a minute.
+LONGEST_FENCE: float = 60
 #: How many records of two versions are compared.
 COMPARED = 1000
 #: The share of an experiment's users that its treatments get.

@@ -28,7 +28,7 @@ from qdrant_rollouts.core.errors import (
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.tasks import backups, experiments
+from qdrant_rollouts.tasks import backups, experiments, records
 
 Answer = Mapping[str, Any]
 ACTOR = "celery"
@@ -38,9 +38,11 @@ DATABASE_ERRORS = (DBAPIError, PoolTimeout)
 
 def register_commands(app: Celery, services: Callable[[], Services]) -> None:
     for name, command in COMMANDS.items():
-        app.task(
-            _build_command_task(command, services), name=name, ignore_result=False, shared=False
-        )
+        run = _build_command_task(command, services)
+        if name == records.WRITE:
+            records.register_writes(app, run)
+        else:
+            app.task(run, name=name, ignore_result=False, shared=False)
 
 
 def _build_command_task(
@@ -268,6 +270,7 @@ COMMANDS: dict[str, Callable[..., Answer]] = {
     "deployments.abort": abort_deployment,
     "deployments.rollback": roll_back_alias,
     "indexes.rebuild": rebuild_index,
+    **records.COMMANDS,
     "aliases.create_alias": create_alias,
     "aliases.switch_alias": switch_alias,
     "aliases.delete_alias": delete_alias,

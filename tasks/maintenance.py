@@ -26,7 +26,7 @@ FOLLOW_BACK = "writes.follow_back"
 def register_sweeps(app: Celery, services: Callable[[], Services]) -> None:
     """Without events: they would be 17,280 rows a day in Flower."""
     queues = Queues(app)
-    asking = {
+    asking: dict[str, Sweep] = {
         "schedules.sweep": partial(_ask_for_runs, app, queues),
         "writes.follow": partial(_ask_for_followers, app, queues),
     }

@@ -62,7 +62,7 @@ class MemoryLedger:
             state is None
             or not state.journals
             or state.version != known.version
-            or not state.admits_writes(self.now, self.bounds)
+            or not state.admits_writes(self.now)
         ):
             return Opened(state)
         return Opened(state, self.insert_entry(state, ids))

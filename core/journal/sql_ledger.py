@@ -92,10 +92,10 @@ class SqlLedger:
         with self._transaction() as session:
             # Writers that wait keep nobody from the lock.
             state = _read_state(session, known.alias)
-            if state is None or not state.admits_writes(self._clock.now(session), self._bounds):
+            if state is None or not state.admits_writes(self._clock.now(session)):
                 return Opened(state)
             state = _share_state(session, known.alias)
-            if state is None or not state.admits_writes(self._clock.now(session), self._bounds):
+            if state is None or not state.admits_writes(self._clock.now(session)):
                 return Opened(state)
             connection = session.connection()
             return Opened(state, self._insert_open(connection, known, ids, true()))

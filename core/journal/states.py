@@ -9,8 +9,13 @@ from datetime import datetime, timedelta
 
 from qdrant_rollouts.core.database.journal_rows import EntryStatus, Gate, Phase
 from qdrant_rollouts.core.database.leases import lasts
+from qdrant_rollouts.core.defaults import LONGEST_FENCE
 from qdrant_rollouts.core.errors import Broken, LeaseLost
 from qdrant_rollouts.core.journal.bounds import Bounds
+
+#: Writers do not know for how long a deployment may close them, only the most that it may declare
+#: (``WritesSpec.fence_seconds``).
+_LONGEST_FENCE = timedelta(seconds=LONGEST_FENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +44,11 @@ class WriteState:
         """Returns whether the old collection leads while the new one is made."""
         return self.phase in {Phase.ANNOUNCED, Phase.CAPTURING}
 
-    def admits_writes(self, now: datetime, bounds: Bounds) -> bool:
+    def admits_writes(self, now: datetime) -> bool:
         """Returns whether a write may begin. A fence whose coordinator died ends by its time; a
         switch that was decided has no way back, so its writes wait until it is finished."""
         if self.gate is Gate.CLOSED:
-            return not lasts(self.closed_until, now, timedelta(seconds=bounds.fence))
+            return not lasts(self.closed_until, now, _LONGEST_FENCE)
         return self.gate is Gate.OPEN
 
     def quiet_for(self, now: datetime, bounds: Bounds) -> float:
@@ -121,7 +126,7 @@ def reopen_gate(state: WriteState) -> WriteState:
 def why_not_decided(state: WriteState, now: datetime, bounds: Bounds, left: int) -> str:
     """Returns why the fence must be dropped; empty if the switch may be decided. ``left``: writes
     that are not retired."""
-    if state.gate is not Gate.CLOSED or state.admits_writes(now, bounds):
+    if state.gate is not Gate.CLOSED or state.admits_writes(now):
         return f"writes were not closed any more; a fence may last {bounds.fence:g} s"
     if left:
         return f"{left} writes have not reached {state.follower} yet"

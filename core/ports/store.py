@@ -184,6 +184,12 @@ class PointStore(Protocol):
         """Writes whole points and returns when they are applied (``wait=true``, status
         completed)."""
 
+    def patch_points(self, collection: str, points: Sequence[Point]) -> None:
+        """Merges payloads into points that exist, replaces those of their vectors that are given,
+        and returns when that is applied. None in a payload removes the key. A missing point is no
+        error and is not made.
+        """
+
     def delete(self, collection: str, ids: Sequence[PointId]) -> None:
         """Deletes points and returns when that is applied; a missing id is no error."""
 

@@ -25,7 +25,7 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
-SCOPES = ("read", "search", "feedback", "deploy", "admin")
+SCOPES = ("read", "search", "feedback", "write", "deploy", "admin")
 #: Scopes that a scope includes.
 _IMPLIED_SCOPES = {"deploy": ("read",), "admin": SCOPES}
 _NOTE_USE_EVERY = timedelta(minutes=1)

@@ -19,6 +19,7 @@ from qdrant_rollouts.interfaces.http.app_context import AppContext
 from qdrant_rollouts.interfaces.http.limits import process_limits
 from qdrant_rollouts.interfaces.http.pages import astray
 from qdrant_rollouts.interfaces.http.problems import HANDLERS
+from qdrant_rollouts.interfaces.http.record_writes import RecordWrites
 from qdrant_rollouts.interfaces.http.security import Authenticator, Guard
 from qdrant_rollouts.interfaces.http.streams import Audience
 from qdrant_rollouts.interfaces.mcp.http import McpEndpoint
@@ -48,7 +49,13 @@ def _build_app(
     routes: Sequence[BaseRoute],
     handlers: Mapping[Any, Any],
 ) -> Starlette:
-    context = AppContext(services, settings, Routers(services, lent=settings.lends_store), watcher)
+    context = AppContext(
+        services,
+        settings,
+        Routers(services, lent=settings.lends_store),
+        watcher,
+        RecordWrites(services),
+    )
     agents = McpEndpoint(context)
     app = Starlette(
         routes=[*routes, *agents.routes()],
@@ -69,4 +76,5 @@ async def _app_lifespan(app: Starlette) -> AsyncIterator[None]:
     context: AppContext = app.state.context
     async with app.state.agents.running():
         yield
+    await run_in_threadpool(context.record_writes.close)
     await run_in_threadpool(context.routers.close)

@@ -8,17 +8,19 @@ from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreWatcher
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.http.record_writes import RecordWrites
 
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """``routers`` are closed when the process ends. ``watcher`` holds Qdrant and the index file as
-    last read."""
+    """``routers`` and ``record_writes`` are closed when the process ends. ``watcher`` holds Qdrant
+    and the index file as last read."""
 
     services: Services
     settings: Settings
     routers: Routers
     watcher: StoreWatcher
+    record_writes: RecordWrites
 
     @property
     def api_token(self) -> str:

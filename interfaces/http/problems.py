@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem documents: the only place where they get a status and a type."""
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from qdrant_rollouts.core.errors import (
     Malformed,
     Misconfigured,
     OtherRelease,
+    OutcomeUnknown,
     Refused,
     Unavailable,
     Unknown,
@@ -27,6 +29,7 @@ from qdrant_rollouts.core.routing.feedback import Unexposed
 from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, shorten_text
 from qdrant_rollouts.interfaces.access.idempotency import KeyInUse, KeyReused
 from qdrant_rollouts.interfaces.http.app_context import context_of
+from qdrant_rollouts.interfaces.http.record_writes import TooManyWrites
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +96,7 @@ FORESEEN = (
     TooLarge,
     RequestTooSlow,
     TooBusy,
+    TooManyWrites,
     MalformedHttp,
 )
 
@@ -109,6 +113,13 @@ MEANINGS: dict[type[BaseException], Kind] = {
     TooLarge: Kind(413, "Too large", "too-large", "the body has more bytes than are allowed"),
     RequestTooSlow: Kind(408, "Too slow", "too-slow", "the request took too long to arrive"),
     TooBusy: Kind(503, "Too many at once", "crowded", "too many requests at once; try again"),
+    TooManyWrites: Kind(
+        429,
+        "Too many writes at once",
+        "too-many-writes",
+        "too many writes of records are under way, or the collection takes none for a moment; "
+        "repeat it",
+    ),
     MalformedHttp: Kind(
         400, "Not an HTTP request", "garbled", "the bytes received are not an HTTP request"
     ),
@@ -156,6 +167,12 @@ MEANINGS: dict[type[BaseException], Kind] = {
         "limited",
         "strict mode allows no more requests for now; try again",
     ),
+    OutcomeUnknown: Kind(
+        503,
+        "The write may or may not be applied",
+        "outcome-unknown",
+        "a write was sent, and may or may not be applied; repeat it",
+    ),
     Unavailable: Kind(
         503,
         "A server did not answer",
@@ -198,7 +215,10 @@ def problem_content(error: AppError) -> dict[str, Any]:
 
 def error_response(error: AppError) -> JSONResponse:
     status = _kind_of_error(error).status
-    return JSONResponse(problem_content(error), status, _response_headers(status), MEDIA_TYPE)
+    headers = _response_headers(status)
+    if isinstance(error, TooManyWrites):
+        headers = {"Retry-After": str(math.ceil(error.seconds))}
+    return JSONResponse(problem_content(error), status, headers, MEDIA_TYPE)
 
 
 def _kind_of_error(error: AppError) -> Kind:

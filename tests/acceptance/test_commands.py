@@ -124,6 +124,16 @@ def test_rollback_asked_for_by_name_brings_the_version_before_back(house: Instal
         ("deployments.rollback", {"alias_name": "nobody"}, ["nobody", "does not exist"]),
         ("indexes.rebuild", {"alias_name": "nobody"}, ["nobody", "is not declared"]),
         (
+            "indexes.write_records",
+            {"alias_name": "nobody", "ids": [1], "action": "delete"},
+            ["nobody", "neither exists nor is declared"],
+        ),
+        (
+            "indexes.write_records",
+            {"alias_name": "refused", "ids": [1]},
+            ["upsert takes records", "found ids"],
+        ),
+        (
             "aliases.create_alias",
             {"alias_name": "refused", "collection_name": "nowhere"},
             ["nowhere"],
@@ -154,6 +164,30 @@ def test_a_second_deployment_is_refused_with_the_name_of_the_first(house: Instal
     )
     house.ask("deployments.abort", deployment_id=id)
     house.ended("twice")
+
+
+# --- records --------------------------------------------------------------------------------------
+
+
+def test_records_are_written_changed_and_deleted_by_name_in_whatever_queue(house: Installation):
+    """Workers of the queue of all commands have no models, so they send the message on."""
+    house.make_live("written")
+    house.deploy("written")
+    row = house.ended("written")
+    assert row.status == "live", row.message
+    before = house.count(row.green)
+    named = {"alias_name": "written"}
+    rows = [{"id": 9001, "text": "written by a message"}, {"id": "k", "text": "and another"}]
+    counts = {"alias": "written", "written": 0, "deleted": 0, "not_found": []}
+
+    assert house.ask("indexes.write_records", **named, records=rows) == {**counts, "written": 2}
+    assert house.count(row.green) == before + 2
+    patch = [{"id": 9001, "text": "changed"}, {"id": 9002, "a": 1}]
+    patched = house.ask("indexes.write_records", **named, action="patch", records=patch)
+    assert patched == {**counts, "written": 1, "not_found": [9002]}
+    deleted = house.ask("indexes.write_records", **named, action="delete", ids=[9001, "k"])
+    assert deleted == {**counts, "deleted": 2}
+    assert house.count(row.green) == before
 
 
 # --- aliases and collections ----------------------------------------------------------------------

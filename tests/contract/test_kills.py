@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.journal.sql_ledger import open_ledger
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Point
 from tests.mortal import Killed, Reaper
@@ -90,6 +91,40 @@ def written_in_the_live_collection(world: World, reaper: Reaper, alias: str) -> 
     return go_on(world, reaper, deployment)
 
 
+def written_by_the_journal(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
+    """The same by applications that write down what they write, once before the new collection
+    catches up and once after the switch. Then somebody goes back to the older version."""
+    world.declare(alias, source=world.write("docs.jsonl", texts(70)))
+    go_on(world, Reaper(), world.deploy(alias))
+    model = {"model": "hashing:32", "text": "{text}"}
+    world.declare(alias, source="live", writes="journal", embedding=model, accept_new_model=True)
+    deployment = world.deploy(alias)
+    world.run(until=world.at(deployment, "catch_up"))
+    write_journaled(world, alias, texts(10, start=70), gone=[0, 1])
+    forward = go_on(world, reaper, deployment)
+    assert forward["status"] == "live", forward["message"]
+    write_journaled(world, alias, [{"id": 3, "text": CHANGED}], gone=[2])
+    back = commands.start_rollback(world.services, alias, actor="anna")
+    return go_on(world, reaper, back)
+
+
+def write_journaled(
+    world: World, alias: str, records: list[dict[str, Any]], gone: list[int]
+) -> None:
+    """As our clients do: a row, the write to the collection that leads, the end of the row."""
+    ledger = open_ledger(world.services)
+    state = ledger.read_state(alias)
+    assert state is not None
+    ids = [*(one["id"] for one in records), *gone]
+    entry = ledger.open_entry(state, ids).entry
+    assert entry is not None
+    size = world.store.schema(state.leader)["params"]["vectors"]["size"]
+    vector = [1.0] + [0.0] * (size - 1)
+    world.store.upsert(state.leader, [Point(one["id"], vector, one) for one in records])
+    world.store.delete(state.leader, gone)
+    assert ledger.settle_entry(alias, entry, ids)
+
+
 def killed_everywhere(
     make: Callable[[Reaper], World], scenario: Scenario, few: int | None
 ) -> Iterator[tuple[World, dict[str, Any]]]:
@@ -119,7 +154,9 @@ def test_wherever_the_worker_is_killed_the_deployment_ends_live(
 
 @pytest.mark.proof
 @pytest.mark.parametrize(
-    "scenario", [written_in_the_source, written_in_the_live_collection], ids=["source", "live"]
+    "scenario",
+    [written_in_the_source, written_in_the_live_collection, written_by_the_journal],
+    ids=["source", "live", "journal"],
 )
 def test_wherever_the_worker_is_killed_everything_that_was_written_meanwhile_is_served(
     make: Callable[[Reaper], World], effort: Callable[[int, int], int], scenario: Scenario

@@ -400,6 +400,49 @@ def test_deleting_nothing_does_nothing(store, docs):
     assert store.count(docs) == 3
 
 
+def test_a_patch_changes_what_it_names_and_makes_no_point(store, docs):
+    store.upsert(docs, [Point(1, [1, 0, 0, 0], {"a": 1, "b": {"c": 2}, "d": 1})])
+
+    store.patch_points(
+        docs,
+        [
+            Point(77, [0, 1, 0, 0], {"a": 5}),
+            Point(1, [0, 1, 0, 0], {"a": [2], "d": None, "nowhere": None, "new": {"e": None}}),
+            Point(UUID, {}, {"a": 6}),
+        ],
+    )
+
+    [found] = store.fetch(docs, [1, 77, UUID], vectors=True)
+    assert found.payload == {"a": [2], "b": {"c": 2}, "new": {"e": None}}
+    assert list(found.vector) == [0, 1, 0, 0]
+
+
+def test_a_patch_leaves_vectors_that_it_does_not_name(store, rich):
+    vectors = {"text": [1, 0, 0], "half": [0.5, 1], "words": {"indices": [3], "values": [1.0]}}
+    store.upsert(rich, [Point(1, vectors, {"n": 1})])
+
+    store.patch_points(rich, [Point(1, {"half": [2, 4]}, {})])
+    store.patch_points(rich, [Point(1, {}, {"n": 2})])
+
+    [found] = store.fetch(rich, [1], vectors=True)
+    assert found.payload == {"n": 2}
+    assert {name: list(found.vector[name]) for name in ("text", "half")} == {
+        "text": [1, 0, 0],
+        "half": [2, 4],
+    }
+    assert list(found.vector["words"]["indices"]) == [3]
+
+
+def test_a_patch_with_a_vector_that_does_not_fit_is_refused(store, docs):
+    store.upsert(docs, points(1))
+
+    with pytest.raises(Refused):
+        store.patch_points(docs, [Point(0, [1, 0], {"a": 1})])
+
+    [found] = store.fetch(docs, [0], vectors=False)
+    assert "a" not in found.payload
+
+
 def test_waiting_for_writes_changes_nothing(store, docs):
     store.upsert(docs, points(3))
 

@@ -5,7 +5,7 @@ import json
 import random
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import commands
-from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.journal import following
+from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.embedded import TIMES, Embedded
-from tests.journaled import KINDS, AnyClient, until
+from tests.journaled import KINDS, AnyClient, PlainPoints, until
 from tests.world import EMBEDDING, texts
 from tests.writers import tell
 
@@ -226,4 +228,71 @@ def test_a_new_model_follows_and_the_old_one_can_come_back(
     back = house.end(commands.start_rollback(house.services, "docs", actor="anna"))
     assert back["status"] == "live", back["message"]
     assert "with what was written" in back["message"] or house.serving() == old
+    client.close()
+
+
+def test_who_writes_around_the_journal_is_found_and_brought_over_and_a_person_is_asked(
+    house: House, qdrant_url: str
+) -> None:
+    plain = PlainPoints(qdrant_url)
+    stopped = threading.Event()
+    written = {"upserts": 0}
+
+    def write_around() -> None:
+        while not stopped.wait(0.02):
+            id = 900 + written["upserts"]
+            made = models.PointStruct(
+                id=id, vector=make_vector("a"), payload={"id": id, "text": "a"}
+            )
+            plain.client.upsert("docs", [made])
+            plain.client.delete("docs", [id - 3])
+            written["upserts"] += 1
+
+    writer = threading.Thread(target=write_around)
+    writer.start()
+    deployed = house.deploy()
+    try:
+        until(lambda: house.status(deployed)["status"] in ("paused", "rolled_back"), 60)
+    finally:
+        stopped.set()
+        writer.join()
+    told = house.status(deployed)["message"]
+    assert "points were written around the journal and brought over" in told
+    assert "let all writers use our clients" in told
+    truth = house.content(house.serving())
+    commands.request_action(house.services, deployed, Event.RETRY, actor="anna", reason="ok")
+    until(lambda: house.status(deployed)["message"] != told, 60)
+
+    def go_on() -> bool:
+        """The look after the first one finds the rest, and nobody writes around it any more."""
+        if house.status(deployed)["status"] == "paused":
+            with suppress(Refused):
+                commands.request_action(
+                    house.services, deployed, Event.PROMOTE, actor="anna", reason="ok"
+                )
+        return bool(house.status(deployed)["finished_at"])
+
+    until(go_on, 60)
+    status = house.status(deployed)
+    assert status["status"] == "live", status["message"]
+    assert house.content(house.serving()) == truth
+    plain.client.close()
+
+
+def test_a_rollback_at_once_lists_what_stays_behind(
+    house: House, qdrant_url: str, qdrant_grpc_port: int
+) -> None:
+    old = house.serving()
+    client = AnyClient("sync REST", qdrant_url, qdrant_grpc_port)
+    client.set_payload("docs", {"note": "before"}, [1])
+    assert house.end(house.deploy())["status"] == "live"
+    assert following.claim_following(house.services, "docs", "nobody") is not None
+    client.set_payload("docs", {"note": "left"}, [3])
+    back = house.end(commands.start_rollback(house.services, "docs", actor="anna", now=True))
+    assert back["status"] == "live", back["message"]
+    told = {one["name"]: one["message"] for one in back["steps"]}
+    assert told["switch"].endswith("1 points were written meanwhile and stay behind: 3")
+    assert "1 points of" in told["catch_up"]
+    client.set_payload("docs", {"note": "after"}, [3])
+    assert house.content(old)[3].endswith("|after")
     client.close()

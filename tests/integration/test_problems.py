@@ -20,7 +20,6 @@ from qdrant_rollouts.core.errors import (
     Interrupted,
     LeaseLost,
     NothingHere,
-    OutcomeUnknown,
     Refused,
     Unavailable,
 )
@@ -35,8 +34,8 @@ from tests.world import World, texts
 
 #: What no request meets: faults of our own, and a folder in which no web process starts.
 FAILURES = {Broken, Interrupted, NothingHere}
-#: Errors that no request meets: of a step of a deployment, and of the clients that write points.
-OF_OTHERS = {TooManyGone, OutcomeUnknown}
+#: Errors that no request meets: of a step of a deployment.
+OF_OTHERS = {TooManyGone}
 
 
 def every_error():
@@ -78,9 +77,10 @@ def test_every_error_there_is_has_a_kind_of_its_own():
 def test_names_of_kinds_are_different_and_these():
     """They are public: a name may be added, none changed or dropped."""
     names = """
-        unauthorized foreign-host other-site forbidden too-large too-slow crowded garbled not-found
+        unauthorized foreign-host other-site forbidden too-large too-slow crowded
+        too-many-writes garbled not-found
         key-reused malformed not-exposed refused key-in-use busy misconfigured other-release
-        limited unavailable
+        limited outcome-unknown unavailable
         taken-up failed no-such-path no-such-method http unforeseen
     """
     assert [kind.name for kind in KINDS] == names.split()

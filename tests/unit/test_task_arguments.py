@@ -18,6 +18,7 @@ OF = {
         "control_collection": "old",
         "treatment_collection": "new",
     },
+    "indexes.write_records": {"alias_name": "docs", "records": [{"id": 1, "text": "x"}]},
 }
 
 
@@ -64,6 +65,8 @@ def app():
         ("deployments.deploy_new_version", "options", "soak"),
         ("deployments.deploy_new_version", "validation_queries", "python"),
         ("experiments.create_experiment", "traffic_split", "half"),
+        ("indexes.write_records", "action", "replace"),
+        ("indexes.write_records", "records", "text"),
     ],
 )
 def test_an_argument_of_another_kind_is_refused_by_name_and_value(app, task, argument, value):

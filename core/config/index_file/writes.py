@@ -13,9 +13,6 @@ from qdrant_rollouts.core.config.index_file.values import Seconds, Strict
 WritesWay = Literal["source", "compare", "journal", "none"]
 
 
-_FOREIGN = {"journal": "refuse"}
-
-
 class WritesSpec(Strict):
     """How the new collection gets what is written while it is built; see
     ``core.deployments.steps.catch_up``."""
@@ -25,14 +22,17 @@ class WritesSpec(Strict):
     way: WritesWay | None = None
     #: A pass over the source that is shorter than this is the last one before the switch.
     settle_seconds: Seconds = defaults.SETTLE_SECONDS
-    #: For how long the live collection may refuse writes; a turn lasts little longer than a minute.
-    fence_seconds: Annotated[float, Field(gt=0, le=60, strict=True)] = defaults.FENCE_SECONDS
+    #: For how long the live collection may refuse writes.
+    fence_seconds: Annotated[float, Field(gt=0, le=defaults.LONGEST_FENCE, strict=True)] = (
+        defaults.FENCE_SECONDS
+    )
     #: What happens if a comparison takes longer than that: wait until writers are slower, switch
     #: first and compare afterwards, or ask a person.
     if_longer: Literal["wait", "heal", "pause"] = "pause"
-    #: What happens if applications wrote to the live collection what the new one does not have: it
-    #: is told, or a person must accept it. None: ``refuse`` for the journal, else ``report``.
-    foreign: Literal["report", "refuse"] | None = None
+    #: What happens if somebody writes to the live collection around the declared way: a person is
+    #: asked before the switch, or the report says it. None: ``refuse`` for ``journal``, else
+    #: ``report``.
+    foreign: Literal["refuse", "report"] | None = None
 
     @property
     def follows(self) -> bool:
@@ -41,8 +41,9 @@ class WritesSpec(Strict):
 
     @property
     def refuses_foreign(self) -> bool:
-        """Whether a person must accept such writes. A deployment carries the resolved way."""
-        return (self.foreign or _FOREIGN.get(self.way or "", "report")) == "refuse"
+        if self.foreign is None:
+            return self.way == "journal"
+        return self.foreign == "refuse"
 
     @property
     def leads_live(self) -> bool:

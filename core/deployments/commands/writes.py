@@ -25,8 +25,6 @@ def settle_writes(
     settled = _with_way(spec, way)
     if settled.writes.leads_live:
         _check_leader(services, settled, alias, blue, reads_live=reads_live)
-    if way == "journal":
-        _check_journal(services, alias)
     return settled
 
 
@@ -82,13 +80,4 @@ def _check_leader(
         raise Refused(
             f"{blue} has custom sharding, where equal ids under different keys cannot be told "
             "apart: say `writes: source` or `writes: none`, and bring the records from their source"
-        )
-
-
-def _check_journal(services: Services, alias: str) -> None:
-    if services.store.server().embedded:
-        raise Refused(
-            f"writes: journal follows applications that write to a Qdrant server, and {alias} is "
-            "in the embedded one, which no other process can open: say `writes: compare`, or set "
-            "ROLLOUTS_QDRANT_URL"
         )

@@ -20,6 +20,10 @@ from qdrant_rollouts.core.deployments.plan import (
     Wait,
 )
 from qdrant_rollouts.core.deployments.steps import comparing, journaled, pieces, reading, rereading
+from qdrant_rollouts.core.deployments.steps.catch_up_journal import (
+    catch_up_by_journal,
+    why_no_way_back,
+)
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
 from qdrant_rollouts.core.deployments.steps.rereading import TooManyGone
 from qdrant_rollouts.core.deployments.steps.rounds import (
@@ -48,7 +52,7 @@ def catch_up(context: StepContext) -> Outcome:
     piece that is repeated finds less to do."""
     if context.arguments.get("lists"):
         return _try_to_list(context)
-    work = journaled.catch_up if journaled.uses_journal(context) else _work_on_rounds
+    work = catch_up_by_journal if journaled.uses_journal(context) else _work_on_rounds
     if context.outputs.find(Filling) is None:
         return _catch_up_older_version(context, work)
     return work(context)
@@ -220,7 +224,7 @@ def _decide(context: StepContext, state: CatchUpState) -> Outcome:
     bound = writes.fence_seconds if fenced else writes.settle_seconds
     settled = last.seconds <= bound or (not fenced and not last.made + last.deleted)
     if settled or (fenced and context.services.store.server().embedded):
-        return Done(sum_up(context, state, ""))
+        return Done(sum_up(context, state, why_no_way_back(context) if fenced else ""))
     before = state.rounds[-2].seconds if len(state.rounds) > 1 else None
     if before is None or last.seconds < _SHORTER * before:
         return Wait(0, _describe_last(state))

@@ -178,7 +178,8 @@ class CatchUpProgress(Progress):
 class CatchUpState(PieceState):
     """``round`` is under way. ``rounds`` are over: only the last ones are kept, without their
     places, and only the very last has its ``leader``. ``number`` of them there were. ``ids`` are
-    some of those that a rollback leaves behind."""
+    some of those that a rollback leaves behind, or that were written around the journal: ``around``
+    counts the latter, and ``look`` is how far they were looked for."""
 
     number: int = 0
     round: RoundState | None = field(default=None, metadata={"of": RoundState})
@@ -187,6 +188,8 @@ class CatchUpState(PieceState):
     deleted: int = 0
     ids: Sequence[PointId] = ()
     progress: CatchUpProgress | None = field(default=None, metadata={"of": CatchUpProgress})
+    around: int = 0
+    look: RoundState | None = field(default=None, metadata={"of": RoundState})
 
     def name_phase(self) -> str:
         return f"round {self.number + 1}"

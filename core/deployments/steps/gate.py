@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 from qdrant_rollouts.core.collections import versions
 from qdrant_rollouts.core.collections.filling import Filling
@@ -111,12 +110,14 @@ def _choose_bringing_over(context: StepContext) -> Callable[[Sequence[PointId]],
     if not context.deployment.spec.writes.leads_live:
         return None
     follower = comparing.open_follower(context)
-    if journaled.uses_journal(context):
-        return partial(journaled.bring_over, context, follower)
+    journal = journaled.uses_journal(context)
 
     def bring_over(ids: Sequence[PointId]) -> None:
         context.turn.check(0)
-        apply_changes(context.services.store, follower, ids, deletes=False)
+        if journal:
+            journaled.bring_over(context, follower, ids)
+        else:
+            apply_changes(context.services.store, follower, ids, deletes=False)
 
     return bring_over
 

@@ -11,39 +11,35 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from qdrant_rollouts.core.database.journal_rows import Gate
-from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps import comparing, pieces
-from qdrant_rollouts.core.deployments.steps.data import CatchUpState, RoundState
+from qdrant_rollouts.core.deployments.plan import StepContext, Wait
+from qdrant_rollouts.core.deployments.steps import comparing
+from qdrant_rollouts.core.deployments.steps.data import RoundState
 from qdrant_rollouts.core.deployments.steps.followers import (
     Follower,
     Written,
     apply_changes,
     check_bad_records,
 )
-from qdrant_rollouts.core.deployments.steps.rounds import end_round, sum_up
-from qdrant_rollouts.core.deployments.steps.writers import tell_faster
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.journal import following, rebuilding
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
-from qdrant_rollouts.core.journal.fences import Fenced, why_not_entered
+from qdrant_rollouts.core.journal.fences import Fenced
 from qdrant_rollouts.core.journal.rounds import Catcher, Claim
 from qdrant_rollouts.core.ports import Point, PointId
 from qdrant_rollouts.core.services import Services
 
 #: Seconds between two looks at writers that have not confirmed, and at another worker's lease.
 _SOON = 0.5
-_AGAIN_WHEN_SLOWER = 10.0
-#: A turn after which more than this share of the writes is left shows that writers are faster.
-_FEWER = 0.8
 _NAMED = 3
 _LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A catcher, and the counts of what it has written in this turn."""
+    """What brings writes to a follower, and the counts of what it has written in this turn."""
 
     catcher: Catcher
+    follower: Follower
     written: Written = field(default_factory=Written)
 
 
@@ -82,11 +78,14 @@ def write_green(context: StepContext) -> Iterator[None]:
         yield
 
 
-def bring_over(context: StepContext, follower: Follower, ids: Sequence[PointId]) -> None:
-    """Brings single points to green, for a look at them. Their rows stay, so a round reads them
-    again."""
+def bring_over(
+    context: StepContext, follower: Follower, ids: Sequence[PointId], *, deletes: bool = False
+) -> int:
+    """Brings single points to green outside a round. If they have rows, these stay, so a round
+    reads the points again. Returns how many were written or deleted."""
     with write_green(context):
-        apply_changes(context.services.store, follower, ids, deletes=False)
+        written = apply_changes(context.services.store, follower, ids, deletes=deletes)
+    return written.made + written.deleted
 
 
 def stop_capturing(context: StepContext) -> None:
@@ -98,25 +97,6 @@ def stop_capturing(context: StepContext) -> None:
 
 
 # --- rounds ---------------------------------------------------------------------------------------
-
-
-def catch_up(context: StepContext) -> Outcome:
-    """Works on rounds until few writes are left, which the fence brings over. Safe to run twice."""
-    if not _may_follow(context):
-        return Wait(_SOON, f"another worker brings writes to {context.deployment.green}")
-    work = open_forward(context)
-
-    def do_piece(state: CatchUpState, seconds: float) -> tuple[CatchUpState, bool]:
-        ends = time.monotonic() + seconds
-        current, more = follow_piece(
-            work, state.round or RoundState(), lambda: time.monotonic() < ends
-        )
-        return replace(state, round=current), more
-
-    state = pieces.work(context, context.load(CatchUpState), do_piece)
-    state = end_round(context, state, state.round or RoundState())
-    context.save(state, progress=True)
-    return _decide(context, work.catcher, state)
 
 
 def follow_piece(
@@ -188,7 +168,7 @@ def open_work(context: StepContext, follower: Follower, turn: Claim) -> Work:
         turn,
         _bounds_of(context),
     )
-    return Work(catcher, written)
+    return Work(catcher, follower, written)
 
 
 def _check_roles(context: StepContext, leader: str | None, follower: str | None) -> None:
@@ -202,47 +182,13 @@ def _check_roles(context: StepContext, leader: str | None, follower: str | None)
         )
 
 
-def _may_follow(context: StepContext) -> bool:
+def may_follow(context: StepContext) -> bool:
     """Returns whether this turn may do rounds. After a switch a worker of its own does them."""
     state = rebuilding.read_state(context.services, context.deployment.alias)
     if state is None or state.captures:
         return True
     owner = f"deployment {context.deployment.id}"
     return following.claim_following(context.services, context.deployment.alias, owner) is not None
-
-
-def _decide(context: StepContext, catcher: Catcher, state: CatchUpState) -> Outcome:
-    lag = catcher.ledger.measure_lag(catcher.alias)
-    why_not = why_not_entered(catcher, lag)
-    if not why_not:
-        return Done(sum_up(context, state, why_no_way_back(context)))
-    if lag.quiet or lag.unknown:
-        return Wait(min(lag.quiet or _SOON, _AGAIN_WHEN_SLOWER), why_not, progress=False)
-    before = state.rounds[-2].left if len(state.rounds) > 1 else None
-    if before is None or lag.left < _FEWER * before:
-        return Wait(0, why_not)
-    last = state.rounds[-1]
-    told = (
-        f"writers are faster than the rebuild: {why_not}, {before:,} were left before; the last "
-        f"turn brought {last.checked:,} points over in {last.seconds:.1f} s"
-    )
-    tell_faster(context, told, last)
-    if context.deployment.spec.writes.if_longer == "wait":
-        return Wait(_AGAIN_WHEN_SLOWER, f"{told}; {context.patience}", progress=False)
-    return Hold(f"{told}; retry goes on, promote tries the switch", sum_up(context, state, told))
-
-
-def why_no_way_back(context: StepContext) -> str:
-    """Returns why a rollback will not bring back what is written after the switch; empty if it
-    will. It is said before the switch."""
-    deployment = context.deployment
-    if deployment.blue is None:
-        return ""
-    try:
-        comparing.open_way_back(context)
-    except Refused as error:
-        return f"a rollback will not bring back what is written after the switch: {error}"
-    return ""
 
 
 # --- switching ------------------------------------------------------------------------------------
@@ -272,7 +218,7 @@ def close_writes(context: StepContext, work: Work) -> Fenced:
 
 def claim_rounds(context: StepContext) -> Wait | None:
     """Claims the rounds of this alias. Returns what must be waited for, or None."""
-    if _may_follow(context):
+    if may_follow(context):
         return None
     return Wait(_SOON, "another worker brings writes to the older version")
 

@@ -161,8 +161,10 @@ def _finish_by_journal(context: StepContext, held: float | None = None) -> Outco
     all the same."""
     try:
         moved = _move_to_green(context)
-    finally:
+    except Refused:
         journaled.finish_switch(context, context.deployment.green)
+        raise
+    journaled.finish_switch(context, context.deployment.green)
     seconds = context.load(SwitchState).held if held is None else held
     return _finish_switch(context, moved, f"writes waited for {seconds:.2f} s", held=seconds)
 

@@ -10,6 +10,8 @@ from qdrant_rollouts.core.gate.evidence.context import GateContext
 #: nearly gone.
 _ENOUGH = 10
 _NOTHING = 0.1
+#: So often live is counted again if it is written to between two counts.
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class _VectorCount:
     found: int
     written: int | None
     live: int | None
+    #: All points of live when ``live`` was counted.
+    live_points: int = 0
 
     def __str__(self) -> str:
         told = [f"{self.name or 'unnamed'} on {self.found:,} points"]
@@ -69,13 +73,25 @@ def _count_points(gate: GateContext, name: str) -> _VectorCount:
     found = 0
     if there:
         found = gate.store.count(gate.green, having=name)
-    live = None
-    if gate.live is not None:
-        known = name in vector_names(gate.store.schema(gate.live.collection))
-        live = 0
-        if known:
-            live = gate.store.count(gate.live.collection, having=name)
-    return _VectorCount(name, found, _count_written(gate, name), live)
+    written = _count_written(gate, name)
+    if gate.live is None:
+        return _VectorCount(name, found, written, None)
+    return _VectorCount(name, found, written, *_count_on_live(gate, gate.live.collection, name))
+
+
+def _count_on_live(gate: GateContext, live: str, name: str) -> tuple[int, int]:
+    """Returns how many points of live have the vector, and how many points there are. Applications
+    may write between the two counts, so they are taken until nothing has changed meanwhile."""
+    known = name in vector_names(gate.store.schema(live))
+    points = gate.store.count(live)
+    having = 0
+    for _ in range(_TRIES):
+        having = gate.store.count(live, having=name) if known else 0
+        before = points
+        points = gate.store.count(live)
+        if before == points:
+            return having, points
+    return having, max(before, points)
 
 
 def _count_written(gate: GateContext, name: str) -> int | None:
@@ -92,7 +108,7 @@ def _find_fault(gate: GateContext, one: _VectorCount) -> str:
     if one.live is None or one.name in _optional_names(gate):
         return ""
     assert gate.live is not None
-    left = gate.store.count(gate.live.collection) - gate.store.count(gate.green)
+    left = one.live_points - gate.store.count(gate.green)
     without = int((gate.filled.by_vector or {}).get(one.name, {}).get("not_carried", 0))
     allowed = max(0, left) + (without if gate.plan.carried.get(one.name) == "drop" else 0)
     if one.live - one.found > allowed:

@@ -30,6 +30,7 @@ _PROBLEMS = {
     409: "Refused as things stand: the same that the command line says",
     413: "More than a megabyte was sent",
     422: "Something in the request can never be right",
+    429: "Too many writes of records at once; repeat it",
     503: "A server did not answer, or there are too many requests at once; try again",
 }
 

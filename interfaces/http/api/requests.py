@@ -17,6 +17,7 @@ from qdrant_rollouts.core.defaults import (
 )
 from qdrant_rollouts.core.lifecycle import Status
 from qdrant_rollouts.core.ports.naming import LONGEST_NAME
+from qdrant_rollouts.core.records.requests import MOST_IDS, MOST_RECORDS
 from qdrant_rollouts.interfaces.http.api.endpoint import Body, Query
 
 Text = Annotated[str, StringConstraints(max_length=2000)]
@@ -181,6 +182,19 @@ class Search(Searching):
     )
     score_threshold: Number | None = None
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+
+class Records(Body):
+    records: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_RECORDS)] = Field(
+        description="As in a jsonl source of the index: `id`, the fields of its text template, and "
+        "others. A patch has only `id` and what changes."
+    )
+
+
+class RecordIds(Body):
+    ids: Annotated[list[int | str], Field(min_length=1, max_length=MOST_IDS)] = Field(
+        description="Those of the records, as their source gives them."
+    )
 
 
 class Deploy(Reasoned):

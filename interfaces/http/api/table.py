@@ -7,7 +7,7 @@ Moving an alias by hand and deleting collections pass no gate, so they need more
 from functools import partial
 
 from qdrant_rollouts.core.lifecycle import Event
-from qdrant_rollouts.interfaces.http.api import commands, queries, requests, searching
+from qdrant_rollouts.interfaces.http.api import commands, queries, recording, requests, searching
 from qdrant_rollouts.interfaces.http.api.endpoint import Endpoint, NoQuery
 
 get, post, put, patch, delete = (
@@ -36,6 +36,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
       "Which collections answer, and which search processes serve this route"),
     post(f"{_I}/search", "search", searching.search_by_route, requests.Search,
       "Searches through the route"),
+    post(f"{_I}/records", "write", recording.upsert_records, requests.Records,
+      "Writes whole records, with vectors of the model that serves"),
+    patch(f"{_I}/records", "write", recording.patch_records, requests.Records,
+      "Changes fields of records that are there"),
+    delete(f"{_I}/records", "write", recording.delete_records, requests.RecordIds,
+      "Deletes records"),
     post(f"{_I}/rebuild", "deploy", commands.rebuild_index, _R,
       "Deploys the index unless nothing has changed", commands.show_run),
     post(f"{_I}/rollback", "deploy", commands.start_rollback, requests.RollingBack,

@@ -1,0 +1,108 @@
+"""Catches up by the journal, until few writes are left, which the fence brings over.
+
+First come the rounds. Then both collections are compared once, because applications may write
+around the journal; rounds go on meanwhile.
+"""
+
+import time
+from dataclasses import replace
+
+from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, StepContext, Wait
+from qdrant_rollouts.core.deployments.steps import comparing, journaled, unjournaled
+from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
+from qdrant_rollouts.core.deployments.steps.journaled import Work
+from qdrant_rollouts.core.deployments.steps.rounds import end_round, sum_up
+from qdrant_rollouts.core.deployments.steps.writers import tell_faster
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.journal.fences import why_not_entered
+
+_SOON = 0.5
+_AGAIN_WHEN_SLOWER = 10.0
+#: A turn after which more than this share of the writes is left shows that writers are faster.
+_FEWER = 0.8
+
+
+def catch_up_by_journal(context: StepContext) -> Outcome:
+    """Works on rounds, and then on the comparison. Safe to run twice: what is repeated finds less
+    to do."""
+    waits = journaled.claim_rounds(context)
+    if waits is not None:
+        return waits
+    work = journaled.open_forward(context)
+    ends = time.monotonic() + context.services.times.slice
+    state = _do_rounds(context, work, ends)
+    lag = work.catcher.ledger.measure_lag(work.catcher.alias)
+    why_not = why_not_entered(work.catcher, lag)
+    if lag.quiet or lag.unknown:
+        return Wait(min(lag.quiet or _SOON, _AGAIN_WHEN_SLOWER), why_not, progress=False)
+    if why_not:
+        return _go_on_or_hold(context, state, why_not)
+    return _look_around(context, work, state, ends)
+
+
+def _do_rounds(context: StepContext, work: Work, ends: float) -> CatchUpState:
+    current, _ = journaled.follow_piece(work, RoundState(), lambda: time.monotonic() < ends)
+    state = context.load(CatchUpState)
+    if current.checked or not state.number:
+        state = end_round(context, state, current)
+    context.save(state, progress=True)
+    return state
+
+
+def _go_on_or_hold(context: StepContext, state: CatchUpState, why_not: str) -> Outcome:
+    last = state.rounds[-1]
+    before = state.rounds[-2].left if len(state.rounds) > 1 else None
+    if before is None or (last.left or 0) < _FEWER * before:
+        return Wait(0, why_not)
+    told = (
+        f"writers are faster than the rebuild: {why_not}, {before:,} were left before; the last "
+        f"turn brought {last.checked:,} points over in {last.seconds:.1f} s"
+    )
+    tell_faster(context, told, last)
+    if context.deployment.spec.writes.if_longer == "wait":
+        return Wait(_AGAIN_WHEN_SLOWER, f"{told}; {context.patience}", progress=False)
+    return Hold(f"{told}; retry goes on, promote tries the switch", sum_up(context, state, told))
+
+
+def _look_around(context: StepContext, work: Work, state: CatchUpState, ends: float) -> Outcome:
+    looked = state.look
+    if looked is None or looked.position is not None:
+        state, more = unjournaled.look_on(context, work, state, lambda: time.monotonic() < ends)
+        context.save(state, progress=True)
+        assert state.look is not None
+        if more:
+            told = f"{state.look.checked:,} points compared, for writes around the journal"
+            return Wait(0, told)
+    notes = [_describe_around(state), why_no_way_back(context)]
+    output = sum_up(context, state, "; ".join(filter(None, notes)))
+    if state.around and context.deployment.spec.writes.refuses_foreign:
+        return _hold_for_foreign(context, state, output)
+    return Done(output)
+
+
+def _hold_for_foreign(context: StepContext, state: CatchUpState, output: CaughtUp) -> Outcome:
+    context.save(replace(state, look=None, around=0, ids=()))
+    return Hold(
+        f"{_describe_around(state)}; whoever wrote them may do so again, and after the switch it "
+        "would be lost: let all writers use our clients; retry looks again, promote switches",
+        output,
+    )
+
+
+def _describe_around(state: CatchUpState) -> str:
+    if not state.around:
+        return ""
+    ids = ", ".join(map(str, state.ids))
+    return f"{state.around:,} points were written around the journal and brought over: {ids}"
+
+
+def why_no_way_back(context: StepContext) -> str:
+    """Returns why a rollback will not bring back what is written after the switch; empty if it
+    will. It is said before the switch."""
+    if context.deployment.blue is None:
+        return ""
+    try:
+        comparing.open_way_back(context)
+    except Refused as error:
+        return f"a rollback will not bring back what is written after the switch: {error}"
+    return ""

@@ -1,0 +1,76 @@
+"""Finds what was written around the journal, by applications that do not use our clients.
+
+Rule: a point that differs although no row of it is left was written by nobody that the journal
+knows. Rows are read after both points were, and only this turn retires rows, so a write of a moment
+ago always has one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from qdrant_rollouts.core.collections.merging import BucketDigests, compare_page
+from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.deployments.steps import journaled
+from qdrant_rollouts.core.deployments.steps.data import CatchUpState, RoundState
+from qdrant_rollouts.core.deployments.steps.followers import Follower
+from qdrant_rollouts.core.deployments.steps.journaled import Work
+from qdrant_rollouts.core.journal import rebuilding
+from qdrant_rollouts.core.ports import PointId
+
+_LISTED = 20
+
+
+def look_on(
+    context: StepContext, work: Work, state: CatchUpState, goes_on: Callable[[], bool]
+) -> tuple[CatchUpState, bool]:
+    """Compares pages until the end, or until ``goes_on`` says no, and brings over what was written
+    around the journal. Returns the state, and whether there is more to compare."""
+    store = context.services.store
+    follower = work.follower
+    look = state.look or RoundState()
+    more = True
+    while more:
+        store.pace(follower.leading.collection)
+        found = compare_page(
+            store, follower.leading, follower.following, look.position, BucketDigests()
+        )
+        ids, count = _bring_over_foreign(context, work, found.ids)
+        more = found.following is not None
+        state = replace(
+            state,
+            around=state.around + count,
+            ids=[*state.ids, *ids][:_LISTED],
+        )
+        look = replace(look, position=found.following, checked=look.checked + found.checked)
+        if more and not goes_on():
+            break
+    return replace(state, look=look), more
+
+
+def _bring_over_foreign(
+    context: StepContext, work: Work, differing: Sequence[PointId]
+) -> tuple[list[PointId], int]:
+    """Returns which of these points were written around the journal, and how many of them could be
+    brought over."""
+    if not differing:
+        return [], 0
+    journaled.follow_piece(work, RoundState(), lambda: True)
+    still = _list_differing(context, work.follower, differing)
+    left = set(rebuilding.list_left(context.services, context.deployment.alias))
+    foreign = [id for id in still if id not in left]
+    if not foreign:
+        return [], 0
+    count = journaled.bring_over(context, work.follower, foreign, deletes=True)
+    return (foreign if count else []), count
+
+
+def _list_differing(
+    context: StepContext, follower: Follower, ids: Sequence[PointId]
+) -> list[PointId]:
+    sides = [follower.leading, follower.following]
+    digests = []
+    for side in sides:
+        points = context.services.store.fetch(side.collection, ids, vectors=side.vectors)
+        digests.append({point.id: side.digest(point) for point in points})
+    leading, following = digests
+    return [id for id in ids if leading.get(id) != following.get(id)]
