@@ -81,7 +81,10 @@ def encode_point(point: Point) -> Any:
 
 def decode_point(point: Any) -> Point:
     payload = _decode_fields(point.payload)
-    if point.vectors.WhichOneof("vectors_options") == "vector":
+    kind = point.vectors.WhichOneof("vectors_options")
+    if kind is None:  # none was asked for; to look for names takes as long as the payload
+        return Point(decode_id(point.id), {}, payload)
+    if kind == "vector":
         return Point(decode_id(point.id), _decode_vector(point.vectors.vector), payload)
     named = {name: _decode_vector(vector) for name, vector in point.vectors.vectors.vectors.items()}
     return Point(decode_id(point.id), named, payload)
