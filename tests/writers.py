@@ -5,9 +5,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import httpx
+
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.core.ports import Embedder
+from tests.world import EMBEDDING
 
 #: What an application must see as "not written": refused by the limits of a frozen collection.
 _REFUSED = {400, 429}
@@ -95,6 +101,17 @@ class Writer(threading.Thread):
         self.truth.writes += 1
         self.truth.longest = max(self.truth.longest, time.monotonic() - began)
         self.truth.texts[id] = text
+
+
+def make_vector(text: str) -> list[float]:
+    """Returns the model's vector, as an application makes it."""
+    [made] = _open_model().documents([text])
+    return [float(number) for number in made]
+
+
+@cache
+def _open_model() -> Embedder:
+    return open_embedder(EmbeddingSpec.model_validate(EMBEDDING))
 
 
 def tell(payload: Mapping[str, Any]) -> str:

@@ -217,7 +217,7 @@ def error_response(error: AppError) -> JSONResponse:
     status = _kind_of_error(error).status
     headers = _response_headers(status)
     if isinstance(error, TooManyWrites):
-        headers = {"Retry-After": str(math.ceil(error.seconds))}
+        headers = {"Retry-After": str(max(1, math.ceil(error.seconds)))}
     return JSONResponse(problem_content(error), status, headers, MEDIA_TYPE)
 
 

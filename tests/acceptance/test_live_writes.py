@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from qdrant_rollouts.adapters.embeddings import open_embedder
-from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from tests.acceptance.installation import BRISK, ENDED, OPTIONS, Installation
 from tests.world import EMBEDDING
-from tests.writers import Writer, compare_with, tell
+from tests.writers import Writer, compare_with, make_vector, tell
 
 ALIAS = "written"
 #: So many short texts are too much alike for the small model; this test looks only at what is
@@ -62,11 +60,6 @@ def test_nothing_is_lost_while_workers_are_killed_in_a_rebuild_under_writers(
 
 
 def start_writers(house: Installation) -> list[Writer]:
-    model = open_embedder(EmbeddingSpec.model_validate(EMBEDDING))
-
-    def make_vector(text: str) -> list[float]:
-        return [float(number) for number in model.documents([text])[0]]
-
     there = read_points(house)
     writers = [
         Writer(

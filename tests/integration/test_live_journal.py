@@ -13,8 +13,6 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rollouts.adapters.embeddings import open_embedder
-from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -24,7 +22,7 @@ from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.embedded import TIMES, Embedded
 from tests.journaled import KINDS, AnyClient, PlainPoints, until
 from tests.world import EMBEDDING, texts
-from tests.writers import tell
+from tests.writers import make_vector, tell
 
 RECORDS = 400
 #: So many short texts are too much alike for the small model.
@@ -144,11 +142,6 @@ class Application(threading.Thread):
         made = models.PointStruct(id=id, vector=make_vector(text), payload=payload)
         self.client.upsert("docs", [made])
         self.expected[id] = f"{text}|"
-
-
-def make_vector(text: str) -> list[float]:
-    [made] = open_embedder(EmbeddingSpec.model_validate(EMBEDDING)).documents([text])
-    return [float(number) for number in made]
 
 
 @contextmanager

@@ -10,14 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections import freezing
-from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import LeaseLost
-from tests.world import EMBEDDING, World, texts
-from tests.writers import Writer, compare_with, tell
+from tests.world import World, texts
+from tests.writers import Writer, compare_with, make_vector, tell
 
 RECORDS = 1500
 NOTHING: dict[str, list[int]] = {"missing": [], "stale": [], "resurrected": []}
@@ -60,17 +58,11 @@ def live(world: World) -> World:
     return world
 
 
-def vector(text: str) -> list[float]:
-    """The model's vector, as an application makes it."""
-    [made] = open_embedder(EmbeddingSpec.model_validate(EMBEDDING)).documents([text])
-    return [float(number) for number in made]
-
-
 @contextmanager
 def writers(
     world: World,
     url: str,
-    make_vector: Callable[[str], list[float]] | None = vector,
+    vector: Callable[[str], list[float]] | None = make_vector,
     count: int = 4,
 ) -> Iterator[list[Writer]]:
     """Each has ids of its own: some serve already, some are new."""
@@ -80,7 +72,7 @@ def writers(
         for n in range(count)
     ]
     there = found(world)
-    made = [Writer(url, "docs", span, make_vector, n, there) for n, span in enumerate(spans)]
+    made = [Writer(url, "docs", span, vector, n, there) for n, span in enumerate(spans)]
     for writer in made:
         writer.start()
     try:
@@ -104,7 +96,7 @@ def test_nothing_that_was_acknowledged_is_lost_by_a_rebuild_under_writers(
         settings["embedding"] = {"model": "hashing:32", "text": "{text}"}
         settings["accept_new_model"] = True
     declare(live, **settings)
-    with writers(live, qdrant_url, None if "accept_new_model" in settings else vector) as made:
+    with writers(live, qdrant_url, None if "accept_new_model" in settings else make_vector) as made:
         deployment = live.deploy("docs")
         live.run(until=live.at(deployment, "soak"))
         switched = live.step(deployment, "switch")["output"]
@@ -146,7 +138,7 @@ def test_a_frozen_collection_refuses_writes_and_answers_searches(
 ) -> None:
     blue = live.store.aliases()["docs"]
     before = live.store.schema(blue)
-    point = {"id": 1, "vector": vector("a"), "payload": {"id": 1, "text": "a"}}
+    point = {"id": 1, "vector": make_vector("a"), "payload": {"id": 1, "text": "a"}}
     path = f"/collections/{blue}/points"
     freezing.freeze_collection(live.services, blue, "d", 30)
     assert client.put(path, params={"wait": "true"}, json={"points": [point]}).status_code == 400

@@ -260,6 +260,23 @@ def test_vectors_of_every_kind_follow_the_rules_of_the_index(world: World, api: 
     assert "vector old of 2 is carried over" in answer.text
 
 
+def test_a_vector_that_the_server_makes_is_made_for_records_too(world: World, api: Api) -> None:
+    made = {"d": EMBEDDING, "words": {"server": "qdrant/bm25", "text": "{text}"}}
+    collection = deploy(
+        world, source=world.write("docs.jsonl", texts(12)), embedding=None, vectors=made
+    )
+
+    api.upsert({"id": 50, "text": "alpha beta"}, {"id": 51, "text": "gamma"})
+    before = fetch(world, collection, 50, 51)
+    api.patch({"id": 51, "text": "alpha beta"})
+
+    after = fetch(world, collection, 51)[51].vector
+    assert len(before[50].vector["words"]["indices"]) == 2
+    assert len(before[51].vector["words"]["indices"]) == 1
+    assert set(after["words"]["indices"]) == set(before[50].vector["words"]["indices"])
+    assert list(after["d"]) == vector("alpha beta")
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 

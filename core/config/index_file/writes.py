@@ -13,6 +13,9 @@ from qdrant_rollouts.core.config.index_file.values import Seconds, Strict
 WritesWay = Literal["source", "compare", "journal", "none"]
 
 
+_FOREIGN = {"journal": "refuse"}
+
+
 class WritesSpec(Strict):
     """How the new collection gets what is written while it is built; see
     ``core.deployments.steps.catch_up``."""
@@ -29,10 +32,9 @@ class WritesSpec(Strict):
     #: What happens if a comparison takes longer than that: wait until writers are slower, switch
     #: first and compare afterwards, or ask a person.
     if_longer: Literal["wait", "heal", "pause"] = "pause"
-    #: What happens if somebody writes to the live collection around the declared way: a person is
-    #: asked before the switch, or the report says it. None: ``refuse`` for ``journal``, else
-    #: ``report``.
-    foreign: Literal["refuse", "report"] | None = None
+    #: What happens if applications wrote to the live collection what the new one does not have: it
+    #: is told, or a person must accept it. None: ``refuse`` for the journal, else ``report``.
+    foreign: Literal["report", "refuse"] | None = None
 
     @property
     def follows(self) -> bool:
@@ -41,9 +43,8 @@ class WritesSpec(Strict):
 
     @property
     def refuses_foreign(self) -> bool:
-        if self.foreign is None:
-            return self.way == "journal"
-        return self.foreign == "refuse"
+        """Whether a person must accept such writes. A deployment carries the resolved way."""
+        return (self.foreign or _FOREIGN.get(self.way or "", "report")) == "refuse"
 
     @property
     def leads_live(self) -> bool:

@@ -16,6 +16,7 @@ from qdrant_rollouts.core.deployments.commands.beginning import (
     do_nothing,
 )
 from qdrant_rollouts.core.deployments.commands.deployments import (
+    describe_rollback,
     request_action,
     start_deployment,
     start_rollback,
@@ -29,6 +30,7 @@ __all__ = [
     "begin_deployment",
     "create_alias",
     "delete_alias",
+    "describe_rollback",
     "do_nothing",
     "find_deployment",
     "request_action",

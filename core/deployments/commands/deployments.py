@@ -16,7 +16,7 @@ from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments import alias_lock, engine
+from qdrant_rollouts.core.deployments import alias_lock, engine, way_back
 from qdrant_rollouts.core.deployments.commands.beginning import (
     InTransaction,
     begin_deployment,
@@ -158,6 +158,15 @@ def start_rollback(
         along=along,
         told_as="rollback_by_hand",
     )
+
+
+def describe_rollback(services: Services, alias: str) -> str:
+    """Returns what a rollback of ``alias`` does with what was written since the switch, in words;
+    empty if there is nothing to go back to."""
+    current = services.store.aliases().get(alias)
+    with services.sessions() as session:
+        last = _last_live_deployment(session, alias, current) if current else None
+        return way_back.describe_writes(session, last) if last and last.blue else ""
 
 
 def request_action(

@@ -4,8 +4,8 @@ from qdrant_rollouts.core.collections.live_source import LIVE
 from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.config.index_file.writes import WritesWay
+from qdrant_rollouts.core.deployments import way_back
 from qdrant_rollouts.core.errors import Busy, Refused
-from qdrant_rollouts.core.journal import rebuilding
 from qdrant_rollouts.core.services import Services
 
 _SITE = "sitemap:"
@@ -35,9 +35,9 @@ def settle_way_back(
     followed since the switch, both collections are compared."""
     if spec.writes.way != "journal":
         return spec
-    state = rebuilding.read_state(services, alias)
-    roles = (state.leader, state.follower) if state is not None and state.journals else None
-    return _with_way(spec, "journal" if roles == (leader, older) else "compare")
+    with services.sessions() as session:
+        followed = way_back.is_followed(session, alias, leader, older)
+    return _with_way(spec, "journal" if followed else "compare")
 
 
 def _default_way(spec: IndexSpec, *, reads_live: bool) -> WritesWay:

@@ -187,9 +187,9 @@ class CatchUpState(PieceState):
     made: int = 0
     deleted: int = 0
     ids: Sequence[PointId] = ()
-    progress: CatchUpProgress | None = field(default=None, metadata={"of": CatchUpProgress})
     around: int = 0
     look: RoundState | None = field(default=None, metadata={"of": RoundState})
+    progress: CatchUpProgress | None = field(default=None, metadata={"of": CatchUpProgress})
 
     def name_phase(self) -> str:
         return f"round {self.number + 1}"

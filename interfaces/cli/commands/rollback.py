@@ -3,6 +3,7 @@
 import click
 
 from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.cli.options import json_option, reason_option, timeout_option
 from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 from qdrant_rollouts.interfaces.cli.runs import wait_for_end
@@ -23,7 +24,10 @@ from qdrant_rollouts.interfaces.cli.runs import wait_for_end
 def roll_back_index(alias: str, timeout: float, now: bool, reason: str, as_json: bool) -> int:
     """Returns to the version before the live one, while it is kept."""
     with open_services(starts=True, needs="rows") as context:
+        told = commands.describe_rollback(context.services, alias)
         started = commands.start_rollback(
             context.services, alias, actor=actor(), reason=reason, now=now
         )
+        if told and not now:
+            screen.print_note(f"{alias}: {told}")
         return wait_for_end(context, started, timeout, as_json)

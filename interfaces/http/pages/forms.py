@@ -37,13 +37,15 @@ def on_deployment(visit: Visit, form: Form) -> Next:
 
 
 def on_index(visit: Visit, form: Form) -> Next:
-    verb = _chosen_verb(form, ("deploy", "rollback"))
+    verb = _chosen_verb(form, ("deploy", "rollback", "rollback_now"))
     alias = visit.request.path_params["alias"]
     reason = form.get("reason", "")
     if verb == "deploy":
         begun = commands.start_deployment(visit.services, alias, actor=visit.actor, reason=reason)
     else:
-        begun = commands.start_rollback(visit.services, alias, actor=visit.actor, reason=reason)
+        begun = commands.start_rollback(
+            visit.services, alias, actor=visit.actor, reason=reason, now=verb == "rollback_now"
+        )
     return f"/deployments/{begun}"
 
 

@@ -55,6 +55,7 @@ DONE_MESSAGES = {
     "abort": "Abort was requested; it comes before all other requests.",
     "deploy": "The deployment has begun.",
     "rollback": "The way back has begun.",
+    "rollback_now": "The way back has begun.",
     "keep": "The collection is kept.",
     "start": "The experiment has begun.",
     "stop": "The experiment has ended.",

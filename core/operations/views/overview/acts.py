@@ -2,8 +2,9 @@
 what it will do, and the command that does the same. The refusals are those of the commands
 themselves."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment
@@ -163,11 +164,12 @@ def label_step(name: str, arguments: Mapping[str, object]) -> str:
 
 
 def actions_of_index(
-    alias: str, busy: str, declared: IndexSpec | None, back: Iterable[Mapping[str, str]]
+    alias: str, busy: str, declared: IndexSpec | None, back: Mapping[str, Any]
 ) -> list[OperatorAction]:
-    """``busy``: what is running on the index, in words; ``back``: the conditions of a rollback."""
+    """``busy``: what is running on the index, in words; ``back``: what a rollback needs and does,
+    as ``fallback.describe_way_back`` says it."""
     source = declared.source if declared else None
-    missing = "; ".join(one["said"] for one in back if one["state"] == "no")
+    missing = "; ".join(one["said"] for one in back["conditions"] if one["state"] == "no")
     unbuildable = ""
     if not source:
         unbuildable = f"{alias} has no source in the index file; `rollouts deploy` can name one"
@@ -189,6 +191,23 @@ def actions_of_index(
             missing,
             grave=True,
         ),
+        *_rollbacks_at_once(alias, missing, back),
+    ]
+
+
+def _rollbacks_at_once(alias: str, missing: str, back: Mapping[str, Any]) -> list[OperatorAction]:
+    if not back["brings_back"]:
+        return []
+    return [
+        OperatorAction(
+            "rollback_now",
+            "Roll back at once",
+            f"Moves {alias} back and waits for nothing; what was written since stays behind, and "
+            "is listed.",
+            f"rollouts rollback --now --reason '…' {shell_word(alias)}",
+            missing,
+            grave=True,
+        )
     ]
 
 

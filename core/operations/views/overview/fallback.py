@@ -15,6 +15,7 @@ from qdrant_rollouts.core.collections.deletion import notices as deletion_notice
 from qdrant_rollouts.core.collections.deletion.deletions import find_last_deletions
 from qdrant_rollouts.core.collections.deletion.notices import DeletionRules
 from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
+from qdrant_rollouts.core.deployments import way_back
 from qdrant_rollouts.core.lifecycle import DeletionStatus, Status
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.core.times import as_iso
@@ -32,9 +33,10 @@ def describe_way_back(
     embedded: bool,
 ) -> dict[str, Any]:
     """``ready``: yes, no, or unknown if something could not be asked; ``target`` is the collection
-    that would serve."""
-    target = _find_former_collection(session, alias, live)
-    if live is None or target is None:
+    that would serve. ``brings_back``: what was written since comes with it."""
+    last = _find_last_deployment(session, alias, live)
+    target = last.blue if last is not None else None
+    if live is None or last is None or target is None:
         there = {"said": "no version before this one went live here", "state": "no"}
         return {
             "ready": "no",
@@ -42,6 +44,7 @@ def describe_way_back(
             "delete_after": None,
             "said": "",
             "conditions": [there],
+            "brings_back": False,
         }
     deletion = find_last_deletions(session, [target]).get(target)
     made = session.get(Version, target)
@@ -50,6 +53,7 @@ def describe_way_back(
         _check_not_deleted(target, deletion),
         _check_verdict(made, target),
         {"said": busy or f"nothing else is running on {alias}", "state": "no" if busy else "yes"},
+        {"said": way_back.describe_writes(session, last), "state": "yes"},
     ]
     states = {one["state"] for one in conditions}
     ready = next(worst for worst in ("no", "unknown", "yes") if worst in states)
@@ -65,17 +69,18 @@ def describe_way_back(
         "delete_after": as_iso(due),
         "said": said,
         "conditions": conditions,
+        "brings_back": way_back.brings_back(last),
     }
 
 
-def _find_former_collection(session: Session, alias: str, live: str | None) -> str | None:
-    """Returns the blue of the deployment that made the live version."""
+def _find_last_deployment(session: Session, alias: str, live: str | None) -> Deployment | None:
+    """Returns the deployment that made the live version."""
     brought = (
         Deployment.alias == alias,
         Deployment.kind == "rollout",
         Deployment.status == Status.LIVE,
     )
-    query = select(Deployment.blue).where(*brought, Deployment.green == live)
+    query = select(Deployment).where(*brought, Deployment.green == live)
     return session.scalars(query.order_by(Deployment.finished_at.desc()).limit(1)).first()
 
 

@@ -171,7 +171,7 @@ def describe_index(services: Services, alias: str, seen: StoreSnapshot) -> PageD
         "live": live,
         "rollback": back,
         "deletions": deletions,
-        "acts": acts.actions_of_index(alias, taken, declared, back["conditions"]),
+        "acts": acts.actions_of_index(alias, taken, declared, back),
         "declared": declared.model_dump(mode="json", exclude_defaults=True) if declared else None,
     }
 
