@@ -31,6 +31,7 @@ from qdrant_rollouts.adapters.qdrant_messages import (
     encode_point,
     find_rounded,
     next_offset,
+    select_payload,
 )
 from qdrant_rollouts.adapters.qdrant_points import MOST_POINTS, next_page_size, split_batches
 from qdrant_rollouts.adapters.qdrant_rest import FIRST_PAGE, RestPoints, may_go_on, most_copied
@@ -146,7 +147,7 @@ class GrpcPoints:
         limit: int,
         *,
         vectors: bool = True,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
     ) -> tuple[list[Point], PointId | None]:
         raw = self._read_page(collection, after, limit, vectors=vectors, payload=payload)
         page = pb.ScrollResponse.FromString(raw)
@@ -220,13 +221,13 @@ class GrpcPoints:
         limit: int,
         *,
         vectors: bool = True,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
     ) -> bytes:
         request = pb.ScrollPoints(
             collection_name=collection,
             offset=None if after is None else encode_id(after),
             limit=limit,
-            with_payload=pb.WithPayloadSelector(enable=payload),
+            with_payload=select_payload(payload),
             with_vectors=pb.WithVectorsSelector(enable=vectors),
         )
         return self._call_method("Points/Scroll", request)

@@ -411,11 +411,12 @@ class LocalStore:
         limit: int,
         *,
         vectors: bool = True,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
     ) -> tuple[list[Point], PointId | None]:
+        fields = payload if isinstance(payload, bool) else list(payload)
         found, following = self._run_client(
             lambda client: client.scroll(
-                collection, offset=after, limit=limit, with_vectors=vectors, with_payload=payload
+                collection, offset=after, limit=limit, with_vectors=vectors, with_payload=fields
             )
         )
         return _parse_points(found), None if following is None else _plain_id(following)

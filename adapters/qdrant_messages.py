@@ -20,6 +20,12 @@ _PLAIN = frozenset(_SCALARS.values())
 _ROUNDED = re.compile(rb"\x11.{6}[\xe0-\xf0]\x43", re.DOTALL)
 
 
+def select_payload(wanted: bool | Sequence[str]) -> Any:
+    if isinstance(wanted, bool):
+        return pb.WithPayloadSelector(enable=wanted)
+    return pb.WithPayloadSelector(include=pb.PayloadIncludeSelector(fields=wanted))
+
+
 def find_rounded(raw: bytes, points: Sequence[Any]) -> set[PointId]:
     """Returns those of the points in ``raw`` whose payload seems to contain a rounded integer."""
     if not _ROUNDED.search(raw):
@@ -75,7 +81,10 @@ def encode_point(point: Point) -> Any:
 
 def decode_point(point: Any) -> Point:
     payload = _decode_fields(point.payload)
-    if point.vectors.WhichOneof("vectors_options") == "vector":
+    kind = point.vectors.WhichOneof("vectors_options")
+    if kind is None:  # none was asked for; to look for names takes as long as the payload
+        return Point(decode_id(point.id), {}, payload)
+    if kind == "vector":
         return Point(decode_id(point.id), _decode_vector(point.vectors.vector), payload)
     named = {name: _decode_vector(vector) for name, vector in point.vectors.vectors.vectors.items()}
     return Point(decode_id(point.id), named, payload)

@@ -41,7 +41,7 @@ class Points(Protocol):
         limit: int,
         *,
         vectors: bool = True,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
     ) -> tuple[list[Point], PointId | None]: ...
 
     def copy(
@@ -93,7 +93,7 @@ class RestPoints:
         limit: int,
         *,
         vectors: bool = True,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
     ) -> tuple[list[Point], PointId | None]:
         records, following = self._scroll_records(
             collection, after, limit, vectors=vectors, payload=payload
@@ -236,7 +236,7 @@ class RestPoints:
         limit: int,
         *,
         vectors: bool = True,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
         where: dict[str, Any] | None = None,
     ) -> tuple[list[dict[str, Any]], PointId | None]:
         body: dict[str, Any] = {

@@ -399,7 +399,7 @@ class ServerStore:
         limit: int,
         *,
         vectors: bool = True,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
     ) -> tuple[list[Point], PointId | None]:
         def page(limits: Limits) -> tuple[list[Point], PointId | None]:
             self._limits.note(collection, 1)

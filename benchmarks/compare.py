@@ -4,7 +4,8 @@ On a real Qdrant server: a collection, and one that was made from its payloads. 
 compared page by page, as `catch_up` does with `writes: compare`, while nothing differs. Beside it,
 in turn, both collections are only read, with the same pages. Then the first one refuses writes, a
 last comparison is made, the alias moves, and writes are let in again: a fence. Bounds: 40,000 ids
-in a second of one core, and 2 s for a fence at 100,000 points.
+in a second of one core, and a fence 1.5 times as long as reading both collections. The aim is 2 s
+at 100,000 points; the seconds in the table are also those of what else the machine does.
 
 ``python -m benchmarks.compare`` runs it; the page of figures, which is of one run of all
 benchmarks, has it once it is in that table.
@@ -44,14 +45,14 @@ POINTS = {Size.FULL: 100_000, Size.CI: 20_000, Size.SMALLEST: 2_000}
 ROUNDS = {Size.FULL: 5, Size.CI: 3, Size.SMALLEST: 1}
 #: Ids in a second of one core.
 RATE = 40_000
-#: Seconds, at the points of the full size.
-FENCE = 2.0
+#: How many times as long as reading both collections.
+FENCE = 1.5
 _DIMENSIONS = 32
 _BATCH = 1000
 _ALIAS = "docs"
 _SIDES = (
     Side("blue", lambda point: digest_origin(point.payload)),
-    Side("green", lambda point: str(read_mark(point.payload)["from"])),
+    Side("green", lambda point: str(read_mark(point.payload)["from"]), fields=(MARK_KEY,)),
 )
 
 
@@ -140,14 +141,19 @@ def _measure_scan(store: VectorStore, points: int, rounds: int) -> list[Result]:
 
 
 def _measure_fence(world: World, points: int, size: Size) -> Result:
-    taken = [seconds(_pass_fence(world, target)) for target in ("green", "blue") * ROUNDS[size]]
-    late = statistics.median(taken)
+    held = []
+    read = []
+    for target in ("green", "blue") * ROUNDS[size]:
+        read.append(seconds(lambda: _read(world.store)))
+        held.append(seconds(_pass_fence(world, target)))
+    ratio = median_ratio(held, read)
     return Result(
         f"fence at {points:,} points",
-        f"{late:.2f} s ({min(taken):.2f} to {max(taken):.2f})",
-        f"{len(taken)} switches",
-        bound=f"at most {FENCE:g} s" if size is Size.FULL else "",
-        ok=late <= FENCE if size is Size.FULL else None,
+        f"{statistics.median(held):.2f} s ({min(held):.2f} to {max(held):.2f})",
+        f"{statistics.median(read):.2f} s ({min(read):.2f} to {max(read):.2f}) both only read",
+        ratio,
+        f"at most {FENCE:g}",
+        ratio <= FENCE,
     )
 
 

@@ -19,11 +19,24 @@ Digest = Callable[[Point], str]
 @dataclass(frozen=True, slots=True)
 class Side:
     """One of the two collections. ``digest`` says from what a point was made, or would be made;
-    ``vectors``: whether it needs the point's vectors for that."""
+    ``vectors``: whether it needs the point's vectors for that; ``fields``: which fields of the
+    payload, if not all."""
 
     collection: str
     digest: Digest
     vectors: bool = False
+    fields: tuple[str, ...] = ()
+
+    def read_page(
+        self, store: PointStore, start: PointId | None
+    ) -> tuple[list[Point], PointId | None]:
+        return store.scroll(
+            self.collection,
+            start,
+            PAGE_POINTS,
+            vectors=self.vectors,
+            payload=self.fields or True,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +85,8 @@ def compare_page(
 ) -> Compared:
     """Compares one page of both sides from ``start`` on, and adds the leader's points to
     ``seen``."""
-    theirs, theirs_next = store.scroll(
-        leader.collection, start, PAGE_POINTS, vectors=leader.vectors
-    )
-    ours, ours_next = store.scroll(
-        follower.collection, start, PAGE_POINTS, vectors=follower.vectors
-    )
+    theirs, theirs_next = leader.read_page(store, start)
+    ours, ours_next = follower.read_page(store, start)
     horizon = _first_id([one for one in (theirs_next, ours_next) if one is not None])
     before = _digests_before(theirs, leader.digest, horizon)
     after = _digests_before(ours, follower.digest, horizon)

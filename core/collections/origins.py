@@ -50,16 +50,10 @@ def digest_point(point: Point, names: Collection[str]) -> str:
 
 def _encode_payload(fields: Mapping[str, Any]) -> bytes:
     own = {name: value for name, value in fields.items() if name != MARK_KEY}
-    text = _dump(own)
+    text = _ENCODER.encode(own)
     if _FRACTION.search(text):
-        text = _dump(_round_numbers(own))
+        text = _ENCODER.encode(_round_numbers(own))
     return text.encode(errors="surrogatepass")
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(
-        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_describe_other
-    )
 
 
 def _describe_other(value: Any) -> Any:
@@ -67,6 +61,11 @@ def _describe_other(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
     return str(value)
+
+
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_describe_other
+)
 
 
 def _round_numbers(value: Any) -> Any:

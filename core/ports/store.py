@@ -208,13 +208,13 @@ class PointStore(Protocol):
         limit: int,
         *,
         vectors: bool = True,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
     ) -> tuple[list[Point], PointId | None]:
         """A page of points by ascending id, and where the next page starts (None: no more). Strict
         mode may allow fewer than ``limit``.
 
         Dense vectors come as float32 arrays, by name or one alone. A part that is not asked for
-        comes empty, and the answer is faster.
+        comes empty, and the answer is faster. ``payload`` may name the fields that are needed.
         """
 
     def copy(

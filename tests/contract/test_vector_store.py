@@ -490,6 +490,13 @@ def test_a_scroll_meets_every_point_once_integers_before_uuids(store, docs):
     assert all(len(page) <= 10 for page in pages)
 
 
+def test_a_scroll_gives_only_the_fields_that_are_named(store, docs):
+    store.upsert(docs, [Point(1, [1, 2, 3, 4], {"n": 2**63 + 1, "mark": {"from": "x"}, "b": 2})])
+    [point], _ = store.scroll(docs, None, 10, vectors=False, payload=("mark", "other"))
+    assert point.payload["mark"] == {"from": "x"}
+    assert "b" not in point.payload
+
+
 def test_a_scroll_leaves_out_what_was_not_asked_for(store, docs, rich):
     written = [Point(i, [1, 2, 3, i], {"n": i, "large": 2**63 + i}) for i in range(25)]
     store.upsert(docs, written)

@@ -35,7 +35,7 @@ class SlowWhenFrozen:
         self._store.set_strict_mode(collection, settings)
 
     def scroll(
-        self, collection: str, after: PointId | None, limit: int, **parts: bool
+        self, collection: str, after: PointId | None, limit: int, **parts: Any
     ) -> tuple[list[Point], PointId | None]:
         if self._frozen:
             time.sleep(0.6)

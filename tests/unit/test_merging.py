@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ class Pages:
         self._sides = sides
 
     def scroll(
-        self, collection: str, after: PointId | None, limit: int, **asked: bool
+        self, collection: str, after: PointId | None, limit: int, **asked: Any
     ) -> tuple[list[Point], PointId | None]:
         side = self._sides[collection]
         ids = sorted(side, key=order_id)

@@ -14,6 +14,7 @@ from qdrant_rollouts.core.collections.merging import Side
 from qdrant_rollouts.core.collections.origins import digest_origin, digest_point
 from qdrant_rollouts.core.collections.record_rules import RecordRules
 from qdrant_rollouts.core.collections.records import (
+    MARK_KEY,
     BadRecord,
     Record,
     build_payload,
@@ -129,7 +130,7 @@ class RecordFollower:
         self.following = (
             Side(follower, lambda point: digest_point(point, plan.taken), takes)
             if compares_payloads
-            else Side(follower, _read_origin)
+            else Side(follower, _read_origin, fields=(MARK_KEY,))
         )
 
     def make(self, points: Sequence[Point], written: Written) -> list[Point]:

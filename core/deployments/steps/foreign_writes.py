@@ -2,9 +2,9 @@
 was brought over.
 
 Rule: a write counts if blue's point has changed since the deployment began, and green's point is
-another one now. So what the source or the journal has brought over does not count. A comparison of
-both collections finds every write by itself and needs no sample. Nothing that fails here stops a
-deployment.
+another one now. So what the source has brought over does not count. With ``compare`` and
+``journal`` both collections are compared anyway, and no sample is needed. Nothing that fails here
+stops a deployment.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,9 @@ from qdrant_rollouts.core.collections.foreign import ForeignWrites, Sample
 from qdrant_rollouts.core.deployments.plan import Hold, Outcome, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, Switched, SwitchState
 from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.journal import rebuilding
 from qdrant_rollouts.core.ports import PointId
 
 _LISTED = 20
-#: What the journal brings over at this moment differs for a moment. What differs in so many looks
-#: is not on its way.
-_LOOKS = 3
 
 
 def sample_blue(context: StepContext) -> Sample | None:
@@ -29,7 +25,7 @@ def sample_blue(context: StepContext) -> Sample | None:
     comparison finds every write."""
     deployment = context.deployment
     store = context.services.store
-    if deployment.blue is None or deployment.spec.writes.way == "compare":
+    if deployment.blue is None or deployment.spec.writes.leads_live:
         return None
     if store.server().embedded:
         return None
@@ -62,8 +58,6 @@ def sample_again(context: StepContext) -> Sample | None:
     created = context.outputs.find(CreatedGreen)
     blue = context.deployment.blue
     if created is None or created.blue_sample is None or blue is None:
-        return None
-    if context.deployment.spec.writes.way == "journal":  # blue gets green's writes from now on
         return None
     before = created.blue_sample
     store = context.services.store
@@ -153,15 +147,9 @@ def _keep_missing(context: StepContext, ids: Sequence[PointId]) -> list[PointId]
     deployment = context.deployment
     store = context.services.store
     assert deployment.blue is not None
-    kept = list(ids)
-    for _ in range(_LOOKS):
-        theirs = foreign.fetch_digests(store, deployment.blue, kept)
-        ours = foreign.fetch_digests(store, deployment.green, kept)
-        coming = set()
-        if deployment.spec.writes.way == "journal":
-            coming = set(rebuilding.list_left(context.services, deployment.alias))
-        kept = [id for id in kept if theirs.get(id) != ours.get(id) and id not in coming]
-    return kept
+    theirs = foreign.fetch_digests(store, deployment.blue, ids)
+    ours = foreign.fetch_digests(store, deployment.green, ids)
+    return [id for id in ids if theirs.get(id) != ours.get(id)]
 
 
 def _describe_share(sampled: int, points: int) -> str:
