@@ -1,5 +1,5 @@
 """An application in a process of its own that writes through our clients without end:
-``python -m tests.journal_writer KIND URL GRPC_PORT ALIAS FIRST COUNT LOG``.
+``python -m tests.journal_writer KIND URL GRPC_PORT ALIAS FIRST COUNT PAUSE LOG``.
 
 It may be killed at any time. Its log says what was sent (``b``) and what was acknowledged (``a``);
 ``read_log`` says from that what must be there. It ends when its standard input does.
@@ -27,7 +27,7 @@ _UNANSWERED = (Unavailable, httpx.TransportError, ResponseHandlingException, grp
 
 
 def main() -> None:
-    kind, url, grpc_port, alias, first, count, log = sys.argv[1:]
+    kind, url, grpc_port, alias, first, count, pause, log = sys.argv[1:]
     open_writer = RecordWriter if kind == "HTTP" else PointWriter
     writer = open_writer(kind, url, int(grpc_port), alias)
     ids = range(int(first), int(first) + int(count))
@@ -37,7 +37,7 @@ def main() -> None:
     with Path(log).open("a", encoding="utf-8", buffering=1) as file:
         known: dict[int, str] = {}
         number = 0
-        while not stopped.wait(0.005):
+        while not stopped.wait(float(pause)):
             number += 1
             _write_once(writer, file.write, generator.choice(ids), known, number, generator)
     writer.close()

@@ -50,6 +50,7 @@ class Application:
     kind: str
     url: str
     number: int
+    pause: float = 0.005
     logs: list[Path] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
 
@@ -57,10 +58,11 @@ class Application:
         life = len(self.logs)
         first = self.number * _SHARE if not life else 10_000 * life + self.number * _SHARE
         self.logs.append(self.house.folder / f"writer-{self.number}-{life}.log")
-        arguments = (self.kind, self.url, self.house.qdrant.grpc_port, ALIAS, first, _SHARE)
+        port = self.house.qdrant.grpc_port
+        arguments = (self.kind, self.url, port, ALIAS, first, _SHARE, self.pause, self.logs[-1])
         with (self.house.folder / f"writer-{self.number}.err").open("ab") as told:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.journal_writer", *map(str, arguments), self.logs[-1]],
+                [sys.executable, "-m", "tests.journal_writer", *map(str, arguments)],
                 cwd=ROOT,
                 env={**os.environ, **self.house.environment, "PYTHONPATH": f"{ROOT}:{ROOT}/src"},
                 stdin=subprocess.PIPE,
