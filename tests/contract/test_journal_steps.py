@@ -83,8 +83,9 @@ def test_nothing_is_read_before_every_process_that_writes_writes_rows(live: Worl
     ledger = open_ledger(live.services)
     ledger.renew_lease("an application", {})
     deployment = begin(live, "populate")
-    live.run(until=lambda: "waiting" in live.step(deployment, "populate")["message"], turns=2)
-    assert "an application" in live.step(deployment, "populate")["message"]
+    live.run(until=lambda: bool(live.step(deployment, "populate")["message"]), turns=2)
+    told = live.step(deployment, "populate")["message"]
+    assert "these processes still write without rows: an application" in told
     assert state(live).phase is Phase.ANNOUNCED
     ledger.renew_lease("an application", {"docs": state(live).version})
     live.run()

@@ -68,7 +68,11 @@ def capture_writes(context: StepContext) -> Wait | None:
         return None
     more = f" and {len(late) - _NAMED} more" if len(late) > _NAMED else ""
     named = ", ".join(late[:_NAMED])
-    return Wait(_SOON, f"waiting until all writers write rows: {named}{more}")
+    return Wait(
+        _SOON,
+        f"these processes still write without rows: {named}{more}; {context.patience}",
+        progress=False,
+    )
 
 
 @contextmanager
@@ -220,7 +224,7 @@ def claim_rounds(context: StepContext) -> Wait | None:
     """Claims the rounds of this alias. Returns what must be waited for, or None."""
     if may_follow(context):
         return None
-    return Wait(_SOON, "another worker brings writes to the older version")
+    return Wait(_SOON, "another worker brings writes to the older version", progress=False)
 
 
 def finish_switch(context: StepContext, leader: str) -> None:

@@ -34,7 +34,7 @@ def look_on(
         found = compare_page(
             store, follower.leading, follower.following, look.position, BucketDigests()
         )
-        ids, count = _bring_over_foreign(context, work, found.ids)
+        ids, count = _bring_over_foreign(context, work, found.ids, goes_on)
         more = found.following is not None
         state = replace(
             state,
@@ -48,13 +48,13 @@ def look_on(
 
 
 def _bring_over_foreign(
-    context: StepContext, work: Work, differing: Sequence[PointId]
+    context: StepContext, work: Work, differing: Sequence[PointId], goes_on: Callable[[], bool]
 ) -> tuple[list[PointId], int]:
     """Returns which of these points were written around the journal, and how many of them could be
     brought over."""
     if not differing:
         return [], 0
-    journaled.follow_piece(work, RoundState(), lambda: True)
+    journaled.follow_piece(work, RoundState(), goes_on)
     still = _list_differing(context, work.follower, differing)
     left = set(rebuilding.list_left(context.services, context.deployment.alias))
     foreign = [id for id in still if id not in left]
