@@ -9,7 +9,14 @@ from qdrant_rollouts.core.database.journal_rows import EntryStatus, Phase
 from qdrant_rollouts.core.database.leases import lasts
 from qdrant_rollouts.core.journal import states
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
-from qdrant_rollouts.core.journal.ledger import Entry, Fence, Lag, Opened, Selection
+from qdrant_rollouts.core.journal.ledger import (
+    Entry,
+    Fence,
+    Lag,
+    Opened,
+    Selection,
+    take_piece,
+)
 from qdrant_rollouts.core.journal.states import WriteState
 from qdrant_rollouts.core.ports import PointId
 
@@ -113,13 +120,16 @@ class MemoryLedger:
             if states.is_abandoned(entry.status, entry.created_at, self.now, self.bounds):
                 self.end_entry(entry.seq, EntryStatus.UNKNOWN)
         ready = [entry for entry in self.list_left(alias) if self.is_readable(entry)]
-        ready = ready[: self.bounds.most_entries]
-        ids = dict.fromkeys(one for entry in ready for one in entry.ids)
-        return Selection(state, tuple(entry.seq for entry in ready), tuple(ids))
+        entries = [(entry.seq, entry.ids, entry.status is EntryStatus.DONE) for entry in ready]
+        return take_piece(state, entries, self.bounds.piece)
+
+    def begin_backfill(self, alias: str, fence: Fence) -> None:
+        fence(None)  # type: ignore[arg-type]
+        self.states[alias] = states.begin_backfill(self.states[alias], self.now, self.bounds)
 
     def begin_sending(self, alias: str, fence: Fence) -> None:
         fence(None)  # type: ignore[arg-type]
-        self.states[alias] = states.begin_sending(self.states[alias], self.now)
+        self.states[alias] = states.begin_sending(self.states[alias], self.now, self.bounds)
 
     def end_sending(self, alias: str, fence: Fence) -> None:
         fence(None)  # type: ignore[arg-type]
@@ -135,6 +145,12 @@ class MemoryLedger:
             if seq in self.entries:
                 self.entries[seq].retired = True
 
+    def shorten_entry(
+        self, alias: str, entry: Entry, rest: Sequence[PointId], fence: Fence
+    ) -> None:
+        fence(None)  # type: ignore[arg-type]
+        self.entries[entry].ids = tuple(rest)
+
     def measure_lag(self, alias: str) -> Lag:
         state = self.states[alias]
         left = self.list_left(alias)
@@ -143,7 +159,8 @@ class MemoryLedger:
             entry.status is EntryStatus.UNKNOWN and not self.is_readable(entry) for entry in left
         )
         quiet = state.quiet_for(self.now, self.bounds)
-        return Lag(state, len(left), pending, unknown, quiet)
+        points = sum(len(entry.ids) for entry in left)
+        return Lag(state, len(left), points, pending, unknown, quiet)
 
     def close_gate(self, alias: str, fence: Fence) -> None:
         fence(None)  # type: ignore[arg-type]

@@ -43,7 +43,7 @@ PAUSE = 40.0
 WRITER_PAUSE = 150.0
 #: The longest that a message is under way, which is longer than anybody waits for its answer.
 LATEST = 15.0
-BOUNDS = Bounds(most_entries=4, piece=2)
+BOUNDS = Bounds(piece=2)
 
 
 class Broken(AssertionError):

@@ -7,11 +7,14 @@ rounds of its own comes first (``core.journal.following``).
 
 import logging
 import time
+from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from qdrant_rollouts.core.database.journal_rows import Gate, WriteStateRow
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.journal_rows import Gate, Phase, WriteStateRow
 from qdrant_rollouts.core.database.leases import name_owner
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.deployments import alias_lock
@@ -19,25 +22,44 @@ from qdrant_rollouts.core.deployments.claims import read_outputs, view_deploymen
 from qdrant_rollouts.core.deployments.plan import StepContext, StepOutputs
 from qdrant_rollouts.core.deployments.steps import journaled
 from qdrant_rollouts.core.deployments.steps.data import RoundState
-from qdrant_rollouts.core.errors import AppError, Busy, LeaseLost, Refused
+from qdrant_rollouts.core.errors import AppError, Refused
 from qdrant_rollouts.core.journal import following, rebuilding
 from qdrant_rollouts.core.journal.following import FollowerTurn
+from qdrant_rollouts.core.lifecycle import Status
 from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
 
 _NOTHING = "nothing to bring over"
+_WAITS_FOR_A_PERSON = (Status.PAUSED, Status.NEEDS_OPERATOR)
+#: Seconds. What is left of the lease then is enough for the last round.
+_LONGEST_SLICE = 15.0
 
 
 def list_behind(services: Services) -> list[str]:
     """Returns the aliases whose older version lacks writes. Also ends the journals that nobody
-    needs any more, because the older version was deleted, or somebody has moved the alias."""
+    needs any more, and deletes what ended ones have left."""
     with services.sessions() as session:
-        followed = following.list_followed(session)
-        idle = [row for row in followed if _is_idle(session, row.alias)]
-        behind = [row.alias for row in following.list_followed(session, behind=True)]
-    ended = {row.alias for row in idle if _end_if_useless(services, row)}
-    return [alias for alias in behind if alias not in ended]
+        rows = following.list_journaled(session)
+        running = {row.alias: _find_status(session, row.alias) for row in rows}
+        behind = following.list_behind(session)
+        ended = following.list_ended(session)
+    for alias in ended:
+        _try_for(alias, partial(rebuilding.prune_journal, services, alias))
+    for row in rows:
+        if running[row.alias] is None:
+            _try_for(row.alias, partial(_end_if_useless, services, row))
+        elif row.gate == Gate.FLIPPING and running[row.alias] in _WAITS_FOR_A_PERSON:
+            _try_for(row.alias, partial(_let_writes_in, services, row))
+    return behind
+
+
+def _try_for(alias: str, act: Callable[[], object]) -> None:
+    """One alias must not keep the others from their turn."""
+    try:
+        act()
+    except AppError as error:
+        log.warning("the journal of %s is looked at again by the next sweep: %s", alias, error)
 
 
 def follow_back(services: Services, alias: str) -> str:
@@ -49,13 +71,23 @@ def follow_back(services: Services, alias: str) -> str:
         return f"{alias} is followed by another worker, or not at all"
     try:
         return _work_on(services, alias, turn)
-    except LeaseLost as error:
-        return str(error)
-    except AppError as error:  # the next sweep asks again; the lag is on the pages
+    except Refused as error:
+        return _give_up(services, alias, str(error))
+    except AppError as error:  # the next sweep asks again
         log.warning("the older version of %s gets no writes: %s", alias, error)
         return f"{alias}: {error}"
     finally:
         following.release_following(services, alias, owner)
+
+
+def _give_up(services: Services, alias: str, why: str) -> str:
+    """Nothing that can be waited for brings writes to the older version, so none are written down
+    any more. A person reads it before a rollback."""
+    rebuilding.leave_journal(services, alias)
+    told = f"a rollback of {alias} will not bring back what is written from now on: {why}"
+    with services.sessions.begin() as session:
+        events.record_event(session, services.clock.now(session), events.WARNING, told, alias=alias)
+    return told
 
 
 def _work_on(services: Services, alias: str, turn: FollowerTurn) -> str:
@@ -64,7 +96,7 @@ def _work_on(services: Services, alias: str, turn: FollowerTurn) -> str:
         return f"{alias} was not switched by a deployment"
     context = StepContext(view_deployment(row), {}, StepOutputs(read_outputs(row)), services, turn)
     work = journaled.open_backward(context, turn)
-    ends = time.monotonic() + services.times.slice
+    ends = time.monotonic() + min(services.times.slice, _LONGEST_SLICE)
     done, more = journaled.follow_piece(work, RoundState(), lambda: time.monotonic() < ends)
     if not done.checked:
         return f"{alias}: {_NOTHING}"
@@ -90,25 +122,25 @@ def _find_last(services: Services, alias: str) -> Deployment | None:
         return session.scalars(query.order_by(Deployment.created_at.desc()).limit(1)).first()
 
 
-def _end_if_useless(services: Services, row: WriteStateRow) -> bool:
-    """Returns whether the journal was ended."""
-    if row.gate == Gate.FLIPPING:
-        return False
-    try:
+def _end_if_useless(services: Services, row: WriteStateRow) -> None:
+    """Ends the journal if nobody goes on with its rebuild, if the older version is gone, or if
+    somebody has moved the alias."""
+    if row.phase == Phase.FOLLOWING and row.gate != Gate.FLIPPING:
         there = row.follower in services.store.collections()
-        shown = services.store.aliases().get(row.alias)
-    except (AppError, Busy):
-        return False
-    if there and shown == row.leader:
-        return False
-    rebuilding.leave_journal(services, row.alias)
-    log.info("the journal of %s ended: %s is not kept any more", row.alias, row.follower)
-    return True
+        if there and services.store.aliases().get(row.alias) == row.leader:
+            return
+    rebuilding.leave_journal(services, row.alias, decided=True)
+    log.info("the journal of %s has ended", row.alias)
 
 
-def _is_idle(session: Session, alias: str) -> bool:
-    try:
-        alias_lock.check_alias_idle(session, alias)
-    except Refused:
-        return False
-    return True
+def _let_writes_in(services: Services, row: WriteStateRow) -> None:
+    """A switch was decided, and a person must act before it is finished. Writers do not wait for
+    that."""
+    shown = services.store.aliases().get(row.alias)
+    rebuilding.settle_decided(services, row.alias, shown)
+    log.warning("writes to %s go on; its switch was not finished", row.alias)
+
+
+def _find_status(session: Session, alias: str) -> Status | None:
+    running = alias_lock.find_open_deployment(session, alias)
+    return Status(running.status) if running is not None else None

@@ -14,9 +14,8 @@ class Bounds:
     that a request to Qdrant waits for its answer. ``quarantine`` is longer than ``answer``, the
     delays of the network and the longest pause of a process together. ``fence``: how long writes
     may be closed. ``poll``: how often the fence looks again; ``wait``: how often a writer does that
-    waits for it. A fence is entered only with ``most_left`` writes or fewer to catch up with. A
-    round takes ``most_entries`` writes, in pieces of ``piece`` points. A filter may select
-    ``most_selected`` points."""
+    waits for it. A fence is entered only with ``most_left`` points or fewer to catch up with. A
+    round takes about ``piece`` points. A filter may select ``most_selected`` points."""
 
     lease: float = 2.0
     renew_every: float = 0.5
@@ -27,7 +26,6 @@ class Bounds:
     poll: float = 0.005
     wait: float = 0.02
     most_left: int = 200
-    most_entries: int = 2_000
     piece: int = 256
     most_selected: int = 10_000
 

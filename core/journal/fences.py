@@ -73,9 +73,12 @@ def why_not_entered(catcher: Catcher, lag: Lag) -> str:
     if lag.quiet:
         return f"a late write to {lag.state.follower} may still arrive for {lag.quiet:.0f} s"
     if lag.unknown:
-        return f"{lag.unknown} writes have no answer and may still arrive"
-    if lag.left > most:
-        return f"{lag.left} writes have not reached {lag.state.follower} yet; at most {most} may"
+        return f"writes have no answer and may still arrive: {lag.unknown}"
+    if lag.points > most:
+        return (
+            f"points that were written and have not reached {lag.state.follower} yet: "
+            f"{lag.points:,}; at most {most} may be left"
+        )
     return ""
 
 
@@ -90,6 +93,6 @@ def _drain_writes(catcher: Catcher, until: float, clock: Callable[[], float]) ->
         if done.quiet or lag.unknown:
             return why_not_entered(catcher, lag)
         if clock() >= until:
-            return f"{lag.left} writes did not end within {catcher.bounds.fence:g} s"
+            return f"writes did not end within {catcher.bounds.fence:g} s: {lag.left}"
         if not done.retired:
             yield Pause(catcher.bounds.poll)

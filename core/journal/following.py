@@ -15,13 +15,20 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database import leases
 from qdrant_rollouts.core.database.faults import explain_error
-from qdrant_rollouts.core.database.journal_rows import JournalRow, Phase, WriteStateRow
+from qdrant_rollouts.core.database.journal_rows import (
+    EntryStatus,
+    JournalRow,
+    Phase,
+    WriteStateRow,
+)
 from qdrant_rollouts.core.errors import Broken, LeaseLost
 from qdrant_rollouts.core.services import Services
 
-#: Seconds. A lease is longer than a turn of its holder, so it runs out only if that one dies.
-LEASE = 30.0
-_LONGEST = timedelta(seconds=LEASE)
+#: Seconds. A lease is longer than what its holder does, so it runs out only if that one dies: a
+#: worker works for a slice, and a deployment for a turn.
+LEASE = 45.0
+LEASE_OF_TURN = 100.0
+_LONGEST = timedelta(seconds=LEASE_OF_TURN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +59,12 @@ class FollowerTurn:
             raise LeaseLost(f"{self.alias} is not followed by this worker any more")
 
 
-def claim_following(services: Services, alias: str, owner: str) -> FollowerTurn | None:
+def claim_following(
+    services: Services, alias: str, owner: str, seconds: float = LEASE
+) -> FollowerTurn | None:
     """Claims the alias for ``owner``, or prolongs its claim. Returns None if somebody else follows,
     or if nobody has to."""
-    ends = time.monotonic() + LEASE
+    ends = time.monotonic() + seconds
     try:
         with services.sessions.begin() as session:
             now = services.clock.now(session)
@@ -66,7 +75,7 @@ def claim_following(services: Services, alias: str, owner: str) -> FollowerTurn 
             if taken and leases.lasts(row.followed_until, now, _LONGEST):
                 return None
             row.followed_by = owner
-            row.followed_until = now + _LONGEST
+            row.followed_until = now + timedelta(seconds=seconds)
     except SQLAlchemyError as error:
         raise explain_error(error) from error
     return FollowerTurn(alias, owner, ends)
@@ -84,11 +93,25 @@ def release_following(services: Services, alias: str, owner: str) -> None:
         raise explain_error(error) from error
 
 
-def list_followed(session: Session, *, behind: bool = False) -> list[WriteStateRow]:
-    """Returns the aliases whose older version is kept like the newer one. ``behind``: only those
-    with writes that have not reached it."""
-    query = select(WriteStateRow).where(WriteStateRow.phase == Phase.FOLLOWING)
-    if behind:
-        left = JournalRow.alias == WriteStateRow.alias, JournalRow.retired_at.is_(None)
-        query = query.where(exists().where(*left))
+def list_journaled(session: Session) -> list[WriteStateRow]:
+    """Returns the states of all aliases whose writers write rows."""
+    query = select(WriteStateRow).where(WriteStateRow.phase != Phase.IDLE)
     return list(session.scalars(query.order_by(WriteStateRow.alias)))
+
+
+def list_behind(session: Session) -> list[str]:
+    """Returns the aliases whose older version lacks writes."""
+    left = JournalRow.alias == WriteStateRow.alias, JournalRow.retired_at.is_(None)
+    query = select(WriteStateRow.alias).where(
+        WriteStateRow.phase == Phase.FOLLOWING, exists().where(*left)
+    )
+    return list(session.scalars(query.order_by(WriteStateRow.alias)))
+
+
+def list_ended(session: Session) -> list[str]:
+    """Returns the aliases whose journal has ended and has rows left."""
+    ended = JournalRow.alias == WriteStateRow.alias, JournalRow.status != EntryStatus.PENDING
+    query = select(WriteStateRow.alias).where(
+        WriteStateRow.phase == Phase.IDLE, exists().where(*ended)
+    )
+    return list(session.scalars(query))

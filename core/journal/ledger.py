@@ -4,7 +4,7 @@
 suite.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,25 +31,45 @@ class Opened:
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What a round has to do. ``entries`` can be retired once their ``ids``, which are distinct,
-    were read again and written. ``quiet``: seconds for which nothing may be written to the
-    follower."""
+    were read again and written. ``rest``: the only entry has more ids, which are left for the next
+    round. ``quiet``: seconds for which nothing may be written to the follower."""
 
     state: WriteState
     entries: tuple[Entry, ...] = ()
     ids: tuple[PointId, ...] = ()
+    rest: tuple[PointId, ...] = ()
     quiet: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """Writes that have not reached the follower. ``pending``: they are under way. ``unknown``: they
-    may still arrive. ``quiet`` as in ``Selection``."""
+    """Writes that have not reached the follower, and how many ``points`` they have. ``pending``:
+    they are under way. ``unknown``: they may still arrive. ``quiet`` as in ``Selection``."""
 
     state: WriteState
     left: int
+    points: int
     pending: int
     unknown: int
     quiet: float
+
+
+def take_piece(
+    state: WriteState, entries: Iterable[tuple[Entry, Sequence[PointId], bool]], size: int
+) -> Selection:
+    """Selects entries from the first on, until they have ``size`` ids. So a round ends within a
+    turn, whatever is left. An entry that alone has more is done in several rounds, if its third
+    value says that it may be shortened."""
+    chosen: list[Entry] = []
+    ids: dict[PointId, None] = {}
+    for entry, points, divisible in entries:
+        if len(ids) >= size:
+            break
+        if not chosen and divisible and len(points) > size:
+            return Selection(state, (entry,), tuple(points[:size]), rest=tuple(points[size:]))
+        chosen.append(entry)
+        ids |= dict.fromkeys(points)
+    return Selection(state, tuple(chosen), tuple(ids))
 
 
 class WriterLedger(Protocol):
@@ -99,7 +119,9 @@ class Ledger(WriterLedger, Protocol):
         """As ``begin_sending``, for writes that may be repeated. If earlier ones did not end, no
         round writes for the quarantine."""
 
-    def begin_sending(self, alias: str, fence: Fence) -> None: ...
+    def begin_sending(self, alias: str, fence: Fence) -> None:
+        """A round writes to the follower. Raises LeaseLost if another one has not ended, or if
+        nothing may be written now."""
 
     def end_sending(self, alias: str, fence: Fence) -> None: ...
 
@@ -108,6 +130,11 @@ class Ledger(WriterLedger, Protocol):
 
     def retire_entries(self, alias: str, entries: Sequence[Entry], fence: Fence) -> None:
         """Retires exactly these entries: their points were written to the follower."""
+
+    def shorten_entry(
+        self, alias: str, entry: Entry, rest: Sequence[PointId], fence: Fence
+    ) -> None:
+        """Retires all points of the entry but ``rest``."""
 
     def measure_lag(self, alias: str) -> Lag: ...
 

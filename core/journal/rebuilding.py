@@ -6,7 +6,7 @@ alias is moved; ``finish_switch``; rounds backwards with ``do_round``, and a rol
 again; ``end_rebuild``. All can be repeated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from sqlalchemy.orm import Session
@@ -119,21 +119,51 @@ def list_left(services: Services, alias: str) -> list[PointId]:
     return open_ledger(services).list_left(alias)
 
 
-def leave_journal(services: Services, alias: str) -> None:
+def leave_journal(services: Services, alias: str, *, decided: bool = False) -> None:
     """Ends the journal of an alias that somebody moves without it. Its writes go wherever the alias
-    leads. Does nothing while there is no journal, or if another one has begun."""
+    leads. Does nothing while there is no journal, or if another one has begun. A switch that is
+    decided is left to who finishes it, unless nobody will (``decided``)."""
     state = read_state(services, alias)
-    if state is None or not state.journals or state.gate is Gate.FLIPPING:
+    if state is None or not state.journals:
         return
-    version = state.version
-
-    def check_same(session: Session) -> None:
-        row = session.get(WriteStateRow, alias, populate_existing=True, with_for_update=True)
-        if row is None or row.version != version:
-            raise LeaseLost(f"the journal of {alias} has begun anew")
-
+    if state.gate is Gate.FLIPPING and not decided:
+        return
+    ledger = open_ledger(services)
+    fence = _while_same(state)
     with suppress(LeaseLost):
-        open_ledger(services).end_rebuild(alias, check_same)
+        if state.gate is Gate.FLIPPING:
+            ledger.abandon_switch(alias, fence)
+        ledger.end_rebuild(alias, fence)
+
+
+def settle_decided(services: Services, alias: str, shown: str | None) -> None:
+    """Lets writes in after a switch that was decided and that nobody finishes now: to the new
+    leader if the alias shows that already (``shown``), else to the old one."""
+    state = read_state(services, alias)
+    if state is None or state.gate is not Gate.FLIPPING:
+        return
+    ledger = open_ledger(services)
+    with suppress(LeaseLost):
+        if shown is not None and shown == state.follower:
+            ledger.finish_switch(alias, shown, _while_same(state))
+        else:
+            ledger.abandon_switch(alias, _while_same(state))
+
+
+def _while_same(state: WriteState) -> Callable[[Session], None]:
+    """Returns a fence that holds while the alias's phase is as it was read."""
+
+    def fence(session: Session) -> None:
+        row = session.get(WriteStateRow, state.alias, populate_existing=True, with_for_update=True)
+        if row is None or row.version != state.version:
+            raise LeaseLost(f"the journal of {state.alias} has begun anew")
+
+    return fence
+
+
+def prune_journal(services: Services, alias: str) -> None:
+    """Deletes a piece of what a journal that has ended has left."""
+    open_ledger(services).prune_entries(alias)
 
 
 def counts_of(catcher: Catcher) -> Check:

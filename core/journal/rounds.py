@@ -84,7 +84,11 @@ def round_steps(catcher: Catcher) -> Steps[Round]:
     size = catcher.bounds.piece
     for start in range(0, len(selection.ids), size):
         yield from _copy_piece(catcher, selection, selection.ids[start : start + size])
-    yield partial(catcher.ledger.retire_entries, catcher.alias, selection.entries, fence)
+    if selection.rest:
+        entry = selection.entries[0]
+        yield partial(catcher.ledger.shorten_entry, catcher.alias, entry, selection.rest, fence)
+    else:
+        yield partial(catcher.ledger.retire_entries, catcher.alias, selection.entries, fence)
     return Round(len(selection.entries), selection.ids)
 
 
@@ -112,13 +116,13 @@ def _write_follower(
     fence = catcher.turn.fence
     follower = selection.state.follower
     assert follower is not None
+    # A turn that is lost after the mark would cost the quarantine.
+    catcher.turn.check(2 * _SEND_SECONDS)
     yield partial(catcher.ledger.begin_sending, catcher.alias, fence)
     try:
         if gone:
-            catcher.turn.check(_SEND_SECONDS)
             yield partial(catcher.store.delete, follower, gone)
         if made:
-            catcher.turn.check(_SEND_SECONDS)
             yield partial(catcher.store.upsert, follower, made)
     except (Limited, Refused):  # it was not applied
         yield partial(catcher.ledger.end_sending, catcher.alias, fence)

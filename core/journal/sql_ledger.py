@@ -40,18 +40,27 @@ from qdrant_rollouts.core.database.journal_rows import (
     WriterRow,
     WriteStateRow,
 )
-from qdrant_rollouts.core.database.leases import free
+from qdrant_rollouts.core.database.leases import SLACK, free
 from qdrant_rollouts.core.database.models import Base
 from qdrant_rollouts.core.errors import Broken
 from qdrant_rollouts.core.journal import states
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
-from qdrant_rollouts.core.journal.ledger import Entry, Fence, Lag, Opened, Selection
+from qdrant_rollouts.core.journal.ledger import (
+    Entry,
+    Fence,
+    Lag,
+    Opened,
+    Selection,
+    take_piece,
+)
 from qdrant_rollouts.core.journal.locks import exclude_writers, share_writers
 from qdrant_rollouts.core.journal.states import WriteState
 from qdrant_rollouts.core.ports import Clock, PointId
 from qdrant_rollouts.core.services import Services
 
 _UNRETIRED = JournalRow.retired_at.is_(None)
+#: Rows that one statement deletes. More would take longer than the database allows.
+_PRUNED_AT_ONCE = 5_000
 _JOURNAL = Base.metadata.tables[JournalRow.__tablename__]
 _STATES = Base.metadata.tables[WriteStateRow.__tablename__]
 
@@ -135,6 +144,8 @@ class SqlLedger:
             return state
 
     def begin_capture(self, alias: str, fence: Fence) -> list[str]:
+        while self.prune_entries(alias):
+            pass  # so that little is left to do while nobody else may write
         with self._change_alone(alias, fence) as (session, state, now):
             if state.phase is not Phase.ANNOUNCED:
                 return []
@@ -156,26 +167,23 @@ class SqlLedger:
             if quiet := state.quiet_for(now, self._bounds):
                 return Selection(state, quiet=quiet)
             self._sweep_abandoned(session, alias, now)
-            query = select(JournalRow.seq, JournalRow.point_ids).where(
+            query = select(JournalRow.seq, JournalRow.point_ids, JournalRow.status).where(
                 JournalRow.alias == alias, _UNRETIRED, self._is_readable(now)
             )
-            rows = session.execute(
-                query.order_by(JournalRow.seq).limit(self._bounds.most_entries)
-            ).all()
-            distinct = dict.fromkeys(one for row in rows for one in row.point_ids)
-            return Selection(state, tuple(row.seq for row in rows), tuple(distinct))
+            # Each row has at least one id.
+            rows = session.execute(query.order_by(JournalRow.seq).limit(self._bounds.piece))
+            entries = [(row.seq, row.point_ids, row.status == EntryStatus.DONE) for row in rows]
+            return take_piece(state, entries, self._bounds.piece)
 
     def begin_backfill(self, alias: str, fence: Fence) -> None:
         self._change_state(
-            alias,
-            fence,
-            lambda state, now: states.begin_sending(
-                states.begin_round(state, now, self._bounds), now
-            ),
+            alias, fence, lambda state, now: states.begin_backfill(state, now, self._bounds)
         )
 
     def begin_sending(self, alias: str, fence: Fence) -> None:
-        self._change_state(alias, fence, states.begin_sending)
+        self._change_state(
+            alias, fence, lambda state, now: states.begin_sending(state, now, self._bounds)
+        )
 
     def end_sending(self, alias: str, fence: Fence) -> None:
         self._change_state(alias, fence, lambda state, now: states.end_sending(state))
@@ -194,6 +202,14 @@ class SqlLedger:
             # A write without an answer is read once more before a rollback.
             session.execute(update(JournalRow).where(mine).values(retired_at=now))
 
+    def shorten_entry(
+        self, alias: str, entry: Entry, rest: Sequence[PointId], fence: Fence
+    ) -> None:
+        mine = update(JournalRow).where(JournalRow.alias == alias, JournalRow.seq == entry)
+        with self._transaction() as session:
+            fence(session)
+            session.execute(mine.values(point_ids=list(rest)))
+
     def measure_lag(self, alias: str) -> Lag:
         with self._transaction() as session:
             state = _read_state(session, alias)
@@ -203,10 +219,14 @@ class SqlLedger:
             waits = and_(JournalRow.status == EntryStatus.UNKNOWN, ~self._is_readable(now))
             pending = JournalRow.status == EntryStatus.PENDING
             counts = select(
-                func.count(), func.count().filter(pending), func.count().filter(waits)
+                func.count(),
+                func.coalesce(func.sum(func.json_array_length(JournalRow.point_ids)), 0),
+                func.count().filter(pending),
+                func.count().filter(waits),
             ).where(JournalRow.alias == alias, _UNRETIRED)
-            left, under_way, unknown = session.execute(counts).one()
-            return Lag(state, left, under_way, unknown, state.quiet_for(now, self._bounds))
+            left, points, under_way, unknown = session.execute(counts).one()
+            quiet = state.quiet_for(now, self._bounds)
+            return Lag(state, left, points, under_way, unknown, quiet)
 
     def list_left(self, alias: str) -> list[PointId]:
         """Returns the ids of all writes that have not reached the follower."""
@@ -239,11 +259,28 @@ class SqlLedger:
             _write_state(session, finished, now)
             return finished
 
+    def abandon_switch(self, alias: str, fence: Fence) -> None:
+        """Lets writes in again after a switch that was decided and that nobody finishes."""
+        self._change_state(alias, fence, lambda state, now: states.abandon_switch(state))
+
     def end_rebuild(self, alias: str, fence: Fence) -> None:
         with self._change_alone(alias, fence) as (session, state, now):
             _write_state(session, states.end_rebuild(state), now)
-            under_way = JournalRow.status == EntryStatus.PENDING
-            session.execute(delete(JournalRow).where(JournalRow.alias == alias, ~under_way))
+        self.prune_entries(alias)
+
+    def prune_entries(self, alias: str) -> bool:
+        """Deletes a piece of the rows that nobody needs any more: the journal has ended, or its
+        capture has not begun. Returns whether there may be more."""
+        with self._transaction() as session:
+            state = _share_state(session, alias)
+            if state is None or state.phase not in {Phase.IDLE, Phase.ANNOUNCED}:
+                return False
+            done = JournalRow.status == EntryStatus.DONE
+            over = ~_UNRETIRED if state.journals else JournalRow.status == EntryStatus.UNKNOWN
+            mine = select(JournalRow.seq).where(JournalRow.alias == alias, or_(done, over))
+            piece = session.scalars(mine.order_by(JournalRow.seq).limit(_PRUNED_AT_ONCE)).all()
+            session.execute(delete(JournalRow).where(JournalRow.seq.in_(piece)))
+            return len(piece) == _PRUNED_AT_ONCE
 
     # --- within a transaction ---------------------------------------------------------------------
 
@@ -291,7 +328,7 @@ class SqlLedger:
             .where(
                 JournalRow.alias == alias,
                 JournalRow.status == EntryStatus.PENDING,
-                JournalRow.created_at < now - longest,
+                or_(JournalRow.created_at < now - longest, JournalRow.created_at > now + SLACK),
             )
             .values(status=EntryStatus.UNKNOWN, ended_at=now)
         )
@@ -301,7 +338,10 @@ class SqlLedger:
         long_ago = now - timedelta(seconds=self._bounds.quarantine)
         return or_(
             JournalRow.status == EntryStatus.DONE,
-            and_(JournalRow.status == EntryStatus.UNKNOWN, JournalRow.ended_at < long_ago),
+            and_(
+                JournalRow.status == EntryStatus.UNKNOWN,
+                or_(JournalRow.ended_at < long_ago, JournalRow.ended_at > now + SLACK),
+            ),
         )
 
     @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from qdrant_rollouts.core.database.journal_rows import EntryStatus, Gate, Phase
-from qdrant_rollouts.core.database.leases import lasts
+from qdrant_rollouts.core.database.leases import SLACK, lasts
 from qdrant_rollouts.core.defaults import LONGEST_FENCE
 from qdrant_rollouts.core.errors import Broken, LeaseLost
 from qdrant_rollouts.core.journal.bounds import Bounds
@@ -91,12 +91,18 @@ def begin_round(state: WriteState, now: datetime, bounds: Bounds) -> WriteState:
     return state if state.sending_since is None else hold_off(state, now, bounds)
 
 
-def begin_sending(state: WriteState, now: datetime) -> WriteState:
+def begin_sending(state: WriteState, now: datetime, bounds: Bounds) -> WriteState:
     """Marks that a round writes to the follower. Raises LeaseLost if another round has not ended,
     or if writes of one may still arrive."""
-    if state.sending_since is not None:
+    if state.sending_since is not None or state.quiet_for(now, bounds):
         raise LeaseLost(f"{state.alias}: another round writes to {state.follower}")
     return replace(state, sending_since=now)
+
+
+def begin_backfill(state: WriteState, now: datetime, bounds: Bounds) -> WriteState:
+    """As ``begin_sending``, for writes that may be repeated, whatever arrives late. If earlier ones
+    did not end, rounds are quiet."""
+    return replace(begin_round(state, now, bounds), sending_since=now)
 
 
 def end_sending(state: WriteState) -> WriteState:
@@ -129,7 +135,7 @@ def why_not_decided(state: WriteState, now: datetime, bounds: Bounds, left: int)
     if state.gate is not Gate.CLOSED or state.admits_writes(now):
         return f"writes were not closed any more; a fence may last {bounds.fence:g} s"
     if left:
-        return f"{left} writes have not reached {state.follower} yet"
+        return f"writes have not reached {state.follower} yet: {left}"
     if state.sending_since is not None:
         return f"a round still writes to {state.follower}"
     return ""
@@ -138,6 +144,12 @@ def why_not_decided(state: WriteState, now: datetime, bounds: Bounds, left: int)
 def decide_switch(state: WriteState) -> WriteState:
     """The one decision: before it everything can be dropped, after it everything goes forward."""
     return replace(state, gate=Gate.FLIPPING, closed_until=None)
+
+
+def abandon_switch(state: WriteState) -> WriteState:
+    """Lets writes in again although a switch was decided, because nobody finishes it: both sides
+    were equal, and none was written to since."""
+    return replace(state, gate=Gate.OPEN, closed_until=None)
 
 
 def finish_switch(state: WriteState, leader: str) -> WriteState:
@@ -174,9 +186,10 @@ def end_rebuild(state: WriteState) -> WriteState:
 
 
 def is_abandoned(status: EntryStatus, created_at: datetime, now: datetime, bounds: Bounds) -> bool:
-    """Returns whether a write is under way for longer than any can be: its writer died."""
+    """Returns whether a write is under way for longer than any can be: its writer died. A time in
+    the future was written before the clock was set back."""
     longest = timedelta(seconds=bounds.send_within + bounds.answer)
-    return status is EntryStatus.PENDING and now - created_at > longest
+    return status is EntryStatus.PENDING and not longest >= now - created_at >= -SLACK
 
 
 def is_readable(
@@ -184,7 +197,7 @@ def is_readable(
 ) -> bool:
     """Returns whether the write can change nothing any more, so that its ids can be read again."""
     if status is EntryStatus.UNKNOWN and ended_at is not None:
-        return now - ended_at > timedelta(seconds=bounds.quarantine)
+        return not timedelta(seconds=bounds.quarantine) >= now - ended_at >= -SLACK
     return status is EntryStatus.DONE
 
 

@@ -141,7 +141,7 @@ def test_two_workers_do_not_follow_at_once(live: World) -> None:
     change(live)
     assert following.following.claim_following(live.services, "docs", "another") is not None
     assert "by another worker" in following.follow_back(live.services, "docs")
-    live.clock.move(following.following.LEASE + 1)
+    live.clock.move(following.following.LEASE_OF_TURN + 1)
     assert "3 points brought" in following.follow_back(live.services, "docs")
 
 
@@ -282,3 +282,87 @@ def test_a_write_without_an_answer_is_waited_for_before_the_switch(live: World) 
     live.run()
     assert live.status(deployment)["status"] == "live"
     assert live.clock.moment - began >= timedelta(seconds=60)
+
+
+def test_an_alias_that_is_switched_to_where_it_is_keeps_its_journal(live: World) -> None:
+    begin(live, "soak")
+    live.run()
+    commands.switch_alias(live.services, "docs", live.store.aliases()["docs"], actor="anna")
+    assert state(live).phase is Phase.FOLLOWING
+
+
+def test_writes_go_on_if_a_switch_is_decided_and_a_person_must_finish_it(live: World) -> None:
+    deployment = begin(live, "switch")
+    ledger = open_ledger(live.services)
+    ledger.close_gate("docs", lambda session: None)
+    assert ledger.decide_switch("docs", lambda session: None) == ""
+    commands.request_action(live.services, deployment, Event.PAUSE, actor="anna", reason="wait")
+    live.run()
+    assert live.status(deployment)["status"] == "paused"
+    assert ledger.open_entry(state(live), [1]).entry is None
+    following.list_behind(live.services)
+    assert state(live).gate is Gate.OPEN
+    change(live)
+    commands.request_action(live.services, deployment, Event.RESUME, actor="anna", reason="go")
+    live.run()
+    status = live.status(deployment)
+    assert status["status"] == "live", status["message"]
+    assert content(live, status["green"]) == content(live, status["blue"])
+
+
+def test_a_journal_that_nobody_goes_on_with_ends(live: World) -> None:
+    begin(live, "soak")
+    live.run()
+    green = live.store.aliases()["docs"]
+    open_ledger(live.services).announce_rebuild("docs", green, "gone", lambda session: None)
+    following.list_behind(live.services)
+    assert state(live).phase is Phase.IDLE
+
+
+def test_an_older_version_that_cannot_follow_any_more_ends_the_journal_and_it_is_said(
+    live: World,
+) -> None:
+    blue = live.store.aliases()["docs"]
+    begin(live, "soak", options={"embedding": NEW_MODEL, "accept_new_model": True})
+    live.run()
+    change(live)
+    stamp = live.store.metadata(blue)
+    stamp["rollouts"] = {**stamp["rollouts"], "made": {}}
+    told = "will not bring back what is written from now on"
+    live.store.drop(blue)
+    live.store.create(blue, live.store.schema(live.store.aliases()["docs"]), {})
+    assert told in following.follow_back(live.services, "docs")
+    assert state(live).phase is Phase.IDLE
+
+
+@pytest.mark.parametrize("way", ["report", "refuse"])
+def test_who_writes_around_the_journal_after_the_comparison_is_told_and_holds_up_only_once(
+    live: World, way: str
+) -> None:
+    live.declare("docs", source="live", writes={"way": "journal", "foreign": way})
+    blue = live.store.aliases()["docs"]
+    deployment = begin(live, "switch")
+    live.store.delete(blue, [5])
+    live.run()
+    if way == "refuse":
+        status = live.status(deployment)
+        assert status["status"] == "paused"
+        assert "somebody wrote around the journal" in status["message"]
+        commands.request_action(live.services, deployment, Event.RETRY, actor="anna", reason="x")
+        live.run()
+        assert content(live, live.status(deployment)["green"]).get(5) is None
+    status = live.status(deployment)
+    assert status["status"] == "live", status["message"]
+    if way == "report":
+        assert "somebody wrote around the journal" in live.step(deployment, "switch")["message"]
+
+
+def test_a_rollback_is_not_held_up_by_what_was_written_around_the_journal(live: World) -> None:
+    blue = live.store.aliases()["docs"]
+    deployment = begin(live, "soak")
+    live.run()
+    live.store.delete(live.status(deployment)["green"], [5])
+    back = commands.start_rollback(live.services, "docs", actor="anna")
+    live.run()
+    assert live.status(back)["status"] == "live", live.status(back)["message"]
+    assert 5 not in content(live, blue)

@@ -90,7 +90,7 @@ def delete_alias(services: Services, alias: str, *, actor: str, reason: str = ""
         _record_no_change(services, alias, "it was removed before", actor, reason)
         return {"deleted": False}
     alias_lock.check_alias_movable(services, alias)
-    rebuilding.leave_journal(services, alias)
+    rebuilding.leave_journal(services, alias, decided=True)
     return {
         "deleted": aliases.move_alias(
             services, alias, None, expected={current}, actor=actor, reason=reason
@@ -226,7 +226,9 @@ def _point_alias(
 ) -> aliases.Moved:
     with services.sessions.begin() as session:
         aliases.keep_target(session, services.clock.now(session), collection, alias, actor)
-    rebuilding.leave_journal(services, alias)  # or writers would still write to the old collection
+    if services.store.aliases().get(alias) != collection:
+        # Writers would still write to the old collection.
+        rebuilding.leave_journal(services, alias, decided=True)
     moved = aliases.move_alias(
         services, alias, collection, expected=expected, actor=actor, reason=reason
     )

@@ -22,6 +22,11 @@ def settle_writes(
     way = spec.writes.way or _default_way(spec, reads_live=reads_live)
     if way == "journal" and blue is None:  # nobody can have written to it yet
         return _with_way(spec, "none")
+    if way == "journal" and spec.writes.if_longer == "heal":
+        raise Refused(
+            f"writes.if_longer: heal of {alias} compares both collections after the switch, which "
+            "`writes: journal` does not need: say `wait` or `pause`"
+        )
     settled = _with_way(spec, way)
     if settled.writes.leads_live:
         _check_leader(services, settled, alias, blue, reads_live=reads_live)

@@ -37,7 +37,6 @@ from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 
 #: A round that is not shorter than this share of the one before shows that rounds get no shorter.
 _SHORTER = 0.8
-_KEPT_ROUNDS = 10
 _LISTED = 20
 _WAIT_FOR_WRITERS = 10.0
 #: For so many seconds a rollback waits for a collection that cannot be read.

@@ -5,21 +5,25 @@ around the journal; rounds go on meanwhile.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import comparing, journaled, unjournaled
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
 from qdrant_rollouts.core.deployments.steps.journaled import Work
 from qdrant_rollouts.core.deployments.steps.rounds import end_round, sum_up
 from qdrant_rollouts.core.deployments.steps.writers import tell_faster
-from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.journal.fences import why_not_entered
+from qdrant_rollouts.core.ports import PointId
 
 _SOON = 0.5
 _AGAIN_WHEN_SLOWER = 10.0
 #: A turn after which more than this share of the writes is left shows that writers are faster.
 _FEWER = 0.8
+_LISTED = 20
 
 
 def catch_up_by_journal(context: StepContext) -> Outcome:
@@ -67,33 +71,37 @@ def _go_on_or_hold(context: StepContext, state: CatchUpState, why_not: str) -> O
 def _look_around(context: StepContext, work: Work, state: CatchUpState, ends: float) -> Outcome:
     looked = state.look
     if looked is None or looked.position is not None:
-        state, more = unjournaled.look_on(context, work, state, lambda: time.monotonic() < ends)
+        looked, ids, more = unjournaled.look_on(
+            context, work, looked or RoundState(), lambda: time.monotonic() < ends
+        )
+        state = replace(state, look=looked, ids=[*state.ids, *ids][:_LISTED])
         context.save(state, progress=True)
-        assert state.look is not None
         if more:
-            told = f"{state.look.checked:,} points compared, for writes around the journal"
-            return Wait(0, told)
-    notes = [_describe_around(state), why_no_way_back(context)]
-    output = sum_up(context, state, "; ".join(filter(None, notes)))
-    if state.around and context.deployment.spec.writes.refuses_foreign:
-        return _hold_for_foreign(context, state, output)
+            return Wait(0, f"{looked.checked:,} points compared, for writes around the journal")
+    told = _describe_around(looked, state.ids)
+    output = sum_up(context, state, "; ".join(filter(None, [told, why_no_way_back(context)])))
+    goes_back = context.outputs.find(Filling) is None
+    if looked.made and context.deployment.spec.writes.refuses_foreign and not goes_back:
+        return _hold_for_foreign(context, state, told, output)
     return Done(output)
 
 
-def _hold_for_foreign(context: StepContext, state: CatchUpState, output: CaughtUp) -> Outcome:
-    context.save(replace(state, look=None, around=0, ids=()))
+def _hold_for_foreign(
+    context: StepContext, state: CatchUpState, told: str, output: CaughtUp
+) -> Outcome:
+    context.save(replace(state, look=None, ids=()))
     return Hold(
-        f"{_describe_around(state)}; whoever wrote them may do so again, and after the switch it "
-        "would be lost: let all writers use our clients; retry looks again, promote switches",
+        f"{told}; whoever wrote them may do so again, and after the switch it would be lost: let "
+        "all writers use our clients; retry looks again, promote switches",
         output,
     )
 
 
-def _describe_around(state: CatchUpState) -> str:
-    if not state.around:
+def _describe_around(look: RoundState, ids: Sequence[PointId]) -> str:
+    if not look.made:
         return ""
-    ids = ", ".join(map(str, state.ids))
-    return f"{state.around:,} points were written around the journal and brought over: {ids}"
+    listed = ", ".join(map(str, ids))
+    return f"written around the journal and brought over, {look.made:,} points: {listed}"
 
 
 def why_no_way_back(context: StepContext) -> str:
@@ -103,6 +111,6 @@ def why_no_way_back(context: StepContext) -> str:
         return ""
     try:
         comparing.open_way_back(context)
-    except Refused as error:
+    except (Refused, Unavailable) as error:
         return f"a rollback will not bring back what is written after the switch: {error}"
     return ""

@@ -178,8 +178,8 @@ class CatchUpProgress(Progress):
 class CatchUpState(PieceState):
     """``round`` is under way. ``rounds`` are over: only the last ones are kept, without their
     places, and only the very last has its ``leader``. ``number`` of them there were. ``ids`` are
-    some of those that a rollback leaves behind, or that were written around the journal: ``around``
-    counts the latter, and ``look`` is how far they were looked for."""
+    some of those that a rollback leaves behind, or that were written around the journal: ``look``
+    is how far these were looked for, and how many were ``made``."""
 
     number: int = 0
     round: RoundState | None = field(default=None, metadata={"of": RoundState})
@@ -187,7 +187,6 @@ class CatchUpState(PieceState):
     made: int = 0
     deleted: int = 0
     ids: Sequence[PointId] = ()
-    around: int = 0
     look: RoundState | None = field(default=None, metadata={"of": RoundState})
     progress: CatchUpProgress | None = field(default=None, metadata={"of": CatchUpProgress})
 
@@ -216,7 +215,8 @@ class SwitchState(StepState):
     ``leader``: the digests of blue when its writes were refused. ``dropped``: how many times the
     last comparison took too long and writes were let in again. ``back``: the round that carries
     writes back to blue before a rollback. ``foreign``: what was written to blue and is not in
-    green; ``approved_by`` has accepted that."""
+    green; ``approved_by`` has accepted that. ``look``: how far both were compared again, because
+    somebody wrote around the journal."""
 
     ahead: RoundState | None = field(default=None, metadata={"of": RoundState})
     near: bool = False
@@ -225,6 +225,7 @@ class SwitchState(StepState):
     dropped: int = 0
     back: RoundState | None = field(default=None, metadata={"of": RoundState})
     foreign: ForeignWrites | None = field(default=None, metadata={"of": ForeignWrites})
+    look: RoundState | None = field(default=None, metadata={"of": RoundState})
     approved_by: str | None = None
     approved_because: str | None = None
 

@@ -120,7 +120,7 @@ def follow_piece(
         last = time.monotonic() - began
         checked += len(done.ids)
         lag = catcher.ledger.measure_lag(catcher.alias)
-        more = bool(done.retired) and lag.left > catcher.bounds.most_left
+        more = bool(done.retired) and lag.points > catcher.bounds.most_left
         if more and not goes_on():
             break
     made = work.written.made - before.made
@@ -132,7 +132,7 @@ def follow_piece(
             deleted=current.deleted + checked - current.checked - made,
             bad=current.bad + len(work.written.bad) - len(before.bad),
             seconds=current.seconds + time.monotonic() - started,
-            left=lag.left,
+            left=lag.points,
             last=last,
         ),
         more,
@@ -151,16 +151,21 @@ def open_backward(context: StepContext, turn: Claim) -> Work:
     """Returns what brings writes back to blue, after the switch."""
     follower = comparing.open_way_back(context)
     _check_roles(context, context.deployment.green, context.deployment.blue)
-    return open_work(context, follower, turn)
+    return open_work(context, follower, turn, skips_bad=True)
 
 
-def open_work(context: StepContext, follower: Follower, turn: Claim) -> Work:
+def open_work(
+    context: StepContext, follower: Follower, turn: Claim, *, skips_bad: bool = False
+) -> Work:
+    """``skips_bad``: points that the follower's model or rules do not take are deleted there, so
+    that one of them does not keep all others from it."""
     written = Written()
     deployment = context.deployment
+    on_bad_record = "skip" if skips_bad else deployment.spec.on_bad_record
 
     def make_points(points: Sequence[Point]) -> Sequence[Point]:
         made = follower.make(points, written)
-        check_bad_records(written, deployment.spec.on_bad_record)
+        check_bad_records(written, on_bad_record)
         written.made += len(made)
         return made
 
@@ -192,7 +197,10 @@ def may_follow(context: StepContext) -> bool:
     if state is None or state.captures:
         return True
     owner = f"deployment {context.deployment.id}"
-    return following.claim_following(context.services, context.deployment.alias, owner) is not None
+    claim = following.claim_following(
+        context.services, context.deployment.alias, owner, following.LEASE_OF_TURN
+    )
+    return claim is not None
 
 
 # --- switching ------------------------------------------------------------------------------------
@@ -213,11 +221,12 @@ def leads_writes(context: StepContext, collection: str | None) -> bool:
     return state is not None and state.journals and state.leader == collection
 
 
-def close_writes(context: StepContext, work: Work) -> Fenced:
-    """Brings over what is left, closes writes, and decides the switch, or lets writes in again."""
+def close_writes(context: StepContext, work: Work, check: Callable[[], str] = lambda: "") -> Fenced:
+    """Brings over what is left, closes writes, and decides the switch, or lets writes in again.
+    ``check`` looks at both sides when nothing is left; it says what is wrong."""
     ends = time.monotonic() + context.services.times.slice
     follow_piece(work, RoundState(), lambda: time.monotonic() < ends)
-    return rebuilding.close_and_decide(work.catcher, _compare_counts(context, work.catcher))
+    return rebuilding.close_and_decide(work.catcher, check)
 
 
 def claim_rounds(context: StepContext) -> Wait | None:
@@ -234,24 +243,27 @@ def finish_switch(context: StepContext, leader: str) -> None:
     following.release_following(context.services, context.deployment.alias, owner)
 
 
-def leave_behind(services: Services, alias: str) -> str:
+def leave_behind(services: Services, alias: str, leader: str | None = None) -> str:
     """Ends the journal of an alias that was moved without a fence. Returns what stays behind, in
-    words; empty if nothing does."""
+    words; empty if nothing does. ``leader``: only if another collection still leads."""
+    state = rebuilding.read_state(services, alias)
+    if state is None or not state.journals or state.leader == leader:
+        return ""
     ids = rebuilding.list_left(services, alias)
     rebuilding.leave_journal(services, alias)
     if not ids:
         return ""
     listed = ", ".join(map(str, ids[:_LISTED]))
-    return f"{len(ids):,} points were written meanwhile and stay behind: {listed}"
+    return f"written meanwhile and left behind, {len(ids):,} points: {listed}"
 
 
-def _compare_counts(context: StepContext, catcher: Catcher) -> Callable[[], str]:
-    """Returns the check of the fence. Records that break a rule are missing in the follower, if the
-    index file allows that; nobody has counted them in the leader."""
-    exact = rebuilding.counts_of(catcher)
-    if context.deployment.spec.on_bad_record == "fail":
-        return exact
-    return lambda: ""
+def compare_counts(context: StepContext, work: Work) -> str:
+    """Returns how the numbers of points differ, in words; empty if they do not. Records that break
+    a rule are missing in the follower, if the index file allows that; nobody has counted them in
+    the leader."""
+    if context.deployment.spec.on_bad_record != "fail":
+        return ""
+    return rebuilding.counts_of(work.catcher)()
 
 
 def _bounds_of(context: StepContext) -> Bounds:

@@ -11,6 +11,7 @@ from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.deployments.plan import (
     DeploymentView,
     Done,
+    Hold,
     Outcome,
     Reject,
     StepContext,
@@ -22,6 +23,7 @@ from qdrant_rollouts.core.deployments.steps import (
     foreign_writes,
     journaled,
     limiting,
+    unjournaled,
 )
 from qdrant_rollouts.core.deployments.steps.data import (
     CaughtUp,
@@ -31,6 +33,7 @@ from qdrant_rollouts.core.deployments.steps.data import (
 )
 from qdrant_rollouts.core.deployments.steps.followers import Follower
 from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
+from qdrant_rollouts.core.deployments.steps.journaled import Work
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts, served_facts
 from qdrant_rollouts.core.deployments.steps.writers import tell_faster
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -49,6 +52,8 @@ _SLOWER = 3.0
 _LONGEST_FENCE = 60.0
 #: Users wait for a rollback, so writes are carried back for so many seconds at most.
 _LONGEST_WAY_BACK = 60.0
+#: A write without an answer can be read after a minute and a quarter.
+_LONGEST_JOURNAL_BACK = 100.0
 _AGAIN_WAY_BACK = 1.0
 _WITH_WRITES = "with what was written meanwhile"
 
@@ -63,7 +68,10 @@ def switch_to_green(context: StepContext) -> Outcome:
     if closed:
         return Reject(closed)
     if context.services.store.aliases().get(deployment.alias) == deployment.green:
-        return _finish_switch(context, _move_to_green(context))
+        moved = _move_to_green(context)
+        left = journaled.leave_behind(context.services, deployment.alias, deployment.green)
+        held = context.load(SwitchState).held
+        return _finish_switch(context, moved, left, held=held)
     missing = _check_green_ready(context)
     if missing:
         return missing
@@ -129,7 +137,7 @@ def _drop_fence(context: StepContext, state: SwitchState, told: str) -> Outcome:
     if dropped < _MOST_FENCES:
         return Wait(_AGAIN_AFTER_FENCE, f"{told}; try {dropped + 1} follows")
     tell_faster(context, f"{dropped} times {told}")
-    told = f"writers are faster than the rebuild, {dropped} times: {told}; {context.patience}"
+    told = f"tried {dropped} times: {told}; {context.patience}"
     return Wait(_AGAIN_WHEN_SLOWER, told, progress=False)
 
 
@@ -140,23 +148,63 @@ def _switch_by_journal(context: StepContext) -> Outcome:
     """Switches behind the journal's fence. Without one, if nobody may wait for it, the journal
     ends, and what did not reach green is listed."""
     caught_up = context.outputs.find(CaughtUp)
-    leads = journaled.leads_writes(context, context.deployment.blue)
-    if caught_up is None or caught_up.gave_up or not leads:
+    if caught_up is None or caught_up.gave_up:
         moved = _move_to_green(context)
         left = journaled.leave_behind(context.services, context.deployment.alias)
         return _finish_switch(context, moved, left)
     waits = journaled.claim_rounds(context)
     if waits is not None:
         return waits
-    fenced = journaled.close_writes(context, journaled.open_forward(context))
-    if not fenced.decided:
-        told = f"writes were let in again after {fenced.seconds:.2f} s: {fenced.why_not}"
-        return _drop_fence(context, context.load(SwitchState), told)
-    context.save(replace(context.load(SwitchState), held=fenced.seconds))
-    return _finish_by_journal(context, fenced.seconds)
+    work = journaled.open_forward(context)
+    state = context.load(SwitchState)
+    if context.attempt > 1 and (state.look is None or state.look.position is not None):
+        return _look_again(context, work, state)
+    return _close_and_switch(context, work, state)
 
 
-def _finish_by_journal(context: StepContext, held: float | None = None) -> Outcome:
+def _close_and_switch(context: StepContext, work: Work, state: SwitchState) -> Outcome:
+    accepted = _accepts_foreign(context, state)
+    differing = ""
+
+    def check() -> str:
+        nonlocal differing
+        differing = journaled.compare_counts(context, work)
+        return "" if accepted else differing
+
+    fenced = journaled.close_writes(context, work, check)
+    if fenced.decided:
+        context.save(replace(state, held=fenced.seconds))
+        return _finish_by_journal(context, fenced.seconds, differing)
+    if differing:
+        context.save(replace(state, look=None))
+        return Hold(
+            f"somebody wrote around the journal after both collections were compared: {differing}; "
+            "retry compares them again, promote switches without what was written"
+        )
+    told = f"writes were let in again after {fenced.seconds:.2f} s: {fenced.why_not}"
+    return _drop_fence(context, state, told)
+
+
+def _accepts_foreign(context: StepContext, state: SwitchState) -> bool:
+    """Returns whether writes around the journal hold nobody up: the index file or a person has said
+    so, or somebody goes back to an older version."""
+    caught_up = context.outputs.get(CaughtUp)
+    asked = context.deployment.spec.writes.refuses_foreign and caught_up.way is not None
+    return not asked or bool(state.approved_by or caught_up.approved_by)
+
+
+def _look_again(context: StepContext, work: Work, state: SwitchState) -> Outcome:
+    ends = time.monotonic() + context.services.times.slice
+    look, _, _ = unjournaled.look_on(
+        context, work, state.look or RoundState(), lambda: time.monotonic() < ends
+    )
+    context.save(replace(state, look=look), progress=True)
+    return Wait(0, f"{look.checked:,} points compared again, {look.made:,} brought over")
+
+
+def _finish_by_journal(
+    context: StepContext, held: float | None = None, differing: str = ""
+) -> Outcome:
     """The switch is decided. If somebody has moved the alias elsewhere meanwhile, writes are let in
     all the same."""
     try:
@@ -166,7 +214,10 @@ def _finish_by_journal(context: StepContext, held: float | None = None) -> Outco
         raise
     journaled.finish_switch(context, context.deployment.green)
     seconds = context.load(SwitchState).held if held is None else held
-    return _finish_switch(context, moved, f"writes waited for {seconds:.2f} s", held=seconds)
+    told = f"writes waited for {seconds:.2f} s"
+    if differing:
+        told = f"{told}; somebody wrote around the journal: {differing}"
+    return _finish_switch(context, moved, told, held=seconds)
 
 
 # --- both -----------------------------------------------------------------------------------------
@@ -248,9 +299,8 @@ def switch_to_blue(context: StepContext) -> Outcome:
     found = services.store.aliases().get(deployment.alias)
     if found != deployment.green:
         said = f"{deployment.alias} is on {found}, not on {deployment.green}; left there"
-        if journaled.leads_writes(context, deployment.green):
-            rebuilding.leave_journal(services, deployment.alias)
-        return Done(StepOutput(summary=said))
+        left = journaled.leave_behind(services, deployment.alias, deployment.blue)
+        return Done(StepOutput(summary="; ".join(filter(None, [said, left]))))
     if deployment.blue and deployment.blue not in services.store.collections():
         return Reject(f"{deployment.blue} is gone, {deployment.alias} stays on {deployment.green}")
     if not _carries_back(context):
@@ -308,7 +358,7 @@ def _carry_back_by_journal(context: StepContext) -> Outcome:
         fenced = Fenced(str(error))
     if fenced.decided:
         return _finish_way_back(context, _WITH_WRITES)
-    if context.waited < _LONGEST_WAY_BACK:
+    if context.waited < _LONGEST_JOURNAL_BACK:
         return Wait(_AGAIN_WAY_BACK, fenced.why_not, progress=False)
     return _finish_way_back(context, fenced.why_not)
 
@@ -317,13 +367,20 @@ def _finish_way_back(context: StepContext, note: str) -> Outcome:
     """Moves the alias to blue. Writes follow it: behind the fence if the journal has decided that,
     else what did not reach blue is listed."""
     deployment = context.deployment
-    _move_to_blue(context, context.turn.check)
-    words = [f"{deployment.alias} is back on {deployment.blue}", note]
     decided = journaled.find_decided(context)
+    try:
+        _move_to_blue(context, context.turn.check)
+    except Refused as error:  # somebody has moved the alias, or blue is gone
+        if decided is None:
+            raise
+        rebuilding.leave_journal(context.services, deployment.alias, decided=True)
+        return Done(StepOutput(summary=f"{deployment.alias} was left where it is: {error}"))
+    words = [f"{deployment.alias} is back on {deployment.blue}", note]
     if decided is not None and decided == deployment.blue:
+        words[1] = _WITH_WRITES
         journaled.finish_switch(context, decided)
-    elif journaled.leads_writes(context, deployment.green):
-        words.append(journaled.leave_behind(context.services, deployment.alias))
+    else:
+        words.append(journaled.leave_behind(context.services, deployment.alias, deployment.blue))
     return Done(StepOutput(summary="; ".join(filter(None, words))))
 
 

@@ -11,23 +11,22 @@ from dataclasses import replace
 from qdrant_rollouts.core.collections.merging import BucketDigests, compare_page
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps import journaled
-from qdrant_rollouts.core.deployments.steps.data import CatchUpState, RoundState
+from qdrant_rollouts.core.deployments.steps.data import RoundState
 from qdrant_rollouts.core.deployments.steps.followers import Follower
 from qdrant_rollouts.core.deployments.steps.journaled import Work
 from qdrant_rollouts.core.journal import rebuilding
 from qdrant_rollouts.core.ports import PointId
 
-_LISTED = 20
-
 
 def look_on(
-    context: StepContext, work: Work, state: CatchUpState, goes_on: Callable[[], bool]
-) -> tuple[CatchUpState, bool]:
+    context: StepContext, work: Work, look: RoundState, goes_on: Callable[[], bool]
+) -> tuple[RoundState, list[PointId], bool]:
     """Compares pages until the end, or until ``goes_on`` says no, and brings over what was written
-    around the journal. Returns the state, and whether there is more to compare."""
+    around the journal. Returns how far it is (``made`` counts what was found), the ids that were
+    found now, and whether there is more to compare."""
     store = context.services.store
     follower = work.follower
-    look = state.look or RoundState()
+    listed: list[PointId] = []
     more = True
     while more:
         store.pace(follower.leading.collection)
@@ -35,16 +34,17 @@ def look_on(
             store, follower.leading, follower.following, look.position, BucketDigests()
         )
         ids, count = _bring_over_foreign(context, work, found.ids, goes_on)
+        listed += ids
         more = found.following is not None
-        state = replace(
-            state,
-            around=state.around + count,
-            ids=[*state.ids, *ids][:_LISTED],
+        look = replace(
+            look,
+            position=found.following,
+            checked=look.checked + found.checked,
+            made=look.made + count,
         )
-        look = replace(look, position=found.following, checked=look.checked + found.checked)
         if more and not goes_on():
             break
-    return replace(state, look=look), more
+    return look, listed, more
 
 
 def _bring_over_foreign(
