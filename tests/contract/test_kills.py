@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.journal.sql_ledger import open_ledger
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Point
 from tests.journaled import write_journaled
@@ -108,6 +109,16 @@ def written_by_the_journal(world: World, reaper: Reaper, alias: str) -> dict[str
     return go_on(world, reaper, back)
 
 
+def back_at_once_by_the_journal(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
+    """What was written since the switch stays behind, and the journal ends."""
+    world.declare(alias, source=world.write("docs.jsonl", texts(70)))
+    go_on(world, Reaper(), world.deploy(alias))
+    world.declare(alias, source="live", writes="journal")
+    go_on(world, Reaper(), world.deploy(alias))
+    write_journaled(world, alias, [{"id": 3, "text": CHANGED}], gone=[2])
+    return go_on(world, reaper, commands.start_rollback(world.services, alias, actor="a", now=True))
+
+
 def killed_everywhere(
     make: Callable[[Reaper], World], scenario: Scenario, few: int | None
 ) -> Iterator[tuple[World, dict[str, Any]]]:
@@ -160,3 +171,18 @@ def test_wherever_the_worker_is_killed_an_abort_ends_rolled_back(
         assert world.store.aliases()[status["alias"]] == status["blue"]
         assert status["green"] not in world.store.collections()
         assert status["blue"] in world.store.collections()
+
+
+@pytest.mark.proof
+def test_wherever_the_worker_is_killed_a_rollback_at_once_ends_the_journal(
+    make: Callable[[Reaper], World], effort: Callable[[int, int], int]
+) -> None:
+    few = effort(12, 100_000)
+    for world, status in killed_everywhere(make, back_at_once_by_the_journal, few=few):
+        assert status["status"] == "live", status["message"]
+        state = open_ledger(world.services).read_state(status["alias"])
+        assert state is not None
+        assert not state.journals
+        told = {step["name"]: step["message"] for step in status["steps"]}
+        assert "left behind, 2 points: 3, 2" in told["switch"]
+        assert world.store.aliases()[status["alias"]] == status["green"]

@@ -216,7 +216,8 @@ class SwitchState(StepState):
     last comparison took too long and writes were let in again. ``back``: the round that carries
     writes back to blue before a rollback. ``foreign``: what was written to blue and is not in
     green; ``approved_by`` has accepted that. ``look``: how far both were compared again, because
-    somebody wrote around the journal."""
+    somebody wrote around the journal. ``left``: what a move without a fence leaves behind, in
+    words."""
 
     ahead: RoundState | None = field(default=None, metadata={"of": RoundState})
     near: bool = False
@@ -226,6 +227,7 @@ class SwitchState(StepState):
     back: RoundState | None = field(default=None, metadata={"of": RoundState})
     foreign: ForeignWrites | None = field(default=None, metadata={"of": ForeignWrites})
     look: RoundState | None = field(default=None, metadata={"of": RoundState})
+    left: str = ""
     approved_by: str | None = None
     approved_because: str | None = None
 

@@ -243,18 +243,24 @@ def finish_switch(context: StepContext, leader: str) -> None:
     following.release_following(context.services, context.deployment.alias, owner)
 
 
-def leave_behind(services: Services, alias: str, leader: str | None = None) -> str:
-    """Ends the journal of an alias that was moved without a fence. Returns what stays behind, in
-    words; empty if nothing does. ``leader``: only if another collection still leads."""
+def describe_left(services: Services, alias: str, leader: str | None) -> str:
+    """Returns what stays behind if the alias is on ``leader`` without a fence, in words; empty if
+    nothing does, or if writes go there already."""
     state = rebuilding.read_state(services, alias)
     if state is None or not state.journals or state.leader == leader:
         return ""
     ids = rebuilding.list_left(services, alias)
-    rebuilding.leave_journal(services, alias)
     if not ids:
         return ""
     listed = ", ".join(map(str, ids[:_LISTED]))
     return f"written meanwhile and left behind, {len(ids):,} points: {listed}"
+
+
+def leave_leader(services: Services, alias: str, leader: str | None) -> None:
+    """Ends the journal of an alias that was moved to ``leader`` without a fence."""
+    state = rebuilding.read_state(services, alias)
+    if state is not None and state.journals and state.leader != leader:
+        rebuilding.leave_journal(services, alias)
 
 
 def compare_counts(context: StepContext, work: Work) -> str:

@@ -69,9 +69,8 @@ def switch_to_green(context: StepContext) -> Outcome:
         return Reject(closed)
     if context.services.store.aliases().get(deployment.alias) == deployment.green:
         moved = _move_to_green(context)
-        left = journaled.leave_behind(context.services, deployment.alias, deployment.green)
         held = context.load(SwitchState).held
-        return _finish_switch(context, moved, left, held=held)
+        return _finish_switch(context, moved, _leave_behind(context, deployment.green), held=held)
     missing = _check_green_ready(context)
     if missing:
         return missing
@@ -150,8 +149,7 @@ def _switch_by_journal(context: StepContext) -> Outcome:
     caught_up = context.outputs.find(CaughtUp)
     if caught_up is None or caught_up.gave_up:
         moved = _move_to_green(context)
-        left = journaled.leave_behind(context.services, context.deployment.alias)
-        return _finish_switch(context, moved, left)
+        return _finish_switch(context, moved, _leave_behind(context, context.deployment.green))
     waits = journaled.claim_rounds(context)
     if waits is not None:
         return waits
@@ -191,6 +189,19 @@ def _accepts_foreign(context: StepContext, state: SwitchState) -> bool:
     caught_up = context.outputs.get(CaughtUp)
     asked = context.deployment.spec.writes.refuses_foreign and caught_up.way is not None
     return not asked or bool(state.approved_by or caught_up.approved_by)
+
+
+def _leave_behind(context: StepContext, leader: str | None) -> str:
+    """Ends the journal after the alias was moved to ``leader`` without a fence. Returns what stays
+    behind, in words, also if it is called again."""
+    services = context.services
+    alias = context.deployment.alias
+    state = context.load(SwitchState)
+    left = journaled.describe_left(services, alias, leader)
+    if left:
+        context.save(replace(state, left=left))
+    journaled.leave_leader(services, alias, leader)
+    return left or state.left
 
 
 def _look_again(context: StepContext, work: Work, state: SwitchState) -> Outcome:
@@ -299,7 +310,7 @@ def switch_to_blue(context: StepContext) -> Outcome:
     found = services.store.aliases().get(deployment.alias)
     if found != deployment.green:
         said = f"{deployment.alias} is on {found}, not on {deployment.green}; left there"
-        left = journaled.leave_behind(services, deployment.alias, deployment.blue)
+        left = _leave_behind(context, deployment.blue)
         return Done(StepOutput(summary="; ".join(filter(None, [said, left]))))
     if deployment.blue and deployment.blue not in services.store.collections():
         return Reject(f"{deployment.blue} is gone, {deployment.alias} stays on {deployment.green}")
@@ -380,7 +391,7 @@ def _finish_way_back(context: StepContext, note: str) -> Outcome:
         words[1] = _WITH_WRITES
         journaled.finish_switch(context, decided)
     else:
-        words.append(journaled.leave_behind(context.services, deployment.alias, deployment.blue))
+        words.append(_leave_behind(context, deployment.blue))
     return Done(StepOutput(summary="; ".join(filter(None, words))))
 
 
