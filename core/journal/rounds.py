@@ -117,7 +117,7 @@ def _write_follower(
     follower = selection.state.follower
     assert follower is not None
     # A turn that is lost after the mark would cost the quarantine.
-    catcher.turn.check(2 * _SEND_SECONDS)
+    catcher.turn.check(_SEND_SECONDS)
     yield partial(catcher.ledger.begin_sending, catcher.alias, fence)
     try:
         if gone:

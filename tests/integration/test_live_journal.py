@@ -245,7 +245,7 @@ def test_who_writes_around_the_journal_is_found_and_brought_over_and_a_person_is
     writer.start()
     deployed = house.deploy()
     try:
-        until(lambda: house.status(deployed)["status"] in ("paused", "rolled_back"), 60)
+        until(lambda: house.status(deployed)["status"] in ("paused", "rolled_back"), 120)
     finally:
         stopped.set()
         writer.join()
@@ -254,7 +254,7 @@ def test_who_writes_around_the_journal_is_found_and_brought_over_and_a_person_is
     assert "let all writers use our clients" in told
     truth = house.content(house.serving())
     commands.request_action(house.services, deployed, Event.RETRY, actor="anna", reason="ok")
-    until(lambda: house.status(deployed)["message"] != told, 60)
+    until(lambda: house.status(deployed)["message"] != told, 120)
 
     def go_on() -> bool:
         """The look after the first one finds the rest, and nobody writes around it any more."""
@@ -265,7 +265,7 @@ def test_who_writes_around_the_journal_is_found_and_brought_over_and_a_person_is
                 )
         return bool(house.status(deployed)["finished_at"])
 
-    until(go_on, 60)
+    until(go_on, 120)
     status = house.status(deployed)
     assert status["status"] == "live", status["message"]
     assert house.content(house.serving()) == truth
