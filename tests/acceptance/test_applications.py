@@ -10,8 +10,12 @@ from tests.acceptance.conftest import Houses
 from tests.acceptance.installation import OPTIONS, ROOT, Installation
 
 ALIAS = "documentation"
-CELERY, PLAIN = re.findall(
-    r"```python\n(.*?)```", (ROOT / "docs" / "applications.md").read_text("utf-8"), re.DOTALL
+PAGE = (ROOT / "docs" / "applications.md").read_text("utf-8")
+#: The examples that start a deployment; others write points and records.
+CELERY, PLAIN = (
+    code
+    for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    if "deployments.deploy_new_version" in code
 )
 
 
