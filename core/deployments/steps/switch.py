@@ -130,14 +130,22 @@ def _switch_behind_fence(context: StepContext) -> Outcome:
     )
 
 
-def _drop_fence(context: StepContext, state: SwitchState, told: str) -> Outcome:
+def _drop_fence(
+    context: StepContext, state: SwitchState, told: str, *, closed: bool = True
+) -> Outcome:
+    """Waits for another try. ``closed``: writers waited, and that took too long; otherwise the
+    fence was not entered."""
     dropped = state.dropped + 1
     context.save(replace(state, dropped=dropped, near=False))
     if dropped < _MOST_FENCES:
         return Wait(_AGAIN_AFTER_FENCE, f"{told}; try {dropped + 1} follows")
-    tell_faster(context, f"{dropped} times {told}")
-    told = f"tried {dropped} times: {told}; {context.patience}"
-    return Wait(_AGAIN_WHEN_SLOWER, told, progress=False)
+    cause = "the switch was tried"
+    if closed:
+        tell_faster(context, f"{dropped} times {told}")
+        cause = "writers are faster than the rebuild"
+    return Wait(
+        _AGAIN_WHEN_SLOWER, f"{cause}, {dropped} times: {told}; {context.patience}", progress=False
+    )
 
 
 # --- by the journal -------------------------------------------------------------------------------
@@ -180,7 +188,7 @@ def _close_and_switch(context: StepContext, work: Work, state: SwitchState) -> O
             "retry compares them again, promote switches without what was written"
         )
     told = f"writes were let in again after {fenced.seconds:.2f} s: {fenced.why_not}"
-    return _drop_fence(context, state, told)
+    return _drop_fence(context, state, told, closed=fenced.seconds > 0)
 
 
 def _accepts_foreign(context: StepContext, state: SwitchState) -> bool:
