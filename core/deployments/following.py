@@ -72,7 +72,7 @@ def follow_back(services: Services, alias: str) -> str:
     try:
         return _work_on(services, alias, turn)
     except Refused as error:
-        return _give_up(services, alias, str(error))
+        return _give_up(services, turn, str(error))
     except AppError as error:  # the next sweep asks again
         log.warning("the older version of %s gets no writes: %s", alias, error)
         return f"{alias}: {error}"
@@ -80,10 +80,15 @@ def follow_back(services: Services, alias: str) -> str:
         following.release_following(services, alias, owner)
 
 
-def _give_up(services: Services, alias: str, why: str) -> str:
+def _give_up(services: Services, turn: FollowerTurn, why: str) -> str:
     """Nothing that can be waited for brings writes to the older version, so none are written down
-    any more. A person reads it before a rollback."""
-    rebuilding.leave_journal(services, alias)
+    any more. A person reads it before a rollback. If a new rebuild has begun meanwhile, its journal
+    goes on."""
+    alias = turn.alias
+    try:
+        rebuilding.end_rebuild(services, alias, turn)
+    except AppError as error:
+        return f"{alias}: {error}"
     told = f"a rollback of {alias} will not bring back what is written from now on: {why}"
     with services.sessions.begin() as session:
         events.record_event(session, services.clock.now(session), events.WARNING, told, alias=alias)

@@ -8,7 +8,8 @@ import pytest
 
 from qdrant_rollouts.core.database.journal_rows import Gate, JournalRow, Phase
 from qdrant_rollouts.core.deployments import commands, following
-from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.errors import LeaseLost, Refused
+from qdrant_rollouts.core.journal import following as claims
 from qdrant_rollouts.core.journal import rebuilding
 from qdrant_rollouts.core.journal.sql_ledger import open_ledger
 from qdrant_rollouts.core.journal.states import WriteState
@@ -139,9 +140,9 @@ def test_two_workers_do_not_follow_at_once(live: World) -> None:
     begin(live, "soak")
     live.run()
     change(live)
-    assert following.following.claim_following(live.services, "docs", "another") is not None
+    assert claims.claim_following(live.services, "docs", "another") is not None
     assert "by another worker" in following.follow_back(live.services, "docs")
-    live.clock.move(following.following.LEASE_OF_TURN + 1)
+    live.clock.move(claims.LEASE_OF_TURN + 1)
     assert "3 points brought" in following.follow_back(live.services, "docs")
 
 
@@ -366,3 +367,17 @@ def test_a_rollback_is_not_held_up_by_what_was_written_around_the_journal(live: 
     live.run()
     assert live.status(back)["status"] == "live", live.status(back)["message"]
     assert 5 not in content(live, blue)
+
+
+def test_a_worker_that_gives_up_late_does_not_end_the_journal_of_a_new_rebuild(
+    live: World,
+) -> None:
+    begin(live, "soak")
+    live.run()
+    turn = claims.claim_following(live.services, "docs", "a worker")
+    assert turn is not None
+    begin(live, "catch_up")
+    assert state(live).phase is Phase.CAPTURING
+    with pytest.raises(LeaseLost):
+        rebuilding.end_rebuild(live.services, "docs", turn)
+    assert state(live).phase is Phase.CAPTURING
