@@ -134,7 +134,7 @@ def _end_if_useless(services: Services, row: WriteStateRow) -> None:
         there = row.follower in services.store.collections()
         if there and services.store.aliases().get(row.alias) == row.leader:
             return
-    rebuilding.leave_journal(services, row.alias, decided=True)
+    rebuilding.leave_journal(services, row.alias, decided=True, version=row.version)
     log.info("the journal of %s has ended", row.alias)
 
 

@@ -119,12 +119,15 @@ def list_left(services: Services, alias: str) -> list[PointId]:
     return open_ledger(services).list_left(alias)
 
 
-def leave_journal(services: Services, alias: str, *, decided: bool = False) -> None:
+def leave_journal(
+    services: Services, alias: str, *, decided: bool = False, version: int | None = None
+) -> None:
     """Ends the journal of an alias that somebody moves without it. Its writes go wherever the alias
     leads. Does nothing while there is no journal, or if another one has begun. A switch that is
-    decided is left to who finishes it, unless nobody will (``decided``)."""
+    decided is left to who finishes it, unless nobody will (``decided``). ``version``: only the
+    phase that the caller has looked at is ended."""
     state = read_state(services, alias)
-    if state is None or not state.journals:
+    if state is None or not state.journals or version not in (None, state.version):
         return
     if state.gate is Gate.FLIPPING and not decided:
         return

@@ -381,3 +381,12 @@ def test_a_worker_that_gives_up_late_does_not_end_the_journal_of_a_new_rebuild(
     with pytest.raises(LeaseLost):
         rebuilding.end_rebuild(live.services, "docs", turn)
     assert state(live).phase is Phase.CAPTURING
+
+
+def test_a_sweep_that_comes_late_does_not_end_the_journal_of_a_new_rebuild(live: World) -> None:
+    begin(live, "soak")
+    live.run()
+    looked_at = state(live).version
+    begin(live, "catch_up")
+    rebuilding.leave_journal(live.services, "docs", decided=True, version=looked_at)
+    assert state(live).phase is Phase.CAPTURING
