@@ -145,9 +145,11 @@ def stopped_and_aborted(house: Installation) -> Late:
 def deploy(house: Installation, alias: str) -> Deployment:
     """Starts the alias's first deployment. If the process that took the command was killed before
     the deployment was stored, it asks again, as an application would."""
-    while (row := house.deployment(alias)) is None:
+    while True:
+        # The first command creates the tables, so the look comes after it.
         house.answer(house.start(alias), f"{alias} accepted", propagate=False)
-    return row
+        if row := house.deployment(alias):
+            return row
 
 
 def insist(house: Installation, task: str, **arguments: Any) -> None:

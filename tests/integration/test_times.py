@@ -48,8 +48,10 @@ PAGES = (
     "/alerts",
     "/events",
 )
-#: Where a record's own times become JSON: they are the source's.
-NOT_OURS = {f"adapters/sources/{name}.py" for name in ("values", "arrow", "markdown")}
+#: Where the times of a source are written: they have its form.
+NOT_OURS = {
+    f"adapters/sources/{name}.py" for name in ("values", "arrow", "markdown", "sql_changes")
+}
 
 
 def fail(notice):
