@@ -359,7 +359,7 @@ def test_aliases_are_made_moved_and_removed(shell):
         ),
         (["deploy", "docs", "--source", "s3:bucket"], ["s3:bucket", "jsonl:, csv:, dir:"]),
         (["deploy", "docs", "--source", "collection:nope"], ["nope"]),
-        (["deploy", "docs", "--strategy", "rolling"], ["rolling", "blue_green, canary"]),
+        (["deploy", "docs", "--strategy", "rolling"], ["rolling", "build_only"]),
         (
             ["deploy", "docs", "--option", "soak.seconds=-1"],
             ["options: soak.seconds: found -1", "greater than or equal"],

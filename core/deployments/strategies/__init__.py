@@ -7,7 +7,7 @@ from typing import Protocol
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.deployments.plan import Plan, why_model_may_be_unknown
-from qdrant_rollouts.core.deployments.strategies import blue_green, canary
+from qdrant_rollouts.core.deployments.strategies import blue_green, build_only, canary
 
 
 class Strategy(Protocol):
@@ -17,6 +17,7 @@ class Strategy(Protocol):
 STRATEGIES: dict[str, Strategy] = {
     "blue_green": blue_green.plan_blue_green,
     "canary": canary.plan_canary,
+    "build_only": build_only.plan_build_only,
 }
 
 
