@@ -187,8 +187,8 @@ def _open_work(context: StepContext, since: str | None = None) -> Piece:
         work = journaled.open_forward(context)
         return lambda current, goes_on: journaled.follow_piece(work, current, goes_on)
     if has_leader(context):
-        follower = comparing.open_follower(context)
-        return lambda current, goes_on: comparing.compare_piece(context, follower, current, goes_on)
+        comparison = comparing.in_turn(context, comparing.open_follower(context))
+        return lambda current, goes_on: comparing.compare_piece(comparison, current, goes_on)
     reader = rereading.open_reader(context)
 
     def read_on(current: RoundState, goes_on: Callable[[], bool]) -> tuple[RoundState, bool]:
