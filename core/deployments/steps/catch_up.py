@@ -156,7 +156,8 @@ def must_follow(context: StepContext, followed: str | None) -> bool:
     if not context.deployment.spec.writes.follows or context.outputs.find(CaughtUp) is None:
         return False
     if has_leader(context):
-        return context.deployment.spec.writes.leads_live
+        by_a_worker = journaled.has_own_worker(context)
+        return context.deployment.spec.writes.leads_live and not by_a_worker
     known = followed or context.outputs.get(CaughtUp).fingerprint
     try:
         now = reading.open_deployment_source(context).fingerprint()
