@@ -10,6 +10,7 @@ from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.seen import forget_seen
 from qdrant_rollouts.core.config.index_file import WritesSpec
+from qdrant_rollouts.core.database import treatments
 from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.deployments.plan import (
     Done,
@@ -39,6 +40,7 @@ from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 _SHORTER = 0.8
 _LISTED = 20
 _WAIT_FOR_WRITERS = 10.0
+_SOON = 1.0
 #: For so many seconds a rollback waits for a collection that cannot be read.
 _LONGEST_WAY_BACK = 30.0
 
@@ -91,6 +93,8 @@ def _catch_up_older_version(context: StepContext, work: StepFunction) -> Outcome
     broken = readiness.why_unable_to_serve(leader, failure)
     if broken:
         return _give_up(broken)
+    if _is_being_written(context):
+        return Wait(_SOON, "another worker still brings writes to it", progress=False)
     try:
         return work(context)
     except Limited:
@@ -99,6 +103,14 @@ def _catch_up_older_version(context: StepContext, work: StepFunction) -> Outcome
         if context.waited < _LONGEST_WAY_BACK:
             raise
         return _give_up(str(error))
+
+
+def _is_being_written(context: StepContext) -> bool:
+    """Returns whether a worker of an experiment, which has ended, may still write to green."""
+    services = context.services
+    with services.sessions() as session:
+        now = services.clock.now(session)
+        return treatments.is_being_written(session, now, context.deployment.green)
 
 
 def _give_up(why: str) -> Outcome:
