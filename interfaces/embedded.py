@@ -32,6 +32,7 @@ from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_record import TurnResult
 from qdrant_rollouts.core.deployments.workers import Said, Task
 from qdrant_rollouts.core.errors import AppError, LeaseLost, Refused
+from qdrant_rollouts.core.experiments import following as treatments
 from qdrant_rollouts.core.operations.schedules import sweep as schedule_sweep
 from qdrant_rollouts.core.operations.sweeps import SWEEPS
 from qdrant_rollouts.core.ports import Knock
@@ -195,7 +196,7 @@ class Embedded:
         self._try_sweep("deployments.rouse", engine.knock_overdue_turns)
         if with_deletions:
             self._try_sweep("schedules.sweep", self._sweep_schedules)
-            self._try_sweep("writes.follow", self._follow_back)
+            self._try_sweep("writes.follow", self._follow_writes)
             for name, sweep in SWEEPS.items():
                 self._try_sweep(name, sweep)
         self._try_sweep("the store", self._lend_store)
@@ -212,10 +213,16 @@ class Embedded:
         runs = [partial(schedule_sweep.take_up_run, services, run_id) for run_id in wanted]
         self._work_beside("schedules.take_up", runs)
 
-    def _follow_back(self, services: Services) -> None:
+    def _follow_writes(self, services: Services) -> None:
         behind = following.list_behind(services)
-        followers = [partial(following.follow_back, services, alias) for alias in behind]
-        self._work_beside("writes.follow_back", followers)
+        followers = [
+            *(partial(following.follow_back, services, alias) for alias in behind),
+            *(
+                partial(treatments.follow_control, services, id)
+                for id in treatments.list_due(services)
+            ),
+        ]
+        self._work_beside("writes.follow", followers)
 
     def _unfit(self) -> str:
         """A newer program may have changed the database of this folder so that this one cannot work

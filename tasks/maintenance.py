@@ -1,5 +1,5 @@
 """What beat asks for: lost turns, due deletions, looks at experiments, schedules, writes that older
-versions lack, old observations, waiting alerts."""
+versions and treatments lack, old observations, waiting alerts."""
 
 import logging
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from qdrant_rollouts.adapters.waiting import Queues, make_id
 from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.deployments import engine, following
+from qdrant_rollouts.core.experiments import following as treatments
 from qdrant_rollouts.core.operations.schedules import sweep as schedule_sweep
 from qdrant_rollouts.core.operations.sweeps import SWEEPS, Sweep
 from qdrant_rollouts.core.services import Services
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 TAKE_UP = "schedules.take_up"
 FOLLOW_BACK = "writes.follow_back"
+FOLLOW_CONTROL = "writes.follow_control"
 
 
 def register_sweeps(app: Celery, services: Callable[[], Services]) -> None:
@@ -41,8 +43,13 @@ def register_sweeps(app: Celery, services: Callable[[], Services]) -> None:
         with events.use_source("beat"):
             return following.follow_back(services(), alias)
 
+    def follow_control(experiment_id: str) -> str:
+        with events.use_source("beat"):
+            return treatments.follow_control(services(), experiment_id)
+
     app.task(take_up, name=TAKE_UP, ignore_result=True, shared=False)
     app.task(follow_back, name=FOLLOW_BACK, ignore_result=True, shared=False)
+    app.task(follow_control, name=FOLLOW_CONTROL, ignore_result=True, shared=False)
 
 
 def _ask_for_runs(app: Celery, queues: Queues, services: Services) -> str:
@@ -57,12 +64,15 @@ def _ask_for_runs(app: Celery, queues: Queues, services: Services) -> str:
 
 def _ask_for_followers(app: Celery, queues: Queues, services: Services) -> str:
     behind = following.list_behind(services)
+    due = treatments.list_due(services)
     try:
         for alias in behind:
             _ask(app, queues, FOLLOW_BACK, f"follower-{quote(alias, safe='')}", alias)
+        for experiment_id in due:
+            _ask(app, queues, FOLLOW_CONTROL, f"treatments-{experiment_id}", experiment_id)
     except BROKER_AWAY as error:
-        log.warning("older versions wait for the next sweep: %s", type(error).__name__)
-    return ", ".join(behind) or "no older version lacks a write"
+        log.warning("collections wait for the next sweep: %s", type(error).__name__)
+    return ", ".join([*behind, *due]) or "no collection lacks a write"
 
 
 def _ask(app: Celery, queues: Queues, task: str, thing: str, argument: int | str) -> None:

@@ -17,4 +17,5 @@ Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"}
 StatusWord = Annotated[str, _enum_schema(Status)]
 StepWord = Annotated[str, _enum_schema(StepStatus)]
 ExperimentWord = Annotated[str, _enum_schema(ExperimentStatus)]
+WritesWord = Annotated[str, _enum_schema(("compare", "journal", "none"))]
 VerdictWord = Annotated[str, _enum_schema(("pass", "block", "inconclusive"))]

@@ -160,6 +160,30 @@ class Click(Base):
     closes_at: Mapped[datetime]
 
 
+class Treatment(Base):
+    """A treatment's collection, and how it is kept like the control while the experiment runs.
+    ``left_alone``: why it is not; empty if it is. ``round`` is a comparison that is under way;
+    empty between two. The counts are those of the last one that was finished."""
+
+    __tablename__ = "treatments"
+
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id"), primary_key=True)
+    collection: Mapped[str] = mapped_column(primary_key=True)
+    left_alone: Mapped[str] = mapped_column(default="")
+    round: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    rounds: Mapped[int] = mapped_column(default=0)
+    made: Mapped[int] = mapped_column(default=0)
+    deleted: Mapped[int] = mapped_column(default=0)
+    bad: Mapped[int] = mapped_column(default=0)
+    round_ended_at: Mapped[datetime | None]
+    #: Why the last try failed; empty after one that did not.
+    failure: Mapped[str] = mapped_column(default="")
+    next_at: Mapped[datetime]
+    #: Who writes to it now, and for how long.
+    followed_by: Mapped[str | None]
+    followed_until: Mapped[datetime | None]
+
+
 class LookRow(Base):
     """One analysis; append-only. ``report`` has every estimate, bound and verdict."""
 

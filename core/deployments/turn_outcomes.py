@@ -96,6 +96,7 @@ def _stay_paused(writer: TurnWriter, outcome: Wait | RetryLater | Crashed) -> Tu
     if isinstance(outcome, Wait):
         seconds = outcome.seconds
         writer.step.tries = writer.step.crashes = 0
+        writer.step.queue = outcome.queue or writer.step.queue
     writer.wake(seconds)
     return TurnResult(f"paused in {writer.step.name}: {outcome.reason}; next look in {seconds:g} s")
 

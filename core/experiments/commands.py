@@ -23,10 +23,12 @@ from qdrant_rollouts.core.config.index_file import validate_as
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.stored_json import read_stored
+from qdrant_rollouts.core.database.treatments import note_treatments
 from qdrant_rollouts.core.defaults import SPLIT
 from qdrant_rollouts.core.deployments import alias_lock
 from qdrant_rollouts.core.deployments.commands import InTransaction, do_nothing
 from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.experiments import following
 from qdrant_rollouts.core.experiments.listing import find_experiment
 from qdrant_rollouts.core.lifecycle import ExperimentEvent, ExperimentStatus, next_experiment_status
 from qdrant_rollouts.core.ports.naming import check_found_name, check_name
@@ -71,6 +73,7 @@ def create_experiment(
         actor=actor,
     )
     row.route = alias or f"experiment:{row.id}"
+    left_alone = following.why_left_alone(services, spec, alias)
     with services.sessions.begin() as session:
         row.created_at = services.clock.now(session)
         if start:
@@ -80,6 +83,7 @@ def create_experiment(
             session, row.created_at, row, "created", _describe_spec(spec), actor, reason
         )
         session.flush()
+        note_treatments(session, row.id, row.created_at, left_alone)
         if start:
             _start_experiment(services, session, row, actor, reason)
         along(session, row.id)
@@ -96,11 +100,15 @@ def start_experiment(
         row = find_experiment(session, experiment_id)
     if row.alias is not None:
         _find_alias_of_control(services, row.spec["arms"][0]["collection"], row.alias)
-    return _change_experiment(
-        services,
-        experiment_id,
-        lambda session, row: _start_experiment(services, session, row, actor, reason),
-    )
+    spec = read_stored(ExperimentSpec, row.spec)
+    left_alone = following.why_left_alone(services, spec, row.alias)
+
+    def start(session: Session, row: Experiment) -> None:
+        now = services.clock.now(session)
+        note_treatments(session, row.id, now, left_alone)
+        _start_experiment(services, session, row, actor, reason)
+
+    return _change_experiment(services, experiment_id, start)
 
 
 def stop_experiment(services: Services, experiment_id: str, *, actor: str, reason: str = "") -> str:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from qdrant_rollouts.core.answers import experiments as experiment_answers
 from qdrant_rollouts.core.database.experiment_rows import LookRow
 from qdrant_rollouts.core.experiments.analysis import Report, build_report
+from qdrant_rollouts.core.experiments.following import describe_writes
 from qdrant_rollouts.core.experiments.listing import (
     find_experiment,
     list_experiments,
@@ -26,7 +27,13 @@ def get_experiment(services: Services, experiment: str) -> experiment_answers.Ex
     """Returns one experiment: what it compares, and its result."""
     with services.sessions() as session:
         row = find_experiment(session, experiment)
-    return {**summarize_experiment(row), "spec": row.spec, "stages": row.stages}
+        writes = describe_writes(session, row)
+    return {
+        **summarize_experiment(row),
+        "spec": row.spec,
+        "stages": row.stages,
+        "writes": writes,
+    }
 
 
 def report_experiment(services: Services, experiment: str) -> Report:
@@ -40,8 +47,14 @@ def report_experiment(services: Services, experiment: str) -> Report:
         )
         query = select(LookRow.report).where(*kept).order_by(LookRow.number)
         looks = [_summarize_look(look) for look in session.scalars(query)]
+        writes = describe_writes(session, row)
     found = build_report(services, row)
-    asked = {"spec": row.spec, "stages": row.stages, "decided": row.decision or None}
+    asked = {
+        "spec": row.spec,
+        "stages": row.stages,
+        "writes": writes,
+        "decided": row.decision or None,
+    }
     return {
         **summarize_experiment(row),
         **found,

@@ -81,7 +81,7 @@ def render_head(seen: Seen) -> RenderableType:
             share,
             users,
         )
-    return Group(title, grid, *_status_message(seen))
+    return Group(title, grid, *_describe_writes(seen), *_status_message(seen))
 
 
 def render_report(seen: Seen) -> RenderableType:
@@ -97,6 +97,15 @@ def render_report(seen: Seen) -> RenderableType:
     return Group(
         *(part if part is parts[0] else Padding(part, (1, 0, 0, 0), expand=False) for part in parts)
     )
+
+
+def _describe_writes(seen: Seen) -> Iterator[Text]:
+    """Yields what becomes of writes to the control, for each treatment."""
+    for one in seen.get("writes", ()):
+        told = f"{one['variant']}: {printable_text(one['text'])}"
+        if one["round_ended_at"] is not None:
+            told += f", {format_age(seconds_since(one['round_ended_at']))} ago"
+        yield Text(told, style="dim")
 
 
 def _status_message(seen: Seen) -> list[Text]:

@@ -235,6 +235,40 @@ def test_the_new_collection_of_a_canary_gets_what_is_written_between_two_looks(
     assert live.status(deployment)["status"] == "running"
 
 
+@pytest.mark.parametrize("source", ["live", "jsonl:docs.jsonl"])
+def test_the_new_collection_of_a_paused_canary_gets_what_is_written_and_goes_on_by_itself(
+    live: World, source: str
+) -> None:
+    stages = [{"percentage": 5, "duration_minutes": 60}]
+    live.declare("docs", source=source, strategy="canary", canary={"stages": stages})
+    deployment = live.deploy("docs")
+    live.run(until=live.at(deployment, "shift"))
+    take_turns(live, 2)
+    commands.request_action(live.services, deployment, Event.PAUSE, actor="anna")
+    take_turns(live, 2)
+    assert live.status(deployment)["status"] == "paused"
+    written = {"id": 3, "text": "written during the pause"}
+    live.store.upsert(live.store.aliases()["docs"], [Point(3, VECTOR, written)])
+    changed = texts(30)
+    changed[3] = written
+    live.write("docs.jsonl", changed)
+    take_turns(live, 6)
+    status = live.status(deployment)
+    assert status["status"] == "paused"
+    [point] = live.store.fetch(status["green"], [3], vectors=False)
+    assert point.payload["text"] == "written during the pause"
+    commands.request_action(live.services, deployment, Event.RESUME, actor="anna")
+    take_turns(live, 3)
+    assert live.status(deployment)["status"] == "running"
+
+
+def take_turns(world: World, count: int) -> None:
+    for _ in range(count):
+        knock = world.broker.take_next()
+        assert knock is not None
+        world.turn(knock)
+
+
 def test_a_canary_is_watched_on_while_its_source_cannot_be_read(live: World) -> None:
     stages = [{"percentage": 5, "duration_minutes": 60}]
     live.declare("docs", source="jsonl:docs.jsonl", strategy="canary", canary={"stages": stages})

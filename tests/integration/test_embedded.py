@@ -16,8 +16,10 @@ from sqlalchemy import text
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Busy, Refused
+from qdrant_rollouts.core.experiments import commands as experiments
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.ports import Point
 from qdrant_rollouts.interfaces.embedded import TIMES, Embedded, running_elsewhere, take_lock
 from qdrant_rollouts.wiring import build_services
 
@@ -104,6 +106,38 @@ def test_a_sweep_that_fails_keeps_no_other_from_its_work(runner, caplog):
     with runner:
         until(lambda: "spare" not in services.store.collections())
     assert "schedules.sweep is tried again by a later sweep" in caplog.text
+
+
+def declare_texts(folder, size, **settings):
+    """The index gets vectors of this size from its texts."""
+    index = {
+        **FAST,
+        "embedding": {"model": f"hashing:{size}", "text": "{text}"},
+        "accept_new_model": True,
+        "validation": {"samples": {"records": 12, "queries": 12}, "min_top_score": -1.0},
+        **settings,
+    }
+    (folder / "rollouts.yaml").write_text(json.dumps({"indexes": {"docs": index}}))
+
+
+def test_the_older_version_gets_writes_while_an_experiment_compares_it(runner, tmp_path):
+    records = [{"id": number, "text": f"text {number} about asyncio"} for number in range(30)]
+    (tmp_path / "docs.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    store = runner.services.store
+    with runner:
+        for size, source in ((64, "jsonl:docs.jsonl"), (48, "live")):
+            declare_texts(tmp_path, size, source=source)
+            started = deploy(runner)
+            until(lambda started=started: status(runner, started) == "live")
+        seen = queries.get_deployment(runner.services, started)
+        written = {"id": 99, "text": "written meanwhile"}
+        store.upsert(seen["green"], [Point(99, [1.0] * 48, written)])
+        experiments.create_experiment(
+            runner.services, "older", seen["green"], [seen["blue"]], actor="anna"
+        )
+        until(lambda: store.fetch(seen["blue"], [99], vectors=True), seconds=60)
+    [point] = store.fetch(seen["blue"], [99], vectors=True)
+    assert (point.payload["text"], len(point.vector)) == ("written meanwhile", 64)
 
 
 def test_a_wish_is_honoured_between_turns(runner):

@@ -19,6 +19,7 @@ from qdrant_rollouts.beat_schedule import SCHEDULE
 from qdrant_rollouts.core.config.index_file import ConcurrencySpec
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.experiments import commands as experiments
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.sweeps import SWEEPS
 from qdrant_rollouts.core.ports import Knock
@@ -28,6 +29,7 @@ from qdrant_rollouts.tasks.factory import create_app
 from qdrant_rollouts.tasks.ticks import Ticks
 from qdrant_rollouts.wiring import PerProcess
 from tests.servers import Redis
+from tests.two_versions import build_two_versions, change, content, sides
 from tests.world import World, texts
 
 DAY = 86_400
@@ -277,6 +279,30 @@ def test_where_a_queue_can_only_be_counted_knocks_become_rare(ready_sqlite_url: 
     assert 1 <= queues._count("rouse") <= 11
     assert queues._count("nobody asked for this one") == 0
     app.close()
+
+
+def test_the_sweep_asks_a_bulk_worker_once_for_what_a_treatment_lacks(
+    house: tuple[World, Celery], client: redis.Redis
+):
+    world, app = house
+    world.change_services(knock=world.broker)
+    build_two_versions(world)
+    control, treatment = sides(world)
+    experiments.create_experiment(world.services, "x", control, [treatment], actor="anna")
+    change(world, control)
+    for _ in range(3):
+        app.tasks["writes.follow"].apply()
+        time.sleep(LOOK)
+    assert client.llen("bulk") == 1
+    with start_worker(
+        app, pool="solo", perform_ping_check=False, queues=["bulk"], loglevel="error"
+    ):
+        until = time.monotonic() + 60
+        while content(world, treatment) != content(world, control):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    app.tasks["writes.follow"].apply()
+    assert client.llen("bulk") == 0, "the next comparison waits for its pause"
 
 
 def test_a_message_that_rests_carries_no_time_and_is_taken_up_when_it_has_rested(

@@ -42,7 +42,11 @@ from qdrant_rollouts.core.deployments.commands.vector_declarations import (
     check_search,
     check_vectors,
 )
-from qdrant_rollouts.core.deployments.commands.writes import settle_way_back, settle_writes
+from qdrant_rollouts.core.deployments.commands.writes import (
+    settle_existing,
+    settle_way_back,
+    settle_writes,
+)
 from qdrant_rollouts.core.deployments.lookup import find_deployment
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
@@ -81,11 +85,10 @@ def start_deployment(
     check_alias_name(services, alias, live)
     check_server_version(services)
     requested = _requested_options(source, strategy, queries, rollback_on_failure)
-    spec = _settle_spec(
-        services, alias, live, requested, options or {}, existing=collection is not None
-    )
+    spec, left_alone = _settle_spec(services, alias, live, requested, options or {}, collection)
     plan = _plan_deployment(spec, existing=collection is not None)
     blue = live.get(alias)
+    along = _with_warning(services, alias, left_alone, actor, along)
     check_validation(services, spec, blue)
     along = _with_warning(
         services,
@@ -185,16 +188,19 @@ def _settle_spec(
     live: Mapping[str, str],
     requested: Mapping[str, Any],
     options: Mapping[str, Any],
-    *,
-    existing: bool,
-) -> IndexSpec:
+    existing: str | None,
+) -> tuple[IndexSpec, str]:
     """Returns the settings of this deployment: what is declared, what was requested, and what
-    follows from both."""
+    follows from both. If an existing collection gets no writes although the live one is the truth,
+    returns also why."""
     declared = declared_spec(services, alias, live)
     asked = declared.with_options(requested, "request").with_options(options)
     spec = inherit_model(services, asked, live.get(alias))
     check_declared_sources(spec, declared)
-    return settle_writes(services, spec, alias, live.get(alias), existing=existing)
+    blue = live.get(alias)
+    if existing is not None:
+        return settle_existing(services, spec, alias, blue, existing)
+    return settle_writes(services, spec, alias, blue), ""
 
 
 def _with_warning(

@@ -10,6 +10,7 @@ from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.seen import forget_seen
 from qdrant_rollouts.core.config.index_file import WritesSpec
+from qdrant_rollouts.core.database import treatments
 from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.deployments.plan import (
     Done,
@@ -39,6 +40,7 @@ from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 _SHORTER = 0.8
 _LISTED = 20
 _WAIT_FOR_WRITERS = 10.0
+_SOON = 1.0
 #: For so many seconds a rollback waits for a collection that cannot be read.
 _LONGEST_WAY_BACK = 30.0
 
@@ -91,6 +93,8 @@ def _catch_up_older_version(context: StepContext, work: StepFunction) -> Outcome
     broken = readiness.why_unable_to_serve(leader, failure)
     if broken:
         return _give_up(broken)
+    if _is_being_written(context):
+        return Wait(_SOON, "another worker still brings writes to it", progress=False)
     try:
         return work(context)
     except Limited:
@@ -99,6 +103,14 @@ def _catch_up_older_version(context: StepContext, work: StepFunction) -> Outcome
         if context.waited < _LONGEST_WAY_BACK:
             raise
         return _give_up(str(error))
+
+
+def _is_being_written(context: StepContext) -> bool:
+    """Returns whether a worker of an experiment, which has ended, may still write to green."""
+    services = context.services
+    with services.sessions() as session:
+        now = services.clock.now(session)
+        return treatments.is_being_written(session, now, context.deployment.green)
 
 
 def _give_up(why: str) -> Outcome:
@@ -156,7 +168,8 @@ def must_follow(context: StepContext, followed: str | None) -> bool:
     if not context.deployment.spec.writes.follows or context.outputs.find(CaughtUp) is None:
         return False
     if has_leader(context):
-        return context.deployment.spec.writes.leads_live
+        by_a_worker = journaled.has_own_worker(context)
+        return context.deployment.spec.writes.leads_live and not by_a_worker
     known = followed or context.outputs.get(CaughtUp).fingerprint
     try:
         now = reading.open_deployment_source(context).fingerprint()
@@ -187,8 +200,8 @@ def _open_work(context: StepContext, since: str | None = None) -> Piece:
         work = journaled.open_forward(context)
         return lambda current, goes_on: journaled.follow_piece(work, current, goes_on)
     if has_leader(context):
-        follower = comparing.open_follower(context)
-        return lambda current, goes_on: comparing.compare_piece(context, follower, current, goes_on)
+        comparison = comparing.in_turn(context, comparing.open_follower(context))
+        return lambda current, goes_on: comparing.compare_piece(comparison, current, goes_on)
     reader = rereading.open_reader(context)
 
     def read_on(current: RoundState, goes_on: Callable[[], bool]) -> tuple[RoundState, bool]:

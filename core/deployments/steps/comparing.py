@@ -7,13 +7,14 @@ the last one is short enough to be done while the leading collection refuses wri
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.merging import BucketDigests, Side, compare_page
 from qdrant_rollouts.core.collections.origins import digest_origin
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.collections.vectors import read_plan
+from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, RoundState
@@ -26,7 +27,8 @@ from qdrant_rollouts.core.deployments.steps.followers import (
 )
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
-from qdrant_rollouts.core.ports import Point, PointId
+from qdrant_rollouts.core.ports import Point, PointId, VectorStore
+from qdrant_rollouts.core.services import Services
 
 #: An older version is not made like a leader that has fewer points by more than this, and by more
 #: than this share.
@@ -82,30 +84,45 @@ def _open_version(context: StepContext, leader: str, follower: str) -> Follower:
     """Returns an older version as the follower. Raises Refused if nobody knows how its vectors are
     made, if that is not possible any more, or if it would lose much."""
     _check_not_emptied(context, leader, follower)
-    if read_stamp(context.services.store, follower) is None:
-        raise Refused(
-            f"nobody wrote down how the vectors of {follower} are made, so it cannot get what was "
-            f"written to {leader}; {_way_out(context, leader)}"
-        )
     try:
-        return _follow_as_made(context, leader, follower)
+        return open_version(context.services, context.deployment.spec, leader, follower)
     except Refused as error:
         raise Refused(f"{error}; {_way_out(context, leader)}") from error
 
 
+def open_version(services: Services, spec: IndexSpec, leader: str, follower: str) -> Follower:
+    """Returns a version that may have served as the follower. Raises Refused if nobody knows how
+    its vectors are made, or if that is not possible any more."""
+    if read_stamp(services.store, follower) is None:
+        raise Refused(
+            f"nobody wrote down how the vectors of {follower} are made, so it cannot get what was "
+            f"written to {leader}"
+        )
+    plan = existing_plan(services, follower, spec)
+    return RecordFollower(
+        services, plan, leader, follower, reuse_from=follower, compares_payloads=True
+    )
+
+
 def _check_not_emptied(context: StepContext, leader: str, follower: str) -> None:
-    """Raises Refused if the leader has far fewer points than the older version. It may have lost
-    them, and then the older version is the only place where they are. The journal knows which
-    points were deleted."""
+    """As ``check_not_emptied``, for a step. The journal knows which points were deleted."""
     if context.deployment.spec.writes.way == "journal":
         return
-    store = context.services.store
+    try:
+        check_not_emptied(context.services.store, leader, follower)
+    except Refused as error:
+        raise Refused(f"{error}; {_way_out(context, leader)}") from error
+
+
+def check_not_emptied(store: VectorStore, leader: str, follower: str) -> None:
+    """Raises Refused if the leader has far fewer points than the follower. It may have lost them,
+    and then the follower is the only place where they are."""
     ours = store.count(follower)
     theirs = store.count(leader)
     if ours - theirs > max(_FEW_GONE, _MOST_GONE * ours):
         raise Refused(
             f"{leader} has {theirs:,} points and {follower} has {ours:,}: points may be lost, and "
-            f"{follower} would lose them too; {_way_out(context, leader)}"
+            f"{follower} would lose them too"
         )
 
 
@@ -114,23 +131,35 @@ def _way_out(context: StepContext, leader: str) -> str:
     return f"`rollouts rollback {alias} --now` goes back without what was written to {leader} since"
 
 
-def _follow_as_made(context: StepContext, leader: str, follower: str) -> Follower:
-    plan = existing_plan(context.services, follower, context.deployment.spec)
-    return RecordFollower(
-        context.services, plan, leader, follower, reuse_from=follower, compares_payloads=True
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A follower, and what its comparison with the leader needs. ``check`` raises if whoever
+    compares may not write for so many seconds more; ``on_bad_record`` is that of the index file."""
+
+    store: VectorStore
+    follower: Follower
+    check: Callable[[float], None]
+    on_bad_record: str
+
+
+def in_turn(context: StepContext, follower: Follower) -> Comparison:
+    """Returns the comparison that a step makes in its turn."""
+    return Comparison(
+        context.services.store,
+        follower,
+        context.turn.check,
+        context.deployment.spec.on_bad_record,
     )
 
 
 def compare_piece(
-    context: StepContext,
-    follower: Follower,
-    current: RoundState,
-    goes_on: Callable[[], bool],
+    comparison: Comparison, current: RoundState, goes_on: Callable[[], bool]
 ) -> tuple[RoundState, bool]:
     """Compares pages, and writes what differs, until the end or until ``goes_on`` says no. Returns
     the round, and whether there is more of it."""
     started = time.monotonic()
-    store = context.services.store
+    store = comparison.store
+    follower = comparison.follower
     seen = BucketDigests(current.leader)
     position = current.position
     checked = current.checked
@@ -140,9 +169,8 @@ def compare_piece(
         store.pace(follower.leading.collection)
         found = compare_page(store, follower.leading, follower.following, position, seen)
         if found.ids:
-            context.turn.check(0)
-            changed = apply_changes(store, follower, found.ids)
-            check_bad_records(changed, context.deployment.spec.on_bad_record)
+            changed = apply_changes(store, follower, found.ids, check=comparison.check)
+            check_bad_records(changed, comparison.on_bad_record)
             counts = replace(
                 counts,
                 made=counts.made + changed.made,

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from qdrant_rollouts.core.collections import freezing
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.deployments.plan import StepContext
-from qdrant_rollouts.core.deployments.steps.comparing import compare_piece
+from qdrant_rollouts.core.deployments.steps.comparing import compare_piece, in_turn
 from qdrant_rollouts.core.deployments.steps.data import RoundState
 from qdrant_rollouts.core.deployments.steps.followers import Follower
 from qdrant_rollouts.core.errors import AppError
@@ -43,9 +43,10 @@ def pass_fence(
     the time that is left. Raises whatever ``move`` raises; writes are let in again then too."""
     services = context.services
     leader = follower.leading.collection
+    comparison = in_turn(context, follower)
     began = time.monotonic()
     if services.store.server().embedded:  # no other process can write to it
-        current, _ = compare_piece(context, follower, RoundState(), lambda: True)
+        current, _ = compare_piece(comparison, RoundState(), lambda: True)
         move(current, context.turn.check)
         return Passed(current, 0.0, moved=True)
     try:
@@ -53,9 +54,7 @@ def pass_fence(
             services, leader, context.deployment.id, seconds + _MARGIN
         )
         ends = began + seconds
-        current, more = compare_piece(
-            context, follower, RoundState(), lambda: time.monotonic() < ends
-        )
+        current, more = compare_piece(comparison, RoundState(), lambda: time.monotonic() < ends)
         if not more:
             move(current, _check_both(fence.check, context.turn.check))
     finally:

@@ -5,7 +5,7 @@ comparison. What is there is made and written, and what is not there is deleted.
 does no harm, and an old value never comes back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -65,19 +65,30 @@ class Follower(Protocol):
         """Returns the follower's points for those of the leader."""
 
 
+def _allow(seconds: float) -> None:
+    """Whoever calls is sure that it may write."""
+
+
 def apply_changes(
-    store: VectorStore, follower: Follower, ids: Sequence[PointId], *, deletes: bool = True
+    store: VectorStore,
+    follower: Follower,
+    ids: Sequence[PointId],
+    *,
+    deletes: bool = True,
+    check: Callable[[float], None] = _allow,
 ) -> Written:
     """Brings ``ids`` of the follower to what the leader has now. May be repeated. ``deletes``:
-    whether points that the leader has no longer are deleted."""
+    whether points that the leader has no longer are deleted. ``check`` is called before each write,
+    and raises if the caller may not write any more."""
     written = Written()
     for start in range(0, len(ids), _BATCH):
         batch = ids[start : start + _BATCH]
         found = store.fetch(follower.leading.collection, batch, vectors=True)
         there = {point.id for point in found}
         gone = [id for id in batch if deletes and id not in there]
-        store.delete(follower.following.collection, gone)
         points = follower.make(found, written)
+        check(0)
+        store.delete(follower.following.collection, gone)
         store.upsert(follower.following.collection, points)
         written.deleted += len(gone)
         written.made += len(points)

@@ -18,6 +18,7 @@ from qdrant_rollouts.core.deployments.plan import (
 )
 from qdrant_rollouts.core.deployments.steps import comparing, journaled, pieces, reading
 from qdrant_rollouts.core.deployments.steps.data import (
+    CaughtUp,
     CreatedGreen,
     GateState,
     Judged,
@@ -28,13 +29,21 @@ from qdrant_rollouts.core.deployments.steps.followers import apply_changes
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
-from qdrant_rollouts.core.gate.evidence.opening import existing_plan, open_existing, open_gate
+from qdrant_rollouts.core.gate.evidence.opening import (
+    Followed,
+    existing_plan,
+    open_existing,
+    open_gate,
+)
 from qdrant_rollouts.core.ports import PointId, State
 
 
 def run_gate(context: StepContext) -> Outcome:
     """Runs the gate. Safe to run twice: a slice that is repeated finds the same again. It writes
     nothing but what is written to blue meanwhile."""
+    waits_for_worker = _claim_rounds(context)
+    if waits_for_worker is not None:
+        return waits_for_worker
     deployment = context.deployment
     state = context.load(GateState)
     judged = _open_step_gate(context, state.memory)  # the collectors write into it
@@ -87,6 +96,7 @@ def _open_step_gate(context: StepContext, memory: State) -> GateContext:
             deployment.spec,
             memory,
             unknown_is_fine=why_model_may_be_unknown(deployment.plan),
+            followed=_find_followed(context),
         )
     return open_gate(
         context.services,
@@ -102,6 +112,23 @@ def _open_step_gate(context: StepContext, memory: State) -> GateContext:
         unknown_is_fine=why_model_may_be_unknown(deployment.plan),
         bring_over=_choose_bringing_over(context),
     )
+
+
+def _claim_rounds(context: StepContext) -> Outcome | None:
+    """Claims the journal's rounds if green follows already. Returns what must be waited for."""
+    if context.outputs.find(CaughtUp) is None or not journaled.uses_journal(context):
+        return None
+    return journaled.claim_rounds(context)
+
+
+def _find_followed(context: StepContext) -> Followed | None:
+    """Returns what green was brought up to, if a step of this plan has done that."""
+    caught_up = context.outputs.find(CaughtUp)
+    bring_over = _choose_bringing_over(context) if caught_up is not None else None
+    if caught_up is None or caught_up.gave_up or bring_over is None:
+        return None
+    assert context.deployment.blue is not None
+    return Followed(context.deployment.blue, caught_up, bring_over)
 
 
 def _choose_bringing_over(context: StepContext) -> Callable[[Sequence[PointId]], None] | None:

@@ -203,6 +203,14 @@ def may_follow(context: StepContext) -> bool:
     return claim is not None
 
 
+def has_own_worker(context: StepContext) -> bool:
+    """Returns whether a worker of its own brings writes to green, which served before blue."""
+    if not uses_journal(context):
+        return False
+    state = rebuilding.read_state(context.services, context.deployment.alias)
+    return state is not None and state.journals and not state.captures
+
+
 # --- switching ------------------------------------------------------------------------------------
 
 

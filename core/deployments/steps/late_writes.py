@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.merging import BucketDigests, bucket_of, compare_page
+from qdrant_rollouts.core.collections.records import read_mark
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps import catch_up, comparing, reading, rereading
 from qdrant_rollouts.core.deployments.steps.data import CaughtUp, LateState, RoundState, Switched
@@ -130,7 +131,7 @@ def _heal_page(
     store = context.services.store
     filled = context.outputs.find(Filling)
     ours = store.fetch(follower.following.collection, ids, vectors=True)
-    marked = filled is not None and filled.way == "records"
+    marked = filled is not None and filled.way in (None, "records")
     there = {point.id for point in ours}
     untouched = {point.id for point in ours if marked and _is_untouched(follower, point)}
     healing = [id for id in ids if id in untouched or (marked and id not in there)]
@@ -148,7 +149,7 @@ def _heal_page(
 def _is_untouched(follower: Follower, point: Point) -> bool:
     """Returns whether green's point is as it was made. What an application writes has no mark, or
     another payload than the mark says."""
-    made_from = follower.following.digest(point)
+    made_from = read_mark(point.payload).get("from")
     return bool(made_from) and made_from == follower.leading.digest(point)
 
 

@@ -126,8 +126,11 @@ def _follow_writes(context: StepContext, stage: Stage) -> Outcome:
 
 def guard_shift(context: StepContext) -> Outcome:
     """Takes a look while the deployment is paused. Green keeps its share of the searches, so harm
-    still ends the canary; the look has no other effect. Safe to run twice."""
+    still ends the canary, and green still gets what was written meanwhile; the look has no other
+    effect. Safe to run twice."""
     stage = read_stored(Stage, context.arguments)
+    if context.load(StageState).follows:
+        return _follow_writes(context, stage)
     spec = context.deployment.spec.canary
     green = context.deployment.green
     barred = readiness.why_unable_to_serve(
@@ -137,11 +140,15 @@ def guard_shift(context: StepContext) -> Outcome:
         return Reject(barred)
     state = context.load(StageState)
     seen = observe_stage(context, stage, state.windows)
-    context.save(replace(state, windows=seen.windows))
+    state = replace(state, windows=seen.windows)
+    context.save(state)
     if seen.harm:
         route = table.current_route(context.services, context.deployment.alias)
         confirmed = table.confirm_route(context.services, route)
         return Reject(seen.harm, _build_output(seen, stage, str(confirmed)))
+    if catch_up.must_follow(context, state.followed):
+        context.save(replace(state, follows=True))
+        return Wait(0, seen.words, queue="bulk")
     return Wait(spec.look_seconds, seen.words)
 
 

@@ -245,7 +245,9 @@ def _finish_by_journal(
 def _come_near(context: StepContext, follower: Follower, state: SwitchState) -> Outcome:
     ends = time.monotonic() + context.services.times.slice
     current, more = comparing.compare_piece(
-        context, follower, state.ahead or RoundState(), lambda: time.monotonic() < ends
+        comparing.in_turn(context, follower),
+        state.ahead or RoundState(),
+        lambda: time.monotonic() < ends,
     )
     context.save(replace(state, ahead=current if more else None, near=not more), progress=True)
     return Wait(0, f"{current.checked:,} points compared before writes are refused")
@@ -349,7 +351,9 @@ def _carry_back(context: StepContext) -> Outcome:
     if state.back is None or state.back.position is not None:
         ends = time.monotonic() + context.services.times.slice
         current, more = comparing.compare_piece(
-            context, follower, state.back or RoundState(), lambda: time.monotonic() < ends
+            comparing.in_turn(context, follower),
+            state.back or RoundState(),
+            lambda: time.monotonic() < ends,
         )
         context.save(replace(state, back=current), progress=True)
         if more and current.seconds < _LONGEST_WAY_BACK:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.deployments.plan import Plan, Step
 from qdrant_rollouts.core.deployments.steps import STEPS
-from qdrant_rollouts.core.deployments.strategies.parts import plan_building, plan_switching
+from qdrant_rollouts.core.deployments.strategies.parts import plan_switching
 
 
 def plan_backup(actor: str, reason: str, keep: int | None = None) -> Plan:
@@ -24,11 +24,12 @@ def plan_verification(backup: str) -> Plan:
 
 
 def plan_restore(spec: IndexSpec, backup: str) -> Plan:
-    """Returns the plan of a deployment whose green is recovered from a backup instead of built."""
+    """Returns the plan of a deployment whose green is recovered from a backup instead of built. It
+    serves as it was: what was written since may be what it is to undo."""
     return (
         _step_with_backup("recover", backup),
         _step_with_backup("compare", backup),
-        *plan_building(spec, existing=True),
+        STEPS["validate"],
         *plan_switching(spec),
     )
 

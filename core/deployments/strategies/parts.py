@@ -9,9 +9,12 @@ from qdrant_rollouts.core.deployments.steps import STEPS
 
 def plan_building(spec: IndexSpec, *, existing: bool) -> Plan:
     """Plans the steps that make and judge green, and give it what was written meanwhile.
-    ``existing``: green exists already, so it is only judged."""
-    if existing:
+    ``existing``: green exists already. If it follows the live collection, it is judged as it will
+    serve, so it first gets what was written since it was built."""
+    if existing and not spec.writes.follows:
         return (STEPS["validate"],)
+    if existing:
+        return (STEPS["catch_up"], STEPS["validate"])
     return (STEPS["create"], STEPS["populate"], STEPS["validate"], _plan_catching_up(spec))
 
 

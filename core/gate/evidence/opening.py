@@ -2,6 +2,7 @@
 declarations and stamps."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from sqlalchemy import select
@@ -39,6 +40,16 @@ from qdrant_rollouts.core.services import Services
 
 #: How many records of a source are looked for in a collection that may come from it.
 _FIRST = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The collection that green was brought up to, what is known of green since, and what brings
+    single points over."""
+
+    leader: str
+    filled: Filling
+    bring_over: Callable[[Sequence[PointId]], None]
 
 
 def open_gate(
@@ -105,9 +116,11 @@ def open_existing(
     memory: State,
     *,
     unknown_is_fine: str = "",
+    followed: Followed | None = None,
 ) -> GateContext:
     """Opens the gate of a collection that no deployment is building: its schema should be blue's,
-    and its source is what its deployment recorded, or what the index file says."""
+    and its source is what its deployment recorded, or what the index file says. If it has
+    ``followed`` a collection since, it is held against that one."""
     store = services.store
     stamp = read_stamp(store, green)
     schema = store.schema(green)
@@ -118,22 +131,26 @@ def open_existing(
         model = store.schema(blue)
     plan = existing_plan(services, green, spec)
     sizes = {name: services.embedder(made).dimension for name, made in plan.made.items()}
+    source = _find_source_name(services, green) or spec.source
+    if followed is not None:
+        source = f"collection:{followed.leader}"
     return open_gate(
         services,
         green,
         blue,
         spec,
-        source=_open_source(services, _find_source_name(services, green) or spec.source, spec),
+        source=_open_source(services, source, spec),
         wanted=build_schema(model, spec.collection, NewVectors(sizes))
         if model or sizes
         else schema,
         vector=vector,
         plan=plan,
-        filled=_read_filled(services, green),
+        filled=_read_filled(services, green) if followed is None else followed.filled,
         memory=memory,
         restricted_later=False,
         elsewhere=is_made_elsewhere(services, green),
         unknown_is_fine=unknown_is_fine,
+        bring_over=followed.bring_over if followed is not None else None,
     )
 
 
