@@ -30,8 +30,9 @@ from qdrant_rollouts.adapters.write_requests import (
     selected_by,
 )
 from qdrant_rollouts.adapters.writer_desk import DeskOfClient
-from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.journal.writing import FindAlias, Resolve, Send, WriteSteps, write_steps
+from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.journal.running import run_steps
+from qdrant_rollouts.core.journal.writing import FindAlias, Resolve, Send, write_steps
 from qdrant_rollouts.core.ports import PointId
 
 Base = qdrant_client.QdrantClient
@@ -51,23 +52,8 @@ class Call:
         self._given = given
         self._named = named
 
-    def do_steps(self, steps: WriteSteps) -> Any:
-        """Does the steps of the write and returns what Qdrant answered."""
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    result = self._take_step(step)
-                except (Refused, Unavailable) as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(result)
-        except StopIteration as end:
-            return end.value
-        finally:
-            steps.close()
-
-    def _take_step(self, step: Any) -> Any:
+    def take_step(self, step: Any) -> Any:
+        """Does a step of the write and returns its result."""
         match step:
             case Send(_, None):
                 call = partial(self._method.original, self._client, *self._given, **self._named)
@@ -110,7 +96,7 @@ def journal_writes(method: WriteMethod, original: Method) -> Method:
     def write_points(client: "QdrantClient", *given: Any, **named: Any) -> Any:
         alias = method.collection_of(given, named)
         call = Call(method, client, given, named)
-        return call.do_steps(write_steps(client.desk_of_client.open_desk(), alias))
+        return run_steps(write_steps(client.desk_of_client.open_desk(), alias), call.take_step)
 
     return cast("Method", write_points)
 

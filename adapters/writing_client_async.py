@@ -23,16 +23,8 @@ from qdrant_rollouts.adapters.write_requests import (
 )
 from qdrant_rollouts.adapters.writer_desk import DeskOfClient
 from qdrant_rollouts.adapters.writing_client import QdrantClient
-from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.journal.running import Pause
-from qdrant_rollouts.core.journal.writing import (
-    FindAlias,
-    Resolve,
-    Send,
-    Sent,
-    WriteSteps,
-    write_steps,
-)
+from qdrant_rollouts.core.journal.running import Pause, await_steps
+from qdrant_rollouts.core.journal.writing import FindAlias, Resolve, Send, Sent, write_steps
 from qdrant_rollouts.core.ports import PointId
 
 Base = qdrant_client.AsyncQdrantClient
@@ -50,22 +42,7 @@ class AsyncCall:
         self._given = given
         self._named = named
 
-    async def do_steps(self, steps: WriteSteps) -> Any:
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    result = await self._take_step(step)
-                except (Refused, Unavailable) as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(result)
-        except StopIteration as end:
-            return end.value
-        finally:
-            steps.close()
-
-    async def _take_step(self, step: Any) -> Any:
+    async def take_step(self, step: Any) -> Any:
         match step:
             case Send(_, None):
                 return await self._send_request(self._given, self._named)
@@ -122,7 +99,8 @@ def journal_writes(method: WriteMethod, original: Method) -> Method:
     async def write_points(client: "AsyncQdrantClient", *given: Any, **named: Any) -> Any:
         alias = method.collection_of(given, named)
         call = AsyncCall(method, client, given, named)
-        return await call.do_steps(write_steps(client.desk_of_client.open_desk(), alias))
+        steps = write_steps(client.desk_of_client.open_desk(), alias)
+        return await await_steps(steps, call.take_step)
 
     return cast("Method", write_points)
 
