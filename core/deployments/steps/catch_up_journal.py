@@ -13,6 +13,7 @@ from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, StepConte
 from qdrant_rollouts.core.deployments.steps import comparing, journaled, unjournaled
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
 from qdrant_rollouts.core.deployments.steps.journaled import Work
+from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
 from qdrant_rollouts.core.deployments.steps.rounds import end_round, sum_up
 from qdrant_rollouts.core.deployments.steps.writers import tell_faster
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -23,7 +24,6 @@ _SOON = 0.5
 _AGAIN_WHEN_SLOWER = 10.0
 #: A turn after which more than this share of the writes is left shows that writers are faster.
 _FEWER = 0.8
-_LISTED = 20
 
 
 def catch_up_by_journal(context: StepContext) -> Outcome:
@@ -74,7 +74,7 @@ def _look_around(context: StepContext, work: Work, state: CatchUpState, ends: fl
         looked, ids, more = unjournaled.look_on(
             context, work, looked or RoundState(), lambda: time.monotonic() < ends
         )
-        state = replace(state, look=looked, ids=[*state.ids, *ids][:_LISTED])
+        state = replace(state, look=looked, ids=keep_first(state.ids, ids))
         context.save(state, progress=True)
         if more:
             return Wait(0, f"{looked.checked:,} points compared, for writes around the journal")
@@ -100,8 +100,8 @@ def _hold_for_foreign(
 def _describe_around(look: RoundState, ids: Sequence[PointId]) -> str:
     if not look.made:
         return ""
-    listed = ", ".join(map(str, ids))
-    return f"written around the journal and brought over, {look.made:,} points: {listed}"
+    told = f"written around the journal and brought over, {look.made:,} points"
+    return f"{told}: {join_ids(ids)}"
 
 
 def why_no_way_back(context: StepContext) -> str:

@@ -20,6 +20,7 @@ from qdrant_rollouts.core.deployments.steps.followers import (
     apply_changes,
     check_bad_records,
 )
+from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.journal import following, rebuilding
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
@@ -31,7 +32,6 @@ from qdrant_rollouts.core.services import Services
 #: Seconds between two looks at writers that have not confirmed, and at another worker's lease.
 _SOON = 0.5
 _NAMED = 3
-_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +252,7 @@ def describe_left(services: Services, alias: str, leader: str | None) -> str:
     ids = rebuilding.list_left(services, alias)
     if not ids:
         return ""
-    listed = ", ".join(map(str, ids[:_LISTED]))
-    return f"written meanwhile and left behind, {len(ids):,} points: {listed}"
+    return f"written meanwhile and left behind, {len(ids):,} points: {join_ids(ids)}"
 
 
 def leave_leader(services: Services, alias: str, leader: str | None) -> None:
