@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps import comparing, journaled, unjournaled
+from qdrant_rollouts.core.deployments.steps import journaled, unjournaled
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
 from qdrant_rollouts.core.deployments.steps.journaled import Work
 from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
@@ -110,7 +110,7 @@ def why_no_way_back(context: StepContext) -> str:
     if context.deployment.blue is None:
         return ""
     try:
-        comparing.open_way_back(context)
+        journaled.open_way_back(context)
     except (Refused, Unavailable) as error:
         return f"a rollback will not bring back what is written after the switch: {error}"
     return ""
