@@ -223,10 +223,12 @@ class SqlLedger:
                 func.coalesce(func.sum(func.json_array_length(JournalRow.point_ids)), 0),
                 func.count().filter(pending),
                 func.count().filter(waits),
+                func.max(JournalRow.ended_at).filter(waits),
             ).where(JournalRow.alias == alias, _UNRETIRED)
-            left, points, under_way, unknown = session.execute(counts).one()
+            left, points, under_way, unknown, last = session.execute(counts).one()
+            unknown_for = states.arrives_for(last, now, self._bounds)
             quiet = state.quiet_for(now, self._bounds)
-            return Lag(state, left, points, under_way, unknown, quiet)
+            return Lag(state, left, points, under_way, unknown, unknown_for, quiet)
 
     def list_left(self, alias: str) -> list[PointId]:
         """Returns the ids of all writes that have not reached the follower."""

@@ -340,6 +340,10 @@ def test_a_write_without_an_answer_is_waited_for_before_the_switch(live: World) 
     assert entry is not None
     ledger.mark_unknown(entry)
     began = live.clock.moment
+    live.run(until=lambda: live.clock.moment - began > timedelta(seconds=20))
+    told = live.step(deployment, "catch_up")["message"]
+    assert "writes to docs without an answer: 1, the last one" in told
+    assert "may still arrive for 60 s, so this goes on in" in told
     live.run()
     assert live.status(deployment)["status"] == "live"
     assert live.clock.moment - began >= timedelta(seconds=60)

@@ -75,7 +75,9 @@ def capture_writes(context: StepContext) -> Wait | None:
     named = ", ".join(late[:_NAMED])
     return Wait(
         _SOON,
-        f"these processes still write without rows: {named}{more}; {context.patience}",
+        f"these processes still write without rows: {named}{more}; one whose last write had no "
+        f"answer is waited for until that write cannot arrive any more, {BOUNDS.quarantine:g} s; "
+        f"{context.patience}",
         progress=False,
     )
 
