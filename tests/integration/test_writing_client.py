@@ -310,9 +310,9 @@ def test_the_state_and_the_lag_of_a_rebuild_can_be_looked_at(rebuild, rest):
     state = rebuilding.read_state(rebuild.services, ALIAS)
     assert (state.leader, state.follower, state.phase) == ("blue", "green", Phase.CAPTURING)
     rest.upsert(ALIAS, [point(1)])
-    assert rebuilding.read_lag(rebuild.services, ALIAS).left == 1
+    assert rebuild.catcher.ledger.measure_lag(ALIAS).left == 1
     rebuild.catch_up()
-    assert rebuilding.read_lag(rebuild.services, ALIAS).left == 0
+    assert rebuild.catcher.ledger.measure_lag(ALIAS).left == 0
 
 
 # --- rounds ---------------------------------------------------------------------------------------
@@ -330,7 +330,7 @@ def test_points_that_cannot_be_made_stay_to_be_done_and_deletions_go_through(reb
     with pytest.raises(Unavailable, match="the model"):
         rebuilding.do_round(replace(rebuild.catcher, make_points=fail))
     assert 1 not in rebuild.points.content("green")
-    assert rebuilding.read_lag(rebuild.services, ALIAS).left == 2
+    assert rebuild.catcher.ledger.measure_lag(ALIAS).left == 2
     rebuild.catch_up()
     assert rebuild.points.content("green") == rebuild.points.content("blue")
 

@@ -249,12 +249,6 @@ def find_decided(context: StepContext) -> str | None:
     return state.follower if state is not None and state.gate is Gate.FLIPPING else None
 
 
-def leads_writes(context: StepContext, collection: str | None) -> bool:
-    """Returns whether writers send their writes to ``collection``, by the journal."""
-    state = rebuilding.read_state(context.services, context.deployment.alias)
-    return state is not None and state.journals and state.leader == collection
-
-
 def close_writes(context: StepContext, work: Work, check: Callable[[], str] = lambda: "") -> Fenced:
     """Brings over what is left, closes writes, and decides the switch, or lets writes in again.
     ``check`` looks at both sides when nothing is left; it says what is wrong."""
