@@ -20,6 +20,8 @@ from qdrant_rollouts.core.routing import table
 _MOST_FENCES = 5
 _AGAIN_AFTER_FENCE = 5.0
 _AGAIN_WHEN_SLOWER = 30.0
+#: Raises LeaseLost unless so many seconds are left.
+Check = Callable[[float], None]
 WITH_WRITES = "with what was written meanwhile"
 
 
@@ -41,15 +43,24 @@ def drop_fence(
     )
 
 
-def move_to_green(context: StepContext, check: Callable[[float], None] | None = None) -> Moved:
-    deployment = context.deployment
+def move_to_green(context: StepContext, check: Check | None = None) -> Moved:
+    return _move_alias(context, context.deployment.green, context.deployment.blue, check)
+
+
+def move_to_blue(context: StepContext, check: Check | None = None) -> Moved:
+    return _move_alias(context, context.deployment.blue, context.deployment.green, check)
+
+
+def _move_alias(
+    context: StepContext, collection: str | None, other: str | None, check: Check | None
+) -> Moved:
     return aliases.move_alias(
         context.services,
-        deployment.alias,
-        deployment.green,
-        expected={deployment.blue},
+        context.deployment.alias,
+        collection,
+        expected={other},
         actor="system",
-        deployment_id=deployment.id,
+        deployment_id=context.deployment.id,
         check=check or context.turn.check,
     )
 
@@ -120,7 +131,7 @@ def complete_way_back(context: StepContext, note: str) -> Outcome:
     deployment = context.deployment
     decided = journaled.find_decided(context)
     try:
-        move_to_blue(context, context.turn.check)
+        move_to_blue(context)
     except Refused as error:  # somebody has moved the alias, or blue is gone
         if decided is None:
             raise
@@ -133,16 +144,3 @@ def complete_way_back(context: StepContext, note: str) -> Outcome:
     else:
         words.append(leave_behind(context, deployment.blue))
     return Done(StepOutput(summary="; ".join(filter(None, words))))
-
-
-def move_to_blue(context: StepContext, check: Callable[[float], None]) -> None:
-    deployment = context.deployment
-    aliases.move_alias(
-        context.services,
-        deployment.alias,
-        deployment.blue,
-        expected={deployment.green},
-        actor="system",
-        deployment_id=deployment.id,
-        check=check,
-    )
