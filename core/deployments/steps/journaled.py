@@ -24,6 +24,7 @@ from qdrant_rollouts.core.deployments.steps.followers import (
     check_bad_records,
 )
 from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to_slice
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.journal import following, rebuilding
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
@@ -110,9 +111,7 @@ def stop_capturing(context: StepContext) -> None:
 # --- rounds ---------------------------------------------------------------------------------------
 
 
-def follow_piece(
-    work: Work, current: RoundState, goes_on: Callable[[], bool]
-) -> tuple[RoundState, bool]:
+def follow_piece(work: Work, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
     """Does rounds until few writes are left, or until ``goes_on`` says no. Returns what was done,
     and whether there is more to do."""
     catcher = work.catcher
@@ -252,8 +251,7 @@ def find_decided(context: StepContext) -> str | None:
 def close_writes(context: StepContext, work: Work, check: Callable[[], str] = lambda: "") -> Fenced:
     """Brings over what is left, closes writes, and decides the switch, or lets writes in again.
     ``check`` looks at both sides when nothing is left; it says what is wrong."""
-    ends = time.monotonic() + context.services.times.slice
-    follow_piece(work, RoundState(), lambda: time.monotonic() < ends)
+    follow_piece(work, RoundState(), limit_to_slice(context))
     return rebuilding.close_and_decide(work.catcher, check)
 
 

@@ -14,12 +14,11 @@ from qdrant_rollouts.core.deployments.steps import catch_up, comparing, reading,
 from qdrant_rollouts.core.deployments.steps.data import CaughtUp, LateState, RoundState, Switched
 from qdrant_rollouts.core.deployments.steps.followers import Follower, apply_changes
 from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
 from qdrant_rollouts.core.ports import Point, PointId
 
 OVER = "over"
 _PAGE_POINTS = 1024
-
-GoesOn = Callable[[], bool]
 
 
 def begin_search(context: StepContext) -> LateState:

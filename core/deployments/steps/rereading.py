@@ -36,6 +36,7 @@ from qdrant_rollouts.core.deployments.steps.followers import (
     check_bad_records,
 )
 from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
 from qdrant_rollouts.core.deployments.steps.record_vectors import (
     RecordVectors,
     VectorCounts,
@@ -47,8 +48,6 @@ from qdrant_rollouts.core.ports import Point, PointId, Row, Source
 _WINDOW = 256
 _ID_ALONE = RecordRules(dense={}, vector_field=None)
 _PAGE_IDS = 4096
-
-GoesOn = Callable[[], bool]
 
 
 class TooManyGone(Refused):

@@ -1,6 +1,5 @@
 """The switch: one act moves the alias from blue to green; the undo moves it back."""
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +18,7 @@ from qdrant_rollouts.core.deployments.steps import (
 from qdrant_rollouts.core.deployments.steps.data import CaughtUp, RoundState, SwitchState
 from qdrant_rollouts.core.deployments.steps.followers import Follower
 from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
+from qdrant_rollouts.core.deployments.steps.pieces import limit_to_slice
 from qdrant_rollouts.core.deployments.steps.switch_journal import (
     carry_back_by_journal,
     finish_by_journal,
@@ -118,9 +118,8 @@ def _switch_behind_fence(context: StepContext) -> Outcome:
 
 
 def _come_near(context: StepContext, follower: Follower, state: SwitchState) -> Outcome:
-    ends = time.monotonic() + context.services.times.slice
     current, more = comparing.compare_piece(
-        context, follower, state.ahead or RoundState(), lambda: time.monotonic() < ends
+        context, follower, state.ahead or RoundState(), limit_to_slice(context)
     )
     context.save(replace(state, ahead=current if more else None, near=not more), progress=True)
     return Wait(0, f"{current.checked:,} points compared before writes are refused")
@@ -179,9 +178,8 @@ def _carry_back(context: StepContext) -> Outcome:
     state = context.load(SwitchState)
     follower = comparing.open_way_back(context)
     if state.back is None or state.back.position is not None:
-        ends = time.monotonic() + context.services.times.slice
         current, more = comparing.compare_piece(
-            context, follower, state.back or RoundState(), lambda: time.monotonic() < ends
+            context, follower, state.back or RoundState(), limit_to_slice(context)
         )
         context.save(replace(state, back=current), progress=True)
         if more and current.seconds < _LONGEST_WAY_BACK:

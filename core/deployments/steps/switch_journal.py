@@ -1,12 +1,12 @@
 """The switch by the journal, and the way back: the alias is moved behind the journal's fence."""
 
-import time
 from dataclasses import replace
 
 from qdrant_rollouts.core.deployments.plan import Hold, Outcome, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import journaled, unjournaled
 from qdrant_rollouts.core.deployments.steps.data import CaughtUp, RoundState, SwitchState
 from qdrant_rollouts.core.deployments.steps.journaled import Work
+from qdrant_rollouts.core.deployments.steps.pieces import limit_to_slice
 from qdrant_rollouts.core.deployments.steps.switch_moves import (
     WITH_WRITES,
     complete_switch,
@@ -73,9 +73,8 @@ def _accepts_foreign(context: StepContext, state: SwitchState) -> bool:
 
 
 def _look_again(context: StepContext, work: Work, state: SwitchState) -> Outcome:
-    ends = time.monotonic() + context.services.times.slice
     look, _, _ = unjournaled.look_on(
-        context, work, state.look or RoundState(), lambda: time.monotonic() < ends
+        context, work, state.look or RoundState(), limit_to_slice(context)
     )
     context.save(replace(state, look=look), progress=True)
     return Wait(0, f"{look.checked:,} points compared again, {look.made:,} brought over")
