@@ -1,7 +1,5 @@
-"""What a write of qdrant-client's selects, how it is sent to a collection by ids, and what its
-answer means."""
+"""What a write of qdrant-client's selects, and what its answer means."""
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +17,7 @@ from qdrant_client.uploader.uploader import BaseUploader
 
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.journal.bounds import BOUNDS
-from qdrant_rollouts.core.journal.writing import Send, Sent
+from qdrant_rollouts.core.journal.writing import Sent
 from qdrant_rollouts.core.ports import PointId
 
 #: Points that are asked for at once while a filter becomes ids.
@@ -55,55 +53,6 @@ class Selection:
 
 #: Takes the arguments of a call and returns what it selects.
 Select = Callable[[Mapping[str, Any]], Selection]
-
-
-class WriteMethod:
-    """A method of qdrant-client's that changes points. ``selector`` is the argument that selects
-    them, if it may be a filter; otherwise ``select`` finds the ids."""
-
-    def __init__(self, original: Callable[..., Any], select: Select, selector: str = "") -> None:
-        self.original = original
-        self.select = select
-        self._selector = selector
-        self._signature = inspect.signature(original)
-
-    def collection_of(self, given: Sequence[Any], named: Mapping[str, Any]) -> str:
-        name: str = given[0] if given else named["collection_name"]
-        return name
-
-    def bind_arguments(
-        self, client: Any, given: Sequence[Any], named: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Returns the arguments by name."""
-        bound = self._signature.bind(client, *given, **named)
-        arguments = dict(bound.arguments)
-        del arguments["self"]
-        return {**arguments, **arguments.pop("kwargs", {})}
-
-    def redirect_call(self, arguments: Mapping[str, Any], send: Send) -> dict[str, Any]:
-        """Returns the arguments with which the call goes to the collection that leads, selects
-        exactly these points, and returns when that is applied."""
-        strong = models.WriteOrdering.STRONG
-        changed = {
-            **arguments,
-            "collection_name": send.collection,
-            "wait": True,
-            "ordering": arguments.get("ordering") or strong,
-        }
-        if self._selector and self.select(arguments).filter is not None:
-            changed[self._selector] = list(send.ids or ()) or NOTHING
-        return changed
-
-
-class BatchMethod(WriteMethod):
-    """``batch_update_points``: a filter stands in its one operation."""
-
-    def redirect_call(self, arguments: Mapping[str, Any], send: Send) -> dict[str, Any]:
-        changed = super().redirect_call(arguments, send)
-        if self.select(arguments).filter is not None:
-            (operation,) = arguments["update_operations"]
-            changed["update_operations"] = [_select_ids(operation, list(send.ids or ()))]
-        return changed
 
 
 def ids_of_points(arguments: Mapping[str, Any]) -> Selection:
@@ -257,7 +206,7 @@ def _field_of(operation: Any) -> str:
     return str(name)
 
 
-def _select_ids(operation: Any, ids: list[Any]) -> Any:
+def select_ids(operation: Any, ids: list[Any]) -> Any:
     """Returns the operation with ids in its filter's place."""
     name = _field_of(operation)
     act = getattr(operation, name)

@@ -18,13 +18,13 @@ from qdrant_rollouts.adapters.migrate import prepare
 from qdrant_rollouts.core.config.settings import load_settings
 from qdrant_rollouts.core.errors import AppError, Unavailable
 from qdrant_rollouts.core.journal.desk import WriterDesk
-from qdrant_rollouts.core.journal.sql_ledger import SqlLedger
+from qdrant_rollouts.core.journal.sql_writers import SqlWriterLedger
 from qdrant_rollouts.core.journal.states import WriteState
 
 log = logging.getLogger(__name__)
 
 
-class PreparedLedger(SqlLedger):
+class PreparedLedger(SqlWriterLedger):
     """Prepares the database before it is first used, whenever that answers. A desk always renews
     first, and then twice a second, so it finds out about broken connections before most writes do.
     """

@@ -13,25 +13,20 @@ from typing import Any, TypeVar, cast
 import qdrant_client
 from qdrant_client.http.exceptions import ResponseHandlingException
 
+from qdrant_rollouts.adapters.write_methods import MethodCall, find_method
 from qdrant_rollouts.adapters.write_requests import (
     PAGE,
-    BatchMethod,
     OneByOne,
-    Selection,
-    WriteMethod,
     check_selected,
-    ids_of_operations,
-    ids_of_points,
     iterate_columns,
     iterate_points,
     options_of_batch,
     read_answer,
-    refuse_whole,
-    selected_by,
 )
 from qdrant_rollouts.adapters.writer_desk import DeskOfClient
-from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.journal.writing import FindAlias, Resolve, Send, WriteSteps, write_steps
+from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.journal.running import run_steps
+from qdrant_rollouts.core.journal.writing import FindAlias, Resolve, Send, Sent, write_steps
 from qdrant_rollouts.core.ports import PointId
 
 Base = qdrant_client.QdrantClient
@@ -40,97 +35,73 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 Iterate = Callable[[Mapping[str, Any]], Iterator[list[Any]]]
 
 
-class Call:
-    """One call of a method that changes points."""
+class Call(MethodCall):
+    """A call whose requests block."""
 
-    def __init__(
-        self, method: WriteMethod, client: Base, given: tuple[Any, ...], named: dict[str, Any]
-    ) -> None:
-        self._method = method
-        self._client = client
-        self._given = given
-        self._named = named
-
-    def do_steps(self, steps: WriteSteps) -> Any:
-        """Does the steps of the write and returns what Qdrant answered."""
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    result = self._take_step(step)
-                except (Refused, Unavailable) as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(result)
-        except StopIteration as end:
-            return end.value
-        finally:
-            steps.close()
-
-    def _take_step(self, step: Any) -> Any:
+    def take_step(self, step: Any) -> Any:
+        """Does a step of the write and returns its result."""
         match step:
             case Send(_, None):
-                call = partial(self._method.original, self._client, *self._given, **self._named)
-                return read_answer(call)
+                return self._send_request(self.given, self.named)
             case Send():
-                arguments = self._method.redirect_call(self._bind_call(), step)
-                return read_answer(partial(self._method.original, self._client, **arguments))
+                return self._send_request((), self.redirect(step))
             case Resolve(collection):
                 return self._resolve_ids(collection)
             case FindAlias(name):
-                found = self._client.get_aliases().aliases
+                found = self.client.get_aliases().aliases
                 return any(alias.alias_name == name for alias in found)
             case _:
                 return step()
 
-    def _bind_call(self) -> dict[str, Any]:
-        return self._method.bind_arguments(self._client, self._given, self._named)
+    def _send_request(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> Sent:
+        return read_answer(partial(self.method.original, self.client, *given, **named))
 
     def _resolve_ids(self, collection: str) -> tuple[PointId, ...]:
-        selection = self._method.select(self._bind_call())
-        return self._scroll_ids(collection, selection) if selection.filter else selection.ids
-
-    def _scroll_ids(self, collection: str, selection: Selection) -> tuple[PointId, ...]:
+        selection = self.select()
+        if selection.filter is None:
+            return selection.ids
         found: list[PointId] = []
         offset: Any = None
         while True:
-            records, offset = self._client.scroll(
+            records, offset = self.client.scroll(
                 collection, selection.filter, PAGE, offset=offset, with_payload=False
             )
             found += [cast("PointId", record.id) for record in records]
-            check_selected(self._method.collection_of(self._given, self._named), found)
+            check_selected(self.alias, found)
             if offset is None:
                 return tuple(found)
 
 
-def journal_writes(method: WriteMethod, original: Method) -> Method:
+def journal_writes(original: Method) -> Method:
     """Returns the method as it is, but its writes survive a rebuild."""
+    method = find_method(original)
 
     @wraps(original)
     def write_points(client: "QdrantClient", *given: Any, **named: Any) -> Any:
-        alias = method.collection_of(given, named)
         call = Call(method, client, given, named)
-        return call.do_steps(write_steps(client.desk_of_client.open_desk(), alias))
+        desk = client.desk_of_client.open_desk()
+        return run_steps(write_steps(desk, call.alias), call.take_step)
 
     return cast("Method", write_points)
 
 
-def upload_writes(method: WriteMethod, original: Method, iterate: Iterate) -> Method:
+def upload_writes(original: Method, iterate: Iterate) -> Method:
     """Returns the upload as it is for all but the aliases that were ever rebuilt with the journal.
     There it sends batch after batch, each of which is a write of its own."""
-    whole = journal_writes(method, original)
+    method = find_method(original)
+    whole = journal_writes(original)
 
     @wraps(original)
     def upload_batches(client: "QdrantClient", *given: Any, **named: Any) -> None:
-        alias = method.collection_of(given, named)
+        call = MethodCall(method, client, given, named)
         with suppress(OneByOne):
-            if not _is_managed(client, alias):
+            if not _is_managed(client, call.alias):
                 whole(client, *given, **named)
                 return
-        arguments = method.bind_arguments(client, given, named)
+        arguments = call.bind_arguments()
         for batch in iterate(arguments):
             _repeat_write(
-                partial(client.upsert, alias, batch, **options_of_batch(arguments)),
+                partial(client.upsert, call.alias, batch, **options_of_batch(arguments)),
                 arguments.get("max_retries", 3),
             )
 
@@ -174,39 +145,17 @@ class QdrantClient(Base):
         super().close(grpc_grace, **kwargs)
         self.desk_of_client.close()
 
-    upsert = journal_writes(WriteMethod(Base.upsert, ids_of_points), Base.upsert)
-    update_vectors = journal_writes(
-        WriteMethod(Base.update_vectors, ids_of_points), Base.update_vectors
-    )
-    delete = journal_writes(
-        WriteMethod(Base.delete, selected_by("points_selector"), "points_selector"), Base.delete
-    )
-    delete_vectors = journal_writes(
-        WriteMethod(Base.delete_vectors, selected_by("points"), "points"), Base.delete_vectors
-    )
-    set_payload = journal_writes(
-        WriteMethod(Base.set_payload, selected_by("points"), "points"), Base.set_payload
-    )
-    overwrite_payload = journal_writes(
-        WriteMethod(Base.overwrite_payload, selected_by("points"), "points"),
-        Base.overwrite_payload,
-    )
-    delete_payload = journal_writes(
-        WriteMethod(Base.delete_payload, selected_by("points"), "points"), Base.delete_payload
-    )
-    clear_payload = journal_writes(
-        WriteMethod(Base.clear_payload, selected_by("points_selector"), "points_selector"),
-        Base.clear_payload,
-    )
-    _write_batch = journal_writes(
-        BatchMethod(Base.batch_update_points, ids_of_operations), Base.batch_update_points
-    )
-    upload_points = upload_writes(
-        WriteMethod(Base.upload_points, refuse_whole), Base.upload_points, iterate_points
-    )
-    upload_collection = upload_writes(
-        WriteMethod(Base.upload_collection, refuse_whole), Base.upload_collection, iterate_columns
-    )
+    upsert = journal_writes(Base.upsert)
+    update_vectors = journal_writes(Base.update_vectors)
+    delete = journal_writes(Base.delete)
+    delete_vectors = journal_writes(Base.delete_vectors)
+    set_payload = journal_writes(Base.set_payload)
+    overwrite_payload = journal_writes(Base.overwrite_payload)
+    delete_payload = journal_writes(Base.delete_payload)
+    clear_payload = journal_writes(Base.clear_payload)
+    _write_batch = journal_writes(Base.batch_update_points)
+    upload_points = upload_writes(Base.upload_points, iterate_points)
+    upload_collection = upload_writes(Base.upload_collection, iterate_columns)
 
     def batch_update_points(
         self, collection_name: str, update_operations: Any, *given: Any, **named: Any

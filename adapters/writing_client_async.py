@@ -2,81 +2,44 @@
 thread."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 import qdrant_client
 
+from qdrant_rollouts.adapters.write_methods import MethodCall, find_method
 from qdrant_rollouts.adapters.write_requests import (
     PAGE,
-    BatchMethod,
     OneByOne,
-    Selection,
-    WriteMethod,
     check_selected,
     has_ended,
-    ids_of_operations,
-    ids_of_points,
     read_result,
-    selected_by,
 )
 from qdrant_rollouts.adapters.writer_desk import DeskOfClient
 from qdrant_rollouts.adapters.writing_client import QdrantClient
-from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.journal.running import Pause
-from qdrant_rollouts.core.journal.writing import (
-    FindAlias,
-    Resolve,
-    Send,
-    Sent,
-    WriteSteps,
-    write_steps,
-)
+from qdrant_rollouts.core.journal.running import Pause, await_steps
+from qdrant_rollouts.core.journal.writing import FindAlias, Resolve, Send, Sent, write_steps
 from qdrant_rollouts.core.ports import PointId
 
 Base = qdrant_client.AsyncQdrantClient
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-class AsyncCall:
-    """As ``writing_client.Call``."""
+class AsyncCall(MethodCall):
+    """A call whose requests are awaited."""
 
-    def __init__(
-        self, method: WriteMethod, client: Base, given: tuple[Any, ...], named: dict[str, Any]
-    ) -> None:
-        self._method = method
-        self._client = client
-        self._given = given
-        self._named = named
-
-    async def do_steps(self, steps: WriteSteps) -> Any:
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    result = await self._take_step(step)
-                except (Refused, Unavailable) as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(result)
-        except StopIteration as end:
-            return end.value
-        finally:
-            steps.close()
-
-    async def _take_step(self, step: Any) -> Any:
+    async def take_step(self, step: Any) -> Any:
+        """As ``writing_client.Call.take_step``."""
         match step:
             case Send(_, None):
-                return await self._send_request(self._given, self._named)
+                return await self._send_request(self.given, self.named)
             case Send():
-                return await self._send_request(
-                    (), self._method.redirect_call(self._bind_call(), step)
-                )
+                return await self._send_request((), self.redirect(step))
             case Resolve(collection):
                 return await self._resolve_ids(collection)
             case FindAlias(name):
-                found = (await self._client.get_aliases()).aliases
+                found = (await self.client.get_aliases()).aliases
                 return any(alias.alias_name == name for alias in found)
             case Pause(seconds):
                 await asyncio.sleep(seconds)
@@ -84,45 +47,38 @@ class AsyncCall:
             case _:
                 return await asyncio.to_thread(step)
 
-    async def _send_request(self, given: tuple[Any, ...], named: dict[str, Any]) -> Sent:
+    async def _send_request(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> Sent:
         try:
-            sent = self._method.original(self._client, *given, **named)
-            # Uploads of this client are not awaited.
-            result = await sent if asyncio.iscoroutine(sent) else sent
+            result = await self.method.original(self.client, *given, **named)
         except Exception as error:  # noqa: BLE001  # kept, and raised again by whoever asked
             return Sent(has_ended(error), error=error)
         return read_result(result)
 
-    def _bind_call(self) -> dict[str, Any]:
-        return self._method.bind_arguments(self._client, self._given, self._named)
-
     async def _resolve_ids(self, collection: str) -> tuple[PointId, ...]:
-        selection = self._method.select(self._bind_call())
+        selection = self.select()
         if selection.filter is None:
             return selection.ids
-        return await self._scroll_ids(collection, selection)
-
-    async def _scroll_ids(self, collection: str, selection: Selection) -> tuple[PointId, ...]:
         found: list[PointId] = []
         offset: Any = None
         while True:
-            records, offset = await self._client.scroll(
+            records, offset = await self.client.scroll(
                 collection, selection.filter, PAGE, offset=offset, with_payload=False
             )
             found += [cast("PointId", record.id) for record in records]
-            check_selected(self._method.collection_of(self._given, self._named), found)
+            check_selected(self.alias, found)
             if offset is None:
                 return tuple(found)
 
 
-def journal_writes(method: WriteMethod, original: Method) -> Method:
+def journal_writes(original: Method) -> Method:
     """As ``writing_client.journal_writes``."""
+    method = find_method(original)
 
     @wraps(original)
     async def write_points(client: "AsyncQdrantClient", *given: Any, **named: Any) -> Any:
-        alias = method.collection_of(given, named)
         call = AsyncCall(method, client, given, named)
-        return await call.do_steps(write_steps(client.desk_of_client.open_desk(), alias))
+        desk = client.desk_of_client.open_desk()
+        return await await_steps(write_steps(desk, call.alias), call.take_step)
 
     return cast("Method", write_points)
 
@@ -152,33 +108,15 @@ class AsyncQdrantClient(Base):
         await super().close(grpc_grace, **kwargs)
         await asyncio.to_thread(self.desk_of_client.close)
 
-    upsert = journal_writes(WriteMethod(Base.upsert, ids_of_points), Base.upsert)
-    update_vectors = journal_writes(
-        WriteMethod(Base.update_vectors, ids_of_points), Base.update_vectors
-    )
-    delete = journal_writes(
-        WriteMethod(Base.delete, selected_by("points_selector"), "points_selector"), Base.delete
-    )
-    delete_vectors = journal_writes(
-        WriteMethod(Base.delete_vectors, selected_by("points"), "points"), Base.delete_vectors
-    )
-    set_payload = journal_writes(
-        WriteMethod(Base.set_payload, selected_by("points"), "points"), Base.set_payload
-    )
-    overwrite_payload = journal_writes(
-        WriteMethod(Base.overwrite_payload, selected_by("points"), "points"),
-        Base.overwrite_payload,
-    )
-    delete_payload = journal_writes(
-        WriteMethod(Base.delete_payload, selected_by("points"), "points"), Base.delete_payload
-    )
-    clear_payload = journal_writes(
-        WriteMethod(Base.clear_payload, selected_by("points_selector"), "points_selector"),
-        Base.clear_payload,
-    )
-    _write_batch = journal_writes(
-        BatchMethod(Base.batch_update_points, ids_of_operations), Base.batch_update_points
-    )
+    upsert = journal_writes(Base.upsert)
+    update_vectors = journal_writes(Base.update_vectors)
+    delete = journal_writes(Base.delete)
+    delete_vectors = journal_writes(Base.delete_vectors)
+    set_payload = journal_writes(Base.set_payload)
+    overwrite_payload = journal_writes(Base.overwrite_payload)
+    delete_payload = journal_writes(Base.delete_payload)
+    clear_payload = journal_writes(Base.clear_payload)
+    _write_batch = journal_writes(Base.batch_update_points)
     upload_points = upload_writes(Base.upload_points)
     upload_collection = upload_writes(Base.upload_collection)
 

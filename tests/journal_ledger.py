@@ -155,12 +155,16 @@ class MemoryLedger:
         state = self.states[alias]
         left = self.list_left(alias)
         pending = sum(entry.status is EntryStatus.PENDING for entry in left)
-        unknown = sum(
-            entry.status is EntryStatus.UNKNOWN and not self.is_readable(entry) for entry in left
-        )
+        unknown = [
+            entry.ended_at
+            for entry in left
+            if entry.status is EntryStatus.UNKNOWN and not self.is_readable(entry)
+        ]
+        last = max((one for one in unknown if one is not None), default=None)
+        unknown_for = states.arrives_for(last, self.now, self.bounds)
         quiet = state.quiet_for(self.now, self.bounds)
         points = sum(len(entry.ids) for entry in left)
-        return Lag(state, len(left), points, pending, unknown, quiet)
+        return Lag(state, len(left), points, pending, len(unknown), unknown_for, quiet)
 
     def close_gate(self, alias: str, fence: Fence) -> None:
         fence(None)  # type: ignore[arg-type]

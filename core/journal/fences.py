@@ -73,7 +73,12 @@ def why_not_entered(catcher: Catcher, lag: Lag) -> str:
     if lag.quiet:
         return f"a late write to {lag.state.follower} may still arrive for {lag.quiet:.0f} s"
     if lag.unknown:
-        return f"writes have no answer and may still arrive: {lag.unknown}"
+        quarantine = catcher.bounds.quarantine
+        return (
+            f"writes to {catcher.alias} without an answer: {lag.unknown:,}, the last one "
+            f"{quarantine - lag.unknown_for:.0f} s ago; one may still arrive for "
+            f"{quarantine:g} s, so this goes on in {lag.unknown_for:.0f} s"
+        )
     if lag.points > most:
         return (
             f"points that were written and have not reached {lag.state.follower} yet: "

@@ -44,13 +44,15 @@ class Selection:
 @dataclass(frozen=True, slots=True)
 class Lag:
     """Writes that have not reached the follower, and how many ``points`` they have. ``pending``:
-    they are under way. ``unknown``: they may still arrive. ``quiet`` as in ``Selection``."""
+    they are under way. ``unknown``: they had no answer and may still arrive, the last one for
+    ``unknown_for`` seconds. ``quiet`` as in ``Selection``."""
 
     state: WriteState
     left: int
     points: int
     pending: int
     unknown: int
+    unknown_for: float
     quiet: float
 
 

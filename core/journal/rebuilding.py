@@ -15,7 +15,6 @@ from qdrant_rollouts.core.database.journal_rows import Gate, WriteStateRow
 from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
 from qdrant_rollouts.core.journal.fences import Check, Fenced, fence_steps
-from qdrant_rollouts.core.journal.ledger import Lag
 from qdrant_rollouts.core.journal.rounds import (
     Catcher,
     Claim,
@@ -34,11 +33,6 @@ from qdrant_rollouts.core.services import Services
 def read_state(services: Services, alias: str) -> WriteState | None:
     """Returns what the alias's writes stand at; None if it never had a journal."""
     return open_ledger(services).read_state(alias)
-
-
-def read_lag(services: Services, alias: str, bounds: Bounds = BOUNDS) -> Lag:
-    """Returns how far the follower is behind. Raises Broken if the alias never had a journal."""
-    return open_ledger(services, bounds).measure_lag(alias)
 
 
 def begin_capture(

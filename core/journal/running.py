@@ -6,8 +6,10 @@ or in the scheduler of the model check.
 """
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
+from operator import call
 from typing import Any, TypeVar
 
 #: Is called without arguments, and its result goes back to the generator.
@@ -26,18 +28,35 @@ class Pause:
         threading.Event().wait(self.seconds)
 
 
-def run_steps(steps: Steps[Kind]) -> Kind:
-    """Does the steps one after the other and returns the generator's result."""
+def run_steps(steps: Generator[Any, Any, Kind], take_step: Callable[[Any], Any] = call) -> Kind:
+    """As ``await_steps``, where ``take_step`` returns when the step is done."""
+
+    async def take_at_once(step: Any) -> Any:
+        return take_step(step)
+
+    running = await_steps(steps, take_at_once)
     try:
-        step = next(steps)
-        while True:
-            try:
-                result = step()
-            # Whatever a step raises belongs to the generator, which may raise it again.
-            except BaseException as error:  # noqa: BLE001
-                step = steps.throw(error)
-            else:
-                step = steps.send(result)
+        running.send(None)
     except StopIteration as end:
-        result = end.value
-    return result  # type: ignore[no-any-return]  # what the generator returns
+        result: Kind = end.value
+        return result
+    raise AssertionError("a step that is done at once was awaited")
+
+
+async def await_steps(
+    steps: Generator[Any, Any, Kind], take_step: Callable[[Any], Awaitable[Any]]
+) -> Kind:
+    """Does the steps one after the other by ``take_step``, and returns the generator's result."""
+    with closing(steps):
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    result = await take_step(step)
+                # Whatever a step raises belongs to the generator, which may raise it again.
+                except BaseException as error:  # noqa: BLE001
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # what the generator returns

@@ -201,6 +201,13 @@ def is_readable(
     return status is EntryStatus.DONE
 
 
+def arrives_for(ended_at: datetime | None, now: datetime, bounds: Bounds) -> float:
+    """Returns for how many seconds a write may still arrive that had no answer at ``ended_at``."""
+    if ended_at is None:
+        return 0.0
+    return max(0.0, bounds.quarantine - (now - ended_at).total_seconds())
+
+
 def _check_undecided(state: WriteState) -> None:
     if state.gate is Gate.FLIPPING:
         raise Broken(f"{state.alias}: the switch to {state.follower} was decided; finish it")

@@ -22,14 +22,8 @@ from qdrant_rollouts.core.errors import (
     Unavailable,
 )
 from qdrant_rollouts.core.journal.desk import WriterDesk
-from qdrant_rollouts.core.journal.writing import (
-    FindAlias,
-    Resolve,
-    Send,
-    Sent,
-    WriteSteps,
-    write_steps,
-)
+from qdrant_rollouts.core.journal.running import run_steps
+from qdrant_rollouts.core.journal.writing import FindAlias, Resolve, Send, Sent, write_steps
 from qdrant_rollouts.core.ports import VectorStore
 from qdrant_rollouts.core.records.acts import Act
 from qdrant_rollouts.core.records.leaders import Index
@@ -63,7 +57,7 @@ def write_act(store: VectorStore, desk: WriterDesk, index: Index, prepare: Prepa
         if not act.ids:
             return act.answer
         try:
-            RecordsCall(store, alias, act).do_steps(write_steps(desk, alias))
+            run_steps(write_steps(desk, alias), RecordsCall(store, alias, act).take_step)
         except LeaderChanged as changed:
             collection = changed.collection
             continue
@@ -92,23 +86,9 @@ class RecordsCall:
         self._alias = alias
         self._act = act
 
-    def do_steps(self, steps: WriteSteps) -> None:
-        """Does the steps of the write. Raises LeaderChanged if the write must be made again."""
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    result = self._take_step(step)
-                except (Refused, Unavailable) as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(result)
-        except StopIteration:
-            return
-        finally:
-            steps.close()
-
-    def _take_step(self, step: Any) -> Any:
+    def take_step(self, step: Any) -> Any:
+        """Does a step of the write and returns its result. Raises LeaderChanged if the write must
+        be made again."""
         match step:
             case Send(_, None):
                 return self._send_without_row()

@@ -132,10 +132,14 @@ def test_a_write_without_an_answer_is_read_again_after_the_quarantine(case):
     case.capture()
     case.ledger.mark_unknown(case.write(1))
     assert case.select() == (set(), 0)
-    assert case.ledger.measure_lag("docs").unknown == 1
-    case.move(BOUNDS.quarantine + 1)
+    lag = case.ledger.measure_lag("docs")
+    assert (lag.unknown, lag.unknown_for) == (1, BOUNDS.quarantine)
+    case.move(20)
+    assert case.ledger.measure_lag("docs").unknown_for == BOUNDS.quarantine - 20
+    case.move(BOUNDS.quarantine - 19)
     assert case.select() == ({1}, 0)
-    assert case.ledger.measure_lag("docs").unknown == 0
+    lag = case.ledger.measure_lag("docs")
+    assert (lag.unknown, lag.unknown_for) == (0, 0)
 
 
 def test_a_writer_that_knows_another_phase_writes_no_row(case):

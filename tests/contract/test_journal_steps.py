@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.database.journal_rows import Gate, JournalRow, Phase
 from qdrant_rollouts.core.deployments import commands, following
 from qdrant_rollouts.core.errors import LeaseLost, Refused
@@ -14,8 +16,9 @@ from qdrant_rollouts.core.journal import rebuilding
 from qdrant_rollouts.core.journal.sql_ledger import open_ledger
 from qdrant_rollouts.core.journal.states import WriteState
 from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.ports import Point
 from tests.journaled import write_journaled
-from tests.world import World, texts
+from tests.world import DIMENSION, EMBEDDING, World, texts
 
 RECORDS = 30
 NEW_MODEL = {"model": "hashing:32", "text": "{text}"}
@@ -61,6 +64,26 @@ def change(world: World) -> None:
     """A new, a changed and a deleted point, as an application writes them."""
     records = [{"id": 3, "text": "changed"}, {"id": 77, "text": "new"}]
     write_journaled(world, "docs", records, gone=[9])
+
+
+def make_collection_of_others(world: World) -> str:
+    """``docs`` serves a collection of another program, and nobody declares its model."""
+    records = texts(RECORDS)
+    model = open_embedder(EmbeddingSpec.model_validate(EMBEDDING))
+    vectors = model.documents([one["text"] for one in records])
+    schema = {"params": {"vectors": {"size": DIMENSION, "distance": "Cosine"}}}
+    world.store.create("theirs", {**schema, "payload_schema": {}}, {})
+    points = [Point(one["id"], vector, one) for one, vector in zip(records, vectors, strict=True)]
+    world.store.upsert("theirs", points)
+    world.store.point_alias("docs", "theirs")
+    world.declare("docs", source="live", writes="journal", embedding=None)
+    return "theirs"
+
+
+def undo_changes(world: World) -> None:
+    records = [{"id": id, "text": f"again {id}"} for id in (3, 5, 7, 9)]
+    write_journaled(world, "docs", records, gone=[77])
+    following.follow_back(world.services, "docs")
 
 
 # --- beginning ------------------------------------------------------------------------------------
@@ -253,6 +276,43 @@ def test_a_rollback_after_the_journal_has_ended_compares_both_collections(live: 
     assert content(live, blue) == truth
 
 
+def test_a_version_that_nobody_stamped_can_be_gone_back_to_while_the_journal_follows_it(
+    world: World,
+) -> None:
+    """Its vectors are those that the new version was copied from, so no model is needed."""
+    theirs = make_collection_of_others(world)
+    deployment = begin(world, "soak")
+    world.run()
+    green = world.status(deployment)["green"]
+    for serving, older in [(green, theirs), (theirs, green), (green, theirs)]:
+        assert world.store.aliases()["docs"] == serving
+        change(world)
+        assert "3 points brought to" in following.follow_back(world.services, "docs")
+        write_journaled(world, "docs", [{"id": 5, "text": "last"}], gone=[7])
+        truth = content(world, serving)
+        back = commands.start_rollback(world.services, "docs", actor="anna")
+        world.run()
+        assert world.status(back)["status"] == "live", world.status(back)["message"]
+        assert "will not bring back" not in str(world.step(back, "catch_up")["message"])
+        assert world.store.aliases()["docs"] == older
+        assert content(world, older) == truth
+        undo_changes(world)
+
+
+def test_a_version_that_nobody_stamped_cannot_get_vectors_of_another_model(world: World) -> None:
+    theirs = make_collection_of_others(world)
+    model = {"embedding": NEW_MODEL, "accept_new_model": True}
+    world.declare("docs", source="live", writes="journal", **model)
+    deployment = begin(world, "soak")
+    world.run()
+    assert "will not bring back" in world.step(deployment, "catch_up")["message"]
+    with_refusal = commands.start_rollback(world.services, "docs", actor="anna")
+    world.run()
+    told = world.status(with_refusal)["message"]
+    assert f"nobody wrote down how the vectors of {theirs} are made" in told
+    assert "--now" in told
+
+
 def test_a_writer_that_knows_only_the_default_is_kept_out_by_a_longer_fence(live: World) -> None:
     live.declare("docs", source="live", writes={"way": "journal", "fence_seconds": 60})
     begin(live, "soak")
@@ -280,6 +340,10 @@ def test_a_write_without_an_answer_is_waited_for_before_the_switch(live: World) 
     assert entry is not None
     ledger.mark_unknown(entry)
     began = live.clock.moment
+    live.run(until=lambda: live.clock.moment - began > timedelta(seconds=20))
+    told = live.step(deployment, "catch_up")["message"]
+    assert "writes to docs without an answer: 1, the last one" in told
+    assert "may still arrive for 60 s, so this goes on in" in told
     live.run()
     assert live.status(deployment)["status"] == "live"
     assert live.clock.moment - began >= timedelta(seconds=60)

@@ -68,3 +68,8 @@ def test_it_ends_with_the_slice_after_one_piece_at_least():
     ended = pieces.work(Context(seconds=0.0), Counted(), counting(5, []))
 
     assert ended.done == 1
+
+
+def test_work_goes_on_until_its_time_is_over():
+    assert pieces.limit_to(60)()
+    assert not pieces.limit_to(0)()

@@ -23,11 +23,11 @@ from qdrant_rollouts.core.database.step_data import (
 )
 from qdrant_rollouts.core.database.step_traits import TRAITS
 from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.deployments.steps.backup_data import RecoveredGreen
 from qdrant_rollouts.core.deployments.steps.data import (
     CatchUpState,
     FillState,
     Judged,
-    RecoveredGreen,
     RoundState,
     StageState,
 )

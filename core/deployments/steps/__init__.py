@@ -4,6 +4,7 @@ does."""
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.deployments.plan import Step
 from qdrant_rollouts.core.deployments.steps import (
+    backup_data,
     backup_files,
     backup_snapshot,
     catch_up,
@@ -76,8 +77,8 @@ STEPS: dict[str, Step] = {
             do=backup_snapshot.take_snapshot,
             undo=backup_snapshot.drop_snapshot,
             queue="bulk",
-            state=data.SnapshotState,
-            output=data.TakenSnapshot,
+            state=backup_data.SnapshotState,
+            output=backup_data.TakenSnapshot,
         ),
         Step(
             "fetch",
@@ -85,28 +86,31 @@ STEPS: dict[str, Step] = {
             undo=backup_files.delete_files,
             queue="bulk",
             long=True,
-            state=data.FetchState,
-            output=data.FetchedFiles,
+            state=backup_data.FetchState,
+            output=backup_data.FetchedFiles,
         ),
         Step(
             "seal",
             do=backup_files.seal_backup,
             undo=backup_files.unseal_backup,
             queue="bulk",
-            output=data.SealedBackup,
+            output=backup_data.SealedBackup,
         ),
-        Step("thin", do=backup_files.prune_backups, output=data.PrunedBackups),
+        Step("thin", do=backup_files.prune_backups, output=backup_data.PrunedBackups),
         Step(
             "recover",
             do=recovering.recover_backup,
             undo=recovering.undo_recovery,
             queue="bulk",
             long=True,
-            state=data.RecoverState,
-            output=data.RecoveredGreen,
+            state=backup_data.RecoverState,
+            output=backup_data.RecoveredGreen,
         ),
         Step(
-            "compare", do=recovering.compare_with_manifest, queue="bulk", output=data.ComparedBackup
+            "compare",
+            do=recovering.compare_with_manifest,
+            queue="bulk",
+            output=backup_data.ComparedBackup,
         ),
         Step("drop", do=recovering.finish_verification),
         Step(
@@ -115,8 +119,8 @@ STEPS: dict[str, Step] = {
             undo=recovering.undo_recovery,
             queue="bulk",
             long=True,
-            state=data.RecoverState,
-            output=data.UnpackedSource,
+            state=backup_data.RecoverState,
+            output=backup_data.UnpackedSource,
         ),
         Step("discard", do=recovering.discard),
     )

@@ -15,14 +15,14 @@ from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.step_data import Progress, StepOutput
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps.backup_snapshot import remove_snapshots
-from qdrant_rollouts.core.deployments.steps.data import (
+from qdrant_rollouts.core.deployments.steps.backup_data import (
     FetchedFiles,
     FetchState,
     PrunedBackups,
     SealedBackup,
     TakenSnapshot,
 )
+from qdrant_rollouts.core.deployments.steps.backup_snapshot import remove_snapshots
 from qdrant_rollouts.core.deployments.steps.long import stream_with_progress
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL

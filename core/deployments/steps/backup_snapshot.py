@@ -14,10 +14,7 @@ from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import pieces
-from qdrant_rollouts.core.deployments.steps.data import (
-    SnapshotState,
-    TakenSnapshot,
-)
+from qdrant_rollouts.core.deployments.steps.backup_data import SnapshotState, TakenSnapshot
 from qdrant_rollouts.core.ports import PointId, Schema
 from qdrant_rollouts.core.statistics.sampling import offer_id
 from qdrant_rollouts.core.times import as_iso

@@ -4,15 +4,16 @@ First come the rounds. Then both collections are compared once, because applicat
 around the journal; rounds go on meanwhile.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps import comparing, journaled, unjournaled
+from qdrant_rollouts.core.deployments.steps import journaled, unjournaled
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
 from qdrant_rollouts.core.deployments.steps.journaled import Work
+from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to_slice
 from qdrant_rollouts.core.deployments.steps.rounds import end_round, sum_up
 from qdrant_rollouts.core.deployments.steps.writers import tell_faster
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -23,7 +24,6 @@ _SOON = 0.5
 _AGAIN_WHEN_SLOWER = 10.0
 #: A turn after which more than this share of the writes is left shows that writers are faster.
 _FEWER = 0.8
-_LISTED = 20
 
 
 def catch_up_by_journal(context: StepContext) -> Outcome:
@@ -33,19 +33,19 @@ def catch_up_by_journal(context: StepContext) -> Outcome:
     if waits is not None:
         return waits
     work = journaled.open_forward(context)
-    ends = time.monotonic() + context.services.times.slice
-    state = _do_rounds(context, work, ends)
+    goes_on = limit_to_slice(context)
+    state = _do_rounds(context, work, goes_on)
     lag = work.catcher.ledger.measure_lag(work.catcher.alias)
     why_not = why_not_entered(work.catcher, lag)
     if lag.quiet or lag.unknown:
         return Wait(min(lag.quiet or _SOON, _AGAIN_WHEN_SLOWER), why_not, progress=False)
     if why_not:
         return _go_on_or_hold(context, state, why_not)
-    return _look_around(context, work, state, ends)
+    return _look_around(context, work, state, goes_on)
 
 
-def _do_rounds(context: StepContext, work: Work, ends: float) -> CatchUpState:
-    current, _ = journaled.follow_piece(work, RoundState(), lambda: time.monotonic() < ends)
+def _do_rounds(context: StepContext, work: Work, goes_on: GoesOn) -> CatchUpState:
+    current, _ = journaled.follow_piece(work, RoundState(), goes_on)
     state = context.load(CatchUpState)
     if current.checked or not state.number:
         state = end_round(context, state, current)
@@ -68,13 +68,11 @@ def _go_on_or_hold(context: StepContext, state: CatchUpState, why_not: str) -> O
     return Hold(f"{told}; retry goes on, promote tries the switch", sum_up(context, state, told))
 
 
-def _look_around(context: StepContext, work: Work, state: CatchUpState, ends: float) -> Outcome:
+def _look_around(context: StepContext, work: Work, state: CatchUpState, goes_on: GoesOn) -> Outcome:
     looked = state.look
     if looked is None or looked.position is not None:
-        looked, ids, more = unjournaled.look_on(
-            context, work, looked or RoundState(), lambda: time.monotonic() < ends
-        )
-        state = replace(state, look=looked, ids=[*state.ids, *ids][:_LISTED])
+        looked, ids, more = unjournaled.look_on(context, work, looked or RoundState(), goes_on)
+        state = replace(state, look=looked, ids=keep_first(state.ids, ids))
         context.save(state, progress=True)
         if more:
             return Wait(0, f"{looked.checked:,} points compared, for writes around the journal")
@@ -100,8 +98,8 @@ def _hold_for_foreign(
 def _describe_around(look: RoundState, ids: Sequence[PointId]) -> str:
     if not look.made:
         return ""
-    listed = ", ".join(map(str, ids))
-    return f"written around the journal and brought over, {look.made:,} points: {listed}"
+    told = f"written around the journal and brought over, {look.made:,} points"
+    return f"{told}: {join_ids(ids)}"
 
 
 def why_no_way_back(context: StepContext) -> str:
@@ -110,7 +108,7 @@ def why_no_way_back(context: StepContext) -> str:
     if context.deployment.blue is None:
         return ""
     try:
-        comparing.open_way_back(context)
+        journaled.open_way_back(context)
     except (Refused, Unavailable) as error:
         return f"a rollback will not bring back what is written after the switch: {error}"
     return ""

@@ -23,7 +23,8 @@ from qdrant_rollouts.core.deployments.plan import (
     why_model_may_be_unknown,
 )
 from qdrant_rollouts.core.deployments.steps import foreign_writes, limiting, reading, rooms, unused
-from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, UnpackedSource
+from qdrant_rollouts.core.deployments.steps.backup_data import UnpackedSource
+from qdrant_rollouts.core.deployments.steps.data import CreatedGreen
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Schema

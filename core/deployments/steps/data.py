@@ -1,5 +1,5 @@
 """What each step saves for its next turn, and its output for later steps.
-``core.database.step_data`` defines how rows store them.
+``core.database.step_data`` defines how rows store them; ``backup_data`` has those of backups.
 
 A state without a ``phase`` is at its beginning. A count of None was not counted: the row is older,
 or this way of filling does not count it.
@@ -54,24 +54,6 @@ class CreatedGreen(MadeGreen):
 
     vectors: Mapping[str, Any] | None = None
     blue_sample: Sample | None = field(default=None, metadata={"of": Sample})
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecoveredGreen(MadeGreen):
-    """Green was made from a backup. ``strict``: the strict mode of the recovered collection. It is
-    not set if an older release wrote the row."""
-
-    collection: str = ""
-    strict: dict[str, Any] | Unset | None = UNSET
-    filled: Filling = field(default_factory=Filling, metadata={"of": Filling})
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnpackedSource(StepOutput):
-    """A backup was recovered into ``collection``, to be read as a source."""
-
-    collection: str
-    schema: Schema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,104 +330,3 @@ class Soaked(StepOutput):
     last_error: str
     traffic: Mapping[str, Any]
     late: dict[str, Any] | None = None
-
-
-# --- backups --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class SnapshotState(PieceState):
-    """``after`` and ``scanned``: how far the points were read from which ``sample`` is drawn.
-    ``at``, ``schema``, ``metadata``, ``count`` and ``points`` (with digests) describe the content
-    before the snapshot. ``known``: the snapshots that existed before. ``snapshots``: those that
-    appeared; ``own`` says whether they are surely ours. ``looks`` and ``undo_looks`` count looks
-    without a result."""
-
-    phase: str = ""
-    after: PointId | None = None
-    scanned: bool | None = None
-    sample: Sequence[Sequence[Any]] = ()
-    at: str = ""
-    schema: Schema | None = None
-    metadata: Mapping[str, Any] | None = None
-    count: int = 0
-    points: Sequence[Sequence[Any]] = ()
-    known: Sequence[str] = ()
-    snapshots: Sequence[str] = ()
-    own: bool | None = None
-    looks: int = 0
-    undo_looks: int = 0
-
-    def name_phase(self) -> str:
-        return self.phase
-
-
-@dataclass(frozen=True, kw_only=True)
-class TakenSnapshot(StepOutput):
-    """``low`` and ``high``: the counts before and after. ``sample``: points that were the same
-    before and after, with digests."""
-
-    snapshots: Sequence[str]
-    own: bool
-    at: str
-    schema: Schema
-    metadata: dict[str, Any]
-    low: int
-    high: int
-    sample: list[list[Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FetchState(StepState):
-    """``files`` that are complete, the bytes ``done`` of the next file, and how many bytes to write
-    at once (``chunk``)."""
-
-    files: Sequence[dict[str, Any]] = ()
-    done: int = 0
-    chunk: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class FetchedFiles(StepOutput):
-    """``files`` as the manifest lists them."""
-
-    files: list[dict[str, Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SealedBackup(StepOutput):
-    """A backup is complete. There is only a summary."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PrunedBackups(StepOutput):
-    removed: Sequence[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecoverState(StepState):
-    """``patience``: how many looks may pass until the collection must exist. ``uploads``: uploads
-    that were begun. ``sent``: shards that were sent. ``made``: whether the collection was ever
-    seen. ``found``: its count at the last look. ``strict``: the strict mode of the recovered
-    collection."""
-
-    phase: str = ""
-    patience: int | None = None
-    looks: int = 0
-    uploads: int = 0
-    sent: int = 0
-    made: bool | None = None
-    found: int | None = None
-    strict: dict[str, Any] | Unset | None = UNSET
-    undo_looks: int = 0
-
-    def name_phase(self) -> str:
-        return self.phase
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparedBackup(StepOutput):
-    count: int
-    sampled: int
-    queries: int
-    faults: Sequence[str]

@@ -37,7 +37,7 @@ def pass_fence(
     context: StepContext,
     follower: Follower,
     seconds: float,
-    move: Callable[[RoundState, Callable[[float], None]], None],
+    move: Callable[[RoundState, Callable[[float], None]], object],
 ) -> Passed:
     """Compares a last time and then calls ``move``, which is given the comparison and a check for
     the time that is left. Raises whatever ``move`` raises; writes are let in again then too."""

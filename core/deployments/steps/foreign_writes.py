@@ -14,10 +14,9 @@ from qdrant_rollouts.core.collections import foreign
 from qdrant_rollouts.core.collections.foreign import ForeignWrites, Sample
 from qdrant_rollouts.core.deployments.plan import Hold, Outcome, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, Switched, SwitchState
+from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import PointId
-
-_LISTED = 20
 
 
 def sample_blue(context: StepContext) -> Sample | None:
@@ -84,7 +83,7 @@ def look_after_switch(context: StepContext) -> str:
     if not ids:
         return ""
     share = _describe_share(len(before), switched.blue_sample.points)
-    return f"{len(ids):,} of {share} were written after the switch: {_join(ids[:_LISTED])}"
+    return f"{len(ids):,} of {share} were written after the switch: {join_ids(ids)}"
 
 
 def describe_writes(blue: str | None, found: ForeignWrites) -> str:
@@ -100,7 +99,7 @@ def describe_writes(blue: str | None, found: ForeignWrites) -> str:
     if found.added is None:
         told += f". New points cannot be sampled: it had {found.points:,} and has {found.now:,}"
     if found.ids:
-        told += f". Ids: {_join(found.ids)}"
+        told += f". Ids: {join_ids(found.ids)}"
     return told
 
 
@@ -138,7 +137,7 @@ def _compare_with_sample(context: StepContext, sample: Sample) -> ForeignWrites:
         added=sum(id not in before for id in ids) if whole else None,
         changed=sum(id in before and id in now for id in ids),
         deleted=sum(id not in now for id in ids),
-        ids=ids[:_LISTED],
+        ids=keep_first(ids),
     )
 
 
@@ -156,7 +155,3 @@ def _describe_share(sampled: int, points: int) -> str:
     if sampled >= points:
         return f"all {points:,} points"
     return f"a sample of {sampled:,} of {points:,} points ({sampled / points:.2%})"
-
-
-def _join(ids: Sequence[PointId]) -> str:
-    return ", ".join(map(str, ids))

@@ -17,13 +17,13 @@ from qdrant_rollouts.core.deployments.plan import (
     why_model_may_be_unknown,
 )
 from qdrant_rollouts.core.deployments.steps import comparing, journaled, pieces, reading
+from qdrant_rollouts.core.deployments.steps.backup_data import RecoveredGreen
 from qdrant_rollouts.core.deployments.steps.data import (
     CaughtUp,
     CreatedGreen,
     GateState,
     Judged,
     MadeGreen,
-    RecoveredGreen,
 )
 from qdrant_rollouts.core.deployments.steps.followers import apply_changes
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts

@@ -10,16 +10,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.database.journal_rows import Gate
+from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.deployments.plan import StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import comparing
 from qdrant_rollouts.core.deployments.steps.data import RoundState
 from qdrant_rollouts.core.deployments.steps.followers import (
+    CopyFollower,
     Follower,
     Written,
     apply_changes,
     check_bad_records,
 )
+from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to_slice
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.journal import following, rebuilding
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
@@ -31,7 +36,8 @@ from qdrant_rollouts.core.services import Services
 #: Seconds between two looks at writers that have not confirmed, and at another worker's lease.
 _SOON = 0.5
 _NAMED = 3
-_LISTED = 20
+#: Ways of filling by which a version has the points of the one before.
+_COPIES = ("copy", "snapshot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,9 @@ def capture_writes(context: StepContext) -> Wait | None:
     named = ", ".join(late[:_NAMED])
     return Wait(
         _SOON,
-        f"these processes still write without rows: {named}{more}; {context.patience}",
+        f"these processes still write without rows: {named}{more}; one whose last write had no "
+        f"answer is waited for until that write cannot arrive any more, {BOUNDS.quarantine:g} s; "
+        f"{context.patience}",
         progress=False,
     )
 
@@ -103,9 +111,7 @@ def stop_capturing(context: StepContext) -> None:
 # --- rounds ---------------------------------------------------------------------------------------
 
 
-def follow_piece(
-    work: Work, current: RoundState, goes_on: Callable[[], bool]
-) -> tuple[RoundState, bool]:
+def follow_piece(work: Work, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
     """Does rounds until few writes are left, or until ``goes_on`` says no. Returns what was done,
     and whether there is more to do."""
     catcher = work.catcher
@@ -142,16 +148,43 @@ def follow_piece(
 def open_forward(context: StepContext) -> Work:
     """Returns what brings writes to green. Raises Refused if the journal does not say that green
     follows."""
-    follower = comparing.open_follower(context)
-    _check_roles(context, context.deployment.blue, context.deployment.green)
+    deployment = context.deployment
+    copied = _open_copied(context, deployment.blue, deployment.green)
+    follower = copied or comparing.open_follower(context)
+    _check_roles(context, deployment.blue, deployment.green)
     return open_work(context, follower, context.turn)
 
 
 def open_backward(context: StepContext, turn: Claim) -> Work:
     """Returns what brings writes back to blue, after the switch."""
-    follower = comparing.open_way_back(context)
+    follower = open_way_back(context)
     _check_roles(context, context.deployment.green, context.deployment.blue)
     return open_work(context, follower, turn, skips_bad=True)
+
+
+def open_way_back(context: StepContext) -> Follower:
+    """Returns blue as the follower of green, after the switch. Raises Refused if blue had better
+    stay as it is."""
+    deployment = context.deployment
+    copied = _open_copied(context, deployment.green, deployment.blue)
+    return copied or comparing.open_way_back(context)
+
+
+def _open_copied(
+    context: StepContext, leader: str | None, follower: str | None
+) -> CopyFollower | None:
+    """Returns an older version without a stamp as the follower of the one that was copied from it.
+    Nobody wrote down how its vectors are made, and nobody need know: both have the same ones. None
+    for all others."""
+    if not uses_journal(context) or leader is None or follower is None:
+        return None
+    store = context.services.store
+    if read_stamp(store, follower) is not None:
+        return None
+    with context.services.sessions() as session:
+        row = session.get(Version, leader)
+        way = row.facts.get("way") if row is not None else None
+    return CopyFollower(store, leader, follower) if way in _COPIES else None
 
 
 def open_work(
@@ -223,17 +256,10 @@ def find_decided(context: StepContext) -> str | None:
     return state.follower if state is not None and state.gate is Gate.FLIPPING else None
 
 
-def leads_writes(context: StepContext, collection: str | None) -> bool:
-    """Returns whether writers send their writes to ``collection``, by the journal."""
-    state = rebuilding.read_state(context.services, context.deployment.alias)
-    return state is not None and state.journals and state.leader == collection
-
-
 def close_writes(context: StepContext, work: Work, check: Callable[[], str] = lambda: "") -> Fenced:
     """Brings over what is left, closes writes, and decides the switch, or lets writes in again.
     ``check`` looks at both sides when nothing is left; it says what is wrong."""
-    ends = time.monotonic() + context.services.times.slice
-    follow_piece(work, RoundState(), lambda: time.monotonic() < ends)
+    follow_piece(work, RoundState(), limit_to_slice(context))
     return rebuilding.close_and_decide(work.catcher, check)
 
 
@@ -260,8 +286,7 @@ def describe_left(services: Services, alias: str, leader: str | None) -> str:
     ids = rebuilding.list_left(services, alias)
     if not ids:
         return ""
-    listed = ", ".join(map(str, ids[:_LISTED]))
-    return f"written meanwhile and left behind, {len(ids):,} points: {listed}"
+    return f"written meanwhile and left behind, {len(ids):,} points: {join_ids(ids)}"
 
 
 def leave_leader(services: Services, alias: str, leader: str | None) -> None:

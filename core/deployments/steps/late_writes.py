@@ -4,7 +4,7 @@ Rule: a point that was written on green is never written over. Whatever cannot b
 as it is on green and is listed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 from qdrant_rollouts.core.collections.filling import Filling
@@ -14,13 +14,12 @@ from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps import catch_up, comparing, reading, rereading
 from qdrant_rollouts.core.deployments.steps.data import CaughtUp, LateState, RoundState, Switched
 from qdrant_rollouts.core.deployments.steps.followers import Follower, apply_changes
+from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
 from qdrant_rollouts.core.ports import Point, PointId
 
 OVER = "over"
 _PAGE_POINTS = 1024
-_LISTED = 20
-
-GoesOn = Callable[[], bool]
 
 
 def begin_search(context: StepContext) -> LateState:
@@ -47,7 +46,7 @@ def describe_found(late: LateState) -> str:
     if late.both:
         words.append(f"{late.both:,} points were written on both sides and stay as they are")
     if late.ids:
-        words.append(f"ids {', '.join(map(str, late.ids))}")
+        words.append(f"ids {join_ids(late.ids)}")
     return "; ".join(words)
 
 
@@ -142,7 +141,7 @@ def _heal_page(
         late,
         healed=late.healed + len(healing),
         both=late.both + len(both),
-        ids=_list_some(late.ids, [*both, *healing]),
+        ids=keep_first(late.ids, both, healing),
     )
 
 
@@ -151,10 +150,6 @@ def _is_untouched(follower: Follower, point: Point) -> bool:
     another payload than the mark says."""
     made_from = read_mark(point.payload).get("from")
     return bool(made_from) and made_from == follower.leading.digest(point)
-
-
-def _list_some(known: Iterable[PointId], more: Iterable[PointId]) -> list[PointId]:
-    return [*known, *more][:_LISTED]
 
 
 # --- read again -----------------------------------------------------------------------------------

@@ -18,6 +18,19 @@ from qdrant_rollouts.core.deployments.steps.data import PIECE_SECONDS, PieceStat
 LEAST = 0.05
 _SMALLER = 4
 State = TypeVar("State", bound=PieceState)
+#: Returns whether there is time for more work.
+GoesOn = Callable[[], bool]
+
+
+def limit_to(seconds: float) -> GoesOn:
+    """Returns what says, from now on, whether ``seconds`` are over."""
+    ends = time.monotonic() + seconds
+    return lambda: time.monotonic() < ends
+
+
+def limit_to_slice(context: StepContext) -> GoesOn:
+    """As ``limit_to``, for the time that a turn may work."""
+    return limit_to(context.services.times.slice)
 
 
 def work(
@@ -26,13 +39,13 @@ def work(
     """Does pieces until one of them reports that there is no more work for now, or the turn's slice
     is over; returns the last state. ``do_piece`` receives the state and for how many seconds it may
     work; it returns the new state, and whether there is more work."""
-    ends = time.monotonic() + context.services.times.slice
+    goes_on = limit_to_slice(context)
     more = True
     while more:
         seconds = state.piece
         context.save(replace(state, piece=max(LEAST, seconds / _SMALLER)))
         state, there_is_more = do_piece(state, min(seconds, context.services.times.slice))
-        more = there_is_more and time.monotonic() < ends
+        more = there_is_more and goes_on()
         state = replace(state, piece=PIECE_SECONDS)
         context.save(state, progress=True)
     return state

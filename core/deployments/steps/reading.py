@@ -3,7 +3,7 @@
 from qdrant_rollouts.core.collections.recovered import RecoveredSource
 from qdrant_rollouts.core.config.id_fields import with_declared_ids
 from qdrant_rollouts.core.deployments.plan import StepContext
-from qdrant_rollouts.core.deployments.steps.data import UnpackedSource
+from qdrant_rollouts.core.deployments.steps.backup_data import UnpackedSource
 from qdrant_rollouts.core.ports import Source
 
 

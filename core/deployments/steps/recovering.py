@@ -25,8 +25,12 @@ from qdrant_rollouts.core.collections.stamps import Stamp, foreign_metadata
 from qdrant_rollouts.core.database.step_data import UNSET, StepOutput
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import limiting, unused
+from qdrant_rollouts.core.deployments.steps.backup_data import (
+    ComparedBackup,
+    RecoveredGreen,
+    RecoverState,
+)
 from qdrant_rollouts.core.deployments.steps.backup_snapshot import PATIENCE_CHECKS
-from qdrant_rollouts.core.deployments.steps.data import ComparedBackup, RecoveredGreen, RecoverState
 from qdrant_rollouts.core.deployments.steps.long import stream_with_progress
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import SearchParams, Snapshot

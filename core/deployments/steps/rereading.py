@@ -35,6 +35,8 @@ from qdrant_rollouts.core.deployments.steps.followers import (
     build_points,
     check_bad_records,
 )
+from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
 from qdrant_rollouts.core.deployments.steps.record_vectors import (
     RecordVectors,
     VectorCounts,
@@ -46,11 +48,6 @@ from qdrant_rollouts.core.ports import Point, PointId, Row, Source
 _WINDOW = 256
 _ID_ALONE = RecordRules(dense={}, vector_field=None)
 _PAGE_IDS = 4096
-#: More records than this, and more than this share, are deleted only if a person has looked.
-_FEW_GONE = 100
-_MOST_GONE = 0.1
-
-GoesOn = Callable[[], bool]
 
 
 class TooManyGone(Refused):
@@ -269,7 +266,7 @@ def _count_gone(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[R
     if position is not None:
         return current, True
     points = reader.context.services.store.count(reader.context.deployment.green)
-    if current.deleted > max(_FEW_GONE, _MOST_GONE * points):
+    if are_many_gone(current.deleted, points):
         raise TooManyGone(
             f"{current.deleted:,} of {points:,} records are gone from "
             f"{reader.context.deployment.source} since it was read first"

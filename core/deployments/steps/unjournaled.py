@@ -5,7 +5,7 @@ knows. Rows are read after both points were, and only this turn retires rows, so
 ago always has one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from qdrant_rollouts.core.collections.merging import BucketDigests, compare_page
@@ -14,12 +14,13 @@ from qdrant_rollouts.core.deployments.steps import journaled
 from qdrant_rollouts.core.deployments.steps.data import RoundState
 from qdrant_rollouts.core.deployments.steps.followers import Follower
 from qdrant_rollouts.core.deployments.steps.journaled import Work
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
 from qdrant_rollouts.core.journal import rebuilding
 from qdrant_rollouts.core.ports import PointId
 
 
 def look_on(
-    context: StepContext, work: Work, look: RoundState, goes_on: Callable[[], bool]
+    context: StepContext, work: Work, look: RoundState, goes_on: GoesOn
 ) -> tuple[RoundState, list[PointId], bool]:
     """Compares pages until the end, or until ``goes_on`` says no, and brings over what was written
     around the journal. Returns how far it is (``made`` counts what was found), the ids that were
@@ -48,7 +49,7 @@ def look_on(
 
 
 def _bring_over_foreign(
-    context: StepContext, work: Work, differing: Sequence[PointId], goes_on: Callable[[], bool]
+    context: StepContext, work: Work, differing: Sequence[PointId], goes_on: GoesOn
 ) -> tuple[list[PointId], int]:
     """Returns which of these points were written around the journal, and how many of them could be
     brought over."""
