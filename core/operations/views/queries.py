@@ -43,7 +43,7 @@ def get_deployment(services: Services, deployment_id: str) -> deployment_answers
             select(EventRow).where(EventRow.deployment_id == full).order_by(EventRow.id)
         )
         return {
-            **summarize_deployment(row, places.queue(session)),
+            **summarize_deployment(row, places.queue(session, [full])),
             "number": row.number,
             "source": row.source,
             "requested": row.requested,
@@ -98,8 +98,8 @@ def list_deployments(
     if after is not None:
         query = query.where(_where_after(services, find_deployment(services, after)))
     with services.sessions() as session:
-        waiting = places.queue(session)
-        rows = session.scalars(query)
+        rows = session.scalars(query).all()
+        waiting = places.queue(session, [row.id for row in rows])
         return [
             {
                 **summarize_deployment(row, waiting),

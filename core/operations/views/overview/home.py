@@ -71,7 +71,7 @@ class _KnownRows:
     def __init__(self, session: Session, rules: DeletionRules, now: datetime) -> None:
         self.versions = _live_versions(session)
         self.running = {row.alias: row for row in _running_deployments(session)}
-        self.queue = places.queue(session)
+        self.queue = places.queue(session, [row.id for row in self.running.values()])
         self.last = {row.alias: row for row in _last_deployments(session)}
         self.schedules = _group_by_alias(
             overlay_declared(session.scalars(select(Schedule)), rules.declared, now)

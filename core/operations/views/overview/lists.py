@@ -61,7 +61,7 @@ def list_history(services: Services, alias: str = "", outcome: str = "", page: i
         total = session.scalar(select(func.count()).select_from(Deployment).where(*chosen)) or 0
         open_ = {row.id: row.status for row in rows if row.status not in FINAL}
         steps = _label_current_steps(open_, session.scalars(_select_steps(list(open_))))
-        queue = places.queue(session)
+        queue = places.queue(session, open_)
         aliases = list(
             session.scalars(select(Deployment.alias).distinct().order_by(Deployment.alias))
         )
