@@ -109,6 +109,15 @@ def list_deployments(
         ]
 
 
+def count_deployments(services: Services, alias: str | None = None) -> int:
+    """Returns how many deployments ``list_deployments`` has."""
+    query = select(func.count()).where(Deployment.kind == "rollout")
+    if alias is not None:
+        query = query.where(Deployment.alias == alias)
+    with services.sessions() as session:
+        return session.scalar(query) or 0
+
+
 def describe_started(services: Services, deployment_id: str) -> deployment_answers.Started:
     """Returns the answer of a task that starts a deployment (contract section 3)."""
     with services.sessions() as session:
