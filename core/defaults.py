@@ -19,6 +19,8 @@ PER_MODEL = 2
 RESULTS = 10
 ROWS = 20
 MOST = 1000
+#: Indexes of a page; a page has more to read of each than a list has of a row.
+INDEXES = 100
 #: A pass over a source that is shorter than this is the last one before the switch.
 SETTLE_SECONDS: float = 10
 #: For how many seconds a live collection may refuse writes while the alias moves.

@@ -95,8 +95,14 @@ class Sight(TypedDict):
 
 
 class Home(Sight):
+    """A page of indexes. ``next`` is the ``after`` of the page that follows, None on the last one.
+    ``total``: all indexes; ``attention``: those of them that need attention, which come first."""
+
     now: Moment
     indexes: list[Index]
+    next: str | None
+    total: int
+    attention: int
 
 
 @with_config(extra="allow")

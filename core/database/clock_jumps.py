@@ -12,35 +12,39 @@ early.
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.config.cron import next_time
 from qdrant_rollouts.core.config.index_file import ScheduleSpec
 from qdrant_rollouts.core.database.leases import SLACK
-from qdrant_rollouts.core.database.models import Deployment
+from qdrant_rollouts.core.database.models import OPEN, Deployment
 from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.lifecycle import FINAL
 
 
 def mend(session: Session, now: datetime, lease: float) -> None:
     """Shortens waits of current turns that refer to a clock that has been set back."""
     longest = now + timedelta(seconds=lease)
-    held = Deployment.lease_until > longest + SLACK
-    moved = Deployment.knocked_at > now + SLACK
-    made = and_(
-        Deployment.knocked_at.is_(None),
-        Deployment.created_at > now + SLACK,
-        Deployment.wake_at > now + SLACK,
-    )
-    query = select(Deployment).where(Deployment.status.not_in(FINAL), or_(held, moved, made))
-    for row in session.scalars(query.with_for_update(skip_locked=True)).all():
+    for row in _find_ahead(session, now, longest):
         mine = update(Deployment).where(Deployment.id == row.id, Deployment.turn == row.turn)
         session.execute(
             mine.values(_times(row, now, longest)), execution_options={"synchronize_session": False}
         )
         session.expire(row)
+
+
+def _find_ahead(session: Session, now: datetime, longest: datetime) -> list[Deployment]:
+    """Finds deployments with a time that is not possible, by two indexes: of nearly all there is
+    nothing to read."""
+    waits = or_(Deployment.knocked_at.is_not(None), Deployment.wake_at > now + SLACK)
+    written = func.coalesce(Deployment.knocked_at, Deployment.created_at) > now + SLACK
+    held = Deployment.lease_until > longest + SLACK
+    found = {}
+    for ahead in (and_(OPEN, written, waits), and_(OPEN, held)):
+        query = select(Deployment).where(ahead).with_for_update(skip_locked=True)
+        found.update({row.id: row for row in session.scalars(query)})
+    return list(found.values())
 
 
 def bring_back(session: Session, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """The tables. All state is here and nowhere else; every time is the database server's, in UTC."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from qdrant_rollouts.core.lifecycle import (
     FINAL,
+    MOVING,
     OPEN_DELETIONS,
     DeletionStatus,
     Place,
@@ -27,7 +29,32 @@ from qdrant_rollouts.core.lifecycle import (
 )
 
 _PLACED = text("place IS NOT NULL")
-_OPEN = text("status NOT IN ({})".format(", ".join(f"'{status}'" for status in sorted(FINAL))))
+
+
+def _in_words(words: Iterable[str]) -> str:
+    return ", ".join(f"'{word}'" for word in sorted(words))
+
+
+#: The conditions of the partial indexes of deployments. A query must repeat them word for word, or
+#: SQLite does not use the index.
+OPEN = text(f"status NOT IN ({_in_words(FINAL)})")
+_FREE = "lease_until IS NULL"
+_MOVES = (
+    f"(requested IS NOT NULL OR status IN ({_in_words(MOVING)}) "
+    f"AND (place IS NULL OR place <> '{Place.WAITING}'))"
+)
+_FREE_TO_MOVE = f"{OPEN.text} AND {_FREE} AND {_MOVES}"
+#: A deployment that has a turn to take is in one of four lists, each with an index by the time at
+#: which the sweep must look; see ``core.deployments.due_turns``.
+UNASKED = text(
+    f"{_FREE_TO_MOVE} AND (knocked_at IS NULL OR requested IS NULL AND knocked_at < wake_at)"
+)
+ASKED = text(
+    f"{_FREE_TO_MOVE} "
+    "AND (requested IS NOT NULL AND knocked_at IS NOT NULL OR knocked_at >= wake_at)"
+)
+HELD = text("lease_until IS NOT NULL")
+PAUSED = text(f"status = '{Status.PAUSED}' AND requested IS NULL AND {_FREE}")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -122,10 +149,24 @@ class Deployment(Base):
             "alias",
             "kind",
             unique=True,
-            sqlite_where=_OPEN,
-            postgresql_where=_OPEN,
+            sqlite_where=OPEN,
+            postgresql_where=OPEN,
         ),
-        Index("open_deployments_by_wake", "wake_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index(
+            "turns_unasked",
+            text("(CASE WHEN requested IS NULL THEN wake_at ELSE created_at END)"),
+            sqlite_where=UNASKED,
+            postgresql_where=UNASKED,
+        ),
+        Index("turns_asked", "knocked_at", sqlite_where=ASKED, postgresql_where=ASKED),
+        Index("turns_held", "lease_until", sqlite_where=HELD, postgresql_where=HELD),
+        Index("turns_paused", "wake_at", sqlite_where=PAUSED, postgresql_where=PAUSED),
+        Index(
+            "turns_written",
+            text("coalesce(knocked_at, created_at)"),
+            sqlite_where=OPEN,
+            postgresql_where=OPEN,
+        ),
         Index("deployments_by_alias", "alias", "created_at"),
         Index("deployments_by_place", "place", sqlite_where=_PLACED, postgresql_where=_PLACED),
     )

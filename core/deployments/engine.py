@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, and_, or_, select, update
+from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -23,10 +23,10 @@ from qdrant_rollouts.core.database import clock_jumps, events
 from qdrant_rollouts.core.database.faults import explain_error
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.step_data import StepState, read_data
-from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import (
     claims,
+    due_turns,
     operator_requests,
     placing,
     turn_outcomes,
@@ -55,14 +55,17 @@ from qdrant_rollouts.core.deployments.turn_outcomes import (
 )
 from qdrant_rollouts.core.deployments.turn_record import TurnResult
 from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused, Unavailable, is_connection_lost
-from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Place, Status, StepStatus
+from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.sanitize.redaction import redact
 from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
 
+#: Knocks of one transaction for each list of due turns, and transactions of one sweep. Other sweeps
+#: and the turns themselves wait for a transaction.
 _MOST_KNOCKS = 200
+_MOST_BATCHES = 5
 
 
 def enroll_deployment(
@@ -165,19 +168,43 @@ def knock_overdue_turns(services: Services) -> list[Knock]:
         now = services.clock.now(session)
         deletions.advance_service_clock(session, now)
         clock_jumps.mend(session, now, services.times.lease)
-        rows = session.scalars(_select_unanswered(services, now)).all()
+    knocks = _knock_in_batches(services)
+    unclaimed.watch(services)
+    given = placing.give(services)
+    freezing.lift_expired(services)
+    return [*knocks, *given]
+
+
+def _knock_in_batches(services: Services) -> list[Knock]:
+    """Sends the knocks of one batch after its commit and before the next batch, so that no
+    transaction lasts long. The next sweep continues where this one has ended."""
+    sent: list[Knock] = []
+    for _ in range(_MOST_BATCHES):
+        knocks, full = _stamp_unanswered(services)
+        for knock in knocks:
+            services.knock(knock)
+        sent += knocks
+        if not full:
+            break
+    return sent
+
+
+def _stamp_unanswered(services: Services) -> tuple[list[Knock], bool]:
+    """Returns the knocks to send now, and whether there may be more."""
+    times = services.times
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        late = now - timedelta(seconds=times.knock_again_after)
+        rows, full = due_turns.take_unanswered(
+            session, now, late, _MOST_KNOCKS, holds_waits=times.holds_waits
+        )
         knocks = [claims.knock_for(row, now, again=not _is_first(row)) for row in rows]
         stamp = update(Deployment).where(Deployment.id.in_([row.id for row in rows]))
         session.execute(
             stamp.values(knocked_at=now, knocks=Deployment.knocks + 1),
             execution_options={"synchronize_session": False},
         )
-    for knock in knocks:
-        services.knock(knock)
-    unclaimed.watch(services)
-    given = placing.give(services)
-    freezing.lift_expired(services)
-    return [*knocks, *given]
+    return knocks, full
 
 
 def _write_step(position: int, step: Step) -> StepRow:
@@ -329,25 +356,6 @@ def _check_new_request(row: Deployment, request: Event, reason: str) -> None:
 def _is_pause_withdrawn(row: Deployment, request: Event) -> bool:
     """Returns whether this resume takes back a pause that has not been applied yet."""
     return request is Event.RESUME and row.requested == Event.PAUSE and row.status != Status.PAUSED
-
-
-def _select_unanswered(services: Services, now: datetime) -> Select[Deployment]:
-    late = now - timedelta(seconds=services.times.knock_again_after)
-    free = or_(Deployment.lease_until.is_(None), Deployment.lease_until < now)
-    quiet = or_(Deployment.knocked_at.is_(None), Deployment.knocked_at <= late)
-    requested = and_(Deployment.requested.is_not(None), Deployment.status.not_in(FINAL), quiet)
-    fresh = and_(quiet, or_(Deployment.knocked_at.is_(None), Deployment.wake_at <= late))
-    if not services.times.holds_waits:
-        fresh = or_(quiet, Deployment.knocked_at < Deployment.wake_at)
-    begun = and_(
-        has_trait(lambda step: step.guarded),
-        StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)),
-    )
-    guarded = and_(Deployment.status == Status.PAUSED, Deployment.steps.any(begun))
-    may = or_(Deployment.place.is_(None), Deployment.place != Place.WAITING)
-    due = and_(or_(Deployment.status.in_(MOVING), guarded), may, Deployment.wake_at <= now, fresh)
-    query = select(Deployment).where(free, or_(requested, due))
-    return query.order_by(Deployment.wake_at).limit(_MOST_KNOCKS).with_for_update(skip_locked=True)
 
 
 def _is_first(row: Deployment) -> bool:

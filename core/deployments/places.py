@@ -6,12 +6,14 @@ number of live records. If no place is left for a deployment's model, deployment
 go first.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import Row, Text, case, cast, exists, extract, func, select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.answers.deployments import Queued
@@ -51,7 +53,8 @@ class Rebuild:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All that have a place or wait; those with a place in the order in which they took it."""
+    """All that have a place, in the order in which they took it; and those that wait and may be
+    next, see ``look``."""
 
     taken: tuple[Rebuild, ...]
     waiting: tuple[Rebuild, ...]
@@ -65,45 +68,84 @@ class Standing:
                 chosen.append(one)
         return chosen
 
-    def queue(self) -> dict[str, Queued]:
-        """Returns the text that people see for each waiting deployment, by its id."""
+    def describe_queue(self, line: Mapping[int, Rebuild], length: int) -> dict[str, Queued]:
+        """Returns the text that people see for each deployment in ``line``, by its id. ``line`` has
+        those with these numbers in the queue, which has ``length``."""
         chosen = self.next_ones()
-        line = sorted(self.waiting, key=lambda one: one.order)
         ahead = (*self.taken, *chosen)
         told: dict[str, Queued] = {}
-        for place, one in enumerate(line, start=1):
+        for place, one in line.items():
             why = "begins now"
             if one not in chosen:
                 why = _waits_for(*_obstacle(one, ahead, self.limits))
-            text = f"place {place} of {len(line)}; {why}"
+            text = f"place {place} of {length}; {why}"
             told[one.id] = {
                 "place": place,
-                "of": len(line),
+                "of": length,
                 "since": as_iso(one.asked_at),
                 "text": text,
             }
         return told
 
 
+_WAITS = Deployment.place == Place.WAITING
+_BEGUN = exists().where(StepRow.deployment_id == Deployment.id, StepRow.started_at.is_not(None))
+_COLUMNS = (
+    Deployment.id,
+    Deployment.alias,
+    Deployment.models,
+    Deployment.actor,
+    Deployment.created_at,
+    Deployment.records,
+    _BEGUN.label("begun"),
+)
+#: ``Rebuild.order``, for the database.
+_ORDER = (
+    case((_BEGUN, 0), else_=1),
+    case((Deployment.actor == ACTOR, 1), else_=0),
+    extract("epoch", Deployment.created_at) - extract("second", Deployment.created_at),
+    Deployment.records,
+    Deployment.created_at,
+    Deployment.id,
+)
+_MODELS = cast(Deployment.models, Text)
+
+
 def look(session: Session) -> Standing:
-    """Reads the current rows. If nothing is being rebuilt, this costs one look at an index."""
-    begun = exists().where(StepRow.deployment_id == Deployment.id, StepRow.started_at.is_not(None))
-    columns = (
-        Deployment.id,
-        Deployment.alias,
-        Deployment.place,
-        Deployment.models,
-        Deployment.actor,
-    )
-    query = select(*columns, Deployment.created_at, Deployment.records, begun.label("begun"))
-    query = query.where(Deployment.place.is_not(None)).order_by(Deployment.placed_at, Deployment.id)
-    found: dict[str, list[Rebuild]] = {Place.TAKEN: [], Place.WAITING: []}
-    for row in session.execute(query):
-        scheduled = row.actor == ACTOR
-        models = frozenset(map(str, row.models))
-        one = Rebuild(row.id, row.alias, models, row.begun, scheduled, row.created_at, row.records)
-        found[row.place].append(one)
-    return Standing(tuple(found[Place.TAKEN]), tuple(found[Place.WAITING]), limits(session))
+    """Reads all that have a place, and of those that wait the ones that may be next. Of thousands
+    that wait with the same models, only as many are read as there are free places."""
+    query = select(*_COLUMNS).where(Deployment.place == Place.TAKEN)
+    query = query.order_by(Deployment.placed_at, Deployment.id)
+    taken = tuple(map(_read_rebuild, session.execute(query)))
+    found = limits(session)
+    return Standing(taken, tuple(_read_candidates(session, taken, found)), found)
+
+
+def count_waiting(session: Session) -> int:
+    return session.scalar(select(func.count()).where(_WAITS)) or 0
+
+
+def _read_candidates(
+    session: Session, taken: Sequence[Rebuild], limits: Limits
+) -> Iterable[Rebuild]:
+    """Returns the first ones of each set of models that has a place left. No other can be next: one
+    that gets no place for its models leaves none to those behind it with the same models."""
+    free = limits.rebuilds - len(taken)
+    if free <= 0:
+        return []
+    sets = session.scalars(select(_MODELS).where(_WAITS).distinct())
+    left = [text for text in sets if not _full_model(json.loads(text), taken, limits)]
+    if not left:
+        return []
+    number = func.row_number().over(partition_by=_MODELS, order_by=_ORDER).label("number")
+    line = select(*_COLUMNS, number).where(_WAITS, _MODELS.in_(left)).subquery()
+    return map(_read_rebuild, session.execute(select(line).where(line.c.number <= free)))
+
+
+def _read_rebuild(row: Row[Any]) -> Rebuild:
+    models = frozenset(map(str, row.models))
+    scheduled = row.actor == ACTOR
+    return Rebuild(row.id, row.alias, models, row.begun, scheduled, row.created_at, row.records)
 
 
 def limits(session: Session) -> Limits:
@@ -114,14 +156,19 @@ def limits(session: Session) -> Limits:
     return Limits()
 
 
-def queue(session: Session) -> Mapping[str, Queued]:
-    """Returns the text that people see for each waiting deployment, by its id."""
-    if (
-        session.scalar(select(Deployment.id).where(Deployment.place == Place.WAITING).limit(1))
-        is None
-    ):
+def queue(session: Session, shown: Iterable[str]) -> Mapping[str, Queued]:
+    """Returns the text that people see for each deployment in ``shown`` that waits, by its id."""
+    ids = list(shown)
+    waits = select(Deployment.id).where(_WAITS, Deployment.id.in_(ids)).limit(1)
+    if session.scalar(waits) is None:
         return {}
-    return look(session).queue()
+    number = func.row_number().over(order_by=_ORDER).label("number")
+    line = select(*_COLUMNS, number, func.count().over().label("length")).where(_WAITS).subquery()
+    rows = session.execute(select(line).where(line.c.id.in_(ids)).order_by(line.c.number)).all()
+    if not rows:
+        return {}
+    numbered = {row.number: _read_rebuild(row) for row in rows}
+    return look(session).describe_queue(numbered, rows[0].length)
 
 
 def _obstacle(
@@ -131,11 +178,16 @@ def _obstacle(
     that is the reason."""
     if len(ahead) >= limits.rebuilds:
         return ahead, ""
-    used = Counter(model for other in ahead for model in other.models)
-    full = next((model for model in sorted(one.models) if used[model] >= limits.per_model), "")
+    full = _full_model(one.models, ahead, limits)
     if not full:
         return ((), "")
     return ([other for other in ahead if full in other.models], full)
+
+
+def _full_model(models: Iterable[str], ahead: Sequence[Rebuild], limits: Limits) -> str:
+    """Returns the first of the models that has no place left, empty if all have one."""
+    used = Counter(model for other in ahead for model in other.models)
+    return next((model for model in sorted(models) if used[model] >= limits.per_model), "")
 
 
 def _waits_for(others: Sequence[Rebuild], model: str) -> str:

@@ -14,7 +14,7 @@ places than the limit.
 import logging
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -80,11 +80,8 @@ def give(services: Services) -> list[Knock]:
 def _give_places(services: Services) -> list[Knock]:
     said = _read_limits(services)
     with services.sessions() as session:
-        waits = (
-            session.scalar(select(Deployment.id).where(Deployment.place == Place.WAITING).limit(1))
-            is not None
-        )
-        if not waits and said in (None, places.limits(session)):
+        standing = places.look(session)
+        if not standing.next_ones() and said in (None, standing.limits):
             return []
     with services.sessions.begin() as session:
         _lock(session, said)

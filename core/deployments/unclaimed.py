@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import or_, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
@@ -26,10 +26,9 @@ from qdrant_rollouts.core.answers import workers as worker_answers
 from qdrant_rollouts.core.database.alert_rows import ConditionRow
 from qdrant_rollouts.core.database.models import Deployment, ServiceClock
 from qdrant_rollouts.core.database.worker_rows import UnclaimedRow
-from qdrant_rollouts.core.deployments import workers
+from qdrant_rollouts.core.deployments import due_turns, workers
 from qdrant_rollouts.core.deployments.turns import current_step, moves
 from qdrant_rollouts.core.deployments.workers import Worker
-from qdrant_rollouts.core.lifecycle import MOVING, Status
 from qdrant_rollouts.core.services import Services
 
 #: Seconds that a turn is due before it is reported: a lost knock is sent again in that time.
@@ -218,7 +217,7 @@ def _span(seconds: float) -> str:
 
 def findings(services: Services, session: Session, now: datetime) -> list[Finding]:
     """Returns the findings for every waiting turn, the latest first, in the database's time."""
-    rows = _due_and_free(session, now)
+    rows = due_turns.list_late(session, now, LATE, _MOST)
     if not rows:
         return []
     elapsed = _read_elapsed(session)
@@ -280,17 +279,6 @@ def _may_be_late(row: Deployment, now: datetime) -> bool:
     )
 
 
-def _due_and_free(session: Session, now: datetime) -> list[Deployment]:
-    free = or_(Deployment.lease_until.is_(None), Deployment.lease_until < now)
-    due = or_(
-        Deployment.requested.is_not(None), Deployment.wake_at <= now - timedelta(seconds=LATE)
-    )
-    moving = or_(Deployment.status.in_((*MOVING, Status.PAUSED)), Deployment.requested.is_not(None))
-    query = select(Deployment).where(free, due, moving).order_by(Deployment.wake_at).limit(_MOST)
-    rows = session.scalars(query.options(selectinload(Deployment.steps)))
-    return [row for row in rows if moves(row)]
-
-
 def _read_elapsed(session: Session) -> float:
     return session.scalar(select(ServiceClock.elapsed)) or 0.0
 
@@ -334,7 +322,7 @@ def _note(session: Session, now: datetime, elapsed: float) -> list[Turn]:
     wait."""
     noted = {row.deployment_id: row for row in session.scalars(select(UnclaimedRow))}
     turns = []
-    for row in _due_and_free(session, now):
+    for row in due_turns.list_late(session, now, LATE, _MOST):
         known = noted.pop(row.id, None)
         since = elapsed - min(LATE, max(0.0, (now - row.wake_at).total_seconds()))
         if known is None:

@@ -142,9 +142,10 @@ def _queue_of_rebuilds(services: Services) -> Findings:
     """Reports the queue of rebuilds. A deployment that waits for a place is not late."""
     with services.sessions() as session:
         standing = places.look(session)
-    if standing.waiting:
+        waiting = places.count_waiting(session)
+    if waiting:
         taken = ", ".join(one.alias for one in standing.taken) or "none"
-        value = f"{len(standing.waiting)} wait; {len(standing.taken)} build: {taken}"
+        value = f"{waiting} wait; {len(standing.taken)} build: {taken}"
         yield Check("rebuilds", "ok", value)
 
 

@@ -93,6 +93,10 @@ class Index(BaseModel):
 class Indexes(BaseModel):
     indexes: list[Index]
     note: str = Field("", description="What could not be asked, if anything could not")
+    total: int = Field(description="How many indexes there are")
+    next: str | None = Field(
+        description="Pass it as `after` to get the indexes that follow; null if these were the last"
+    )
 
 
 class Started(BaseModel):
@@ -173,6 +177,8 @@ def build_indexes(home: Mapping[str, Any], declared: Mapping[str, IndexSpec]) ->
     return Indexes(
         indexes=[_build_index(one, declared.get(one["alias"])) for one in home["indexes"]],
         note=note,
+        total=home["total"],
+        next=home["next"],
     )
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from qdrant_rollouts.core.collections import lineage
-from qdrant_rollouts.core.defaults import RESULTS
+from qdrant_rollouts.core.defaults import INDEXES, RESULTS
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import home, store_snapshot
@@ -65,12 +65,26 @@ class Tools:
                 answer = router.search(alias, query, user_id, limit)
             return answers.build_found(alias, answer, *self._version_of(answer.collection))
 
-    def list_indexes(self, context: Context) -> answers.Indexes:
+    def list_indexes(
+        self,
+        context: Context,
+        limit: Annotated[
+            int,
+            Field(
+                description="How many indexes",
+                json_schema_extra={"minimum": 1, "maximum": INDEXES},
+            ),
+        ] = MOST_RESULTS,
+        after: Annotated[str, Field(description="The `next` of the answer before")] = "",
+    ) -> answers.Indexes:
         """Lists the indexes that can be searched, what serves each of them, and what goes on
         there."""
         with self._guard.check_scope(context, "read"):
+            if not 1 <= limit <= INDEXES:
+                raise Refused(f"limit is {limit}; expected 1 to {INDEXES}")
             seen = store_snapshot.read_snapshot_now(self._services)
-            return answers.build_indexes(home.describe_home(self._services, seen), seen.declared)
+            found = home.describe_home(self._services, seen, limit, after or None)
+            return answers.build_indexes(found, seen.declared)
 
     async def get_deployment(
         self,

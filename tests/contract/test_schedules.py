@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from qdrant_rollouts.core.config.index_file import ScheduleSpec, validate_as
 from qdrant_rollouts.core.database.models import EventRow
-from qdrant_rollouts.core.database.schedule_rows import ScheduleRun
+from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.deployments import commands as deploying
 from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -713,3 +713,50 @@ def test_old_runs_are_forgotten_and_open_ones_never(night: World) -> None:
     assert records.prune_runs(night.services, keep=2) == 2
     assert [status for _, status in runs(night)] == ["unchanged", "unchanged", "due"]
     assert records.prune_runs(night.services, keep=2) == 0
+
+
+# --- hundreds at once -----------------------------------------------------------------------------
+
+
+def declare_many(world: World, count: int) -> None:
+    """Declares so many indexes whose rebuilds are all due at two, and lets a sweep learn of it."""
+    at(world, "2026-11-01T12:00")
+    source = world.write("docs.jsonl", texts(2))
+    for number in range(count):
+        world.declare(f"index-{number:03d}", source=source, rebuild=NIGHTLY)
+    sweep.sweep_schedules(world.services)
+
+
+def count_runs(world: World) -> int:
+    with world.services.sessions() as session:
+        return len(session.scalars(select(ScheduleRun.id)).all())
+
+
+def test_five_hundred_times_of_one_minute_are_runs_after_three_sweeps_and_none_is_lost(
+    world: World,
+) -> None:
+    declare_many(world, 500)
+    at(world, "2026-11-02T02:00:05")
+    counts = []
+    for _ in range(4):
+        sweep.sweep_schedules(world.services)
+        counts.append(count_runs(world))
+    assert counts == [200, 400, 500, 500]
+    listed = queries.list_schedules(world.services, None, limit=5)
+    assert [[run["nominal_at"][5:16] for run in one["runs"]] for one in listed] == [
+        ["11-02T02:00"]
+    ] * 500
+
+
+def test_of_more_times_than_a_sweep_takes_the_oldest_come_first(world: World) -> None:
+    declare_many(world, 250)
+    with world.services.sessions.begin() as session:
+        late = session.scalars(select(Schedule).where(Schedule.alias >= "index-200"))
+        for row in late:
+            assert row.next_at is not None
+            row.next_at -= timedelta(minutes=30)
+    at(world, "2026-11-02T02:00:05")
+    sweep.sweep_schedules(world.services)
+    with world.services.sessions() as session:
+        begun = set(session.scalars(select(Schedule.alias).join(ScheduleRun)))
+    assert {f"index-{number}" for number in range(200, 250)} <= begun

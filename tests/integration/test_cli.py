@@ -133,7 +133,29 @@ def test_the_list_has_the_newest_first_and_what_will_be_deleted(story):
     assert [(row["collection"], row["status"]) for row in listed["deletions"]] == [
         (story.first["green"], "scheduled")
     ]
-    assert story.shell.json("list", "--alias", "other") == {"deployments": [], "deletions": []}
+    assert story.shell.json("list", "--alias", "other") == {
+        "deployments": [],
+        "total": 0,
+        "next": None,
+        "deletions": [],
+    }
+
+
+def test_a_list_is_continued_after_its_last_row(story):
+    seen = []
+    after = []
+    while True:
+        page = story.shell.json("list", "--alias", "docs", "--limit", "3", *after)
+        seen += [row["id"] for row in page["deployments"]]
+        assert page["total"] == 4
+        if page["next"] is None:
+            break
+        after = ["--after", page["next"]]
+    assert seen == [row["id"] for row in (story.bad, story.failed, story.second, story.first)]
+    told = story.shell("list", "--alias", "docs", "--limit", "3").stdout
+    assert "3 of 4 deployments; the next ones: rollouts list" in told
+    assert story.failed["id"] in told
+    assert story.shell("list", "--after", "no-such").exit_code == 2
 
 
 def test_a_person_sees_tables_of_the_same(story):

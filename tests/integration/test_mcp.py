@@ -182,7 +182,11 @@ def test_what_makes_no_sense_is_said_so_that_a_model_can_mend_it(agent, argument
             "search_with_alias has no argument 'top_k', 'index'; it takes query, alias, limit, "
             "user_id",
         ),
-        ("list_indexes", {"alias": "docs"}, "list_indexes has no argument 'alias'; it takes none"),
+        (
+            "list_indexes",
+            {"alias": "docs"},
+            "list_indexes has no argument 'alias'; it takes limit, after",
+        ),
         (
             "get_deployment",
             {"deployment_id": "x", "id": "y"},

@@ -1,11 +1,13 @@
 """Who gets a place among the rebuilds, in which order, and what the others are told."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qdrant_rollouts.core.answers.deployments import Queued
 from qdrant_rollouts.core.deployments.places import Limits, Rebuild, Standing
 
 NIGHT = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
@@ -43,6 +45,12 @@ def names(rebuilds: list[Rebuild]) -> list[str]:
 
 def order(*line: Rebuild) -> list[str]:
     return names(standing([], list(line), rebuilds=len(line)).next_ones())
+
+
+def describe(found: Standing) -> Mapping[str, Queued]:
+    """Returns what everybody in the line is told."""
+    line = sorted(found.waiting, key=lambda one: one.order)
+    return found.describe_queue(dict(enumerate(line, start=1)), len(line))
 
 
 def test_what_has_begun_comes_first_then_a_persons_then_the_older_then_the_smaller():
@@ -91,7 +99,7 @@ def test_a_limit_that_was_lowered_takes_no_place_away_and_gives_none():
 
 def test_everybody_is_told_a_place_and_what_it_waits_for():
     taken = [one("docs", "m"), one("faq", "m"), one("blog"), one("shop")]
-    told = standing(taken, [one("first", "m"), one("second")]).queue()
+    told = describe(standing(taken, [one("first", "m"), one("second")]))
     assert told["first"] == {
         "place": 1,
         "of": 2,
@@ -102,13 +110,14 @@ def test_everybody_is_told_a_place_and_what_it_waits_for():
 
 
 def test_who_waits_for_a_model_is_told_which():
-    told = standing([one("docs", "m"), one("faq", "m")], [one("first", "m"), one("second")]).queue()
+    taken = [one("docs", "m"), one("faq", "m")]
+    told = describe(standing(taken, [one("first", "m"), one("second")]))
     assert told["first"]["text"] == "place 1 of 2; waits for 2 rebuilds with m (docs, faq)"
     assert told["second"]["text"] == "place 2 of 2; begins now"
 
 
 def test_who_comes_after_the_next_waits_for_it_too():
-    told = standing([], [one("a"), one("b")], rebuilds=1).queue()
+    told = describe(standing([], [one("a"), one("b")], rebuilds=1))
     assert [told[name]["text"] for name in "ab"] == [
         "place 1 of 2; begins now",
         "place 2 of 2; waits for 1 rebuild (a)",
@@ -140,9 +149,6 @@ def test_nobody_is_given_a_place_above_a_limit_and_none_stays_free_that_somebody
 )
 def test_the_order_does_not_depend_on_how_the_rows_come(line, limits, random):
     shuffled = random.sample(line, len(line))
-    assert (
-        Standing((), tuple(line), limits).queue() == Standing((), tuple(shuffled), limits).queue()
-    )
-    assert sorted(
-        told["place"] for told in Standing((), tuple(line), limits).queue().values()
-    ) == list(range(1, len(line) + 1))
+    found = describe(Standing((), tuple(line), limits))
+    assert found == describe(Standing((), tuple(shuffled), limits))
+    assert sorted(told["place"] for told in found.values()) == list(range(1, len(line) + 1))

@@ -9,7 +9,6 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.deployments.commands import InTransaction
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import RunStatus, Status
@@ -48,8 +47,8 @@ def end_finished_runs(services: Services) -> list[str]:
     """Ends the runs whose deployments have ended."""
     return [
         line
-        for run, deployment in runs.list_deployed_runs(services)
-        if (line := _end_if_finished(services, run, deployment))
+        for run, status, message in runs.list_runs_to_end(services, _RUN_STATUSES)
+        if (line := runs.end_run(services, run, _RUN_STATUSES[status], message))
     ]
 
 
@@ -67,11 +66,3 @@ def _handle_refusal(
     if run.waits:
         return runs.note_on_run(services, run, f"waits: {why}")
     return runs.end_run(services, run, RunStatus.SKIPPED, why)
-
-
-def _end_if_finished(services: Services, run: Run, deployment_id: str) -> str:
-    with services.sessions() as session:
-        row = session.get_one(Deployment, deployment_id)
-    if row.status not in _RUN_STATUSES:
-        return ""
-    return runs.end_run(services, run, _RUN_STATUSES[row.status], row.message)

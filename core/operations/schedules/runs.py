@@ -5,7 +5,7 @@ value with which it took up the run. Several processes may take up a run at once
 changes it, the others do nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,9 +17,10 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.database import events, leases
+from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.errors import LeaseLost
-from qdrant_rollouts.core.lifecycle import OPEN_RUNS, SUCCESSES, RunStatus
+from qdrant_rollouts.core.lifecycle import OPEN_RUNS, SUCCESSES, RunStatus, Status
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.services import Services
 
@@ -69,14 +70,22 @@ def _where_unheld(services: Services, session: Session) -> tuple[ColumnElement[b
     return ScheduleRun.status.in_(OPEN_RUNS), ScheduleRun.deployment_id.is_(None), free
 
 
-def list_deployed_runs(services: Services) -> Iterable[tuple[Run, str]]:
-    """Returns open runs that began a deployment, with its id."""
+def list_runs_to_end(
+    services: Services, ended: Collection[Status]
+) -> list[tuple[Run, Status, str]]:
+    """Returns open runs whose deployment has come to a status in ``ended``, with that status and
+    the deployment's message."""
     query = (
-        select(ScheduleRun, Schedule).join(Schedule).where(ScheduleRun.status == RunStatus.RUNNING)
+        select(ScheduleRun, Schedule, Deployment.status, Deployment.message)
+        .join(Schedule)
+        .join(Deployment, Deployment.id == ScheduleRun.deployment_id)
+        .where(ScheduleRun.status == RunStatus.RUNNING, Deployment.status.in_(ended))
     )
     with services.sessions() as session:
-        found = session.execute(query.where(ScheduleRun.deployment_id.is_not(None))).all()
-    return [(_run_of_row(row, schedule), str(row.deployment_id)) for row, schedule in found]
+        return [
+            (_run_of_row(row, schedule), status, message)
+            for row, schedule, status, message in session.execute(query)
+        ]
 
 
 def take_run(session: Session, run: Run, **values: Any) -> Run:

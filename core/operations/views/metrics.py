@@ -39,7 +39,6 @@ from qdrant_rollouts.core.lifecycle import (
     FINAL,
     DeliveryStatus,
     ExperimentStatus,
-    Place,
     Status,
     StepStatus,
 )
@@ -128,7 +127,7 @@ def _places(session: Session, now: datetime) -> Iterator[Sample]:
 
 
 def _queue(session: Session, now: datetime) -> Iterator[Sample]:
-    yield (), session.scalar(select(func.count()).where(Deployment.place == Place.WAITING)) or 0
+    yield (), places.count_waiting(session)
 
 
 def _sample_outcomes(session: Session, now: datetime) -> Iterator[Sample]:

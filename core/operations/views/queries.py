@@ -43,7 +43,7 @@ def get_deployment(services: Services, deployment_id: str) -> deployment_answers
             select(EventRow).where(EventRow.deployment_id == full).order_by(EventRow.id)
         )
         return {
-            **summarize_deployment(row, places.queue(session)),
+            **summarize_deployment(row, places.queue(session, [full])),
             "number": row.number,
             "source": row.source,
             "requested": row.requested,
@@ -98,8 +98,8 @@ def list_deployments(
     if after is not None:
         query = query.where(_where_after(services, find_deployment(services, after)))
     with services.sessions() as session:
-        waiting = places.queue(session)
-        rows = session.scalars(query)
+        rows = session.scalars(query).all()
+        waiting = places.queue(session, [row.id for row in rows])
         return [
             {
                 **summarize_deployment(row, waiting),
@@ -107,6 +107,15 @@ def list_deployments(
             }
             for row in rows
         ]
+
+
+def count_deployments(services: Services, alias: str | None = None) -> int:
+    """Returns how many deployments ``list_deployments`` has."""
+    query = select(func.count()).where(Deployment.kind == "rollout")
+    if alias is not None:
+        query = query.where(Deployment.alias == alias)
+    with services.sessions() as session:
+        return session.scalar(query) or 0
 
 
 def describe_started(services: Services, deployment_id: str) -> deployment_answers.Started:

@@ -14,21 +14,28 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 
 @click.command()
 @list_options("those")
+@click.option("--after", metavar="ID", help="Only those that follow this one in the list.")
 @json_option
 @verb
-def show_deployments(alias: str | None, limit: int, as_json: bool) -> int:
+def show_deployments(alias: str | None, limit: int, after: str | None, as_json: bool) -> int:
     """Lists deployments, newest first, and collections to be deleted."""
     with open_for_reading() as context:
-        deployments = queries.list_deployments(context.services, alias, limit)
+        found = queries.list_deployments(context.services, alias, limit + 1, after=after)
+        total = queries.count_deployments(context.services, alias)
         deletions = [
             row
             for row in queries.list_deletions(context.services, limit)
             if alias in (None, row["alias"])
         ]
+    deployments = found[:limit]
+    following = deployments[-1]["id"] if len(found) > limit else None
     if as_json:
-        screen.print_json({"deployments": deployments, "deletions": deletions})
+        listed = {"deployments": deployments, "total": total, "next": following}
+        screen.print_json({**listed, "deletions": deletions})
         return DONE
     _print_deployments(deployments)
+    if following:
+        _print_rest(total, len(deployments), following)
     _print_deletions(deletions)
     return DONE
 
@@ -47,6 +54,11 @@ def _print_deployments(deployments: Sequence[Mapping[str, Any]]) -> None:
         said = seen["queue"]["text"] if seen["queue"] else seen["message"]
         screen.add_row(rows, (*names, state, step, seen["green"], age, seen["actor"], said))
     screen.make_console().print(rows)
+
+
+def _print_rest(total: int, shown: int, following: str) -> None:
+    said = f"{shown:,} of {total:,} deployments; the next ones: rollouts list --after {following}"
+    screen.make_console().print(Text(said))
 
 
 def _print_deletions(deletions: Sequence[Mapping[str, Any]]) -> None:

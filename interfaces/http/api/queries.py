@@ -29,8 +29,9 @@ def get_caller(call: Call, given: NoQuery) -> Answer:
     return {"name": call.caller.name, "scopes": sorted(call.caller.scopes)}
 
 
-def get_indexes(call: Call, given: NoQuery) -> index_answers.Home:
-    return home.describe_home(call.services, call.context.watcher.look(patience=1.0))
+def get_indexes(call: Call, given: requests.Indexes) -> index_answers.Home:
+    seen = call.context.watcher.look(patience=1.0)
+    return home.describe_home(call.services, seen, given.limit, given.after)
 
 
 def get_index(call: Call, given: NoQuery) -> index_answers.Index:

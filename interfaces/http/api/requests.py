@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, 
 from qdrant_rollouts.core.defaults import (
     COMPARED,
     GRACE_MINUTES,
+    INDEXES,
     LONGEST_GRACE_MINUTES,
     MOST,
     ORPHANS_MINUTES,
@@ -47,6 +48,11 @@ class Paged(Query):
     alias: Alias = None
     limit: Limit = ROWS
     after: Word | None = Field(None, description="The `next` of the page before.")
+
+
+class Indexes(Query):
+    limit: Limit = INDEXES
+    after: Name | None = Field(None, description="The `next` of the page before.")
 
 
 class Deployments(Paged):

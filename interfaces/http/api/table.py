@@ -25,8 +25,8 @@ _I = "/indexes/{alias}"
 ENDPOINTS: tuple[Endpoint, ...] = (
     get("/me", "", queries.get_caller, NoQuery, "Who sends the request, and what they may do"),
 
-    get("/indexes", "read", queries.get_indexes, NoQuery,
-      "Every index; those that need attention first"),
+    get("/indexes", "read", queries.get_indexes, requests.Indexes,
+      "Indexes, those that need attention first"),
     get(_I, "read", queries.get_index, NoQuery,
       "One index: what serves, since when, what is running"),
     get(f"{_I}/versions", "read", queries.get_versions, NoQuery, "Its versions, newest first"),

@@ -18,7 +18,9 @@ _MOST_EXPERIMENTS = 200
 
 
 def indexes_page(visit: Visit) -> Shown:
-    return {"title": "Indexes", "here": "/", **home.describe_home(visit.services, visit.seen)}
+    after = visit.query_value("after")
+    found = home.describe_home(visit.services, visit.seen, after=after or None)
+    return {"title": "Indexes", "here": "/", "after": after, **found}
 
 
 def index_page(visit: Visit) -> Shown:

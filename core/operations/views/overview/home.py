@@ -1,12 +1,12 @@
 """Every index with the first questions: does it serve, since when, what is running, must a person
 act?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, load_only, selectinload
 
 from qdrant_rollouts.core.alerts.outbox import read_message
@@ -22,6 +22,7 @@ from qdrant_rollouts.core.database.models import AliasState, Deletion, Deploymen
 from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.step_data import Progress, read_progress
 from qdrant_rollouts.core.database.stored_json import read_stored
+from qdrant_rollouts.core.defaults import INDEXES
 from qdrant_rollouts.core.deployments import places, unclaimed
 from qdrant_rollouts.core.deployments.turns import current_step
 from qdrant_rollouts.core.errors import Unknown
@@ -34,90 +35,181 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
 _COLUMNS = (*SUMMARY_COLUMNS, Deployment.paused_for, Deployment.place)
+_IS_RUNNING = Deployment.kind == "rollout", Deployment.status.not_in(FINAL)
+_IS_ENDED = Deployment.kind == "rollout", Deployment.status.in_(FINAL)
+#: Ranks of an index; those below are 1 if it serves nothing and 0 if it serves.
+_ERROR = 4
+_ATTENTION = 3
+_RUNNING = 2
+#: How many known indexes are named to a person who asked for another one.
+_NAMED = 20
 
 
-def describe_home(services: Services, seen: StoreSnapshot) -> index_answers.Home:
+class _State(Protocol):
+    """What is read of an alias to rank its index."""
+
+    @property
+    def desired(self) -> str | None: ...
+    @property
+    def settled(self) -> bool: ...
+    @property
+    def changed_at(self) -> datetime: ...
+
+
+def describe_home(
+    services: Services, seen: StoreSnapshot, limit: int = INDEXES, after: str | None = None
+) -> index_answers.Home:
     """Returns indexes that need attention first, then those with something running, then the rest
-    by name."""
+    by name: at most ``limit``, those that follow the index ``after``. Raises Unknown if it does not
+    exist."""
     with services.sessions() as session:
         now = services.clock.now(session)
-        known = _KnownRows(session, DeletionRules(seen.declared, services.store.embedded), now)
-        known.waits = {
-            found.turn.deployment_id: found.text
-            for found in unclaimed.findings(services, session, now)
-        }
-        meant = _desired_aliases(session)
-        names = {*meant, *seen.declared, *(seen.aliases or {}), *known.running}
-        indexes = [_describe_home_index(alias, meant.get(alias), known, seen) for alias in names]
-    indexes.sort(key=lambda one: (-one["rank"], one["alias"]))
-    return {"now": as_iso(now), "indexes": indexes, **describe_outages(seen)}
+        ranks = _rank_indexes(session, seen)
+        names = sorted(ranks, key=lambda alias: (-ranks[alias], alias))
+        if after is not None:
+            _check_known(after, ranks)
+        start = names.index(after) + 1 if after is not None else 0
+        page = names[start : start + limit]
+        indexes = _describe_indexes(services, session, now, seen, {one: ranks[one] for one in page})
+    return {
+        "now": as_iso(now),
+        "indexes": indexes,
+        "next": page[-1] if start + len(page) < len(names) else None,
+        "total": len(names),
+        "attention": sum(rank >= _ATTENTION for rank in ranks.values()),
+        **describe_outages(seen),
+    }
 
 
 def find_index(services: Services, alias: str, seen: StoreSnapshot) -> index_answers.Index:
     """Raises Unknown for an index that is not declared and has no alias."""
-    indexes = describe_home(services, seen)["indexes"]
-    found = next((index for index in indexes if index["alias"] == alias), None)
-    if found is None:
-        known = ", ".join(sorted(index["alias"] for index in indexes)) or "none"
-        raise Unknown(
-            f"alias {alias} neither exists nor is declared in the index file; known: {known}"
-        )
+    with services.sessions() as session:
+        now = services.clock.now(session)
+        ranks = _rank_indexes(session, seen)
+        _check_known(alias, ranks)
+        (found,) = _describe_indexes(services, session, now, seen, {alias: ranks[alias]})
     return found
 
 
-class _KnownRows:
-    """Rows of all indexes by alias, one query for each kind."""
+def _check_known(alias: str, ranks: Mapping[str, int]) -> None:
+    if alias in ranks:
+        return
+    known = ", ".join(sorted(ranks)[:_NAMED]) or "none"
+    if len(ranks) > _NAMED:
+        known += f" and {len(ranks) - _NAMED:,} more"
+    raise Unknown(f"alias {alias} neither exists nor is declared in the index file; known: {known}")
 
-    def __init__(self, session: Session, rules: DeletionRules, now: datetime) -> None:
-        self.versions = _live_versions(session)
-        self.running = {row.alias: row for row in _running_deployments(session)}
-        self.queue = places.queue(session)
-        self.last = {row.alias: row for row in _last_deployments(session)}
-        self.schedules = _group_by_alias(
-            overlay_declared(session.scalars(select(Schedule)), rules.declared, now)
-        )
-        self.conditions = _group_by_alias(
-            session.scalars(select(ConditionRow).order_by(ConditionRow.since))
-        )
-        running = Experiment.status == ExperimentStatus.RUNNING
-        self.experiments = {
-            row.route: row for row in session.scalars(select(Experiment).where(running))
+
+def _describe_indexes(
+    services: Services,
+    session: Session,
+    now: datetime,
+    seen: StoreSnapshot,
+    ranks: Mapping[str, int],
+) -> list[index_answers.Index]:
+    """Describes the indexes that ``ranks`` names, in its order, with a fixed number of queries."""
+    rules = DeletionRules(seen.declared, services.store.embedded)
+    known = _KnownRows(session, rules, now, list(ranks))
+    known.waits = {
+        found.turn.deployment_id: found.text for found in unclaimed.findings(services, session, now)
+    }
+    return [_describe_home_index(alias, rank, known, seen) for alias, rank in ranks.items()]
+
+
+def _rank_indexes(session: Session, seen: StoreSnapshot) -> dict[str, int]:
+    """Returns every index with its rank: 4 has an error, 3 needs attention, 2 has something
+    running, 1 serves nothing, 0 serves. Of each index a few columns are read, however large its
+    rows are."""
+    states = session.execute(
+        select(
+            AliasState.alias, AliasState.desired, AliasState.settled, AliasState.changed_at
+        ).where(AliasState.desired.is_not(None))
+    ).all()
+    running = set(session.scalars(select(Deployment.alias).where(*_IS_RUNNING)))
+    known = {**(seen.aliases or {}), **{row.alias: row.desired for row in states}}
+    names = {*known, *seen.declared, *running}
+    ranks = {alias: _RUNNING if alias in running else int(alias not in known) for alias in names}
+    for alias in _find_rolled_back(session) - running:
+        ranks[alias] = _ATTENTION
+    for condition in session.scalars(select(ConditionRow)):
+        level = _rank_severity(read_message(condition.message)["severity"])
+        ranks[condition.alias] = max(ranks.get(condition.alias, 0), level)
+    for row in states:
+        for one in _find_contradictions(row.alias, row, seen):
+            ranks[row.alias] = max(ranks[row.alias], _rank_severity(one["severity"]))
+    return {alias: rank for alias, rank in ranks.items() if alias in names}
+
+
+def _rank_severity(severity: str) -> int:
+    return _ERROR if severity == "error" else _ATTENTION
+
+
+def _find_rolled_back(session: Session) -> set[str]:
+    """Returns the indexes whose newest ended deployment was rolled back."""
+    query = _join_newest(select(Deployment.alias), *_IS_ENDED)
+    return set(session.scalars(query.where(Deployment.status == Status.ROLLED_BACK)))
+
+
+class _KnownRows:
+    """Rows of some indexes by alias, one query for each kind."""
+
+    def __init__(
+        self, session: Session, rules: DeletionRules, now: datetime, aliases: Sequence[str]
+    ) -> None:
+        self.meant = {
+            row.alias: row
+            for row in session.scalars(
+                select(AliasState).where(
+                    AliasState.desired.is_not(None), AliasState.alias.in_(aliases)
+                )
+            )
         }
-        open_ = session.scalars(select(Deletion).where(Deletion.status.in_(OPEN_STATUSES))).all()
+        self.versions = _live_versions(session, aliases)
+        self.running = {row.alias: row for row in _running_deployments(session, aliases)}
+        self.queue = places.queue(session, [row.id for row in self.running.values()])
+        self.last = {row.alias: row for row in _last_deployments(session, aliases)}
+        schedules = session.scalars(select(Schedule).where(Schedule.alias.in_(aliases)))
+        declared = {alias: rules.declared[alias] for alias in aliases if alias in rules.declared}
+        self.schedules = _group_by_alias(overlay_declared(schedules, declared, now))
+        conditions = select(ConditionRow).where(ConditionRow.alias.in_(aliases))
+        self.conditions = _group_by_alias(session.scalars(conditions.order_by(ConditionRow.since)))
+        running = Experiment.status == ExperimentStatus.RUNNING, Experiment.route.in_(aliases)
+        self.experiments = {
+            row.route: row for row in session.scalars(select(Experiment).where(*running))
+        }
+        to_go = Deletion.status.in_(OPEN_STATUSES), Deletion.alias.in_(aliases)
+        open_ = session.scalars(select(Deletion).where(*to_go)).all()
         self.deletions = _group_by_alias(open_)
         self.told = deletion_notices.describe_open_deletions(session, open_, rules)
         #: Why no worker has taken the turn, by deployment.
         self.waits: dict[str, str] = {}
 
 
-def _desired_aliases(session: Session) -> dict[str, AliasState]:
-    return {
-        row.alias: row
-        for row in session.scalars(select(AliasState).where(AliasState.desired.is_not(None)))
-    }
-
-
-def _live_versions(session: Session) -> dict[str, Version]:
+def _live_versions(session: Session, aliases: Sequence[str]) -> dict[str, Version]:
     """Returns the live versions by collection, as far as the rows know."""
     query = select(Version).join(AliasState, AliasState.desired == Version.collection)
-    return {row.collection: row for row in session.scalars(query)}
+    rows = session.scalars(query.where(AliasState.alias.in_(aliases)))
+    return {row.collection: row for row in rows}
 
 
-def _running_deployments(session: Session) -> Iterable[Deployment]:
-    query = select(Deployment).where(Deployment.kind == "rollout", Deployment.status.not_in(FINAL))
+def _running_deployments(session: Session, aliases: Sequence[str]) -> Iterable[Deployment]:
+    query = select(Deployment).where(*_IS_RUNNING, Deployment.alias.in_(aliases))
     return session.scalars(query.options(load_only(*_COLUMNS), selectinload(Deployment.steps)))
 
 
-def _last_deployments(session: Session) -> Iterable[Deployment]:
-    """Returns the newest ended deployment of every alias."""
-    ended = Deployment.kind == "rollout", Deployment.status.in_(FINAL)
-    newest = select(Deployment.alias, func.max(Deployment.created_at).label("at")).where(*ended)
-    latest = newest.group_by(Deployment.alias).subquery()
-    query = select(Deployment).options(load_only(*_COLUMNS)).where(*ended)
-    joined = query.join(
+def _last_deployments(session: Session, aliases: Sequence[str]) -> Iterable[Deployment]:
+    """Returns the newest ended deployment of each of these indexes."""
+    query = select(Deployment).options(load_only(*_COLUMNS))
+    return session.scalars(_join_newest(query, *_IS_ENDED, Deployment.alias.in_(aliases)))
+
+
+def _join_newest(query: Select[Any], *conditions: ColumnElement[bool]) -> Select[Any]:
+    """Narrows a query of deployments to the newest of each index that meets the conditions."""
+    newest = select(Deployment.alias, func.max(Deployment.created_at).label("at"))
+    latest = newest.where(*conditions).group_by(Deployment.alias).subquery()
+    return query.where(*conditions).join(
         latest, (Deployment.alias == latest.c.alias) & (Deployment.created_at == latest.c.at)
     )
-    return session.scalars(joined)
 
 
 def _group_by_alias(rows: Iterable[Any]) -> dict[str, list[Any]]:
@@ -128,8 +220,9 @@ def _group_by_alias(rows: Iterable[Any]) -> dict[str, list[Any]]:
 
 
 def _describe_home_index(
-    alias: str, meant: AliasState | None, known: _KnownRows, seen: StoreSnapshot
+    alias: str, rank: int, known: _KnownRows, seen: StoreSnapshot
 ) -> index_answers.Index:
+    meant = known.meant.get(alias)
     running = known.running.get(alias)
     last = known.last.get(alias)
     live = meant.desired if meant is not None else (seen.aliases or {}).get(alias)
@@ -154,20 +247,8 @@ def _describe_home_index(
             for row in known.deletions.get(alias, ())
         ],
         "attention": attention,
-        "rank": _rank_index(attention, running, live),
+        "rank": rank,
     }
-
-
-def _rank_index(
-    attention: list[index_answers.Attention], running: Deployment | None, live: str | None
-) -> int:
-    if any(one["severity"] == "error" for one in attention):
-        return 4
-    if attention:
-        return 3
-    if running is not None:
-        return 2
-    return 1 if live is None else 0
 
 
 def _build_attention(
@@ -189,7 +270,7 @@ def _describe_condition(row: ConditionRow) -> index_answers.Attention:
 
 
 def _find_contradictions(
-    alias: str, meant: AliasState | None, seen: StoreSnapshot
+    alias: str, meant: AliasState | _State | None, seen: StoreSnapshot
 ) -> list[index_answers.Attention]:
     """Lists where Qdrant contradicts the rows. For an alias that is being moved now, a difference
     is expected."""

@@ -61,7 +61,7 @@ def list_history(services: Services, alias: str = "", outcome: str = "", page: i
         total = session.scalar(select(func.count()).select_from(Deployment).where(*chosen)) or 0
         open_ = {row.id: row.status for row in rows if row.status not in FINAL}
         steps = _label_current_steps(open_, session.scalars(_select_steps(list(open_))))
-        queue = places.queue(session)
+        queue = places.queue(session, open_)
         aliases = list(
             session.scalars(select(Deployment.alias).distinct().order_by(Deployment.alias))
         )
@@ -226,19 +226,19 @@ def _describe_latest_run(run: ScheduleRun) -> PageData:
 
 def change_stamp(services: Services) -> str:
     """Returns a text that differs whenever the content of a page may have changed: it contains the
-    newest event, and every turn and saved position of running deployments."""
-    query = select(Deployment.id, Deployment.turn, Deployment.requested, StepRow.state).join(
-        Deployment.steps
-    )
-    query = query.where(
-        Deployment.status.not_in(FINAL),
+    newest event, the turns and requests of running deployments, and every position that is being
+    saved. Only steps whose turn a worker holds save one, so only their states are read."""
+    open_ = Deployment.status.not_in(FINAL)
+    counted = select(func.count(), func.sum(Deployment.turn), func.count(Deployment.requested))
+    saved = select(Deployment.id, StepRow.state).join(Deployment.steps)
+    saved = saved.where(
+        open_,
+        Deployment.lease_until.is_not(None),
         StepRow.finished_at.is_(None),
         StepRow.started_at.is_not(None),
     )
     with services.sessions() as session:
         newest = session.scalar(select(func.max(EventRow.id)))
-        moving = [
-            (id, turn, asked, show_progress(state))
-            for id, turn, asked, state in session.execute(query)
-        ]
-    return f"{newest}:{hash(repr(sorted(map(repr, moving))))}"
+        turns = session.execute(counted.where(open_)).one()
+        moving = [(id, show_progress(state)) for id, state in session.execute(saved)]
+    return f"{newest}:{tuple(turns)}:{hash(repr(sorted(map(repr, moving))))}"
