@@ -11,21 +11,17 @@ at 100,000 points; the seconds in the table are also those of what else the mach
 benchmarks, has it once it is in that table.
 """
 
-import argparse
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
-from benchmarks import machine
-from benchmarks.report import Report, show
+from benchmarks.alone import run_alone
 from benchmarks.results import Result, Size, median_ratio, rates, seconds
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections import freezing
@@ -167,18 +163,5 @@ def _pass_fence(world: World, target: str) -> Callable[[], None]:
     return passed
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare")
-    parser.add_argument("--size", choices=list(Size), default=Size.FULL)
-    size = Size(parser.parse_args().size)
-    load = machine.load()
-    results = run(size)
-    if size is Size.SMALLEST:
-        results = [replace(result, bound="", ok=None) for result in results]
-    report = Report("compare", __doc__ or "", load, results)
-    show(Console(width=160), report)
-    return 1 if report.missed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_alone("compare", run))
