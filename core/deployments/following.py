@@ -6,7 +6,6 @@ rounds of its own comes first (``core.journal.following``).
 """
 
 import logging
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -22,6 +21,7 @@ from qdrant_rollouts.core.deployments.claims import read_outputs, view_deploymen
 from qdrant_rollouts.core.deployments.plan import StepContext, StepOutputs
 from qdrant_rollouts.core.deployments.steps import journaled
 from qdrant_rollouts.core.deployments.steps.data import RoundState
+from qdrant_rollouts.core.deployments.steps.pieces import limit_to
 from qdrant_rollouts.core.errors import AppError, Refused
 from qdrant_rollouts.core.journal import following, rebuilding
 from qdrant_rollouts.core.journal.following import FollowerTurn
@@ -101,8 +101,8 @@ def _work_on(services: Services, alias: str, turn: FollowerTurn) -> str:
         return f"{alias} was not switched by a deployment"
     context = StepContext(view_deployment(row), {}, StepOutputs(read_outputs(row)), services, turn)
     work = journaled.open_backward(context, turn)
-    ends = time.monotonic() + min(services.times.slice, _LONGEST_SLICE)
-    done, more = journaled.follow_piece(work, RoundState(), lambda: time.monotonic() < ends)
+    goes_on = limit_to(min(services.times.slice, _LONGEST_SLICE))
+    done, more = journaled.follow_piece(work, RoundState(), goes_on)
     if not done.checked:
         return f"{alias}: {_NOTHING}"
     left = f", {done.left:,} are left" if more else ""

@@ -1,7 +1,6 @@
 """Gives green what was written while it was built and judged, before any search or the alias goes
 to it."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -26,6 +25,8 @@ from qdrant_rollouts.core.deployments.steps.catch_up_journal import (
     why_no_way_back,
 )
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
+from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to
 from qdrant_rollouts.core.deployments.steps.rereading import TooManyGone
 from qdrant_rollouts.core.deployments.steps.rounds import (
     describe_last,
@@ -38,14 +39,13 @@ from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 
 #: A round that is not shorter than this share of the one before shows that rounds get no shorter.
 _SHORTER = 0.8
-_LISTED = 20
 _WAIT_FOR_WRITERS = 10.0
 _SOON = 1.0
 #: For so many seconds a rollback waits for a collection that cannot be read.
 _LONGEST_WAY_BACK = 30.0
 
 #: One piece of a round: returns the round, and whether there is more of it.
-Piece = Callable[[RoundState, Callable[[], bool]], tuple[RoundState, bool]]
+Piece = Callable[[RoundState, GoesOn], tuple[RoundState, bool]]
 
 
 def catch_up(context: StepContext) -> Outcome:
@@ -67,8 +67,7 @@ def _work_on_rounds(context: StepContext) -> Outcome:
     size = estimate_points(context.services.store, context.deployment.green)
 
     def do_piece(state: CatchUpState, seconds: float) -> tuple[CatchUpState, bool]:
-        ends = time.monotonic() + seconds
-        current, more = work(state.round or RoundState(), lambda: time.monotonic() < ends)
+        current, more = work(state.round or RoundState(), limit_to(seconds))
         progress = measure_progress(context, state, current, size)
         moved = replace(state, round=current, progress=progress)
         if more:
@@ -134,11 +133,10 @@ def _list_left_behind(context: StepContext) -> Outcome:
     sides = comparing.open_payloads(context)
 
     def do_piece(state: CatchUpState, seconds: float) -> tuple[CatchUpState, bool]:
-        ends = time.monotonic() + seconds
         current, ids, more = comparing.list_piece(
-            context, sides, state.round or RoundState(), lambda: time.monotonic() < ends
+            context, sides, state.round or RoundState(), limit_to(seconds)
         )
-        listed = [*state.ids, *ids][:_LISTED]
+        listed = keep_first(state.ids, ids)
         progress = measure_progress(context, state, current)
         return replace(state, round=current, ids=listed, progress=progress), more
 
@@ -148,7 +146,7 @@ def _list_left_behind(context: StepContext) -> Outcome:
     if state.round.position is not None:
         return Wait(0, f"{state.round.checked:,} points of {blue} compared")
     count = state.round.made
-    ids = ", ".join(map(str, state.ids))
+    ids = join_ids(state.ids)
     if not count:
         return Done(CaughtUp(summary=f"nothing of {blue} stays behind"))
     return Done(CaughtUp(summary=f"{count:,} points of {blue} differ and stay behind: {ids}"))
@@ -183,8 +181,7 @@ def follow_writes(
 ) -> tuple[RoundState, bool]:
     """Works for some seconds on a round beside another step. Returns the round, and whether there
     is more of it."""
-    ends = time.monotonic() + seconds
-    return _open_work(context)(current or RoundState(), lambda: time.monotonic() < ends)
+    return _open_work(context)(current or RoundState(), limit_to(seconds))
 
 
 def _last_begin(state: CatchUpState) -> str | None:
@@ -204,7 +201,7 @@ def _open_work(context: StepContext, since: str | None = None) -> Piece:
         return lambda current, goes_on: comparing.compare_piece(comparison, current, goes_on)
     reader = rereading.open_reader(context)
 
-    def read_on(current: RoundState, goes_on: Callable[[], bool]) -> tuple[RoundState, bool]:
+    def read_on(current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
         begun = current if current.phase else rereading.begin_changes(reader, since)
         return rereading.read_piece(reader, begun, goes_on)
 

@@ -25,15 +25,11 @@ from qdrant_rollouts.core.deployments.steps.followers import (
     apply_changes,
     check_bad_records,
 )
+from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
 from qdrant_rollouts.core.ports import Point, PointId, VectorStore
 from qdrant_rollouts.core.services import Services
-
-#: An older version is not made like a leader that has fewer points by more than this, and by more
-#: than this share.
-_FEW_GONE = 100
-_MOST_GONE = 0.1
 
 
 def open_follower(context: StepContext) -> Follower:
@@ -119,7 +115,7 @@ def check_not_emptied(store: VectorStore, leader: str, follower: str) -> None:
     and then the follower is the only place where they are."""
     ours = store.count(follower)
     theirs = store.count(leader)
-    if ours - theirs > max(_FEW_GONE, _MOST_GONE * ours):
+    if are_many_gone(ours - theirs, ours):
         raise Refused(
             f"{leader} has {theirs:,} points and {follower} has {ours:,}: points may be lost, and "
             f"{follower} would lose them too"

@@ -34,7 +34,7 @@ from qdrant_rollouts.core.deployments.plan import Hold, Outcome, Reject, StepCon
 from qdrant_rollouts.core.deployments.steps import cloning, loading, pieces, reading, rereading
 from qdrant_rollouts.core.deployments.steps.data import FillState, LookState, RoundState
 from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
-from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to
 from qdrant_rollouts.core.deployments.steps.record_vectors import VectorCounts
 from qdrant_rollouts.core.deployments.steps.rereading import Reader
 from qdrant_rollouts.core.errors import Refused
@@ -192,13 +192,10 @@ def _look(context: StepContext, state: FillState) -> Outcome:
     most = _most_changed(context, context.services.store.count(blue))
 
     def look_on(state: FillState, seconds: float) -> tuple[FillState, bool]:
-        ends = time.monotonic() + seconds
         look = state.look or LookState()
         after = look.read
         changed = Seen()
-        look, more = _compare_windows(
-            reader, blue, look, changed, most, lambda: time.monotonic() < ends
-        )
+        look, more = _compare_windows(reader, blue, look, changed, most, limit_to(seconds))
         _keep_changed(context, after, changed)
         progress = _measure_progress(reader.source, look.cursor, look.read) or state.progress
         return replace(state, look=look, progress=progress), more
@@ -297,9 +294,8 @@ def _bring_up(context: StepContext, state: FillState) -> Outcome:
     refusals: list[str] = []
 
     def read_on(state: FillState, seconds: float) -> tuple[FillState, bool]:
-        ends = time.monotonic() + seconds
         current = state.round or rereading.begin_pass(reader)
-        current, more = rereading.read_piece(reader, current, lambda: time.monotonic() < ends)
+        current, more = rereading.read_piece(reader, current, limit_to(seconds))
         progress = _measure_progress(reader.source, current.cursor, current.read)
         state = counts.add_to(replace(state, round=current, progress=progress or state.progress))
         state, refusal = loading.count_bad_records(context.deployment.spec, state, reader.bad)
