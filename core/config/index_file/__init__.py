@@ -21,7 +21,6 @@ from qdrant_rollouts.core.config.index_file.file import (
     IndexSpec,
     load_index_file,
 )
-from qdrant_rollouts.core.config.index_file.populate import PopulateSpec
 from qdrant_rollouts.core.config.index_file.rollout import (
     BreakersSpec,
     CanarySpec,
@@ -70,7 +69,6 @@ __all__ = [
     "IndexSpec",
     "MarginsSpec",
     "ModelVectorSpec",
-    "PopulateSpec",
     "Positive",
     "PrefetchSpec",
     "ProviderSpec",
