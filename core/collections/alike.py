@@ -1,14 +1,17 @@
 """Which collections may be kept like the live one.
 
-Rule: only a version of the same alias that a deployment of ours has built, and to which no other
-alias leads. All others belong to somebody else, and nothing is ever written to them.
+Rule: only a version of the same alias that a deployment of ours has built from what the alias
+showed, or that has served, and to which no other alias leads. All others belong to somebody else,
+or have other records on purpose, and nothing is ever written to them.
 """
 
 import json
 
+from sqlalchemy.orm import Session
+
 from qdrant_rollouts.core.collections.schema import vector_names
 from qdrant_rollouts.core.collections.stamps import Stamp, read_stamp
-from qdrant_rollouts.core.database.models import Version
+from qdrant_rollouts.core.database.models import Deployment, Version
 from qdrant_rollouts.core.services import Services
 
 
@@ -25,11 +28,13 @@ def why_not_alike(services: Services, alias: str, leader: str, collection: str) 
     )
     if others:
         return f"alias {', '.join(others)} leads to it"
+    stamp = read_stamp(store, collection)
     with services.sessions() as session:
         version = session.get(Version, collection)
-    stamp = read_stamp(store, collection)
-    if version is None or version.alias != alias or not _has_built(version, stamp):
-        return f"no deployment of {alias} has built it"
+        if version is None or version.alias != alias or not _has_built(version, stamp):
+            return f"no deployment of {alias} has built it"
+        if not version.facts.get("served") and not _is_built_from(session, version, alias):
+            return f"it was not built from what {alias} shows, and has never served"
     assert stamp is not None
     return _why_not_made_alike(services, leader, collection, stamp)
 
@@ -42,6 +47,15 @@ def _has_built(version: Version, stamp: Stamp | None) -> bool:
         and version.deployment_id is not None
         and stamp.deployment == version.deployment_id
     )
+
+
+def _is_built_from(session: Session, version: Version, alias: str) -> bool:
+    """Returns whether the records came from a version of ``alias``. Records from elsewhere may be
+    others than those of the live collection."""
+    built = session.get(Deployment, version.deployment_id)
+    kind, _, name = (built.source or "").partition(":") if built is not None else ("", "", "")
+    origin = session.get(Version, name) if kind == "collection" else None
+    return origin is not None and origin.alias == alias
 
 
 def _why_not_made_alike(services: Services, leader: str, collection: str, stamp: Stamp) -> str:

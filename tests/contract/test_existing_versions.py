@@ -6,11 +6,22 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.core.database.models import EventRow
 from qdrant_rollouts.core.deployments.commands import start_rollback
+from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.ports import Embedder, Point
 from tests.saved_worlds import SavedWorlds
-from tests.two_versions import build_two_versions, change, content, declare_live, sides
-from tests.world import World
+from tests.two_versions import (
+    OTHER_SIZE,
+    VECTOR,
+    build_two_versions,
+    change,
+    content,
+    declare_live,
+    sides,
+)
+from tests.world import World, texts
 
 
 @pytest.fixture
@@ -98,3 +109,90 @@ def warnings(world: World) -> list[str]:
     with world.services.sessions() as session:
         query = select(EventRow.detail).where(EventRow.event == "warning")
         return [one for one in session.scalars(query) if "does not get what is" in one]
+
+
+# --- what could cost data -------------------------------------------------------------------------
+
+
+def open_nothing(_: Any) -> Embedder:
+    raise Unavailable("the model is away")
+
+
+def add_many(world: World, collection: str) -> None:
+    ids = range(1000, 1150)
+    world.store.upsert(
+        collection, [Point(id, VECTOR[:OTHER_SIZE], {"id": id, "text": "more"}) for id in ids]
+    )
+
+
+def test_a_version_whose_model_is_away_is_not_switched_to_without_the_writes(
+    versions: World,
+) -> None:
+    control, treatment = sides(versions)
+    change(versions, control)
+    deployment = versions.deploy("docs", collection=treatment)
+    versions.change_services(embedder=open_nothing)
+    for _ in range(9):
+        knock = versions.broker.take_next()
+        assert knock is not None
+        versions.turn(knock)
+    assert versions.step(deployment, "catch_up")["status"] in ("waiting", "running")
+    assert versions.store.aliases()["docs"] == control
+    versions.change_services(embedder=open_embedder)
+    versions.run()
+    assert versions.status(deployment)["status"] == "live"
+    assert content(versions, treatment)[77]["text"] == "new"
+
+
+def test_a_version_of_other_records_is_deployed_as_it_is(versions: World) -> None:
+    control, _ = sides(versions)
+    cleaned = versions.write("cleaned.jsonl", texts(30))
+    built = versions.deploy("docs", strategy="build_only", source=cleaned)
+    versions.run()
+    green = str(versions.status(built)["green"])
+    before = content(versions, green)
+    deployment = versions.deploy("docs", collection=green)
+    versions.run(until=versions.at(deployment, "switch"))
+    change(versions, control)
+    versions.run()
+    assert versions.status(deployment)["status"] == "live", versions.status(deployment)["message"]
+    assert content(versions, green) == before
+    assert "it was not built from what docs shows" in warnings(versions)[0]
+
+
+def test_a_version_that_was_only_built_gets_the_last_writes_when_it_is_deployed(
+    versions: World,
+) -> None:
+    control, _ = sides(versions)
+    built = versions.deploy("docs", strategy="build_only")
+    versions.run()
+    green = str(versions.status(built)["green"])
+    change(versions, control)
+    deployment = versions.deploy("docs", collection=green)
+    versions.run()
+    assert versions.status(deployment)["status"] == "live", versions.status(deployment)["message"]
+    assert content(versions, green) == content(versions, control)
+
+
+def test_who_goes_forward_is_not_told_to_roll_back(versions: World) -> None:
+    control, treatment = sides(versions)
+    add_many(versions, treatment)
+    deployment = versions.deploy("docs", collection=treatment)
+    versions.run()
+    message = versions.status(deployment)["message"]
+    assert "points may be lost" in message
+    assert "`writes: none`" in message
+    assert "rollouts rollback" not in message
+    assert versions.store.aliases()["docs"] == control
+
+
+def test_a_late_write_is_brought_over_although_the_new_version_has_grown(versions: World) -> None:
+    control, treatment = sides(versions)
+    deployment = versions.deploy("docs", collection=treatment)
+    versions.run(until=versions.at(deployment, "soak"))
+    add_many(versions, treatment)
+    versions.store.upsert(control, [Point(77, VECTOR, {"id": 77, "text": "late"})])
+    versions.run()
+    late = versions.step(deployment, "soak")["output"]["late"]
+    assert (late["healed"], late["fault"]) == (1, "")
+    assert content(versions, treatment)[77]["text"] == "late"

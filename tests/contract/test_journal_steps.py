@@ -433,6 +433,41 @@ def test_a_rollback_is_not_held_up_by_what_was_written_around_the_journal(live: 
     assert 5 not in content(live, blue)
 
 
+def test_who_deploys_the_older_version_is_held_up_by_what_was_written_around_the_journal(
+    live: World,
+) -> None:
+    older = live.store.aliases()["docs"]
+    begin(live, "soak")
+    live.run()
+    newer = live.store.aliases()["docs"]
+    live.store.delete(newer, [5])
+    deployment = live.deploy("docs", collection=older)
+    live.run()
+    assert live.status(deployment)["status"] == "paused"
+    assert "written around the journal" in live.status(deployment)["message"]
+    commands.request_action(live.services, deployment, Event.RETRY, actor="anna", reason="x")
+    live.run(until=live.at(deployment, "switch"))
+    live.store.delete(newer, [7])
+    live.run()
+    assert live.status(deployment)["status"] == "paused"
+    assert "somebody wrote around the journal" in live.status(deployment)["message"]
+
+
+def test_a_gate_that_waited_counts_what_was_written_to_the_followed_version_since(
+    live: World,
+) -> None:
+    older = live.store.aliases()["docs"]
+    begin(live, "soak")
+    live.run()
+    deployment = begin(live, "validate", collection=older)
+    live.clock.move(claims.LEASE_OF_TURN + 1)
+    change(live)
+    assert "3 points brought to" in following.follow_back(live.services, "docs")
+    live.run()
+    assert live.status(deployment)["status"] == "live", live.status(deployment)["message"]
+    assert live.store.aliases()["docs"] == older
+
+
 def test_a_worker_that_gives_up_late_does_not_end_the_journal_of_a_new_rebuild(
     live: World,
 ) -> None:

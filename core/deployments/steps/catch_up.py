@@ -25,6 +25,7 @@ from qdrant_rollouts.core.deployments.steps.catch_up_journal import (
     why_no_way_back,
 )
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
+from qdrant_rollouts.core.deployments.steps.direction import goes_back
 from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
 from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to
 from qdrant_rollouts.core.deployments.steps.rereading import TooManyGone
@@ -54,9 +55,9 @@ def catch_up(context: StepContext) -> Outcome:
     if context.arguments.get("lists"):
         return _try_to_list(context)
     work = catch_up_by_journal if journaled.uses_journal(context) else _work_on_rounds
-    if context.outputs.find(Filling) is None:
+    if goes_back(context):
         return _catch_up_older_version(context, work)
-    return work(context)
+    return _wait_for_worker(context) or work(context)
 
 
 def _work_on_rounds(context: StepContext) -> Outcome:
@@ -92,10 +93,8 @@ def _catch_up_older_version(context: StepContext, work: StepFunction) -> Outcome
     broken = readiness.why_unable_to_serve(leader, failure)
     if broken:
         return _give_up(broken)
-    if _is_being_written(context):
-        return Wait(_SOON, "another worker still brings writes to it", progress=False)
     try:
-        return work(context)
+        return _wait_for_worker(context) or work(context)
     except Limited:
         raise
     except Unavailable as error:
@@ -104,12 +103,13 @@ def _catch_up_older_version(context: StepContext, work: StepFunction) -> Outcome
         return _give_up(str(error))
 
 
-def _is_being_written(context: StepContext) -> bool:
-    """Returns whether a worker of an experiment, which has ended, may still write to green."""
+def _wait_for_worker(context: StepContext) -> Outcome | None:
+    """Waits while a worker of an experiment, which has ended, may still write to green."""
     services = context.services
     with services.sessions() as session:
         now = services.clock.now(session)
-        return treatments.is_being_written(session, now, context.deployment.green)
+        busy = treatments.is_being_written(session, now, context.deployment.green)
+    return Wait(_SOON, "another worker still brings writes to it", progress=False) if busy else None
 
 
 def _give_up(why: str) -> Outcome:

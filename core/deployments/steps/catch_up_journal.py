@@ -7,10 +7,10 @@ around the journal; rounds go on meanwhile.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import journaled, unjournaled
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
+from qdrant_rollouts.core.deployments.steps.direction import goes_back
 from qdrant_rollouts.core.deployments.steps.journaled import Work
 from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
 from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to_slice
@@ -78,8 +78,8 @@ def _look_around(context: StepContext, work: Work, state: CatchUpState, goes_on:
             return Wait(0, f"{looked.checked:,} points compared, for writes around the journal")
     told = _describe_around(looked, state.ids)
     output = sum_up(context, state, "; ".join(filter(None, [told, why_no_way_back(context)])))
-    goes_back = context.outputs.find(Filling) is None
-    if looked.made and context.deployment.spec.writes.refuses_foreign and not goes_back:
+    refused = context.deployment.spec.writes.refuses_foreign and not goes_back(context)
+    if looked.made and refused:
         return _hold_for_foreign(context, state, told, output)
     return Done(output)
 

@@ -18,6 +18,7 @@ from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, RoundState
+from qdrant_rollouts.core.deployments.steps.direction import goes_back
 from qdrant_rollouts.core.deployments.steps.followers import (
     CopyFollower,
     Follower,
@@ -32,15 +33,16 @@ from qdrant_rollouts.core.ports import Point, PointId, VectorStore
 from qdrant_rollouts.core.services import Services
 
 
-def open_follower(context: StepContext) -> Follower:
-    """Returns green as the follower of the collection that its records come from. Green of a
-    rollback is an older version, which has served; it follows blue."""
+def open_follower(context: StepContext, *, serves: bool = False) -> Follower:
+    """Returns green as the follower of the collection that its records come from. Green that exists
+    already is a version of its own; it follows blue. ``serves``: green serves, so it may have
+    grown, and blue is only looked through for what came late."""
     deployment = context.deployment
     services = context.services
     leader = _name_leader(context)
     way = _way_of_filling(context)
     if way is None:
-        return _open_version(context, leader, deployment.green)
+        return _open_version(context, leader, deployment.green, may_lack=serves)
     if way != "records":
         return CopyFollower(services.store, leader, deployment.green)
     created = context.outputs.get(CreatedGreen)
@@ -76,10 +78,14 @@ def _way_of_filling(context: StepContext) -> str | None:
     return filled.way if filled is not None else None
 
 
-def _open_version(context: StepContext, leader: str, follower: str) -> Follower:
-    """Returns an older version as the follower. Raises Refused if nobody knows how its vectors are
-    made, if that is not possible any more, or if it would lose much."""
-    _check_not_emptied(context, leader, follower)
+def _open_version(
+    context: StepContext, leader: str, follower: str, *, may_lack: bool = False
+) -> Follower:
+    """Returns a version that may have served as the follower. Raises Refused if nobody knows how
+    its vectors are made, if that is not possible any more, or if it would lose much, unless the
+    leader ``may_lack`` points."""
+    if not may_lack:
+        _check_not_emptied(context, leader, follower)
     try:
         return open_version(context.services, context.deployment.spec, leader, follower)
     except Refused as error:
@@ -123,8 +129,13 @@ def check_not_emptied(store: VectorStore, leader: str, follower: str) -> None:
 
 
 def _way_out(context: StepContext, leader: str) -> str:
-    alias = context.deployment.alias
-    return f"`rollouts rollback {alias} --now` goes back without what was written to {leader} since"
+    deployment = context.deployment
+    if not goes_back(context) and leader == deployment.blue:
+        return f"deploy {deployment.green} with `writes: none` to serve it as it is"
+    return (
+        f"`rollouts rollback {deployment.alias} --now` goes back without what was written to "
+        f"{leader} since"
+    )
 
 
 @dataclass(frozen=True, slots=True)

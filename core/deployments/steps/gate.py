@@ -128,6 +128,9 @@ def _find_followed(context: StepContext) -> Followed | None:
     if caught_up is None or caught_up.gave_up or bring_over is None:
         return None
     assert context.deployment.blue is not None
+    if journaled.has_own_worker(context):  # it has written since; now only this turn may
+        count = context.services.store.count(context.deployment.green)
+        caught_up = replace(caught_up, expected=count)
     return Followed(context.deployment.blue, caught_up, bring_over)
 
 

@@ -16,6 +16,7 @@ from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.deployments.plan import StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import comparing
 from qdrant_rollouts.core.deployments.steps.data import RoundState
+from qdrant_rollouts.core.deployments.steps.direction import goes_back
 from qdrant_rollouts.core.deployments.steps.followers import (
     CopyFollower,
     Follower,
@@ -217,10 +218,12 @@ def _check_roles(context: StepContext, leader: str | None, follower: str | None)
     alias = context.deployment.alias
     state = rebuilding.read_state(context.services, alias)
     if state is None or not state.journals or (state.leader, state.follower) != (leader, follower):
+        way_out = f"`rollouts rollback {alias} --now` goes back without it"
+        if not goes_back(context) and leader == context.deployment.blue:
+            way_out = "deploy again"
         raise Refused(
             f"the journal of {alias} does not say that {follower} follows {leader}, so nobody "
-            f"knows what was written meanwhile; `rollouts rollback {alias} --now` goes back "
-            "without it"
+            f"knows what was written meanwhile; {way_out}"
         )
 
 

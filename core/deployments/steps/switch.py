@@ -168,8 +168,12 @@ def switch_to_blue(context: StepContext) -> Outcome:
 
 def _carries_back(context: StepContext) -> bool:
     """Returns whether blue gets what was written to green before the alias returns to it. A
-    collection that is broken is left at once."""
+    collection that is broken is left at once. If green never got what was written to blue, blue
+    would lose it too."""
     if not context.deployment.spec.writes.leads_live or context.deployment.blue is None:
+        return False
+    caught_up = context.outputs.find(CaughtUp)
+    if caught_up is not None and caught_up.gave_up:
         return False
     failure = readiness.find_failure(context.services.store, context.deployment.green)
     return not readiness.why_unable_to_serve(context.deployment.green, failure)

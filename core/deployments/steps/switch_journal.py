@@ -5,6 +5,7 @@ from dataclasses import replace
 from qdrant_rollouts.core.deployments.plan import Hold, Outcome, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import journaled, unjournaled
 from qdrant_rollouts.core.deployments.steps.data import CaughtUp, RoundState, SwitchState
+from qdrant_rollouts.core.deployments.steps.direction import goes_back
 from qdrant_rollouts.core.deployments.steps.journaled import Work
 from qdrant_rollouts.core.deployments.steps.pieces import limit_to_slice
 from qdrant_rollouts.core.deployments.steps.switch_moves import (
@@ -68,7 +69,7 @@ def _accepts_foreign(context: StepContext, state: SwitchState) -> bool:
     """Returns whether writes around the journal hold nobody up: the index file or a person has said
     so, or somebody goes back to an older version."""
     caught_up = context.outputs.get(CaughtUp)
-    asked = context.deployment.spec.writes.refuses_foreign and caught_up.way is not None
+    asked = context.deployment.spec.writes.refuses_foreign and not goes_back(context)
     return not asked or bool(state.approved_by or caught_up.approved_by)
 
 
