@@ -37,7 +37,11 @@ def mend(session: Session, now: datetime, lease: float) -> None:
 def _find_ahead(session: Session, now: datetime, longest: datetime) -> list[Deployment]:
     """Finds deployments with a time that is not possible, by two indexes: of nearly all there is
     nothing to read."""
-    waits = or_(Deployment.knocked_at.is_not(None), Deployment.wake_at > now + SLACK)
+    waits = or_(
+        Deployment.knocked_at.is_not(None),
+        Deployment.wake_at > now + SLACK,
+        Deployment.requested.is_not(None),
+    )
     written = func.coalesce(Deployment.knocked_at, Deployment.created_at) > now + SLACK
     held = Deployment.lease_until > longest + SLACK
     found = {}
@@ -62,13 +66,15 @@ def bring_back(session: Session, now: datetime) -> None:
 
 
 def _times(row: Deployment, now: datetime, longest: datetime) -> dict[str, Any]:
-    """A living holder renews its lease; a dead one has at most a full lease. A wait begins
-    again."""
+    """A living holder renews its lease; a dead one has at most a full lease. A wait begins again. A
+    request counts from when its deployment was created, which is ahead now, so it counts as asked
+    for."""
     found: dict[str, Any] = {"wake_at": row.wake_at, "knocked_at": row.knocked_at}
     if row.lease_until is not None and row.lease_until > longest:
         found["lease_until"] = longest
     if row.knocked_at is None and row.created_at > now + SLACK:
         found["wake_at"] = min(row.wake_at, now)
+        found["knocked_at"] = now if row.requested is not None else None
     elif row.knocked_at is not None and row.knocked_at > now + SLACK:
         found |= {
             "wake_at": now + max(timedelta(), row.wake_at - row.knocked_at),

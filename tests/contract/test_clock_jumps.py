@@ -120,6 +120,21 @@ def test_one_that_was_just_written_down_and_lost_its_knock_is_found(
     assert took(swept, deployment) <= 45
 
 
+def test_a_request_whose_knock_is_lost_is_honoured_after_the_clock_was_set_back(
+    swept: World,
+) -> None:
+    deployment = swept.deploy("docs")
+    until(swept, deployment, "soak")
+    swept.clock.move(-HOURS)
+    commands.request_action(swept.services, deployment, Event.ABORT, actor="anna")
+    while swept.broker.take_next():
+        pass
+    for _ in seconds(swept):
+        if swept.status(deployment)["status"] == "rolled_back":
+            return
+    raise AssertionError(swept.status(deployment))
+
+
 @pytest.mark.parametrize("jump", [-HOURS, HOURS])
 def test_a_lost_knock_is_missed_after_fifteen_seconds_all_the_same(
     swept: World, jump: float
