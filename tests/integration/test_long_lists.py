@@ -1,12 +1,13 @@
 """Hundreds of indexes: every list is a page that says how many there are and how to go on."""
 
 from itertools import pairwise
+from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
 
 from qdrant_rollouts.core.config.settings import Settings
-from qdrant_rollouts.core.errors import Unknown
+from qdrant_rollouts.core.errors import Malformed, Unknown
 from qdrant_rollouts.core.operations.views.overview import home
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.interfaces.http.app import make_app
@@ -79,7 +80,25 @@ def test_of_hundreds_of_known_indexes_a_refusal_names_some_and_counts_the_rest(w
     with pytest.raises(Unknown, match=r"index-00019 and 430 more$"):
         home.find_index(world.services, "other", seen)
     with pytest.raises(Unknown, match="alias other neither exists"):
-        home.describe_home(world.services, seen, after="other")
+        home.find_index(world.services, "other", seen)
+
+
+@pytest.mark.parametrize("after", ["other", "7:docs", "x:docs", ":docs"])
+def test_what_is_no_place_in_the_list_is_refused(world, seen, after):
+    with pytest.raises(Malformed, match="say the `next` of the page before"):
+        home.describe_home(world.services, seen, after=after)
+
+
+def test_no_index_is_left_out_if_the_last_one_of_a_page_has_another_rank_by_the_next(world, seen):
+    first = home.describe_home(world.services, seen, 1)
+    assert first["indexes"][0]["rank"] > 2
+    led = dict(seen.aliases)
+    alias = first["indexes"][0]["alias"]
+    led[alias] = f"{alias}_1"
+    calm = StoreSnapshot(led, frozenset(led.values()), seen.at)
+    rest = home.describe_home(world.services, calm, 1000, first["next"])
+    ranks = {one["alias"]: one["rank"] for one in rest["indexes"]}
+    assert set(map(crowds.name_alias, range(INDEXES))) - {alias} <= set(ranks)
 
 
 def test_http_and_the_home_page_lead_from_page_to_page(world, web):
@@ -89,9 +108,9 @@ def test_http_and_the_home_page_lead_from_page_to_page(world, web):
     assert (len(second["indexes"]), second["next"]) == (350, None)
     shown = web.get("/").text
     assert f"100 of {INDEXES} indexes" in shown
-    assert f'href="/?after={first["next"]}"' in shown
-    assert web.get("/", params={"after": second["indexes"][0]["alias"]}).status_code == 200
-    assert web.get("/api/v1/indexes", params={"after": "other"}).status_code == 404
+    assert f'href="/?after={quote(first["next"], safe="")}"' in shown
+    assert web.get("/", params={"after": first["next"]}).status_code == 200
+    assert web.get("/api/v1/indexes", params={"after": "other"}).status_code == 422
     assert web.get("/api/v1/indexes", params={"limit": 1001}).status_code == 422
 
 

@@ -52,7 +52,9 @@ class Paged(Query):
 
 class Indexes(Query):
     limit: Limit = INDEXES
-    after: Name | None = Field(None, description="The `next` of the page before.")
+    after: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME + 2)] | None = (
+        Field(None, description="The `next` of the page before: a rank, a colon and a name.")
+    )
 
 
 class Deployments(Paged):

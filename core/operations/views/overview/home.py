@@ -1,6 +1,7 @@
 """Every index with the first questions: does it serve, since when, what is running, must a person
 act?"""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -25,12 +26,13 @@ from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.defaults import INDEXES
 from qdrant_rollouts.core.deployments import places, unclaimed
 from qdrant_rollouts.core.deployments.turns import current_step
-from qdrant_rollouts.core.errors import Unknown
+from qdrant_rollouts.core.errors import Malformed, Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status
 from qdrant_rollouts.core.operations.schedules.declared import overlay_declared, start_of
 from qdrant_rollouts.core.operations.views.overview import acts
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.core.operations.views.queries import SUMMARY_COLUMNS, outline_deployment
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
@@ -60,25 +62,35 @@ def describe_home(
     services: Services, seen: StoreSnapshot, limit: int = INDEXES, after: str | None = None
 ) -> index_answers.Home:
     """Returns indexes that need attention first, then those with something running, then the rest
-    by name: at most ``limit``, those that follow the index ``after``. Raises Unknown if it does not
-    exist."""
+    by name: at most ``limit``, those that follow the place ``after``, which is the ``next`` of the
+    page before. Raises Malformed if it is not a place."""
     with services.sessions() as session:
         now = services.clock.now(session)
         ranks = _rank_indexes(session, seen)
-        names = sorted(ranks, key=lambda alias: (-ranks[alias], alias))
+        places = sorted((-rank, alias) for alias, rank in ranks.items())
         if after is not None:
-            _check_known(after, ranks)
-        start = names.index(after) + 1 if after is not None else 0
-        page = names[start : start + limit]
+            places = places[bisect_right(places, _read_place(after)) :]
+        page = [alias for _, alias in places[:limit]]
         indexes = _describe_indexes(services, session, now, seen, {one: ranks[one] for one in page})
     return {
         "now": as_iso(now),
         "indexes": indexes,
-        "next": page[-1] if start + len(page) < len(names) else None,
-        "total": len(names),
+        "next": f"{ranks[page[-1]]}:{page[-1]}" if len(page) < len(places) else None,
+        "total": len(ranks),
         "attention": sum(rank >= _ATTENTION for rank in ranks.values()),
         **describe_outages(seen),
     }
+
+
+def _read_place(after: str) -> tuple[int, str]:
+    """Returns the place in the order of the home page. It has the rank too, because the rank of an
+    index may change between two pages. Raises Malformed."""
+    rank, colon, alias = after.partition(":")
+    if not (colon and rank.isdecimal() and int(rank) <= _ERROR):
+        raise Malformed(
+            f"after {quote_value(after)} is no place in the list: say the `next` of the page before"
+        )
+    return -int(rank), alias
 
 
 def find_index(services: Services, alias: str, seen: StoreSnapshot) -> index_answers.Index:
