@@ -269,6 +269,7 @@ def _look_why_left_alone(turn: _Turn) -> str:
         row.left_alone = why
         if why:
             row.round = {}
+            treatments.forget_failure(row)
             treatments.put_off(row, now)
     return why
 
@@ -285,7 +286,7 @@ def _save_round(turn: _Turn, current: RoundState, *, more: bool) -> None:
     with turn.services.sessions.begin() as session:
         now = turn.services.clock.now(session)
         row = turn.find_row(session)
-        row.failure = ""
+        treatments.forget_failure(row)
         row.next_at = now
         row.round = write_data(current) if more else {}
         if more:
@@ -299,8 +300,8 @@ def _save_round(turn: _Turn, current: RoundState, *, more: bool) -> None:
 
 
 def _note_failure(turn: _Turn, error: AppError) -> None:
-    """Says once that writes do not reach the treatment, unless a server only has to answer
-    again."""
+    """Remembers that writes do not reach the treatment, and says so once. If a server only has to
+    answer again, that is said when it has not done so for some time."""
     with turn.services.sessions.begin() as session:
         now = turn.services.clock.now(session)
         key = turn.experiment.id, turn.collection
@@ -308,11 +309,9 @@ def _note_failure(turn: _Turn, error: AppError) -> None:
         if row is None:
             return
         treatments.put_off(row, now)
-        if isinstance(error, Unavailable):
-            return
-        if not row.failure:
+        may_pass = isinstance(error, Unavailable)
+        if treatments.note_failure(row, now, str(error), may_pass=may_pass):
             _tell(turn, session, now, str(error))
-        row.failure = str(error)
 
 
 def _tell(turn: _Turn, session: Session, now: datetime, why: str) -> None:

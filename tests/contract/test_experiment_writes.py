@@ -329,6 +329,42 @@ def test_a_server_that_does_not_answer_for_a_while_is_no_event(versions: World) 
     assert warnings(versions) == []
 
 
+def test_a_server_that_does_not_answer_for_long_is_shown_at_once_and_told_once(
+    versions: World,
+) -> None:
+    control, treatment = sides(versions)
+    experiment = compare_sides(versions)
+    change(versions, control)
+    store = versions.store
+    versions.over(cast("VectorStore", Silent(store)))
+    sweep(versions)
+    assert "does not answer" in writes(versions, experiment)["failure"]
+    assert warnings(versions) == []
+    for _ in range(12):
+        sweep(versions, 300)
+    assert "does not answer" in writes(versions, experiment)["failure"]
+    assert len(warnings(versions)) == 1
+    versions.over(store)
+    sweep(versions)
+    assert content(versions, treatment) == content(versions, control)
+    assert writes(versions, experiment)["failure"] == ""
+
+
+def test_a_failure_that_does_not_pass_is_told_although_a_server_was_silent_before(
+    versions: World,
+) -> None:
+    experiment = compare_sides(versions)
+    store = versions.store
+    versions.over(cast("VectorStore", Silent(store)))
+    sweep(versions)
+    versions.over(store)
+    versions.change_services(embedder=refuse_to_open)
+    sweep(versions)
+    sweep(versions)
+    assert "cannot be opened" in writes(versions, experiment)["failure"]
+    assert len(warnings(versions)) == 1
+
+
 def test_a_treatment_that_is_gone_is_said_once_and_the_experiment_goes_on(
     versions: World,
 ) -> None:
