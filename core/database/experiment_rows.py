@@ -178,6 +178,9 @@ class Treatment(Base):
     round_ended_at: Mapped[datetime | None]
     #: Why the last try failed; empty after one that did not.
     failure: Mapped[str] = mapped_column(default="")
+    #: Since when every try has failed, and whether an event has said so.
+    failing_since: Mapped[datetime | None]
+    failure_told: Mapped[bool] = mapped_column(default=False)
     next_at: Mapped[datetime]
     #: Who writes to it now, and for how long.
     followed_by: Mapped[str | None]

@@ -22,6 +22,9 @@ _LONGEST = timedelta(seconds=LEASE)
 #: is not read all the time.
 PAUSE = 30.0
 _PAUSE = timedelta(seconds=PAUSE)
+#: Seconds. A failure that may pass by itself is told when every try has failed for so long.
+PATIENCE = 600.0
+_PATIENCE = timedelta(seconds=PATIENCE)
 
 
 def note_treatments(
@@ -38,7 +41,7 @@ def add_missing(
 ) -> None:
     """Adds rows for treatments that have none, because a release before has begun the
     experiment."""
-    empty = {"left_alone": "", "round": {}, "failure": "", "next_at": now}
+    empty = {"left_alone": "", "round": {}, "failure": "", "failure_told": False, "next_at": now}
     counts = dict.fromkeys(("rounds", "made", "deleted", "bad"), 0)
     key = {"experiment_id": experiment_id}
     insert_new(
@@ -94,6 +97,24 @@ def find_claimed(session: Session, key: tuple[str, str], owner: str) -> Treatmen
 def put_off(row: Treatment, now: datetime) -> None:
     """The treatment is compared again after the pause."""
     row.next_at = now + _PAUSE
+
+
+def note_failure(row: Treatment, now: datetime, why: str, *, may_pass: bool) -> bool:
+    """Remembers why a try failed. Returns whether that has to be told now: once until a try
+    succeeds, and later if it ``may_pass`` by itself."""
+    row.failure = why
+    if row.failing_since is None or row.failing_since > now:
+        row.failing_since = now
+    tells = not row.failure_told and not (may_pass and now - row.failing_since < _PATIENCE)
+    row.failure_told = row.failure_told or tells
+    return tells
+
+
+def forget_failure(row: Treatment) -> None:
+    """A try has succeeded, or none is needed."""
+    row.failure = ""
+    row.failing_since = None
+    row.failure_told = False
 
 
 def is_being_written(session: Session, now: datetime, collection: str) -> bool:

@@ -21,6 +21,8 @@ def upgrade() -> None:
         *(sa.Column(name, sa.Integer, nullable=False) for name in _COUNTS),
         sa.Column("round_ended_at", _TIME),
         sa.Column("failure", sa.Text, nullable=False),
+        sa.Column("failing_since", _TIME),
+        sa.Column("failure_told", sa.Boolean, nullable=False),
         sa.Column("next_at", _TIME, nullable=False),
         sa.Column("followed_by", sa.Text),
         sa.Column("followed_until", _TIME),
