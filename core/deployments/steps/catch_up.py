@@ -64,7 +64,7 @@ def _work_on_rounds(context: StepContext) -> Outcome:
     state = context.load(CatchUpState)
     if not state.number and state.round is None and _is_source_unchanged(context):
         return Done(sum_up(context, state, "the source has not changed since it was read"))
-    work = _open_work(context, _last_begin(state))
+    work = _open_work(context, _last_begin(state), begun=state.number > 0)
     size = estimate_points(context.services.store, context.deployment.green)
 
     def do_piece(state: CatchUpState, seconds: float) -> tuple[CatchUpState, bool]:
@@ -189,15 +189,15 @@ def _last_begin(state: CatchUpState) -> str | None:
     return state.rounds[-1].begun if state.rounds else None
 
 
-def _open_work(context: StepContext, since: str | None = None) -> Piece:
+def _open_work(context: StepContext, since: str | None = None, *, begun: bool = False) -> Piece:
     """Returns what works on a round. A source that is a collection is compared like a live one.
     ``since``: from when on a source is read that can tell changes, if not since it was read
-    last."""
+    last. ``begun``: a round has been done."""
     if journaled.uses_journal(context):
         work = journaled.open_forward(context)
         return lambda current, goes_on: journaled.follow_piece(work, current, goes_on)
     if has_leader(context):
-        comparison = comparing.in_turn(context, comparing.open_follower(context))
+        comparison = comparing.in_turn(context, comparing.open_follower(context, begun=begun))
         return lambda current, goes_on: comparing.compare_piece(comparison, current, goes_on)
     reader = rereading.open_reader(context)
 

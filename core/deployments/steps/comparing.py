@@ -17,7 +17,7 @@ from qdrant_rollouts.core.collections.vectors import read_plan
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps import reading
-from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, RoundState
+from qdrant_rollouts.core.deployments.steps.data import CaughtUp, CreatedGreen, RoundState
 from qdrant_rollouts.core.deployments.steps.direction import goes_back
 from qdrant_rollouts.core.deployments.steps.followers import (
     CopyFollower,
@@ -33,16 +33,18 @@ from qdrant_rollouts.core.ports import Point, PointId, VectorStore
 from qdrant_rollouts.core.services import Services
 
 
-def open_follower(context: StepContext, *, serves: bool = False) -> Follower:
+def open_follower(context: StepContext, *, begun: bool = False) -> Follower:
     """Returns green as the follower of the collection that its records come from. Green that exists
-    already is a version of its own; it follows blue. ``serves``: green serves, so it may have
-    grown, and blue is only looked through for what came late."""
+    already is a version of its own; it follows blue. ``begun``: a round has been done. From then on
+    green is like blue, and what it has more was deleted, or was written to it as it serves."""
     deployment = context.deployment
     services = context.services
     leader = _name_leader(context)
     way = _way_of_filling(context)
     if way is None:
-        return _open_version(context, leader, deployment.green, may_lack=serves)
+        alike = begun or context.outputs.find(CaughtUp) is not None
+        may_lack = alike and not goes_back(context)
+        return _open_version(context, leader, deployment.green, may_lack=may_lack)
     if way != "records":
         return CopyFollower(services.store, leader, deployment.green)
     created = context.outputs.get(CreatedGreen)

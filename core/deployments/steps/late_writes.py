@@ -83,7 +83,7 @@ def _known_digests(context: StepContext) -> str:
 def _scan_blue(context: StepContext, late: LateState, goes_on: GoesOn) -> LateState:
     """Reads blue again; buckets that are as they were need no comparison."""
     store = context.services.store
-    side = comparing.open_follower(context, serves=True).leading
+    side = comparing.open_follower(context).leading
     seen = BucketDigests(late.leader)
     position = late.position
     while True:
@@ -103,7 +103,7 @@ def _scan_blue(context: StepContext, late: LateState, goes_on: GoesOn) -> LateSt
 
 def _heal_green(context: StepContext, late: LateState, goes_on: GoesOn) -> LateState:
     store = context.services.store
-    follower = comparing.open_follower(context, serves=True)
+    follower = comparing.open_follower(context)
     buckets = set(late.buckets)
     while True:
         store.pace(follower.leading.collection)
