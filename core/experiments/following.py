@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.answers import experiments as experiment_answers
 from qdrant_rollouts.core.collections.makers import open_makers
+from qdrant_rollouts.core.collections.merging import BucketDigests, compare_page
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec
 from qdrant_rollouts.core.config.index_file import IndexSpec
@@ -27,10 +29,19 @@ from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import way_back
 from qdrant_rollouts.core.deployments.commands.writes import why_compared_as_is
 from qdrant_rollouts.core.deployments.steps import comparing
-from qdrant_rollouts.core.deployments.steps.comparing import Comparison
 from qdrant_rollouts.core.deployments.steps.data import PIECE_SECONDS, RoundState
-from qdrant_rollouts.core.errors import AppError, LeaseLost, Refused, Unavailable
+from qdrant_rollouts.core.deployments.steps.followers import Follower, apply_changes
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to
+from qdrant_rollouts.core.errors import (
+    AppError,
+    LeaseLost,
+    Refused,
+    Unavailable,
+    is_connection_lost,
+)
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
+from qdrant_rollouts.core.sanitize.quoting import error_text
+from qdrant_rollouts.core.sanitize.redaction import redact
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
@@ -194,15 +205,24 @@ def _claim_treatment(services: Services, experiment_id: str) -> _Turn | None:
 
 
 def _work_contained(turn: _Turn, ends: float) -> str:
-    """Whatever cannot be brought over now is tried again after the pause."""
+    """Whatever cannot be brought over now is tried again after the pause, so that it keeps no other
+    treatment from its turn."""
     try:
         return _work_on_treatment(turn, ends)
     except LeaseLost as error:
         return str(error)
+    except turn.services.interruptions as error:
+        _note_failure(turn, f"interrupted: {type(error).__name__}", may_pass=True)
+        raise
     except AppError as error:
         log.warning("%s gets no writes now: %s", turn.collection, error)
-        _note_failure(turn, error)
+        _note_failure(turn, str(error), may_pass=isinstance(error, Unavailable))
         return f"{turn.collection}: {error}"
+    except Exception as error:
+        lost = isinstance(error, DBAPIError) and is_connection_lost(error)
+        told = f"unexpected {type(error).__name__}: {error_text(redact(str(error)))}"
+        _note_failure(turn, told, may_pass=lost)
+        raise
     finally:
         _release(turn)
 
@@ -218,11 +238,10 @@ def _work_on_treatment(turn: _Turn, ends: float) -> str:
     spec = services.indexes().get(turn.alias, IndexSpec())
     _check_models(turn, spec)
     follower = comparing.open_version(services, spec, turn.control, turn.collection)
-    comparison = Comparison(services.store, follower, turn.check, "skip")
     current = turn.round
     more = True
     while more and time.monotonic() < ends:
-        current, more = _compare_for(comparison, current, min(ends, _piece_ends()))
+        current, more = _compare_piece(turn, follower, current, _limit_piece(ends))
         _save_round(turn, current, more=more)
     told = f"{current.made:,} points made, {current.deleted:,} deleted"
     return f"{turn.collection}: {current.checked:,} points compared, {told}"
@@ -242,15 +261,34 @@ def _check_models(turn: _Turn, spec: IndexSpec) -> None:
             )
 
 
-def _piece_ends() -> float:
-    return time.monotonic() + PIECE_SECONDS
+def _limit_piece(ends: float) -> GoesOn:
+    return limit_to(min(ends - time.monotonic(), PIECE_SECONDS))
 
 
-def _compare_for(
-    comparison: Comparison, current: RoundState, ends: float
+def _compare_piece(
+    turn: _Turn, follower: Follower, current: RoundState, goes_on: GoesOn
 ) -> tuple[RoundState, bool]:
-    current, more = comparing.compare_piece(comparison, current, lambda: time.monotonic() < ends)
-    return replace(current, leader=""), more  # nobody compares the digests
+    """Compares pages, and writes what differs, until the end or until ``goes_on`` says no. It ends
+    in the middle of a page too, because a slow model needs longer than a slice for a page. Returns
+    the round, and whether there is more of it."""
+    store = turn.services.store
+    while True:
+        store.pace(turn.control)
+        found = compare_page(
+            store, follower.leading, follower.following, current.position, BucketDigests()
+        )
+        changed = apply_changes(store, follower, found.ids, check=turn.check, goes_on=goes_on)
+        stopped = changed.stopped_at is not None
+        current = replace(
+            current,
+            position=changed.stopped_at if stopped else found.following,
+            checked=current.checked + found.checked,
+            made=current.made + changed.made,
+            deleted=current.deleted + changed.deleted,
+            bad=current.bad + len(changed.bad),
+        )
+        if current.position is None or not goes_on():
+            return current, current.position is not None
 
 
 def _look_why_left_alone(turn: _Turn) -> str:
@@ -299,9 +337,9 @@ def _save_round(turn: _Turn, current: RoundState, *, more: bool) -> None:
         treatments.put_off(row, now)
 
 
-def _note_failure(turn: _Turn, error: AppError) -> None:
-    """Remembers that writes do not reach the treatment, and says so once. If a server only has to
-    answer again, that is said when it has not done so for some time."""
+def _note_failure(turn: _Turn, why: str, *, may_pass: bool) -> None:
+    """Remembers that writes do not reach the treatment, and says so once. What may pass by itself,
+    as a server that does not answer, is said when it has lasted for some time."""
     with turn.services.sessions.begin() as session:
         now = turn.services.clock.now(session)
         key = turn.experiment.id, turn.collection
@@ -309,9 +347,8 @@ def _note_failure(turn: _Turn, error: AppError) -> None:
         if row is None:
             return
         treatments.put_off(row, now)
-        may_pass = isinstance(error, Unavailable)
-        if treatments.note_failure(row, now, str(error), may_pass=may_pass):
-            _tell(turn, session, now, str(error))
+        if treatments.note_failure(row, now, why, may_pass=may_pass):
+            _tell(turn, session, now, why)
 
 
 def _tell(turn: _Turn, session: Session, now: datetime, why: str) -> None:

@@ -1,7 +1,9 @@
 """What is written to the control of a running experiment reaches those treatments that are versions
 of the same alias, and a winner that is deployed has every write."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -13,10 +15,12 @@ from qdrant_rollouts.core.database import treatments
 from qdrant_rollouts.core.database.experiment_rows import Experiment, Treatment
 from qdrant_rollouts.core.database.journal_rows import WriteStateRow
 from qdrant_rollouts.core.database.models import EventRow
-from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.deployments.steps import comparing
+from qdrant_rollouts.core.deployments.steps.followers import Follower, apply_changes
+from qdrant_rollouts.core.errors import Interrupted, Refused, Unavailable
 from qdrant_rollouts.core.experiments import commands, following, interim_analysis, queries
 from qdrant_rollouts.core.lifecycle import ExperimentEvent
-from qdrant_rollouts.core.ports import Embedder, Point, VectorStore
+from qdrant_rollouts.core.ports import Embedder, FloatArray, Point, VectorStore
 from tests.journaled import write_journaled
 from tests.mortal import Killed, Reaper
 from tests.saved_worlds import SavedWorlds
@@ -133,6 +137,140 @@ def test_an_experiment_that_an_older_release_began_is_followed_too(versions: Wor
     assert "older release has begun" in writes(versions, experiment)["why_not"]
     sweep(versions)
     assert content(versions, treatment) == content(versions, control)
+
+
+# --- a slow model ---------------------------------------------------------------------------------
+
+
+@dataclass
+class SlowModel:
+    """A model that needs ``seconds`` for a text, by a clock of its own. Every call of a number that
+    ``fails_each`` divides is interrupted, as by the time limit of a worker."""
+
+    made: Embedder
+    seconds: float = 0.0
+    fails_each: int = 1_000_000
+    now: float = 0.0
+    batches: list[int] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.made, name)
+
+    def documents(self, wanted: Sequence[str]) -> FloatArray:
+        self.batches.append(len(wanted))
+        if len(self.batches) % self.fails_each == 0:
+            raise Interrupted("the time limit was reached")
+        self.now += self.seconds * len(wanted)
+        return self.made.documents(wanted)
+
+
+def slow_down(world: World, **given: Any) -> SlowModel:
+    """From now on the vectors of docs are made slowly."""
+    made = world.services.embedder(world.indexes["docs"].embedding)
+    model = SlowModel(made, **given)
+    world.change_services(embedder=lambda spec: model)
+    return model
+
+
+def write_many(world: World, collection: str) -> list[int]:
+    """As an application, 300 new points; returns their ids."""
+    ids = list(range(1000, 1300))
+    points = [Point(id, VECTOR, {"id": id, "text": f"new {id}"}) for id in ids]
+    world.store.upsert(collection, points)
+    return ids
+
+
+def open_treatment(world: World) -> Follower:
+    return comparing.open_version(world.services, world.indexes["docs"], *sides(world))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first_batches"),
+    [(0.0, [16, 32, 64, 128]), (0.2, [16, 32, 32, 32]), (1.0, [16, 8, 8, 8])],
+)
+def test_a_slow_model_gets_few_texts_at_once(
+    versions: World, seconds: float, first_batches: list[int]
+) -> None:
+    control, treatment = sides(versions)
+    ids = write_many(versions, control)
+    model = slow_down(versions, seconds=seconds)
+    follower = open_treatment(versions)
+    written = apply_changes(versions.store, follower, ids, clock=lambda: model.now)
+    assert (written.made, written.stopped_at) == (300, None)
+    assert content(versions, treatment) == content(versions, control)
+    assert model.batches[:4] == first_batches
+    assert max(model.batches[3:-1], default=0) <= first_batches[3]
+
+
+def test_a_page_that_a_slice_is_too_short_for_goes_on_where_it_was(versions: World) -> None:
+    control, treatment = sides(versions)
+    ids = write_many(versions, control)
+    follower = open_treatment(versions)
+    written = apply_changes(versions.store, follower, ids, goes_on=lambda: False)
+    assert (written.made, written.stopped_at) == (16, ids[16])
+    while written.stopped_at is not None:
+        left = ids[ids.index(cast("int", written.stopped_at)) :]
+        written = apply_changes(versions.store, follower, left, goes_on=lambda: False)
+    assert content(versions, treatment) == content(versions, control)
+
+
+def test_a_round_is_finished_in_slices_that_are_shorter_than_one_of_its_pages(
+    versions: World,
+) -> None:
+    control, treatment = sides(versions)
+    experiment = compare_sides(versions)
+    write_many(versions, control)
+    versions.change_services(times=replace(versions.services.times, slice=0.02))
+    while not writes(versions, experiment)["rounds"]:
+        sweep(versions)
+    assert writes(versions, experiment)["made"] == 300
+    assert content(versions, treatment) == content(versions, control)
+
+
+def test_workers_that_are_interrupted_get_on_and_the_failure_is_shown_meanwhile(
+    versions: World,
+) -> None:
+    control, treatment = sides(versions)
+    experiment = compare_sides(versions)
+    write_many(versions, control)
+    slow_down(versions, fails_each=3)
+    with pytest.raises(Interrupted):
+        sweep(versions)
+    assert writes(versions, experiment)["failure"] == "interrupted: Interrupted"
+    while not writes(versions, experiment)["rounds"]:
+        with suppress(Interrupted):
+            sweep(versions)
+    assert content(versions, treatment) == content(versions, control)
+    assert writes(versions, experiment)["failure"] == ""
+    assert warnings(versions) == []
+
+
+def test_a_treatment_that_fails_in_an_unexpected_way_keeps_no_other_from_its_turn(
+    versions: World,
+) -> None:
+    control, failing = sides(versions)
+    other_model = {"model": "hashing:32", "text": "{text}"}
+    declare_live(versions, embedding=other_model)
+    other = build_version(versions, "docs")
+    experiment = commands.create_experiment(
+        versions.services, "three", control, [failing, other], actor="anna"
+    )
+    change(versions, control)
+
+    def open_or_raise(spec: EmbeddingSpec) -> Embedder:
+        if spec.model == other_model["model"]:
+            return open_embedder(spec)
+        raise ValueError("no such thing")
+
+    versions.change_services(embedder=open_or_raise)
+    for _ in range(4):
+        with suppress(ValueError):
+            sweep(versions)
+    first, second = queries.get_experiment(versions.services, experiment)["writes"]
+    assert first["failure"] == "unexpected ValueError: no such thing"
+    assert second["rounds"] > 0
+    assert content(versions, other) == content(versions, control)
+    assert len(warnings(versions)) == 1
 
 
 # --- who may write --------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ comparison. What is there is made and written, and what is not there is deleted.
 does no harm, and an old value never comes back.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -35,8 +36,12 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Point, PointId, Row, VectorStore
 from qdrant_rollouts.core.services import Services
 
-#: Ids that are read, made and written at once.
-_BATCH = 256
+#: Ids that are read, made and written at once: few at first, then more while they are made quickly.
+_FIRST_BATCH = 16
+_LARGEST_BATCH = 256
+#: Seconds for a batch.
+_QUICK = 5.0
+_SLOW = 10.0
 #: A mark of a point that was written after the source had been counted.
 _LATER = 0
 
@@ -44,11 +49,12 @@ _LATER = 0
 @dataclass(slots=True)
 class Written:
     """How many points a follower got and lost. ``bad`` are records that break a rule and were left
-    out."""
+    out. ``stopped_at`` is the first id that was left for later; None if all were brought over."""
 
     made: int = 0
     deleted: int = 0
     bad: list[BadRecord] = field(default_factory=list)
+    stopped_at: PointId | None = None
 
 
 class Follower(Protocol):
@@ -69,6 +75,11 @@ def _allow(seconds: float) -> None:
     """Whoever calls is sure that it may write."""
 
 
+def _go_on() -> bool:
+    """Whoever calls needs all ids at once."""
+    return True
+
+
 def apply_changes(
     store: VectorStore,
     follower: Follower,
@@ -76,13 +87,22 @@ def apply_changes(
     *,
     deletes: bool = True,
     check: Callable[[float], None] = _allow,
+    goes_on: Callable[[], bool] = _go_on,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Written:
     """Brings ``ids`` of the follower to what the leader has now. May be repeated. ``deletes``:
     whether points that the leader has no longer are deleted. ``check`` is called before each write,
-    and raises if the caller may not write any more."""
+    and raises if the caller may not write any more. ``goes_on`` is asked after each batch. A slow
+    model gets small batches, because a worker has a minute for one."""
     written = Written()
-    for start in range(0, len(ids), _BATCH):
-        batch = ids[start : start + _BATCH]
+    size = _FIRST_BATCH
+    done = 0
+    while done < len(ids):
+        if done and not goes_on():
+            written.stopped_at = ids[done]
+            break
+        started = clock()
+        batch = ids[done : done + size]
         found = store.fetch(follower.leading.collection, batch, vectors=True)
         there = {point.id for point in found}
         gone = [id for id in batch if deletes and id not in there]
@@ -92,7 +112,15 @@ def apply_changes(
         store.upsert(follower.following.collection, points)
         written.deleted += len(gone)
         written.made += len(points)
+        done += len(batch)
+        size = _resize_batch(size, clock() - started)
     return written
+
+
+def _resize_batch(size: int, seconds: float) -> int:
+    if seconds < _QUICK:
+        return min(size * 2, _LARGEST_BATCH)
+    return max(size // 2, 1) if seconds > _SLOW else size
 
 
 class CopyFollower:
