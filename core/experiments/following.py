@@ -16,10 +16,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.answers import experiments as experiment_answers
+from qdrant_rollouts.core.answers.words import WritesWord
 from qdrant_rollouts.core.collections.makers import open_makers
 from qdrant_rollouts.core.collections.merging import BucketDigests, compare_page
 from qdrant_rollouts.core.collections.stamps import read_stamp
-from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec
+from qdrant_rollouts.core.config.experiment_spec import ArmSpec, ExperimentSpec
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events, treatments
 from qdrant_rollouts.core.database.experiment_rows import Experiment, Treatment
@@ -40,6 +41,7 @@ from qdrant_rollouts.core.errors import (
     is_connection_lost,
 )
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
+from qdrant_rollouts.core.lifecycle import ExperimentStatus
 from qdrant_rollouts.core.sanitize.quoting import error_text
 from qdrant_rollouts.core.sanitize.redaction import redact
 from qdrant_rollouts.core.services import Services
@@ -50,7 +52,38 @@ log = logging.getLogger(__name__)
 #: Seconds.
 _LONGEST_SLICE = 15.0
 _NO_ALIAS = "no alias leads to the control"
-_BEGUN_BEFORE = "an older release has begun the experiment"
+_NEVER_RAN = "the experiment never ran"
+_RAN_BEFORE = "the experiment ran under an older release, which brings no writes"
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """How it is said what a treatment gets of the writes, before, while or after it does."""
+
+    kept: str
+    left_alone: str
+    fails: str
+    no_round: str
+
+
+_BEFORE = _Words(
+    kept="will be kept like the control",
+    left_alone="will be compared as it is",
+    fails="what is written to the control does not reach it",
+    no_round="",
+)
+_NOW = _Words(
+    kept="kept like the control",
+    left_alone="compared as it is",
+    fails="what is written to the control does not reach it",
+    no_round="; no comparison has ended yet",
+)
+_AFTER = _Words(
+    kept="was kept like the control until the experiment ended",
+    left_alone="was left as it was",
+    fails="what was written to the control did not reach it when the experiment ended",
+    no_round="; no comparison was finished",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,54 +140,75 @@ def describe_writes(session: Session, row: Experiment) -> list[experiment_answer
     """Returns what each treatment gets of what is written to the control."""
     known = treatments.list_treatments(session, row.id)
     spec = read_stored(ExperimentSpec, row.spec)
-    journaled = [
-        arm.collection
-        for arm in spec.treatments
-        if row.alias is not None
-        and way_back.is_followed(session, row.alias, spec.control.collection, arm.collection)
-    ]
     return [
-        _describe_treatment(
-            arm.variant, arm.collection, known.get(arm.collection), arm.collection in journaled
-        )
-        for arm in spec.treatments
+        _describe_treatment(session, row, arm, known.get(arm.collection)) for arm in spec.treatments
     ]
 
 
 def _describe_treatment(
-    variant: str, collection: str, row: Treatment | None, journaled: bool
+    session: Session, experiment: Experiment, arm: ArmSpec, row: Treatment | None
 ) -> experiment_answers.TreatmentWrites:
+    way, why_not = _find_way(session, experiment, arm.collection, row)
     if row is None:
-        row = Treatment(left_alone=_BEGUN_BEFORE, rounds=0, made=0, deleted=0, bad=0, failure="")
-    way = "journal" if journaled else "compare"
+        row = Treatment(rounds=0, made=0, deleted=0, bad=0, failure="")
     return {
-        "variant": variant,
-        "collection": collection,
-        "way": "none" if row.left_alone else way,
-        "why_not": row.left_alone,
+        "variant": arm.variant,
+        "collection": arm.collection,
+        "way": way,
+        "why_not": why_not,
         "rounds": row.rounds,
         "round_ended_at": as_iso(row.round_ended_at),
         "made": row.made,
         "deleted": row.deleted,
         "bad": row.bad,
         "failure": row.failure,
-        "text": _describe_in_words(row, journaled),
+        "text": _describe_in_words(_choose_words(experiment), row, way, why_not),
     }
 
 
-def _describe_in_words(row: Treatment, journaled: bool) -> str:
-    if row.left_alone:
-        return f"compared as it is: {row.left_alone}"
-    if journaled:
-        return "kept like the control by the journal"
+def _find_way(
+    session: Session, experiment: Experiment, collection: str, row: Treatment | None
+) -> tuple[WritesWord, str]:
+    """Returns how the treatment is kept like the control, or was; and why not if it is not. What
+    the journal does after the experiment has nothing to do with it."""
+    if experiment.finished_at is not None:
+        if experiment.started_at is None:
+            return "none", _NEVER_RAN
+        if row is None:
+            return "none", _RAN_BEFORE
+    elif _is_journaled(session, experiment, collection):
+        return "journal", ""
+    if row is None or not row.left_alone:
+        return "compare", ""
+    return "none", row.left_alone
+
+
+def _is_journaled(session: Session, experiment: Experiment, collection: str) -> bool:
+    if experiment.alias is None:
+        return False
+    control = read_stored(ExperimentSpec, experiment.spec).control.collection
+    return way_back.is_followed(session, experiment.alias, control, collection)
+
+
+def _choose_words(experiment: Experiment) -> _Words:
+    if experiment.finished_at is not None:
+        return _AFTER
+    return _BEFORE if experiment.status == ExperimentStatus.DRAFT else _NOW
+
+
+def _describe_in_words(words: _Words, row: Treatment, way: WritesWord, why_not: str) -> str:
+    if way == "none":
+        return f"{words.left_alone}: {why_not}"
+    if way == "journal":
+        return f"{words.kept} by the journal"
     if row.failure:
-        return f"what is written to the control does not reach it: {row.failure}"
+        return f"{words.fails}: {row.failure}"
     if not row.rounds:
-        return "kept like the control; no comparison has ended yet"
-    words = f"{row.made:,} points made, {row.deleted:,} deleted"
+        return words.kept + words.no_round
+    counts = f"{row.made:,} points made, {row.deleted:,} deleted"
     if row.bad:
-        words += f", {row.bad:,} not possible with its model or rules"
-    return f"kept like the control; comparison {row.rounds:,}: {words}"
+        counts += f", {row.bad:,} not possible with its model or rules"
+    return f"{words.kept}; comparison {row.rounds:,}: {counts}"
 
 
 # --- the work -------------------------------------------------------------------------------------
@@ -228,11 +282,11 @@ def _work_contained(turn: _Turn, ends: float) -> str:
 
 
 def _work_on_treatment(turn: _Turn, ends: float) -> str:
+    if _is_followed_by_journal(turn):
+        return f"{turn.collection} is followed by the journal"
     why = _look_why_left_alone(turn)
     if why:
         return f"{turn.collection} is compared as it is: {why}"
-    if _is_followed_by_journal(turn):
-        return f"{turn.collection} is followed by the journal"
     services = turn.services
     comparing.check_not_emptied(services.store, turn.control, turn.collection)
     spec = services.indexes().get(turn.alias, IndexSpec())
@@ -316,7 +370,10 @@ def _is_followed_by_journal(turn: _Turn) -> bool:
     with turn.services.sessions.begin() as session:
         followed = way_back.is_followed(session, turn.alias, turn.control, turn.collection)
         if followed:
-            treatments.put_off(turn.find_row(session), turn.services.clock.now(session))
+            row = turn.find_row(session)
+            row.left_alone = ""
+            treatments.forget_failure(row)
+            treatments.put_off(row, turn.services.clock.now(session))
     return followed
 
 

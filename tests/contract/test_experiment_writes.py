@@ -14,7 +14,7 @@ from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.database import treatments
 from qdrant_rollouts.core.database.experiment_rows import Experiment, Treatment
 from qdrant_rollouts.core.database.journal_rows import WriteStateRow
-from qdrant_rollouts.core.database.models import EventRow
+from qdrant_rollouts.core.database.models import EventRow, Version
 from qdrant_rollouts.core.deployments.steps import comparing
 from qdrant_rollouts.core.deployments.steps.followers import Follower, apply_changes
 from qdrant_rollouts.core.errors import Interrupted, Refused, Unavailable
@@ -115,12 +115,15 @@ def test_following_ends_with_the_experiment(versions: World) -> None:
     assert sweep(versions) == []
     assert "no treatment" in following.follow_control(versions.services, experiment)
     assert content(versions, treatment) == before
+    text = writes(versions, experiment)["text"]
+    assert text.startswith("was kept like the control until the experiment ended; comparison 1:")
 
 
 def test_a_draft_is_followed_when_it_is_started(versions: World) -> None:
     control, treatment = sides(versions)
     experiment = compare_sides(versions, start=False)
-    assert writes(versions, experiment)["way"] == "compare"
+    found = writes(versions, experiment)
+    assert (found["way"], found["text"]) == ("compare", "will be kept like the control")
     change(versions, control)
     assert sweep(versions) == []
     commands.start_experiment(versions.services, experiment, actor="anna")
@@ -128,15 +131,41 @@ def test_a_draft_is_followed_when_it_is_started(versions: World) -> None:
     assert content(versions, treatment) == content(versions, control)
 
 
+def test_a_draft_that_is_stopped_says_that_it_never_ran(versions: World) -> None:
+    experiment = compare_sides(versions, start=False)
+    commands.stop_experiment(versions.services, experiment, actor="anna")
+    found = writes(versions, experiment)
+    assert found["way"] == "none"
+    assert found["text"] == "was left as it was: the experiment never ran"
+
+
+def forget_treatments(world: World) -> None:
+    """As if an older release had begun the experiment."""
+    with world.services.sessions.begin() as session:
+        session.query(Treatment).delete()
+
+
 def test_an_experiment_that_an_older_release_began_is_followed_too(versions: World) -> None:
     control, treatment = sides(versions)
     experiment = compare_sides(versions)
-    with versions.services.sessions.begin() as session:
-        session.query(Treatment).delete()
+    forget_treatments(versions)
     change(versions, control)
-    assert "older release has begun" in writes(versions, experiment)["why_not"]
+    found = writes(versions, experiment)
+    assert (found["way"], found["why_not"]) == ("compare", "")
+    assert found["text"] == "kept like the control; no comparison has ended yet"
     sweep(versions)
     assert content(versions, treatment) == content(versions, control)
+
+
+def test_an_experiment_that_ended_under_an_older_release_says_that_nothing_was_followed(
+    versions: World,
+) -> None:
+    experiment = compare_sides(versions)
+    commands.stop_experiment(versions.services, experiment, actor="anna")
+    forget_treatments(versions)
+    found = writes(versions, experiment)
+    assert found["way"] == "none"
+    assert found["text"].startswith("was left as it was: the experiment ran under an older release")
 
 
 # --- a slow model ---------------------------------------------------------------------------------
@@ -554,16 +583,38 @@ def test_a_winner_is_not_caught_up_while_a_worker_may_still_write_to_it(versions
     assert (versions.clock.moment - began).total_seconds() >= treatments.LEASE / 2
 
 
+def deploy_with_journal(world: World) -> tuple[str, str]:
+    """Returns the version that serves now, and the older one that the journal follows."""
+    declare_live(world, writes="journal")
+    world.deploy("docs", source="live")
+    world.run()
+    with world.services.sessions() as session:
+        older = session.get_one(WriteStateRow, "docs").follower
+    assert older is not None
+    return world.store.aliases()["docs"], older
+
+
+def test_a_version_that_only_the_journal_follows_is_not_said_to_be_left_alone(
+    versions: World,
+) -> None:
+    live, older = deploy_with_journal(versions)
+    with versions.services.sessions.begin() as session:
+        session.query(Version).filter_by(collection=older).delete()
+    experiment = commands.create_experiment(versions.services, "back", live, [older], actor="anna")
+    for _ in range(2):
+        found = writes(versions, experiment)
+        assert (found["way"], found["why_not"]) == ("journal", "")
+        assert found["text"] == "kept like the control by the journal"
+        assert "followed by the journal" in sweep(versions)[0]
+    assert warnings(versions) == []
+    commands.stop_experiment(versions.services, experiment, actor="anna")
+    assert writes(versions, experiment)["text"].startswith("was kept like the control until")
+
+
 def test_the_older_version_that_the_journal_follows_is_a_treatment_and_can_win(
     versions: World,
 ) -> None:
-    declare_live(versions, writes="journal")
-    versions.deploy("docs", source="live")
-    versions.run()
-    live = versions.store.aliases()["docs"]
-    with versions.services.sessions() as session:
-        older = session.get_one(WriteStateRow, "docs").follower
-    assert older is not None
+    live, older = deploy_with_journal(versions)
     experiment = commands.create_experiment(versions.services, "back", live, [older], actor="anna")
     sweep(versions)
     found = writes(versions, experiment)
