@@ -4,6 +4,7 @@ ends well."""
 import random
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
@@ -45,6 +46,7 @@ class Deployments(RuleBasedStateMachine):
         self.files = 0
         self.deployments: list[str] = []
         self.asked_to_stop: set[str] = set()
+        self.deaths: Counter[str] = Counter()
         self.ended: dict[str, Any] = {}
 
     def teardown(self) -> None:
@@ -68,7 +70,10 @@ class Deployments(RuleBasedStateMachine):
         return self.world.status(deployment)
 
     def check_end(self, status: dict[str, Any]) -> None:
-        allowed = _FINAL if status["id"] in self.asked_to_stop else ("live",)
+        # A turn that kills so many workers in a row ends its deployment.
+        killed = self.deaths[status["id"]] >= self.world.services.times.crashes
+        may_end = status["id"] in self.asked_to_stop or killed
+        allowed = _FINAL if may_end else ("live",)
         assert status["status"] in allowed, status["message"]
         switched = [row for row in status["events"] if row["event"] == "alias.switched"]
         if status["status"] == "live":
@@ -119,6 +124,7 @@ class Deployments(RuleBasedStateMachine):
         knock = self.world.broker.take_next()
         if knock:
             claims.claim_turn(self.world.services, knock.deployment_id, knock.turn, "dies")
+            self.deaths[knock.deployment_id] += 1
 
     @rule(seconds=strategies.sampled_from([1, 20, 45, 400]))
     def wait(self, seconds: float) -> None:
