@@ -300,8 +300,10 @@ class Qdrant(Server):
         }
 
     def _answers(self) -> bool:
+        """Over both ways: it listens for gRPC a moment after REST answers."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=1)
         try:
+            socket.create_connection((HOST, self.grpc_port), timeout=1).close()
             connection.request("GET", "/readyz")
             return connection.getresponse().status == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
