@@ -20,6 +20,7 @@ from sqlalchemy import (
     case,
     or_,
     select,
+    union_all,
 )
 from sqlalchemy.orm import Session, load_only, selectinload
 
@@ -93,12 +94,16 @@ def list_late(session: Session, now: datetime, seconds: float, most: int) -> lis
     since = now - timedelta(seconds=seconds)
     late = or_(Deployment.requested.is_not(None), Deployment.wake_at <= since)
     lists = (
-        _select(_due_from, UNASKED, _due_from <= since),
-        _select(Deployment.wake_at, ASKED, Deployment.knocked_at <= now, late),
-        _select(Deployment.wake_at, HELD, Deployment.lease_until < now, late),
-        _select(Deployment.wake_at, PAUSED, Deployment.wake_at <= since, _is_guarded()),
+        _select_ids(most, _due_from, UNASKED, _due_from <= since),
+        _select_ids(most, Deployment.wake_at, ASKED, Deployment.knocked_at <= now, late),
+        _select_ids(most, Deployment.wake_at, HELD, Deployment.lease_until < now, late),
+        _select_ids(most, Deployment.wake_at, PAUSED, Deployment.wake_at <= since, _is_guarded()),
     )
-    rows = [row for query in lists for row in session.scalars(query.limit(most)) if moves(row)]
+    ids = session.scalars(union_all(*lists)).all()
+    if not ids:
+        return []
+    query = select(Deployment).where(Deployment.id.in_(ids)).options(*_READ)
+    rows = [row for row in session.scalars(query) if moves(row)]
     return sorted(rows, key=lambda row: row.wake_at)[:most]
 
 
@@ -106,6 +111,15 @@ def _select(
     order: SQLColumnExpression[Any], *conditions: ColumnElement[bool] | TextClause
 ) -> Select[Deployment]:
     return select(Deployment).where(*conditions).order_by(order).options(*_READ)
+
+
+def _select_ids(
+    most: int, order: SQLColumnExpression[Any], *conditions: ColumnElement[bool] | TextClause
+) -> Select[Any]:
+    """Returns one list as a part of a query over several. SQLite sorts and limits only the parts
+    that are subqueries."""
+    found = select(Deployment.id).where(*conditions).order_by(order).limit(most).subquery()
+    return select(found.c.id)
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

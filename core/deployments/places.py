@@ -114,11 +114,16 @@ _MODELS = cast(Deployment.models, Text)
 def look(session: Session) -> Standing:
     """Reads all that have a place, and of those that wait the ones that may be next. Of thousands
     that wait with the same models, only as many are read as there are free places."""
-    query = select(*_COLUMNS).where(Deployment.place == Place.TAKEN)
-    query = query.order_by(Deployment.placed_at, Deployment.id)
-    taken = tuple(map(_read_rebuild, session.execute(query)))
+    taken = list_taken(session)
     found = limits(session)
     return Standing(taken, tuple(_read_candidates(session, taken, found)), found)
+
+
+def list_taken(session: Session) -> tuple[Rebuild, ...]:
+    """Returns all that have a place, in the order in which they took it."""
+    query = select(*_COLUMNS).where(Deployment.place == Place.TAKEN)
+    query = query.order_by(Deployment.placed_at, Deployment.id)
+    return tuple(map(_read_rebuild, session.execute(query)))
 
 
 def count_waiting(session: Session) -> int:
@@ -159,6 +164,8 @@ def limits(session: Session) -> Limits:
 def queue(session: Session, shown: Iterable[str]) -> Mapping[str, Queued]:
     """Returns the text that people see for each deployment in ``shown`` that waits, by its id."""
     ids = list(shown)
+    if not ids:
+        return {}
     waits = select(Deployment.id).where(_WAITS, Deployment.id.in_(ids)).limit(1)
     if session.scalar(waits) is None:
         return {}

@@ -141,11 +141,11 @@ def _check_deployments(services: Services) -> Findings:
 def _queue_of_rebuilds(services: Services) -> Findings:
     """Reports the queue of rebuilds. A deployment that waits for a place is not late."""
     with services.sessions() as session:
-        standing = places.look(session)
+        building = places.list_taken(session)
         waiting = places.count_waiting(session)
     if waiting:
-        taken = ", ".join(one.alias for one in standing.taken) or "none"
-        value = f"{waiting} wait; {len(standing.taken)} build: {taken}"
+        taken = ", ".join(one.alias for one in building) or "none"
+        value = f"{waiting} wait; {len(building)} build: {taken}"
         yield Check("rebuilds", "ok", value)
 
 

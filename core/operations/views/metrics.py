@@ -121,9 +121,8 @@ def _sample_statuses(session: Session, now: datetime) -> Iterator[Sample]:
 
 
 def _places(session: Session, now: datetime) -> Iterator[Sample]:
-    standing = places.look(session)
-    yield ("limit",), standing.limits.rebuilds
-    yield ("taken",), len(standing.taken)
+    yield ("limit",), places.limits(session).rebuilds
+    yield ("taken",), len(places.list_taken(session))
 
 
 def _queue(session: Session, now: datetime) -> Iterator[Sample]:

@@ -3,11 +3,12 @@ act?"""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, CompoundSelect, Select, func, select, union_all
 from sqlalchemy.orm import Session, load_only, selectinload
 
 from qdrant_rollouts.core.alerts.outbox import read_message
@@ -27,7 +28,7 @@ from qdrant_rollouts.core.defaults import INDEXES
 from qdrant_rollouts.core.deployments import places, unclaimed
 from qdrant_rollouts.core.deployments.turns import current_step
 from qdrant_rollouts.core.errors import Malformed, Unknown
-from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status
+from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Place, Status
 from qdrant_rollouts.core.operations.schedules.declared import overlay_declared, start_of
 from qdrant_rollouts.core.operations.views.overview import acts
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
@@ -48,7 +49,10 @@ _NAMED = 20
 
 
 class _State(Protocol):
-    """What is read of an alias to rank its index."""
+    """What is read of an alias."""
+
+    @property
+    def alias(self) -> str: ...
 
     @property
     def desired(self) -> str | None: ...
@@ -56,6 +60,16 @@ class _State(Protocol):
     def settled(self) -> bool: ...
     @property
     def changed_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """What is read of all indexes. ``ranks``: 4 has an error, 3 needs attention, 2 has something
+    running, 1 serves nothing, 0 serves. ``states`` has the aliases that were set."""
+
+    ranks: Mapping[str, int]
+    states: Mapping[str, _State]
+    conditions: Sequence[ConditionRow]
 
 
 def describe_home(
@@ -66,16 +80,17 @@ def describe_home(
     page before. Raises Malformed if it is not a place."""
     with services.sessions() as session:
         now = services.clock.now(session)
-        ranks = _rank_indexes(session, seen)
-        places = sorted((-rank, alias) for alias, rank in ranks.items())
+        ranked = _rank_indexes(session, seen)
+        ranks = ranked.ranks
+        left = sorted((-rank, alias) for alias, rank in ranks.items())
         if after is not None:
-            places = places[bisect_right(places, _read_place(after)) :]
-        page = [alias for _, alias in places[:limit]]
-        indexes = _describe_indexes(services, session, now, seen, {one: ranks[one] for one in page})
+            left = left[bisect_right(left, _read_place(after)) :]
+        page = [alias for _, alias in left[:limit]]
+        indexes = _describe_indexes(services, session, now, seen, ranked, page)
     return {
         "now": as_iso(now),
         "indexes": indexes,
-        "next": f"{ranks[page[-1]]}:{page[-1]}" if len(page) < len(places) else None,
+        "next": f"{ranks[page[-1]]}:{page[-1]}" if len(page) < len(left) else None,
         "total": len(ranks),
         "attention": sum(rank >= _ATTENTION for rank in ranks.values()),
         **describe_outages(seen),
@@ -97,9 +112,9 @@ def find_index(services: Services, alias: str, seen: StoreSnapshot) -> index_ans
     """Raises Unknown for an index that is not declared and has no alias."""
     with services.sessions() as session:
         now = services.clock.now(session)
-        ranks = _rank_indexes(session, seen)
-        _check_known(alias, ranks)
-        (found,) = _describe_indexes(services, session, now, seen, {alias: ranks[alias]})
+        ranked = _rank_indexes(session, seen)
+        _check_known(alias, ranked.ranks)
+        (found,) = _describe_indexes(services, session, now, seen, ranked, [alias])
     return found
 
 
@@ -117,74 +132,81 @@ def _describe_indexes(
     session: Session,
     now: datetime,
     seen: StoreSnapshot,
-    ranks: Mapping[str, int],
+    ranked: _Ranked,
+    aliases: Sequence[str],
 ) -> list[index_answers.Index]:
-    """Describes the indexes that ``ranks`` names, in its order, with a fixed number of queries."""
+    """Describes some of the indexes, in the order of ``aliases``, with a fixed number of
+    queries."""
     rules = DeletionRules(seen.declared, services.store.embedded)
-    known = _KnownRows(session, rules, now, list(ranks))
+    known = _KnownRows(session, rules, now, ranked, aliases)
     known.waits = {
         found.turn.deployment_id: found.text for found in unclaimed.findings(services, session, now)
     }
-    return [_describe_home_index(alias, rank, known, seen) for alias, rank in ranks.items()]
+    return [_describe_home_index(alias, ranked.ranks[alias], known, seen) for alias in aliases]
 
 
-def _rank_indexes(session: Session, seen: StoreSnapshot) -> dict[str, int]:
-    """Returns every index with its rank: 4 has an error, 3 needs attention, 2 has something
-    running, 1 serves nothing, 0 serves. Of each index a few columns are read, however large its
-    rows are."""
+def _rank_indexes(session: Session, seen: StoreSnapshot) -> _Ranked:
+    """Ranks every index. Of each one a few columns are read, however large its rows are."""
     states = session.execute(
         select(
             AliasState.alias, AliasState.desired, AliasState.settled, AliasState.changed_at
         ).where(AliasState.desired.is_not(None))
     ).all()
-    running = set(session.scalars(select(Deployment.alias).where(*_IS_RUNNING)))
+    running, rolled_back = _find_running_and_rolled_back(session)
     known = {**(seen.aliases or {}), **{row.alias: row.desired for row in states}}
     names = {*known, *seen.declared, *running}
     ranks = {alias: _RUNNING if alias in running else int(alias not in known) for alias in names}
-    for alias in _find_rolled_back(session) - running:
+    for alias in rolled_back - running:
         ranks[alias] = _ATTENTION
-    for condition in session.scalars(select(ConditionRow)):
+    conditions = session.scalars(select(ConditionRow).order_by(ConditionRow.since)).all()
+    for condition in conditions:
         level = _rank_severity(read_message(condition.message)["severity"])
         ranks[condition.alias] = max(ranks.get(condition.alias, 0), level)
     for row in states:
         for one in _find_contradictions(row.alias, row, seen):
             ranks[row.alias] = max(ranks[row.alias], _rank_severity(one["severity"]))
-    return {alias: rank for alias, rank in ranks.items() if alias in names}
+    ranks = {alias: rank for alias, rank in ranks.items() if alias in names}
+    return _Ranked(ranks, {row.alias: row for row in states}, conditions)
 
 
 def _rank_severity(severity: str) -> int:
     return _ERROR if severity == "error" else _ATTENTION
 
 
-def _find_rolled_back(session: Session) -> set[str]:
-    """Returns the indexes whose newest ended deployment was rolled back."""
-    query = _join_newest(select(Deployment.alias), *_IS_ENDED)
-    return set(session.scalars(query.where(Deployment.status == Status.ROLLED_BACK)))
+def _find_running_and_rolled_back(session: Session) -> tuple[set[str], set[str]]:
+    """Returns the indexes of which a deployment runs, and those whose newest ended one was rolled
+    back."""
+    columns: Any = select(Deployment.alias, Deployment.status)
+    ended = _join_newest(columns, *_IS_ENDED)
+    rolled_back = ended.where(Deployment.status == Status.ROLLED_BACK)
+    both: CompoundSelect[Any] = union_all(columns.where(*_IS_RUNNING), rolled_back)
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for alias, status in session.execute(both):
+        found[status == Status.ROLLED_BACK].add(alias)
+    return found[False], found[True]
 
 
 class _KnownRows:
     """Rows of some indexes by alias, one query for each kind."""
 
     def __init__(
-        self, session: Session, rules: DeletionRules, now: datetime, aliases: Sequence[str]
+        self,
+        session: Session,
+        rules: DeletionRules,
+        now: datetime,
+        ranked: _Ranked,
+        aliases: Sequence[str],
     ) -> None:
-        self.meant = {
-            row.alias: row
-            for row in session.scalars(
-                select(AliasState).where(
-                    AliasState.desired.is_not(None), AliasState.alias.in_(aliases)
-                )
-            )
-        }
+        self.meant = ranked.states
         self.versions = _live_versions(session, aliases)
         self.running = {row.alias: row for row in _running_deployments(session, aliases)}
-        self.queue = places.queue(session, [row.id for row in self.running.values()])
+        waiting = [row.id for row in self.running.values() if row.place == Place.WAITING]
+        self.queue = places.queue(session, waiting)
         self.last = {row.alias: row for row in _last_deployments(session, aliases)}
         schedules = session.scalars(select(Schedule).where(Schedule.alias.in_(aliases)))
         declared = {alias: rules.declared[alias] for alias in aliases if alias in rules.declared}
         self.schedules = _group_by_alias(overlay_declared(schedules, declared, now))
-        conditions = select(ConditionRow).where(ConditionRow.alias.in_(aliases))
-        self.conditions = _group_by_alias(session.scalars(conditions.order_by(ConditionRow.since)))
+        self.conditions = _group_by_alias(ranked.conditions)
         running = Experiment.status == ExperimentStatus.RUNNING, Experiment.route.in_(aliases)
         self.experiments = {
             row.route: row for row in session.scalars(select(Experiment).where(*running))
@@ -282,7 +304,7 @@ def _describe_condition(row: ConditionRow) -> index_answers.Attention:
 
 
 def _find_contradictions(
-    alias: str, meant: AliasState | _State | None, seen: StoreSnapshot
+    alias: str, meant: _State | None, seen: StoreSnapshot
 ) -> list[index_answers.Attention]:
     """Lists where Qdrant contradicts the rows. For an alias that is being moved now, a difference
     is expected."""
@@ -304,7 +326,7 @@ def _find_contradictions(
 
 
 def _describe_live(
-    collection: str | None, version: Version | None, meant: AliasState | None
+    collection: str | None, version: Version | None, meant: _State | None
 ) -> index_answers.Live | None:
     if collection is None:
         return None
