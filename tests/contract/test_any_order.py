@@ -70,8 +70,10 @@ class Deployments(RuleBasedStateMachine):
         return self.world.status(deployment)
 
     def check_end(self, status: dict[str, Any]) -> None:
-        # A turn that kills so many workers in a row ends its deployment.
-        killed = self.deaths[status["id"]] >= self.world.services.times.crashes
+        # A turn that kills so many workers in a row ends its deployment, and says so.
+        most = self.world.services.times.crashes
+        told = f"died or was stopped {most} times in the middle of the same piece"
+        killed = self.deaths[status["id"]] >= most and told in status["message"]
         may_end = status["id"] in self.asked_to_stop or killed
         allowed = _FINAL if may_end else ("live",)
         assert status["status"] in allowed, status["message"]
