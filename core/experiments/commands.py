@@ -28,7 +28,7 @@ from qdrant_rollouts.core.defaults import SPLIT
 from qdrant_rollouts.core.deployments import alias_lock
 from qdrant_rollouts.core.deployments.commands import InTransaction, do_nothing
 from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.experiments import following
+from qdrant_rollouts.core.experiments import treatment_writes
 from qdrant_rollouts.core.experiments.listing import find_experiment
 from qdrant_rollouts.core.lifecycle import ExperimentEvent, ExperimentStatus, next_experiment_status
 from qdrant_rollouts.core.ports.naming import check_found_name, check_name
@@ -73,7 +73,7 @@ def create_experiment(
         actor=actor,
     )
     row.route = alias or f"experiment:{row.id}"
-    left_alone = following.why_left_alone(services, spec, alias)
+    left_alone = treatment_writes.why_left_alone(services, spec, alias)
     with services.sessions.begin() as session:
         row.created_at = services.clock.now(session)
         if start:
@@ -101,7 +101,7 @@ def start_experiment(
     if row.alias is not None:
         _find_alias_of_control(services, row.spec["arms"][0]["collection"], row.alias)
     spec = read_stored(ExperimentSpec, row.spec)
-    left_alone = following.why_left_alone(services, spec, row.alias)
+    left_alone = treatment_writes.why_left_alone(services, spec, row.alias)
 
     def start(session: Session, row: Experiment) -> None:
         now = services.clock.now(session)

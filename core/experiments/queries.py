@@ -8,12 +8,12 @@ from sqlalchemy import select
 from qdrant_rollouts.core.answers import experiments as experiment_answers
 from qdrant_rollouts.core.database.experiment_rows import LookRow
 from qdrant_rollouts.core.experiments.analysis import Report, build_report
-from qdrant_rollouts.core.experiments.following import describe_writes
 from qdrant_rollouts.core.experiments.listing import (
     find_experiment,
     list_experiments,
     summarize_experiment,
 )
+from qdrant_rollouts.core.experiments.treatment_writes import describe_treatments
 from qdrant_rollouts.core.services import Services
 
 __all__ = ["get_experiment", "list_experiments", "report_experiment"]
@@ -27,7 +27,7 @@ def get_experiment(services: Services, experiment: str) -> experiment_answers.Ex
     """Returns one experiment: what it compares, and its result."""
     with services.sessions() as session:
         row = find_experiment(session, experiment)
-        writes = describe_writes(session, row)
+        writes = describe_treatments(session, row)
     return {
         **summarize_experiment(row),
         "spec": row.spec,
@@ -47,7 +47,7 @@ def report_experiment(services: Services, experiment: str) -> Report:
         )
         query = select(LookRow.report).where(*kept).order_by(LookRow.number)
         looks = [_summarize_look(look) for look in session.scalars(query)]
-        writes = describe_writes(session, row)
+        writes = describe_treatments(session, row)
     found = build_report(services, row)
     asked = {
         "spec": row.spec,

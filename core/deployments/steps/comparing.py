@@ -25,6 +25,7 @@ from qdrant_rollouts.core.deployments.steps.followers import (
     RecordFollower,
     apply_changes,
     check_bad_records,
+    finish_all,
 )
 from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
 from qdrant_rollouts.core.errors import Refused
@@ -143,12 +144,15 @@ def _way_out(context: StepContext, leader: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A follower, and what its comparison with the leader needs. ``check`` raises if whoever
-    compares may not write for so many seconds more; ``on_bad_record`` is that of the index file."""
+    compares may not write for so many seconds more; ``on_bad_record`` is that of the index file.
+    ``within_pages``: it may also stop in the middle of a page, because a slow model needs longer
+    than a slice for a page. Then the leader's digests are not kept."""
 
     store: VectorStore
     follower: Follower
     check: Callable[[float], None]
     on_bad_record: str
+    within_pages: bool = False
 
 
 def in_turn(context: StepContext, follower: Follower) -> Comparison:
@@ -170,37 +174,34 @@ def compare_piece(
     store = comparison.store
     follower = comparison.follower
     seen = BucketDigests(current.leader)
-    position = current.position
-    checked = current.checked
-    counts = current
+    moved = current
     more = True
     while more:
         store.pace(follower.leading.collection)
-        found = compare_page(store, follower.leading, follower.following, position, seen)
-        if found.ids:
-            changed = apply_changes(store, follower, found.ids, check=comparison.check)
-            check_bad_records(changed, comparison.on_bad_record)
-            counts = replace(
-                counts,
-                made=counts.made + changed.made,
-                deleted=counts.deleted + changed.deleted,
-                bad=counts.bad + len(changed.bad),
-            )
-        checked += found.checked
-        position = found.following
-        more = position is not None
+        found = compare_page(store, follower.leading, follower.following, moved.position, seen)
+        changed = apply_changes(
+            store,
+            follower,
+            found.ids,
+            check=comparison.check,
+            goes_on=goes_on if comparison.within_pages else finish_all,
+        )
+        check_bad_records(changed, comparison.on_bad_record)
+        whole = changed.stopped_at is None
+        moved = replace(
+            moved,
+            position=found.following if whole else changed.stopped_at,
+            checked=moved.checked + (found.checked if whole else 0),
+            made=moved.made + changed.made,
+            deleted=moved.deleted + changed.deleted,
+            bad=moved.bad + len(changed.bad),
+        )
+        more = moved.position is not None
         if more and not goes_on():
             break
-    return (
-        replace(
-            counts,
-            position=position,
-            checked=checked,
-            leader=seen.as_text(),
-            seconds=current.seconds + time.monotonic() - started,
-        ),
-        more,
-    )
+    leader = "" if comparison.within_pages else seen.as_text()
+    seconds = current.seconds + time.monotonic() - started
+    return replace(moved, leader=leader, seconds=seconds), more
 
 
 def open_payloads(context: StepContext) -> tuple[Side, Side]:

@@ -75,8 +75,8 @@ def _allow(seconds: float) -> None:
     """Whoever calls is sure that it may write."""
 
 
-def _go_on() -> bool:
-    """Whoever calls needs all ids at once."""
+def finish_all() -> bool:
+    """As ``goes_on`` of whoever needs all ids at once."""
     return True
 
 
@@ -87,7 +87,7 @@ def apply_changes(
     *,
     deletes: bool = True,
     check: Callable[[float], None] = _allow,
-    goes_on: Callable[[], bool] = _go_on,
+    goes_on: Callable[[], bool] = finish_all,
     clock: Callable[[], float] = time.monotonic,
 ) -> Written:
     """Brings ``ids`` of the follower to what the leader has now. May be repeated. ``deletes``:
