@@ -20,24 +20,9 @@ def plan_shadow_only(
     return (*build, STEPS["validate"], shadow, replace(STEPS["stop"], arguments={"keep": keep}))
 
 
-def plan_keeping_only() -> Plan:
-    """Builds and judges a version, and keeps it. Nobody is sent to it."""
-    keep = replace(STEPS["stop"], arguments={"keep": True})
-    return (STEPS["create"], STEPS["populate"], STEPS["validate"], keep)
-
-
 def build_version(world: World, alias: str) -> str:
     """Builds another version of ``alias`` from what it serves; returns its collection."""
-    blue = world.store.aliases()[alias]
-    deployment = commands.begin_deployment(
-        world.services,
-        alias,
-        world.indexes[alias].model_copy(update={"strategy": "keeping_only"}),
-        plan_keeping_only(),
-        blue=blue,
-        actor="anna",
-        source=f"collection:{blue}",
-    )
+    deployment = world.deploy(alias, strategy="build_only")
     world.run()
     status = world.status(deployment)
     assert status["status"] == "completed", status["message"]

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.mortal import Reaper, mortal_world
+from tests.saved_worlds import SavedWorlds
+from tests.two_versions import build_two_versions
 from tests.world import World
 
 
@@ -15,6 +17,13 @@ def world(tmp_path: Path, ready_url: str) -> Iterator[World]:
     made = World(tmp_path, ready_url)
     yield made
     made.close()
+
+
+@pytest.fixture
+def versions(world: World, saved_worlds: SavedWorlds) -> World:
+    """An index that serves one of two versions with different models."""
+    saved_worlds.begin(world, build_two_versions)
+    return world
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ it was built, if that is the truth. Other collections are deployed as they are."
 
 from typing import Any
 
-import pytest
 from sqlalchemy import select
 
 from qdrant_rollouts.adapters.embeddings import open_embedder
@@ -11,23 +10,15 @@ from qdrant_rollouts.core.database.models import EventRow
 from qdrant_rollouts.core.deployments.commands import start_rollback
 from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.core.ports import Embedder, Point
-from tests.saved_worlds import SavedWorlds
 from tests.two_versions import (
     OTHER_SIZE,
     VECTOR,
-    build_two_versions,
     change,
     content,
     declare_live,
     sides,
 )
 from tests.world import World, texts
-
-
-@pytest.fixture
-def versions(world: World, saved_worlds: SavedWorlds) -> World:
-    saved_worlds.begin(world, build_two_versions)
-    return world
 
 
 def deploy_winner(world: World, **given: Any) -> dict[str, Any]:

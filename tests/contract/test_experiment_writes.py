@@ -23,7 +23,6 @@ from qdrant_rollouts.core.lifecycle import ExperimentEvent
 from qdrant_rollouts.core.ports import Embedder, FloatArray, Point, VectorStore
 from tests.journaled import write_journaled
 from tests.mortal import Killed, Reaper
-from tests.saved_worlds import SavedWorlds
 from tests.strategies import build_version
 from tests.two_versions import (
     OTHER_SIZE,
@@ -35,12 +34,6 @@ from tests.two_versions import (
     sides,
 )
 from tests.world import World, texts
-
-
-@pytest.fixture
-def versions(world: World, saved_worlds: SavedWorlds) -> World:
-    saved_worlds.begin(world, build_two_versions)
-    return world
 
 
 def compare_sides(world: World, alias: str = "docs", **given: Any) -> str:
