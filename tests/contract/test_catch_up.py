@@ -423,6 +423,25 @@ def test_a_rollback_from_a_broken_collection_is_not_held_up_by_it(
     assert store.aliases()["docs"] == status["green"]
 
 
+@pytest.mark.parametrize("now", [False, True], ids=["could not be read", "at once"])
+def test_what_a_rollback_left_behind_is_not_deleted_there_by_the_next_one(
+    changed: World, now: bool
+) -> None:
+    store = changed.store
+    left = store.aliases()["docs"]
+    write(changed, left, {"id": 77, "text": "only here"})
+    if not now:
+        changed.over(cast("VectorStore", Broken(store, left, told=True)))
+    assert roll_back(changed, now=now)["status"] == "live"
+    changed.over(store)
+    assert "never got what was written" in commands.describe_rollback(changed.services, "docs")
+    with pytest.raises(Refused, match="would delete that there; `rollouts rollback docs --now`"):
+        roll_back(changed)
+    assert roll_back(changed, now=True)["status"] == "live"
+    assert store.aliases()["docs"] == left
+    assert served(changed)[77] == "only here"
+
+
 def test_an_abort_after_the_switch_brings_back_what_was_written(live: World) -> None:
     live.declare("docs", source="live")
     deployment = live.deploy("docs")

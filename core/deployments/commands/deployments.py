@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from qdrant_rollouts.core.collections import aliases, versions
 from qdrant_rollouts.core.collections.changes import check_source
@@ -17,6 +17,7 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import alias_lock, engine, way_back
+from qdrant_rollouts.core.deployments.claims import read_outputs
 from qdrant_rollouts.core.deployments.commands.beginning import (
     InTransaction,
     begin_deployment,
@@ -48,7 +49,8 @@ from qdrant_rollouts.core.deployments.commands.writes import (
     settle_writes,
 )
 from qdrant_rollouts.core.deployments.lookup import find_deployment
-from qdrant_rollouts.core.deployments.plan import Plan
+from qdrant_rollouts.core.deployments.plan import Plan, StepOutputs
+from qdrant_rollouts.core.deployments.steps.data import CaughtUp
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
 from qdrant_rollouts.core.deployments.strategies import backup as backup_strategy
 from qdrant_rollouts.core.deployments.strategies import rollback as rollback_strategy
@@ -149,6 +151,11 @@ def start_rollback(
             f"{last.blue}, the version before {current}, is no longer retained; deploy a new one"
         )
     spec = settle_way_back(services, read_stored(IndexSpec, last.spec), alias, current, last.blue)
+    if spec.writes.way == "compare" and not now and _left_writes_behind(last):
+        raise Refused(
+            f"{current} never got what was written to {last.blue}, so to make {last.blue} like it "
+            f"would delete that there; `rollouts rollback {alias} --now` goes back to it as it is"
+        )
     return begin_deployment(
         services,
         alias,
@@ -169,7 +176,14 @@ def describe_rollback(services: Services, alias: str) -> str:
     current = services.store.aliases().get(alias)
     with services.sessions() as session:
         last = _last_live_deployment(session, alias, current) if current else None
-        return way_back.describe_writes(session, last) if last and last.blue else ""
+        if last is None or last.blue is None:
+            return ""
+        if _left_writes_behind(last):
+            return (
+                f"only with --now: {current} never got what was written to {last.blue}; what was "
+                f"written to {current} since stays there"
+            )
+        return way_back.describe_writes(session, last)
 
 
 def request_action(
@@ -301,7 +315,17 @@ def _last_live_deployment(session: Session, alias: str, collection: str) -> Depl
         Deployment.status == Status.LIVE,
         Deployment.green == collection,
     )
+    query = query.options(selectinload(Deployment.steps))
     return session.scalars(query.order_by(Deployment.finished_at.desc()).limit(1)).first()
+
+
+def _left_writes_behind(last: Deployment) -> bool:
+    """Returns whether ``last`` went back without what had been written to the version that it left:
+    at once, or because nothing could be read from it."""
+    if any(step.arguments.get("lists") for step in last.steps):
+        return True
+    caught_up = StepOutputs(read_outputs(last)).find(CaughtUp)
+    return caught_up is not None and caught_up.gave_up
 
 
 def _is_gone(services: Services, collection: str) -> bool:
