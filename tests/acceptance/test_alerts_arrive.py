@@ -4,6 +4,7 @@ the id, as Standard Webhooks asks, gets each change once."""
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,33 +17,40 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.adapters.alerts.webhook import sign_body
 from qdrant_rollouts.core.database.alert_rows import DeliveryRow, NoticeRow
-from tests.acceptance.installation import BRISK, Installation
+from tests.acceptance.installation import BRISK, Installation, until
 from tests.receivers import Receiver, http_receiver
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 CHANGES = 25
 KILLS = 20
-#: Longer than the claim on a delivery.
-LEASE = timedelta(seconds=61)
+#: Longer than the claim on a delivery, and than any wait after a failed one.
+LONG = timedelta(hours=1)
+#: Longer than a sender waits for an answer.
+QUIET = 20.0
 
 
 class Killer:
     """Kills the sending process when each of the first twenty messages arrives for the first time.
-    Every second message is accepted before that, the others are not."""
+    Every second message is accepted before that, the others are not. ``missed`` has the messages
+    whose sender was not found; they fail and are sent again later."""
 
     def __init__(self, house: Installation) -> None:
         self.house = house
         self.killed: dict[str, bool] = {}
+        self.missed: list[str] = []
 
     def __call__(self, headers: dict[str, str], port: int) -> bool | None:
-        """Returns whether the message is accepted although its sender dies; None if the sender
-        lives."""
+        """Returns whether the message is accepted although its sender gets no answer; None if the
+        sender gets one."""
         id = headers["webhook-id"]
         if id in self.killed or len(self.killed) == KILLS:
             return None
-        (sender,) = [child for child in self.house.worker.children() if _talks_from(child, port)]
+        senders = [child for child in self.house.worker.children() if _talks_from(child, port)]
+        if len(senders) != 1:
+            self.missed.append(f"{id}: of {self.house.worker.children()} {senders} at port {port}")
+            return False
         self.killed[id] = len(self.killed) % 2 == 0
-        os.kill(sender, signal.SIGKILL)
+        os.kill(senders[0], signal.SIGKILL)
         return self.killed[id]
 
 
@@ -104,10 +112,43 @@ def statuses(house: Installation) -> list[Any]:
         return list(session.scalars(select(DeliveryRow.status)))
 
 
-def move_clock(house: Installation, by: timedelta) -> None:
-    """Writes the file in one act, so a reader never finds half of it."""
-    (house.folder / "clock.new").write_text(str(by.total_seconds()))
-    (house.folder / "clock.new").replace(house.folder / "clock")
+class MovingClock:
+    """The database's clock, which a test moves on."""
+
+    def __init__(self, house: Installation) -> None:
+        self._folder = house.folder
+        self._ahead = timedelta()
+
+    def move_on(self) -> None:
+        """Writes the file in one act, so a reader never finds half of it."""
+        self._ahead += LONG
+        (self._folder / "clock.new").write_text(str(self._ahead.total_seconds()))
+        (self._folder / "clock.new").replace(self._folder / "clock")
+
+
+def wait_for_kill(house: Installation, killer: Killer, clock: MovingClock, number: int) -> None:
+    """A message whose sender was not found waits for its next try: the clock is moved on while
+    nothing happens."""
+    moved = time.monotonic()
+
+    def died() -> bool:
+        nonlocal moved
+        deliver(house)
+        if time.monotonic() - moved > QUIET:
+            clock.move_on()
+            moved = time.monotonic()
+        return len(killer.killed) >= number
+
+    def story() -> str:
+        with Session(house.engine) as session:
+            rows = session.scalars(select(DeliveryRow).order_by(DeliveryRow.number)).all()
+            told = [
+                f"{r.number} {r.status} {r.tries} {r.due_at} {r.lease_until} {r.error}"
+                for r in rows
+            ]
+        return "\n".join([house.story(), *told, *killer.missed])
+
+    until(died, 120, f"kill {number} of {KILLS}", story)
 
 
 def test_alerts_arrive_once_for_each_change_by_their_id_through_twenty_killed_workers(
@@ -116,16 +157,12 @@ def test_alerts_arrive_once_for_each_change_by_their_id_through_twenty_killed_wo
     wanted = changed(house)
     assert len(wanted) == CHANGES
     killer = Killer(house)
+    clock = MovingClock(house)
     receiver.instead = killer
 
     for number in range(1, KILLS + 1):
-
-        def died(number: int = number) -> bool:
-            deliver(house)
-            return len(killer.killed) >= number
-
-        house.until(died, 120, f"kill {number} of {KILLS}")
-        move_clock(house, number * LEASE)
+        wait_for_kill(house, killer, clock, number)
+        clock.move_on()
 
     def all_sent() -> bool:
         deliver(house)
