@@ -190,13 +190,16 @@ class CeleryKnocker:
     def __call__(self, knock: Knock) -> None:
         if knock.countdown > 0:
             return
-        thing = f"{knock.deployment_id[:8]}-t{knock.turn:03d}"
+        of_slice = () if knock.slice is None else (knock.slice,)
+        thing = "-".join(
+            [knock.deployment_id[:8], *(f"s{number}" for number in of_slice), f"t{knock.turn:03d}"]
+        )
         try:
             if knock.again and not self._queues.calls_for(knock.queue, thing):
                 return
             self._app.send_task(
                 f"deployments.{knock.step}",
-                args=(knock.deployment_id, knock.turn),
+                args=(knock.deployment_id, *of_slice, knock.turn),
                 queue=knock.queue,
                 ignore_result=True,  # send_task by name ignores task_ignore_result (row 9)
                 task_id=make_id(thing),

@@ -45,6 +45,7 @@ class FolderSource:
     """Cursor: ``n`` and ``done`` (files so far), ``print`` the fingerprint that it belongs to."""
 
     collection: str | None = None
+    least_part = 100
 
     def __init__(self, folder: str, roots: Sequence[Path], own: OwnFiles) -> None:
         self._folder = folder
@@ -93,6 +94,13 @@ class FolderSource:
                 f"{self._folder} changed since it was read up to file {cursor['n']}; start again"
             )
         return self._rows_of_documents(cursor["n"] if cursor else 0)
+
+    def split(self, parts: int) -> Sequence[Cursor]:
+        numbers = sorted({self.size() * part // parts for part in range(1, parts)} - {0})
+        return [{"n": number, "done": number, "print": self._print} for number in numbers]
+
+    def find_place(self, cursor: Cursor) -> int:
+        return int(cursor["n"])
 
     def _rows_of_documents(self, after: int) -> Iterator[Row]:
         for number, file in enumerate(self._files[after:], after + 1):

@@ -42,6 +42,7 @@ class SqlSource:
 
     collection: str | None = None
     left_out: Sequence[str] = ()
+    least_part = 1000
 
     def __init__(self, where: str, own: OwnFiles) -> None:
         self._own = own
@@ -89,6 +90,27 @@ class SqlSource:
     def _size(self) -> int:
         with self._connect_database() as connection:
             return int(connection.scalar(self._wrap_query("count(*)")) or 0)
+
+    def split(self, parts: int) -> Sequence[Cursor]:
+        """Cuts at the quantiles of the ids, if all of them are integers. Texts are sorted by the
+        database's own rules, which differ."""
+        with self._connect_database() as connection:
+            ends = connection.execute(self._wrap_query("min(q.id), max(q.id)")).one()
+            if not all(type(id) is int for id in ends):
+                return []
+            numbers = sorted({self._size * part // parts for part in range(1, parts)} - {0})
+            ids = {
+                connection.scalar(
+                    self._wrap_query("q.id", "ORDER BY q.id LIMIT 1 OFFSET :before"),
+                    {"before": number - 1},
+                )
+                for number in numbers
+            }
+        cuts = sorted(id for id in ids if type(id) is int and id < ends[1])
+        return [{"after": id, "same": 0, "n": 0, "done": 0} for id in cuts]
+
+    def find_place(self, cursor: Cursor) -> int:
+        return int(cursor["after"])
 
     def check_changes(self, where: str) -> None:
         condition = sql_changes.write_condition(where)

@@ -191,6 +191,12 @@ def list_known_workers(session: Session, now: datetime) -> list[Worker]:
     return [_worker(row, aliases, now) for row in rows]
 
 
+def count_children(session: Session, now: datetime, queue: str) -> int:
+    """Returns how many children the workers that answer have for messages of ``queue``."""
+    known = list_known_workers(session, now)
+    return sum(one.concurrency for one in known if one.answers and queue in one.queues)
+
+
 def list_workers(services: Services) -> worker_answers.Listed:
     with services.sessions() as session:
         now = services.clock.now(session)

@@ -74,6 +74,24 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class SplitSource(Protocol):
+    """What a source has besides ``Source`` if it can be read in parts at the same time."""
+
+    @property
+    def least_part(self) -> int:
+        """The smallest part that is worth a worker of its own, in the unit of ``size``."""
+
+    def split(self, parts: int) -> Sequence[Cursor]:
+        """Returns where the second part and each later one begin: at most ``parts`` - 1 cursors, in
+        the order of reading, as ``read`` takes them. Fewer if the source cannot be cut so often,
+        none if it cannot be cut at all. A part's rows are those whose place is beyond the cursor at
+        which it begins, and not beyond the one at which the next part begins."""
+
+    def find_place(self, cursor: Cursor) -> Any:
+        """Returns the place of a row by its cursor. Places grow in the order of reading."""
+
+
+@runtime_checkable
 class ChangesSource(Protocol):
     """What a source has besides ``Source`` if it can read only what has changed. ``where`` is the
     condition that people declare for it."""

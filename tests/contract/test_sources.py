@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import itertools
 import json
 import os
 import sqlite3
@@ -23,6 +24,7 @@ from hypothesis import strategies as st
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.adapters.shelf import FolderShelf
 from qdrant_rollouts.adapters.sources import SOURCES, open_source
+from qdrant_rollouts.core.collections.parts import find_cuts, open_part
 from qdrant_rollouts.core.collections.record_rules import RecordRules
 from qdrant_rollouts.core.collections.records import MARK_KEY, split_row
 from qdrant_rollouts.core.collections.recovered import RecoveredSource
@@ -336,6 +338,43 @@ def test_reading_is_lazy(laid):
     rows = laid.open().read(None)
     assert next(rows).fields["id"] == laid.shape(RECORDS[0])["id"]
     assert next(rows).fields["id"] == laid.shape(RECORDS[1])["id"]
+
+
+@pytest.mark.parametrize("parts", [2, 3, 7, 500])
+def test_the_parts_of_a_source_give_each_record_once_and_in_order(laid, parts):
+    source = laid.open()
+    bounds = [None, *json.loads(json.dumps(find_cuts(source, parts))), None]
+    assert len(bounds) <= parts + 1
+    rows = [
+        row
+        for start, stop in itertools.pairwise(bounds)
+        for row in open_part(laid.open(), start, stop).read(None)
+    ]
+    assert [comparable(row) for row in rows] == [laid.shape(record) for record in RECORDS]
+    assert len({row.where for row in rows}) == len(RECORDS)
+
+
+def test_a_part_is_read_on_from_any_cursor(laid):
+    bounds = [None, *find_cuts(laid.open(), 3), None]
+    for start, stop in itertools.pairwise(bounds):
+        whole = list(open_part(laid.open(), start, stop).read(None))
+        for at, row in enumerate(whole):
+            rest = open_part(laid.open(), start, stop).read(json.loads(json.dumps(row.cursor)))
+            assert seen(list(rest)) == seen(whole[at + 1 :])
+
+
+def test_these_kinds_are_cut_into_as_many_parts_as_are_wanted(tmp_path, opened, store):
+    many = [{"id": number, "title": f"t{number}", "text": "x"} for number in range(1000)]
+    for name in ("jsonl", "dir", "parquet", "sql"):
+        folder = tmp_path / name
+        folder.mkdir()
+        text = (
+            PLACES[name](folder, store, many)
+            if name != "sql"
+            else PLACES[name](tmp_path, store, many)
+        )
+        source = open_source(text, (folder,), store)
+        assert len(find_cuts(source, 4)) == 3, name
 
 
 # --- files ----------------------------------------------------------------------------------------

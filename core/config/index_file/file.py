@@ -17,6 +17,7 @@ from qdrant_rollouts.core.config.index_file.embedding import (
     EmbeddingSpec,
     ProviderSpec,
 )
+from qdrant_rollouts.core.config.index_file.populate import PopulateSpec
 from qdrant_rollouts.core.config.index_file.rollout import CanarySpec, RetentionSpec, SoakSpec
 from qdrant_rollouts.core.config.index_file.schedule import Scheduled
 from qdrant_rollouts.core.config.index_file.search import SearchSpec
@@ -69,6 +70,7 @@ class IndexSpec(Strict):
     #: The live collection may have another model, or an unknown one.
     accept_new_model: StrictBool = False
     strategy: str = "blue_green"
+    populate: PopulateSpec = PopulateSpec()
     validation: ValidationSpec = ValidationSpec()
     writes: Writes = WritesSpec()
     soak: SoakSpec = SoakSpec()

@@ -62,11 +62,12 @@ class FillState(PieceState):
     source's when it was chosen; ``begun``: from when on a later pass reads changes.
 
     By records: ``cursor`` is the position after the ``read`` records, and ``window`` is the size of
-    the next window. By copy: ``position``. By snapshot: ``phase``, the snapshots ``known`` before,
-    the least and the greatest count of the source (``low``, ``high``), the ``snapshot``, whether it
-    is surely our ``own``, and the count that was last ``found``. When ``filled``: how many looks
-    found the index ``ready``, its ``work`` and ``failures`` at the last look, and for how long it
-    has been ``failing``.
+    the next window. ``slices``: into how many slices the source is cut; each has a state of its own
+    (``core.deployments.steps.slicing``). By copy: ``position``. By snapshot: ``phase``, the
+    snapshots ``known`` before, the least and the greatest count of the source (``low``, ``high``),
+    the ``snapshot``, whether it is surely our ``own``, and the count that was last ``found``. When
+    ``filled``: how many looks found the index ``ready``, its ``work`` and ``failures`` at the last
+    look, and for how long it has been ``failing``.
     """
 
     way: str | None = None
@@ -86,6 +87,7 @@ class FillState(PieceState):
     cursor: Cursor | None = None
     read: int | None = None
     window: int | None = None
+    slices: int | None = None
     position: PointId | None = None
     phase: str = ""
     known: Sequence[str] = ()

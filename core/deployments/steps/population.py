@@ -21,7 +21,7 @@ from qdrant_rollouts.core.deployments.plan import (
     StepFunction,
     Wait,
 )
-from qdrant_rollouts.core.deployments.steps import cloning, journaled, loading, reading
+from qdrant_rollouts.core.deployments.steps import cloning, journaled, loading, reading, slicing
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, FillState
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -37,6 +37,8 @@ def populate_green(context: StepContext) -> Outcome:
     the server has acknowledged the write."""
     if not journaled.uses_journal(context):
         return _work_on(context)
+    if context.load(FillState).slices:
+        return _work_on(context)  # its slices write, and this turn does not
     waits = journaled.capture_writes(context)
     if waits is not None:
         return waits
@@ -49,12 +51,16 @@ def _work_on(context: StepContext) -> Outcome:
     if state.way is None:
         return _choose_way(context)
     if not state.filled:
-        return _filled(context, _WAYS[state.way])
+        return _filled(context, slicing.await_slices if state.slices else _WAYS[state.way])
     return _wait_for_index(context, state)
 
 
 def clean_up_filling(context: StepContext) -> Outcome:
-    """Removes what the filling left outside green. The undo of ``create`` drops green itself."""
+    """Stops the slices, and removes what the filling left outside green. The undo of ``create``
+    drops green itself."""
+    waits = slicing.stop_slices(context)
+    if waits is not None:
+        return waits
     if journaled.uses_journal(context):
         journaled.stop_capturing(context)
     return cloning.drop_own_snapshot(context)
@@ -87,10 +93,12 @@ def _choose_way(context: StepContext) -> Outcome:
     names = source.left_out
     left_out = {"files": len(names), "named": list(names[:_MOST_NAMED])} if names else None
     begun = mark_source(source, deployment.spec)
-    context.save(
-        FillState(way=way, fingerprint=source.fingerprint(), begun=begun, left_out=left_out)
-    )
-    return Wait(0, f"filling by {way}")
+    state = FillState(way=way, fingerprint=source.fingerprint(), begun=begun, left_out=left_out)
+    if way == "records":
+        state = slicing.plan_slices(context, state)
+    context.save(state)
+    cut = f" in {state.slices} slices" if state.slices else ""
+    return Wait(0, f"filling by {way}{cut}")
 
 
 def _way_from_collection(context: StepContext, plan: VectorPlan, collection: str) -> str | None:
