@@ -17,7 +17,7 @@ from qdrant_rollouts.checkout import stand_for
 HEAD = "0021"
 #: The oldest revision that it works with. Older than HEAD only if the changes in between are not
 #: needed, such as an index.
-OLDEST = "0019"
+OLDEST = "0021"
 
 if __name__ == "migrations":
     stand_for(__name__)

@@ -41,7 +41,7 @@ BROAD_ALLOWED = {
     ),
     "adapters/writing_client_async.py": (1, "the same"),
     "core/journal/running.py": (1, "a step's error goes back into the generator that asked for it"),
-    "core/deployments/engine.py": (
+    "core/deployments/turn_runs.py": (
         1,
         "the step boundary: whatever a step throws must end in its row",
     ),

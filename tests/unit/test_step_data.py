@@ -104,9 +104,15 @@ def test_every_step_that_keeps_something_is_among_those_that_were_written_down()
 
 
 def test_what_is_written_says_its_form_and_what_says_nothing_is_nothing() -> None:
-    assert write_data(StageState(looks=3))["form"] == FORM
+    assert write_data(StageState(looks=3))["form"] == 1
     assert write_data(StepOutput()) == {}
     assert show_output(write_data(Filling(written=3))) == {"written": 3}
+
+
+def test_a_filling_in_slices_is_left_to_releases_that_know_them() -> None:
+    """The release before reads the first form alone."""
+    assert write_data(FillState(way="records"))["form"] == 1
+    assert write_data(FillState(way="records", slices=3))["form"] == 2
 
 
 def test_a_form_of_a_newer_release_is_left_to_it() -> None:

@@ -23,6 +23,7 @@ from qdrant_rollouts.core.ports import Cursor, PointId, Schema
 
 #: Seconds that one piece of work takes (``core.deployments.steps.pieces``).
 PIECE_SECONDS = 2.0
+_FORM_OF_SLICES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +102,10 @@ class FillState(PieceState):
     work: Sequence[int | None] | None = None
     failures: Any = None
     failing: Sequence[float] = ()
+
+    def form(self) -> int:
+        """A release without slices would fill green a second time from the beginning."""
+        return _FORM_OF_SLICES if self.slices else super().form()
 
     def name_phase(self) -> str:
         """Returns the way in which green is filled, and then the wait for its index."""
