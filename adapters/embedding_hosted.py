@@ -9,6 +9,7 @@ survives forks and leaves no connection behind.
 import random
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -64,14 +65,24 @@ class HostedEmbedder:
         return None
 
     def documents(self, texts: Sequence[str]) -> FloatArray:
+        """Sends up to ``providers.NAME.concurrency`` requests at the same time: nearly all of the
+        time is waiting."""
         size = self._provider.batch
         until = time.monotonic() + _PATIENCE
         made = np.empty((len(texts), self.dimension), dtype=np.float32)
-        for start in range(0, len(texts), size):
+
+        def embed_batch(start: int) -> None:
             patience = until - time.monotonic()
-            made[start : start + size] = self._embed_texts(
-                list(texts[start : start + size]), patience, _READ
-            )
+            batch = list(texts[start : start + size])
+            made[start : start + size] = self._embed_texts(batch, patience, _READ)
+
+        starts = range(0, len(texts), size)
+        pool = ThreadPoolExecutor(self._provider.concurrency, thread_name_prefix="embedding")
+        try:
+            for _ in pool.map(embed_batch, starts):
+                pass
+        finally:
+            pool.shutdown(cancel_futures=True)
         return made
 
     def query(self, text: str) -> FloatArray:
