@@ -203,6 +203,36 @@ def test_a_lost_knock_of_a_slice_is_sent_again_by_the_sweep(world: World) -> Non
     assert world.status(deployment)["status"] == "live"
 
 
+def test_slices_go_on_although_the_clock_is_set_back_by_hours(world: World) -> None:
+    deployment = begun(world)
+    die_in_turn_of(world, deployment, 0)
+    world.turn(knock_for(world, deployment, 1))
+    world.broker.waiting.clear()
+    world.clock.move(-4 * 3600)
+    for _ in range(60):
+        engine.knock_overdue_turns(world.services)
+        world.run()
+        world.clock.move(5)
+    assert world.status(deployment)["status"] == "live"
+
+
+def test_the_turn_of_a_slice_whose_worker_lives_is_not_taken_from_it(world: World) -> None:
+    deployment = begun(world)
+    turn = slices_of(world, deployment)[0].turn
+
+    def set_back() -> None:
+        world.clock.move(-4 * 3600)
+        for _ in range(3):
+            engine.knock_overdue_turns(world.services)
+            world.clock.move(5)
+        knocks = [knock for _, knock in world.broker.waiting if knock.slice == 0]
+        assert knocks == []
+
+    world.broker.waiting.clear()
+    world.over(Interrupting(world, set_back))
+    assert "records" in advance_slice(world.services, deployment, 0, turn, "hand").line
+
+
 class Interrupting:
     """A store that runs ``act`` before the next write to a collection, once."""
 
@@ -306,8 +336,8 @@ def test_a_slice_whose_server_is_away_tries_again_and_rejects_when_its_patience_
 def test_a_slice_that_kills_its_workers_is_rejected_with_its_place(world: World) -> None:
     deployment = begun(world)
     for _ in range(world.services.times.crashes):
-        with pytest.raises(LeaseLost):
-            die_in_turn(world, deployment, 0)
+        die_in_turn_of(world, deployment, 0)
+        world.clock.move(world.services.times.lease + 1)
     world.turn(knock_for(world, deployment, 0))
     world.run()
     status = world.status(deployment)
@@ -316,15 +346,13 @@ def test_a_slice_that_kills_its_workers_is_rejected_with_its_place(world: World)
     assert any(event["event"] == "fill.worker_died" for event in status["events"])
 
 
-def die_in_turn(world: World, deployment: str, number: int) -> None:
-    """The worker holds the turn until its lease has run out."""
+def die_in_turn_of(world: World, deployment: str, number: int) -> None:
+    """A worker takes the turn and is never heard of again."""
     store = world.store
     world.over(Failing(store, "upsert", error=LeaseLost("the worker is dead")))
-    try:
+    with pytest.raises(LeaseLost):
         world.turn(knock_for(world, deployment, number))
-    finally:
-        world.over(store)
-        world.clock.move(world.services.times.lease + 1)
+    world.over(store)
 
 
 # --- planning -------------------------------------------------------------------------------------
