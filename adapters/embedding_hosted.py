@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Event
 from typing import Any
 
@@ -56,7 +56,8 @@ class HostedEmbedder:
 
     @cached_property
     def dimension(self) -> int:
-        [vector] = self._request_with_retries(["dimension"], _PATIENCE, _READ)
+        with _open_client(_READ) as client:
+            [vector] = self._request_with_retries(client, ["dimension"], _PATIENCE)
         return len(vector)
 
     @property
@@ -71,22 +72,23 @@ class HostedEmbedder:
         until = time.monotonic() + _PATIENCE
         made = np.empty((len(texts), self.dimension), dtype=np.float32)
 
-        def embed_batch(start: int) -> None:
+        def embed_batch(client: httpx.Client, start: int) -> None:
             patience = until - time.monotonic()
             batch = list(texts[start : start + size])
-            made[start : start + size] = self._embed_texts(batch, patience, _READ)
+            made[start : start + size] = self._embed_texts(client, batch, patience)
 
-        starts = range(0, len(texts), size)
         pool = ThreadPoolExecutor(self._provider.concurrency, thread_name_prefix="embedding")
-        try:
-            for _ in pool.map(embed_batch, starts):
-                pass
-        finally:
-            pool.shutdown(cancel_futures=True)
+        with _open_client(_READ) as client:
+            try:
+                for _ in pool.map(partial(embed_batch, client), range(0, len(texts), size)):
+                    pass
+            finally:
+                pool.shutdown(cancel_futures=True)
         return made
 
     def query(self, text: str) -> FloatArray:
-        row: FloatArray = self._embed_texts([text], _QUERY_PATIENCE, _QUERY_READ)[0]
+        with _open_client(_QUERY_READ) as client:
+            row: FloatArray = self._embed_texts(client, [text], _QUERY_PATIENCE)[0]
         return row
 
     def count_truncated(self, texts: Sequence[str]) -> int:
@@ -110,8 +112,8 @@ class HostedEmbedder:
     def _what(self) -> str:
         return f"embedding model {self._name}:{self._model} at {self._provider.url}"
 
-    def _embed_texts(self, texts: list[str], patience: float, read: float) -> FloatArray:
-        made = self._request_with_retries(texts, patience, read)
+    def _embed_texts(self, client: httpx.Client, texts: list[str], patience: float) -> FloatArray:
+        made = self._request_with_retries(client, texts, patience)
         if made.shape[1] != self.dimension:
             raise Refused(
                 f"{self._what} answers vectors of {made.shape[1]} numbers; before it was "
@@ -119,25 +121,26 @@ class HostedEmbedder:
             )
         return made
 
-    def _request_with_retries(self, texts: list[str], patience: float, read: float) -> FloatArray:
+    def _request_with_retries(
+        self, client: httpx.Client, texts: list[str], patience: float
+    ) -> FloatArray:
         """Tries again with growing waits while the error may go away, for up to ``patience``
         seconds."""
         until = time.monotonic() + patience
         wait = _FIRST_WAIT
-        with httpx.Client(timeout=httpx.Timeout(read, connect=_CONNECT)) as client:
-            while True:
-                try:
-                    return self._request_once(client, texts)
-                except _PassingError as trouble:
-                    pause = (
-                        trouble.seconds
-                        if trouble.seconds is not None
-                        else wait * random.uniform(0.5, 1)  # noqa: S311
-                    )
-                    if time.monotonic() + pause > until:
-                        raise Unavailable(f"{self._what} {trouble}") from trouble.__cause__
-                    Event().wait(pause)
-                    wait = min(2 * wait, _LONGEST_WAIT)
+        while True:
+            try:
+                return self._request_once(client, texts)
+            except _PassingError as trouble:
+                pause = (
+                    trouble.seconds
+                    if trouble.seconds is not None
+                    else wait * random.uniform(0.5, 1)  # noqa: S311
+                )
+                if time.monotonic() + pause > until:
+                    raise Unavailable(f"{self._what} {trouble}") from trouble.__cause__
+                Event().wait(pause)
+                wait = min(2 * wait, _LONGEST_WAIT)
 
     def _request_once(self, client: httpx.Client, texts: list[str]) -> FloatArray:
         key = self._read_key()
@@ -182,6 +185,11 @@ class HostedEmbedder:
         if not np.isfinite(made).all():
             raise Refused(f"{self._what} answers numbers that are not finite")
         return made
+
+
+def _open_client(read: float) -> httpx.Client:
+    """To make one takes longer than a request on loopback, because it reads certificates."""
+    return httpx.Client(timeout=httpx.Timeout(read, connect=_CONNECT))
 
 
 class _PassingError(Exception):

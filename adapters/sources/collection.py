@@ -9,15 +9,14 @@ from functools import cached_property
 
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.records import point_row
-from qdrant_rollouts.core.collections.schema import vector_names
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, VectorStore
 from qdrant_rollouts.core.ports.naming import check_found_name
 
 _PAGE_POINTS = 256
 #: The more ids are drawn for a part, the more equal are the parts: with so many they differ by
-#: about a tenth.
-_DRAWN_PER_PART = 100
+#: about a seventh.
+_DRAWN_PER_PART = 50
 
 
 class CollectionSource:
@@ -85,7 +84,7 @@ class CollectionSource:
         if self._store.server().embedded:
             return []
         try:
-            drawn = self._draw_ids(parts * _DRAWN_PER_PART)
+            drawn = self._draw_ids(parts)
         except Refused:
             return []
         cuts = {drawn[len(drawn) * part // parts] for part in range(1, parts)} if drawn else set()
@@ -94,12 +93,11 @@ class CollectionSource:
     def find_place(self, cursor: Cursor) -> tuple[bool, PointId]:
         return _find_order(cursor["after"])
 
-    def _draw_ids(self, size: int) -> list[PointId]:
-        names = vector_names(self._store.schema(self._name)) or [""]
-        points = {
-            point.id for name in names for point in self._store.sample(self._name, name, size)
-        }
-        return sorted(points, key=_find_order)
+    def _draw_ids(self, parts: int) -> list[PointId]:
+        drawn: set[PointId] = set()
+        for _ in range(-(-parts * _DRAWN_PER_PART // _PAGE_POINTS)):
+            drawn.update(self._store.draw_ids(self._name, _PAGE_POINTS))
+        return sorted(drawn, key=_find_order)
 
     def _scroll_points(self, after: PointId | None) -> Iterator[Point]:
         start = after

@@ -96,13 +96,14 @@ class Lines:
         if not raw:
             raise StopIteration
         self.line += 1
-        if self.line == 1 and raw.startswith(_UTF_16):
+        begins = self.offset == len(raw)
+        if begins and raw.startswith(_UTF_16):
             raise Refused(f"{self.file.name} is written in UTF-16; write it in UTF-8")
         if len(raw) == LONGEST_LINE and not raw.endswith(b"\n"):
             self._finish_line()
             raise BadLine(f"longer than {LONGEST_LINE} bytes")
         try:
-            return (raw.removeprefix(_BOM) if self.line == 1 else raw).decode()
+            return (raw.removeprefix(_BOM) if begins else raw).decode()
         except UnicodeDecodeError as error:
             at = f"at byte {error.start + 1} of the line"
             raise BadLine(f"not UTF-8: {error.reason} {at}; write the file in UTF-8") from None

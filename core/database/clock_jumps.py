@@ -24,9 +24,6 @@ from qdrant_rollouts.core.database.slice_rows import SliceRow
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.lifecycle import SliceStatus
 
-#: No turn of a slice waits for longer.
-_LONGEST_WAIT = timedelta(hours=1)
-
 
 def mend(session: Session, now: datetime, lease: float) -> None:
     """Shortens waits of current turns that refer to a clock that has been set back."""
@@ -46,7 +43,8 @@ def _mend_slices(session: Session, now: datetime, longest: datetime) -> None:
     unsynchronized = {"synchronize_session": False}
     held = update(SliceRow).where(filling, SliceRow.lease_until > longest + SLACK)
     session.execute(held.values(lease_until=longest), execution_options=unsynchronized)
-    ahead = or_(SliceRow.knocked_at > now + SLACK, SliceRow.wake_at > longest + _LONGEST_WAIT)
+    never_waited = and_(SliceRow.knocked_at.is_(None), SliceRow.wake_at > now + SLACK)
+    ahead = or_(SliceRow.knocked_at > now + SLACK, never_waited)
     waits = update(SliceRow).where(filling, ahead)
     session.execute(waits.values(wake_at=now, knocked_at=None), execution_options=unsynchronized)
 

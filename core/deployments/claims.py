@@ -19,6 +19,7 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.step_data import why_not_known
 from qdrant_rollouts.core.database.stored_json import read_stored
+from qdrant_rollouts.core.deployments import patience
 from qdrant_rollouts.core.deployments.plan import DeploymentView, StepRecord
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_leases import HeldTurn
@@ -253,7 +254,7 @@ def hold_turn(claim: Claim) -> HeldTurn:
 
     def save_state(state: dict[str, Any], progress: bool) -> Update:
         assert step is not None
-        values: dict[str, Any] = {"state": state, **({"crashes": 0} if progress else {})}
+        values = {"state": state, **(patience.PROGRESS if progress else {})}
         mine = StepRow.deployment_id == step.deployment_id, StepRow.position == step.position
         return update(StepRow).where(*mine).values(values)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, and_, select, update
+from sqlalchemy import Update, update
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
@@ -74,14 +74,15 @@ def advance_slice(
     if isinstance(claim, Declined):
         return TurnResult(claim.reason, foreign=claim.foreign)
     held = _hold_turn(claim)
+    outcome: RunOutcome | None = None
     try:
         with Lease(services, held) as lease:
             outcome = _decide_outcome(services, claim, lease)
             written = _write_outcome(services, claim, held, outcome)
     except LeaseLost:
-        if not _release_stopped(services, claim):
+        if not _give_back(services, claim, outcome):
             raise
-        return TurnResult(f"slice {number + 1}: stopped, because its deployment has stopped")
+        return TurnResult(f"slice {number + 1}: given back, because its deployment has stopped")
     if written.knock is not None:
         services.knock(written.knock)
     return written
@@ -92,10 +93,12 @@ def _claim_turn(
 ) -> _Claim | Declined:
     with services.sessions.begin() as session:
         now = services.clock.now(session)
+        # Whoever stops slices locks the deployment first, and then the slices.
+        lock = {"read": True, "key_share": True}
+        deployment = session.get(Deployment, deployment_id, with_for_update=lock)
         row = session.get(SliceRow, (deployment_id, number), with_for_update=True)
-        if row is None:
+        if row is None or deployment is None:
             return Declined(f"no slice {number} of {deployment_id}")
-        deployment = session.get_one(Deployment, deployment_id)
         refusal = _why_declined(row, deployment, turn, now)
         if refusal:
             return Declined(refusal)
@@ -180,11 +183,12 @@ def _hold_turn(claim: _Claim) -> HeldTurn:
     mine = SliceRow.deployment_id == id, SliceRow.number == claim.number
 
     def save_state(state: dict[str, Any], progress: bool) -> Update:
-        values: dict[str, Any] = {"state": state, **({"crashes": 0} if progress else {})}
+        values = {"state": state, **(patience.PROGRESS if progress else {})}
         return update(SliceRow).where(*mine).values(values)
 
     label = f"slice {claim.number + 1} of {id}"
-    return HeldTurn(SliceRow, (*mine, due_slices.is_wanted()), claim.held, label, save_state)
+    wanted = (due_slices.is_wanted(),)
+    return HeldTurn(SliceRow, mine, claim.held, label, save_state, wanted)
 
 
 def _decide_outcome(services: Services, claim: _Claim, lease: Lease) -> RunOutcome:
@@ -264,19 +268,16 @@ def _fail(row: SliceRow, reason: str) -> None:
     row.message = reason
 
 
-def _release_stopped(services: Services, claim: _Claim) -> bool:
-    """Gives the turn back if it ended because the deployment has stopped; returns whether it
-    did. Its worker is alive, so this counts as no death."""
+def _give_back(services: Services, claim: _Claim, outcome: RunOutcome | None) -> bool:
+    """Gives the turn back if it is still this worker's: then nothing was saved because the
+    deployment has stopped. The worker is alive, so this counts as no death. Returns whether it
+    was."""
     with services.sessions.begin() as session:
         key = claim.deployment.id, claim.number
         row = session.get(SliceRow, key, with_for_update=True)
         if row is None or row.turn != claim.held:
             return False
-        if session.scalar(select(SliceRow.turn).where(_is(row), due_slices.is_wanted())):
-            return False
+        if isinstance(outcome, RetryLater | Crashed):
+            row.unsure += 1
         row.lease_until = row.lease_owner = row.knocked_at = None
         return True
-
-
-def _is(row: SliceRow) -> ColumnElement[bool]:
-    return and_(SliceRow.deployment_id == row.deployment_id, SliceRow.number == row.number)

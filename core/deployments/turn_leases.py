@@ -29,17 +29,20 @@ log = logging.getLogger(__name__)
 class HeldTurn:
     """Turn ``number`` of one row of ``table``. ``label`` names the row for people. ``save_state``
     returns the statement that saves the state of the work; its second argument says whether a piece
-    of it is done."""
+    of it is done. ``wanted``: what else must be true of the row for anything to be saved."""
 
     table: type[Deployment] | type[SliceRow]
     where: tuple[ColumnElement[bool], ...]
     number: int
     label: str
     save_state: Callable[[dict[str, Any], bool], Update]
+    wanted: tuple[ColumnElement[bool], ...] = ()
 
     def fence(self, session: Session) -> None:
-        """Locks the row for this transaction. Raises LeaseLost if the turn is no longer held."""
-        found = session.scalar(select(self.table.turn).where(*self.where).with_for_update())
+        """Locks the row for this transaction. Raises LeaseLost if the turn is no longer held, or
+        not wanted."""
+        mine = select(self.table.turn).where(*self.where, *self.wanted)
+        found = session.scalar(mine.with_for_update())
         if found != self.number:
             raise LeaseLost(
                 f"turn {self.number} of {self.label} was taken over: it is at {found} now"
@@ -101,8 +104,13 @@ class Lease:
 
     def save(self, state: dict[str, Any], *, progress: bool = False) -> None:
         with self._services.sessions.begin() as session:
-            self.fence(session)
-            session.execute(self._held.save_state(state, progress))
+            self.save_within(session, state, progress=progress)
+
+    def save_within(
+        self, session: Session, state: dict[str, Any], *, progress: bool = False
+    ) -> None:
+        self.fence(session)
+        session.execute(self._held.save_state(state, progress))
 
     def _keep_alive(self) -> None:
         while not self._stopped.wait(self._services.times.renew_every):

@@ -192,9 +192,14 @@ def list_known_workers(session: Session, now: datetime) -> list[Worker]:
 
 
 def count_children(session: Session, now: datetime, queue: str) -> int:
-    """Returns how many children the workers that answer have for messages of ``queue``."""
-    known = list_known_workers(session, now)
-    return sum(one.concurrency for one in known if one.answers and queue in one.queues)
+    """Returns how many children the workers that answer have for messages of ``queue``. A worker
+    that also takes other queues keeps half of its children for these."""
+    taking = [one for one in list_known_workers(session, now) if queue in one.queues]
+    return sum(
+        one.concurrency if one.queues == {queue} else max(1, one.concurrency // 2)
+        for one in taking
+        if one.answers
+    )
 
 
 def list_workers(services: Services) -> worker_answers.Listed:

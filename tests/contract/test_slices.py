@@ -12,10 +12,11 @@ from qdrant_rollouts.core.collections.records import MARK_KEY
 from qdrant_rollouts.core.database.slice_rows import SliceRow
 from qdrant_rollouts.core.deployments import commands, due_slices, engine
 from qdrant_rollouts.core.deployments.slices import advance_slice
-from qdrant_rollouts.core.errors import LeaseLost, Refused
+from qdrant_rollouts.core.errors import LeaseLost, Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import Event, SliceStatus
 from qdrant_rollouts.core.ports import Knock
 from tests.contract.test_engine import Failing
+from tests.mortal import Killed
 from tests.world import World, texts
 
 RECORDS = 90
@@ -236,9 +237,13 @@ def test_the_turn_of_a_slice_whose_worker_lives_is_not_taken_from_it(world: Worl
 class Interrupting:
     """A store that runs ``act`` before the next write to a collection, once."""
 
-    def __init__(self, world: World, act: Callable[[], None]) -> None:
+    def __init__(
+        self, world: World, act: Callable[[], None], then: Exception | None = None
+    ) -> None:
+        """``then`` is raised by all writes but the first one."""
         self._store = world.store
         self._act: Callable[[], None] | None = act
+        self._then = then
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -248,6 +253,8 @@ class Interrupting:
         self._act = None
         if act is not None:
             act()
+        elif self._then is not None:
+            raise self._then
         self._store.upsert(*arguments)
 
 
@@ -348,11 +355,72 @@ def test_a_slice_that_kills_its_workers_is_rejected_with_its_place(world: World)
 
 def die_in_turn_of(world: World, deployment: str, number: int) -> None:
     """A worker takes the turn and is never heard of again."""
+
+    def die() -> None:
+        raise Killed
+
     store = world.store
-    world.over(Failing(store, "upsert", error=LeaseLost("the worker is dead")))
-    with pytest.raises(LeaseLost):
+    world.over(Interrupting(world, die))
+    with pytest.raises(Killed):
         world.turn(knock_for(world, deployment, number))
     world.over(store)
+
+
+def test_a_pause_that_is_taken_back_before_the_window_ends_is_no_death(world: World) -> None:
+    deployment = begun(world)
+
+    def pause_and_resume() -> None:
+        for request in (Event.PAUSE, Event.RESUME):
+            commands.request_action(world.services, deployment, request, actor="anna")
+
+    world.over(Interrupting(world, pause_and_resume))
+    assert "records" in world.turn(knock_for(world, deployment, 0)).line
+    assert slices_of(world, deployment)[0].unsure == 0
+
+
+def test_a_write_without_an_answer_is_remembered_although_the_deployment_was_paused(
+    world: World,
+) -> None:
+    deployment = begun(world)
+
+    def pause_and_fail() -> None:
+        commands.request_action(world.services, deployment, Event.PAUSE, actor="anna")
+        raise Unavailable("Qdrant at http://127.0.0.1:1 did not answer")
+
+    world.over(Interrupting(world, pause_and_fail))
+    assert "its deployment has stopped" in world.turn(knock_for(world, deployment, 0)).line
+    assert slices_of(world, deployment)[0].unsure == 1
+
+
+def test_windows_that_were_saved_count_as_progress_although_the_turn_ends_badly(
+    world: World,
+) -> None:
+    declare(world, 2, source=world.write("docs.jsonl", texts(900)), progress_deadline_seconds=30)
+    deployment = world.deploy("docs")
+    world.run(until=lambda: bool(slices_of(world, deployment)))
+    store = world.store
+    for _ in range(3):
+        world.over(Interrupting(world, lambda: None, then=Unavailable("away")))
+        world.turn(knock_for(world, deployment, 0))
+        world.over(store)
+        world.clock.move(3)
+    row = slices_of(world, deployment)[0]
+    assert (row.status, row.tries) == (SliceStatus.FILLING, 0)
+    assert row.waited < 3
+
+
+def test_slices_that_no_worker_takes_end_in_no_progress(world: World) -> None:
+    deployment = begun(world, progress_deadline_seconds=30)
+    for _ in range(200):
+        knock = world.broker.take_next()
+        if knock is None:
+            break
+        if knock.slice is None:
+            world.turn(knock)
+    status = world.status(deployment)
+    assert status["status"] == "rolled_back"
+    assert "no progress for" in status["message"]
+    assert "0 of 3 slices filled" in status["message"]
 
 
 # --- planning -------------------------------------------------------------------------------------

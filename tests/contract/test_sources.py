@@ -377,6 +377,23 @@ def test_these_kinds_are_cut_into_as_many_parts_as_are_wanted(tmp_path, opened, 
         assert len(find_cuts(source, 4)) == 3, name
 
 
+def test_the_first_line_of_a_part_is_judged_as_in_one_pass(tmp_path, opened):
+    """A byte order mark belongs to a file's beginning and to no other line."""
+    lines = [json.dumps({"id": number, "title": "t"}).encode() for number in range(40)]
+    lines[20] = b"\xef\xbb\xbf" + lines[20]
+    lines[30] = b"\xff\xfe" + lines[30]
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    source = opened("jsonl:a.jsonl")
+    whole = [(row.fields, bool(row.problem)) for row in source.read(None)]
+    bounds = [None, *find_cuts(source, 40), None]
+    parts = [
+        (row.fields, bool(row.problem))
+        for start, stop in itertools.pairwise(bounds)
+        for row in open_part(source, start, stop).read(None)
+    ]
+    assert parts == whole
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 

@@ -64,11 +64,11 @@ class FillState(PieceState):
 
     By records: ``cursor`` is the position after the ``read`` records, and ``window`` is the size of
     the next window. ``slices``: into how many slices the source is cut; each has a state of its own
-    (``core.deployments.steps.slicing``). By copy: ``position``. By snapshot: ``phase``, the
-    snapshots ``known`` before, the least and the greatest count of the source (``low``, ``high``),
-    the ``snapshot``, whether it is surely our ``own``, and the count that was last ``found``. When
-    ``filled``: how many looks found the index ``ready``, its ``work`` and ``failures`` at the last
-    look, and for how long it has been ``failing``.
+    (``core.deployments.steps.slicing``). ``refilled``: they have written green before. By copy:
+    ``position``. By snapshot: ``phase``, the snapshots ``known`` before, the least and the greatest
+    count of the source (``low``, ``high``), the ``snapshot``, whether it is surely our ``own``, and
+    the count that was last ``found``. When ``filled``: how many looks found the index ``ready``,
+    its ``work`` and ``failures`` at the last look, and for how long it has been ``failing``.
     """
 
     way: str | None = None
@@ -89,6 +89,7 @@ class FillState(PieceState):
     read: int | None = None
     window: int | None = None
     slices: int | None = None
+    refilled: bool | None = None
     position: PointId | None = None
     phase: str = ""
     known: Sequence[str] = ()
@@ -104,8 +105,9 @@ class FillState(PieceState):
     failing: Sequence[float] = ()
 
     def form(self) -> int:
-        """A release without slices would fill green a second time from the beginning."""
-        return _FORM_OF_SLICES if self.slices else super().form()
+        """A release without slices would fill green a second time from the beginning, or take what
+        slices have written for records that come twice."""
+        return _FORM_OF_SLICES if self.slices or self.refilled else super().form()
 
     def name_phase(self) -> str:
         """Returns the way in which green is filled, and then the wait for its index."""

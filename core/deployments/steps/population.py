@@ -95,8 +95,9 @@ def _choose_way(context: StepContext) -> Outcome:
     begun = mark_source(source, deployment.spec)
     state = FillState(way=way, fingerprint=source.fingerprint(), begun=begun, left_out=left_out)
     if way == "records":
-        state = slicing.plan_slices(context, state)
-    context.save(state)
+        state = slicing.begin_filling(context, state)
+    else:
+        context.save(state)
     cut = f" in {state.slices} slices" if state.slices else ""
     return Wait(0, f"filling by {way}{cut}")
 

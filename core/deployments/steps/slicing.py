@@ -12,6 +12,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -35,21 +36,22 @@ _BAD_SAMPLES = 20
 _COUNTS = ("read", "written", "expected", "embedded", "reused", "truncated", "bad", "gone")
 
 
-def plan_slices(context: StepContext, state: FillState) -> FillState:
-    """Cuts the source into slices, if several workers can fill green. Returns the state with which
-    the filling begins; it is not saved yet. Safe to repeat until it is."""
+def begin_filling(context: StepContext, state: FillState) -> FillState:
+    """Cuts the source into slices, if several workers can fill green, and saves the state with
+    which the filling begins, in one transaction: a slice without its plan would be filled although
+    nobody waits for it. Returns that state."""
     cuts: Sequence[Cursor] = ()
     if context.outputs.find(UnpackedSource) is None:
         named = context.services.source(context.deployment.source or "")
         cuts = find_cuts(named, _count_wanted(context, named))
-    if not cuts:
-        return state
     bounds = [None, *json.loads(json.dumps(cuts)), None]
     initial = write_data(state)
+    begun = replace(state, slices=len(bounds) - 1) if cuts else state
     with context.services.sessions.begin() as session:
         context.turn.fence(session)
         now = context.services.clock.now(session)
         session.execute(delete(SliceRow).where(SliceRow.deployment_id == context.deployment.id))
+        spans = itertools.pairwise(bounds) if cuts else ()
         session.add_all(
             SliceRow(
                 deployment_id=context.deployment.id,
@@ -59,24 +61,28 @@ def plan_slices(context: StepContext, state: FillState) -> FillState:
                 state=initial,
                 wake_at=now,
             )
-            for number, (start, stop) in enumerate(itertools.pairwise(bounds))
+            for number, (start, stop) in enumerate(spans)
         )
-    return replace(state, slices=len(bounds) - 1)
+        context.save_within(session, begun)
+    return begun
 
 
 def await_slices(context: StepContext) -> Outcome:
     """Adds up what the slices have done, until all are filled."""
-    rows = _read_slices(context)
+    before = context.load(FillState)
+    rows, now = _read_slices(context)
     states = [read_data(FillState, row.state) for row in rows]
-    state = _add_up(context.load(FillState), rows, states)
+    state = _add_up(before, rows, states)
     refusal = _why_rejected(context, rows, state)
     if refusal:
         return Reject(refusal, Filling(bad=state.bad, bad_samples=state.bad_samples))
     if all(row.status == SliceStatus.DONE for row in rows):
         return _finish(context, rows, state)
-    context.save(state, progress=True)
+    context.save(state)
     due_slices.knock_due(context.services, len(rows), context.deployment.id)
-    return Wait(context.services.times.ready_look, _describe(rows, state))
+    # A slice that waits for a server has patience of its own. One that no worker takes has not.
+    moves = state.read != before.read or any(_is_in_hand(row, now) for row in rows)
+    return Wait(context.services.times.ready_look, _describe(rows, state), progress=moves)
 
 
 def stop_slices(context: StepContext) -> Wait | None:
@@ -111,10 +117,18 @@ def _count_wanted(context: StepContext, source: Source) -> int:
     return limit_parts(source, min(MOST_SLICES, int(children * said.bulk_share)))
 
 
-def _read_slices(context: StepContext) -> list[SliceRow]:
+def _read_slices(context: StepContext) -> tuple[list[SliceRow], datetime]:
     query = select(SliceRow).where(SliceRow.deployment_id == context.deployment.id)
     with context.services.sessions() as session:
-        return list(session.scalars(query.order_by(SliceRow.number)))
+        rows = list(session.scalars(query.order_by(SliceRow.number)))
+        return rows, context.services.clock.now(session)
+
+
+def _is_in_hand(row: SliceRow, now: datetime) -> bool:
+    """Returns whether a worker has the slice, or has had it and waits for a server."""
+    if row.status != SliceStatus.FILLING:
+        return False
+    return bool(row.waited) or (row.lease_until is not None and row.lease_until >= now)
 
 
 def _add_up(state: FillState, rows: Sequence[SliceRow], states: Sequence[FillState]) -> FillState:
@@ -175,7 +189,7 @@ def _finish(context: StepContext, rows: Sequence[SliceRow], state: FillState) ->
     if any(row.unsure for row in rows) and journaled.uses_journal(context):
         journaled.await_late_writes(context)
     found = context.services.store.count(context.deployment.green)
-    if found == written:
+    if found >= written:  # more: a row of a window that was written twice has left the source
         context.save(replace(state, filled=True))
         return Wait(0, _describe(rows, state))
     note = (
@@ -188,6 +202,7 @@ def _finish(context: StepContext, rows: Sequence[SliceRow], state: FillState) ->
         begun=state.begun,
         left_out=state.left_out,
         note=note,
+        refilled=True,
     )
     context.save(begun)
     return Wait(0, note)
