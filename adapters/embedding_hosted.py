@@ -55,7 +55,8 @@ class HostedEmbedder:
 
     @cached_property
     def dimension(self) -> int:
-        [vector] = self._request_with_retries(["dimension"], _PATIENCE, _READ)
+        answer = self._request_with_retries(["dimension"], _PATIENCE, _READ)
+        [vector] = self._parse_vectors(answer, 1)
         return len(vector)
 
     @property
@@ -83,6 +84,14 @@ class HostedEmbedder:
         not say so."""
         return 0
 
+    def count_tokens(self, text: str) -> int | None:
+        answer = self._request_with_retries([text], _PATIENCE, _READ)
+        try:
+            number = answer.json()["usage"]["total_tokens"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        return number if type(number) is int and number >= 0 else None
+
     def pieces(
         self, text: str, beside: str, most: int | None, overlap: int
     ) -> list[tuple[int, str]]:
@@ -100,7 +109,7 @@ class HostedEmbedder:
         return f"embedding model {self._name}:{self._model} at {self._provider.url}"
 
     def _embed_texts(self, texts: list[str], patience: float, read: float) -> FloatArray:
-        made = self._request_with_retries(texts, patience, read)
+        made = self._parse_vectors(self._request_with_retries(texts, patience, read), len(texts))
         if made.shape[1] != self.dimension:
             raise Refused(
                 f"{self._what} answers vectors of {made.shape[1]} numbers; before it was "
@@ -108,7 +117,9 @@ class HostedEmbedder:
             )
         return made
 
-    def _request_with_retries(self, texts: list[str], patience: float, read: float) -> FloatArray:
+    def _request_with_retries(
+        self, texts: list[str], patience: float, read: float
+    ) -> httpx.Response:
         """Tries again with growing waits while the error may go away, for up to ``patience``
         seconds."""
         until = time.monotonic() + patience
@@ -128,7 +139,7 @@ class HostedEmbedder:
                     Event().wait(pause)
                     wait = min(2 * wait, _LONGEST_WAIT)
 
-    def _request_once(self, client: httpx.Client, texts: list[str]) -> FloatArray:
+    def _request_once(self, client: httpx.Client, texts: list[str]) -> httpx.Response:
         key = self._read_key()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         url = f"{self._provider.url.rstrip('/')}/embeddings"
@@ -146,7 +157,7 @@ class HostedEmbedder:
             raise Refused(
                 f"{self._what} answers {answer.status_code}: {_endpoint_error_text(answer, key)}"
             )
-        return self._parse_vectors(answer, len(texts))
+        return answer
 
     def _read_key(self) -> str:
         if not self._provider.key:

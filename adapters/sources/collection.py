@@ -9,6 +9,7 @@ from functools import cached_property
 
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.records import point_row
+from qdrant_rollouts.core.collections.schema import vector_names
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, VectorStore
 from qdrant_rollouts.core.ports.naming import check_found_name
@@ -73,6 +74,19 @@ class CollectionSource:
         for number, point in enumerate(self._scroll_points(after), seen + 1):
             at = {"after": point.id, "n": number, "done": number}
             yield point_row(point, f"collection {self._name}, point {point.id}", at)
+
+    def list_places(self, count: int) -> Sequence[Cursor]:
+        """Random points; none if strict mode does not allow them, or the collection has no
+        vector."""
+        names = vector_names(self._store.schema(self._name))
+        if not names:
+            return ()
+        self._store.pace(self._name)
+        try:
+            drawn = self._store.sample(self._name, names[0], count)
+        except Refused:
+            return ()
+        return [{"after": point.id, "n": 0, "done": 0} for point in drawn]
 
     def _scroll_points(self, after: PointId | None) -> Iterator[Point]:
         start = after

@@ -94,6 +94,10 @@ class FolderSource:
             )
         return self._rows_of_documents(cursor["n"] if cursor else 0)
 
+    def list_places(self, count: int) -> Sequence[Cursor]:
+        numbers = sorted({len(self._files) * part // (count + 1) for part in range(1, count + 1)})
+        return [{"n": number, "done": number, "print": self._print} for number in numbers if number]
+
     def _rows_of_documents(self, after: int) -> Iterator[Row]:
         for number, file in enumerate(self._files[after:], after + 1):
             fields, problem = _read_file(file)

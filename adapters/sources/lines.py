@@ -5,6 +5,7 @@ before. Prefer plain files if one file takes many turns.
 """
 
 import gzip
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -131,13 +132,16 @@ class FileSource:
         own: OwnFiles,
         *,
         written: bool = False,
+        by_line: bool = False,
     ) -> None:
+        """``by_line``: each line is a record of its own, so reading can begin at any line."""
         self._kind = kind
         self._patterns = patterns
         self._roots = roots
         self._parse = parse
         self._watch = Watch(own)
         self._written = written
+        self._by_line = by_line
 
     @property
     def address(self) -> str:
@@ -179,6 +183,22 @@ class FileSource:
             )
         return _finish_at(self.size(), self._rows_of_files(cursor))
 
+    def list_places(self, count: int) -> Sequence[Cursor]:
+        """Where the first lines after some bytes begin. Compressed files are read from their
+        beginning."""
+        if not self._by_line or any(file.path.suffix.lower() == ".gz" for file in self._files):
+            return ()
+        mark = self.fingerprint()
+        size = self.size()
+        before = list(accumulate((file.size for file in self._files), initial=0))
+        places = []
+        for at in (size * part // (count + 1) for part in range(1, count + 1)):
+            index = bisect_right(before, at) - 1
+            offset = _find_line(self._files[index], at - before[index])
+            position = {"file": index, "offset": offset, "line": 1, "n": 0}
+            places.append({**position, "done": before[index] + offset, "print": mark})
+        return places
+
     def _rows_of_files(self, cursor: Cursor | None) -> Iterator[Row]:
         at = cursor or {"file": 0, "offset": 0, "line": 0, "n": 0}
         numbers = count(at["n"] + 1)
@@ -203,6 +223,14 @@ class FileSource:
             for parsed in self._parse(lines, offset, line):
                 yield parsed, lines
             check_unchanged(file)
+
+
+def _find_line(file: File, offset: int) -> int:
+    """Returns where the next line begins."""
+    with translate_errors(file.name), file.path.open("rb") as opened:
+        opened.seek(offset)
+        opened.readline(LONGEST_LINE)
+        return opened.tell()
 
 
 def _finish_at(size: int, rows: Iterator[Row]) -> Iterator[Row]:

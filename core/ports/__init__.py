@@ -23,7 +23,7 @@ from qdrant_rollouts.core.ports.shapes import (
     Vector,
 )
 from qdrant_rollouts.core.ports.shelf import Shelf
-from qdrant_rollouts.core.ports.source import ChangesSource, Cursor, Row, Source
+from qdrant_rollouts.core.ports.source import ChangesSource, Cursor, Row, Source, SpreadSource
 from qdrant_rollouts.core.ports.store import (
     AliasStore,
     Capacity,
@@ -76,6 +76,7 @@ __all__ = [
     "Snapshot",
     "SnapshotStore",
     "Source",
+    "SpreadSource",
     "State",
     "Turn",
     "Vector",

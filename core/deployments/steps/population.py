@@ -21,7 +21,7 @@ from qdrant_rollouts.core.deployments.plan import (
     StepFunction,
     Wait,
 )
-from qdrant_rollouts.core.deployments.steps import cloning, journaled, loading, reading
+from qdrant_rollouts.core.deployments.steps import cloning, estimates, journaled, loading, reading
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, FillState
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection, Way
@@ -97,6 +97,7 @@ def _choose_way(context: StepContext) -> Outcome:
     names = source.left_out
     left_out = {"files": len(names), "named": list(names[:_MOST_NAMED])} if names else None
     begun = mark_source(source, deployment.spec)
+    estimates.keep_estimate(context, source, green, way)
     context.save(
         FillState(way=way.name, fingerprint=source.fingerprint(), begun=begun, left_out=left_out)
     )
