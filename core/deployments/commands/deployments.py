@@ -122,8 +122,7 @@ def start_deployment(
     )
     if prepared.source is None:
         return begin(prepared.steps, existing=prepared.existing)
-    address = prepared.source.address
-    return begin(_plan_with_unpacking(services, alias, prepared.steps, address), source=address)
+    return begin(prepared.steps, source=prepared.source.address)
 
 
 def prepare_deployment(
@@ -165,6 +164,7 @@ def prepare_deployment(
         check_limits(services, spec, blue, records)
         check_vectors(services, spec, blue, records)
         check_model(services, alias, spec, plan, blue, writes=writes)
+        plan = _plan_with_unpacking(services, alias, plan, records.address)
     warnings = tuple(warning for warning in (left_alone, too_few) if warning)
     return Prepared(spec, plan, blue, records, collection, warnings)
 
