@@ -241,18 +241,18 @@ def compare_room(services: Services, outlook: Outlook) -> tuple[Room, Room, list
     except AppError as error:
         return *_unknown_room(free, f"not known: {error}"), []
     size = room.payload_bytes(work.payloads)
-    needs = [
-        room.estimate_need(outlook.green.schema, math.ceil(points), size, server)
-        for points in (work.records.value, work.records.low, _finite(work.records.high))
-    ]
+    points = max(1, math.ceil(work.records.value))
+    need = room.estimate_need(outlook.green.schema, points, size, server)
     words = "at least: payload indexes, sparse vectors and multivectors are not in it"
     if free.disk is None and free.memory is None:
         words += "; the server does not tell what is free"
-    disk = _figure(Interval(*(float(need.disk) for need in needs)), words)
-    memory = _figure(Interval(*(float(need.memory) for need in needs)), words)
+    disk, memory = (
+        _figure(extrapolation.multiply(work.records, extrapolation.exactly(of_all / points)), words)
+        for of_all in (need.disk, need.memory)
+    )
     if server.embedded:
         memory = _unknown("the embedded store lives in the memory of its process")
-    short = room.lacks(needs[0], free)
+    short = room.lacks(need, free)
     warnings = [f"the server has too little room: {short}"] if short else []
     return {"needed": disk, "free": free.disk}, {"needed": memory, "free": free.memory}, warnings
 
@@ -306,7 +306,3 @@ def _figure(found: Interval, source: str) -> Figure:
 
 def _unknown(why: str) -> Figure:
     return {"value": None, "low": None, "high": None, "source": why}
-
-
-def _finite(number: float) -> float:
-    return number if math.isfinite(number) else 0.0
