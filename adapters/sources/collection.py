@@ -99,6 +99,9 @@ class CollectionSource:
             drawn.update(self._store.draw_ids(self._name, _PAGE_POINTS))
         return sorted(drawn, key=_find_order)
 
+    def list_places(self, count: int) -> Sequence[Cursor]:
+        return self.split(count + 1)
+
     def _scroll_points(self, after: PointId | None) -> Iterator[Point]:
         start = after
         while True:

@@ -102,6 +102,9 @@ class FolderSource:
     def find_place(self, cursor: Cursor) -> int:
         return int(cursor["n"])
 
+    def list_places(self, count: int) -> Sequence[Cursor]:
+        return self.split(count + 1)
+
     def _rows_of_documents(self, after: int) -> Iterator[Row]:
         for number, file in enumerate(self._files[after:], after + 1):
             fields, problem = _read_file(file)

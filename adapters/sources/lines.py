@@ -231,6 +231,9 @@ class FileSource:
                     return index, opened.tell()
         return index + 1, 0
 
+    def list_places(self, count: int) -> Sequence[Cursor]:
+        return self.split(count + 1)
+
     def _rows_of_files(self, cursor: Cursor | None) -> Iterator[Row]:
         at = cursor or {"file": 0, "offset": 0, "line": 0, "n": 0}
         numbers = count(at["n"] + 1)

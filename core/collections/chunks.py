@@ -19,7 +19,7 @@ from qdrant_rollouts.core.config.index_file import (
     fill_template,
     template_fields,
 )
-from qdrant_rollouts.core.ports import Cursor, Embedder, Row, Source
+from qdrant_rollouts.core.ports import Cursor, Embedder, Row, Source, SpreadSource
 from qdrant_rollouts.core.ports.naming import chunk_id
 
 #: The field that describes a chunk: document, number (from 0), of, start and end (characters of the
@@ -118,6 +118,14 @@ class ChunkedSource:
                 yield replace(row, where=where, fields=fields, cursor=cursor, problem=problem)
             before = row.cursor
             skip = 0
+
+    def list_places(self, count: int) -> Sequence[Cursor]:
+        if not isinstance(self._source, SpreadSource):
+            return ()
+        return [
+            {"source": place, "skip": 0, "n": 0, "done": place["done"]}
+            for place in self._source.list_places(count)
+        ]
 
     def _cut_document(self, row: Row) -> list[tuple[str, dict[str, Any] | None, str]]:
         """Returns place, fields and problem of each chunk. A row that is not a valid document is

@@ -23,7 +23,14 @@ from qdrant_rollouts.core.ports.shapes import (
     Vector,
 )
 from qdrant_rollouts.core.ports.shelf import Shelf
-from qdrant_rollouts.core.ports.source import ChangesSource, Cursor, Row, Source, SplitSource
+from qdrant_rollouts.core.ports.source import (
+    ChangesSource,
+    Cursor,
+    Row,
+    Source,
+    SplitSource,
+    SpreadSource,
+)
 from qdrant_rollouts.core.ports.store import (
     AliasStore,
     Capacity,
@@ -77,6 +84,7 @@ __all__ = [
     "SnapshotStore",
     "Source",
     "SplitSource",
+    "SpreadSource",
     "State",
     "Turn",
     "Vector",

@@ -92,6 +92,16 @@ class SplitSource(Protocol):
 
 
 @runtime_checkable
+class SpreadSource(Protocol):
+    """What a source has besides ``Source`` if reading can begin in its middle. Only samples are
+    read in this way: the rows are the source's, but their numbers count from that place."""
+
+    def list_places(self, count: int) -> Sequence[Cursor]:
+        """At most ``count`` cursors to read after, spread over the source, in its order; empty if
+        it is known only from its beginning."""
+
+
+@runtime_checkable
 class ChangesSource(Protocol):
     """What a source has besides ``Source`` if it can read only what has changed. ``where`` is the
     condition that people declare for it."""

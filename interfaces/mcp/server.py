@@ -102,7 +102,8 @@ def _describe_fault(fault: Mapping[str, Any]) -> str:
 def make_server(
     services: Services, routers: Routers, guard: Guard, *, deploys: bool
 ) -> MCPServer[None]:
-    """Without ``deploys`` nothing that changes anything is registered."""
+    """Without ``deploys`` nothing that changes anything is registered, and nothing that reads the
+    sources."""
     tools = Tools(services, routers, guard)
 
     @asynccontextmanager
@@ -122,6 +123,7 @@ def make_server(
     for tool in (tools.search_with_alias, tools.list_indexes, tools.get_deployment):
         server.add_tool(tool, annotations=_READS)
     if deploys:
+        server.add_tool(tools.plan_deployment, annotations=_READS)
         server.add_tool(tools.deploy_new_index, annotations=_STARTS)
     add_resources(server, services, guard)
     return server

@@ -497,6 +497,28 @@ def test_what_may_go_is_told_to_who_reads_and_collected_for_the_admin(api, world
     assert live["new_collection"] not in world.store.collections()
 
 
+def test_a_deployment_is_planned_by_who_may_start_it_and_nothing_is_started(api, world, live):
+    path = "/indexes/docs/deployment-plan"
+    admin = token(world, "admin")
+    may = token(world, "deploy")
+    before = api.got("GET", "/events?limit=1000", token=admin), world.store.collections()
+    told = api.got("POST", path, {"options": {"soak": {"seconds": 7}}}, token=may)
+    assert before == (
+        api.got("GET", "/events?limit=1000", token=admin),
+        world.store.collections(),
+    )
+    assert (told["way"], told["records"]["value"], told["texts"]["value"]) == ("records", 12, 0)
+    assert told["watching"]["value"] == 7
+    [compared] = told["errors"]["plans"]
+    assert (compared["deployment_id"], compared["records"]["error"]) == (live["deployment_id"], 0)
+    reader = token(world, "read")
+    assert api.refused("POST", path, {}, token=reader)[0] == 403
+    status, detail = api.refused("POST", path, {"source": "sql:URL:SELECT 1"}, token=admin)
+    assert (status, "accepted only from there" in detail) == (409, True)
+    assert api.refused("POST", path, {"source": "jsonl:.env"}, token=admin)[0] == 409
+    assert api.refused("POST", "/indexes/nothing/deployment-plan", {}, token=admin)[0] == 404
+
+
 def test_an_experiment_is_planned_from_what_is_given_by_hand(api, live):
     path = "/indexes/docs/experiment-plan"
     told = api.got("POST", path, {"rate": 0.2, "users_per_day": 5000, "metrics": ["clicks"]})
