@@ -28,7 +28,7 @@ from qdrant_rollouts.core.deployments.steps.record_vectors import (
     find_live_vectors,
 )
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection, Way
-from qdrant_rollouts.core.errors import AppError, Limited
+from qdrant_rollouts.core.errors import Limited
 from qdrant_rollouts.core.ports import Cursor, PointId, Row, Source, SpreadSource
 from qdrant_rollouts.core.statistics import extrapolation
 from qdrant_rollouts.core.statistics.intervals import Interval
@@ -214,10 +214,10 @@ def keep_estimate(context: StepContext, source: Source, green: NewCollection, wa
         work = estimate_work(context, source, green, makers, way, OF_DEPLOYMENTS)
     except services.interruptions:
         raise
-    except AppError:
+    except Exception as error:
         # Whatever is wrong with the source, the model or the server is met again by the filling,
         # which says it. An estimate that is missing harms nobody.
-        log.debug("no estimate for deployment %s", context.deployment.id, exc_info=True)
+        log.info("no estimate for deployment %s: %s", context.deployment.id, type(error).__name__)
         return
     _write_estimate(context, way, work)
 
