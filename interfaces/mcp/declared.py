@@ -11,13 +11,15 @@ from qdrant_rollouts.core.deployments.commands.planning import plan_deployment
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, quote_value
 from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.access.planning import PLACES
 
 
 def plan_declared(services: Services, alias: str, source: str = "") -> Plan:
     """Returns what ``deploy_declared`` would do, and what that would take. Raises Refused as it
-    does."""
+    does, and TooBusy if this process makes too many plans."""
     _check_declared(services, alias, source)
-    return plan_deployment(services, alias)
+    with PLACES.take_place(alias):
+        return plan_deployment(services, alias)
 
 
 def deploy_declared(

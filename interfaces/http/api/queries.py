@@ -23,6 +23,7 @@ from qdrant_rollouts.core.operations.schedules import queries as schedule_querie
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import home
 from qdrant_rollouts.core.routing import table
+from qdrant_rollouts.interfaces.access.planning import PLACES
 from qdrant_rollouts.interfaces.http.api import requests
 from qdrant_rollouts.interfaces.http.api.endpoint import Answer, Call, NoQuery
 
@@ -94,7 +95,9 @@ def get_experiment_plan(call: Call, given: requests.Planned) -> Answer:
 
 
 def get_deployment_plan(call: Call, given: requests.PlannedDeployment) -> Plan:
-    return plan_deployment(call.services, call.path["alias"], **given.asked)
+    alias = call.path["alias"]
+    with PLACES.take_place(alias):
+        return plan_deployment(call.services, alias, **given.asked)
 
 
 def get_experiments(call: Call, given: requests.Paged) -> experiment_answers.ExperimentPage:
