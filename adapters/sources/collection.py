@@ -10,7 +10,7 @@ from functools import cached_property
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.records import point_row
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, VectorStore
+from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, SizeUnit, VectorStore
 from qdrant_rollouts.core.ports.naming import check_found_name
 
 _PAGE_POINTS = 256
@@ -27,6 +27,7 @@ class CollectionSource:
     """
 
     left_out: Sequence[str] = ()
+    size_unit: SizeUnit = "rows"
     least_part = 1000
 
     def __init__(self, name: str, store: VectorStore) -> None:
@@ -79,15 +80,18 @@ class CollectionSource:
             yield point_row(point, f"collection {self._name}, point {point.id}", at)
 
     def split(self, parts: int) -> Sequence[Cursor]:
-        """Cuts at the quantiles of ids that are drawn at random. The embedded Qdrant has one
+        return self.list_places([part / parts for part in range(1, parts)])
+
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        """Returns the quantiles of ids that are drawn at random. The embedded Qdrant has one
         reader, and a collection that allows no draw is read in one part."""
         if self._store.server().embedded:
             return []
         try:
-            drawn = self._draw_ids(parts)
+            drawn = self._draw_ids(len(fractions) + 1)
         except Refused:
             return []
-        cuts = {drawn[len(drawn) * part // parts] for part in range(1, parts)} if drawn else set()
+        cuts = {drawn[int(len(drawn) * one)] for one in fractions} if drawn else set()
         return [{"after": id, "n": 0, "done": 0} for id in sorted(cuts, key=_find_order)]
 
     def find_place(self, cursor: Cursor) -> tuple[bool, PointId]:
@@ -98,9 +102,6 @@ class CollectionSource:
         for _ in range(-(-parts * _DRAWN_PER_PART // _PAGE_POINTS)):
             drawn.update(self._store.draw_ids(self._name, _PAGE_POINTS))
         return sorted(drawn, key=_find_order)
-
-    def list_places(self, count: int) -> Sequence[Cursor]:
-        return self.split(count + 1)
 
     def _scroll_points(self, after: PointId | None) -> Iterator[Point]:
         start = after

@@ -23,7 +23,7 @@ from qdrant_rollouts.adapters.sources.files import (
 )
 from qdrant_rollouts.adapters.sources.values import make_row
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Cursor, Row
+from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit
 from qdrant_rollouts.core.sanitize.quoting import describe_columns, error_text
 
 _BATCH = 256
@@ -35,6 +35,7 @@ class ParquetSource:
     beginning of a row group and skips its rows that were read."""
 
     collection: str | None = None
+    size_unit: SizeUnit = "rows"
     least_part = 1000
 
     def __init__(self, patterns: str, roots: Sequence[Path], own: OwnFiles) -> None:

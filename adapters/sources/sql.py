@@ -24,7 +24,7 @@ from qdrant_rollouts.adapters.sources import postgres, sql_changes
 from qdrant_rollouts.adapters.sources.values import make_row
 from qdrant_rollouts.core.database.faults import explain_error, find_meaning
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable, is_connection_lost
-from qdrant_rollouts.core.ports import Cursor, Row
+from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit
 from qdrant_rollouts.core.sanitize import hosts
 from qdrant_rollouts.core.sanitize.quoting import describe_columns, error_text, shorten_text
 
@@ -42,6 +42,7 @@ class SqlSource:
 
     collection: str | None = None
     left_out: Sequence[str] = ()
+    size_unit: SizeUnit = "rows"
     least_part = 1000
 
     def __init__(self, where: str, own: OwnFiles) -> None:

@@ -6,9 +6,9 @@ from qdrant_rollouts.core.answers.words import Moment
 
 
 class Figure(TypedDict):
-    """An estimate with the ends of its interval, in which it lies with 95 %. ``value`` is null if
-    it is not known. An end is null if nothing is known on that side. ``source`` says how it is
-    known, or why it is not."""
+    """An estimate with the ends of its interval, which is made for 95 %. ``value`` is null if it is
+    not known. An end is null if nothing is known on that side. ``source`` says how it is known, or
+    why it is not."""
 
     value: float | None
     low: float | None
@@ -61,20 +61,22 @@ class PlannedWorkers(TypedDict):
 
 
 class Sampled(TypedDict):
-    """``complete``: the sample is the whole source. ``bad`` records of it would be refused;
-    ``first_bad`` says why."""
+    """``complete``: the sample is the whole source. ``spread``: it is from all over the source; if
+    not, it is the beginning. ``bad`` records of it would be refused; ``first_bad`` says why."""
 
     records: int
     complete: bool
+    spread: bool
     bad: int
     first_bad: str
 
 
 class Plan(TypedDict):
     """``way`` is how the new collection would be filled, and ``why`` it would; null if nothing is
-    filled or it is not known. ``unchanged`` says why a rebuild would build nothing; empty if it
-    would. ``seconds`` are those of the filling, ``watching`` those of stages and soak. ``cost`` is
-    in the currency of the declared price."""
+    filled or it is not known. ``slices`` is by how many workers at most it would be filled at once;
+    0 if nothing is filled or the way is not known. ``unchanged`` says why a rebuild would build
+    nothing; empty if it would. ``seconds`` are those of the filling, ``watching`` those of stages
+    and soak. ``cost`` is in the currency of the declared price."""
 
     alias: str
     strategy: str
@@ -83,6 +85,7 @@ class Plan(TypedDict):
     steps: list[str]
     way: str | None
     why: str
+    slices: int
     unchanged: str
     sample: Sampled
     records: Figure

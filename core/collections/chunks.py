@@ -19,7 +19,7 @@ from qdrant_rollouts.core.config.index_file import (
     fill_template,
     template_fields,
 )
-from qdrant_rollouts.core.ports import Cursor, Embedder, Row, Source, SpreadSource
+from qdrant_rollouts.core.ports import Cursor, Embedder, Row, SizeUnit, Source, SpreadSource
 from qdrant_rollouts.core.ports.naming import chunk_id
 
 #: The field that describes a chunk: document, number (from 0), of, start and end (characters of the
@@ -93,6 +93,10 @@ class ChunkedSource:
     def left_out(self) -> Sequence[str]:
         return self._source.left_out
 
+    @property
+    def size_unit(self) -> SizeUnit:
+        return "blocks" if self._source.size_unit == "blocks" else "shares"
+
     def check(self) -> None:
         self._source.check()
 
@@ -119,12 +123,12 @@ class ChunkedSource:
             before = row.cursor
             skip = 0
 
-    def list_places(self, count: int) -> Sequence[Cursor]:
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
         if not isinstance(self._source, SpreadSource):
             return ()
         return [
             {"source": place, "skip": 0, "n": 0, "done": place["done"]}
-            for place in self._source.list_places(count)
+            for place in self._source.list_places(fractions)
         ]
 
     def _cut_document(self, row: Row) -> list[tuple[str, dict[str, Any] | None, str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import dropwhile, takewhile
 
-from qdrant_rollouts.core.ports import Cursor, Row, Source, SplitSource
+from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit, Source, SplitSource
 
 
 def find_cuts(source: Source, parts: int) -> Sequence[Cursor]:
@@ -52,6 +52,10 @@ class PartOfSource:
     @property
     def left_out(self) -> Sequence[str]:
         return self._source.left_out
+
+    @property
+    def size_unit(self) -> SizeUnit:
+        return self._source.size_unit
 
     def check(self) -> None:
         self._source.check()

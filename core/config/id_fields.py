@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
-from qdrant_rollouts.core.ports import Cursor, Row, Source, SpreadSource
+from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit, Source, SpreadSource
 
 #: The key under which a source of documents keeps front matter's ``id``, which is not the record's
 #: id by default.
@@ -41,6 +41,10 @@ class IdentifiedSource:
     def left_out(self) -> Sequence[str]:
         return self._source.left_out
 
+    @property
+    def size_unit(self) -> SizeUnit:
+        return self._source.size_unit
+
     def check(self) -> None:
         self._source.check()
 
@@ -53,8 +57,8 @@ class IdentifiedSource:
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         return map(self._identify_row, self._source.read(cursor))
 
-    def list_places(self, count: int) -> Sequence[Cursor]:
-        return self._source.list_places(count) if isinstance(self._source, SpreadSource) else ()
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        return self._source.list_places(fractions) if isinstance(self._source, SpreadSource) else ()
 
     def _identify_row(self, row: Row) -> Row:
         value = (row.fields or {}).get(self._field)

@@ -1,7 +1,7 @@
 """What earlier deployments of an index took to fill their collections, and what was expected of
 them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.plan_rows import PlanRow
-from qdrant_rollouts.core.database.step_data import read_data
+from qdrant_rollouts.core.database.step_data import read_data, why_not_known
 from qdrant_rollouts.core.database.step_traits import StepTraits, has_trait
 from qdrant_rollouts.core.lifecycle import StepStatus
 from qdrant_rollouts.core.statistics.extrapolation import Measured
 
-#: How many earlier deployments say how fast the next one is.
-PACES = 5
+#: How many earlier deployments say how fast the next one is, and among how many these are found.
+_PACES = 5
+_LOOKED_AT = 50
 _FILLED = (StepStatus.DONE, StepStatus.UNDONE)
 
 
@@ -39,7 +40,7 @@ def list_fillings(
     session: Session, alias: str, limit: int, *, planned: bool = False
 ) -> list[PastFilling]:
     """Returns the last fillings that were completed, newest first; only the ``planned`` ones, if
-    asked for."""
+    asked for. Those that only a newer release can read are left out."""
     query = (
         select(Deployment, StepRow, PlanRow.estimate)
         .join(StepRow, StepRow.deployment_id == Deployment.id)
@@ -55,14 +56,20 @@ def list_fillings(
         .order_by(StepRow.finished_at.desc())
         .limit(limit)
     )
-    return [_read_filling(row, step, estimate) for row, step, estimate in session.execute(query)]
+    return [
+        _read_filling(row, step, estimate)
+        for row, step, estimate in session.execute(query)
+        if not why_not_known(step.output)
+    ]
 
 
 def list_paces(
-    past: Sequence[PastFilling], way: str | None, models: Collection[str]
+    session: Session, alias: str, way: str | None, models: Collection[str]
 ) -> list[Measured]:
-    """Returns what those took that were filled in this way and with the same models."""
-    return [one.took for one in past if one.way == way and one.models == frozenset(models)]
+    """Returns what the last ones took that were filled in this way and with the same models."""
+    past = list_fillings(session, alias, _LOOKED_AT)
+    alike = [one.took for one in past if one.way == way and one.models == frozenset(models)]
+    return alike[:_PACES]
 
 
 def _fills_from_source(step: StepTraits) -> bool:

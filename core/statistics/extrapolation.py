@@ -1,7 +1,8 @@
 """From a sample to the whole: totals, and the interval in which they lie with 95 %.
 
 Rule: an infinite end means that nothing is known on that side. What is known of all records is no
-estimate, and its interval has no width.
+estimate, and its interval has no width. Records beside each other are alike, so it is the places of
+a sample that are counted and not its records: a sample of one place says nothing of the rest.
 """
 
 import math
@@ -26,6 +27,15 @@ class Measured:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A part of a sample: its ``records``, at least one, and how much of something (bytes, hits)
+    they have together."""
+
+    records: int
+    amount: float
+
+
 def exactly(value: float) -> Interval:
     return Interval(float(value), float(value), float(value))
 
@@ -47,33 +57,87 @@ def add(parts: Sequence[Interval]) -> Interval:
     )
 
 
-def count_records(size: float, taken: Sequence[float]) -> Interval:
+def count_records(size: float, taken: Sequence[Place]) -> Interval:
     """Returns how many records there are in ``size`` (bytes, rows), if those of the sample have
-    ``taken`` so much of it each. The number is at least that of the sample. Raises ValueError for
-    an empty sample, and for one that took nothing."""
-    if not taken or sum(taken) <= 0:
+    ``taken`` so much of it at each of its places, which may overlap. There are at least as many as
+    at one place. Raises ValueError for an empty sample, and for one that took nothing."""
+    if sum(one.amount for one in taken) <= 0:
         raise ValueError("a sample that took nothing of the source says nothing of its size")
-    least = len(taken)
-    each = mean_interval(taken, z=Z)
+    least = max(one.records for one in taken)
+    each = mean_of_places(taken)
     fewest = size / each.high if math.isfinite(each.high) else 0.0
     most = size / each.low if each.low > 0 else math.inf
     return Interval(max(least, size / each.value), max(least, fewest), max(least, most))
 
 
-def estimate_share(records: Interval, hits: int, of: int) -> Interval:
-    """Returns how many of the records are like ``hits`` ``of`` the sample (Wilson's interval). If
-    the sample is all of them, it is exact."""
+def mean_of_places(places: Sequence[Place]) -> Interval:
+    """Returns the amount of a record. The interval is that of a ratio (Cochran 1977, 2.11), by how
+    much the places differ from each other. Raises ValueError for no place."""
+    if not places:
+        raise ValueError("no places: a mean needs one at least")
+    value = math.fsum(one.amount for one in places) / sum(one.records for one in places)
+    if len(places) == 1:
+        return Interval(value, -math.inf, math.inf)
+    half = _student(len(places) - 1) * math.sqrt(_ratio_variance(places, value))
+    return Interval(value, value - half, value + half)
+
+
+def estimate_share(records: Interval, hits: Sequence[Place]) -> Interval:
+    """Returns how many of the records are like the ``hits`` of the sample. If the sample is all of
+    them, it is exact."""
+    number = math.fsum(one.amount for one in hits)
+    of = sum(one.records for one in hits)
     if records == exactly(of):
-        return exactly(hits)
-    return multiply(records, share_interval(hits, of, z=Z))
+        return exactly(number)
+    return multiply(records, _share_of_places(hits, number / of))
 
 
-def estimate_sum(number: Interval, sample: Sequence[float], *, complete: bool = False) -> Interval:
+def _share_of_places(hits: Sequence[Place], share: float) -> Interval:
+    """Wilson's interval for as many independent records as say as much as these places (Korn &
+    Graubard 1998). Where all records are alike, nobody knows how alike neighbours are, and each
+    place counts as one record."""
+    if len(hits) == 1:
+        return Interval(share, 0.0, 1.0)
+    of = float(len(hits))
+    variance = _ratio_variance(hits, share)
+    if 0 < share < 1:
+        of = float(sum(one.records for one in hits))
+        # The places can be more alike than chance would have them; that says nothing.
+        of = min(of, share * (1 - share) / variance if variance else of)
+        of *= (Z / _student(len(hits) - 1)) ** 2
+    found = share_interval(share * of, of, z=Z)
+    return Interval(share, found.low, found.high)
+
+
+def _ratio_variance(places: Sequence[Place], value: float) -> float:
+    number = len(places)
+    squares = math.fsum((one.amount - value * one.records) ** 2 for one in places)
+    return number / (number - 1) * squares / sum(one.records for one in places) ** 2
+
+
+def _student(freedom: int) -> float:
+    """Returns Student's t at 97.5 % (Abramowitz & Stegun 26.7.5), within 1 % from 3 degrees of
+    freedom on."""
+    z = Z
+    return (
+        z
+        + (z**3 + z) / (4 * freedom)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+    )
+
+
+def estimate_sum(
+    number: Interval, sample: Sequence[float], *, complete: bool = False, spread: bool = True
+) -> Interval:
     """Returns the sum over ``number`` things of which the sample shows some; if it shows all of
-    them (``complete``), their exact sum. Raises ValueError for an empty sample."""
+    them (``complete``), their exact sum. If it is not ``spread`` over them, the others may be
+    anything. Raises ValueError for an empty sample."""
     if complete:
         return exactly(math.fsum(sample))
     mean = mean_interval(sample, z=Z)
+    if not spread:
+        mean = Interval(mean.value, 0.0, math.inf)
     return multiply(number, Interval(mean.value, max(0.0, mean.low), mean.high))
 
 

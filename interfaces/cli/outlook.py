@@ -53,6 +53,8 @@ def _list_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "time", _describe_figure(plan["seconds"], _duration)
     yield "watch", _describe_figure(plan["watching"], _duration)
     yield "workers", ", ".join(plan["workers"]["names"]) or plan["workers"]["note"]
+    if plan["slices"] > 1:
+        yield "slices", f"at most {plan['slices']} at once, each by a worker"
     yield "disk", _describe_room(plan["disk"])
     yield "memory", _describe_room(plan["memory"])
     yield "cost", _describe_figure(plan["cost"], _price)
@@ -72,7 +74,7 @@ def _with_ends(figure: Figure, write: Callable[[float], str]) -> str:
     if low == high:
         return told
     if high is None:
-        return f"about {told}"
+        return f"about {told}, at least {write(low)}" if low else f"about {told}"
     return f"about {told}, {write(low or 0.0)} to {write(high)}"
 
 

@@ -13,7 +13,7 @@ from qdrant_rollouts.core.answers.plans import Figure, PlannedWorkers, Room
 from qdrant_rollouts.core.collections import room
 from qdrant_rollouts.core.collections.makers import Maker
 from qdrant_rollouts.core.deployments.commands.deployments import Prepared
-from qdrant_rollouts.core.deployments.fillings import PACES, list_fillings, list_paces
+from qdrant_rollouts.core.deployments.fillings import list_paces
 from qdrant_rollouts.core.deployments.plan import Step
 from qdrant_rollouts.core.deployments.steps import estimates
 from qdrant_rollouts.core.deployments.steps.estimates import Work
@@ -34,19 +34,38 @@ _COUNTED = 64
 _COUNTED_BY_PROVIDER = 16
 #: Seconds that each of the two may take.
 _LONGEST = 5.0
+_NO_EXAMPLE = "no sampled record has a text to embed, so nothing is known of those that others have"
 _NO_WORKER = "no worker that takes these turns answers: the deployment waits until one does"
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """What was found out. ``unknown`` says what stood in the way; then there is no ``work``, and
-    maybe no ``way`` and no ``green``."""
+    maybe no ``way`` and no ``green``. ``slices`` as in ``core.answers.plans``."""
 
     way: Way | None = None
     green: NewCollection | None = None
     makers: Mapping[str, Maker] | None = None
     work: Work | None = None
+    slices: int = 0
     unknown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Embedded:
+    """A vector for which a model must embed ``number`` texts, and ``examples`` of them. If none of
+    the sample must be embedded, these are other texts of it."""
+
+    maker: Maker
+    number: Interval
+    examples: Sequence[str]
+    complete: bool
+    spread: bool
+
+    def sum_up(self, found: Sequence[float]) -> Interval:
+        """Returns the sum over all its texts, if the first examples have so much each."""
+        complete = self.complete and len(found) == self.number.value
+        return extrapolation.estimate_sum(self.number, found, complete=complete, spread=self.spread)
 
 
 # --- how much it is -------------------------------------------------------------------------------
@@ -57,10 +76,10 @@ def describe_records(outlook: Outlook) -> Figure:
     if work is None:
         return _unknown(outlook.unknown)
     if work.records is None:
-        return _unknown("the source does not say how much it has, and it is not read to the end")
-    if work.records.low == work.records.high:
+        return _unknown(work.why_not_counted)
+    if work.counted:
         return _figure(work.records, "counted")
-    return _figure(work.records, f"by the size of {work.sampled:,} sampled records")
+    return _figure(work.records, f"by the size of {_name_sample(work)}")
 
 
 def sum_texts(outlook: Outlook) -> Figure:
@@ -68,12 +87,23 @@ def sum_texts(outlook: Outlook) -> Figure:
     if work is None:
         return _unknown(outlook.unknown)
     if work.texts is None:
-        return _unknown("the number of records is not known")
+        return _unknown(_why_no_texts(work))
     words = "the points are taken as they are"
     if outlook.way is not None and outlook.way.embeds:
-        missing = sum(len(texts) for texts in work.examples.values())
-        words = f"of {work.sampled:,} sampled records, texts to embed: {missing:,}"
+        words = f"of {_name_sample(work)}, texts to embed: {work.missing:,}"
     return _figure(extrapolation.add(list(work.texts.values())), words)
+
+
+def _name_sample(work: Work) -> str:
+    if work.spread:
+        return f"{work.sampled:,} sampled records"
+    return f"the first {work.sampled:,} records"
+
+
+def _why_no_texts(work: Work) -> str:
+    if work.records is None:
+        return "the number of records is not known"
+    return "no record could be read in time"
 
 
 def estimate_tokens(services: Services, outlook: Outlook) -> tuple[Figure, dict[str, Interval]]:
@@ -84,15 +114,16 @@ def estimate_tokens(services: Services, outlook: Outlook) -> tuple[Figure, dict[
     by_vector: dict[str, Interval] = {}
     counted = 0
     try:
-        for name, (maker, examples, number) in _list_embedded(outlook).items():
-            assert maker.embedder is not None
-            most = _COUNTED_BY_PROVIDER if _provider_of(services, maker) else _COUNTED
-            found = _collect_in_time(maker.embedder.count_tokens, examples[:most])
+        for name, one in _list_embedded(outlook).items():
+            if not one.examples:
+                return _unknown(_NO_EXAMPLE), {}
+            assert one.maker.embedder is not None
+            most = _COUNTED_BY_PROVIDER if _provider_of(services, one.maker) else _COUNTED
+            found = _collect_in_time(one.maker.embedder.count_tokens, one.examples[:most])
             if found is None:
-                assert maker.by.embedding is not None
-                return _unknown(f"{maker.by.embedding.model} does not say its tokens"), {}
-            complete = work.complete and len(found) == len(examples)
-            by_vector[name] = extrapolation.estimate_sum(number, found, complete=complete)
+                assert one.maker.by.embedding is not None
+                return _unknown(f"{one.maker.by.embedding.model} does not say its tokens"), {}
+            by_vector[name] = one.sum_up(found)
             counted += len(found)
     except AppError as error:
         return _unknown(f"not known: {error}"), {}
@@ -102,16 +133,21 @@ def estimate_tokens(services: Services, outlook: Outlook) -> tuple[Figure, dict[
     return _figure(extrapolation.add(list(by_vector.values())), words), by_vector
 
 
-def _list_embedded(outlook: Outlook) -> dict[str, tuple[Maker, Sequence[str], Interval]]:
-    """Returns the vectors for which a model must embed texts: their maker, those of the sample, and
-    how many there are."""
+def _list_embedded(outlook: Outlook) -> dict[str, _Embedded]:
+    """Returns the vectors for which a model may have to embed texts, by name."""
     work = outlook.work
     if work is None or work.texts is None:
         return {}
     return {
-        name: (maker, work.examples[name], work.texts[name])
+        name: _Embedded(
+            maker=maker,
+            number=work.texts[name],
+            examples=work.examples[name] or work.others[name],
+            complete=work.complete,
+            spread=work.spread,
+        )
         for name, maker in (outlook.makers or {}).items()
-        if maker.embedder is not None and work.examples.get(name)
+        if maker.embedder is not None and name in work.texts and work.texts[name].high > 0
     }
 
 
@@ -141,11 +177,10 @@ def estimate_seconds(
     if outlook.way is None or work is None:
         return _unknown(outlook.unknown)
     if work.records is None or work.texts is None:
-        return _unknown("the number of records is not known")
-    with services.sessions() as session:
-        past = list_fillings(session, alias, PACES)
+        return _unknown(_why_no_texts(work))
     models = {model.model for model in prepared.spec.models}
-    paces = list_paces(past, outlook.way.name, models)
+    with services.sessions() as session:
+        paces = list_paces(session, alias, outlook.way.name, models)
     texts = extrapolation.add(list(work.texts.values()))
     found = extrapolation.estimate_seconds(paces, work.records, texts)
     if found is not None:
@@ -164,10 +199,13 @@ def _measure_seconds(outlook: Outlook) -> Figure:
     parts = []
     embedded = 0
     try:
-        for maker, examples, number in _list_embedded(outlook).values():
-            found = _measure_pace(maker, examples[:_EMBEDDED])
-            parts.append(extrapolation.estimate_sum(number, found))
-            embedded += min(len(examples), _EMBEDDED)
+        for one in _list_embedded(outlook).values():
+            if not one.examples:
+                return _unknown(_NO_EXAMPLE)
+            texts = one.examples[:_EMBEDDED]
+            found = _measure_pace(one.maker, texts)
+            parts.append(extrapolation.estimate_sum(one.number, found, spread=one.spread))
+            embedded += len(texts)
     except AppError as error:
         return _unknown(f"not known: {error}")
     if not parts:
@@ -243,6 +281,7 @@ def compare_room(services: Services, outlook: Outlook) -> tuple[Room, Room, list
     size = room.payload_bytes(work.payloads)
     points = max(1, math.ceil(work.records.value))
     need = room.estimate_need(outlook.green.schema, points, size, server)
+    least = room.estimate_need(outlook.green.schema, math.floor(work.records.low), size, server)
     words = "at least: payload indexes, sparse vectors and multivectors are not in it"
     if free.disk is None and free.memory is None:
         words += "; the server does not tell what is free"
@@ -252,7 +291,7 @@ def compare_room(services: Services, outlook: Outlook) -> tuple[Room, Room, list
     )
     if server.embedded:
         memory = _unknown("the embedded store lives in the memory of its process")
-    short = room.lacks(need, free)
+    short = room.lacks(least, free)
     warnings = [f"the server has too little room: {short}"] if short else []
     return {"needed": disk, "free": free.disk}, {"needed": memory, "free": free.memory}, warnings
 
@@ -270,8 +309,8 @@ def estimate_cost(services: Services, outlook: Outlook, tokens: Mapping[str, Int
         return _unknown("the number of texts is not known")
     paid = {
         name: provider
-        for name, (maker, _, _) in _list_embedded(outlook).items()
-        if (provider := _provider_of(services, maker))
+        for name, one in _list_embedded(outlook).items()
+        if (provider := _provider_of(services, one.maker))
     }
     if not paid:
         return _figure(extrapolation.exactly(0), "no text goes to a provider")

@@ -4,15 +4,18 @@ Rule: it is prepared and refused by the code that starts a deployment, and its w
 code that fills a collection. What cannot be known is said in words.
 """
 
-from collections.abc import Mapping, Sequence
+import random
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.answers.plans import (
-    Plan,
-    Sampled,
-)
+from qdrant_rollouts.core.answers.plans import Plan, Sampled
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.collections.versions import without_credentials
@@ -24,11 +27,17 @@ from qdrant_rollouts.core.deployments.commands.plan_figures import Outlook
 from qdrant_rollouts.core.deployments.commands.rebuilding import find_unchanged
 from qdrant_rollouts.core.deployments.past_plans import describe_past_plans
 from qdrant_rollouts.core.deployments.plan import DeploymentView, StepContext, StepOutputs
-from qdrant_rollouts.core.deployments.steps import collections, estimates, population, reading
+from qdrant_rollouts.core.deployments.steps import (
+    collections,
+    estimates,
+    population,
+    reading,
+    slicing,
+)
 from qdrant_rollouts.core.deployments.steps.estimates import Work
-from qdrant_rollouts.core.deployments.steps.ways import NewCollection
-from qdrant_rollouts.core.errors import Broken, Unavailable
-from qdrant_rollouts.core.ports import State
+from qdrant_rollouts.core.deployments.steps.ways import NewCollection, Way
+from qdrant_rollouts.core.errors import AppError, Broken, Refused, Unavailable
+from qdrant_rollouts.core.ports import Source, State
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics import extrapolation
 
@@ -66,9 +75,11 @@ def plan_deployment(
     rollback_on_failure: bool | None = None,
     collection: str | None = None,
     options: Mapping[str, Any] | None = None,
+    draw: random.Random | None = None,
 ) -> Plan:
     """Returns what ``start_deployment`` would do with these arguments, and what that would take.
-    Raises Refused as it does, and for what the first steps would refuse."""
+    Raises Refused as it does, and for what the first steps would refuse. ``draw`` draws the places
+    of the sample; without it, they differ from plan to plan."""
     prepared = prepare_deployment(
         services,
         alias,
@@ -84,7 +95,7 @@ def plan_deployment(
     with services.sessions() as session:
         alias_lock.check_alias_idle(session, alias)
     declared = not (source or strategy or queries or collection or options)
-    outlook = _look_ahead(services, alias, prepared)
+    outlook = _look_ahead(services, alias, prepared, draw or random.Random())  # noqa: S311
     texts = plan_figures.sum_texts(outlook)
     tokens, by_vector = plan_figures.estimate_tokens(services, outlook)
     disk, memory, short = plan_figures.compare_room(services, outlook)
@@ -96,6 +107,7 @@ def plan_deployment(
         "steps": [step.name for step in prepared.steps if not step.skipped],
         "way": outlook.way.name if outlook.way else None,
         "why": outlook.way.why if outlook.way else outlook.unknown,
+        "slices": outlook.slices,
         "unchanged": _why_unchanged(services, alias) if declared else "",
         "sample": _describe_sample(outlook.work),
         "records": plan_figures.describe_records(outlook),
@@ -115,7 +127,7 @@ def plan_deployment(
 # --- what would be done ---------------------------------------------------------------------------
 
 
-def _look_ahead(services: Services, alias: str, prepared: Prepared) -> Outlook:
+def _look_ahead(services: Services, alias: str, prepared: Prepared, draw: random.Random) -> Outlook:
     """Chooses the way and reads a sample, as the steps will."""
     if prepared.source is None:
         return _look_at_existing(services, prepared)
@@ -127,16 +139,42 @@ def _look_ahead(services: Services, alias: str, prepared: Prepared) -> Outlook:
     context = _open_context(services, alias, prepared)
     source = reading.open_deployment_source(context)
     way = green = None
+    slices = 0
     try:
         design = collections.design_green(context)
         made = {name: maker.by for name, maker in design.makers.items()}
         green = NewCollection(design.vectors, design.schema, made)
         way = population.choose_way(context, source, green)
-        bounds = estimates.OF_PLANS
-        work = estimates.estimate_work(context, source, green, design.makers, way, bounds)
+        slices = _count_slices(context, prepared.source, way)
+        with _name_faults(source):
+            work = estimates.estimate_work(
+                context, source, green, design.makers, way, estimates.OF_PLANS, draw
+            )
     except Unavailable as error:
-        return Outlook(way, green, unknown=f"not known: {error}")
-    return Outlook(way, green, design.makers, work)
+        return Outlook(way, green, slices=slices, unknown=f"not known: {error}")
+    return Outlook(way, green, design.makers, work, slices)
+
+
+def _count_slices(context: StepContext, source: Source, way: Way) -> int:
+    if way.name != "records":
+        return 1
+    return slicing.count_slices(context.services, context.deployment.spec, source)
+
+
+@contextmanager
+def _name_faults(source: Source) -> Iterator[None]:
+    """Refuses what a function of the operator raises, by its type and place: the message may hold
+    records, and the trace is that of a program that the caller may not know."""
+    try:
+        yield
+    except (AppError, SQLAlchemyError):
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise Refused(
+            f"{without_credentials(source.address)} failed while a sample was read: "
+            f"{type(error).__name__} at {PurePath(place.filename).name}:{place.lineno}"
+        ) from error
 
 
 def _look_at_existing(services: Services, prepared: Prepared) -> Outlook:
@@ -146,13 +184,19 @@ def _look_at_existing(services: Services, prepared: Prepared) -> Outlook:
     except Unavailable as error:
         return Outlook(unknown=f"not known: {error}")
     why = f"nothing is filled: {prepared.existing} is taken as it is"
-    work = Work(extrapolation.exactly(points), {}, 0, True, {}, ())
+    work = Work(extrapolation.exactly(points), {}, complete=True)
     return Outlook(work=work, unknown=why)
 
 
 def _open_context(services: Services, alias: str, prepared: Prepared) -> StepContext:
-    """Returns the context that the first steps of this deployment would have."""
-    assert prepared.source is not None
+    """Returns the context that the first steps of this deployment would have. They get the source
+    that is open already: to open a site again is to fetch its list of pages again."""
+    opened = prepared.source
+    assert opened is not None
+
+    def open_source(text: str) -> Source:
+        return opened if text == opened.address else services.source(text)
+
     return StepContext(
         deployment=DeploymentView(
             id="",
@@ -161,12 +205,12 @@ def _open_context(services: Services, alias: str, prepared: Prepared) -> StepCon
             blue=prepared.blue,
             green=_UNNAMED,
             spec=prepared.spec,
-            source=prepared.source.address,
+            source=opened.address,
             number=0,
         ),
         saved={},
         outputs=StepOutputs(()),
-        services=services,
+        services=replace(services, source=open_source),
         turn=_NoTurn(),
     )
 
@@ -197,10 +241,11 @@ def _warn_of_bad_records(prepared: Prepared, work: Work | None) -> list[str]:
 
 def _describe_sample(work: Work | None) -> Sampled:
     if work is None:
-        return {"records": 0, "complete": False, "bad": 0, "first_bad": ""}
+        return {"records": 0, "complete": False, "spread": False, "bad": 0, "first_bad": ""}
     return {
         "records": work.sampled,
         "complete": work.complete,
+        "spread": work.spread,
         "bad": len(work.bad),
         "first_bad": str(work.bad[0]) if work.bad else "",
     }

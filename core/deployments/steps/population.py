@@ -110,7 +110,6 @@ def _choose_way(context: StepContext) -> Outcome:
     names = source.left_out
     left_out = {"files": len(names), "named": list(names[:_MOST_NAMED])} if names else None
     begun = mark_source(source, deployment.spec)
-    estimates.keep_estimate(context, source, green, way)
     state = FillState(
         way=way.name, fingerprint=source.fingerprint(), begun=begun, left_out=left_out
     )
@@ -118,6 +117,8 @@ def _choose_way(context: StepContext) -> Outcome:
         state = slicing.begin_filling(context, state)
     else:
         context.save(state)
+    # After the state: a turn that is cut short by the estimate is not repeated.
+    estimates.keep_estimate(context, source, green, way)
     cut = f" in {state.slices} slices" if state.slices else ""
     return Wait(0, f"filling by {way.name}{cut}")
 

@@ -125,15 +125,12 @@ class RecordVectors:
         self._count_by_name("points", [name for one in vectors.values() for name in one])
         return vectors
 
-    def find_missing_texts(self, records: Records) -> dict[str, list[str]]:
-        """Returns the texts that ``complete`` would give to each maker, by the vector's name, and
-        makes nothing. Raises Refused as ``complete`` does."""
+    def find_missing_texts(self, records: Records) -> dict[str, dict[PointId, str]]:
+        """Returns the texts that ``complete`` would give to each maker, by the vector's name and
+        the record, and makes nothing. Raises Refused as ``complete`` does."""
         vectors = {id: dict(record.vectors) for id, record in records.items()}
         self._take_over(records, vectors)
-        return {
-            name: list(_list_missing_texts(name, records, vectors).values())
-            for name in self._makers
-        }
+        return {name: _list_missing_texts(name, records, vectors) for name in self._makers}
 
     # --- from the live collection ---------------------------------------------------------------
 
