@@ -3,29 +3,48 @@ compared with what the deployment took."""
 
 import gzip
 import json
+import random
 from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from rich.console import Console
+from sqlalchemy import select, update
 
 from qdrant_rollouts.adapters.embeddings import open_embedder
-from qdrant_rollouts.core.config.index_file import ProviderSpec
-from qdrant_rollouts.core.database.models import Base
+from qdrant_rollouts.core.collections.makers import Maker
+from qdrant_rollouts.core.collections.stamps import MadeBy
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec, ProviderSpec
+from qdrant_rollouts.core.database.models import Base, StepRow
 from qdrant_rollouts.core.database.plan_rows import PlanRow
-from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.database.slice_rows import SliceRow
+from qdrant_rollouts.core.database.step_data import FORM
+from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.deployments.commands import plan_figures
+from qdrant_rollouts.core.deployments.commands.plan_figures import Outlook
 from qdrant_rollouts.core.deployments.commands.planning import plan_deployment
-from qdrant_rollouts.core.errors import Refused, Unavailable, Unknown
+from qdrant_rollouts.core.deployments.steps.estimates import OF_PLANS, Work, read_sample
+from qdrant_rollouts.core.errors import Interrupted, LeaseLost, Refused, Unavailable, Unknown
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Room
+from qdrant_rollouts.core.statistics.extrapolation import exactly
+from qdrant_rollouts.core.statistics.intervals import Interval
+from qdrant_rollouts.interfaces.cli.outlook import render_plan
 from tests.contract.test_engine import Failing
 from tests.endpoint import Endpoint
 from tests.roster import BULK, CONTROL, says
-from tests.world import World, texts
+from tests.world import EMBEDDING, World, texts
 
 
-def plan(world: World, alias: str = "docs", **asked: Any) -> dict[str, Any]:
-    return dict(plan_deployment(world.services, alias, **asked))
+def plan(world: World, alias: str = "docs", *, seed: int = 7, **asked: Any) -> dict[str, Any]:
+    return dict(plan_deployment(world.services, alias, draw=random.Random(seed), **asked))
+
+
+def printed(told: dict[str, Any]) -> str:
+    console = Console(width=300)
+    with console.capture() as capture:
+        console.print(render_plan(told))  # type: ignore[arg-type]
+    return capture.get()
 
 
 def deploy(world: World, alias: str = "docs", **asked: Any) -> str:
@@ -68,7 +87,13 @@ def test_a_new_index_is_read_in_full_and_every_text_is_embedded(world: World) ->
     assert told["steps"] == ["create", "populate", "validate", "catch_up", "switch", "soak"]
     assert (told["records"]["value"], told["records"]["source"]) == (120, "counted")
     assert [told["texts"][end] for end in ("value", "low", "high")] == [120] * 3
-    assert told["sample"] == {"records": 120, "complete": True, "bad": 0, "first_bad": ""}
+    assert told["sample"] == {
+        "records": 120,
+        "complete": True,
+        "spread": True,
+        "bad": 0,
+        "first_bad": "",
+    }
 
 
 def test_a_plan_changes_nothing(world: World) -> None:
@@ -100,7 +125,7 @@ def test_where_1_percent_has_changed_about_1_percent_is_embedded(world: World) -
     deploy(world)
     world.write("docs.jsonl", changed_of(texts(2_000), 100))
     told = plan(world)
-    assert told["sample"]["records"] == 500
+    assert 480 < told["sample"]["records"] <= 500
     assert told["texts"]["low"] <= 20 <= told["texts"]["high"] < 100
     assert told["records"]["low"] <= 2_000 <= told["records"]["high"]
 
@@ -145,12 +170,131 @@ def _write_folder(world: World, records: list[dict[str, Any]]) -> str:
     return "dir:pages"
 
 
-def test_of_a_compressed_file_the_first_records_are_read(world: World) -> None:
-    lines = "".join(json.dumps(record) + "\n" for record in texts(900))
+def test_what_was_appended_to_a_large_source_is_read_like_the_rest(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(2_000)), soak={"seconds": 0})
+    deploy(world)
+    world.write("docs.jsonl", texts(2_040))
+    found = [plan(world, seed=seed)["texts"] for seed in range(12)]
+    assert any(one["value"] > 0 for one in found)
+    assert sum(one["low"] <= 40 <= one["high"] for one in found) >= 11
+
+
+def test_a_source_of_long_documents_is_sampled_without_being_read_whole(world: World) -> None:
+    long = "long " * 100_000
+    records = [{"id": number, "text": f"{number} {long}"} for number in range(40)]
+    source = world.services.source(world.write("docs.jsonl", records))
+    sample = read_sample(source, OF_PLANS, random.Random(7))
+    assert sum(len(row.fields["text"]) for row in sample.rows) < 8_000_000 + 2 * len(long)
+    assert (sample.spread, sample.complete) == (True, False)
+    assert sample.records is not None
+    assert sample.records.value == pytest.approx(40, rel=0.01)
+
+
+def test_records_that_all_take_as_much_are_still_not_counted(world: World) -> None:
+    records = [{"id": f"r{number:05}", "text": f"text {number:05}"} for number in range(1_000)]
+    world.declare("docs", source=world.write("docs.jsonl", records))
+    told = plan(world)["records"]
+    assert (told["low"], told["value"], told["high"]) == pytest.approx((1_000,) * 3, rel=1e-6)
+    assert told["source"].startswith("by the size of ")
+
+
+# --- what a sample cannot know --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "value"), [(900, None), (90, 90)])
+def test_a_compressed_file_says_how_many_records_it_has_only_at_its_end(
+    world: World, number: int, value: int | None
+) -> None:
+    lines = "".join(json.dumps(record) + "\n" for record in texts(number))
     (world.folder / "docs.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     world.declare("docs", source="jsonl:docs.jsonl.gz")
     told = plan(world)
-    assert (told["sample"]["records"], told["sample"]["complete"]) == (500, False)
+    assert (told["sample"]["records"], told["sample"]["complete"]) == (
+        min(number, 500),
+        bool(value),
+    )
+    assert (told["records"]["value"], told["texts"]["value"]) == (value, value)
+    if value is None:
+        words = "a compressed file does not say how many records it has"
+        assert told["records"]["source"] == words
+
+
+def write_table(world: World, records: list[dict[str, Any]]) -> str:
+    lines = ["id,text", *(f"{record['id']:05},{record['text']}" for record in records)]
+    (world.folder / "docs.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "csv:docs.csv"
+
+
+def test_the_first_records_of_a_source_say_nothing_of_the_rest(world: World) -> None:
+    records = texts(1_000)
+    world.declare("docs", source=write_table(world, records))
+    deploy(world)
+    late = [{**one, "text": f"new {one['text']}"} if one["id"] >= 500 else one for one in records]
+    write_table(world, late)
+    told = plan(world)
+    assert told["sample"] | {"bad": 0} == {
+        "records": 500,
+        "complete": False,
+        "spread": False,
+        "bad": 0,
+        "first_bad": "",
+    }
+    assert (told["records"]["low"], told["records"]["high"]) == (500, None)
+    assert told["records"]["source"] == "by the size of the first 500 records"
+    for name in ("texts", "tokens"):
+        assert (told[name]["value"], told[name]["low"]) == (0, 0)
+    assert told["texts"]["source"] == "of the first 500 records, texts to embed: 0"
+    assert [told[name]["high"] for name in ("texts", "tokens", "seconds")] == [None] * 3
+    assert told["disk"]["needed"]["high"] is None
+    assert ", at least 500 (by the size of the first 500 records)" in printed(told)
+
+
+def test_too_little_room_is_said_only_of_what_is_surely_needed(world: World) -> None:
+    world.declare("docs", source=write_table(world, texts(1_000)))
+    needed = plan(world)["disk"]["needed"]
+
+    class Small(Failing):
+        free = 0.0
+
+        def room(self) -> Room:
+            return Room(disk=int(self.free))
+
+    store = Small(world.store)  # type: ignore[arg-type]
+    world.over(store)  # type: ignore[arg-type]
+    store.free = (needed["low"] + needed["value"]) / 2
+    assert plan(world)["warnings"] == []
+    store.free = needed["low"] * 0.9
+    [warning] = plan(world)["warnings"]
+    assert "for 500 points" in warning
+
+
+def test_where_no_text_of_the_sample_is_missing_the_others_are_not_free(
+    world: World, provided: Any
+) -> None:
+    declare_price, _ = provided
+    declare_price(2.0)
+    world.write("docs.jsonl", texts(1_000))
+    deploy(world)
+    told = plan(world)
+    assert (told["texts"]["value"], told["tokens"]["value"], told["cost"]["value"]) == (0, 0, 0)
+    assert told["texts"]["high"] > 0
+    assert told["tokens"]["high"] == pytest.approx(6 * told["texts"]["high"], rel=0.01)
+    assert told["cost"]["high"] == pytest.approx(told["tokens"]["high"] * 2.0 / 1e6)
+    assert told["tokens"]["source"] == "texts in which they were counted: 16"
+
+
+def test_where_no_sampled_record_has_a_text_nothing_is_said_of_those_of_others(
+    world: World,
+) -> None:
+    embedding = EmbeddingSpec.model_validate(EMBEDDING)
+    embedder = open_embedder(embedding)
+    maker = Maker(MadeBy(embedder.identity, embedding=embedding), embedder)
+    nothing: dict[str, list[str]] = {"": []}
+    work = Work(exactly(1_000), {"": Interval(0, 0, 50)}, examples=nothing, others=nothing)
+    outlook = Outlook(makers={"": maker}, work=work)
+    told, by_vector = plan_figures.estimate_tokens(world.services, outlook)
+    assert (told["value"], by_vector) == (None, {})
+    assert told["source"].startswith("no sampled record has a text to embed")
 
 
 def test_a_source_that_cannot_be_counted_is_not_guessed(
@@ -210,6 +354,23 @@ def test_a_bad_record_in_the_sample_is_named_with_what_becomes_of_it(world: Worl
     assert "docs.jsonl:10: text: missing" in warning
 
 
+def test_a_plan_says_by_how_many_slices_the_source_would_be_filled(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(50)), populate={"parallel": 3})
+    told = plan(world)
+    assert told["slices"] == 3
+    assert "at most 3 at once, each by a worker" in printed(told)
+    deployment = deploy(world)
+    with world.services.sessions() as session:
+        mine = SliceRow.deployment_id == deployment
+        assert len(session.scalars(select(SliceRow).where(mine)).all()) == told["slices"]
+    world.declare("docs", source="live", populate={"parallel": 3})
+    assert (plan(world)["way"], plan(world)["slices"]) == ("copy", 1)
+    world.declare("docs", source=world.write("docs.jsonl", texts(50)))
+    told = plan(world)
+    assert told["slices"] == 1
+    assert "slices" not in printed(told)
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 
@@ -252,6 +413,24 @@ def test_a_plan_of_an_index_that_is_being_deployed_names_the_deployment(world: W
     running = world.deploy("docs")
     with pytest.raises(Refused, match=running):
         plan(world)
+
+
+def test_a_function_that_fails_later_is_named_with_the_place_and_without_its_message(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(world.folder)
+    (world.folder / "failing_records.py").write_text(
+        "def read():\n"
+        "    yield {'id': 1, 'text': 'text about asyncio'}\n"
+        "    raise ValueError('hunter2 is no number')\n"
+    )
+    world.declare("docs", source="python:failing_records:read")
+    with pytest.raises(Refused) as refused:
+        plan(world)
+    assert str(refused.value) == (
+        "python:failing_records:read failed while a sample was read: "
+        "ValueError at failing_records.py:3"
+    )
 
 
 # --- workers, room, price -------------------------------------------------------------------------
@@ -371,6 +550,33 @@ def test_the_paces_of_earlier_deployments_say_how_long_the_next_one_takes(world:
     assert 190 < told["low"] <= told["value"] <= told["high"] < 450
 
 
+def test_the_paces_are_those_of_the_way_however_often_another_was_taken_since(
+    world: World,
+) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(50)), soak={"seconds": 0})
+    deploy_in(world, 50)
+    world.declare("docs", source="live", soak={"seconds": 0})
+    for _ in range(6):
+        world.clock.move(1)
+        assert world.step(deploy(world), "populate")["output"]["way"] == "copy"
+    world.declare("docs", source=world.write("docs.jsonl", texts(50, about="threads")))
+    told = plan(world)["seconds"]
+    assert told["source"].startswith("at the pace of the last deployment")
+
+
+def test_what_a_newer_release_has_written_stands_in_the_way_of_no_plan(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(20)))
+    newer = deploy(world)
+    with world.services.sessions.begin() as session:
+        mine = StepRow.deployment_id == newer, StepRow.name == "populate"
+        output = {"form": FORM + 1, "of_another_release": True}
+        session.execute(update(StepRow).where(*mine).values(output=output))
+    told = plan(world)
+    assert (told["texts"]["value"], told["errors"]["plans"]) == (0, [])
+    latest = deploy(world)
+    assert [one["deployment_id"] for one in plan(world)["errors"]["plans"]] == [latest]
+
+
 def test_a_deployment_is_compared_with_what_was_expected_of_it(world: World) -> None:
     world.declare("docs", source=world.write("docs.jsonl", texts(50)))
     assert plan(world)["errors"]["plans"] == []
@@ -431,5 +637,46 @@ def test_an_estimate_that_fails_does_not_fail_the_deployment(world: World) -> No
     deployment = deploy(world)
     assert store.failed
     assert not any("retry" in one["event"] for one in world.status(deployment)["events"])
+    with world.services.sessions() as session:
+        assert session.get(PlanRow, deployment) is None
+
+
+class CutShort(Failing):
+    """The first look at the live points ends the turn."""
+
+    def __init__(self, world: World, error: Exception) -> None:
+        super().__init__(world.store)  # type: ignore[arg-type]
+        self.world = world
+        self.raised = error
+        self.deployment = ""
+        self.saved: list[str | None] = []
+
+    def fetch(self, collection: str, ids: Any, *, vectors: bool) -> Any:
+        if vectors and not self.saved:
+            mine = StepRow.deployment_id == self.deployment, StepRow.name == "populate"
+            with self.world.services.sessions() as session:
+                state = session.scalars(select(StepRow.state).where(*mine)).one()
+            self.saved.append(state.get("way"))
+            raise self.raised
+        return self._store.fetch(collection, ids, vectors=vectors)
+
+
+@pytest.mark.parametrize("error", [Interrupted("the time limit"), LeaseLost("another has it")])
+def test_a_turn_that_ends_within_the_estimate_is_not_repeated(
+    world: World, error: Exception
+) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(20)))
+    deploy(world)
+    world.write("docs.jsonl", changed_of(texts(20), 2))
+    store = CutShort(world, error)
+    world.over(store)  # type: ignore[arg-type]
+    store.deployment = deployment = world.deploy("docs")
+    for _ in range(2):  # whoever finds the turn overdue knocks for it again
+        world.run()
+        world.clock.move(world.services.times.lease + 1)
+        engine.knock_overdue_turns(world.services)
+    world.run()
+    assert world.status(deployment)["status"] == "live", world.status(deployment)["message"]
+    assert store.saved == ["records"]
     with world.services.sessions() as session:
         assert session.get(PlanRow, deployment) is None

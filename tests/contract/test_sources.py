@@ -306,7 +306,8 @@ def test_reading_on_from_any_cursor_equals_reading_in_one_go(laid):
 
 def test_reading_from_a_place_in_the_middle_gives_the_rest_of_the_source(laid):
     source = laid.open()
-    places = source.list_places(5) if isinstance(source, SpreadSource) else []
+    wanted = (0.1, 0.3, 0.35, 0.8, 0.97)
+    places = source.list_places(wanted) if isinstance(source, SpreadSource) else []
     assert places or laid.text not in ("jsonl:a.jsonl", "dir:docs")
     whole = [comparable(row) for row in source.read(None)]
     for place in places:
@@ -315,6 +316,12 @@ def test_reading_from_a_place_in_the_middle_gives_the_rest_of_the_source(laid):
         assert len(rest) < len(whole)
         done = [row.cursor["done"] for row in laid.open().read(place)]
         assert not done or done[0] > place["done"]
+
+
+def test_a_size_in_rows_is_the_number_of_the_rows(laid):
+    source = laid.open()
+    if source.size_unit == "rows" and laid.kind not in UNSIZED:
+        assert source.size() == len(list(source.read(None)))
 
 
 def test_what_is_done_never_shrinks_and_ends_at_the_size(laid):

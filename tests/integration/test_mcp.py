@@ -31,6 +31,7 @@ from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.core.lifecycle import Event, Status
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.access.planning import PLACES
 from qdrant_rollouts.interfaces.access.tokens import Caller, expand_scopes
 from qdrant_rollouts.interfaces.cli import main
 from qdrant_rollouts.interfaces.cli.groups import walk_verbs
@@ -475,6 +476,15 @@ def test_a_plan_says_what_a_deployment_would_take_and_starts_none(world, agent):
         "plan_deployment", alias="docs", source="jsonl:secrets.jsonl"
     )
     assert "declared: docs, other" in agent.refusal("plan_deployment", alias="nothing")
+
+
+def test_a_plan_is_said_to_reach_outside_and_only_one_of_an_index_is_made(agent):
+    tools = {tool.name: tool for tool in agent.ask(lambda client: client.list_tools()).tools}
+    hints = tools["plan_deployment"].annotations
+    assert (hints.read_only_hint, hints.open_world_hint) == (True, True)
+    with PLACES.take_place("docs"):
+        assert "try again" in agent.refusal("plan_deployment", alias="docs")
+        assert agent.call("plan_deployment", alias="other")["plan"]["records"]["value"] == 8
 
 
 def test_a_declared_index_is_deployed_at_once_and_told_of_until_it_is_live(world, agent):
