@@ -187,12 +187,19 @@ class _Reader:
 
 
 def _count_characters(value: Any) -> int:
-    """Returns about how long a value of JSON is."""
-    if isinstance(value, Mapping):
-        return sum(len(str(name)) + _count_characters(one) for name, one in value.items())
-    if isinstance(value, list | tuple):
-        return sum(map(_count_characters, value))
-    return len(value) if isinstance(value, str) else 1
+    """Returns about how long a value of JSON is, however deep it is."""
+    total = 0
+    pile = [value]
+    while pile:
+        one = pile.pop()
+        if isinstance(one, Mapping):
+            pile += one.keys()
+            pile += one.values()
+        elif isinstance(one, list | tuple):
+            pile += one
+        else:
+            total += len(one) if isinstance(one, str) else 1
+    return total
 
 
 def read_sample(source: Source, bounds: Bounds, draw: random.Random) -> Sample:
