@@ -39,6 +39,7 @@ from qdrant_rollouts.core.ports.store import (
     VectorStore,
 )
 from qdrant_rollouts.core.ports.turn import Clock, State, Turn
+from qdrant_rollouts.core.ports.wrapped_source import WrappedSource
 
 __all__ = [
     "AlertChannel",
@@ -81,4 +82,5 @@ __all__ = [
     "Turn",
     "Vector",
     "VectorStore",
+    "WrappedSource",
 ]
