@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cached_property, partial
+from functools import cached_property
 from threading import Event
 from typing import Any
 
@@ -73,15 +73,16 @@ class HostedEmbedder:
         until = time.monotonic() + _PATIENCE
         made = np.empty((len(texts), self.dimension), dtype=np.float32)
 
-        def embed_batch(client: httpx.Client, start: int) -> None:
-            patience = until - time.monotonic()
-            batch = list(texts[start : start + size])
-            made[start : start + size] = self._embed_texts(client, batch, patience)
-
-        pool = ThreadPoolExecutor(self._provider.concurrency, thread_name_prefix="embedding")
         with _open_client(_READ) as client:
+
+            def embed_batch(start: int) -> None:
+                patience = until - time.monotonic()
+                batch = list(texts[start : start + size])
+                made[start : start + size] = self._embed_texts(client, batch, patience)
+
+            pool = ThreadPoolExecutor(self._provider.concurrency, thread_name_prefix="embedding")
             try:
-                for _ in pool.map(partial(embed_batch, client), range(0, len(texts), size)):
+                for _ in pool.map(embed_batch, range(0, len(texts), size)):
                     pass
             finally:
                 pool.shutdown(cancel_futures=True)

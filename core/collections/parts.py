@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import dropwhile, takewhile
 
-from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit, Source, SplitSource
+from qdrant_rollouts.core.ports import Cursor, Row, Source, SplitSource, WrappedSource
 
 
 def find_cuts(source: Source, parts: int) -> Sequence[Cursor]:
@@ -30,41 +30,16 @@ def open_part(source: Source, start: Cursor | None, stop: Cursor | None) -> Sour
     return PartOfSource(source, source, start, stop)
 
 
-class PartOfSource:
+class PartOfSource(WrappedSource):
     """Cursors, places in messages and ``size`` are those of the whole source."""
 
     def __init__(
         self, source: Source, cutter: SplitSource, start: Cursor | None, stop: Cursor | None
     ) -> None:
-        self._source = source
+        super().__init__(source)
         self._cutter = cutter
         self._start = start
         self._stop = stop
-
-    @property
-    def address(self) -> str:
-        return self._source.address
-
-    @property
-    def collection(self) -> str | None:
-        return self._source.collection
-
-    @property
-    def left_out(self) -> Sequence[str]:
-        return self._source.left_out
-
-    @property
-    def size_unit(self) -> SizeUnit:
-        return self._source.size_unit
-
-    def check(self) -> None:
-        self._source.check()
-
-    def fingerprint(self) -> str | None:
-        return self._source.fingerprint()
-
-    def size(self) -> int:
-        return self._source.size()
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         rows = self._source.read(cursor or self._start)

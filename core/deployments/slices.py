@@ -13,11 +13,12 @@ from typing import Any
 from sqlalchemy import Update, update
 from sqlalchemy.orm import Session
 
+from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.slice_rows import SliceRow
-from qdrant_rollouts.core.database.step_data import read_data, why_not_known
+from qdrant_rollouts.core.database.step_data import StepOutput, read_data, why_not_known
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import due_slices, patience
 from qdrant_rollouts.core.deployments.claims import (
@@ -242,6 +243,7 @@ def _note_outcome(services: Services, row: SliceRow, outcome: RunOutcome) -> flo
         case Done():
             row.status = next_slice_status(row.status, SliceEvent.FINISH)
             row.message = outcome.output.summary
+            patience.note_progress(row)
         case Wait():
             seconds = outcome.seconds
             row.message = outcome.reason
@@ -259,8 +261,16 @@ def _note_outcome(services: Services, row: SliceRow, outcome: RunOutcome) -> flo
             row.crashes += 1
             row.unsure += 1
         case Reject() | Hold():
+            row.state = {**row.state, **_list_bad_records(outcome.output)}
             _fail(row, outcome.reason)
     return seconds
+
+
+def _list_bad_records(output: StepOutput) -> State:
+    """Returns what the state of a rejected slice adds to the evidence of its deployment."""
+    if not isinstance(output, Filling):
+        return {}
+    return {"bad": output.bad, "bad_samples": output.bad_samples}
 
 
 def _fail(row: SliceRow, reason: str) -> None:

@@ -47,6 +47,7 @@ from qdrant_rollouts.core.ports.store import (
     VectorStore,
 )
 from qdrant_rollouts.core.ports.turn import Clock, State, Turn
+from qdrant_rollouts.core.ports.wrapped_source import WrappedSource
 
 __all__ = [
     "AlertChannel",
@@ -91,4 +92,5 @@ __all__ = [
     "Turn",
     "Vector",
     "VectorStore",
+    "WrappedSource",
 ]

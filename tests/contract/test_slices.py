@@ -166,6 +166,9 @@ def test_a_slice_that_is_rejected_rolls_the_deployment_back_and_names_itself(
     status = deployed(world, 3, source=world.write("docs.jsonl", records))
     assert status["status"] == "rolled_back"
     assert "slice 3 of 3: " in status["message"]
+    output = world.step(status["id"], "populate")["output"]
+    assert output["bad"] == 1
+    assert len(output["bad_samples"]) == 1
     assert status["green"] not in world.store.collections()
     assert {row.status for row in slices_of(world, status["id"])} <= {
         SliceStatus.STOPPED,
@@ -338,6 +341,19 @@ def test_a_slice_whose_server_is_away_tries_again_and_rejects_when_its_patience_
     message = world.status(deployment)["message"]
     assert "no progress for" in message
     assert "did not answer" in message
+
+
+def test_a_slice_that_waited_and_is_filled_waits_no_more(world: World) -> None:
+    deployment = begun(world)
+    store = world.store
+    world.over(Failing(store, "upsert"))
+    world.turn(knock_for(world, deployment, 0))
+    assert slices_of(world, deployment)[0].waited > 0
+    world.over(store)
+    world.clock.move(5)
+    world.turn(knock_for(world, deployment, 0))
+    (first, *_) = slices_of(world, deployment)
+    assert (first.status, first.waited) == (SliceStatus.DONE, 0)
 
 
 def test_a_slice_that_kills_its_workers_is_rejected_with_its_place(world: World) -> None:

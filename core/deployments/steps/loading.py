@@ -94,7 +94,6 @@ def _load_windows(loader: _Loader, finish: Callable[[_Loader], Outcome]) -> Outc
             return finish(loader)
         refusal = _write_window(loader, window)
         if refusal:
-            context.save(loader.state)
             return Reject(
                 refusal, Filling(bad=loader.state.bad, bad_samples=loader.state.bad_samples)
             )

@@ -40,7 +40,7 @@ _MOST_NAMED = 3
 
 
 def populate_green(context: StepContext) -> Outcome:
-    """Continues where the saved state ends: choose the way, fill in slices, wait for the index.
+    """Continues where the saved state ends: choose the way, fill, wait for the index.
     Safe to run twice: every way writes points under fixed ids, and saves its position only after
     the server has acknowledged the write."""
     if not journaled.uses_journal(context):

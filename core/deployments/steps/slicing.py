@@ -182,12 +182,12 @@ def _why_rejected(context: StepContext, rows: Sequence[SliceRow], state: FillSta
     if (state.bad or 0) > most:
         last = (state.bad_samples or [""])[-1]
         return f"more than max_bad_records={most} bad records; one of them: {last}"
-    if reading.open_deployment_source(context).fingerprint() != state.fingerprint:
-        return f"{context.deployment.source} changed while it was being read; deploy again"
     return ""
 
 
 def _finish(context: StepContext, rows: Sequence[SliceRow], state: FillState) -> Outcome:
+    if reading.open_deployment_source(context).fingerprint() != state.fingerprint:
+        return Reject(f"{context.deployment.source} changed while it was being read; deploy again")
     written = state.written or 0
     if not written:
         return Reject(f"{context.deployment.source} gave no record that could be written")
