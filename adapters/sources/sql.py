@@ -110,8 +110,16 @@ class SqlSource:
         places = ", ".join(str(number) for number in sorted(numbers))
         return text(
             "SELECT p.id FROM (SELECT q.id AS id, row_number() OVER (ORDER BY q.id) AS place "  # noqa: S608 - the operator's own query, and integers
-            f"FROM (\n{query}\n) AS q) AS p WHERE p.place IN ({places})"
+            f"FROM (\n{query}\n) AS q) AS p WHERE p.place IN ({places}) ORDER BY p.place"
         )
+
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        numbers = {int(self._size * one) for one in fractions} - {0}
+        if not numbers:
+            return []
+        with self._connect_database() as connection:
+            ids = connection.scalars(self._select_ids_at(numbers)).all()
+        return [{"after": id, "same": 0, "n": 0, "done": 0} for id in dict.fromkeys(ids)]
 
     def find_place(self, cursor: Cursor) -> int:
         return int(cursor["after"])

@@ -4,13 +4,16 @@ compared with what the deployment took."""
 import gzip
 import json
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from rich.console import Console
-from sqlalchemy import select, update
+from sqlalchemy import create_engine, select, text, update
 
 from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.core.collections.makers import Maker
@@ -131,44 +134,72 @@ def test_where_1_percent_has_changed_about_1_percent_is_embedded(world: World) -
     assert told["records"]["low"] <= 2_000 <= told["records"]["high"]
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "dir", "collection"])
-def test_a_change_at_the_end_of_a_large_source_is_seen(world: World, kind: str) -> None:
-    number = 1_000
-    records = texts(number)
-    late = [
-        record if record["id"] < 600 else {**record, "text": f"new {record['text']}"}
-        for record in records
-    ]
-    source = world.write("docs.jsonl", records)
-    if kind == "dir":
-        source = _write_folder(world, records)
-    world.declare("docs", source=source, soak={"seconds": 0})
-    deploy(world)
-    if kind == "dir":
-        _write_folder(world, late)
-    elif kind == "jsonl":
-        world.write("docs.jsonl", late)
-    else:
-        world.declare("other", source=world.write("other.jsonl", late), soak={"seconds": 0})
-        deploy(world, "other")
-        source = f"collection:{world.store.aliases()['other']}"
-        world.declare(
-            "docs", source=source, collection={"distance": "Dot"}, writes="none", id_field=None
-        )
-    told = plan(world)
-    assert told["sample"]["complete"] is False
-    if kind == "collection":
-        assert (told["records"]["value"], told["records"]["source"]) == (number, "counted")
-    else:
-        assert told["texts"]["low"] <= 400 <= told["texts"]["high"]
-
-
 def _write_folder(world: World, records: list[dict[str, Any]]) -> str:
     folder = world.folder / "pages"
     folder.mkdir(exist_ok=True)
     for record in records:
         (folder / f"{record['id']:05}.md").write_text(f"{record['text']}\n", encoding="utf-8")
     return "dir:pages"
+
+
+def _write_parquet(world: World, records: list[dict[str, Any]]) -> str:
+    table = pa.Table.from_pylist(records)
+    parquet.write_table(table, world.folder / "docs.parquet", row_group_size=50)
+    return "parquet:docs.parquet"
+
+
+def _write_database(world: World, records: list[dict[str, Any]]) -> str:
+    """Its ids are texts."""
+    engine = create_engine(f"sqlite:///{world.folder / 'shop.db'}")
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE IF EXISTS items"))
+        connection.execute(text("CREATE TABLE items (id TEXT, text TEXT)"))
+        rows = [{"id": f"r{record['id']:05}", "text": record["text"]} for record in records]
+        connection.execute(text("INSERT INTO items VALUES (:id, :text)"), rows)
+    engine.dispose()
+    return "sql:SHOP_URL:SELECT id, text FROM items"
+
+
+WRITERS: dict[str, Callable[[World, list[dict[str, Any]]], str]] = {
+    "jsonl": lambda world, records: world.write("docs.jsonl", records),
+    "dir": _write_folder,
+    "parquet": _write_parquet,
+    "sql": _write_database,
+}
+
+
+def _change_late(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        record if record["id"] < 600 else {**record, "text": f"new {record['text']}"}
+        for record in records
+    ]
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_change_at_the_end_of_a_large_source_is_seen(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("SHOP_URL", f"sqlite:///{world.folder / 'shop.db'}")
+    records = texts(1_000)
+    world.declare("docs", source=WRITERS[kind](world, records), soak={"seconds": 0})
+    deploy(world)
+    WRITERS[kind](world, _change_late(records))
+    told = plan(world)
+    assert (told["sample"]["complete"], told["sample"]["spread"]) == (False, True)
+    assert told["texts"]["low"] <= 400 <= told["texts"]["high"]
+
+
+def test_the_points_of_a_collection_are_counted(world: World) -> None:
+    for alias in ("docs", "other"):
+        world.declare(alias, source=world.write("docs.jsonl", texts(1_000)), soak={"seconds": 0})
+        deploy(world, alias)
+    source = f"collection:{world.store.aliases()['other']}"
+    world.declare(
+        "docs", source=source, collection={"distance": "Dot"}, writes="none", id_field=None
+    )
+    told = plan(world)
+    assert told["sample"]["complete"] is False
+    assert (told["records"]["value"], told["records"]["source"]) == (1_000, "counted")
 
 
 def test_what_was_appended_to_a_large_source_is_read_like_the_rest(world: World) -> None:

@@ -308,12 +308,12 @@ def test_reading_from_a_place_in_the_middle_gives_the_rest_of_the_source(laid):
     source = laid.open()
     wanted = (0.1, 0.3, 0.35, 0.8, 0.97)
     places = source.list_places(wanted) if isinstance(source, SpreadSource) else []
-    assert places or laid.text not in ("jsonl:a.jsonl", "dir:docs")
+    assert places or (laid.kind not in ("dir", "parquet", "sql") and laid.text != "jsonl:a.jsonl")
     whole = [comparable(row) for row in source.read(None)]
     for place in places:
         rest = [comparable(row) for row in laid.open().read(place)]
         assert rest == whole[len(whole) - len(rest) :]
-        assert len(rest) < len(whole)
+        assert len(rest) <= len(whole)
         done = [row.cursor["done"] for row in laid.open().read(place)]
         assert not done or done[0] > place["done"]
 
