@@ -4,17 +4,13 @@ that answers each batch after 250 ms.
 Everything is real: Celery's worker processes, Redis, Qdrant and the database. Each child sends one
 request at a time, so that the children are compared and not their threads. The seconds are those of
 the step ``populate`` until its index is ready.
-
-``python -m benchmarks.slices`` runs it.
 """
 
 import statistics
-import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from benchmarks.alone import run_alone
 from benchmarks.results import Result, Size, ratio_of_at_least
 from tests.acceptance.installation import OPTIONS, Installation
 from tests.endpoint import Endpoint
@@ -88,7 +84,3 @@ def _compare(records: int, children: int, taken: list[float], alone: list[float]
         other / mine,
         LEAST * children,
     )
-
-
-if __name__ == "__main__":
-    sys.exit(run_alone("slices", run))
