@@ -169,7 +169,7 @@ def _resolve_path(path: Path, name: str, *, strict: bool = False) -> Path:
 
 
 def _check_allowed(real: Path, name: str, roots: Sequence[Path]) -> None:
-    allowed = [root.resolve() for root in roots]
+    allowed = list(dict.fromkeys(root.resolve() for root in roots))
     if not any(real.is_relative_to(root) for root in allowed):
         raise Refused(
             f"{name} lies at {real}, outside the folders that sources may read: "

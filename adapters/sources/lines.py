@@ -176,8 +176,8 @@ class FileSource:
         found = [next(self._parse_file(file, 0, 0), None) for file in self._files]
         if not any(found):
             raise Refused(
-                f"{self._patterns} holds no record: "
-                f"{', '.join(file.name for file in self._files)[:500]}"
+                f"{self._patterns} holds no record "
+                f"({', '.join(file.name for file in self._files)[:500]}); name files that hold some"
             )
 
     def fingerprint(self) -> str:

@@ -83,8 +83,8 @@ class ParquetSource:
                 )
         if not self._size:
             raise Refused(
-                f"{self._patterns} holds no row: "
-                f"{', '.join(file.name for file in self._files)[:500]}"
+                f"{self._patterns} holds no row "
+                f"({', '.join(file.name for file in self._files)[:500]}); name files that hold some"
             )
 
     def fingerprint(self) -> str:

@@ -74,7 +74,9 @@ class SqlSource:
                 )
             without = connection.scalar(self._wrap_query("count(*) - count(q.id)"))
         if not self.size():
-            raise Refused(f"{self._name}: the query gives no row")
+            raise Refused(
+                f"{self._name}: the query gives no row; change its condition, or fill the table"
+            )
         if without:
             raise Refused(
                 f"{self._name}: {without:,} rows have no id (NULL); leave them out, WHERE id IS "

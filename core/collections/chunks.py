@@ -102,7 +102,7 @@ class ChunkedSource(WrappedSource):
             for at, (where, fields, problem) in enumerate(chunks[skip:], skip + 1):
                 number += 1
                 if at < len(chunks):
-                    position = {"source": before, "skip": at}
+                    position = {"source": before, "skip": at, "share": at / len(chunks)}
                 else:
                     position = {"source": row.cursor, "skip": 0}
                 cursor = {**position, "n": number, "done": row.cursor["done"]}

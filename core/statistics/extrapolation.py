@@ -9,12 +9,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qdrant_rollouts.core.statistics.intervals import Interval, mean_interval, share_interval
+from qdrant_rollouts.core.statistics.intervals import Interval, share_interval
 
 #: Two-sided 95 %.
 Z = 1.96
 #: From this share of embedded records on, embedding is what takes the time.
 _MOSTLY = 0.5
+#: Seconds of a filling, at most, that do not depend on its size: the plan, a model that is loaded,
+#: the looks at the finished index, and the waits between turns.
+_FIXED = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +131,14 @@ def _student(freedom: int) -> float:
 
 
 def estimate_sum(
-    number: Interval, sample: Sequence[float], *, complete: bool = False, spread: bool = True
+    number: Interval, sample: Sequence[Place], *, complete: bool = False, spread: bool = True
 ) -> Interval:
-    """Returns the sum over ``number`` things of which the sample shows some; if it shows all of
-    them (``complete``), their exact sum. If it is not ``spread`` over them, the others may be
-    anything. Raises ValueError for an empty sample."""
+    """Returns the sum over ``number`` things of which the sample shows some at each of its places;
+    if it shows all of them (``complete``), their exact sum. If it is not ``spread`` over them, the
+    others may be anything. Raises ValueError for an empty sample."""
     if complete:
-        return exactly(math.fsum(sample))
-    mean = mean_interval(sample, z=Z)
+        return exactly(math.fsum(one.amount for one in sample))
+    mean = mean_of_places(sample)
     if not spread:
         mean = Interval(mean.value, 0.0, math.inf)
     return multiply(number, Interval(mean.value, max(0.0, mean.low), mean.high))
@@ -144,7 +147,7 @@ def estimate_sum(
 def estimate_seconds(
     before: Sequence[Measured], records: Interval, texts: Interval
 ) -> Interval | None:
-    """Returns how long filling takes, at the pace of earlier deployments; None if they say nothing
+    """Returns how long filling takes, as long as earlier deployments took; None if they say nothing
     about it.
 
     Where most records are embedded, embedding takes the time; where few are, reading and writing
@@ -152,33 +155,49 @@ def estimate_seconds(
     deployments of the first kind are known, one of the second kind takes at least as long as its
     texts, and at most as long as if all its records were embedded.
     """
-    embedding = [one.seconds / one.texts for one in before if _embeds_mostly(one)]
+    embedding = [(one.texts, one.seconds) for one in before if _embeds_mostly(one)]
     reading = [
-        one.seconds / one.records for one in before if one.records and not _embeds_mostly(one)
+        (one.records, one.seconds) for one in before if one.records and not _embeds_mostly(one)
     ]
     mostly = texts.value >= _MOSTLY * records.value
     if mostly and embedding:
-        return multiply(texts, _range_of(embedding))
+        return _scale_seconds(embedding, texts)
     if not mostly and reading:
-        return multiply(records, _range_of(reading))
+        return _scale_seconds(reading, records)
     if mostly or not embedding:
         return None
-    low = texts.low * min(embedding)
-    high = _product(records.high, max(embedding))
+    low = min(_scale(size, seconds, texts.low).low for size, seconds in embedding)
+    high = max(_scale(size, seconds, records.high).high for size, seconds in embedding)
     middle = (low + high) / 2 if math.isfinite(high) else low
     return Interval(middle, low, high)
 
 
+def _scale_seconds(before: Sequence[tuple[int, float]], wanted: Interval) -> Interval:
+    """Returns the seconds for so much, from sizes and their seconds. A single one says nothing
+    about the spread."""
+    value = math.fsum(_scale(*one, wanted.value).value for one in before) / len(before)
+    if len(before) == 1:
+        return Interval(value, 0.0, math.inf)
+    low = min(_scale(*one, wanted.low).low for one in before)
+    high = max(_scale(*one, wanted.high).high for one in before)
+    return Interval(value, low, high)
+
+
+def _scale(size: int, seconds: float, wanted: float) -> Interval:
+    """From ``size`` that took so many seconds to ``wanted``. Of the seconds, those for which every
+    filling waits do not grow; nobody knows how many these were. Both ends are considered: none, and
+    as many as a filling waits at most. The value is the geometric mean, which is as many times the
+    lower end as the upper end is the value."""
+    fixed = min(seconds, _FIXED)
+    linear = _product(seconds, wanted / size)
+    partly = fixed + _product(seconds - fixed, wanted / size)
+    low, high = min(linear, partly), max(linear, partly)
+    value = math.sqrt(low * high) if math.isfinite(high) else high
+    return Interval(value, low, high)
+
+
 def _embeds_mostly(one: Measured) -> bool:
     return one.texts > 0 and one.texts >= _MOSTLY * one.records
-
-
-def _range_of(paces: Sequence[float]) -> Interval:
-    """The least and the greatest; a single one says nothing about the spread."""
-    value = math.fsum(paces) / len(paces)
-    if len(paces) == 1:
-        return Interval(value, 0.0, math.inf)
-    return Interval(value, min(paces), max(paces))
 
 
 def _product(one: float, other: float) -> float:

@@ -114,8 +114,10 @@ def test_a_plan_refuses_as_deploy_does_with_the_same_exit_code(shell):
     for verb in ("plan", "deploy"):
         result = shell(verb, "docs", "--source", "jsonl:nowhere.jsonl")
         assert (result.exit_code, "nowhere.jsonl" in result.stderr) == (2, True)
-    result = shell("deploy", "docs", "--dry-run", "--wait")
-    assert (result.exit_code, "leave one of them out" in result.stderr) == (2, True)
+    for ignored in (["--wait"], ["--timeout", "5"], ["--reason", "new data"]):
+        result = shell("deploy", "docs", "--dry-run", *ignored)
+        said = f"takes no {ignored[0]}; leave one of them out"
+        assert (result.exit_code, said in result.stderr) == (2, True)
 
 
 def test_a_reason_is_kept(story):

@@ -81,13 +81,13 @@ def test_no_hit_in_a_sample_does_not_mean_that_there_is_none():
 
 
 def test_a_sum_is_the_mean_times_the_number_and_exact_if_all_were_seen():
-    assert estimate_sum(exactly(3), [1, 2, 6], complete=True) == exactly(9)
-    found = estimate_sum(Interval(100, 90, 110), [4] * 10)
+    assert estimate_sum(exactly(3), [Place(2, 3), Place(1, 6)], complete=True) == exactly(9)
+    found = estimate_sum(Interval(100, 90, 110), alike(4, 10, 1))
     assert (found.value, found.low, found.high) == (400, 360, 440)
 
 
 def test_a_sum_over_a_sample_that_is_not_spread_has_no_upper_end():
-    found = estimate_sum(exactly(100), [4] * 10, spread=False)
+    found = estimate_sum(exactly(100), alike(4, 10, 1), spread=False)
     assert (found.value, found.low, found.high) == (400, 0, math.inf)
 
 
@@ -116,7 +116,7 @@ def changes_of_neighbours(draw):
 
 def test_the_true_number_is_in_the_interval_19_times_of_20_though_neighbours_are_alike():
     draw = random.Random(7)
-    inside = dict.fromkeys(("records", "hits"), 0)
+    inside = dict.fromkeys(("records", "hits", "sum"), 0)
     for _ in range(300):
         sizes = in_neighbourhoods(draw, sizes_of_neighbours)
         found = count_records(sum(sizes), read_at_places(sizes, draw))
@@ -124,6 +124,9 @@ def test_the_true_number_is_in_the_interval_19_times_of_20_though_neighbours_are
         changed = in_neighbourhoods(draw, changes_of_neighbours)
         found = estimate_share(exactly(len(changed)), read_at_places(changed, draw))
         inside["hits"] += found.low <= sum(changed) <= found.high
+        few = [Place(3, 3 * place.amount / place.records) for place in read_at_places(sizes, draw)]
+        found = estimate_sum(exactly(len(sizes)), few)
+        inside["sum"] += found.low <= sum(sizes) <= found.high
     assert min(inside.values()) / 300 > 0.92, inside
 
 
@@ -131,16 +134,32 @@ FULL = [Measured(1000, 1000, 100.0), Measured(2000, 2000, 300.0)]
 REUSING = [Measured(1000, 0, 10.0), Measured(1000, 10, 20.0)]
 
 
-def test_embedding_takes_as_long_per_text_as_it_took():
+def test_embedding_takes_as_long_per_text_as_it_took_but_for_a_part_that_does_not_grow():
     found = estimate_seconds([*FULL, *REUSING], exactly(4000), exactly(4000))
     assert found is not None
-    assert (found.value, found.low, found.high) == pytest.approx((500, 400, 600))
+    assert (found.low, found.high) == pytest.approx((30 + 70 * 4, 300 * 2))
+    assert found.value == pytest.approx((math.sqrt(400 * 310) + math.sqrt(600 * 570)) / 2)
+
+
+def test_as_much_as_before_takes_as_long_as_before():
+    found = estimate_seconds([FULL[0], FULL[0]], exactly(1000), exactly(1000))
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((100, 100, 100))
+
+
+def test_small_deployments_say_little_of_the_time_of_a_large_one():
+    small = [Measured(50, 50, 6.0), Measured(51, 51, 6.0)]
+    found = estimate_seconds(small, exactly(40_000), exactly(40_000))
+    assert found is not None
+    assert found.low == 6
+    assert found.high == pytest.approx(6 * 800)
+    assert 150 < found.value < 200
 
 
 def test_reuse_takes_as_long_per_record_as_it_took():
     found = estimate_seconds([*FULL, *REUSING], exactly(4000), exactly(40))
     assert found is not None
-    assert (found.value, found.low, found.high) == pytest.approx((60, 40, 80))
+    assert (found.value, found.low, found.high) == pytest.approx((30, 10, 80))
 
 
 def test_reuse_that_was_never_seen_lies_between_its_texts_and_all_records():
@@ -152,7 +171,7 @@ def test_reuse_that_was_never_seen_lies_between_its_texts_and_all_records():
 def test_a_single_deployment_gives_a_value_and_no_interval():
     found = estimate_seconds(FULL[:1], exactly(500), exactly(500))
     assert found is not None
-    assert (found.value, found.low, found.high) == (50, 0, math.inf)
+    assert (found.value, found.low, found.high) == (math.sqrt(50 * 65), 0, math.inf)
 
 
 def test_reuse_alone_says_nothing_of_embedding_and_nothing_says_nothing():

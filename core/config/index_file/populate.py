@@ -1,11 +1,25 @@
 """The declaration about filling a new collection."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from qdrant_rollouts.core.config.index_file.values import Strict
 from qdrant_rollouts.core.defaults import MOST_SLICES
+
+
+def _check_parallel(value: Any) -> Any:
+    """Gives one message for both kinds of value; pydantic's union would name the kinds in the
+    path."""
+    if value == "auto" or (type(value) is int and 1 <= value <= MOST_SLICES):
+        return value
+    raise ValueError(f'expected a whole number from 1 to {MOST_SLICES}, or "auto"')
+
+
+def _check_share(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1:
+        return value
+    raise ValueError("expected a number greater than 0 and at most 1")
 
 
 class PopulateSpec(Strict):
@@ -14,6 +28,11 @@ class PopulateSpec(Strict):
 
     #: Into how many slices the source is cut; ``auto``: as many as there are children of workers
     #: for bulk work, times ``bulk_share``.
-    parallel: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_SLICES, strict=True)] = "auto"
+    parallel: Annotated[
+        Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_SLICES, strict=True)],
+        BeforeValidator(_check_parallel),
+    ] = "auto"
     #: The share of these children that one index may use.
-    bulk_share: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
+    bulk_share: Annotated[float, Field(gt=0, le=1, strict=True), BeforeValidator(_check_share)] = (
+        1.0
+    )

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 
 from qdrant_rollouts.core.answers.plans import Figure, PlannedWorkers, Room
 from qdrant_rollouts.core.collections import room
@@ -23,7 +24,7 @@ from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.ports import Room as FreeRoom
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics import extrapolation
-from qdrant_rollouts.core.statistics.extrapolation import Measured
+from qdrant_rollouts.core.statistics.extrapolation import Measured, Place
 from qdrant_rollouts.core.statistics.intervals import Interval
 
 #: Texts that are embedded to measure a pace, in groups, and texts whose tokens are counted.
@@ -58,14 +59,21 @@ class _Embedded:
 
     maker: Maker
     number: Interval
-    examples: Sequence[str]
+    examples: Sequence[Sequence[str]]
     complete: bool
     spread: bool
 
-    def sum_up(self, found: Sequence[float]) -> Interval:
-        """Returns the sum over all its texts, if the first examples have so much each."""
-        complete = self.complete and len(found) == self.number.value
+    def sum_up(self, found: Sequence[Place]) -> Interval:
+        """Returns the sum over all its texts, if those at some places have so much together."""
+        number = sum(place.records for place in found)
+        complete = self.complete and number == self.number.value
         return extrapolation.estimate_sum(self.number, found, complete=complete, spread=self.spread)
+
+    def pick_texts(self, most: int) -> list[str]:
+        """Returns at most so many texts, one of each place before a second one of any."""
+        rounds = zip_longest(*self.examples)
+        texts = (text for one_of_each in rounds for text in one_of_each if text is not None)
+        return list(islice(texts, most))
 
 
 # --- how much it is -------------------------------------------------------------------------------
@@ -119,12 +127,12 @@ def estimate_tokens(services: Services, outlook: Outlook) -> tuple[Figure, dict[
                 return _unknown(_NO_EXAMPLE), {}
             assert one.maker.embedder is not None
             most = _COUNTED_BY_PROVIDER if _provider_of(services, one.maker) else _COUNTED
-            found = _collect_in_time(one.maker.embedder.count_tokens, one.examples[:most])
+            found = _count_in_time(one.maker.embedder.count_tokens, one.examples, most)
             if found is None:
                 assert one.maker.by.embedding is not None
                 return _unknown(f"{one.maker.by.embedding.model} does not say its tokens"), {}
             by_vector[name] = one.sum_up(found)
-            counted += len(found)
+            counted += sum(place.records for place in found)
     except AppError as error:
         return _unknown(f"not known: {error}"), {}
     words = f"texts in which they were counted: {counted:,}"
@@ -151,18 +159,25 @@ def _list_embedded(outlook: Outlook) -> dict[str, _Embedded]:
     }
 
 
-def _collect_in_time(count: Callable[[str], int | None], texts: Sequence[str]) -> list[int] | None:
-    """Counts as many texts as there is time for, at least one; None if they cannot be counted."""
+def _count_in_time(
+    count: Callable[[str], int | None], places: Sequence[Sequence[str]], most: int
+) -> list[Place] | None:
+    """Counts at most so many texts, and as many as there is time for, but one at least: one of each
+    place before a second one of any. None if they cannot be counted."""
     ends = time.monotonic() + _LONGEST
-    found = []
-    for text in texts:
+    counted = [0] * len(places)
+    total = [0] * len(places)
+    rounds = zip_longest(*places)
+    texts = ((at, text) for found in rounds for at, text in enumerate(found) if text is not None)
+    for at, text in islice(texts, most):
         number = count(text)
         if number is None:
             return None
-        found.append(number)
+        counted[at] += 1
+        total[at] += number
         if time.monotonic() >= ends:
             break
-    return found
+    return [Place(*one) for one in zip(counted, total, strict=True) if one[0]]
 
 
 # --- how long it takes ----------------------------------------------------------------------------
@@ -185,7 +200,7 @@ def estimate_seconds(
     found = extrapolation.estimate_seconds(paces, work.records, texts)
     if found is not None:
         return _figure(found, _name_pace(paces))
-    return _measure_seconds(outlook)
+    return _measure_seconds(services, outlook)
 
 
 def _name_pace(paces: Sequence[Measured]) -> str:
@@ -194,41 +209,50 @@ def _name_pace(paces: Sequence[Measured]) -> str:
     return f"at the paces of the last {len(paces)} deployments that were filled in this way"
 
 
-def _measure_seconds(outlook: Outlook) -> Figure:
+def _measure_seconds(services: Services, outlook: Outlook) -> Figure:
     """Embeds a few texts, because no deployment has shown a pace yet."""
     parts = []
     embedded = 0
+    hosted = False
     try:
         for one in _list_embedded(outlook).values():
             if not one.examples:
                 return _unknown(_NO_EXAMPLE)
-            texts = one.examples[:_EMBEDDED]
-            found = _measure_pace(one.maker, texts)
+            found = _measure_pace(one.maker, one.pick_texts(_EMBEDDED))
             parts.append(extrapolation.estimate_sum(one.number, found, spread=one.spread))
-            embedded += len(texts)
+            embedded += sum(group.records for group in found)
+            hosted = hosted or bool(_provider_of(services, one.maker))
     except AppError as error:
         return _unknown(f"not known: {error}")
     if not parts:
         return _unknown("no deployment of this index has been filled in this way yet")
+    total = extrapolation.add(parts)
+    low = total.low / max(1, outlook.slices)
     words = (
         f"embedding alone, measured with {embedded:,} texts by this process: reading, writing and "
         "indexing are not in it, because no deployment has shown their pace yet"
     )
-    return _figure(extrapolation.add(parts), words)
+    if outlook.slices > 1:
+        words += f"; {outlook.slices} workers may need less"
+    if hosted:
+        low = 0.0
+        words += "; full requests, several at a time, are faster, nobody knows by how much"
+    return _figure(Interval(total.value, low, total.high), words)
 
 
-def _measure_pace(maker: Maker, texts: Sequence[str]) -> list[float]:
-    """Returns the seconds for a text, measured in groups: of as many as there is time for."""
+def _measure_pace(maker: Maker, texts: Sequence[str]) -> list[Place]:
+    """Returns groups of texts and their seconds, as many as there is time for. The first group is
+    left out if others follow, because the model may be loaded for it."""
     ends = time.monotonic() + _LONGEST
     found = []
     for start in range(0, len(texts), _GROUP):
         group = texts[start : start + _GROUP]
         began = time.monotonic()
         maker.documents(group)
-        found.append((time.monotonic() - began) / len(group))
+        found.append(Place(len(group), time.monotonic() - began))
         if time.monotonic() >= ends:
             break
-    return found
+    return found[1:] or found
 
 
 def estimate_watching(prepared: Prepared) -> Figure:

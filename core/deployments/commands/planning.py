@@ -4,6 +4,7 @@ Rule: it is prepared and refused by the code that starts a deployment, and its w
 code that fills a collection. What cannot be known is said in words.
 """
 
+import math
 import random
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.answers.plans import Plan, Sampled
+from qdrant_rollouts.core.collections.parts import find_cuts
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.collections.versions import without_credentials
@@ -158,7 +160,8 @@ def _look_ahead(services: Services, alias: str, prepared: Prepared, draw: random
 def _count_slices(context: StepContext, source: Source, way: Way) -> int:
     if way.name != "records":
         return 1
-    return slicing.count_slices(context.services, context.deployment.spec, source)
+    wanted = slicing.count_slices(context.services, context.deployment.spec, source)
+    return len(find_cuts(source, wanted)) + 1
 
 
 @contextmanager
@@ -233,9 +236,21 @@ def _why_unchanged(services: Services, alias: str) -> str:
 def _warn_of_bad_records(prepared: Prepared, work: Work | None) -> list[str]:
     if work is None or not work.bad:
         return []
-    after = f"up to {prepared.spec.max_bad_records:,} are left out (on_bad_record: skip)"
+    most = prepared.spec.max_bad_records
+    found = work.bad_records
     if prepared.spec.on_bad_record == "fail":
         after = "the deployment would end there (on_bad_record: fail)"
+    elif found is not None and found.low > most:
+        after = (
+            f"the deployment would end there, because the source has about {found.value:,.0f} and "
+            f"at least {math.ceil(found.low):,}, and max_bad_records is {most:,}"
+        )
+    elif found is None or found.high > most:
+        after = (
+            f"the deployment would end there if the source has more than max_bad_records: {most:,}"
+        )
+    else:
+        after = "they are left out (on_bad_record: skip)"
     return [f"{len(work.bad):,} bad records in the sample; {after}: {work.bad[0]}"]
 
 

@@ -9,10 +9,10 @@ import logging
 import math
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any
+from itertools import chain, islice
+from typing import Any, TypeGuard
 
 from qdrant_rollouts.core.collections.chunks import chunk_source
 from qdrant_rollouts.core.collections.makers import Maker, open_makers
@@ -23,7 +23,10 @@ from qdrant_rollouts.core.database.plan_rows import PlanRow
 from qdrant_rollouts.core.database.upserts import insert_new
 from qdrant_rollouts.core.deployments.fillings import list_paces
 from qdrant_rollouts.core.deployments.plan import StepContext
-from qdrant_rollouts.core.deployments.steps.loading import drop_remade_vectors
+from qdrant_rollouts.core.deployments.steps.loading import (
+    drop_remade_vectors,
+    duplicate_id_fault,
+)
 from qdrant_rollouts.core.deployments.steps.record_vectors import (
     RecordVectors,
     VectorCounts,
@@ -71,15 +74,22 @@ class Stretch:
     """Rows that lie beside each other, and how much of the source's size they took. ``done`` is
     where they end."""
 
-    done: int
+    done: float
     rows: list[Row] = field(default_factory=list)
-    taken: int = 0
+    taken: float = 0
+    _begun: float = 0.0
 
     def add_row(self, row: Row) -> None:
-        done = int(row.cursor["done"])
+        """A chunk inside a document takes its ``share`` of the document alone."""
+        whole = int(row.cursor["done"])
         self.rows.append(row)
-        self.taken += done - self.done
-        self.done = done
+        size = (whole - self.done) * row.cursor.get("share", 1.0)
+        self.taken += size - self._begun
+        self._begun = 0.0
+        if "share" in row.cursor:
+            self._begun = size
+        else:
+            self.done = whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +148,9 @@ class Work:
     ``why_not_counted`` says why. ``counted``, ``spread`` and ``complete`` are those of the sample.
 
     ``examples`` are texts of the sample that must be embedded, ``others`` those that need not be,
-    both in no order. ``missing`` is how many of the sample must be embedded. ``payloads`` are
-    what is stored of it. ``bad`` rows of the sample cannot become a record.
+    both by place and in no order. ``missing`` is how many of the sample must be embedded.
+    ``payloads`` are what is stored of it. ``bad`` rows of the sample cannot become a record;
+    ``bad_records`` is how many there are of them in the source, None if that is not known.
     """
 
     records: Interval | None
@@ -150,10 +161,11 @@ class Work:
     complete: bool = False
     why_not_counted: str = ""
     missing: int = 0
-    examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    others: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    examples: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
+    others: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
     payloads: Sequence[Mapping[str, Any]] = ()
     bad: Sequence[BadRecord] = ()
+    bad_records: Interval | None = None
 
 
 @dataclass(slots=True)
@@ -246,7 +258,7 @@ def _read_places(
     reader = _Reader(ends)
     parts = []
     for place in places:
-        part = Stretch(int(place["done"]))
+        part = Stretch(place["done"])
         each = bounds.records // _PLACES
         reader.read_rows(part, source.read(place), each, _CHARACTERS // _PLACES)
         parts.append(part)
@@ -276,61 +288,110 @@ def estimate_work(
         )
     rules = RecordRules.of(green.vectors, green.schema, context.deployment.spec.vector_field)
     sample = read_sample(chunk_source(source, makers, rules), bounds, draw)
-    parts = [
-        [parse_row(drop_remade_vectors(green.vectors, row), rules) for row in part.rows]
-        for part in sample.parts
-    ]
+    parts = [_parse_part(part, green, rules) for part in sample.parts]
     records = {one.point_id: one for part in parts for one in part if isinstance(one, Record)}
-    missing = _find_missing_texts(context, green, makers, records)
-    others = {
-        name: [
-            record.texts[name]
-            for id, record in records.items()
-            if name in record.texts and id not in found
-        ]
-        for name, found in missing.items()
-    }
+    live = None
+    if context.deployment.blue is not None:
+        live = find_live_vectors(store, context.deployment.blue, green.schema)
+    vectors = RecordVectors(store, green.vectors, makers, live, VectorCounts())
+    missing = _find_missing_texts(context, vectors, makers, records)
     return Work(
         records=sample.records,
-        texts=_estimate_texts(sample, parts, missing),
+        texts=_estimate_texts(sample, parts, missing, all_new=vectors.reads_from is None),
         sampled=len(sample.rows),
         counted=sample.counted,
         spread=sample.spread,
         complete=sample.complete,
         why_not_counted=sample.why_not_counted,
         missing=sum(map(len, missing.values())),
-        examples={name: _pick_texts(list(found.values())) for name, found in missing.items()},
-        others={name: _pick_texts(texts) for name, texts in others.items()},
+        examples={name: _pick_texts(sample, parts, name, found) for name, found in missing.items()},
+        others={
+            name: _pick_texts(sample, parts, name, records.keys() - found.keys())
+            for name, found in missing.items()
+        },
         payloads=[record.fields for record in records.values()],
         bad=[one for part in parts for one in part if isinstance(one, BadRecord)],
+        bad_records=_estimate_bad_records(sample, parts),
     )
+
+
+def _parse_part(
+    part: Stretch, green: NewCollection, rules: RecordRules
+) -> list[Record | BadRecord]:
+    """A later record with the same id is a bad one. Places may overlap, so two of them may have the
+    same record."""
+    found: list[Record | BadRecord] = []
+    known: dict[PointId, str] = {}
+    for row in part.rows:
+        one = parse_row(drop_remade_vectors(green.vectors, row), rules)
+        if isinstance(one, Record) and one.point_id in known:
+            one = duplicate_id_fault(one, known[one.point_id])
+        elif isinstance(one, Record):
+            known[one.point_id] = one.where
+        found.append(one)
+    return found
 
 
 def _estimate_texts(
     sample: Sample,
     parts: Sequence[Sequence[Record | BadRecord]],
-    missing: Mapping[str, Mapping[PointId, str]],
+    missing: Mapping[str, Collection[PointId]],
+    *,
+    all_new: bool,
 ) -> dict[str, Interval] | None:
+    """``all_new``: no vector can be taken from the live collection. So if each record of the sample
+    has a text, all others are taken to have one."""
     number = sample.records
     if number is None:
         return None
     if not parts:
         return dict.fromkeys(missing, extrapolation.exactly(0)) if sample.complete else None
-    return {
-        name: extrapolation.estimate_share(number, [_count_hits(part, found) for part in parts])
-        for name, found in missing.items()
-    }
+    found = {}
+    for name, ids in missing.items():
+        hits = [_count_hits(part, ids) for part in parts]
+        all_hit = all(place.amount == place.records for place in hits)
+        found[name] = number if all_new and all_hit else extrapolation.estimate_share(number, hits)
+    return found
 
 
-def _count_hits(part: Sequence[Record | BadRecord], found: Mapping[PointId, str]) -> Place:
+def _estimate_bad_records(
+    sample: Sample, parts: Sequence[Sequence[Record | BadRecord]]
+) -> Interval | None:
+    number = sample.records
+    if number is None or not parts:
+        return None
+    bad = [Place(len(part), sum(isinstance(one, BadRecord) for one in part)) for part in parts]
+    return extrapolation.estimate_share(number, bad)
+
+
+def _count_hits(part: Sequence[Record | BadRecord], found: Collection[PointId]) -> Place:
     hits = sum(isinstance(one, Record) and one.point_id in found for one in part)
     return Place(len(part), hits)
 
 
-def _pick_texts(texts: Sequence[str]) -> Sequence[str]:
-    """Returns some of the texts, from all over the sample and always the same."""
+def _pick_texts(
+    sample: Sample,
+    parts: Sequence[Sequence[Record | BadRecord]],
+    name: str,
+    ids: Collection[PointId],
+) -> Sequence[Sequence[str]]:
+    """Returns some texts of these records, about as many from each place, and always the same. In a
+    complete sample each is a place of its own, because it is drawn from all of them."""
     draw = random.Random(0)  # noqa: S311 - hides nothing
-    return draw.sample(texts, min(_TEXTS, len(texts)))
+    places = [
+        [one.texts[name] for one in part if _has_text(one, name) and one.point_id in ids]
+        for part in parts
+    ]
+    if sample.complete:
+        places = [[text] for text in chain.from_iterable(places)]
+        return draw.sample(places, min(_TEXTS, len(places)))
+    filled = [texts for texts in places if texts]
+    each = math.ceil(_TEXTS / max(1, len(filled)))
+    return [draw.sample(texts, min(each, len(texts))) for texts in filled]
+
+
+def _has_text(one: Record | BadRecord, name: str) -> TypeGuard[Record]:
+    return isinstance(one, Record) and name in one.texts
 
 
 def keep_estimate(context: StepContext, source: Source, green: NewCollection, way: Way) -> None:
@@ -391,21 +452,17 @@ def show_interval(found: Interval) -> dict[str, float | None]:
 
 def _find_missing_texts(
     context: StepContext,
-    green: NewCollection,
+    vectors: RecordVectors,
     makers: Mapping[str, Maker],
     records: Mapping[PointId, Record],
 ) -> dict[str, dict[PointId, str]]:
     """Returns the texts that must be embedded, by the vector's name and the record, as the filling
     finds them."""
-    store = context.services.store
-    blue = context.deployment.blue
-    live = find_live_vectors(store, blue, green.schema) if blue is not None else None
-    vectors = RecordVectors(store, green.vectors, makers, live, VectorCounts())
     missing: dict[str, dict[PointId, str]] = {name: {} for name in makers}
     rest = iter(records.items())
     while window := dict(islice(rest, _WINDOW)):
         if vectors.reads_from is not None:
-            store.pace(vectors.reads_from)
+            context.services.store.pace(vectors.reads_from)
         for name, texts in vectors.find_missing_texts(window).items():
             missing[name] |= texts
     return missing

@@ -175,7 +175,7 @@ def _sort_out_records(
         if isinstance(record, BadRecord):
             bad.append(record)
         elif record.point_id in records:
-            bad.append(_duplicate_id_fault(record, records[record.point_id][1].where))
+            bad.append(duplicate_id_fault(record, records[record.point_id][1].where))
         else:
             records[record.point_id] = (number, record)
     bad += _find_repeated_ids(loader, records)
@@ -204,7 +204,7 @@ def _find_repeated_ids(
         earlier = read_mark(point.payload).get("n")
         if earlier != loader.mark_ordinal(number) and not _is_of_other_slice(loader, earlier):
             del records[point.id]
-            bad.append(_duplicate_id_fault(record, _name_earlier(loader, earlier)))
+            bad.append(duplicate_id_fault(record, _name_earlier(loader, earlier)))
     return bad
 
 
@@ -223,7 +223,8 @@ def _name_earlier(loader: _Loader, ordinal: int | None) -> str:
     return f"record {number + 1} of {of}"
 
 
-def _duplicate_id_fault(record: Record, where: str) -> BadRecord:
+def duplicate_id_fault(record: Record, where: str) -> BadRecord:
+    """``where`` is the place of the record that had the id first."""
     return BadRecord(
         record.where, "id", f"{quote_value(record.id)} is not unique, {where} has it too"
     )

@@ -77,9 +77,9 @@ def clean_up_filling(context: StepContext) -> Outcome:
 def choose_way(context: StepContext, source: Source, green: NewCollection) -> Way:
     """Returns how green will be filled. Reads, and changes nothing. Raises Refused if no way is
     possible. Green need not exist yet."""
-    if source.collection is None:
-        return _READ_RECORDS
     deployment = context.deployment
+    if source.collection is None:
+        return _READ_RECORDS if deployment.blue is not None else _READ_FIRST
     plan = green.vectors
     way = _way_from_collection(context, green, source.collection)
     chunked = any(embedding.chunk is not None for embedding in plan.made.values())
@@ -302,6 +302,9 @@ _READ_RECORDS = Way(
     "records",
     "full: every record of the source is read; vectors of unchanged texts are taken from the live "
     "collection",
+)
+_READ_FIRST = Way(
+    "records", "full: every record of the source is read and embedded, because nothing is live"
 )
 _MAKE_AGAIN = Way(
     "records",

@@ -34,8 +34,10 @@ def deploy_index(
 ) -> int:
     """Starts a deployment of the index ALIAS."""
     request = read_request(**asked)
-    if dry_run and wait:
-        raise Refused("--dry-run starts nothing that --wait could wait for; leave one of them out")
+    told = {"--wait": wait, "--timeout": timeout is not None, "--reason": bool(reason)}
+    if dry_run and any(told.values()):
+        named = ", ".join(name for name, given in told.items() if given)
+        raise Refused(f"--dry-run starts nothing, so it takes no {named}; leave one of them out")
     if dry_run:
         return outlook.show_plan(alias, request, as_json)
     with open_services(starts=True, needs="place or store") as context:
