@@ -7,6 +7,7 @@ and its fingerprint is only its name.
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+from qdrant_rollouts.adapters.sources.places import read_between
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.records import point_row
 from qdrant_rollouts.core.errors import Refused
@@ -89,6 +90,11 @@ class CollectionSource:
             return []
         cuts = {drawn[len(drawn) * part // parts] for part in range(1, parts)} if drawn else set()
         return [{"after": id, "n": 0, "done": 0} for id in sorted(cuts, key=_find_order)]
+
+    def read_part(
+        self, cursor: Cursor | None, start: Cursor | None, stop: Cursor | None
+    ) -> Iterator[Row]:
+        return read_between(self, cursor, start, stop)
 
     def find_place(self, cursor: Cursor) -> tuple[bool, PointId]:
         return _find_order(cursor["after"])

@@ -21,6 +21,7 @@ from qdrant_rollouts.adapters.sources.files import (
     make_absolute,
     translate_errors,
 )
+from qdrant_rollouts.adapters.sources.places import read_between
 from qdrant_rollouts.adapters.sources.values import make_row
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Cursor, Row
@@ -112,6 +113,11 @@ class ParquetSource:
             for file, group, rows in sorted(cuts)
             if 0 < rows < self._size
         ]
+
+    def read_part(
+        self, cursor: Cursor | None, start: Cursor | None, stop: Cursor | None
+    ) -> Iterator[Row]:
+        return read_between(self, cursor, start, stop)
 
     def find_place(self, cursor: Cursor) -> tuple[int, int, int]:
         return cursor["file"], cursor["group"], cursor["row"]

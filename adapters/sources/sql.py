@@ -112,8 +112,10 @@ class SqlSource:
             f"FROM (\n{query}\n) AS q) AS p WHERE p.place IN ({places})"
         )
 
-    def find_place(self, cursor: Cursor) -> int:
-        return int(cursor["after"])
+    def read_part(
+        self, cursor: Cursor | None, start: Cursor | None, stop: Cursor | None
+    ) -> Iterator[Row]:
+        return self._read_rows(_Part(start=_id_of(start), stop=_id_of(stop)), cursor)
 
     def check_changes(self, where: str) -> None:
         condition = sql_changes.write_condition(where)
@@ -143,15 +145,15 @@ class SqlSource:
             return sql_changes.read_clock(connection, margin)
 
     def read_changes(self, where: str, since: str, cursor: Cursor | None) -> Iterator[Row]:
-        return self._read_part(_Part(condition=where, since=since), cursor)
+        return self._read_rows(_Part(condition=where, since=since), cursor)
 
     def read_ids(self, cursor: Cursor | None) -> Iterator[Row]:
-        return self._read_part(_Part(columns="q.id"), cursor)
+        return self._read_rows(_Part(columns="q.id"), cursor)
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        return self._read_part(_Part(), cursor)
+        return self._read_rows(_Part(), cursor)
 
-    def _read_part(self, part: "_Part", cursor: Cursor | None) -> Iterator[Row]:
+    def _read_rows(self, part: "_Part", cursor: Cursor | None) -> Iterator[Row]:
         after, same, number = (
             (cursor["after"], cursor["same"], cursor["n"]) if cursor else (None, 0, 0)
         )
@@ -261,11 +263,16 @@ class SqlSource:
 @dataclass(frozen=True, slots=True)
 class _Part:
     """Which columns and rows of the query are read: those for which ``condition`` is true after
-    ``since``."""
+    ``since``, and whose id is greater than ``start`` and not greater than ``stop``.
+
+    Rule: the database alone compares ids, so a part has the same bounds as the order in which it is
+    read. A part without an upper bound would sort the rest of a table that has no index."""
 
     columns: str = "q.*"
     condition: str = ""
     since: str = ""
+    start: int | str | None = None
+    stop: int | str | None = None
 
     def write_conditions(
         self, connection: Connection, after: int | str | None
@@ -279,7 +286,17 @@ class _Part:
         if after is not None:
             conditions.append("q.id >= :after")
             given["after"] = after
+        elif self.start is not None:
+            conditions.append("q.id > :start")
+            given["start"] = self.start
+        if self.stop is not None:
+            conditions.append("q.id <= :stop")
+            given["stop"] = self.stop
         return conditions, given
+
+
+def _id_of(cut: Cursor | None) -> int | str | None:
+    return None if cut is None else cut["after"]
 
 
 def _wrong_setting(error: DBAPIError) -> bool:
