@@ -32,6 +32,8 @@ _PAGE_ROWS = 1000
 #: Nothing that is read here needs to write; the first statement of a transaction says so, if the
 #: database supports it.
 _READ_ONLY = {"postgresql": "SET TRANSACTION READ ONLY", "sqlite": "PRAGMA query_only = ON"}
+#: A text of a row and a parameter are compared by the collation of the column, as rows are ordered.
+_COMPARES_TEXTS = {"postgresql", "sqlite"}
 #: SQLite also calls a mistake in a query an operational error.
 _SQLITE_ERROR = 1
 
@@ -92,15 +94,16 @@ class SqlSource:
             return int(connection.scalar(self._wrap_query("count(*)")) or 0)
 
     def split(self, parts: int) -> Sequence[Cursor]:
-        """Cuts at the quantiles of the ids, if all of them are integers. Texts are sorted by the
-        database's own rules, which differ."""
+        """Cuts at the quantiles of the ids, in the order of the database. Only the databases that
+        are known compare a text of a row with a parameter by the rules of their order."""
+        numbers = {self._size * part // parts for part in range(1, parts)} - {0}
+        if not numbers:
+            return []
         with self._connect_database() as connection:
-            least, most = connection.execute(self._wrap_query("min(q.id), max(q.id)")).one()
-            if type(least) is not int or type(most) is not int:
-                return []
-            numbers = {self._size * part // parts for part in range(1, parts)} - {0}
-            ids = set(connection.scalars(self._select_ids_at(numbers))) if numbers else set()
-        cuts = sorted(id for id in ids if type(id) is int and id < most)
+            cuts = list(dict.fromkeys(connection.scalars(self._select_ids_at(numbers))))
+            kinds = {int, str} if connection.dialect.name in _COMPARES_TEXTS else {int}
+        if not {type(id) for id in cuts} <= kinds:
+            return []
         return [{"after": id, "same": 0, "n": 0, "done": 0} for id in cuts]
 
     def _select_ids_at(self, numbers: Collection[int]) -> TextClause:
@@ -109,7 +112,7 @@ class SqlSource:
         places = ", ".join(str(number) for number in sorted(numbers))
         return text(
             "SELECT p.id FROM (SELECT q.id AS id, row_number() OVER (ORDER BY q.id) AS place "  # noqa: S608 - the operator's own query, and integers
-            f"FROM (\n{query}\n) AS q) AS p WHERE p.place IN ({places})"
+            f"FROM (\n{query}\n) AS q) AS p WHERE p.place IN ({places}) ORDER BY p.place"
         )
 
     def read_part(
