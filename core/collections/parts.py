@@ -15,7 +15,7 @@ def find_cuts(source: Source, parts: int) -> Sequence[Cursor]:
 
 def limit_parts(source: Source, parts: int) -> int:
     """Returns into how many parts it is worth to cut the source, at most ``parts``."""
-    if not isinstance(source, SplitSource):
+    if parts < 2 or not isinstance(source, SplitSource) or not source.least_part:
         return 1
     return max(1, min(parts, source.size() // source.least_part))
 

@@ -79,7 +79,8 @@ class SplitSource(Protocol):
 
     @property
     def least_part(self) -> int:
-        """The smallest part that is worth a worker of its own, in the unit of ``size``."""
+        """The smallest part that is worth a worker of its own, in the unit of ``size``; 0 if none
+        is."""
 
     def split(self, parts: int) -> Sequence[Cursor]:
         """Returns where the second part and each later one begin: at most ``parts`` - 1 cursors, in
