@@ -94,10 +94,10 @@ def _choose_way(context: StepContext) -> Outcome:
     left_out = {"files": len(names), "named": list(names[:_MOST_NAMED])} if names else None
     begun = mark_source(source, deployment.spec)
     state = FillState(way=way, fingerprint=source.fingerprint(), begun=begun, left_out=left_out)
-    if way == "records":
-        state = slicing.begin_filling(context, state)
-    else:
+    if way == "snapshot":
         context.save(state)
+    else:
+        state = slicing.begin_filling(context, state)
     cut = f" in {state.slices} slices" if state.slices else ""
     return Wait(0, f"filling by {way}{cut}")
 

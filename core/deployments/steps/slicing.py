@@ -33,6 +33,8 @@ from qdrant_rollouts.core.ports import Cursor, Source
 #: Seconds between two looks at slices that must stop.
 _SOON = 0.5
 _BAD_SAMPLES = 20
+#: One worker copies so many points in a few seconds.
+_LEAST_COPIED = 50_000
 _COUNTS = ("read", "written", "expected", "embedded", "reused", "truncated", "bad", "gone")
 
 
@@ -43,7 +45,7 @@ def begin_filling(context: StepContext, state: FillState) -> FillState:
     cuts: Sequence[Cursor] = ()
     if context.outputs.find(UnpackedSource) is None:
         named = context.services.source(context.deployment.source or "")
-        cuts = find_cuts(named, _count_wanted(context, named))
+        cuts = find_cuts(named, _count_wanted(context, named, state.way))
     bounds = [None, *json.loads(json.dumps(cuts)), None]
     initial = write_data(state)
     begun = replace(state, slices=len(bounds) - 1) if cuts else state
@@ -81,7 +83,8 @@ def await_slices(context: StepContext) -> Outcome:
     context.save(state)
     due_slices.knock_due(context.services, len(rows), context.deployment.id)
     # A slice that waits for a server has patience of its own. One that no worker takes has not.
-    moves = state.read != before.read or any(_is_in_hand(row, now) for row in rows)
+    moves = (state.read, state.written) != (before.read, before.written)
+    moves = moves or any(_is_in_hand(row, now) for row in rows)
     return Wait(context.services.times.ready_look, _describe(rows, state), progress=moves)
 
 
@@ -105,7 +108,7 @@ def stop_slices(context: StepContext) -> Wait | None:
     return Wait(_SOON, f"{at_work} slices end their present window", progress=False)
 
 
-def _count_wanted(context: StepContext, source: Source) -> int:
+def _count_wanted(context: StepContext, source: Source, way: str | None) -> int:
     said = context.deployment.spec.populate
     services = context.services
     if said.parallel != "auto":
@@ -114,7 +117,10 @@ def _count_wanted(context: StepContext, source: Source) -> int:
         return 1
     with services.sessions() as session:
         children = workers.count_children(session, services.clock.now(session), due_slices.QUEUE)
-    return limit_parts(source, min(MOST_SLICES, int(children * said.bulk_share)))
+    most = min(MOST_SLICES, int(children * said.bulk_share))
+    if way == "copy":
+        most = min(most, source.size() // _LEAST_COPIED)
+    return limit_parts(source, most)
 
 
 def _read_slices(context: StepContext) -> tuple[list[SliceRow], datetime]:
@@ -133,19 +139,29 @@ def _is_in_hand(row: SliceRow, now: datetime) -> bool:
 
 def _add_up(state: FillState, rows: Sequence[SliceRow], states: Sequence[FillState]) -> FillState:
     counts: dict[str, Any] = {
-        name: sum(getattr(one, name) or 0 for one in states) for name in _COUNTS
+        name: _add_known([getattr(one, name) for one in states]) for name in _COUNTS
     }
     samples = [text for one in states for text in one.bad_samples or ()]
     return replace(
         state,
         **counts,
         bad_samples=samples[:_BAD_SAMPLES],
-        by_vector=_add_by_vector([one.by_vector or {} for one in states]),
+        by_vector=_add_by_vector([one.by_vector for one in states if one.by_vector is not None]),
         progress=_measure_progress(rows, states),
     )
 
 
-def _add_by_vector(counts: Sequence[Mapping[str, Mapping[str, int]]]) -> dict[str, dict[str, int]]:
+def _add_known(counts: Sequence[int | None]) -> int | None:
+    """Returns None if none of them is known: this way of filling does not count it."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _add_by_vector(
+    counts: Sequence[Mapping[str, Mapping[str, int]]],
+) -> dict[str, dict[str, int]] | None:
+    if not counts:
+        return None
     added: dict[str, dict[str, int]] = {}
     for one in counts:
         for vector, by_kind in one.items():
@@ -163,9 +179,9 @@ def _measure_progress(rows: Sequence[SliceRow], states: Sequence[FillState]) -> 
     return Progress(
         done=sum(each.done - int((row.start or {}).get("done", 0)) for row, each in known),
         size=max(each.size for _, each in known),
-        unit="source",
+        unit=known[0][1].unit,
         rate=round(sum(filling), 1),
-        records=sum(each.records or 0 for _, each in known),
+        records=_add_known([each.records for _, each in known]),
     )
 
 
@@ -211,7 +227,10 @@ def _finish(context: StepContext, rows: Sequence[SliceRow], state: FillState) ->
 def _describe(rows: Sequence[SliceRow], state: FillState) -> str:
     done = sum(row.status == SliceStatus.DONE for row in rows)
     rate = state.progress.rate if state.progress else None
-    told = f"{done} of {len(rows)} slices filled, {state.read or 0:,} records, {rate or 0:,.0f}/s"
+    filled = f"{state.read or 0:,} records"
+    if state.way == "copy":
+        filled = f"{state.written or 0:,} points"
+    told = f"{done} of {len(rows)} slices filled, {filled}, {rate or 0:,.0f}/s"
     waiting = [row for row in rows if row.waited]
     if not waiting:
         return told
