@@ -85,7 +85,11 @@ class SplitSource(Protocol):
     def split(self, parts: int) -> Sequence[Cursor]:
         """Returns where the second part and each later one begin: at most ``parts`` - 1 cursors, in
         the order of reading, as ``read`` takes them. Fewer if the source cannot be cut so often,
-        none if it cannot be cut at all."""
+        none if it cannot be cut at all.
+
+        Rule: a source that may change without a new fingerprint is cut by the ids of its records,
+        so that no id is in two parts. Only then is a sum of all parts enough to find ids that come
+        twice (``core.deployments.steps.slicing``)."""
 
     def read_part(
         self, cursor: Cursor | None, start: Cursor | None, stop: Cursor | None

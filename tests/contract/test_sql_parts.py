@@ -188,5 +188,15 @@ def test_a_part_of_texts_is_read_on_from_any_cursor(shop: Engine) -> None:
             assert ids(part.read(cursor)) == ids(iter(whole[at + 1 :]))
 
 
+def test_rows_with_the_same_id_are_in_the_same_part(shop: Engine) -> None:
+    words = [f"{letter}{number % 7}" for number in range(90) for letter in "aA"]
+    lay_down(shop, "TEXT", words)
+    queries = {"numbers": "SELECT id % 7 AS id, text FROM numbers", "words": "SELECT * FROM words"}
+    for query in queries.values():
+        parts = [set(part) for part in ids_of_parts(open_sql(query), 20)]
+        assert len(parts) > 5
+        assert sum(map(len, parts)) == len(set.union(*parts))
+
+
 def test_ids_that_are_neither_numbers_nor_texts_are_not_cut(shop: Engine) -> None:
     assert find_cuts(open_sql("SELECT id / 2.0 AS id FROM numbers"), 4) == []
