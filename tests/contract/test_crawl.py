@@ -745,7 +745,7 @@ def test_a_slow_site_takes_more_turns_and_none_of_them_longer(world: World, site
     paths = [f"/{number}" for number in range(8)]
     site.pages |= {path: html(path, f"text of {path}") for path in paths}
     world.declare("docs", source=site.sitemap(*paths))
-    world.change_services(times=replace(world.services.times, slice=0.05))
+    world.change_services(times=replace(world.services.times, turn_time=0.05))
     turns = {}
     for delay in (0.0, 0.03):
         site.asked.clear()
