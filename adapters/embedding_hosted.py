@@ -57,7 +57,8 @@ class HostedEmbedder:
     @cached_property
     def dimension(self) -> int:
         with _open_client(_READ) as client:
-            [vector] = self._request_with_retries(client, ["dimension"], _PATIENCE)
+            answer = self._request_with_retries(client, ["dimension"], _PATIENCE)
+        [vector] = self._parse_vectors(answer, 1)
         return len(vector)
 
     @property
@@ -97,6 +98,15 @@ class HostedEmbedder:
         not say so."""
         return 0
 
+    def count_tokens(self, text: str) -> int | None:
+        with _open_client(_READ) as client:
+            answer = self._request_with_retries(client, [text], _PATIENCE)
+        try:
+            number = answer.json()["usage"]["total_tokens"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        return number if type(number) is int and number >= 0 else None
+
     def pieces(
         self, text: str, beside: str, most: int | None, overlap: int
     ) -> list[tuple[int, str]]:
@@ -114,7 +124,8 @@ class HostedEmbedder:
         return f"embedding model {self._name}:{self._model} at {self._provider.url}"
 
     def _embed_texts(self, client: httpx.Client, texts: list[str], patience: float) -> FloatArray:
-        made = self._request_with_retries(client, texts, patience)
+        answer = self._request_with_retries(client, texts, patience)
+        made = self._parse_vectors(answer, len(texts))
         if made.shape[1] != self.dimension:
             raise Refused(
                 f"{self._what} answers vectors of {made.shape[1]} numbers; before it was "
@@ -124,7 +135,7 @@ class HostedEmbedder:
 
     def _request_with_retries(
         self, client: httpx.Client, texts: list[str], patience: float
-    ) -> FloatArray:
+    ) -> httpx.Response:
         """Tries again with growing waits while the error may go away, for up to ``patience``
         seconds."""
         until = time.monotonic() + patience
@@ -143,7 +154,7 @@ class HostedEmbedder:
                 Event().wait(pause)
                 wait = min(2 * wait, _LONGEST_WAIT)
 
-    def _request_once(self, client: httpx.Client, texts: list[str]) -> FloatArray:
+    def _request_once(self, client: httpx.Client, texts: list[str]) -> httpx.Response:
         key = self._read_key()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         url = f"{self._provider.url.rstrip('/')}/embeddings"
@@ -161,7 +172,7 @@ class HostedEmbedder:
             raise Refused(
                 f"{self._what} answers {answer.status_code}: {_endpoint_error_text(answer, key)}"
             )
-        return self._parse_vectors(answer, len(texts))
+        return answer
 
     def _read_key(self) -> str:
         if not self._provider.key:

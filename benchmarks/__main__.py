@@ -14,17 +14,21 @@ from rich.console import Console
 
 from benchmarks import (
     backup,
+    compare,
+    crowd,
     embedding,
     experiments,
     gaps,
     gate,
     http,
+    journal,
     machine,
     memory,
     nightly,
     pages,
     rebuild,
     routing,
+    slices,
     starting,
     streaming_copy,
 )
@@ -36,15 +40,19 @@ BENCHMARKS: dict[str, ModuleType] = {
     "embedding": embedding,
     "rebuild": rebuild,
     "nightly": nightly,
+    "slices": slices,
     "copy": streaming_copy,
     "backup": backup,
     "gap": gaps,
+    "compare": compare,
+    "journal": journal,
     "gate": gate,
     "routing": routing,
     "http": http,
     "experiments": experiments,
     "memory": memory,
     "pages": pages,
+    "crowd": crowd,
 }
 
 

@@ -6,13 +6,9 @@ in turn, both collections are only read, with the same pages. Then the first one
 last comparison is made, the alias moves, and writes are let in again: a fence. Bounds: 40,000 ids
 in a second of one core, and a fence 1.5 times as long as reading both collections. The aim is 2 s
 at 100,000 points; the seconds in the table are also those of what else the machine does.
-
-``python -m benchmarks.compare`` runs it; the page of figures, which is of one run of all
-benchmarks, has it once it is in that table.
 """
 
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.alone import run_alone
 from benchmarks.results import Result, Size, median_ratio, rates, seconds
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections import freezing
@@ -161,7 +156,3 @@ def _pass_fence(world: World, target: str) -> Callable[[], None]:
         freezing.lift_freeze(world.services, "blue", "benchmark")
 
     return passed
-
-
-if __name__ == "__main__":
-    sys.exit(run_alone("compare", run))

@@ -6,13 +6,9 @@ sweep should cost the same whatever waits. The pages are bounded: what grows is 
 index comes first. Their seconds are shown, and no bound is held against them, because a busy
 machine alone could break it. Then 5,000 turns are due at once, and 500 schedules in one minute: how
 many sweeps it takes until the last one is sent.
-
-``python -m benchmarks.crowd`` runs it; the page of figures, which is of one run of all benchmarks,
-has it once it is in that table.
 """
 
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +21,6 @@ from typing import cast
 import httpx
 from sqlalchemy import create_engine, func, make_url, select, text
 
-from benchmarks.alone import run_alone
 from benchmarks.results import Result, Size, median_ratio, seconds
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database.schedule_rows import ScheduleRun
@@ -213,7 +208,3 @@ def _sweep_until_fired(world: World, count: int, sizes: list[int]) -> None:
         with world.services.sessions() as session:
             fired = session.scalar(select(func.count()).select_from(ScheduleRun)) or 0
         sizes.append(fired)
-
-
-if __name__ == "__main__":
-    sys.exit(run_alone("crowd", run))

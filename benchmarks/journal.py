@@ -5,9 +5,6 @@ beside the same write through qdrant-client's, in turn: without a rebuild, and w
 Then four processes write again and again, a hundredth of a second apart, while writes are led from
 one collection to the other and back. Bounds: 1.03 times a plain upsert without a rebuild, 2.2 times
 while one captures, and 100 ms for 95 of 100 fences.
-
-``python -m benchmarks.journal`` runs it; the page of figures, which is of one run of all
-benchmarks, has it from the next run on.
 """
 
 import multiprocessing
@@ -20,10 +17,7 @@ from typing import Any
 import numpy as np
 import qdrant_client
 from qdrant_client import models
-from rich.console import Console
 
-from benchmarks import machine
-from benchmarks.report import Report, show
 from benchmarks.results import Result, Size, median_ratio, seconds
 from qdrant_rollouts.adapters.database import open_engine
 from qdrant_rollouts.adapters.migrate import migrate_database
@@ -164,7 +158,3 @@ def _write_on(url: str, number: int, stopped: Any) -> None:
             with suppress(Unavailable):
                 client.upsert(ALIAS, _rows(generator, 1))
             stopped.wait(_THINKING)
-
-
-if __name__ == "__main__":
-    show(Console(width=160), Report("journal", __doc__, machine.load(), run(Size.CI)))

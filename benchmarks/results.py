@@ -32,9 +32,6 @@ class Result:
     ok: bool | None = None
 
 
-Run = Callable[[Size], list[Result]]
-
-
 def ratio_of_at_least(name: str, value: str, baseline: str, ratio: float, bound: float) -> Result:
     return Result(name, value, baseline, ratio, f"at least {bound:g}", ratio >= bound)
 

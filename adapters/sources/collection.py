@@ -11,10 +11,12 @@ from qdrant_rollouts.adapters.sources.places import read_between
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.records import point_row
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, VectorStore
+from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, SizeUnit, VectorStore
 from qdrant_rollouts.core.ports.naming import check_found_name
 
 _PAGE_POINTS = 256
+#: The smallest part that is worth a reader of its own.
+_LEAST_POINTS = 1000
 #: The more ids are drawn for a part, the more equal are the parts: with so many they differ by
 #: about a seventh.
 _DRAWN_PER_PART = 50
@@ -28,7 +30,7 @@ class CollectionSource:
     """
 
     left_out: Sequence[str] = ()
-    least_part = 1000
+    size_unit: SizeUnit = "rows"
 
     def __init__(self, name: str, store: VectorStore) -> None:
         check_found_name("collection", name.strip() or name)
@@ -43,6 +45,13 @@ class CollectionSource:
         if self._written == bare or self._written in self._store.collections():
             return self._written
         return bare
+
+    @property
+    def least_part(self) -> int:
+        """The embedded Qdrant has one reader."""
+        if self._store.server().embedded:
+            return 0
+        return _LEAST_POINTS
 
     @property
     def collection(self) -> str | None:
@@ -80,15 +89,18 @@ class CollectionSource:
             yield point_row(point, f"collection {self._name}, point {point.id}", at)
 
     def split(self, parts: int) -> Sequence[Cursor]:
-        """Cuts at the quantiles of ids that are drawn at random. The embedded Qdrant has one
+        return self.list_places([part / parts for part in range(1, parts)])
+
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        """Returns the quantiles of ids that are drawn at random. The embedded Qdrant has one
         reader, and a collection that allows no draw is read in one part."""
         if self._store.server().embedded:
             return []
         try:
-            drawn = self._draw_ids(parts)
+            drawn = self._draw_ids(len(fractions) + 1)
         except Refused:
             return []
-        cuts = {drawn[len(drawn) * part // parts] for part in range(1, parts)} if drawn else set()
+        cuts = {drawn[int(len(drawn) * one)] for one in fractions} if drawn else set()
         return [{"after": id, "n": 0, "done": 0} for id in sorted(cuts, key=_find_order)]
 
     def read_part(

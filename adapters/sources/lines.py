@@ -25,7 +25,7 @@ from qdrant_rollouts.adapters.sources.files import (
 )
 from qdrant_rollouts.adapters.sources.places import read_between
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Cursor, Row
+from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit
 
 #: Bytes. A larger record could not be written: Qdrant refuses a larger request (qdrant-facts 5.7).
 LONGEST_LINE = 32 * 1024 * 1024
@@ -166,6 +166,11 @@ class FileSource:
             return ()
         return self._watch.left_out
 
+    @property
+    def size_unit(self) -> SizeUnit:
+        """A compressed file is read in blocks."""
+        return "blocks" if any(map(is_packed, self._files)) else "shares"
+
     def check(self) -> None:
         """Opens every file and reads its first record, so that headers and permissions are checked
         before anything starts."""
@@ -194,8 +199,19 @@ class FileSource:
     def split(self, parts: int) -> Sequence[Cursor]:
         """Cuts at line ends or, where a record may contain line ends or a file is compressed,
         between files."""
+        size = self.size()
+        return self._cut_at([size * part // parts for part in range(1, parts)])
+
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        """Ends of lines; none if the files can only be cut between them."""
+        if not self._cut_at_lines or self.size_unit == "blocks":
+            return ()
+        size = self.size()
+        return self._cut_at([int(size * one) for one in fractions])
+
+    def _cut_at(self, wanted: Sequence[int]) -> Sequence[Cursor]:
+        """Returns the first cut at or after each of these bytes, counted over all files."""
         before = list(accumulate((file.size for file in self._files), initial=0))
-        wanted = (before[-1] * part // parts for part in range(1, parts))
         cuts = sorted({self._find_cut(before, byte) for byte in wanted})
         mark = self.fingerprint()
         return [

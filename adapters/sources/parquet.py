@@ -5,6 +5,7 @@ nanoseconds, dates such as 9999-12-31 would silently become others.
 """
 
 import importlib
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -24,7 +25,7 @@ from qdrant_rollouts.adapters.sources.files import (
 from qdrant_rollouts.adapters.sources.places import read_between
 from qdrant_rollouts.adapters.sources.values import make_row
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Cursor, Row
+from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit
 from qdrant_rollouts.core.sanitize.quoting import describe_columns, error_text
 
 _BATCH = 256
@@ -36,6 +37,7 @@ class ParquetSource:
     beginning of a row group and skips its rows that were read."""
 
     collection: str | None = None
+    size_unit: SizeUnit = "rows"
     least_part = 1000
 
     def __init__(self, patterns: str, roots: Sequence[Path], own: OwnFiles) -> None:
@@ -108,11 +110,24 @@ class ParquetSource:
         for part in range(1, parts):
             wanted = self._size * part / parts
             cuts.add(min(starts, key=lambda start: abs(start[2] - wanted)))
-        return [
-            {"file": file, "group": group, "row": 0, "n": rows, "done": rows, "print": self._print}
-            for file, group, rows in sorted(cuts)
-            if 0 < rows < self._size
-        ]
+        return [self._begin_group(*cut) for cut in sorted(cuts) if 0 < cut[2] < self._size]
+
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        """Beginnings of row groups."""
+        starts = self._list_groups()
+        ends = [rows for _, _, rows in starts[1:]]
+        chosen = {bisect_right(ends, self._size * one) for one in fractions}
+        return [self._begin_group(*starts[index]) for index in sorted(chosen)]
+
+    def _begin_group(self, file: int, group: int, rows: int) -> Cursor:
+        return {
+            "file": file,
+            "group": group,
+            "row": 0,
+            "n": rows,
+            "done": rows,
+            "print": self._print,
+        }
 
     def read_part(
         self, cursor: Cursor | None, start: Cursor | None, stop: Cursor | None

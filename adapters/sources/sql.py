@@ -24,7 +24,7 @@ from qdrant_rollouts.adapters.sources import postgres, sql_changes
 from qdrant_rollouts.adapters.sources.values import make_row
 from qdrant_rollouts.core.database.faults import explain_error, find_meaning
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable, is_connection_lost
-from qdrant_rollouts.core.ports import Cursor, Row
+from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit
 from qdrant_rollouts.core.sanitize import hosts
 from qdrant_rollouts.core.sanitize.quoting import describe_columns, error_text, shorten_text
 
@@ -44,6 +44,7 @@ class SqlSource:
 
     collection: str | None = None
     left_out: Sequence[str] = ()
+    size_unit: SizeUnit = "rows"
     least_part = 1000
 
     def __init__(self, where: str, own: OwnFiles) -> None:
@@ -96,15 +97,13 @@ class SqlSource:
     def split(self, parts: int) -> Sequence[Cursor]:
         """Cuts at the quantiles of the ids, in the order of the database. Only the databases that
         are known compare a text of a row with a parameter by the rules of their order."""
-        numbers = {self._size * part // parts for part in range(1, parts)} - {0}
-        if not numbers:
+        cuts = self.list_places([part / parts for part in range(1, parts)])
+        known: set[type] = {int}
+        if self._read_url().get_backend_name() in _COMPARES_TEXTS:
+            known.add(str)
+        if {type(cut["after"]) for cut in cuts} - known:
             return []
-        with self._connect_database() as connection:
-            cuts = list(dict.fromkeys(connection.scalars(self._select_ids_at(numbers))))
-            kinds = {int, str} if connection.dialect.name in _COMPARES_TEXTS else {int}
-        if not {type(id) for id in cuts} <= kinds:
-            return []
-        return [{"after": id, "same": 0, "n": 0, "done": 0} for id in cuts]
+        return cuts
 
     def _select_ids_at(self, numbers: Collection[int]) -> TextClause:
         """Selects the ids of these rows, counted from 1 by ascending id, in one pass."""
@@ -114,6 +113,14 @@ class SqlSource:
             "SELECT p.id FROM (SELECT q.id AS id, row_number() OVER (ORDER BY q.id) AS place "  # noqa: S608 - the operator's own query, and integers
             f"FROM (\n{query}\n) AS q) AS p WHERE p.place IN ({places}) ORDER BY p.place"
         )
+
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        numbers = {int(self._size * one) for one in fractions} - {0}
+        if not numbers:
+            return []
+        with self._connect_database() as connection:
+            ids = connection.scalars(self._select_ids_at(numbers)).all()
+        return [{"after": id, "same": 0, "n": 0, "done": 0} for id in dict.fromkeys(ids)]
 
     def read_part(
         self, cursor: Cursor | None, start: Cursor | None, stop: Cursor | None
@@ -299,7 +306,7 @@ class _Part:
 
 
 def _id_of(cut: Cursor | None) -> int | str | None:
-    return None if cut is None else cut["after"]
+    return (cut or {}).get("after")
 
 
 def _wrong_setting(error: DBAPIError) -> bool:

@@ -6,7 +6,7 @@ records. A chunk is the document with one field cut down to a piece, and with th
 which names the document.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,15 @@ from qdrant_rollouts.core.config.index_file import (
     fill_template,
     template_fields,
 )
-from qdrant_rollouts.core.ports import Cursor, Embedder, Row, Source, WrappedSource
+from qdrant_rollouts.core.ports import (
+    Cursor,
+    Embedder,
+    Row,
+    SizeUnit,
+    Source,
+    SpreadSource,
+    WrappedSource,
+)
 from qdrant_rollouts.core.ports.naming import chunk_id
 
 #: The field that describes a chunk: document, number (from 0), of, start and end (characters of the
@@ -81,6 +89,10 @@ class ChunkedSource(WrappedSource):
         self._rules = rules
         self._field = spec.field or template_fields(embedding.text)[-1]
 
+    @property
+    def size_unit(self) -> SizeUnit:
+        return "blocks" if self._source.size_unit == "blocks" else "shares"
+
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         before, skip, number = (
             (cursor["source"], cursor["skip"], cursor["n"]) if cursor else (None, 0, 0)
@@ -97,6 +109,14 @@ class ChunkedSource(WrappedSource):
                 yield replace(row, where=where, fields=fields, cursor=cursor, problem=problem)
             before = row.cursor
             skip = 0
+
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        if not isinstance(self._source, SpreadSource):
+            return ()
+        return [
+            {"source": place, "skip": 0, "n": 0, "done": place["done"]}
+            for place in self._source.list_places(fractions)
+        ]
 
     def _cut_document(self, row: Row) -> list[tuple[str, dict[str, Any] | None, str]]:
         """Returns place, fields and problem of each chunk. A row that is not a valid document is

@@ -4,11 +4,11 @@ By default a document's id is its path, which is unique in a folder. The ``id`` 
 not used by default, because sites often have the same one in many folders.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
-from qdrant_rollouts.core.ports import Cursor, Row, Source, WrappedSource
+from qdrant_rollouts.core.ports import Cursor, Row, Source, SpreadSource, WrappedSource
 
 #: The key under which a source of documents keeps front matter's ``id``, which is not the record's
 #: id by default.
@@ -31,6 +31,9 @@ class IdentifiedSource(WrappedSource):
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         return map(self._identify_row, self._source.read(cursor))
+
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        return self._source.list_places(fractions) if isinstance(self._source, SpreadSource) else ()
 
     def _identify_row(self, row: Row) -> Row:
         value = (row.fields or {}).get(self._field)

@@ -23,7 +23,15 @@ from qdrant_rollouts.core.ports.shapes import (
     Vector,
 )
 from qdrant_rollouts.core.ports.shelf import Shelf
-from qdrant_rollouts.core.ports.source import ChangesSource, Cursor, Row, Source, SplitSource
+from qdrant_rollouts.core.ports.source import (
+    ChangesSource,
+    Cursor,
+    Row,
+    SizeUnit,
+    Source,
+    SplitSource,
+    SpreadSource,
+)
 from qdrant_rollouts.core.ports.store import (
     AliasStore,
     Capacity,
@@ -74,10 +82,12 @@ __all__ = [
     "Server",
     "ServerText",
     "Shelf",
+    "SizeUnit",
     "Snapshot",
     "SnapshotStore",
     "Source",
     "SplitSource",
+    "SpreadSource",
     "State",
     "Turn",
     "Vector",

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from qdrant_rollouts.core.ports.shapes import PointId, Vector
 
 Cursor = dict[str, Any]
+#: What ``size`` and ``Cursor["done"]`` are made up of: of ``rows``, which are one each; of the
+#: ``shares`` that rows have (their bytes); of ``blocks`` with many rows each, which say how far
+#: reading is and nothing of the number of rows.
+SizeUnit = Literal["rows", "shares", "blocks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,10 @@ class Source(Protocol):
         """Files of this program that a pattern or folder of the source holds, and that are never
         read; for people."""
 
+    @property
+    def size_unit(self) -> SizeUnit:
+        """What the size is made up of."""
+
     def check(self) -> None:
         """Raises Refused if the source is missing, empty, unreadable or not allowed, naming what
         and which."""
@@ -97,6 +105,17 @@ class SplitSource(Protocol):
         """Rows beyond the place of ``start`` and not beyond that of ``stop``; None: from the
         beginning, or to the end. ``cursor``: that of a row of the part; only what follows it is
         read."""
+
+
+@runtime_checkable
+class SpreadSource(Protocol):
+    """What a source has besides ``Source`` if reading can begin in its middle. Only samples are
+    read in this way: the rows are the source's, but their numbers count from that place."""
+
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        """Returns cursors to read after, near these fractions of the source (from 0, its beginning,
+        to 1, its end), in its order. Fewer if some are the same place, none if the source is known
+        only from its beginning."""
 
 
 @runtime_checkable

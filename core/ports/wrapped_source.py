@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from qdrant_rollouts.core.ports.source import Source
+from qdrant_rollouts.core.ports.source import SizeUnit, Source
 
 
 class WrappedSource:
@@ -22,6 +22,10 @@ class WrappedSource:
     @property
     def left_out(self) -> Sequence[str]:
         return self._source.left_out
+
+    @property
+    def size_unit(self) -> SizeUnit:
+        return self._source.size_unit
 
     def check(self) -> None:
         self._source.check()

@@ -76,6 +76,15 @@ def test_texts_go_in_batches_with_the_model_and_the_key(hosted, endpoint):
     assert {headers["Authorization"] for headers, _ in endpoint.asked} == {"Bearer sesame"}
 
 
+def test_the_tokens_of_a_text_are_those_that_the_endpoint_counts_if_it_does(hosted, endpoint):
+    assert hosted.count_tokens("three words here") is None
+    endpoint.counts_tokens = True
+    assert hosted.count_tokens("three words here") == 3
+    endpoint.answers.append((200, {}, {"data": [], "usage": {"total_tokens": -1}}))
+    assert hosted.count_tokens("three words here") is None
+    assert {headers["Authorization"] for headers, _ in endpoint.asked} == {"Bearer sesame"}
+
+
 def test_half_a_surrogate_pair_is_embedded_like_any_text(hosted):
     assert hosted.query("half \ud800").shape == (64,)
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -369,6 +370,17 @@ def test_who_knows_better_has_it_made_all_the_same(world: World):
     world.run()
 
     assert world.status(id)["status"] == "live"
+
+
+def test_the_room_for_a_compressed_file_is_not_guessed_from_its_first_block(world: World):
+    plain = world.write("docs.jsonl", texts(500)).removeprefix("jsonl:")
+    packed = Path(plain + ".gz")
+    packed.write_bytes(gzip.compress(Path(plain).read_bytes()))
+    world.declare("docs", source=f"jsonl:{packed}")
+    id = world.deploy("docs")
+    world.run()
+
+    assert "room: the number of points is not known" in world.step(id, "create")["message"]
 
 
 def test_what_nobody_tells_stops_nobody_and_is_said(world: World):

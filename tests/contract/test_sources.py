@@ -31,7 +31,7 @@ from qdrant_rollouts.core.collections.recovered import RecoveredSource
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Point, Row, Source, VectorStore
+from qdrant_rollouts.core.ports import Point, Row, Source, SpreadSource, VectorStore
 from tests.backups import manifest
 from tests.sites import Page, Website, website
 
@@ -302,6 +302,26 @@ def test_reading_on_from_any_cursor_equals_reading_in_one_go(laid):
         rest = list(laid.open().read(json.loads(json.dumps(row.cursor))))
         assert seen(rest) == seen(whole[at + 1 :])
         assert [after.cursor for after in rest] == [after.cursor for after in whole[at + 1 :]]
+
+
+def test_reading_from_a_place_in_the_middle_gives_the_rest_of_the_source(laid):
+    source = laid.open()
+    wanted = (0.1, 0.3, 0.35, 0.8, 0.97)
+    places = source.list_places(wanted) if isinstance(source, SpreadSource) else []
+    assert places or (laid.kind not in ("dir", "parquet", "sql") and laid.text != "jsonl:a.jsonl")
+    whole = [comparable(row) for row in source.read(None)]
+    for place in places:
+        rest = [comparable(row) for row in laid.open().read(place)]
+        assert rest == whole[len(whole) - len(rest) :]
+        assert len(rest) <= len(whole)
+        done = [row.cursor["done"] for row in laid.open().read(place)]
+        assert not done or done[0] > place["done"]
+
+
+def test_a_size_in_rows_is_the_number_of_the_rows(laid):
+    source = laid.open()
+    if source.size_unit == "rows" and laid.kind not in UNSIZED:
+        assert source.size() == len(list(source.read(None)))
 
 
 def test_what_is_done_never_shrinks_and_ends_at_the_size(laid):

@@ -23,16 +23,12 @@ Ran = subprocess.CompletedProcess[str]
 @pytest.fixture(scope="module")
 def runs() -> dict[str, Future[Ran]]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return {name: pool.submit(run, "benchmarks", name) for name in BENCHMARKS}
+        return {name: pool.submit(run, name) for name in BENCHMARKS}
 
 
-#: Benchmarks that are not on the page of figures yet: it is of one run of all of them.
-BESIDE_THE_PAGE = ("compare", "crowd", "slices")
-
-
-def run(*names: str) -> Ran:
+def run(name: str) -> Ran:
     return subprocess.run(
-        [sys.executable, "-m", *names, "--size", "smallest"],
+        [sys.executable, "-m", "benchmarks", name, "--size", "smallest"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -45,14 +41,6 @@ def run(*names: str) -> Ran:
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_ends_well_and_prints_its_table(runs, name):
     ran = runs[name].result()
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    assert f"{name}, load before" in ran.stdout
-
-
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", BESIDE_THE_PAGE)
-def test_a_benchmark_of_its_own_ends_well_and_prints_its_table(name):
-    ran = run(f"benchmarks.{name}")
     assert ran.returncode == 0, ran.stderr[-3000:]
     assert f"{name}, load before" in ran.stdout
 

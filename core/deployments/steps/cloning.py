@@ -32,8 +32,10 @@ def copy_slice(context: StepContext, start: Cursor | None, stop: Cursor | None) 
         state = replace(state, position=start["after"])
     told = f"{state.written or 0:,} points copied"
     if not state.filled:
-        state, told = _copy_before(context, state, None if stop is None else stop["after"])
-    return Done(StepOutput(summary=told)) if state.filled else Wait(0, told)
+        state, told = _copy_before(context, state, (stop or {}).get("after"))
+    if state.filled:
+        return Done(StepOutput(summary=told))
+    return Wait(0, told)
 
 
 def _copy_before(

@@ -171,7 +171,7 @@ def _sort_out_records(
     there = [(number, row) for number, row in enumerate(rows, first) if not row.gone]
     loader.state = replace(loader.state, gone=(loader.state.gone or 0) + len(rows) - len(there))
     for number, row in there:
-        record = parse_row(_drop_remade_vectors(loader, row), loader.rules)
+        record = parse_row(drop_remade_vectors(loader.plan, row), loader.rules)
         if isinstance(record, BadRecord):
             bad.append(record)
         elif record.point_id in records:
@@ -182,12 +182,12 @@ def _sort_out_records(
     return records, bad
 
 
-def _drop_remade_vectors(loader: _Loader, row: Row) -> Row:
+def drop_remade_vectors(plan: VectorPlan, row: Row) -> Row:
     """Removes vectors that green does not take. A collection as a source brings all its vectors,
     also those that are made again, carried over or dropped."""
     if row.point_id is None:
         return row
-    return replace(row, vector=loader.plan.taken_from_points(vectors_by_name(row.vector)))
+    return replace(row, vector=plan.taken_from_points(vectors_by_name(row.vector)))
 
 
 def _find_repeated_ids(

@@ -23,6 +23,7 @@ from sqlalchemy import delete, select
 
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.parts import find_cuts, limit_parts
+from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.slice_rows import SliceRow
 from qdrant_rollouts.core.database.step_data import Progress, read_data, write_data
 from qdrant_rollouts.core.defaults import MOST_SLICES
@@ -32,7 +33,8 @@ from qdrant_rollouts.core.deployments.steps import journaled, reading
 from qdrant_rollouts.core.deployments.steps.backup_data import UnpackedSource
 from qdrant_rollouts.core.deployments.steps.data import FillState
 from qdrant_rollouts.core.lifecycle import SliceEvent, SliceStatus, next_slice_status
-from qdrant_rollouts.core.ports import Cursor, Source
+from qdrant_rollouts.core.ports import Cursor, Source, SplitSource
+from qdrant_rollouts.core.services import Services
 
 #: Seconds between two looks at slices that must stop.
 _SOON = 0.5
@@ -49,7 +51,8 @@ def begin_filling(context: StepContext, state: FillState) -> FillState:
     cuts: Sequence[Cursor] = ()
     if context.outputs.find(UnpackedSource) is None:
         named = context.services.source(context.deployment.source or "")
-        cuts = find_cuts(named, _count_wanted(context, named, state.way))
+        wanted = count_slices(context.services, context.deployment.spec, named, state.way)
+        cuts = find_cuts(named, wanted)
     bounds = [None, *json.loads(json.dumps(cuts)), None]
     initial = write_data(state)
     begun = replace(state, slices=len(bounds) - 1) if cuts else state
@@ -112,9 +115,12 @@ def stop_slices(context: StepContext) -> Wait | None:
     return Wait(_SOON, f"{at_work} slices end their present window", progress=False)
 
 
-def _count_wanted(context: StepContext, source: Source, way: str | None) -> int:
-    said = context.deployment.spec.populate
-    services = context.services
+def count_slices(services: Services, spec: IndexSpec, source: Source, way: str | None) -> int:
+    """Returns into how many slices a filling that begins now would cut the source at most; 1 if it
+    is read in one part."""
+    said = spec.populate
+    if not isinstance(source, SplitSource) or not source.least_part:
+        return 1
     if said.parallel != "auto":
         return said.parallel
     if services.store.server().embedded:
