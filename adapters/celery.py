@@ -148,7 +148,7 @@ SETTINGS: dict[str, Any] = {
     # True redelivers a message that kills its worker without limit (row 3)
     "task_reject_on_worker_lost": False,
     "task_acks_on_timeout": True,  # False requeues without limit (row 2)
-    "worker_prefetch_multiplier": 1,  # nothing waits behind a slice of bulk work
+    "worker_prefetch_multiplier": 1,  # nothing waits behind a turn of bulk work
     # a short outage of Redis must not kill a turn
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     # a turn fits in 30 s; REMAP_SIGTERM=SIGQUIT makes TERM use it (row 17)

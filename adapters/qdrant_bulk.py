@@ -35,6 +35,7 @@ from qdrant_rollouts.adapters.qdrant_messages import (
 )
 from qdrant_rollouts.adapters.qdrant_points import MOST_POINTS, next_page_size, split_batches
 from qdrant_rollouts.adapters.qdrant_rest import FIRST_PAGE, RestPoints, may_go_on, most_copied
+from qdrant_rollouts.core.collections.merging import is_before, stop_at
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
 from qdrant_rollouts.core.ports import Limits, Point, PointId
 from qdrant_rollouts.core.sanitize.quoting import error_text
@@ -156,7 +157,12 @@ class GrpcPoints:
         return self._decode_points(collection, raw, page.result, vectors), next_offset(page)
 
     def copy(
-        self, source: str, target: str, after: PointId | None, seconds: float
+        self,
+        source: str,
+        target: str,
+        after: PointId | None,
+        seconds: float,
+        until: PointId | None = None,
     ) -> tuple[int, PointId | None]:
         """Reads a page while the previous ones are written; holds at most ``_WRITERS`` + 1
         pages."""
@@ -172,8 +178,9 @@ class GrpcPoints:
                     return copied + sum(write.result() for write in writes), position
                 raw = self._read_next_page(source, position, min(limit, most))
                 page = pb.ScrollResponse.FromString(raw)
-                writes.append(writers.submit(self._copy_points, source, target, raw, page.result))
-                position = next_offset(page)
+                points = _points_before(page.result, until)
+                writes.append(writers.submit(self._copy_points, source, target, raw, points))
+                position = stop_at(next_offset(page), until)
                 if position is None or time.monotonic() >= deadline:
                     return copied + sum(write.result() for write in writes), position
                 if len(writes) > _WRITERS:
@@ -311,3 +318,9 @@ def _read_authorities() -> bytes | None:
     if file and Path(file).is_file():
         return Path(file).read_bytes()
     return None
+
+
+def _points_before(points: Sequence[Any], end: PointId | None) -> Sequence[Any]:
+    if end is None:
+        return points
+    return [point for point in points if is_before(decode_id(point.id), end)]

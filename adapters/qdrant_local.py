@@ -35,6 +35,7 @@ from qdrant_rollouts.adapters.qdrant_points import (
     point_to_json,
 )
 from qdrant_rollouts.adapters.qdrant_search import query_vector_json
+from qdrant_rollouts.core.collections.merging import is_before, stop_at
 from qdrant_rollouts.core.collections.schema import vector_kind, vector_names, vector_params
 from qdrant_rollouts.core.config.vector_kinds import describe_vector, kind_of, vectors_by_name
 from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
@@ -434,15 +435,22 @@ class LocalStore:
         return _parse_points(found), None if following is None else _plain_id(following)
 
     def copy(
-        self, source: str, target: str, after: PointId | None, seconds: float
+        self,
+        source: str,
+        target: str,
+        after: PointId | None,
+        seconds: float,
+        until: PointId | None = None,
     ) -> tuple[int, PointId | None]:
         deadline = time.monotonic() + seconds
         copied = 0
         position = after
         while True:
-            points, position = self.scroll(source, position, _PAGE_POINTS)
-            self.upsert(target, points)
-            copied += len(points)
+            points, following = self.scroll(source, position, _PAGE_POINTS)
+            position = stop_at(following, until)
+            within = [point for point in points if is_before(point.id, until)]
+            self.upsert(target, within)
+            copied += len(within)
             if position is None or time.monotonic() >= deadline:
                 return copied, position
 

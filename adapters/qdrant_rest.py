@@ -15,6 +15,7 @@ from qdrant_rollouts.adapters.qdrant_points import (
     point_to_json,
     split_batches,
 )
+from qdrant_rollouts.core.collections.merging import is_before, stop_at
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 from qdrant_rollouts.core.ports import Limits, Point, PointId
 
@@ -45,7 +46,12 @@ class Points(Protocol):
     ) -> tuple[list[Point], PointId | None]: ...
 
     def copy(
-        self, source: str, target: str, after: PointId | None, seconds: float
+        self,
+        source: str,
+        target: str,
+        after: PointId | None,
+        seconds: float,
+        until: PointId | None = None,
     ) -> tuple[int, PointId | None]: ...
 
 
@@ -101,7 +107,12 @@ class RestPoints:
         return [point_from_json(record) for record in records], following
 
     def copy(
-        self, source: str, target: str, after: PointId | None, seconds: float
+        self,
+        source: str,
+        target: str,
+        after: PointId | None,
+        seconds: float,
+        until: PointId | None = None,
     ) -> tuple[int, PointId | None]:
         deadline = time.monotonic() + seconds
         page = FIRST_PAGE
@@ -111,9 +122,11 @@ class RestPoints:
         while True:
             if not may_go_on(self._limits, source, copied):
                 return copied, position
-            records, position = self._scroll_next(source, position, min(page, most))
-            size = self._write_records(target, records)
-            copied += len(records)
+            records, following = self._scroll_next(source, position, min(page, most))
+            position = stop_at(following, until)
+            within = [record for record in records if is_before(record["id"], until)]
+            size = self._write_records(target, within)
+            copied += len(within)
             if position is None or time.monotonic() >= deadline:
                 return copied, position
             page = next_page_size(len(records), size, MOST_POINTS)

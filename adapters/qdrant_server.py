@@ -421,7 +421,12 @@ class ServerStore:
             return self._limits.within(collection, page)
 
     def copy(
-        self, source: str, target: str, after: PointId | None, seconds: float
+        self,
+        source: str,
+        target: str,
+        after: PointId | None,
+        seconds: float,
+        until: PointId | None = None,
     ) -> tuple[int, PointId | None]:
         """Raises Refused for custom sharding: equal ids under different keys would be read as one
         (4.4)."""
@@ -435,7 +440,7 @@ class ServerStore:
                     "records"
                 )
         with self._choose_points() as way:
-            return way.copy(source, target, after, seconds)
+            return way.copy(source, target, after, seconds, until)
 
     @contextmanager
     def _choose_points(self) -> "Iterator[Points]":

@@ -49,7 +49,7 @@ class Times:
     first_retry: float = 1.0
     longest_retry: float = 60.0
     #: How long one turn of bulk work lasts before it saves and ends.
-    slice: float = 20.0
+    turn_time: float = 20.0
     #: Three looks at least this far apart must find an index ready (qdrant-facts 7.2: green for 5
     #: s).
     ready_look: float = 2.5

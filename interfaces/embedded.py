@@ -48,7 +48,7 @@ WORKERS = 4
 #: Shorter turns than a worker's, because Ctrl-C waits for the current turn. A lost knock is sent
 #: again sooner, because knocks are lost only when a process ends. A timer here holds a knock that
 #: is not due yet, because there is only one clock, so it does not wait for the next sweep.
-TIMES = Times(slice=5.0, knock_again_after=3.0, holds_waits=True)
+TIMES = Times(turn_time=5.0, knock_again_after=3.0, holds_waits=True)
 #: Seconds between sweeps (celery-facts 2.6), and the number of sweeps between two looks at due
 #: deletions.
 _PULSE = 1.0

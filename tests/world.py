@@ -97,7 +97,7 @@ class World:
             alerts=lambda: self.channels,
             channel=SilentChannel(),
             shelf=shelf,
-            times=Times(slice=5.0, holds_waits=True),
+            times=Times(turn_time=5.0, holds_waits=True),
             concurrency=lambda: self.concurrency,
         )
 

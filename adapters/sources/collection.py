@@ -7,6 +7,7 @@ and its fingerprint is only its name.
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+from qdrant_rollouts.adapters.sources.places import read_between
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.records import point_row
 from qdrant_rollouts.core.errors import Refused
@@ -14,6 +15,8 @@ from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, SizeUnit, Ve
 from qdrant_rollouts.core.ports.naming import check_found_name
 
 _PAGE_POINTS = 256
+#: The smallest part that is worth a reader of its own.
+_LEAST_POINTS = 1000
 #: The more ids are drawn for a part, the more equal are the parts: with so many they differ by
 #: about a seventh.
 _DRAWN_PER_PART = 50
@@ -28,7 +31,6 @@ class CollectionSource:
 
     left_out: Sequence[str] = ()
     size_unit: SizeUnit = "rows"
-    least_part = 1000
 
     def __init__(self, name: str, store: VectorStore) -> None:
         check_found_name("collection", name.strip() or name)
@@ -43,6 +45,13 @@ class CollectionSource:
         if self._written == bare or self._written in self._store.collections():
             return self._written
         return bare
+
+    @property
+    def least_part(self) -> int:
+        """The embedded Qdrant has one reader."""
+        if self._store.server().embedded:
+            return 0
+        return _LEAST_POINTS
 
     @property
     def collection(self) -> str | None:
@@ -93,6 +102,11 @@ class CollectionSource:
             return []
         cuts = {drawn[int(len(drawn) * one)] for one in fractions} if drawn else set()
         return [{"after": id, "n": 0, "done": 0} for id in sorted(cuts, key=_find_order)]
+
+    def read_part(
+        self, cursor: Cursor | None, start: Cursor | None, stop: Cursor | None
+    ) -> Iterator[Row]:
+        return read_between(self, cursor, start, stop)
 
     def find_place(self, cursor: Cursor) -> tuple[bool, PointId]:
         return _find_order(cursor["after"])

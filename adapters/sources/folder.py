@@ -27,6 +27,7 @@ from qdrant_rollouts.adapters.sources.files import (
     translate_errors,
 )
 from qdrant_rollouts.adapters.sources.lines import LONGEST_LINE
+from qdrant_rollouts.adapters.sources.places import read_between
 from qdrant_rollouts.core.config.id_fields import FRONT_MATTER_ID
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit
@@ -99,6 +100,11 @@ class FolderSource:
     def split(self, parts: int) -> Sequence[Cursor]:
         numbers = {self.size() * part // parts for part in range(1, parts)} - {0}
         return [self._go_behind(number) for number in sorted(numbers)]
+
+    def read_part(
+        self, cursor: Cursor | None, start: Cursor | None, stop: Cursor | None
+    ) -> Iterator[Row]:
+        return read_between(self, cursor, start, stop)
 
     def find_place(self, cursor: Cursor) -> int:
         return int(cursor["n"])

@@ -23,6 +23,7 @@ from qdrant_rollouts.adapters.sources.files import (
     make_absolute,
     translate_errors,
 )
+from qdrant_rollouts.adapters.sources.places import read_between
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit
 
@@ -226,6 +227,11 @@ class FileSource:
             for index, offset in cuts
             if (0, 0) < (index, offset) < (len(self._files), 0)
         ]
+
+    def read_part(
+        self, cursor: Cursor | None, start: Cursor | None, stop: Cursor | None
+    ) -> Iterator[Row]:
+        return read_between(self, cursor, start, stop)
 
     def find_place(self, cursor: Cursor) -> tuple[int, int]:
         return cursor["file"], cursor["offset"]

@@ -22,6 +22,7 @@ from qdrant_rollouts.adapters.sources.files import (
     make_absolute,
     translate_errors,
 )
+from qdrant_rollouts.adapters.sources.places import read_between
 from qdrant_rollouts.adapters.sources.values import make_row
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit
@@ -127,6 +128,11 @@ class ParquetSource:
             "done": rows,
             "print": self._print,
         }
+
+    def read_part(
+        self, cursor: Cursor | None, start: Cursor | None, stop: Cursor | None
+    ) -> Iterator[Row]:
+        return read_between(self, cursor, start, stop)
 
     def find_place(self, cursor: Cursor) -> tuple[int, int, int]:
         return cursor["file"], cursor["group"], cursor["row"]

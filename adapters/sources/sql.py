@@ -32,6 +32,8 @@ _PAGE_ROWS = 1000
 #: Nothing that is read here needs to write; the first statement of a transaction says so, if the
 #: database supports it.
 _READ_ONLY = {"postgresql": "SET TRANSACTION READ ONLY", "sqlite": "PRAGMA query_only = ON"}
+#: A text of a row and a parameter are compared by the collation of the column, as rows are ordered.
+_COMPARES_TEXTS = {"postgresql", "sqlite"}
 #: SQLite also calls a mistake in a query an operational error.
 _SQLITE_ERROR = 1
 
@@ -95,16 +97,15 @@ class SqlSource:
             return int(connection.scalar(self._wrap_query("count(*)")) or 0)
 
     def split(self, parts: int) -> Sequence[Cursor]:
-        """Cuts at the quantiles of the ids, if all of them are integers. Texts are sorted by the
-        database's own rules, which differ."""
-        with self._connect_database() as connection:
-            least, most = connection.execute(self._wrap_query("min(q.id), max(q.id)")).one()
-            if type(least) is not int or type(most) is not int:
-                return []
-            numbers = {self._size * part // parts for part in range(1, parts)} - {0}
-            ids = set(connection.scalars(self._select_ids_at(numbers))) if numbers else set()
-        cuts = sorted(id for id in ids if type(id) is int and id < most)
-        return [{"after": id, "same": 0, "n": 0, "done": 0} for id in cuts]
+        """Cuts at the quantiles of the ids, in the order of the database. Only the databases that
+        are known compare a text of a row with a parameter by the rules of their order."""
+        cuts = self.list_places([part / parts for part in range(1, parts)])
+        known: set[type] = {int}
+        if self._read_url().get_backend_name() in _COMPARES_TEXTS:
+            known.add(str)
+        if {type(cut["after"]) for cut in cuts} - known:
+            return []
+        return cuts
 
     def _select_ids_at(self, numbers: Collection[int]) -> TextClause:
         """Selects the ids of these rows, counted from 1 by ascending id, in one pass."""
@@ -123,8 +124,10 @@ class SqlSource:
             ids = connection.scalars(self._select_ids_at(numbers)).all()
         return [{"after": id, "same": 0, "n": 0, "done": 0} for id in dict.fromkeys(ids)]
 
-    def find_place(self, cursor: Cursor) -> int:
-        return int(cursor["after"])
+    def read_part(
+        self, cursor: Cursor | None, start: Cursor | None, stop: Cursor | None
+    ) -> Iterator[Row]:
+        return self._read_rows(_Part(start=_id_of(start), stop=_id_of(stop)), cursor)
 
     def check_changes(self, where: str) -> None:
         condition = sql_changes.write_condition(where)
@@ -154,15 +157,15 @@ class SqlSource:
             return sql_changes.read_clock(connection, margin)
 
     def read_changes(self, where: str, since: str, cursor: Cursor | None) -> Iterator[Row]:
-        return self._read_part(_Part(condition=where, since=since), cursor)
+        return self._read_rows(_Part(condition=where, since=since), cursor)
 
     def read_ids(self, cursor: Cursor | None) -> Iterator[Row]:
-        return self._read_part(_Part(columns="q.id"), cursor)
+        return self._read_rows(_Part(columns="q.id"), cursor)
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        return self._read_part(_Part(), cursor)
+        return self._read_rows(_Part(), cursor)
 
-    def _read_part(self, part: "_Part", cursor: Cursor | None) -> Iterator[Row]:
+    def _read_rows(self, part: "_Part", cursor: Cursor | None) -> Iterator[Row]:
         after, same, number = (
             (cursor["after"], cursor["same"], cursor["n"]) if cursor else (None, 0, 0)
         )
@@ -272,11 +275,16 @@ class SqlSource:
 @dataclass(frozen=True, slots=True)
 class _Part:
     """Which columns and rows of the query are read: those for which ``condition`` is true after
-    ``since``."""
+    ``since``, and whose id is greater than ``start`` and not greater than ``stop``.
+
+    Rule: the database alone compares ids, so a part has the same bounds as the order in which it is
+    read. A part without an upper bound would sort the rest of a table that has no index."""
 
     columns: str = "q.*"
     condition: str = ""
     since: str = ""
+    start: int | str | None = None
+    stop: int | str | None = None
 
     def write_conditions(
         self, connection: Connection, after: int | str | None
@@ -290,7 +298,17 @@ class _Part:
         if after is not None:
             conditions.append("q.id >= :after")
             given["after"] = after
+        elif self.start is not None:
+            conditions.append("q.id > :start")
+            given["start"] = self.start
+        if self.stop is not None:
+            conditions.append("q.id <= :stop")
+            given["stop"] = self.stop
         return conditions, given
+
+
+def _id_of(cut: Cursor | None) -> int | str | None:
+    return (cut or {}).get("after")
 
 
 def _wrong_setting(error: DBAPIError) -> bool:

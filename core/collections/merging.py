@@ -105,6 +105,15 @@ def order_id(id: PointId) -> tuple[int, int, str]:
     return 1, 0, id
 
 
+def is_before(id: PointId, end: PointId | None) -> bool:
+    return end is None or order_id(id) < order_id(end)
+
+
+def stop_at(following: PointId | None, end: PointId | None) -> PointId | None:
+    """Returns where a scroll goes on that stops before ``end``; None if it is over."""
+    return following if following is not None and is_before(following, end) else None
+
+
 def _first_id(ids: Sequence[PointId]) -> PointId | None:
     return min(ids, key=order_id, default=None)
 

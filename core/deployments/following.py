@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _NOTHING = "nothing to bring over"
 _WAITS_FOR_A_PERSON = (Status.PAUSED, Status.NEEDS_OPERATOR)
 #: Seconds. What is left of the lease then is enough for the last round.
-_LONGEST_SLICE = 15.0
+_LONGEST_TURN = 15.0
 
 
 def list_behind(services: Services) -> list[str]:
@@ -63,7 +63,7 @@ def _try_for(alias: str, act: Callable[[], object]) -> None:
 
 
 def follow_back(services: Services, alias: str) -> str:
-    """Works for a slice on what the older version lacks. Safe to run twice. Returns what was done,
+    """Works for a turn on what the older version lacks. Safe to run twice. Returns what was done,
     as a line of text."""
     owner = name_owner()
     turn = following.claim_following(services, alias, owner)
@@ -101,7 +101,7 @@ def _work_on(services: Services, alias: str, turn: FollowerTurn) -> str:
         return f"{alias} was not switched by a deployment"
     context = StepContext(view_deployment(row), {}, StepOutputs(read_outputs(row)), services, turn)
     work = journaled.open_backward(context, turn)
-    goes_on = limit_to(min(services.times.slice, _LONGEST_SLICE))
+    goes_on = limit_to(min(services.times.turn_time, _LONGEST_TURN))
     done, more = journaled.follow_piece(work, RoundState(), goes_on)
     if not done.checked:
         return f"{alias}: {_NOTHING}"

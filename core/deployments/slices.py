@@ -38,7 +38,7 @@ from qdrant_rollouts.core.deployments.plan import (
     StepRecord,
     Wait,
 )
-from qdrant_rollouts.core.deployments.steps import loading
+from qdrant_rollouts.core.deployments.steps import cloning, loading
 from qdrant_rollouts.core.deployments.steps.data import FillState
 from qdrant_rollouts.core.deployments.turn_leases import HeldTurn, Lease
 from qdrant_rollouts.core.deployments.turn_record import TurnResult
@@ -210,6 +210,8 @@ def _decide_outcome(services: Services, claim: _Claim, lease: Lease) -> RunOutco
     )
 
     def work() -> Outcome:
+        if context.load(FillState).way == "copy":
+            return cloning.copy_slice(context, claim.start, claim.stop)
         return loading.fill_slice(context, claim.number, claim.start, claim.stop)
 
     return run_turn(services, work, f"slice {claim.number + 1} of {claim.deployment.id}")

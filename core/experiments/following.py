@@ -44,7 +44,7 @@ from qdrant_rollouts.core.services import Services
 log = logging.getLogger(__name__)
 
 #: Seconds.
-_LONGEST_SLICE = 15.0
+_LONGEST_TURN = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,9 @@ def _is_due(session: Session, row: Experiment, now: datetime) -> bool:
 
 
 def follow_control(services: Services, experiment_id: str) -> str:
-    """Works for a slice on the treatments of an experiment. Safe to run twice. Returns what was
+    """Works for a turn on the treatments of an experiment. Safe to run twice. Returns what was
     done, as a line of text."""
-    ends = time.monotonic() + min(services.times.slice, _LONGEST_SLICE)
+    ends = time.monotonic() + min(services.times.turn_time, _LONGEST_TURN)
     lines = []
     while time.monotonic() < ends:
         turn = _claim_treatment(services, experiment_id)

@@ -25,7 +25,7 @@ from qdrant_rollouts.core.errors import Broken, LeaseLost
 from qdrant_rollouts.core.services import Services
 
 #: Seconds. A lease is longer than what its holder does, so it runs out only if that one dies: a
-#: worker works for a slice, and a deployment for a turn.
+#: worker and a deployment work for a turn.
 LEASE = 45.0
 LEASE_OF_TURN = 100.0
 _LONGEST = timedelta(seconds=LEASE_OF_TURN)

@@ -87,16 +87,24 @@ class SplitSource(Protocol):
 
     @property
     def least_part(self) -> int:
-        """The smallest part that is worth a worker of its own, in the unit of ``size``."""
+        """The smallest part that is worth a worker of its own, in the unit of ``size``; 0 if none
+        is."""
 
     def split(self, parts: int) -> Sequence[Cursor]:
         """Returns where the second part and each later one begin: at most ``parts`` - 1 cursors, in
         the order of reading, as ``read`` takes them. Fewer if the source cannot be cut so often,
-        none if it cannot be cut at all. A part's rows are those whose place is beyond the cursor at
-        which it begins, and not beyond the one at which the next part begins."""
+        none if it cannot be cut at all.
 
-    def find_place(self, cursor: Cursor) -> Any:
-        """Returns the place of a row by its cursor. Places grow in the order of reading."""
+        Rule: a source that may change without a new fingerprint is cut by the ids of its records,
+        so that no id is in two parts. Only then is a sum of all parts enough to find ids that come
+        twice (``core.deployments.steps.slicing``)."""
+
+    def read_part(
+        self, cursor: Cursor | None, start: Cursor | None, stop: Cursor | None
+    ) -> Iterator[Row]:
+        """Rows beyond the place of ``start`` and not beyond that of ``stop``; None: from the
+        beginning, or to the end. ``cursor``: that of a row of the part; only what follows it is
+        read."""
 
 
 @runtime_checkable

@@ -221,9 +221,15 @@ class PointStore(Protocol):
         """
 
     def copy(
-        self, source: str, target: str, after: PointId | None, seconds: float
+        self,
+        source: str,
+        target: str,
+        after: PointId | None,
+        seconds: float,
+        until: PointId | None = None,
     ) -> tuple[int, PointId | None]:
-        """Streams points unchanged from ``source`` to ``target`` for about ``seconds``.
+        """Streams points unchanged from ``source`` to ``target`` for about ``seconds``: those from
+        the id ``after`` on, before the id ``until``. None: from the first, or to the last.
 
         Returns how many were written **and acknowledged**, and where to go on (None: all copied).
         """

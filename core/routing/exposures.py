@@ -224,7 +224,7 @@ class Ledger:
             self.add_sketch(metric.name, whose, tally)
 
     def _round_up_window(self, exposure: Exposure) -> Exposure:
-        """Returns the same with the window's end postponed, by less than a slice, so that many
+        """Returns the same with the window's end postponed, by less than a part of it, so that many
         windows end together."""
         size = timedelta(hours=self._spec.window_hours) / _SLICES_PER_WINDOW
         later = (datetime.min.replace(tzinfo=exposure.closes_at.tzinfo) - exposure.closes_at) % size

@@ -47,7 +47,7 @@ BRISK = {
     "knock_again_after": 2.0,
     "first_retry": 0.5,
     "longest_retry": 2.0,
-    "slice": 2.0,
+    "turn_time": 2.0,
     "ready_look": 0.1,
 }
 RECORDS = 300

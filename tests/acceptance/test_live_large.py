@@ -31,7 +31,7 @@ def test_a_million_points_are_rebuilt_under_two_hundred_writes_a_second(
     points = int(os.environ.get("ROLLOUTS_TEST_LIVE", effort(0, 1_000_000)))
     if not points:
         pytest.skip("the short form is test_live_journal")
-    times = {**BRISK, "slice": 20.0, "lease": 60.0}
+    times = {**BRISK, "turn_time": 20.0, "lease": 60.0}
     with Installation(tmp_path / "house", "postgres", times=times, tick=0.5) as house:
         write_documents(house, points)
         house.declare({ALIAS: JOURNAL})

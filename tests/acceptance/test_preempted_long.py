@@ -1,5 +1,5 @@
 """The long form of ``test_preempted``: a worker is killed every 20 s while a million records are
-loaded, and then in each slice of a backup and of a restore. ``ROLLOUTS_TEST_PREEMPTED=200000,4``
+loaded, and then in each turn of a backup and of a restore. ``ROLLOUTS_TEST_PREEMPTED=200000,4``
 sets other numbers."""
 
 import json
@@ -36,7 +36,7 @@ def test_a_rebuild_a_backup_and_a_restore_get_to_their_end_on_workers_that_are_t
     if not records:
         pytest.skip("the short form is test_preempted")
     with Installation(
-        tmp_path / "house", "postgres", times={**BRISK, "slice": 20.0}, tick=1.0, children=1
+        tmp_path / "house", "postgres", times={**BRISK, "turn_time": 20.0}, tick=1.0, children=1
     ) as house:
         house.run()
         write(house, records)
@@ -65,16 +65,16 @@ def test_a_rebuild_a_backup_and_a_restore_get_to_their_end_on_workers_that_are_t
         )
 
         backup = house.ask("backups.create", alias_name=ALIAS)["backup_id"]
-        slices = kill_in_each_slice(house, backup)
+        turns = kill_in_each_turn(house, backup)
         assert row_of(house, backup).status == "live", row_of(house, backup).message
         house.web.delete(f"/collections/{loaded.green}").raise_for_status()
         restore = house.ask("backups.restore", backup_id=backup)["deployment_id"]
-        slices_back = kill_in_each_slice(house, restore)
+        turns_back = kill_in_each_turn(house, restore)
         back = row_of(house, restore)
         assert back.status == "live", back.message
         assert house.count(back.green) == records
         figure(
-            f"its backup with a kill in each slice ({slices}), and its restore ({slices_back}): "
+            f"its backup with a kill in each turn ({turns}), and its restore ({turns_back}): "
             "whole, exact count"
         )
 
@@ -111,7 +111,7 @@ def kill_until_over(house: Installation, id: str, every: float) -> int:
     return kills
 
 
-def kill_in_each_slice(house: Installation, id: str) -> int:
+def kill_in_each_turn(house: Installation, id: str) -> int:
     """Kills the bulk worker once in each step and phase; returns how often."""
     seen: set[tuple[str, str]] = set()
 

@@ -5,7 +5,7 @@ import time
 import tracemalloc
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pytest
 
@@ -13,6 +13,7 @@ from qdrant_rollouts.adapters.crawl import robots
 from qdrant_rollouts.adapters.crawl.addresses import is_public
 from qdrant_rollouts.adapters.sources import open_source
 from qdrant_rollouts.adapters.sources.sitemap import SitemapSource
+from qdrant_rollouts.core.collections.parts import find_cuts, limit_parts, open_part
 from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
 from qdrant_rollouts.core.config.index_file import IndexFile, validate_as
 from qdrant_rollouts.core.deployments.commands.planning import plan_deployment
@@ -623,6 +624,49 @@ def test_more_than_one_page_in_twenty_that_does_not_come_ends_it(site):
         next(found)
 
 
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def test_a_site_without_a_pace_is_cut_and_no_page_is_fetched_twice(site):
+    paths = [f"/{number:02}" for number in range(40)]
+    site.pages |= {path: html(path, "text") for path in paths}
+    source = site.sitemap(*paths)
+    bounds = [None, *find_cuts(opened(site, source), 3), None]
+    parts = [
+        [row.fields["id"] for row in open_part(opened(site, source), *part).read(None)]
+        for part in pairwise(bounds)
+    ]
+    assert [len(part) for part in parts] == [13, 13, 14]
+    assert list(chain(*parts)) == [site.url + path for path in paths]
+    assert {site.asked[path] for path in paths} == {1}
+
+
+@pytest.mark.parametrize("robots", ["", "User-agent: *\nCrawl-delay: 0.1\n"])
+def test_a_site_with_a_pace_is_read_in_one_part(site, robots):
+    source = site.sitemap(*(f"/{number}" for number in range(500)))
+    without = opened(site, source, delay_seconds=0)
+    assert limit_parts(without, 4) == 4
+    if robots:
+        site.pages["/robots.txt"] = Page(robots, type="text/plain")
+        assert find_cuts(opened(site, source), 4) == []
+        return
+    site.asked.clear()
+    paced = opened(site, source, delay_seconds=0.1)
+    assert (find_cuts(paced, 4), limit_parts(paced, 4)) == ([], 1)
+    assert not site.asked
+
+
+def test_of_the_pages_of_a_part_one_in_twenty_may_not_come(site):
+    paths = [f"/{number:02}" for number in range(40)]
+    site.pages |= {path: html(path, "text") for path in paths}
+    site.pages |= {path: Page(status=500) for path in ("/03", "/07")}
+    source = site.sitemap(*paths)
+    (cut,) = find_cuts(opened(site, source), 2)
+    assert len(list(open_part(opened(site, source), cut, None).read(None))) == 20
+    with pytest.raises(Refused, match="2 of the 20 pages"):
+        list(open_part(opened(site, source), None, cut).read(None))
+
+
 # --- deployments ----------------------------------------------------------------------------------
 
 
@@ -690,13 +734,29 @@ def test_a_site_of_500_pages_with_everything_that_sites_have_becomes_a_collectio
     assert not any(site.asked[path] for path in private)
 
 
+def test_slices_of_a_site_make_the_points_that_one_worker_makes(world: World, site):
+    crawling(world, site)
+    paths = [f"/{number:02}" for number in range(40)]
+    site.pages |= {path: html(path, f"text of {path}") for path in paths[:38]}
+    site.redirect("/38", "/02")  # to a page of another slice
+    made = {}
+    for parallel in (1, 3):
+        world.declare("docs", source=site.sitemap(*paths), populate={"parallel": parallel})
+        status = live(world, world.deploy("docs"))
+        points, _ = world.store.scroll(status["green"], None, 100)
+        made[parallel] = {point.id: point.payload["text"] for point in points}
+        output = next(step["output"] for step in status["steps"] if step["name"] == "populate")
+        assert (output["written"], output["gone"]) == (38, 2)
+    assert made[3] == made[1]
+
+
 def test_a_slow_site_takes_more_turns_and_none_of_them_longer(world: World, site):
     """Each turn reads the sitemap once; what it has got when its time is over is written, and the
     next goes on."""
     paths = [f"/{number}" for number in range(8)]
     site.pages |= {path: html(path, f"text of {path}") for path in paths}
     world.declare("docs", source=site.sitemap(*paths))
-    world.change_services(times=replace(world.services.times, slice=0.05))
+    world.change_services(times=replace(world.services.times, turn_time=0.05))
     turns = {}
     for delay in (0.0, 0.03):
         site.asked.clear()

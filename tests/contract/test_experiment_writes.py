@@ -242,7 +242,7 @@ def test_a_round_is_finished_in_slices_that_are_shorter_than_one_of_its_pages(
     control, treatment = sides(versions)
     experiment = compare_sides(versions)
     write_many(versions, control)
-    versions.change_services(times=replace(versions.services.times, slice=0.02))
+    versions.change_services(times=replace(versions.services.times, turn_time=0.02))
     while not writes(versions, experiment)["rounds"]:
         sweep(versions)
     assert writes(versions, experiment)["made"] == 300

@@ -383,6 +383,13 @@ def test_a_part_is_read_on_from_any_cursor(laid):
             assert seen(list(rest)) == seen(whole[at + 1 :])
 
 
+def test_a_source_that_may_change_under_one_fingerprint_is_cut_by_ids(laid):
+    source = laid.open()
+    if source.fingerprint() is None or source.collection is not None:
+        ids = {row.fields["id"] for row in source.read(None)}
+        assert {cut["after"] for cut in find_cuts(source, 3)} <= ids
+
+
 def test_these_kinds_are_cut_into_as_many_parts_as_are_wanted(tmp_path, opened, store):
     many = [{"id": number, "title": f"t{number}", "text": "x"} for number in range(1000)]
     for name in ("jsonl", "dir", "parquet", "sql"):

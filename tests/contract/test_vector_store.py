@@ -4,6 +4,7 @@ gRPC and without."""
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -859,6 +860,17 @@ def test_a_copy_goes_on_where_it_stopped(store, docs, name):
     assert copied == store.count(f"{name}_copy") == 1_000
     assert slices > 2
     assert set(everything(store, f"{name}_copy")) == set(range(1_000))
+
+
+def test_copies_of_ranges_of_ids_are_together_a_copy_of_all(store, docs, name):
+    uuids = [str(uuid.UUID(int=number << 96)) for number in range(1, 300)]
+    store.upsert(docs, points(500))
+    store.upsert(docs, [Point(id, [0.1, 0.2, 0.3, 0.4], {}) for id in uuids])
+    store.create(f"{name}_copy", PLAIN, {})
+    bounds = [None, 100, 101, 480, uuids[0], uuids[150], None]
+    copied = [store.copy(docs, f"{name}_copy", start, 30, end) for start, end in pairwise(bounds)]
+    assert copied == [(number, None) for number in (100, 1, 379, 20, 150, 149)]
+    assert set(everything(store, f"{name}_copy")) == {*range(500), *uuids}
 
 
 def test_a_copy_of_nothing_is_done_at_once(store, docs, name):

@@ -1,5 +1,5 @@
-"""Verifications by schedule, on SQLite and on PostgreSQL: the gate on what serves, slice by
-slice."""
+"""Verifications by schedule, on SQLite and on PostgreSQL: the gate on what serves, turn by
+turn."""
 
 import dataclasses
 from typing import Any
@@ -32,8 +32,8 @@ def verified(world: World, saved_worlds: SavedWorlds) -> World:
 
 
 def slowly(world: World) -> None:
-    """From now on a slice ends with its first piece of evidence."""
-    times = dataclasses.replace(world.services.times, slice=0.0)
+    """From now on a turn ends with its first piece of evidence."""
+    times = dataclasses.replace(world.services.times, turn_time=0.0)
     world.services = dataclasses.replace(world.services, times=times)
 
 
@@ -140,7 +140,7 @@ def test_a_verification_that_kills_its_workers_is_given_up(verified: World) -> N
 
 
 def test_a_worker_that_comes_back_after_its_lease_writes_nothing(verified: World) -> None:
-    """While it takes its slice, the lease runs out and somebody else ends the run."""
+    """While it takes its turn, the lease runs out and somebody else ends the run."""
     store = verified.store
     (run,) = sweep.sweep_schedules(verified.services).open
 

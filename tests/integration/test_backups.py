@@ -89,7 +89,7 @@ def test_a_download_goes_on_where_the_turn_before_it_stopped(world):
     world.store.upsert(
         live, [Point(1000 + n, [1.0] * DIMENSION, {"noise": noise(n)}) for n in range(40)]
     )
-    world.change_services(times=replace(world.services.times, slice=0.0))
+    world.change_services(times=replace(world.services.times, turn_time=0.0))
 
     run = backups.create_backup(world.services, "docs", actor="anna")
     turns = world.status(run)["turn"]

@@ -44,7 +44,7 @@ def settings(tmp_path):
 
 @pytest.fixture
 def runner(settings):
-    made = Embedded(settings, replace(TIMES, slice=1.0))
+    made = Embedded(settings, replace(TIMES, turn_time=1.0))
     with closed_in_the_end(made.services):
         yield made
 
@@ -224,7 +224,7 @@ def test_asked_to_stop_it_ends_its_wait(runner):
 
 
 def test_a_turn_ends_soon_enough_for_somebody_at_the_terminal():
-    assert TIMES.slice <= 5
+    assert TIMES.turn_time <= 5
 
 
 def can_look(services):

@@ -22,7 +22,7 @@ from tests.world import World, texts
 from tests.writers import compare_with, make_vector
 
 MODEL = {"model": "hashing:48", "text": "{text}"}
-#: A round over so many points is done in several slices.
+#: A round over so many points is done in several turns.
 SHORT = 0.05
 
 
@@ -130,7 +130,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_round_leaves_the_rest_to_the
     with writers(world, qdrant_url, make_vector) as made:
         while sum(writer.truth.writes for writer in made) < 100:
             pass
-    world.change_services(times=replace(world.services.times, slice=SHORT))
+    world.change_services(times=replace(world.services.times, turn_time=SHORT))
     reaper = Reaper()
     reaper.victim = 20
     store = world.store

@@ -86,7 +86,7 @@ def house(
     monkeypatch.setenv("ROLLOUTS_QDRANT_GRPC_PORT", str(qdrant_grpc_port))
     lines = [json.dumps(record) for record in texts(RECORDS)]
     (tmp_path / "seed.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    runner = Embedded(Settings(_env_file=None), replace(TIMES, slice=1.0, ready_look=0.2))
+    runner = Embedded(Settings(_env_file=None), replace(TIMES, turn_time=1.0, ready_look=0.2))
     made = House(runner, tmp_path)
     made.declare()
     with runner:

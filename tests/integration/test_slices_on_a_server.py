@@ -2,8 +2,10 @@
 
 import itertools
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -11,7 +13,10 @@ from sqlalchemy import select
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections.parts import find_cuts, open_part
 from qdrant_rollouts.core.database.slice_rows import SliceRow
+from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Point, PointId
+from tests.mortal import Killed, Reaper, mortal_world
 from tests.world import World
 
 RECORDS = 900
@@ -86,3 +91,101 @@ def test_a_collection_is_embedded_again_in_slices(
         rows = session.scalars(select(SliceRow).where(SliceRow.deployment_id == deployment)).all()
     assert len(rows) == 3
     assert all((row.state.get("written") or 0) > 0 for row in rows)
+
+
+def _copied(world: World, name: str, **settings: Any) -> str:
+    """Deploys other settings of a collection, so that its points are copied in three slices."""
+    alias = f"alias-{name}"
+    world.declare(
+        alias,
+        source=f"collection:{name}",
+        collection={"hnsw": {"m": 24}},
+        embedding=None,
+        populate={"parallel": 3},
+        strategy="build_only",
+        validation={"checks": {"self_retrieval": False}},
+        **settings,
+    )
+    return world.deploy(alias)
+
+
+def _read_all(world: World, collection: str) -> dict[PointId, tuple[Any, Any]]:
+    points, _ = world.store.scroll(collection, None, 2000)
+    return {point.id: (list(point.vector), point.payload) for point in points}
+
+
+def _read_rows(world: World, deployment: str) -> list[SliceRow]:
+    query = select(SliceRow).where(SliceRow.deployment_id == deployment)
+    with world.services.sessions() as session:
+        return list(session.scalars(query.order_by(SliceRow.number)))
+
+
+def test_points_are_copied_in_slices_unchanged_and_each_by_one(
+    world: World, theirs: tuple[str, list[PointId]]
+) -> None:
+    name, ids = theirs
+    deployment = _copied(world, name)
+    world.run()
+    status = world.status(deployment)
+    assert status["status"] == "completed", status["message"]
+    assert _read_all(world, status["green"]) == _read_all(world, name)
+    output = world.step(deployment, "populate")["output"]
+    assert (output["way"], output["written"], output.get("bad")) == ("copy", len(ids), None)
+    assert output["progress"]["done"] == len(ids)
+    written = [row.state["written"] for row in _read_rows(world, deployment)]
+    assert len(written) == 3
+    assert sum(written) == len(ids)
+
+
+@pytest.mark.proof
+def test_wherever_the_worker_is_killed_all_points_are_copied(
+    tmp_path: Path,
+    ready_sqlite_url: str,
+    qdrant_url: str,
+    qdrant_grpc_port: int,
+    effort: Callable[[int, int], int],
+) -> None:
+    """Kills while the slices are planned and filled, at places spread over all of them."""
+    store = ServerStore(qdrant_url, "", qdrant_grpc_port)
+    name = f"theirs{uuid.uuid4().hex[:8]}"
+    store.create(name, SCHEMA, {})
+    store.upsert(name, [Point(id, [1.0, 0.5, 0.1, 0.2], {"text": "t"}) for id in _ids("both")])
+    reaper = Reaper()
+    world = mortal_world(tmp_path, ready_sqlite_url, reaper, store)
+    try:
+        places = _copy_while_killed(world, reaper, name)
+        for victim in range(2, places + 1, max(1, places // effort(6, 100_000))):
+            reaper.places = 0
+            reaper.victim = victim
+            _copy_while_killed(world, reaper, name)
+            assert reaper.places >= victim, "nobody was killed"
+    finally:
+        for found in [one for one in store.collections() if name in one]:
+            store.drop(found)
+        world.close()
+
+
+def _copy_while_killed(world: World, reaper: Reaper, name: str) -> int:
+    """Returns at how many places of ``populate`` a worker could be killed. Afterwards somebody
+    aborts, because only what was copied matters."""
+    deployment = _copied(world, name)
+    is_filled = world.at(deployment, "validate")
+    for _ in range(100):
+        if is_filled():
+            break
+        knock = world.broker.take_next()
+        if knock is None:
+            world.clock.move(world.services.times.lease + 1)
+            engine.knock_overdue_turns(world.services)
+            continue
+        reaper.armed = knock.step in {"populate", "fill"}
+        with suppress(Killed):
+            world.turn(knock)
+        reaper.armed = False
+    status = world.status(deployment)
+    assert world.step(deployment, "populate")["output"]["written"] == len(_ids("both"))
+    assert _read_all(world, status["green"]) == _read_all(world, name)
+    assert len(_read_rows(world, deployment)) == 3
+    commands.request_action(world.services, deployment, Event.ABORT, actor="anna")
+    world.run()
+    return reaper.places

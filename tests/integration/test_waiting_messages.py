@@ -69,7 +69,7 @@ def house(server: Redis, ready_sqlite_url: str, tmp_path: Path) -> Iterator[tupl
     settings = Settings(_env_file=None, broker_url=server.url, database_url=ready_sqlite_url)
     app = create_app(settings, services=PerProcess(lambda: world.services))
     world.services = dataclasses.replace(
-        world.services, knock=CeleryKnocker(app), times=Times(slice=5.0)
+        world.services, knock=CeleryKnocker(app), times=Times(turn_time=5.0)
     )
     yield world, app
     app.close()

@@ -18,7 +18,7 @@ class Context:
     """Keeps what was saved, and which of it counted as progress."""
 
     def __init__(self, seconds=20.0):
-        self.services = SimpleNamespace(times=SimpleNamespace(slice=seconds))
+        self.services = SimpleNamespace(times=SimpleNamespace(turn_time=seconds))
         self.saved = []
 
     def save(self, state, *, progress=False):

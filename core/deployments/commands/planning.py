@@ -158,9 +158,10 @@ def _look_ahead(services: Services, alias: str, prepared: Prepared, draw: random
 
 
 def _count_slices(context: StepContext, source: Source, way: Way) -> int:
-    if way.name != "records":
+    if way.name == "snapshot":
         return 1
-    wanted = slicing.count_slices(context.services, context.deployment.spec, source)
+    spec = context.deployment.spec
+    wanted = slicing.count_slices(context.services, spec, source, way.name)
     return len(find_cuts(source, wanted)) + 1
 
 

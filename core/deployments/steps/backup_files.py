@@ -33,8 +33,8 @@ _LEAST_CHUNK = 64 << 10
 
 
 def fetch_files(context: StepContext) -> Outcome:
-    """Downloads one slice, file by file. A piece that is written twice has the same content at the
-    same place."""
+    """Downloads file by file for one turn. A piece that is written twice has the same content at
+    the same place."""
     services = context.services
     names = context.outputs.get(TakenSnapshot).snapshots
     state = context.load(FetchState)
@@ -50,11 +50,13 @@ def fetch_files(context: StepContext) -> Outcome:
     # that a worker has.
     context.save(replace(state, chunk=max(_LEAST_CHUNK, chunk // 4)))
     while at < wanted.size:
-        at = _download_slice(context, state, name, file, at, started + services.times.slice, chunk)
+        at = _download_part(
+            context, state, name, file, at, started + services.times.turn_time, chunk
+        )
         rate = (at - begun_at) / max(time.monotonic() - started, 1e-6)
         progress = Progress(done=at, size=wanted.size, unit="bytes", rate=round(rate, 1))
         context.save(replace(state, chunk=_CHUNK_BYTES, done=at, progress=progress))
-        if time.monotonic() >= started + services.times.slice:
+        if time.monotonic() >= started + services.times.turn_time:
             return Wait(0, f"{at:,} of {wanted.size:,} bytes")
     kept = services.shelf.read(context.deployment.id, file)
     found = manifests.hash_pieces(
@@ -78,7 +80,7 @@ def delete_files(context: StepContext) -> Outcome:
     return Done(StepOutput(summary="its files are removed"))
 
 
-def _download_slice(
+def _download_part(
     context: StepContext, state: FetchState, name: str, file: str, at: int, ends: float, chunk: int
 ) -> int:
     """Downloads snapshot ``name`` from ``at`` until the time is over or the server sends nothing

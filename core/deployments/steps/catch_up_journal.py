@@ -13,7 +13,7 @@ from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, 
 from qdrant_rollouts.core.deployments.steps.direction import goes_back
 from qdrant_rollouts.core.deployments.steps.journaled import Work
 from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
-from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to_slice
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to_turn
 from qdrant_rollouts.core.deployments.steps.rounds import end_round, sum_up
 from qdrant_rollouts.core.deployments.steps.writers import tell_faster
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -33,7 +33,7 @@ def catch_up_by_journal(context: StepContext) -> Outcome:
     if waits is not None:
         return waits
     work = journaled.open_forward(context)
-    goes_on = limit_to_slice(context)
+    goes_on = limit_to_turn(context)
     state = _do_rounds(context, work, goes_on)
     lag = work.catcher.ledger.measure_lag(work.catcher.alias)
     why_not = why_not_entered(work.catcher, lag)

@@ -7,9 +7,10 @@ from dataclasses import replace
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.database.step_data import Progress, StepOutput
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps import pieces, reading
+from qdrant_rollouts.core.deployments.steps import pieces, reading, slicing
 from qdrant_rollouts.core.deployments.steps.data import FillState
 from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Cursor, PointId
 
 _CHECK_SECONDS = 1.0
 #: By which share the number of points may be off if applications write to the source meanwhile.
@@ -17,19 +18,42 @@ _OFF_UNDER_WRITES = 0.1
 
 
 def copy_points(context: StepContext) -> Outcome:
-    """Copies one slice of the stream, in pieces. A piece that is repeated after a crash writes the
-    same points again."""
+    """Copies as many points as fit into a turn, in pieces. A piece that is repeated after a crash
+    writes the same points again."""
+    _, told = _copy_before(context, context.load(FillState), None)
+    return Wait(0, told)
+
+
+def copy_slice(context: StepContext, start: Cursor | None, stop: Cursor | None) -> Outcome:
+    """The same for the points from the id of ``start`` on, up to the one before that of ``stop``.
+    So each point belongs to one slice."""
+    state = context.load(FillState)
+    if state.position is None and start is not None:
+        state = replace(state, position=start["after"])
+    told = f"{state.written or 0:,} points copied"
+    if not state.filled:
+        state, told = _copy_before(context, state, (stop or {}).get("after"))
+    if state.filled:
+        return Done(StepOutput(summary=told))
+    return Wait(0, told)
+
+
+def _copy_before(
+    context: StepContext, begun: FillState, until: PointId | None
+) -> tuple[FillState, str]:
+    """Copies points before the id ``until``. Returns the new state, and what was done in words."""
     deployment = context.deployment
     services = context.services
     source = _source_collection(context)
     size = estimate_points(services.store, source)
-    begun = context.load(FillState)
     started = time.monotonic()
     rate = 0.0
 
     def copy(state: FillState, seconds: float) -> tuple[FillState, bool]:
         nonlocal rate
-        copied, position = services.store.copy(source, deployment.green, state.position, seconds)
+        copied, position = services.store.copy(
+            source, deployment.green, state.position, seconds, until
+        )
         written = (state.written or 0) + copied
         rate = round((written - (begun.written or 0)) / max(time.monotonic() - started, 1e-6), 1)
         progress = Progress(done=written, size=size, unit="points", rate=rate)
@@ -39,7 +63,7 @@ def copy_points(context: StepContext) -> Outcome:
         return replace(moved, filled=position is None), position is not None
 
     state = pieces.work(context, begun, copy)
-    return Wait(0, f"{state.written:,} of {size:,} points copied, {rate:,.0f}/s")
+    return state, f"{state.written:,} of {size:,} points copied, {rate:,.0f}/s"
 
 
 def copy_by_snapshot(context: StepContext) -> Outcome:
@@ -133,7 +157,7 @@ def _copy_instead(context: StepContext, state: FillState, why: str) -> Outcome:
     another host name inside its network) can still be copied."""
     _drop_source_snapshot(context, state)
     note = f"snapshot not recovered: {why}"
-    context.save(FillState(way="copy", fingerprint=state.fingerprint, note=note))
+    slicing.begin_filling(context, FillState(way="copy", fingerprint=state.fingerprint, note=note))
     return Wait(0, f"copying instead, the snapshot could not be recovered: {why}")
 
 

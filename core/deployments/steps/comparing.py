@@ -146,7 +146,7 @@ class Comparison:
     """A follower, and what its comparison with the leader needs. ``check`` raises if whoever
     compares may not write for so many seconds more; ``on_bad_record`` is that of the index file.
     ``within_pages``: it may also stop in the middle of a page, because a slow model needs longer
-    than a slice for a page. Then the leader's digests are not kept."""
+    than a turn for a page. Then the leader's digests are not kept."""
 
     store: VectorStore
     follower: Follower

@@ -39,7 +39,7 @@ from qdrant_rollouts.core.ports import PointId, State
 
 
 def run_gate(context: StepContext) -> Outcome:
-    """Runs the gate. Safe to run twice: a slice that is repeated finds the same again. It writes
+    """Runs the gate. Safe to run twice: a turn that is repeated finds the same again. It writes
     nothing but what is written to blue meanwhile."""
     waits_for_worker = _claim_rounds(context)
     if waits_for_worker is not None:

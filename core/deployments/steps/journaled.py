@@ -25,7 +25,7 @@ from qdrant_rollouts.core.deployments.steps.followers import (
     check_bad_records,
 )
 from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids
-from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to_slice
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to_turn
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.journal import following, rebuilding
 from qdrant_rollouts.core.journal.bounds import BOUNDS, Bounds
@@ -267,7 +267,7 @@ def find_decided(context: StepContext) -> str | None:
 def close_writes(context: StepContext, work: Work, check: Callable[[], str] = lambda: "") -> Fenced:
     """Brings over what is left, closes writes, and decides the switch, or lets writes in again.
     ``check`` looks at both sides when nothing is left; it says what is wrong."""
-    follow_piece(work, RoundState(), limit_to_slice(context))
+    follow_piece(work, RoundState(), limit_to_turn(context))
     return rebuilding.close_and_decide(work.catcher, check)
 
 

@@ -86,7 +86,7 @@ def _load_windows(loader: _Loader, finish: Callable[[_Loader], Outcome]) -> Outc
     started = time.monotonic()
     begun_at = loader.state.read or 0
     rows = loader.source.read(loader.state.cursor)
-    while time.monotonic() - started < context.services.times.slice:
+    while time.monotonic() - started < context.services.times.turn_time:
         if loader.vectors.reads_from is not None:
             context.services.store.pace(loader.vectors.reads_from)
         window = _read_window(loader, rows)
@@ -128,7 +128,7 @@ def _read_window(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
     slow or no vector can be reused any more, and with the same size it would be too much again."""
     size = loader.state.window or _FIRST_WINDOW
     loader.context.save(replace(loader.state, window=max(1, size // _GROWTH)))
-    ends = time.monotonic() + min(_WINDOW_SECONDS, loader.context.services.times.slice)
+    ends = time.monotonic() + min(_WINDOW_SECONDS, loader.context.services.times.turn_time)
     window = []
     try:
         for row in islice(rows, size):

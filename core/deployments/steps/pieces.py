@@ -28,23 +28,23 @@ def limit_to(seconds: float) -> GoesOn:
     return lambda: time.monotonic() < ends
 
 
-def limit_to_slice(context: StepContext) -> GoesOn:
+def limit_to_turn(context: StepContext) -> GoesOn:
     """As ``limit_to``, for the time that a turn may work."""
-    return limit_to(context.services.times.slice)
+    return limit_to(context.services.times.turn_time)
 
 
 def work(
     context: StepContext, state: State, do_piece: Callable[[State, float], tuple[State, bool]]
 ) -> State:
-    """Does pieces until one of them reports that there is no more work for now, or the turn's slice
+    """Does pieces until one of them reports that there is no more work for now, or the turn's time
     is over; returns the last state. ``do_piece`` receives the state and for how many seconds it may
     work; it returns the new state, and whether there is more work."""
-    goes_on = limit_to_slice(context)
+    goes_on = limit_to_turn(context)
     more = True
     while more:
         seconds = state.piece
         context.save(replace(state, piece=max(LEAST, seconds / _SMALLER)))
-        state, there_is_more = do_piece(state, min(seconds, context.services.times.slice))
+        state, there_is_more = do_piece(state, min(seconds, context.services.times.turn_time))
         more = there_is_more and goes_on()
         state = replace(state, piece=PIECE_SECONDS)
         context.save(state, progress=True)

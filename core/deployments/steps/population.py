@@ -113,10 +113,10 @@ def _choose_way(context: StepContext) -> Outcome:
     state = FillState(
         way=way.name, fingerprint=source.fingerprint(), begun=begun, left_out=left_out
     )
-    if way.name == "records":
-        state = slicing.begin_filling(context, state)
-    else:
+    if way.name == "snapshot":
         context.save(state)
+    else:
+        state = slicing.begin_filling(context, state)
     # After the state: a turn that is cut short by the estimate is not repeated.
     estimates.keep_estimate(context, source, green, way)
     cut = f" in {state.slices} slices" if state.slices else ""

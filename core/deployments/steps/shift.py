@@ -109,7 +109,7 @@ def _follow_writes(context: StepContext, stage: Stage) -> Outcome:
     began = time.monotonic()
     try:
         current, more = catch_up.follow_writes(
-            context, state.round, min(_FOLLOWING * between, context.services.times.slice)
+            context, state.round, min(_FOLLOWING * between, context.services.times.turn_time)
         )
     except (Refused, Unavailable) as error:  # green is watched on, and the watch after the switch
         # reads the source again

@@ -105,7 +105,7 @@ def _search_late_writes(context: StepContext, state: SoakState) -> Outcome:
     spec = context.deployment.spec.soak
     assert state.late is not None
     began = time.monotonic()
-    goes_on = limit_to(min(spec.interval_seconds, context.services.times.slice))
+    goes_on = limit_to(min(spec.interval_seconds, context.services.times.turn_time))
     try:
         late = late_writes.search_on(context, state.late, goes_on)
     except (Refused, Unavailable) as error:

@@ -18,7 +18,7 @@ from qdrant_rollouts.core.deployments.steps import (
 from qdrant_rollouts.core.deployments.steps.data import CaughtUp, RoundState, SwitchState
 from qdrant_rollouts.core.deployments.steps.followers import Follower
 from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
-from qdrant_rollouts.core.deployments.steps.pieces import limit_to_slice
+from qdrant_rollouts.core.deployments.steps.pieces import limit_to_turn
 from qdrant_rollouts.core.deployments.steps.switch_journal import (
     carry_back_by_journal,
     finish_by_journal,
@@ -121,7 +121,7 @@ def _come_near(context: StepContext, follower: Follower, state: SwitchState) -> 
     current, more = comparing.compare_piece(
         comparing.in_turn(context, follower),
         state.ahead or RoundState(),
-        limit_to_slice(context),
+        limit_to_turn(context),
     )
     context.save(replace(state, ahead=current if more else None, near=not more), progress=True)
     return Wait(0, f"{current.checked:,} points compared before writes are refused")
@@ -187,7 +187,7 @@ def _carry_back(context: StepContext) -> Outcome:
         current, more = comparing.compare_piece(
             comparing.in_turn(context, follower),
             state.back or RoundState(),
-            limit_to_slice(context),
+            limit_to_turn(context),
         )
         context.save(replace(state, back=current), progress=True)
         if more and current.seconds < _LONGEST_WAY_BACK:

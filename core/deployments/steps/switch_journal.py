@@ -7,7 +7,7 @@ from qdrant_rollouts.core.deployments.steps import journaled, unjournaled
 from qdrant_rollouts.core.deployments.steps.data import CaughtUp, RoundState, SwitchState
 from qdrant_rollouts.core.deployments.steps.direction import goes_back
 from qdrant_rollouts.core.deployments.steps.journaled import Work
-from qdrant_rollouts.core.deployments.steps.pieces import limit_to_slice
+from qdrant_rollouts.core.deployments.steps.pieces import limit_to_turn
 from qdrant_rollouts.core.deployments.steps.switch_moves import (
     WITH_WRITES,
     complete_switch,
@@ -75,7 +75,7 @@ def _accepts_foreign(context: StepContext, state: SwitchState) -> bool:
 
 def _look_again(context: StepContext, work: Work, state: SwitchState) -> Outcome:
     look, _, _ = unjournaled.look_on(
-        context, work, state.look or RoundState(), limit_to_slice(context)
+        context, work, state.look or RoundState(), limit_to_turn(context)
     )
     context.save(replace(state, look=look), progress=True)
     return Wait(0, f"{look.checked:,} points compared again, {look.made:,} brought over")

@@ -23,7 +23,7 @@ from qdrant_rollouts.core.ports import Fused, Hit, Limits, QueryVector, SearchPa
 _FIRST = 4
 _LARGEST = 32
 _SECONDS = 2.0
-#: How long one request may take: three of them after a slice still end within a turn's longest
+#: How long one request may take: three of them after a piece still end within a turn's longest
 #: lease.
 PATIENCE = 20.0
 

@@ -15,6 +15,6 @@ from qdrant_rollouts.core.services import Services
 #: file's key for the cron line.
 ACTIONS: dict[str, Callable[[Services, Run], str]] = {
     "rebuild": rebuilds.begin_scheduled_rebuild,
-    "verify": verifications.verify_slice,
+    "verify": verifications.verify_for_turn,
     "backup": backups.begin_scheduled_backup,
 }

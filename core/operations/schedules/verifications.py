@@ -1,8 +1,8 @@
 """Scheduled verifications: the gate, run in pieces on the live collection; its findings are stored
 with the run.
 
-A slice is taken under a lease that is longer than every time limit, so it needs no renewal. If a
-worker dies, its lease expires, and the slice is repeated from the last save. Only the run's own row
+A turn is taken under a lease that is longer than every time limit, so it needs no renewal. If a
+worker dies, its lease expires, and the turn is repeated from the last save. Only the run's own row
 is changed.
 """
 
@@ -25,16 +25,16 @@ from qdrant_rollouts.core.services import Services
 State = dict[str, Any]
 
 
-def verify_slice(services: Services, run: Run) -> str:
-    """Takes one slice; the report ends the run. Only a pass is a success."""
-    held, state, crashes = _claim_slice(services, run)
+def verify_for_turn(services: Services, run: Run) -> str:
+    """Takes one turn; the report ends the run. Only a pass is a success."""
+    held, state, crashes = _claim_turn(services, run)
     if crashes >= services.times.crashes:
         return runs.end_run(
             services, held, RunStatus.FAILED, f"its worker died or was stopped {crashes} times"
         )
     try:
         opened = _open_scheduled_gate(services, run.alias, state)
-        ends = time.monotonic() + services.times.slice
+        ends = time.monotonic() + services.times.turn_time
         wait = verdict.collect_evidence(opened, lambda: time.monotonic() >= ends)
     except Refused as refused:
         return runs.end_run(services, held, RunStatus.FAILED, str(refused))
@@ -50,7 +50,7 @@ def verify_slice(services: Services, run: Run) -> str:
     return _end_with_verdict(services, held, verdict.build_report(opened))
 
 
-def _claim_slice(services: Services, run: Run) -> tuple[Run, State, int]:
+def _claim_turn(services: Services, run: Run) -> tuple[Run, State, int]:
     with services.sessions.begin() as session:
         row = session.get_one(ScheduleRun, run.id, with_for_update=True)
         now = services.clock.now(session)
@@ -59,7 +59,7 @@ def _claim_slice(services: Services, run: Run) -> tuple[Run, State, int]:
         crashes = row.crashes + died
         if died:
             of = f"{crashes} of {services.times.crashes} without progress between them"
-            detail = f"{run.name}: its worker died or was stopped in the middle of a slice: {of}"
+            detail = f"{run.name}: its worker died or was stopped in the middle of a turn: {of}"
             events.record_event(session, now, "schedule.worker_died", detail, alias=run.alias)
         until = now + timedelta(seconds=services.times.longest_lease)
         return runs.take_run(session, run, lease_until=until, crashes=crashes), state, crashes
