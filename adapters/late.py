@@ -7,6 +7,7 @@ Qdrant client, no Celery and no model; a process that needs one waits for it onc
 
 import threading
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -15,8 +16,13 @@ def late(module: str, name: str) -> Callable[..., Any]:
     """Returns ``module.name``, which is imported when it is called; ``module`` is relative to our
     package."""
 
+    @cache
+    def load() -> Callable[..., Any]:
+        found: Callable[..., Any] = getattr(import_module(f"qdrant_rollouts.{module}"), name)
+        return found
+
     def call(*given: Any, **named: Any) -> Any:
-        return getattr(import_module(f"qdrant_rollouts.{module}"), name)(*given, **named)
+        return load()(*given, **named)
 
     return call
 

@@ -5,7 +5,7 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from qdrant_rollouts.adapters.qdrant_http import Rest, build_path, call_timeout
+from qdrant_rollouts.adapters.qdrant_http import Rest, build_path, call_timeout, write_json
 from qdrant_rollouts.adapters.qdrant_search import parse_hits, query_body
 from qdrant_rollouts.core.ports import (
     Hit,
@@ -44,7 +44,7 @@ class ServerSearches:
         body = query_body(vector, limit, how)
         with self._rest.translate_errors():
             response = await self._client_of_loop().post(
-                path, json=body, timeout=call_timeout(how.seconds)
+                path, content=write_json(body), timeout=call_timeout(how.seconds)
             )
         return parse_hits(self._rest.result(response)["points"])
 

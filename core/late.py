@@ -10,10 +10,13 @@ from typing import Any
 
 
 class Library:
-    """Stands in for the module called ``name``."""
+    """Stands in for the module called ``name``. It keeps what was asked for, because vectors are
+    compared one by one and each comparison asks for several functions."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(import_module(self._name), name)
+        found = getattr(import_module(self._name), name)
+        setattr(self, name, found)
+        return found

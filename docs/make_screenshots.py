@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,7 @@ _VALIDATION = {
     "min_top_score": 0.1,
     "samples": {"records": 100, "queries": 100},
 }
-_STAGES = [(10, 0.15), (25, 0.15), (50, 30), (100, 0)]
 _CANARY = {
-    "stages": [{"percentage": share, "duration_minutes": minutes} for share, minutes in _STAGES],
     "look_seconds": 2,
     "extension": 30,
     "min_searches": 40,
@@ -56,15 +55,28 @@ _CANARY = {
 _LOGIN = "Your session has expired. Sign in to continue reading."
 
 
-def main(folder: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """How much people do before the photographs are taken."""
+
+    documents: int = 700
+    #: Minutes of each of the two canary stages before the one that is shown.
+    stage_minutes: float = 0.15
+    #: Seconds for which the shown stage is observed.
+    observed_seconds: float = 25.0
+    #: Users of the experiment, one every 40 ms.
+    cooks: int = 600
+
+
+def main(folder: Path, simulation: Simulation = Simulation()) -> None:
     with _folder(), Qdrant() as qdrant:
         settings = Settings.model_construct(
             qdrant_url=qdrant.url, qdrant_grpc_port=qdrant.grpc_port
         )
-        known = texts.collect_texts()[:700]
-        _declare(known)
+        known = texts.collect_texts()[: simulation.documents]
+        _declare(known, simulation)
         with _running(settings) as (system, address), sync_playwright() as playwright:
-            stage = Stage(system, known)
+            stage = Stage(system, known, simulation)
             shown = stage.set_up()
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox"]
@@ -104,18 +116,24 @@ def _running(settings: Settings) -> Iterator[tuple[Embedded, str]]:
     system.services.close()
 
 
-def _declare(known: Sequence[Text]) -> None:
+def _declare(known: Sequence[Text], simulation: Simulation) -> None:
     _write("manual.jsonl", known)
     _write("early.jsonl", [text for text in known if text.share < 80])
     _write("crawled.jsonl", [text._replace(body=_LOGIN) for text in known])
     spec: dict[str, Any] = {"embedding": _EMBEDDING, "validation": _VALIDATION}
     spec["soak"] = {"seconds": 2, "interval_seconds": 1}
+    before = simulation.stage_minutes
+    stages = [(10, before), (25, before), (50, 30), (100, 0)]
+    canary = {
+        **_CANARY,
+        "stages": [{"percentage": share, "duration_minutes": minutes} for share, minutes in stages],
+    }
     indexes = {
         "documentation": {
             **spec,
             "source": "jsonl:manual.jsonl",
             "rebuild": "0 2 * * *",
-            "canary": _CANARY,
+            "canary": canary,
         },
         "support": {
             **spec,
@@ -140,7 +158,8 @@ def _write(name: str, known: Sequence[Text]) -> None:
 class Stage:
     """Brings the system into the states that are shown."""
 
-    def __init__(self, system: Embedded, known: Sequence[Text]) -> None:
+    def __init__(self, system: Embedded, known: Sequence[Text], simulation: Simulation) -> None:
+        self._simulation = simulation
         self._services = system.services
         self._known = known
         self._router = Router(system.services)
@@ -203,7 +222,7 @@ class Stage:
                 (step["progress"] or {}).get("set") == 50 for step in self._steps(self.under_way)
             )
         )
-        threading.Event().wait(25)
+        threading.Event().wait(self._simulation.observed_seconds)
 
     @contextlib.contextmanager
     def searched(self) -> Iterator[None]:
@@ -262,7 +281,7 @@ class Stage:
         )
         drawn = random.Random(5)
         pace = threading.Event()
-        for user in range(600):
+        for user in range(self._simulation.cooks):
             answer = self._router.search(
                 "recipes", drawn.choice(self._known).name, f"cook-{user}", 5
             )

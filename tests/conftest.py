@@ -17,6 +17,8 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -257,6 +259,25 @@ def ready_url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(f"ready_{request.param}_url"))
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def next_url(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """The same for tests that need one database after the other: each call returns a new one, and
+    ends the use of the one before."""
+    if request.param == "sqlite":
+        ready, folder = (request.getfixturevalue(name) for name in ("ready_sqlite", "tmp_path"))
+        numbers = count()
+        yield lambda: f"sqlite:///{shutil.copy(ready, folder / f'state{next(numbers)}.db')}"
+        return
+    pool = request.getfixturevalue("postgres_pool")
+    with ExitStack() as lent:
+
+        def lend_next() -> str:
+            lent.close()
+            return lent.enter_context(_lend_patient(pool))
+
+        yield lend_next
+
+
 @pytest.fixture
 def ready_sqlite_url(ready_sqlite: Path, tmp_path: Path) -> str:
     return f"sqlite:///{shutil.copy(ready_sqlite, tmp_path / 'state.db')}"
@@ -264,10 +285,16 @@ def ready_sqlite_url(ready_sqlite: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def ready_postgres_url(postgres_pool: DatabasePool) -> Iterator[str]:
+    with _lend_patient(postgres_pool) as url:
+        yield url
+
+
+@contextmanager
+def _lend_patient(pool: DatabasePool) -> Iterator[str]:
     """A PostgreSQL database with every table, whose connections may stay idle in a transaction for
     a minute. On a busy machine a test may stand still for longer than a worker may, and unlike a
     worker's turn it is not repeated."""
-    with postgres_pool.lend() as url:
+    with pool.lend() as url:
         patient = make_url(url).update_query_dict(
             {"options": "-c idle_in_transaction_session_timeout=60000"}
         )

@@ -59,6 +59,20 @@ def write_queued(session: Session, now: datetime, numbers: Iterable[int]) -> Non
     _write(session, now, numbers, {**rows, "status": Status.PENDING, "wake_at": now - AGE}, begun=0)
 
 
+def write_ended(session: Session, now: datetime, count: int, indexes: int) -> None:
+    """Writes ``count`` deployments that went live, of the first ``indexes`` indexes in turn."""
+    ended = {"status": Status.LIVE, "finished_at": now - AGE, "wake_at": now - AGE}
+    numbers = range(count)
+    aliases = [name_alias(number % indexes) for number in numbers]
+    rows = [
+        _deployment(number, now, {**ended, "alias": alias})
+        for number, alias in zip(numbers, aliases, strict=True)
+    ]
+    session.execute(insert(Deployment), rows)
+    steps = [row for number in numbers for row in _steps(number, now, len(STEPS) + 1)]
+    session.execute(insert(StepRow), steps)
+
+
 def write_served(session: Session, now: datetime, numbers: Iterable[int]) -> None:
     """Writes what serves each index while its deployment is under way."""
     rows = [(name_alias(number), f"{name_alias(number)}_1") for number in numbers]

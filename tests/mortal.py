@@ -5,8 +5,9 @@ each commit, each message, before or after it.
 ``kill -9``.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import event
 
@@ -34,6 +35,14 @@ class Reaper:
             raise Killed
 
 
+class MakeWorld(Protocol):
+    """Makes a new world in which the worker may be killed, once ``before`` has happened there."""
+
+    def __call__(
+        self, reaper: Reaper, before: Callable[[World], object] | None = None
+    ) -> World: ...
+
+
 class Mortal:
     """A store, or a shelf, at whose every call the worker may die, before or after it."""
 
@@ -58,7 +67,11 @@ class Mortal:
 def mortal_world(
     folder: Path, database_url: str, reaper: Reaper, store: VectorStore | None = None
 ) -> World:
-    world = World(folder, database_url, store)
+    return make_mortal(World(folder, database_url, store), reaper)
+
+
+def make_mortal(world: World, reaper: Reaper) -> World:
+    """From now on the worker may be killed in ``world``, whatever happened there before."""
     world.over(Mortal(world.store, reaper))
     world.change_services(shelf=Mortal(world.services.shelf, reaper))
     knocker = world.services.knock

@@ -170,12 +170,12 @@ def queue(session: Session, shown: Iterable[str]) -> Mapping[str, Queued]:
     if session.scalar(waits) is None:
         return {}
     number = func.row_number().over(order_by=_ORDER).label("number")
-    line = select(*_COLUMNS, number, func.count().over().label("length")).where(_WAITS).subquery()
-    rows = session.execute(select(line).where(line.c.id.in_(ids)).order_by(line.c.number)).all()
-    if not rows:
-        return {}
+    # of thousands that wait only this is read, and more only of those that are shown
+    line = select(Deployment.id, number).where(_WAITS).subquery()
+    query = select(*_COLUMNS, line.c.number).join(line, line.c.id == Deployment.id)
+    rows = session.execute(query.where(Deployment.id.in_(ids)).order_by(line.c.number)).all()
     numbered = {row.number: _read_rebuild(row) for row in rows}
-    return look(session).describe_queue(numbered, rows[0].length)
+    return look(session).describe_queue(numbered, count_waiting(session))
 
 
 def _obstacle(

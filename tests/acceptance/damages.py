@@ -117,6 +117,8 @@ class Laid:
     source: str
     filled: Filling
     rebuild: Rebuild
+    #: Where the source is.
+    folder: Path
 
 
 def identical(corpus: Sequence[Record], size: int, seed: int) -> Rebuild:
@@ -156,7 +158,7 @@ def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder:
     build(store, grpc_port, green, stamps[1], rebuild.made(wanted), rebuild.points)
     expected = len(rebuild.source) if rebuild.expected is None else rebuild.expected
     filled = Filling(way="records", expected=expected, fingerprint=seen)
-    return Laid(live, green, wanted, f"jsonl:{source}", filled, rebuild)
+    return Laid(live, green, wanted, f"jsonl:{source}", filled, rebuild, folder)
 
 
 def _written(store: VectorStore, path: Path, records: list[Record]) -> str:

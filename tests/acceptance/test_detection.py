@@ -4,7 +4,7 @@ with real text."""
 import json
 from collections import Counter
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 
 import pytest
 
@@ -41,10 +41,14 @@ UNHURRIED = {"live_searches_per_second": 10_000}
 SHOWN = {"checks": {"latency_p50": False, "latency_p95": False}}
 
 
-@pytest.fixture
-def store(qdrant_url, qdrant_grpc_port):
-    store = ServerStore(qdrant_url, grpc_port=qdrant_grpc_port)
+@pytest.fixture(scope="module")
+def store(qdrant_server):
+    """Lasts for the whole file, because collections are kept from one test to the next."""
+    store = ServerStore(qdrant_server.url, grpc_port=qdrant_server.grpc_port)
+    before = set(store.collections())
     yield store
+    for name in set(store.collections()) - before:
+        store.drop(name)
     store.close()
 
 
@@ -60,25 +64,37 @@ def corpus(size):
     return records(size * 9 // 8)
 
 
+@pytest.fixture(scope="module")
+def lay_change(store, qdrant_server, tmp_path_factory, corpus, size):
+    """Returns ``lay_change(change, seed)``: the two collections of a rebuild with that change. The
+    latest ones are kept for the next test of the same change, because a gate changes nothing in
+    them."""
+    folder = tmp_path_factory.mktemp("sources")
+    numbers = count()
+    kept = {}
+
+    def lay_change(change, seed):
+        if (change, seed) not in kept:
+            for laid in kept.values():
+                store.drop(laid.green)
+                store.drop(laid.live)
+            kept.clear()
+            rebuild = change(identical(corpus, size, seed))
+            name = f"matrix_{next(numbers)}"
+            kept[change, seed] = lay(store, qdrant_server.grpc_port, name, rebuild, folder)
+        return kept[change, seed]
+
+    return lay_change
+
+
 @pytest.fixture
-def judge(store, qdrant_grpc_port, tmp_path, corpus, size, effort):
+def judge(store, lay_change, tmp_path, effort):
     """Returns ``judge(change, seed, validation)``: the gate's report on a rebuild with that
     change."""
     left_out = effort(SHOWN, {})
 
     def judge(change, seed, **validation):
-        laid = lay(
-            store,
-            qdrant_grpc_port,
-            f"matrix_{seed}",
-            change(identical(corpus, size, seed)),
-            tmp_path,
-        )
-        try:
-            return gate(store, laid, tmp_path, {**left_out, **validation})
-        finally:
-            store.drop(laid.green)
-            store.drop(laid.live)
+        return gate(store, lay_change(change, seed), tmp_path, {**left_out, **validation})
 
     return judge
 
@@ -89,7 +105,7 @@ def gate(store, laid, folder, validation):
         **nobody,
         store=store,
         embedder=embedder,
-        source=lambda text: open_source(text, roots=(folder,), store=store),
+        source=lambda text: open_source(text, roots=(laid.folder, folder), store=store),
         times=Times(ready_look=0.1),
     )
     spec = laid.rebuild.spec.with_options({"validation": {**UNHURRIED, **validation}})
@@ -149,7 +165,7 @@ def test_what_nobody_can_tell_is_left_to_a_person(what, judge, effort):
 
 @pytest.mark.proof
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("what", HEALTHY)
+@pytest.mark.parametrize("what", HEALTHY, scope="module")
 def test_no_healthy_change_is_stopped(what, judge, effort, figure):
     rebuilds = effort(1, 23)  # thirteen changes: about 300 rebuilds
     for seed in range(rebuilds):
@@ -160,7 +176,7 @@ def test_no_healthy_change_is_stopped(what, judge, effort, figure):
 
 @pytest.mark.proof
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("what", HEALTHY)
+@pytest.mark.parametrize("what", HEALTHY, scope="module")
 def test_judged_queries_stop_no_healthy_change(what, judge, judged_file, effort):
     for seed in range(effort(1, 3)):
         report = judge(
@@ -212,7 +228,7 @@ def test_vectors_that_tell_nothing_apart_are_below_the_default_floor(what, judge
 
 @pytest.mark.proof
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("what", HEALTHY)
+@pytest.mark.parametrize("what", HEALTHY, scope="module")
 def test_the_default_floor_stops_no_healthy_change(what, judge, effort):
     for seed in range(effort(1, 12)):
         named = (
@@ -313,12 +329,12 @@ def test_a_bad_index_is_named_as_the_cause(judge, judged_file):
 
 
 def test_the_same_seed_finds_the_same_and_another_takes_another_sample(
-    store, qdrant_grpc_port, tmp_path, corpus, size
+    store, qdrant_server, tmp_path, corpus, size
 ):
     """Both judgments use one collection, because an index that is built again has another graph."""
     laid = lay(
         store,
-        qdrant_grpc_port,
+        qdrant_server.grpc_port,
         "again",
         DAMAGES["noise added to vectors"](identical(corpus, size, 0)),
         tmp_path,

@@ -1,12 +1,12 @@
 """One world per test, on each of the databases; for tests that kill, several worlds one after the
-other on the same database."""
+other."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.mortal import Reaper, mortal_world
+from tests.mortal import MakeWorld, Reaper, make_mortal
 from tests.saved_worlds import SavedWorlds
 from tests.two_versions import build_two_versions
 from tests.world import World
@@ -27,15 +27,20 @@ def versions(world: World, saved_worlds: SavedWorlds) -> World:
 
 
 @pytest.fixture
-def make(tmp_path: Path, ready_url: str) -> Iterator[Callable[[Reaper], World]]:
-    """Builds worlds on one database; each closes the previous one."""
+def make(
+    tmp_path: Path, next_url: Callable[[], str], saved_worlds: SavedWorlds
+) -> Iterator[MakeWorld]:
+    """Builds worlds, each on a new database; each closes the previous one. What happened before is
+    done once and copied."""
     made: list[World] = []
 
-    def build(reaper: Reaper) -> World:
+    def build(reaper: Reaper, before: Callable[[World], object] | None = None) -> World:
         for old in made:
             old.close()
-        made[:] = [mortal_world(tmp_path, ready_url, reaper)]
-        return made[0]
+        made[:] = [World(tmp_path, next_url())]
+        if before is not None:
+            saved_worlds.begin(made[0], before)
+        return make_mortal(made[0], reaper)
 
     yield build
     for world in made:

@@ -26,7 +26,7 @@ from qdrant_rollouts.core.routing.exposures import Ledger, Person, UserSearches,
 from qdrant_rollouts.core.routing.feedback import Feedback, count_feedback
 from qdrant_rollouts.core.routing.recorder import Batch
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
-from tests.mortal import Killed, Reaper
+from tests.mortal import Killed, MakeWorld, Reaper
 from tests.world import DIMENSION, EMBEDDING, World
 
 SCHEMA = {"params": {"vectors": {"size": DIMENSION, "distance": "Cosine"}}, "payload_schema": {}}
@@ -175,7 +175,7 @@ def _seen(variant: str, user: int) -> UserSearches:
 
 @pytest.mark.proof
 def test_wherever_somebody_is_killed_the_experiment_comes_to_the_same(
-    make: Callable[[Reaper], World], effort: Callable[[int, int], int]
+    make: MakeWorld, effort: Callable[[int, int], int]
 ) -> None:
     counting = Reaper()
     expected = Life(make(counting), counting, "count").lived()

@@ -22,7 +22,7 @@ from qdrant_rollouts.core.experiments import commands, following, interim_analys
 from qdrant_rollouts.core.lifecycle import ExperimentEvent
 from qdrant_rollouts.core.ports import Embedder, FloatArray, Point, VectorStore
 from tests.journaled import write_journaled
-from tests.mortal import Killed, Reaper
+from tests.mortal import Killed, MakeWorld, Reaper
 from tests.strategies import build_version
 from tests.two_versions import (
     OTHER_SIZE,
@@ -628,7 +628,7 @@ def test_the_older_version_that_the_journal_follows_is_a_treatment_and_can_win(
 
 @pytest.mark.proof
 def test_wherever_the_worker_is_killed_the_treatment_ends_like_the_control(
-    make: Callable[[Reaper], World], effort: Callable[[int, int], int]
+    make: MakeWorld, effort: Callable[[int, int], int]
 ) -> None:
     counting = Reaper()
     _follow_once(make(counting), counting, "count")

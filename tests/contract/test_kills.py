@@ -6,6 +6,7 @@ there, before or after the act, and another worker continues.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from qdrant_rollouts.core.journal.sql_ledger import open_ledger
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Point
 from tests.journaled import write_journaled
-from tests.mortal import Killed, Reaper
+from tests.mortal import Killed, MakeWorld, Reaper
 from tests.world import DIMENSION, World, texts
 
 CHANGED = "another text about python"
@@ -43,63 +44,81 @@ def go_on(world: World, reaper: Reaper, deployment: str) -> dict[str, Any]:
     raise AssertionError("never ended")
 
 
-Scenario = Callable[[World, Reaper, str], dict[str, Any]]
+@dataclass(frozen=True)
+class Scenario:
+    """``before`` happens in every world alike; the worker may be killed in ``then``, which returns
+    the status at its end."""
+
+    before: Callable[[World], object]
+    then: Callable[[World, Reaper], dict[str, Any]]
 
 
-def second_deployment(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
+def serve(world: World) -> None:
+    """An index that serves its first version."""
     world.declare(
-        alias,
+        "docs",
         source=world.write("docs.jsonl", texts(70)),
         validation={"queries": ["text asyncio python"], "min_top_score": 0.1},
     )
-    go_on(world, Reaper(), world.deploy(alias))
+    world.deploy("docs")
+    world.run()
+
+
+def serve_what_has_grown(world: World) -> None:
+    serve(world)
     world.write("docs.jsonl", texts(90))
-    return go_on(world, reaper, world.deploy(alias))
 
 
-def filled_in_slices(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
-    world.declare(alias, source=world.write("docs.jsonl", texts(90)), populate={"parallel": 3})
-    return go_on(world, reaper, world.deploy(alias))
+def deploy(world: World, reaper: Reaper) -> dict[str, Any]:
+    return go_on(world, reaper, world.deploy("docs"))
 
 
-def aborted_while_slices_are_filled(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
-    world.declare(alias, source=world.write("docs.jsonl", texts(70)))
-    go_on(world, Reaper(), world.deploy(alias))
-    world.declare(alias, source=world.write("docs.jsonl", texts(90)), populate={"parallel": 3})
-    deployment = world.deploy(alias)
+def declare_slices(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(90)), populate={"parallel": 3})
+
+
+def serve_and_declare_slices(world: World) -> None:
+    serve(world)
+    declare_slices(world)
+
+
+def abort_while_slices_are_filled(world: World, reaper: Reaper) -> dict[str, Any]:
+    deployment = world.deploy("docs")
     world.run(until=lambda: "slices" in world.step(deployment, "populate")["message"])
     commands.request_action(world.services, deployment, Event.ABORT, actor="anna")
     return go_on(world, reaper, deployment)
 
 
-def aborted_in_soak(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
-    world.declare(alias, source=world.write("docs.jsonl", texts(70)))
-    go_on(world, Reaper(), world.deploy(alias))
-    deployment = world.deploy(alias)
+def abort_in_soak(world: World, reaper: Reaper) -> dict[str, Any]:
+    deployment = world.deploy("docs")
     world.run(until=world.at(deployment, "soak"))
     commands.request_action(world.services, deployment, Event.ABORT, actor="anna")
     return go_on(world, reaper, deployment)
 
 
-def written_in_the_source(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
-    """The source gets, changes and loses records before the new collection catches up."""
-    world.declare(alias, source=world.write("docs.jsonl", texts(70)))
-    go_on(world, Reaper(), world.deploy(alias))
+def serve_what_has_another_record(world: World) -> None:
+    serve(world)
     world.write("docs.jsonl", texts(71))
-    deployment = world.deploy(alias)
+
+
+def write_in_the_source(world: World, reaper: Reaper) -> dict[str, Any]:
+    """The source gets, changes and loses records before the new collection catches up."""
+    deployment = world.deploy("docs")
     world.run(until=world.at(deployment, "catch_up"))
     world.write("docs.jsonl", [{"id": 3, "text": CHANGED}, *texts(76, start=4)])
     return go_on(world, reaper, deployment)
 
 
-def written_in_the_live_collection(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
-    """The same is written to the live collection, and another model makes the vectors."""
-    world.declare(alias, source=world.write("docs.jsonl", texts(70)))
-    go_on(world, Reaper(), world.deploy(alias))
-    blue = world.store.aliases()[alias]
+def serve_for_another_model(world: World) -> None:
+    serve(world)
     model = {"model": "hashing:32", "text": "{text}"}
-    world.declare(alias, source="live", embedding=model, accept_new_model=True)
-    deployment = world.deploy(alias)
+    world.declare("docs", source="live", embedding=model, accept_new_model=True)
+
+
+def write_in_the_live_collection(world: World, reaper: Reaper) -> dict[str, Any]:
+    """The same is written to the live collection, and another model makes the vectors."""
+    blue = world.store.aliases()["docs"]
+    deployment = world.deploy("docs")
     world.run(until=world.at(deployment, "catch_up"))
     written = [{"id": 3, "text": CHANGED}, *texts(10, start=70)]
     world.store.upsert(blue, [Point(one["id"], VECTOR, one) for one in written])
@@ -107,54 +126,65 @@ def written_in_the_live_collection(world: World, reaper: Reaper, alias: str) -> 
     return go_on(world, reaper, deployment)
 
 
-def written_by_the_journal(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
+def serve_by_the_journal(world: World) -> None:
+    serve(world)
+    model = {"model": "hashing:32", "text": "{text}"}
+    world.declare("docs", source="live", writes="journal", embedding=model, accept_new_model=True)
+
+
+def write_by_the_journal(world: World, reaper: Reaper) -> dict[str, Any]:
     """The same by applications that write down what they write, once before the new collection
     catches up and once after the switch. Then somebody goes back to the older version."""
-    world.declare(alias, source=world.write("docs.jsonl", texts(70)))
-    go_on(world, Reaper(), world.deploy(alias))
-    model = {"model": "hashing:32", "text": "{text}"}
-    world.declare(alias, source="live", writes="journal", embedding=model, accept_new_model=True)
-    deployment = world.deploy(alias)
+    deployment = world.deploy("docs")
     world.run(until=world.at(deployment, "catch_up"))
-    write_journaled(world, alias, texts(10, start=70), gone=[0, 1])
+    write_journaled(world, "docs", texts(10, start=70), gone=[0, 1])
     forward = go_on(world, reaper, deployment)
     assert forward["status"] == "live", forward["message"]
-    write_journaled(world, alias, [{"id": 3, "text": CHANGED}], gone=[2])
-    back = commands.start_rollback(world.services, alias, actor="anna")
+    write_journaled(world, "docs", [{"id": 3, "text": CHANGED}], gone=[2])
+    back = commands.start_rollback(world.services, "docs", actor="anna")
     return go_on(world, reaper, back)
 
 
-def back_at_once_by_the_journal(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
+def write_after_a_journaled_switch(world: World) -> None:
+    serve(world)
+    world.declare("docs", source="live", writes="journal")
+    world.deploy("docs")
+    world.run()
+    write_journaled(world, "docs", [{"id": 3, "text": CHANGED}], gone=[2])
+
+
+def go_back_at_once(world: World, reaper: Reaper) -> dict[str, Any]:
     """What was written since the switch stays behind, and the journal ends."""
-    world.declare(alias, source=world.write("docs.jsonl", texts(70)))
-    go_on(world, Reaper(), world.deploy(alias))
-    world.declare(alias, source="live", writes="journal")
-    go_on(world, Reaper(), world.deploy(alias))
-    write_journaled(world, alias, [{"id": 3, "text": CHANGED}], gone=[2])
-    return go_on(world, reaper, commands.start_rollback(world.services, alias, actor="a", now=True))
+    back = commands.start_rollback(world.services, "docs", actor="a", now=True)
+    return go_on(world, reaper, back)
 
 
 def killed_everywhere(
-    make: Callable[[Reaper], World], scenario: Scenario, few: int | None
+    make: MakeWorld, scenario: Scenario, few: int | None
 ) -> Iterator[tuple[World, dict[str, Any]]]:
     """The scenario once for each place; ``few`` takes that many, spread over all of them."""
     reaper = Reaper()
-    scenario(make(reaper), reaper, "count")
+    scenario.then(make(reaper, scenario.before), reaper)
     places = reaper.places
     step = 1 if few is None else max(1, places // few)
     for victim in range(1, places + 1, step):
         reaper = Reaper()
         reaper.victim = victim
-        world = make(reaper)
-        yield world, scenario(world, reaper, f"docs{victim}")
+        world = make(reaper, scenario.before)
+        yield world, scenario.then(world, reaper)
         assert reaper.places >= victim, "nobody was killed"
+
+
+SECOND = Scenario(serve_what_has_grown, deploy)
+IN_SLICES = Scenario(declare_slices, deploy)
+BACK_AT_ONCE = Scenario(write_after_a_journaled_switch, go_back_at_once)
 
 
 @pytest.mark.proof
 def test_wherever_the_worker_is_killed_the_deployment_ends_live(
-    make: Callable[[Reaper], World], effort: Callable[[int, int], int]
+    make: MakeWorld, effort: Callable[[int, int], int]
 ) -> None:
-    for world, status in killed_everywhere(make, second_deployment, few=effort(24, 100_000)):
+    for world, status in killed_everywhere(make, SECOND, few=effort(24, 100_000)):
         assert status["status"] == "live", status["message"]
         assert world.store.count(status["green"]) == 90
         assert world.store.aliases()[status["alias"]] == status["green"]
@@ -163,9 +193,9 @@ def test_wherever_the_worker_is_killed_the_deployment_ends_live(
 
 @pytest.mark.proof
 def test_wherever_the_worker_of_a_slice_is_killed_each_record_is_there_once(
-    make: Callable[[Reaper], World], effort: Callable[[int, int], int]
+    make: MakeWorld, effort: Callable[[int, int], int]
 ) -> None:
-    for world, status in killed_everywhere(make, filled_in_slices, few=effort(24, 100_000)):
+    for world, status in killed_everywhere(make, IN_SLICES, few=effort(24, 100_000)):
         assert status["status"] == "live", status["message"]
         points, _ = world.store.scroll(status["green"], None, 1000)
         assert sorted(point.payload["id"] for point in points) == list(range(90))
@@ -176,11 +206,15 @@ def test_wherever_the_worker_of_a_slice_is_killed_each_record_is_there_once(
 @pytest.mark.proof
 @pytest.mark.parametrize(
     "scenario",
-    [written_in_the_source, written_in_the_live_collection, written_by_the_journal],
+    [
+        Scenario(serve_what_has_another_record, write_in_the_source),
+        Scenario(serve_for_another_model, write_in_the_live_collection),
+        Scenario(serve_by_the_journal, write_by_the_journal),
+    ],
     ids=["source", "live", "journal"],
 )
 def test_wherever_the_worker_is_killed_everything_that_was_written_meanwhile_is_served(
-    make: Callable[[Reaper], World], effort: Callable[[int, int], int], scenario: Scenario
+    make: MakeWorld, effort: Callable[[int, int], int], scenario: Scenario
 ) -> None:
     wanted = {one["id"]: one["text"] for one in texts(80) if one["id"] > 2} | {3: CHANGED}
     for world, status in killed_everywhere(make, scenario, few=effort(12, 100_000)):
@@ -191,10 +225,15 @@ def test_wherever_the_worker_is_killed_everything_that_was_written_meanwhile_is_
 
 @pytest.mark.proof
 @pytest.mark.parametrize(
-    "scenario", [aborted_in_soak, aborted_while_slices_are_filled], ids=["soak", "slices"]
+    "scenario",
+    [
+        Scenario(serve, abort_in_soak),
+        Scenario(serve_and_declare_slices, abort_while_slices_are_filled),
+    ],
+    ids=["soak", "slices"],
 )
 def test_wherever_the_worker_is_killed_an_abort_ends_rolled_back(
-    make: Callable[[Reaper], World], effort: Callable[[int, int], int], scenario: Scenario
+    make: MakeWorld, effort: Callable[[int, int], int], scenario: Scenario
 ) -> None:
     for world, status in killed_everywhere(make, scenario, few=effort(12, 100_000)):
         assert status["status"] == "rolled_back", status["message"]
@@ -205,10 +244,10 @@ def test_wherever_the_worker_is_killed_an_abort_ends_rolled_back(
 
 @pytest.mark.proof
 def test_wherever_the_worker_is_killed_a_rollback_at_once_ends_the_journal(
-    make: Callable[[Reaper], World], effort: Callable[[int, int], int]
+    make: MakeWorld, effort: Callable[[int, int], int]
 ) -> None:
     few = effort(12, 100_000)
-    for world, status in killed_everywhere(make, back_at_once_by_the_journal, few=few):
+    for world, status in killed_everywhere(make, BACK_AT_ONCE, few=few):
         assert status["status"] == "live", status["message"]
         state = open_ledger(world.services).read_state(status["alias"])
         assert state is not None

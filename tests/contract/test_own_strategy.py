@@ -22,8 +22,8 @@ from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
 from qdrant_rollouts.interfaces.cli import picture, screen
 from qdrant_rollouts.interfaces.http.app import make_app
 from qdrant_rollouts.interfaces.mcp import answers
-from tests.contract.test_kills import go_on, killed_everywhere
-from tests.mortal import Reaper
+from tests.contract.test_kills import Scenario, go_on, killed_everywhere
+from tests.mortal import MakeWorld, Reaper
 from tests.strategies import begin_plan, plan_shadow_only
 from tests.world import World, texts
 
@@ -276,21 +276,21 @@ def test_a_plan_that_only_builds_holds_its_place_to_its_end(world: World) -> Non
     assert dict(metrics.read_metrics(world.services)["rebuild_places"].samples)[("taken",)] == 0
 
 
-def _tried_out(world: World, reaper: Reaper, alias: str, keep: bool) -> dict[str, Any]:
-    world.declare(alias, source=world.write("docs.jsonl", texts(30)))
-    go_on(world, Reaper(), world.deploy(alias))
-    plan = plan_shadow_only(world.indexes[alias], keep=keep, minutes=0)
-    return go_on(world, reaper, begin_plan(world, alias, plan))
+def _serve_thirty(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    world.deploy("docs")
+    world.run()
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("keep", [True, False])
 def test_wherever_the_worker_is_killed_it_ends_completed(
-    make: Callable[[Reaper], World], effort: Callable[[int, int], int], keep: bool
+    make: MakeWorld, effort: Callable[[int, int], int], keep: bool
 ) -> None:
-    def scenario(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
-        return _tried_out(world, reaper, alias, keep)
+    def try_out(world: World, reaper: Reaper) -> dict[str, Any]:
+        return go_on(world, reaper, begin(world, keep=keep, minutes=0))
 
+    scenario = Scenario(_serve_thirty, try_out)
     for world, status in killed_everywhere(make, scenario, few=effort(16, 100_000)):
         assert status["status"] == "completed", status["message"]
         assert world.store.aliases()[status["alias"]] == status["blue"]

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import ColumnElement, CompoundSelect, Select, func, select, union_all
@@ -44,31 +44,18 @@ _IS_ENDED = Deployment.kind == "rollout", Deployment.status.in_(FINAL)
 _ERROR = 4
 _ATTENTION = 3
 _RUNNING = 2
+#: How many names one query may have.
+_AT_ONCE = 1000
 #: How many known indexes are named to a person who asked for another one.
 _NAMED = 20
-
-
-class _State(Protocol):
-    """What is read of an alias."""
-
-    @property
-    def alias(self) -> str: ...
-
-    @property
-    def desired(self) -> str | None: ...
-    @property
-    def settled(self) -> bool: ...
-    @property
-    def changed_at(self) -> datetime: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
     """What is read of all indexes. ``ranks``: 4 has an error, 3 needs attention, 2 has something
-    running, 1 serves nothing, 0 serves. ``states`` has the aliases that were set."""
+    running, 1 serves nothing, 0 serves."""
 
     ranks: Mapping[str, int]
-    states: Mapping[str, _State]
     conditions: Sequence[ConditionRow]
 
 
@@ -146,14 +133,12 @@ def _describe_indexes(
 
 
 def _rank_indexes(session: Session, seen: StoreSnapshot) -> _Ranked:
-    """Ranks every index. Of each one a few columns are read, however large its rows are."""
-    states = session.execute(
-        select(
-            AliasState.alias, AliasState.desired, AliasState.settled, AliasState.changed_at
-        ).where(AliasState.desired.is_not(None))
-    ).all()
+    """Ranks every index. Of each one two columns are read, however large its rows are."""
+    columns = select(AliasState.alias, AliasState.desired)
+    states = session.execute(columns.where(AliasState.desired.is_not(None)))
+    desired = {row.alias: row.desired for row in states}
     running, rolled_back = _find_running_and_rolled_back(session)
-    known = {**(seen.aliases or {}), **{row.alias: row.desired for row in states}}
+    known = {*(seen.aliases or ()), *desired}
     names = {*known, *seen.declared, *running}
     ranks = {alias: _RUNNING if alias in running else int(alias not in known) for alias in names}
     for alias in rolled_back - running:
@@ -162,11 +147,26 @@ def _rank_indexes(session: Session, seen: StoreSnapshot) -> _Ranked:
     for condition in conditions:
         level = _rank_severity(read_message(condition.message)["severity"])
         ranks[condition.alias] = max(ranks.get(condition.alias, 0), level)
-    for row in states:
+    for row in _read_states(session, _find_differing(desired, seen)):
         for one in _find_contradictions(row.alias, row, seen):
-            ranks[row.alias] = max(ranks[row.alias], _rank_severity(one["severity"]))
+            ranks[row.alias] = max(ranks.get(row.alias, 0), _rank_severity(one["severity"]))
     ranks = {alias: rank for alias, rank in ranks.items() if alias in names}
-    return _Ranked(ranks, {row.alias: row for row in states}, conditions)
+    return _Ranked(ranks, conditions)
+
+
+def _find_differing(desired: Mapping[str, str | None], seen: StoreSnapshot) -> list[str]:
+    """Returns the aliases that do not lead where the rows say, as far as Qdrant could be asked."""
+    if seen.aliases is None:
+        return []
+    return [alias for alias, meant in desired.items() if seen.aliases.get(alias) != meant]
+
+
+def _read_states(session: Session, aliases: Sequence[str]) -> Iterable[AliasState]:
+    """Returns the rows of those of the aliases that were set."""
+    query = select(AliasState).where(AliasState.desired.is_not(None))
+    for start in range(0, len(aliases), _AT_ONCE):
+        some = aliases[start : start + _AT_ONCE]
+        yield from session.scalars(query.where(AliasState.alias.in_(some)))
 
 
 def _rank_severity(severity: str) -> int:
@@ -197,7 +197,7 @@ class _KnownRows:
         ranked: _Ranked,
         aliases: Sequence[str],
     ) -> None:
-        self.meant = ranked.states
+        self.meant = {row.alias: row for row in _read_states(session, aliases)}
         self.versions = _live_versions(session, aliases)
         self.running = {row.alias: row for row in _running_deployments(session, aliases)}
         waiting = [row.id for row in self.running.values() if row.place == Place.WAITING]
@@ -304,7 +304,7 @@ def _describe_condition(row: ConditionRow) -> index_answers.Attention:
 
 
 def _find_contradictions(
-    alias: str, meant: _State | None, seen: StoreSnapshot
+    alias: str, meant: AliasState | None, seen: StoreSnapshot
 ) -> list[index_answers.Attention]:
     """Lists where Qdrant contradicts the rows. For an alias that is being moved now, a difference
     is expected."""
@@ -326,7 +326,7 @@ def _find_contradictions(
 
 
 def _describe_live(
-    collection: str | None, version: Version | None, meant: _State | None
+    collection: str | None, version: Version | None, meant: AliasState | None
 ) -> index_answers.Live | None:
     if collection is None:
         return None
