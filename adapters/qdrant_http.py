@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
-from pydantic_core import to_json
+from pydantic import ConfigDict, TypeAdapter
 
 from qdrant_rollouts.core.defaults import CALL_SECONDS
 from qdrant_rollouts.core.errors import Limited, Misconfigured, Refused, Unavailable
@@ -32,6 +32,8 @@ _LONGEST_ANSWER = 500
 #: A compressed answer comes in two pieces, of which the second waits for the acknowledgement of the
 #: first: a search then takes 40 ms instead of 2 (measured on 1.16.3, loopback).
 _HEADERS = {"content-type": "application/json", "accept-encoding": "identity"}
+#: The server refuses NaN and infinite numbers with its own words.
+_JSON = TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants"))
 
 
 _SETTING = "correct ROLLOUTS_QDRANT_URL"
@@ -239,9 +241,8 @@ def rate_error(rest: Rest, said: str, retry_after: str | bytes | None) -> Limite
 
 
 def write_json(body: Any) -> bytes:
-    """The standard library's encoder takes ten times as long for a vector: 0.4 ms for 384 numbers.
-    The server refuses NaN and infinite numbers with its own words."""
-    return to_json(body, inf_nan_mode="constants")
+    """The standard library's encoder takes at least five times as long for a vector."""
+    return _JSON.dump_json(body)
 
 
 def call_timeout(seconds: float) -> httpx.Timeout:
