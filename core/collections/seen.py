@@ -59,6 +59,12 @@ def save_piece(session: Session, deployment_id: str, after: int, seen: Seen) -> 
     session.merge(SeenIds(deployment_id=deployment_id, after=after, ids=seen.as_bytes()))
 
 
+def name_look(deployment_id: str) -> str:
+    """Returns under what name ids are kept that a look before the pass has met. The pass keeps its
+    own under the deployment's."""
+    return f"{deployment_id}/look"
+
+
 def forget_seen(session: Session, deployment_id: str) -> None:
     session.execute(delete(SeenIds).where(SeenIds.deployment_id == deployment_id))
 

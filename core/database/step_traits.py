@@ -28,7 +28,8 @@ class StepTraits:
     ``shares_searches``: from this step on, some searches go to green.
     ``moves_alias``: after this step the alias leads to green. ``guarded``: the engine takes turns
     of this step even while the deployment is paused. ``unpacks_source``: the records are read from
-    the collection that is named in its arguments.
+    the collection that is named in its arguments. ``asks``: if a person approves what it holds for,
+    the step goes on; other steps are over then.
     """
 
     builds: bool = False
@@ -41,15 +42,16 @@ class StepTraits:
     moves_alias: bool = False
     guarded: bool = False
     unpacks_source: bool = False
+    asks: bool = False
 
 
 TRAITS: Mapping[str, StepTraits] = {
     "create": StepTraits(builds=True, makes_green=True),
-    "populate": StepTraits(fills_green=True),
+    "populate": StepTraits(fills_green=True, asks=True),
     "validate": StepTraits(judges=True),
     "catch_up": StepTraits(fills_green=True, catches_up=True),
     "shift": StepTraits(needs_blue=True, shares_searches=True, guarded=True),
-    "switch": StepTraits(moves_alias=True),
+    "switch": StepTraits(moves_alias=True, asks=True),
     "recover": StepTraits(makes_green=True, fills_green=True),
     "unpack": StepTraits(unpacks_source=True),
 }

@@ -21,6 +21,7 @@ from qdrant_rollouts.core.config.index_file.file import (
     IndexSpec,
     load_index_file,
 )
+from qdrant_rollouts.core.config.index_file.populate import PopulateSpec
 from qdrant_rollouts.core.config.index_file.rollout import (
     BreakersSpec,
     CanarySpec,
@@ -69,6 +70,7 @@ __all__ = [
     "IndexSpec",
     "MarginsSpec",
     "ModelVectorSpec",
+    "PopulateSpec",
     "Positive",
     "PrefetchSpec",
     "ProviderSpec",

@@ -17,6 +17,7 @@ from qdrant_rollouts.core.config.index_file.embedding import (
     EmbeddingSpec,
     ProviderSpec,
 )
+from qdrant_rollouts.core.config.index_file.populate import PopulateSpec
 from qdrant_rollouts.core.config.index_file.rollout import CanarySpec, RetentionSpec, SoakSpec
 from qdrant_rollouts.core.config.index_file.schedule import Scheduled
 from qdrant_rollouts.core.config.index_file.search import SearchSpec
@@ -70,6 +71,7 @@ class IndexSpec(Strict):
     accept_new_model: StrictBool = False
     strategy: str = "blue_green"
     validation: ValidationSpec = ValidationSpec()
+    populate: PopulateSpec = PopulateSpec()
     writes: Writes = WritesSpec()
     soak: SoakSpec = SoakSpec()
     canary: CanarySpec = CanarySpec()

@@ -5,12 +5,17 @@ import time
 from dataclasses import replace
 
 from qdrant_rollouts.core.collections.readiness import estimate_points
+from qdrant_rollouts.core.collections.seen import forget_seen, name_look
 from qdrant_rollouts.core.database.step_data import Progress, StepOutput
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import pieces, reading
 from qdrant_rollouts.core.deployments.steps.data import FillState
 from qdrant_rollouts.core.errors import Refused
 
+#: The way in which green is a clone of blue and not of its source.
+DELTA = "delta"
+#: The phase after the clone is complete.
+CLONED = "cloned"
 _CHECK_SECONDS = 1.0
 #: By which share the number of points may be off if applications write to the source meanwhile.
 _OFF_UNDER_WRITES = 0.1
@@ -84,7 +89,9 @@ def _start_recovery(context: StepContext, state: FillState) -> Outcome:
             progress=False,
         )
     low, high = sorted((state.low or 0, context.services.store.count(_source_collection(context))))
-    state = replace(state, snapshot=fresh[-1], own=len(fresh) == 1, low=low, high=high)
+    asked = state.asked + 1
+    state = replace(state, snapshot=fresh[-1], own=len(fresh) == 1, low=low, high=high, asked=asked)
+    context.save(state)
     try:
         context.services.store.start_recovery(
             context.deployment.green, _source_collection(context), fresh[-1]
@@ -96,20 +103,30 @@ def _start_recovery(context: StepContext, state: FillState) -> Outcome:
 
 
 def _await_recovery(context: StepContext, state: FillState) -> Outcome:
-    """Ends the filling when two looks in a row find the same number of points, and the source had
+    """Ends the cloning when two looks in a row find the same number of points, and the source had
     that number while the snapshot was made. If the source is written to meanwhile, the number is
     only about right, and the comparison that follows finds every difference."""
     found = context.services.store.count(context.deployment.green)
     moved = found != state.found
     state = replace(state, found=found)
     high = state.high or 0
-    off = _OFF_UNDER_WRITES * high if context.deployment.spec.writes.leads_live else 0
+    may_be_written = state.way == DELTA or context.deployment.spec.writes.leads_live
+    off = _OFF_UNDER_WRITES * high if may_be_written else 0
     if moved or not (state.low or 0) - off <= found <= high + off:
         context.save(state)
         return Wait(_CHECK_SECONDS, f"recovering: {found:,} of {high:,} points", progress=moved)
     _drop_source_snapshot(context, state)
     progress = Progress(done=found, size=found, unit="points")
-    context.save(replace(state, filled=True, written=found, expected=found, progress=progress))
+    context.save(
+        replace(
+            state,
+            phase=CLONED,
+            filled=state.way != DELTA,
+            written=found,
+            expected=found,
+            progress=progress,
+        )
+    )
     return Wait(0, f"{found:,} points recovered")
 
 
@@ -132,12 +149,35 @@ def _copy_instead(context: StepContext, state: FillState, why: str) -> Outcome:
     """Changes to copying. A server that cannot fetch its own snapshot (because of a proxy, or
     another host name inside its network) can still be copied."""
     _drop_source_snapshot(context, state)
+    if state.way == DELTA:
+        return fill_from_all(context, state, f"the snapshot could not be recovered: {why}")
     note = f"snapshot not recovered: {why}"
     context.save(FillState(way="copy", fingerprint=state.fingerprint, note=note))
     return Wait(0, f"copying instead, the snapshot could not be recovered: {why}")
 
 
+def fill_from_all(context: StepContext, state: FillState, why: str) -> Outcome:
+    """Changes to filling green, which is empty, from all records of the source."""
+    note = f"not by delta: {why}"
+    with context.services.sessions.begin() as session:
+        context.turn.fence(session)
+        forget_seen(session, name_look(context.deployment.id))
+    context.save(
+        FillState(
+            way="records",
+            fingerprint=state.fingerprint,
+            begun=state.begun,
+            left_out=state.left_out,
+            note=note,
+        )
+    )
+    return Wait(0, f"filling by records; {note}")
+
+
 def _source_collection(context: StepContext) -> str:
+    blue = context.deployment.blue
+    if blue is not None and context.load(FillState).way == DELTA:
+        return blue
     collection = reading.open_deployment_source(context).collection
     if collection is None:
         raise Refused(f"{context.deployment.source} is not a collection")

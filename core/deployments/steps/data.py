@@ -57,16 +57,60 @@ class CreatedGreen(MadeGreen):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RoundState(StepData):
+    """A comparison of both collections, or a pass over the source, as far as it is. ``position`` is
+    where the comparison goes on, ``cursor`` where the source is read on, ``read`` how many of its
+    records were read. ``phase``: what a pass does before and after it reads. ``since``: only what
+    changed since then is read, if the source can tell; ``begun``: from when on the next pass
+    reads. ``seconds`` it has worked. ``checked``, ``made`` and ``deleted`` count points. ``leader``
+    has the digests of the leading collection (``core.collections.merging.BucketDigests``). By the
+    journal: ``left`` says how many writes have not reached green, and ``last`` how many seconds the
+    last round took."""
+
+    phase: str = ""
+    position: PointId | None = None
+    cursor: Cursor | None = None
+    fingerprint: str | None = None
+    since: str | None = None
+    begun: str | None = None
+    read: int = 0
+    seconds: float = 0.0
+    checked: int = 0
+    made: int = 0
+    deleted: int = 0
+    bad: int = 0
+    leader: str = ""
+    left: int | None = None
+    last: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookState(StepData):
+    """The source, compared with blue before anything is done: ``cursor`` is the position after the
+    ``read`` records. ``changed`` of them need a point that blue does not have, and ``there`` have
+    some point in blue. ``phase``: empty while it is read, then ``read``, then ``decided``."""
+
+    phase: str = ""
+    cursor: Cursor | None = None
+    read: int = 0
+    changed: int = 0
+    there: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class FillState(PieceState):
-    """``way``: records, copy or snapshot; None while it is not chosen. ``fingerprint``: the
+    """``way``: records, copy, snapshot or delta; None while it is not chosen. ``fingerprint``: the
     source's when it was chosen; ``begun``: from when on a later pass reads changes.
 
     By records: ``cursor`` is the position after the ``read`` records, and ``window`` is the size of
     the next window. By copy: ``position``. By snapshot: ``phase``, the snapshots ``known`` before,
     the least and the greatest count of the source (``low``, ``high``), the ``snapshot``, whether it
-    is surely our ``own``, and the count that was last ``found``. When ``filled``: how many looks
-    found the index ``ready``, its ``work`` and ``failures`` at the last look, and for how long it
-    has been ``failing``.
+    is surely our ``own``, the count that was last ``found``, and how often its recovery was
+    ``asked`` for. By delta: the ``look`` at what has changed, then as by snapshot, and then the
+    ``round`` that brings green up to the source, with the points ``renewed`` and ``dropped``, and
+    how many ``deltas`` in a row this is; ``approved_by`` has accepted how many records are gone.
+    When ``filled``: how many looks found the index ``ready``, its ``work`` and ``failures`` at the
+    last look, and for how long it has been ``failing``.
     """
 
     way: str | None = None
@@ -94,6 +138,14 @@ class FillState(PieceState):
     snapshot: str = ""
     own: bool | None = None
     found: int | None = None
+    asked: int = 0
+    look: LookState | None = field(default=None, metadata={"of": LookState})
+    round: RoundState | None = field(default=None, metadata={"of": RoundState})
+    renewed: int | None = None
+    dropped: int | None = None
+    deltas: int | None = None
+    approved_by: str | None = None
+    approved_because: str | None = None
     filled: bool | None = None
     ready: int | None = None
     work: Sequence[int | None] | None = None
@@ -113,34 +165,6 @@ class FillState(PieceState):
 
 
 # --- writes that arrive meanwhile ----------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoundState(StepData):
-    """A comparison of both collections, or a pass over the source, as far as it is. ``position`` is
-    where the comparison goes on, ``cursor`` where the source is read on, ``read`` how many of its
-    records were read. ``phase``: what a pass does before and after it reads. ``since``: only what
-    changed since then is read, if the source can tell; ``begun``: from when on the next pass
-    reads. ``seconds`` it has
-    worked. ``checked``, ``made`` and ``deleted`` count points. ``leader`` has the digests of the
-    leading collection (``core.collections.merging.BucketDigests``). By the journal: ``left`` says
-    how many writes have not reached green, and ``last`` how many seconds the last round took."""
-
-    phase: str = ""
-    position: PointId | None = None
-    cursor: Cursor | None = None
-    fingerprint: str | None = None
-    since: str | None = None
-    begun: str | None = None
-    read: int = 0
-    seconds: float = 0.0
-    checked: int = 0
-    made: int = 0
-    deleted: int = 0
-    bad: int = 0
-    leader: str = ""
-    left: int | None = None
-    last: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,11 +15,13 @@ from qdrant_rollouts.core.collections.records import (
     BadRecord,
     Record,
     build_payload,
+    duplicate_id_fault,
     parse_row,
     plain_vectors,
     read_mark,
 )
 from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
+from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.database.step_data import Progress
 from qdrant_rollouts.core.deployments.plan import Outcome, Reject, StepContext, Wait
@@ -32,7 +34,6 @@ from qdrant_rollouts.core.deployments.steps.record_vectors import (
 )
 from qdrant_rollouts.core.errors import Limited
 from qdrant_rollouts.core.ports import Point, PointId, Row, Source
-from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model
 #: sorts them by length; the more records a window has, the less padding each batch has
@@ -60,8 +61,9 @@ def load_records(context: StepContext) -> Outcome:
     """Loads one slice. A window that is repeated after a crash writes the same points under the
     same ids again."""
     loader = _open_loader(context)
-    if loader.source.fingerprint() != loader.state.fingerprint:
-        return Reject(f"{context.deployment.source} changed while it was being read; deploy again")
+    changed = reading.why_changed(context, loader.source, loader.state.fingerprint)
+    if changed:
+        return Reject(changed)
     started = time.monotonic()
     begun_at = loader.state.read or 0
     rows = loader.source.read(loader.state.cursor)
@@ -125,7 +127,8 @@ def _write_window(loader: _Loader, rows: Sequence[Row]) -> str:
     started = time.monotonic()
     records, bad = _sort_out_records(loader, rows)
     origins = _digest_origins(loader, rows, records)
-    refusal = _count_bad_records(loader, bad)
+    spec = loader.context.deployment.spec
+    loader.state, refusal = count_bad_records(spec, loader.state, bad)
     if refusal:
         return refusal
     _write_points(loader, records, origins)
@@ -153,7 +156,7 @@ def _sort_out_records(
         if isinstance(record, BadRecord):
             bad.append(record)
         elif record.point_id in records:
-            bad.append(_duplicate_id_fault(record, records[record.point_id][1].where))
+            bad.append(duplicate_id_fault(record, records[record.point_id][1].where))
         else:
             records[record.point_id] = (number, record)
     bad += _find_repeated_ids(loader, records)
@@ -182,7 +185,7 @@ def _find_repeated_ids(
         if earlier != number:
             del records[point.id]
             bad.append(
-                _duplicate_id_fault(
+                duplicate_id_fault(
                     record,
                     f"record {int(earlier) + 1} of the source" if earlier is not None else green,
                 )
@@ -190,22 +193,19 @@ def _find_repeated_ids(
     return bad
 
 
-def _duplicate_id_fault(record: Record, where: str) -> BadRecord:
-    return BadRecord(
-        record.where, "id", f"{quote_value(record.id)} is not unique, {where} has it too"
-    )
-
-
-def _count_bad_records(loader: _Loader, bad: Sequence[BadRecord]) -> str:
-    spec = loader.context.deployment.spec
-    total = (loader.state.bad or 0) + len(bad)
-    samples = [*(loader.state.bad_samples or []), *map(str, bad)][:_BAD_SAMPLES]
-    loader.state = replace(loader.state, bad=total, bad_samples=samples)
+def count_bad_records(
+    spec: IndexSpec, state: FillState, bad: Sequence[BadRecord]
+) -> tuple[FillState, str]:
+    """Returns the state with the bad records in it, and why the deployment must end, or nothing."""
+    total = (state.bad or 0) + len(bad)
+    samples = [*(state.bad_samples or []), *map(str, bad)][:_BAD_SAMPLES]
+    state = replace(state, bad=total, bad_samples=samples)
     if bad and spec.on_bad_record == "fail":
-        return f"{bad[0]}. Correct it, or set on_bad_record: skip"
+        return state, f"{bad[0]}. Correct it, or set on_bad_record: skip"
     if total > spec.max_bad_records:
-        return f"more than max_bad_records={spec.max_bad_records} bad records; the last: {bad[-1]}"
-    return ""
+        most = f"more than max_bad_records={spec.max_bad_records} bad records"
+        return state, f"{most}; the last: {bad[-1]}"
+    return state, ""
 
 
 def _digest_origins(

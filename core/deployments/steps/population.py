@@ -21,7 +21,7 @@ from qdrant_rollouts.core.deployments.plan import (
     StepFunction,
     Wait,
 )
-from qdrant_rollouts.core.deployments.steps import cloning, journaled, loading, reading
+from qdrant_rollouts.core.deployments.steps import cloning, delta, journaled, loading, reading
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, FillState
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -57,6 +57,7 @@ def clean_up_filling(context: StepContext) -> Outcome:
     """Removes what the filling left outside green. The undo of ``create`` drops green itself."""
     if journaled.uses_journal(context):
         journaled.stop_capturing(context)
+    delta.forget_pass(context)
     return cloning.drop_own_snapshot(context)
 
 
@@ -86,11 +87,24 @@ def _choose_way(context: StepContext) -> Outcome:
         )
     names = source.left_out
     left_out = {"files": len(names), "named": list(names[:_MOST_NAMED])} if names else None
-    begun = mark_source(source, deployment.spec)
-    context.save(
-        FillState(way=way, fingerprint=source.fingerprint(), begun=begun, left_out=left_out)
+    state = FillState(
+        way=way,
+        fingerprint=source.fingerprint(),
+        begun=mark_source(source, deployment.spec),
+        left_out=left_out,
     )
-    return Wait(0, f"filling by {way}")
+    if source.collection is None:
+        state = _choose_between_records(context, plan, state)
+    context.save(state)
+    return Wait(0, "; ".join(filter(None, (f"filling by {state.way}", state.note))))
+
+
+def _choose_between_records(context: StepContext, plan: VectorPlan, state: FillState) -> FillState:
+    """Chooses whether all records are written, or only what has changed since blue was made."""
+    why = delta.why_not_delta(context, plan)
+    if why:
+        return replace(state, note=f"not by delta: {why}")
+    return replace(state, way=cloning.DELTA)
 
 
 def _way_from_collection(context: StepContext, plan: VectorPlan, collection: str) -> str | None:
@@ -167,7 +181,9 @@ def _wait_for_index(context: StepContext, state: FillState) -> Outcome:
         return Reject(barred)
     seen = (state.ready or 0) + 1 if look.ready else 0
     if seen >= readiness.READY_LOOKS or (look.ready and context.services.store.server().embedded):
-        filled = _summarize_filling(state)
+        embedded = context.services.store.server().embedded
+        may_clone = context.deployment.blue is not None and not embedded
+        filled = _summarize_filling(state, may_clone=may_clone)
         note_facts(context, versions.facts_of_filling(filled, state.read))
         return Done(filled)
     health = context.services.store.health(green)
@@ -216,15 +232,25 @@ def _failed(context: StepContext, look: Readiness, failing: list[float]) -> Outc
     return Wait(context.services.times.ready_look, reason, progress=False)
 
 
-def _summarize_filling(state: FillState) -> Filling:
+def _summarize_filling(state: FillState, *, may_clone: bool) -> Filling:
+    """``may_clone``: there was something to clone, so people ask why that was not done."""
     words = [f"{state.written or 0:,} points by {state.way}"]
-    counted = {"embedded": state.embedded, "reused": state.reused, "truncated": state.truncated}
+    counted = {
+        "written anew": state.renewed,
+        "deleted": state.dropped,
+        "embedded": state.embedded,
+        "reused": state.reused,
+        "truncated": state.truncated,
+    }
     words += [f"{count:,} {name}" for name, count in counted.items() if count]
     words += [f"{state.bad:,} bad records skipped"] if state.bad else []
     words += [f"{state.gone:,} gone from the source"] if state.gone else []
     words += [_describe_left_out(state.left_out)] if state.left_out else []
+    words += [state.note] if state.note and may_clone else []
     return Filling(
         summary=", ".join(words),
+        approved_by=state.approved_by,
+        approved_because=state.approved_because,
         way=state.way,
         fingerprint=state.fingerprint,
         begun=state.begun,
@@ -237,6 +263,9 @@ def _summarize_filling(state: FillState) -> Filling:
         bad=state.bad,
         bad_samples=state.bad_samples,
         gone=state.gone,
+        renewed=state.renewed,
+        dropped=state.dropped,
+        deltas=state.deltas,
         left_out=state.left_out,
         note=state.note,
         looks=readiness.READY_LOOKS,
@@ -255,4 +284,5 @@ _WAYS = {
     "records": loading.load_records,
     "copy": cloning.copy_points,
     "snapshot": cloning.copy_by_snapshot,
+    cloning.DELTA: delta.fill_by_delta,
 }

@@ -4,29 +4,37 @@ gone from it is deleted.
 Rule: a point's mark says what it was made from, so a pass writes only what has changed. The ids
 that a pass has met are kept, so that at its end it is known which records are gone.
 
+The way of filling called delta is such a pass too. There green must have exactly the points that
+all records make, so more is compared than the marks (``Reader.fills``).
+
 A source that can tell changes is read in two parts: first all ids, and then the records that have
 changed. In this order a record that comes meanwhile is not taken for one that is gone.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from qdrant_rollouts.core.collections.changes import Changes, find_changes
 from qdrant_rollouts.core.collections.chunks import chunk_source
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import open_makers
-from qdrant_rollouts.core.collections.origins import digest_row
+from qdrant_rollouts.core.collections.origins import digest_origin, digest_row
 from qdrant_rollouts.core.collections.record_rules import RecordRules
 from qdrant_rollouts.core.collections.records import (
+    MARK_KEY,
     BadRecord,
     Record,
+    duplicate_id_fault,
     parse_row,
     read_mark,
+    stored_hashes,
 )
+from qdrant_rollouts.core.collections.schema import vector_names, vector_params
 from qdrant_rollouts.core.collections.seen import Seen, forget_seen, load_seen, save_piece
 from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
+from qdrant_rollouts.core.config.vector_kinds import Kind, Params, kind_of, vectors_by_name
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, RoundState
@@ -45,7 +53,11 @@ from qdrant_rollouts.core.deployments.steps.record_vectors import (
 from qdrant_rollouts.core.errors import Limited, Refused
 from qdrant_rollouts.core.ports import Point, PointId, Row, Source
 
-_WINDOW = 256
+#: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``.
+_FIRST_WINDOW = 64
+_LARGEST_WINDOW = 1024
+_WINDOW_SECONDS = 1.0
+_GROWTH = 4
 _ID_ALONE = RecordRules(dense={}, vector_field=None)
 _PAGE_IDS = 4096
 
@@ -57,18 +69,44 @@ class TooManyGone(Refused):
 @dataclass(slots=True)
 class Reader:
     """What a pass over the source works with. ``serving``: green serves already, so applications
-    may have written to it, and a point without our mark is theirs."""
+    may have written to it, and a point without our mark is theirs.
+
+    ``fills``: the pass is how green is filled. Then a point that is not what its mark says is made
+    again, a second record with an id is a bad one, every vector is counted, and whoever began the
+    pass judges the ``bad`` records and how many are gone. ``differing``: the ids whose points are
+    not as they must be, if that is known; then only those are compared. ``window``: how many
+    records are read next.
+    """
 
     context: StepContext
     source: Source
     plan: VectorPlan
     rules: RecordRules
     vectors: RecordVectors
+    kinds: Mapping[str, tuple[Kind, Params]]
     changes: Changes | None = None
     serving: bool = False
+    fills: bool = False
+    bad: list[BadRecord] = field(default_factory=list)
+    differing: Seen | None = None
+    window: int = _FIRST_WINDOW
 
 
-def open_reader(context: StepContext, *, serving: bool = False) -> Reader:
+@dataclass(slots=True)
+class Compared:
+    """A window of records beside a collection: the records whose point must be made, and the other
+    ones with the names of their point's vectors. ``there``: how many of all have some point."""
+
+    changed: dict[PointId, Record]
+    kept: list[tuple[Record, Collection[str]]]
+    origins: dict[PointId, str]
+    there: int
+
+
+def open_reader(
+    context: StepContext, *, serving: bool = False, filling: VectorCounts | None = None
+) -> Reader:
+    """Opens a pass. ``filling``: the pass fills green, and counts its vectors there."""
     services = context.services
     deployment = context.deployment
     schema = services.store.schema(deployment.green)
@@ -83,10 +121,15 @@ def open_reader(context: StepContext, *, serving: bool = False) -> Reader:
         plan=plan,
         rules=rules,
         vectors=RecordVectors(
-            services.store, plan, makers, open_live(context, schema), VectorCounts()
+            services.store, plan, makers, open_live(context, schema), filling or VectorCounts()
         ),
+        kinds={
+            name: (kind_of(vector_params(schema, name)), vector_params(schema, name))
+            for name in vector_names(schema)
+        },
         changes=find_changes(source, deployment.spec),
         serving=serving,
+        fills=filling is not None,
     )
 
 
@@ -133,7 +176,7 @@ def _read_records(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple
     rows = _read_part(reader, current)
     more = True
     while more:
-        window, more = _read_window(rows)
+        window, more = read_window(reader, rows)
         if window:
             current = _take_window(reader, current, window, seen)
         if more and not goes_on():
@@ -166,7 +209,7 @@ def _list_ids(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[Rou
     rows = _need_changes(reader).source.read_ids(current.cursor)
     more = True
     while more:
-        window, more = _read_window(rows)
+        window, more = read_window(reader, rows)
         parsed = (parse_row(row, _ID_ALONE) for row in window)
         for record in parsed:
             if isinstance(record, Record):
@@ -183,22 +226,30 @@ def _list_ids(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[Rou
     return replace(current, phase="reading", cursor=None), True
 
 
-def _read_window(rows: Iterator[Row]) -> tuple[list[Row], bool]:
-    """Returns up to ``_WINDOW`` rows, and whether the source may have more."""
+def read_window(reader: Reader, rows: Iterator[Row]) -> tuple[list[Row], bool]:
+    """Returns the next rows, and whether the source may have more."""
     window: list[Row] = []
     try:
-        window += islice(rows, _WINDOW)
+        window += islice(rows, reader.window)
     except Limited:  # the source's own rate limit
         if not window:
             raise
         return window, True
-    return window, len(window) == _WINDOW
+    return window, len(window) == reader.window
+
+
+def resize_window(reader: Reader, size: int, seconds: float) -> None:
+    """Sets how many records fit into ``_WINDOW_SECONDS`` at the last speed. A slow model must not
+    take longer than a turn for a window."""
+    fitting = int(size * _WINDOW_SECONDS / max(seconds, 1e-3))
+    reader.window = max(1, min(fitting, size * _GROWTH, _LARGEST_WINDOW))
 
 
 def _take_window(
     reader: Reader, current: RoundState, window: Sequence[Row], seen: Seen
 ) -> RoundState:
     """Writes the records of a window that have changed."""
+    started = time.monotonic()
     written = Written()
     records: dict[PointId, tuple[Row, Record]] = {}
     for row in window:
@@ -211,8 +262,14 @@ def _take_window(
         elif current.since is not None or record.point_id not in seen:
             seen.add(record.point_id)
             records[record.point_id] = (row, record)
-    check_bad_records(written, reader.context.deployment.spec.on_bad_record)
+        elif reader.fills:
+            written.bad.append(duplicate_id_fault(record, "an earlier record of the source"))
+    if reader.fills:
+        reader.bad += written.bad
+    else:
+        check_bad_records(written, reader.context.deployment.spec.on_bad_record)
     made = _write_changed(reader, records)
+    resize_window(reader, len(window), time.monotonic() - started)
     return replace(
         current,
         cursor=window[-1].cursor,
@@ -224,24 +281,82 @@ def _take_window(
 
 
 def _write_changed(reader: Reader, records: dict[PointId, tuple[Row, Record]]) -> int:
-    store = reader.context.services.store
     green = reader.context.deployment.green
-    origins = {id: digest_row(reader.plan, row, one) for id, (row, one) in records.items()}
-    there = {
-        point.id: read_mark(point.payload).get("from")
-        for point in store.fetch(green, list(records), vectors=False)
-    }
-    theirs = {id for id, origin in there.items() if reader.serving and origin is None}
-    changed = {
-        id: record
-        for id, (_, record) in records.items()
-        if there.get(id) != origins[id] and id not in theirs
-    }
-    points = build_points(reader.vectors, changed, origins)
+    found = compare_window(reader, green, records)
+    points = build_points(reader.vectors, found.changed, found.origins)
     if points:
         reader.context.turn.check(0)
-        store.upsert(green, points)
+        reader.context.services.store.upsert(green, points)
+    if reader.fills:
+        reader.vectors.count_kept(found.kept)
     return len(points)
+
+
+def compare_window(
+    reader: Reader, collection: str, records: Mapping[PointId, tuple[Row, Record]]
+) -> Compared:
+    """Compares records with the points of a collection."""
+    compares_vectors = reader.fills and bool(reader.plan.taken)
+    compared = records
+    kept: list[tuple[Record, Collection[str]]] = []
+    if reader.differing is not None and not compares_vectors:
+        compared = {id: one for id, one in records.items() if id in reader.differing}
+        same = [record for id, (_, record) in records.items() if id not in compared]
+        kept += [(record, record.texts.keys()) for record in same]
+    origins = {id: digest_row(reader.plan, row, one) for id, (row, one) in compared.items()}
+    store = reader.context.services.store
+    found = store.fetch(collection, list(compared), vectors=compares_vectors) if compared else []
+    stored = {point.id: point for point in found}
+    changed = {}
+    for id, (_, record) in compared.items():
+        point = stored.get(id)
+        if point is not None and _is_as_made(reader, record, origins[id], point):
+            names = vectors_by_name(point.vector) if compares_vectors else record.texts
+            kept.append((record, names.keys()))
+        else:
+            changed[id] = record
+    return Compared(changed, kept, origins, len(stored))
+
+
+def _is_as_made(reader: Reader, record: Record, origin: str, point: Point) -> bool:
+    """Returns whether the point stays as it is. Its mark says what it was made from. But an
+    application may have written to it since, so the point itself is compared where green must be
+    exact."""
+    made_from = read_mark(point.payload).get("from")
+    if not reader.fills:
+        return made_from == origin or (reader.serving and made_from is None)
+    return (
+        made_from == origin
+        and stored_hashes(point.payload) == reader.vectors.hashes(record)
+        and _has_its_payload(record, point)
+        and not _brings_made_vector(reader, record)
+        and (not reader.plan.taken or _has_its_vectors(reader, record, point))
+    )
+
+
+def _brings_made_vector(reader: Reader, record: Record) -> bool:
+    """Returns whether the record itself has a vector that is otherwise made. No mark says whether
+    that has changed."""
+    return bool(record.vectors) and not record.vectors.keys().isdisjoint(reader.plan.templates)
+
+
+def _has_its_payload(record: Record, point: Point) -> bool:
+    plain = {name: value for name, value in point.payload.items() if name != MARK_KEY}
+    return plain == record.fields or digest_origin(plain) == digest_origin(record.fields)
+
+
+def _has_its_vectors(reader: Reader, record: Record, point: Point) -> bool:
+    """Returns whether the point has the vectors that the record brings, and no other ones but those
+    that are made from it or carried over."""
+    stored = vectors_by_name(point.vector)
+    own = record.texts.keys() | record.vectors.keys()
+    if not own <= stored.keys() or not stored.keys() <= own | reader.plan.carried.keys():
+        return False
+    for name, vector in record.vectors.items():
+        kind, params = reader.kinds[name]
+        if not kind.same(params, vector, stored[name]):
+            return False
+    return True
 
 
 # --- what is gone ---------------------------------------------------------------------------------
@@ -266,7 +381,7 @@ def _count_gone(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[R
     if position is not None:
         return current, True
     points = reader.context.services.store.count(reader.context.deployment.green)
-    if are_many_gone(current.deleted, points):
+    if not reader.fills and are_many_gone(current.deleted, points):
         raise TooManyGone(
             f"{current.deleted:,} of {points:,} records are gone from "
             f"{reader.context.deployment.source} since it was read first"

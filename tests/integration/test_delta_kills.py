@@ -1,0 +1,75 @@
+"""Kills the worker that fills a clone of the live collection, at every place where it touches the
+outside."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from tests.integration.test_backup_kills import go_on
+from tests.mortal import Reaper, mortal_world
+from tests.world import World, texts
+
+CHANGED = "another text about python"
+
+
+@pytest.fixture
+def make(
+    tmp_path: Path, qdrant_url: str, qdrant_grpc_port: int, ready_sqlite_url: str
+) -> Iterator[Callable[[Reaper], World]]:
+    made: list[World] = []
+
+    def build(reaper: Reaper) -> World:
+        for old in made:
+            old.close()
+        store = ServerStore(qdrant_url, "", qdrant_grpc_port)
+        made[:] = [mortal_world(tmp_path, ready_sqlite_url, reaper, store)]
+        return made[0]
+
+    yield build
+    for world in made:
+        world.close()
+
+
+def rebuild(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
+    world.declare(
+        alias,
+        source=world.write("docs.jsonl", texts(60)),
+        soak={"seconds": 1, "interval_seconds": 1},
+        writes="none",
+    )
+    go_on(world, Reaper(), world.deploy(alias))
+    changed = texts(62)
+    changed[7]["text"] = CHANGED
+    changed[40]["lang"] = "en"
+    del changed[20:23]
+    world.write("docs.jsonl", changed)
+    return go_on(world, reaper, world.deploy(alias), within=("create", "populate"))
+
+
+@pytest.mark.proof
+def test_wherever_the_worker_is_killed_the_clone_is_brought_up_to_the_source(
+    make: Callable[[Reaper], World], effort: Callable[[int, int], int]
+) -> None:
+    reaper = Reaper()
+    rebuild(make(reaper), reaper, "count")
+    places = reaper.places
+    wanted = {one["id"]: one for one in texts(62) if one["id"] not in (20, 21, 22)}
+    wanted[7]["text"] = CHANGED
+    wanted[40]["lang"] = "en"
+    for victim in range(1, places + 1, max(1, places // effort(12, 100_000))):
+        reaper = Reaper()
+        reaper.victim = victim
+        world = make(reaper)
+        seen = rebuild(world, reaper, f"docs{victim}")
+        assert reaper.places >= victim, "nobody was killed"
+        assert seen["status"] == "live", (victim, seen["message"])
+        populated = world.step(seen["id"], "populate")["output"]
+        assert populated["way"] == "delta", (victim, populated)
+        assert populated["expected"] == 59
+        points, _ = world.store.scroll(seen["green"], None, 1000)
+        plain = [{n: v for n, v in one.payload.items() if n != "_rollouts"} for one in points]
+        assert {one["id"]: one for one in plain} == wanted, victim
+        assert world.store.snapshots(seen["blue"]) == set(), victim
