@@ -108,7 +108,8 @@ class FillState(PieceState):
     is surely our ``own``, the count that was last ``found``, and how often its recovery was
     ``asked`` for. By delta: the ``look`` at what has changed, then as by snapshot, and then the
     ``round`` that brings green up to the source, with the points ``renewed`` and ``dropped``, and
-    how many ``deltas`` in a row this is; ``approved_by`` has accepted how many records are gone.
+    how many ``deltas`` in a row this is; ``window``: how many points are made at once, and
+    ``approved_by`` has accepted how many records are gone.
     When ``filled``: how many looks found the index ``ready``, its ``work`` and ``failures`` at the
     last look, and for how long it has been ``failing``.
     """

@@ -4,7 +4,8 @@ differs from the source is written.
 Rule: nothing is begun before it is known. First the source is read once and compared with blue. If
 more of blue's points must change than the index allows, green is still empty, and it is filled from
 all records. So it is never a half of both. Then blue is cloned, and a pass over the source brings
-green to exactly what all records make.
+green to exactly what all records make. It compares every point of green, because applications may
+have written to blue after the look.
 
 A clone that is recovered replaces everything in green. If it may have been asked for twice, passes
 go on until one has nothing to do.
@@ -17,7 +18,6 @@ from typing import Any
 
 from qdrant_rollouts.core.collections import versions
 from qdrant_rollouts.core.collections.filling import Filling
-from qdrant_rollouts.core.collections.records import Record, parse_row
 from qdrant_rollouts.core.collections.schema import list_changes_of_both
 from qdrant_rollouts.core.collections.seen import (
     Seen,
@@ -32,9 +32,15 @@ from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.database.step_data import Progress
 from qdrant_rollouts.core.deployments.plan import Hold, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import cloning, loading, pieces, reading, rereading
-from qdrant_rollouts.core.deployments.steps.data import FillState, LookState, RoundState
+from qdrant_rollouts.core.deployments.steps.data import (
+    PIECE_SECONDS,
+    FillState,
+    LookState,
+    RoundState,
+)
+from qdrant_rollouts.core.deployments.steps.followers import FIRST_BATCH
 from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
-from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to, stop_at_once
 from qdrant_rollouts.core.deployments.steps.record_vectors import VectorCounts
 from qdrant_rollouts.core.deployments.steps.rereading import Reader
 from qdrant_rollouts.core.errors import Refused
@@ -194,9 +200,13 @@ def _look(context: StepContext, state: FillState) -> Outcome:
     def look_on(state: FillState, seconds: float) -> tuple[FillState, bool]:
         look = state.look or LookState()
         after = look.read
-        changed = Seen()
-        look, more = _compare_windows(reader, blue, look, changed, most, limit_to(seconds))
-        _keep_changed(context, after, changed)
+        seen = _load_looked_at(context, after)
+        look, more = _compare_windows(reader, blue, look, seen, most, limit_to(seconds))
+        with context.services.sessions.begin() as session:
+            context.turn.fence(session)
+            if after == 0:
+                forget_seen(session, name_look(context.deployment.id))
+            save_piece(session, name_look(context.deployment.id), after, seen)
         progress = _measure_progress(reader.source, look.cursor, look.read) or state.progress
         return replace(state, look=look, progress=progress), more
 
@@ -208,7 +218,7 @@ def _look(context: StepContext, state: FillState) -> Outcome:
 
 
 def _compare_windows(
-    reader: Reader, blue: str, look: LookState, changed: Seen, most: int, goes_on: GoesOn
+    reader: Reader, blue: str, look: LookState, seen: Seen, most: int, goes_on: GoesOn
 ) -> tuple[LookState, bool]:
     rows = reader.source.read(look.cursor)
     more = True
@@ -216,11 +226,10 @@ def _compare_windows(
         reader.context.services.store.pace(blue)
         started = time.monotonic()
         window, more = rereading.read_window(reader, rows)
-        parsed = [(row, parse_row(row, reader.rules)) for row in window if not row.gone]
-        records = {one.point_id: (row, one) for row, one in parsed if isinstance(one, Record)}
+        records = rereading.sort_window(reader, window, seen).records
         found = rereading.compare_window(reader, blue, records)
-        for id in found.changed:
-            changed.add(id)
+        for id in records:
+            seen.add(id)
         if window:
             look = replace(
                 look,
@@ -235,17 +244,9 @@ def _compare_windows(
     return replace(look, phase=_READ), False
 
 
-def _keep_changed(context: StepContext, after: int, changed: Seen) -> None:
-    with context.services.sessions.begin() as session:
-        context.turn.fence(session)
-        if after == 0:
-            forget_seen(session, name_look(context.deployment.id))
-        save_piece(session, name_look(context.deployment.id), after, changed)
-
-
-def _load_changed(context: StepContext, look: LookState) -> Seen:
+def _load_looked_at(context: StepContext, read: int) -> Seen:
     with context.services.sessions() as session:
-        return load_seen(session, name_look(context.deployment.id), look.read)
+        return load_seen(session, name_look(context.deployment.id), read)
 
 
 def _decide(context: StepContext, state: FillState) -> Outcome:
@@ -288,16 +289,20 @@ def _blue_of(context: StepContext) -> str:
 def _bring_up(context: StepContext, state: FillState) -> Outcome:
     counts = VectorCounts.of(state)
     reader = rereading.open_reader(context, filling=counts)
-    if state.look is not None and state.look.read and state.fingerprint is not None:
-        # The source is the one that the look has read.
-        reader.differing = _load_changed(context, state.look)
+    reader.batch = state.window or FIRST_BATCH
     refusals: list[str] = []
 
     def read_on(state: FillState, seconds: float) -> tuple[FillState, bool]:
         current = state.round or rereading.begin_pass(reader)
-        current, more = rereading.read_piece(reader, current, limit_to(seconds))
+        goes_on = limit_to(seconds)
+        if state.piece < PIECE_SECONDS:
+            # A worker died in this piece. Fewer points are made, and these are saved at once.
+            reader.batch = max(1, int(reader.batch * state.piece / PIECE_SECONDS))
+            goes_on = stop_at_once
+        current, more = rereading.read_piece(reader, current, goes_on)
         progress = _measure_progress(reader.source, current.cursor, current.read)
-        state = counts.add_to(replace(state, round=current, progress=progress or state.progress))
+        moved = replace(state, round=current, window=reader.batch)
+        state = counts.add_to(replace(moved, progress=progress or state.progress))
         state, refusal = loading.count_bad_records(context.deployment.spec, state, reader.bad)
         reader.bad.clear()
         refusals.append(refusal)

@@ -39,9 +39,11 @@ from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, RoundState
 from qdrant_rollouts.core.deployments.steps.followers import (
+    FIRST_BATCH,
     Written,
     build_points,
     check_bad_records,
+    resize_batch,
 )
 from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
 from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
@@ -73,9 +75,8 @@ class Reader:
 
     ``fills``: the pass is how green is filled. Then a point that is not what its mark says is made
     again, a second record with an id is a bad one, every vector is counted, and whoever began the
-    pass judges the ``bad`` records and how many are gone. ``differing``: the ids whose points are
-    not as they must be, if that is known; then only those are compared. ``window``: how many
-    records are read next.
+    pass judges the ``bad`` records and how many are gone. ``window``: how many records are read
+    next. ``batch``: how many points are made at once.
     """
 
     context: StepContext
@@ -88,8 +89,24 @@ class Reader:
     serving: bool = False
     fills: bool = False
     bad: list[BadRecord] = field(default_factory=list)
-    differing: Seen | None = None
     window: int = _FIRST_WINDOW
+    batch: int = FIRST_BATCH
+
+
+@dataclass(slots=True)
+class SortedWindow:
+    """The records of a window by the ids of their points, and what is wrong with the other rows.
+    ``places``: at which row of the window each of these records is, the first one being 0."""
+
+    records: dict[PointId, tuple[Row, Record]] = field(default_factory=dict)
+    places: dict[PointId, int] = field(default_factory=dict)
+    bad: list[tuple[int, BadRecord]] = field(default_factory=list)
+
+    def cut_at(self, place: int) -> "SortedWindow":
+        """Returns the same for the rows before ``place``."""
+        kept = {id: at for id, at in self.places.items() if at < place}
+        records = {id: self.records[id] for id in kept}
+        return SortedWindow(records, kept, [(at, one) for at, one in self.bad if at < place])
 
 
 @dataclass(slots=True)
@@ -177,9 +194,11 @@ def _read_records(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple
     more = True
     while more:
         window, more = read_window(reader, rows)
+        whole = True
         if window:
-            current = _take_window(reader, current, window, seen)
-        if more and not goes_on():
+            current, whole = _take_window(reader, current, window, seen, goes_on)
+        if not whole or (more and not goes_on()):
+            more = True
             break
     with context.services.sessions.begin() as session:
         context.turn.fence(session)
@@ -245,51 +264,82 @@ def resize_window(reader: Reader, size: int, seconds: float) -> None:
     reader.window = max(1, min(fitting, size * _GROWTH, _LARGEST_WINDOW))
 
 
-def _take_window(
-    reader: Reader, current: RoundState, window: Sequence[Row], seen: Seen
-) -> RoundState:
-    """Writes the records of a window that have changed."""
-    started = time.monotonic()
-    written = Written()
-    records: dict[PointId, tuple[Row, Record]] = {}
-    for row in window:
+def sort_window(
+    reader: Reader, window: Sequence[Row], seen: Seen, *, listed: bool = False
+) -> SortedWindow:
+    """Sorts the rows of a window that was read after the records in ``seen``. The first record with
+    an id counts, as in populate. ``listed``: all ids were listed before the changes were read, so
+    they are seen already, and of several changes of a record the last one counts."""
+    found = SortedWindow()
+    for place, row in enumerate(window):
         if row.gone:
             continue
         record = parse_row(row, reader.rules)
         if isinstance(record, BadRecord):
-            written.bad.append(record)
-        # The first record with an id counts, as in populate. All ids were listed before changes.
-        elif current.since is not None or record.point_id not in seen:
-            seen.add(record.point_id)
-            records[record.point_id] = (row, record)
+            found.bad.append((place, record))
+        elif listed or not (record.point_id in found.records or record.point_id in seen):
+            found.records[record.point_id] = (row, record)
+            found.places.setdefault(record.point_id, place)
         elif reader.fills:
-            written.bad.append(duplicate_id_fault(record, "an earlier record of the source"))
+            fault = duplicate_id_fault(record, "an earlier record of the source")
+            found.bad.append((place, fault))
+    return found
+
+
+def _take_window(
+    reader: Reader, current: RoundState, window: Sequence[Row], seen: Seen, goes_on: GoesOn
+) -> tuple[RoundState, bool]:
+    """Writes the records of a window that have changed. Returns whether these are all. If a slow
+    model leaves no time for them, the pass goes on from the first one that was not written."""
+    started = time.monotonic()
+    found = sort_window(reader, window, seen, listed=current.since is not None)
+    if not reader.fills:
+        told = Written(bad=[fault for _, fault in found.bad])
+        check_bad_records(told, reader.context.deployment.spec.on_bad_record)
+    compared = compare_window(reader, reader.context.deployment.green, found.records)
+    made, stopped_at = _write_changed(reader, compared, goes_on)
+    size = len(window)
+    if stopped_at is not None:
+        size = found.places[stopped_at]
+        found = found.cut_at(size)
+    for id in found.records:
+        seen.add(id)
     if reader.fills:
-        reader.bad += written.bad
-    else:
-        check_bad_records(written, reader.context.deployment.spec.on_bad_record)
-    made = _write_changed(reader, records)
-    resize_window(reader, len(window), time.monotonic() - started)
-    return replace(
+        reader.bad += [fault for _, fault in found.bad]
+        reader.vectors.count_kept(
+            [kept for kept in compared.kept if kept[0].point_id in found.records]
+        )
+    resize_window(reader, size, time.monotonic() - started)
+    taken = replace(
         current,
-        cursor=window[-1].cursor,
-        read=current.read + len(window),
-        checked=current.checked + len(records),
+        cursor=window[size - 1].cursor,
+        read=current.read + size,
+        checked=current.checked + len(found.records),
         made=current.made + made,
-        bad=current.bad + len(written.bad),
+        bad=current.bad + len(found.bad),
     )
+    return taken, stopped_at is None
 
 
-def _write_changed(reader: Reader, records: dict[PointId, tuple[Row, Record]]) -> int:
-    green = reader.context.deployment.green
-    found = compare_window(reader, green, records)
-    points = build_points(reader.vectors, found.changed, found.origins)
-    if points:
-        reader.context.turn.check(0)
-        reader.context.services.store.upsert(green, points)
-    if reader.fills:
-        reader.vectors.count_kept(found.kept)
-    return len(points)
+def _write_changed(
+    reader: Reader, compared: Compared, goes_on: GoesOn
+) -> tuple[int, PointId | None]:
+    """Makes and writes batches of points in the order of their records. Returns how many were
+    written, and the first id that was left for later."""
+    context = reader.context
+    ids = list(compared.changed)
+    done = 0
+    while done < len(ids):
+        if done and not goes_on():
+            return done, ids[done]
+        started = time.monotonic()
+        batch = {id: compared.changed[id] for id in ids[done : done + reader.batch]}
+        points = build_points(reader.vectors, batch, compared.origins)
+        context.turn.check(0)
+        context.services.store.upsert(context.deployment.green, points)
+        done += len(batch)
+        reader.batch = resize_batch(reader.batch, time.monotonic() - started)
+    return done, None
 
 
 def compare_window(
@@ -297,18 +347,13 @@ def compare_window(
 ) -> Compared:
     """Compares records with the points of a collection."""
     compares_vectors = reader.fills and bool(reader.plan.taken)
-    compared = records
     kept: list[tuple[Record, Collection[str]]] = []
-    if reader.differing is not None and not compares_vectors:
-        compared = {id: one for id, one in records.items() if id in reader.differing}
-        same = [record for id, (_, record) in records.items() if id not in compared]
-        kept += [(record, record.texts.keys()) for record in same]
-    origins = {id: digest_row(reader.plan, row, one) for id, (row, one) in compared.items()}
+    origins = {id: digest_row(reader.plan, row, one) for id, (row, one) in records.items()}
     store = reader.context.services.store
-    found = store.fetch(collection, list(compared), vectors=compares_vectors) if compared else []
+    found = store.fetch(collection, list(records), vectors=compares_vectors) if records else []
     stored = {point.id: point for point in found}
     changed = {}
-    for id, (_, record) in compared.items():
+    for id, (_, record) in records.items():
         point = stored.get(id)
         if point is not None and _is_as_made(reader, record, origins[id], point):
             names = vectors_by_name(point.vector) if compares_vectors else record.texts
