@@ -28,8 +28,7 @@ class StepTraits:
     ``shares_searches``: from this step on, some searches go to green.
     ``moves_alias``: after this step the alias leads to green. ``guarded``: the engine takes turns
     of this step even while the deployment is paused. ``unpacks_source``: the records are read from
-    the collection that is named in its arguments. ``asks``: if a person approves what it holds for,
-    the step goes on; other steps are over then.
+    the collection that is named in its arguments.
     """
 
     builds: bool = False
@@ -42,16 +41,15 @@ class StepTraits:
     moves_alias: bool = False
     guarded: bool = False
     unpacks_source: bool = False
-    asks: bool = False
 
 
 TRAITS: Mapping[str, StepTraits] = {
     "create": StepTraits(builds=True, makes_green=True),
-    "populate": StepTraits(fills_green=True, asks=True),
+    "populate": StepTraits(fills_green=True),
     "validate": StepTraits(judges=True),
     "catch_up": StepTraits(fills_green=True, catches_up=True),
     "shift": StepTraits(needs_blue=True, shares_searches=True, guarded=True),
-    "switch": StepTraits(moves_alias=True, asks=True),
+    "switch": StepTraits(moves_alias=True),
     "recover": StepTraits(makes_green=True, fills_green=True),
     "unpack": StepTraits(unpacks_source=True),
 }

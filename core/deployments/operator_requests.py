@@ -131,7 +131,7 @@ def _apply_promote(writer: TurnWriter, actor: str, reason: str) -> None:
     opens a gate that blocked."""
     step = current_step(writer.row)
     approves = writer.row.paused_for == "approval"
-    if step and approves and traits_of(step.name).asks:  # its work is still to be done
+    if step and approves and traits_of(step.name).moves_alias:  # it must still move the alias
         step.state = add_approval(step.state, actor, reason)
         writer.event(f"{step.name}.approved", reason, actor)
     elif step and (approves or _is_soft(step)):

@@ -14,8 +14,6 @@ from sqlalchemy import select
 
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.database.write_rows import SeenIds
-from qdrant_rollouts.core.deployments import commands
-from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Point, PointId
 from tests.backups import through
 from tests.world import World, texts
@@ -233,25 +231,32 @@ def test_what_applications_wrote_to_the_live_collection_is_not_taken_over(live: 
 # --- what is gone ---------------------------------------------------------------------------------
 
 
-def test_a_person_looks_before_many_records_are_deleted(world: World) -> None:
+@pytest.mark.parametrize(("left", "way"), [(780, "delta"), (600, "records")])
+def test_records_that_are_gone_ask_nobody_in_either_way_as_long_as_half_of_them_are_there(
+    world: World, left: int, way: str
+) -> None:
     world.write("docs.jsonl", texts(900))
     declare(world)
     first = deploy(world)
-    world.write("docs.jsonl", texts(780))
+    world.write("docs.jsonl", texts(left))
+    second = deploy(world)
+    assert populated(world, second)["way"] == way
+    assert (world.store.count(first["green"]), world.store.count(second["green"])) == (900, left)
+
+
+@pytest.mark.parametrize("delta_at_most", [0.0, 1.0], ids=["records", "delta"])
+def test_a_person_decides_in_either_way_if_more_than_half_is_gone(
+    world: World, delta_at_most: float
+) -> None:
+    world.write("docs.jsonl", texts(300))
+    declare(world, populate={"delta_at_most": delta_at_most})
+    deploy(world)
+    world.write("docs.jsonl", texts(140))
     second = world.deploy("docs")
     seen = through(world, second, until="paused")
-    assert seen["status"] == "paused"
-    assert "120 of 900 records are gone from jsonl:" in seen["message"]
-    assert world.store.count(seen["green"]) == 0
-    commands.request_action(world.services, second, Event.RETRY, actor="anna")
-    through(world, second, until="running")
-    assert through(world, second, until="paused")["status"] == "paused"
-    commands.request_action(world.services, second, Event.PROMOTE, actor="anna")
-    seen = through(world, second)
-    assert seen["status"] == "live", seen["message"]
-    output = populated(world, seen)
-    assert (output["way"], output["dropped"], output["approved_by"]) == ("delta", 120, "anna")
-    assert (world.store.count(first["green"]), world.store.count(seen["green"])) == (900, 780)
+    assert seen["status"] == "paused", seen["message"]
+    assert "less than half of live" in seen["message"]
+    assert populated(world, seen)["way"] == ("delta" if delta_at_most else "records")
 
 
 # --- records that break a rule --------------------------------------------------------------------

@@ -108,8 +108,7 @@ class FillState(PieceState):
     is surely our ``own``, the count that was last ``found``, and how often its recovery was
     ``asked`` for. By delta: the ``look`` at what has changed, then as by snapshot, and then the
     ``round`` that brings green up to the source, with the points ``renewed`` and ``dropped``, and
-    how many ``deltas`` in a row this is; ``window``: how many points are made at once, and
-    ``approved_by`` has accepted how many records are gone.
+    how many ``deltas`` in a row this is; ``window``: how many points are made at once.
     When ``filled``: how many looks found the index ``ready``, its ``work`` and ``failures`` at the
     last look, and for how long it has been ``failing``.
     """
@@ -145,8 +144,6 @@ class FillState(PieceState):
     renewed: int | None = None
     dropped: int | None = None
     deltas: int | None = None
-    approved_by: str | None = None
-    approved_because: str | None = None
     filled: bool | None = None
     ready: int | None = None
     work: Sequence[int | None] | None = None

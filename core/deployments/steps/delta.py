@@ -9,6 +9,8 @@ have written to blue after the look.
 
 A clone that is recovered replaces everything in green. If it may have been asked for twice, passes
 go on until one has nothing to do.
+
+How many records may be gone is judged by the gate, for this way as for the one from all records.
 """
 
 import time
@@ -30,7 +32,7 @@ from qdrant_rollouts.core.collections.stamps import MadeBy, read_stamp
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.database.step_data import Progress
-from qdrant_rollouts.core.deployments.plan import Hold, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import cloning, loading, pieces, reading, rereading
 from qdrant_rollouts.core.deployments.steps.data import (
     PIECE_SECONDS,
@@ -39,7 +41,6 @@ from qdrant_rollouts.core.deployments.steps.data import (
     RoundState,
 )
 from qdrant_rollouts.core.deployments.steps.followers import FIRST_BATCH
-from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
 from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to, stop_at_once
 from qdrant_rollouts.core.deployments.steps.record_vectors import VectorCounts
 from qdrant_rollouts.core.deployments.steps.rereading import Reader
@@ -263,12 +264,6 @@ def _decide(context: StepContext, state: FillState) -> Outcome:
     told = f"{state.look.changed:,} records changed and {gone:,} gone, of {points:,} points"
     if state.look.changed + gone > most:
         return cloning.fill_from_all(context, state, f"{told}: more than a share of {bound}")
-    if are_many_gone(gone, points) and state.approved_by is None:
-        source = context.deployment.source
-        return Hold(
-            f"{gone:,} of {points:,} records are gone from {source} since {blue} was made; retry "
-            "reads it again, promote builds the new collection without them"
-        )
     context.save(replace(state, look=replace(state.look, phase=_DECIDED)))
     return Wait(0, f"{told}: cloning {blue}")
 

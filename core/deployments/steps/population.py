@@ -249,8 +249,6 @@ def _summarize_filling(state: FillState, *, may_clone: bool) -> Filling:
     words += [state.note] if state.note and may_clone else []
     return Filling(
         summary=", ".join(words),
-        approved_by=state.approved_by,
-        approved_because=state.approved_because,
         way=state.way,
         fingerprint=state.fingerprint,
         begun=state.begun,
