@@ -445,9 +445,16 @@ class LocalStore:
     def start_snapshot(self, collection: str, besides: Collection[str] = ()) -> None:
         raise Refused(f"a snapshot of {collection} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
 
-    def start_recovery(self, target: str, source: str, snapshot: str) -> None:
+    def make_snapshot(self, collection: str, seconds: float) -> Snapshot:
+        raise Refused(f"a snapshot of {collection} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
+
+    def check_recovery(self, target: str, source: str) -> None:
+        raise Refused(f"recovering {target} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
+
+    def recover(self, target: str, source: str, snapshot: Snapshot, seconds: float) -> None:
         raise Refused(
-            f"recovering {snapshot} into {target} needs a Qdrant server: set ROLLOUTS_QDRANT_URL"
+            f"recovering {snapshot.name} into {target} needs a Qdrant server: set "
+            "ROLLOUTS_QDRANT_URL"
         )
 
     def snapshot(self, collection: str, snapshot: str) -> Snapshot:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from qdrant_rollouts.adapters import qdrant_schema, qdrant_snapshots
 from qdrant_rollouts.adapters.late import FirstUse, late
-from qdrant_rollouts.adapters.qdrant_http import ACT, Rest
+from qdrant_rollouts.adapters.qdrant_http import ACT, CALL, Rest
 from qdrant_rollouts.adapters.qdrant_limits import KnownLimits
 from qdrant_rollouts.adapters.qdrant_snapshots import SnapshotPlace
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -461,20 +461,24 @@ class ServerStore:
             if not finished - set(besides):
                 qdrant_snapshots.start_snapshot(place)
 
-    def start_recovery(self, target: str, source: str, snapshot: str) -> None:
-        """The server fetches the snapshot from its own address, and reports nothing if that fails
-        later; so a snapshot that does not exist is requested first. Raises Refused if the server
-        cannot fetch from itself, or if ``target`` is an alias, because the live collection behind
-        it would be overwritten (2.9)."""
+    def make_snapshot(self, collection: str, seconds: float) -> Snapshot:
+        [place] = qdrant_snapshots.find_places(self._rest, (), collection)
+        return qdrant_snapshots.make_snapshot(place, seconds)
+
+    def check_recovery(self, target: str, source: str) -> None:
+        """The server fetches the snapshot from its own address, so one that does not exist is
+        requested. An alias as the ``target`` would overwrite the live collection behind it
+        (2.9)."""
         if target not in self.collections():
-            raise Refused(
-                f"{self._rest}: there is no collection {target} to recover {snapshot} into"
-            )
+            raise Refused(f"{self._rest}: there is no collection {target} to recover into")
         self._check_own_address(target, source)
-        body = self._snapshot_location(source, snapshot) | {
-            "checksum": self._list_snapshots(source).get(snapshot)
-        }
-        self._recover_from(target, body, wait="false")
+
+    def recover(self, target: str, source: str, snapshot: Snapshot, seconds: float) -> None:
+        body = self._snapshot_location(source, snapshot.name)
+        checked = {"checksum": snapshot.sha256 or None}
+        done = self._recover_from(target, body | checked, seconds)
+        if done is not True:
+            raise Unavailable(f"{self._rest} did not say that {target} is recovered")
 
     def snapshot(self, collection: str, snapshot: str) -> Snapshot:
         return qdrant_snapshots.describe_snapshot(
@@ -529,7 +533,7 @@ class ServerStore:
     def _check_own_address(self, target: str, source: str) -> None:
         problem: Refused | Unavailable
         try:
-            self._recover_from(target, self._snapshot_location(source, _NO_SNAPSHOT), wait="true")
+            self._recover_from(target, self._snapshot_location(source, _NO_SNAPSHOT), CALL)
         except Refused as said:
             if "404" in str(said):  # it asked itself, and knows no such snapshot
                 return
@@ -541,9 +545,14 @@ class ServerStore:
             f"{self._rest} cannot fetch its own snapshots from that address: {problem}"
         ) from problem
 
-    def _recover_from(self, target: str, body: dict[str, Any], wait: str) -> None:
-        self._rest.call(
-            "PUT", "collections", target, "snapshots", "recover", body=body, params={"wait": wait}
+    def _recover_from(self, target: str, body: dict[str, Any], seconds: float) -> Any:
+        """Returns when all shards are recovered."""
+        return self._rest.call(
+            "PUT",
+            *("collections", target, "snapshots", "recover"),
+            body=body,
+            params={"wait": "true"},
+            seconds=seconds,
         )
 
     def _snapshot_location(self, collection: str, snapshot: str) -> dict[str, Any]:

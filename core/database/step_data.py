@@ -5,7 +5,8 @@ Rule: each step has one dataclass for its state and one for its output. Only thi
 them to JSON and back. A row says in which form it was written; a row that does not say it has the
 first form. An unknown key is ignored. A missing key has its default, so the default must mean what
 a missing key meant in the release before. A row in an unknown form is left to the release that
-wrote it.
+wrote it. So what a release before would misunderstand is written in a later form, and everything
+else in the first one.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,9 @@ from typing import Any, Final, TypeVar
 
 from qdrant_rollouts.core.errors import Unavailable
 
-FORM: Final = 1
+#: The newest form that this program reads.
+FORM: Final = 2
+_FIRST_FORM: Final = 1
 _FORM_KEY: Final = "form"
 #: What only later steps read; it is long and says nothing to people.
 _NOT_SHOWN: Final = frozenset({_FORM_KEY, "blue_sample"})
@@ -37,6 +40,10 @@ UNSET: Final = Unset.UNSET
 class StepData:
     """Data of a step in a row. A field whose default is None or empty text is left out while it has
     that value."""
+
+    def form(self) -> int:
+        """Returns the oldest form in which a program must read it."""
+        return _FIRST_FORM
 
 
 Data = TypeVar("Data", bound=StepData)
@@ -67,6 +74,11 @@ class StepState(StepData):
     def name_phase(self) -> str:
         """Returns what the next turn does, for people; empty if the step has no phases."""
         return ""
+
+    def is_long(self) -> bool:
+        """Returns whether the next turn may last longer than others, because it waits for one act
+        that cannot be cut."""
+        return False
 
     def describe_place(self) -> str:
         """Returns where the work is, for people; empty if nothing was saved."""
@@ -99,7 +111,7 @@ def write_data(data: StepData) -> dict[str, Any]:
     content = _as_json(data)
     if not content:
         return {}
-    return {_FORM_KEY: FORM, **content}
+    return {_FORM_KEY: data.form(), **content}
 
 
 def read_data(kind: type[Data], content: Content) -> Data:
@@ -112,7 +124,7 @@ def read_data(kind: type[Data], content: Content) -> Data:
 
 def why_not_known(content: Content) -> str:
     """Returns why the form is unknown; empty if this program can read it."""
-    form = content.get(_FORM_KEY, FORM)
+    form = content.get(_FORM_KEY, _FIRST_FORM)
     if isinstance(form, int) and form <= FORM:
         return ""
     return f"it is of form {form}, this program reads up to {FORM}"

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session, object_session
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
-from qdrant_rollouts.core.database.step_data import why_not_known
+from qdrant_rollouts.core.database.step_data import read_data, why_not_known
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments.plan import DeploymentView, StepRecord
 from qdrant_rollouts.core.deployments.steps import STEPS
@@ -119,7 +119,16 @@ def knock_for(row: Deployment, now: datetime, *, again: bool = False) -> Knock:
         label=f"{row.alias} turn {row.turn} try {step.tries + 1}{' undo' if undoing else ''}",
         again=again,
         first=_is_first(row),
+        long=not undoing and _is_long(step),
     )
+
+
+def _is_long(step: StepRow) -> bool:
+    """Returns whether the step's next turn is long. This program does not read what a newer one has
+    written."""
+    if step.name not in STEPS or why_not_known(step.state):
+        return False
+    return read_data(STEPS[step.name].state, step.state).is_long()
 
 
 def _is_first(row: Deployment) -> bool:

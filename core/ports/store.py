@@ -270,9 +270,20 @@ class SnapshotStore(Protocol):
         """Asks for a snapshot, of each part that has none but ``besides``, and returns at once;
         look for them in ``snapshots``."""
 
-    def start_recovery(self, target: str, source: str, snapshot: str) -> None:
-        """Asks ``target`` to be filled from a snapshot of ``source`` and returns at once; look at
-        ``count``."""
+    def make_snapshot(self, collection: str, seconds: float) -> Snapshot:
+        """Makes a snapshot of the whole collection on a single server, and returns it when it is
+        made, ``sha256`` being empty if the server gives none. Raises Unavailable if there is no
+        answer within ``seconds``; the server may make it all the same."""
+
+    def check_recovery(self, target: str, source: str) -> None:
+        """Raises Refused if ``target`` is no collection, or if the server cannot fetch its own
+        snapshots of ``source``. Changes nothing."""
+
+    def recover(self, target: str, source: str, snapshot: Snapshot, seconds: float) -> None:
+        """Fills ``target`` from a snapshot of ``source``, and returns when all of it is there. It
+        replaces all points of ``target``, and makes ``target`` if it is missing. Raises Unavailable
+        if there is no answer within ``seconds``; the server may do it all the same, at any later
+        time."""
 
     def snapshot(self, collection: str, snapshot: str) -> Snapshot:
         """Raises Refused if there is no finished snapshot of this name."""

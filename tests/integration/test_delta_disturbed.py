@@ -1,17 +1,26 @@
 """A clone of the live collection is made while something goes wrong, or while others work on the
 same collection. On a real server, for only a server can clone."""
 
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
-from qdrant_rollouts.core.errors import Interrupted
-from qdrant_rollouts.core.ports import Embedder, FloatArray
+from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import Interrupted, LeaseLost, Refused, Unavailable
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.ports import Embedder, FloatArray, Point
 from tests.backups import through
 from tests.integration.test_delta import (
+    FULL,
     declare,
     deploy,
+    points,
     populated,
     some_changed,
     world,
@@ -19,6 +28,28 @@ from tests.integration.test_delta import (
 from tests.world import World, texts
 
 __all__ = ["world"]
+
+Act = Callable[..., Any]
+
+
+class Disturbed:
+    """A store where something else happens in place of some calls: each act is given the store's
+    own method first, and then the arguments."""
+
+    def __init__(self, store: Any, **acts: Act) -> None:
+        self.store = store
+        self.acts = acts
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.store, name)
+        act = self.acts.get(name)
+        if act is None:
+            return found
+        return lambda *arguments, **named: act(found, *arguments, **named)
+
+
+def disturb(world: World, **acts: Act) -> None:
+    world.over(Disturbed(world.store, **acts))
 
 
 @pytest.fixture
@@ -29,6 +60,300 @@ def live(world: World) -> World:
     deploy(world)
     world.write("docs.jsonl", some_changed())
     return world
+
+
+def raising(error: BaseException, *, after: bool = False) -> Act:
+    """Raises instead of the call, or ``after`` it was done."""
+
+    def act(call: Act, *arguments: Any, **named: Any) -> Any:
+        if after:
+            call(*arguments, **named)
+        raise error
+
+    return act
+
+
+def expect_that_of_the_full_way(world: World, cloned: dict[str, Any]) -> None:
+    declare(world, **FULL)
+    assert points(world, cloned["green"]) == points(world, deploy(world)["green"])
+
+
+# --- the server does not do what it is asked for --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("acts", "why"),
+    [
+        ({"make_snapshot": raising(Refused("no room"))}, "no room"),
+        ({"make_snapshot": raising(Unavailable("too slow"))}, "too slow"),
+        ({"check_recovery": raising(Refused("a proxy"))}, "a proxy"),
+        ({"recover": raising(Refused("not this one"))}, "not this one"),
+    ],
+    ids=["snapshot refused", "snapshot slow", "own address", "recovery refused"],
+)
+def test_a_server_that_makes_no_clone_takes_the_full_way_and_nothing_is_left(
+    live: World, acts: dict[str, Act], why: str
+) -> None:
+    disturb(live, **acts)
+    seen = deploy(live)
+    output = populated(live, seen)
+    assert output["way"] == "records"
+    assert why in output["note"]
+    assert live.store.count(seen["green"]) == 99
+
+
+def test_a_snapshot_that_takes_too_long_takes_the_full_way_and_is_told(live: World) -> None:
+    def never(call: Act, *arguments: Any) -> Any:
+        time.sleep(5)
+        raise Unavailable("nobody waits")
+
+    declare(live, progress_deadline_seconds=1)
+    disturb(live, make_snapshot=never)
+    output = populated(live, deploy(live))
+    assert output["way"] == "records"
+    assert "there was no answer within 1 s" in output["note"]
+    assert "1 snapshots of " in output["summary"]
+    assert "may be left on the server" in output["summary"]
+
+
+def test_a_snapshot_that_is_never_listed_as_finished_is_recovered_all_the_same(
+    live: World,
+) -> None:
+    """Storage of objects may give no checksum."""
+    disturb(
+        live,
+        snapshots=lambda call, *arguments: set(),
+        make_snapshot=lambda call, *arguments: replace(call(*arguments), sha256=""),
+    )
+    seen = through(live, live.deploy("docs"))
+    assert populated(live, seen)["way"] == "delta"
+    live.over(live.store.store)
+    assert live.store.snapshots(seen["blue"]) == set()
+
+
+def test_a_green_that_a_late_recovery_could_change_is_never_used(live: World) -> None:
+    """The server has recovered it here, but its answer is lost."""
+    disturb(live, recover=raising(Unavailable("the connection is lost"), after=True))
+    seen = through(live, live.deploy("docs"))
+    assert seen["status"] == "rolled_back"
+    assert "It may still replace all points of" in seen["message"]
+    assert "deploy again" in seen["message"]
+    assert seen["green"] not in live.store.collections()
+    assert live.store.snapshots(seen["blue"]) == set()
+    live.over(live.store.store)
+    assert populated(live, deploy(live))["way"] == "delta"
+
+
+def test_a_recovery_that_comes_after_the_deployment_was_given_up_leaves_no_collection(
+    live: World,
+) -> None:
+    def answer_never(call: Act, *arguments: Any) -> Any:
+        def recover_late() -> None:
+            time.sleep(0.7)
+            call(*arguments)
+
+        late.append(threading.Thread(target=recover_late))
+        late[0].start()
+        raise Unavailable("the connection is lost")
+
+    late: list[threading.Thread] = []
+    disturb(live, recover=answer_never, drop_snapshot=lambda call, *arguments: None)
+    seen = through(live, live.deploy("docs"))
+    late[0].join()
+    live.over(live.store.store)
+    assert seen["status"] == "rolled_back"
+    assert seen["green"] not in live.store.collections()
+    for name in live.store.snapshots(seen["blue"]):
+        live.store.drop_snapshot(seen["blue"], name)
+
+
+def test_a_recovery_whose_worker_died_is_not_asked_for_again(live: World) -> None:
+    asked = []
+
+    def die(call: Act, *arguments: Any) -> Any:
+        asked.append(arguments)
+        raise Interrupted("the time limit was reached")
+
+    disturb(live, recover=die)
+    seen = through(live, live.deploy("docs"))
+    assert (seen["status"], len(asked)) == ("rolled_back", 1)
+    assert "its worker died or was stopped meanwhile" in seen["message"]
+
+
+def test_a_recovery_that_failed_half_way_is_not_filled_up(live: World) -> None:
+    def fail(call: Act, target: str, source: str, *arguments: Any) -> Any:
+        live.store.upsert(target, live.store.fetch(source, [1, 2], vectors=True))
+        raise Refused("a shard is damaged")
+
+    disturb(live, recover=fail)
+    seen = through(live, live.deploy("docs"))
+    assert seen["status"] == "rolled_back"
+    assert "failed and left 2 points: a shard is damaged" in seen["message"]
+    assert live.store.snapshots(seen["blue"]) == set()
+
+
+def test_a_clone_is_complete_when_the_server_says_so_and_not_when_most_points_are_there(
+    world: World,
+) -> None:
+    world.write("docs.jsonl", texts(100))
+    declare(world, collection={"shard_number": 6})
+    deploy(world)
+    world.write("docs.jsonl", some_changed())
+
+    def recover_slowly(call: Act, target: str, source: str, *arguments: Any) -> None:
+        world.store.upsert(target, world.store.fetch(source, list(range(95)), vectors=True))
+        time.sleep(2.5)
+        call(target, source, *arguments)
+
+    disturb(world, recover=recover_slowly)
+    cloned = deploy(world)
+    assert populated(world, cloned)["way"] == "delta"
+    declare(world, collection={"shard_number": 6}, **FULL)
+    assert points(world, cloned["green"]) == points(world, deploy(world)["green"])
+
+
+def test_a_snapshot_whose_name_was_not_heard_stays_and_the_passes_end(world: World) -> None:
+    """Each record brings a vector that is otherwise made, so a pass always has something to
+    write."""
+    vectors = {"dense": {"model": "hashing:64", "text": "{text}"}}
+    declare(world, embedding=None, vectors=vectors)
+    model = world.services.embedder(world.indexes["docs"].models[0])
+    records = texts(60)
+    for one in records[:10]:
+        one["vector"] = {"dense": model.documents([one["text"]])[0].tolist()}
+    world.write("docs.jsonl", records)
+    blue = deploy(world)["green"]
+    world.write("docs.jsonl", records)
+    died = []
+
+    def die_once(call: Act, *arguments: Any) -> Any:
+        made = call(*arguments)
+        if not died:
+            died.append(made.name)
+            time.sleep(1.1)  # two of one second have the same name
+            raise Interrupted("the time limit was reached")
+        return made
+
+    disturb(world, make_snapshot=die_once)
+    seen = through(world, world.deploy("docs"))
+    assert seen["status"] == "live", seen["message"]
+    output = populated(world, seen)
+    assert (output["way"], output["renewed"]) == ("delta", 10)
+    assert f"1 snapshots of {blue} were asked for without an answer" in output["summary"]
+    assert world.store.snapshots(blue) == set(died)
+    world.store.drop_snapshot(blue, died[0])
+
+
+# --- an abort, and a lost turn --------------------------------------------------------------------
+
+
+def test_an_abort_does_not_wait_for_the_server(live: World) -> None:
+    goes_on = threading.Event()
+
+    def wait_long(call: Act, *arguments: Any) -> Any:
+        commands.request_action(live.services, deployment, Event.ABORT, actor="anna")
+        goes_on.wait(60)
+        raise Unavailable("too late")
+
+    disturb(live, recover=wait_long)
+    deployment = live.deploy("docs")
+    started = time.monotonic()
+    seen = through(live, deployment)
+    goes_on.set()
+    assert seen["status"] == "rolled_back"
+    assert time.monotonic() - started < 30
+    assert seen["green"] not in live.store.collections()
+    assert live.store.snapshots(seen["blue"]) == set()
+
+
+def test_a_worker_that_has_lost_its_turn_does_not_wait_for_the_server(live: World) -> None:
+    goes_on = threading.Event()
+
+    def lose(call: Act, *arguments: Any) -> Any:
+        with live.services.sessions.begin() as session:
+            mine = Deployment.id == deployment
+            session.execute(update(Deployment).where(mine).values(turn=Deployment.turn + 1))
+        goes_on.wait(60)
+        raise Unavailable("too late")
+
+    times = replace(live.services.times, lease=12.0, renew_every=0.2)
+    live.change_services(times=times)
+    disturb(live, recover=lose)
+    deployment = live.deploy("docs")
+    started = time.monotonic()
+    with pytest.raises(LeaseLost):
+        through(live, deployment)
+    goes_on.set()
+    assert time.monotonic() - started < 30
+    live.over(live.store.store)
+    seen = through(live, deployment)
+    assert "its worker died or was stopped meanwhile" in seen["message"]
+
+
+def test_a_turn_that_waits_for_the_server_has_no_short_time_limit(live: World) -> None:
+    deployment = live.deploy("docs")
+    long = set()
+    for _ in range(400):
+        seen = live.status(deployment)
+        if seen["status"] == "live":
+            break
+        knock = live.broker.take_next()
+        assert knock is not None
+        time.sleep(min(0.1, knock.countdown))
+        before = state_of(live, deployment)
+        if knock.long:
+            long.add(before.get("phase", ""))
+        live.turn(knock)
+    assert long == {"", "made", "recovered"}
+
+
+def state_of(world: World, deployment: str) -> dict[str, Any]:
+    with world.services.sessions() as session:
+        mine = StepRow.deployment_id == deployment, StepRow.name == "populate"
+        return dict(session.scalars(select(StepRow.state).where(*mine)).one())
+
+
+# --- others work on the same collection -----------------------------------------------------------
+
+
+def test_what_is_written_to_the_live_collection_after_the_look_is_not_in_the_new_one(
+    live: World,
+) -> None:
+    def write_first(call: Act, collection: str, *arguments: Any) -> Any:
+        [one] = live.store.fetch(collection, [5], vectors=True)
+        live.store.patch_points(collection, [Point(4, {}, {"text": "theirs", "lang": "de"})])
+        live.store.upsert(collection, [Point(1000, one.vector, {"id": 1000, "text": "theirs"})])
+        live.store.upsert(collection, [Point(6, one.vector, {"id": 6, "text": "theirs"})])
+        live.store.delete(collection, [7, 8])
+        return call(collection, *arguments)
+
+    disturb(live, make_snapshot=write_first)
+    cloned = deploy(live)
+    output = populated(live, cloned)
+    assert (output["way"], output["renewed"], output["dropped"]) == ("delta", 8, 3)
+    expect_that_of_the_full_way(live, cloned)
+
+
+@pytest.mark.parametrize("source", ["jsonl:docs.jsonl", "live"])
+def test_a_snapshot_of_somebody_else_stays(live: World, source: str) -> None:
+    theirs = []
+
+    def take_theirs_first(call: Act, collection: str, *arguments: Any) -> Any:
+        theirs.append(call(collection, *arguments).name)
+        time.sleep(1.1)
+        made = call(collection, *arguments)
+        theirs.append(call(collection, *arguments).name)
+        return made
+
+    declare(live, source=source)
+    disturb(live, make_snapshot=take_theirs_first)
+    seen = through(live, live.deploy("docs"))
+    assert seen["status"] == "live", seen["message"]
+    assert populated(live, seen)["way"] == ("snapshot" if source == "live" else "delta")
+    left = live.store.snapshots(seen["blue"])
+    assert theirs[0] in left
+    for name in left:
+        live.store.drop_snapshot(seen["blue"], name)
 
 
 # --- one rule for records with the same id --------------------------------------------------------

@@ -49,8 +49,22 @@ def rebuild(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
     return go_on(world, reaper, world.deploy(alias), within=("create", "populate"))
 
 
+def read_plain(world: World, collection: str) -> dict[Any, dict[str, Any]]:
+    points, _ = world.store.scroll(collection, None, 1000)
+    plain = [{n: v for n, v in one.payload.items() if n != "_rollouts"} for one in points]
+    return {one["id"]: one for one in plain}
+
+
+def count_left_over(world: World, seen: dict[str, Any]) -> int:
+    """Returns how many snapshots are left, and removes them."""
+    left = world.store.snapshots(seen["blue"])
+    for name in left:
+        world.store.drop_snapshot(seen["blue"], name)
+    return len(left)
+
+
 @pytest.mark.proof
-def test_wherever_the_worker_is_killed_the_clone_is_brought_up_to_the_source(
+def test_wherever_the_worker_is_killed_the_clone_is_brought_up_to_the_source_or_given_up(
     make: Callable[[Reaper], World], effort: Callable[[int, int], int]
 ) -> None:
     reaper = Reaper()
@@ -59,17 +73,28 @@ def test_wherever_the_worker_is_killed_the_clone_is_brought_up_to_the_source(
     wanted = {one["id"]: one for one in texts(62) if one["id"] not in (20, 21, 22)}
     wanted[7]["text"] = CHANGED
     wanted[40]["lang"] = "en"
+    given_up = 0
     for victim in range(1, places + 1, max(1, places // effort(12, 100_000))):
         reaper = Reaper()
         reaper.victim = victim
         world = make(reaper)
-        seen = rebuild(world, reaper, f"docs{victim}")
+        alias = f"docs{victim}"
+        seen = rebuild(world, reaper, alias)
         assert reaper.places >= victim, "nobody was killed"
+        left_over = count_left_over(world, seen)
+        if seen["status"] == "rolled_back":
+            given_up += 1
+            assert "its worker died or was stopped meanwhile" in seen["message"], victim
+            assert seen["green"] not in world.store.collections(), victim
+            assert len(read_plain(world, seen["blue"])) == 60, victim
+            assert left_over == 0, victim
+            seen = go_on(world, Reaper(), world.deploy(alias))
+            left_over = count_left_over(world, seen)
         assert seen["status"] == "live", (victim, seen["message"])
         populated = world.step(seen["id"], "populate")["output"]
         assert populated["way"] == "delta", (victim, populated)
         assert populated["expected"] == 59
-        points, _ = world.store.scroll(seen["green"], None, 1000)
-        plain = [{n: v for n, v in one.payload.items() if n != "_rollouts"} for one in points]
-        assert {one["id"]: one for one in plain} == wanted, victim
-        assert world.store.snapshots(seen["blue"]) == set(), victim
+        assert read_plain(world, seen["green"]) == wanted, victim
+        assert left_over <= int("may be left on the server" in populated["summary"]), victim
+    # While the server recovers: the request is written down, and its answer is not.
+    assert given_up <= 6

@@ -278,9 +278,9 @@ def test_a_snapshot_fills_an_empty_clone_with_points_and_index_and_leaves_its_me
     wait_until(lambda: seen(store, name).ready)
     store.create(f"{name}_green", store.schema(name), {"whose": "green"})
 
-    snapshot = take_snapshot(store, name)
-    store.start_recovery(f"{name}_green", name, snapshot)
-    wait_until(lambda: filled(store, f"{name}_green", 3_000))
+    snapshot = store.make_snapshot(name, 30)
+    store.recover(f"{name}_green", name, snapshot, 30)
+    assert store.count(f"{name}_green") == 3_000
 
     assert store.schema(f"{name}_green") == store.schema(name)
     assert store.metadata(f"{name}_green") == {"whose": "green"}
@@ -314,7 +314,7 @@ def test_a_recovery_into_an_alias_is_refused_and_the_live_collection_keeps_its_p
     store.point_alias(f"{name}_alias", name)
 
     with pytest.raises(Refused, match="no collection"):
-        store.start_recovery(f"{name}_alias", name, snapshot)
+        store.check_recovery(f"{name}_alias", name)
 
     assert store.count(name) == 5
     store.drop_snapshot(name, snapshot)
@@ -333,7 +333,7 @@ def test_a_recovery_is_refused_where_the_server_cannot_fetch_from_its_own_addres
         assert outside.count(name) == 0
 
         with pytest.raises(Refused, match="cannot fetch its own snapshots from that address"):
-            outside.start_recovery(f"{name}_green", name, snapshot)
+            outside.check_recovery(f"{name}_green", name)
 
         outside.close()
     store.drop_snapshot(name, snapshot)
@@ -346,9 +346,10 @@ def test_with_an_api_key_everything_works_and_snapshots_too():
         store.upsert("docs", points(5))
         store.create("green", store.schema("docs"), {})
 
-        store.start_recovery("green", "docs", take_snapshot(store, "docs"))
+        store.check_recovery("green", "docs")
+        store.recover("green", "docs", store.make_snapshot("docs", 30), 30)
 
-        wait_until(lambda: filled(store, "green", 5))
+        assert store.count("green") == 5
         assert store.copy("docs", "green", None, 5) == (5, None)
         store.close()
 

@@ -41,6 +41,10 @@ BEFORE: dict[str, list[tuple[str, dict[str, Any]]]] = json.loads(
 )
 
 
+#: What was guessed about snapshots from lists. A clone goes on by what the server has answered.
+GUESSED = {"known", "low", "high", "own", "found", "snapshot"}
+
+
 def as_stored(content: dict[str, Any]) -> dict[str, Any]:
     """As it comes out of the database."""
     found: dict[str, Any] = json.loads(json.dumps(content))
@@ -59,7 +63,10 @@ def test_a_state_of_the_release_before_is_read_and_nothing_of_it_is_lost(
     name: str, before: dict[str, Any]
 ) -> None:
     written = as_stored(write_data(read_data(STEPS[name].state, before)))
-    assert {key: written.get(key) for key in without_nothing(before)} == without_nothing(before)
+    kept = without_nothing(before)
+    if name == "populate":
+        kept = {key: value for key, value in kept.items() if key not in GUESSED}
+    assert {key: written.get(key) for key in kept} == kept
 
 
 def test_the_rounds_of_the_release_before_are_read_and_written_with_the_same_keys() -> None:
@@ -104,9 +111,17 @@ def test_every_step_that_keeps_something_is_among_those_that_were_written_down()
 
 
 def test_what_is_written_says_its_form_and_what_says_nothing_is_nothing() -> None:
-    assert write_data(StageState(looks=3))["form"] == FORM
+    assert write_data(StageState(looks=3))["form"] == 1
     assert write_data(StepOutput()) == {}
     assert show_output(write_data(Filling(written=3))) == {"written": 3}
+
+
+@pytest.mark.parametrize(
+    ("way", "form"), [("records", 1), ("copy", 1), ("snapshot", 2), ("delta", 2)]
+)
+def test_a_clone_is_left_to_releases_that_know_how_to_go_on_with_it(way: str, form: int) -> None:
+    """The release before reads the first form alone."""
+    assert write_data(FillState(way=way))["form"] == form
 
 
 def test_a_form_of_a_newer_release_is_left_to_it() -> None:

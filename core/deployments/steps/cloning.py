@@ -1,24 +1,31 @@
 """Fills green from a collection whose vectors need no change: by a stream of raw points, or by a
-snapshot."""
+snapshot.
+
+Rule: the server is asked in one request that it answers when it is done, and only its answer
+counts. The answer names the snapshot that was made for us, so no other one is ever removed. A
+recovery replaces all points of green. If its answer is lost, it may still come at any later time,
+so that green is never used.
+"""
 
 import time
 from dataclasses import replace
 
+from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.seen import forget_seen, name_look
 from qdrant_rollouts.core.database.step_data import Progress, StepOutput
-from qdrant_rollouts.core.deployments.plan import Done, Outcome, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import pieces, reading
-from qdrant_rollouts.core.deployments.steps.data import FillState
-from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.deployments.steps.data import CLONED, DELTA, FillState
+from qdrant_rollouts.core.deployments.steps.long import await_answer
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.ports import Snapshot
 
-#: The way in which green is a clone of blue and not of its source.
-DELTA = "delta"
-#: The phase after the clone is complete.
-CLONED = "cloned"
-_CHECK_SECONDS = 1.0
-#: By which share the number of points may be off if applications write to the source meanwhile.
-_OFF_UNDER_WRITES = 0.1
+#: Snapshots that are asked for, if the worker dies each time before it hears the name.
+_MOST_ASKED = 3
+#: How often an undo looks for the result of a recovery whose answer is lost.
+_UNDO_LOOKS = 15
+_LOOK_SECONDS = 1.0
 
 
 def copy_points(context: StepContext) -> Outcome:
@@ -48,73 +55,136 @@ def copy_points(context: StepContext) -> Outcome:
 
 
 def copy_by_snapshot(context: StepContext) -> Outcome:
-    """Takes a snapshot of the source and recovers it into the empty green. One turn starts it, and
-    the next turn checks it."""
+    """Takes a snapshot of the source and recovers it into the empty green."""
     state = context.load(FillState)
     return _PHASES[state.phase](context, state)
 
 
 def drop_own_snapshot(context: StepContext) -> Outcome:
-    return Done(StepOutput(summary=_drop_source_snapshot(context, context.load(FillState))))
+    """Removes our snapshot. A recovery whose answer is lost is waited for a limited time, because
+    it would make green again after it was dropped."""
+    state = context.load(FillState)
+    dropped = _drop_source_snapshot(context, state)
+    if state.phase == "recovering" and state.undo_looks < _UNDO_LOOKS:
+        found = _count_recovered(context)
+        if not found or found != state.written:
+            context.save(replace(state, written=found, undo_looks=state.undo_looks + 1))
+            return Wait(_LOOK_SECONDS, "waiting for the recovery that may still come")
+    words = (dropped, describe_unnamed(_count_unanswered(state)))
+    return Done(StepOutput(summary="; ".join(filter(None, words))))
 
 
-def _remember_snapshots(context: StepContext, state: FillState) -> Outcome:
-    store = context.services.store
-    source = _source_collection(context)
+def _count_recovered(context: StepContext) -> int:
+    """Returns 0 for a collection that cannot be read while its content is exchanged."""
     try:
-        known = sorted(store.snapshots(source))
-        asked = replace(state, phase="asking", known=known, low=store.count(source))
-    except Refused as error:
-        return _copy_instead(context, state, str(error))
+        return context.services.store.count(context.deployment.green)
+    except (Refused, Unavailable):
+        return 0
+
+
+def describe_unnamed(state: FillState) -> str:
+    """Says that snapshots may be left over whose names nobody has heard; empty if there are
+    none."""
+    if not state.unnamed:
+        return ""
+    return (
+        f"{state.unnamed} snapshots of {state.cloned} were asked for without an answer that names "
+        "them: they may be left on the server, look there and remove those that nobody needs"
+    )
+
+
+def _make_snapshot(context: StepContext, state: FillState) -> Outcome:
+    """Runs again if the worker died before the answer was written down. The snapshot of then stays,
+    for nobody knows which one it is."""
+    source = _source_collection(context)
+    asked = replace(_count_unanswered(state), phase="asking", cloned=source)
+    if asked.unnamed >= _MOST_ASKED:
+        return _fill_otherwise(context, asked, "its worker died each time before it had the name")
     context.save(asked)
-    return _start_source_snapshot(context, asked)
-
-
-def _start_source_snapshot(context: StepContext, state: FillState) -> Outcome:
-    """Runs again only after a crash near the request. A snapshot that has appeared since then
-    counts as ours."""
-    source = _source_collection(context)
-    if not _new_source_snapshots(context, state):
-        context.services.store.start_snapshot(source, list(state.known))
-    context.save(replace(state, phase="made"))
-    return Wait(_CHECK_SECONDS, f"snapshot of {source} asked for")
-
-
-def _start_recovery(context: StepContext, state: FillState) -> Outcome:
-    fresh = _new_source_snapshots(context, state)
-    if not fresh:
-        return Wait(
-            _CHECK_SECONDS,
-            f"waiting for the snapshot of {_source_collection(context)}",
-            progress=False,
-        )
-    low, high = sorted((state.low or 0, context.services.store.count(_source_collection(context))))
-    asked = state.asked + 1
-    state = replace(state, snapshot=fresh[-1], own=len(fresh) == 1, low=low, high=high, asked=asked)
-    context.save(state)
+    seconds = context.deployment.spec.progress_deadline_seconds
+    context.turn.check(ACT_SECONDS)
     try:
-        context.services.store.start_recovery(
-            context.deployment.green, _source_collection(context), fresh[-1]
+        made = await_answer(
+            context, lambda: context.services.store.make_snapshot(source, seconds), seconds
         )
     except Refused as error:
-        return _copy_instead(context, state, str(error))
-    context.save(replace(state, phase="recovering"))
-    return Wait(_CHECK_SECONDS, f"recovering {fresh[-1]}")
+        return _fill_otherwise(context, asked, str(error))
+    except Unavailable as error:
+        return _fill_otherwise(context, _count_unanswered(asked), str(error))
+    if made is None:
+        return Wait(0, "nobody waits for the snapshot any longer: an abort is asked for")
+    context.save(replace(asked, phase="made", snapshot=made.name, checksum=made.sha256))
+    return Wait(0, f"snapshot {made.name} made")
 
 
-def _await_recovery(context: StepContext, state: FillState) -> Outcome:
-    """Ends the cloning when two looks in a row find the same number of points, and the source had
-    that number while the snapshot was made. If the source is written to meanwhile, the number is
-    only about right, and the comparison that follows finds every difference."""
+def _count_unanswered(state: FillState) -> FillState:
+    """Returns the state with the request in it that is written down and has no answer. A release
+    before wrote more phases, and asked without waiting for an answer."""
+    if state.phase in ("", CLONED) or state.snapshot:
+        return state
+    return replace(state, unnamed=state.unnamed + 1, phase="")
+
+
+def _recover_snapshot(context: StepContext, state: FillState) -> Outcome:
+    if not state.snapshot:  # the release before did not wait for its name
+        return _make_snapshot(context, state)
+    store = context.services.store
+    green = context.deployment.green
+    try:
+        store.check_recovery(green, state.cloned)
+    except Refused as error:
+        return _fill_otherwise(context, state, str(error))
+    context.turn.check(ACT_SECONDS)
+    state = replace(state, phase="recovering")
+    context.save(state)
+    seconds = context.deployment.spec.progress_deadline_seconds
+    snapshot = Snapshot(state.snapshot, 0, state.checksum)
+
+    def recover() -> bool:
+        store.recover(green, state.cloned, snapshot, seconds)
+        return True
+
+    try:
+        done = await_answer(context, recover, seconds)
+    except Refused as error:
+        return _end_refused_recovery(context, state, str(error))
+    except Unavailable as error:
+        return _reject_unanswered(context, state, str(error))
+    if done is None:
+        return Wait(0, "nobody waits for the recovery any longer: an abort is asked for")
+    context.save(replace(state, phase="recovered"))
+    return Wait(0, f"{state.snapshot} recovered")
+
+
+def _reject_lost_recovery(context: StepContext, state: FillState) -> Outcome:
+    return _reject_unanswered(context, state, "its worker died or was stopped meanwhile")
+
+
+def _reject_unanswered(context: StepContext, state: FillState, why: str) -> Outcome:
+    """Ends the deployment. The server does not say whether a recovery is still to come, and one
+    that comes later would replace what was written to green since, in silence."""
+    _drop_source_snapshot(context, state)
+    green = context.deployment.green
+    return Reject(
+        f"the server's answer to the recovery of a snapshot into {green} is lost: {why}. It may "
+        f"still replace all points of {green}, so {green} is not used; deploy again. If {green} "
+        "appears again after it was dropped, remove it"
+    )
+
+
+def _end_refused_recovery(context: StepContext, state: FillState, why: str) -> Outcome:
+    """Nothing comes any more. A recovery that failed half way may leave points, or a collection
+    that does not answer."""
+    green = context.deployment.green
+    found = context.services.store.count(green)
+    if found:
+        _drop_source_snapshot(context, state)
+        return Reject(f"the recovery into {green} failed and left {found:,} points: {why}")
+    return _fill_otherwise(context, state, why)
+
+
+def _end_recovery(context: StepContext, state: FillState) -> Outcome:
     found = context.services.store.count(context.deployment.green)
-    moved = found != state.found
-    state = replace(state, found=found)
-    high = state.high or 0
-    may_be_written = state.way == DELTA or context.deployment.spec.writes.leads_live
-    off = _OFF_UNDER_WRITES * high if may_be_written else 0
-    if moved or not (state.low or 0) - off <= found <= high + off:
-        context.save(state)
-        return Wait(_CHECK_SECONDS, f"recovering: {found:,} of {high:,} points", progress=moved)
     _drop_source_snapshot(context, state)
     progress = Progress(done=found, size=found, unit="points")
     context.save(
@@ -130,30 +200,32 @@ def _await_recovery(context: StepContext, state: FillState) -> Outcome:
     return Wait(0, f"{found:,} points recovered")
 
 
-def _new_source_snapshots(context: StepContext, state: FillState) -> list[str]:
-    return sorted(context.services.store.snapshots(_source_collection(context)) - set(state.known))
-
-
 def _drop_source_snapshot(context: StepContext, state: FillState) -> str:
-    """Removes the snapshot that this deployment made, and returns its name. A snapshot that may
-    belong to others stays. If the collection was dropped, its snapshot is gone too."""
-    name = state.snapshot
+    """Removes the snapshot whose name the server has told us, and returns what was done. If the
+    collection was dropped, its snapshot is gone too."""
     store = context.services.store
-    if not name or not state.own or _source_collection(context) not in store.collections():
+    if not state.snapshot or state.cloned not in store.collections():
         return ""
-    store.drop_snapshot(_source_collection(context), name)
-    return f"snapshot {name} dropped"
+    store.drop_snapshot(state.cloned, state.snapshot)
+    return f"snapshot {state.snapshot} dropped"
 
 
-def _copy_instead(context: StepContext, state: FillState, why: str) -> Outcome:
-    """Changes to copying. A server that cannot fetch its own snapshot (because of a proxy, or
-    another host name inside its network) can still be copied."""
+def _fill_otherwise(context: StepContext, state: FillState, why: str) -> Outcome:
+    """Changes to a way that needs no snapshot; green is still empty. A server that cannot fetch its
+    own snapshot (because of a proxy, or another host name inside its network) can still be
+    copied."""
     _drop_source_snapshot(context, state)
     if state.way == DELTA:
-        return fill_from_all(context, state, f"the snapshot could not be recovered: {why}")
-    note = f"snapshot not recovered: {why}"
-    context.save(FillState(way="copy", fingerprint=state.fingerprint, note=note))
-    return Wait(0, f"copying instead, the snapshot could not be recovered: {why}")
+        return fill_from_all(context, state, f"{state.cloned} could not be cloned: {why}")
+    copying = FillState(
+        way="copy",
+        fingerprint=state.fingerprint,
+        note=f"not by snapshot: {why}",
+        cloned=state.cloned,
+        unnamed=state.unnamed,
+    )
+    context.save(copying)
+    return Wait(0, f"copying instead, no snapshot could be recovered: {why}")
 
 
 def fill_from_all(context: StepContext, state: FillState, why: str) -> Outcome:
@@ -169,6 +241,8 @@ def fill_from_all(context: StepContext, state: FillState, why: str) -> Outcome:
             begun=state.begun,
             left_out=state.left_out,
             note=note,
+            cloned=state.cloned,
+            unnamed=state.unnamed,
         )
     )
     return Wait(0, f"filling by records; {note}")
@@ -185,8 +259,9 @@ def _source_collection(context: StepContext) -> str:
 
 
 _PHASES = {
-    "": _remember_snapshots,
-    "asking": _start_source_snapshot,
-    "made": _start_recovery,
-    "recovering": _await_recovery,
+    "": _make_snapshot,
+    "asking": _make_snapshot,
+    "made": _recover_snapshot,
+    "recovering": _reject_lost_recovery,
+    "recovered": _end_recovery,
 }

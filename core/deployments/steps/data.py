@@ -23,6 +23,13 @@ from qdrant_rollouts.core.ports import Cursor, PointId, Schema
 
 #: Seconds that one piece of work takes (``core.deployments.steps.pieces``).
 PIECE_SECONDS = 2.0
+#: The ways in which green is a clone of its source, and of blue.
+SNAPSHOT = "snapshot"
+DELTA = "delta"
+#: The phase after the clone is complete.
+CLONED = "cloned"
+#: The phase of a look that is over.
+DECIDED = "decided"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +110,14 @@ class FillState(PieceState):
     source's when it was chosen; ``begun``: from when on a later pass reads changes.
 
     By records: ``cursor`` is the position after the ``read`` records, and ``window`` is the size of
-    the next window. By copy: ``position``. By snapshot: ``phase``, the snapshots ``known`` before,
-    the least and the greatest count of the source (``low``, ``high``), the ``snapshot``, whether it
-    is surely our ``own``, the count that was last ``found``, and how often its recovery was
-    ``asked`` for. By delta: the ``look`` at what has changed, then as by snapshot, and then the
-    ``round`` that brings green up to the source, with the points ``renewed`` and ``dropped``, and
-    how many ``deltas`` in a row this is; ``window``: how many points are made at once.
-    When ``filled``: how many looks found the index ``ready``, its ``work`` and ``failures`` at the
-    last look, and for how long it has been ``failing``.
+    the next window. By copy: ``position``. By snapshot: ``phase``, the collection that is
+    ``cloned``, the ``snapshot`` that the server has named and its ``checksum``, and how many it was
+    asked for and did not name (``unnamed``); ``undo_looks``: how often an undo has looked for a
+    recovery that may still come. By delta: the ``look`` at what has changed, then as by
+    snapshot, and then the ``round`` that brings green up to the source, with the points ``renewed``
+    and ``dropped``, and how many ``deltas`` in a row this is; ``window``: how many points are made
+    at once. When ``filled``: how many looks found the index ``ready``, its ``work`` and
+    ``failures`` at the last look, and for how long it has been ``failing``.
     """
 
     way: str | None = None
@@ -132,13 +139,11 @@ class FillState(PieceState):
     window: int | None = None
     position: PointId | None = None
     phase: str = ""
-    known: Sequence[str] = ()
-    low: int | None = None
-    high: int | None = None
-    snapshot: str = ""
-    own: bool | None = None
-    found: int | None = None
-    asked: int = 0
+    cloned: str = ""
+    snapshot: str = field(default="", metadata={"key": "named"})
+    checksum: str = ""
+    unnamed: int = 0
+    undo_looks: int = 0
     look: LookState | None = field(default=None, metadata={"of": LookState})
     round: RoundState | None = field(default=None, metadata={"of": RoundState})
     renewed: int | None = None
@@ -149,6 +154,18 @@ class FillState(PieceState):
     work: Sequence[int | None] | None = None
     failures: Any = None
     failing: Sequence[float] = ()
+
+    def form(self) -> int:
+        """A release that knows the first form alone guesses from lists which snapshot is its own,
+        and does not know how to go on with a clone."""
+        return 2 if self.way in (SNAPSHOT, DELTA) else super().form()
+
+    def is_long(self) -> bool:
+        """A clone is made by requests that the server answers when it is done."""
+        if self.filled or self.phase == CLONED:
+            return False
+        decided = self.look is not None and self.look.phase == DECIDED
+        return self.way == SNAPSHOT or (self.way == DELTA and decided)
 
     def name_phase(self) -> str:
         """Returns the way in which green is filled, and then the wait for its index."""

@@ -7,9 +7,6 @@ all records. So it is never a half of both. Then blue is cloned, and a pass over
 green to exactly what all records make. It compares every point of green, because applications may
 have written to blue after the look.
 
-A clone that is recovered replaces everything in green. If it may have been asked for twice, passes
-go on until one has nothing to do.
-
 How many records may be gone is judged by the gate, for this way as for the one from all records.
 """
 
@@ -35,6 +32,9 @@ from qdrant_rollouts.core.database.step_data import Progress
 from qdrant_rollouts.core.deployments.plan import Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import cloning, loading, pieces, reading, rereading
 from qdrant_rollouts.core.deployments.steps.data import (
+    CLONED,
+    DECIDED,
+    DELTA,
     PIECE_SECONDS,
     FillState,
     LookState,
@@ -48,7 +48,7 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Schema, Source
 
 #: Ways of filling after which a collection has what its source gave, with marks.
-_FROM_RECORDS = ("records", cloning.DELTA)
+_FROM_RECORDS = ("records", DELTA)
 _SITE = "sitemap:"
 
 
@@ -83,9 +83,9 @@ def fill_by_delta(context: StepContext) -> Outcome:
     if changed:
         return Reject(changed)
     look = state.look or LookState()
-    if look.phase != _DECIDED:
+    if look.phase != DECIDED:
         return _PHASES[look.phase](context, state)
-    if state.phase != cloning.CLONED:
+    if state.phase != CLONED:
         return cloning.copy_by_snapshot(context)
     if state.round is not None and state.round.phase == _OVER:
         return _end_pass(context, state, state.round)
@@ -264,7 +264,7 @@ def _decide(context: StepContext, state: FillState) -> Outcome:
     told = f"{state.look.changed:,} records changed and {gone:,} gone, of {points:,} points"
     if state.look.changed + gone > most:
         return cloning.fill_from_all(context, state, f"{told}: more than a share of {bound}")
-    context.save(replace(state, look=replace(state.look, phase=_DECIDED)))
+    context.save(replace(state, look=replace(state.look, phase=DECIDED)))
     return Wait(0, f"{told}: cloning {blue}")
 
 
@@ -317,18 +317,6 @@ def _end_pass(context: StepContext, state: FillState, current: RoundState) -> Ou
         renewed=(state.renewed or 0) + current.made,
         dropped=(state.dropped or 0) + current.deleted,
     )
-    if state.asked > 1 and current.made + current.deleted:
-        anew = replace(
-            state,
-            reused=None,
-            embedded=None,
-            truncated=None,
-            by_vector=None,
-            bad=None,
-            bad_samples=None,
-        )
-        context.save(anew)
-        return Wait(0, f"{_describe_pass(current)}; the source is read once more")
     forget_pass(context)
     facts = _facts_of(context, _blue_of(context))
     context.save(
@@ -360,7 +348,6 @@ def _measure_progress(
 
 
 _READ = "read"
-_DECIDED = "decided"
 #: The phase of a pass that is over (``rereading``).
 _OVER = "over"
 

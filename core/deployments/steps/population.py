@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qdrant_rollouts.core.collections import aliases, readiness, versions
@@ -22,10 +22,10 @@ from qdrant_rollouts.core.deployments.plan import (
     Wait,
 )
 from qdrant_rollouts.core.deployments.steps import cloning, delta, journaled, loading, reading
-from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, FillState
+from qdrant_rollouts.core.deployments.steps.data import DELTA, SNAPSHOT, CreatedGreen, FillState
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.ports import Health, Schema
+from qdrant_rollouts.core.ports import Health, Schema, Source
 
 #: How many of this program's own files are named, among the files that a source leaves out.
 _MOST_NAMED = 3
@@ -47,7 +47,7 @@ def populate_green(context: StepContext) -> Outcome:
 def _work_on(context: StepContext) -> Outcome:
     state = context.load(FillState)
     if state.way is None:
-        return _choose_way(context)
+        return _begin_filling(context)
     if not state.filled:
         return _filled(context, _WAYS[state.way])
     return _wait_for_index(context, state)
@@ -61,50 +61,60 @@ def clean_up_filling(context: StepContext) -> Outcome:
     return cloning.drop_own_snapshot(context)
 
 
-def _choose_way(context: StepContext) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class ChosenWay:
+    """How green is filled: ``way`` is None if it cannot be. ``why``: why not in the way that costs
+    less, or why in none."""
+
+    way: str | None
+    why: str = ""
+
+
+def choose_way(context: StepContext, source: Source, plan: VectorPlan) -> ChosenWay:
+    """Decides how green is filled from ``source``. Reads, and changes nothing."""
+    if source.collection is None:
+        why = delta.why_not_delta(context, plan)
+        return ChosenWay("records", f"not by delta: {why}") if why else ChosenWay(DELTA)
+    way = _way_from_collection(context, plan, source.collection)
+    chunked = any(embedding.chunk is not None for embedding in plan.made.values())
+    if way == "records" and chunked:
+        return ChosenWay(
+            None,
+            f"{source.address} holds points, not documents: with embedding.chunk its vectors "
+            "cannot be made again; "
+            "name the source of the documents",
+        )
+    if way is None:
+        deployment = context.deployment
+        return ChosenWay(
+            None,
+            f"the vectors of {source.address} do not fit {deployment.green} (size, distance or "
+            "datatype) and "
+            f"index {deployment.alias} declares no embedding to make new ones",
+        )
+    return ChosenWay(way)
+
+
+def _begin_filling(context: StepContext) -> Outcome:
     deployment = context.deployment
     source = reading.open_deployment_source(context)
     source.check()
     created = context.outputs.get(CreatedGreen)
     plan = read_plan(deployment.spec, created.vectors, created.vector)
-    way = (
-        "records"
-        if source.collection is None
-        else _way_from_collection(context, plan, source.collection)
-    )
-    chunked = any(embedding.chunk is not None for embedding in plan.made.values())
-    if way == "records" and source.collection is not None and chunked:
-        return Reject(
-            f"{source.address} holds points, not documents: with embedding.chunk its vectors "
-            "cannot be made again; "
-            "name the source of the documents"
-        )
-    if way is None:
-        return Reject(
-            f"the vectors of {source.address} do not fit {deployment.green} (size, distance or "
-            "datatype) and "
-            f"index {deployment.alias} declares no embedding to make new ones"
-        )
+    chosen = choose_way(context, source, plan)
+    if chosen.way is None:
+        return Reject(chosen.why)
     names = source.left_out
     left_out = {"files": len(names), "named": list(names[:_MOST_NAMED])} if names else None
     state = FillState(
-        way=way,
+        way=chosen.way,
         fingerprint=source.fingerprint(),
         begun=mark_source(source, deployment.spec),
         left_out=left_out,
+        note=chosen.why or None,
     )
-    if source.collection is None:
-        state = _choose_between_records(context, plan, state)
     context.save(state)
-    return Wait(0, "; ".join(filter(None, (f"filling by {state.way}", state.note))))
-
-
-def _choose_between_records(context: StepContext, plan: VectorPlan, state: FillState) -> FillState:
-    """Chooses whether all records are written, or only what has changed since blue was made."""
-    why = delta.why_not_delta(context, plan)
-    if why:
-        return replace(state, note=f"not by delta: {why}")
-    return replace(state, way=cloning.DELTA)
+    return Wait(0, "; ".join(filter(None, (f"filling by {chosen.way}", chosen.why))))
 
 
 def _way_from_collection(context: StepContext, plan: VectorPlan, collection: str) -> str | None:
@@ -122,7 +132,7 @@ def _way_from_collection(context: StepContext, plan: VectorPlan, collection: str
     server = store.server()
     if server.embedded or server.peers > 1 or list_differences(theirs, ours, waiting=True):
         return "copy"
-    return "snapshot"
+    return SNAPSHOT
 
 
 def _every_vector_stays(
@@ -247,6 +257,7 @@ def _summarize_filling(state: FillState, *, may_clone: bool) -> Filling:
     words += [f"{state.gone:,} gone from the source"] if state.gone else []
     words += [_describe_left_out(state.left_out)] if state.left_out else []
     words += [state.note] if state.note and may_clone else []
+    words += filter(None, [cloning.describe_unnamed(state)])
     return Filling(
         summary=", ".join(words),
         way=state.way,
@@ -281,6 +292,6 @@ def _describe_left_out(left: Mapping[str, Any]) -> str:
 _WAYS = {
     "records": loading.load_records,
     "copy": cloning.copy_points,
-    "snapshot": cloning.copy_by_snapshot,
-    cloning.DELTA: delta.fill_by_delta,
+    SNAPSHOT: cloning.copy_by_snapshot,
+    DELTA: delta.fill_by_delta,
 }
