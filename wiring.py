@@ -46,6 +46,7 @@ _TABLES = (
     "qdrant_rollouts.core.database.caller_rows",
     "qdrant_rollouts.core.database.experiment_rows",
     "qdrant_rollouts.core.database.journal_rows",
+    "qdrant_rollouts.core.database.plan_rows",
     "qdrant_rollouts.core.database.schedule_rows",
     "qdrant_rollouts.core.database.worker_rows",
     "qdrant_rollouts.core.database.write_rows",
@@ -138,6 +139,7 @@ def _assemble_services(
         alerts=alert_channels_reader(settings),
         channel=cast("RouteChannel", channel),
         shelf=shelf,
+        providers=lambda: _load_index_file(settings).providers,
     )
 
 

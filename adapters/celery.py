@@ -193,13 +193,17 @@ class CeleryKnocker:
     def __call__(self, knock: Knock) -> None:
         if knock.countdown > 0:
             return
+        arguments = [knock.deployment_id, knock.turn]
         thing = f"{knock.deployment_id[:8]}-t{knock.turn:03d}"
+        if knock.slice is not None:
+            arguments = [knock.deployment_id, knock.slice, knock.turn]
+            thing = f"{knock.deployment_id[:8]}-s{knock.slice}-t{knock.turn:03d}"
         try:
             if knock.again and not self._queues.calls_for(knock.queue, thing):
                 return
             self._app.send_task(
                 f"deployments.{knock.step}",
-                args=(knock.deployment_id, knock.turn),
+                args=arguments,
                 queue=knock.queue,
                 ignore_result=True,  # send_task by name ignores task_ignore_result (row 9)
                 task_id=make_id(thing),

@@ -55,6 +55,9 @@ class HashingEmbedder:
     def count_truncated(self, texts: Sequence[str]) -> int:
         return 0
 
+    def count_tokens(self, text: str) -> int | None:
+        return _count_words(text)
+
     def pieces(
         self, text: str, beside: str, most: int | None, overlap: int
     ) -> list[tuple[int, str]]:

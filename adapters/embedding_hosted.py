@@ -9,6 +9,7 @@ survives forks and leaves no connection behind.
 import random
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -55,7 +56,9 @@ class HostedEmbedder:
 
     @cached_property
     def dimension(self) -> int:
-        [vector] = self._request_with_retries(["dimension"], _PATIENCE, _READ)
+        with _open_client(_READ) as client:
+            answer = self._request_with_retries(client, ["dimension"], _PATIENCE)
+        [vector] = self._parse_vectors(answer, 1)
         return len(vector)
 
     @property
@@ -64,24 +67,45 @@ class HostedEmbedder:
         return None
 
     def documents(self, texts: Sequence[str]) -> FloatArray:
+        """Sends up to ``providers.NAME.concurrency`` requests at the same time: nearly all of the
+        time is waiting."""
         size = self._provider.batch
         until = time.monotonic() + _PATIENCE
         made = np.empty((len(texts), self.dimension), dtype=np.float32)
-        for start in range(0, len(texts), size):
-            patience = until - time.monotonic()
-            made[start : start + size] = self._embed_texts(
-                list(texts[start : start + size]), patience, _READ
-            )
+
+        with _open_client(_READ) as client:
+
+            def embed_batch(start: int) -> None:
+                patience = until - time.monotonic()
+                batch = list(texts[start : start + size])
+                made[start : start + size] = self._embed_texts(client, batch, patience)
+
+            pool = ThreadPoolExecutor(self._provider.concurrency, thread_name_prefix="embedding")
+            try:
+                for _ in pool.map(embed_batch, range(0, len(texts), size)):
+                    pass
+            finally:
+                pool.shutdown(cancel_futures=True)
         return made
 
     def query(self, text: str) -> FloatArray:
-        row: FloatArray = self._embed_texts([text], _QUERY_PATIENCE, _QUERY_READ)[0]
+        with _open_client(_QUERY_READ) as client:
+            row: FloatArray = self._embed_texts(client, [text], _QUERY_PATIENCE)[0]
         return row
 
     def count_truncated(self, texts: Sequence[str]) -> int:
         """OpenAI refuses a text that is too long instead of cutting it; an endpoint that cuts does
         not say so."""
         return 0
+
+    def count_tokens(self, text: str) -> int | None:
+        with _open_client(_READ) as client:
+            answer = self._request_with_retries(client, [text], _PATIENCE)
+        try:
+            number = answer.json()["usage"]["total_tokens"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        return number if type(number) is int and number >= 0 else None
 
     def pieces(
         self, text: str, beside: str, most: int | None, overlap: int
@@ -99,8 +123,9 @@ class HostedEmbedder:
     def _what(self) -> str:
         return f"embedding model {self._name}:{self._model} at {self._provider.url}"
 
-    def _embed_texts(self, texts: list[str], patience: float, read: float) -> FloatArray:
-        made = self._request_with_retries(texts, patience, read)
+    def _embed_texts(self, client: httpx.Client, texts: list[str], patience: float) -> FloatArray:
+        answer = self._request_with_retries(client, texts, patience)
+        made = self._parse_vectors(answer, len(texts))
         if made.shape[1] != self.dimension:
             raise Refused(
                 f"{self._what} answers vectors of {made.shape[1]} numbers; before it was "
@@ -108,27 +133,28 @@ class HostedEmbedder:
             )
         return made
 
-    def _request_with_retries(self, texts: list[str], patience: float, read: float) -> FloatArray:
+    def _request_with_retries(
+        self, client: httpx.Client, texts: list[str], patience: float
+    ) -> httpx.Response:
         """Tries again with growing waits while the error may go away, for up to ``patience``
         seconds."""
         until = time.monotonic() + patience
         wait = _FIRST_WAIT
-        with httpx.Client(timeout=httpx.Timeout(read, connect=_CONNECT)) as client:
-            while True:
-                try:
-                    return self._request_once(client, texts)
-                except _PassingError as trouble:
-                    pause = (
-                        trouble.seconds
-                        if trouble.seconds is not None
-                        else wait * random.uniform(0.5, 1)  # noqa: S311
-                    )
-                    if time.monotonic() + pause > until:
-                        raise Unavailable(f"{self._what} {trouble}") from trouble.__cause__
-                    Event().wait(pause)
-                    wait = min(2 * wait, _LONGEST_WAIT)
+        while True:
+            try:
+                return self._request_once(client, texts)
+            except _PassingError as trouble:
+                pause = (
+                    trouble.seconds
+                    if trouble.seconds is not None
+                    else wait * random.uniform(0.5, 1)  # noqa: S311
+                )
+                if time.monotonic() + pause > until:
+                    raise Unavailable(f"{self._what} {trouble}") from trouble.__cause__
+                Event().wait(pause)
+                wait = min(2 * wait, _LONGEST_WAIT)
 
-    def _request_once(self, client: httpx.Client, texts: list[str]) -> FloatArray:
+    def _request_once(self, client: httpx.Client, texts: list[str]) -> httpx.Response:
         key = self._read_key()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         url = f"{self._provider.url.rstrip('/')}/embeddings"
@@ -146,7 +172,7 @@ class HostedEmbedder:
             raise Refused(
                 f"{self._what} answers {answer.status_code}: {_endpoint_error_text(answer, key)}"
             )
-        return self._parse_vectors(answer, len(texts))
+        return answer
 
     def _read_key(self) -> str:
         if not self._provider.key:
@@ -171,6 +197,11 @@ class HostedEmbedder:
         if not np.isfinite(made).all():
             raise Refused(f"{self._what} answers numbers that are not finite")
         return made
+
+
+def _open_client(read: float) -> httpx.Client:
+    """To make one takes longer than a request on loopback, because it reads certificates."""
+    return httpx.Client(timeout=httpx.Timeout(read, connect=_CONNECT))
 
 
 class _PassingError(Exception):

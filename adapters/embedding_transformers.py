@@ -102,6 +102,14 @@ class SentenceTransformers:
         tokens = loaded.tokenizer.encode_batch_fast([prompt + text for text in texts])
         return sum(len(each.ids) > limit for each in tokens)
 
+    def count_tokens(self, text: str) -> int | None:
+        loaded = self._loaded
+        if loaded.tokenizer is None:
+            return None
+        prompt = loaded.model.prompts.get("document") or ""
+        number = len(loaded.tokenizer.encode(prompt + text).ids)
+        return min(number, int(loaded.model.max_seq_length or number))
+
     def pieces(
         self, text: str, beside: str, most: int | None, overlap: int
     ) -> list[tuple[int, str]]:

@@ -5,11 +5,13 @@ and collections are in one small file next to the points, which the client rewri
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from qdrant_rollouts.adapters.late import late
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import VectorStore
+from qdrant_rollouts.core.ports import Room, Server, VectorStore
 
 _META = "meta.json"
 #: Tries until a file that is being written is complete.
@@ -35,6 +37,19 @@ class InspectionStore:
 
     def __str__(self) -> str:
         return f"the embedded Qdrant at {self._folder}"
+
+    def server(self) -> Server:
+        """To open the store would make its folder, so one in memory answers if there is none."""
+        if self._folder.exists():
+            return self._store.server()
+        empty: VectorStore = late("adapters.qdrant_local", "LocalStore")(":memory:")
+        try:
+            return replace(empty.server(), address=str(self._folder))
+        finally:
+            empty.close()
+
+    def room(self) -> Room:
+        return self._store.room()
 
     def aliases(self) -> dict[str, str]:
         meta = self._read_meta()

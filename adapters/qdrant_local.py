@@ -227,6 +227,18 @@ class LocalStore:
         )
         return _parse_points(found.points)
 
+    def draw_ids(self, collection: str, size: int) -> list[PointId]:
+        found = self._run_client(
+            lambda client: client.query_points(
+                collection,
+                query=models.SampleQuery(sample=models.Sample.RANDOM),
+                limit=size,
+                with_vectors=False,
+                with_payload=False,
+            )
+        )
+        return [point.id for point in _parse_points(found.points)]
+
     def search(
         self,
         collection: str,

@@ -266,6 +266,16 @@ class ServerStore:
         ]
         return [point_from_json(record) for record in found]
 
+    def draw_ids(self, collection: str, size: int) -> list[PointId]:
+        body = {
+            "query": {"sample": "random"},
+            "limit": size,
+            "with_vector": False,
+            "with_payload": False,
+        }
+        path = ("collections", collection, "points", "query")
+        return [record["id"] for record in self._rest.call("POST", *path, body=body)["points"]]
+
     def search(
         self,
         collection: str,

@@ -76,7 +76,7 @@ class Installation:
             knock = self._knocks.popleft()
             threading.Event().wait(knock.countdown)
             started = time.perf_counter()
-            engine.advance(self.services, knock.deployment_id, knock.turn, "benchmark")
+            engine.take_turn(self.services, knock, "benchmark")
             spent[knock.step] += time.perf_counter() - started
         ended = queries.get_deployment(self.services, run)
         if ended["status"] != "live":

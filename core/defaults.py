@@ -29,6 +29,12 @@ FENCE_SECONDS: float = 2
 LONGEST_FENCE: float = 60
 #: How many records of two versions are compared.
 COMPARED = 1000
+#: How many requests to an embedding provider one process sends at the same time, and the most that
+#: may be declared.
+REQUESTS: Final = 4
+MOST_REQUESTS: Final = 64
+#: Into how many slices a source may be cut.
+MOST_SLICES: Final = 32
 #: The share of an experiment's users that its treatments get.
 SPLIT = 0.5
 #: How an experiment serves its users: each user gets one arm.

@@ -248,3 +248,33 @@ DELIVERY_TRANSITIONS: dict[tuple[DeliveryStatus, DeliveryEvent], DeliveryStatus]
 def next_delivery_status(status: DeliveryStatus, event: DeliveryEvent) -> DeliveryStatus:
     """The same as ``next_status``, for the delivery of an alert."""
     return _look_up(DELIVERY_TRANSITIONS, status, event, "delivery")
+
+
+# --- slices of a filling --------------------------------------------------------------------------
+
+
+class SliceStatus(StrEnum):
+    """``stopped``: the deployment goes back, or fills in another way."""
+
+    FILLING = "filling"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class SliceEvent(StrEnum):
+    FINISH = "finish"
+    FAIL = "fail"
+    STOP = "stop"
+
+
+SLICE_TRANSITIONS: dict[tuple[SliceStatus, SliceEvent], SliceStatus] = {
+    (SliceStatus.FILLING, SliceEvent.FINISH): SliceStatus.DONE,
+    (SliceStatus.FILLING, SliceEvent.FAIL): SliceStatus.FAILED,
+    (SliceStatus.FILLING, SliceEvent.STOP): SliceStatus.STOPPED,
+}
+
+
+def next_slice_status(status: SliceStatus, event: SliceEvent) -> SliceStatus:
+    """The same as ``next_status``, for a slice."""
+    return _look_up(SLICE_TRANSITIONS, status, event, "slice")

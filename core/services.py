@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session, sessionmaker
 
-    from qdrant_rollouts.core.config.index_file import ConcurrencySpec, EmbeddingSpec, IndexSpec
+    from qdrant_rollouts.core.config.index_file import (
+        ConcurrencySpec,
+        EmbeddingSpec,
+        IndexSpec,
+        ProviderSpec,
+    )
     from qdrant_rollouts.core.ports import (
         AlertChannel,
         Clock,
@@ -85,6 +90,8 @@ class Services:
     #: How many rebuilds may run at once, according to the current index file; None if this process
     #: sees none.
     concurrency: Callable[[], ConcurrencySpec | None] = lambda: None
+    #: The endpoints that embed, by name, according to the current index file.
+    providers: Callable[[], Mapping[str, ProviderSpec]] = dict
 
     @property
     def engine(self) -> Engine:

@@ -9,10 +9,12 @@ from qdrant_rollouts.core.lifecycle import (
     DELIVERY_TRANSITIONS,
     EXPERIMENT_TRANSITIONS,
     FINAL,
+    SLICE_TRANSITIONS,
     TRANSITIONS,
     DeletionStatus,
     DeliveryStatus,
     ExperimentStatus,
+    SliceStatus,
     Status,
 )
 
@@ -45,6 +47,7 @@ def page() -> str:
                 DeliveryStatus.WAITING,
                 DeliveryStatus,
             ),
+            *_section("a slice of the source", SLICE_TRANSITIONS, SliceStatus.FILLING, SliceStatus),
         ]
     )
 

@@ -162,9 +162,7 @@ class Embedded:
             events.use_source(self._through),
             self._crew.at_work(f"deployments.{knock.step}", knock.deployment_id),
         ):
-            return engine.advance(
-                self.services, knock.deployment_id, knock.turn, leases.name_owner()
-            )
+            return engine.take_turn(self.services, knock, leases.name_owner())
 
     def _run_alerts(self) -> None:
         """A separate thread, because a channel that does not answer must not delay a turn."""

@@ -17,7 +17,9 @@ from qdrant_rollouts.core.database import (
     caller_rows,
     experiment_rows,
     journal_rows,
+    plan_rows,
     schedule_rows,
+    slice_rows,
     worker_rows,
     write_rows,
 )
@@ -29,7 +31,9 @@ _TABLES = (
     caller_rows.TokenRow,
     experiment_rows.Experiment,
     journal_rows.WriteStateRow,
+    plan_rows.PlanRow,
     schedule_rows.Schedule,
+    slice_rows.SliceRow,
     worker_rows.WorkerRow,
     write_rows.Freeze,
 )

@@ -35,6 +35,7 @@ def create_app(
     )
     fitting_services = fitting.install(app, services)
     steps.register_steps(app, fitting_services)
+    steps.register_slices(app, fitting_services)
     commands.register_commands(app, fitting_services)
     experiments.register_feedback(app, fitting_services)
     maintenance.register_sweeps(app, fitting_services)

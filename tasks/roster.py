@@ -14,10 +14,11 @@ from celery.worker import state
 
 from qdrant_rollouts.adapters.presence import Presence, Process
 from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments import due_slices
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.workers import Said, Task
 
-_TURNS = frozenset(f"deployments.{name}" for name in STEPS)
+_TURNS = frozenset(f"deployments.{name}" for name in (*STEPS, due_slices.FILL))
 _ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 

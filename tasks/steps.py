@@ -9,8 +9,9 @@ from celery import Celery, Task
 
 from qdrant_rollouts.adapters.celery import BROKER_AWAY, LONG_LIMITS, give_back
 from qdrant_rollouts.core.database import events, leases
-from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.deployments import due_slices, engine, slices
 from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.deployments.turn_record import TurnResult
 from qdrant_rollouts.core.errors import LeaseLost
 from qdrant_rollouts.core.services import Services
 
@@ -35,6 +36,34 @@ def register_steps(app: Celery, services: Callable[[], Services]) -> None:
         )
 
 
+def register_slices(app: Celery, services: Callable[[], Services]) -> None:
+    def fill(self: Task, deployment_id: str, slice: int, turn: int) -> str:  # noqa: A002 - the argument's name is a contract
+        try:
+            with events.use_source("celery"):
+                written = slices.advance_slice(
+                    services(), deployment_id, slice, turn, leases.name_owner()
+                )
+        except LeaseLost as lost:
+            return f"fenced: {lost}"
+        return _answer(written)
+
+    app.task(
+        fill,
+        name=f"deployments.{due_slices.FILL}",
+        bind=True,
+        ignore_result=True,
+        shared=False,
+    )
+
+
+def _answer(written: TurnResult) -> str:
+    if written.foreign:
+        raise give_back(written.line, counted=True)
+    if written.failed:
+        raise Rejected(written.line)
+    return written.line
+
+
 def _build_step_task(services: Callable[[], Services]) -> Callable[[Task, str, int], str]:
     def take_turn(self: Task, deployment_id: str, turn: int) -> str:
         try:
@@ -48,11 +77,7 @@ def _build_step_task(services: Callable[[], Services]) -> Callable[[Task, str, i
                 )
         except LeaseLost as lost:
             return f"fenced: {lost}"
-        if written.foreign:
-            raise give_back(written.line, counted=True)
-        if written.failed:
-            raise Rejected(written.line)
-        return written.line
+        return _answer(written)
 
     return take_turn
 

@@ -14,11 +14,16 @@ from qdrant_rollouts.adapters.embedding_hashing import HashingEmbedder
 class Endpoint:
     """Serves ``words-N``, vectors of N numbers. ``asked`` are the requests' headers and bodies;
     ``answers`` are given first, one each: status, headers, body (JSON, or text as it is). A request
-    takes ``seconds``."""
+    takes ``seconds``. ``most_at_once``: how many were under way at the same time. If it
+    ``counts_tokens``, each word of a text is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, counts_tokens: bool = False) -> None:
         endpoint = self
+        self.counts_tokens = counts_tokens
         self.seconds = 0.0
+        self.most_at_once = 0
+        self._under_way = 0
+        self._guard = threading.Lock()
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -35,7 +40,12 @@ class Endpoint:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
+        with self._guard:
+            self._under_way += 1
+            self.most_at_once = max(self.most_at_once, self._under_way)
         time.sleep(self.seconds)
+        with self._guard:
+            self._under_way -= 1
         self.asked.append((dict(request.headers), {"path": request.path, **body}))
         status, headers, content = (
             self.answers.popleft() if self.answers else (200, {}, self.embedded(body))
@@ -53,7 +63,11 @@ class Endpoint:
             body["input"]
         )
         data = [{"index": at, "embedding": vector.tolist()} for at, vector in enumerate(vectors)]
-        return {"object": "list", "model": body["model"], "data": data[::-1]}
+        answer = {"object": "list", "model": body["model"], "data": data[::-1]}
+        if self.counts_tokens:
+            number = sum(len(text.split()) for text in body["input"])
+            answer["usage"] = {"prompt_tokens": number, "total_tokens": number}
+        return answer
 
     def close(self) -> None:
         self.server.shutdown()

@@ -180,9 +180,18 @@ class Server(ABC):
         """The server hangs inside the block: its port accepts connections and nothing answers."""
         os.kill(self.pid, signal.SIGSTOP)
         try:
+            self._await_stop()
             yield
         finally:
             os.kill(self.pid, signal.SIGCONT)
+
+    def _await_stop(self) -> None:
+        """Each thread stops by itself a moment after the signal, and answers until then."""
+        deadline = time.monotonic() + 10
+        tasks = Path(f"/proc/{self.pid}/task")
+        while not all(_is_stopped(task) for task in tasks.iterdir()):
+            assert time.monotonic() < deadline, f"process {self.pid} does not stop"
+            time.sleep(0.01)
 
     def close(self) -> None:
         self.kill()
@@ -197,6 +206,13 @@ class Server(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_stopped(task: Path) -> bool:
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except FileNotFoundError:  # a thread that has ended
+        return True
 
 
 class Redis(Server):

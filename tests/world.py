@@ -146,7 +146,7 @@ class World:
         return commands.start_deployment(self.services, alias, actor="anna", **arguments)
 
     def turn(self, knock: Knock) -> TurnResult:
-        return engine.advance(self.services, knock.deployment_id, knock.turn, "hand")
+        return engine.take_turn(self.services, knock, "hand")
 
     def run(self, until: Callable[[], bool] = lambda: False, turns: int = 200) -> None:
         """Delivers knocks in the order of their due times, until none is left, or ``until`` holds

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from qdrant_rollouts.core.collections import manifests, restorable
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Cursor, Row, Shelf, VectorStore
+from qdrant_rollouts.core.ports import Cursor, Row, Shelf, SizeUnit, VectorStore
 from qdrant_rollouts.core.ports.naming import check_name
 
 
@@ -17,6 +17,7 @@ class BackupSource:
     (``core.collections.recovered``)."""
 
     left_out: Sequence[str] = ()
+    size_unit: SizeUnit = "rows"
 
     def __init__(self, backup: str, store: VectorStore, shelf: Shelf | None) -> None:
         assert shelf is not None

@@ -10,10 +10,13 @@ from functools import cached_property
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.records import point_row
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, VectorStore
+from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, SizeUnit, VectorStore
 from qdrant_rollouts.core.ports.naming import check_found_name
 
 _PAGE_POINTS = 256
+#: The more ids are drawn for a part, the more equal are the parts: with so many they differ by
+#: about a seventh.
+_DRAWN_PER_PART = 50
 
 
 class CollectionSource:
@@ -24,6 +27,8 @@ class CollectionSource:
     """
 
     left_out: Sequence[str] = ()
+    size_unit: SizeUnit = "rows"
+    least_part = 1000
 
     def __init__(self, name: str, store: VectorStore) -> None:
         check_found_name("collection", name.strip() or name)
@@ -74,6 +79,30 @@ class CollectionSource:
             at = {"after": point.id, "n": number, "done": number}
             yield point_row(point, f"collection {self._name}, point {point.id}", at)
 
+    def split(self, parts: int) -> Sequence[Cursor]:
+        return self.list_places([part / parts for part in range(1, parts)])
+
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        """Returns the quantiles of ids that are drawn at random. The embedded Qdrant has one
+        reader, and a collection that allows no draw is read in one part."""
+        if self._store.server().embedded:
+            return []
+        try:
+            drawn = self._draw_ids(len(fractions) + 1)
+        except Refused:
+            return []
+        cuts = {drawn[int(len(drawn) * one)] for one in fractions} if drawn else set()
+        return [{"after": id, "n": 0, "done": 0} for id in sorted(cuts, key=_find_order)]
+
+    def find_place(self, cursor: Cursor) -> tuple[bool, PointId]:
+        return _find_order(cursor["after"])
+
+    def _draw_ids(self, parts: int) -> list[PointId]:
+        drawn: set[PointId] = set()
+        for _ in range(-(-parts * _DRAWN_PER_PART // _PAGE_POINTS)):
+            drawn.update(self._store.draw_ids(self._name, _PAGE_POINTS))
+        return sorted(drawn, key=_find_order)
+
     def _scroll_points(self, after: PointId | None) -> Iterator[Point]:
         start = after
         while True:
@@ -83,3 +112,8 @@ class CollectionSource:
             yield from (point for point in page if point.id != after)
             if start is None:
                 return
+
+
+def _find_order(id: PointId) -> tuple[bool, PointId]:
+    """Returns the key by which a server sorts ids: numbers before UUIDs."""
+    return isinstance(id, str), id

@@ -29,7 +29,7 @@ from qdrant_rollouts.adapters.sources.files import (
 from qdrant_rollouts.adapters.sources.lines import LONGEST_LINE
 from qdrant_rollouts.core.config.id_fields import FRONT_MATTER_ID
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Cursor, Row
+from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit
 
 #: The reader for a file's ending. A reader raises ValueError for what it cannot read.
 READERS: dict[str, Read] = {
@@ -45,6 +45,8 @@ class FolderSource:
     """Cursor: ``n`` and ``done`` (files so far), ``print`` the fingerprint that it belongs to."""
 
     collection: str | None = None
+    size_unit: SizeUnit = "rows"
+    least_part = 100
 
     def __init__(self, folder: str, roots: Sequence[Path], own: OwnFiles) -> None:
         self._folder = folder
@@ -94,11 +96,24 @@ class FolderSource:
             )
         return self._rows_of_documents(cursor["n"] if cursor else 0)
 
+    def split(self, parts: int) -> Sequence[Cursor]:
+        numbers = {self.size() * part // parts for part in range(1, parts)} - {0}
+        return [self._go_behind(number) for number in sorted(numbers)]
+
+    def find_place(self, cursor: Cursor) -> int:
+        return int(cursor["n"])
+
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        numbers = {int(self.size() * one) for one in fractions}
+        return [self._go_behind(number) for number in sorted(numbers)]
+
+    def _go_behind(self, number: int) -> Cursor:
+        return {"n": number, "done": number, "print": self._print}
+
     def _rows_of_documents(self, after: int) -> Iterator[Row]:
         for number, file in enumerate(self._files[after:], after + 1):
             fields, problem = _read_file(file)
-            cursor = {"n": number, "done": number, "print": self._print}
-            yield Row(f"{self._folder}/{file.name}", fields, cursor, problem)
+            yield Row(f"{self._folder}/{file.name}", fields, self._go_behind(number), problem)
 
 
 def _read_file(file: File) -> tuple[dict[str, Any] | None, str]:

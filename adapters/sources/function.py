@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from qdrant_rollouts.core.errors import AppError, Refused
-from qdrant_rollouts.core.ports import Cursor, Row
+from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit
 from qdrant_rollouts.core.sanitize.quoting import error_text, quote_value
 
 
@@ -20,6 +20,7 @@ class FunctionSource:
 
     collection: str | None = None
     left_out: Sequence[str] = ()
+    size_unit: SizeUnit = "rows"
 
     def __init__(self, where: str) -> None:
         self._module, _, self._name = where.partition(":")

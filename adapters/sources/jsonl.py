@@ -11,7 +11,7 @@ from qdrant_rollouts.core.sanitize.quoting import error_text
 
 
 def jsonl_files(patterns: str, roots: Sequence[Path], own: OwnFiles) -> FileSource:
-    return FileSource("jsonl", patterns, roots, _parse_json_lines, own)
+    return FileSource("jsonl", patterns, roots, _parse_json_lines, own, cut_at_lines=True)
 
 
 def _parse_json_lines(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:

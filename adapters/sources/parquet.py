@@ -23,7 +23,7 @@ from qdrant_rollouts.adapters.sources.files import (
 )
 from qdrant_rollouts.adapters.sources.values import make_row
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Cursor, Row
+from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit
 from qdrant_rollouts.core.sanitize.quoting import describe_columns, error_text
 
 _BATCH = 256
@@ -35,6 +35,8 @@ class ParquetSource:
     beginning of a row group and skips its rows that were read."""
 
     collection: str | None = None
+    size_unit: SizeUnit = "rows"
+    least_part = 1000
 
     def __init__(self, patterns: str, roots: Sequence[Path], own: OwnFiles) -> None:
         self._patterns = patterns
@@ -98,6 +100,33 @@ class ParquetSource:
                 f"{self._patterns} changed since it was read up to row {cursor['n']}; start again"
             )
         return self._rows_of_groups(cursor or {"file": 0, "group": 0, "row": 0, "n": 0})
+
+    def split(self, parts: int) -> Sequence[Cursor]:
+        """Cuts between row groups, as near to equal parts as these allow."""
+        starts = self._list_groups()
+        cuts = set()
+        for part in range(1, parts):
+            wanted = self._size * part / parts
+            cuts.add(min(starts, key=lambda start: abs(start[2] - wanted)))
+        return [
+            {"file": file, "group": group, "row": 0, "n": rows, "done": rows, "print": self._print}
+            for file, group, rows in sorted(cuts)
+            if 0 < rows < self._size
+        ]
+
+    def find_place(self, cursor: Cursor) -> tuple[int, int, int]:
+        return cursor["file"], cursor["group"], cursor["row"]
+
+    def _list_groups(self) -> list[tuple[int, int, int]]:
+        """Returns file and group (from 0) of each row group, and how many rows are before it."""
+        found = []
+        rows = 0
+        for index, file in enumerate(self._files):
+            about = self._open_parquet(file).metadata
+            for group in range(about.num_row_groups):
+                found.append((index, group, rows))
+                rows += about.row_group(group).num_rows
+        return found
 
     def _rows_of_groups(self, at: Cursor) -> Iterator[Row]:
         number = at["n"]

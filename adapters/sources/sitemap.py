@@ -18,7 +18,7 @@ from qdrant_rollouts.adapters.crawl.robots import Robots
 from qdrant_rollouts.adapters.crawl.site import PageGone, Site
 from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Cursor, Row
+from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit
 from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, shorten_text
 
 #: One page in this many may fail to load. More would be unnoticed holes, however many bad records
@@ -33,6 +33,8 @@ class SitemapSource:
 
     collection: str | None = None
     left_out: Sequence[str] = ()
+    #: Pages that are gone, or that redirect to others, are no records.
+    size_unit: SizeUnit = "shares"
 
     def __init__(
         self, url: str, crawl: Callable[[], CrawlSpec], resolve: Resolve = socket.getaddrinfo

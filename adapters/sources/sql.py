@@ -5,7 +5,7 @@ continues after the last id, so nothing is kept in the database between two turn
 change while it is read, and a fingerprint would need reading all of it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +24,7 @@ from qdrant_rollouts.adapters.sources import postgres, sql_changes
 from qdrant_rollouts.adapters.sources.values import make_row
 from qdrant_rollouts.core.database.faults import explain_error, find_meaning
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable, is_connection_lost
-from qdrant_rollouts.core.ports import Cursor, Row
+from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit
 from qdrant_rollouts.core.sanitize import hosts
 from qdrant_rollouts.core.sanitize.quoting import describe_columns, error_text, shorten_text
 
@@ -42,6 +42,8 @@ class SqlSource:
 
     collection: str | None = None
     left_out: Sequence[str] = ()
+    size_unit: SizeUnit = "rows"
+    least_part = 1000
 
     def __init__(self, where: str, own: OwnFiles) -> None:
         self._own = own
@@ -89,6 +91,30 @@ class SqlSource:
     def _size(self) -> int:
         with self._connect_database() as connection:
             return int(connection.scalar(self._wrap_query("count(*)")) or 0)
+
+    def split(self, parts: int) -> Sequence[Cursor]:
+        """Cuts at the quantiles of the ids, if all of them are integers. Texts are sorted by the
+        database's own rules, which differ."""
+        with self._connect_database() as connection:
+            least, most = connection.execute(self._wrap_query("min(q.id), max(q.id)")).one()
+            if type(least) is not int or type(most) is not int:
+                return []
+            numbers = {self._size * part // parts for part in range(1, parts)} - {0}
+            ids = set(connection.scalars(self._select_ids_at(numbers))) if numbers else set()
+        cuts = sorted(id for id in ids if type(id) is int and id < most)
+        return [{"after": id, "same": 0, "n": 0, "done": 0} for id in cuts]
+
+    def _select_ids_at(self, numbers: Collection[int]) -> TextClause:
+        """Selects the ids of these rows, counted from 1 by ascending id, in one pass."""
+        query = self._query.replace(":", "\\:")
+        places = ", ".join(str(number) for number in sorted(numbers))
+        return text(
+            "SELECT p.id FROM (SELECT q.id AS id, row_number() OVER (ORDER BY q.id) AS place "  # noqa: S608 - the operator's own query, and integers
+            f"FROM (\n{query}\n) AS q) AS p WHERE p.place IN ({places})"
+        )
+
+    def find_place(self, cursor: Cursor) -> int:
+        return int(cursor["after"])
 
     def check_changes(self, where: str) -> None:
         condition = sql_changes.write_condition(where)

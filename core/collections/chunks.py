@@ -19,7 +19,15 @@ from qdrant_rollouts.core.config.index_file import (
     fill_template,
     template_fields,
 )
-from qdrant_rollouts.core.ports import Cursor, Embedder, Row, Source
+from qdrant_rollouts.core.ports import (
+    Cursor,
+    Embedder,
+    Row,
+    SizeUnit,
+    Source,
+    SpreadSource,
+    WrappedSource,
+)
 from qdrant_rollouts.core.ports.naming import chunk_id
 
 #: The field that describes a chunk: document, number (from 0), of, start and end (characters of the
@@ -61,7 +69,7 @@ def _reading_limit(one: tuple[EmbeddingSpec, Embedder | None]) -> float:
     return reads
 
 
-class ChunkedSource:
+class ChunkedSource(WrappedSource):
     """Cursor: ``source`` (the document source's own, None at its start), ``skip`` (chunks of the
     next document that were read), ``n`` (chunks so far), ``done`` as the source gives it after the
     document."""
@@ -74,7 +82,7 @@ class ChunkedSource:
         embedder: Embedder,
         rules: RecordRules,
     ) -> None:
-        self._source = source
+        super().__init__(source)
         self._spec = spec
         self._embedder = embedder
         self._template = embedding.text
@@ -82,25 +90,8 @@ class ChunkedSource:
         self._field = spec.field or template_fields(embedding.text)[-1]
 
     @property
-    def address(self) -> str:
-        return self._source.address
-
-    @property
-    def collection(self) -> str | None:
-        return self._source.collection
-
-    @property
-    def left_out(self) -> Sequence[str]:
-        return self._source.left_out
-
-    def check(self) -> None:
-        self._source.check()
-
-    def fingerprint(self) -> str | None:
-        return self._source.fingerprint()
-
-    def size(self) -> int:
-        return self._source.size()
+    def size_unit(self) -> SizeUnit:
+        return "blocks" if self._source.size_unit == "blocks" else "shares"
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         before, skip, number = (
@@ -118,6 +109,14 @@ class ChunkedSource:
                 yield replace(row, where=where, fields=fields, cursor=cursor, problem=problem)
             before = row.cursor
             skip = 0
+
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        if not isinstance(self._source, SpreadSource):
+            return ()
+        return [
+            {"source": place, "skip": 0, "n": 0, "done": place["done"]}
+            for place in self._source.list_places(fractions)
+        ]
 
     def _cut_document(self, row: Row) -> list[tuple[str, dict[str, Any] | None, str]]:
         """Returns place, fields and problem of each chunk. A row that is not a valid document is

@@ -134,16 +134,21 @@ def find_unknown_vectors(
 
 
 def settle_models(
-    services: Services, alias: str, collection: str, made: Mapping[str, EmbeddingSpec]
+    services: Services,
+    alias: str,
+    collection: str,
+    made: Mapping[str, EmbeddingSpec],
+    *,
+    writes: bool = True,
 ) -> dict[str, Agreement]:
-    """Returns the measured agreement of each vector with an unknown model. If all are proven,
-    writes the stamp. Safe to run twice."""
+    """Returns the measured agreement of each vector with an unknown model. If all are proven, and
+    it ``writes``, the stamp is written. Safe to run twice."""
     unknown = find_unknown_vectors(services.store, collection, made)
     found = {
         name: measure_agreement(services, collection, name, embedding)
         for name, embedding in unknown.items()
     }
-    if found and all(one.proven for one in found.values()):
+    if writes and found and all(one.proven for one in found.values()):
         services.store.set_metadata(
             collection, _build_stamp(services, alias, unknown).as_metadata()
         )

@@ -37,6 +37,8 @@ from qdrant_rollouts.core.sanitize.quoting import error_text, quote_value, short
 #: again.
 MARK_KEY = "_rollouts"
 _MARK_FIELDS = {"n", "hash", "from"}
+#: More records than a source has.
+_SLICE = 2**40
 #: Qdrant's integers are int64 and uint64, over gRPC only int64; larger values are sent over REST.
 _INT64 = 2**63
 #: serde_json reads 128 levels, and a request adds some levels around the payload.
@@ -135,6 +137,18 @@ def _is_mark(value: Any) -> bool:
     return isinstance(value, dict) and type(value.get("n")) is int and value.keys() <= _MARK_FIELDS
 
 
+def number_in_slice(slice_number: int, number: int) -> int:
+    """Returns the ordinal of a record by the slice that reads it, and its number in that. Both are
+    in one number, because releases without slices know a mark by its fields."""
+    return (slice_number + 1) * _SLICE + number
+
+
+def read_ordinal(ordinal: int) -> tuple[int | None, int]:
+    """Returns the slice, None for a source that was read in one part, and the number in it."""
+    before, number = divmod(ordinal, _SLICE)
+    return (before - 1 if before else None), number
+
+
 def content_hash(identity: str, text: str) -> str:
     """Returns 32 hex digits that are equal only if the same text went through an embedder with the
     same ``identity``.
@@ -151,8 +165,8 @@ def build_payload(
     """Returns what is stored with the point: the record's fields and our own mark.
 
     ``hashes`` are the ``content_hash`` of each made vector, by its name; ``ordinal`` is the
-    record's number in the source; ``origin`` is the digest of what it was made from
-    (``core.collections.origins``), empty if nobody will ask.
+    record's number in the source, or what ``number_in_slice`` returns; ``origin`` is the digest of
+    what it was made from (``core.collections.origins``), empty if nobody will ask.
     """
     stored = dict(record.fields)
     hashed = {"hash": dict(hashes)} if hashes else {}

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.step_traits import has_trait
-from qdrant_rollouts.core.ports import Cursor, Row, Source
+from qdrant_rollouts.core.ports import Cursor, Row, SizeUnit, Source
 
 _KIND = "backup:"
 #: The row of the step that recovers it names the collection.
@@ -67,6 +67,10 @@ class RecoveredSource:
     @property
     def left_out(self) -> Sequence[str]:
         return self._backup.left_out
+
+    @property
+    def size_unit(self) -> SizeUnit:
+        return self._points.size_unit
 
     def check(self) -> None:
         self._points.check()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
-from qdrant_rollouts.core.ports import Cursor, Row, Source
+from qdrant_rollouts.core.ports import Cursor, Row, Source, SpreadSource, WrappedSource
 
 #: The key under which a source of documents keeps front matter's ``id``, which is not the record's
 #: id by default.
@@ -21,37 +21,19 @@ def with_declared_ids(source: Source, spec: IndexSpec) -> Source:
     return source
 
 
-class IdentifiedSource:
+class IdentifiedSource(WrappedSource):
     """The same rows; a document that has the field gets its id from it, the others keep their
     paths."""
 
     def __init__(self, source: Source, field: str) -> None:
-        self._source = source
+        super().__init__(source)
         self._field = FRONT_MATTER_ID if field == "id" else field
-
-    @property
-    def address(self) -> str:
-        return self._source.address
-
-    @property
-    def collection(self) -> str | None:
-        return self._source.collection
-
-    @property
-    def left_out(self) -> Sequence[str]:
-        return self._source.left_out
-
-    def check(self) -> None:
-        self._source.check()
-
-    def fingerprint(self) -> str | None:
-        return self._source.fingerprint()
-
-    def size(self) -> int:
-        return self._source.size()
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         return map(self._identify_row, self._source.read(cursor))
+
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        return self._source.list_places(fractions) if isinstance(self._source, SpreadSource) else ()
 
     def _identify_row(self, row: Row) -> Row:
         value = (row.fields or {}).get(self._field)

@@ -20,7 +20,9 @@ from qdrant_rollouts.core.config.index_file import ScheduleSpec
 from qdrant_rollouts.core.database.leases import SLACK
 from qdrant_rollouts.core.database.models import OPEN, Deployment
 from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.database.slice_rows import SliceRow
 from qdrant_rollouts.core.database.stored_json import read_stored
+from qdrant_rollouts.core.lifecycle import SliceStatus
 
 
 def mend(session: Session, now: datetime, lease: float) -> None:
@@ -32,6 +34,19 @@ def mend(session: Session, now: datetime, lease: float) -> None:
             mine.values(_times(row, now, longest)), execution_options={"synchronize_session": False}
         )
         session.expire(row)
+    _mend_slices(session, now, longest)
+
+
+def _mend_slices(session: Session, now: datetime, longest: datetime) -> None:
+    """The same for turns of slices. What waited is due at once: these waits are short."""
+    filling = SliceRow.status == SliceStatus.FILLING
+    unsynchronized = {"synchronize_session": False}
+    held = update(SliceRow).where(filling, SliceRow.lease_until > longest + SLACK)
+    session.execute(held.values(lease_until=longest), execution_options=unsynchronized)
+    never_waited = and_(SliceRow.knocked_at.is_(None), SliceRow.wake_at > now + SLACK)
+    ahead = or_(SliceRow.knocked_at > now + SLACK, never_waited)
+    waits = update(SliceRow).where(filling, ahead)
+    session.execute(waits.values(wake_at=now, knocked_at=None), execution_options=unsynchronized)
 
 
 def _find_ahead(session: Session, now: datetime, longest: datetime) -> list[Deployment]:

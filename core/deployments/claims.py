@@ -6,17 +6,12 @@ exactly one wins. The new number is the fence: what the holder writes later is w
 sees that the lease has expired and counts a crash.
 """
 
-import logging
-import threading
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from sqlalchemy import select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Update, select, update
 from sqlalchemy.orm import Session, object_session
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
@@ -24,18 +19,18 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.step_data import read_data, why_not_known
 from qdrant_rollouts.core.database.stored_json import read_stored
+from qdrant_rollouts.core.deployments import patience
 from qdrant_rollouts.core.deployments.plan import DeploymentView, StepRecord
 from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.deployments.turn_leases import HeldTurn
 from qdrant_rollouts.core.deployments.turns import current_step, moves
-from qdrant_rollouts.core.errors import LeaseLost, Unavailable
+from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.core.lifecycle import Event, Place, Status, StepStatus, next_status
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.services import Services
 
-log = logging.getLogger(__name__)
-
 #: A knock that comes at most this early is accepted, because clocks and timers are not exact.
-_EARLY_TOLERANCE = timedelta(milliseconds=50)
+EARLY_TOLERANCE = timedelta(milliseconds=50)
 #: The queue of short work. Requests for deployments that wait for a place use it too, because the
 #: workers that build may be busy.
 REQUEST_QUEUE = "control"
@@ -75,7 +70,7 @@ def claim_turn(services: Services, deployment_id: str, turn: int, owner: str) ->
             return Declined(refusal)
         if unknown := _unknown(row):
             return Declined(f"left to a newer program: {unknown}", foreign=True)
-        if not row.requested and row.wake_at > now + _EARLY_TOLERANCE:
+        if not row.requested and row.wake_at > now + EARLY_TOLERANCE:
             return Declined("early")
         if row.status == Status.PENDING and not row.requested:
             row.status = next_status(row.status, Event.START)
@@ -87,18 +82,6 @@ def claim_turn(services: Services, deployment_id: str, turn: int, owner: str) ->
         claim = _build_claim(row)
         session.expunge_all()
         return claim
-
-
-def fence_turn(session: Session, claim: Claim) -> None:
-    """Locks the deployment for this transaction. Raises LeaseLost if the turn is no longer the
-    claim's."""
-    found = session.scalar(
-        select(Deployment.turn).where(Deployment.id == claim.deployment.id).with_for_update()
-    )
-    if found != claim.held:
-        raise LeaseLost(
-            f"turn {claim.held} of {claim.deployment.id} was taken over: it is at {found} now"
-        )
 
 
 def knock_for(row: Deployment, now: datetime, *, again: bool = False) -> Knock:
@@ -274,100 +257,15 @@ def view_deployment(row: Deployment) -> DeploymentView:
     )
 
 
-class Lease:
-    """Renews a claim from a thread while the step works. The step sees this object as its ``Turn``.
+def hold_turn(claim: Claim) -> HeldTurn:
+    """Returns the turn that the claim has won. What it saves goes to the row of its step."""
+    step = claim.step
 
-    The thread renews the claim every ``renew_every`` seconds, but not for longer than
-    ``longest_lease`` after the claim or after ``prolong``. It counts seconds of this process,
-    because the database's clock may be set while the step works. ``check`` compares with a local
-    monotonic deadline. That deadline is counted from the moment **before** each renewal was
-    requested, so it is never later than the row's.
-    """
+    def save_state(state: dict[str, Any], progress: bool) -> Update:
+        assert step is not None
+        values = {"state": state, **(patience.PROGRESS if progress else {})}
+        mine = StepRow.deployment_id == step.deployment_id, StepRow.position == step.position
+        return update(StepRow).where(*mine).values(values)
 
-    def __init__(self, services: Services, claim: Claim) -> None:
-        self._services = services
-        self._claim = claim
-        self._started = time.monotonic()
-        self._prolonged = 0.0
-        self._deadline = self._started + services.times.lease
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(
-            target=self._keep_alive, name=f"lease-{claim.deployment.id}", daemon=True
-        )
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    @property
-    def number(self) -> int:
-        return self._claim.held
-
-    def check(self, seconds: float) -> None:
-        left = self._deadline - time.monotonic()
-        if left < seconds:
-            raise LeaseLost(
-                f"turn {self.number}: {left:.1f} s of the lease are left, {seconds:.0f} s are "
-                "needed"
-            )
-
-    def prolong(self) -> None:
-        self._prolonged = time.monotonic() - self._started
-
-    def fence(self, session: Session) -> None:
-        fence_turn(session, self._claim)
-
-    def save(self, state: dict[str, Any], *, progress: bool = False) -> None:
-        assert self._claim.step is not None
-        values: dict[str, Any] = {"state": state, **({"crashes": 0} if progress else {})}
-        statement = (
-            update(StepRow)
-            .where(
-                StepRow.deployment_id == self._claim.deployment.id,
-                StepRow.position == self._claim.step.position,
-            )
-            .values(values)
-        )
-        with self._services.sessions.begin() as session:
-            self.fence(session)
-            session.execute(statement)
-
-    def _keep_alive(self) -> None:
-        while not self._stopped.wait(self._services.times.renew_every):
-            try:
-                renewed = self._extend_lease()
-            except SQLAlchemyError as error:
-                log.warning(
-                    "lease of turn %s was not renewed: %s", self.number, type(error).__name__
-                )
-                continue
-            if not renewed:
-                return
-
-    def _extend_lease(self) -> bool:
-        asked = time.monotonic()
-        times = self._services.times
-        longest = self._prolonged + times.longest_lease
-        left = min(times.lease, self._started + longest - asked)
-        with self._services.sessions.begin() as session:
-            now = self._services.clock.now(session)
-            statement = (
-                update(Deployment)
-                .where(Deployment.id == self._claim.deployment.id, Deployment.turn == self.number)
-                .values(lease_until=now + timedelta(seconds=left))
-                .returning(Deployment.id)
-            )
-            if session.scalar(statement) is None:
-                self._deadline = asked
-                return False
-        self._deadline = min(asked + times.lease, self._started + longest)
-        return True
+    id = claim.deployment.id
+    return HeldTurn(Deployment, (Deployment.id == id,), claim.held, id, save_state)

@@ -7,11 +7,9 @@ reordered.
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import update
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.alerts import outbox
@@ -20,22 +18,22 @@ from qdrant_rollouts.core.collections import freezing
 from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import clock_jumps, events
-from qdrant_rollouts.core.database.faults import explain_error
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.step_data import StepState, read_data
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import (
     claims,
+    due_slices,
     due_turns,
     operator_requests,
     placing,
+    slices,
     turn_outcomes,
     unclaimed,
 )
-from qdrant_rollouts.core.deployments.claims import Claim, Declined, Lease, view_deployment
+from qdrant_rollouts.core.deployments.claims import Claim, Declined, view_deployment
 from qdrant_rollouts.core.deployments.plan import (
     Done,
-    Hold,
     Outcome,
     Plan,
     Reject,
@@ -43,21 +41,19 @@ from qdrant_rollouts.core.deployments.plan import (
     StepContext,
     StepFunction,
     StepOutputs,
-    Wait,
 )
 from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.deployments.turn_leases import Lease
 from qdrant_rollouts.core.deployments.turn_outcomes import (
     ApplyRequest,
-    Crashed,
     Finish,
-    RetryLater,
     TurnOutcome,
 )
 from qdrant_rollouts.core.deployments.turn_record import TurnResult
-from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused, Unavailable, is_connection_lost
+from qdrant_rollouts.core.deployments.turn_runs import run_turn
+from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus
 from qdrant_rollouts.core.ports import Knock
-from qdrant_rollouts.core.sanitize.redaction import redact
 from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
@@ -110,7 +106,7 @@ def advance(
     if isinstance(claim, Declined):
         return TurnResult(claim.reason, foreign=claim.foreign)
     phase = _phase_of_turn(claim)
-    with Lease(services, claim) as lease:
+    with Lease(services, claims.hold_turn(claim)) as lease:
         if begun is not None and phase:
             begun(phase)
         outcome = _decide_outcome(services, claim, lease)
@@ -119,6 +115,13 @@ def advance(
     if written.places:
         placing.give(services)
     return delivered
+
+
+def take_turn(services: Services, knock: Knock, owner: str) -> TurnResult:
+    """Takes the turn that the knock asks for: of the deployment, or of one of its slices."""
+    if knock.slice is None:
+        return advance(services, knock.deployment_id, knock.turn, owner)
+    return slices.advance_slice(services, knock.deployment_id, knock.slice, knock.turn, owner)
 
 
 def store_request(
@@ -168,7 +171,7 @@ def knock_overdue_turns(services: Services) -> list[Knock]:
         now = services.clock.now(session)
         deletions.advance_service_clock(session, now)
         clock_jumps.mend(session, now, services.times.lease)
-    knocks = _knock_in_batches(services)
+    knocks = [*_knock_in_batches(services), *due_slices.knock_due(services, _MOST_KNOCKS)]
     unclaimed.watch(services)
     given = placing.give(services)
     freezing.lift_expired(services)
@@ -254,59 +257,10 @@ def _piece(step: StepRow, *, undoing: bool) -> str:
 
 
 def _run_step(services: Services, claim: Claim, step: StepRow, lease: Lease) -> TurnOutcome:
-    """Runs the step. This is the only place that turns an error of a step into an outcome."""
-    try:
-        return _redact_outcome(
-            _choose_function(step.name, claim)(_build_context(services, claim, step, lease))
-        )
-    except LeaseLost:
-        raise
-    except services.interruptions as error:
-        return Crashed(f"interrupted: {type(error).__name__}")
-    except Unavailable as error:
-        return _outcome_when_away(error)
-    except Refused as error:
-        return Reject(str(error))
-    except Exception as error:
-        # This is the engine's boundary for steps: an unexpected error must end in a recorded
-        # rollback, and must not stop the deployment silently.
-        if elsewhere := _cause_elsewhere(services, error):
-            return RetryLater(elsewhere)
-        log.exception("step %s of deployment %s failed", step.name, claim.deployment.id)
-        return Reject(redact(f"unexpected {type(error).__name__}: {error}"))
+    def work() -> Outcome:
+        return _choose_function(step.name, claim)(_build_context(services, claim, step, lease))
 
-
-def _cause_elsewhere(services: Services, error: Exception) -> str:
-    """Returns a fault of the database, if that is the cause: it does not answer, or its schema is
-    not the one that this program needs."""
-    if isinstance(error, DBAPIError) and is_connection_lost(error):
-        return str(explain_error(error))
-    return _unfit(services)
-
-
-def _unfit(services: Services) -> str:
-    """Returns why this program cannot work on the database any more. For example, a newer release
-    has removed something that it needs."""
-    try:
-        return services.standing().unfit
-    except Unavailable:
-        return ""
-
-
-def _redact_outcome(outcome: Outcome) -> Outcome:
-    """Redacts the reason, because it may repeat what a server reports, for example why its
-    optimizer stopped."""
-    if isinstance(outcome, Wait | Reject | Hold):
-        return replace(outcome, reason=redact(outcome.reason))
-    return outcome
-
-
-def _outcome_when_away(error: Unavailable) -> TurnOutcome:
-    """Returns the outcome of a turn in which a service was not available. A rate limit says when it
-    allows requests again."""
-    if isinstance(error, Limited):
-        return Wait(error.seconds, str(error), progress=False)
-    return RetryLater(str(error))
+    return run_turn(services, work, f"step {step.name} of deployment {claim.deployment.id}")
 
 
 def _choose_function(name: str, claim: Claim) -> StepFunction:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from sqlalchemy.orm import Session
+
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.step_data import (
     NO_OUTPUT,
@@ -159,6 +161,10 @@ class StepContext:
         """Saves the step's state in the middle of a turn, if the turn still belongs to this worker;
         see ``Turn.save``."""
         self.turn.save(write_data(state), progress=progress)
+
+    def save_within(self, session: Session, state: StepState) -> None:
+        """The same in a transaction that also writes something else."""
+        self.turn.save_within(session, write_data(state))
 
     @property
     def patience(self) -> str:

@@ -5,7 +5,6 @@ claim), the step's row, one event for each change of status and each result of a
 alerts about them. Messages are sent only after the commit.
 """
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,11 +14,12 @@ from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.step_data import StepOutput, write_data
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments import operator_requests, placing
+from qdrant_rollouts.core.deployments import operator_requests, patience, placing
 from qdrant_rollouts.core.deployments.abort_notices import has_switched
-from qdrant_rollouts.core.deployments.claims import Claim, fence_turn, knock_for
-from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, Wait
+from qdrant_rollouts.core.deployments.claims import Claim, hold_turn, knock_for
+from qdrant_rollouts.core.deployments.plan import Done, Hold, Reject, Wait
 from qdrant_rollouts.core.deployments.turn_record import TurnResult, TurnWriter
+from qdrant_rollouts.core.deployments.turn_runs import Crashed, RetryLater, RunOutcome
 from qdrant_rollouts.core.deployments.turns import current_step, moves
 from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus
 from qdrant_rollouts.core.ports.naming import shell_word
@@ -30,23 +30,6 @@ from qdrant_rollouts.core.services import Services
 #: for a person.
 UNDO_PATIENCE = 3600.0
 _DEADLINE_NEAR = ("deadline_near",)
-#: A retry waits at most this many times as long as the retry before: twice as long, multiplied by
-#: 1.2 over 0.8 for the random spread.
-_RETRY_GROWTH = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class RetryLater:
-    """A service did not answer. The engine tries again and waits longer each time."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Crashed:
-    """The turn was interrupted."""
-
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +42,14 @@ class ApplyRequest:
     """An operator's request. It is applied before any step runs."""
 
 
-TurnOutcome = Outcome | RetryLater | Crashed | Finish | ApplyRequest
+TurnOutcome = RunOutcome | Finish | ApplyRequest
 
 
 def write_outcome(services: Services, claim: Claim, outcome: TurnOutcome) -> TurnResult:
     """Commits the turn. Raises LeaseLost, and changes nothing, if the turn belongs to another
     worker by now."""
     with services.sessions.begin() as session:
-        fence_turn(session, claim)
+        hold_turn(claim).fence(session)
         row = session.get_one(Deployment, claim.deployment.id)
         writer = TurnWriter(services, session, row, services.clock.now(session))
         writer.over(("no_progress",), "a worker takes its turns again")
@@ -121,8 +104,7 @@ def _complete_step(writer: TurnWriter, outcome: Done) -> TurnResult:
 def _wait_in_step(writer: TurnWriter, outcome: Wait) -> TurnResult:
     step = writer.step
     if outcome.progress:
-        step.tries = step.crashes = 0
-        step.waited = 0.0
+        patience.note_progress(step)
         writer.over(_DEADLINE_NEAR, f"{step.name} makes progress again: {outcome.reason}")
     elif _is_patience_gone(writer, step, outcome.seconds):
         return _reject_without_progress(writer, step, outcome.reason)
@@ -137,9 +119,7 @@ def _wait_in_step(writer: TurnWriter, outcome: Wait) -> TurnResult:
 
 def _retry_later(writer: TurnWriter, outcome: RetryLater) -> TurnResult:
     step = writer.step
-    times = writer.services.times
-    delay = min(times.first_retry * 2 ** min(step.tries - 1, 16), times.longest_retry)
-    delay *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries of many deployments, hides nothing
+    delay = patience.choose_delay(writer.services.times, step)
     if _is_patience_gone(writer, step, delay):
         return _reject_without_progress(writer, step, outcome.reason)
     writer.event(f"{step.name}.retry", f"{outcome.reason}; trying again in {delay:.1f} s")
@@ -186,7 +166,7 @@ def _is_patience_gone(writer: TurnWriter, step: StepRow, seconds: float) -> bool
     bound = UNDO_PATIENCE
     if not undoing:
         bound = read_stored(IndexSpec, writer.row.spec).progress_deadline_seconds
-    if step.waited <= bound < max(2 * step.waited, step.waited + _RETRY_GROWTH * seconds):
+    if step.waited <= bound < max(2 * step.waited, step.waited + patience.RETRY_GROWTH * seconds):
         writer.tell(
             "deadline_near",
             f"{step.name} makes no progress: {step.message}",

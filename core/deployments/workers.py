@@ -191,6 +191,17 @@ def list_known_workers(session: Session, now: datetime) -> list[Worker]:
     return [_worker(row, aliases, now) for row in rows]
 
 
+def count_children(session: Session, now: datetime, queue: str) -> int:
+    """Returns how many children the workers that answer have for messages of ``queue``. A worker
+    that also takes other queues keeps half of its children for these."""
+    taking = [one for one in list_known_workers(session, now) if queue in one.queues]
+    return sum(
+        one.concurrency if one.queues == {queue} else max(1, one.concurrency // 2)
+        for one in taking
+        if one.answers
+    )
+
+
 def list_workers(services: Services) -> worker_answers.Listed:
     with services.sessions() as session:
         now = services.clock.now(session)

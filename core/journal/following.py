@@ -44,6 +44,9 @@ class FollowerTurn:
     def save(self, state: dict[str, Any], *, progress: bool = False) -> None:
         raise Broken(f"the worker that follows {self.alias} has no step")
 
+    def save_within(self, session: Session, state: dict[str, Any]) -> None:
+        self.save(state)
+
     def prolong(self) -> None:
         raise Broken(f"the worker that follows {self.alias} does nothing long")
 

@@ -83,6 +83,12 @@ def write_follower(services: Services, alias: str, turn: Claim) -> Iterator[None
     ledger.end_sending(alias, turn.fence)
 
 
+def hold_off_rounds(services: Services, alias: str, turn: Claim) -> None:
+    """A write to the follower that had no answer may still arrive: no round writes for the
+    quarantine."""
+    open_ledger(services).hold_off(alias, turn.fence)
+
+
 def do_round(catcher: Catcher) -> Round:
     """Brings what was written to the follower. Raises what the store and ``make_points`` raise;
     then nothing was retired."""

@@ -23,7 +23,15 @@ from qdrant_rollouts.core.ports.shapes import (
     Vector,
 )
 from qdrant_rollouts.core.ports.shelf import Shelf
-from qdrant_rollouts.core.ports.source import ChangesSource, Cursor, Row, Source
+from qdrant_rollouts.core.ports.source import (
+    ChangesSource,
+    Cursor,
+    Row,
+    SizeUnit,
+    Source,
+    SplitSource,
+    SpreadSource,
+)
 from qdrant_rollouts.core.ports.store import (
     AliasStore,
     Capacity,
@@ -39,6 +47,7 @@ from qdrant_rollouts.core.ports.store import (
     VectorStore,
 )
 from qdrant_rollouts.core.ports.turn import Clock, State, Turn
+from qdrant_rollouts.core.ports.wrapped_source import WrappedSource
 
 __all__ = [
     "AlertChannel",
@@ -73,11 +82,15 @@ __all__ = [
     "Server",
     "ServerText",
     "Shelf",
+    "SizeUnit",
     "Snapshot",
     "SnapshotStore",
     "Source",
+    "SplitSource",
+    "SpreadSource",
     "State",
     "Turn",
     "Vector",
     "VectorStore",
+    "WrappedSource",
 ]

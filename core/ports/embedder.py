@@ -31,6 +31,10 @@ class Embedder(Protocol):
     def count_truncated(self, texts: Sequence[str]) -> int:
         """How many of the texts are longer than the model reads."""
 
+    def count_tokens(self, text: str) -> int | None:
+        """How many tokens of a document the model takes; None if it does not say. A model behind
+        an endpoint says it when it embeds the text, so it does that."""
+
     def pieces(
         self, text: str, beside: str, most: int | None, overlap: int
     ) -> list[tuple[int, str]]:

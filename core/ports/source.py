@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from qdrant_rollouts.core.ports.shapes import PointId, Vector
 
 Cursor = dict[str, Any]
+#: What ``size`` and ``Cursor["done"]`` are made up of: of ``rows``, which are one each; of the
+#: ``shares`` that rows have (their bytes); of ``blocks`` with many rows each, which say how far
+#: reading is and nothing of the number of rows.
+SizeUnit = Literal["rows", "shares", "blocks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,10 @@ class Source(Protocol):
         """Files of this program that a pattern or folder of the source holds, and that are never
         read; for people."""
 
+    @property
+    def size_unit(self) -> SizeUnit:
+        """What the size is made up of."""
+
     def check(self) -> None:
         """Raises Refused if the source is missing, empty, unreadable or not allowed, naming what
         and which."""
@@ -71,6 +79,35 @@ class Source(Protocol):
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         """Rows after ``cursor``, or from the start. Every cursor has ``done``; the other keys are
         the source's own."""
+
+
+@runtime_checkable
+class SplitSource(Protocol):
+    """What a source has besides ``Source`` if it can be read in parts at the same time."""
+
+    @property
+    def least_part(self) -> int:
+        """The smallest part that is worth a worker of its own, in the unit of ``size``."""
+
+    def split(self, parts: int) -> Sequence[Cursor]:
+        """Returns where the second part and each later one begin: at most ``parts`` - 1 cursors, in
+        the order of reading, as ``read`` takes them. Fewer if the source cannot be cut so often,
+        none if it cannot be cut at all. A part's rows are those whose place is beyond the cursor at
+        which it begins, and not beyond the one at which the next part begins."""
+
+    def find_place(self, cursor: Cursor) -> Any:
+        """Returns the place of a row by its cursor. Places grow in the order of reading."""
+
+
+@runtime_checkable
+class SpreadSource(Protocol):
+    """What a source has besides ``Source`` if reading can begin in its middle. Only samples are
+    read in this way: the rows are the source's, but their numbers count from that place."""
+
+    def list_places(self, fractions: Sequence[float]) -> Sequence[Cursor]:
+        """Returns cursors to read after, near these fractions of the source (from 0, its beginning,
+        to 1, its end), in its order. Fewer if some are the same place, none if the source is known
+        only from its beginning."""
 
 
 @runtime_checkable

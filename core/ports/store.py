@@ -180,6 +180,9 @@ class PointStore(Protocol):
         """``size`` points drawn at random among those that have the vector named ``having``, or all
         of them, with that vector alone and without payload."""
 
+    def draw_ids(self, collection: str, size: int) -> list[PointId]:
+        """At most ``size`` ids drawn at random, each once, without reading vectors or payloads."""
+
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         """Writes whole points and returns when they are applied (``wait=true``, status
         completed)."""

@@ -27,6 +27,9 @@ class Turn(Protocol):
         ``progress`` says that a piece of work is done and need not be repeated: workers that died
         before it do not count against the step any more."""
 
+    def save_within(self, session: Session, state: dict[str, Any]) -> None:
+        """The same in a transaction that also writes something else."""
+
     def check(self, seconds: float) -> None:
         """Raises LeaseLost unless the lease lasts ``seconds`` more. Call this before an effect
         that a late repeat would spoil."""

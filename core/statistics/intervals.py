@@ -75,7 +75,7 @@ def paired_interval(differences: Sequence[float], seed: int) -> Interval:
     return Interval(value, -math.inf, math.inf)
 
 
-def share_interval(hits: int, n: int, z: float = Z) -> Interval:
+def share_interval(hits: float, n: float, z: float = Z) -> Interval:
     """Wilson's score interval (1927) of ``hits`` among ``n``. Raises ValueError unless 0 <= hits <=
     n and n > 0."""
     if not 0 <= hits <= n or n == 0:

@@ -18,6 +18,7 @@ main = Verbs(
         "up": "Runs everything in one process: worker, scheduler, web.",
         "migrate": "Brings the database up to date for this program.",
         "deploy": "Starts a deployment of the index ALIAS.",
+        "plan": "Says what a deployment of ALIAS would do and take; changes nothing.",
         "status": "Shows a deployment with its steps, gate and events.",
         "list": "Lists deployments, newest first, and collections to be deleted.",
         "promote": "Approves a held deployment, or ends a stage or a pause.",

@@ -19,9 +19,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.interfaces.access.planning import TooBusy
 from qdrant_rollouts.interfaces.http import problems
 from qdrant_rollouts.interfaces.http.limits import Limits, address_group
-from qdrant_rollouts.interfaces.http.problems import MalformedHttp, RequestTooSlow, TooBusy
+from qdrant_rollouts.interfaces.http.problems import MalformedHttp, RequestTooSlow
 
 #: How many connections may wait to be accepted, and how many are accepted at once. asyncio has one
 #: number for both, and accepts all of them without a pause: a thousand would take all descriptors.

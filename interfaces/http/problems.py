@@ -28,6 +28,7 @@ from qdrant_rollouts.core.errors import (
 from qdrant_rollouts.core.routing.feedback import Unexposed
 from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, shorten_text
 from qdrant_rollouts.interfaces.access.idempotency import KeyInUse, KeyReused
+from qdrant_rollouts.interfaces.access.planning import TooBusy
 from qdrant_rollouts.interfaces.http.app_context import context_of
 from qdrant_rollouts.interfaces.http.record_writes import TooManyWrites
 
@@ -78,10 +79,6 @@ class TooLarge(AppError):
 
 class RequestTooSlow(AppError):
     """The request took too long to arrive."""
-
-
-class TooBusy(AppError):
-    """Too many requests at once; try again."""
 
 
 class MalformedHttp(AppError):

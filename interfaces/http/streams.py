@@ -8,8 +8,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from qdrant_rollouts.interfaces.access.planning import TooBusy
 from qdrant_rollouts.interfaces.http.limits import Limits, address_group
-from qdrant_rollouts.interfaces.http.problems import TooBusy
 
 #: Seconds between two keep-alive messages.
 HEARTBEAT = 15

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from qdrant_rollouts.core.answers.plans import Plan
 from qdrant_rollouts.core.collections.records import MARK_KEY
 from qdrant_rollouts.core.collections.versions import without_credentials
 from qdrant_rollouts.core.config.index_file import IndexSpec
@@ -112,6 +113,14 @@ class Started(BaseModel):
     )
 
 
+class Planned(BaseModel):
+    plan: Plan = Field(
+        description="Each figure has a value with the ends of its interval, and its source; what "
+        "is null is not known, and the source says why"
+    )
+    next: str = Field(description="What to do now")
+
+
 class Step(BaseModel):
     name: str
     status: str
@@ -196,6 +205,13 @@ def _build_index(shown: Mapping[str, Any], spec: IndexSpec | None) -> Index:
         deployment=running.get("id"),
         attention=[for_agents(one["text"]) for one in shown["attention"]],
         deletions=deletion_texts(shown),
+    )
+
+
+def build_planned(plan: Plan) -> Planned:
+    return Planned(
+        plan={**plan, "warnings": [for_agents(warning) for warning in plan["warnings"]]},
+        next="nothing was changed; deploy_new_index would begin it",
     )
 
 

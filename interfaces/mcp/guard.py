@@ -20,6 +20,7 @@ SCOPE_OF = {
     "search_with_alias": "search",
     "list_indexes": "read",
     "get_deployment": "read",
+    "plan_deployment": "deploy",
     "deploy_new_index": "deploy",
 }
 

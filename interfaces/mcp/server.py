@@ -27,6 +27,8 @@ _INSTRUCTIONS = (
     "get_deployment tells how the rebuilding of an index goes."
 )
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+#: It changes nothing, but it reads a source, which may be a site, and asks a provider.
+_PLANS = ToolAnnotations(read_only_hint=True, open_world_hint=True)
 _STARTS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
 )
@@ -102,7 +104,8 @@ def _describe_fault(fault: Mapping[str, Any]) -> str:
 def make_server(
     services: Services, routers: Routers, guard: Guard, *, deploys: bool
 ) -> MCPServer[None]:
-    """Without ``deploys`` nothing that changes anything is registered."""
+    """Without ``deploys`` nothing that changes anything is registered, and nothing that reads the
+    sources."""
     tools = Tools(services, routers, guard)
 
     @asynccontextmanager
@@ -122,6 +125,7 @@ def make_server(
     for tool in (tools.search_with_alias, tools.list_indexes, tools.get_deployment):
         server.add_tool(tool, annotations=_READS)
     if deploys:
+        server.add_tool(tools.plan_deployment, annotations=_PLANS)
         server.add_tool(tools.deploy_new_index, annotations=_STARTS)
     add_resources(server, services, guard)
     return server

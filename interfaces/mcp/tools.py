@@ -114,6 +114,19 @@ class Tools:
             seen = await look()
         return seen
 
+    def plan_deployment(
+        self,
+        context: Context,
+        alias: Annotated[str, Field(description="A declared index; list_indexes names them")],
+        source: Annotated[
+            str, Field(description="What the index file declares, or nothing: no other is taken")
+        ] = "",
+    ) -> answers.Planned:
+        """Says what deploy_new_index would do and take (records, texts, tokens, seconds, disk,
+        memory, cost), and how far the last plans were off. Changes nothing."""
+        with self._guard.check_scope(context, "deploy"):
+            return answers.build_planned(declared.plan_declared(self._services, alias, source))
+
     def deploy_new_index(
         self,
         context: Context,

@@ -15,6 +15,7 @@ _TOOLS = {
     "rollouts alias list": "list_indexes",
     "rollouts versions": "list_indexes says which version serves",
     "rollouts search": "search_with_alias",
+    "rollouts plan": "plan_deployment, if there is such a tool; else a person",
     "rollouts deploy": "deploy_new_index, if there is such a tool; else a person",
 }
 COMMAND = re.compile(

@@ -55,6 +55,9 @@ class Remembering:
     def count_truncated(self, texts: Sequence[str]) -> int:
         return self._model.count_truncated(texts)
 
+    def count_tokens(self, text: str) -> int | None:
+        return self._model.count_tokens(text)
+
     def pieces(
         self, text: str, beside: str, most: int | None, overlap: int
     ) -> list[tuple[int, str]]:

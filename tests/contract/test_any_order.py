@@ -1,6 +1,7 @@
 """Whatever a broker, a clock and operators do, in any order, the index is served and the deployment
 ends well."""
 
+import os
 import random
 import shutil
 import tempfile
@@ -162,5 +163,13 @@ class Deployments(RuleBasedStateMachine):
                 self.ended[deployment] = status["status"]
 
 
-TestAnyOrder = Deployments.TestCase
-TestAnyOrder.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+#: The same sequences in every run of the suite, and new ones in `make proof`.
+_MANY = bool(os.environ.get("ROLLOUTS_TEST_PROOF"))
+
+TestAnyOrder = pytest.mark.proof(Deployments.TestCase)
+TestAnyOrder.settings = settings(
+    max_examples=300 if _MANY else 25,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=not _MANY,
+)

@@ -14,6 +14,7 @@ from qdrant_rollouts.core.config.alert_spec import Severity
 from qdrant_rollouts.core.database.models import Deployment, SearcherRow
 from qdrant_rollouts.core.deployments import claims, commands, engine
 from qdrant_rollouts.core.deployments.claims import Claim
+from qdrant_rollouts.core.deployments.turn_leases import Lease
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.ports import AlertChannel, Knock
@@ -168,7 +169,7 @@ def test_the_clock_may_be_set_back_while_nobody_sweeps(swept: World) -> None:
 def test_the_turn_of_a_worker_that_lives_is_not_taken_from_it(swept: World) -> None:
     deployment = swept.deploy("docs")
     claim = take(swept, deployment)
-    lease = claims.Lease(swept.services, claim)
+    lease = Lease(swept.services, claims.hold_turn(claim))
     swept.clock.move(-HOURS)
     engine.knock_overdue_turns(swept.services)
     for _ in range(5):

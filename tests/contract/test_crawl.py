@@ -15,6 +15,7 @@ from qdrant_rollouts.adapters.sources import open_source
 from qdrant_rollouts.adapters.sources.sitemap import SitemapSource
 from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
 from qdrant_rollouts.core.config.index_file import IndexFile, validate_as
+from qdrant_rollouts.core.deployments.commands.planning import plan_deployment
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from tests.sites import Page, html, named, packed, urlset, website
 from tests.world import World
@@ -637,6 +638,16 @@ def live(world: World, deployment: str) -> dict:
     status = world.status(deployment)
     assert status["status"] == "live", status["message"]
     return status
+
+
+def test_a_plan_asks_a_site_once_for_its_list_of_pages(world: World, site) -> None:
+    crawling(world, site)
+    site.pages |= {f"/{number}": html(f"Page {number}", f"text {number}") for number in range(5)}
+    world.declare("docs", source=site.sitemap(*site.pages))
+    told = plan_deployment(world.services, "docs")
+    assert (told["records"]["value"], told["texts"]["value"]) == (5, 5)
+    assert site.asked["/sitemap.xml"] == 1
+    assert max(site.asked.values()) == 1
 
 
 def test_a_site_of_500_pages_with_everything_that_sites_have_becomes_a_collection(

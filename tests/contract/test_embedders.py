@@ -218,6 +218,11 @@ def test_truncated_counts_the_texts_that_are_longer_than_the_model_reads(minilm)
     assert not np.allclose(minilm.query(fits), minilm.query(fits[:-5] + "other"), atol=1e-3)
 
 
+def test_tokens_are_counted_up_to_those_that_the_model_reads(minilm):
+    assert minilm.count_tokens("word " * 10) == 12  # two of them the model's own marks
+    assert minilm.count_tokens("word " * 1000) == 256
+
+
 def test_pieces_have_as_many_tokens_as_the_model_reads_and_not_many_less(minilm):
     pieces = [piece for _, piece in minilm.pieces("word " * 1000, "", None, 0)]
     assert minilm.count_truncated(pieces) == 0

@@ -45,18 +45,43 @@ def hosted(endpoint, monkeypatch):
     )
 
 
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_so_many_requests_are_under_way_at_once_and_vectors_keep_their_order(endpoint, concurrency):
+    provider = ProviderSpec(url=endpoint.url, batch=2, concurrency=concurrency)
+    endpoint.seconds = 0.05
+    made = HostedEmbedder("words-64", provider, "loop").documents(TEXTS)
+    assert np.array_equal(made, open_embedder(EmbeddingSpec(model="hashing:64")).documents(TEXTS))
+    assert endpoint.most_at_once == concurrency
+
+
+def test_an_answer_that_is_refused_ends_the_other_requests(endpoint):
+    provider = ProviderSpec(url=endpoint.url, batch=1, concurrency=2)
+    embedder = HostedEmbedder("words-64", provider, "loop")
+    assert embedder.dimension == 64
+    endpoint.answers.append((400, {}, {"error": {"message": "no"}}))
+    with pytest.raises(Refused, match="answers 400"):
+        embedder.documents(TEXTS)
+    assert len(endpoint.asked) < 1 + len(TEXTS)
+
+
 def test_texts_go_in_batches_with_the_model_and_the_key(hosted, endpoint):
     made = hosted.documents(TEXTS)
     assert np.array_equal(made, open_embedder(EmbeddingSpec(model="hashing:64")).documents(TEXTS))
-    assert [body["input"] for _, body in endpoint.asked] == [
-        ["dimension"],
-        TEXTS[:4],
-        TEXTS[4:8],
-        TEXTS[8:],
-    ]
+    first, *rest = [body["input"] for _, body in endpoint.asked]
+    assert first == ["dimension"]
+    assert sorted(rest) == sorted([TEXTS[:4], TEXTS[4:8], TEXTS[8:]])
     assert {(body["path"], body["model"]) for _, body in endpoint.asked} == {
         ("/v1/embeddings", "words-64")
     }
+    assert {headers["Authorization"] for headers, _ in endpoint.asked} == {"Bearer sesame"}
+
+
+def test_the_tokens_of_a_text_are_those_that_the_endpoint_counts_if_it_does(hosted, endpoint):
+    assert hosted.count_tokens("three words here") is None
+    endpoint.counts_tokens = True
+    assert hosted.count_tokens("three words here") == 3
+    endpoint.answers.append((200, {}, {"data": [], "usage": {"total_tokens": -1}}))
+    assert hosted.count_tokens("three words here") is None
     assert {headers["Authorization"] for headers, _ in endpoint.asked} == {"Bearer sesame"}
 
 

@@ -14,7 +14,8 @@ from sqlalchemy.exc import OperationalError
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.deployments import claims, commands, engine
-from qdrant_rollouts.core.deployments.claims import Claim, Lease
+from qdrant_rollouts.core.deployments.claims import Claim, hold_turn
+from qdrant_rollouts.core.deployments.turn_leases import Lease
 from qdrant_rollouts.core.errors import LeaseLost, Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import Event, Status
 from qdrant_rollouts.core.ports import Knock, VectorStore
@@ -195,7 +196,7 @@ def test_the_late_write_of_a_worker_that_was_stopped_is_rejected(world: World, d
     world.turn(knock_of(world, deployment))
     before = world.status(deployment)
     with pytest.raises(LeaseLost):
-        Lease(world.services, late).save({"cursor": "late"})
+        Lease(world.services, hold_turn(late)).save({"cursor": "late"})
     with pytest.raises(LeaseLost):
         engine.turn_outcomes.write_outcome(
             world.services, late, engine.Done(StepOutput(summary="late"))
@@ -562,7 +563,7 @@ def test_the_lease_is_never_renewed_beyond_its_end(world: World, docs: str) -> N
 
 def begun(world: World, claim: Claim, seconds: float) -> Lease:
     """The lease of a turn that was taken so long ago."""
-    lease = Lease(world.services, claim)
+    lease = Lease(world.services, hold_turn(claim))
     lease._started -= seconds
     return lease
 

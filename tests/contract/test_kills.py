@@ -57,6 +57,21 @@ def second_deployment(world: World, reaper: Reaper, alias: str) -> dict[str, Any
     return go_on(world, reaper, world.deploy(alias))
 
 
+def filled_in_slices(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
+    world.declare(alias, source=world.write("docs.jsonl", texts(90)), populate={"parallel": 3})
+    return go_on(world, reaper, world.deploy(alias))
+
+
+def aborted_while_slices_are_filled(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
+    world.declare(alias, source=world.write("docs.jsonl", texts(70)))
+    go_on(world, Reaper(), world.deploy(alias))
+    world.declare(alias, source=world.write("docs.jsonl", texts(90)), populate={"parallel": 3})
+    deployment = world.deploy(alias)
+    world.run(until=lambda: "slices" in world.step(deployment, "populate")["message"])
+    commands.request_action(world.services, deployment, Event.ABORT, actor="anna")
+    return go_on(world, reaper, deployment)
+
+
 def aborted_in_soak(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
     world.declare(alias, source=world.write("docs.jsonl", texts(70)))
     go_on(world, Reaper(), world.deploy(alias))
@@ -147,6 +162,18 @@ def test_wherever_the_worker_is_killed_the_deployment_ends_live(
 
 
 @pytest.mark.proof
+def test_wherever_the_worker_of_a_slice_is_killed_each_record_is_there_once(
+    make: Callable[[Reaper], World], effort: Callable[[int, int], int]
+) -> None:
+    for world, status in killed_everywhere(make, filled_in_slices, few=effort(24, 100_000)):
+        assert status["status"] == "live", status["message"]
+        points, _ = world.store.scroll(status["green"], None, 1000)
+        assert sorted(point.payload["id"] for point in points) == list(range(90))
+        output = world.step(status["id"], "populate")["output"]
+        assert (output["written"], output.get("bad", 0), output.get("note")) == (90, 0, None)
+
+
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "scenario",
     [written_in_the_source, written_in_the_live_collection, written_by_the_journal],
@@ -163,10 +190,13 @@ def test_wherever_the_worker_is_killed_everything_that_was_written_meanwhile_is_
 
 
 @pytest.mark.proof
+@pytest.mark.parametrize(
+    "scenario", [aborted_in_soak, aborted_while_slices_are_filled], ids=["soak", "slices"]
+)
 def test_wherever_the_worker_is_killed_an_abort_ends_rolled_back(
-    make: Callable[[Reaper], World], effort: Callable[[int, int], int]
+    make: Callable[[Reaper], World], effort: Callable[[int, int], int], scenario: Scenario
 ) -> None:
-    for world, status in killed_everywhere(make, aborted_in_soak, few=effort(16, 100_000)):
+    for world, status in killed_everywhere(make, scenario, few=effort(12, 100_000)):
         assert status["status"] == "rolled_back", status["message"]
         assert world.store.aliases()[status["alias"]] == status["blue"]
         assert status["green"] not in world.store.collections()

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import itertools
 import json
 import os
 import sqlite3
@@ -23,13 +24,14 @@ from hypothesis import strategies as st
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.adapters.shelf import FolderShelf
 from qdrant_rollouts.adapters.sources import SOURCES, open_source
+from qdrant_rollouts.core.collections.parts import find_cuts, open_part
 from qdrant_rollouts.core.collections.record_rules import RecordRules
 from qdrant_rollouts.core.collections.records import MARK_KEY, split_row
 from qdrant_rollouts.core.collections.recovered import RecoveredSource
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Point, Row, Source, VectorStore
+from qdrant_rollouts.core.ports import Point, Row, Source, SpreadSource, VectorStore
 from tests.backups import manifest
 from tests.sites import Page, Website, website
 
@@ -302,6 +304,26 @@ def test_reading_on_from_any_cursor_equals_reading_in_one_go(laid):
         assert [after.cursor for after in rest] == [after.cursor for after in whole[at + 1 :]]
 
 
+def test_reading_from_a_place_in_the_middle_gives_the_rest_of_the_source(laid):
+    source = laid.open()
+    wanted = (0.1, 0.3, 0.35, 0.8, 0.97)
+    places = source.list_places(wanted) if isinstance(source, SpreadSource) else []
+    assert places or laid.text not in ("jsonl:a.jsonl", "dir:docs")
+    whole = [comparable(row) for row in source.read(None)]
+    for place in places:
+        rest = [comparable(row) for row in laid.open().read(place)]
+        assert rest == whole[len(whole) - len(rest) :]
+        assert len(rest) < len(whole)
+        done = [row.cursor["done"] for row in laid.open().read(place)]
+        assert not done or done[0] > place["done"]
+
+
+def test_a_size_in_rows_is_the_number_of_the_rows(laid):
+    source = laid.open()
+    if source.size_unit == "rows" and laid.kind not in UNSIZED:
+        assert source.size() == len(list(source.read(None)))
+
+
 def test_what_is_done_never_shrinks_and_ends_at_the_size(laid):
     done = [row.cursor["done"] for row in laid.open().read(None)]
     assert done == sorted(done)
@@ -336,6 +358,60 @@ def test_reading_is_lazy(laid):
     rows = laid.open().read(None)
     assert next(rows).fields["id"] == laid.shape(RECORDS[0])["id"]
     assert next(rows).fields["id"] == laid.shape(RECORDS[1])["id"]
+
+
+@pytest.mark.parametrize("parts", [2, 3, 7, 500])
+def test_the_parts_of_a_source_give_each_record_once_and_in_order(laid, parts):
+    source = laid.open()
+    bounds = [None, *json.loads(json.dumps(find_cuts(source, parts))), None]
+    assert len(bounds) <= parts + 1
+    rows = [
+        row
+        for start, stop in itertools.pairwise(bounds)
+        for row in open_part(laid.open(), start, stop).read(None)
+    ]
+    assert [comparable(row) for row in rows] == [laid.shape(record) for record in RECORDS]
+    assert len({row.where for row in rows}) == len(RECORDS)
+
+
+def test_a_part_is_read_on_from_any_cursor(laid):
+    bounds = [None, *find_cuts(laid.open(), 3), None]
+    for start, stop in itertools.pairwise(bounds):
+        whole = list(open_part(laid.open(), start, stop).read(None))
+        for at, row in enumerate(whole):
+            rest = open_part(laid.open(), start, stop).read(json.loads(json.dumps(row.cursor)))
+            assert seen(list(rest)) == seen(whole[at + 1 :])
+
+
+def test_these_kinds_are_cut_into_as_many_parts_as_are_wanted(tmp_path, opened, store):
+    many = [{"id": number, "title": f"t{number}", "text": "x"} for number in range(1000)]
+    for name in ("jsonl", "dir", "parquet", "sql"):
+        folder = tmp_path / name
+        folder.mkdir()
+        text = (
+            PLACES[name](folder, store, many)
+            if name != "sql"
+            else PLACES[name](tmp_path, store, many)
+        )
+        source = open_source(text, (folder,), store)
+        assert len(find_cuts(source, 4)) == 3, name
+
+
+def test_the_first_line_of_a_part_is_judged_as_in_one_pass(tmp_path, opened):
+    """A byte order mark belongs to a file's beginning and to no other line."""
+    lines = [json.dumps({"id": number, "title": "t"}).encode() for number in range(40)]
+    lines[20] = b"\xef\xbb\xbf" + lines[20]
+    lines[30] = b"\xff\xfe" + lines[30]
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    source = opened("jsonl:a.jsonl")
+    whole = [(row.fields, bool(row.problem)) for row in source.read(None)]
+    bounds = [None, *find_cuts(source, 40), None]
+    parts = [
+        (row.fields, bool(row.problem))
+        for start, stop in itertools.pairwise(bounds)
+        for row in open_part(source, start, stop).read(None)
+    ]
+    assert parts == whole
 
 
 # --- files ----------------------------------------------------------------------------------------

@@ -654,6 +654,10 @@ def test_a_sample_is_of_points_that_have_the_vector_and_brings_that_alone(store,
     )
     store.upsert(rich, [Point(9, {"text": [0.0, 1.0, 0.0]}, {})])
     assert {point.id for point in store.sample(rich, "words", 100)} == set(range(8))
+    assert set(store.draw_ids(rich, 100)) == {
+        point.id for point in store.scroll(rich, None, 100)[0]
+    }
+    assert len(set(store.draw_ids(rich, 3))) == 3
     drawn = store.sample(rich, "words", 3)
     assert len(drawn) == 3
     assert all(set(point.vector) == {"words"} and point.payload == {} for point in drawn)

@@ -11,6 +11,7 @@ from qdrant_rollouts.core.collections import lineage
 from qdrant_rollouts.core.collections.deletion import deletions, garbage_collection
 from qdrant_rollouts.core.deployments import backups, commands
 from qdrant_rollouts.core.deployments.commands import rebuilding, validating
+from qdrant_rollouts.core.deployments.commands.planning import plan_deployment
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views import queries
@@ -61,6 +62,15 @@ def serve(world):
 def recovered(world):
     """Collections that a backup was recovered into to be read."""
     return {name for name in world.store.collections() if "_source_" in name}
+
+
+def test_a_plan_counts_a_backup_and_leaves_the_way_open_until_it_is_restored(world, backup):
+    before = world.store.collections()
+    told = plan_deployment(world.services, "docs", source=f"backup:{backup}")
+    assert told["steps"] == [step for step in PLAN if step != "catch_up"]
+    assert (told["way"], told["texts"]["value"]) == (None, None)
+    assert "its manifest counts 70 points" in told["why"]
+    assert world.store.collections() == before
 
 
 def points(world, collection):

@@ -27,7 +27,7 @@ def runs() -> dict[str, Future[Ran]]:
 
 
 #: Benchmarks that are not on the page of figures yet: it is of one run of all of them.
-BESIDE_THE_PAGE = ("compare", "crowd", "delta")
+BESIDE_THE_PAGE = ("compare", "crowd", "delta", "slices")
 
 
 def run(*names: str) -> Ran:

@@ -86,6 +86,38 @@ def test_the_second_takes_over_from_the_first_and_says_each_change_once(story):
     )
 
 
+def test_a_plan_says_what_is_to_do_and_a_dry_run_says_the_same(story):
+    before = story.shell.facts(), story.shell.json("events", "--limit", "1000")
+    planned = story.shell.json("plan", "docs", "--option", "soak.seconds=5")
+    assert (planned["way"], planned["records"]["value"], planned["texts"]["value"]) == (
+        "records",
+        30,
+        0,
+    )
+    assert planned["watching"]["value"] == 5
+    assert len(planned["errors"]["plans"]) == 3
+    dry = story.shell.json("deploy", "docs", "--dry-run", "--option", "soak.seconds=5")
+    assert {**dry, "seconds": 0, "disk": 0} == {**planned, "seconds": 0, "disk": 0}
+    lines = story.shell("plan", "docs").stdout.splitlines()
+    assert lines[0].startswith("docs: full: every record of the source is read")
+    assert lines[-1] == "nothing was changed"
+    assert (story.shell.facts(), story.shell.json("events", "--limit", "1000")) == before
+
+
+def test_a_plan_where_nothing_was_deployed_makes_no_folder(shell):
+    planned = shell.json("plan", "docs")
+    assert (planned["old_collection"], planned["texts"]["value"]) == (None, 40)
+    assert sorted(path.name for path in shell.folder.iterdir()) == ["docs", "rollouts.yaml"]
+
+
+def test_a_plan_refuses_as_deploy_does_with_the_same_exit_code(shell):
+    for verb in ("plan", "deploy"):
+        result = shell(verb, "docs", "--source", "jsonl:nowhere.jsonl")
+        assert (result.exit_code, "nowhere.jsonl" in result.stderr) == (2, True)
+    result = shell("deploy", "docs", "--dry-run", "--wait")
+    assert (result.exit_code, "leave one of them out" in result.stderr) == (2, True)
+
+
 def test_a_reason_is_kept(story):
     begun = story.shell.json("status", story.second["id"])["events"][0]
     assert (begun["event"], begun["detail"].split("; ")[-1]) == ("deployment.pending", "new data")

@@ -11,6 +11,7 @@ from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.ports import Point
 from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.access.planning import PLACES
 from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
 from qdrant_rollouts.interfaces.http.api.endpoint import Body
 from qdrant_rollouts.interfaces.http.app import make_app
@@ -495,6 +496,42 @@ def test_what_may_go_is_told_to_who_reads_and_collected_for_the_admin(api, world
     done = api.got("POST", "/gc", {"reason": "tidy"}, token=token(world, "admin"))
     assert (done["dry_run"], len(done["deleted"])) == (False, 1)
     assert live["new_collection"] not in world.store.collections()
+
+
+def test_a_deployment_is_planned_by_who_may_start_it_and_nothing_is_started(api, world, live):
+    path = "/indexes/docs/deployment-plan"
+    admin = token(world, "admin")
+    may = token(world, "deploy")
+    before = api.got("GET", "/events?limit=1000", token=admin), world.store.collections()
+    told = api.got("POST", path, {"options": {"soak": {"seconds": 7}}}, token=may)
+    assert before == (
+        api.got("GET", "/events?limit=1000", token=admin),
+        world.store.collections(),
+    )
+    assert (told["way"], told["records"]["value"], told["texts"]["value"]) == ("records", 12, 0)
+    assert told["watching"]["value"] == 7
+    [compared] = told["errors"]["plans"]
+    assert (compared["deployment_id"], compared["records"]["error"]) == (live["deployment_id"], 0)
+    reader = token(world, "read")
+    assert api.refused("POST", path, {}, token=reader)[0] == 403
+    status, detail = api.refused("POST", path, {"source": "sql:URL:SELECT 1"}, token=admin)
+    assert (status, "accepted only from there" in detail) == (409, True)
+    assert api.refused("POST", path, {"source": "jsonl:.env"}, token=admin)[0] == 409
+    assert api.refused("POST", "/indexes/nothing/deployment-plan", {}, token=admin)[0] == 404
+
+
+def test_plans_are_made_one_of_an_index_and_two_in_all_and_the_next_is_told_to_wait(api, world):
+    path = "/indexes/docs/deployment-plan"
+    with PLACES.take_place("docs"):
+        busy = api.ask("POST", path, {})
+        assert (busy.status_code, busy.json()["type"].rpartition(":")[2]) == (503, "crowded")
+        assert int(busy.headers["retry-after"]) > 0
+        assert "a plan of docs is being made" in busy.json()["detail"]
+    with PLACES.take_place("one"):
+        assert api.got("POST", path, {})["records"]["value"] == 12
+        with PLACES.take_place("other"):
+            assert "2 plans are being made" in api.refused("POST", path, {})[1]
+    assert api.got("POST", path, {})["records"]["value"] == 12
 
 
 def test_an_experiment_is_planned_from_what_is_given_by_hand(api, live):

@@ -31,6 +31,7 @@ from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.core.lifecycle import Event, Status
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.access.planning import PLACES
 from qdrant_rollouts.interfaces.access.tokens import Caller, expand_scopes
 from qdrant_rollouts.interfaces.cli import main
 from qdrant_rollouts.interfaces.cli.groups import walk_verbs
@@ -459,7 +460,31 @@ def test_without_leave_the_tool_that_writes_is_not_even_there(world):
     reader = Agent(world, deploys=False)
     assert reader.tools() == READING
     assert "Unknown tool" in reader.refusal("deploy_new_index", alias="docs")
-    assert Agent(world).tools() == [*READING, "deploy_new_index"]
+    assert Agent(world).tools() == [*READING, "plan_deployment", "deploy_new_index"]
+
+
+def test_a_plan_says_what_a_deployment_would_take_and_starts_none(world, agent):
+    told = agent.call("plan_deployment", alias="other", source="jsonl:other.jsonl")
+    plan = told["plan"]
+    assert (plan["way"], plan["records"]["value"], plan["texts"]["value"]) == ("records", 8, 8)
+    assert "nothing was changed" in told["next"]
+    assert plan["errors"]["plans"] == []
+    [compared] = agent.call("plan_deployment", alias="docs")["plan"]["errors"]["plans"]
+    assert compared["records"] == {"planned": 30, "took": 30, "error": 0, "within": True}
+    assert "other" not in world.store.aliases()
+    assert "is not what the index file declares" in agent.refusal(
+        "plan_deployment", alias="docs", source="jsonl:secrets.jsonl"
+    )
+    assert "declared: docs, other" in agent.refusal("plan_deployment", alias="nothing")
+
+
+def test_a_plan_is_said_to_reach_outside_and_only_one_of_an_index_is_made(agent):
+    tools = {tool.name: tool for tool in agent.ask(lambda client: client.list_tools()).tools}
+    hints = tools["plan_deployment"].annotations
+    assert (hints.read_only_hint, hints.open_world_hint) == (True, True)
+    with PLACES.take_place("docs"):
+        assert "try again" in agent.refusal("plan_deployment", alias="docs")
+        assert agent.call("plan_deployment", alias="other")["plan"]["records"]["value"] == 8
 
 
 def test_a_declared_index_is_deployed_at_once_and_told_of_until_it_is_live(world, agent):
@@ -507,6 +532,7 @@ def test_a_second_deployment_is_refused_with_the_first_ones_id(agent):
         ("search", "list_indexes", {}),
         ("search", "get_deployment", {"deployment_id": "x"}),
         ("read", "deploy_new_index", {"alias": "docs"}),
+        ("read", "plan_deployment", {"alias": "docs"}),
     ],
 )
 def test_a_token_reaches_no_further_than_its_scopes(world, scope, tool, arguments):

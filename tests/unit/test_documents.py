@@ -37,6 +37,7 @@ from qdrant_rollouts.core.config.index_file import (
     validate_as,
 )
 from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments.due_slices import FILL
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Status
@@ -65,6 +66,7 @@ TASKS = {
     TAKE_UP,
     *(entry["task"] for entry in SCHEDULE.values()),
     *(f"deployments.{step}" for step in STEPS),
+    f"deployments.{FILL}",
 }
 
 

@@ -42,9 +42,17 @@ BROAD_ALLOWED = {
     "adapters/writing_client_async.py": (1, "the same"),
     "core/deployments/steps/long.py": (1, "an error of a thread is raised by the turn that waits"),
     "core/journal/running.py": (1, "a step's error goes back into the generator that asked for it"),
-    "core/deployments/engine.py": (
+    "core/deployments/turn_runs.py": (
         1,
         "the step boundary: whatever a step throws must end in its row",
+    ),
+    "core/deployments/steps/estimates.py": (
+        1,
+        "an estimate must not end the deployment that it is about",
+    ),
+    "core/deployments/commands/planning.py": (
+        1,
+        "an operator's own function may throw anything, and a plan says where it did",
     ),
     "core/experiments/following.py": (
         1,

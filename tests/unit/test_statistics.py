@@ -487,6 +487,7 @@ def test_shares_that_are_none_are_refused(arguments):
 def test_every_statistic_may_be_imported_from_the_room_of_experiments():
     folder = Path(statistics.__path__[0])
     beside = {
+        "extrapolation",
         "groups",
         "histogram",
         "intervals",

@@ -124,6 +124,13 @@ def test_a_clone_is_left_to_releases_that_know_how_to_go_on_with_it(way: str, fo
     assert write_data(FillState(way=way))["form"] == form
 
 
+def test_a_filling_in_slices_is_left_to_releases_that_know_them() -> None:
+    """The release before reads the first form alone."""
+    assert write_data(FillState(way="records"))["form"] == 1
+    assert write_data(FillState(way="records", slices=3))["form"] == 2
+    assert write_data(FillState(way="records", refilled=True))["form"] == 2
+
+
 def test_a_form_of_a_newer_release_is_left_to_it() -> None:
     assert why_not_known({"form": FORM + 1})
     with pytest.raises(Unavailable, match=f"form {FORM + 1}"):

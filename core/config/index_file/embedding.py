@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StrictBool, field_validator, model_validator
 
-from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Strict
+from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Price, Strict
+from qdrant_rollouts.core.defaults import MOST_REQUESTS, REQUESTS
 from qdrant_rollouts.core.sanitize import hosts
 from qdrant_rollouts.core.sanitize.quoting import quote_value, shorten_text
 
@@ -116,6 +117,10 @@ class ProviderSpec(Strict):
     key: str | None = None
     #: Texts per request.
     batch: AtLeastOne = 64
+    #: Requests that one process sends at the same time.
+    concurrency: Annotated[int, Field(ge=1, le=MOST_REQUESTS, strict=True)] = REQUESTS
+    #: What a million tokens cost, in any currency. Only plans use it.
+    price_per_million_tokens: Price | None = None
 
     @field_validator("url")
     @classmethod

@@ -70,8 +70,8 @@ class IndexSpec(Strict):
     #: The live collection may have another model, or an unknown one.
     accept_new_model: StrictBool = False
     strategy: str = "blue_green"
-    validation: ValidationSpec = ValidationSpec()
     populate: PopulateSpec = PopulateSpec()
+    validation: ValidationSpec = ValidationSpec()
     writes: Writes = WritesSpec()
     soak: SoakSpec = SoakSpec()
     canary: CanarySpec = CanarySpec()

@@ -17,6 +17,9 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 
 
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+
+
 Count = Annotated[int, Field(ge=0, strict=True)]
 
 

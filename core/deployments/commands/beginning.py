@@ -45,7 +45,7 @@ def begin_deployment(
     """Writes deployment, plan and version in one transaction, then knocks, if there is a place for
     it; returns the id. ``told_as`` is the alert that says so. Raises Refused where the alias is not
     free."""
-    taken = _list_taken_names(services, alias)
+    taken = list_taken_names(services, alias)
     try:
         with services.sessions.begin() as session:
             # a later query would flush the version before its deployment
@@ -109,7 +109,7 @@ def _name_green(
     )
 
 
-def _list_taken_names(services: Services, alias: str) -> set[str]:
+def list_taken_names(services: Services, alias: str) -> set[str]:
     """Returns the existing names, as far as they can be read. Raises Refused if one of them equals
     ``alias``."""
     try:

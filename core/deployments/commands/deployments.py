@@ -1,6 +1,7 @@
 """The commands for deployments."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -64,6 +65,20 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A deployment that nothing speaks against, before anything of it is written. ``steps`` is its
+    plan. Either ``source`` is set, or ``existing``, the collection that is taken instead.
+    ``warnings`` are recorded with the deployment."""
+
+    spec: IndexSpec
+    steps: Plan
+    blue: str | None
+    source: Source | None
+    existing: str | None
+    warnings: tuple[str, ...]
+
+
 def start_deployment(
     services: Services,
     alias: str,
@@ -83,6 +98,48 @@ def start_deployment(
     Missing arguments come from the index file. ``collection`` uses an existing collection instead
     of building one from ``source``; ``along`` writes more in the same transaction.
     """
+    prepared = prepare_deployment(
+        services,
+        alias,
+        source=source,
+        strategy=strategy,
+        queries=queries,
+        rollback_on_failure=rollback_on_failure,
+        collection=collection,
+        options=options,
+    )
+    for warning in prepared.warnings:
+        along = _with_warning(services, alias, warning, actor, along)
+    begin = partial(
+        begin_deployment,
+        services,
+        alias,
+        prepared.spec,
+        blue=prepared.blue,
+        actor=actor,
+        reason=reason,
+        along=along,
+    )
+    if prepared.source is None:
+        return begin(prepared.steps, existing=prepared.existing)
+    return begin(prepared.steps, source=prepared.source.address)
+
+
+def prepare_deployment(
+    services: Services,
+    alias: str,
+    *,
+    source: str | None = None,
+    strategy: str | None = None,
+    queries: Sequence[str] | None = None,
+    rollback_on_failure: bool | None = None,
+    collection: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    writes: bool = True,
+) -> Prepared:
+    """Returns what ``start_deployment`` would begin with these arguments. Raises Refused as it
+    does, for all that speaks against it before anything is built. Nothing is changed, except that
+    the live collection gets a stamp if its model is proven; without ``writes`` not even that."""
     live = live_aliases(services)
     check_alias_name(services, alias, live)
     check_server_version(services)
@@ -90,41 +147,26 @@ def start_deployment(
     spec, left_alone = _settle_spec(services, alias, live, requested, options or {}, collection)
     plan = _plan_deployment(spec, existing=collection is not None)
     blue = live.get(alias)
-    along = _with_warning(services, alias, left_alone, actor, along)
     check_validation(services, spec, blue)
-    along = _with_warning(
-        services,
-        alias,
-        warn_of_too_few(spec.validation, read_judged_queries(services, spec)),
-        actor,
-        along,
-    )
+    too_few = warn_of_too_few(spec.validation, read_judged_queries(services, spec))
     if any(step.traits.needs_blue for step in plan) and blue is None:
         raise Refused(
             f"{alias} serves nothing a canary could be compared with; deploy it with blue_green "
             "first"
         )
-    begin = partial(
-        begin_deployment,
-        services,
-        alias,
-        spec,
-        blue=blue,
-        actor=actor,
-        reason=reason,
-        along=along,
-    )
+    records = None
     if collection is not None:
         _check_existing_collection(services, collection, blue, source)
         check_search(services, spec, collection)
-        check_existing_model(services, alias, spec, plan, blue, collection)
-        return begin(plan, existing=collection)
-    records = _open_checked_source(services, alias, spec, live)
-    check_limits(services, spec, blue, records)
-    check_vectors(services, spec, blue, records)
-    check_model(services, alias, spec, plan, blue)
-    address = records.address
-    return begin(_plan_with_unpacking(services, alias, plan, address), source=address)
+        check_existing_model(services, alias, spec, plan, blue, collection, writes=writes)
+    else:
+        records = _open_checked_source(services, alias, spec, live)
+        check_limits(services, spec, blue, records)
+        check_vectors(services, spec, blue, records)
+        check_model(services, alias, spec, plan, blue, writes=writes)
+        plan = _plan_with_unpacking(services, alias, plan, records.address)
+    warnings = tuple(warning for warning in (left_alone, too_few) if warning)
+    return Prepared(spec, plan, blue, records, collection, warnings)
 
 
 def start_rollback(
@@ -221,8 +263,6 @@ def _with_warning(
     services: Services, alias: str, warning: str, actor: str, along: InTransaction
 ) -> InTransaction:
     """Records a warning with the deployment, so the person who starts it sees it at once."""
-    if not warning:
-        return along
 
     def both(session: Session, deployment_id: str) -> None:
         along(session, deployment_id)

@@ -66,7 +66,7 @@ def rebuild_index(
         )
     with services.sessions() as session:
         alias_lock.check_alias_idle(session, alias)
-    same = _find_unchanged(services, alias)
+    same = find_unchanged(services, alias)
     if same is None:
         return commands.start_deployment(services, alias, actor=actor, reason=reason, along=along)
     with services.sessions.begin() as session:
@@ -77,7 +77,8 @@ def rebuild_index(
     return same
 
 
-def _find_unchanged(services: Services, alias: str) -> Unchanged | None:
+def find_unchanged(services: Services, alias: str) -> Unchanged | None:
+    """Returns why a rebuild would build nothing; None if it would build something."""
     live = services.store.aliases()
     if alias not in live:
         return None

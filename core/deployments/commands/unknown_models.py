@@ -16,11 +16,17 @@ from qdrant_rollouts.core.services import Services
 
 
 def check_model(
-    services: Services, alias: str, spec: IndexSpec, plan: Plan, live: str | None
+    services: Services,
+    alias: str,
+    spec: IndexSpec,
+    plan: Plan,
+    live: str | None,
+    *,
+    writes: bool = True,
 ) -> None:
     """Raises Refused if the declared model is not known to be the live collection's. A canary
     continues, because its searches by vector stay on the live collection until a person has
-    decided.
+    decided. ``writes``: a proven model is written as the collection's stamp.
 
     If another process has the embedded store open, or the live collection's rate allows no reads
     now, only the step that creates the collection can check.
@@ -29,7 +35,7 @@ def check_model(
         return
     try:
         made = made_by_models(spec, services.store.schema(live))
-        found = settle_models(services, alias, live, made)
+        found = settle_models(services, alias, live, made, writes=writes)
     except (Busy, Limited):
         return
     said = describe_refusal(alias, live, made, found)
@@ -38,7 +44,14 @@ def check_model(
 
 
 def check_existing_model(
-    services: Services, alias: str, spec: IndexSpec, plan: Plan, live: str | None, collection: str
+    services: Services,
+    alias: str,
+    spec: IndexSpec,
+    plan: Plan,
+    live: str | None,
+    collection: str,
+    *,
+    writes: bool = True,
 ) -> None:
     """Raises Refused as ``check_model``, for an existing collection. The check matters only if that
     collection's model is known; if both are unknown, the gate says so."""
@@ -47,12 +60,13 @@ def check_existing_model(
         if live is None or not made:
             return
         if read_stamp(services.store, collection) is None:
-            found = settle_models(services, alias, collection, made)
+            found = settle_models(services, alias, collection, made, writes=writes)
             if not found or not all(one.proven for one in found.values()):
                 return
         if not find_unknown_vectors(services.store, live, made):
             return
-        said = describe_refusal(alias, live, made, settle_models(services, alias, live, made))
+        live_found = settle_models(services, alias, live, made, writes=writes)
+        said = describe_refusal(alias, live, made, live_found)
     except (Busy, Limited):
         return
     if said and not _may_go_on(spec, plan):

@@ -2,6 +2,7 @@
 deployment fails."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from qdrant_rollouts.core.collections import model_proof, versions
@@ -30,6 +31,31 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Schema
 
 
+@dataclass(frozen=True, slots=True)
+class GreenDesign:
+    """What green will be. ``model`` is the schema that it is cloned from, ``of`` says which
+    collection has it; both are None if there is none. ``vector`` is the vector that searches
+    use."""
+
+    model: Schema | None
+    of: str | None
+    vectors: VectorPlan
+    makers: Mapping[str, Maker]
+    vector: str
+    schema: Schema
+
+
+def design_green(context: StepContext) -> GreenDesign:
+    """Returns what green will be. Makes and changes nothing. Raises Refused if it cannot be."""
+    model, of = _find_schema_to_clone(context)
+    plan = _plan_vectors(context)
+    makers = open_makers(context.services, plan)
+    vector = _searched_vector(plan, model)
+    new = _new_vectors(context, plan, makers, model, vector)
+    wanted = schemas.build_schema(model, context.deployment.spec.collection, new)
+    return GreenDesign(model, of, plan, makers, vector, wanted)
+
+
 def create_green(context: StepContext) -> Outcome:
     """Creates green. Safe to run twice: a collection that an earlier try of this deployment left
     behind is used if it is complete, and made again if not. It has no points yet, because populate
@@ -39,15 +65,12 @@ def create_green(context: StepContext) -> Outcome:
     moved = _why_alias_moved(context)
     if moved:
         return Reject(moved)
-    model, of = _find_schema_to_clone(context)
-    plan = _plan_vectors(context)
-    makers = open_makers(context.services, plan)
-    vector = _searched_vector(plan, model)
+    design = design_green(context)
+    plan = design.vectors
+    wanted = design.schema
     unknown = _why_model_unknown(context, plan)
     if unknown:
         return Reject(unknown)
-    new = _new_vectors(context, plan, makers, model, vector)
-    wanted = schemas.build_schema(model, deployment.spec.collection, new)
     barred = _why_over_limits(context, wanted)
     if barred:
         return Reject(barred)
@@ -60,20 +83,23 @@ def create_green(context: StepContext) -> Outcome:
         context.turn.check(ACT_SECONDS)
         metadata = {
             **_foreign_metadata(context),
-            **_stamp_of_green(context, vector, makers).as_metadata(),
+            **_stamp_of_green(context, design.vector, design.makers).as_metadata(),
         }
         store.create(deployment.green, schemas.without_strict_mode(wanted), metadata)
     different = schemas.list_differences(wanted, store.schema(deployment.green), waiting=True)
     different += _list_lost_metadata(context)
     if different:
         return Reject(f"{deployment.green} was not made as wanted: {'; '.join(different)}")
-    note_facts(context, _facts_of_green(makers, plan, store.schema(deployment.green), vector))
-    changed = schemas.list_changes(model, wanted) if model else []
-    summary = _summarize_creation(of, changed, plan) + (f"; {needs}" if needs else "")
+    note_facts(
+        context,
+        _facts_of_green(design.makers, plan, store.schema(deployment.green), design.vector),
+    )
+    changed = schemas.list_changes(design.model, wanted) if design.model else []
+    summary = _summarize_creation(design.of, changed, plan) + (f"; {needs}" if needs else "")
     return Done(
         CreatedGreen(
             summary=summary,
-            vector=vector,
+            vector=design.vector,
             vectors=plan.as_state(),
             schema=wanted,
             blue_sample=foreign_writes.sample_blue(context),

@@ -23,6 +23,8 @@ from qdrant_rollouts.core.ports import Cursor, PointId, Schema
 
 #: Seconds that one piece of work takes (``core.deployments.steps.pieces``).
 PIECE_SECONDS = 2.0
+#: What the release before cannot read.
+_LATER_FORM = 2
 #: The ways in which green is a clone of its source, and of blue.
 SNAPSHOT = "snapshot"
 DELTA = "delta"
@@ -110,7 +112,9 @@ class FillState(PieceState):
     source's when it was chosen; ``begun``: from when on a later pass reads changes.
 
     By records: ``cursor`` is the position after the ``read`` records, and ``window`` is the size of
-    the next window. By copy: ``position``. By snapshot: ``phase``, the collection that is
+    the next window. ``slices``: into how many slices the source is cut; each has a state of its own
+    (``core.deployments.steps.slicing``). ``refilled``: they have written green before. By copy:
+    ``position``. By snapshot: ``phase``, the collection that is
     ``cloned``, the ``snapshot`` that the server has named and its ``checksum``, and how many it was
     asked for and did not name (``unnamed``); ``undo_looks``: how often an undo has looked for a
     recovery that may still come. By delta: the ``look`` at what has changed, then as by
@@ -137,6 +141,8 @@ class FillState(PieceState):
     cursor: Cursor | None = None
     read: int | None = None
     window: int | None = None
+    slices: int | None = None
+    refilled: bool | None = None
     position: PointId | None = None
     phase: str = ""
     cloned: str = ""
@@ -157,8 +163,12 @@ class FillState(PieceState):
 
     def form(self) -> int:
         """A release that knows the first form alone guesses from lists which snapshot is its own,
-        and does not know how to go on with a clone."""
-        return 2 if self.way in (SNAPSHOT, DELTA) else super().form()
+        and does not know how to go on with a clone. A release without slices would fill green a
+        second time from the beginning, or take what slices have written for records that come
+        twice."""
+        if self.way in (SNAPSHOT, DELTA) or self.slices or self.refilled:
+            return _LATER_FORM
+        return super().form()
 
     def is_long(self) -> bool:
         """A clone is made by requests that the server answers when it is done."""

@@ -44,6 +44,7 @@ from qdrant_rollouts.core.deployments.steps.followers import FIRST_BATCH
 from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to, stop_at_once
 from qdrant_rollouts.core.deployments.steps.record_vectors import VectorCounts
 from qdrant_rollouts.core.deployments.steps.rereading import Reader
+from qdrant_rollouts.core.deployments.steps.ways import NewCollection
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Schema, Source
 
@@ -52,9 +53,9 @@ _FROM_RECORDS = ("records", DELTA)
 _SITE = "sitemap:"
 
 
-def why_not_delta(context: StepContext, plan: VectorPlan) -> str:
+def why_not_delta(context: StepContext, green: NewCollection) -> str:
     """Returns why green is not filled by a clone of blue, although its source gives records; empty
-    if it is."""
+    if it is. Green need not exist yet."""
     deployment = context.deployment
     server = context.services.store.server()
     if deployment.blue is None:
@@ -69,9 +70,9 @@ def why_not_delta(context: StepContext, plan: VectorPlan) -> str:
         return "every page of a site would be asked for twice"
     facts = _facts_of(context, deployment.blue)
     return (
-        _why_other_origin(context, deployment.blue, facts, plan)
-        or _why_other_collection(context, deployment.blue)
-        or _why_incomplete(context, deployment.blue, plan)
+        _why_other_origin(context, deployment.blue, facts, green)
+        or _why_other_collection(context, deployment.blue, green)
+        or _why_incomplete(context, deployment.blue, green.vectors)
         or _why_fresh_one_is_due(context, facts)
     )
 
@@ -109,7 +110,7 @@ def _facts_of(context: StepContext, collection: str) -> Mapping[str, Any]:
 
 
 def _why_other_origin(
-    context: StepContext, blue: str, facts: Mapping[str, Any], plan: VectorPlan
+    context: StepContext, blue: str, facts: Mapping[str, Any], green: NewCollection
 ) -> str:
     """Returns why blue's points are not those that the source's records of then made."""
     if facts.get("way") not in _FROM_RECORDS:
@@ -117,13 +118,11 @@ def _why_other_origin(
     source = versions.facts_of_request("", context.deployment.source)["source"]
     if facts.get("source") != source:
         return f"{blue} was made from {facts.get('source')}"
-    store = context.services.store
-    before = read_stamp(store, blue)
-    now = read_stamp(store, context.deployment.green)
-    if before is None or now is None:
+    before = read_stamp(context.services.store, blue)
+    if before is None:
         return f"{blue} does not say what made its vectors"
-    other = _why_other_makers(blue, before.made, now.made)
-    if other or facts.get("vectors") == plan.origins:
+    other = _why_other_makers(blue, before.made, green.made)
+    if other or facts.get("vectors") == green.vectors.origins:
         return other
     return f"the vectors of {blue} come from elsewhere than declared now"
 
@@ -150,12 +149,9 @@ def _chunking_of(by: MadeBy) -> object:
     return by.embedding.chunk if by.embedding is not None else None
 
 
-def _why_other_collection(context: StepContext, blue: str) -> str:
-    store = context.services.store
-    theirs = _without_strict_mode(store.schema(blue))
-    changes = list_changes_of_both(
-        theirs, _without_strict_mode(store.schema(context.deployment.green))
-    )
+def _why_other_collection(context: StepContext, blue: str, green: NewCollection) -> str:
+    theirs = _without_strict_mode(context.services.store.schema(blue))
+    changes = list_changes_of_both(theirs, _without_strict_mode(green.schema))
     if not changes:
         return ""
     return f"the collection's settings change: {'; '.join(changes)}"

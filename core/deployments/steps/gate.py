@@ -1,4 +1,4 @@
-"""The gate as a step: collects evidence in slices, judges green, and keeps the report."""
+"""The gate as a step: collects evidence in pieces, judges green, and keeps the report."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -91,6 +91,11 @@ def write_green(context: StepContext) -> Iterator[None]:
         yield
 
 
+def await_late_writes(context: StepContext) -> None:
+    """Lets no round write to green for as long as a write of the filling may still arrive."""
+    rebuilding.hold_off_rounds(context.services, context.deployment.alias, context.turn)
+
+
 def bring_over(
     context: StepContext, follower: Follower, ids: Sequence[PointId], *, deletes: bool = False
 ) -> int:

@@ -2,7 +2,7 @@
 position."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -16,15 +16,17 @@ from qdrant_rollouts.core.collections.records import (
     Record,
     build_payload,
     duplicate_id_fault,
+    number_in_slice,
     parse_row,
     plain_vectors,
     read_mark,
+    read_ordinal,
 )
 from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
-from qdrant_rollouts.core.database.step_data import Progress
-from qdrant_rollouts.core.deployments.plan import Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.database.step_data import Progress, StepOutput
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, FillState
 from qdrant_rollouts.core.deployments.steps.record_vectors import (
@@ -33,7 +35,7 @@ from qdrant_rollouts.core.deployments.steps.record_vectors import (
     open_live,
 )
 from qdrant_rollouts.core.errors import Limited
-from qdrant_rollouts.core.ports import Point, PointId, Row, Source
+from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, Source
 
 #: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model
 #: sorts them by length; the more records a window has, the less padding each batch has
@@ -47,7 +49,8 @@ _BAD_SAMPLES = 20
 
 @dataclass(slots=True)
 class _Loader:
-    """The objects that one turn of loading uses."""
+    """The objects that one turn of loading uses. ``slice``: which one is loaded, if the source is
+    cut into slices."""
 
     context: StepContext
     source: Source
@@ -55,12 +58,30 @@ class _Loader:
     rules: RecordRules
     vectors: RecordVectors
     state: FillState
+    slice: int | None
+
+    def mark_ordinal(self, number: int) -> int:
+        """Returns what a point stores about the place of its record."""
+        return number if self.slice is None else number_in_slice(self.slice, number)
 
 
 def load_records(context: StepContext) -> Outcome:
-    """Loads one slice. A window that is repeated after a crash writes the same points under the
-    same ids again."""
-    loader = _open_loader(context)
+    """Loads as many windows as fit into a turn. A window that is repeated after a crash writes the
+    same points under the same ids again."""
+    loader = _open_loader(context, reading.open_deployment_source(context))
+    return _load_windows(loader, _finish_filling)
+
+
+def fill_slice(
+    context: StepContext, number: int, start: Cursor | None, stop: Cursor | None
+) -> Outcome:
+    """The same for slice ``number`` of the source: its records after ``start`` up to ``stop``."""
+    part = reading.open_part_of_source(context, start, stop)
+    return _load_windows(_open_loader(context, part, number), _finish_slice)
+
+
+def _load_windows(loader: _Loader, finish: Callable[[_Loader], Outcome]) -> Outcome:
+    context = loader.context
     changed = reading.why_changed(context, loader.source, loader.state.fingerprint)
     if changed:
         return Reject(changed)
@@ -72,7 +93,7 @@ def load_records(context: StepContext) -> Outcome:
             context.services.store.pace(loader.vectors.reads_from)
         window = _read_window(loader, rows)
         if not window:
-            return _finish_filling(loader)
+            return finish(loader)
         refusal = _write_window(loader, window)
         if refusal:
             return Reject(
@@ -82,7 +103,7 @@ def load_records(context: StepContext) -> Outcome:
     return Wait(0, _describe_loading(loader.state))
 
 
-def _open_loader(context: StepContext) -> _Loader:
+def _open_loader(context: StepContext, source: Source, number: int | None = None) -> _Loader:
     services = context.services
     state = context.load(FillState)
     spec = context.deployment.spec
@@ -94,11 +115,12 @@ def _open_loader(context: StepContext) -> _Loader:
     live = open_live(context, schema)
     return _Loader(
         context=context,
-        source=chunk_source(reading.open_deployment_source(context), makers, rules),
+        source=chunk_source(source, makers, rules),
         plan=plan,
         rules=rules,
         vectors=RecordVectors(services.store, plan, makers, live, VectorCounts.of(state)),
         state=state,
+        slice=number,
     )
 
 
@@ -152,7 +174,7 @@ def _sort_out_records(
     there = [(number, row) for number, row in enumerate(rows, first) if not row.gone]
     loader.state = replace(loader.state, gone=(loader.state.gone or 0) + len(rows) - len(there))
     for number, row in there:
-        record = parse_row(_drop_remade_vectors(loader, row), loader.rules)
+        record = parse_row(drop_remade_vectors(loader.plan, row), loader.rules)
         if isinstance(record, BadRecord):
             bad.append(record)
         elif record.point_id in records:
@@ -163,34 +185,45 @@ def _sort_out_records(
     return records, bad
 
 
-def _drop_remade_vectors(loader: _Loader, row: Row) -> Row:
+def drop_remade_vectors(plan: VectorPlan, row: Row) -> Row:
     """Removes vectors that green does not take. A collection as a source brings all its vectors,
     also those that are made again, carried over or dropped."""
     if row.point_id is None:
         return row
-    return replace(row, vector=loader.plan.taken_from_points(vectors_by_name(row.vector)))
+    return replace(row, vector=plan.taken_from_points(vectors_by_name(row.vector)))
 
 
 def _find_repeated_ids(
     loader: _Loader, records: dict[PointId, tuple[int, Record]]
 ) -> list[BadRecord]:
-    """Returns records whose id belongs to an **earlier** record of the source. A record that is
-    written again is no fault."""
+    """Returns records whose id belongs to an **earlier** record of the source, or of the same
+    slice. A record that is written again is no fault. Ids that several slices have are found when
+    all are filled (``core.deployments.steps.slicing``)."""
     store = loader.context.services.store
     green = loader.context.deployment.green
     bad = []
     for point in store.fetch(green, list(records), vectors=False):
         number, record = records[point.id]
         earlier = read_mark(point.payload).get("n")
-        if earlier != number:
+        if earlier != loader.mark_ordinal(number) and not _is_of_other_slice(loader, earlier):
             del records[point.id]
-            bad.append(
-                duplicate_id_fault(
-                    record,
-                    f"record {int(earlier) + 1} of the source" if earlier is not None else green,
-                )
-            )
+            bad.append(duplicate_id_fault(record, _name_earlier(loader, earlier)))
     return bad
+
+
+def _is_of_other_slice(loader: _Loader, ordinal: int | None) -> bool:
+    if ordinal is None:
+        return False
+    slice_number, _ = read_ordinal(ordinal)
+    return slice_number not in (None, loader.slice)
+
+
+def _name_earlier(loader: _Loader, ordinal: int | None) -> str:
+    if ordinal is None:
+        return loader.context.deployment.green
+    slice_number, number = read_ordinal(ordinal)
+    of = "the source" if slice_number is None else f"slice {slice_number + 1} of the source"
+    return f"record {number + 1} of {of}"
 
 
 def count_bad_records(
@@ -229,7 +262,9 @@ def _write_points(
         Point(
             id,
             plain_vectors(vectors[id]),
-            build_payload(record, loader.vectors.hashes(record), number, origins[id]),
+            build_payload(
+                record, loader.vectors.hashes(record), loader.mark_ordinal(number), origins[id]
+            ),
         )
         for id, (number, record) in records.items()
     ]
@@ -271,3 +306,8 @@ def _finish_filling(loader: _Loader) -> Outcome:
         return Reject(f"{loader.context.deployment.source} gave no record that could be written")
     loader.context.save(replace(state, filled=True, expected=state.written))
     return Wait(0, _describe_loading(state))
+
+
+def _finish_slice(loader: _Loader) -> Outcome:
+    loader.context.save(replace(loader.state, filled=True, expected=loader.state.written or 0))
+    return Done(StepOutput(summary=_describe_loading(loader.state)))

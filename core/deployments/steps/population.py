@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from qdrant_rollouts.core.collections import aliases, readiness, versions
@@ -12,7 +12,7 @@ from qdrant_rollouts.core.collections.model_proof import measure_agreement
 from qdrant_rollouts.core.collections.readiness import Readiness
 from qdrant_rollouts.core.collections.schema import are_same_vectors, list_differences, vector_names
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
-from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
+from qdrant_rollouts.core.collections.vectors import read_plan
 from qdrant_rollouts.core.deployments.plan import (
     Done,
     Outcome,
@@ -21,9 +21,18 @@ from qdrant_rollouts.core.deployments.plan import (
     StepFunction,
     Wait,
 )
-from qdrant_rollouts.core.deployments.steps import cloning, delta, journaled, loading, reading
+from qdrant_rollouts.core.deployments.steps import (
+    cloning,
+    delta,
+    estimates,
+    journaled,
+    loading,
+    reading,
+    slicing,
+)
 from qdrant_rollouts.core.deployments.steps.data import DELTA, SNAPSHOT, CreatedGreen, FillState
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
+from qdrant_rollouts.core.deployments.steps.ways import NewCollection, Way
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import Health, Schema, Source
 
@@ -32,11 +41,13 @@ _MOST_NAMED = 3
 
 
 def populate_green(context: StepContext) -> Outcome:
-    """Continues where the saved state ends: choose the way, fill in slices, wait for the index.
+    """Continues where the saved state ends: choose the way, fill, wait for the index.
     Safe to run twice: every way writes points under fixed ids, and saves its position only after
     the server has acknowledged the write."""
     if not journaled.uses_journal(context):
         return _work_on(context)
+    if context.load(FillState).slices:
+        return _work_on(context)  # its slices write, and this turn does not
     waits = journaled.capture_writes(context)
     if waits is not None:
         return waits
@@ -47,107 +58,130 @@ def populate_green(context: StepContext) -> Outcome:
 def _work_on(context: StepContext) -> Outcome:
     state = context.load(FillState)
     if state.way is None:
-        return _begin_filling(context)
+        return _choose_way(context)
     if not state.filled:
-        return _filled(context, _WAYS[state.way])
+        return _filled(context, slicing.await_slices if state.slices else _WAYS[state.way])
     return _wait_for_index(context, state)
 
 
 def clean_up_filling(context: StepContext) -> Outcome:
-    """Removes what the filling left outside green. The undo of ``create`` drops green itself."""
+    """Stops the slices, and removes what the filling left outside green. The undo of ``create``
+    drops green itself."""
+    waits = slicing.stop_slices(context)
+    if waits is not None:
+        return waits
     if journaled.uses_journal(context):
         journaled.stop_capturing(context)
     delta.forget_pass(context)
     return cloning.drop_own_snapshot(context)
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenWay:
-    """How green is filled: ``way`` is None if it cannot be. ``why``: why not in the way that costs
-    less, or why in none."""
-
-    way: str | None
-    why: str = ""
-
-
-def choose_way(context: StepContext, source: Source, plan: VectorPlan) -> ChosenWay:
-    """Decides how green is filled from ``source``. Reads, and changes nothing."""
+def choose_way(context: StepContext, source: Source, green: NewCollection) -> Way:
+    """Returns how green will be filled. Reads, and changes nothing. Raises Refused if no way is
+    possible. Green need not exist yet."""
     if source.collection is None:
-        why = delta.why_not_delta(context, plan)
-        return ChosenWay("records", f"not by delta: {why}") if why else ChosenWay(DELTA)
-    way = _way_from_collection(context, plan, source.collection)
+        why = delta.why_not_delta(context, green)
+        return _ONLY_CHANGES if not why else _name_other_way(_READ_RECORDS, "delta", why)
+    deployment = context.deployment
+    plan = green.vectors
+    way = _way_from_collection(context, green, source.collection)
     chunked = any(embedding.chunk is not None for embedding in plan.made.values())
-    if way == "records" and chunked:
-        return ChosenWay(
-            None,
+    if way is _MAKE_AGAIN and chunked:
+        raise Refused(
             f"{source.address} holds points, not documents: with embedding.chunk its vectors "
             "cannot be made again; "
-            "name the source of the documents",
+            "name the source of the documents"
         )
     if way is None:
-        deployment = context.deployment
-        return ChosenWay(
-            None,
+        raise Refused(
             f"the vectors of {source.address} do not fit {deployment.green} (size, distance or "
             "datatype) and "
-            f"index {deployment.alias} declares no embedding to make new ones",
+            f"index {deployment.alias} declares no embedding to make new ones"
         )
-    return ChosenWay(way)
+    return way
 
 
-def _begin_filling(context: StepContext) -> Outcome:
+def _name_other_way(way: Way, cheaper: str, why: str) -> Way:
+    note = f"not by {cheaper}: {why}"
+    return replace(way, why=f"{way.why}; {note}", note=note)
+
+
+def _choose_way(context: StepContext) -> Outcome:
     deployment = context.deployment
     source = reading.open_deployment_source(context)
     source.check()
-    created = context.outputs.get(CreatedGreen)
-    plan = read_plan(deployment.spec, created.vectors, created.vector)
-    chosen = choose_way(context, source, plan)
-    if chosen.way is None:
-        return Reject(chosen.why)
+    green = _describe_green(context)
+    try:
+        way = choose_way(context, source, green)
+    except Refused as error:
+        return Reject(str(error))
     names = source.left_out
     left_out = {"files": len(names), "named": list(names[:_MOST_NAMED])} if names else None
     state = FillState(
-        way=chosen.way,
+        way=way.name,
         fingerprint=source.fingerprint(),
         begun=mark_source(source, deployment.spec),
         left_out=left_out,
-        note=chosen.why or None,
+        note=way.note or None,
     )
-    context.save(state)
-    return Wait(0, "; ".join(filter(None, (f"filling by {chosen.way}", chosen.why))))
+    if way.name == "records":
+        state = slicing.begin_filling(context, state)
+    else:
+        context.save(state)
+    # After the state: a turn that is cut short by the estimate is not repeated.
+    estimates.keep_estimate(context, source, green, way)
+    cut = f" in {state.slices} slices" if state.slices else ""
+    return Wait(0, "; ".join(filter(None, (f"filling by {way.name}{cut}", way.note))))
 
 
-def _way_from_collection(context: StepContext, plan: VectorPlan, collection: str) -> str | None:
+def _describe_green(context: StepContext) -> NewCollection:
+    """Returns green as ``create`` has made it."""
+    store = context.services.store
+    deployment = context.deployment
+    created = context.outputs.get(CreatedGreen)
+    stamp = read_stamp(store, deployment.green)
+    return NewCollection(
+        vectors=read_plan(deployment.spec, created.vectors, created.vector),
+        schema=store.schema(deployment.green),
+        made=stamp.made if stamp is not None else {},
+    )
+
+
+def _way_from_collection(context: StepContext, green: NewCollection, collection: str) -> Way | None:
     """Returns the way to fill green from a collection; None if no way is possible. snapshot: only
     the name changes. copy: settings change, vectors do not. records: some vectors are made again,
     carried over or dropped."""
     store = context.services.store
-    green = context.deployment.green
+    plan = green.vectors
     theirs = store.schema(collection)
-    ours = store.schema(green)
-    if not _every_vector_stays(context, plan, collection, theirs, ours):
+    if not _every_vector_stays(context, green, collection, theirs):
         if plan.templates or plan.carried or plan.dropped:
-            return "records"
+            return _MAKE_AGAIN
         return None
     server = store.server()
-    if server.embedded or server.peers > 1 or list_differences(theirs, ours, waiting=True):
-        return "copy"
-    return SNAPSHOT
+    if server.embedded or server.peers > 1:
+        return _COPY
+    different = list_differences(theirs, green.schema, waiting=True)
+    if different:
+        return replace(_COPY, why=f"{_COPY.why}; {different[0]}")
+    return _SNAPSHOT
 
 
 def _every_vector_stays(
-    context: StepContext, plan: VectorPlan, collection: str, theirs: Schema, ours: Schema
+    context: StepContext, green: NewCollection, collection: str, theirs: Schema
 ) -> bool:
     """Returns whether the points can be copied without changes."""
+    plan = green.vectors
+    ours = green.schema
     names = vector_names(ours)
     if plan.dropped or plan.carried or vector_names(theirs) != names:
         return False
     if not all(are_same_vectors(theirs, ours, name) for name in names):
         return False
     stamp = read_stamp(context.services.store, collection)
-    green = read_stamp(context.services.store, context.deployment.green)
-    made = green.made if green is not None else {}
-    return all(_is_made_alike(context, collection, name, by, stamp) for name, by in made.items())
+    return all(
+        _is_made_alike(context, collection, name, by, stamp) for name, by in green.made.items()
+    )
 
 
 def _is_made_alike(
@@ -289,6 +323,27 @@ def _describe_left_out(left: Mapping[str, Any]) -> str:
     return f"files of this program left out: {', '.join(named)}{more}"
 
 
+_READ_RECORDS = Way(
+    "records",
+    "full: every record of the source is read; vectors of unchanged texts are taken from the live "
+    "collection",
+)
+_MAKE_AGAIN = Way(
+    "records",
+    "full: every point is read, because some of its vectors are made again, carried over or "
+    "dropped",
+)
+_ONLY_CHANGES = Way(
+    DELTA,
+    "delta: the live collection is cloned with its index, and only what differs from the source is "
+    "written",
+)
+_COPY = Way("copy", "copy: all vectors stay as they are, so the points are copied", embeds=False)
+_SNAPSHOT = Way(
+    SNAPSHOT,
+    "snapshot: neither vectors nor settings change, so the server copies the whole collection",
+    embeds=False,
+)
 _WAYS = {
     "records": loading.load_records,
     "copy": cloning.copy_points,

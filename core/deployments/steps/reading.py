@@ -1,11 +1,12 @@
 """Opens the source that a deployment reads its records from."""
 
+from qdrant_rollouts.core.collections.parts import open_part
 from qdrant_rollouts.core.collections.recovered import RecoveredSource
 from qdrant_rollouts.core.config.id_fields import with_declared_ids
 from qdrant_rollouts.core.database.step_data import Unset
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps.backup_data import UnpackedSource
-from qdrant_rollouts.core.ports import Source
+from qdrant_rollouts.core.ports import Cursor, Source
 
 
 def open_deployment_source(context: StepContext) -> Source:
@@ -28,3 +29,11 @@ def why_changed(context: StepContext, source: Source, known: str | Unset | None)
     if source.fingerprint() == known:
         return ""
     return f"{context.deployment.source} changed while it was being read; deploy again"
+
+
+def open_part_of_source(context: StepContext, start: Cursor | None, stop: Cursor | None) -> Source:
+    """Returns the part of the deployment's source after ``start`` up to ``stop``."""
+    named = context.deployment.source
+    assert named is not None
+    part = open_part(context.services.source(named), start, stop)
+    return with_declared_ids(part, context.deployment.spec)

@@ -142,6 +142,13 @@ class RecordVectors:
             ],
         )
 
+    def find_missing_texts(self, records: Records) -> dict[str, dict[PointId, str]]:
+        """Returns the texts that ``complete`` would give to each maker, by the vector's name and
+        the record, and makes nothing. Raises Refused as ``complete`` does."""
+        vectors = {id: dict(record.vectors) for id, record in records.items()}
+        self._take_over(records, vectors)
+        return {name: _list_missing_texts(name, records, vectors) for name in self._makers}
+
     # --- from the live collection ---------------------------------------------------------------
 
     def _take_over(self, records: Records, vectors: dict[PointId, dict[str, Any]]) -> None:
@@ -243,11 +250,7 @@ class RecordVectors:
     def _make_missing(self, records: Records, vectors: dict[PointId, dict[str, Any]]) -> None:
         """Makes every vector that is still missing, one maker after the other."""
         for name, maker in self._makers.items():
-            wanted = {
-                id: record.texts[name]
-                for id, record in records.items()
-                if name in record.texts and name not in vectors[id]
-            }
+            wanted = _list_missing_texts(name, records, vectors)
             if not wanted:
                 continue
             texts = list(wanted.values())
@@ -264,6 +267,17 @@ class RecordVectors:
         for name, number in Counter(names).items():
             counts = self.counts.by_vector.setdefault(name, {})
             counts[key] = counts.get(key, 0) + number
+
+
+def _list_missing_texts(
+    name: str, records: Records, vectors: Mapping[PointId, Mapping[str, Any]]
+) -> dict[PointId, str]:
+    """Returns the text of each record whose vector ``name`` must be made."""
+    return {
+        id: record.texts[name]
+        for id, record in records.items()
+        if name in record.texts and name not in vectors[id]
+    }
 
 
 def _describe_not_carried(record: Record, name: str, why: str) -> str:

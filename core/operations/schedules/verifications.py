@@ -1,4 +1,4 @@
-"""Scheduled verifications: the gate, run in slices on the live collection; its findings are stored
+"""Scheduled verifications: the gate, run in pieces on the live collection; its findings are stored
 with the run.
 
 A slice is taken under a lease that is longer than every time limit, so it needs no renewal. If a

@@ -1,57 +1,23 @@
 """``rollouts deploy``."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.interfaces.cli import screen
-from qdrant_rollouts.interfaces.cli.options import (
-    json_option,
-    parse_options,
-    reason_option,
-    settings_option,
-    timeout_option,
-)
+from qdrant_rollouts.interfaces.cli import outlook, screen
+from qdrant_rollouts.interfaces.cli.deploy_options import deploy_options, read_request
+from qdrant_rollouts.interfaces.cli.options import json_option, reason_option, timeout_option
 from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
 from qdrant_rollouts.interfaces.cli.runs import leave_running, wait_for_end
 
 
 @click.command()
 @click.argument("alias")
-@click.option(
-    "--source",
-    metavar="KIND:WHERE",
-    help="jsonl:FILES, csv:FILES, dir:FOLDER, parquet:FILES, sitemap:URL, collection:NAME or "
-    "backup:ID.",
-)
-@click.option("--collection", metavar="NAME", help="Use this collection instead of building one.")
-@click.option(
-    "--strategy",
-    metavar="NAME",
-    help="The strategy; by default the index file's, or else blue_green.",
-)
-@click.option(
-    "--query",
-    "validation_queries",
-    multiple=True,
-    metavar="TEXT",
-    help="A validation query; repeatable.",
-)
-@settings_option("soak.seconds=60")
-@click.option(
-    "--accept-new-model",
-    is_flag=True,
-    help="Allow that the live collection has another model, or an unknown one; the applications "
-    "change with it.",
-)
-@click.option(
-    "--no-rollback-on-failure",
-    "keep_failed",
-    is_flag=True,
-    help="Keep a failed collection for inspection.",
-)
+@deploy_options
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, as `rollouts plan`.")
 @click.option("--wait", is_flag=True, help="Show progress until the deployment has ended.")
 @timeout_option(None, "How long --wait lasts; the deployment continues after it.")
 @reason_option
@@ -59,32 +25,22 @@ from qdrant_rollouts.interfaces.cli.runs import leave_running, wait_for_end
 @verb
 def deploy_index(
     alias: str,
-    source: str | None,
-    collection: str | None,
-    strategy: str | None,
-    validation_queries: Sequence[str],
-    options: Sequence[str],
-    accept_new_model: bool,
-    keep_failed: bool,
+    dry_run: bool,
     wait: bool,
     timeout: float | None,
     reason: str,
     as_json: bool,
+    **asked: Any,
 ) -> int:
     """Starts a deployment of the index ALIAS."""
-    wanted = parse_options(options) | ({"accept_new_model": True} if accept_new_model else {})
+    request = read_request(**asked)
+    if dry_run and wait:
+        raise Refused("--dry-run starts nothing that --wait could wait for; leave one of them out")
+    if dry_run:
+        return outlook.show_plan(alias, request, as_json)
     with open_services(starts=True, needs="place or store") as context:
         started = commands.start_deployment(
-            context.services,
-            alias,
-            actor=actor(),
-            source=source,
-            collection=collection,
-            strategy=strategy,
-            queries=validation_queries or None,
-            rollback_on_failure=False if keep_failed else None,
-            options=wanted,
-            reason=reason,
+            context.services, alias, actor=actor(), reason=reason, **request
         )
         for warning in queries.describe_started(context.services, started).get("warnings", ()):
             screen.print_note(f"⚠ {warning}")

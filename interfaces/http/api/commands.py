@@ -30,14 +30,9 @@ def start_deployment(call: Call, given: requests.Deploy) -> Started:
         call.services,
         given.alias,
         actor=call.actor,
-        source=given.source,
-        strategy=given.strategy,
-        queries=given.validation_queries,
-        rollback_on_failure=given.rollback_on_failure,
-        collection=given.collection,
-        options=given.options,
         reason=given.reason,
         along=call.along,
+        **given.asked,
     )
     return show_run(call, begun)
 

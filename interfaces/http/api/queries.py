@@ -12,15 +12,18 @@ from qdrant_rollouts.core.answers import experiments as experiment_answers
 from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.answers import schedules as schedule_answers
 from qdrant_rollouts.core.answers import workers as worker_answers
+from qdrant_rollouts.core.answers.plans import Plan
 from qdrant_rollouts.core.collections import comparing, lineage
 from qdrant_rollouts.core.collections.deletion import garbage_collection
 from qdrant_rollouts.core.deployments import backups, unclaimed
+from qdrant_rollouts.core.deployments.commands.planning import plan_deployment
 from qdrant_rollouts.core.experiments import planning
 from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.operations.schedules import queries as schedule_queries
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import home
 from qdrant_rollouts.core.routing import table
+from qdrant_rollouts.interfaces.access.planning import PLACES
 from qdrant_rollouts.interfaces.http.api import requests
 from qdrant_rollouts.interfaces.http.api.endpoint import Answer, Call, NoQuery
 
@@ -89,6 +92,12 @@ def get_experiment_plan(call: Call, given: requests.Planned) -> Answer:
     return planning.plan_experiment(
         call.services, alias, by_hand, split=given.split, metrics=metrics, options=given.options
     )
+
+
+def get_deployment_plan(call: Call, given: requests.PlannedDeployment) -> Plan:
+    alias = call.path["alias"]
+    with PLACES.take_place(alias):
+        return plan_deployment(call.services, alias, **given.asked)
 
 
 def get_experiments(call: Call, given: requests.Paged) -> experiment_answers.ExperimentPage:

@@ -205,8 +205,7 @@ class RecordIds(Body):
     )
 
 
-class Deploy(Reasoned):
-    alias: Name
+class PlannedDeployment(Body):
     source: Text | None = Field(
         None,
         description="As in the index file, `python:` and `sql:` excepted; else the index file's.",
@@ -221,6 +220,22 @@ class Deploy(Reasoned):
         default_factory=dict,
         description='Settings as in the index file, laid over it: `{"soak": {"seconds": 60}}`.',
     )
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Returns the arguments of the core's functions that start and plan a deployment."""
+        return {
+            "source": self.source,
+            "strategy": self.strategy,
+            "queries": self.validation_queries,
+            "rollback_on_failure": self.rollback_on_failure,
+            "collection": self.collection,
+            "options": self.options,
+        }
+
+
+class Deploy(Reasoned, PlannedDeployment):
+    alias: Name
 
 
 class Abort(Reasoned):

@@ -44,6 +44,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
       "Deletes records"),
     post(f"{_I}/rebuild", "deploy", commands.rebuild_index, _R,
       "Deploys the index unless nothing has changed", commands.show_run),
+    post(f"{_I}/deployment-plan", "deploy", queries.get_deployment_plan,
+      requests.PlannedDeployment, "What a deployment would do and take; changes nothing"),
     post(f"{_I}/rollback", "deploy", commands.start_rollback, requests.RollingBack,
       "Goes back to the previous version", commands.show_run),
     post(f"{_I}/adopt", "deploy", commands.adopt_alias, requests.Adopt,

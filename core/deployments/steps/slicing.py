@@ -1,0 +1,223 @@
+"""Lets several workers fill green from one source: cuts it into slices, waits for them, and adds up
+what they have written.
+
+Rule: the slices are planned once, and each is read by its own turns (``core.deployments.slices``)
+in an order of its own. What they write must not depend on which is first. A record's place is its
+slice and its number in that, so each slice judges its own records alone. If the slices have written
+more points than green has, an id is in several of them; then green is filled again in one pass,
+which finds the same faults as if the source had never been cut.
+"""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from qdrant_rollouts.core.collections.filling import Filling
+from qdrant_rollouts.core.collections.parts import find_cuts, limit_parts
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.database.slice_rows import SliceRow
+from qdrant_rollouts.core.database.step_data import Progress, read_data, write_data
+from qdrant_rollouts.core.defaults import MOST_SLICES
+from qdrant_rollouts.core.deployments import due_slices, workers
+from qdrant_rollouts.core.deployments.plan import Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.steps import journaled, reading
+from qdrant_rollouts.core.deployments.steps.backup_data import UnpackedSource
+from qdrant_rollouts.core.deployments.steps.data import FillState
+from qdrant_rollouts.core.lifecycle import SliceEvent, SliceStatus, next_slice_status
+from qdrant_rollouts.core.ports import Cursor, Source, SplitSource
+from qdrant_rollouts.core.services import Services
+
+#: Seconds between two looks at slices that must stop.
+_SOON = 0.5
+_BAD_SAMPLES = 20
+_COUNTS = ("read", "written", "expected", "embedded", "reused", "truncated", "bad", "gone")
+
+
+def begin_filling(context: StepContext, state: FillState) -> FillState:
+    """Cuts the source into slices, if several workers can fill green, and saves the state with
+    which the filling begins, in one transaction: a slice without its plan would be filled although
+    nobody waits for it. Returns that state."""
+    cuts: Sequence[Cursor] = ()
+    if context.outputs.find(UnpackedSource) is None:
+        named = context.services.source(context.deployment.source or "")
+        cuts = find_cuts(named, count_slices(context.services, context.deployment.spec, named))
+    bounds = [None, *json.loads(json.dumps(cuts)), None]
+    initial = write_data(state)
+    begun = replace(state, slices=len(bounds) - 1) if cuts else state
+    with context.services.sessions.begin() as session:
+        context.turn.fence(session)
+        now = context.services.clock.now(session)
+        session.execute(delete(SliceRow).where(SliceRow.deployment_id == context.deployment.id))
+        spans = itertools.pairwise(bounds) if cuts else ()
+        session.add_all(
+            SliceRow(
+                deployment_id=context.deployment.id,
+                number=number,
+                start=start,
+                stop=stop,
+                state=initial,
+                wake_at=now,
+            )
+            for number, (start, stop) in enumerate(spans)
+        )
+        context.save_within(session, begun)
+    return begun
+
+
+def await_slices(context: StepContext) -> Outcome:
+    """Adds up what the slices have done, until all are filled."""
+    before = context.load(FillState)
+    rows, now = _read_slices(context)
+    states = [read_data(FillState, row.state) for row in rows]
+    state = _add_up(before, rows, states)
+    refusal = _why_rejected(context, rows, state)
+    if refusal:
+        return Reject(refusal, Filling(bad=state.bad, bad_samples=state.bad_samples))
+    if all(row.status == SliceStatus.DONE for row in rows):
+        return _finish(context, rows, state)
+    context.save(state)
+    due_slices.knock_due(context.services, len(rows), context.deployment.id)
+    # A slice that waits for a server has patience of its own. One that no worker takes has not.
+    moves = state.read != before.read or any(_is_in_hand(row, now) for row in rows)
+    return Wait(context.services.times.ready_look, _describe(rows, state), progress=moves)
+
+
+def stop_slices(context: StepContext) -> Wait | None:
+    """Stops every slice before green is dropped. Returns what must be waited for, or None."""
+    at_work = 0
+    with context.services.sessions.begin() as session:
+        context.turn.fence(session)
+        now = context.services.clock.now(session)
+        mine = select(SliceRow).where(
+            SliceRow.deployment_id == context.deployment.id,
+            SliceRow.status == SliceStatus.FILLING,
+        )
+        for row in session.scalars(mine.with_for_update()):
+            if row.lease_until is not None and row.lease_until >= now:
+                at_work += 1
+            else:
+                row.status = next_slice_status(row.status, SliceEvent.STOP)
+    if not at_work:
+        return None
+    return Wait(_SOON, f"{at_work} slices end their present window", progress=False)
+
+
+def count_slices(services: Services, spec: IndexSpec, source: Source) -> int:
+    """Returns into how many slices a filling that begins now would cut the source at most; 1 if it
+    is read in one part."""
+    said = spec.populate
+    if not isinstance(source, SplitSource):
+        return 1
+    if said.parallel != "auto":
+        return said.parallel
+    if services.store.server().embedded:
+        return 1
+    with services.sessions() as session:
+        children = workers.count_children(session, services.clock.now(session), due_slices.QUEUE)
+    return limit_parts(source, min(MOST_SLICES, int(children * said.bulk_share)))
+
+
+def _read_slices(context: StepContext) -> tuple[list[SliceRow], datetime]:
+    query = select(SliceRow).where(SliceRow.deployment_id == context.deployment.id)
+    with context.services.sessions() as session:
+        rows = list(session.scalars(query.order_by(SliceRow.number)))
+        return rows, context.services.clock.now(session)
+
+
+def _is_in_hand(row: SliceRow, now: datetime) -> bool:
+    """Returns whether a worker has the slice, or has had it and waits for a server."""
+    if row.status != SliceStatus.FILLING:
+        return False
+    return bool(row.waited) or (row.lease_until is not None and row.lease_until >= now)
+
+
+def _add_up(state: FillState, rows: Sequence[SliceRow], states: Sequence[FillState]) -> FillState:
+    counts: dict[str, Any] = {
+        name: sum(getattr(one, name) or 0 for one in states) for name in _COUNTS
+    }
+    samples = [text for one in states for text in one.bad_samples or ()]
+    return replace(
+        state,
+        **counts,
+        bad_samples=samples[:_BAD_SAMPLES],
+        by_vector=_add_by_vector([one.by_vector or {} for one in states]),
+        progress=_measure_progress(rows, states),
+    )
+
+
+def _add_by_vector(counts: Sequence[Mapping[str, Mapping[str, int]]]) -> dict[str, dict[str, int]]:
+    added: dict[str, dict[str, int]] = {}
+    for one in counts:
+        for vector, by_kind in one.items():
+            of_vector = added.setdefault(vector, {})
+            for kind, number in by_kind.items():
+                of_vector[kind] = of_vector.get(kind, 0) + number
+    return added
+
+
+def _measure_progress(rows: Sequence[SliceRow], states: Sequence[FillState]) -> Progress | None:
+    known = [(row, one.progress) for row, one in zip(rows, states, strict=True) if one.progress]
+    if not known:
+        return None
+    filling = [each.rate or 0 for row, each in known if row.status == SliceStatus.FILLING]
+    return Progress(
+        done=sum(each.done - int((row.start or {}).get("done", 0)) for row, each in known),
+        size=max(each.size for _, each in known),
+        unit="source",
+        rate=round(sum(filling), 1),
+        records=sum(each.records or 0 for _, each in known),
+    )
+
+
+def _why_rejected(context: StepContext, rows: Sequence[SliceRow], state: FillState) -> str:
+    failed = next((row for row in rows if row.status == SliceStatus.FAILED), None)
+    if failed is not None:
+        return f"slice {failed.number + 1} of {len(rows)}: {failed.message}"
+    most = context.deployment.spec.max_bad_records
+    if (state.bad or 0) > most:
+        last = (state.bad_samples or [""])[-1]
+        return f"more than max_bad_records={most} bad records; one of them: {last}"
+    return ""
+
+
+def _finish(context: StepContext, rows: Sequence[SliceRow], state: FillState) -> Outcome:
+    if reading.open_deployment_source(context).fingerprint() != state.fingerprint:
+        return Reject(f"{context.deployment.source} changed while it was being read; deploy again")
+    written = state.written or 0
+    if not written:
+        return Reject(f"{context.deployment.source} gave no record that could be written")
+    if any(row.unsure for row in rows) and journaled.uses_journal(context):
+        journaled.await_late_writes(context)
+    found = context.services.store.count(context.deployment.green)
+    if found >= written:  # more: a row of a window that was written twice has left the source
+        context.save(replace(state, filled=True))
+        return Wait(0, _describe(rows, state))
+    note = (
+        f"filled again in one pass: the slices wrote {written:,} points and the collection has "
+        f"{found:,}, so an id is in several of them"
+    )
+    begun = FillState(
+        way=state.way,
+        fingerprint=state.fingerprint,
+        begun=state.begun,
+        left_out=state.left_out,
+        note=note,
+        refilled=True,
+    )
+    context.save(begun)
+    return Wait(0, note)
+
+
+def _describe(rows: Sequence[SliceRow], state: FillState) -> str:
+    done = sum(row.status == SliceStatus.DONE for row in rows)
+    rate = state.progress.rate if state.progress else None
+    told = f"{done} of {len(rows)} slices filled, {state.read or 0:,} records, {rate or 0:,.0f}/s"
+    waiting = [row for row in rows if row.waited]
+    if not waiting:
+        return told
+    return f"{told}; slice {waiting[0].number + 1} waits: {waiting[0].message}"
