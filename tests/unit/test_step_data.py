@@ -28,6 +28,7 @@ from qdrant_rollouts.core.deployments.steps.data import (
     CatchUpState,
     FillState,
     Judged,
+    LookState,
     RoundState,
     StageState,
 )
@@ -122,6 +123,37 @@ def test_what_is_written_says_its_form_and_what_says_nothing_is_nothing() -> Non
 def test_a_clone_is_left_to_releases_that_know_how_to_go_on_with_it(way: str, form: int) -> None:
     """The release before reads the first form alone."""
     assert write_data(FillState(way=way))["form"] == form
+
+
+def test_ids_that_are_being_merged_are_left_to_releases_that_know_how_to_go_on() -> None:
+    assert write_data(CatchUpState(round=RoundState(phase="reading")))["form"] == 1
+    assert write_data(CatchUpState(round=RoundState(phase="removing")))["form"] == 2
+    merged = CatchUpState(rounds=[RoundState(), RoundState(phase="merging")])
+    assert write_data(merged)["form"] == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "place"),
+    [
+        (FillState(way="delta"), ""),
+        (
+            FillState(way="delta", look=LookState(read=70)),
+            "from record 71 on, compared with the live collection",
+        ),
+        (
+            FillState(
+                way="delta", look=LookState(phase="decided"), phase="recovering", cloned="docs_1"
+            ),
+            "while docs_1 was cloned",
+        ),
+        (
+            FillState(way="delta", phase="cloned", cloned="docs_1", round=RoundState(read=9)),
+            "from record 10 on, compared with the clone",
+        ),
+    ],
+)
+def test_a_clone_says_where_it_is(state: FillState, place: str) -> None:
+    assert state.describe_place() == place
 
 
 def test_a_filling_in_slices_is_left_to_releases_that_know_them() -> None:

@@ -74,7 +74,7 @@ class RoundState(StepData):
     reads. ``seconds`` it has worked. ``checked``, ``made`` and ``deleted`` count points. ``leader``
     has the digests of the leading collection (``core.collections.merging.BucketDigests``). By the
     journal: ``left`` says how many writes have not reached green, and ``last`` how many seconds the
-    last round took."""
+    last round took. ``part``: which range of the ids that were ``met`` is next."""
 
     phase: str = ""
     position: PointId | None = None
@@ -91,15 +91,25 @@ class RoundState(StepData):
     leader: str = ""
     left: int | None = None
     last: float = 0.0
+    part: int = 0
+    met: int = 0
+
+    def form(self) -> int:
+        """A release that knows the first form alone merges no ids."""
+        if self.phase in ("merging", "finding", "removing"):
+            return _LATER_FORM
+        return super().form()
 
 
 @dataclass(frozen=True, kw_only=True)
 class LookState(StepData):
     """The source, compared with blue before anything is done: ``cursor`` is the position after the
     ``read`` records. ``changed`` of them need a point that blue does not have, and ``there`` have
-    some point in blue. ``phase``: empty while it is read, then ``read``, then ``decided``."""
+    some point in blue. ``phase``: empty while it is read, then ``read`` while the ids that were met
+    are merged, of which range ``part`` is next, then ``decided``."""
 
     phase: str = ""
+    part: int = 0
     cursor: Cursor | None = None
     read: int = 0
     changed: int = 0
@@ -114,14 +124,15 @@ class FillState(PieceState):
     By records: ``cursor`` is the position after the ``read`` records, and ``window`` is the size of
     the next window. ``slices``: into how many slices the source is cut; each has a state of its own
     (``core.deployments.steps.slicing``). ``refilled``: they have written green before. By copy:
-    ``position``. By snapshot: ``phase``, the collection that is
-    ``cloned``, the ``snapshot`` that the server has named and its ``checksum``, and how many it was
-    asked for and did not name (``unnamed``); ``undo_looks``: how often an undo has looked for a
-    recovery that may still come. By delta: the ``look`` at what has changed, then as by
-    snapshot, and then the ``round`` that brings green up to the source, with the points ``renewed``
-    and ``dropped``, and how many ``deltas`` in a row this is; ``window``: how many points are made
-    at once. When ``filled``: how many looks found the index ``ready``, its ``work`` and
-    ``failures`` at the last look, and for how long it has been ``failing``.
+    ``position``. By snapshot: ``phase``, the collection that is ``cloned``, the ``snapshot`` that
+    the server has named and its ``checksum``, and how many it was asked for and did not name
+    (``unnamed``); ``undo_looks``: how often an undo has looked for a recovery that may still come;
+    ``low``, ``high`` and ``found``: between which counts the release before awaited the end of a
+    recovery, and the last one. By delta: the ``look`` at what has changed, then as by snapshot, and
+    then the ``round`` that brings green up to the source, with the points ``renewed`` and
+    ``dropped``, and how many ``deltas`` in a row this is; ``window``: how many points are made at
+    once. When ``filled``: how many looks found the index ``ready``, its ``work`` and ``failures``
+    at the last look, and for how long it has been ``failing``.
     """
 
     way: str | None = None
@@ -150,6 +161,9 @@ class FillState(PieceState):
     checksum: str = ""
     unnamed: int = 0
     undo_looks: int = 0
+    low: int = 0
+    high: int = 0
+    found: int | None = None
     look: LookState | None = field(default=None, metadata={"of": LookState})
     round: RoundState | None = field(default=None, metadata={"of": RoundState})
     renewed: int | None = None
@@ -184,6 +198,12 @@ class FillState(PieceState):
         return self.way or "choose"
 
     def describe_place(self) -> str:
+        if self.round is not None:
+            return f"from record {self.round.read + 1:,} on, compared with the clone"
+        if self.cloned and self.phase and self.phase != CLONED:
+            return f"while {self.cloned} was cloned"
+        if self.look is not None and self.look.phase != DECIDED:
+            return f"from record {self.look.read + 1:,} on, compared with the live collection"
         if self.window is not None:
             return f"from record {(self.read or 0) + 1:,} on, {self.window:,} at a time"
         return super().describe_place()

@@ -19,9 +19,10 @@ from qdrant_rollouts.core.collections import versions
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.schema import list_changes_of_both
 from qdrant_rollouts.core.collections.seen import (
-    Seen,
+    MetIds,
+    count_ranges,
     forget_seen,
-    load_seen,
+    merge_range,
     name_look,
     save_piece,
 )
@@ -56,23 +57,17 @@ _SITE = "sitemap:"
 def why_not_delta(context: StepContext, green: NewCollection) -> str:
     """Returns why green is not filled by a clone of blue, although its source gives records; empty
     if it is. Green need not exist yet."""
-    deployment = context.deployment
-    server = context.services.store.server()
-    if deployment.blue is None:
+    blue = context.deployment.blue
+    if blue is None:
         return "nothing is live yet"
-    if server.embedded:
-        return "the embedded Qdrant cannot clone a collection"
-    if server.peers > 1:
-        return "a snapshot does not clone a collection of a cluster"
-    if deployment.spec.populate.delta_at_most == 0:
-        return "populate.delta_at_most is 0"
-    if (deployment.source or "").startswith(_SITE):
-        return "every page of a site would be asked for twice"
-    facts = _facts_of(context, deployment.blue)
+    barred = _why_never_cloned(context)
+    if barred:
+        return barred
+    facts = _facts_of(context, blue)
     return (
-        _why_other_origin(context, deployment.blue, facts, green)
-        or _why_other_collection(context, deployment.blue, green)
-        or _why_incomplete(context, deployment.blue, green.vectors)
+        _why_other_origin(context, blue, facts, green)
+        or _why_other_collection(context, blue, green)
+        or _why_incomplete(context, blue, green.vectors)
         or _why_fresh_one_is_due(context, facts)
     )
 
@@ -97,10 +92,25 @@ def forget_pass(context: StepContext) -> None:
     """Removes what the pass over the source has left in the database."""
     with context.services.sessions.begin() as session:
         forget_seen(session, context.deployment.id)
-        forget_seen(session, name_look(context.deployment.id))
 
 
 # --- may it be ------------------------------------------------------------------------------------
+
+
+def _why_never_cloned(context: StepContext) -> str:
+    """Returns what in the server, the settings or the source stands against it, whatever blue
+    is."""
+    deployment = context.deployment
+    server = context.services.store.server()
+    if server.embedded:
+        return "the embedded Qdrant cannot clone a collection"
+    if server.peers > 1:
+        return "a snapshot does not clone a collection of a cluster"
+    if deployment.spec.populate.delta_at_most == 0:
+        return "populate.delta_at_most is 0"
+    if (deployment.source or "").startswith(_SITE):
+        return "every page of a site would be asked for twice"
+    return ""
 
 
 def _facts_of(context: StepContext, collection: str) -> Mapping[str, Any]:
@@ -197,13 +207,13 @@ def _look(context: StepContext, state: FillState) -> Outcome:
     def look_on(state: FillState, seconds: float) -> tuple[FillState, bool]:
         look = state.look or LookState()
         after = look.read
-        seen = _load_looked_at(context, after)
-        look, more = _compare_windows(reader, blue, look, seen, most, limit_to(seconds))
+        met = MetIds()
+        look, more = _compare_windows(reader, blue, look, met, most, limit_to(seconds))
         with context.services.sessions.begin() as session:
             context.turn.fence(session)
             if after == 0:
-                forget_seen(session, name_look(context.deployment.id))
-            save_piece(session, name_look(context.deployment.id), after, seen)
+                forget_seen(session, context.deployment.id)
+            save_piece(session, name_look(context.deployment.id), after, met)
         progress = _measure_progress(reader.source, look.cursor, look.read) or state.progress
         return replace(state, look=look, progress=progress), more
 
@@ -215,7 +225,7 @@ def _look(context: StepContext, state: FillState) -> Outcome:
 
 
 def _compare_windows(
-    reader: Reader, blue: str, look: LookState, seen: Seen, most: int, goes_on: GoesOn
+    reader: Reader, blue: str, look: LookState, met: MetIds, most: int, goes_on: GoesOn
 ) -> tuple[LookState, bool]:
     rows = reader.source.read(look.cursor)
     more = True
@@ -223,10 +233,9 @@ def _compare_windows(
         reader.context.services.store.pace(blue)
         started = time.monotonic()
         window, more = rereading.read_window(reader, rows)
-        records = rereading.sort_window(reader, window, seen).records
-        found = rereading.compare_window(reader, blue, records)
-        for id in records:
-            seen.add(id)
+        sorted_window = rereading.sort_window(reader, window, met)
+        found = rereading.compare_window(reader, blue, sorted_window.records)
+        sorted_window.add_met_to(met)
         if window:
             look = replace(
                 look,
@@ -241,13 +250,45 @@ def _compare_windows(
     return replace(look, phase=_READ), False
 
 
-def _load_looked_at(context: StepContext, read: int) -> Seen:
+def _judge(context: StepContext, state: FillState) -> Outcome:
+    """Looks for ids that are in the source twice, and then decides. Green is still empty here, so
+    either way is open."""
+    repeated = 0
+
+    def merge_on(state: FillState, seconds: float) -> tuple[FillState, bool]:
+        nonlocal repeated
+        assert state.look is not None
+        goes_on = limit_to(seconds)
+        look, ranges = state.look, _count_ranges(context, state.look)
+        while look.part < ranges:
+            with context.services.sessions() as session:
+                name = name_look(context.deployment.id)
+                repeated += merge_range(
+                    session, name, look.read, look.part, ranges, keep=False
+                ).repeated
+            if repeated:
+                return state, False
+            look = replace(look, part=look.part + 1)
+            if not goes_on():
+                break
+        return replace(state, look=look), look.part < ranges
+
+    state = pieces.work(context, state, merge_on)
+    assert state.look is not None
+    if repeated:
+        why = "an id is in the source more than once, and the full way names it"
+        return cloning.fill_from_all(context, state, why)
+    if state.look.part < _count_ranges(context, state.look):
+        return Wait(0, f"looking for ids that are in {context.deployment.source} twice")
+    return _decide(context, state)
+
+
+def _count_ranges(context: StepContext, look: LookState) -> int:
     with context.services.sessions() as session:
-        return load_seen(session, name_look(context.deployment.id), read)
+        return count_ranges(session, name_look(context.deployment.id), look.read)
 
 
 def _decide(context: StepContext, state: FillState) -> Outcome:
-    """Green is still empty here, so either way is open."""
     assert state.look is not None
     blue = _blue_of(context)
     points = context.services.store.count(blue)
@@ -281,9 +322,11 @@ def _bring_up(context: StepContext, state: FillState) -> Outcome:
     counts = VectorCounts.of(state)
     reader = rereading.open_reader(context, filling=counts)
     reader.batch = state.window or FIRST_BATCH
-    refusals: list[str] = []
+    rejected: Reject | None = None
 
-    def read_on(state: FillState, seconds: float) -> tuple[FillState, bool]:
+    def read_on(before: FillState, seconds: float) -> tuple[FillState, bool]:
+        nonlocal rejected
+        state = before
         current = state.round or rereading.begin_pass(reader)
         goes_on = limit_to(seconds)
         if state.piece < PIECE_SECONDS:
@@ -295,13 +338,18 @@ def _bring_up(context: StepContext, state: FillState) -> Outcome:
         moved = replace(state, round=current, window=reader.batch)
         state = counts.add_to(replace(moved, progress=progress or state.progress))
         state, refusal = loading.count_bad_records(context.deployment.spec, state, reader.bad)
+        state = replace(state, gone=(state.gone or 0) + reader.gone)
         reader.bad.clear()
-        refusals.append(refusal)
-        return state, more and not refusal
+        reader.gone = 0
+        if refusal:
+            # The place is not saved: a worker that dies now must meet the bad record again.
+            rejected = Reject(refusal, Filling(bad=state.bad, bad_samples=state.bad_samples))
+            return before, False
+        return state, more
 
     state = pieces.work(context, state, read_on)
-    if refusals[-1]:
-        return Reject(refusals[-1], Filling(bad=state.bad, bad_samples=state.bad_samples))
+    if rejected is not None:
+        return rejected
     assert state.round is not None
     return Wait(0, _describe_pass(state.round))
 
@@ -347,4 +395,4 @@ _READ = "read"
 #: The phase of a pass that is over (``rereading``).
 _OVER = "over"
 
-_PHASES: Mapping[str, Callable[[StepContext, FillState], Outcome]] = {"": _look, _READ: _decide}
+_PHASES: Mapping[str, Callable[[StepContext, FillState], Outcome]] = {"": _look, _READ: _judge}
