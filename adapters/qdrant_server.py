@@ -8,7 +8,7 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +18,7 @@ from qdrant_rollouts.adapters.late import FirstUse, late
 from qdrant_rollouts.adapters.qdrant_http import ACT, CALL, Rest
 from qdrant_rollouts.adapters.qdrant_limits import KnownLimits
 from qdrant_rollouts.adapters.qdrant_snapshots import SnapshotPlace
-from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.errors import OutcomeUnknown, Refused, Unavailable
 from qdrant_rollouts.core.ports import (
     Capacity,
     Health,
@@ -459,21 +459,8 @@ class ServerStore:
     def parts(self, collection: str) -> int:
         return len(self._snapshot_places(collection))
 
-    def start_snapshot(self, collection: str, besides: Collection[str] = ()) -> None:
-        # without waiting, the server also accepts the name of a snapshot that does not exist
-        self._collection_info(collection)
-        for place in self._snapshot_places(collection):
-            finished = {
-                name
-                for name, checksum in qdrant_snapshots.list_snapshots(place).items()
-                if checksum
-            }
-            if not finished - set(besides):
-                qdrant_snapshots.start_snapshot(place)
-
-    def make_snapshot(self, collection: str, seconds: float) -> Snapshot:
-        [place] = qdrant_snapshots.find_places(self._rest, (), collection)
-        return qdrant_snapshots.make_snapshot(place, seconds)
+    def make_snapshot(self, collection: str, seconds: float, part: int = 0) -> Snapshot:
+        return qdrant_snapshots.make_snapshot(self._snapshot_places(collection)[part], seconds)
 
     def check_recovery(self, target: str, source: str) -> None:
         """The server fetches the snapshot from its own address, so one that does not exist is
@@ -488,7 +475,7 @@ class ServerStore:
         checked = {"checksum": snapshot.sha256 or None}
         done = self._recover_from(target, body | checked, seconds)
         if done is not True:
-            raise Unavailable(f"{self._rest} did not say that {target} is recovered")
+            raise OutcomeUnknown(f"{self._rest} did not say that {target} is recovered")
 
     def snapshot(self, collection: str, snapshot: str) -> Snapshot:
         return qdrant_snapshots.describe_snapshot(
@@ -557,12 +544,12 @@ class ServerStore:
 
     def _recover_from(self, target: str, body: dict[str, Any], seconds: float) -> Any:
         """Returns when all shards are recovered."""
-        return self._rest.call(
+        return self._rest.call_once(
             "PUT",
             *("collections", target, "snapshots", "recover"),
-            body=body,
-            params={"wait": "true"},
             seconds=seconds,
+            json=body,
+            params={"wait": "true"},
         )
 
     def _snapshot_location(self, collection: str, snapshot: str) -> dict[str, Any]:

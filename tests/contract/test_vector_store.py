@@ -211,7 +211,6 @@ def test_a_collection_is_not_dropped_by_its_alias(store, docs, name):
         lambda store, name: store.search(name, [1, 0, 0, 0], 1),
         lambda store, name: store.copy(name, name, None, 1),
         lambda store, name: store.snapshots(name),
-        lambda store, name: store.start_snapshot(name),
         lambda store, name: store.make_snapshot(name, 1),
         lambda store, name: store.check_recovery(name, name),
         lambda store, name: store.snapshot(name, "none.snapshot"),

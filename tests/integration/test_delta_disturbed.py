@@ -3,18 +3,27 @@ same collection. On a real server, for only a server can clone."""
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
+from sqlalchemy.exc import OperationalError
 
+from qdrant_rollouts.core.collections import room
+from qdrant_rollouts.core.collections.deletion.garbage_collection import collect_garbage
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.deployments import commands
-from qdrant_rollouts.core.errors import Interrupted, LeaseLost, Refused, Unavailable
+from qdrant_rollouts.core.errors import (
+    Interrupted,
+    LeaseLost,
+    OutcomeUnknown,
+    Refused,
+    Unavailable,
+)
 from qdrant_rollouts.core.lifecycle import Event
-from qdrant_rollouts.core.ports import Embedder, FloatArray, Point
+from qdrant_rollouts.core.ports import Embedder, FloatArray, Point, Room
 from tests.backups import through
 from tests.integration.test_delta import (
     FULL,
@@ -133,15 +142,194 @@ def test_a_snapshot_that_is_never_listed_as_finished_is_recovered_all_the_same(
 
 def test_a_green_that_a_late_recovery_could_change_is_never_used(live: World) -> None:
     """The server has recovered it here, but its answer is lost."""
-    disturb(live, recover=raising(Unavailable("the connection is lost"), after=True))
+    disturb(live, recover=raising(OutcomeUnknown("the connection is lost"), after=True))
     seen = through(live, live.deploy("docs"))
     assert seen["status"] == "rolled_back"
     assert "It may still replace all points of" in seen["message"]
     assert "deploy again" in seen["message"]
     assert seen["green"] not in live.store.collections()
     assert live.store.snapshots(seen["blue"]) == set()
+
+
+def test_a_lost_answer_is_remembered_for_some_weeks_and_names_the_setting_that_ends_it(
+    live: World,
+) -> None:
+    """As behind a proxy that ends every silent request."""
+    disturb(live, recover=raising(OutcomeUnknown("the connection is lost")))
+    seen = through(live, live.deploy("docs"))
+    assert seen["status"] == "rolled_back"
+    assert "populate.delta_at_most: 0" in seen["message"]
+    output = populated(live, deploy(live))
+    assert output["way"] == "records"
+    assert "the server's answer to the recovery into" in output["note"]
+    assert "populate.delta_at_most: 0" in output["note"]
+    declare(live, source="live")
+    copied = populated(live, deploy(live))
+    assert (copied["way"], "not by snapshot: on 2026-11-02" in copied["note"]) == ("copy", True)
     live.over(live.store.store)
+    declare(live)
+    live.clock.move(31 * 24 * 3600)
+    live.write("docs.jsonl", texts(100))
+    deploy(live)
     assert populated(live, deploy(live))["way"] == "delta"
+
+
+def test_a_snapshot_whose_answer_is_lost_takes_the_full_way_and_leaves_one_snapshot_in_all(
+    live: World,
+) -> None:
+    disturb(live, make_snapshot=raising(OutcomeUnknown("HTTP 504"), after=True))
+    seen = through(live, live.deploy("docs"))
+    assert (seen["status"], populated(live, seen)["way"]) == ("live", "records")
+    assert "may be left on the server" in populated(live, seen)["summary"]
+    assert len(live.store.snapshots(seen["blue"])) == 1
+    again = populated(live, deploy(live))
+    assert "the request for a snapshot" in again["note"]
+    for name in live.store.snapshots(seen["blue"]):
+        live.store.drop_snapshot(seen["blue"], name)
+
+
+@pytest.mark.parametrize("what", ["make_snapshot", "check_recovery", "recover"])
+def test_a_server_that_does_not_answer_once_is_asked_again(live: World, what: str) -> None:
+    calls = []
+
+    def away_once(call: Act, *arguments: Any) -> Any:
+        calls.append(what)
+        if len(calls) == 1:
+            raise Unavailable("no connection")
+        return call(*arguments)
+
+    disturb(live, **{what: away_once})
+    assert populated(live, deploy(live))["way"] == "delta"
+    assert len(calls) == 2
+
+
+def test_a_database_that_does_not_answer_meanwhile_ends_nothing(live: World) -> None:
+    failed = []
+
+    def fail(*arguments: Any) -> None:
+        statement = arguments[2]
+        if statement.startswith("SELECT deployments.requested \n"):
+            failed.append(statement)
+            raise OperationalError(statement, {}, Exception("the connection is lost"))
+
+    def recover_slowly(call: Act, *arguments: Any) -> None:
+        event.listen(live.engine, "before_cursor_execute", fail)
+        time.sleep(1.2)
+        event.remove(live.engine, "before_cursor_execute", fail)
+        call(*arguments)
+
+    disturb(live, recover=recover_slowly)
+    assert populated(live, deploy(live))["way"] == "delta"
+    assert failed
+
+
+def test_too_little_room_for_a_clone_takes_the_full_way(live: World) -> None:
+    """Green itself has room: a clone needs half as much again."""
+    blue = live.store.aliases()["docs"]
+    found, _ = live.store.scroll(blue, None, 100, vectors=False)
+    size = room.payload_bytes([point.payload for point in found])
+    need = room.estimate_need(live.store.schema(blue), 100, size, live.store.server())
+    free = Room(disk=int(need.disk * 1.25), memory=None)
+    disturb(live, room=lambda call: free)
+    output = populated(live, deploy(live))
+    assert output["way"] == "records"
+    assert "a clone needs at least" in output["note"]
+
+
+def test_what_the_server_makes_again_late_is_deleted_by_gc(live: World) -> None:
+    asked: list[Any] = []
+
+    def answer_never(call: Act, *arguments: Any) -> Any:
+        asked.extend(arguments)
+        raise OutcomeUnknown("the connection is lost")
+
+    disturb(live, recover=answer_never, drop_snapshot=lambda call, *arguments: None)
+    seen = through(live, live.deploy("docs"))
+    assert "`rollouts gc` deletes it" in seen["message"]
+    assert seen["green"] not in live.store.collections()
+    live.over(live.store.store)
+    live.store.recover(*asked)
+    assert seen["green"] in live.store.collections()
+    swept = collect_garbage(live.services, actor="anna")
+    assert [one["collection"] for one in swept["leftovers"]] == [seen["green"]]
+    assert seen["green"] not in live.store.collections()
+    for name in live.store.snapshots(seen["blue"]):
+        live.store.drop_snapshot(seen["blue"], name)
+
+
+def test_a_recovery_that_the_release_before_has_asked_for_is_awaited(live: World) -> None:
+    """That release did not wait for answers, and wrote the first form."""
+    declare(live, source="live")
+    deployment = live.deploy("docs")
+    through(live, deployment, until="create")
+    seen = live.status(deployment)
+    state: dict[str, Any] = {"form": 1, "way": "snapshot", "phase": "recovering", "own": True}
+    made = live.store.make_snapshot(seen["blue"], 30)
+    live.store.recover(seen["green"], seen["blue"], made, 30)
+    state |= {"snapshot": made.name, "known": [], "low": 100, "high": 100, "print": None}
+    with live.services.sessions.begin() as session:
+        mine = StepRow.deployment_id == deployment, StepRow.name == "populate"
+        session.execute(update(StepRow).where(*mine).values(state=state))
+    seen = through(live, deployment)
+    assert seen["status"] == "live", seen["message"]
+    assert populated(live, seen)["expected"] == 100
+    assert "may be left on the server" in populated(live, seen)["summary"]
+    live.store.drop_snapshot(seen["blue"], made.name)
+
+
+def test_no_piece_of_a_pass_loads_what_the_pieces_before_have_met(world: World) -> None:
+    """The ids are loaded only when they are merged: once for the look, once for the pass, and once
+    for what is gone."""
+    world.write("docs.jsonl", texts(1000))
+    declare(world)
+    deploy(world)
+    world.write("docs.jsonl", texts(990))
+    loaded: list[str] = []
+
+    def count(*arguments: Any) -> None:
+        if arguments[2].startswith("SELECT seen_ids.ids"):
+            loaded.append(arguments[2])
+
+    world.change_services(times=replace(world.services.times, slice=0.01))
+    event.listen(world.engine, "before_cursor_execute", count)
+    seen = through(world, world.deploy("docs"), until="populate")
+    event.remove(world.engine, "before_cursor_execute", count)
+    assert populated(world, seen)["dropped"] == 10
+    assert len(loaded) == 3
+
+
+# --- a slow source --------------------------------------------------------------------------------
+
+
+def test_a_window_of_a_slow_source_ends_with_its_time_and_is_kept(live: World) -> None:
+    opened = live.services.source
+
+    class Slow:
+        def __init__(self, source: Any) -> None:
+            self.source = source
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.source, name)
+
+        def read(self, cursor: Any) -> Iterator[Any]:
+            for row in self.source.read(cursor):
+                time.sleep(0.02)
+                yield row
+
+    live.change_services(
+        source=lambda text: Slow(opened(text)), times=replace(live.services.times, slice=0.2)
+    )
+    deployment = live.deploy("docs")
+    through(live, deployment, until="create")
+    reached = []
+    for _ in range(5):
+        knock = live.broker.take_next()
+        assert knock is not None
+        live.turn(knock)
+        reached.append((state_of(live, deployment).get("look") or {}).get("read", 0))
+    assert 0 == reached[0] < reached[1] < reached[2] < reached[4] < 99
+    live.change_services(source=opened)
+    assert populated(live, through(live, deployment))["way"] == "delta"
 
 
 def test_a_recovery_that_comes_after_the_deployment_was_given_up_leaves_no_collection(
@@ -154,7 +342,7 @@ def test_a_recovery_that_comes_after_the_deployment_was_given_up_leaves_no_colle
 
         late.append(threading.Thread(target=recover_late))
         late[0].start()
-        raise Unavailable("the connection is lost")
+        raise OutcomeUnknown("the connection is lost")
 
     late: list[threading.Thread] = []
     disturb(live, recover=answer_never, drop_snapshot=lambda call, *arguments: None)
@@ -356,20 +544,21 @@ def test_a_snapshot_of_somebody_else_stays(live: World, source: str) -> None:
         live.store.drop_snapshot(seen["blue"], name)
 
 
-# --- one rule for records with the same id --------------------------------------------------------
+# --- records with the same id ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("apart", [1, 80], ids=["in one window", "in two windows"])
-def test_the_first_record_with_an_id_counts_in_the_look_too(world: World, apart: int) -> None:
+def test_an_id_that_is_in_the_source_twice_is_reported_by_the_full_way(
+    live: World, apart: int
+) -> None:
     records = texts(100)
-    records.insert(3 + apart, {"id": 3, "text": "the second one of this id"})
-    world.write("docs.jsonl", records)
-    declare(world, on_bad_record="skip", populate={"delta_at_most": 0.001})
-    deploy(world)
-    output = populated(world, deploy(world))
-    assert (output["way"], output["renewed"], output["bad"]) == ("delta", 0, 1)
-    [kept] = world.store.fetch(world.store.aliases()["docs"], [3], vectors=False)
-    assert kept.payload["text"] == texts(4)[3]["text"]
+    records.insert(3 + apart, {"id": 3, "text": texts(4)[3]["text"]})
+    live.write("docs.jsonl", records)
+    declare(live, on_bad_record="skip")
+    output = populated(live, deploy(live))
+    assert (output["way"], output["bad"]) == ("records", 1)
+    assert "an id is in the source more than once" in output["note"]
+    assert "3 is not unique" in output["bad_samples"][0]
 
 
 # --- a slow model ---------------------------------------------------------------------------------

@@ -116,7 +116,6 @@ def test_what_needs_a_server_is_refused_with_the_setting_that_names_one():
     store.create("docs", SCHEMA, {})
 
     for ask in (
-        lambda: store.start_snapshot("docs"),
         lambda: store.make_snapshot("docs", 1),
         lambda: store.check_recovery("docs", "docs"),
         lambda: store.recover("docs", "docs", Snapshot("a.snapshot", 0, ""), 1),

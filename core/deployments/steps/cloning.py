@@ -5,20 +5,24 @@ Rule: the server is asked in one request that it answers when it is done, and on
 counts. The answer names the snapshot that was made for us, so no other one is ever removed. A
 recovery replaces all points of green. If its answer is lost, it may still come at any later time,
 so that green is never used.
+
+A proxy may end every request that is silent for long. So a lost answer is remembered for its index,
+and the next deployments are filled in another way (``lost_answers``).
 """
 
 import time
 from dataclasses import replace
+from functools import partial
 
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.readiness import estimate_points
-from qdrant_rollouts.core.collections.seen import forget_seen, name_look
+from qdrant_rollouts.core.collections.seen import forget_seen
 from qdrant_rollouts.core.database.step_data import Progress, StepOutput
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps import pieces, reading
+from qdrant_rollouts.core.deployments.steps import lost_answers, pieces, reading, rooms, slicing
 from qdrant_rollouts.core.deployments.steps.data import CLONED, DELTA, FillState
 from qdrant_rollouts.core.deployments.steps.long import await_answer
-from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.errors import OutcomeUnknown, Refused, Unavailable
 from qdrant_rollouts.core.ports import Snapshot
 
 #: Snapshots that are asked for, if the worker dies each time before it hears the name.
@@ -29,7 +33,7 @@ _LOOK_SECONDS = 1.0
 
 
 def copy_points(context: StepContext) -> Outcome:
-    """Copies one slice of the stream, in pieces. A piece that is repeated after a crash writes the
+    """Copies a part of the stream, in pieces. A piece that is repeated after a crash writes the
     same points again."""
     deployment = context.deployment
     services = context.services
@@ -65,12 +69,16 @@ def drop_own_snapshot(context: StepContext) -> Outcome:
     it would make green again after it was dropped."""
     state = context.load(FillState)
     dropped = _drop_source_snapshot(context, state)
-    if state.phase == "recovering" and state.undo_looks < _UNDO_LOOKS:
+    late = ""
+    if state.phase == "recovering":
         found = _count_recovered(context)
-        if not found or found != state.written:
+        if found and found == state.written:
+            return Done(StepOutput(summary=dropped))
+        if state.undo_looks < _UNDO_LOOKS:
             context.save(replace(state, written=found, undo_looks=state.undo_looks + 1))
             return Wait(_LOOK_SECONDS, "waiting for the recovery that may still come")
-    words = (dropped, describe_unnamed(_count_unanswered(state)))
+        late = describe_late_recovery(context)
+    words = (dropped, describe_unnamed(_count_unanswered(state)), late)
     return Done(StepOutput(summary="; ".join(filter(None, words))))
 
 
@@ -80,6 +88,11 @@ def _count_recovered(context: StepContext) -> int:
         return context.services.store.count(context.deployment.green)
     except (Refused, Unavailable):
         return 0
+
+
+def describe_late_recovery(context: StepContext) -> str:
+    green = context.deployment.green
+    return f"if the server makes {green} again after it was dropped, `rollouts gc` deletes it"
 
 
 def describe_unnamed(state: FillState) -> str:
@@ -97,24 +110,33 @@ def _make_snapshot(context: StepContext, state: FillState) -> Outcome:
     """Runs again if the worker died before the answer was written down. The snapshot of then stays,
     for nobody knows which one it is."""
     source = _source_collection(context)
-    asked = replace(_count_unanswered(state), phase="asking", cloned=source)
-    if asked.unnamed >= _MOST_ASKED:
-        return _fill_otherwise(context, asked, "its worker died each time before it had the name")
-    context.save(asked)
+    state = replace(_count_unanswered(state), phase="", cloned=source)
+    barred = rooms.look_for_clone(context, source)
+    if state.unnamed >= _MOST_ASKED:
+        barred = "its worker died each time before it had the name"
+    if barred:
+        return _fill_otherwise(context, state, barred)
+    context.save(replace(state, phase="asking"))
     seconds = context.deployment.spec.progress_deadline_seconds
     context.turn.check(ACT_SECONDS)
+    make = partial(context.services.store.make_snapshot, source, seconds)
     try:
-        made = await_answer(
-            context, lambda: context.services.store.make_snapshot(source, seconds), seconds
-        )
-    except Refused as error:
-        return _fill_otherwise(context, asked, str(error))
-    except Unavailable as error:
-        return _fill_otherwise(context, _count_unanswered(asked), str(error))
+        made = await_answer(context, make, seconds)
+    except (Refused, Unavailable) as error:
+        return _end_failed_snapshot(context, state, error)
     if made is None:
         return Wait(0, "nobody waits for the snapshot any longer: an abort is asked for")
-    context.save(replace(asked, phase="made", snapshot=made.name, checksum=made.sha256))
+    context.save(replace(state, phase="made", snapshot=made.name, checksum=made.sha256))
     return Wait(0, f"snapshot {made.name} made")
+
+
+def _end_failed_snapshot(
+    context: StepContext, state: FillState, error: Refused | Unavailable
+) -> Outcome:
+    if isinstance(error, OutcomeUnknown):
+        lost_answers.remember(context, f"the request for a snapshot of {state.cloned}", str(error))
+        return _fill_otherwise(context, replace(state, unnamed=state.unnamed + 1), str(error))
+    return _try_later(context, state, error)
 
 
 def _count_unanswered(state: FillState) -> FillState:
@@ -125,18 +147,22 @@ def _count_unanswered(state: FillState) -> FillState:
     return replace(state, unnamed=state.unnamed + 1, phase="")
 
 
+def _try_later(context: StepContext, state: FillState, error: Refused | Unavailable) -> Outcome:
+    """Lets the engine try again what a server that did not answer has surely not done. When half of
+    the patience is gone, green is filled in another way, which has the rest of it. So it is at once
+    if the server refused."""
+    gone = 2 * context.waited > context.deployment.spec.progress_deadline_seconds
+    if gone or isinstance(error, Refused):
+        return _fill_otherwise(context, state, str(error))
+    context.save(state)
+    raise error
+
+
 def _recover_snapshot(context: StepContext, state: FillState) -> Outcome:
     if not state.snapshot:  # the release before did not wait for its name
         return _make_snapshot(context, state)
     store = context.services.store
     green = context.deployment.green
-    try:
-        store.check_recovery(green, state.cloned)
-    except Refused as error:
-        return _fill_otherwise(context, state, str(error))
-    context.turn.check(ACT_SECONDS)
-    state = replace(state, phase="recovering")
-    context.save(state)
     seconds = context.deployment.spec.progress_deadline_seconds
     snapshot = Snapshot(state.snapshot, 0, state.checksum)
 
@@ -145,19 +171,57 @@ def _recover_snapshot(context: StepContext, state: FillState) -> Outcome:
         return True
 
     try:
+        store.check_recovery(green, state.cloned)
+    except (Refused, Unavailable) as error:
+        return _try_later(context, state, error)
+    context.turn.check(ACT_SECONDS)
+    context.save(replace(state, phase="recovering"))
+    try:
         done = await_answer(context, recover, seconds)
-    except Refused as error:
-        return _end_refused_recovery(context, state, str(error))
-    except Unavailable as error:
-        return _reject_unanswered(context, state, str(error))
+    except (Refused, Unavailable) as error:
+        return _end_failed_recovery(context, state, error)
     if done is None:
         return Wait(0, "nobody waits for the recovery any longer: an abort is asked for")
     context.save(replace(state, phase="recovered"))
     return Wait(0, f"{state.snapshot} recovered")
 
 
-def _reject_lost_recovery(context: StepContext, state: FillState) -> Outcome:
+def _end_failed_recovery(
+    context: StepContext, state: FillState, error: Refused | Unavailable
+) -> Outcome:
+    """A recovery that failed half way may leave points, or a collection that does not answer."""
+    green = context.deployment.green
+    if isinstance(error, OutcomeUnknown):
+        lost_answers.remember(context, f"the recovery into {green}", str(error))
+        return _reject_unanswered(context, state, str(error))
+    context.save(state)  # nothing comes any more
+    found = context.services.store.count(green)
+    if found:
+        _drop_source_snapshot(context, state)
+        return Reject(f"the recovery into {green} failed and left {found:,} points: {error}")
+    return _try_later(context, state, error)
+
+
+def _resume_recovery(context: StepContext, state: FillState) -> Outcome:
+    if not state.snapshot:
+        return _await_old_recovery(context, state)
     return _reject_unanswered(context, state, "its worker died or was stopped meanwhile")
+
+
+def _await_old_recovery(context: StepContext, state: FillState) -> Outcome:
+    """Ends what the release before has begun: it asked for a recovery without waiting for the
+    answer. It is over when two looks in a row find the same number of points, and the source had
+    that number while the snapshot was made. Nobody knows surely whose the snapshot is, so it stays.
+    """
+    found = _count_recovered(context)
+    off = 0.0
+    if context.deployment.spec.writes.leads_live:
+        off = 0.1 * state.high
+    if found == state.found and state.low - off <= found <= state.high + off:
+        return _end_recovery(context, replace(state, unnamed=1, cloned=_source_collection(context)))
+    context.save(replace(state, found=found))
+    told = f"recovering: {found:,} of {state.high:,} points"
+    return Wait(_LOOK_SECONDS, told, progress=found != state.found)
 
 
 def _reject_unanswered(context: StepContext, state: FillState, why: str) -> Outcome:
@@ -167,20 +231,9 @@ def _reject_unanswered(context: StepContext, state: FillState, why: str) -> Outc
     green = context.deployment.green
     return Reject(
         f"the server's answer to the recovery of a snapshot into {green} is lost: {why}. It may "
-        f"still replace all points of {green}, so {green} is not used; deploy again. If {green} "
-        "appears again after it was dropped, remove it"
+        f"still replace all points of {green}, so {green} is not used; deploy again"
+        f"{lost_answers.describe_consequence(context)}. {describe_late_recovery(context)}"
     )
-
-
-def _end_refused_recovery(context: StepContext, state: FillState, why: str) -> Outcome:
-    """Nothing comes any more. A recovery that failed half way may leave points, or a collection
-    that does not answer."""
-    green = context.deployment.green
-    found = context.services.store.count(green)
-    if found:
-        _drop_source_snapshot(context, state)
-        return Reject(f"the recovery into {green} failed and left {found:,} points: {why}")
-    return _fill_otherwise(context, state, why)
 
 
 def _end_recovery(context: StepContext, state: FillState) -> Outcome:
@@ -233,18 +286,17 @@ def fill_from_all(context: StepContext, state: FillState, why: str) -> Outcome:
     note = f"not by delta: {why}"
     with context.services.sessions.begin() as session:
         context.turn.fence(session)
-        forget_seen(session, name_look(context.deployment.id))
-    context.save(
-        FillState(
-            way="records",
-            fingerprint=state.fingerprint,
-            begun=state.begun,
-            left_out=state.left_out,
-            note=note,
-            cloned=state.cloned,
-            unnamed=state.unnamed,
-        )
+        forget_seen(session, context.deployment.id)
+    begun = FillState(
+        way="records",
+        fingerprint=state.fingerprint,
+        begun=state.begun,
+        left_out=state.left_out,
+        note=note,
+        cloned=state.cloned,
+        unnamed=state.unnamed,
     )
+    slicing.begin_filling(context, begun)
     return Wait(0, f"filling by records; {note}")
 
 
@@ -262,6 +314,6 @@ _PHASES = {
     "": _make_snapshot,
     "asking": _make_snapshot,
     "made": _recover_snapshot,
-    "recovering": _reject_lost_recovery,
+    "recovering": _resume_recovery,
     "recovered": _end_recovery,
 }

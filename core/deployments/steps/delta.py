@@ -31,7 +31,14 @@ from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.database.step_data import Progress
 from qdrant_rollouts.core.deployments.plan import Outcome, Reject, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps import cloning, loading, pieces, reading, rereading
+from qdrant_rollouts.core.deployments.steps import (
+    cloning,
+    loading,
+    lost_answers,
+    pieces,
+    reading,
+    rereading,
+)
 from qdrant_rollouts.core.deployments.steps.data import (
     CLONED,
     DECIDED,
@@ -63,6 +70,9 @@ def why_not_delta(context: StepContext, green: NewCollection) -> str:
     barred = _why_never_cloned(context)
     if barred:
         return barred
+    lost = lost_answers.why_not_cloned(context)
+    if lost:
+        return f"{lost}; populate.delta_at_most: 0 turns it off for good"
     facts = _facts_of(context, blue)
     return (
         _why_other_origin(context, blue, facts, green)

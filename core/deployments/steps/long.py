@@ -1,6 +1,7 @@
 """Work that cannot be divided into turns: an upload in one request, a checksum, a request that the
 server answers when it is done."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -9,13 +10,16 @@ from dataclasses import replace
 from typing import TypeVar
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.step_data import Progress, StepState
 from qdrant_rollouts.core.deployments.plan import StepContext
-from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.errors import OutcomeUnknown
 from qdrant_rollouts.core.lifecycle import Event
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two progress updates.
 _PROGRESS_SECONDS = 1.0
@@ -50,8 +54,8 @@ def stream_with_progress(
 def await_answer(context: StepContext, ask: Callable[[], Answer], seconds: float) -> Answer | None:
     """Returns the answer to ``ask``, which may come after up to ``seconds``. Returns None as soon
     as somebody has asked for an abort. Raises what ``ask`` raises, LeaseLost if the turn is ours no
-    longer, and Unavailable if there is no answer in time. Without an answer the server may still do
-    what it was asked for, at any later time."""
+    longer, and OutcomeUnknown if there is no answer in time: the server may still do what it was
+    asked for, at any later time."""
     asked: Future[Answer] = Future()
     name = f"asks-for-{context.deployment.id}"
     threading.Thread(target=_keep_answer, args=(asked, ask), name=name, daemon=True).start()
@@ -63,7 +67,7 @@ def await_answer(context: StepContext, ask: Callable[[], Answer], seconds: float
         context.turn.prolong()
         if _is_abort_requested(context):
             return None
-    raise Unavailable(f"there was no answer within {seconds:g} s")
+    raise OutcomeUnknown(f"there was no answer within {seconds:g} s")
 
 
 def _keep_answer(asked: Future[Answer], ask: Callable[[], Answer]) -> None:
@@ -74,6 +78,11 @@ def _keep_answer(asked: Future[Answer], ask: Callable[[], Answer]) -> None:
 
 
 def _is_abort_requested(context: StepContext) -> bool:
-    with context.services.sessions() as session:
-        query = select(Deployment.requested).where(Deployment.id == context.deployment.id)
-        return session.scalar(query) == Event.ABORT
+    """If the database does not answer, this is not known, and the next look asks again."""
+    query = select(Deployment.requested).where(Deployment.id == context.deployment.id)
+    try:
+        with context.services.sessions() as session:
+            return session.scalar(query) == Event.ABORT
+    except SQLAlchemyError as error:
+        log.warning("%s: an abort cannot be seen: %s", context.deployment.id, type(error).__name__)
+        return False

@@ -27,6 +27,7 @@ from qdrant_rollouts.core.deployments.steps import (
     estimates,
     journaled,
     loading,
+    lost_answers,
     reading,
     slicing,
 )
@@ -81,7 +82,7 @@ def choose_way(context: StepContext, source: Source, green: NewCollection) -> Wa
     possible. Green need not exist yet."""
     if source.collection is None:
         why = delta.why_not_delta(context, green)
-        return _ONLY_CHANGES if not why else _name_other_way(_READ_RECORDS, "delta", why)
+        return _prefer(_ONLY_CHANGES, _READ_RECORDS, why)
     deployment = context.deployment
     plan = green.vectors
     way = _way_from_collection(context, green, source.collection)
@@ -101,9 +102,12 @@ def choose_way(context: StepContext, source: Source, green: NewCollection) -> Wa
     return way
 
 
-def _name_other_way(way: Way, cheaper: str, why: str) -> Way:
-    note = f"not by {cheaper}: {why}"
-    return replace(way, why=f"{way.why}; {note}", note=note)
+def _prefer(cheaper: Way, other: Way, why: str) -> Way:
+    """Returns the way that costs less, or the other one if there is a reason against it."""
+    if not why:
+        return cheaper
+    note = f"not by {cheaper.name}: {why}"
+    return replace(other, why=f"{other.why}; {note}", note=note)
 
 
 def _choose_way(context: StepContext) -> Outcome:
@@ -164,7 +168,7 @@ def _way_from_collection(context: StepContext, green: NewCollection, collection:
     different = list_differences(theirs, green.schema, waiting=True)
     if different:
         return replace(_COPY, why=f"{_COPY.why}; {different[0]}")
-    return _SNAPSHOT
+    return _prefer(_SNAPSHOT, _COPY, lost_answers.why_not_cloned(context))
 
 
 def _every_vector_stays(
