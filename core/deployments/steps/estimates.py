@@ -23,12 +23,15 @@ from qdrant_rollouts.core.database.plan_rows import PlanRow
 from qdrant_rollouts.core.database.upserts import insert_new
 from qdrant_rollouts.core.deployments.fillings import list_paces
 from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.deployments.steps import rereading
+from qdrant_rollouts.core.deployments.steps.data import DELTA
 from qdrant_rollouts.core.deployments.steps.loading import drop_remade_vectors
 from qdrant_rollouts.core.deployments.steps.record_vectors import (
     RecordVectors,
     VectorCounts,
     find_live_vectors,
 )
+from qdrant_rollouts.core.deployments.steps.rereading import Reader
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection, Way
 from qdrant_rollouts.core.errors import LeaseLost, Limited
 from qdrant_rollouts.core.ports import PointId, Row, SizeUnit, Source, SpreadSource
@@ -139,7 +142,9 @@ class Work:
 
     ``examples`` are texts of the sample that must be embedded, ``others`` those that need not be,
     both in no order. ``missing`` is how many of the sample must be embedded. ``payloads`` are
-    what is stored of it. ``bad`` rows of the sample cannot become a record.
+    what is stored of it. ``bad`` rows of the sample cannot become a record. ``changes``: how many
+    points of a clone would be written or deleted; None if nothing is cloned, or if it cannot be
+    counted.
     """
 
     records: Interval | None
@@ -154,6 +159,7 @@ class Work:
     others: Mapping[str, Sequence[str]] = field(default_factory=dict)
     payloads: Sequence[Mapping[str, Any]] = ()
     bad: Sequence[BadRecord] = ()
+    changes: Interval | None = None
 
 
 @dataclass(slots=True)
@@ -303,7 +309,56 @@ def estimate_work(
         others={name: _pick_texts(texts) for name, texts in others.items()},
         payloads=[record.fields for record in records.values()],
         bad=[one for part in parts for one in part if isinstance(one, BadRecord)],
+        changes=_estimate_changes(context, source, green, makers, sample, parts)
+        if way.name == DELTA
+        else None,
     )
+
+
+def _estimate_changes(
+    context: StepContext,
+    source: Source,
+    green: NewCollection,
+    makers: Mapping[str, Maker],
+    sample: Sample,
+    parts: Sequence[Sequence[Record | BadRecord]],
+) -> Interval | None:
+    """Returns how many points of a clone would be written, and how many deleted: those that the
+    live collection has more than there are records with a point."""
+    blue = context.deployment.blue
+    if sample.records is None or blue is None or not sample.parts:
+        return None
+    comparer = rereading.open_comparer(context, source, green, makers)
+    changed = []
+    there = []
+    for part, records in zip(sample.parts, parts, strict=True):
+        hits, found = _compare_part(comparer, blue, part, records)
+        changed.append(Place(len(part.rows), hits))
+        there.append(Place(len(part.rows), found))
+    written = extrapolation.estimate_share(sample.records, changed)
+    kept = extrapolation.estimate_share(sample.records, there)
+    points = estimate_points(context.services.store, blue)
+    gone = [max(0.0, points - end) for end in (kept.value, kept.high, kept.low)]
+    return extrapolation.add([written, Interval(*gone)])
+
+
+def _compare_part(
+    comparer: Reader, blue: str, part: Stretch, parsed: Sequence[Record | BadRecord]
+) -> tuple[int, int]:
+    """Returns how many of the records need another point, and how many have some."""
+    records = {
+        record.point_id: (row, record)
+        for row, record in zip(part.rows, parsed, strict=True)
+        if isinstance(record, Record)
+    }
+    changed = there = 0
+    rest = iter(records.items())
+    while window := dict(islice(rest, _WINDOW)):
+        comparer.context.services.store.pace(blue)
+        found = rereading.compare_window(comparer, blue, window)
+        changed += len(found.changed)
+        there += found.there
+    return changed, there
 
 
 def _estimate_texts(

@@ -9,7 +9,7 @@ from qdrant_rollouts.core.collections import aliases, readiness, versions
 from qdrant_rollouts.core.collections.changes import mark_source
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.model_proof import measure_agreement
-from qdrant_rollouts.core.collections.readiness import Readiness
+from qdrant_rollouts.core.collections.readiness import Readiness, estimate_points
 from qdrant_rollouts.core.collections.schema import are_same_vectors, list_differences, vector_names
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
 from qdrant_rollouts.core.collections.vectors import read_plan
@@ -32,6 +32,7 @@ from qdrant_rollouts.core.deployments.steps import (
     slicing,
 )
 from qdrant_rollouts.core.deployments.steps.data import DELTA, SNAPSHOT, CreatedGreen, FillState
+from qdrant_rollouts.core.deployments.steps.estimates import Work
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection, Way
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -100,6 +101,21 @@ def choose_way(context: StepContext, source: Source, green: NewCollection) -> Wa
             f"index {deployment.alias} declares no embedding to make new ones"
         )
     return way
+
+
+def expect_way(context: StepContext, way: Way, work: Work) -> Way:
+    """Returns the way that is taken in the end, as far as the sample shows it. The choice is made
+    when the whole source was compared."""
+    blue = context.deployment.blue
+    if way is not _ONLY_CHANGES or work.changes is None or blue is None:
+        return way
+    points = estimate_points(context.services.store, blue)
+    share = context.deployment.spec.populate.delta_at_most
+    told = f"about {work.changes.value:,.0f} of {points:,} points would be written or deleted"
+    if work.changes.value > share * points:
+        bound = f"more than a share of {share:g} (populate.delta_at_most)"
+        return _prefer(way, _READ_RECORDS, f"{told}, {bound}")
+    return replace(way, why=f"{way.why}; {told}")
 
 
 def _prefer(cheaper: Way, other: Way, why: str) -> Way:
@@ -341,12 +357,14 @@ _ONLY_CHANGES = Way(
     DELTA,
     "delta: the live collection is cloned with its index, and only what differs from the source is "
     "written",
+    clones=True,
 )
 _COPY = Way("copy", "copy: all vectors stay as they are, so the points are copied", embeds=False)
 _SNAPSHOT = Way(
     SNAPSHOT,
     "snapshot: neither vectors nor settings change, so the server copies the whole collection",
     embeds=False,
+    clones=True,
 )
 _WAYS = {
     "records": loading.load_records,
