@@ -63,10 +63,8 @@ _SITE = "sitemap:"
 
 def why_not_delta(context: StepContext, green: NewCollection) -> str:
     """Returns why green is not filled by a clone of blue, although its source gives records; empty
-    if it is. Green need not exist yet."""
-    blue = context.deployment.blue
-    if blue is None:
-        return "nothing is live yet"
+    if it is. Something is live; green need not exist yet."""
+    blue = _blue_of(context)
     barred = _why_never_cloned(context)
     if barred:
         return barred

@@ -82,6 +82,8 @@ def choose_way(context: StepContext, source: Source, green: NewCollection) -> Wa
     """Returns how green will be filled. Reads, and changes nothing. Raises Refused if no way is
     possible. Green need not exist yet."""
     if source.collection is None:
+        if context.deployment.blue is None:
+            return _READ_RECORDS
         why = delta.why_not_delta(context, green)
         return _prefer(_ONLY_CHANGES, _READ_RECORDS, why)
     deployment = context.deployment
