@@ -175,6 +175,9 @@ SETTINGS: dict[str, Any] = {
     "timezone": "UTC",
 }
 
+#: Seconds for a long turn: its lease ends it long before, if it makes no progress.
+LONG_LIMITS = {"soft_time_limit": 86_400, "time_limit": 86_415}
+
 
 class CeleryKnocker:
     """Sends knocks that are due; the sweep sends any other when it is due. A message carries no
@@ -208,6 +211,7 @@ class CeleryKnocker:
                 headers={AGAIN: True, **(redis_broker.AT_THE_FRONT if knock.first else {})},
                 argsrepr=knock.label,
                 kwargsrepr="",  # people do not read them
+                **(LONG_LIMITS if knock.long else {}),
             )
             self._queues.note_sent(knock.queue, thing)
         except BROKER_AWAY as error:

@@ -14,7 +14,13 @@ import httpx
 from pydantic import ConfigDict, TypeAdapter
 
 from qdrant_rollouts.core.defaults import CALL_SECONDS
-from qdrant_rollouts.core.errors import Limited, Misconfigured, Refused, Unavailable
+from qdrant_rollouts.core.errors import (
+    Limited,
+    Misconfigured,
+    OutcomeUnknown,
+    Refused,
+    Unavailable,
+)
 from qdrant_rollouts.core.sanitize.quoting import error_text, quote_value
 
 #: Seconds for a whole call, and for a call that must end sooner (``core.ports.VectorStore``).
@@ -38,6 +44,8 @@ _JSON = TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants"))
 
 _SETTING = "correct ROLLOUTS_QDRANT_URL"
 _LONGEST_ERROR = 200
+#: Errors before a request has left this process.
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 #: Wrong settings, recognised by the network's message; the first match counts.
 _WRONG_SETTINGS = (
     (
@@ -120,6 +128,25 @@ class Rest:
         return self.result(
             self._send_request(method, build_path(*path), seconds, content=content, params=params)
         )
+
+    def call_once(self, method: str, *path: str, seconds: float, **request: Any) -> Any:
+        """As ``call``, for an act that must not be asked for twice. Raises OutcomeUnknown if there
+        is no answer of Qdrant's and it may carry the act out all the same. Any other Unavailable
+        says that it does not."""
+        try:
+            with self.translate_errors():
+                response = self._open_client().request(
+                    method, build_path(*path), timeout=call_timeout(seconds), **request
+                )
+        except Unavailable as error:
+            if isinstance(error.__cause__, _NEVER_SENT):
+                raise
+            raise OutcomeUnknown(str(error)) from error
+        if response.is_server_error and not _is_of_qdrant(response):
+            raise OutcomeUnknown(
+                f"{self} did not answer: HTTP {response.status_code} of something in between"
+            )
+        return self.result(response)
 
     @contextmanager
     def open_stream(
@@ -249,6 +276,15 @@ def call_timeout(seconds: float) -> httpx.Timeout:
     """A whole call ends within ``seconds``, however few: connecting gets at most half of them."""
     connect = min(_CONNECT_TIMEOUT, seconds / 2)
     return httpx.Timeout(seconds - connect, connect=connect)
+
+
+def _is_of_qdrant(response: httpx.Response) -> bool:
+    """Returns whether Qdrant has written this answer, and no gateway in between."""
+    try:
+        answer = response.json()
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(answer, dict) and "status" in answer
 
 
 def build_path(*parts: str) -> str:

@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -462,12 +462,16 @@ class LocalStore:
     def parts(self, collection: str) -> int:
         raise Refused(f"snapshots of {collection} need a Qdrant server: set ROLLOUTS_QDRANT_URL")
 
-    def start_snapshot(self, collection: str, besides: Collection[str] = ()) -> None:
+    def make_snapshot(self, collection: str, seconds: float, part: int = 0) -> Snapshot:
         raise Refused(f"a snapshot of {collection} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
 
-    def start_recovery(self, target: str, source: str, snapshot: str) -> None:
+    def check_recovery(self, target: str, source: str) -> None:
+        raise Refused(f"recovering {target} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
+
+    def recover(self, target: str, source: str, snapshot: Snapshot, seconds: float) -> None:
         raise Refused(
-            f"recovering {snapshot} into {target} needs a Qdrant server: set ROLLOUTS_QDRANT_URL"
+            f"recovering {snapshot.name} into {target} needs a Qdrant server: set "
+            "ROLLOUTS_QDRANT_URL"
         )
 
     def snapshot(self, collection: str, snapshot: str) -> Snapshot:

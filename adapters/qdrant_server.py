@@ -8,17 +8,17 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from qdrant_rollouts.adapters import qdrant_schema, qdrant_snapshots
 from qdrant_rollouts.adapters.late import FirstUse, late
-from qdrant_rollouts.adapters.qdrant_http import ACT, Rest
+from qdrant_rollouts.adapters.qdrant_http import ACT, CALL, Rest
 from qdrant_rollouts.adapters.qdrant_limits import KnownLimits
 from qdrant_rollouts.adapters.qdrant_snapshots import SnapshotPlace
-from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.errors import OutcomeUnknown, Refused, Unavailable
 from qdrant_rollouts.core.ports import (
     Capacity,
     Health,
@@ -464,32 +464,23 @@ class ServerStore:
     def parts(self, collection: str) -> int:
         return len(self._snapshot_places(collection))
 
-    def start_snapshot(self, collection: str, besides: Collection[str] = ()) -> None:
-        # without waiting, the server also accepts the name of a snapshot that does not exist
-        self._collection_info(collection)
-        for place in self._snapshot_places(collection):
-            finished = {
-                name
-                for name, checksum in qdrant_snapshots.list_snapshots(place).items()
-                if checksum
-            }
-            if not finished - set(besides):
-                qdrant_snapshots.start_snapshot(place)
+    def make_snapshot(self, collection: str, seconds: float, part: int = 0) -> Snapshot:
+        return qdrant_snapshots.make_snapshot(self._snapshot_places(collection)[part], seconds)
 
-    def start_recovery(self, target: str, source: str, snapshot: str) -> None:
-        """The server fetches the snapshot from its own address, and reports nothing if that fails
-        later; so a snapshot that does not exist is requested first. Raises Refused if the server
-        cannot fetch from itself, or if ``target`` is an alias, because the live collection behind
-        it would be overwritten (2.9)."""
+    def check_recovery(self, target: str, source: str) -> None:
+        """The server fetches the snapshot from its own address, so one that does not exist is
+        requested. An alias as the ``target`` would overwrite the live collection behind it
+        (2.9)."""
         if target not in self.collections():
-            raise Refused(
-                f"{self._rest}: there is no collection {target} to recover {snapshot} into"
-            )
+            raise Refused(f"{self._rest}: there is no collection {target} to recover into")
         self._check_own_address(target, source)
-        body = self._snapshot_location(source, snapshot) | {
-            "checksum": self._list_snapshots(source).get(snapshot)
-        }
-        self._recover_from(target, body, wait="false")
+
+    def recover(self, target: str, source: str, snapshot: Snapshot, seconds: float) -> None:
+        body = self._snapshot_location(source, snapshot.name)
+        checked = {"checksum": snapshot.sha256 or None}
+        done = self._recover_from(target, body | checked, seconds)
+        if done is not True:
+            raise OutcomeUnknown(f"{self._rest} did not say that {target} is recovered")
 
     def snapshot(self, collection: str, snapshot: str) -> Snapshot:
         return qdrant_snapshots.describe_snapshot(
@@ -544,7 +535,7 @@ class ServerStore:
     def _check_own_address(self, target: str, source: str) -> None:
         problem: Refused | Unavailable
         try:
-            self._recover_from(target, self._snapshot_location(source, _NO_SNAPSHOT), wait="true")
+            self._recover_from(target, self._snapshot_location(source, _NO_SNAPSHOT), CALL)
         except Refused as said:
             if "404" in str(said):  # it asked itself, and knows no such snapshot
                 return
@@ -556,9 +547,14 @@ class ServerStore:
             f"{self._rest} cannot fetch its own snapshots from that address: {problem}"
         ) from problem
 
-    def _recover_from(self, target: str, body: dict[str, Any], wait: str) -> None:
-        self._rest.call(
-            "PUT", "collections", target, "snapshots", "recover", body=body, params={"wait": wait}
+    def _recover_from(self, target: str, body: dict[str, Any], seconds: float) -> Any:
+        """Returns when all shards are recovered."""
+        return self._rest.call_once(
+            "PUT",
+            *("collections", target, "snapshots", "recover"),
+            seconds=seconds,
+            json=body,
+            params={"wait": "true"},
         )
 
     def _snapshot_location(self, collection: str, snapshot: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 
 from qdrant_rollouts.adapters.qdrant_http import Rest
-from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.errors import OutcomeUnknown, Refused
 from qdrant_rollouts.core.ports import Snapshot
 
 #: Seconds that a piece may take to arrive, or to be accepted.
@@ -62,8 +62,14 @@ def list_snapshots(place: SnapshotPlace) -> dict[str, str | None]:
     return {snapshot["name"]: snapshot.get("checksum") for snapshot in found}
 
 
-def start_snapshot(place: SnapshotPlace) -> None:
-    place.rest.call("POST", *place.path, params={"wait": "false"})
+def make_snapshot(place: SnapshotPlace, seconds: float) -> Snapshot:
+    """Returns when it is made. Only this answer says which snapshot was made for this request. A
+    server that keeps snapshots elsewhere may give no checksum."""
+    made = place.rest.call_once("POST", *place.path, params={"wait": "true"}, seconds=seconds)
+    if made is None:
+        raise OutcomeUnknown(f"{place.rest} did not say which snapshot of {place.path[1]} it made")
+    size = int(made.get("size") or 0)
+    return Snapshot(made["name"], size, made.get("checksum") or "", place.shard)
 
 
 def delete_snapshot(place: SnapshotPlace, name: str) -> None:

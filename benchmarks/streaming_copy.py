@@ -215,13 +215,10 @@ def snapshot(ground: Ground, target: str) -> None:
     """Until the clone's index is ready, as the populate step sees it."""
     store = ground.store
     source = ground.source
-    before = store.snapshots(source)
-    store.start_snapshot(source)
-    _until(lambda: store.snapshots(source) - before)
-    [name] = store.snapshots(source) - before
-    store.start_recovery(target, source, name)
+    made = store.make_snapshot(source, _PATIENCE)
+    store.recover(target, source, made, _PATIENCE)
     _until(lambda: _recovered(store, target, ground.points))
-    store.drop_snapshot(source, name)
+    store.drop_snapshot(source, made.name)
 
 
 Measure = Callable[[Ground, str], None]

@@ -7,7 +7,7 @@ from functools import partial
 
 from celery import Celery, Task
 
-from qdrant_rollouts.adapters.celery import BROKER_AWAY, give_back
+from qdrant_rollouts.adapters.celery import BROKER_AWAY, LONG_LIMITS, give_back
 from qdrant_rollouts.core.database import events, leases
 from qdrant_rollouts.core.deployments import due_slices, engine, slices
 from qdrant_rollouts.core.deployments.steps import STEPS
@@ -23,13 +23,9 @@ class Rejected(Exception):
     red."""
 
 
-#: Seconds for a long step: its lease ends it long before, if it makes no progress.
-_LONG_LIMITS = {"soft_time_limit": 86_400, "time_limit": 86_415}
-
-
 def register_steps(app: Celery, services: Callable[[], Services]) -> None:
     for step in STEPS.values():
-        limits = _LONG_LIMITS if step.long else {}
+        limits = LONG_LIMITS if step.long else {}
         app.task(
             _build_step_task(services),
             name=f"deployments.{step.name}",

@@ -37,8 +37,9 @@ class Kept(TypedDict):
 
 
 class Leftover(TypedDict):
-    """A collection that a run restored from a backup and could not drop. ``run``: its kind and id,
-    as in "verification ID"."""
+    """A collection that a run restored from a backup and could not drop, or that the server made
+    again after a run had dropped it; then ``backup`` is empty. ``run``: its kind and id, as in
+    "verification ID"."""
 
     collection: str
     run: str

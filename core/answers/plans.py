@@ -75,8 +75,10 @@ class Plan(TypedDict):
     """``way`` is how the new collection would be filled, and ``why`` it would; null if nothing is
     filled or it is not known. ``slices`` is by how many workers at most it would be filled at once;
     0 if nothing is filled or the way is not known. ``unchanged`` says why a rebuild would build
-    nothing; empty if it would. ``seconds`` are those of the filling, ``watching`` those of stages
-    and soak. ``cost`` is in the currency of the declared price."""
+    nothing; empty if it would. ``changes``: how many points of a clone of the live collection would
+    be written or deleted; its value is null if nothing is cloned. ``seconds`` are those of the
+    filling, ``watching`` those of stages and soak. ``cost`` is in the currency of the declared
+    price."""
 
     alias: str
     strategy: str
@@ -89,6 +91,7 @@ class Plan(TypedDict):
     unchanged: str
     sample: Sampled
     records: Figure
+    changes: Figure
     texts: Figure
     tokens: Figure
     seconds: Figure

@@ -10,11 +10,13 @@ from qdrant_rollouts.core.database.step_data import UNSET, Progress, StepOutput,
 
 @dataclass(frozen=True, kw_only=True)
 class Filling(StepOutput):
-    """``way``: records, copy, snapshot or backup. ``fingerprint`` is the source's, null where it
-    has none, not set where nobody looked; ``begun``: from when on a later pass reads changes, if
-    the source can tell them. ``expected``: how many points there must be. ``by_vector``: how many
-    vectors, by name and by what became of them. ``looks``: how often in a row the index was found
-    ready. What is None was not counted."""
+    """``way``: records, copy, snapshot, delta or backup. ``fingerprint`` is the source's, null
+    where it has none, not set where nobody looked; ``begun``: from when on a later pass reads
+    changes, if the source can tell them. ``note``: why it was not another way.
+    ``expected``: how many points there must be. ``by_vector``: how many vectors, by name and by
+    what became of them. ``looks``: how often in a row the index was found ready. By delta: how many
+    points were ``renewed`` and ``dropped``, and how many ``deltas`` in a row this is. What is None
+    was not counted."""
 
     way: str | None = None
     fingerprint: str | Unset | None = field(default=UNSET, metadata={"key": "print"})
@@ -29,6 +31,9 @@ class Filling(StepOutput):
     bad: int | None = None
     bad_samples: Sequence[str] | None = None
     gone: int | None = None
+    renewed: int | None = None
+    dropped: int | None = None
+    deltas: int | None = None
     left_out: dict[str, Any] | None = None
     note: str | None = None
     looks: int | None = None

@@ -77,6 +77,12 @@ class BadRecord:
         return f"{self.where}: {self.why}"
 
 
+def duplicate_id_fault(record: Record, where: str) -> BadRecord:
+    return BadRecord(
+        record.where, "id", f"{quote_value(record.id)} is not unique, {where} has it too"
+    )
+
+
 def parse_row(row: Row, rules: RecordRules) -> Record | BadRecord:
     """Returns the record in ``row``, or what is wrong with it."""
     try:

@@ -17,7 +17,7 @@ their sources:
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qdrant_rollouts.core.collections.schema import vector_names, vector_params
@@ -27,6 +27,7 @@ _BYTES = {"float32": 4, "float16": 2, "uint8": 1}
 _LINK = 4
 _M = 16
 _TWICE = 2
+_CLONED = 3
 _PRODUCT = {"x4": 4, "x8": 8, "x16": 16, "x32": 32, "x64": 64}
 
 
@@ -60,6 +61,13 @@ def estimate_need(schema: Schema, points: int, payload: float, server: Server) -
         memory=int(points * (memory + in_memory) * copies),
         points=points,
     )
+
+
+def estimate_clone(schema: Schema, points: int, payload: float, server: Server) -> Needed:
+    """Returns what a clone takes while it is made: the snapshot, what the server unpacks, and the
+    collection."""
+    need = estimate_need(schema, points, payload, server)
+    return replace(need, disk=need.disk * _CLONED // _TWICE)
 
 
 def payload_bytes(sample: Sequence[Mapping[str, Any]]) -> float:

@@ -12,7 +12,8 @@ A repeated step writes the same again.
   ``dimension``, ``reads`` (tokens of a text that the model reads), ``schema`` (hash of the
   settings)
 - populate: ``way``, ``fingerprint`` (of the source), ``records``, ``points``, ``bad``, ``reused``
-  (reused vectors), ``embedded``, ``truncated``
+  (reused vectors), ``embedded``, ``truncated``; by delta also ``renewed``, ``dropped`` and how many
+  ``deltas`` in a row it is
 - validate: ``gate``: verdict, checks ``failed`` and ``inconclusive``, and the deployment of the
   report
 - switch: ``served``: by which deployment, since when, and ``approved_by``, if a person had to
@@ -98,15 +99,18 @@ _MODEL_FACTS = {
 def facts_of_filling(filled: Filling, records: int | None) -> State:
     """A copy reads no records, so only points can be counted."""
     counts = {"points": filled.written or 0}
-    if filled.way == "records":
-        more = {
-            name: getattr(filled, name) or 0 for name in ("bad", "reused", "embedded", "truncated")
-        }
+    if filled.way in _COUNTED:
+        more = {name: getattr(filled, name) or 0 for name in _COUNTED[filled.way]}
         counts = {"records": records or 0, **counts, **more}
     fingerprint = None
     if filled.fingerprint is not UNSET:
         fingerprint = filled.fingerprint
     return {"way": filled.way, "fingerprint": fingerprint, **counts}
+
+
+_OF_RECORDS = ("bad", "reused", "embedded", "truncated")
+#: What a way that reads records counts.
+_COUNTED = {"records": _OF_RECORDS, "delta": (*_OF_RECORDS, "renewed", "dropped", "deltas")}
 
 
 def facts_of_report(report: Mapping[str, Any]) -> State:

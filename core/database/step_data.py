@@ -75,6 +75,11 @@ class StepState(StepData):
         """Returns what the next turn does, for people; empty if the step has no phases."""
         return ""
 
+    def is_long(self) -> bool:
+        """Returns whether the next turn may last longer than others, because it waits for one act
+        that cannot be cut."""
+        return False
+
     def describe_place(self) -> str:
         """Returns where the work is, for people; empty if nothing was saved."""
         if self.progress is None:
@@ -106,7 +111,19 @@ def write_data(data: StepData) -> dict[str, Any]:
     content = _as_json(data)
     if not content:
         return {}
-    return {_FORM_KEY: data.form(), **content}
+    return {_FORM_KEY: _find_form(data), **content}
+
+
+def _find_form(data: StepData) -> int:
+    """Returns the oldest form in which ``data`` and everything in it must be read."""
+    form = data.form()
+    for one in fields(data):
+        value = getattr(data, one.name)
+        items = value
+        if not isinstance(value, list | tuple):
+            items = [value]
+        form = max([form, *(_find_form(item) for item in items if isinstance(item, StepData))])
+    return form
 
 
 def read_data(kind: type[Data], content: Content) -> Data:

@@ -6,6 +6,7 @@ exactly one wins. The new number is the fence: what the holder writes later is w
 sees that the lease has expired and counts a crash.
 """
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session, object_session
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
-from qdrant_rollouts.core.database.step_data import why_not_known
+from qdrant_rollouts.core.database.step_data import read_data, why_not_known
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import patience
 from qdrant_rollouts.core.deployments.plan import DeploymentView, StepRecord
@@ -28,6 +29,8 @@ from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.core.lifecycle import Event, Place, Status, StepStatus, next_status
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.services import Services
+
+log = logging.getLogger(__name__)
 
 #: A knock that comes at most this early is accepted, because clocks and timers are not exact.
 EARLY_TOLERANCE = timedelta(milliseconds=50)
@@ -102,7 +105,25 @@ def knock_for(row: Deployment, now: datetime, *, again: bool = False) -> Knock:
         label=f"{row.alias} turn {row.turn} try {step.tries + 1}{' undo' if undoing else ''}",
         again=again,
         first=_is_first(row),
+        long=not undoing and _is_long(step),
     )
+
+
+def _is_long(step: StepRow) -> bool:
+    """Returns whether the step's next turn is long. A state that cannot be read is reported by the
+    turn itself; it must not keep a sweep from knocking for others."""
+    if step.name not in STEPS or why_not_known(step.state):
+        return False
+    try:
+        return read_data(STEPS[step.name].state, step.state).is_long()
+    except (Unavailable, TypeError, ValueError, LookupError, AttributeError) as error:
+        log.warning(
+            "the state of step %s of %s cannot be read: %s",
+            step.name,
+            step.deployment_id,
+            type(error).__name__,
+        )
+        return False
 
 
 def _is_first(row: Deployment) -> bool:

@@ -25,8 +25,8 @@ class Knock:
 
     ``countdown``: seconds until the turn is due. ``again``: somebody may have knocked for this turn
     before. ``first``: the message goes before all that wait in its queue, if the broker can do
-    that. ``label`` is for people who watch Flower (celery-facts section 5). ``slice``: the turn is
-    that of a slice of the step.
+    that. ``long``: the turn may last longer than others. ``label`` is for people who watch Flower
+    (celery-facts section 5). ``slice``: the turn is that of a slice of the step.
     """
 
     deployment_id: str
@@ -37,6 +37,7 @@ class Knock:
     label: str = ""
     again: bool = False
     first: bool = False
+    long: bool = False
     slice: int | None = None
 
 

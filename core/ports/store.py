@@ -1,6 +1,6 @@
 """Qdrant, or what behaves like it."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -275,13 +275,21 @@ class SnapshotStore(Protocol):
         """How many snapshots together are the collection: one, or on a cluster one of each
         shard."""
 
-    def start_snapshot(self, collection: str, besides: Collection[str] = ()) -> None:
-        """Asks for a snapshot, of each part that has none but ``besides``, and returns at once;
-        look for them in ``snapshots``."""
+    def make_snapshot(self, collection: str, seconds: float, part: int = 0) -> Snapshot:
+        """Makes a snapshot of one of the ``parts`` and returns it when it is made, ``sha256`` being
+        empty if the server gives none. Only this answer says which snapshot it is. Raises
+        OutcomeUnknown if there is no answer within ``seconds``: the server may make it all the
+        same."""
 
-    def start_recovery(self, target: str, source: str, snapshot: str) -> None:
-        """Asks ``target`` to be filled from a snapshot of ``source`` and returns at once; look at
-        ``count``."""
+    def check_recovery(self, target: str, source: str) -> None:
+        """Raises Refused if ``target`` is no collection, or if the server cannot fetch its own
+        snapshots of ``source``. Changes nothing."""
+
+    def recover(self, target: str, source: str, snapshot: Snapshot, seconds: float) -> None:
+        """Fills ``target`` from a snapshot of ``source``, and returns when all of it is there. It
+        replaces all points of ``target``, and makes ``target`` if it is missing. Raises
+        OutcomeUnknown if there is no answer within ``seconds``: the server may do it all the same,
+        at any later time."""
 
     def snapshot(self, collection: str, snapshot: str) -> Snapshot:
         """Raises Refused if there is no finished snapshot of this name."""

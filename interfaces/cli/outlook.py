@@ -48,6 +48,8 @@ def _list_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "source", plan["source"] or "none"
     yield "steps", " → ".join(plan["steps"])
     yield "records", _describe_figure(plan["records"], _count)
+    if plan["changes"]["value"] is not None:
+        yield "changes", _describe_figure(plan["changes"], _count)
     yield "texts", _describe_figure(plan["texts"], _count)
     yield "tokens", _describe_figure(plan["tokens"], _count)
     yield "time", _describe_figure(plan["seconds"], _duration)

@@ -21,7 +21,7 @@ from tests.acceptance.traps import KILL
 
 #: Place -> what the worker is doing there.
 BACKUP = {
-    "start_snapshot.after": "snapshot: asked for, nobody has written it down",
+    "make_snapshot.after": "snapshot: it is made, nobody has written down its name",
     "knock-fetch.before": "between snapshot and fetch",
     "write.after": "fetch: bytes are on the shelf, the position is not saved",
     "knock-seal.before": "between fetch and seal",
@@ -146,7 +146,8 @@ def test_a_backup_whose_worker_was_killed_is_whole_and_leaves_nothing_on_the_ser
     manifest = manifests.read_manifest(shelf, seen.backup.id)
     assert (manifest.alias, manifest.low, manifest.high) == (alias, RECORDS, RECORDS)
     assert manifests.find_damage(shelf, manifest) == ""
-    assert seen.snapshots == []
+    lost = house.traps.sprung(alias, "make_snapshot.after") is not None
+    assert len(seen.snapshots) <= lost, "only one whose name nobody has heard stays"
 
 
 @by_place(VERIFICATION)

@@ -67,6 +67,20 @@ def test_what_changed_in_the_source_while_it_was_built_is_served(live: World) ->
     assert (output["changed"], output["removed"]) == (11, 1)
 
 
+def test_of_two_records_with_an_id_the_first_counts_however_far_apart_they_are(
+    live: World,
+) -> None:
+    """Each piece of the pass has one window here."""
+    live.declare("docs", source="jsonl:docs.jsonl", on_bad_record="skip")
+    live.change_services(times=replace(live.services.times, slice=0.01))
+    changed = texts(300)
+    changed[250] = {"id": 3, "text": "the second one with this id"}
+    status = rebuild(live, lambda: bool(live.write("docs.jsonl", changed)))
+    assert status["status"] == "live", status["message"]
+    assert served(live)[3] == texts(4)[3]["text"]
+    assert len(served(live)) == 299
+
+
 def test_a_source_that_did_not_change_is_not_read_again(live: World) -> None:
     status = rebuild(live, lambda: None)
     assert step(status, "catch_up")["message"] == "the source has not changed since it was read"

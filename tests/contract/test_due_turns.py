@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from qdrant_rollouts.core.database.models import Deployment, Places
+from qdrant_rollouts.core.database.models import Deployment, Places, StepRow
 from qdrant_rollouts.core.deployments import due_turns, engine, places
 from qdrant_rollouts.core.lifecycle import Event, Place
 from tests import crowds, plans
-from tests.world import World
+from tests.world import World, texts
 
 WAITING = 1_500
 #: How many of each list are due while the plans are looked at.
@@ -140,3 +140,17 @@ def test_the_database_and_the_words_for_people_have_one_order_of_the_queue(world
         line = places.look(session).waiting
     numbered = sorted(line, key=lambda one: one.order)
     assert [told[one.id]["place"] for one in numbered] == list(range(1, 61))
+
+
+def test_a_state_that_cannot_be_read_keeps_the_sweep_from_nobody(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(3)))
+    world.declare("faq", source="jsonl:docs.jsonl")
+    started = [world.deploy("docs"), world.deploy("faq")]
+    for deployment in started:
+        world.run(until=world.at(deployment, "populate"))
+    with world.services.sessions.begin() as session:
+        mine = StepRow.deployment_id == started[0], StepRow.name == "populate"
+        session.execute(update(StepRow).where(*mine).values(state={"look": 5, "way": "delta"}))
+    world.broker.waiting.clear()
+    world.clock.move(60)
+    assert set(sweep(world)) == set(started)

@@ -53,6 +53,15 @@ def test_a_reused_vector_is_the_one_that_would_be_made(world: World) -> None:
         assert list(one.vector) == pytest.approx(list(other.vector), abs=1e-6)
 
 
+def test_the_embedded_store_cannot_clone_and_says_so(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    deployed(world)
+    output = populated(deployed(world))
+    assert output["way"] == "records"
+    assert output["note"] == "not by delta: the embedded Qdrant cannot clone a collection"
+    assert output["summary"] == "30 points by records, 30 reused"
+
+
 def test_another_model_takes_nothing_over(world: World) -> None:
     world.declare("docs", source=world.write("docs.jsonl", texts(30)))
     deployed(world)

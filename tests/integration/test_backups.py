@@ -13,7 +13,7 @@ from qdrant_rollouts.adapters.shelf_remote import RemoteShelf
 from qdrant_rollouts.core.collections import manifests
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.deployments import backups
-from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.errors import OutcomeUnknown, Refused
 from qdrant_rollouts.core.ports import Point
 from tests.backups import back_up, through
 from tests.world import DIMENSION, World, texts
@@ -345,3 +345,52 @@ def test_other_settings_than_the_manifest_says_are_found(world):
         "payload_schema.n: wanted {'data_type': 'integer'}, found nothing"
         in verified(world, backup=backup)["message"]
     )
+
+
+class Around:
+    """A store with one act of its own around ``make_snapshot``."""
+
+    def __init__(self, store, act):
+        self._store = store
+        self._act = act
+
+    def __getattr__(self, name):
+        found = getattr(self._store, name)
+        if name != "make_snapshot":
+            return found
+        return lambda *arguments: self._act(found, *arguments)
+
+
+def test_a_snapshot_that_somebody_else_takes_meanwhile_stays_and_ours_goes(world):
+    live = serve(world, "docs")["green"]
+    theirs = []
+
+    def take_theirs_too(make, collection, *arguments):
+        theirs.append(make(collection, *arguments).name)
+        time.sleep(1.1)  # two of one second have the same name
+        made = make(collection, *arguments)
+        time.sleep(1.1)
+        theirs.append(make(collection, *arguments).name)
+        return made
+
+    store = world.store
+    world.over(Around(store, take_theirs_too))
+    back_up(world, "docs")
+    assert store.snapshots(live) == set(theirs)
+
+
+def test_a_backup_whose_answer_is_lost_is_made_and_removes_no_snapshot(world):
+    live = serve(world, "docs")["green"]
+    made = []
+
+    def lose(make, *arguments):
+        made.append(make(*arguments).name)
+        raise OutcomeUnknown("HTTP 504")
+
+    store = world.store
+    world.over(Around(store, lose))
+    run = backups.create_backup(world.services, "docs", actor="anna")
+    seen = through(world, run)
+    assert seen["status"] == "live", seen["message"]
+    assert f"snapshot {made[0]} may belong to others and stays" in seen["steps"][2]["message"]
+    assert store.snapshots(live) == set(made)

@@ -60,6 +60,35 @@ def test_the_planned_way_and_numbers_are_those_of_the_deployment(server, alias):
         assert told["texts"]["low"] <= (filled.get("embedded") or 0) <= told["texts"]["high"]
 
 
+def test_a_plan_says_that_little_changed_or_why_the_full_way_is_taken(server, alias):
+    server.write("docs.jsonl", texts(400))
+    assert "delta" not in plan_deployment(server.services, alias)["why"]
+    deployed(server, alias)
+    told = plan_deployment(server.services, alias)
+    assert (told["way"], told["changes"]["value"]) == ("delta", 0)
+    changed = texts(402)
+    changed[7]["text"] = "another text about python"
+    del changed[20:23]
+    for records, settings, way, why in (
+        (changed, {}, "delta", "about 6 of 400 points would be written or deleted"),
+        (changed, {"populate": {"full_every": 1}}, "records", "a fresh index is due after 1"),
+        (texts(300), {}, "records", "of 399 points would be written or deleted, more than"),
+        (texts(300), {"collection": {"hnsw": {"m": 24}}}, "records", "settings change"),
+    ):
+        server.write("docs.jsonl", records)
+        declare(server, alias, source="jsonl:docs.jsonl", **settings)
+        before = of_server(server)
+        told = plan_deployment(server.services, alias)
+        assert of_server(server) == before
+        assert (told["way"], why in told["why"]) == (way, True), told["why"]
+        filled = deployed(server, alias)
+        assert filled["way"] == way
+        if way == "delta":
+            assert told["records"]["value"] == filled["expected"] == 399
+            assert told["changes"]["value"] == filled["renewed"] + filled["dropped"] == 6
+            assert told["texts"]["value"] == filled["embedded"] == 3
+
+
 def test_the_need_of_disk_and_memory_stands_beside_what_the_server_has(server, alias):
     told = plan_deployment(server.services, alias)
     free = server.store.room()

@@ -7,7 +7,7 @@ from qdrant_rollouts.adapters.qdrant import open_store
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.core.collections.schema import dense_names, list_differences
 from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
-from qdrant_rollouts.core.ports import Capacity, Point
+from qdrant_rollouts.core.ports import Capacity, Point, Snapshot
 
 SCHEMA = {
     "params": {"vectors": {"size": 2, "distance": "Dot"}, "on_disk_payload": True},
@@ -116,8 +116,9 @@ def test_what_needs_a_server_is_refused_with_the_setting_that_names_one():
     store.create("docs", SCHEMA, {})
 
     for ask in (
-        lambda: store.start_snapshot("docs"),
-        lambda: store.start_recovery("docs", "docs", "a.snapshot"),
+        lambda: store.make_snapshot("docs", 1),
+        lambda: store.check_recovery("docs", "docs"),
+        lambda: store.recover("docs", "docs", Snapshot("a.snapshot", 0, ""), 1),
     ):
         with pytest.raises(Refused, match="needs a Qdrant server: set ROLLOUTS_QDRANT_URL"):
             ask()

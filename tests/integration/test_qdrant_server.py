@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import time
 import uuid
+from http.server import BaseHTTPRequestHandler
 
 import numpy as np
 import pytest
@@ -12,9 +13,18 @@ import pytest
 from qdrant_rollouts.adapters.qdrant import open_store
 from qdrant_rollouts.adapters.qdrant_http import Rest
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
-from qdrant_rollouts.core.errors import LeaseLost, Refused, Unavailable
+from qdrant_rollouts.core.errors import LeaseLost, OutcomeUnknown, Refused, Unavailable
 from qdrant_rollouts.core.ports import Capacity, Point, SearchParams
-from tests.qdrants import answering, for_us_alone, plain, points, relay, seen, wait_until
+from tests.qdrants import (
+    answering,
+    for_us_alone,
+    plain,
+    points,
+    relay,
+    seen,
+    serving,
+    wait_until,
+)
 from tests.servers import Qdrant, free_ports
 
 
@@ -278,9 +288,9 @@ def test_a_snapshot_fills_an_empty_clone_with_points_and_index_and_leaves_its_me
     wait_until(lambda: seen(store, name).ready)
     store.create(f"{name}_green", store.schema(name), {"whose": "green"})
 
-    snapshot = take_snapshot(store, name)
-    store.start_recovery(f"{name}_green", name, snapshot)
-    wait_until(lambda: filled(store, f"{name}_green", 3_000))
+    snapshot = store.make_snapshot(name, 30)
+    store.recover(f"{name}_green", name, snapshot, 30)
+    assert store.count(f"{name}_green") == 3_000
 
     assert store.schema(f"{name}_green") == store.schema(name)
     assert store.metadata(f"{name}_green") == {"whose": "green"}
@@ -314,7 +324,7 @@ def test_a_recovery_into_an_alias_is_refused_and_the_live_collection_keeps_its_p
     store.point_alias(f"{name}_alias", name)
 
     with pytest.raises(Refused, match="no collection"):
-        store.start_recovery(f"{name}_alias", name, snapshot)
+        store.check_recovery(f"{name}_alias", name)
 
     assert store.count(name) == 5
     store.drop_snapshot(name, snapshot)
@@ -333,7 +343,7 @@ def test_a_recovery_is_refused_where_the_server_cannot_fetch_from_its_own_addres
         assert outside.count(name) == 0
 
         with pytest.raises(Refused, match="cannot fetch its own snapshots from that address"):
-            outside.start_recovery(f"{name}_green", name, snapshot)
+            outside.check_recovery(f"{name}_green", name)
 
         outside.close()
     store.drop_snapshot(name, snapshot)
@@ -346,9 +356,10 @@ def test_with_an_api_key_everything_works_and_snapshots_too():
         store.upsert("docs", points(5))
         store.create("green", store.schema("docs"), {})
 
-        store.start_recovery("green", "docs", take_snapshot(store, "docs"))
+        store.check_recovery("green", "docs")
+        store.recover("green", "docs", store.make_snapshot("docs", 30), 30)
 
-        wait_until(lambda: filled(store, "green", 5))
+        assert store.count("green") == 5
         assert store.copy("docs", "green", None, 5) == (5, None)
         store.close()
 
@@ -392,10 +403,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(store, name):
 
 
 def take_snapshot(store, collection):
-    before = store.snapshots(collection)
-    store.start_snapshot(collection)
-    [snapshot] = wait_until(lambda: store.snapshots(collection) - before)
-    return snapshot
+    return store.make_snapshot(collection, 30).name
 
 
 def filled(store, collection, count):
@@ -404,3 +412,57 @@ def filled(store, collection, count):
         return store.count(collection) == count
     except Unavailable:
         return False
+
+
+# --- answers that are lost ------------------------------------------------------------------------
+
+
+def answering_once(status, content):
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            if not status:
+                return  # the connection is closed without an answer
+            self.send_response(status)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    return serving(Handler)
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "surely_not"),
+    [
+        (0, b"", False),
+        (504, b"<html>gateway timeout</html>", False),
+        (504, b'{"message": "timeout"}', False),
+        (500, b'{"status": {"error": "no space left"}, "time": 0.1}', True),
+    ],
+    ids=["closed", "gateway", "gateway with JSON", "Qdrant"],
+)
+def test_only_the_servers_own_answer_says_that_an_act_is_not_done(status, content, surely_not):
+    with answering_once(status, content) as url, pytest.raises(Unavailable) as raised:
+        Rest(url).call_once("POST", "collections", "docs", "snapshots", seconds=5)
+    assert isinstance(raised.value, OutcomeUnknown) is not surely_not
+
+
+def test_a_request_that_is_not_sent_is_surely_not_done():
+    [port] = free_ports(1)
+    with pytest.raises(Unavailable) as raised:
+        Rest(f"http://127.0.0.1:{port}").call_once("POST", "collections", seconds=2)
+    assert not isinstance(raised.value, OutcomeUnknown)
+
+
+def test_an_answer_that_comes_too_late_is_lost():
+    class Slow(BaseHTTPRequestHandler):
+        def do_POST(self):
+            time.sleep(1.0)
+
+        def log_message(self, *_):
+            pass
+
+    with serving(Slow) as url, pytest.raises(OutcomeUnknown):
+        Rest(url).call_once("POST", "collections", seconds=0.3)

@@ -40,6 +40,7 @@ BROAD_ALLOWED = {
         "a request's error goes to whoever sent it, with its meaning",
     ),
     "adapters/writing_client_async.py": (1, "the same"),
+    "core/deployments/steps/long.py": (1, "an error of a thread is raised by the turn that waits"),
     "core/journal/running.py": (1, "a step's error goes back into the generator that asked for it"),
     "core/deployments/turn_runs.py": (
         1,

@@ -6,8 +6,9 @@ installation made it on the same server. The program cannot tell which. So it de
 if a person says so, and then only after a grace period in which it can be kept.
 
 A leftover is a collection that a run restored from a backup, to verify or to read it, and could not
-drop. Its row names the run. No application was ever meant to search it, so it is deleted as soon as
-the run has ended.
+drop; or one that a deployment has dropped and that the server made again, because it carried out a
+recovery late. Its row names the run. No application was ever meant to search it, so it is deleted
+as soon as the run has ended.
 """
 
 import re
@@ -28,7 +29,7 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, StepRow
 from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.defaults import ORPHANS_MINUTES
-from qdrant_rollouts.core.lifecycle import FINAL, DeletionStatus
+from qdrant_rollouts.core.lifecycle import FINAL, DeletionStatus, StepStatus
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
@@ -130,16 +131,20 @@ def find_leftovers(
 ) -> list[collecting_answers.Leftover]:
     """Returns those of the collections ``there`` that an ended run should have dropped, each with
     its backup."""
-    tried_out = and_(Deployment.kind == "verification", has_trait(lambda step: step.makes_green))
+    makes = has_trait(lambda step: step.makes_green)
+    tried_out = and_(Deployment.kind == "verification", makes)
+    dropped = and_(Deployment.kind == "rollout", makes, StepRow.status == StepStatus.UNDONE)
     query = select(Deployment, StepRow.arguments).join(StepRow)
-    query = query.where(Deployment.status.in_(FINAL), or_(tried_out, recovered.is_unpacking()))
+    query = query.where(
+        Deployment.status.in_(FINAL), or_(tried_out, dropped, recovered.is_unpacking())
+    )
     found = [(said.get("collection", row.green), row, said) for row, said in session.execute(query)]
     last = deletions.find_last_deletions(session)
     return [
         {
             "collection": name,
             "run": f"{outbox.run_word(row.kind)} {row.id}",
-            "backup": str(said["backup"]),
+            "backup": str(said.get("backup", "")),
             "points": estimate_points(services.store, name),
             "used_by": deletions.find_uses(services, session, name),
             "deletion": last[name].status if name in last else None,
@@ -243,7 +248,9 @@ def _schedule_found(
     for alias, several in surplus.items():
         retention_policy.schedule_surplus(session, now, alias, several, actor=actor)
     for left in filter(_is_free, leftovers):
-        why = f"left over by {left['run']}, from backup {left['backup']}"
+        why = f"left over by {left['run']}"
+        if left["backup"]:
+            why += f", from backup {left['backup']}"
         deletions.schedule_deletion(session, now, left["collection"], 0.0, reason=why, actor=actor)
     for orphan in filter(_is_free, orphans):
         why = "an orphan: no row knows it"

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from qdrant_rollouts.core.config.index_file.values import Strict
+from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Strict
 from qdrant_rollouts.core.defaults import MOST_SLICES
 
 
@@ -23,8 +23,9 @@ def _check_share(value: Any) -> Any:
 
 
 class PopulateSpec(Strict):
-    """By how many workers one index is filled at the same time; see
-    ``core.deployments.steps.slicing``."""
+    """By how many workers one index is filled at the same time, and when only what has changed is
+    written into a clone of the live collection; see ``core.deployments.steps.slicing`` and
+    ``delta``."""
 
     #: Into how many slices the source is cut; ``auto``: as many as there are children of workers
     #: for bulk work, times ``bulk_share``.
@@ -36,3 +37,7 @@ class PopulateSpec(Strict):
     bulk_share: Annotated[float, Field(gt=0, le=1, strict=True), BeforeValidator(_check_share)] = (
         1.0
     )
+    #: The share of the live collection's points that may change or leave in the way of delta.
+    delta_at_most: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.2
+    #: After so many of them in a row everything is written and indexed again.
+    full_every: AtLeastOne = 7

@@ -90,6 +90,17 @@ def describe_records(outlook: Outlook) -> Figure:
     return _figure(work.records, f"by the size of {_name_sample(work)}")
 
 
+def describe_changes(outlook: Outlook) -> Figure:
+    if outlook.way is None or not outlook.way.clones:
+        return _unknown("the live collection is not cloned")
+    work = outlook.work
+    if work is None:
+        return _unknown(outlook.unknown)
+    if work.changes is None:
+        return _unknown(work.why_not_counted or "the points are taken as they are")
+    return _figure(work.changes, f"of {_name_sample(work)}, compared with the live collection")
+
+
 def sum_texts(outlook: Outlook) -> Figure:
     work = outlook.work
     if work is None:
@@ -304,8 +315,11 @@ def compare_room(services: Services, outlook: Outlook) -> tuple[Room, Room, list
         return *_unknown_room(free, f"not known: {error}"), []
     size = room.payload_bytes(work.payloads)
     points = max(1, math.ceil(work.records.value))
-    need = room.estimate_need(outlook.green.schema, points, size, server)
-    least = room.estimate_need(outlook.green.schema, math.floor(work.records.low), size, server)
+    estimate = room.estimate_need
+    if outlook.way is not None and outlook.way.clones:
+        estimate = room.estimate_clone
+    need = estimate(outlook.green.schema, points, size, server)
+    least = estimate(outlook.green.schema, math.floor(work.records.low), size, server)
     words = "at least: payload indexes, sparse vectors and multivectors are not in it"
     if free.disk is None and free.memory is None:
         words += "; the server does not tell what is free"

@@ -113,6 +113,7 @@ def plan_deployment(
         "unchanged": _why_unchanged(services, alias) if declared else "",
         "sample": _describe_sample(outlook.work),
         "records": plan_figures.describe_records(outlook),
+        "changes": plan_figures.describe_changes(outlook),
         "texts": texts,
         "tokens": tokens,
         "seconds": plan_figures.estimate_seconds(services, alias, prepared, outlook),
@@ -147,18 +148,19 @@ def _look_ahead(services: Services, alias: str, prepared: Prepared, draw: random
         made = {name: maker.by for name, maker in design.makers.items()}
         green = NewCollection(design.vectors, design.schema, made)
         way = population.choose_way(context, source, green)
-        slices = _count_slices(context, prepared.source, way)
         with _name_faults(source):
             work = estimates.estimate_work(
                 context, source, green, design.makers, way, estimates.OF_PLANS, draw
             )
+        way = population.expect_way(context, way, work)
+        slices = _count_slices(context, prepared.source, way)
     except Unavailable as error:
         return Outlook(way, green, slices=slices, unknown=f"not known: {error}")
     return Outlook(way, green, design.makers, work, slices)
 
 
 def _count_slices(context: StepContext, source: Source, way: Way) -> int:
-    if way.name == "snapshot":
+    if way.name not in slicing.CUT_WAYS:
         return 1
     spec = context.deployment.spec
     wanted = slicing.count_slices(context.services, spec, source, way.name)

@@ -77,6 +77,7 @@ STEPS: dict[str, Step] = {
             do=backup_snapshot.take_snapshot,
             undo=backup_snapshot.drop_snapshot,
             queue="bulk",
+            long=True,
             state=backup_data.SnapshotState,
             output=backup_data.TakenSnapshot,
         ),

@@ -15,9 +15,11 @@ from qdrant_rollouts.core.ports import PointId, Schema
 class SnapshotState(PieceState):
     """``after`` and ``scanned``: how far the points were read from which ``sample`` is drawn.
     ``at``, ``schema``, ``metadata``, ``count`` and ``points`` (with digests) describe the content
-    before the snapshot. ``known``: the snapshots that existed before. ``snapshots``: those that
-    appeared; ``own`` says whether they are surely ours. ``looks`` and ``undo_looks`` count looks
-    without a result."""
+    before the snapshot. ``known``: the snapshots that existed before. ``snapshots``: those of the
+    parts; ``foreign`` are those of them that have appeared after an answer was lost, so they may be
+    of others. ``own``: the release before wrote whether all are surely ours. ``asked``: a part is
+    asked for and has no answer; ``lost``: there will be none. ``unnamed``: requests that were given
+    up without an answer. ``looks`` counts looks without a result."""
 
     phase: str = ""
     after: PointId | None = None
@@ -31,8 +33,18 @@ class SnapshotState(PieceState):
     known: Sequence[str] = ()
     snapshots: Sequence[str] = ()
     own: bool | None = None
+    foreign: Sequence[str] = ()
+    asked: bool | None = None
+    lost: bool = False
+    unnamed: int = 0
     looks: int = 0
-    undo_looks: int = 0
+
+    def form(self) -> int:
+        """A release that knows the first form alone guesses from lists which snapshots are its
+        own."""
+        if self.asked is None:
+            return super().form()
+        return 2
 
     def name_phase(self) -> str:
         return self.phase
@@ -41,10 +53,11 @@ class SnapshotState(PieceState):
 @dataclass(frozen=True, kw_only=True)
 class TakenSnapshot(StepOutput):
     """``low`` and ``high``: the counts before and after. ``sample``: points that were the same
-    before and after, with digests."""
+    before and after, with digests. ``own`` and ``foreign`` as in ``SnapshotState``."""
 
     snapshots: Sequence[str]
     own: bool
+    foreign: Sequence[str] = ()
     at: str
     schema: Schema
     metadata: dict[str, Any]

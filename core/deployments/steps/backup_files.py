@@ -125,8 +125,10 @@ def seal_backup(context: StepContext) -> Outcome:
     context.turn.check(ACT_SECONDS)
     context.services.shelf.seal(manifest.id, manifest.text())
     taken = context.outputs.get(TakenSnapshot)
-    remove_snapshots(context, taken.snapshots, own=taken.own)
+    told = remove_snapshots(context, taken.snapshots, taken.foreign, own=taken.own)
     summary = f"{manifest.high:,} points of {manifest.collection} in {manifest.size:,} bytes"
+    if not taken.own:
+        summary += f"; {told}"
     return Done(SealedBackup(summary=summary))
 
 

@@ -2,11 +2,16 @@
 
 The step remembers facts about the content (count, settings, a sample of points) before and after
 the snapshot. Only what is the same both times is surely in the snapshot.
+
+Rule: the server names a snapshot in its answer, when it is made. If that answer is lost, a snapshot
+that has appeared since then is read, because it has the content; but it may be of somebody else, so
+it is never removed.
 """
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 from qdrant_rollouts.core.collections import digests
@@ -15,6 +20,8 @@ from qdrant_rollouts.core.database.step_data import StepOutput
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import pieces
 from qdrant_rollouts.core.deployments.steps.backup_data import SnapshotState, TakenSnapshot
+from qdrant_rollouts.core.deployments.steps.long import await_answer
+from qdrant_rollouts.core.errors import OutcomeUnknown, Unavailable
 from qdrant_rollouts.core.ports import PointId, Schema
 from qdrant_rollouts.core.statistics.sampling import offer_id
 from qdrant_rollouts.core.times import as_iso
@@ -25,17 +32,6 @@ _SAMPLE_SIZE = 300
 #: How often a step looks for the result of an interrupted request, before it counts the request as
 #: lost.
 PATIENCE_CHECKS = 15
-#: Phases in which a snapshot may have been requested.
-_ASKED = ("asking", "made")
-
-
-@dataclass(frozen=True, slots=True)
-class _FreshSnapshots:
-    """Snapshots that have appeared since the request. ``own``: none of them can belong to
-    others."""
-
-    names: list[str]
-    own: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +50,27 @@ class _ContentFacts:
 
 
 def take_snapshot(context: StepContext) -> Outcome:
-    """Takes the snapshot: one turn starts it, and the next turn checks it. Safe to run twice: a
-    snapshot that has appeared since the request counts as this one."""
+    """Takes the snapshot: the server answers when it is made. Safe to run twice: if the answer is
+    lost, a snapshot that has appeared since the request is used."""
     state = context.load(SnapshotState)
     return _PHASES[state.phase](context, state)
 
 
 def drop_snapshot(context: StepContext) -> Outcome:
-    """Removes the snapshot if it is ours. If it was requested and does not exist yet, the step
-    waits for it for a limited time."""
+    """Removes the snapshots that the server has named."""
     state = context.load(SnapshotState)
-    names = state.snapshots or _find_own_snapshots(context, state)
-    if state.phase in _ASKED and not names and state.undo_looks < PATIENCE_CHECKS:
-        context.save(replace(state, undo_looks=state.undo_looks + 1))
-        return Wait(_CHECK_SECONDS, "waiting for the snapshot that was asked for, to remove it")
-    return Done(StepOutput(summary=remove_snapshots(context, names, own=state.own is not False)))
+    told = remove_snapshots(context, state.snapshots, state.foreign, own=state.own is not False)
+    return Done(StepOutput(summary="; ".join(filter(None, (told, _describe_lost(context, state))))))
+
+
+def _describe_lost(context: StepContext, state: SnapshotState) -> str:
+    before = state.asked is None and state.phase in ("asking", "made") and not state.snapshots
+    if not (state.asked or before or state.unnamed):
+        return ""
+    return (
+        f"a snapshot of {context.deployment.green} was asked for without an answer that names it: "
+        "it may be left on the server, look there and remove it if nobody needs it"
+    )
 
 
 def _scan_points(context: StepContext, state: SnapshotState) -> Outcome:
@@ -107,40 +109,82 @@ def _remember_content(context: StepContext, state: SnapshotState) -> Outcome:
     collection = context.deployment.green
     facts = _read_content_facts(context, [id for _, id, _ in state.sample])
     known = sorted(store.snapshots(collection))
-    state = replace(state, sample=(), **facts.as_fields(), phase="asking", known=known)
+    state = replace(state, sample=(), **facts.as_fields(), phase="asking", known=known, asked=False)
     context.save(state)
-    return _start_snapshot(context, state)
+    return _make_snapshots(context, state)
 
 
-def _start_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
-    context.turn.check(ACT_SECONDS)
-    context.services.store.start_snapshot(context.deployment.green, list(state.known))
+def _make_snapshots(context: StepContext, state: SnapshotState) -> Outcome:
+    """Asks for the snapshot of one part after the other, and waits for each answer."""
+    store = context.services.store
+    collection = context.deployment.green
+    seconds = context.deployment.spec.progress_deadline_seconds
+    parts = store.parts(collection)
+    while len(state.snapshots) < parts:
+        part = len(state.snapshots)
+        if state.asked:
+            return _look_for_lost(context, state)
+        state = replace(state, asked=True)
+        context.save(state)
+        context.turn.check(ACT_SECONDS)
+        try:
+            made = await_answer(
+                context, partial(store.make_snapshot, collection, seconds, part), seconds
+            )
+        except OutcomeUnknown:
+            return _look_for_lost(context, replace(state, lost=True))
+        except Unavailable:
+            context.save(replace(state, asked=False))
+            raise
+        if made is None:
+            return Wait(0, "nobody waits for the snapshot any longer: an abort is asked for")
+        state = replace(state, snapshots=[*state.snapshots, made.name], asked=False, looks=0)
+        context.save(state, progress=True)
     context.save(replace(state, phase="made"))
-    return Wait(_CHECK_SECONDS, f"snapshot of {context.deployment.green} asked for")
+    return Wait(0, f"snapshot of {collection} made")
 
 
 def _resume_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
-    """Continues after a crash near the request. It waits for the result of the earlier request
-    before it requests a snapshot again: of two snapshots, nobody could say whose they are, and both
-    would stay."""
-    if _find_new_snapshots(context, state) is None and state.looks < PATIENCE_CHECKS:
-        context.save(replace(state, looks=state.looks + 1))
-        return Wait(
-            _CHECK_SECONDS,
-            f"looking whether a snapshot of {context.deployment.green} was asked for",
+    """The release before wrote nowhere but in the phase that it had asked."""
+    if state.asked is None:
+        state = replace(state, asked=True)
+    return _make_snapshots(context, state)
+
+
+def _look_for_lost(context: StepContext, state: SnapshotState) -> Outcome:
+    """Looks for the snapshot of a request whose answer is lost. If the worker died, the server may
+    never have been asked; then it is asked again if none appears."""
+    store = context.services.store
+    collection = context.deployment.green
+    of_this_part = (None, len(state.snapshots))
+    new = sorted(store.snapshots(collection) - {*state.known, *state.snapshots})
+    found = [name for name in new if store.snapshot(collection, name).shard in of_this_part]
+    if found:
+        name = found[-1]
+        state = replace(
+            state,
+            snapshots=[*state.snapshots, name],
+            foreign=[*state.foreign, name],
+            asked=False,
+            lost=False,
+            looks=0,
         )
-    return _start_snapshot(context, state)
+        context.save(state)
+        return Wait(0, f"the answer was lost; snapshot {name} has appeared since")
+    if state.looks >= PATIENCE_CHECKS and not state.lost:
+        context.save(replace(state, asked=False, looks=0, unnamed=state.unnamed + 1))
+        return Wait(0, f"no snapshot of {collection} has appeared, it is asked for again", False)
+    context.save(replace(state, looks=state.looks + 1))
+    return Wait(
+        _CHECK_SECONDS, f"looking whether a snapshot of {collection} was made", progress=False
+    )
 
 
 def _check_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
-    fresh = _find_new_snapshots(context, state)
-    if fresh is None:
-        return Wait(
-            _CHECK_SECONDS,
-            f"waiting for the snapshot of {context.deployment.green}",
-            progress=False,
-        )
-    context.save(replace(state, snapshots=fresh.names, own=fresh.own))
+    if not state.snapshots:  # the release before did not wait for an answer
+        asked = replace(state, phase="asking", asked=True, looks=0)
+        context.save(asked)
+        return _make_snapshots(context, asked)
     now = _read_content_facts(context, [id for id, _ in state.points])
     same = [list(point) for point in state.points if point in now.points]
     if now.schema != state.schema:
@@ -153,11 +197,13 @@ def _check_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
             "when it is written less"
         )
     low, high = sorted((state.count, now.count))
+    taken = f"{', '.join(state.snapshots)} of {high:,} points"
     return Done(
         TakenSnapshot(
-            summary=f"{', '.join(fresh.names)} of {high:,} points",
-            snapshots=fresh.names,
-            own=fresh.own,
+            summary="; ".join(filter(None, (taken, _describe_lost(context, state)))),
+            snapshots=list(state.snapshots),
+            own=not state.foreign,
+            foreign=list(state.foreign),
             at=state.at,
             schema=now.schema,
             metadata=dict(state.metadata or {}),
@@ -166,19 +212,6 @@ def _check_snapshot(context: StepContext, state: SnapshotState) -> Outcome:
             sample=same,
         )
     )
-
-
-def _find_new_snapshots(context: StepContext, state: SnapshotState) -> _FreshSnapshots | None:
-    """Returns the newest snapshot of each shard; None while one is missing. If there are more
-    snapshots than shards, some may belong to others."""
-    store = context.services.store
-    collection = context.deployment.green
-    fresh = _new_snapshot_names(context, state)
-    newest = {store.snapshot(collection, name).shard: name for name in fresh}
-    parts = store.parts(collection)
-    if len(newest) != parts:
-        return None
-    return _FreshSnapshots(list(newest.values()), own=len(fresh) == parts)
 
 
 def _read_content_facts(context: StepContext, ids: list[PointId]) -> _ContentFacts:
@@ -199,33 +232,22 @@ def _read_content_facts(context: StepContext, ids: list[PointId]) -> _ContentFac
     )
 
 
-def _new_snapshot_names(context: StepContext, state: SnapshotState) -> list[str]:
-    return sorted(context.services.store.snapshots(context.deployment.green) - set(state.known))
-
-
-def _find_own_snapshots(context: StepContext, state: SnapshotState) -> list[str]:
-    """Returns the snapshots that have appeared since the request. If there are more of them than
-    shards, it returns none, because some may belong to others."""
-    if state.phase not in _ASKED:
-        return []
-    if context.deployment.green not in context.services.store.collections():
-        return []
-    fresh = _find_new_snapshots(context, state)
-    if fresh is not None and fresh.own:
-        return fresh.names
-    return []
-
-
-def remove_snapshots(context: StepContext, names: Sequence[str], *, own: bool) -> str:
-    told = ", ".join(names)
-    if not names:
-        return "there is no snapshot to remove"
-    if not own:
-        return f"snapshot {told} may belong to others and stays"
-    if context.deployment.green in context.services.store.collections():
-        for name in names:
+def remove_snapshots(
+    context: StepContext, names: Sequence[str], foreign: Sequence[str], *, own: bool
+) -> str:
+    """Removes those of ``names`` that are not ``foreign``; none of them if they are not surely our
+    ``own`` and nobody knows which are. Returns what was done."""
+    mine = [name for name in names if name not in foreign and (own or foreign)]
+    others = [name for name in names if name not in mine]
+    if mine and context.deployment.green in context.services.store.collections():
+        for name in mine:
             context.services.store.drop_snapshot(context.deployment.green, name)
-    return f"snapshot {told} removed from the server"
+    words = []
+    if mine:
+        words.append(f"snapshot {', '.join(mine)} removed from the server")
+    if others:
+        words.append(f"snapshot {', '.join(others)} may belong to others and stays")
+    return "; ".join(words) or "there is no snapshot to remove"
 
 
 _PHASES = {

@@ -1,20 +1,35 @@
 """Fills green from a collection whose vectors need no change: by a stream of raw points, or by a
-snapshot."""
+snapshot.
+
+Rule: the server is asked in one request that it answers when it is done, and only its answer
+counts. The answer names the snapshot that was made for us, so no other one is ever removed. A
+recovery replaces all points of green. If its answer is lost, it may still come at any later time,
+so that green is never used.
+
+A proxy may end every request that is silent for long. So a lost answer is remembered for its index,
+and the next deployments are filled in another way (``lost_answers``).
+"""
 
 import time
 from dataclasses import replace
+from functools import partial
 
+from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.readiness import estimate_points
+from qdrant_rollouts.core.collections.seen import forget_seen
 from qdrant_rollouts.core.database.step_data import Progress, StepOutput
-from qdrant_rollouts.core.deployments.plan import Done, Outcome, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps import pieces, reading, slicing
-from qdrant_rollouts.core.deployments.steps.data import FillState
-from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Cursor, PointId
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.steps import lost_answers, pieces, reading, rooms, slicing
+from qdrant_rollouts.core.deployments.steps.data import CLONED, DELTA, FillState
+from qdrant_rollouts.core.deployments.steps.long import await_answer
+from qdrant_rollouts.core.errors import OutcomeUnknown, Refused, Unavailable
+from qdrant_rollouts.core.ports import Cursor, PointId, Snapshot
 
-_CHECK_SECONDS = 1.0
-#: By which share the number of points may be off if applications write to the source meanwhile.
-_OFF_UNDER_WRITES = 0.1
+#: Snapshots that are asked for, if the worker dies each time before it hears the name.
+_MOST_ASKED = 3
+#: How often an undo looks for the result of a recovery whose answer is lost.
+_UNDO_LOOKS = 15
+_LOOK_SECONDS = 1.0
 
 
 def copy_points(context: StepContext) -> Outcome:
@@ -67,101 +82,251 @@ def _copy_before(
 
 
 def copy_by_snapshot(context: StepContext) -> Outcome:
-    """Takes a snapshot of the source and recovers it into the empty green. One turn starts it, and
-    the next turn checks it."""
+    """Takes a snapshot of the source and recovers it into the empty green."""
     state = context.load(FillState)
     return _PHASES[state.phase](context, state)
 
 
 def drop_own_snapshot(context: StepContext) -> Outcome:
-    return Done(StepOutput(summary=_drop_source_snapshot(context, context.load(FillState))))
+    """Removes our snapshot. A recovery whose answer is lost is waited for a limited time, because
+    it would make green again after it was dropped."""
+    state = context.load(FillState)
+    dropped = _drop_source_snapshot(context, state)
+    late = ""
+    if state.phase == "recovering":
+        found = _count_recovered(context)
+        if found and found == state.written:
+            return Done(StepOutput(summary=dropped))
+        if state.undo_looks < _UNDO_LOOKS:
+            context.save(replace(state, written=found, undo_looks=state.undo_looks + 1))
+            return Wait(_LOOK_SECONDS, "waiting for the recovery that may still come")
+        late = describe_late_recovery(context)
+    words = (dropped, describe_unnamed(_count_unanswered(state)), late)
+    return Done(StepOutput(summary="; ".join(filter(None, words))))
 
 
-def _remember_snapshots(context: StepContext, state: FillState) -> Outcome:
+def _count_recovered(context: StepContext) -> int:
+    """Returns 0 for a collection that cannot be read while its content is exchanged."""
+    try:
+        return context.services.store.count(context.deployment.green)
+    except (Refused, Unavailable):
+        return 0
+
+
+def describe_late_recovery(context: StepContext) -> str:
+    green = context.deployment.green
+    return f"if the server makes {green} again after it was dropped, `rollouts gc` deletes it"
+
+
+def describe_unnamed(state: FillState) -> str:
+    """Says that snapshots may be left over whose names nobody has heard; empty if there are
+    none."""
+    if not state.unnamed:
+        return ""
+    return (
+        f"{state.unnamed} snapshots of {state.cloned} were asked for without an answer that names "
+        "them: they may be left on the server, look there and remove those that nobody needs"
+    )
+
+
+def _make_snapshot(context: StepContext, state: FillState) -> Outcome:
+    """Runs again if the worker died before the answer was written down. The snapshot of then stays,
+    for nobody knows which one it is."""
+    source = _source_collection(context)
+    state = replace(_count_unanswered(state), phase="", cloned=source)
+    barred = rooms.look_for_clone(context, source)
+    if state.unnamed >= _MOST_ASKED:
+        barred = "its worker died each time before it had the name"
+    if barred:
+        return _fill_otherwise(context, state, barred)
+    context.save(replace(state, phase="asking"))
+    seconds = context.deployment.spec.progress_deadline_seconds
+    context.turn.check(ACT_SECONDS)
+    make = partial(context.services.store.make_snapshot, source, seconds)
+    try:
+        made = await_answer(context, make, seconds)
+    except (Refused, Unavailable) as error:
+        return _end_failed_snapshot(context, state, error)
+    if made is None:
+        return Wait(0, "nobody waits for the snapshot any longer: an abort is asked for")
+    context.save(replace(state, phase="made", snapshot=made.name, checksum=made.sha256))
+    return Wait(0, f"snapshot {made.name} made")
+
+
+def _end_failed_snapshot(
+    context: StepContext, state: FillState, error: Refused | Unavailable
+) -> Outcome:
+    if isinstance(error, OutcomeUnknown):
+        lost_answers.remember(context, f"the request for a snapshot of {state.cloned}", str(error))
+        return _fill_otherwise(context, replace(state, unnamed=state.unnamed + 1), str(error))
+    return _try_later(context, state, error)
+
+
+def _count_unanswered(state: FillState) -> FillState:
+    """Returns the state with the request in it that is written down and has no answer. A release
+    before wrote more phases, and asked without waiting for an answer."""
+    if state.phase in ("", CLONED) or state.snapshot:
+        return state
+    return replace(state, unnamed=state.unnamed + 1, phase="")
+
+
+def _try_later(context: StepContext, state: FillState, error: Refused | Unavailable) -> Outcome:
+    """Lets the engine try again what a server that did not answer has surely not done. When half of
+    the patience is gone, green is filled in another way, which has the rest of it. So it is at once
+    if the server refused."""
+    gone = 2 * context.waited > context.deployment.spec.progress_deadline_seconds
+    if gone or isinstance(error, Refused):
+        return _fill_otherwise(context, state, str(error))
+    context.save(state)
+    raise error
+
+
+def _recover_snapshot(context: StepContext, state: FillState) -> Outcome:
+    if not state.snapshot:  # the release before did not wait for its name
+        return _make_snapshot(context, state)
     store = context.services.store
-    source = _source_collection(context)
+    green = context.deployment.green
+    seconds = context.deployment.spec.progress_deadline_seconds
+    snapshot = Snapshot(state.snapshot, 0, state.checksum)
+
+    def recover() -> bool:
+        store.recover(green, state.cloned, snapshot, seconds)
+        return True
+
     try:
-        known = sorted(store.snapshots(source))
-        asked = replace(state, phase="asking", known=known, low=store.count(source))
-    except Refused as error:
-        return _copy_instead(context, state, str(error))
-    context.save(asked)
-    return _start_source_snapshot(context, asked)
-
-
-def _start_source_snapshot(context: StepContext, state: FillState) -> Outcome:
-    """Runs again only after a crash near the request. A snapshot that has appeared since then
-    counts as ours."""
-    source = _source_collection(context)
-    if not _new_source_snapshots(context, state):
-        context.services.store.start_snapshot(source, list(state.known))
-    context.save(replace(state, phase="made"))
-    return Wait(_CHECK_SECONDS, f"snapshot of {source} asked for")
-
-
-def _start_recovery(context: StepContext, state: FillState) -> Outcome:
-    fresh = _new_source_snapshots(context, state)
-    if not fresh:
-        return Wait(
-            _CHECK_SECONDS,
-            f"waiting for the snapshot of {_source_collection(context)}",
-            progress=False,
-        )
-    low, high = sorted((state.low or 0, context.services.store.count(_source_collection(context))))
-    state = replace(state, snapshot=fresh[-1], own=len(fresh) == 1, low=low, high=high)
-    try:
-        context.services.store.start_recovery(
-            context.deployment.green, _source_collection(context), fresh[-1]
-        )
-    except Refused as error:
-        return _copy_instead(context, state, str(error))
+        store.check_recovery(green, state.cloned)
+    except (Refused, Unavailable) as error:
+        return _try_later(context, state, error)
+    context.turn.check(ACT_SECONDS)
     context.save(replace(state, phase="recovering"))
-    return Wait(_CHECK_SECONDS, f"recovering {fresh[-1]}")
+    try:
+        done = await_answer(context, recover, seconds)
+    except (Refused, Unavailable) as error:
+        return _end_failed_recovery(context, state, error)
+    if done is None:
+        return Wait(0, "nobody waits for the recovery any longer: an abort is asked for")
+    context.save(replace(state, phase="recovered"))
+    return Wait(0, f"{state.snapshot} recovered")
 
 
-def _await_recovery(context: StepContext, state: FillState) -> Outcome:
-    """Ends the filling when two looks in a row find the same number of points, and the source had
-    that number while the snapshot was made. If the source is written to meanwhile, the number is
-    only about right, and the comparison that follows finds every difference."""
+def _end_failed_recovery(
+    context: StepContext, state: FillState, error: Refused | Unavailable
+) -> Outcome:
+    """A recovery that failed half way may leave points, or a collection that does not answer."""
+    green = context.deployment.green
+    if isinstance(error, OutcomeUnknown):
+        lost_answers.remember(context, f"the recovery into {green}", str(error))
+        return _reject_unanswered(context, state, str(error))
+    context.save(state)  # nothing comes any more
+    found = context.services.store.count(green)
+    if found:
+        _drop_source_snapshot(context, state)
+        return Reject(f"the recovery into {green} failed and left {found:,} points: {error}")
+    return _try_later(context, state, error)
+
+
+def _resume_recovery(context: StepContext, state: FillState) -> Outcome:
+    if not state.snapshot:
+        return _await_old_recovery(context, state)
+    return _reject_unanswered(context, state, "its worker died or was stopped meanwhile")
+
+
+def _await_old_recovery(context: StepContext, state: FillState) -> Outcome:
+    """Ends what the release before has begun: it asked for a recovery without waiting for the
+    answer. It is over when two looks in a row find the same number of points, and the source had
+    that number while the snapshot was made. Nobody knows surely whose the snapshot is, so it stays.
+    """
+    found = _count_recovered(context)
+    off = 0.0
+    if context.deployment.spec.writes.leads_live:
+        off = 0.1 * state.high
+    if found == state.found and state.low - off <= found <= state.high + off:
+        return _end_recovery(context, replace(state, unnamed=1, cloned=_source_collection(context)))
+    context.save(replace(state, found=found))
+    told = f"recovering: {found:,} of {state.high:,} points"
+    return Wait(_LOOK_SECONDS, told, progress=found != state.found)
+
+
+def _reject_unanswered(context: StepContext, state: FillState, why: str) -> Outcome:
+    """Ends the deployment. The server does not say whether a recovery is still to come, and one
+    that comes later would replace what was written to green since, in silence."""
+    _drop_source_snapshot(context, state)
+    green = context.deployment.green
+    return Reject(
+        f"the server's answer to the recovery of a snapshot into {green} is lost: {why}. It may "
+        f"still replace all points of {green}, so {green} is not used; deploy again"
+        f"{lost_answers.describe_consequence(context)}. {describe_late_recovery(context)}"
+    )
+
+
+def _end_recovery(context: StepContext, state: FillState) -> Outcome:
     found = context.services.store.count(context.deployment.green)
-    moved = found != state.found
-    state = replace(state, found=found)
-    high = state.high or 0
-    off = _OFF_UNDER_WRITES * high if context.deployment.spec.writes.leads_live else 0
-    if moved or not (state.low or 0) - off <= found <= high + off:
-        context.save(state)
-        return Wait(_CHECK_SECONDS, f"recovering: {found:,} of {high:,} points", progress=moved)
     _drop_source_snapshot(context, state)
     progress = Progress(done=found, size=found, unit="points")
-    context.save(replace(state, filled=True, written=found, expected=found, progress=progress))
+    context.save(
+        replace(
+            state,
+            phase=CLONED,
+            filled=state.way != DELTA,
+            written=found,
+            expected=found,
+            progress=progress,
+        )
+    )
     return Wait(0, f"{found:,} points recovered")
 
 
-def _new_source_snapshots(context: StepContext, state: FillState) -> list[str]:
-    return sorted(context.services.store.snapshots(_source_collection(context)) - set(state.known))
-
-
 def _drop_source_snapshot(context: StepContext, state: FillState) -> str:
-    """Removes the snapshot that this deployment made, and returns its name. A snapshot that may
-    belong to others stays. If the collection was dropped, its snapshot is gone too."""
-    name = state.snapshot
+    """Removes the snapshot whose name the server has told us, and returns what was done. If the
+    collection was dropped, its snapshot is gone too."""
     store = context.services.store
-    if not name or not state.own or _source_collection(context) not in store.collections():
+    if not state.snapshot or state.cloned not in store.collections():
         return ""
-    store.drop_snapshot(_source_collection(context), name)
-    return f"snapshot {name} dropped"
+    store.drop_snapshot(state.cloned, state.snapshot)
+    return f"snapshot {state.snapshot} dropped"
 
 
-def _copy_instead(context: StepContext, state: FillState, why: str) -> Outcome:
-    """Changes to copying. A server that cannot fetch its own snapshot (because of a proxy, or
-    another host name inside its network) can still be copied."""
+def _fill_otherwise(context: StepContext, state: FillState, why: str) -> Outcome:
+    """Changes to a way that needs no snapshot; green is still empty. A server that cannot fetch its
+    own snapshot (because of a proxy, or another host name inside its network) can still be
+    copied."""
     _drop_source_snapshot(context, state)
-    note = f"snapshot not recovered: {why}"
-    slicing.begin_filling(context, FillState(way="copy", fingerprint=state.fingerprint, note=note))
-    return Wait(0, f"copying instead, the snapshot could not be recovered: {why}")
+    if state.way == DELTA:
+        return fill_from_all(context, state, f"{state.cloned} could not be cloned: {why}")
+    copying = FillState(
+        way="copy",
+        fingerprint=state.fingerprint,
+        note=f"not by snapshot: {why}",
+        cloned=state.cloned,
+        unnamed=state.unnamed,
+    )
+    slicing.begin_filling(context, copying)
+    return Wait(0, f"copying instead, no snapshot could be recovered: {why}")
+
+
+def fill_from_all(context: StepContext, state: FillState, why: str) -> Outcome:
+    """Changes to filling green, which is empty, from all records of the source."""
+    note = f"not by delta: {why}"
+    with context.services.sessions.begin() as session:
+        context.turn.fence(session)
+        forget_seen(session, context.deployment.id)
+    begun = FillState(
+        way="records",
+        fingerprint=state.fingerprint,
+        begun=state.begun,
+        left_out=state.left_out,
+        note=note,
+        cloned=state.cloned,
+        unnamed=state.unnamed,
+    )
+    slicing.begin_filling(context, begun)
+    return Wait(0, f"filling by records; {note}")
 
 
 def _source_collection(context: StepContext) -> str:
+    blue = context.deployment.blue
+    if blue is not None and context.load(FillState).way == DELTA:
+        return blue
     collection = reading.open_deployment_source(context).collection
     if collection is None:
         raise Refused(f"{context.deployment.source} is not a collection")
@@ -169,8 +334,9 @@ def _source_collection(context: StepContext) -> str:
 
 
 _PHASES = {
-    "": _remember_snapshots,
-    "asking": _start_source_snapshot,
-    "made": _start_recovery,
-    "recovering": _await_recovery,
+    "": _make_snapshot,
+    "asking": _make_snapshot,
+    "made": _recover_snapshot,
+    "recovering": _resume_recovery,
+    "recovered": _end_recovery,
 }

@@ -23,7 +23,15 @@ from qdrant_rollouts.core.ports import Cursor, PointId, Schema
 
 #: Seconds that one piece of work takes (``core.deployments.steps.pieces``).
 PIECE_SECONDS = 2.0
-_FORM_OF_SLICES = 2
+#: What the release before cannot read.
+_LATER_FORM = 2
+#: The ways in which green is a clone of its source, and of blue.
+SNAPSHOT = "snapshot"
+DELTA = "delta"
+#: The phase after the clone is complete.
+CLONED = "cloned"
+#: The phase of a look that is over.
+DECIDED = "decided"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,17 +66,73 @@ class CreatedGreen(MadeGreen):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RoundState(StepData):
+    """A comparison of both collections, or a pass over the source, as far as it is. ``position`` is
+    where the comparison goes on, ``cursor`` where the source is read on, ``read`` how many of its
+    records were read. ``phase``: what a pass does before and after it reads. ``since``: only what
+    changed since then is read, if the source can tell; ``begun``: from when on the next pass
+    reads. ``seconds`` it has worked. ``checked``, ``made`` and ``deleted`` count points. ``leader``
+    has the digests of the leading collection (``core.collections.merging.BucketDigests``). By the
+    journal: ``left`` says how many writes have not reached green, and ``last`` how many seconds the
+    last round took. ``part``: which range of the ids that were ``met`` is next."""
+
+    phase: str = ""
+    position: PointId | None = None
+    cursor: Cursor | None = None
+    fingerprint: str | None = None
+    since: str | None = None
+    begun: str | None = None
+    read: int = 0
+    seconds: float = 0.0
+    checked: int = 0
+    made: int = 0
+    deleted: int = 0
+    bad: int = 0
+    leader: str = ""
+    left: int | None = None
+    last: float = 0.0
+    part: int = 0
+    met: int = 0
+
+    def form(self) -> int:
+        """A release that knows the first form alone merges no ids."""
+        if self.phase in ("merging", "finding", "removing"):
+            return _LATER_FORM
+        return super().form()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookState(StepData):
+    """The source, compared with blue before anything is done: ``cursor`` is the position after the
+    ``read`` records. ``changed`` of them need a point that blue does not have, and ``there`` have
+    some point in blue. ``phase``: empty while it is read, then ``read`` while the ids that were met
+    are merged, of which range ``part`` is next, then ``decided``."""
+
+    phase: str = ""
+    part: int = 0
+    cursor: Cursor | None = None
+    read: int = 0
+    changed: int = 0
+    there: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class FillState(PieceState):
-    """``way``: records, copy or snapshot; None while it is not chosen. ``fingerprint``: the
+    """``way``: records, copy, snapshot or delta; None while it is not chosen. ``fingerprint``: the
     source's when it was chosen; ``begun``: from when on a later pass reads changes.
 
     By records: ``cursor`` is the position after the ``read`` records, and ``window`` is the size of
     the next window. ``slices``: into how many slices the source is cut; each has a state of its own
     (``core.deployments.steps.slicing``). ``refilled``: they have written green before. By copy:
-    ``position``. By snapshot: ``phase``, the snapshots ``known`` before, the least and the greatest
-    count of the source (``low``, ``high``), the ``snapshot``, whether it is surely our ``own``, and
-    the count that was last ``found``. When ``filled``: how many looks found the index ``ready``,
-    its ``work`` and ``failures`` at the last look, and for how long it has been ``failing``.
+    ``position``. By snapshot: ``phase``, the collection that is ``cloned``, the ``snapshot`` that
+    the server has named and its ``checksum``, and how many it was asked for and did not name
+    (``unnamed``); ``undo_looks``: how often an undo has looked for a recovery that may still come;
+    ``low``, ``high`` and ``found``: between which counts the release before awaited the end of a
+    recovery, and the last one. By delta: the ``look`` at what has changed, then as by snapshot, and
+    then the ``round`` that brings green up to the source, with the points ``renewed`` and
+    ``dropped``, and how many ``deltas`` in a row this is; ``window``: how many points are made at
+    once. When ``filled``: how many looks found the index ``ready``, its ``work`` and ``failures``
+    at the last look, and for how long it has been ``failing``.
     """
 
     way: str | None = None
@@ -92,12 +156,19 @@ class FillState(PieceState):
     refilled: bool | None = None
     position: PointId | None = None
     phase: str = ""
-    known: Sequence[str] = ()
-    low: int | None = None
-    high: int | None = None
-    snapshot: str = ""
-    own: bool | None = None
+    cloned: str = ""
+    snapshot: str = field(default="", metadata={"key": "named"})
+    checksum: str = ""
+    unnamed: int = 0
+    undo_looks: int = 0
+    low: int = 0
+    high: int = 0
     found: int | None = None
+    look: LookState | None = field(default=None, metadata={"of": LookState})
+    round: RoundState | None = field(default=None, metadata={"of": RoundState})
+    renewed: int | None = None
+    dropped: int | None = None
+    deltas: int | None = None
     filled: bool | None = None
     ready: int | None = None
     work: Sequence[int | None] | None = None
@@ -105,9 +176,20 @@ class FillState(PieceState):
     failing: Sequence[float] = ()
 
     def form(self) -> int:
-        """A release without slices would fill green a second time from the beginning, or take what
-        slices have written for records that come twice."""
-        return _FORM_OF_SLICES if self.slices or self.refilled else super().form()
+        """A release that knows the first form alone guesses from lists which snapshot is its own,
+        and does not know how to go on with a clone. A release without slices would fill green a
+        second time from the beginning, or take what slices have written for records that come
+        twice."""
+        if self.way in (SNAPSHOT, DELTA) or self.slices or self.refilled:
+            return _LATER_FORM
+        return super().form()
+
+    def is_long(self) -> bool:
+        """A clone is made by requests that the server answers when it is done."""
+        if self.filled or self.phase == CLONED:
+            return False
+        decided = self.look is not None and self.look.phase == DECIDED
+        return self.way == SNAPSHOT or (self.way == DELTA and decided)
 
     def name_phase(self) -> str:
         """Returns the way in which green is filled, and then the wait for its index."""
@@ -116,40 +198,18 @@ class FillState(PieceState):
         return self.way or "choose"
 
     def describe_place(self) -> str:
+        if self.round is not None:
+            return f"from record {self.round.read + 1:,} on, compared with the clone"
+        if self.cloned and self.phase and self.phase != CLONED:
+            return f"while {self.cloned} was cloned"
+        if self.look is not None and self.look.phase != DECIDED:
+            return f"from record {self.look.read + 1:,} on, compared with the live collection"
         if self.window is not None:
             return f"from record {(self.read or 0) + 1:,} on, {self.window:,} at a time"
         return super().describe_place()
 
 
 # --- writes that arrive meanwhile ----------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoundState(StepData):
-    """A comparison of both collections, or a pass over the source, as far as it is. ``position`` is
-    where the comparison goes on, ``cursor`` where the source is read on, ``read`` how many of its
-    records were read. ``phase``: what a pass does before and after it reads. ``since``: only what
-    changed since then is read, if the source can tell; ``begun``: from when on the next pass
-    reads. ``seconds`` it has
-    worked. ``checked``, ``made`` and ``deleted`` count points. ``leader`` has the digests of the
-    leading collection (``core.collections.merging.BucketDigests``). By the journal: ``left`` says
-    how many writes have not reached green, and ``last`` how many seconds the last round took."""
-
-    phase: str = ""
-    position: PointId | None = None
-    cursor: Cursor | None = None
-    fingerprint: str | None = None
-    since: str | None = None
-    begun: str | None = None
-    read: int = 0
-    seconds: float = 0.0
-    checked: int = 0
-    made: int = 0
-    deleted: int = 0
-    bad: int = 0
-    leader: str = ""
-    left: int | None = None
-    last: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,20 +18,25 @@ from qdrant_rollouts.core.collections.chunks import chunk_source
 from qdrant_rollouts.core.collections.makers import Maker, open_makers
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.record_rules import RecordRules
-from qdrant_rollouts.core.collections.records import BadRecord, Record, parse_row
+from qdrant_rollouts.core.collections.records import (
+    BadRecord,
+    Record,
+    duplicate_id_fault,
+    parse_row,
+)
 from qdrant_rollouts.core.database.plan_rows import PlanRow
 from qdrant_rollouts.core.database.upserts import insert_new
 from qdrant_rollouts.core.deployments.fillings import list_paces
 from qdrant_rollouts.core.deployments.plan import StepContext
-from qdrant_rollouts.core.deployments.steps.loading import (
-    drop_remade_vectors,
-    duplicate_id_fault,
-)
+from qdrant_rollouts.core.deployments.steps import rereading
+from qdrant_rollouts.core.deployments.steps.data import DELTA
+from qdrant_rollouts.core.deployments.steps.loading import drop_remade_vectors
 from qdrant_rollouts.core.deployments.steps.record_vectors import (
     RecordVectors,
     VectorCounts,
     find_live_vectors,
 )
+from qdrant_rollouts.core.deployments.steps.rereading import Reader
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection, Way
 from qdrant_rollouts.core.errors import LeaseLost, Limited
 from qdrant_rollouts.core.ports import PointId, Row, SizeUnit, Source, SpreadSource
@@ -151,6 +156,8 @@ class Work:
     both by place and in no order. ``missing`` is how many of the sample must be embedded.
     ``payloads`` are what is stored of it. ``bad`` rows of the sample cannot become a record;
     ``bad_records`` is how many there are of them in the source, None if that is not known.
+    ``changes``: how many points of a clone would be written or deleted; None if nothing is cloned,
+    or if it cannot be counted.
     """
 
     records: Interval | None
@@ -166,6 +173,7 @@ class Work:
     payloads: Sequence[Mapping[str, Any]] = ()
     bad: Sequence[BadRecord] = ()
     bad_records: Interval | None = None
+    changes: Interval | None = None
 
 
 @dataclass(slots=True)
@@ -295,6 +303,9 @@ def estimate_work(
         live = find_live_vectors(store, context.deployment.blue, green.schema)
     vectors = RecordVectors(store, green.vectors, makers, live, VectorCounts())
     missing = _find_missing_texts(context, vectors, makers, records)
+    changes = None
+    if way.name == DELTA:
+        changes = _estimate_changes(context, source, green, makers, sample, parts)
     return Work(
         records=sample.records,
         texts=_estimate_texts(sample, parts, missing, all_new=vectors.reads_from is None),
@@ -312,6 +323,7 @@ def estimate_work(
         payloads=[record.fields for record in records.values()],
         bad=[one for part in parts for one in part if isinstance(one, BadRecord)],
         bad_records=_estimate_bad_records(sample, parts),
+        changes=changes,
     )
 
 
@@ -330,6 +342,52 @@ def _parse_part(
             known[one.point_id] = one.where
         found.append(one)
     return found
+
+
+def _estimate_changes(
+    context: StepContext,
+    source: Source,
+    green: NewCollection,
+    makers: Mapping[str, Maker],
+    sample: Sample,
+    parts: Sequence[Sequence[Record | BadRecord]],
+) -> Interval | None:
+    """Returns how many points of a clone would be written, and how many deleted: those that the
+    live collection has more than there are records with a point."""
+    blue = context.deployment.blue
+    if sample.records is None or blue is None or not sample.parts:
+        return None
+    comparer = rereading.open_comparer(context, source, green, makers)
+    changed = []
+    there = []
+    for part, records in zip(sample.parts, parts, strict=True):
+        hits, found = _compare_part(comparer, blue, part, records)
+        changed.append(Place(len(part.rows), hits))
+        there.append(Place(len(part.rows), found))
+    written = extrapolation.estimate_share(sample.records, changed)
+    kept = extrapolation.estimate_share(sample.records, there)
+    points = estimate_points(context.services.store, blue)
+    gone = [max(0.0, points - end) for end in (kept.value, kept.high, kept.low)]
+    return extrapolation.add([written, Interval(*gone)])
+
+
+def _compare_part(
+    comparer: Reader, blue: str, part: Stretch, parsed: Sequence[Record | BadRecord]
+) -> tuple[int, int]:
+    """Returns how many of the records need another point, and how many have some."""
+    records = {
+        record.point_id: (row, record)
+        for row, record in zip(part.rows, parsed, strict=True)
+        if isinstance(record, Record)
+    }
+    changed = there = 0
+    rest = iter(records.items())
+    while window := dict(islice(rest, _WINDOW)):
+        comparer.context.services.store.pace(blue)
+        found = rereading.compare_window(comparer, blue, window)
+        changed += len(found.changed)
+        there += found.there
+    return changed, there
 
 
 def _estimate_texts(

@@ -37,7 +37,7 @@ from qdrant_rollouts.core.ports import Point, PointId, Row, VectorStore
 from qdrant_rollouts.core.services import Services
 
 #: Ids that are read, made and written at once: few at first, then more while they are made quickly.
-_FIRST_BATCH = 16
+FIRST_BATCH = 16
 _LARGEST_BATCH = 256
 #: Seconds for a batch.
 _QUICK = 5.0
@@ -95,7 +95,7 @@ def apply_changes(
     and raises if the caller may not write any more. ``goes_on`` is asked after each batch. A slow
     model gets small batches, because a worker has a minute for one."""
     written = Written()
-    size = _FIRST_BATCH
+    size = FIRST_BATCH
     done = 0
     while done < len(ids):
         if done and not goes_on():
@@ -113,11 +113,12 @@ def apply_changes(
         written.deleted += len(gone)
         written.made += len(points)
         done += len(batch)
-        size = _resize_batch(size, clock() - started)
+        size = resize_batch(size, clock() - started)
     return written
 
 
-def _resize_batch(size: int, seconds: float) -> int:
+def resize_batch(size: int, seconds: float) -> int:
+    """Returns how many are made at once after ``size`` of them took ``seconds``."""
     if seconds < _QUICK:
         return min(size * 2, _LARGEST_BATCH)
     return max(size // 2, 1) if seconds > _SLOW else size

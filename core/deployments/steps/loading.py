@@ -15,6 +15,7 @@ from qdrant_rollouts.core.collections.records import (
     BadRecord,
     Record,
     build_payload,
+    duplicate_id_fault,
     number_in_slice,
     parse_row,
     plain_vectors,
@@ -22,6 +23,7 @@ from qdrant_rollouts.core.collections.records import (
     read_ordinal,
 )
 from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
+from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.database.step_data import Progress, StepOutput
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
@@ -34,7 +36,6 @@ from qdrant_rollouts.core.deployments.steps.record_vectors import (
 )
 from qdrant_rollouts.core.errors import Limited
 from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, Source
-from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model
 #: sorts them by length; the more records a window has, the less padding each batch has
@@ -81,8 +82,9 @@ def fill_slice(
 
 def _load_windows(loader: _Loader, finish: Callable[[_Loader], Outcome]) -> Outcome:
     context = loader.context
-    if loader.source.fingerprint() != loader.state.fingerprint:
-        return Reject(f"{context.deployment.source} changed while it was being read; deploy again")
+    changed = reading.why_changed(context, loader.source, loader.state.fingerprint)
+    if changed:
+        return Reject(changed)
     started = time.monotonic()
     begun_at = loader.state.read or 0
     rows = loader.source.read(loader.state.cursor)
@@ -147,7 +149,8 @@ def _write_window(loader: _Loader, rows: Sequence[Row]) -> str:
     started = time.monotonic()
     records, bad = _sort_out_records(loader, rows)
     origins = _digest_origins(loader, rows, records)
-    refusal = _count_bad_records(loader, bad)
+    spec = loader.context.deployment.spec
+    loader.state, refusal = count_bad_records(spec, loader.state, bad)
     if refusal:
         return refusal
     _write_points(loader, records, origins)
@@ -223,23 +226,19 @@ def _name_earlier(loader: _Loader, ordinal: int | None) -> str:
     return f"record {number + 1} of {of}"
 
 
-def duplicate_id_fault(record: Record, where: str) -> BadRecord:
-    """``where`` is the place of the record that had the id first."""
-    return BadRecord(
-        record.where, "id", f"{quote_value(record.id)} is not unique, {where} has it too"
-    )
-
-
-def _count_bad_records(loader: _Loader, bad: Sequence[BadRecord]) -> str:
-    spec = loader.context.deployment.spec
-    total = (loader.state.bad or 0) + len(bad)
-    samples = [*(loader.state.bad_samples or []), *map(str, bad)][:_BAD_SAMPLES]
-    loader.state = replace(loader.state, bad=total, bad_samples=samples)
+def count_bad_records(
+    spec: IndexSpec, state: FillState, bad: Sequence[BadRecord]
+) -> tuple[FillState, str]:
+    """Returns the state with the bad records in it, and why the deployment must end, or nothing."""
+    total = (state.bad or 0) + len(bad)
+    samples = [*(state.bad_samples or []), *map(str, bad)][:_BAD_SAMPLES]
+    state = replace(state, bad=total, bad_samples=samples)
     if bad and spec.on_bad_record == "fail":
-        return f"{bad[0]}. Correct it, or set on_bad_record: skip"
+        return state, f"{bad[0]}. Correct it, or set on_bad_record: skip"
     if total > spec.max_bad_records:
-        return f"more than max_bad_records={spec.max_bad_records} bad records; the last: {bad[-1]}"
-    return ""
+        most = f"more than max_bad_records={spec.max_bad_records} bad records"
+        return state, f"{most}; the last: {bad[-1]}"
+    return state, ""
 
 
 def _digest_origins(

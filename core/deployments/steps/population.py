@@ -9,7 +9,7 @@ from qdrant_rollouts.core.collections import aliases, readiness, versions
 from qdrant_rollouts.core.collections.changes import mark_source
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.model_proof import measure_agreement
-from qdrant_rollouts.core.collections.readiness import Readiness
+from qdrant_rollouts.core.collections.readiness import Readiness, estimate_points
 from qdrant_rollouts.core.collections.schema import are_same_vectors, list_differences, vector_names
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
 from qdrant_rollouts.core.collections.vectors import read_plan
@@ -23,13 +23,16 @@ from qdrant_rollouts.core.deployments.plan import (
 )
 from qdrant_rollouts.core.deployments.steps import (
     cloning,
+    delta,
     estimates,
     journaled,
     loading,
+    lost_answers,
     reading,
     slicing,
 )
-from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, FillState
+from qdrant_rollouts.core.deployments.steps.data import DELTA, SNAPSHOT, CreatedGreen, FillState
+from qdrant_rollouts.core.deployments.steps.estimates import Work
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection, Way
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -71,6 +74,7 @@ def clean_up_filling(context: StepContext) -> Outcome:
         return waits
     if journaled.uses_journal(context):
         journaled.stop_capturing(context)
+    delta.forget_pass(context)
     return cloning.drop_own_snapshot(context)
 
 
@@ -79,7 +83,9 @@ def choose_way(context: StepContext, source: Source, green: NewCollection) -> Wa
     possible. Green need not exist yet."""
     deployment = context.deployment
     if source.collection is None:
-        return _READ_RECORDS if deployment.blue is not None else _READ_FIRST
+        if deployment.blue is None:
+            return _READ_FIRST
+        return _prefer(_ONLY_CHANGES, _READ_RECORDS, delta.why_not_delta(context, green))
     plan = green.vectors
     way = _way_from_collection(context, green, source.collection)
     chunked = any(embedding.chunk is not None for embedding in plan.made.values())
@@ -98,6 +104,29 @@ def choose_way(context: StepContext, source: Source, green: NewCollection) -> Wa
     return way
 
 
+def expect_way(context: StepContext, way: Way, work: Work) -> Way:
+    """Returns the way that is taken in the end, as far as the sample shows it. The choice is made
+    when the whole source was compared."""
+    blue = context.deployment.blue
+    if way is not _ONLY_CHANGES or work.changes is None or blue is None:
+        return way
+    points = estimate_points(context.services.store, blue)
+    share = context.deployment.spec.populate.delta_at_most
+    told = f"about {work.changes.value:,.0f} of {points:,} points would be written or deleted"
+    if work.changes.value > share * points:
+        bound = f"more than a share of {share:g} (populate.delta_at_most)"
+        return _prefer(way, _READ_RECORDS, f"{told}, {bound}")
+    return replace(way, why=f"{way.why}; {told}")
+
+
+def _prefer(cheaper: Way, other: Way, why: str) -> Way:
+    """Returns the way that costs less, or the other one if there is a reason against it."""
+    if not why:
+        return cheaper
+    note = f"not by {cheaper.name}: {why}"
+    return replace(other, why=f"{other.why}; {note}", note=note)
+
+
 def _choose_way(context: StepContext) -> Outcome:
     deployment = context.deployment
     source = reading.open_deployment_source(context)
@@ -109,18 +138,21 @@ def _choose_way(context: StepContext) -> Outcome:
         return Reject(str(error))
     names = source.left_out
     left_out = {"files": len(names), "named": list(names[:_MOST_NAMED])} if names else None
-    begun = mark_source(source, deployment.spec)
     state = FillState(
-        way=way.name, fingerprint=source.fingerprint(), begun=begun, left_out=left_out
+        way=way.name,
+        fingerprint=source.fingerprint(),
+        begun=mark_source(source, deployment.spec),
+        left_out=left_out,
+        note=way.note or None,
     )
-    if way.name == "snapshot":
-        context.save(state)
-    else:
+    if way.name in slicing.CUT_WAYS:
         state = slicing.begin_filling(context, state)
+    else:
+        context.save(state)
     # After the state: a turn that is cut short by the estimate is not repeated.
     estimates.keep_estimate(context, source, green, way)
     cut = f" in {state.slices} slices" if state.slices else ""
-    return Wait(0, f"filling by {way.name}{cut}")
+    return Wait(0, "; ".join(filter(None, (f"filling by {way.name}{cut}", way.note))))
 
 
 def _describe_green(context: StepContext) -> NewCollection:
@@ -153,7 +185,7 @@ def _way_from_collection(context: StepContext, green: NewCollection, collection:
     different = list_differences(theirs, green.schema, waiting=True)
     if different:
         return replace(_COPY, why=f"{_COPY.why}; {different[0]}")
-    return _SNAPSHOT
+    return _prefer(_SNAPSHOT, _COPY, lost_answers.why_not_cloned(context))
 
 
 def _every_vector_stays(
@@ -214,7 +246,9 @@ def _wait_for_index(context: StepContext, state: FillState) -> Outcome:
         return Reject(barred)
     seen = (state.ready or 0) + 1 if look.ready else 0
     if seen >= readiness.READY_LOOKS or (look.ready and context.services.store.server().embedded):
-        filled = _summarize_filling(state)
+        embedded = context.services.store.server().embedded
+        may_clone = context.deployment.blue is not None and not embedded
+        filled = _summarize_filling(state, may_clone=may_clone)
         note_facts(context, versions.facts_of_filling(filled, state.read))
         return Done(filled)
     health = context.services.store.health(green)
@@ -263,13 +297,22 @@ def _failed(context: StepContext, look: Readiness, failing: list[float]) -> Outc
     return Wait(context.services.times.ready_look, reason, progress=False)
 
 
-def _summarize_filling(state: FillState) -> Filling:
+def _summarize_filling(state: FillState, *, may_clone: bool) -> Filling:
+    """``may_clone``: there was something to clone, so people ask why that was not done."""
     words = [f"{state.written or 0:,} points by {state.way}"]
-    counted = {"embedded": state.embedded, "reused": state.reused, "truncated": state.truncated}
+    counted = {
+        "written anew": state.renewed,
+        "deleted": state.dropped,
+        "embedded": state.embedded,
+        "reused": state.reused,
+        "truncated": state.truncated,
+    }
     words += [f"{count:,} {name}" for name, count in counted.items() if count]
     words += [f"{state.bad:,} bad records skipped"] if state.bad else []
     words += [f"{state.gone:,} gone from the source"] if state.gone else []
     words += [_describe_left_out(state.left_out)] if state.left_out else []
+    words += [state.note] if state.note and may_clone else []
+    words += filter(None, [cloning.describe_unnamed(state)])
     return Filling(
         summary=", ".join(words),
         way=state.way,
@@ -284,6 +327,9 @@ def _summarize_filling(state: FillState) -> Filling:
         bad=state.bad,
         bad_samples=state.bad_samples,
         gone=state.gone,
+        renewed=state.renewed,
+        dropped=state.dropped,
+        deltas=state.deltas,
         left_out=state.left_out,
         note=state.note,
         looks=readiness.READY_LOOKS,
@@ -311,14 +357,22 @@ _MAKE_AGAIN = Way(
     "full: every point is read, because some of its vectors are made again, carried over or "
     "dropped",
 )
+_ONLY_CHANGES = Way(
+    DELTA,
+    "delta: the live collection is cloned with its index, and only what differs from the source is "
+    "written",
+    clones=True,
+)
 _COPY = Way("copy", "copy: all vectors stay as they are, so the points are copied", embeds=False)
 _SNAPSHOT = Way(
-    "snapshot",
+    SNAPSHOT,
     "snapshot: neither vectors nor settings change, so the server copies the whole collection",
     embeds=False,
+    clones=True,
 )
 _WAYS = {
     "records": loading.load_records,
     "copy": cloning.copy_points,
-    "snapshot": cloning.copy_by_snapshot,
+    SNAPSHOT: cloning.copy_by_snapshot,
+    DELTA: delta.fill_by_delta,
 }

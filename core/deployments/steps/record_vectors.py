@@ -2,7 +2,7 @@
 it, or made."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -124,6 +124,23 @@ class RecordVectors:
         self._make_missing(records, vectors)
         self._count_by_name("points", [name for one in vectors.values() for name in one])
         return vectors
+
+    def count_kept(self, kept: Sequence[tuple[Record, Collection[str]]]) -> None:
+        """Counts points that stay as they are: what each was made from, and the names of its
+        vectors."""
+        made = [name for record, _ in kept for name in record.texts]
+        self.counts.reused += len(made)
+        self._count_by_name("reused", made)
+        self._count_by_name("points", [name for _, names in kept for name in names])
+        self._count_by_name(
+            "carried",
+            [
+                name
+                for record, names in kept
+                for name in names
+                if name in self._plan.carried and name not in record.vectors
+            ],
+        )
 
     def find_missing_texts(self, records: Records) -> dict[str, dict[PointId, str]]:
         """Returns the texts that ``complete`` would give to each maker, by the vector's name and

@@ -2,38 +2,57 @@
 gone from it is deleted.
 
 Rule: a point's mark says what it was made from, so a pass writes only what has changed. The ids
-that a pass has met are kept, so that at its end it is known which records are gone.
+that a pass has met are kept in runs, which are merged at its end (``core.collections.seen``). Then
+it is known which records are gone.
+
+The way of filling called delta is such a pass too. There green must have exactly the points that
+all records make, so more is compared than the marks (``Reader.fills``).
 
 A source that can tell changes is read in two parts: first all ids, and then the records that have
 changed. In this order a record that comes meanwhile is not taken for one that is gone.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from qdrant_rollouts.core.collections.changes import Changes, find_changes
 from qdrant_rollouts.core.collections.chunks import chunk_source
 from qdrant_rollouts.core.collections.filling import Filling
-from qdrant_rollouts.core.collections.makers import open_makers
-from qdrant_rollouts.core.collections.origins import digest_row
+from qdrant_rollouts.core.collections.makers import Maker, open_makers
+from qdrant_rollouts.core.collections.origins import digest_origin, digest_row
 from qdrant_rollouts.core.collections.record_rules import RecordRules
 from qdrant_rollouts.core.collections.records import (
+    MARK_KEY,
     BadRecord,
     Record,
     parse_row,
     read_mark,
+    stored_hashes,
 )
-from qdrant_rollouts.core.collections.seen import Seen, forget_seen, load_seen, save_piece
+from qdrant_rollouts.core.collections.schema import vector_names, vector_params
+from qdrant_rollouts.core.collections.seen import (
+    RANGES_AT_ONCE,
+    MetIds,
+    count_ranges,
+    find_met,
+    forget_seen,
+    load_known,
+    merge_range,
+    save_piece,
+)
 from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
+from qdrant_rollouts.core.config.vector_kinds import Kind, Params, kind_of, vectors_by_name
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.deployments.steps.data import CreatedGreen, RoundState
 from qdrant_rollouts.core.deployments.steps.followers import (
+    FIRST_BATCH,
     Written,
     build_points,
     check_bad_records,
+    resize_batch,
 )
 from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
 from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
@@ -42,10 +61,15 @@ from qdrant_rollouts.core.deployments.steps.record_vectors import (
     VectorCounts,
     open_live,
 )
+from qdrant_rollouts.core.deployments.steps.ways import NewCollection
 from qdrant_rollouts.core.errors import Limited, Refused
-from qdrant_rollouts.core.ports import Point, PointId, Row, Source
+from qdrant_rollouts.core.ports import Point, PointId, Row, Schema, Source
 
-_WINDOW = 256
+#: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``.
+_FIRST_WINDOW = 64
+_LARGEST_WINDOW = 1024
+_WINDOW_SECONDS = 1.0
+_GROWTH = 4
 _ID_ALONE = RecordRules(dense={}, vector_field=None)
 _PAGE_IDS = 4096
 
@@ -57,18 +81,72 @@ class TooManyGone(Refused):
 @dataclass(slots=True)
 class Reader:
     """What a pass over the source works with. ``serving``: green serves already, so applications
-    may have written to it, and a point without our mark is theirs."""
+    may have written to it, and a point without our mark is theirs.
+
+    ``fills``: the pass is how green is filled. Then a point that is not what its mark says is made
+    again, no id may be there twice, every vector is counted, and whoever began the pass judges the
+    ``bad`` records and how many are ``gone``. ``window``: how many records are read
+    next. ``batch``: how many points are made at once.
+    """
 
     context: StepContext
     source: Source
     plan: VectorPlan
     rules: RecordRules
     vectors: RecordVectors
+    kinds: Mapping[str, tuple[Kind, Params]]
     changes: Changes | None = None
     serving: bool = False
+    fills: bool = False
+    bad: list[BadRecord] = field(default_factory=list)
+    gone: int = 0
+    window: int = _FIRST_WINDOW
+    batch: int = FIRST_BATCH
 
 
-def open_reader(context: StepContext, *, serving: bool = False) -> Reader:
+@dataclass(slots=True)
+class SortedWindow:
+    """The records of a window by the ids of their points, and what is wrong with the other rows.
+    ``places``: at which row of the window each of these records is, the first one being 0. ``met``:
+    the ids of all records, in their order. ``gone``: the places of rows whose record has left the
+    source."""
+
+    records: dict[PointId, tuple[Row, Record]] = field(default_factory=dict)
+    places: dict[PointId, int] = field(default_factory=dict)
+    bad: list[tuple[int, BadRecord]] = field(default_factory=list)
+    met: list[tuple[int, PointId]] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+
+    def cut_at(self, place: int) -> "SortedWindow":
+        """Returns the same for the rows before ``place``."""
+        return SortedWindow(
+            {id: one for id, one in self.records.items() if self.places[id] < place},
+            {id: at for id, at in self.places.items() if at < place},
+            [(at, one) for at, one in self.bad if at < place],
+            [(at, id) for at, id in self.met if at < place],
+            [at for at in self.gone if at < place],
+        )
+
+    def add_met_to(self, met: MetIds) -> None:
+        for _, id in self.met:
+            met.add(id)
+
+
+@dataclass(slots=True)
+class Compared:
+    """A window of records beside a collection: the records whose point must be made, and the other
+    ones with the names of their point's vectors. ``there``: how many of all have some point."""
+
+    changed: dict[PointId, Record]
+    kept: list[tuple[Record, Collection[str]]]
+    origins: dict[PointId, str]
+    there: int
+
+
+def open_reader(
+    context: StepContext, *, serving: bool = False, filling: VectorCounts | None = None
+) -> Reader:
+    """Opens a pass. ``filling``: the pass fills green, and counts its vectors there."""
     services = context.services
     deployment = context.deployment
     schema = services.store.schema(deployment.green)
@@ -77,17 +155,41 @@ def open_reader(context: StepContext, *, serving: bool = False) -> Reader:
     makers = open_makers(services, plan)
     rules = RecordRules.of(plan, schema, deployment.spec.vector_field)
     source = chunk_source(reading.open_deployment_source(context), makers, rules)
+    live = open_live(context, schema)
+    vectors = RecordVectors(services.store, plan, makers, live, filling or VectorCounts())
     return Reader(
         context=context,
         source=source,
         plan=plan,
         rules=rules,
-        vectors=RecordVectors(
-            services.store, plan, makers, open_live(context, schema), VectorCounts()
-        ),
+        vectors=vectors,
+        kinds=_list_kinds(schema),
         changes=find_changes(source, deployment.spec),
         serving=serving,
+        fills=filling is not None,
     )
+
+
+def open_comparer(
+    context: StepContext, source: Source, green: NewCollection, makers: Mapping[str, Maker]
+) -> Reader:
+    """Opens a reader that only compares. Green need not exist yet."""
+    rules = RecordRules.of(green.vectors, green.schema, context.deployment.spec.vector_field)
+    vectors = RecordVectors(context.services.store, green.vectors, makers, None, VectorCounts())
+    return Reader(
+        context=context,
+        source=source,
+        plan=green.vectors,
+        rules=rules,
+        vectors=vectors,
+        kinds=_list_kinds(green.schema),
+        fills=True,
+    )
+
+
+def _list_kinds(schema: Schema) -> dict[str, tuple[Kind, Params]]:
+    params = {name: vector_params(schema, name) for name in vector_names(schema)}
+    return {name: (kind_of(one), one) for name, one in params.items()}
 
 
 def begin_changes(reader: Reader, since: str | None = None) -> RoundState:
@@ -126,24 +228,29 @@ def read_piece(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[Ro
 
 
 def _read_records(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
-    context = reader.context
-    with context.services.sessions() as session:
-        seen = load_seen(session, context.deployment.id, current.read)
+    met = MetIds()
     after = current.read
     rows = _read_part(reader, current)
     more = True
     while more:
-        window, more = _read_window(rows)
+        window, more = read_window(reader, rows)
+        whole = True
         if window:
-            current = _take_window(reader, current, window, seen)
-        if more and not goes_on():
+            current, whole = _take_window(reader, current, window, met, after, goes_on)
+        if not whole or (more and not goes_on()):
+            more = True
             break
-    with context.services.sessions.begin() as session:
-        context.turn.fence(session)
-        save_piece(session, context.deployment.id, after, seen)
+    _save_met(reader, after, met)
     if more:
         return current, True
-    return _end_reading(reader, current, seen)
+    return replace(current, phase="merging", cursor=None, position=None, part=0, met=0), True
+
+
+def _save_met(reader: Reader, after: int, met: MetIds) -> None:
+    context = reader.context
+    with context.services.sessions.begin() as session:
+        context.turn.fence(session)
+        save_piece(session, context.deployment.id, after, met)
 
 
 def _read_part(reader: Reader, current: RoundState) -> Iterator[Row]:
@@ -160,110 +267,254 @@ def _need_changes(reader: Reader) -> Changes:
 
 def _list_ids(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
     """Reads the ids of all records. What is wrong with a record is seen when it is read."""
-    context = reader.context
-    seen = Seen()
+    met = MetIds()
     after = current.read
     rows = _need_changes(reader).source.read_ids(current.cursor)
     more = True
     while more:
-        window, more = _read_window(rows)
+        window, more = read_window(reader, rows)
         parsed = (parse_row(row, _ID_ALONE) for row in window)
         for record in parsed:
             if isinstance(record, Record):
-                seen.add(record.point_id)
+                met.add(record.point_id)
         if window:
             current = replace(current, cursor=window[-1].cursor, read=current.read + len(window))
         if more and not goes_on():
             break
-    with context.services.sessions.begin() as session:
-        context.turn.fence(session)
-        save_piece(session, context.deployment.id, after, seen)
+    _save_met(reader, after, met)
     if more:
         return current, True
     return replace(current, phase="reading", cursor=None), True
 
 
-def _read_window(rows: Iterator[Row]) -> tuple[list[Row], bool]:
-    """Returns up to ``_WINDOW`` rows, and whether the source may have more."""
+def read_window(reader: Reader, rows: Iterator[Row]) -> tuple[list[Row], bool]:
+    """Returns the next rows, or as many as a slow source gives in the time of a window, and whether
+    the source may have more."""
     window: list[Row] = []
+    ends = time.monotonic() + min(_WINDOW_SECONDS, reader.context.services.times.turn_time)
     try:
-        window += islice(rows, _WINDOW)
+        for row in islice(rows, reader.window):
+            window.append(row)
+            if time.monotonic() > ends:
+                return window, True
     except Limited:  # the source's own rate limit
         if not window:
             raise
         return window, True
-    return window, len(window) == _WINDOW
+    return window, len(window) == reader.window
 
 
-def _take_window(
-    reader: Reader, current: RoundState, window: Sequence[Row], seen: Seen
-) -> RoundState:
-    """Writes the records of a window that have changed."""
-    written = Written()
-    records: dict[PointId, tuple[Row, Record]] = {}
-    for row in window:
+def resize_window(reader: Reader, size: int, seconds: float) -> None:
+    """Sets how many records fit into ``_WINDOW_SECONDS`` at the last speed. A slow model must not
+    take longer than a turn for a window."""
+    fitting = int(size * _WINDOW_SECONDS / max(seconds, 1e-3))
+    reader.window = max(1, min(fitting, size * _GROWTH, _LARGEST_WINDOW))
+
+
+def sort_window(
+    reader: Reader, window: Sequence[Row], met: MetIds, *, listed: bool = False
+) -> SortedWindow:
+    """Sorts the rows of a window. The first record with an id counts, as in populate; ``met`` are
+    those that the piece has met before. ``listed``: all ids were listed before the changes were
+    read, and of several changes of a record the last one counts."""
+    found = SortedWindow()
+    for place, row in enumerate(window):
         if row.gone:
+            found.gone.append(place)
             continue
         record = parse_row(row, reader.rules)
         if isinstance(record, BadRecord):
-            written.bad.append(record)
-        # The first record with an id counts, as in populate. All ids were listed before changes.
-        elif current.since is not None or record.point_id not in seen:
-            seen.add(record.point_id)
-            records[record.point_id] = (row, record)
-    check_bad_records(written, reader.context.deployment.spec.on_bad_record)
-    made = _write_changed(reader, records)
-    return replace(
+            found.bad.append((place, record))
+            continue
+        id = record.point_id
+        found.met.append((place, id))
+        if listed or not (id in found.records or id in met):
+            found.records[id] = (row, record)
+            found.places.setdefault(id, place)
+    return found
+
+
+def _take_window(
+    reader: Reader,
+    current: RoundState,
+    window: Sequence[Row],
+    met: MetIds,
+    after: int,
+    goes_on: GoesOn,
+) -> tuple[RoundState, bool]:
+    """Writes the records of a window that have changed. Returns whether these are all. If a slow
+    model leaves no time for them, the pass goes on from the first one that was not written.
+    ``after``: how many records were read before the piece."""
+    started = time.monotonic()
+    found = sort_window(reader, window, met, listed=current.since is not None)
+    if not reader.fills:
+        told = Written(bad=[fault for _, fault in found.bad])
+        check_bad_records(told, reader.context.deployment.spec.on_bad_record)
+    compared = compare_window(reader, reader.context.deployment.green, found.records)
+    if not reader.fills and current.since is None:
+        _leave_out_repeated(reader, after, compared)
+    made, stopped_at = _write_changed(reader, compared, goes_on)
+    size = len(window)
+    if stopped_at is not None:
+        size = found.places[stopped_at]
+        found = found.cut_at(size)
+    found.add_met_to(met)
+    if reader.fills:
+        reader.bad += [fault for _, fault in found.bad]
+        reader.gone += len(found.gone)
+        reader.vectors.count_kept(
+            [kept for kept in compared.kept if kept[0].point_id in found.records]
+        )
+    resize_window(reader, size, time.monotonic() - started)
+    taken = replace(
         current,
-        cursor=window[-1].cursor,
-        read=current.read + len(window),
-        checked=current.checked + len(records),
+        cursor=window[size - 1].cursor,
+        read=current.read + size,
+        checked=current.checked + len(found.records),
         made=current.made + made,
-        bad=current.bad + len(written.bad),
+        bad=current.bad + len(found.bad),
+    )
+    return taken, stopped_at is None
+
+
+def _leave_out_repeated(reader: Reader, after: int, compared: Compared) -> None:
+    """Leaves out changed records whose id an earlier piece has met: the first one counts. One that
+    has not changed does no harm. Where a pass ``fills``, no id is there twice."""
+    if not compared.changed:
+        return
+    context = reader.context
+    with context.services.sessions() as session:
+        repeated = find_met(session, context.deployment.id, after, compared.changed)
+    for id in repeated:
+        del compared.changed[id]
+
+
+def _write_changed(
+    reader: Reader, compared: Compared, goes_on: GoesOn
+) -> tuple[int, PointId | None]:
+    """Makes and writes batches of points in the order of their records. Returns how many were
+    written, and the first id that was left for later."""
+    context = reader.context
+    ids = list(compared.changed)
+    done = 0
+    while done < len(ids):
+        if done and not goes_on():
+            return done, ids[done]
+        started = time.monotonic()
+        batch = {id: compared.changed[id] for id in ids[done : done + reader.batch]}
+        points = build_points(reader.vectors, batch, compared.origins)
+        context.turn.check(0)
+        context.services.store.upsert(context.deployment.green, points)
+        done += len(batch)
+        reader.batch = resize_batch(reader.batch, time.monotonic() - started)
+    return done, None
+
+
+def compare_window(
+    reader: Reader, collection: str, records: Mapping[PointId, tuple[Row, Record]]
+) -> Compared:
+    """Compares records with the points of a collection."""
+    compares_vectors = reader.fills and bool(reader.plan.taken)
+    kept: list[tuple[Record, Collection[str]]] = []
+    origins = {id: digest_row(reader.plan, row, one) for id, (row, one) in records.items()}
+    store = reader.context.services.store
+    found = store.fetch(collection, list(records), vectors=compares_vectors) if records else []
+    stored = {point.id: point for point in found}
+    changed = {}
+    for id, (_, record) in records.items():
+        point = stored.get(id)
+        if point is not None and _is_as_made(reader, record, origins[id], point):
+            names = vectors_by_name(point.vector) if compares_vectors else record.texts
+            kept.append((record, names.keys()))
+        else:
+            changed[id] = record
+    return Compared(changed, kept, origins, len(stored))
+
+
+def _is_as_made(reader: Reader, record: Record, origin: str, point: Point) -> bool:
+    """Returns whether the point stays as it is. Its mark says what it was made from. But an
+    application may have written to it since, so the point itself is compared where green must be
+    exact."""
+    made_from = read_mark(point.payload).get("from")
+    if not reader.fills:
+        return made_from == origin or (reader.serving and made_from is None)
+    return (
+        made_from == origin
+        and stored_hashes(point.payload) == reader.vectors.hashes(record)
+        and _has_its_payload(record, point)
+        and not _brings_made_vector(reader, record)
+        and (not reader.plan.taken or _has_its_vectors(reader, record, point))
     )
 
 
-def _write_changed(reader: Reader, records: dict[PointId, tuple[Row, Record]]) -> int:
-    store = reader.context.services.store
-    green = reader.context.deployment.green
-    origins = {id: digest_row(reader.plan, row, one) for id, (row, one) in records.items()}
-    there = {
-        point.id: read_mark(point.payload).get("from")
-        for point in store.fetch(green, list(records), vectors=False)
-    }
-    theirs = {id for id, origin in there.items() if reader.serving and origin is None}
-    changed = {
-        id: record
-        for id, (_, record) in records.items()
-        if there.get(id) != origins[id] and id not in theirs
-    }
-    points = build_points(reader.vectors, changed, origins)
-    if points:
-        reader.context.turn.check(0)
-        store.upsert(green, points)
-    return len(points)
+def _brings_made_vector(reader: Reader, record: Record) -> bool:
+    """Returns whether the record itself has a vector that is otherwise made. No mark says whether
+    that has changed."""
+    return bool(record.vectors) and not record.vectors.keys().isdisjoint(reader.plan.templates)
+
+
+def _has_its_payload(record: Record, point: Point) -> bool:
+    plain = {name: value for name, value in point.payload.items() if name != MARK_KEY}
+    return plain == record.fields or digest_origin(plain) == digest_origin(record.fields)
+
+
+def _has_its_vectors(reader: Reader, record: Record, point: Point) -> bool:
+    """Returns whether the point has the vectors that the record brings, and no other ones but those
+    that are made from it or carried over."""
+    stored = vectors_by_name(point.vector)
+    own = record.texts.keys() | record.vectors.keys()
+    if not own <= stored.keys() or not stored.keys() <= own | reader.plan.carried.keys():
+        return False
+    for name, vector in record.vectors.items():
+        kind, params = reader.kinds[name]
+        if not kind.same(params, vector, stored[name]):
+            return False
+    return True
 
 
 # --- what is gone ---------------------------------------------------------------------------------
 
 
-def _end_reading(reader: Reader, current: RoundState, seen: Seen) -> tuple[RoundState, bool]:
-    """Returns the pass, which is over if green has exactly the records that were met."""
+def _merge_met(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
+    """Counts the ids that were met. The pass is over if green has exactly these."""
     context = reader.context
-    if not len(seen):
+    name = context.deployment.id
+    with context.services.sessions() as session:
+        ranges = count_ranges(session, name, current.read)
+    while True:
+        with context.services.sessions.begin() as session:
+            context.turn.fence(session)
+            merged = merge_range(session, name, current.read, current.part, ranges, keep=True)
+        if merged.repeated and reader.fills:
+            raise Refused(
+                f"{merged.repeated:,} ids are in {context.deployment.source} more than once and "
+                "were not when it was read before: it changed while it was being read; deploy again"
+            )
+        current = replace(current, part=current.part + 1, met=current.met + merged.ids)
+        if current.part == ranges:
+            return _end_merging(reader, current)
+        if not goes_on():
+            return current, True
+
+
+def _end_merging(reader: Reader, current: RoundState) -> tuple[RoundState, bool]:
+    context = reader.context
+    if not current.met:
         raise Refused(f"{context.deployment.source} gave no record when it was read again")
-    same = context.services.store.count(context.deployment.green) == len(seen)
+    same = context.services.store.count(context.deployment.green) == current.met
     if same and current.since is None:
-        return replace(current, phase="over", position=None), False
-    return replace(current, phase="counting", position=None), True
+        return replace(current, phase="over", part=0), False
+    found = replace(current, phase="finding", position=None, part=0)
+    if reader.fills:  # whoever fills green judges the losses afterwards
+        return replace(found, phase="removing"), True
+    return found, True
 
 
-def _count_gone(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
+def _find_gone(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
     """Counts before anything is deleted: a source that has lost most of its records may be
     broken."""
-    gone, position = _scroll_gone(reader, current, goes_on, delete=False)
-    current = replace(current, deleted=current.deleted + gone, position=position)
-    if position is not None:
+    current, more = _scroll_gone(reader, current, goes_on, delete=False)
+    if more:
         return current, True
     points = reader.context.services.store.count(reader.context.deployment.green)
     if are_many_gone(current.deleted, points):
@@ -273,13 +524,12 @@ def _count_gone(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[R
         )
     if not current.deleted:
         return _end_pass(reader, current)
-    return replace(current, phase="deleting", deleted=0), True
+    return replace(current, phase="removing", deleted=0, part=0), True
 
 
-def _delete_gone(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
-    gone, position = _scroll_gone(reader, current, goes_on, delete=True)
-    current = replace(current, deleted=current.deleted + gone, position=position)
-    if position is not None:
+def _remove_gone(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
+    current, more = _scroll_gone(reader, current, goes_on, delete=True)
+    if more:
         return current, True
     return _end_pass(reader, current)
 
@@ -288,39 +538,45 @@ def _end_pass(reader: Reader, current: RoundState) -> tuple[RoundState, bool]:
     """Returns the pass, which is over unless green lacks a record. Such a record is new and its
     time is too old, so it was not among the changed ones, and everything is read."""
     context = reader.context
-    if current.since is not None:
-        with context.services.sessions() as session:
-            listed = len(load_seen(session, context.deployment.id, current.read))
-        if context.services.store.count(context.deployment.green) < listed:
-            again = begin_pass(reader)
-            return replace(
-                again, seconds=current.seconds, made=current.made, deleted=current.deleted
-            ), True
-    return replace(current, phase="over"), False
+    if (
+        current.since is not None
+        and context.services.store.count(context.deployment.green) < current.met
+    ):
+        again = begin_pass(reader)
+        return replace(
+            again, seconds=current.seconds, made=current.made, deleted=current.deleted
+        ), True
+    return replace(current, phase="over", part=0), False
 
 
 def _scroll_gone(
     reader: Reader, current: RoundState, goes_on: GoesOn, *, delete: bool
-) -> tuple[int, PointId | None]:
-    """Returns how many of green's points the source has no longer, and where the scroll goes on."""
+) -> tuple[RoundState, bool]:
+    """Goes over green's points once for each group of ranges that fits into memory. Returns the
+    pass with the points in it that the source has no longer, and whether there is more to go
+    over."""
     context = reader.context
     store = context.services.store
     green = context.deployment.green
     with context.services.sessions() as session:
-        seen = load_seen(session, context.deployment.id, current.read)
-    position = current.position
-    count = 0
+        ranges = count_ranges(session, context.deployment.id, current.read)
+        known = load_known(session, context.deployment.id, current.part, ranges)
     while True:
-        page, position = store.scroll(green, position, _PAGE_IDS, vectors=False, payload=False)
-        gone = [point.id for point in page if point.id not in seen]
+        page, position = store.scroll(
+            green, current.position, _PAGE_IDS, vectors=False, payload=False
+        )
+        gone = known.find_unknown([point.id for point in page])
         if reader.serving:
             gone = _keep_own(store.fetch(green, gone, vectors=False))
         if delete and gone:
             context.turn.check(0)
             store.delete(green, gone)
-        count += len(gone)
-        if position is None or not goes_on():
-            return count, position
+        current = replace(current, deleted=current.deleted + len(gone), position=position)
+        if position is None:
+            current = replace(current, part=current.part + RANGES_AT_ONCE)
+            return current, current.part < ranges
+        if not goes_on():
+            return current, True
 
 
 def _keep_own(points: Sequence[Point]) -> list[PointId]:
@@ -328,9 +584,17 @@ def _keep_own(points: Sequence[Point]) -> list[PointId]:
     return [point.id for point in points if read_mark(point.payload)]
 
 
+def _begin_merging(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
+    """Goes on with what the release before has begun to count: it merged nothing."""
+    return replace(current, phase="merging", position=None, part=0, met=0, deleted=0), True
+
+
 _PHASES: dict[str, Callable[[Reader, RoundState, GoesOn], tuple[RoundState, bool]]] = {
     "listing": _list_ids,
     "reading": _read_records,
-    "counting": _count_gone,
-    "deleting": _delete_gone,
+    "merging": _merge_met,
+    "finding": _find_gone,
+    "removing": _remove_gone,
+    "counting": _begin_merging,
+    "deleting": _begin_merging,
 }

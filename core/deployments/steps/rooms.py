@@ -45,6 +45,26 @@ def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
     return f"room: {room.describe_room(need, free)}", short
 
 
+def look_for_clone(context: StepContext, collection: str) -> str:
+    """Returns what is clearly missing for a clone of the collection; empty if it may fit, or if
+    that cannot be known."""
+    store = context.services.store
+    if not context.deployment.spec.check_room:
+        return ""
+    try:
+        store.pace(collection)
+        found, _ = store.scroll(collection, None, _SAMPLE, vectors=False)
+        size = room.payload_bytes([point.payload for point in found])
+        points = estimate_points(store, collection)
+        need = room.estimate_clone(store.schema(collection), points, size, store.server())
+        short = room.lacks(need, store.room())
+    except AppError:
+        return ""
+    if not short:
+        return ""
+    return f"a clone needs {short}"
+
+
 def _expected(context: StepContext) -> tuple[int | None, Sequence[Mapping[str, Any]]]:
     """Returns how many points there will be (from the live collection, the source collection, or a
     file's first records), and some payloads."""

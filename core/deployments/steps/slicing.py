@@ -36,6 +36,8 @@ from qdrant_rollouts.core.lifecycle import SliceEvent, SliceStatus, next_slice_s
 from qdrant_rollouts.core.ports import Cursor, Source, SplitSource
 from qdrant_rollouts.core.services import Services
 
+#: The ways of filling that several workers can share.
+CUT_WAYS = ("records", "copy")
 #: Seconds between two looks at slices that must stop.
 _SOON = 0.5
 _BAD_SAMPLES = 20

@@ -21,8 +21,11 @@ class NewCollection:
 @dataclass(frozen=True, slots=True)
 class Way:
     """A way to fill it, and ``why`` it is this one, for people. If it does not ``embed``, all
-    points are taken as they are."""
+    points are taken as they are. ``clones``: it takes room for a clone. ``note``: why it is not one
+    that costs less, if there is such a way."""
 
     name: str
     why: str
     embeds: bool = True
+    clones: bool = False
+    note: str = ""
