@@ -268,8 +268,12 @@ def rate_error(rest: Rest, said: str, retry_after: str | bytes | None) -> Limite
 
 
 def write_json(body: Any) -> bytes:
-    """The standard library's encoder takes at least five times as long for a vector."""
-    return _JSON.dump_json(body)
+    """The standard library's encoder takes at least five times as long for a vector. Raises Refused
+    for half of a surrogate pair, and for more levels than can be written."""
+    try:
+        return _JSON.dump_json(body)
+    except ValueError as error:
+        raise Refused(f"the request cannot be written as JSON: {error_text(error)}") from error
 
 
 def call_timeout(seconds: float) -> httpx.Timeout:

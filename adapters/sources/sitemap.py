@@ -80,6 +80,7 @@ class SitemapSource:
     def split(self, parts: int) -> Sequence[Cursor]:
         if self._crawl().delay_seconds or self._listed[0].delay:
             return []
+        parts = min(parts, len(self._pages) // _LEAST_PAGES)
         numbers = sorted({len(self._pages) * part // parts for part in range(1, parts)} - {0})
         return [
             {"after": self._pages[number - 1], "n": 0, "done": 0, "failed": 0} for number in numbers

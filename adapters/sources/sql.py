@@ -75,6 +75,7 @@ class SqlSource:
                     "be named id"
                 )
             without = connection.scalar(self._wrap_query("count(*) - count(q.id)"))
+            kinds = self._list_kinds_of_ids(connection)
         if not self.size():
             raise Refused(
                 f"{self._name}: the query gives no row; change its condition, or fill the table"
@@ -84,6 +85,21 @@ class SqlSource:
                 f"{self._name}: {without:,} rows have no id (NULL); leave them out, WHERE id IS "
                 "NOT NULL"
             )
+
+        if len(kinds) > 1:
+            raise Refused(
+                f"{self._name}: ids are of different types ({', '.join(kinds)}), which the "
+                "database does not compare as it orders them; select one: CAST(id AS TEXT) AS id"
+            )
+
+    def _list_kinds_of_ids(self, connection: Connection) -> Sequence[str]:
+        """Only a column of SQLite can hold several types."""
+        if connection.dialect.name != "sqlite":
+            return ()
+        found = connection.scalars(
+            self._wrap_query("DISTINCT typeof(q.id)", "WHERE q.id IS NOT NULL")
+        )
+        return sorted(found)
 
     def fingerprint(self) -> None:
         return None

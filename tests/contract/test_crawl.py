@@ -628,7 +628,7 @@ def test_more_than_one_page_in_twenty_that_does_not_come_ends_it(site):
 
 
 def test_a_site_without_a_pace_is_cut_and_no_page_is_fetched_twice(site):
-    paths = [f"/{number:02}" for number in range(40)]
+    paths = [f"/{number:03}" for number in range(310)]
     site.pages |= {path: html(path, "text") for path in paths}
     source = site.sitemap(*paths)
     bounds = [None, *find_cuts(opened(site, source), 3), None]
@@ -636,7 +636,7 @@ def test_a_site_without_a_pace_is_cut_and_no_page_is_fetched_twice(site):
         [row.fields["id"] for row in open_part(opened(site, source), *part).read(None)]
         for part in pairwise(bounds)
     ]
-    assert [len(part) for part in parts] == [13, 13, 14]
+    assert [len(part) for part in parts] == [103, 103, 104]
     assert list(chain(*parts)) == [site.url + path for path in paths]
     assert {site.asked[path] for path in paths} == {1}
 
@@ -657,14 +657,19 @@ def test_a_site_with_a_pace_is_read_in_one_part(site, robots):
 
 
 def test_of_the_pages_of_a_part_one_in_twenty_may_not_come(site):
-    paths = [f"/{number:02}" for number in range(40)]
+    paths = [f"/{number:03}" for number in range(200)]
     site.pages |= {path: html(path, "text") for path in paths}
-    site.pages |= {path: Page(status=500) for path in ("/03", "/07")}
+    site.pages |= {path: Page(status=500) for path in paths[10:16]}
     source = site.sitemap(*paths)
-    (cut,) = find_cuts(opened(site, source), 2)
-    assert len(list(open_part(opened(site, source), cut, None).read(None))) == 20
-    with pytest.raises(Refused, match="2 of the 20 pages"):
+    (cut,) = find_cuts(opened(site, source), 8)
+    assert len(list(open_part(opened(site, source), cut, None).read(None))) == 100
+    with pytest.raises(Refused, match="6 of the 100 pages"):
         list(open_part(opened(site, source), None, cut).read(None))
+
+
+def test_a_small_site_is_not_cut_into_parts_of_which_no_page_may_be_missing(site):
+    source = site.sitemap(*(f"/{number:02}" for number in range(60)))
+    assert find_cuts(opened(site, source), 4) == []
 
 
 # --- deployments ----------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ compared with what the deployment took."""
 import gzip
 import json
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -27,10 +28,10 @@ from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.deployments.commands import plan_figures
 from qdrant_rollouts.core.deployments.commands.plan_figures import Outlook
 from qdrant_rollouts.core.deployments.commands.planning import plan_deployment
-from qdrant_rollouts.core.deployments.steps.estimates import OF_PLANS, Work, read_sample
+from qdrant_rollouts.core.deployments.steps.estimates import OF_PLANS, Bounds, Work, read_sample
 from qdrant_rollouts.core.errors import Interrupted, LeaseLost, Refused, Unavailable, Unknown
 from qdrant_rollouts.core.lifecycle import Event
-from qdrant_rollouts.core.ports import Room
+from qdrant_rollouts.core.ports import Room, WrappedSource
 from qdrant_rollouts.core.statistics.extrapolation import exactly
 from qdrant_rollouts.core.statistics.intervals import Interval
 from qdrant_rollouts.interfaces.cli.outlook import render_plan
@@ -244,6 +245,26 @@ def test_a_source_of_long_documents_is_sampled_without_being_read_whole(world: W
     assert (sample.spread, sample.complete) == (True, False)
     assert sample.records is not None
     assert sample.records.value == pytest.approx(40, rel=0.01)
+
+
+def test_a_source_that_was_slow_is_not_asked_for_places_all_over_it(world: World) -> None:
+    """Such as a query that the database has to sort for each of them."""
+
+    class Slow(WrappedSource):
+        asked = 0
+
+        def read(self, cursor: Any) -> Any:
+            for row in self._source.read(cursor):
+                time.sleep(0.02)
+                yield row
+
+        def list_places(self, fractions: Sequence[float]) -> Sequence[Any]:
+            self.asked += 1
+            return ()
+
+    slow = Slow(world.services.source(world.write("docs.jsonl", texts(1_000))))
+    sample = read_sample(slow, Bounds(500, 0.01), random.Random(7))
+    assert (len(sample.rows), slow.asked) == (1, 0)
 
 
 def test_records_that_all_take_as_much_are_still_not_counted(world: World) -> None:

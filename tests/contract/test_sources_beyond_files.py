@@ -122,6 +122,10 @@ def test_memory_stays_flat_however_many_rows_a_query_gives(opened, shop):
         ("SELECT * FROM items WHERE id > 9", "database SHOP_URL: the query gives no row"),
         ("SELECT nullif(id, 2) AS id FROM items", "database SHOP_URL: 1 rows have no id"),
         ("SELECT * FROM nowhere", "database SHOP_URL: no such table: nowhere"),
+        (
+            "SELECT id, text FROM items UNION ALL SELECT 'a' || id, text FROM items",
+            r"ids are of different types \(integer, text\), .* select one: CAST\(id AS TEXT\)",
+        ),
     ],
 )
 def test_a_query_that_gives_no_records_is_refused(opened, shop, query, said):

@@ -232,7 +232,8 @@ def read_sample(source: Source, bounds: Bounds, draw: random.Random) -> Sample:
     each = bounds.records // _PLACES
     if reader.read_rows(first, rows, each, _CHARACTERS // _PLACES):
         return _build_sample(source, [first], complete=True)
-    if _is_large(_build_sample(source, [first]), reader.characters, bounds):
+    in_time = time.monotonic() < reader.ends
+    if in_time and _is_large(_build_sample(source, [first]), reader.characters, bounds):
         parts = _read_places(source, bounds, reader.ends, draw)
         if len(parts) > 1:
             return _build_sample(source, parts)
