@@ -236,7 +236,9 @@ def open_router(settings: Settings | None = None) -> "Router":
     """Returns a router for this process; call ``close`` in the end, so that its last observations
     are written. It opens and searches without the database, and connects when that answers."""
     services, join = _to_search(settings or load_settings())
-    router: Router = late("core.routing", "Router")(services, join, services.close)
+    router: Router = late("core.routing", "Router")(
+        services, join, services.close, late("adapters.client_queries", "build_client_query")
+    )
     return router
 
 
@@ -248,7 +250,11 @@ def open_async_router(settings: Settings | None = None) -> "AsyncRouter":
         settings.qdrant_url, api_key, services.store
     )
     router: AsyncRouter = late("core.routing", "AsyncRouter")(
-        services, searches, join, services.close
+        services,
+        searches,
+        join,
+        services.close,
+        late("adapters.client_queries", "build_client_query"),
     )
     return router
 

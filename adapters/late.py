@@ -21,10 +21,10 @@ def late(module: str, name: str) -> Callable[..., Any]:
         found: Callable[..., Any] = getattr(import_module(f"qdrant_rollouts.{module}"), name)
         return found
 
-    def call(*given: Any, **named: Any) -> Any:
+    def load_and_call(*given: Any, **named: Any) -> Any:
         return load()(*given, **named)
 
-    return call
+    return load_and_call
 
 
 class FirstUse:

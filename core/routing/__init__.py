@@ -9,8 +9,9 @@ An application makes a router once in each process and searches through it::
 """
 
 from qdrant_rollouts.core.routing.request import Answer, Options
+from qdrant_rollouts.core.routing.routed_arm import RoutedArm
 from qdrant_rollouts.core.routing.router import AsyncRouter, Router
 from qdrant_rollouts.core.routing.router_core import Stats
 from qdrant_rollouts.core.routing.routers import Routers
 
-__all__ = ["Answer", "AsyncRouter", "Options", "Router", "Routers", "Stats"]
+__all__ = ["Answer", "AsyncRouter", "Options", "RoutedArm", "Router", "Routers", "Stats"]

@@ -7,13 +7,15 @@ async router differ in how they ask alone.
 
 import time
 from collections.abc import Callable, Generator
+from typing import Generic, TypeVar
 
 from qdrant_rollouts.core.errors import AppError, Refused
 from qdrant_rollouts.core.ports import Hit
 from qdrant_rollouts.core.routing.choice import Choice
 from qdrant_rollouts.core.routing.interleaved import interleave_search
-from qdrant_rollouts.core.routing.request import Answer, Ask, Request
+from qdrant_rollouts.core.routing.request import Answer, Ask, Request, ask_store
 from qdrant_rollouts.core.routing.router_core import RouterCore
+from qdrant_rollouts.core.routing.shadow import Found, ShadowSearch
 from qdrant_rollouts.core.routing.target import Target
 
 #: Seconds that a collection on trial may take before blue is searched: the answer must come while
@@ -21,35 +23,39 @@ from qdrant_rollouts.core.routing.target import Target
 TRIED_SECONDS = 4.0
 SECONDS = 10.0
 
+A = TypeVar("A")
+R = TypeVar("R")
+T = TypeVar("T")
+
 SearchProtocol = Generator[Ask, list[Hit], Answer]
 
 
-class Conversation:
-    """``ask`` is what the store is to be asked next, and None once there is an ``answer``.
-    ``tell_hits`` and ``tell_error`` raise what the search ends with."""
+class Conversation(Generic[A, R, T]):
+    """``ask`` is what is to be asked next, and None once there is an ``answer``. ``tell`` and
+    ``tell_error`` raise what the protocol ends with."""
 
-    def __init__(self, protocol: SearchProtocol) -> None:
+    def __init__(self, protocol: Generator[A, R, T]) -> None:
         self._protocol = protocol
-        self.ask: Ask | None = next(protocol)
-        self._answer: Answer | None = None
+        self.ask: A | None = next(protocol)
+        self._answers: list[T] = []
 
     @property
-    def answer(self) -> Answer:
-        assert self._answer is not None, "the store is still to be asked"
-        return self._answer
+    def answer(self) -> T:
+        assert self._answers, "something is still to be asked"
+        return self._answers[0]
 
-    def tell_hits(self, hits: list[Hit]) -> None:
-        self._go_on(lambda: self._protocol.send(hits))
+    def tell(self, found: R) -> None:
+        self._go_on(lambda: self._protocol.send(found))
 
-    def tell_error(self, error: AppError) -> None:
+    def tell_error(self, error: Exception) -> None:
         self._go_on(lambda: self._protocol.throw(error))
 
-    def _go_on(self, step: Callable[[], Ask]) -> None:
+    def _go_on(self, step: Callable[[], A]) -> None:
         try:
             self.ask = step()
         except StopIteration as end:
             self.ask = None
-            self._answer = end.value
+            self._answers = [end.value]
 
 
 def route_search(core: RouterCore, request: Request) -> SearchProtocol:
@@ -70,8 +76,24 @@ def route_search(core: RouterCore, request: Request) -> SearchProtocol:
     seconds = time.perf_counter() - started
     core.observer.note_answer(choice, seconds, len(hits))
     if choice.shadow is not None:
-        core.shadow.offer(choice.route, request, choice.shadow, hits, seconds, choice.group)
+        _offer_to_green(core, choice, request, choice.shadow, hits, seconds)
     return Answer(choice.target.collection, choice.variant, hits)
+
+
+def _offer_to_green(
+    core: RouterCore,
+    choice: Choice,
+    request: Request,
+    green: Target,
+    hits: list[Hit],
+    seconds: float,
+) -> None:
+    def ask_green() -> Found:
+        found = ask_store(core.services, request, Ask(green.collection, green, SECONDS))
+        return Found(len(found), [hit.id for hit in found])
+
+    search = ShadowSearch(choice, green, [hit.id for hit in hits], seconds)
+    core.shadow.offer(search, ask_green)
 
 
 def _ask_blue_instead(
@@ -97,7 +119,7 @@ def _ask_blue_instead(
 def _ask_moved_alias(
     core: RouterCore, choice: Choice, request: Request, error: AppError, seconds: float
 ) -> SearchProtocol:
-    newer = core.choose_again(choice, error)
+    newer = core.choose_again(choice) if isinstance(error, Refused) else None
     if newer is not None:
         hits = yield _build_ask(newer, request)
         return Answer(newer.target.collection, newer.variant, hits)

@@ -3,7 +3,8 @@ collection is preferred."""
 
 import secrets
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.ports import Hit
@@ -20,6 +21,19 @@ from qdrant_rollouts.core.statistics.team_draft import (
     distinct_documents,
     draft,
 )
+
+
+class Result(Protocol):
+    """One result of a search, whoever made it."""
+
+    @property
+    def id(self) -> Any: ...
+
+    @property
+    def payload(self) -> Mapping[str, Any] | None: ...
+
+
+R = TypeVar("R", bound=Result)
 
 _BLUE_SECONDS = 10.0
 _CREDIT = {"treatment": 1, "control": -1}
@@ -44,13 +58,14 @@ def interleave_search(
         return Answer(blue.collection, choice.variant, _cut_page(ours, request), fallback=True)
     core.observer.note_answer(choice, time.perf_counter() - started, len(ours) + len(theirs))
     query_id = request.query_id or secrets.token_hex(8)
-    found = _draft_lists(choice, request, query_id, ours, theirs)
+    length = request.limit + request.options.get("offset", 0)
+    found = draft_lists(choice, query_id, length, ours, theirs)
     core.observer.note_list(choice, query_id, list_credits(found))
     names = f"{blue.collection}, {choice.target.collection}"
     return Answer(
         names,
         choice.variant,
-        _cut_page(_hits_of_draft(choice, found, ours, theirs), request),
+        _cut_page(pick_results(choice, found, ours, theirs), request),
         query_id=query_id,
     )
 
@@ -59,30 +74,28 @@ def list_credits(found: Draft) -> ServedList:
     return [[place.document, _credit_of_place(place)] for place in found.places]
 
 
-def _draft_lists(
-    choice: Choice, request: Request, query_id: str, ours: Sequence[Hit], theirs: Sequence[Hit]
+def draft_lists(
+    choice: Choice, query_id: str, length: int, ours: Sequence[Result], theirs: Sequence[Result]
 ) -> Draft:
+    """Returns the list of so many documents that both collections make together."""
     toss = coins(str(choice.route.experiment_id), query_id)
-    length = request.limit + request.options.get("offset", 0)
     control, treatment = (
         distinct_documents(_key_of_document(choice, hit) for hit in hits) for hits in (ours, theirs)
     )
     return draft(control, treatment, toss, length)
 
 
-def _hits_of_draft(
-    choice: Choice, found: Draft, ours: Sequence[Hit], theirs: Sequence[Hit]
-) -> list[Hit]:
+def pick_results(choice: Choice, found: Draft, ours: Sequence[R], theirs: Sequence[R]) -> list[R]:
     """Shows each document as the team that picked it does: the best of its chunks."""
-    best: dict[tuple[str, Key], Hit] = {}
+    best: dict[tuple[str, Key], R] = {}
     for team, hits in (("control", ours), ("treatment", theirs)):
         for hit in hits:
             best.setdefault((team, _key_of_document(choice, hit)), hit)
     return [best[place.team, place.document] for place in found.places]
 
 
-def _key_of_document(choice: Choice, hit: Hit) -> Key:
-    found = hit.payload.get(choice.route.document(choice.variant), hit.id)
+def _key_of_document(choice: Choice, result: Result) -> Key:
+    found = (result.payload or {}).get(choice.route.document(choice.variant), result.id)
     if isinstance(found, str | int):
         return found
     return str(found)

@@ -9,6 +9,7 @@ from qdrant_rollouts.core.config.vector_kinds import describe_vector, is_row, ki
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Hit, OneQuery, QueryVector, SearchParams
 from qdrant_rollouts.core.routing.target import Target, embed_text
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 
 Query = str | OneQuery
@@ -65,6 +66,35 @@ class Answer:
     query_id: str = ""
 
 
+def build_request(
+    alias: str, query: Query, user: str | None, limit: int, options: Options, query_id: str
+) -> Request:
+    """Raises Refused for an argument that no search takes."""
+    check_asker(alias, user, query_id)
+    known = Options.__annotations__
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise Refused(
+            f"search takes no {unknown[0]}; it takes {', '.join(known)}. Make any other query with "
+            "your own client: router.arm, router.call"
+        )
+    return Request(alias, query, user, limit, options, query_id)
+
+
+def check_asker(
+    alias: object, user: object, query_id: object = "", search: object = callable
+) -> None:
+    """Raises Refused for arguments of another type than a router takes."""
+    if not isinstance(alias, str):
+        raise Refused(f"a router takes the name of an alias, not {quote_value(alias)}")
+    if user is not None and not isinstance(user, str):
+        raise Refused(f"user_id is a text or nothing, not {quote_value(user)}")
+    if not isinstance(query_id, str):
+        raise Refused(f"query_id is a text, not {quote_value(query_id)}")
+    if not callable(search):
+        raise Refused(f"router.call takes a function of an arm, not {quote_value(search)}")
+
+
 def build_query(services: Services, request: Request, target: Target) -> tuple[QueryVector, str]:
     """Returns the query in the form for ``target``, and the name of the searched vector: a text
     becomes the declared search, or that of the vector in ``using``. Raises Refused for a text if no
@@ -112,6 +142,13 @@ def _check_vector_fits(request: Request, query: OneQuery, target: Target) -> Non
         f"have {target.size}: "
         "another model has made it"
     )
+
+
+def ask_store(services: Services, request: Request, ask: Ask) -> list[Hit]:
+    """Makes the search, and waits for it."""
+    asked, using = build_query(services, request, ask.target)
+    limit, how = build_search(request, ask, using)
+    return services.store.search(ask.collection, asked, limit, how)
 
 
 def build_search(request: Request, ask: Ask, using: str) -> tuple[int, SearchParams]:

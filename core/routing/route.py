@@ -91,6 +91,11 @@ class Route:
         """The arms that are compared with the control."""
         return self._split[1:]
 
+    @property
+    def drafts(self) -> bool:
+        """Whether the lists of two collections become one for some users."""
+        return any(arm.document for arm in self.tried)
+
     def document(self, variant: str) -> str:
         """The field whose documents are drafted for this variant; empty: its collection answers
         alone."""

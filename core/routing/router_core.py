@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from qdrant_rollouts.core.errors import AppError, Refused, Unknown
+from qdrant_rollouts.core.errors import AppError, Unknown
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.routing.choice import BLUE_VARIANTS, Choice
 from qdrant_rollouts.core.routing.deadline import DeadlineEstimate
@@ -24,6 +24,7 @@ from qdrant_rollouts.core.routing.recorder import Recorder
 from qdrant_rollouts.core.routing.route import CANARY, LIVE, UNROUTED, Route
 from qdrant_rollouts.core.routing.route_cache import RouteCache
 from qdrant_rollouts.core.routing.route_view import RouteView
+from qdrant_rollouts.core.routing.routed_arm import RoutedArm, WriteQuery
 from qdrant_rollouts.core.routing.router_experiments import RouterExperiments
 from qdrant_rollouts.core.routing.search_observer import SearchObserver
 from qdrant_rollouts.core.routing.shadow import Shadow
@@ -54,13 +55,20 @@ class Stats:
 
 
 class RouterCore:
-    def __init__(self, services: Services, join: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        services: Services,
+        join: Callable[[], object] = lambda: None,
+        write_query: WriteQuery = lambda query: query,
+    ) -> None:
+        """``write_query`` brings what arms embed into the form of the application's client."""
         self.services = services
+        self._write_query = write_query
         self.process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self.link = Link(self.process, join)
         self.recorder = Recorder(services, self.process)
         self.observer = SearchObserver(self.recorder)
-        self.shadow = Shadow(services, self.recorder)
+        self.shadow = Shadow(self.recorder)
         self.deadline = DeadlineEstimate()
         self.routes = RouteCache(services, self.link, self.process, self._start_threads)
         self.experiments = RouterExperiments(services, self.link, self.recorder, self.routes)
@@ -77,25 +85,28 @@ class RouterCore:
         view = self.routes.find(alias)
         if words:
             self.routes.expect_text(alias)
-        place, group = _place_user(view.route, user)
         fits = words or view.takes_one_vector(using)
-        self._unrouted += not view.routed
-        variant = self._choose_variant(view, place, group, user, fits)
-        return Choice(
-            route=view.route,
-            variant=variant,
-            target=_find_target(view, variant, words),
-            fallback=None if variant in BLUE_VARIANTS else view.live,
-            shadow=_draw_shadow(view, variant, fits),
-            place=place,
-            group=group,
-            user=user,
+        return self._choose(view, user, fits=fits, words=words)
+
+    def choose_arm(self, alias: str, user: str | None, *, merges: bool) -> Choice:
+        """Returns the collection for a search that the application makes itself, with the model of
+        that collection. ``merges``: two lists can become one, which an experiment may need; without
+        that, blue answers such a search and it is counted separately."""
+        view = self.routes.find(alias)
+        if view.live is None and not view.stale:
+            raise _unknown_alias(view)
+        return self._choose(view, user, fits=merges or not view.route.drafts, words=False)
+
+    def build_arm(self, target: Target, choice: Choice, *, fallback: bool = False) -> RoutedArm:
+        """Returns what the application's function is called with."""
+        return RoutedArm(
+            self.services, target, choice.variant, self._write_query, fallback=fallback
         )
 
-    def choose_again(self, choice: Choice, error: AppError) -> Choice | None:
+    def choose_again(self, choice: Choice) -> Choice | None:
         """Returns a choice to try instead, if the searched collection is gone because the alias has
         moved unnoticed."""
-        if choice.tried or not isinstance(error, Refused):
+        if choice.tried:
             return None
         view = self.routes.look(choice.route.alias)
         if view.live is None or view.live == choice.target:
@@ -141,6 +152,21 @@ class RouterCore:
                 log.warning(
                     "%s: its last %d observations are lost: %s", self.process, waiting, error
                 )
+
+    def _choose(self, view: RouteView, user: str | None, *, fits: bool, words: bool) -> Choice:
+        place, group = _place_user(view.route, user)
+        self._unrouted += not view.routed
+        variant = self._choose_variant(view, place, group, user, fits)
+        return Choice(
+            route=view.route,
+            variant=variant,
+            target=_find_target(view, variant, words),
+            fallback=None if variant in BLUE_VARIANTS else view.live,
+            shadow=_draw_shadow(view, variant, fits),
+            place=place,
+            group=group,
+            user=user,
+        )
 
     def _choose_variant(
         self, view: RouteView, place: int, group: int, user: str | None, fits: bool
@@ -207,5 +233,10 @@ def _find_target(view: RouteView, variant: str, words: bool) -> Target:
     if words and view.stale:
         raise view.fault(f"the collection behind {alias} could not be looked up: {view.stale}")
     if words:
-        raise Unknown(f"alias {alias} does not exist; known: {', '.join(view.others) or 'none'}")
+        raise _unknown_alias(view)
     return Target(alias)
+
+
+def _unknown_alias(view: RouteView) -> Unknown:
+    known = ", ".join(view.others) or "none"
+    return Unknown(f"alias {view.route.alias} does not exist; known: {known}")

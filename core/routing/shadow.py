@@ -9,54 +9,61 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from qdrant_rollouts.core.errors import AppError
-from qdrant_rollouts.core.ports import Hit
+from qdrant_rollouts.core.ports import PointId
+from qdrant_rollouts.core.routing.choice import Choice
 from qdrant_rollouts.core.routing.recorder import Recorder
-from qdrant_rollouts.core.routing.request import Ask, Request, build_query, build_search
-from qdrant_rollouts.core.routing.route import CANARY, Route
+from qdrant_rollouts.core.routing.route import CANARY
 from qdrant_rollouts.core.routing.target import Target
 from qdrant_rollouts.core.routing.traffic import TrafficKey
-from qdrant_rollouts.core.services import Services
 
-_QUEUE_SIZE = 64
-_GREEN_SECONDS = 10.0
+#: Searches that may wait for green in one process.
+MOST_WAITING = 64
 #: A shorter duration only measures the clock.
 _LEAST_SECONDS = 1e-5
 
 
+class Found(NamedTuple):
+    """What a search has found. ``ids``: None if they are not known."""
+
+    results: int
+    ids: Sequence[PointId] | None
+
+
 @dataclass(frozen=True, slots=True)
-class _ShadowJob:
-    route: Route
-    request: Request
+class ShadowSearch:
+    """A search that blue has answered in ``seconds``, and of which ``green`` gets a copy. ``seen``
+    are the ids of its results, None if they are not known."""
+
+    choice: Choice
     green: Target
-    seen: Sequence[Hit]
+    seen: Sequence[PointId] | None
     seconds: float
-    group: int
+
+    @property
+    def key(self) -> TrafficKey:
+        route = self.choice.route
+        return TrafficKey(route.alias, route.stage, CANARY, "shadow", self.green.collection)
+
+
+#: Makes the search in green. Raises what the search raises.
+AskGreen = Callable[[], Found]
 
 
 class Shadow:
-    def __init__(self, services: Services, recorder: Recorder) -> None:
-        self._services = services
+    def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._jobs: queue.Queue[_ShadowJob | None] = queue.Queue(_QUEUE_SIZE)
+        self._jobs: queue.Queue[tuple[ShadowSearch, AskGreen] | None] = queue.Queue(MOST_WAITING)
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def offer(
-        self,
-        route: Route,
-        request: Request,
-        green: Target,
-        seen: Sequence[Hit],
-        seconds: float,
-        group: int,
-    ) -> None:
-        """Sends green the same search soon. ``seen`` is what blue answered, in ``seconds``."""
+    def offer(self, search: ShadowSearch, ask_green: AskGreen) -> None:
+        """Makes the same search in green soon."""
         try:
-            self._jobs.put_nowait(_ShadowJob(route, request, green, seen, seconds, group))
+            self._jobs.put_nowait((search, ask_green))
         except queue.Full:
             return
         with self._guard:
@@ -72,33 +79,35 @@ class Shadow:
             self._jobs.put(None)
             thread.join()
 
+    def note_answer(self, search: ShadowSearch, found: Found, seconds: float) -> None:
+        """Records what green has answered in so many seconds, and how it differs from blue's."""
+        group = search.choice.group
+        self._recorder.add(search.key, group, seconds, results=found.results)
+        if search.seen is None or found.ids is None:
+            return
+        ratio = math.log(max(seconds, _LEAST_SECONDS) / max(search.seconds, _LEAST_SECONDS))
+        self._recorder.add_pair(search.key, measure_overlap(search.seen, found.ids), ratio)
+
+    def note_failure(self, search: ShadowSearch, seconds: float) -> None:
+        self._recorder.add(search.key, search.choice.group, seconds, error=True)
+
     def _run_jobs(self) -> None:
         while (job := self._jobs.get()) is not None:
-            self._compare_answers(job)
+            self._compare_answers(*job)
 
-    def _compare_answers(self, job: _ShadowJob) -> None:
-        key = TrafficKey(job.route.alias, job.route.stage, CANARY, "shadow", job.green.collection)
+    def _compare_answers(self, search: ShadowSearch, ask_green: AskGreen) -> None:
         started = time.perf_counter()
         try:
-            found = self._ask_green(job)
-        except AppError:
-            self._recorder.add(key, job.group, time.perf_counter() - started, error=True)
+            found = ask_green()
+        except Exception:  # noqa: BLE001 - it may be the application's function
+            self.note_failure(search, time.perf_counter() - started)
             return
-        seconds = time.perf_counter() - started
-        self._recorder.add(key, job.group, seconds, results=len(found))
-        ratio = math.log(max(seconds, _LEAST_SECONDS) / max(job.seconds, _LEAST_SECONDS))
-        self._recorder.add_pair(key, measure_overlap(job.seen, found), ratio)
-
-    def _ask_green(self, job: _ShadowJob) -> list[Hit]:
-        ask = Ask(job.green.collection, job.green, _GREEN_SECONDS)
-        asked, using = build_query(self._services, job.request, job.green)
-        limit, how = build_search(job.request, ask, using)
-        return self._services.store.search(ask.collection, asked, limit, how)
+        self.note_answer(search, found, time.perf_counter() - started)
 
 
-def measure_overlap(ours: Sequence[Hit], theirs: Sequence[Hit]) -> float:
+def measure_overlap(ours: Sequence[PointId], theirs: Sequence[PointId]) -> float:
     """Returns the share of the longer list's points that are in both, 0 to 1; 1 for two empty
     lists."""
     if not ours and not theirs:
         return 1.0
-    return len({hit.id for hit in ours} & {hit.id for hit in theirs}) / max(len(ours), len(theirs))
+    return len(set(ours) & set(theirs)) / max(len(ours), len(theirs))

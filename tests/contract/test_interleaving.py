@@ -78,6 +78,39 @@ def test_the_same_query_id_gives_the_same_list_in_every_process_and_its_next_pag
     assert ids(first.results) == ids(again.results) == pages[0] + pages[1]
 
 
+class Answer:
+    """The answer of a client that keeps its results in ``points``."""
+
+    def __init__(self, points):
+        self.points = points
+
+
+def test_an_application_that_searches_itself_gets_the_same_drafted_list(
+    indexes, experiment, router
+):
+    def search(arm):
+        return indexes.store.search(arm.collection, arm.embed(QUERY), 10)
+
+    served = router.search("docs", QUERY, "anna", 10, query_id="q1").results
+    found = router.call("docs", search, "anna", query_id="q1")
+    assert ids(found) == ids(served)
+    found = router.call("docs", lambda arm: Answer(search(arm)), "anna", query_id="q1")
+    assert ids(found.points) == ids(served)
+    router._core.recorder.flush()
+    assert [one.query_id for one in remembered(indexes)] == ["q1"]
+
+
+def test_blue_answers_an_application_whose_lists_cannot_be_drafted(indexes, experiment, router):
+    blue = indexes.store.aliases()["docs"]
+    with router.arm("docs", "anna") as arm:
+        assert arm.collection == blue
+    assert router.call("docs", lambda arm: [arm.collection], "anna") == [blue]
+    assert router.call("docs", lambda arm: arm.collection, "anna", query_id="q1") == blue
+    assert router.call("docs", lambda arm: [arm.collection], "anna", query_id="q1") == [blue]
+    router._core.recorder.flush()
+    assert remembered(indexes) == []
+
+
 def test_a_click_counts_for_the_list_it_came_from_once(indexes, experiment, router):
     found = router.search("docs", QUERY, "anna", 10)
     router._core.recorder.flush()

@@ -40,6 +40,13 @@ BROAD_ALLOWED = {
         "a request's error goes to whoever sent it, with its meaning",
     ),
     "adapters/writing_client_async.py": (1, "the same"),
+    "core/routing/calls.py": (
+        4,
+        "an application's function may throw anything; blue is asked, or it is thrown again",
+    ),
+    "core/routing/limited_calls.py": (1, "what a thread throws is thrown again in the caller's"),
+    "core/routing/router.py": (3, "the same as in calls.py, which these errors are given to"),
+    "core/routing/shadow.py": (1, "a copy of an application's search may throw anything"),
     "core/deployments/steps/long.py": (1, "an error of a thread is raised by the turn that waits"),
     "core/journal/running.py": (1, "a step's error goes back into the generator that asked for it"),
     "core/deployments/turn_runs.py": (
