@@ -15,8 +15,15 @@ from tests.world import texts
 
 RECORDS = 1_500
 KILLS = 3
-#: The worker dies before the server has answered to a recovery only where the deployment may end.
-PLACES = ("fetch.before", "fetch.after", "upsert.before", "upsert.after", "delete.after")
+#: Of a recovery that was never asked for, nothing comes, and the deployment ends.
+PLACES = (
+    "fetch.before",
+    "fetch.after",
+    "recover.after",
+    "upsert.before",
+    "upsert.after",
+    "delete.after",
+)
 #: Places that every further try passes.
 AGAIN = ("fetch.before", "fetch.after")
 VALIDATION = {

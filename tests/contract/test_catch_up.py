@@ -72,7 +72,7 @@ def test_of_two_records_with_an_id_the_first_counts_however_far_apart_they_are(
 ) -> None:
     """Each piece of the pass has one window here."""
     live.declare("docs", source="jsonl:docs.jsonl", on_bad_record="skip")
-    live.change_services(times=replace(live.services.times, slice=0.01))
+    live.change_services(times=replace(live.services.times, turn_time=0.01))
     changed = texts(300)
     changed[250] = {"id": 3, "text": "the second one with this id"}
     status = rebuild(live, lambda: bool(live.write("docs.jsonl", changed)))
