@@ -7,6 +7,7 @@ vector that is made from a text follows from the payload.
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -21,6 +22,9 @@ from qdrant_rollouts.core.ports import Point, Row
 #: Numbers with a fraction: a server's last digits differ between its ways to answer.
 _FRACTION = re.compile(r"\d[.eE][-+\d]")
 _DIGITS = ".12g"
+_LAST_DIGIT = 1e-15
+#: What JSON has beside lists and objects.
+_PLAIN = (str, int, float, bool, type(None))
 
 
 def digest_origin(
@@ -46,6 +50,24 @@ def digest_row(plan: VectorPlan, row: Row, record: Record) -> str:
 def digest_point(point: Point, names: Collection[str]) -> str:
     """Returns the origin of what is made from ``point``, as ``digest_row`` does for its row."""
     return digest_origin(point.payload, point.vector, names)
+
+
+def are_same_values(one: Any, other: Any) -> bool:
+    """Returns whether two payloads are the same JSON, with the types of their values. Numbers with
+    a fraction may differ in their last digit, because a server's ways to answer do."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(
+            are_same_values(value, other[key]) for key, value in one.items()
+        )
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(are_same_values, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=_LAST_DIGIT)
+    if type(one) is type(other):
+        return bool(one == other)
+    if isinstance(one, _PLAIN) and isinstance(other, _PLAIN):
+        return False
+    return _ENCODER.encode(one) == _ENCODER.encode(other)
 
 
 def _encode_payload(fields: Mapping[str, Any]) -> bytes:

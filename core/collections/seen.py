@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.write_rows import SeenIds
 from qdrant_rollouts.core.errors import Broken
+from qdrant_rollouts.core.lifecycle import FINAL
 from qdrant_rollouts.core.ports import PointId
 
 _NUMBER = np.dtype("<u8")
@@ -101,6 +103,24 @@ def forget_seen(session: Session, name: str) -> None:
     """Removes everything that a pass and its look have met."""
     mine = (name, name_look(name), _name_merged(name))
     session.execute(delete(SeenIds).where(SeenIds.deployment_id.in_(mine)))
+
+
+def forget_ended(session: Session) -> int:
+    """Removes what passes of deployments that have ended have met. Returns of how many names."""
+    names = session.scalars(select(SeenIds.deployment_id).distinct()).all()
+    if not names:
+        return 0
+    ids = {name: name.partition("/")[0] for name in names}
+    running = set(
+        session.scalars(
+            select(Deployment.id).where(
+                Deployment.id.in_(set(ids.values())), Deployment.status.not_in(FINAL)
+            )
+        )
+    )
+    ended = [name for name, id in ids.items() if id not in running]
+    session.execute(delete(SeenIds).where(SeenIds.deployment_id.in_(ended)))
+    return len(ended)
 
 
 def name_look(deployment_id: str) -> str:

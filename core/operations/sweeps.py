@@ -7,7 +7,7 @@ at once. Three others have drivers of their own: overdue turns, schedules and al
 
 from collections.abc import Callable, Mapping
 
-from qdrant_rollouts.core.collections import scratch
+from qdrant_rollouts.core.collections import scratch, seen
 from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.deployments import workers
 from qdrant_rollouts.core.deployments.backups import final
@@ -39,6 +39,8 @@ def fold_observations(services: Services) -> str:
     pruned = traffic.prune_traffic(services)
     forgotten = runs.prune_runs(services)
     gone = workers.forget(services)
+    with services.sessions.begin() as session:
+        seen.forget_ended(session)
     told = (
         f"{folded} rows of observations folded, {pruned} deleted; {forgotten} old runs of "
         "schedules deleted"

@@ -439,9 +439,24 @@ def answering_once(status, content):
         (0, b"", False),
         (504, b"<html>gateway timeout</html>", False),
         (504, b'{"message": "timeout"}', False),
+        (504, b'{"status": 504, "title": "Gateway Timeout"}', False),
+        (408, b"Request Timeout", False),
+        (408, b'{"status": "408", "detail": "too slow"}', False),
+        (413, b"<html>too large</html>", False),
+        (200, b"<html>signed out</html>", False),
         (500, b'{"status": {"error": "no space left"}, "time": 0.1}', True),
     ],
-    ids=["closed", "gateway", "gateway with JSON", "Qdrant"],
+    ids=[
+        "closed",
+        "gateway",
+        "gateway with JSON",
+        "problem details",
+        "time limit",
+        "time limit with JSON",
+        "size limit",
+        "a page of something",
+        "Qdrant",
+    ],
 )
 def test_only_the_servers_own_answer_says_that_an_act_is_not_done(status, content, surely_not):
     with answering_once(status, content) as url, pytest.raises(Unavailable) as raised:

@@ -155,6 +155,7 @@ def _list_left_behind(context: StepContext) -> Outcome:
 def forget_catching_up(context: StepContext) -> Outcome:
     """Removes what a pass over the source has left in the database."""
     with context.services.sessions.begin() as session:
+        context.turn.fence(session)
         forget_seen(session, context.deployment.id)
     return Done(StepOutput())
 

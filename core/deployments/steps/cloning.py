@@ -217,11 +217,32 @@ def _end_failed_recovery(
     if isinstance(error, OutcomeUnknown):
         return _await_recovery(context, replace(state, phase="lost"), str(error))
     context.save(state)  # nothing comes any more
-    found = context.services.store.count(green)
+    try:
+        found = context.services.store.count(green)
+    except (Refused, Unavailable):
+        return _end_unreadable_green(context, state, error)
     if found:
         _drop_source_snapshot(context, state)
         return Reject(f"the recovery into {green} failed and left {found:,} points: {error}")
     return _try_later(context, state, error)
+
+
+def _end_unreadable_green(
+    context: StepContext, state: FillState, error: Refused | Unavailable
+) -> Outcome:
+    """Green cannot be read or filled after a failed recovery until it is made again. Another one
+    may succeed; if the server refused it, or half of the patience is gone, the deployment ends, and
+    the next ones are filled in another way."""
+    green = context.deployment.green
+    bound = context.deployment.spec.progress_deadline_seconds
+    if isinstance(error, Unavailable) and 2 * context.waited <= bound:
+        raise error
+    lost_answers.remember(context, f"the recovery into {green}", str(error))
+    _drop_source_snapshot(context, state)
+    return Reject(
+        f"the recovery into {green} failed, and {green} cannot be read since: {error}. Deploy again"
+        f"{lost_answers.describe_consequence(context)}"
+    )
 
 
 def _resume_recovery(context: StepContext, state: FillState) -> Outcome:
@@ -329,9 +350,6 @@ def _fill_otherwise(context: StepContext, state: FillState, why: str) -> Outcome
 def fill_from_all(context: StepContext, state: FillState, why: str) -> Outcome:
     """Changes to filling green, which is empty, from all records of the source."""
     note = f"not by delta: {why}"
-    with context.services.sessions.begin() as session:
-        context.turn.fence(session)
-        forget_seen(session, context.deployment.id)
     begun = FillState(
         way="records",
         fingerprint=state.fingerprint,
@@ -342,6 +360,10 @@ def fill_from_all(context: StepContext, state: FillState, why: str) -> Outcome:
         unnamed=state.unnamed,
     )
     slicing.begin_filling(context, begun)
+    # After the state: whoever repeats the decision needs what it was made from.
+    with context.services.sessions.begin() as session:
+        context.turn.fence(session)
+        forget_seen(session, context.deployment.id)
     return Wait(0, f"filling by records; {note}")
 
 

@@ -99,6 +99,7 @@ def fill_by_delta(context: StepContext) -> Outcome:
 def forget_pass(context: StepContext) -> None:
     """Removes what the pass over the source has left in the database."""
     with context.services.sessions.begin() as session:
+        context.turn.fence(session)
         forget_seen(session, context.deployment.id)
 
 
@@ -369,18 +370,18 @@ def _end_pass(context: StepContext, state: FillState, current: RoundState) -> Ou
         renewed=(state.renewed or 0) + current.made,
         dropped=(state.dropped or 0) + current.deleted,
     )
-    forget_pass(context)
     facts = _facts_of(context, _blue_of(context))
-    context.save(
-        replace(
-            state,
-            filled=True,
-            read=current.read,
-            written=current.checked,
-            expected=current.checked,
-            deltas=int(facts.get("deltas") or 0) + 1,
-        )
+    filled = replace(
+        state,
+        filled=True,
+        read=current.read,
+        written=current.checked,
+        expected=current.checked,
+        deltas=int(facts.get("deltas") or 0) + 1,
     )
+    with context.services.sessions.begin() as session:
+        context.save_within(session, filled)
+        forget_seen(session, context.deployment.id)
     return Wait(0, _describe_pass(current))
 
 

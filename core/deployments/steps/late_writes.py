@@ -12,7 +12,13 @@ from qdrant_rollouts.core.collections.merging import BucketDigests, bucket_of, c
 from qdrant_rollouts.core.collections.records import read_mark
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps import catch_up, comparing, reading, rereading
-from qdrant_rollouts.core.deployments.steps.data import CaughtUp, LateState, RoundState, Switched
+from qdrant_rollouts.core.deployments.steps.data import (
+    DELTA,
+    CaughtUp,
+    LateState,
+    RoundState,
+    Switched,
+)
 from qdrant_rollouts.core.deployments.steps.followers import Follower, apply_changes
 from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
 from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
@@ -130,7 +136,7 @@ def _heal_page(
     store = context.services.store
     filled = context.outputs.find(Filling)
     ours = store.fetch(follower.following.collection, ids, vectors=True)
-    marked = filled is not None and filled.way in (None, "records")
+    marked = filled is not None and filled.way in (None, "records", DELTA)
     there = {point.id for point in ours}
     untouched = {point.id for point in ours if marked and _is_untouched(follower, point)}
     healing = [id for id in ids if id in untouched or (marked and id not in there)]

@@ -21,7 +21,7 @@ from qdrant_rollouts.core.collections.changes import Changes, find_changes
 from qdrant_rollouts.core.collections.chunks import chunk_source
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.makers import Maker, open_makers
-from qdrant_rollouts.core.collections.origins import digest_origin, digest_row
+from qdrant_rollouts.core.collections.origins import are_same_values, digest_row
 from qdrant_rollouts.core.collections.record_rules import RecordRules
 from qdrant_rollouts.core.collections.records import (
     MARK_KEY,
@@ -455,7 +455,7 @@ def _brings_made_vector(reader: Reader, record: Record) -> bool:
 
 def _has_its_payload(record: Record, point: Point) -> bool:
     plain = {name: value for name, value in point.payload.items() if name != MARK_KEY}
-    return plain == record.fields or digest_origin(plain) == digest_origin(record.fields)
+    return are_same_values(plain, record.fields)
 
 
 def _has_its_vectors(reader: Reader, record: Record, point: Point) -> bool:
