@@ -365,6 +365,39 @@ def test_a_window_of_a_slow_source_ends_with_its_time_and_is_kept(live: World) -
     assert populated(live, through(live, deployment))["way"] == "delta"
 
 
+def test_a_source_that_is_slow_to_its_first_row_is_read_in_few_turns(live: World) -> None:
+    """Such as a compressed file, which is read from its beginning to find a place in it."""
+    opened = live.services.source
+    openings = []
+
+    class Slow:
+        def __init__(self, source: Any) -> None:
+            self.source = source
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.source, name)
+
+        def read(self, cursor: Any) -> Iterator[Any]:
+            openings.append(cursor)
+            time.sleep(0.3)
+            yield from self.source.read(cursor)
+
+    live.change_services(
+        source=lambda text: Slow(opened(text)), times=replace(live.services.times, turn_time=0.2)
+    )
+    deployment = live.deploy("docs")
+    through(live, deployment, until="create")
+    openings.clear()
+    for _ in range(40):
+        knock = live.broker.take_next()
+        assert knock is not None
+        live.turn(knock)
+        if live.step(deployment, "populate")["status"] == "done":
+            break
+    assert populated(live, live.status(deployment))["way"] == "delta"
+    assert len(openings) <= 8
+
+
 def test_a_recovery_that_comes_after_the_deployment_was_given_up_leaves_no_collection(
     live: World,
 ) -> None:

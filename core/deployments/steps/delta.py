@@ -49,7 +49,7 @@ from qdrant_rollouts.core.deployments.steps.data import (
     RoundState,
 )
 from qdrant_rollouts.core.deployments.steps.followers import FIRST_BATCH
-from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to, stop_at_once
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to
 from qdrant_rollouts.core.deployments.steps.record_vectors import VectorCounts
 from qdrant_rollouts.core.deployments.steps.rereading import Reader
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection
@@ -216,6 +216,7 @@ def _look(context: StepContext, state: FillState) -> Outcome:
         look = state.look or LookState()
         after = look.read
         met = MetIds()
+        reader.rows.go_to(look.cursor, reader.source.read)
         look, more = _compare_windows(reader, blue, look, met, most, limit_to(seconds))
         with context.services.sessions.begin() as session:
             context.turn.fence(session)
@@ -235,12 +236,12 @@ def _look(context: StepContext, state: FillState) -> Outcome:
 def _compare_windows(
     reader: Reader, blue: str, look: LookState, met: MetIds, most: int, goes_on: GoesOn
 ) -> tuple[LookState, bool]:
-    rows = reader.source.read(look.cursor)
     more = True
     while more and look.changed <= most:
         reader.context.services.store.pace(blue)
         started = time.monotonic()
-        window, more = rereading.read_window(reader, rows)
+        reader.rows.go_to(look.cursor, reader.source.read)
+        window, more = rereading.read_window(reader)
         sorted_window = rereading.sort_window(reader, window, met)
         found = rereading.compare_window(reader, blue, sorted_window.records)
         sorted_window.add_met_to(met)
@@ -336,12 +337,11 @@ def _bring_up(context: StepContext, state: FillState) -> Outcome:
         nonlocal rejected
         state = before
         current = state.round or rereading.begin_pass(reader)
-        goes_on = limit_to(seconds)
         if state.piece < PIECE_SECONDS:
             # A worker died in this piece. Fewer points are made, and these are saved at once.
             reader.batch = max(1, int(reader.batch * state.piece / PIECE_SECONDS))
-            goes_on = stop_at_once
-        current, more = rereading.read_piece(reader, current, goes_on)
+            seconds = 0.0
+        current, more = rereading.read_piece(reader, current, seconds)
         progress = _measure_progress(reader.source, current.cursor, current.read)
         moved = replace(state, round=current, window=reader.batch)
         state = counts.add_to(replace(moved, progress=progress or state.progress))

@@ -28,11 +28,6 @@ def limit_to(seconds: float) -> GoesOn:
     return lambda: time.monotonic() < ends
 
 
-def stop_at_once() -> bool:
-    """As what ``limit_to`` returns, for the least that a piece can do."""
-    return False
-
-
 def limit_to_turn(context: StepContext) -> GoesOn:
     """As ``limit_to``, for the time that a turn may work."""
     return limit_to(context.services.times.turn_time)

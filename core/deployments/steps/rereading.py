@@ -13,9 +13,9 @@ changed. In this order a record that comes meanwhile is not taken for one that i
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from functools import partial
 
 from qdrant_rollouts.core.collections.changes import Changes, find_changes
 from qdrant_rollouts.core.collections.chunks import chunk_source
@@ -55,14 +55,14 @@ from qdrant_rollouts.core.deployments.steps.followers import (
     resize_batch,
 )
 from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
-from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to
 from qdrant_rollouts.core.deployments.steps.record_vectors import (
     RecordVectors,
     VectorCounts,
     open_live,
 )
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection
-from qdrant_rollouts.core.errors import Limited, Refused
+from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Point, PointId, Row, Schema, Source
 
 #: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``.
@@ -86,7 +86,7 @@ class Reader:
     ``fills``: the pass is how green is filled. Then a point that is not what its mark says is made
     again, no id may be there twice, every vector is counted, and whoever began the pass judges the
     ``bad`` records and how many are ``gone``. ``window``: how many records are read
-    next. ``batch``: how many points are made at once.
+    next. ``batch``: how many points are made at once. ``rows``: those that are open.
     """
 
     context: StepContext
@@ -102,6 +102,7 @@ class Reader:
     gone: int = 0
     window: int = _FIRST_WINDOW
     batch: int = FIRST_BATCH
+    rows: reading.OpenRows = field(default_factory=reading.OpenRows)
 
 
 @dataclass(slots=True)
@@ -206,6 +207,7 @@ def begin_changes(reader: Reader, since: str | None = None) -> RoundState:
 def begin_pass(reader: Reader) -> RoundState:
     """Begins a pass over everything."""
     context = reader.context
+    reader.rows.close()
     with context.services.sessions.begin() as session:
         context.turn.fence(session)
         forget_seen(session, context.deployment.id)
@@ -213,14 +215,15 @@ def begin_pass(reader: Reader) -> RoundState:
     return RoundState(phase="reading", fingerprint=reader.source.fingerprint(), begun=begun)
 
 
-def read_piece(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
-    """Works on a pass until its end or until ``goes_on`` says no. Returns the pass, and whether
-    there is more of it. A pass over a source that changes meanwhile begins again. Raises
-    TooManyGone."""
+def read_piece(reader: Reader, current: RoundState, seconds: float) -> tuple[RoundState, bool]:
+    """Works on a pass until its end, or for ``seconds`` from the first row on. Returns the pass,
+    and whether there is more of it. A pass over a source that changes meanwhile begins again.
+    Raises TooManyGone."""
     started = time.monotonic()
     if reader.source.fingerprint() != current.fingerprint:
         current = begin_pass(reader)
-    current, more = _PHASES[current.phase](reader, current, goes_on)
+    _go_to_place(reader, current)
+    current, more = _PHASES[current.phase](reader, current, limit_to(seconds))
     return replace(current, seconds=current.seconds + time.monotonic() - started), more
 
 
@@ -230,10 +233,10 @@ def read_piece(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[Ro
 def _read_records(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
     met = MetIds()
     after = current.read
-    rows = _read_part(reader, current)
     more = True
     while more:
-        window, more = read_window(reader, rows)
+        _go_to_place(reader, current)
+        window, more = read_window(reader)
         whole = True
         if window:
             current, whole = _take_window(reader, current, window, met, after, goes_on)
@@ -253,10 +256,15 @@ def _save_met(reader: Reader, after: int, met: MetIds) -> None:
         save_piece(session, context.deployment.id, after, met)
 
 
-def _read_part(reader: Reader, current: RoundState) -> Iterator[Row]:
-    if current.since is None:
-        return reader.source.read(current.cursor)
-    return _need_changes(reader).read(current.since, current.cursor)
+def _go_to_place(reader: Reader, current: RoundState) -> None:
+    """Opens the rows that the pass reads next; nothing if it has read all."""
+    if current.phase == "listing":
+        reader.rows.go_to(current.cursor, _need_changes(reader).source.read_ids)
+    elif current.phase == "reading":
+        read = reader.source.read
+        if current.since is not None:
+            read = partial(_need_changes(reader).read, current.since)
+        reader.rows.go_to(current.cursor, read)
 
 
 def _need_changes(reader: Reader) -> Changes:
@@ -269,10 +277,10 @@ def _list_ids(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[Rou
     """Reads the ids of all records. What is wrong with a record is seen when it is read."""
     met = MetIds()
     after = current.read
-    rows = _need_changes(reader).source.read_ids(current.cursor)
     more = True
     while more:
-        window, more = read_window(reader, rows)
+        _go_to_place(reader, current)
+        window, more = read_window(reader)
         parsed = (parse_row(row, _ID_ALONE) for row in window)
         for record in parsed:
             if isinstance(record, Record):
@@ -287,21 +295,11 @@ def _list_ids(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[Rou
     return replace(current, phase="reading", cursor=None), True
 
 
-def read_window(reader: Reader, rows: Iterator[Row]) -> tuple[list[Row], bool]:
+def read_window(reader: Reader) -> tuple[list[Row], bool]:
     """Returns the next rows, or as many as a slow source gives in the time of a window, and whether
     the source may have more."""
-    window: list[Row] = []
-    ends = time.monotonic() + min(_WINDOW_SECONDS, reader.context.services.times.turn_time)
-    try:
-        for row in islice(rows, reader.window):
-            window.append(row)
-            if time.monotonic() > ends:
-                return window, True
-    except Limited:  # the source's own rate limit
-        if not window:
-            raise
-        return window, True
-    return window, len(window) == reader.window
+    seconds = min(_WINDOW_SECONDS, reader.context.services.times.turn_time)
+    return reader.rows.read_window(reader.window, seconds)
 
 
 def resize_window(reader: Reader, size: int, seconds: float) -> None:
