@@ -53,7 +53,7 @@ from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to
 from qdrant_rollouts.core.deployments.steps.record_vectors import VectorCounts
 from qdrant_rollouts.core.deployments.steps.rereading import Reader
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection
-from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.errors import Limited, Refused
 from qdrant_rollouts.core.ports import Schema, Source
 
 #: Ways of filling after which a collection has what its source gave, with marks.
@@ -209,8 +209,16 @@ def _look(context: StepContext, state: FillState) -> Outcome:
     """Compares the source with blue, and writes nothing. It ends as soon as too much has
     changed."""
     blue = _blue_of(context)
+    store = context.services.store
     reader = rereading.open_reader(context, filling=VectorCounts())
-    most = _most_changed(context, context.services.store.count(blue))
+    rereading.fit_window(reader, store.limits(blue))
+    begun = state.look or LookState()
+    points = begun.points
+    if points is None:  # counted once, because a count may use up what the rate allows a turn
+        points = store.count(blue)
+        state = replace(state, look=replace(begun, points=points))
+        context.save(state)
+    most = _most_changed(context, points)
 
     def look_on(state: FillState, seconds: float) -> tuple[FillState, bool]:
         look = state.look or LookState()
@@ -236,14 +244,22 @@ def _look(context: StepContext, state: FillState) -> Outcome:
 def _compare_windows(
     reader: Reader, blue: str, look: LookState, met: MetIds, most: int, goes_on: GoesOn
 ) -> tuple[LookState, bool]:
+    """Compares until the end, until ``goes_on`` says no, or until a rate limit allows no more
+    windows. Raises Limited if it allows none."""
+    begun_at = look.read
     more = True
     while more and look.changed <= most:
-        reader.context.services.store.pace(blue)
-        started = time.monotonic()
-        reader.rows.go_to(look.cursor, reader.source.read)
-        window, more = rereading.read_window(reader)
-        sorted_window = rereading.sort_window(reader, window, met)
-        found = rereading.compare_window(reader, blue, sorted_window.records)
+        try:
+            reader.context.services.store.pace(blue)
+            started = time.monotonic()
+            reader.rows.go_to(look.cursor, reader.source.read)
+            window, more = rereading.read_window(reader)
+            sorted_window = rereading.sort_window(reader, window, met)
+            found = rereading.compare_window(reader, blue, sorted_window.records)
+        except Limited:
+            if look.read == begun_at:
+                raise
+            return look, True
         sorted_window.add_met_to(met)
         if window:
             look = replace(

@@ -62,8 +62,8 @@ from qdrant_rollouts.core.deployments.steps.record_vectors import (
     open_live,
 )
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection
-from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Point, PointId, Row, Schema, Source
+from qdrant_rollouts.core.errors import Limited, Refused
+from qdrant_rollouts.core.ports import Limits, Point, PointId, Row, Schema, Source
 
 #: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``.
 _FIRST_WINDOW = 64
@@ -85,8 +85,8 @@ class Reader:
 
     ``fills``: the pass is how green is filled. Then a point that is not what its mark says is made
     again, no id may be there twice, every vector is counted, and whoever began the pass judges the
-    ``bad`` records and how many are ``gone``. ``window``: how many records are read
-    next. ``batch``: how many points are made at once. ``rows``: those that are open.
+    ``bad`` records and how many are ``gone``. ``window``: how many records are read next, at most
+    ``largest``. ``batch``: how many points are made at once. ``rows``: those that are open.
     """
 
     context: StepContext
@@ -101,6 +101,7 @@ class Reader:
     bad: list[BadRecord] = field(default_factory=list)
     gone: int = 0
     window: int = _FIRST_WINDOW
+    largest: int = _LARGEST_WINDOW
     batch: int = FIRST_BATCH
     rows: reading.OpenRows = field(default_factory=reading.OpenRows)
 
@@ -235,11 +236,16 @@ def _read_records(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple
     after = current.read
     more = True
     while more:
-        _go_to_place(reader, current)
-        window, more = read_window(reader)
         whole = True
-        if window:
-            current, whole = _take_window(reader, current, window, met, after, goes_on)
+        try:
+            _go_to_place(reader, current)
+            window, more = read_window(reader)
+            if window:
+                current, whole = _take_window(reader, current, window, met, after, goes_on)
+        except Limited:
+            if current.read == after:
+                raise
+            whole = False
         if not whole or (more and not goes_on()):
             more = True
             break
@@ -302,11 +308,18 @@ def read_window(reader: Reader) -> tuple[list[Row], bool]:
     return reader.rows.read_window(reader.window, seconds)
 
 
+def fit_window(reader: Reader, limits: Limits) -> None:
+    """Makes windows as large as a collection with such limits can be asked for at once. Where reads
+    are limited, a request is the dearer part, whatever it asks for."""
+    if limits.read_rate_limit is not None:
+        reader.window = reader.largest = limits.fetched_ids(_LARGEST_WINDOW)
+
+
 def resize_window(reader: Reader, size: int, seconds: float) -> None:
     """Sets how many records fit into ``_WINDOW_SECONDS`` at the last speed. A slow model must not
     take longer than a turn for a window."""
     fitting = int(size * _WINDOW_SECONDS / max(seconds, 1e-3))
-    reader.window = max(1, min(fitting, size * _GROWTH, _LARGEST_WINDOW))
+    reader.window = max(1, min(fitting, size * _GROWTH, reader.largest))
 
 
 def sort_window(
@@ -400,7 +413,12 @@ def _write_changed(
             return done, ids[done]
         started = time.monotonic()
         batch = {id: compared.changed[id] for id in ids[done : done + reader.batch]}
-        points = build_points(reader.vectors, batch, compared.origins)
+        try:
+            points = build_points(reader.vectors, batch, compared.origins)
+        except Limited:  # of the collection that vectors are taken from
+            if done:
+                return done, ids[done]
+            raise
         context.turn.check(0)
         context.services.store.upsert(context.deployment.green, points)
         done += len(batch)
