@@ -74,6 +74,16 @@ class Limits:
         """Ids of one filter whose points are answered at once."""
         return _smallest_limit(most, self.max_query_limit, self.condition_max_size)
 
+    def fetched_ids(self, most: int) -> int:
+        """Ids that we may fetch at once: no more than our share of a minute's reads allows. A page
+        with a filter counts as two reads; without filters each id counts as one."""
+        reads = self.reads(60)
+        if reads is None:
+            return most
+        if not self.filters:
+            return min(most, reads)
+        return min(most, max(1, reads // 2) * self.ids(most))
+
     def slices(self, depth: int) -> list[tuple[int, int]]:
         """A search for ``depth`` points as searches that are allowed: where each begins, and how
         many it answers.

@@ -1,6 +1,7 @@
 """What is written while an index is built reaches the new collection, whoever is asked for it."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -79,6 +80,35 @@ def test_of_two_records_with_an_id_the_first_counts_however_far_apart_they_are(
     assert status["status"] == "live", status["message"]
     assert served(live)[3] == texts(4)[3]["text"]
     assert len(served(live)) == 299
+
+
+def test_a_source_that_is_slow_to_its_first_row_is_read_in_few_turns(live: World) -> None:
+    opened = live.services.source
+    openings = []
+
+    class Slow:
+        def __init__(self, source: Any) -> None:
+            self.source = source
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.source, name)
+
+        def read(self, cursor: Any) -> Iterator[Any]:
+            openings.append(cursor)
+            time.sleep(0.15)
+            yield from self.source.read(cursor)
+
+    def slow_down() -> None:
+        live.write("docs.jsonl", texts(100))
+        live.change_services(
+            source=lambda text: Slow(opened(text)),
+            times=replace(live.services.times, turn_time=0.1),
+        )
+
+    status = rebuild(live, slow_down)
+    assert status["status"] == "live", status["message"]
+    assert len(served(live)) == 100
+    assert len(openings) <= 12
 
 
 def test_a_source_that_did_not_change_is_not_read_again(live: World) -> None:

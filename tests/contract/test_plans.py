@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -29,7 +30,14 @@ from qdrant_rollouts.core.deployments.commands import plan_figures
 from qdrant_rollouts.core.deployments.commands.plan_figures import Outlook
 from qdrant_rollouts.core.deployments.commands.planning import plan_deployment
 from qdrant_rollouts.core.deployments.steps.estimates import OF_PLANS, Bounds, Work, read_sample
-from qdrant_rollouts.core.errors import Interrupted, LeaseLost, Refused, Unavailable, Unknown
+from qdrant_rollouts.core.errors import (
+    Interrupted,
+    LeaseLost,
+    Limited,
+    Refused,
+    Unavailable,
+    Unknown,
+)
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Room, WrappedSource
 from qdrant_rollouts.core.statistics.extrapolation import exactly
@@ -265,6 +273,17 @@ def test_a_source_that_was_slow_is_not_asked_for_places_all_over_it(world: World
     slow = Slow(world.services.source(world.write("docs.jsonl", texts(1_000))))
     sample = read_sample(slow, Bounds(500, 0.01), random.Random(7))
     assert (len(sample.rows), slow.asked) == (1, 0)
+
+
+def test_a_sample_that_a_rate_limit_ended_is_not_the_whole_source(world: World) -> None:
+    class Limiting(WrappedSource):
+        def read(self, cursor: Any) -> Any:
+            yield from islice(self._source.read(cursor), 10)
+            raise Limited("no more reads for now")
+
+    source = Limiting(world.services.source(world.write("docs.jsonl", texts(100))))
+    sample = read_sample(source, OF_PLANS, random.Random(7))
+    assert (len(sample.rows), sample.complete) == (10, False)
 
 
 def test_records_that_all_take_as_much_are_still_not_counted(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 from qdrant_rollouts.core.collections.records import MARK_KEY
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.database.models import StepRow
-from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.errors import Limited, Refused
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.ports import Point, Room, Server
 from qdrant_rollouts.core.routing import Router
@@ -235,6 +235,41 @@ def test_a_collection_of_another_model_is_embedded_anew(world: World) -> None:
     assert populated(second)["embedded"] == 30
     with Router(world.services) as router:
         assert router.search("docs", "text 3 asyncio python", limit=3).collection == second["green"]
+
+
+class OnePageATurn:
+    """A store in which the rate of a collection allows one page of points, and then a wait."""
+
+    def __init__(self, store: Any, collection: str) -> None:
+        self.store = store
+        self.collection = collection
+        self.used = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    def pace(self, collection: str) -> None:
+        if collection == self.collection and self.used:
+            self.used = False
+            raise Limited("no more reads for now", 0.1)
+
+    def scroll(self, collection: str, *arguments: Any, **named: Any) -> Any:
+        self.used |= collection == self.collection
+        return self.store.scroll(collection, *arguments, **named)
+
+
+def test_a_source_whose_rate_limit_is_used_up_is_still_read_to_its_end(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(700)))
+    first = deployed(world)["green"]
+    world.declare(
+        "docs",
+        source=f"collection:{first}",
+        embedding={"model": "hashing:32", "text": "{text}"},
+    )
+    world.over(OnePageATurn(world.store, first))
+    status = deployed(world)
+    assert status["status"] == "live", status["message"]
+    assert (populated(status)["way"], populated(status)["written"]) == ("records", 700)
 
 
 def test_payload_indexes_are_cloned(world: World) -> None:

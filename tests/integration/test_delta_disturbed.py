@@ -19,6 +19,7 @@ from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import (
     Interrupted,
     LeaseLost,
+    Limited,
     OutcomeUnknown,
     Refused,
     Unavailable,
@@ -363,6 +364,104 @@ def test_a_window_of_a_slow_source_ends_with_its_time_and_is_kept(live: World) -
     assert 0 == reached[0] < reached[1] < reached[2] < reached[4] < 99
     live.change_services(source=opened)
     assert populated(live, through(live, deployment))["way"] == "delta"
+
+
+def test_a_source_that_is_slow_to_its_first_row_is_read_in_few_turns(live: World) -> None:
+    """Such as a compressed file, which is read from its beginning to find a place in it."""
+    opened = live.services.source
+    openings = []
+
+    class Slow:
+        def __init__(self, source: Any) -> None:
+            self.source = source
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.source, name)
+
+        def read(self, cursor: Any) -> Iterator[Any]:
+            openings.append(cursor)
+            time.sleep(0.3)
+            yield from self.source.read(cursor)
+
+    live.change_services(
+        source=lambda text: Slow(opened(text)), times=replace(live.services.times, turn_time=0.2)
+    )
+    deployment = live.deploy("docs")
+    through(live, deployment, until="create")
+    openings.clear()
+    for _ in range(40):
+        knock = live.broker.take_next()
+        assert knock is not None
+        live.turn(knock)
+        if live.step(deployment, "populate")["status"] == "done":
+            break
+    assert populated(live, live.status(deployment))["way"] == "delta"
+    assert len(openings) <= 8
+
+
+# --- a rate limit ---------------------------------------------------------------------------------
+
+
+@dataclass
+class Rate:
+    """How many requests of points a collection allows in a turn."""
+
+    collection: str
+    most: int
+    made: int = 0
+
+    def pace(self, call: Act, collection: str) -> None:
+        if collection == self.collection and self.made >= self.most:
+            raise Limited("no more reads for now", 0.1)
+
+    def count(self, call: Act, collection: str, **named: Any) -> Any:
+        self.made += collection == self.collection
+        return call(collection, **named)
+
+    def fetch(self, call: Act, collection: str, *arguments: Any, **named: Any) -> Any:
+        self.made += collection == self.collection
+        return call(collection, *arguments, **named)
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_look_goes_on_however_few_reads_the_live_collection_allows(
+    live: World, most: int
+) -> None:
+    deployment = live.deploy("docs")
+    through(live, deployment, until="create")
+    rate = Rate(live.status(deployment)["blue"], most)
+    disturb(live, pace=rate.pace, count=rate.count, fetch=rate.fetch)
+    for _ in range(40):
+        rate.made = 0
+        knock = live.broker.take_next()
+        assert knock is not None
+        time.sleep(min(0.1, knock.countdown))
+        live.turn(knock)
+        if live.step(deployment, "populate")["status"] == "done":
+            break
+    assert populated(live, live.status(deployment))["way"] == "delta"
+
+
+def test_windows_before_a_rate_limit_are_kept(live: World) -> None:
+    """The server itself refuses a read, because applications have used up the rate."""
+    compared: list[int] = []
+
+    def refuse_each_second(call: Act, collection: str, ids: Sequence[Any], **named: Any) -> Any:
+        if collection == blue and len(compared) % 2:
+            compared.append(0)
+            raise Limited("no more reads for now", 0.1)
+        if collection == blue:
+            compared.append(len(ids))
+        return call(collection, ids, **named)
+
+    deployment = live.deploy("docs")
+    through(live, deployment, until="create")
+    blue = live.status(deployment)["blue"]
+    disturb(live, fetch=refuse_each_second)
+    seen = through(live, deployment, until="populate")
+    assert populated(live, seen)["way"] == "delta"
+    estimated = 99
+    assert [size for size in compared if size > 10] == [estimated, 64, 35]
 
 
 def test_a_recovery_that_comes_after_the_deployment_was_given_up_leaves_no_collection(

@@ -60,3 +60,17 @@ def test_the_limits_of_reading_are_named_as_qdrant_names_them():
 def test_a_wide_search_is_no_wider_than_allowed():
     assert Limits.of({"enabled": True, "search_max_hnsw_ef": 40}).wide == {"hnsw_ef": 40}
     assert Limits().wide == {"hnsw_ef": 512}
+
+
+@pytest.mark.parametrize(
+    ("strict", "ids"),
+    [
+        ({}, 1024),
+        ({"read_rate_limit": 2}, 1024),
+        ({"read_rate_limit": 20, "filter_max_conditions": 0}, 10),
+        ({"read_rate_limit": 20, "max_query_limit": 5}, 25),
+        ({"read_rate_limit": 20, "condition_max_size": 4}, 20),
+    ],
+)
+def test_so_many_ids_are_fetched_at_once_as_our_share_of_a_minute_allows(strict, ids):
+    assert Limits.of({"enabled": True, **strict}).fetched_ids(1024) == ids

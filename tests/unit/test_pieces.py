@@ -7,6 +7,7 @@ import pytest
 
 from qdrant_rollouts.core.deployments.steps import pieces
 from qdrant_rollouts.core.deployments.steps.data import PIECE_SECONDS, PieceState
+from qdrant_rollouts.core.errors import Limited
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,3 +74,14 @@ def test_it_ends_with_the_slice_after_one_piece_at_least():
 def test_work_goes_on_until_its_time_is_over():
     assert pieces.limit_to(60)()
     assert not pieces.limit_to(0)()
+
+
+def test_a_piece_for_which_a_rate_limit_leaves_no_room_keeps_its_length():
+    def limited(state, seconds):
+        raise Limited("no more reads for now")
+
+    context = Context()
+    with pytest.raises(Limited):
+        pieces.work(context, Counted(done=3), limited)
+
+    assert context.saved[-1] == (Counted(done=3), False)

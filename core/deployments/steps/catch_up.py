@@ -27,7 +27,7 @@ from qdrant_rollouts.core.deployments.steps.catch_up_journal import (
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
 from qdrant_rollouts.core.deployments.steps.direction import goes_back
 from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
-from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to
+from qdrant_rollouts.core.deployments.steps.pieces import limit_to
 from qdrant_rollouts.core.deployments.steps.rereading import TooManyGone
 from qdrant_rollouts.core.deployments.steps.rounds import (
     describe_last,
@@ -45,8 +45,8 @@ _SOON = 1.0
 #: For so many seconds a rollback waits for a collection that cannot be read.
 _LONGEST_WAY_BACK = 30.0
 
-#: One piece of a round: returns the round, and whether there is more of it.
-Piece = Callable[[RoundState, GoesOn], tuple[RoundState, bool]]
+#: One piece of a round, of so many seconds: returns the round, and whether there is more of it.
+Piece = Callable[[RoundState, float], tuple[RoundState, bool]]
 
 
 def catch_up(context: StepContext) -> Outcome:
@@ -68,7 +68,7 @@ def _work_on_rounds(context: StepContext) -> Outcome:
     size = estimate_points(context.services.store, context.deployment.green)
 
     def do_piece(state: CatchUpState, seconds: float) -> tuple[CatchUpState, bool]:
-        current, more = work(state.round or RoundState(), limit_to(seconds))
+        current, more = work(state.round or RoundState(), seconds)
         progress = measure_progress(context, state, current, size)
         moved = replace(state, round=current, progress=progress)
         if more:
@@ -182,7 +182,7 @@ def follow_writes(
 ) -> tuple[RoundState, bool]:
     """Works for some seconds on a round beside another step. Returns the round, and whether there
     is more of it."""
-    return _open_work(context)(current or RoundState(), limit_to(seconds))
+    return _open_work(context)(current or RoundState(), seconds)
 
 
 def _last_begin(state: CatchUpState) -> str | None:
@@ -196,15 +196,17 @@ def _open_work(context: StepContext, since: str | None = None, *, begun: bool = 
     last. ``begun``: a round has been done."""
     if journaled.uses_journal(context):
         work = journaled.open_forward(context)
-        return lambda current, goes_on: journaled.follow_piece(work, current, goes_on)
+        return lambda current, seconds: journaled.follow_piece(work, current, limit_to(seconds))
     if has_leader(context):
         comparison = comparing.in_turn(context, comparing.open_follower(context, begun=begun))
-        return lambda current, goes_on: comparing.compare_piece(comparison, current, goes_on)
+        return lambda current, seconds: comparing.compare_piece(
+            comparison, current, limit_to(seconds)
+        )
     reader = rereading.open_reader(context)
 
-    def read_on(current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
+    def read_on(current: RoundState, seconds: float) -> tuple[RoundState, bool]:
         begun = current if current.phase else rereading.begin_changes(reader, since)
-        return rereading.read_piece(reader, begun, goes_on)
+        return rereading.read_piece(reader, begun, seconds)
 
     return read_on
 

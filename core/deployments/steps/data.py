@@ -105,8 +105,9 @@ class RoundState(StepData):
 class LookState(StepData):
     """The source, compared with blue before anything is done: ``cursor`` is the position after the
     ``read`` records. ``changed`` of them need a point that blue does not have, and ``there`` have
-    some point in blue. ``phase``: empty while it is read, then ``read`` while the ids that were met
-    are merged, of which range ``part`` is next, then ``decided``."""
+    some point in blue, which has so many ``points``. ``phase``: empty while it is read, then
+    ``read`` while the ids that were met are merged, of which range ``part`` is next, then
+    ``decided``."""
 
     phase: str = ""
     part: int = 0
@@ -114,6 +115,7 @@ class LookState(StepData):
     read: int = 0
     changed: int = 0
     there: int = 0
+    points: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

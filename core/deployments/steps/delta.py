@@ -49,11 +49,11 @@ from qdrant_rollouts.core.deployments.steps.data import (
     RoundState,
 )
 from qdrant_rollouts.core.deployments.steps.followers import FIRST_BATCH
-from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to, stop_at_once
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to
 from qdrant_rollouts.core.deployments.steps.record_vectors import VectorCounts
 from qdrant_rollouts.core.deployments.steps.rereading import Reader
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection
-from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.errors import Limited, Refused
 from qdrant_rollouts.core.ports import Schema, Source
 
 #: Ways of filling after which a collection has what its source gave, with marks.
@@ -210,13 +210,22 @@ def _look(context: StepContext, state: FillState) -> Outcome:
     """Compares the source with blue, and writes nothing. It ends as soon as too much has
     changed."""
     blue = _blue_of(context)
+    store = context.services.store
     reader = rereading.open_reader(context, filling=VectorCounts())
-    most = _most_changed(context, context.services.store.count(blue))
+    rereading.fit_window(reader, store.limits(blue))
+    begun = state.look or LookState()
+    points = begun.points
+    if points is None:  # counted once, because a count may use up what the rate allows a turn
+        points = store.count(blue)
+        state = replace(state, look=replace(begun, points=points))
+        context.save(state)
+    most = _most_changed(context, points)
 
     def look_on(state: FillState, seconds: float) -> tuple[FillState, bool]:
         look = state.look or LookState()
         after = look.read
         met = MetIds()
+        reader.rows.go_to(look.cursor, reader.source.read)
         look, more = _compare_windows(reader, blue, look, met, most, limit_to(seconds))
         with context.services.sessions.begin() as session:
             context.turn.fence(session)
@@ -236,14 +245,22 @@ def _look(context: StepContext, state: FillState) -> Outcome:
 def _compare_windows(
     reader: Reader, blue: str, look: LookState, met: MetIds, most: int, goes_on: GoesOn
 ) -> tuple[LookState, bool]:
-    rows = reader.source.read(look.cursor)
+    """Compares until the end, until ``goes_on`` says no, or until a rate limit allows no more
+    windows. Raises Limited if it allows none."""
+    begun_at = look.read
     more = True
     while more and look.changed <= most:
-        reader.context.services.store.pace(blue)
-        started = time.monotonic()
-        window, more = rereading.read_window(reader, rows)
-        sorted_window = rereading.sort_window(reader, window, met)
-        found = rereading.compare_window(reader, blue, sorted_window.records)
+        try:
+            reader.context.services.store.pace(blue)
+            started = time.monotonic()
+            reader.rows.go_to(look.cursor, reader.source.read)
+            window, more = rereading.read_window(reader)
+            sorted_window = rereading.sort_window(reader, window, met)
+            found = rereading.compare_window(reader, blue, sorted_window.records)
+        except Limited:
+            if look.read == begun_at:
+                raise
+            return look, True
         sorted_window.add_met_to(met)
         if window:
             look = replace(
@@ -337,12 +354,11 @@ def _bring_up(context: StepContext, state: FillState) -> Outcome:
         nonlocal rejected
         state = before
         current = state.round or rereading.begin_pass(reader)
-        goes_on = limit_to(seconds)
         if state.piece < PIECE_SECONDS:
             # A worker died in this piece. Fewer points are made, and these are saved at once.
             reader.batch = max(1, int(reader.batch * state.piece / PIECE_SECONDS))
-            goes_on = stop_at_once
-        current, more = rereading.read_piece(reader, current, goes_on)
+            seconds = 0.0
+        current, more = rereading.read_piece(reader, current, seconds)
         progress = _measure_progress(reader.source, current.cursor, current.read)
         moved = replace(state, round=current, window=reader.batch)
         state = counts.add_to(replace(moved, progress=progress or state.progress))

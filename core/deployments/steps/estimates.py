@@ -203,6 +203,7 @@ class _Reader:
         except Limited:
             if not self.rows:
                 raise
+            self.ends = -math.inf  # rows that have raised end as if there were no more
         return False
 
 

@@ -21,7 +21,7 @@ from qdrant_rollouts.core.deployments.steps.data import (
 )
 from qdrant_rollouts.core.deployments.steps.followers import Follower, apply_changes
 from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
-from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
+from qdrant_rollouts.core.deployments.steps.pieces import limit_to
 from qdrant_rollouts.core.ports import Point, PointId
 
 OVER = "over"
@@ -33,10 +33,11 @@ def begin_search(context: StepContext) -> LateState:
     return LateState(phase=_first_phase(context))
 
 
-def search_on(context: StepContext, late: LateState, goes_on: GoesOn) -> LateState:
-    """Goes on with the search until it is over, or until ``goes_on`` says no."""
+def search_on(context: StepContext, late: LateState, seconds: float) -> LateState:
+    """Goes on with the search until it is over, or for about ``seconds``."""
+    goes_on = limit_to(seconds)
     while late.phase != OVER:
-        late = replace(_PHASES[late.phase](context, late, goes_on), fault="")
+        late = replace(_PHASES[late.phase](context, late, seconds), fault="")
         if not goes_on():
             return late
     return late
@@ -86,8 +87,9 @@ def _known_digests(context: StepContext) -> str:
 # --- compared -------------------------------------------------------------------------------------
 
 
-def _scan_blue(context: StepContext, late: LateState, goes_on: GoesOn) -> LateState:
+def _scan_blue(context: StepContext, late: LateState, seconds: float) -> LateState:
     """Reads blue again; buckets that are as they were need no comparison."""
+    goes_on = limit_to(seconds)
     store = context.services.store
     side = comparing.open_follower(context).leading
     seen = BucketDigests(late.leader)
@@ -107,7 +109,8 @@ def _scan_blue(context: StepContext, late: LateState, goes_on: GoesOn) -> LateSt
     return replace(late, phase=phase, leader="", buckets=sorted(changed))
 
 
-def _heal_green(context: StepContext, late: LateState, goes_on: GoesOn) -> LateState:
+def _heal_green(context: StepContext, late: LateState, seconds: float) -> LateState:
+    goes_on = limit_to(seconds)
     store = context.services.store
     follower = comparing.open_follower(context)
     buckets = set(late.buckets)
@@ -161,17 +164,17 @@ def _is_untouched(follower: Follower, point: Point) -> bool:
 # --- read again -----------------------------------------------------------------------------------
 
 
-def _read_source(context: StepContext, late: LateState, goes_on: GoesOn) -> LateState:
+def _read_source(context: StepContext, late: LateState, seconds: float) -> LateState:
     """Reads the source once more, because it may have changed since the last pass."""
     reader = rereading.open_reader(context, serving=True)
     begun: RoundState = late.round or rereading.begin_pass(reader)
-    current, more = rereading.read_piece(reader, begun, goes_on)
+    current, more = rereading.read_piece(reader, begun, seconds)
     if more:
         return replace(late, round=current)
     return replace(late, phase=OVER, round=None, healed=current.made + current.deleted)
 
 
-_PHASES: dict[str, Callable[[StepContext, LateState, GoesOn], LateState]] = {
+_PHASES: dict[str, Callable[[StepContext, LateState, float], LateState]] = {
     "scan": _scan_blue,
     "heal": _heal_green,
     "read": _read_source,

@@ -2,9 +2,8 @@
 position."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from qdrant_rollouts.core.collections.chunks import chunk_source
 from qdrant_rollouts.core.collections.filling import Filling
@@ -34,7 +33,6 @@ from qdrant_rollouts.core.deployments.steps.record_vectors import (
     VectorCounts,
     open_live,
 )
-from qdrant_rollouts.core.errors import Limited
 from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, Source
 
 #: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model
@@ -59,6 +57,7 @@ class _Loader:
     vectors: RecordVectors
     state: FillState
     slice: int | None
+    rows: reading.OpenRows = field(default_factory=reading.OpenRows)
 
     def mark_ordinal(self, number: int) -> int:
         """Returns what a point stores about the place of its record."""
@@ -87,11 +86,10 @@ def _load_windows(loader: _Loader, finish: Callable[[_Loader], Outcome]) -> Outc
         return Reject(changed)
     started = time.monotonic()
     begun_at = loader.state.read or 0
-    rows = loader.source.read(loader.state.cursor)
     while time.monotonic() - started < context.services.times.turn_time:
         if loader.vectors.reads_from is not None:
             context.services.store.pace(loader.vectors.reads_from)
-        window = _read_window(loader, rows)
+        window = _read_window(loader)
         if not window:
             return finish(loader)
         refusal = _write_window(loader, window)
@@ -124,22 +122,15 @@ def _open_loader(context: StepContext, source: Source, number: int | None = None
     )
 
 
-def _read_window(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
+def _read_window(loader: _Loader) -> list[Row]:
     """Reads a window of rows, or as many as a slow source gives in the time of a window. A repeat
     reads fewer rows until this window is done. A window can be too much for a turn if the model is
     slow or no vector can be reused any more, and with the same size it would be too much again."""
+    loader.rows.go_to(loader.state.cursor, loader.source.read)
     size = loader.state.window or _FIRST_WINDOW
     loader.context.save(replace(loader.state, window=max(1, size // _GROWTH)))
-    ends = time.monotonic() + min(_WINDOW_SECONDS, loader.context.services.times.turn_time)
-    window = []
-    try:
-        for row in islice(rows, size):
-            window.append(row)
-            if time.monotonic() > ends:
-                break
-    except Limited:  # the source's own rate limit: these rows are a window, the rest follows later
-        if not window:
-            raise
+    seconds = min(_WINDOW_SECONDS, loader.context.services.times.turn_time)
+    window, _ = loader.rows.read_window(size, seconds)
     return window
 
 

@@ -3,7 +3,7 @@ no other.
 
 Rule: before a piece begins, the state says that the next piece is a quarter as long, and this stays
 until the piece is done. So a piece that killed its worker is repeated as a smaller one. After a
-piece is done, the next one has the full length again.
+piece is done, the next one has the full length again. A rate limit says nothing of the length.
 """
 
 import time
@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps.data import PIECE_SECONDS, PieceState
+from qdrant_rollouts.core.errors import Limited
 
 #: The shortest time for a piece.
 LEAST = 0.05
@@ -26,11 +27,6 @@ def limit_to(seconds: float) -> GoesOn:
     """Returns what says, from now on, whether ``seconds`` are over."""
     ends = time.monotonic() + seconds
     return lambda: time.monotonic() < ends
-
-
-def stop_at_once() -> bool:
-    """As what ``limit_to`` returns, for the least that a piece can do."""
-    return False
 
 
 def limit_to_turn(context: StepContext) -> GoesOn:
@@ -49,7 +45,11 @@ def work(
     while more:
         seconds = state.piece
         context.save(replace(state, piece=max(LEAST, seconds / _SMALLER)))
-        state, there_is_more = do_piece(state, min(seconds, context.services.times.turn_time))
+        try:
+            state, there_is_more = do_piece(state, min(seconds, context.services.times.turn_time))
+        except Limited:
+            context.save(state)
+            raise
         more = there_is_more and goes_on()
         state = replace(state, piece=PIECE_SECONDS)
         context.save(state, progress=True)

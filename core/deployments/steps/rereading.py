@@ -13,9 +13,9 @@ changed. In this order a record that comes meanwhile is not taken for one that i
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from functools import partial
 
 from qdrant_rollouts.core.collections.changes import Changes, find_changes
 from qdrant_rollouts.core.collections.chunks import chunk_source
@@ -55,7 +55,7 @@ from qdrant_rollouts.core.deployments.steps.followers import (
     resize_batch,
 )
 from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
-from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to
 from qdrant_rollouts.core.deployments.steps.record_vectors import (
     RecordVectors,
     VectorCounts,
@@ -63,7 +63,7 @@ from qdrant_rollouts.core.deployments.steps.record_vectors import (
 )
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection
 from qdrant_rollouts.core.errors import Limited, Refused
-from qdrant_rollouts.core.ports import Point, PointId, Row, Schema, Source
+from qdrant_rollouts.core.ports import Limits, Point, PointId, Row, Schema, Source
 
 #: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``.
 _FIRST_WINDOW = 64
@@ -85,8 +85,8 @@ class Reader:
 
     ``fills``: the pass is how green is filled. Then a point that is not what its mark says is made
     again, no id may be there twice, every vector is counted, and whoever began the pass judges the
-    ``bad`` records and how many are ``gone``. ``window``: how many records are read
-    next. ``batch``: how many points are made at once.
+    ``bad`` records and how many are ``gone``. ``window``: how many records are read next, at most
+    ``largest``. ``batch``: how many points are made at once. ``rows``: those that are open.
     """
 
     context: StepContext
@@ -101,7 +101,9 @@ class Reader:
     bad: list[BadRecord] = field(default_factory=list)
     gone: int = 0
     window: int = _FIRST_WINDOW
+    largest: int = _LARGEST_WINDOW
     batch: int = FIRST_BATCH
+    rows: reading.OpenRows = field(default_factory=reading.OpenRows)
 
 
 @dataclass(slots=True)
@@ -206,6 +208,7 @@ def begin_changes(reader: Reader, since: str | None = None) -> RoundState:
 def begin_pass(reader: Reader) -> RoundState:
     """Begins a pass over everything."""
     context = reader.context
+    reader.rows.close()
     with context.services.sessions.begin() as session:
         context.turn.fence(session)
         forget_seen(session, context.deployment.id)
@@ -213,14 +216,15 @@ def begin_pass(reader: Reader) -> RoundState:
     return RoundState(phase="reading", fingerprint=reader.source.fingerprint(), begun=begun)
 
 
-def read_piece(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
-    """Works on a pass until its end or until ``goes_on`` says no. Returns the pass, and whether
-    there is more of it. A pass over a source that changes meanwhile begins again. Raises
-    TooManyGone."""
+def read_piece(reader: Reader, current: RoundState, seconds: float) -> tuple[RoundState, bool]:
+    """Works on a pass until its end, or for ``seconds`` from the first row on. Returns the pass,
+    and whether there is more of it. A pass over a source that changes meanwhile begins again.
+    Raises TooManyGone."""
     started = time.monotonic()
     if reader.source.fingerprint() != current.fingerprint:
         current = begin_pass(reader)
-    current, more = _PHASES[current.phase](reader, current, goes_on)
+    _go_to_place(reader, current)
+    current, more = _PHASES[current.phase](reader, current, limit_to(seconds))
     return replace(current, seconds=current.seconds + time.monotonic() - started), more
 
 
@@ -230,13 +234,18 @@ def read_piece(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[Ro
 def _read_records(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
     met = MetIds()
     after = current.read
-    rows = _read_part(reader, current)
     more = True
     while more:
-        window, more = read_window(reader, rows)
         whole = True
-        if window:
-            current, whole = _take_window(reader, current, window, met, after, goes_on)
+        try:
+            _go_to_place(reader, current)
+            window, more = read_window(reader)
+            if window:
+                current, whole = _take_window(reader, current, window, met, after, goes_on)
+        except Limited:
+            if current.read == after:
+                raise
+            whole = False
         if not whole or (more and not goes_on()):
             more = True
             break
@@ -253,10 +262,15 @@ def _save_met(reader: Reader, after: int, met: MetIds) -> None:
         save_piece(session, context.deployment.id, after, met)
 
 
-def _read_part(reader: Reader, current: RoundState) -> Iterator[Row]:
-    if current.since is None:
-        return reader.source.read(current.cursor)
-    return _need_changes(reader).read(current.since, current.cursor)
+def _go_to_place(reader: Reader, current: RoundState) -> None:
+    """Opens the rows that the pass reads next; nothing if it has read all."""
+    if current.phase == "listing":
+        reader.rows.go_to(current.cursor, _need_changes(reader).source.read_ids)
+    elif current.phase == "reading":
+        read = reader.source.read
+        if current.since is not None:
+            read = partial(_need_changes(reader).read, current.since)
+        reader.rows.go_to(current.cursor, read)
 
 
 def _need_changes(reader: Reader) -> Changes:
@@ -269,10 +283,10 @@ def _list_ids(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[Rou
     """Reads the ids of all records. What is wrong with a record is seen when it is read."""
     met = MetIds()
     after = current.read
-    rows = _need_changes(reader).source.read_ids(current.cursor)
     more = True
     while more:
-        window, more = read_window(reader, rows)
+        _go_to_place(reader, current)
+        window, more = read_window(reader)
         parsed = (parse_row(row, _ID_ALONE) for row in window)
         for record in parsed:
             if isinstance(record, Record):
@@ -287,28 +301,25 @@ def _list_ids(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[Rou
     return replace(current, phase="reading", cursor=None), True
 
 
-def read_window(reader: Reader, rows: Iterator[Row]) -> tuple[list[Row], bool]:
+def read_window(reader: Reader) -> tuple[list[Row], bool]:
     """Returns the next rows, or as many as a slow source gives in the time of a window, and whether
     the source may have more."""
-    window: list[Row] = []
-    ends = time.monotonic() + min(_WINDOW_SECONDS, reader.context.services.times.turn_time)
-    try:
-        for row in islice(rows, reader.window):
-            window.append(row)
-            if time.monotonic() > ends:
-                return window, True
-    except Limited:  # the source's own rate limit
-        if not window:
-            raise
-        return window, True
-    return window, len(window) == reader.window
+    seconds = min(_WINDOW_SECONDS, reader.context.services.times.turn_time)
+    return reader.rows.read_window(reader.window, seconds)
+
+
+def fit_window(reader: Reader, limits: Limits) -> None:
+    """Makes windows as large as a collection with such limits can be asked for at once. Where reads
+    are limited, a request is the dearer part, whatever it asks for."""
+    if limits.read_rate_limit is not None:
+        reader.window = reader.largest = limits.fetched_ids(_LARGEST_WINDOW)
 
 
 def resize_window(reader: Reader, size: int, seconds: float) -> None:
     """Sets how many records fit into ``_WINDOW_SECONDS`` at the last speed. A slow model must not
     take longer than a turn for a window."""
     fitting = int(size * _WINDOW_SECONDS / max(seconds, 1e-3))
-    reader.window = max(1, min(fitting, size * _GROWTH, _LARGEST_WINDOW))
+    reader.window = max(1, min(fitting, size * _GROWTH, reader.largest))
 
 
 def sort_window(
@@ -402,7 +413,12 @@ def _write_changed(
             return done, ids[done]
         started = time.monotonic()
         batch = {id: compared.changed[id] for id in ids[done : done + reader.batch]}
-        points = build_points(reader.vectors, batch, compared.origins)
+        try:
+            points = build_points(reader.vectors, batch, compared.origins)
+        except Limited:  # of the collection that vectors are taken from
+            if done:
+                return done, ids[done]
+            raise
         context.turn.check(0)
         context.services.store.upsert(context.deployment.green, points)
         done += len(batch)

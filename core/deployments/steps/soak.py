@@ -22,7 +22,6 @@ from qdrant_rollouts.core.deployments.steps.observed import (
     stage_name,
     sum_tallies,
 )
-from qdrant_rollouts.core.deployments.steps.pieces import limit_to
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 from qdrant_rollouts.core.ports import Point, QueryVector, Schema, SearchParams, State, VectorStore
 from qdrant_rollouts.core.routing import table, traffic
@@ -105,9 +104,9 @@ def _search_late_writes(context: StepContext, state: SoakState) -> Outcome:
     spec = context.deployment.spec.soak
     assert state.late is not None
     began = time.monotonic()
-    goes_on = limit_to(min(spec.interval_seconds, context.services.times.turn_time))
+    seconds = min(spec.interval_seconds, context.services.times.turn_time)
     try:
-        late = late_writes.search_on(context, state.late, goes_on)
+        late = late_writes.search_on(context, state.late, seconds)
     except (Refused, Unavailable) as error:
         given_up = isinstance(error, Refused) or state.looks > _MOST_LOOKS
         phase = late_writes.OVER if given_up else state.late.phase
