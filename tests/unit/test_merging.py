@@ -1,7 +1,7 @@
 """Two collections are compared page by page as two sorted files are merged."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import given
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from qdrant_rollouts.core.collections import merging
 from qdrant_rollouts.core.collections.merging import BucketDigests, Side, compare_page, order_id
 from qdrant_rollouts.core.collections.origins import digest_origin
-from qdrant_rollouts.core.collections.seen import Seen
 from qdrant_rollouts.core.ports import Point, PointId
 
 UUIDS = [str(uuid.UUID(int=number << 90)) for number in range(1, 20)]
@@ -100,19 +99,3 @@ def test_the_origin_is_another_if_payload_or_a_taken_vector_is_another() -> None
     }
     assert len(seen) == 6
     assert digest_origin(fields, vectors, {"three"}) == digest_origin(fields)
-
-
-@given(pieces=st.lists(st.lists(IDS, max_size=20), max_size=5), other=st.lists(IDS, max_size=20))
-def test_every_id_of_a_pass_is_remembered_over_its_pieces(
-    pieces: list[list[PointId]], other: Sequence[PointId]
-) -> None:
-    stored: list[bytes] = []
-    for piece in pieces:
-        seen = Seen(stored)
-        for id in piece:
-            seen.add(id)
-        stored.append(seen.as_bytes())
-    known = {id for piece in pieces for id in piece}
-    seen = Seen(stored)
-    assert all(id in seen for id in known)
-    assert not any(id in seen for id in other if id not in known)
