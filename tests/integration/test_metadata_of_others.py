@@ -67,7 +67,8 @@ def deployed(world, alias="docs", **arguments):
 @pytest.mark.parametrize(
     ("way", "settings"),
     [
-        ("records", {"source": "jsonl:docs.jsonl"}),
+        ("records", {"source": "jsonl:docs.jsonl", "populate": {"delta_at_most": 0}}),
+        ("delta", {"source": "jsonl:docs.jsonl"}),
         ("snapshot", {}),
         ("copy", {"collection": {"hnsw": {"m": 24}}}),
     ],
