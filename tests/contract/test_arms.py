@@ -5,6 +5,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -82,6 +83,14 @@ class AsyncCaller:
 
 
 CALLERS = {"sync": SyncCaller, "async": AsyncCaller}
+
+
+@pytest.fixture
+def world(tmp_path: Path, ready_sqlite_url: str) -> Iterator[World]:
+    """Which database keeps the routes is tested in test_routing."""
+    made = World(tmp_path, ready_sqlite_url)
+    yield made
+    made.close()
 
 
 @pytest.fixture
