@@ -3,8 +3,8 @@ snapshot.
 
 Rule: the server is asked in one request that it answers when it is done, and only its answer
 counts. The answer names the snapshot that was made for us, so no other one is ever removed. A
-recovery replaces all points of green. If its answer is lost, it may still come at any later time,
-so that green is never used.
+recovery replaces all points of green. If its answer is lost, it may still come at any later time.
+Then green is used only if its points show that the recovery is over, as those of a single shard do.
 
 A proxy may end every request that is silent for long. So a lost answer is remembered for its index,
 and the next deployments are filled in another way (``lost_answers``).
@@ -259,13 +259,15 @@ def _await_recovery(context: StepContext, state: FillState, why: str) -> Outcome
     """Waits for a recovery whose answer is lost. A single shard is exchanged at once: green has no
     point before, and all of them after it (measured on 1.16.3, also if the client has gone). Nobody
     can tell that of several shards."""
-    shards = context.services.store.schema(state.cloned)["params"].get("shard_number", 1)
-    found = _count_recovered(context) if shards == 1 else 0
+    has_one_shard = context.services.store.schema(state.cloned)["params"].get("shard_number") == 1
+    found = 0
+    if has_one_shard:
+        found = _count_recovered(context)
     if found and found == state.found:
         context.save(replace(state, phase="recovered"))
         return Wait(0, f"{state.snapshot} recovered")
     bound = context.deployment.spec.progress_deadline_seconds
-    if shards != 1 or context.waited + _LOOK_SECONDS >= bound:
+    if not has_one_shard or context.waited + _LOOK_SECONDS >= bound:
         if state.phase == "lost":
             lost_answers.remember(context, f"the recovery into {context.deployment.green}", why)
         return _reject_unanswered(context, state, why)
