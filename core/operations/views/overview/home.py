@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, func, select, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, select, union_all
 from sqlalchemy.orm import Session, load_only, selectinload
 
 from qdrant_rollouts.core.alerts.outbox import read_message
@@ -44,8 +44,6 @@ _IS_ENDED = Deployment.kind == "rollout", Deployment.status.in_(FINAL)
 _ERROR = 4
 _ATTENTION = 3
 _RUNNING = 2
-#: How many names one query may have.
-_AT_ONCE = 1000
 #: How many known indexes are named to a person who asked for another one.
 _NAMED = 20
 
@@ -133,9 +131,13 @@ def _describe_indexes(
 
 
 def _rank_indexes(session: Session, seen: StoreSnapshot) -> _Ranked:
-    """Ranks every index. Of each one two columns are read, however large its rows are."""
-    columns = select(AliasState.alias, AliasState.desired)
-    states = session.execute(columns.where(AliasState.desired.is_not(None)))
+    """Ranks every index. Of each one a few columns are read, however large its rows are. The
+    database compares the times, because to read one of each index takes most of the time."""
+    surely_set = and_(AliasState.settled)
+    if seen.at is not None:
+        surely_set = and_(AliasState.settled, AliasState.changed_at <= seen.at)
+    columns = select(AliasState.alias, AliasState.desired, surely_set.label("surely_set"))
+    states = session.execute(columns.where(AliasState.desired.is_not(None))).all()
     desired = {row.alias: row.desired for row in states}
     running, rolled_back = _find_running_and_rolled_back(session)
     known = {*(seen.aliases or ()), *desired}
@@ -147,26 +149,19 @@ def _rank_indexes(session: Session, seen: StoreSnapshot) -> _Ranked:
     for condition in conditions:
         level = _rank_severity(read_message(condition.message)["severity"])
         ranks[condition.alias] = max(ranks.get(condition.alias, 0), level)
-    for row in _read_states(session, _find_differing(desired, seen)):
-        for one in _find_contradictions(row.alias, row, seen):
-            ranks[row.alias] = max(ranks.get(row.alias, 0), _rank_severity(one["severity"]))
+    for row in states:
+        if row.surely_set and _leads_elsewhere(row.alias, row.desired, seen):
+            ranks[row.alias] = _ERROR
     ranks = {alias: rank for alias, rank in ranks.items() if alias in names}
     return _Ranked(ranks, conditions)
 
 
-def _find_differing(desired: Mapping[str, str | None], seen: StoreSnapshot) -> list[str]:
-    """Returns the aliases that do not lead where the rows say, as far as Qdrant could be asked."""
-    if seen.aliases is None:
-        return []
-    return [alias for alias, meant in desired.items() if seen.aliases.get(alias) != meant]
-
-
-def _read_states(session: Session, aliases: Sequence[str]) -> Iterable[AliasState]:
-    """Returns the rows of those of the aliases that were set."""
-    query = select(AliasState).where(AliasState.desired.is_not(None))
-    for start in range(0, len(aliases), _AT_ONCE):
-        some = aliases[start : start + _AT_ONCE]
-        yield from session.scalars(query.where(AliasState.alias.in_(some)))
+def _leads_elsewhere(alias: str, desired: str | None, seen: StoreSnapshot) -> bool:
+    """Returns whether Qdrant's alias does not lead where it was set to, as far as Qdrant could be
+    asked."""
+    if seen.aliases is None or seen.error or seen.at is None:
+        return False
+    return seen.aliases.get(alias) != desired
 
 
 def _rank_severity(severity: str) -> int:
@@ -197,8 +192,7 @@ class _KnownRows:
         ranked: _Ranked,
         aliases: Sequence[str],
     ) -> None:
-        self.meant = {row.alias: row for row in _read_states(session, aliases)}
-        self.versions = _live_versions(session, aliases)
+        self.meant, self.versions = _read_live(session, aliases)
         self.running = {row.alias: row for row in _running_deployments(session, aliases)}
         waiting = [row.id for row in self.running.values() if row.place == Place.WAITING]
         self.queue = places.queue(session, waiting)
@@ -219,11 +213,16 @@ class _KnownRows:
         self.waits: dict[str, str] = {}
 
 
-def _live_versions(session: Session, aliases: Sequence[str]) -> dict[str, Version]:
-    """Returns the live versions by collection, as far as the rows know."""
-    query = select(Version).join(AliasState, AliasState.desired == Version.collection)
-    rows = session.scalars(query.where(AliasState.alias.in_(aliases)))
-    return {row.collection: row for row in rows}
+def _read_live(
+    session: Session, aliases: Sequence[str]
+) -> tuple[dict[str, AliasState], dict[str, Version]]:
+    """Returns where these aliases were set to, and by collection the versions there, as far as the
+    rows know."""
+    query = select(AliasState, Version).outerjoin(Version, AliasState.desired == Version.collection)
+    set_ones = AliasState.alias.in_(aliases), AliasState.desired.is_not(None)
+    rows: Sequence[Any] = session.execute(query.where(*set_ones)).all()
+    states = {state.alias: state for state, _ in rows}
+    return states, {row.collection: row for _, row in rows if row is not None}
 
 
 def _running_deployments(session: Session, aliases: Sequence[str]) -> Iterable[Deployment]:
@@ -308,12 +307,14 @@ def _find_contradictions(
 ) -> list[index_answers.Attention]:
     """Lists where Qdrant contradicts the rows. For an alias that is being moved now, a difference
     is expected."""
-    if seen.aliases is None or seen.error or meant is None or not meant.settled or seen.at is None:
+    if meant is None or not meant.settled or not _leads_elsewhere(alias, meant.desired, seen):
         return []
-    found = seen.aliases.get(alias)
-    if found == meant.desired or meant.changed_at > seen.at:
+    assert seen.aliases is not None
+    assert seen.at is not None
+    if meant.changed_at > seen.at:
         return []
-    said = f"Qdrant's alias leads to {found or 'nothing'}, and was last set to {meant.desired}"
+    found = seen.aliases.get(alias) or "nothing"
+    said = f"Qdrant's alias leads to {found}, and was last set to {meant.desired}"
     return [
         _build_attention(
             "error",
