@@ -28,6 +28,7 @@ from qdrant_rollouts.core.deployments.steps.followers import (
     finish_all,
 )
 from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, do_pages
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
 from qdrant_rollouts.core.ports import Point, PointId, VectorStore
@@ -166,19 +167,18 @@ def in_turn(context: StepContext, follower: Follower) -> Comparison:
 
 
 def compare_piece(
-    comparison: Comparison, current: RoundState, goes_on: Callable[[], bool]
+    comparison: Comparison, current: RoundState, goes_on: GoesOn
 ) -> tuple[RoundState, bool]:
-    """Compares pages, and writes what differs, until the end or until ``goes_on`` says no. Returns
-    the round, and whether there is more of it."""
+    """Compares pages, and writes what differs, as long as ``do_pages`` does. Returns the round, and
+    whether there is more of it."""
     started = time.monotonic()
     store = comparison.store
     follower = comparison.follower
     seen = BucketDigests(current.leader)
-    moved = current
-    more = True
-    while more:
+
+    def compare_and_write(moved: RoundState) -> tuple[RoundState, bool]:
         store.pace(follower.leading.collection)
-        found = compare_page(store, follower.leading, follower.following, moved.position, seen)
+        found = compare_page(store, follower.leading, follower.following, moved.position)
         changed = apply_changes(
             store,
             follower,
@@ -187,18 +187,20 @@ def compare_piece(
             goes_on=goes_on if comparison.within_pages else finish_all,
         )
         check_bad_records(changed, comparison.on_bad_record)
+        seen.add(found.leading)
         whole = changed.stopped_at is None
+        position = found.following if whole else changed.stopped_at
         moved = replace(
             moved,
-            position=found.following if whole else changed.stopped_at,
+            position=position,
             checked=moved.checked + (found.checked if whole else 0),
             made=moved.made + changed.made,
             deleted=moved.deleted + changed.deleted,
             bad=moved.bad + len(changed.bad),
         )
-        more = moved.position is not None
-        if more and not goes_on():
-            break
+        return moved, position is not None
+
+    moved, more = do_pages(current, compare_and_write, goes_on)
     leader = "" if comparison.within_pages else seen.as_text()
     seconds = current.seconds + time.monotonic() - started
     return replace(moved, leader=leader, seconds=seconds), more
@@ -219,23 +221,24 @@ def list_piece(
     context: StepContext,
     sides: tuple[Side, Side],
     current: RoundState,
-    goes_on: Callable[[], bool],
+    goes_on: GoesOn,
 ) -> tuple[RoundState, list[PointId], bool]:
     """As ``compare_piece``, but writes nothing: ``made`` counts what differs. Returns also the ids
     that differ."""
     store = context.services.store
     ids: list[PointId] = []
-    position = current.position
-    checked = current.checked
-    more = True
-    while more:
+
+    def list_differing(current: RoundState) -> tuple[RoundState, bool]:
         store.pace(sides[0].collection)
-        found = compare_page(store, *sides, position, BucketDigests())
-        ids += found.ids
-        checked += found.checked
-        position = found.following
-        more = position is not None
-        if more and not goes_on():
-            break
-    made = current.made + len(ids)
-    return replace(current, position=position, checked=checked, made=made), ids, more
+        found = compare_page(store, *sides, current.position)
+        ids.extend(found.ids)
+        moved = replace(
+            current,
+            position=found.following,
+            checked=current.checked + found.checked,
+            made=current.made + len(found.ids),
+        )
+        return moved, found.following is not None
+
+    current, more = do_pages(current, list_differing, goes_on)
+    return current, ids, more
