@@ -73,6 +73,11 @@ class BucketDigests:
             number = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
             self._numbers[bucket_of(id)] ^= number
 
+    def merge(self, other: "BucketDigests") -> None:
+        """Adds what another scan saw, of other points."""
+        pairs = zip(self._numbers, other._numbers, strict=True)
+        self._numbers = [one ^ two for one, two in pairs]
+
     def differing(self, other: "BucketDigests") -> set[int]:
         """Returns the buckets that are not equal."""
         pairs = zip(self._numbers, other._numbers, strict=True)
@@ -87,16 +92,21 @@ def bucket_of(id: PointId) -> int:
 
 
 def compare_page(
-    store: PointStore, leader: Side, follower: Side, start: PointId | None
+    store: PointStore,
+    leader: Side,
+    follower: Side,
+    start: PointId | None,
+    end: PointId | None = None,
 ) -> Compared:
-    """Compares one page of both sides from ``start`` on."""
+    """Compares one page of both sides from ``start`` on, and nothing from ``end`` on."""
     theirs, theirs_next = leader.read_page(store, start)
     ours, ours_next = follower.read_page(store, start)
-    horizon = _first_id([one for one in (theirs_next, ours_next) if one is not None])
+    horizon = _first_id([one for one in (theirs_next, ours_next, end) if one is not None])
     before = _digests_before(theirs, leader.digest, horizon)
     after = _digests_before(ours, follower.digest, horizon)
     differing = [id for id in before.keys() | after.keys() if before.get(id) != after.get(id)]
-    return Compared(sorted(differing, key=order_id), horizon, before)
+    following = None if horizon == end else horizon
+    return Compared(sorted(differing, key=order_id), following, before)
 
 
 def order_id(id: PointId) -> tuple[int, int, str]:

@@ -41,7 +41,7 @@ def open_follower(context: StepContext, *, begun: bool = False) -> Follower:
     green is like blue, and what it has more was deleted, or was written to it as it serves."""
     deployment = context.deployment
     services = context.services
-    leader = _name_leader(context)
+    leader = name_leader(context)
     way = _way_of_filling(context)
     if way is None:
         alike = begun or context.outputs.find(CaughtUp) is not None
@@ -54,7 +54,8 @@ def open_follower(context: StepContext, *, begun: bool = False) -> Follower:
     return RecordFollower(services, plan, leader, deployment.green, reuse_from=deployment.blue)
 
 
-def _name_leader(context: StepContext) -> str:
+def name_leader(context: StepContext) -> str:
+    """Returns the collection that green follows."""
     deployment = context.deployment
     leader = deployment.blue
     if deployment.source is not None:
@@ -73,6 +74,11 @@ def open_way_back(context: StepContext) -> Follower:
         return _open_version(context, deployment.green, deployment.blue)
     _check_not_emptied(context, deployment.green, deployment.blue)
     return CopyFollower(store, deployment.green, deployment.blue)
+
+
+def is_filled_here(context: StepContext) -> bool:
+    """Returns whether this deployment has filled green. Otherwise green is an older version."""
+    return _way_of_filling(context) is not None
 
 
 def _way_of_filling(context: StepContext) -> str | None:
@@ -147,22 +153,25 @@ class Comparison:
     """A follower, and what its comparison with the leader needs. ``check`` raises if whoever
     compares may not write for so many seconds more; ``on_bad_record`` is that of the index file.
     ``within_pages``: it may also stop in the middle of a page, because a slow model needs longer
-    than a turn for a page. Then the leader's digests are not kept."""
+    than a turn for a page. Then the leader's digests are not kept. ``end``: the id before which the
+    comparison ends."""
 
     store: VectorStore
     follower: Follower
     check: Callable[[float], None]
     on_bad_record: str
     within_pages: bool = False
+    end: PointId | None = None
 
 
-def in_turn(context: StepContext, follower: Follower) -> Comparison:
-    """Returns the comparison that a step makes in its turn."""
+def in_turn(context: StepContext, follower: Follower, end: PointId | None = None) -> Comparison:
+    """Returns the comparison that a step, or a slice of it, makes in its turn."""
     return Comparison(
         context.services.store,
         follower,
         context.turn.check,
         context.deployment.spec.on_bad_record,
+        end=end,
     )
 
 
@@ -178,7 +187,9 @@ def compare_piece(
 
     def compare_and_write(moved: RoundState) -> tuple[RoundState, bool]:
         store.pace(follower.leading.collection)
-        found = compare_page(store, follower.leading, follower.following, moved.position)
+        found = compare_page(
+            store, follower.leading, follower.following, moved.position, comparison.end
+        )
         changed = apply_changes(
             store,
             follower,

@@ -232,7 +232,9 @@ class CatchUpState(PieceState):
     """``round`` is under way. ``rounds`` are over: only the last ones are kept, without their
     places, and only the very last has its ``leader``. ``number`` of them there were. ``ids`` are
     some of those that a rollback leaves behind, or that were written around the journal: ``look``
-    is how far these were looked for, and how many were ``made``."""
+    is how far these were looked for, and how many were ``made``. ``slices``: into how many slices
+    the round under way is cut; each has a state of its own
+    (``core.deployments.steps.sliced_rounds``)."""
 
     number: int = 0
     round: RoundState | None = field(default=None, metadata={"of": RoundState})
@@ -241,10 +243,31 @@ class CatchUpState(PieceState):
     deleted: int = 0
     ids: Sequence[PointId] = ()
     look: RoundState | None = field(default=None, metadata={"of": RoundState})
+    slices: int | None = None
     progress: CatchUpProgress | None = field(default=None, metadata={"of": CatchUpProgress})
 
     def name_phase(self) -> str:
         return f"round {self.number + 1}"
+
+    def form(self) -> int:
+        """A release that cuts no rounds would compare everything beside the slices."""
+        return _LATER_FORM if self.slices else super().form()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedSlice(PieceState):
+    """One slice of a comparison, as far as it is."""
+
+    round: RoundState | None = field(default=None, metadata={"of": RoundState})
+
+    def form(self) -> int:
+        """A release that cuts no rounds would take this for a slice of a source."""
+        return _LATER_FORM
+
+    def describe_place(self) -> str:
+        if self.round is None or self.round.position is None:
+            return super().describe_place()
+        return f"from the point {self.round.position} on"
 
 
 @dataclass(frozen=True, kw_only=True)
