@@ -14,6 +14,7 @@ from qdrant_rollouts.core.collections.merging import BucketDigests
 from qdrant_rollouts.core.database.models import StepRow
 from qdrant_rollouts.core.database.slice_rows import SliceRow
 from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.deployments.steps.data import CatchUpState, ComparedSlice, RoundState
 from qdrant_rollouts.core.deployments.steps.followers import CopyFollower
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Point, PointId
@@ -134,7 +135,8 @@ def test_each_round_has_slices_of_its_own_numbers(
     world.run(until=world.at(deployment, "catch_up"))
     filled = [row.number for row in read_rows(world, deployment)]
     world.run(until=lambda: [row.number for row in read_rows(world, deployment)] != filled)
-    assert (filled, [row.number for row in read_rows(world, deployment)]) == ([0, 1, 2], [3, 4, 5])
+    assert filled == [0, 1, 2]
+    assert [row.number for row in read_rows(world, deployment)] == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(("if_longer", "cut"), [("heal", True), ("wait", False)])
@@ -147,7 +149,27 @@ def test_a_round_that_measures_how_long_writers_will_wait_is_not_cut(
     first = [row.number for row in read_rows(world, deployment)]
     world.run(until=lambda: read_state(world, deployment).get("number") == 2)
     later = [row.number for row in read_rows(world, deployment)]
-    assert (first, later) == ([3, 4, 5], [6, 7, 8] if cut else [3, 4, 5])
+    assert first == [0, 1, 2, 3, 4, 5]
+    assert later == [*first, *([6, 7, 8] if cut else [])]
+
+
+def test_a_collection_with_a_rate_limit_is_read_by_one_worker(
+    world: World, store: ServerStore, alias: str
+) -> None:
+    store.set_strict_mode(f"{alias}-blue", {"enabled": True, "read_rate_limit": 600})
+    deployment = deploy(world, alias, 3)
+    world.run(until=world.at(deployment, "switch"))
+    assert world.step(deployment, "catch_up")["output"]["expected"] == len(list_ids())
+    assert read_rows(world, deployment) == []
+
+
+def test_a_round_that_waited_for_a_rate_took_that_long() -> None:
+    begun = CatchUpState(round=RoundState(seconds=2.0))
+    delayed = begun.delayed(60.0)
+    assert delayed.round is not None
+    assert delayed.round.seconds == 62.0
+    assert ComparedSlice(round=RoundState(seconds=2.0)).delayed(3.0).round == RoundState(seconds=5)
+    assert CatchUpState().delayed(60.0) == CatchUpState()
 
 
 def test_a_round_that_was_cut_is_left_to_a_release_that_cuts_rounds(
@@ -155,8 +177,8 @@ def test_a_round_that_was_cut_is_left_to_a_release_that_cuts_rounds(
 ) -> None:
     deployment = deploy(world, alias, 3)
     world.run(until=world.at(deployment, "catch_up"))
-    world.run(until=lambda: read_rows(world, deployment)[0].number == 3)
-    assert [row.state["form"] for row in read_rows(world, deployment)] == [2, 2, 2]
+    world.run(until=lambda: len(read_rows(world, deployment)) == 6)
+    assert [row.state["form"] for row in read_rows(world, deployment)[3:]] == [2, 2, 2]
     assert read_state(world, deployment)["form"] == 2
 
 

@@ -7,6 +7,7 @@ both collections, or the application was told that it was refused.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,7 +19,7 @@ from qdrant_rollouts.core.deployments.steps.comparing import Comparison, compare
 from qdrant_rollouts.core.deployments.steps.data import RoundState
 from qdrant_rollouts.core.deployments.steps.followers import Follower, finish_all
 from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
-from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.errors import AppError, Limited
 
 #: What a freeze lasts longer than the comparison may take: the alias has to be moved.
 _MARGIN = ACT_SECONDS + 2.0
@@ -64,11 +65,14 @@ def pass_fence(
 
 
 def _compare_all(comparison: Comparison, goes_on: GoesOn) -> tuple[RoundState, bool]:
-    """Returns the comparison, and whether there was no time for all of it. Raises Limited if a rate
-    limit allows no more."""
-    current, more = compare_piece(comparison, RoundState(), goes_on)
-    while more and goes_on():
-        current, more = compare_piece(comparison, current, goes_on)
+    """Returns the comparison, and whether there was no time for all of it. A rate limit that would
+    have to be waited for is as if there were no time."""
+    current, more = RoundState(), True
+    with suppress(Limited):
+        while more:
+            current, more = compare_piece(comparison, current, goes_on)
+            if not goes_on():
+                break
     return current, more
 
 

@@ -22,6 +22,7 @@ from qdrant_rollouts.core.deployments.steps.data import (
 from qdrant_rollouts.core.deployments.steps.followers import Follower, apply_changes
 from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
 from qdrant_rollouts.core.deployments.steps.pieces import do_pages, limit_to
+from qdrant_rollouts.core.errors import Limited
 from qdrant_rollouts.core.ports import Point, PointId
 
 OVER = "over"
@@ -34,10 +35,17 @@ def begin_search(context: StepContext) -> LateState:
 
 
 def search_on(context: StepContext, late: LateState, seconds: float) -> LateState:
-    """Goes on with the search until it is over, or for about ``seconds``."""
+    """Goes on with the search until it is over, for about ``seconds``, or until a rate limit allows
+    no more of it. Raises Limited if it allows nothing."""
     goes_on = limit_to(seconds)
+    begun = late
     while late.phase != OVER:
-        late = replace(_PHASES[late.phase](context, late, seconds), fault="")
+        try:
+            late = replace(_PHASES[late.phase](context, late, seconds), fault="")
+        except Limited:
+            if late is begun:
+                raise
+            return late
         if not goes_on():
             return late
     return late

@@ -68,8 +68,8 @@ def work(
         context.save(replace(state, piece=max(LEAST, seconds / _SMALLER)))
         try:
             state, there_is_more = do_piece(state, min(seconds, context.services.times.turn_time))
-        except Limited:
-            context.save(state)
+        except Limited as error:
+            context.save(state.delayed(error.seconds))
             raise
         more = there_is_more and goes_on()
         state = replace(state, piece=PIECE_SECONDS)

@@ -2,8 +2,8 @@
 slices, and adds up what they have found.
 
 Rule: each id belongs to one slice, so it does not matter which is first. What a slice has seen of
-the leading collection can be added to what the others have seen. The numbers of slices go on from
-those before, so a late worker of an earlier round finds no slice of its own.
+the leading collection can be added to what the others have seen. Each round has slices of its own,
+whose numbers go on from those before. So a late worker of an earlier slice does not touch them.
 
 The last comparison before a switch is not cut if writers are refused meanwhile: they must not wait
 for workers that may be busy. One worker measures how long it will take, so then only the first
@@ -37,9 +37,9 @@ def begin_round(context: StepContext, state: CatchUpState) -> CatchUpState:
     if measures_fence or goes_back(context) or not comparing.is_filled_here(context):
         return state
     leader = comparing.name_leader(context)
-    points = estimate_points(context.services.store, leader)
+    points = context.services.store.health(leader).points
     cuts = find_cuts(
-        context.services.source(f"collection:{leader}"), _count_slices(context, points)
+        context.services.source(f"collection:{leader}"), _count_slices(context, leader, points)
     )
     if not cuts:
         return state
@@ -52,14 +52,15 @@ def begin_round(context: StepContext, state: CatchUpState) -> CatchUpState:
         mine = SliceRow.deployment_id == context.deployment.id
         last = session.scalar(select(func.max(SliceRow.number)).where(mine))
         first = 0 if last is None else last + 1
-        slicing.replace_slices(context, session, cuts, initial, first)
+        slicing.add_slices(context, session, cuts, initial, first)
         context.save_within(session, begun)
     return begun
 
 
 def await_round(context: StepContext, state: CatchUpState) -> RoundState | Outcome:
     """Returns the round if all slices have been compared, or what it waits for."""
-    rows, now = slicing.read_slices(context)
+    assert state.slices is not None
+    rows, now = slicing.read_slices(context, state.slices)
     failure = slicing.describe_failure(rows)
     if failure:
         return Reject(failure)
@@ -67,7 +68,7 @@ def await_round(context: StepContext, state: CatchUpState) -> RoundState | Outco
     added = _add_up(rounds)
     done = [row for row in rows if row.status == SliceStatus.DONE]
     if len(done) == len(rows):
-        return replace(added, leader=_merge_digests(rounds))
+        return replace(added, leader=_merge_digests(rounds), slices=len(rows))
     size = estimate_points(context.services.store, context.deployment.green)
     before = state.progress
     progress = measure_progress(context, state, added, size)
@@ -106,8 +107,8 @@ def compare_slice(
     return Wait(0, told)
 
 
-def _count_slices(context: StepContext, points: int) -> int:
-    most = slicing.count_sharing_workers(context.services, context.deployment.spec)
+def _count_slices(context: StepContext, leader: str, points: int) -> int:
+    most = slicing.count_sharing_workers(context.services, context.deployment.spec, leader)
     if most < 2 or context.deployment.spec.populate.parallel != "auto":
         return most
     return min(most, points // slicing.LEAST_COPIED)

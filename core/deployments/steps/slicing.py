@@ -59,24 +59,23 @@ def begin_filling(context: StepContext, state: FillState) -> FillState:
     begun = replace(state, slices=len(cuts) + 1) if cuts else state
     with context.services.sessions.begin() as session:
         context.turn.fence(session)
-        replace_slices(context, session, cuts, state)
+        session.execute(delete(SliceRow).where(SliceRow.deployment_id == context.deployment.id))
+        if cuts:
+            add_slices(context, session, cuts, state)
         context.save_within(session, begun)
     return begun
 
 
-def replace_slices(
+def add_slices(
     context: StepContext,
     session: Session,
     cuts: Sequence[Cursor],
     initial: StepState,
     first: int = 0,
 ) -> None:
-    """Removes the slices of the deployment, and adds the ones between ``cuts``, which have numbers
-    from ``first`` on; none without cuts."""
+    """Adds the slices before, between and after ``cuts``, with numbers from ``first`` on."""
     now = context.services.clock.now(session)
-    session.execute(delete(SliceRow).where(SliceRow.deployment_id == context.deployment.id))
     bounds = [None, *json.loads(json.dumps(cuts)), None]
-    spans = itertools.pairwise(bounds) if cuts else ()
     session.add_all(
         SliceRow(
             deployment_id=context.deployment.id,
@@ -86,14 +85,14 @@ def replace_slices(
             state=write_data(initial),
             wake_at=now,
         )
-        for number, (start, stop) in enumerate(spans, first)
+        for number, (start, stop) in enumerate(itertools.pairwise(bounds), first)
     )
 
 
 def await_slices(context: StepContext) -> Outcome:
     """Adds up what the slices have done, until all are filled."""
     before = context.load(FillState)
-    rows, now = read_slices(context)
+    rows, now = read_slices(context, before.slices or 0)
     states = [read_data(FillState, row.state) for row in rows]
     state = _add_up(before, rows, states)
     refusal = describe_failure(rows) or _why_rejected(context, state)
@@ -134,7 +133,7 @@ def count_slices(services: Services, spec: IndexSpec, source: Source, way: str |
     is read in one part."""
     if not isinstance(source, SplitSource) or not source.least_part:
         return 1
-    most = count_sharing_workers(services, spec)
+    most = count_sharing_workers(services, spec, source.collection)
     if spec.populate.parallel != "auto":
         return most
     if way == "copy":
@@ -142,9 +141,12 @@ def count_slices(services: Services, spec: IndexSpec, source: Source, way: str |
     return limit_parts(source, most)
 
 
-def count_sharing_workers(services: Services, spec: IndexSpec) -> int:
-    """Returns how many workers may share the work for one index now; as many as are declared, if
-    that is a number."""
+def count_sharing_workers(services: Services, spec: IndexSpec, read: str | None) -> int:
+    """Returns how many workers may share the work for one index now, in which they ``read`` a
+    collection; as many as are declared, if that is a number. Of a rate limit each process would use
+    the part that one may use, so then it is one."""
+    if read is not None and services.store.limits(read).read_rate_limit is not None:
+        return 1
     if spec.populate.parallel != "auto":
         return spec.populate.parallel
     if services.store.server().embedded:
@@ -154,12 +156,13 @@ def count_sharing_workers(services: Services, spec: IndexSpec) -> int:
     return min(MOST_SLICES, int(children * spec.populate.bulk_share))
 
 
-def read_slices(context: StepContext) -> tuple[list[SliceRow], datetime]:
-    """Returns the slices of the deployment by their numbers, and the time."""
+def read_slices(context: StepContext, count: int) -> tuple[list[SliceRow], datetime]:
+    """Returns the last so many slices of the deployment in the order of their numbers, and the
+    time."""
     query = select(SliceRow).where(SliceRow.deployment_id == context.deployment.id)
     with context.services.sessions() as session:
-        rows = list(session.scalars(query.order_by(SliceRow.number)))
-        return rows, context.services.clock.now(session)
+        rows = list(session.scalars(query.order_by(SliceRow.number.desc()).limit(count)))
+        return rows[::-1], context.services.clock.now(session)
 
 
 def is_in_hand(row: SliceRow, now: datetime) -> bool:
@@ -219,9 +222,9 @@ def _measure_progress(rows: Sequence[SliceRow], states: Sequence[FillState]) -> 
 
 def describe_failure(rows: Sequence[SliceRow]) -> str:
     """Returns why the first of the slices that failed did so; empty if none did."""
-    for place, row in enumerate(rows, 1):
+    for row in rows:
         if row.status == SliceStatus.FAILED:
-            return f"slice {place} of {len(rows)}: {row.message}"
+            return f"slice {row.number + 1} of {rows[-1].number + 1}: {row.message}"
     return ""
 
 
@@ -274,7 +277,7 @@ def _describe(rows: Sequence[SliceRow], state: FillState) -> str:
 
 def describe_waiting(rows: Sequence[SliceRow]) -> str:
     """Returns what the first of the slices that wait is waiting for; empty if none does."""
-    for place, row in enumerate(rows, 1):
+    for row in rows:
         if row.waited:
-            return f"slice {place} waits: {row.message}"
+            return f"slice {row.number + 1} waits: {row.message}"
     return ""
