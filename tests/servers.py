@@ -23,7 +23,7 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -129,7 +129,6 @@ class Server(ABC):
                 start_new_session=True,
                 **self._process_options(),
             )
-        share_priority(self._process.pid)
         self._wait_for_an_answer(self._process)
         return self
 
@@ -211,13 +210,6 @@ class Server(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def share_priority(pid: int) -> None:
-    """Gives the session that this process leads the priority of ours. Linux divides the processors
-    among the sessions first, and a process's own priority counts only within its session."""
-    with suppress(OSError):  # a kernel that does not divide by sessions
-        Path(f"/proc/{pid}/autogroup").write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def _is_stopped(task: Path) -> bool:

@@ -34,7 +34,7 @@ from qdrant_rollouts.core.lifecycle import Status
 from tests.acceptance.traps import HOLD, Sprung, Traps
 from tests.clocks import FakeClock, MovedPostgres
 from tests.pooler import PGBOUNCER, PgBouncer
-from tests.servers import FRESH, Postgres, Qdrant, Redis, free_ports, share_priority
+from tests.servers import FRESH, Postgres, Qdrant, Redis, free_ports
 from tests.world import DIMENSION, EMBEDDING, texts
 
 ROOT = Path(__file__).parents[2]
@@ -178,7 +178,6 @@ class Program:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        share_priority(self._process.pid)
         return self
 
     def ready(self) -> bool:

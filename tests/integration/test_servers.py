@@ -32,15 +32,6 @@ def has_ended(pid):
     return not Path(f"/proc/{pid}").exists()
 
 
-def test_a_server_has_the_priority_of_the_process_that_starts_it(own_redis):
-    """Otherwise the servers of other tests would take the processors from tests that measure
-    times."""
-    group = Path(f"/proc/{own_redis.pid}/autogroup")
-    if not group.exists():
-        pytest.skip("this kernel does not divide the processors by sessions")
-    assert group.read_text().split()[-1] == str(os.getpriority(os.PRIO_PROCESS, 0))
-
-
 # --- Redis ----------------------------------------------------------------------------------------
 
 
