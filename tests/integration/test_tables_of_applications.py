@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 from qdrant_client import models
 from sqlalchemy import create_engine, func, make_url, select, text
+from sqlalchemy.orm import Session
 
 from qdrant_rollouts import QdrantClient, Unavailable, migrations
 from qdrant_rollouts.adapters.database import open_engine
@@ -66,7 +67,7 @@ def prepare_routes(settings):
     return id
 
 
-def search_all(router, experiment):
+def search_all(router, experiment, database_url):
     """A search by the canary, searches of the experiment, and feedback; checks what of them is in
     the database."""
     found = router.search(ALIAS, VECTOR, user_id="anna")
@@ -77,13 +78,15 @@ def search_all(router, experiment):
         variant = router.search(SHOP, VECTOR, user_id=user).variant
         assert variant in ("control", "treatment")
         assert router.track_feedback(experiment, variant, "clicks", 1, user_id=user, key=user)
-    count = partial(count_rows, router)
+    engine = open_engine(database_url)
+    count = partial(count_rows, engine)
     wait_until(lambda: count(TrafficRow) and count(SearcherRow))
     assert (count(ExposureRow), count(FeedbackKey)) == (20, 20)
+    engine.dispose()
 
 
-def count_rows(router, kind):
-    with router._services.sessions() as session:
+def count_rows(engine, kind):
+    with Session(engine) as session:
         return session.scalar(select(func.count()).select_from(kind))
 
 
@@ -99,7 +102,7 @@ def test_a_router_works_on_the_tables_of_the_release_before(settings, ready_url)
     engine = open_engine(ready_url)
     moved(engine, migrations.OLDEST_TO_SEARCH)
     with open_router(settings(ready_url)) as router:
-        search_all(router, experiment)
+        search_all(router, experiment, ready_url)
     assert revision_of(ready_url) == Found(migrations.OLDEST_TO_SEARCH)
     engine.dispose()
 
@@ -175,7 +178,7 @@ def test_a_database_user_needs_no_right_to_change_tables(settings, shop_url, rea
     engine.dispose()
     given = settings(shop_url)
     with open_router(given) as router:
-        search_all(router, experiment)
+        search_all(router, experiment, shop_url)
     with contextlib.closing(QdrantClient(url=given.qdrant_url)) as client:
         client.upsert(ALIAS, [models.PointStruct(id=1, vector=VECTOR)])
         assert client.count(BLUE).count == 1
