@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from sqlalchemy.engine import make_url
 
+from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters.database import (
     DatabaseClock,
     absolute_sqlite_file,
@@ -21,7 +22,7 @@ from qdrant_rollouts.adapters.database import (
     sqlite_files,
 )
 from qdrant_rollouts.adapters.late import FirstUse, late
-from qdrant_rollouts.adapters.migrate import describe_missing_tables, prepare
+from qdrant_rollouts.adapters.migrate import check_tables, describe_missing_tables, prepare
 from qdrant_rollouts.adapters.own_files import OwnFiles, named_files
 from qdrant_rollouts.adapters.qdrant import inspection_store, open_store
 from qdrant_rollouts.adapters.releases import look
@@ -260,11 +261,11 @@ def open_async_router(settings: Settings | None = None) -> "AsyncRouter":
 
 
 def _to_search(settings: Settings) -> tuple[Services, Callable[[], None]]:
-    """As ``build_services``, but work on the database is postponed until it answers."""
+    """Returns the services of a router, which starts no work, and what it does once the database
+    answers. It changes no tables."""
     engine = open_engine(settings.database_url.get_secret_value())
     services = _assemble_services(settings, open_sessions(engine), open_vector_store(settings))
-    knock = cast("Knocker", FirstUse(lambda: late("adapters.celery", "open_knocker")(settings)))
-    return replace(services, knock=knock), partial(prepare, engine)
+    return services, partial(check_tables, engine, migrations.OLDEST_TO_SEARCH)
 
 
 class PerProcess:

@@ -18,6 +18,10 @@ HEAD = "0022"
 #: The oldest revision that it works with. Older than HEAD only if the changes in between are not
 #: needed, such as an index.
 OLDEST = "0022"
+#: The same for the processes of applications, which use few tables: so they work on the tables of
+#: the release before, too. The first is for routers, the second for clients that write.
+OLDEST_TO_SEARCH = "0013"
+OLDEST_TO_WRITE = "0018"
 
 if __name__ == "migrations":
     stand_for(__name__)

@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import create_engine
 
 from qdrant_rollouts import wiring
+from qdrant_rollouts.adapters.database import open_engine
+from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.routing import table
 from tests.qdrants import wait_until
@@ -49,6 +51,12 @@ def settings(docs, tmp_path, monkeypatch):
     return made
 
 
+def create_tables(url):
+    engine = open_engine(url)
+    migrate_database(engine)
+    engine.dispose()
+
+
 @contextmanager
 def opened(settings):
     with wiring.open_router(settings) as router:
@@ -63,6 +71,8 @@ def test_it_opens_and_searches_without_database_and_redis_and_joins_when_they_co
         assert (found.variant, found.results[0].payload) == ("unrouted", {"in": "alone-blue"})
         assert "did not answer" in router.stats.database
         with server:
+            wait_until(lambda: "`rollouts migrate`" in router.stats.database, 120)
+            create_tables(server.url)
             wait_until(lambda: not router.stats.unrouted_aliases, 120)
             services = router._services
             table.set_route(
@@ -97,6 +107,7 @@ def test_the_async_router_too(settings):
         async with wiring.open_async_router(settings(server.url)) as router:
             first = await router.search("alone", VECTOR, "anna")
             with server:
+                create_tables(server.url)
                 await asyncio.to_thread(wait_until, lambda: not router.stats.unrouted_aliases, 120)
                 variants = first.variant, (await router.search("alone", VECTOR, "anna")).variant
         return variants
@@ -136,5 +147,5 @@ def test_an_sqlite_database_whose_folder_cannot_be_made_is_joined_once_it_can(se
         assert router.search("alone", VECTOR, "anna").variant == "unrouted"
         assert router.stats.database
         blocked.unlink()
-
+        create_tables(f"sqlite:///{blocked / 'state.db'}")
         wait_until(lambda: router.search("alone", VECTOR, "anna").variant == "live", 60)

@@ -27,6 +27,7 @@ from qdrant_rollouts.core.deployments.commands.beginning import (
 from qdrant_rollouts.core.deployments.commands.specs import (
     check_alias_name,
     check_declared_sources,
+    check_models,
     check_server_version,
     check_validation,
     declared_spec,
@@ -145,6 +146,7 @@ def prepare_deployment(
     check_server_version(services)
     requested = _requested_options(source, strategy, queries, rollback_on_failure)
     spec, left_alone = _settle_spec(services, alias, live, requested, options or {}, collection)
+    check_models(services, spec)
     plan = _plan_deployment(spec, existing=collection is not None)
     blue = live.get(alias)
     check_validation(services, spec, blue)
