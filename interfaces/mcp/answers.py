@@ -55,7 +55,10 @@ _AT = {"running", "waiting"}
 
 class Hit(BaseModel):
     id: PointId
-    score: float
+    score: float = Field(
+        description="Compare it only with others of this answer: its scale is that of the index's "
+        "query"
+    )
     payload: dict[str, Any] = Field(description="The stored record, long texts cut")
 
 

@@ -57,8 +57,8 @@ class Tools:
             ),
         ] = None,
     ) -> answers.Found:
-        """Searches an index by meaning and returns the nearest records with their scores, best
-        first."""
+        """Searches an index with the query that is declared for it (by meaning, by words, or both
+        in one list) and returns the records found with their scores, best first."""
         with self._guard.check_scope(context, "search"):
             _check_search(query, limit)
             with self._routers.one() as router:
