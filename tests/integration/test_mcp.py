@@ -253,7 +253,9 @@ def test_resources_are_deployments_as_the_command_line_tells_them(world, agent):
     assert agent.read(f"rollouts://deployments/{started}") == json.loads(
         json.dumps(world.status(started))
     )
-    assert [one["id"] for one in agent.read("rollouts://indexes/other/deployments")] == [started]
+    assert [
+        one["id"] for one in agent.read("rollouts://indexes/other/deployments")["deployments"]
+    ] == [started]
     templates = agent.ask(lambda client: client.list_resource_templates()).resource_templates
     says(world, CONTROL, BULK)
     assert [one["name"] for one in agent.read("rollouts://queues/bulk/workers")["workers"]] == [
