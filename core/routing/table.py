@@ -233,7 +233,7 @@ def alive(now: datetime) -> ColumnElement[bool]:
     return SearcherRow.seen_at.between(now - silent, now + max(silent, SLACK))
 
 
-def report_served_routes(services: Services, process: str, served: dict[str, int]) -> None:
+def report_served_routes(services: Services, process: str, served: Mapping[str, int]) -> None:
     """A process reports which version of each alias's route it serves."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
