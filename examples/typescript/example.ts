@@ -33,10 +33,13 @@ const router = await Router.open({
   ...(ROLLOUTS_TOKEN ? { token: ROLLOUTS_TOKEN } : {}),
   failed: (error) => console.error(String(error)),
 });
+const count = (points: unknown[]) => points.length;
 for await (const user of createInterface({ input: process.stdin })) {
-  const count = (points: unknown[]) => points.length;
-  const found = await router.call(alias, search, { user, count });
-  const { answer, ...how } = found;
-  console.log(JSON.stringify({ user, ...how, results: answer.length }));
+  try {
+    const { answer, ...how } = await router.call(alias, search, { user, count });
+    console.log(JSON.stringify({ user, ...how, results: answer.length }));
+  } catch (error) {
+    console.error(`${user}: ${String(error)}`);
+  }
 }
 await router.close();
