@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from qdrant_rollouts.core.config.index_file import ConcurrencySpec, IndexFile, IndexSpec
     from qdrant_rollouts.core.routing import AsyncRouter, Router
+    from qdrant_rollouts.core.routing.control_plane import RouterServices
 
 EMBEDDED_STORE = ".rollouts/qdrant"
 #: All modules that add tables, for a database that has none.
@@ -236,16 +237,16 @@ def own_files(settings: Settings) -> OwnFiles:
 def open_router(settings: Settings | None = None) -> "Router":
     """Returns a router for this process; call ``close`` in the end, so that its last observations
     are written. It opens and searches without the database, and connects when that answers."""
-    services, join = _to_search(settings or load_settings())
+    services, release = _to_search(settings or load_settings())
     router: Router = late("core.routing", "Router")(
-        services, join, services.close, late("adapters.client_queries", "build_client_query")
+        services, release, late("adapters.client_queries", "build_client_query")
     )
     return router
 
 
 def open_async_router(settings: Settings | None = None) -> "AsyncRouter":
     settings = settings or load_settings()
-    services, join = _to_search(settings)
+    services, release = _to_search(settings)
     api_key = settings.qdrant_api_key.get_secret_value()
     searches = late("adapters.qdrant_async", "open_searches")(
         settings.qdrant_url, api_key, services.store
@@ -253,19 +254,21 @@ def open_async_router(settings: Settings | None = None) -> "AsyncRouter":
     router: AsyncRouter = late("core.routing", "AsyncRouter")(
         services,
         searches,
-        join,
-        services.close,
+        release,
         late("adapters.client_queries", "build_client_query"),
     )
     return router
 
 
-def _to_search(settings: Settings) -> tuple[Services, Callable[[], None]]:
-    """Returns the services of a router, which starts no work, and what it does once the database
-    answers. It changes no tables."""
+def _to_search(settings: Settings) -> tuple["RouterServices", Callable[[], None]]:
+    """Returns what a router works with, and what closes it. It starts no work and changes no
+    tables, and looks at the database once that answers."""
     engine = open_engine(settings.database_url.get_secret_value())
     services = _assemble_services(settings, open_sessions(engine), open_vector_store(settings))
-    return services, partial(check_tables, engine, migrations.OLDEST_TO_SEARCH)
+    found: RouterServices = late("core.routing.sql_control_plane", "over_database")(
+        services, partial(check_tables, engine, migrations.OLDEST_TO_SEARCH)
+    )
+    return found, services.close
 
 
 class PerProcess:

@@ -144,12 +144,14 @@ class Confirmed(TypedDict):
     known: int
 
 
-class Route(TypedDict):
-    """``share`` and ``shadow`` are in basis points."""
+class RouteState(TypedDict):
+    """All that a router needs to choose. ``share`` and ``shadow`` are in basis points; ``salt`` is
+    hashed with the user."""
 
     alias: str
     version: int
     stage: str
+    salt: str
     blue: str | None
     green: str | None
     share: int
@@ -158,11 +160,30 @@ class Route(TypedDict):
     experiment_id: str | None
     arms: list[Arm]
     at_rest: bool
+
+
+class Route(RouteState):
+    """With the search processes that serve it."""
+
     confirmed: Confirmed
 
 
 class Routes(TypedDict):
     routes: list[Route]
+
+
+class ExperimentRoute(TypedDict):
+    """``route``: the alias, or the experiment's own name, whose route splits the users. ``control``
+    answers all of them after the end."""
+
+    route: str
+    control: str
+
+
+class Serving(TypedDict):
+    """How many routes this router was noted for."""
+
+    routes: int
 
 
 class Aliases(TypedDict):

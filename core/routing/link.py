@@ -1,4 +1,4 @@
-"""Whether the database answers this process, so that no search waits for a database that does not.
+"""Whether the control plane answers this process, so that no search waits for one that does not.
 
 Rule: a search waits for at most ``PATIENCE`` seconds, once. After that only a background thread
 tries, with growing waits, and its result holds for all searches from then on.
@@ -10,17 +10,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy.exc import DBAPIError, ProgrammingError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
-from qdrant_rollouts.core.database.faults import explain_error
-from qdrant_rollouts.core.errors import (
-    AppError,
-    Misconfigured,
-    Refused,
-    Unavailable,
-    is_connection_lost,
-)
+from qdrant_rollouts.core.errors import AppError, Misconfigured, Refused, Unavailable
+from qdrant_rollouts.core.routing.control_plane import NotReached
 
 log = logging.getLogger(__name__)
 
@@ -41,15 +32,12 @@ T = TypeVar("T")
 
 
 class Link:
-    """``join`` is done once before the database can be used; it raises what ``wiring`` raises
-    there."""
+    """``name`` is that of the control plane."""
 
-    def __init__(self, process: str, join: Callable[[], object]) -> None:
+    def __init__(self, process: str, name: str) -> None:
         self._process = process
-        self._join = join
-        self._joined = False
+        self._name = name
         self._error: AppError | None = None
-        self._guard = threading.Lock()
         self._given_up: list[threading.Thread] = []
         self._retry = 0.0
         self._try_at = 0.0
@@ -58,7 +46,7 @@ class Link:
 
     @property
     def error(self) -> AppError | None:
-        """Why the database cannot be used; None if it can, as far as is known."""
+        """Why the control plane cannot be used; None if it can, as far as is known."""
         return self._error
 
     @property
@@ -68,8 +56,8 @@ class Link:
         return time.monotonic() - self._lost_at
 
     def ask(self, read: Callable[[], T]) -> T:
-        """For a search. Raises an AppError at once while the database is known not to answer, and
-        soon if it stops answering."""
+        """For a search. Raises an AppError at once while the control plane is known not to answer,
+        and soon if it stops answering."""
         if self._error is not None:
             raise self._error
         found: list[T | AppError] = []
@@ -82,7 +70,7 @@ class Link:
             self._given_up.append(thread)
         if not found:
             found.append(
-                self._lose(Unavailable(f"the database did not answer within {PATIENCE:g} s"))
+                self._lose(Unavailable(f"{self._name} did not answer within {PATIENCE:g} s"))
             )
         if isinstance(found[0], AppError):
             raise found[0]
@@ -95,9 +83,9 @@ class Link:
             self._given_up.pop().join(_LONGEST_LOOK)
 
     def read(self, read: Callable[[], T], *, at_once: bool = False) -> T:
-        """For the background: waits as long as necessary. Raises an AppError. While the database
-        does not answer, it raises without a new attempt, unless one is due or must be ``at_once``.
-        """
+        """For the background: waits as long as necessary. Raises an AppError. While the control
+        plane does not answer, it raises without a new attempt, unless one is due or must be
+        ``at_once``."""
         if self._error is not None and time.monotonic() < self._try_at and not at_once:
             raise self._error
         found = self._try_read(read)
@@ -107,27 +95,13 @@ class Link:
 
     def _try_read(self, read: Callable[[], T]) -> T | AppError:
         try:
-            self._join_once()
-        except SQLAlchemyError as error:
-            return self._lose(explain_error(error))
-        except AppError as error:
-            return self._lose(error)
-        try:
             found: T | AppError = read()
-        except SQLAlchemyError as error:
-            if _is_away(error):
-                return self._lose(explain_error(error))
-            return explain_error(error)
-        except AppError as error:  # the database has answered, and the query was invalid
+        except NotReached as error:
+            return self._lose(error.why)
+        except AppError as error:  # it has answered
             found = error
         self._find()
         return found
-
-    def _join_once(self) -> None:
-        with self._guard:
-            if not self._joined:
-                self._join()
-                self._joined = True
 
     def _find(self) -> None:
         lost = self._error
@@ -135,7 +109,7 @@ class Link:
         self._retry = 0.0
         if lost is not None:
             log.warning(
-                "%s: the database answers again; searches follow their routes", self._process
+                "%s: %s answers again; searches follow their routes", self._process, self._name
             )
             self._said_at = -_SAY_EVERY
 
@@ -153,10 +127,3 @@ class Link:
                 level = logging.ERROR
             log.log(level, _AWAY, self._process, error, _LONGEST_RETRY)
         return error
-
-
-def _is_away(error: SQLAlchemyError) -> bool:
-    """The database did not answer, or lacks the tables that this program needs."""
-    if isinstance(error, DBAPIError):
-        return isinstance(error, ProgrammingError) or is_connection_lost(error)
-    return isinstance(error, PoolTimeout)

@@ -55,7 +55,10 @@ _AT = {"running", "waiting"}
 
 class Hit(BaseModel):
     id: PointId
-    score: float
+    score: float = Field(
+        description="Compare it only with others of this answer: its scale is that of the index's "
+        "query"
+    )
     payload: dict[str, Any] = Field(description="The stored record, long texts cut")
 
 
@@ -230,11 +233,15 @@ def bound_payload(payload: Mapping[str, Any], room: int) -> tuple[dict[str, Any]
         if key == MARK_KEY:
             continue
         shown = _shorten_text(value, min(TEXT_SIZE, room // 2))
-        size = len(json.dumps({key: shown}, ensure_ascii=False, default=as_text))
+        size = len(as_json_text({key: shown}))
         cut |= shown != value or size > room
         if size <= room:
             kept[key], room = shown, room - size
     return kept, cut
+
+
+def as_json_text(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False, default=as_text)
 
 
 def _shorten_text(value: Any, most: int) -> Any:

@@ -14,10 +14,9 @@ from qdrant_rollouts.core.collections import lineage
 from qdrant_rollouts.core.defaults import INDEXES, RESULTS
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.core.operations.views.overview import home, store_snapshot
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.interfaces.mcp import answers, declared
+from qdrant_rollouts.interfaces.mcp import answers, declared, lists
 from qdrant_rollouts.interfaces.mcp.guard import Guard
 
 #: A model reads every result; a caller that needs more uses the HTTP API.
@@ -57,8 +56,8 @@ class Tools:
             ),
         ] = None,
     ) -> answers.Found:
-        """Searches an index by meaning and returns the nearest records with their scores, best
-        first."""
+        """Searches an index with the query that is declared for it (by meaning, by words, or both
+        in one list) and returns the records found with their scores, best first."""
         with self._guard.check_scope(context, "search"):
             _check_search(query, limit)
             with self._routers.one() as router:
@@ -82,9 +81,7 @@ class Tools:
         with self._guard.check_scope(context, "read"):
             if not 1 <= limit <= INDEXES:
                 raise Refused(f"limit is {limit}; expected 1 to {INDEXES}")
-            seen = store_snapshot.read_snapshot_now(self._services)
-            found = home.describe_home(self._services, seen, limit, after or None)
-            return answers.build_indexes(found, seen.declared)
+            return lists.read_index_page(self._services, limit, after)
 
     async def get_deployment(
         self,

@@ -19,6 +19,7 @@ from qdrant_rollouts.core.operations.views import metrics
 from qdrant_rollouts.core.routing import AsyncRouter, Router, Routers, link, table, traffic
 from qdrant_rollouts.core.routing.route import Route
 from qdrant_rollouts.core.routing.route_cache import REFRESH_SECONDS
+from qdrant_rollouts.core.routing.sql_control_plane import over_database
 from qdrant_rollouts.core.statistics.assignment import bucket
 from tests.world import DIMENSION, EMBEDDING, World, texts
 
@@ -300,7 +301,7 @@ def test_what_must_be_done_before_the_database_is_used_is_done_once_when_that_is
             )
         done.append(1)
 
-    with Router(routed.services, join) as router:
+    with Router(over_database(routed.services, join)) as router:
         assert router.search("docs", vector(), user_on("canary")).variant == "unrouted"
         assert "update the program" in router.stats.database
         allowed.set()
@@ -315,7 +316,7 @@ def test_no_search_waits_for_a_database_that_hangs(routed):
     def join() -> None:
         hang.wait(60)
 
-    with Router(routed.services, join) as router:
+    with Router(over_database(routed.services, join)) as router:
         took = []
         for number in range(4):
             started = time.monotonic()
@@ -332,7 +333,7 @@ def test_the_log_says_why_and_what_is_to_be_done_once_a_minute(routed, caplog):
     def join() -> None:
         raise Misconfigured(wrong)
 
-    with Router(routed.services, join) as router:
+    with Router(over_database(routed.services, join)) as router:
         router.search("docs", vector())
         until(lambda: router.stats.away_seconds > 2.5)
     said = [one for one in caplog.records if one.name == "qdrant_rollouts.core.routing.link"]

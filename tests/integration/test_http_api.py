@@ -119,7 +119,7 @@ def test_every_endpoint_refuses_without_its_scope(scoped, endpoint):
 
 
 def test_what_may_be_changed_by_a_token_that_reads_is_nothing():
-    assert {one.method for one in ENDPOINTS if one.scope in ("", "read")} == {"GET"}
+    assert {one.method for one in ENDPOINTS if one.scope in ("", "read", "routes")} == {"GET"}
     assert all(one.scope for one in ENDPOINTS if one.path != "/me")
 
 
@@ -163,7 +163,8 @@ def test_the_document_has_every_endpoint_and_is_for_everybody(api):
         (method.upper(), path) for path, methods in document["paths"].items() for method in methods
     }
     assert found == {(one.method, PREFIX + one.path) for one in ENDPOINTS} | {
-        ("GET", f"{PREFIX}/stream")
+        ("GET", f"{PREFIX}/stream"),
+        ("GET", f"{PREFIX}/routes/stream"),
     }
     names = [
         operation["operationId"]
