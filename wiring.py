@@ -31,7 +31,14 @@ from qdrant_rollouts.checkout import stand_for
 from qdrant_rollouts.core.config.settings import Settings, load_settings
 from qdrant_rollouts.core.database.models import Base
 from qdrant_rollouts.core.errors import AppError, Interrupted, NothingHere
-from qdrant_rollouts.core.ports import AlertChannel, Knock, Knocker, RouteChannel, VectorStore
+from qdrant_rollouts.core.ports import (
+    AlertChannel,
+    Knock,
+    Knocker,
+    RouteChannel,
+    Source,
+    VectorStore,
+)
 from qdrant_rollouts.core.services import Services, Times
 
 if TYPE_CHECKING:
@@ -100,11 +107,8 @@ def build_read_only(settings: Settings, *, empty: bool = False) -> tuple[Service
             import_module(module)
     url = settings.database_url.get_secret_value()
     engine = open_empty(Base.metadata) if lacks else open_read_only(url)
-    store = open_vector_store(settings)
-    if settings.lends_store:
-        store = inspection_store(store, EMBEDDED_STORE)
-    services = _assemble_services(settings, open_sessions(engine), store)
-    return services, lacks
+    store = open_store_for_reading(settings)
+    return _assemble_services(settings, open_sessions(engine), store), lacks
 
 
 def _assemble_services(
@@ -127,14 +131,7 @@ def _assemble_services(
             providers=lambda: _load_index_file(settings).providers,
             own=own,
         ),
-        source=partial(
-            late("adapters.sources", "open_source"),
-            roots=source_roots(settings),
-            store=store,
-            crawl=lambda: _load_index_file(settings).crawl,
-            shelf=shelf,
-            own=own,
-        ),
+        source=open_sources(settings, store),
         indexes=index_reader(settings),
         concurrency=concurrency(settings),
         knock=_ignore_knock,
@@ -155,6 +152,26 @@ def open_vector_store(settings: Settings) -> VectorStore:
     )
 
 
+def open_store_for_reading(settings: Settings) -> VectorStore:
+    """The same for a process that only reads: it creates nothing."""
+    store = open_vector_store(settings)
+    if settings.lends_store:
+        return inspection_store(store, EMBEDDED_STORE)
+    return store
+
+
+def open_sources(settings: Settings, store: VectorStore) -> Callable[[str], Source]:
+    """Returns the function that opens the source of a text such as ``jsonl:docs/*.jsonl``."""
+    return partial(
+        late("adapters.sources", "open_source"),
+        roots=source_roots(settings),
+        store=store,
+        crawl=lambda: _load_index_file(settings).crawl,
+        shelf=open_shelf(settings.backup_dir),
+        own=own_files(settings),
+    )
+
+
 def describe_missing_database(settings: Settings) -> str:
     """Describes what this folder lacks, and what to do; empty if there is a database. Creates
     none."""
@@ -172,7 +189,7 @@ def describe_missing_database(settings: Settings) -> str:
         f"{lacks}, and no index file at {file}: nothing was deployed from here. Go to the folder "
         "that has them, "
         "or name them in ROLLOUTS_DATABASE_URL and ROLLOUTS_CONFIG; to begin here, write an index "
-        "file, then "
+        "file (`rollouts init`), then "
         "`rollouts deploy ALIAS`"
     )
 

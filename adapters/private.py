@@ -8,6 +8,7 @@ locks on it (see ``adapters.own_files``), so the mode of an existing file is cha
 import os
 import stat
 import threading
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -42,6 +43,20 @@ def make_file(path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     make_file(path)
     path.write_text(text, encoding="utf-8")
+
+
+def create_text(path: Path, text: str, mode: int = _FILE) -> None:
+    """Creates the file with all of its text, or not at all: a process that is killed leaves no half
+    of it. Raises FileExistsError, and changes nothing, if there is anything of this name."""
+    half = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    try:
+        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(half, path)
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def tighten_mode(path: Path) -> None:

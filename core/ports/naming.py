@@ -75,6 +75,17 @@ def collection_name(alias: str, now: datetime, taken: Container[str]) -> str:
     return name
 
 
+def free_alias(wanted: str, taken: Container[str]) -> str:
+    """A name for a new alias: ``wanted``, without characters that our names may not have, with
+    ``_2``, ``_3`` … if an alias or a collection has that name."""
+    first = name = _derive_stem(wanted)
+    number = 1
+    while name in taken:
+        number += 1
+        name = f"{first}_{number}"
+    return name
+
+
 def point_id(record_id: int | str) -> PointId:
     """Integers from 0 to 2^64-1 and canonically written UUIDs as they are, anything else by UUIDv5:
     always the same id.

@@ -15,6 +15,7 @@ main = Verbs(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     verbs={
         "demo": "Runs the main job on real text, from start to end.",
+        "init": "Writes .env and rollouts.yaml from what is found on the Qdrant server.",
         "up": "Runs everything in one process: worker, scheduler, web.",
         "migrate": "Brings the database up to date for this program.",
         "deploy": "Starts a deployment of the index ALIAS.",

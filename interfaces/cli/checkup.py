@@ -95,7 +95,7 @@ def _check_settings(settings: Settings) -> Findings:
 
 def _check_index_file(settings: Settings) -> Findings:
     if not settings.config.exists():
-        advice = "declare indexes there, or name a source with each deploy"
+        advice = "`rollouts init` writes one, or name a source with each deploy"
         yield Check("index file", "warn", f"{settings.config} is not there", advice)
         return
     indexes = load_index_file(settings.config).indexes

@@ -2,8 +2,10 @@
 are restricted or reported."""
 
 import os
+import signal
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from qdrant_rollouts.adapters import private
 from qdrant_rollouts.adapters.database import open_engine
 from qdrant_rollouts.adapters.migrate import migrate_database
+from qdrant_rollouts.adapters.own_files import OwnFiles, Watch
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.adapters.shelf import FolderShelf
 from qdrant_rollouts.interfaces.embedded import take_lock
@@ -177,3 +180,38 @@ def test_a_link_is_not_followed(tmp_path):
     private.tighten_below(Path("own"))
     private.tighten_mode(Path("own/link"))
     assert stat.S_IMODE(outside.stat().st_mode) == 0o644
+
+
+# --- files that are there whole or not at all -----------------------------------------------------
+
+
+def test_a_text_is_there_whole_and_never_written_over(tmp_path):
+    private.create_text(tmp_path / "a", "one")
+    with pytest.raises(FileExistsError):
+        private.create_text(tmp_path / "a", "two")
+    assert (tmp_path / "a").read_text(encoding="utf-8") == "one"
+    assert modes(tmp_path) == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("act", ["fsync", "link"])
+def test_a_process_that_is_killed_leaves_no_half_of_it(tmp_path, act):
+    """What it leaves has another name, which is one of settings and secrets."""
+    program = f"""
+import os, signal
+from pathlib import Path
+from qdrant_rollouts.adapters import private
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+os.{act} = die
+private.create_text(Path(".env"), "SECRET=1" * 10_000)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / ".env").exists()
+    (left,) = tmp_path.iterdir()
+    assert Watch(OwnFiles()).what(left) == "a file of settings and secrets"
+    private.create_text(tmp_path / ".env", "SECRET=2")
+    assert (tmp_path / ".env").read_text(encoding="utf-8") == "SECRET=2"

@@ -14,7 +14,7 @@ from qdrant_rollouts.core.routing import Router
 from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
 from qdrant_rollouts.tasks.commands import COMMANDS
 from qdrant_rollouts.tasks.experiments import FEEDBACK
-from tests.unit.test_documents import PAGES, blocks, text
+from tests.unit.test_documents import OURS, PAGES, blocks, text
 
 PYTHON = [(page, code) for page in PAGES for code in blocks(text(page), "python")]
 #: Where a documented call goes, by the name of the object that the examples call.
@@ -88,7 +88,7 @@ def requests(page):
         yield method, path, body
 
 
-CURLS = [(page, asked) for page in PAGES for asked in requests(text(page))]
+CURLS = [(page, asked) for page in OURS for asked in requests(text(page))]
 
 
 @pytest.mark.parametrize(("page", "asked"), CURLS, ids=names(CURLS))

@@ -1,0 +1,111 @@
+"""The projects in ``examples/`` work as their READMEs say, on a real Qdrant server. The Celery
+project is in ``tests/acceptance/test_celery_project.py``."""
+
+import importlib.util
+import re
+import shutil
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.qdrants import wait_until
+from tests.runners import deploy, running
+from tests.shell import ROOT, Shell
+
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture
+def copy(tmp_path, qdrant_url, monkeypatch):
+    """Returns a function that makes a copy of an example, and goes there."""
+    monkeypatch.setenv("ROLLOUTS_QDRANT_URL", qdrant_url)
+
+    def make(name):
+        folder = shutil.copytree(EXAMPLES / name, tmp_path / name)
+        if (folder / ".env.example").exists():
+            shutil.copy(folder / ".env.example", folder / ".env")
+        monkeypatch.chdir(folder)
+        return Shell(folder)
+
+    return make
+
+
+def load(file):
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_example_is_listed_and_has_a_readme():
+    folders = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
+    listed = re.findall(r"\]\((\w+)/README\.md\)", (EXAMPLES / "README.md").read_text("utf-8"))
+    assert set(listed) == folders
+    assert [name for name in folders if not (EXAMPLES / name / "README.md").exists()] == []
+
+
+def test_the_search_service_answers_and_its_clicks_count_once_in_an_experiment(copy, monkeypatch):
+    shell = copy("fastapi")
+    with running():
+        assert deploy(shell, "articles")["status"] == "live"
+        other = ("--strategy", "build_only", "--option", "embedding.model=hashing:512")
+        built = deploy(shell, "articles", *other)
+    assert built["status"] == "completed", built["message"]
+    service = load(shell.folder / "service.py")
+    with TestClient(service.app) as web:
+        found = web.get("/search", params={"q": "grow tomatoes", "user": "anna"}).json()
+        assert (found["variant"], found["results"][0]["id"]) == ("live", 1)
+        click = {"search": "s", "variant": "live", "user": "anna", "article": 1}
+        assert web.post("/clicks", json=click).json() == {"recorded": False}
+    live = shell.json("alias", "list")["aliases"]["articles"]
+    arms = ("--control", live, "--treatment", built["green"], "--metric", "clicks")
+    made = shell.json("experiment", "create", "words", *arms)
+    monkeypatch.setenv("EXPERIMENT", made["id"])
+    with TestClient(service.app) as web:
+        answers = [
+            web.get("/search", params={"q": "repair a bicycle", "user": f"user {n}"}).json()
+            for n in range(20)
+        ]
+        assert {found["variant"] for found in answers} == {"control", "treatment"}
+        click = {
+            "search": answers[0]["search"],
+            "variant": answers[0]["variant"],
+            "user": "user 0",
+            "article": 2,
+        }
+        clicked = [web.post("/clicks", json=click).json()["recorded"] for _ in range(2)]
+        assert clicked == [True, False]
+
+
+def test_the_service_says_what_is_wrong_and_does_not_fail(copy):
+    service = load(copy("fastapi").folder / "service.py")
+    with TestClient(service.app) as web:
+        answer = web.get("/search", params={"q": "grow tomatoes"})
+    assert answer.status_code == 409
+    assert "articles" in answer.json()["detail"]
+
+
+def test_the_nightly_example_is_built_again_when_a_note_was_added(copy):
+    shell = copy("nightly")
+    (shell.folder / "notes" / "meetings.md").write_text("We meet on Fridays.", encoding="utf-8")
+
+    def last_run():
+        runs = shell.json("schedule", "list", "--alias", "notes")["schedules"]
+        (rebuild,) = [one for one in runs if one["action"] == "rebuild"]
+        assert rebuild["next_at"]
+        return next(iter(rebuild["runs"]), None)
+
+    with running():
+        first = deploy(shell, "notes")
+        assert first["status"] == "live", first["message"]
+        assert (shell.folder / ".rollouts" / "nightly.db").exists()
+        shell.json("schedule", "run", "notes", "rebuild")
+        unchanged = wait_until(lambda: (run := last_run()) and run["finished_at"] and run, 120)
+        assert unchanged["status"] == "unchanged"
+        (shell.folder / "notes" / "parking.md").write_text("Bicycles go to the yard.\n")
+        shell.json("schedule", "run", "notes", "rebuild")
+        wait_until(
+            lambda: (run := last_run()) and run["finished_at"] and run["status"] == "done", 120
+        )
+    found = shell.json("search", "notes", "bicycles yard")["results"]
+    assert found[0]["payload"]["path"] == "parking.md"
