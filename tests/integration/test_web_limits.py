@@ -89,9 +89,13 @@ def _first_address(lines, said):
 
 @pytest.fixture
 def folder(tmp_path):
-    write(tmp_path / "docs" / "a.jsonl", records(12, "one"))
-    declare(tmp_path, docs=DOCS)
-    return tmp_path
+    return fill(tmp_path)
+
+
+def fill(folder):
+    write(folder / "docs" / "a.jsonl", records(12, "one"))
+    declare(folder, docs=DOCS)
+    return folder
 
 
 class Flood:
@@ -189,11 +193,24 @@ def test_a_person_is_served_and_the_worker_works_while_a_thousand_send_halves(fo
         assert up.said.stat().st_size < 20_000, up.said.read_text()[-3000:]
 
 
-@pytest.mark.parametrize("verb", [("web",), ("mcp", "--http")], ids=["web", "mcp"])
-def test_every_server_of_ours_ends_what_does_not_get_on(folder, qdrant_url, sqlite_url, verb):
+def test_every_server_of_ours_ends_what_does_not_get_on(tmp_path, qdrant_url):
+    """Both at the same time, because they mostly wait."""
+    verbs = {"web": ("web",), "mcp": ("mcp", "--http")}
+    for name in verbs:
+        (tmp_path / name).mkdir()
+    with ThreadPoolExecutor(len(verbs)) as pool:
+        for ended in [
+            pool.submit(end_what_does_not_get_on, fill(tmp_path / name), qdrant_url, verb)
+            for name, verb in verbs.items()
+        ]:
+            ended.result()
+
+
+def end_what_does_not_get_on(folder, qdrant_url, verb):
+    database_url = f"sqlite:///{folder / 'state.db'}"
     with (
         process(
-            folder, *verb, ROLLOUTS_QDRANT_URL=qdrant_url, ROLLOUTS_DATABASE_URL=sqlite_url
+            folder, *verb, ROLLOUTS_QDRANT_URL=qdrant_url, ROLLOUTS_DATABASE_URL=database_url
         ) as web,
         socket.create_connection(address(web.web)) as half,
         socket.create_connection(address(web.web)) as silent,
