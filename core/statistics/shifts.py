@@ -5,6 +5,7 @@ Each process that passes a gate comes here, so nothing loads ``scipy.stats``: th
 the processor and 64 MB.
 """
 
+import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
@@ -16,10 +17,13 @@ from qdrant_rollouts.core.statistics.moments import Floats
 
 
 def ks_distance(one: Sequence[float], other: Sequence[float]) -> float:
-    """Kolmogorov-Smirnov distance of two samples, 0 to 1. Raises ValueError if one is empty."""
+    """Kolmogorov-Smirnov distance of two samples, 0 to 1; NaN if one has a NaN. Raises ValueError
+    if one is empty."""
     if not len(one) or not len(other):
         raise ValueError("an empty sample has no distribution")
     places = np.concatenate((one, other))
+    if np.isnan(places).any():
+        return math.nan
     return float(np.abs(_share_below(one, places) - _share_below(other, places)).max())
 
 

@@ -406,6 +406,10 @@ def test_the_distance_is_that_of_scipy_with_or_without_ties(one, other):
     assert ks_distance(one, other) == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_sample_with_a_nan_has_no_known_distance():
+    assert math.isnan(ks_distance([1.0, math.nan], [1.0, 2.0]))
+
+
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_the_p_of_paired_outcomes_is_that_of_scipy(b, c):
     assume(b + c)
