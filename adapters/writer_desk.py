@@ -41,6 +41,11 @@ class CheckedLedger(SqlWriterLedger):
             self._checked = True
         return super().renew_lease(process, confirmed)
 
+    def withdraw_writer(self, process: str) -> None:
+        """Before the tables are checked, nothing was written."""
+        if self._checked:
+            super().withdraw_writer(process)
+
     def close(self) -> None:
         self._engine.dispose()
 
