@@ -110,9 +110,7 @@ def build_query(
     if using is not None:
         return embed_text(services, target, using, words), using
     if not target.made and target.embedding is None:
-        raise Refused(
-            f"no model is known for {target.collection}: declare embedding.model in the index file"
-        )
+        raise Refused(f"no model is known for {target.collection}: {_name_next_act(target)}")
     search = build_text_search(
         target.search, target.made or (target.using,), target.names, target.coming
     )
@@ -120,6 +118,16 @@ def build_query(
     return search.query(
         lambda name: embed_text(services, target, name, words), results, target.limits
     )
+
+
+def _name_next_act(target: Target) -> str:
+    """A deployment without a model leaves a stamp without one, whatever is declared later."""
+    if target.declared:
+        return (
+            "it was built when the index file declared none. Deploy again: the gate then compares "
+            "the declared model with its vectors"
+        )
+    return "declare embedding.model in the index file"
 
 
 def _check_vector_fits(request: Request, query: OneQuery, target: Target) -> None:

@@ -28,7 +28,7 @@ QDRANT_KEY = "ROLLOUTS_QDRANT_API_KEY"
 _WIDTH = 96
 #: A value that every reader of ``.env`` takes as it stands.
 _PLAIN_VALUE = re.compile(r"[\w.:/@%+,=~-]+", re.ASCII)
-_PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_PLAIN_TEXT = re.compile(r"[A-Za-z][\w/.-]*", re.ASCII)
 #: Types of payload indexes by which the gate counts a field's values.
 _COUNTED = ("keyword", "integer", "uuid", "bool")
 #: Fewer titles would make poor questions.
@@ -150,7 +150,7 @@ def _render_existing(entry: Existing) -> Iterator[str]:
     if survey.payload_indexes:
         told = (f"{field} ({kind})" for field, kind in survey.payload_indexes.items())
         yield from _comment(f"Payload indexes, which new collections get too: {_join_names(told)}.")
-    yield f"  {_as_key(entry.alias)}:"
+    yield f"  {_in_line(entry.alias)}:"
     yield from _comment(
         "`live`: the collection itself has the records. A deployment copies its points, with their "
         "vectors unless a model below makes them anew, and the old collection takes no writes for "
@@ -159,19 +159,12 @@ def _render_existing(entry: Existing) -> Iterator[str]:
         4,
     )
     yield "    source: live"
-    yield from _render_makers(entry)
-    yield from _render_validation(survey)
-    if not survey.made:
-        yield from _comment(
-            "This program did not make the collection. After a deployment it is deleted, an hour "
-            "later and when a complete backup of it exists. To keep it:",
-            4,
-        )
-        yield "    #retention: {foreign: keep}"
+    blocks = (_render_makers(survey), _render_validation(survey), _render_retention(survey))
+    for block in map(list, blocks):
+        yield from ["", *block] if block else []
 
 
-def _render_makers(entry: Existing) -> Iterator[str]:
-    survey = entry.survey
+def _render_makers(survey: Survey) -> Iterator[str]:
     specs = {name: by.embedding or by.server for name, by in survey.made.items()}
     known = {
         name: spec.model_dump(mode="json", exclude_defaults=True, exclude={"vector", "chunk"})
@@ -186,36 +179,40 @@ def _render_makers(entry: Existing) -> Iterator[str]:
         return
     yield from _comment(
         "Nothing says which model made the vectors. A deployment copies them without knowing it. "
-        "To search by text, name the model and remove the # of these lines, before the first "
-        "deployment; `rollouts adopt` then compares it with the stored vectors. Known models: "
+        "To search by text, name it and remove the # before the first deployment; `rollouts adopt` "
+        "then compares it with the stored vectors. Known models: "
         f"{_suggest_by_size(survey, dense)}.",
         4,
     )
-    sizes = [vector_params(survey.schema, name)["size"] for name in dense]
-    template = survey.fields.template or "{text}"
-    blank = {"model": "MODEL", "text": template}
+    blank = {"model": "MODEL", "text": survey.fields.template or "{text}"}
     if len(dense) == 1 and not known:
         named = {"vector": dense[0]} if dense[0] else {}
-        yield from _as_comments({"embedding": {**blank, **named}}, sizes)
-    else:
-        yield from _as_comments({"vectors": dict.fromkeys(dense, blank)}, sizes)
+        yield _offer_line("embedding", {**blank, **named}, _size_of(survey, dense[0]))
+        return
+    if not known:
+        yield "    #vectors:"
+    for name in dense:
+        yield _offer_line(name, blank, _size_of(survey, name), indent=2)
+
+
+def _size_of(survey: Survey, name: str) -> int:
+    return int(vector_params(survey.schema, name)["size"])
 
 
 def _suggest_by_size(survey: Survey, names: Sequence[str]) -> str:
-    sizes = dict.fromkeys(vector_params(survey.schema, name)["size"] for name in names)
+    sizes = dict.fromkeys(_size_of(survey, name) for name in names)
     return "; ".join(
         f"with {size} numbers {', '.join(suggest_models(size)) or 'none'}" for size in sizes
     )
 
 
-def _as_comments(content: Mapping[str, Any], sizes: Sequence[int] = ()) -> Iterator[str]:
-    """Yields the lines with a # before them. Those that name a model say its size."""
-    left = iter(sizes)
-    for line in _as_yaml(content, 4):
-        end = (
-            f"  # {FILL_IN} it makes {next(left)} numbers" if line.endswith("model: MODEL") else ""
-        )
-        yield f"    #{line[4:]}{end}"
+def _offer_line(key: str, value: Mapping[str, Any], size: int = 0, indent: int = 0) -> str:
+    """Returns a line that has an effect once a person removes its #. ``size``: it names a model,
+    whose vectors have this size."""
+    line = f"    #{' ' * indent}{_in_line(key)}: {_in_line(value)}"
+    if size:
+        line += f"  # {FILL_IN} MODEL, which makes {size} numbers"
+    return line
 
 
 def _render_validation(survey: Survey) -> Iterator[str]:
@@ -237,13 +234,23 @@ def _render_validation(survey: Survey) -> Iterator[str]:
             if name in guessed and counted.get(name) not in _COUNTED
         }
         if missing:
-            yield from _as_comments({"collection": {"payload_indexes": missing}})
-        yield from _as_comments({"validation": {"slices": guessed}})
+            yield _offer_line("collection", {"payload_indexes": missing})
+        yield _offer_line("validation", {"slices": guessed})
+
+
+def _render_retention(survey: Survey) -> Iterator[str]:
+    if not survey.made:
+        yield from _comment(
+            "This program did not make the collection. After a deployment it is deleted, an hour "
+            "later and when a complete backup of it exists. To keep it:",
+            4,
+        )
+        yield _offer_line("retention", {"foreign": "keep"})
 
 
 def _render_new(entry: New) -> Iterator[str]:
     yield from _comment("The alias that applications will search. The first deployment makes it.")
-    yield f"  {_as_key(entry.alias)}:"
+    yield f"  {_in_line(entry.alias)}:"
     (source,) = _as_yaml({"source": entry.source}, 4)
     if entry.read:
         yield source
@@ -326,12 +333,6 @@ def _comment(text: str, indent: int = 2) -> Iterator[str]:
     )
 
 
-def _as_key(name: str) -> str:
-    if _PLAIN_KEY.fullmatch(name) and isinstance(yaml.safe_load(name), str):
-        return name
-    return _in_quotes(name)
-
-
 def _in_quotes(text: str) -> str:
     made: str = yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10**9)
     return made.strip()
@@ -339,18 +340,24 @@ def _in_quotes(text: str) -> str:
 
 def _as_yaml(content: Mapping[str, Any], indent: int) -> Iterator[str]:
     for key, value in content.items():
-        start = f"{' ' * indent}{_as_key(key) if key else _in_quotes(key)}:"
-        if isinstance(value, Mapping):
+        start = f"{' ' * indent}{_in_line(key)}:"
+        if isinstance(value, Mapping) and value:
             yield start
             yield from _as_yaml(value, indent + 2)
-        elif isinstance(value, list):
-            yield f"{start} [{', '.join(map(_as_key, value))}]"
-        elif isinstance(value, str):
-            yield f"{start} {value if _is_plain(value) else _in_quotes(value)}"
         else:
-            yield f"{start} {yaml.safe_dump(value).split(chr(10))[0]}"
+            yield f"{start} {_in_line(value)}"
+
+
+def _in_line(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_in_line(key)}: {_in_line(one)}' for key, one in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_in_line, value))}]"
+    if isinstance(value, str):
+        return value if _is_plain(value) else _in_quotes(value)
+    return str(yaml.safe_dump(value)).split("\n", maxsplit=1)[0]
 
 
 def _is_plain(text: str) -> bool:
-    """Whether YAML reads the text as itself without quotes."""
-    return bool(re.fullmatch(r"[\w/.-]+", text, re.ASCII)) and yaml.safe_load(text) == text
+    """Whether YAML reads the text as itself without quotes, also inside braces."""
+    return bool(_PLAIN_TEXT.fullmatch(text)) and yaml.safe_load(text) == text

@@ -132,8 +132,8 @@ def test_a_blank_that_is_filled_in_names_the_model_to_adopt_and_to_search_with(
 ):
     init(shell, "--from", "init-books", url=found)
     file = tmp_path / "rollouts.yaml"
-    text = re.sub(r"^    #(embedding:|  )", r"    \1", file.read_text("utf-8"), flags=re.MULTILINE)
-    file.write_text(text.replace("MODEL ", f"{MODEL} "), encoding="utf-8")
+    text = file.read_text(encoding="utf-8").replace("#embedding:", "embedding:")
+    file.write_text(text.replace("model: MODEL", f"model: {MODEL}"), encoding="utf-8")
     assert complaints(shell) == {}
     adopted = shell.json("adopt", "init-books")
     assert adopted["agreed"]["alike"] == adopted["agreed"]["of"] > 20

@@ -72,7 +72,9 @@ def test_an_unknown_model_is_a_line_to_fill_in_and_nothing_is_guessed():
     text, indexes = render(Existing("articles", survey(), served=True))
     assert (indexes["articles"].source, indexes["articles"].models) == ("live", ())
     (line,) = [line for line in text.splitlines() if FILL_IN in line]
-    assert line == "    #  model: MODEL  # fill in: it makes 384 numbers"
+    assert line == (
+        '    #embedding: {model: MODEL, text: "{text}"}  # fill in: MODEL, which makes 384 numbers'
+    )
     assert "sentence-transformers/all-MiniLM-L6-v2" in text
 
 
@@ -135,6 +137,18 @@ def test_a_model_that_the_collection_names_itself_is_declared():
     assert declared["articles"].vectors["words"].options == {"language": "german"}
     assert FILL_IN not in text
     assert "retention" not in text
+
+
+def test_a_vector_of_which_the_stamp_says_nothing_is_a_line_among_the_others():
+    spec = EmbeddingSpec(model="hashing:384", text="{a}", vector="text")
+    made = {"text": MadeBy("hashing:384", embedding=spec)}
+    found = survey(vectors={"text": DENSE, "image": {**DENSE, "size": 7}}, made=made)
+    text, _ = render(Existing("articles", found, served=True))
+    after = validate_as(IndexFile, read_yaml(without_marks(text)), "file").indexes["articles"]
+    assert [(one.vector, one.model) for one in after.models] == [
+        ("text", "hashing:384"),
+        ("image", "MODEL"),
+    ]
 
 
 def test_an_alias_that_is_not_there_is_named_with_its_command():

@@ -114,10 +114,13 @@ def _check_not_managed(
     row = session.get(Version, collection, with_for_update=True)
     if row is None or (gains and row.alias == alias and row.facts.get("identity") is None):
         return row
-    raise Refused(
-        f"{collection} is ours already: version {row.number} of {row.alias}; "
-        f"see `rollouts versions {shell_word(row.alias)}`"
-    )
+    told = f"see `rollouts versions {shell_word(row.alias)}`"
+    if row.facts.get("identity") is None:
+        told += (
+            ". It was built without a model; if you have declared one, deploy again: the gate "
+            "compares it with the stored vectors"
+        )
+    raise Refused(f"{collection} is ours already: version {row.number} of {row.alias}; {told}")
 
 
 def _write_version(
