@@ -18,6 +18,8 @@ _MODULES = (
     "qdrant_rollouts.adapters.qdrant_bulk",
     "qdrant_rollouts.adapters.qdrant_server",
     "qdrant_rollouts.adapters.route_channel",
+    # the HTTP client of these adapters loads it when it is made
+    "httpcore",
 )
 
 
