@@ -321,10 +321,13 @@ def find_unknown_variables(environ: Mapping[str, str | None] | None = None) -> l
 
 
 def _describe_unknown_variable(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-    return f"{name} is not a setting; " + (
-        f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-    )
+    """All begin with the same word, which says nothing about their likeness."""
+    words = [one.removeprefix(_PREFIX) for one in known]
+    close = difflib.get_close_matches(name.removeprefix(_PREFIX), words, n=1, cutoff=0.75)
+    meant = f"known: {', '.join(known)}"
+    if close:
+        meant = f"did you mean {_PREFIX}{close[0]}?"
+    return f"{name} is not a setting; {meant}"
 
 
 def _describe_variable_fault(fault: Mapping[str, Any]) -> str:
