@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _FOLDER = 0o700
-_FILE = 0o600
+OWNER_ONLY = 0o600
 _BITS_OF_OTHERS = 0o077
 #: The folder that this program creates for itself; of any other path it only creates what is
 #: missing.
@@ -35,7 +35,7 @@ def make_file(path: Path) -> None:
     """Creates an empty file, or restricts an existing one. Never opens an existing file."""
     with _making:
         try:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE))
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY))
         except FileExistsError:
             tighten_mode(path)
 
@@ -45,7 +45,7 @@ def write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def create_text(path: Path, text: str, mode: int = _FILE) -> None:
+def create_text(path: Path, text: str, mode: int = OWNER_ONLY) -> None:
     """Creates the file with all of its text, or not at all: a process that is killed leaves no half
     of it. Raises FileExistsError, and changes nothing, if there is anything of this name."""
     half = path.with_name(f"{path.name}.{uuid.uuid4().hex}")

@@ -102,6 +102,13 @@ def complaints(shell):
     }
 
 
+def fill_in(folder):
+    """Names the model, as a person does it."""
+    file = folder / "rollouts.yaml"
+    text = file.read_text(encoding="utf-8").replace("#embedding:", "embedding:")
+    file.write_text(text.replace("model: MODEL", f"model: {MODEL}"), encoding="utf-8")
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -124,16 +131,21 @@ def test_what_is_found_becomes_an_entry_that_doctor_accepts_and_that_goes_live(
     assert complaints(shell) == {}
     with running():
         gone = deploy(shell, "init-pages")
-    assert (gone["status"], gone["blue"]) == ("live", "init-pages-v1"), gone["message"]
+        assert (gone["status"], gone["blue"]) == ("live", "init-pages-v1"), gone["message"]
+        fill_in(tmp_path)
+        for verb in (("search", "init-pages", "garden 7"), ("adopt", "init-pages")):
+            refused = shell(*verb)
+            assert (refused.exit_code, "eploy again" in refused.stderr) == (2, True)
+        gone = deploy(shell, "init-pages")
+        assert gone["status"] == "live", gone["message"]
+    assert shell.json("search", "init-pages", "garden 7")["results"]
 
 
 def test_a_blank_that_is_filled_in_names_the_model_to_adopt_and_to_search_with(
     shell, tmp_path, found
 ):
     init(shell, "--from", "init-books", url=found)
-    file = tmp_path / "rollouts.yaml"
-    text = file.read_text(encoding="utf-8").replace("#embedding:", "embedding:")
-    file.write_text(text.replace("model: MODEL", f"model: {MODEL}"), encoding="utf-8")
+    fill_in(tmp_path)
     assert complaints(shell) == {}
     adopted = shell.json("adopt", "init-books")
     assert adopted["agreed"]["alike"] == adopted["agreed"]["of"] > 20
@@ -273,6 +285,11 @@ def test_an_index_file_that_is_there_is_never_touched(shell, tmp_path, found, ki
         assert file.read_text(encoding="utf-8") == "indexes: {}\n"
     init(shell, url=found, ROLLOUTS_CONFIG="other.yaml")
     assert names(tmp_path) == [".env", "other.yaml", "rollouts.yaml"]
+
+
+def test_a_place_that_takes_no_file_is_named(shell, found):
+    said = init(shell, url=found, code=3, ROLLOUTS_CONFIG="/proc/rollouts.yaml")
+    assert "/proc/rollouts.yaml cannot be written" in said
 
 
 def test_settings_that_are_there_stay_and_what_they_lack_is_named(shell, tmp_path, keyed):

@@ -11,7 +11,7 @@ import click
 from dotenv import dotenv_values
 from rich.text import Text
 
-from qdrant_rollouts.adapters.private import create_text
+from qdrant_rollouts.adapters.private import OWNER_ONLY, create_text
 from qdrant_rollouts.core.collections.survey import (
     SAMPLE,
     FoundFields,
@@ -250,12 +250,21 @@ def _name_source(text: str) -> str:
 
 def _write_settings(settings: Settings) -> str:
     """The settings come first: without them, a second call would find another Qdrant."""
-    try:
-        create_text(_SETTINGS_FILE, render_settings(settings))
-    except FileExistsError:
+    if not _create_file(_SETTINGS_FILE, render_settings(settings), OWNER_ONLY):
         return _describe_kept(settings)
     holds = " and its API key" * bool(settings.qdrant_api_key.get_secret_value())
     return f"wrote {_SETTINGS_FILE}, which only you can read: where Qdrant is{holds}"
+
+
+def _create_file(path: Path, text: str, mode: int) -> bool:
+    """Returns False, and changes nothing, if there is anything of this name."""
+    try:
+        create_text(path, text, mode)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
+    return True
 
 
 def _describe_kept(settings: Settings) -> str:
@@ -273,11 +282,8 @@ def _describe_kept(settings: Settings) -> str:
 
 
 def _write_index_file(config: Path, text: str) -> Iterator[str]:
-    try:
-        create_text(config, text, _OPEN_FILE)
-    except FileExistsError:
-        _check_free(config)
-        raise
+    if not _create_file(config, text, _OPEN_FILE):
+        _check_free(config)  # another process has just written it
     yield f"wrote {config}"
     for number, line in enumerate(text.splitlines(), 1):
         if FILL_IN in line:
