@@ -329,6 +329,11 @@ def _give_up_undo(writer: TurnWriter, outcome: Reject | Hold) -> TurnResult:
 def _finish_rollback(writer: TurnWriter, outcome: Finish) -> TurnResult:
     row = writer.row
     row.finished_at = writer.now
+    if row.kind == "rollout":
+        spec = read_stored(IndexSpec, row.spec)
+        retention_policy.schedule_again(
+            writer.session, writer.now, row.alias, row.green, spec, row.created_at
+        )
     cause = row.message
     writer.move(
         Event.UNDONE, f"{cause.removesuffix('.')}. Rolled back: {_describe_former_state(row)}"
