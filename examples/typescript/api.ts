@@ -352,7 +352,7 @@ export type Exposures = {
   router: string;
   /** Higher than that of the router's last batch of this kind. A batch that is sent again with its number counts once. */
   batch: number;
-  users: Array<UserSearches>;
+  users?: Array<UserSearches>;
   lists?: Array<InterleavedList>;
 };
 
@@ -532,6 +532,33 @@ export type Live = {
   points: number | null;
   model: string | null;
   gate: string | null;
+};
+
+/** Who has marked a version bad, when and why. */
+export type Mark = {
+  at: string;
+  by: string;
+  reason: string;
+  [name: string]: unknown;
+};
+
+/** `marked_bad` is null after the mark was taken back. `changed` is false if it was so before. `next` is what a person can do. */
+export type Marked = {
+  alias: string;
+  collection: string;
+  number: number;
+  marked_bad: Mark | null;
+  changed: boolean;
+  next: string;
+};
+
+export type MarkedVersion = {
+  /** Why; kept with the events. */
+  reason?: string;
+  /** Its number or collection. */
+  version: string;
+  /** False takes the mark back. A bad one needs a reason. */
+  bad?: boolean;
 };
 
 export type NewAlias = {
@@ -760,6 +787,10 @@ export type Records = {
 export type RollingBack = {
   /** Why; kept with the events. */
   reason?: string;
+  /** A version: its number or collection. Without it, the last one that served and that no rollback has left and nobody has marked bad. */
+  to?: string | null;
+  /** Go to the version `to` although it is marked bad. */
+  force?: boolean;
   /** Move the alias first. What was written to the live collection since stays there and is listed. */
   now?: boolean;
 };
@@ -829,6 +860,7 @@ export type Schedule = {
   late_after_minutes?: number;
   jitter_minutes?: number;
   overlap?: string;
+  if_paused?: string;
   success_within_hours?: number | null;
   changed: boolean;
   paused_by: string | null;
@@ -968,6 +1000,8 @@ export type Times = {
   late_after_minutes?: number | null;
   jitter_minutes?: number | null;
   overlap?: "skip" | "wait" | null;
+  /** Of a rebuild only. */
+  if_paused?: "replace" | "skip" | null;
   success_within_hours?: number | null;
 };
 
@@ -1047,7 +1081,7 @@ export type Verification = {
   finished_at: string | null;
 };
 
-/** Besides these keys a version has more facts (`core.collections.versions`). A version that another program made has no number. `deletion` says in words when it will be deleted, and how to keep it. */
+/** Besides these keys a version has more facts (`core.collections.versions`). A version that another program made has no number. `deletion` says in words when it will be deleted, and how to keep it. `rolled_away`: a rollback has left it or went past it. `rollback_target`: a rollback leads to it if nobody names a version. */
 export type Version = {
   collection: string;
   number: number | null;
@@ -1059,6 +1093,9 @@ export type Version = {
   created_at?: string;
   delete_after?: string | null;
   deletion?: string | null;
+  marked_bad?: Mark | null;
+  rolled_away?: boolean;
+  rollback_target?: boolean;
   [name: string]: unknown;
 };
 
@@ -1487,6 +1524,13 @@ export interface Operations {
     body: Planned;
     answer: Record<string, unknown>;
   };
+  /** Marks a version bad, so that no rollback chooses it, or takes the mark back. */
+  post_indexes_alias_mark: {
+    method: "POST";
+    path: "/api/v1/indexes/{alias}/mark";
+    body: MarkedVersion;
+    answer: Marked;
+  };
   /** Deploys the index unless nothing has changed. */
   post_indexes_alias_rebuild: {
     method: "POST";
@@ -1515,7 +1559,7 @@ export interface Operations {
     body: Records;
     answer: Written;
   };
-  /** Goes back to the previous version. */
+  /** Goes back to an older version. */
   post_indexes_alias_rollback: {
     method: "POST";
     path: "/api/v1/indexes/{alias}/rollback";
