@@ -29,14 +29,20 @@ from qdrant_rollouts.adapters.shelf import open_shelf
 from qdrant_rollouts.checkout import stand_for
 from qdrant_rollouts.core.config.settings import Settings, load_settings
 from qdrant_rollouts.core.database.models import Base
-from qdrant_rollouts.core.errors import AppError, Interrupted, NothingHere
+from qdrant_rollouts.core.errors import AppError, Interrupted, NothingHere, Refused
 from qdrant_rollouts.core.ports import AlertChannel, Knock, Knocker, RouteChannel, VectorStore
 from qdrant_rollouts.core.services import Services, Times
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
-    from qdrant_rollouts.core.config.index_file import ConcurrencySpec, IndexFile, IndexSpec
+    from qdrant_rollouts.core.config.index_file import (
+        ConcurrencySpec,
+        EmbeddingSpec,
+        IndexFile,
+        IndexSpec,
+    )
+    from qdrant_rollouts.core.ports import Embedder
     from qdrant_rollouts.core.routing import AsyncRouter, Router
     from qdrant_rollouts.core.routing.control_plane import RouterServices
 
@@ -121,11 +127,7 @@ def _assemble_services(
         sessions=sessions,
         clock=DatabaseClock(),
         store=store,
-        embedder=partial(
-            late("adapters.embeddings", "open_embedder"),
-            providers=lambda: _load_index_file(settings).providers,
-            own=own,
-        ),
+        embedder=_embedder(settings, own),
         source=partial(
             late("adapters.sources", "open_source"),
             roots=source_roots(settings),
@@ -141,6 +143,14 @@ def _assemble_services(
         channel=cast("RouteChannel", channel),
         shelf=shelf,
         providers=lambda: _load_index_file(settings).providers,
+    )
+
+
+def _embedder(settings: Settings, own: OwnFiles) -> "Callable[[EmbeddingSpec], Embedder]":
+    return partial(
+        late("adapters.embeddings", "open_embedder"),
+        providers=lambda: _load_index_file(settings).providers,
+        own=own,
     )
 
 
@@ -233,18 +243,25 @@ def own_files(settings: Settings) -> OwnFiles:
     return OwnFiles(files, folders)
 
 
-def open_router(settings: Settings | None = None) -> "Router":
+def open_router(settings: Settings | None = None, *, url: str = "", token: str = "") -> "Router":
     """Returns a router for this process; call ``close`` in the end, so that its last observations
-    are written. It opens and searches without the database, and connects when that answers."""
-    services, release = _to_search(settings or load_settings())
+    are written. It opens and searches without the database, and connects when that answers.
+
+    With ``url`` or ``ROLLOUTS_URL`` it needs no database: a rollouts server gives it the routes and
+    takes what it observes. ``token`` or ``ROLLOUTS_TOKEN`` is one with the scope ``router``.
+    """
+    services, release = _to_search(_settings_of_router(settings, url, token))
     router: Router = late("core.routing", "Router")(
         services, release, late("adapters.client_queries", "build_client_query")
     )
     return router
 
 
-def open_async_router(settings: Settings | None = None) -> "AsyncRouter":
-    settings = settings or load_settings()
+def open_async_router(
+    settings: Settings | None = None, *, url: str = "", token: str = ""
+) -> "AsyncRouter":
+    """As ``open_router``, for an event loop."""
+    settings = _settings_of_router(settings, url, token)
     services, release = _to_search(settings)
     api_key = settings.qdrant_api_key.get_secret_value()
     searches = late("adapters.qdrant_async", "open_searches")(
@@ -259,15 +276,50 @@ def open_async_router(settings: Settings | None = None) -> "AsyncRouter":
     return router
 
 
+def _settings_of_router(settings: Settings | None, url: str, token: str) -> Settings:
+    given = {name: value for name, value in (("url", url), ("token", token)) if value}
+    if settings is not None and given:
+        raise Refused("open_router takes settings, or url and token, not both")
+    found = settings or load_settings(**given)
+    if token and not found.url:
+        raise Refused("open_router has a token and no url: name the rollouts server")
+    return found
+
+
 def _to_search(settings: Settings) -> tuple["RouterServices", Callable[[], None]]:
-    """Returns what a router works with, and what closes it. Work on the database is postponed until
-    it answers."""
+    """Returns what a router works with, and what closes it."""
+    if settings.url:
+        return _to_search_by_http(settings)
+    return _to_search_by_database(settings)
+
+
+def _to_search_by_database(settings: Settings) -> tuple["RouterServices", Callable[[], None]]:
+    """Work on the database is postponed until it answers."""
     engine = open_engine(settings.database_url.get_secret_value())
     services = _assemble_services(settings, open_sessions(engine), open_vector_store(settings))
     found: RouterServices = late("core.routing.sql_control_plane", "over_database")(
         services, partial(prepare, engine)
     )
     return found, services.close
+
+
+def _to_search_by_http(settings: Settings) -> tuple["RouterServices", Callable[[], None]]:
+    store = open_vector_store(settings)
+    control = late("adapters.http_control_plane", "HttpControlPlane")(
+        settings.url, settings.token.get_secret_value()
+    )
+    services: RouterServices = late("core.routing.control_plane", "RouterServices")(
+        store=store,
+        embedder=_embedder(settings, own_files(settings)),
+        indexes=index_reader(settings),
+        control=control,
+    )
+
+    def close() -> None:
+        control.close()
+        store.close()
+
+    return services, close
 
 
 class PerProcess:

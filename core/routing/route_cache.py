@@ -138,5 +138,5 @@ class RouteCache:
             return
         report = partial(self._control.report_served_routes, self._process, served)
         with suppress(AppError):
-            self._link.read(report)
+            self._link.report(report)
         self._served = served

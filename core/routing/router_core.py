@@ -143,8 +143,8 @@ class RouterCore:
         self.shadow.close()
         waiting = self.recorder.waiting
         try:
-            self.link.read(self.recorder.flush, at_once=True)
-            self.link.read(partial(self._control.forget_router, self.process))
+            self.link.report(self.recorder.flush, at_once=True)
+            self.link.report(partial(self._control.forget_router, self.process))
         except AppError as error:
             if waiting:
                 log.warning(
@@ -201,7 +201,7 @@ class RouterCore:
     def _flush_observations(self) -> None:
         while not self._stopped.wait(FLUSH_SECONDS):
             with suppress(AppError):  # they wait
-                self.link.read(self.recorder.flush)
+                self.link.report(self.recorder.flush)
 
 
 def _place_user(route: Route, user: str | None) -> tuple[int, int]:

@@ -34,7 +34,7 @@ class RouterExperiments:
     def track_feedback(self, given: Feedback) -> bool:
         """The exposure may still be in this process's memory. Raises Unavailable if nothing is
         counted yet as far as is known; with its key the feedback may be sent again."""
-        return self._link.read(partial(self._count_feedback, given))
+        return self._link.report(partial(self._count_feedback, given))
 
     def _count_feedback(self, given: Feedback) -> bool:
         try:

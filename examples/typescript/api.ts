@@ -352,7 +352,7 @@ export type Exposures = {
   router: string;
   /** Higher than that of the router's last batch of this kind. A batch that is sent again with its number counts once. */
   batch: number;
-  users: Array<UserSearches>;
+  users?: Array<UserSearches>;
   lists?: Array<InterleavedList>;
 };
 

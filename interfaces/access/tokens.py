@@ -62,6 +62,13 @@ def expand_scopes(scopes: Sequence[str]) -> frozenset[str]:
     return frozenset(scopes).union(*(_IMPLIED_SCOPES.get(scope, ()) for scope in scopes))
 
 
+def describe_scopes(scopes: frozenset[str]) -> str:
+    """Says what they allow; a scope that another one includes is left out."""
+    included = {one for scope in scopes for one in _IMPLIED_SCOPES.get(scope, ()) if one != scope}
+    words = [SCOPE_WORDS[one] for one in SCOPES if one in scopes - included]
+    return ", and ".join(words) or "nothing"
+
+
 ALL_SCOPES = expand_scopes(("admin",))
 
 

@@ -62,6 +62,7 @@ PAGES = sorted(
         ROOT / "CHANGELOG.md",
         ROOT / "CONTRIBUTING.md",
         ROOT / "SKILL.md",
+        ROOT / "examples/typescript/README.md",
         *(page for page in DOCS.rglob("*.md") if page.parent != DOCS / "notes"),
     ]
 )

@@ -225,7 +225,7 @@ class InterleavedList(Report):
 class Exposures(Report):
     router: RouterName
     batch: BatchNumber
-    users: Annotated[list[UserSearches], Field(max_length=MOST_USERS)]
+    users: Annotated[list[UserSearches], Field(max_length=MOST_USERS)] = Field(default_factory=list)
     lists: Annotated[list[InterleavedList], Field(max_length=MOST_USERS)] = Field(
         default_factory=list
     )
