@@ -13,7 +13,6 @@ from qdrant_rollouts.core.collections.seen import MetIds
 from qdrant_rollouts.core.database.write_rows import SeenIds
 from qdrant_rollouts.core.errors import Broken
 from qdrant_rollouts.core.operations.sweeps import fold_observations
-from qdrant_rollouts.core.operations.sweeps import fold_observations
 from qdrant_rollouts.core.ports import PointId
 from tests.world import World, texts
 
@@ -101,21 +100,6 @@ def test_three_million_ids_are_merged_in_seconds_and_in_bounded_memory(world: Wo
     assert (ids, repeated) == (MANY, 3)
     assert peak < 64 << 20
     assert time.monotonic() - started < 60
-
-
-def test_the_ids_of_deployments_that_have_ended_are_forgotten_and_no_others(world: World) -> None:
-    world.declare("docs", source=world.write("docs.jsonl", texts(20)))
-    ended = world.deploy("docs")
-    world.run()
-    running = world.deploy("docs")
-    names = [ended, seen.name_look(ended), f"{ended}/merged", running, seen.name_look(running)]
-    with world.services.sessions.begin() as session:
-        for name in names:
-            seen.save_piece(session, name, 0, MetIds())
-    fold_observations(world.services)
-    with world.services.sessions() as session:
-        kept = session.scalars(select(SeenIds.deployment_id)).all()
-    assert sorted(kept) == sorted(names[3:])
 
 
 def test_the_ids_of_deployments_that_have_ended_are_forgotten_and_no_others(world: World) -> None:

@@ -539,30 +539,6 @@ def test_a_green_that_cannot_be_read_after_a_refused_recovery_ends_the_night_and
     assert populated(live, deploy(live))["way"] == "records"
 
 
-def test_a_green_that_cannot_be_read_after_a_refused_recovery_ends_the_night_and_not_the_next(
-    live: World,
-) -> None:
-    """As on 1.16.3 until the collection is dropped."""
-    refused = []
-
-    def refuse(call: Act, *arguments: Any) -> Any:
-        refused.append(arguments)
-        raise Refused("the archive is damaged")
-
-    def fail_to_count(call: Act, collection: str, **named: Any) -> Any:
-        if refused and collection.endswith("_2"):
-            raise Unavailable("HTTP 500")
-        return call(collection, **named)
-
-    disturb(live, recover=refuse, count=fail_to_count)
-    seen = through(live, live.deploy("docs"))
-    assert seen["status"] == "rolled_back"
-    assert "cannot be read since: the archive is damaged" in seen["message"]
-    assert len(refused) == 1
-    live.over(live.store.store)
-    assert populated(live, deploy(live))["way"] == "records"
-
-
 def test_a_clone_is_complete_when_the_server_says_so_and_not_when_most_points_are_there(
     world: World,
 ) -> None:
