@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 _FRESH_SECONDS = 0.3
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 5.0
+#: Refusals of one batch after which no part is cut in halves any more: a server of another release
+#: may refuse everything.
+_MOST_REFUSALS = 40
 #: For a server that accepts a connection and is silent; the thread ends by itself later.
 _LONGEST_JOIN = 2.0
 
@@ -87,14 +90,15 @@ class HttpControlPlane:
                 return
             response = self._server.get("/routes", self._tag)
             if response.status_code != httpx.codes.NOT_MODIFIED:
-                self._take_routes(self._server.parse(response))
+                self._take_routes(response.content)
                 self._tag = response.headers.get("etag", "")
             self._fresh_until = time.monotonic() + _FRESH_SECONDS
 
-    def _take_routes(self, content: Mapping[str, Any]) -> list[str]:
+    def _take_routes(self, content: str | bytes) -> list[str]:
         """Returns the aliases whose routes are new. Versions only grow, so an answer that was
         overtaken changes nothing."""
-        found = [Route.of(one) for one in content["routes"]]
+        with self._server.expect_our_answer():
+            found = [Route.of(one) for one in json.loads(content)["routes"]]
         with self._guard:
             newer = [route for route in found if self._is_newer(route)]
             self._routes = {**self._routes, **{route.alias: route for route in newer}}
@@ -117,7 +121,7 @@ class HttpControlPlane:
             self._closed.wait(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
 
-    def _read_stream(self) -> Iterator[Mapping[str, Any]]:
+    def _read_stream(self) -> Iterator[str]:
         """Nothing is missed from the moment that the first event is taken until the stream is
         lost."""
         with self._server.open_stream("/routes/stream") as response:
@@ -126,7 +130,7 @@ class HttpControlPlane:
                 for event, data in _read_events(response.iter_lines()):
                     if event != "routes" or self._closed.is_set():
                         return
-                    yield json.loads(data)
+                    yield data
                     self._followed = True
             finally:
                 self._followed = False
@@ -142,20 +146,21 @@ class HttpControlPlane:
 
     def write_batch(self, router: str, number: int, batch: Batch) -> None:
         """Goes on after the last part that was taken. Of a part that is never valid, what is valid
-        is sent."""
+        is sent, as long as few are."""
         if number != self._batch:
             self._parts = deque(split_batch(batch))
             self._batch = number
-        refused: Refused | None = None
+        refusals: list[Refused] = []
         while self._parts:
             part = self._parts[0]
             try:
                 self._send_first_part(router, part)
             except Refused as error:
-                refused = error
-                self._parts.extendleft(reversed(part.halve()))
-        if refused is not None:
-            raise refused
+                refusals.append(error)
+                if len(refusals) < _MOST_REFUSALS:
+                    self._parts.extendleft(reversed(part.halve()))
+        if refusals:
+            raise refusals[-1]
 
     def count_feedback(self, given: Feedback, *, patient: bool) -> bool:
         piece = {
@@ -168,19 +173,21 @@ class HttpControlPlane:
             "query_id": given.query_id,
             "document": given.document,
         }
-        answer = self._post("/feedback", {"feedback": [piece], "patient": patient})
-        (result,) = answer["results"]
-        if result["outcome"] == "unexposed":
-            raise Unexposed(result["detail"])
-        if result["outcome"] == "refused":
-            raise Refused(result["detail"])
-        return bool(result["outcome"] == "counted")
+        response = self._post("/feedback", {"feedback": [piece], "patient": patient})
+        with self._server.expect_our_answer():
+            (result,) = response.json()["results"]
+            outcome, detail = result["outcome"], result["detail"]
+        if outcome == "unexposed":
+            raise Unexposed(detail)
+        if outcome == "refused":
+            raise Refused(detail)
+        return bool(outcome == "counted")
 
     def find_experiment_route(self, experiment_id: str) -> tuple[str, str]:
-        found = self._server.parse(
-            self._server.get(f"/experiments/{quote(experiment_id, safe='')}/route")
-        )
-        return found["route"], found["control"]
+        response = self._server.get(f"/experiments/{quote(experiment_id, safe='')}/route")
+        with self._server.expect_our_answer():
+            found = response.json()
+            return found["route"], found["control"]
 
     def close(self) -> None:
         """Ends the stream."""
@@ -193,23 +200,26 @@ class HttpControlPlane:
         self._server.close()
 
     def _send_first_part(self, router: str, part: Part) -> None:
-        """A part keeps its number until there is an answer to it."""
+        """A part keeps its number until our server has answered. Something in between that answers
+        has not taken it."""
         if self._number is None:
             self._numbers[part.path] += 1
             self._number = self._numbers[part.path]
         content = part.write(router, self._number)
         try:
-            self._server.post(part.path, content)
+            response = self._server.post(part.path, content)
         except Refused:
             self._drop_first_part()
             raise
+        with self._server.expect_our_answer():
+            _ = response.json()["recorded"]
         self._drop_first_part()
 
     def _drop_first_part(self) -> None:
         self._parts.popleft()
         self._number = None
 
-    def _post(self, path: str, content: Mapping[str, Any]) -> Any:
+    def _post(self, path: str, content: Mapping[str, Any]) -> httpx.Response:
         return self._server.post(path, json.dumps(content).encode())
 
 

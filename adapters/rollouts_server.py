@@ -84,16 +84,20 @@ class RolloutsServer:
             headers["If-None-Match"] = tag
         return self._request("GET", path, headers=headers)
 
-    def post(self, path: str, content: bytes) -> Any:
-        """Returns the content of the answer. Raises NotReached, and Refused."""
+    def post(self, path: str, content: bytes) -> httpx.Response:
+        """Raises NotReached, and Refused."""
         headers = {"Content-Type": "application/json"}
-        return self.parse(self._request("POST", path, headers=headers, content=content))
+        return self._request("POST", path, headers=headers, content=content)
 
-    def parse(self, response: httpx.Response) -> Any:
+    @contextmanager
+    def expect_our_answer(self) -> Iterator[None]:
+        """Reads an answer: one that lacks what ours have comes from another server."""
         try:
-            return response.json()
-        except (ValueError, RecursionError) as error:
-            raise self._not_ours(response) from error
+            yield
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise NotReached(
+                Misconfigured(f"{self} is not a rollouts server; correct ROLLOUTS_URL")
+            ) from error
 
     @contextmanager
     def open_stream(self, path: str) -> Iterator[httpx.Response]:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,19 @@ def test_what_the_server_never_takes_is_left_out_and_the_rest_is_sent(
     assert "kind: found 'imagined'" in said
 
 
+def test_a_server_that_takes_nothing_is_not_asked_about_every_piece(
+    routed: World, between: list[Between]
+) -> None:
+    with routed.open_router() as router:
+        router._core.routes.look("docs")
+        for number in range(300):
+            wrong = traffic.TrafficKey("docs", STAGE, "canary", "imagined", f"green {number}")
+            router._core.recorder.add(wrong, 1, 0.01)
+        router._core.recorder.flush()
+    assert observed(routed) == {}
+    assert between[0].asked.count("/observations") < 100
+
+
 # --- the token ------------------------------------------------------------------------------------
 
 
@@ -265,6 +279,36 @@ def test_an_address_without_a_server_is_named(url: str) -> None:
     with pytest.raises(NotReached, match=f"the rollouts server at {url} "):
         control.read_route("docs")
     control.close()
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """Answers everything with what is no answer of ours."""
+
+    answer = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.answer)))
+        self.end_headers()
+        self.wfile.write(self.answer)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"{}", b"[1]", b'{"routes": [{}]}', b"null"])
+def test_another_server_at_the_address_is_named_and_fails_no_search(
+    routed: World, answer: bytes
+) -> None:
+    handler = type("Handler", (Stranger,), {"answer": answer})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with router_at(routed, f"http://127.0.0.1:{server.server_port}") as router:
+            assert router.search("docs", vector(), user_on("canary")).variant == "unrouted"
+            assert "is not a rollouts server" in router.stats.database
+        server.shutdown()
+        thread.join()
 
 
 # --- its threads ----------------------------------------------------------------------------------
