@@ -21,7 +21,7 @@ WORKDIR /build
 
 # The libraries are a layer of their own, which a change of our code leaves as it is.
 COPY pyproject.toml constraints.txt ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *project['optional-dependencies']['local'], sep='\n')" \
         > requirements.txt \
     && if [ -z "$TORCH" ]; then \
         sed -i -E '/^(torch|sympy)==/d' constraints.txt && pip list --format=freeze | grep '^torch==' >> constraints.txt; \

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from sqlalchemy.engine import make_url
 
+from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters.database import (
     DatabaseClock,
     absolute_sqlite_file,
@@ -21,7 +22,7 @@ from qdrant_rollouts.adapters.database import (
     sqlite_files,
 )
 from qdrant_rollouts.adapters.late import FirstUse, late
-from qdrant_rollouts.adapters.migrate import describe_missing_tables, prepare
+from qdrant_rollouts.adapters.migrate import check_tables, describe_missing_tables, prepare
 from qdrant_rollouts.adapters.own_files import OwnFiles, named_files
 from qdrant_rollouts.adapters.qdrant import inspection_store, open_store
 from qdrant_rollouts.adapters.releases import look
@@ -29,7 +30,7 @@ from qdrant_rollouts.adapters.shelf import open_shelf
 from qdrant_rollouts.checkout import stand_for
 from qdrant_rollouts.core.config.settings import Settings, load_settings
 from qdrant_rollouts.core.database.models import Base
-from qdrant_rollouts.core.errors import AppError, Interrupted, NothingHere
+from qdrant_rollouts.core.errors import AppError, Interrupted, NothingHere, Refused
 from qdrant_rollouts.core.ports import (
     AlertChannel,
     Knock,
@@ -43,8 +44,15 @@ from qdrant_rollouts.core.services import Services, Times
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
-    from qdrant_rollouts.core.config.index_file import ConcurrencySpec, IndexFile, IndexSpec
+    from qdrant_rollouts.core.config.index_file import (
+        ConcurrencySpec,
+        EmbeddingSpec,
+        IndexFile,
+        IndexSpec,
+    )
+    from qdrant_rollouts.core.ports import Embedder
     from qdrant_rollouts.core.routing import AsyncRouter, Router
+    from qdrant_rollouts.core.routing.control_plane import RouterServices
 
 EMBEDDED_STORE = ".rollouts/qdrant"
 #: All modules that add tables, for a database that has none.
@@ -124,11 +132,7 @@ def _assemble_services(
         sessions=sessions,
         clock=DatabaseClock(),
         store=store,
-        embedder=partial(
-            late("adapters.embeddings", "open_embedder"),
-            providers=lambda: _load_index_file(settings).providers,
-            own=own,
-        ),
+        embedder=_embedder(settings, own),
         source=open_sources(settings, store),
         indexes=index_reader(settings),
         concurrency=concurrency(settings),
@@ -137,6 +141,14 @@ def _assemble_services(
         channel=cast("RouteChannel", channel),
         shelf=shelf,
         providers=lambda: _load_index_file(settings).providers,
+    )
+
+
+def _embedder(settings: Settings, own: OwnFiles) -> "Callable[[EmbeddingSpec], Embedder]":
+    return partial(
+        late("adapters.embeddings", "open_embedder"),
+        providers=lambda: _load_index_file(settings).providers,
+        own=own,
     )
 
 
@@ -249,19 +261,26 @@ def own_files(settings: Settings) -> OwnFiles:
     return OwnFiles(files, folders)
 
 
-def open_router(settings: Settings | None = None) -> "Router":
+def open_router(settings: Settings | None = None, *, url: str = "", token: str = "") -> "Router":
     """Returns a router for this process; call ``close`` in the end, so that its last observations
-    are written. It opens and searches without the database, and connects when that answers."""
-    services, join = _to_search(settings or load_settings())
+    are written. It opens and searches without the database, and connects when that answers.
+
+    With ``url`` or ``ROLLOUTS_URL`` it needs no database: a rollouts server gives it the routes and
+    takes what it observes. ``token`` or ``ROLLOUTS_TOKEN`` is one with the scope ``router``.
+    """
+    services, release = _to_search(_settings_of_router(settings, url, token))
     router: Router = late("core.routing", "Router")(
-        services, join, services.close, late("adapters.client_queries", "build_client_query")
+        services, release, late("adapters.client_queries", "build_client_query")
     )
     return router
 
 
-def open_async_router(settings: Settings | None = None) -> "AsyncRouter":
-    settings = settings or load_settings()
-    services, join = _to_search(settings)
+def open_async_router(
+    settings: Settings | None = None, *, url: str = "", token: str = ""
+) -> "AsyncRouter":
+    """As ``open_router``, for an event loop."""
+    settings = _settings_of_router(settings, url, token)
+    services, release = _to_search(settings)
     api_key = settings.qdrant_api_key.get_secret_value()
     searches = late("adapters.qdrant_async", "open_searches")(
         settings.qdrant_url, api_key, services.store
@@ -269,19 +288,56 @@ def open_async_router(settings: Settings | None = None) -> "AsyncRouter":
     router: AsyncRouter = late("core.routing", "AsyncRouter")(
         services,
         searches,
-        join,
-        services.close,
+        release,
         late("adapters.client_queries", "build_client_query"),
     )
     return router
 
 
-def _to_search(settings: Settings) -> tuple[Services, Callable[[], None]]:
-    """As ``build_services``, but work on the database is postponed until it answers."""
+def _settings_of_router(settings: Settings | None, url: str, token: str) -> Settings:
+    given = {name: value for name, value in (("url", url), ("token", token)) if value}
+    if settings is not None and given:
+        raise Refused("open_router takes settings, or url and token, not both")
+    found = settings or load_settings(**given)
+    if token and not found.url:
+        raise Refused("open_router has a token and no url: name the rollouts server")
+    return found
+
+
+def _to_search(settings: Settings) -> tuple["RouterServices", Callable[[], None]]:
+    """Returns what a router works with, and what closes it."""
+    if settings.url:
+        return _to_search_by_http(settings)
+    return _to_search_by_database(settings)
+
+
+def _to_search_by_database(settings: Settings) -> tuple["RouterServices", Callable[[], None]]:
+    """It starts no work and changes no tables, and looks at the database once that answers."""
     engine = open_engine(settings.database_url.get_secret_value())
     services = _assemble_services(settings, open_sessions(engine), open_vector_store(settings))
-    knock = cast("Knocker", FirstUse(lambda: late("adapters.celery", "open_knocker")(settings)))
-    return replace(services, knock=knock), partial(prepare, engine)
+    found: RouterServices = late("core.routing.sql_control_plane", "over_database")(
+        services, partial(check_tables, engine, migrations.OLDEST_TO_SEARCH)
+    )
+    return found, services.close
+
+
+def _to_search_by_http(settings: Settings) -> tuple["RouterServices", Callable[[], None]]:
+    store = open_vector_store(settings)
+    control = late("adapters.http_control_plane", "HttpControlPlane")(
+        settings.url, settings.token.get_secret_value()
+    )
+    services: RouterServices = late("core.routing.control_plane", "RouterServices")(
+        store=store,
+        embedder=_embedder(settings, own_files(settings)),
+        indexes=index_reader(settings),
+        control=control,
+    )
+
+    def close() -> None:
+        control.close()
+        store.close()
+
+    return services, close
 
 
 class PerProcess:

@@ -16,8 +16,10 @@ from kombu.entity import Exchange, Queue
 from kombu.messaging import Producer
 
 from qdrant_rollouts.adapters import broker_url
-from qdrant_rollouts.adapters.celery import BROKER_AWAY, make_app
-from qdrant_rollouts.adapters.route_channel import RedisChannel, open_channel
+from qdrant_rollouts.adapters.broker_errors import BROKER_AWAY
+from qdrant_rollouts.adapters.celery import make_app
+from qdrant_rollouts.adapters.redis_channel import RedisChannel
+from qdrant_rollouts.adapters.route_channel import open_channel
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.errors import Misconfigured, Unavailable
 

@@ -12,11 +12,10 @@ from typing import Any
 
 from celery import Celery, Task
 from celery.exceptions import SoftTimeLimitExceeded, TaskPredicate
-from kombu.exceptions import KombuError, OperationalError
-from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
 
 from qdrant_rollouts.adapters import broker_url, database, redis_broker
+from qdrant_rollouts.adapters.broker_errors import BROKER_AWAY
 from qdrant_rollouts.adapters.late import late
 from qdrant_rollouts.adapters.waiting import Queues, make_id
 from qdrant_rollouts.core.config.settings import Settings
@@ -30,8 +29,6 @@ log = logging.getLogger(__name__)
 #: Exceptions that end a turn in a worker from outside.
 INTERRUPTIONS = (SoftTimeLimitExceeded, Interrupted)
 
-#: What Celery raises if the broker does not answer, or closes the connection.
-BROKER_AWAY = (KombuError, OperationalError, RedisError, OSError)
 #: In the headers of a message whose sender sends it again if it has no effect.
 AGAIN = "rollouts_again"
 

@@ -20,7 +20,8 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 from sqlalchemy.exc import SQLAlchemyError
 
-from qdrant_rollouts.adapters.celery import AGAIN, BROKER_AWAY
+from qdrant_rollouts.adapters.broker_errors import BROKER_AWAY
+from qdrant_rollouts.adapters.celery import AGAIN
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 

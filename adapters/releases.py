@@ -2,8 +2,9 @@
 changed.
 
 Rule: a program works with every revision from ``migrations.OLDEST`` to its HEAD, and with a newer
-one as long as the database itself says so (``works_with``). A database without tables is no
-obstacle: the first process creates them.
+one as long as the database itself says so (``works_with``). The processes of applications need
+less (``migrations.OLDEST_TO_SEARCH``). A database without tables is no obstacle: the first process
+of this program creates them.
 """
 
 from dataclasses import dataclass
@@ -97,9 +98,9 @@ def look(engine: Engine) -> Standing:
     return judge_with_address(engine, found_in(engine))
 
 
-def judge_with_address(engine: Engine, found: Found) -> Standing:
+def judge_with_address(engine: Engine, found: Found, oldest: str = migrations.OLDEST) -> Standing:
     """Returns the message of ``judge``, with the address."""
-    standing = judge(found)
+    standing = judge(found, oldest=oldest)
     unfit = standing.unfit and f"the database at {where(engine)} {standing.unfit}"
     return Standing(unfit, standing.behind)
 
@@ -114,7 +115,7 @@ def where(engine: Engine) -> str:
     return str(absolute_sqlite_file(engine.url) or database_address(engine))
 
 
-def check(engine: Engine, found: Found) -> None:
+def check(engine: Engine, found: Found, oldest: str = migrations.OLDEST) -> None:
     """Raises OtherRelease if this program cannot work with the database."""
-    if unfit := judge_with_address(engine, found).unfit:
+    if unfit := judge_with_address(engine, found, oldest).unfit:
         raise OtherRelease(unfit)

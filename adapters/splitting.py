@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from semantic_text_splitter import TextSplitter
-from tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 Piece = tuple[int, str]
 
@@ -21,7 +24,7 @@ def remaining_tokens(limit: int, taken: int) -> int:
     return max(_LEAST_TOKENS, (limit - taken) // _TOKEN_STEP * _TOKEN_STEP)
 
 
-def split_by_tokens(tokenizer: Tokenizer, text: str, capacity: int, overlap: int) -> list[Piece]:
+def split_by_tokens(tokenizer: "Tokenizer", text: str, capacity: int, overlap: int) -> list[Piece]:
     return _make_splitter(tokenizer, capacity, min(overlap, capacity // 2)).chunk_indices(text)
 
 
@@ -34,5 +37,5 @@ def split_by_count(
 
 
 @lru_cache(maxsize=8)
-def _make_splitter(tokenizer: Tokenizer, capacity: int, overlap: int) -> TextSplitter:
+def _make_splitter(tokenizer: "Tokenizer", capacity: int, overlap: int) -> TextSplitter:
     return TextSplitter.from_huggingface_tokenizer(tokenizer, capacity, overlap)

@@ -45,7 +45,7 @@ class Queues:
 
     def lacks(self, queue: str, thing: str) -> bool:
         """Whether no message about the thing waits, as far as is known. Raises one of
-        ``adapters.celery.BROKER_AWAY``."""
+        ``adapters.broker_errors.BROKER_AWAY``."""
         seen = self._seen.get(queue)
         if seen is None or time.monotonic() - seen[0] >= self._fresh:
             found = self._read(queue)

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 
 from sqlalchemy import Engine
 
+from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters.database import DatabaseClock, open_engine, open_sessions
-from qdrant_rollouts.adapters.migrate import prepare
+from qdrant_rollouts.adapters.migrate import check_tables
 from qdrant_rollouts.core.config.settings import load_settings
 from qdrant_rollouts.core.errors import AppError, Unavailable
 from qdrant_rollouts.core.journal.desk import WriterDesk
@@ -24,21 +25,26 @@ from qdrant_rollouts.core.journal.states import WriteState
 log = logging.getLogger(__name__)
 
 
-class PreparedLedger(SqlWriterLedger):
-    """Prepares the database before it is first used, whenever that answers. A desk always renews
-    first, and then twice a second, so it finds out about broken connections before most writes do.
-    """
+class CheckedLedger(SqlWriterLedger):
+    """Checks the tables before it first uses them, whenever the database answers. A desk always
+    renews first, and then twice a second, so it finds out about broken connections before most
+    writes do."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(open_sessions(engine), DatabaseClock())
         self._engine = engine
-        self._prepared = False
+        self._checked = False
 
     def renew_lease(self, process: str, confirmed: Mapping[str, int]) -> dict[str, WriteState]:
-        if not self._prepared:
-            prepare(self._engine)
-            self._prepared = True
+        if not self._checked:
+            check_tables(self._engine, migrations.OLDEST_TO_WRITE)
+            self._checked = True
         return super().renew_lease(process, confirmed)
+
+    def withdraw_writer(self, process: str) -> None:
+        """Before the tables are checked, nothing was written."""
+        if self._checked:
+            super().withdraw_writer(process)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -49,7 +55,7 @@ class KeptDesk:
 
     def __init__(self, database_url: str) -> None:
         process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        self._ledger = PreparedLedger(open_engine(database_url, pinged=False))
+        self._ledger = CheckedLedger(open_engine(database_url, pinged=False))
         self.desk = WriterDesk(self._ledger, process)
         self.clients = 0
         self._stopped = threading.Event()

@@ -88,7 +88,8 @@ def _compare(store: VectorStore) -> None:
     seen = BucketDigests()
     position = None
     while True:
-        found = compare_page(store, *_SIDES, position, seen)
+        found = compare_page(store, *_SIDES, position)
+        seen.add(found.leading)
         if found.ids:
             raise AssertionError(f"{len(found.ids)} points differ, and none should")
         position = found.following

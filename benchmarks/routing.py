@@ -3,12 +3,14 @@
 On a real Qdrant server, during a canary of one half: each round makes the same search directly and
 through the router, in turn. Bounds: the median of a routed search is at most 5 % over
 ``query_points`` where that takes 1 ms, and the router's own work for one is at most 50
-microseconds, also if the application makes it itself (``router.arm``).
+microseconds, also if the application makes it itself (``router.arm``), and if the router has no
+database and reaches its routes by HTTP.
 """
 
 import statistics
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +26,8 @@ from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.ports import Hit
 from qdrant_rollouts.core.routing import Router, table
 from qdrant_rollouts.core.services import Services
+from tests.by_http import ByHttp
+from tests.reach import ByDatabase, Reach
 from tests.servers import Qdrant
 
 OVER = 0.05
@@ -50,7 +54,8 @@ def run(size: Size) -> list[Result]:
         client = QdrantClient(url=server.url, grpc_port=server.grpc_port, trust_env=False)
         results = [
             _over(installation.services, client, ROUNDS[size]),
-            *_own(installation.services, ROUNDS[size]),
+            *_own(installation.services, ByDatabase(), "", ROUNDS[size]),
+            *_own(installation.services, ByHttp(), " by HTTP", ROUNDS[size]),
         ]
         client.close()
         installation.close()
@@ -86,11 +91,11 @@ def _over(services: Services, client: QdrantClient, rounds: int) -> Result:
     )
 
 
-def _own(services: Services, rounds: int) -> list[Result]:
+def _own(services: Services, reach: Reach, how: str, rounds: int) -> list[Result]:
     """The searches themselves take nothing here."""
     vector = np.zeros(VECTOR_SIZE, dtype=np.float32)
     at_once = _AtOnce(services.store)
-    with Router(replace(services, store=at_once)) as router:
+    with closing(reach), reach.open_router(replace(services, store=at_once)) as router:
 
         def make_search(user: str) -> None:
             router.search("texts", vector, user, _LIMIT)
@@ -100,8 +105,8 @@ def _own(services: Services, rounds: int) -> list[Result]:
                 arm.results(_LIMIT)
 
         return [
-            _measure_own("search", make_search, rounds),
-            _measure_own("arm", take_arm, rounds),
+            _measure_own(f"search{how}", make_search, rounds),
+            _measure_own(f"arm{how}", take_arm, rounds),
         ]
 
 

@@ -16,7 +16,8 @@ from celery.worker.control import inspect_command
 from sqlalchemy.exc import SQLAlchemyError
 
 from qdrant_rollouts import migrations
-from qdrant_rollouts.adapters.celery import AGAIN, BROKER_AWAY, App
+from qdrant_rollouts.adapters.broker_errors import BROKER_AWAY
+from qdrant_rollouts.adapters.celery import AGAIN, App
 from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.errors import AppError, OtherRelease

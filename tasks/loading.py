@@ -17,7 +17,10 @@ _MODULES = (
     "qdrant_rollouts.adapters.embeddings",
     "qdrant_rollouts.adapters.qdrant_bulk",
     "qdrant_rollouts.adapters.qdrant_server",
+    "qdrant_rollouts.adapters.redis_channel",
     "qdrant_rollouts.adapters.route_channel",
+    # the HTTP client of these adapters loads it when it is made
+    "httpcore",
 )
 
 

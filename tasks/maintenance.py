@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from celery import Celery
 
-from qdrant_rollouts.adapters.celery import AGAIN, BROKER_AWAY
+from qdrant_rollouts.adapters.broker_errors import BROKER_AWAY
+from qdrant_rollouts.adapters.celery import AGAIN
 from qdrant_rollouts.adapters.waiting import Queues, make_id
 from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.database import events

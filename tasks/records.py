@@ -11,7 +11,8 @@ from typing import Any, Literal
 from celery import Celery
 from celery.exceptions import Ignore
 
-from qdrant_rollouts.adapters.celery import BROKER_AWAY, give_back
+from qdrant_rollouts.adapters.broker_errors import BROKER_AWAY
+from qdrant_rollouts.adapters.celery import give_back
 from qdrant_rollouts.adapters.writer_desk import DeskOfClient
 from qdrant_rollouts.core.answers.records import Written
 from qdrant_rollouts.core.errors import Malformed, Misconfigured, OtherRelease, Unavailable

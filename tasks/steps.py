@@ -7,7 +7,8 @@ from functools import partial
 
 from celery import Celery, Task
 
-from qdrant_rollouts.adapters.celery import BROKER_AWAY, LONG_LIMITS, give_back
+from qdrant_rollouts.adapters.broker_errors import BROKER_AWAY
+from qdrant_rollouts.adapters.celery import LONG_LIMITS, give_back
 from qdrant_rollouts.core.database import events, leases
 from qdrant_rollouts.core.deployments import due_slices, engine, slices
 from qdrant_rollouts.core.deployments.steps import STEPS

@@ -13,7 +13,7 @@ from typing import Any
 
 from celery import Celery, beat
 
-from qdrant_rollouts.adapters.celery import BROKER_AWAY
+from qdrant_rollouts.adapters.broker_errors import BROKER_AWAY
 from qdrant_rollouts.adapters.redis_broker import AT_THE_FRONT
 from qdrant_rollouts.adapters.waiting import Queues, make_id
 

@@ -36,7 +36,7 @@ from qdrant_rollouts.core.sanitize import redaction
 from tests.databases import DatabasePool
 from tests.logs import keep_logging
 from tests.saved_worlds import SavedWorlds
-from tests.servers import FRESH, Elsewhere, Postgres, Qdrant, Redis, fresh_database
+from tests.servers import FRESH, NO_TLS, Elsewhere, Postgres, Qdrant, Redis, fresh_database
 
 pytest_plugins = ["tests.standstill"]
 MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's own folder for this
@@ -216,7 +216,7 @@ def qdrant_url(qdrant_server: Qdrant | Elsewhere) -> Iterator[str]:
     with them. Snapshots too: they would remain, and a collection with the same name in another test
     would have them (qdrant-facts 10.5)."""
     with httpx.Client(
-        base_url=qdrant_server.url, trust_env=False, timeout=30, limits=FRESH
+        base_url=qdrant_server.url, trust_env=False, timeout=30, limits=FRESH, verify=NO_TLS
     ) as client:
         before = _collections(client)
         yield qdrant_server.url

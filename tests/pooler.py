@@ -74,6 +74,7 @@ class Pooler:
 
     def _serve(self, client: socket.socket) -> None:
         with client:
+            _send_at_once(client)
             try:
                 startup = self._startup(client)
                 if startup is not None:
@@ -122,6 +123,7 @@ class Pooler:
             self._idle[startup] = deque()
             for _ in range(self._connections):
                 server = socket.create_connection((self._server.host, self._server.port))
+                _send_at_once(server)
                 server.sendall(startup)
                 greeting = b""
                 while True:
@@ -141,6 +143,12 @@ class Pooler:
         with self._free:
             self._idle[startup].append(server)
             self._free.notify()
+
+
+def _send_at_once(connection: socket.socket) -> None:
+    """A statement comes in several messages, and each is passed on by itself. Without this, the
+    kernel keeps all but the first until the receiver acknowledges that one, 40 ms later."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _answered(server: socket.socket, client: socket.socket) -> bool:

@@ -97,7 +97,7 @@ def for_us_alone(target):
 @contextmanager
 def serving(handler):
     server = ThreadingHTTPServer(("127.0.0.1", free_ports(1)[0]), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

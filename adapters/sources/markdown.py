@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from markdown_it import MarkdownIt
 
-from qdrant_rollouts.core.sanitize.bounded import BoundedTexts, read_yaml
+from qdrant_rollouts.core.sanitize.bounded import DEEPEST, BoundedTexts, read_yaml
 from qdrant_rollouts.core.sanitize.quoting import describe_yaml_error, error_text
 
 _BLOCKS = MarkdownIt("commonmark").disable("inline")
@@ -87,20 +87,32 @@ def _parse_yaml(front: str) -> Any:
             f"front matter has {len(front):,} characters; at most {_LONGEST_FRONT:,} are read"
         )
     try:
-        if any(
-            isinstance(event, yaml.AliasEvent)
-            for event in yaml.parse(front, Loader=yaml.BaseLoader)
-        ):
-            raise ValueError(
-                "front matter repeats itself by an alias (*NAME), which could make a few bytes "
-                "gigabytes"
-            )
+        repeats = _has_alias(front)
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"front matter is not YAML: {describe_yaml_error(error)}") from None
+    if repeats:
+        raise ValueError(
+            "front matter repeats itself by an alias (*NAME), which could make a few bytes "
+            "gigabytes"
+        )
     try:
         return read_yaml(front, BoundedTexts)
     except ValueError as error:
         raise ValueError(f"front matter is not YAML: {error}") from None
+
+
+def _has_alias(front: str) -> bool:
+    """Looks no further than ``read_yaml`` reads: each level makes all that follows slower, so
+    thousands of them would take minutes."""
+    depth = 0
+    for event in yaml.parse(front, Loader=yaml.BaseLoader):
+        if isinstance(event, yaml.AliasEvent):
+            return True
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            break
+    return False
 
 
 def _toml_fields(front: str) -> dict[str, Any]:

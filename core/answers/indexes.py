@@ -105,11 +105,32 @@ class Home(Sight):
     attention: int
 
 
+class Mark(TypedDict):
+    """Who has marked a version bad, when and why."""
+
+    at: Moment
+    by: str
+    reason: str
+
+
+class Marked(TypedDict):
+    """``marked_bad`` is null after the mark was taken back. ``changed`` is false if it was so
+    before. ``next`` is what a person can do."""
+
+    alias: str
+    collection: str
+    number: int
+    marked_bad: Mark | None
+    changed: bool
+    next: str
+
+
 @with_config(extra="allow")
 class Version(TypedDict):
     """Besides these keys a version has more facts (``core.collections.versions``). A version that
     another program made has no number. ``deletion`` says in words when it will be deleted, and how
-    to keep it."""
+    to keep it. ``rolled_away``: a rollback has left it or went past it. ``rollback_target``: a
+    rollback leads to it if nobody names a version."""
 
     collection: str
     number: int | None
@@ -121,6 +142,9 @@ class Version(TypedDict):
     created_at: NotRequired[Moment]
     delete_after: NotRequired[Moment | None]
     deletion: NotRequired[str | None]
+    marked_bad: NotRequired[Mark | None]
+    rolled_away: NotRequired[bool]
+    rollback_target: NotRequired[bool]
 
 
 class Versions(TypedDict):
@@ -144,12 +168,14 @@ class Confirmed(TypedDict):
     known: int
 
 
-class Route(TypedDict):
-    """``share`` and ``shadow`` are in basis points."""
+class RouteState(TypedDict):
+    """All that a router needs to choose. ``share`` and ``shadow`` are in basis points; ``salt`` is
+    hashed with the user."""
 
     alias: str
     version: int
     stage: str
+    salt: str
     blue: str | None
     green: str | None
     share: int
@@ -158,11 +184,30 @@ class Route(TypedDict):
     experiment_id: str | None
     arms: list[Arm]
     at_rest: bool
+
+
+class Route(RouteState):
+    """With the search processes that serve it."""
+
     confirmed: Confirmed
 
 
 class Routes(TypedDict):
     routes: list[Route]
+
+
+class ExperimentRoute(TypedDict):
+    """``route``: the alias, or the experiment's own name, whose route splits the users. ``control``
+    answers all of them after the end."""
+
+    route: str
+    control: str
+
+
+class Serving(TypedDict):
+    """How many routes this router was noted for."""
+
+    routes: int
 
 
 class Aliases(TypedDict):

@@ -28,3 +28,18 @@ class Routed(TypedDict):
 
 class Recorded(TypedDict):
     recorded: bool
+
+
+class FeedbackOutcome(TypedDict):
+    """``outcome``: ``counted``; ``repeated``, because this key was counted before; ``unexposed``,
+    nothing is counted yet and it may be sent again; or ``refused``, and ``detail`` says why."""
+
+    key: str
+    outcome: str
+    detail: str
+
+
+class FeedbackOutcomes(TypedDict):
+    """In the order of the request."""
+
+    results: list[FeedbackOutcome]

@@ -6,7 +6,7 @@ process. What is written behind that id is found by the next comparison.
 
 import hashlib
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qdrant_rollouts.core.ports import Point, PointId, PointStore
@@ -42,12 +42,16 @@ class Side:
 @dataclass(frozen=True, slots=True)
 class Compared:
     """What a piece has found. ``ids`` differ: they are on one side only, or were made from
-    something else. ``following`` is where the next piece starts; None at the end. ``checked``:
-    points of the leader that were looked at."""
+    something else. ``following`` is where the next piece starts; None at the end. ``leading``: the
+    digests of the leader's points that were looked at."""
 
     ids: list[PointId]
     following: PointId | None
-    checked: int
+    leading: Mapping[PointId, str]
+
+    @property
+    def checked(self) -> int:
+        return len(self.leading)
 
 
 class BucketDigests:
@@ -62,10 +66,17 @@ class BucketDigests:
         if text:
             self._numbers = [int(text[at : at + 16], 16) for at in range(0, len(text), 16)]
 
-    def add(self, point: Point, digest: str) -> None:
-        content = f"{point.id}\0{digest}".encode()
-        number = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
-        self._numbers[bucket_of(point.id)] ^= number
+    def add(self, digests: Mapping[PointId, str]) -> None:
+        """Adds points by their digests. A point that is added twice is in it no longer."""
+        for id, digest in digests.items():
+            content = f"{id}\0{digest}".encode()
+            number = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
+            self._numbers[bucket_of(id)] ^= number
+
+    def merge(self, other: "BucketDigests") -> None:
+        """Adds what another scan saw, of other points."""
+        pairs = zip(self._numbers, other._numbers, strict=True)
+        self._numbers = [one ^ two for one, two in pairs]
 
     def differing(self, other: "BucketDigests") -> set[int]:
         """Returns the buckets that are not equal."""
@@ -81,20 +92,21 @@ def bucket_of(id: PointId) -> int:
 
 
 def compare_page(
-    store: PointStore, leader: Side, follower: Side, start: PointId | None, seen: BucketDigests
+    store: PointStore,
+    leader: Side,
+    follower: Side,
+    start: PointId | None,
+    end: PointId | None = None,
 ) -> Compared:
-    """Compares one page of both sides from ``start`` on, and adds the leader's points to
-    ``seen``."""
+    """Compares one page of both sides from ``start`` on, and nothing from ``end`` on."""
     theirs, theirs_next = leader.read_page(store, start)
     ours, ours_next = follower.read_page(store, start)
-    horizon = _first_id([one for one in (theirs_next, ours_next) if one is not None])
+    horizon = _first_id([one for one in (theirs_next, ours_next, end) if one is not None])
     before = _digests_before(theirs, leader.digest, horizon)
     after = _digests_before(ours, follower.digest, horizon)
-    checked = [point for point in theirs if point.id in before]
-    for point in checked:
-        seen.add(point, before[point.id])
     differing = [id for id in before.keys() | after.keys() if before.get(id) != after.get(id)]
-    return Compared(sorted(differing, key=order_id), horizon, len(checked))
+    following = None if horizon == end else horizon
+    return Compared(sorted(differing, key=order_id), following, before)
 
 
 def order_id(id: PointId) -> tuple[int, int, str]:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from qdrant_rollouts.core.collections.records import MARK_KEY, Record
-from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.ports import Point, Row
 
@@ -23,6 +22,8 @@ from qdrant_rollouts.core.ports import Point, Row
 _FRACTION = re.compile(r"\d[.eE][-+\d]")
 _DIGITS = ".12g"
 _LAST_DIGIT = 1e-15
+#: What may be or contain a number with a fraction.
+_MAY_HAVE_FRACTION = (float, Mapping, list, tuple)
 #: What JSON has beside lists and objects.
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -40,11 +41,12 @@ def digest_origin(
     return digest.hexdigest()
 
 
-def digest_row(plan: VectorPlan, row: Row, record: Record) -> str:
-    """Returns the origin of the point that ``record`` becomes. A point of a collection brings all
-    its vectors, also those that the record does not take from it."""
+def digest_row(row: Row, record: Record, names: Collection[str]) -> str:
+    """Returns the origin of the point that ``record`` becomes, for the vector ``names`` that a plan
+    has as ``taken``. A point of a collection brings all its vectors, also those that the record
+    does not take from it."""
     brought = record.vectors if row.point_id is None else row.vector
-    return digest_origin(record.fields, brought, plan.taken)
+    return digest_origin(record.fields, brought, names)
 
 
 def digest_point(point: Point, names: Collection[str]) -> str:
@@ -73,7 +75,8 @@ def are_same_values(one: Any, other: Any) -> bool:
 def _encode_payload(fields: Mapping[str, Any]) -> bytes:
     own = {name: value for name, value in fields.items() if name != MARK_KEY}
     text = _ENCODER.encode(own)
-    if _FRACTION.search(text):
+    may_have = any(isinstance(value, _MAY_HAVE_FRACTION) for value in own.values())
+    if may_have and _FRACTION.search(text):
         text = _ENCODER.encode(_round_numbers(own))
     return text.encode(errors="surrogatepass")
 

@@ -26,18 +26,20 @@ REMOTE = ("s3", "gs", "abfs", "sftp")
 #: Supported transports for knocks: those that are tested, and RabbitMQ. Celery knows others, which
 #: might lose messages.
 BROKERS = ("memory", "redis", "rediss", "redis+socket", "amqp", "amqps")
-#: Settings whose value may contain a password or token and is never shown; all but the last two are
-#: URLs.
+#: Settings whose value may contain a password or token and is never shown; all but the last
+#: three are URLs.
 SECRET = (
     "backup_dir",
     "database_url",
     "broker_url",
     "qdrant_url",
     "qdrant_nodes",
+    "url",
     "qdrant_api_key",
     "api_token",
+    "token",
 )
-_URLS = SECRET[:-2]
+_URLS = SECRET[:-3]
 _PREFIX = "ROLLOUTS_"
 _ENV_FILE = ".env"
 
@@ -60,6 +62,9 @@ class Settings(BaseSettings):
     config: Path = Path("rollouts.yaml")
     #: An additional token of the web process, with every scope.
     api_token: SecretStr = SecretStr("")
+    #: A rollouts server, for an application without the database, and a token that it accepts.
+    url: str = ""
+    token: SecretStr = SecretStr("")
     #: Allowed host names of the web process besides localhost and addresses, separated by commas.
     web_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     #: Whether agents may deploy declared indexes; if not, the tool for it does not exist.
@@ -79,7 +84,7 @@ class Settings(BaseSettings):
         plain = {name: _strip_value(value) for name, value in dict(given).items()}
         return {name: value for name, value in plain.items() if value != ""}
 
-    @field_validator("qdrant_api_key", "api_token")
+    @field_validator("qdrant_api_key", "api_token", "token")
     @classmethod
     def _check_header_value(cls, key: SecretStr) -> SecretStr:
         if not key.get_secret_value().isascii():
@@ -204,6 +209,17 @@ class Settings(BaseSettings):
         _check_hosts(url)
         return url
 
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        if url and not re.match(r"https?://[^/@?#]+(/[^@?#]*)?$", url):
+            raise ValueError(
+                "expected http://HOST:PORT or https://HOST:PORT of a rollouts server, without "
+                "user and password"
+            )
+        _check_hosts(url)
+        return url
+
     @field_validator("broker_url")
     @classmethod
     def _check_broker_url(cls, url: SecretStr) -> SecretStr:
@@ -236,12 +252,12 @@ class Settings(BaseSettings):
         return url
 
 
-def load_settings() -> Settings:
-    """Reads the settings of this process. Raises Refused naming each wrong variable and what was
-    expected."""
+def load_settings(**given: Any) -> Settings:
+    """Reads the settings of this process; those that are ``given`` come first. Raises Refused
+    naming each wrong variable and what was expected."""
     try:
         redaction.remember_environment({**dotenv_values(_ENV_FILE), **os.environ})
-        return Settings()
+        return Settings(**given)
     except ValidationError as error:
         raise Refused(
             "\n".join(_describe_variable_fault(fault) for fault in error.errors())
@@ -305,10 +321,13 @@ def find_unknown_variables(environ: Mapping[str, str | None] | None = None) -> l
 
 
 def _describe_unknown_variable(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-    return f"{name} is not a setting; " + (
-        f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-    )
+    """All begin with the same word, which says nothing about their likeness."""
+    words = [one.removeprefix(_PREFIX) for one in known]
+    close = difflib.get_close_matches(name.removeprefix(_PREFIX), words, n=1, cutoff=0.75)
+    meant = f"known: {', '.join(known)}"
+    if close:
+        meant = f"did you mean {_PREFIX}{close[0]}?"
+    return f"{name} is not a setting; {meant}"
 
 
 def _describe_variable_fault(fault: Mapping[str, Any]) -> str:

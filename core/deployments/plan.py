@@ -21,7 +21,7 @@ from qdrant_rollouts.core.database.step_data import (
 )
 from qdrant_rollouts.core.database.step_traits import StepTraits, has_step, traits_of
 from qdrant_rollouts.core.errors import Broken
-from qdrant_rollouts.core.ports import State, Turn
+from qdrant_rollouts.core.ports import Cursor, State, Turn
 from qdrant_rollouts.core.services import Services
 
 StateKind = TypeVar("StateKind", bound=StepState)
@@ -188,6 +188,15 @@ StepFunction = Callable[[StepContext], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
+class SliceWork:
+    """What a turn of a slice does, and the class of what it saves. ``do`` receives the slice's
+    number, and the cursors after which it begins and with which it ends."""
+
+    do: Callable[[StepContext, int, Cursor | None, Cursor | None], Outcome]
+    state: type[StepState]
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A row of a plan: the name that people see, what to do, how to undo it, and which workers do
     it.
@@ -198,7 +207,8 @@ class Step:
     ``Wait`` or ``Reject``. ``state`` is the class of what it saves, ``output`` the class of its
     output. ``arguments`` are written into the row, so two steps with one name can differ.
     ``lasts``: how long the step takes according to its settings and arguments. ``skipped`` says why
-    this plan does not need the step; empty if it does.
+    this plan does not need the step; empty if it does. ``slices``: the part of the step's work that
+    several workers can share.
     """
 
     name: str
@@ -212,6 +222,7 @@ class Step:
     output: type[StepOutput] = StepOutput
     arguments: State = field(default_factory=dict)
     skipped: str = ""
+    slices: SliceWork | None = None
     lasts: Callable[[IndexSpec, State], Duration | None] = lambda spec, arguments: None
 
     @property

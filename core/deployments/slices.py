@@ -1,5 +1,5 @@
-"""Takes one turn of a slice: one of the parts of a source that several workers fill at the same
-time.
+"""Takes one turn of a slice: one of the parts of a source, or of a comparison, on which several
+workers work at the same time.
 
 Rule: a slice obeys the laws that a deployment obeys. Its row is the truth and a message is only a
 knock; a turn is won by adding one to ``turn``; what a late worker writes is refused by the fence.
@@ -33,13 +33,13 @@ from qdrant_rollouts.core.deployments.plan import (
     Hold,
     Outcome,
     Reject,
+    SliceWork,
     StepContext,
     StepOutputs,
     StepRecord,
     Wait,
 )
-from qdrant_rollouts.core.deployments.steps import cloning, loading
-from qdrant_rollouts.core.deployments.steps.data import FillState
+from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_leases import HeldTurn, Lease
 from qdrant_rollouts.core.deployments.turn_record import TurnResult
 from qdrant_rollouts.core.deployments.turn_runs import Crashed, RetryLater, RunOutcome, run_turn
@@ -64,6 +64,7 @@ class _Claim:
     state: State
     crashes: int
     waited: float
+    work: SliceWork
 
 
 def advance_slice(
@@ -137,7 +138,14 @@ def _unknown(row: SliceRow, deployment: Deployment) -> str:
         read_stored(IndexSpec, deployment.spec)
     except Unavailable as error:
         return str(error)
+    step = current_step(deployment)
+    if step is None or _find_work(step.name) is None:
+        return f"slices of the step {step.name if step is not None else None}"
     return why_not_known(row.state)
+
+
+def _find_work(step: str) -> SliceWork | None:
+    return STEPS[step].slices if step in STEPS else None
 
 
 def _record_death(
@@ -163,6 +171,8 @@ def _record_death(
 def _build_claim(row: SliceRow, deployment: Deployment) -> _Claim:
     step = current_step(deployment)
     assert step is not None
+    work = _find_work(step.name)
+    assert work is not None  # otherwise the turn is declined
     return _Claim(
         deployment=view_deployment(deployment),
         outputs=read_outputs(deployment),
@@ -174,6 +184,7 @@ def _build_claim(row: SliceRow, deployment: Deployment) -> _Claim:
         state=dict(row.state),
         crashes=row.crashes,
         waited=row.waited,
+        work=work,
     )
 
 
@@ -194,7 +205,7 @@ def _hold_turn(claim: _Claim) -> HeldTurn:
 
 def _decide_outcome(services: Services, claim: _Claim, lease: Lease) -> RunOutcome:
     if claim.crashes >= services.times.crashes:
-        place = read_data(FillState, claim.state).describe_place()
+        place = read_data(claim.work.state, claim.state).describe_place()
         return Reject(
             f"its worker died or was stopped {claim.crashes} times in the middle of the same "
             f"piece: {place or 'before anything of it was saved'}"
@@ -210,9 +221,7 @@ def _decide_outcome(services: Services, claim: _Claim, lease: Lease) -> RunOutco
     )
 
     def work() -> Outcome:
-        if context.load(FillState).way == "copy":
-            return cloning.copy_slice(context, claim.start, claim.stop)
-        return loading.fill_slice(context, claim.number, claim.start, claim.stop)
+        return claim.work.do(context, claim.number, claim.start, claim.stop)
 
     return run_turn(services, work, f"slice {claim.number + 1} of {claim.deployment.id}")
 

@@ -116,7 +116,7 @@ def _renew_lease(desk: WriterDesk, alias: str) -> Generator[WriteStep, Any, bool
         if not (yield FindAlias(alias)):
             return False
         raise Unavailable(
-            f"the write to {alias} was not sent: the database did not answer for "
+            f"the write to {alias} was not sent: the database could not be used for "
             f"{desk.bounds.lease:g} s, so it is not known whether a rebuild captures writes; "
             f"repeat it: {error}"
         ) from error

@@ -1,28 +1,28 @@
-"""Whether the database answers this process, so that no search waits for a database that does not.
+"""Whether the control plane answers this process, so that no search waits for one that does not.
 
 Rule: a search waits for at most ``PATIENCE`` seconds, once. After that only a background thread
-tries, with growing waits, and its result holds for all searches from then on.
+tries, with growing waits, and its result holds for all searches from then on. Routes and reports
+are two topics: a token may be allowed to read routes and not to report, and then routes are
+followed all the same.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable
+from enum import Enum
 from typing import TypeVar
 
-from sqlalchemy.exc import DBAPIError, ProgrammingError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
-from qdrant_rollouts.core.database.faults import explain_error
-from qdrant_rollouts.core.errors import (
-    AppError,
-    Misconfigured,
-    Refused,
-    Unavailable,
-    is_connection_lost,
-)
+from qdrant_rollouts.core.errors import AppError, Misconfigured, Refused, Unavailable
+from qdrant_rollouts.core.routing.control_plane import NotReached
 
 log = logging.getLogger(__name__)
+
+
+class Topic(Enum):
+    ROUTES = "routes"
+    REPORTS = "reports"
+
 
 #: Seconds; a connection attempt alone may take 5.
 PATIENCE = 2.0
@@ -32,24 +32,23 @@ _FIRST_RETRY = 0.5
 _LONGEST_RETRY = 1.0
 #: Seconds between two log lines about the same problem.
 _SAY_EVERY = 60.0
-_AWAY = (
-    "%s: no routes are read and nothing is written down: %s. Searches go by the last known route, "
-    "or to the alias by "
-    "its name (variant unrouted). It is tried again at least every %g s"
-)
+_AWAY = {
+    Topic.ROUTES: "%s: no routes are read and nothing is written down: %s. Searches go by the last "
+    "known route, or to the alias by its name (variant unrouted). It is tried again at least every "
+    "%g s",
+    Topic.REPORTS: "%s: observations wait in memory, because nothing is written down: %s. It is "
+    "tried again at least every %g s",
+}
 T = TypeVar("T")
 
 
 class Link:
-    """``join`` is done once before the database can be used; it raises what ``wiring`` raises
-    there."""
+    """``name`` is that of the control plane."""
 
-    def __init__(self, process: str, join: Callable[[], object]) -> None:
+    def __init__(self, process: str, name: str) -> None:
         self._process = process
-        self._join = join
-        self._joined = False
-        self._error: AppError | None = None
-        self._guard = threading.Lock()
+        self._name = name
+        self._errors: dict[Topic, AppError] = {}
         self._given_up: list[threading.Thread] = []
         self._retry = 0.0
         self._try_at = 0.0
@@ -58,32 +57,32 @@ class Link:
 
     @property
     def error(self) -> AppError | None:
-        """Why the database cannot be used; None if it can, as far as is known."""
-        return self._error
+        """Why the control plane cannot be used; None if it can, as far as is known."""
+        return next(iter(self._errors.copy().values()), None)
 
     @property
     def away_for(self) -> float:
-        if not self._error:
+        if not self._errors:
             return 0.0
         return time.monotonic() - self._lost_at
 
     def ask(self, read: Callable[[], T]) -> T:
-        """For a search. Raises an AppError at once while the database is known not to answer, and
-        soon if it stops answering."""
-        if self._error is not None:
-            raise self._error
+        """For a search that needs a route. Raises an AppError at once while the control plane is
+        known not to answer, and soon if it stops answering."""
+        lost = self._errors.get(Topic.ROUTES)
+        if lost is not None:
+            raise lost
         found: list[T | AppError] = []
         thread = threading.Thread(
-            target=lambda: found.append(self._try_read(read)), name="route", daemon=True
+            target=lambda: found.append(self._try(read, Topic.ROUTES)), name="route", daemon=True
         )
         thread.start()
         thread.join(PATIENCE)
         if thread.is_alive():
             self._given_up.append(thread)
         if not found:
-            found.append(
-                self._lose(Unavailable(f"the database did not answer within {PATIENCE:g} s"))
-            )
+            silent = Unavailable(f"{self._name} did not answer within {PATIENCE:g} s")
+            found.append(self._lose(silent, Topic.ROUTES))
         if isinstance(found[0], AppError):
             raise found[0]
         return found[0]
@@ -94,56 +93,51 @@ class Link:
         while self._given_up:
             self._given_up.pop().join(_LONGEST_LOOK)
 
-    def read(self, read: Callable[[], T], *, at_once: bool = False) -> T:
-        """For the background: waits as long as necessary. Raises an AppError. While the database
-        does not answer, it raises without a new attempt, unless one is due or must be ``at_once``.
-        """
-        if self._error is not None and time.monotonic() < self._try_at and not at_once:
-            raise self._error
-        found = self._try_read(read)
+    def read(self, read: Callable[[], T]) -> T:
+        """For the background that follows routes; see ``report``."""
+        return self._wait_for(read, Topic.ROUTES)
+
+    def report(self, write: Callable[[], T], *, at_once: bool = False) -> T:
+        """For the background: waits as long as necessary. Raises an AppError. While the control
+        plane does not answer, it raises without a new attempt, unless one is due or must be
+        ``at_once``."""
+        return self._wait_for(write, Topic.REPORTS, at_once=at_once)
+
+    def _wait_for(self, work: Callable[[], T], topic: Topic, *, at_once: bool = False) -> T:
+        lost = self._errors.get(topic)
+        if lost is not None and time.monotonic() < self._try_at and not at_once:
+            raise lost
+        found = self._try(work, topic)
         if isinstance(found, AppError):
             raise found
         return found
 
-    def _try_read(self, read: Callable[[], T]) -> T | AppError:
+    def _try(self, work: Callable[[], T], topic: Topic) -> T | AppError:
         try:
-            self._join_once()
-        except SQLAlchemyError as error:
-            return self._lose(explain_error(error))
-        except AppError as error:
-            return self._lose(error)
-        try:
-            found: T | AppError = read()
-        except SQLAlchemyError as error:
-            if _is_away(error):
-                return self._lose(explain_error(error))
-            return explain_error(error)
-        except AppError as error:  # the database has answered, and the query was invalid
+            found: T | AppError = work()
+        except NotReached as error:
+            return self._lose(error.why, topic)
+        except AppError as error:  # it has answered
             found = error
-        self._find()
+        self._find(topic)
         return found
 
-    def _join_once(self) -> None:
-        with self._guard:
-            if not self._joined:
-                self._join()
-                self._joined = True
-
-    def _find(self) -> None:
-        lost = self._error
-        self._error = None
+    def _find(self, topic: Topic) -> None:
+        """When routes are read again, reports are presumed to be taken too, until one fails."""
+        lost = self._errors.pop(topic, None)
+        if topic is Topic.ROUTES and lost is not None:
+            self._errors.clear()
+        if lost is None or self._errors:
+            return
         self._retry = 0.0
-        if lost is not None:
-            log.warning(
-                "%s: the database answers again; searches follow their routes", self._process
-            )
-            self._said_at = -_SAY_EVERY
+        self._said_at = -_SAY_EVERY
+        log.warning("%s: %s answers again; searches follow their routes", self._process, self._name)
 
-    def _lose(self, error: AppError) -> AppError:
+    def _lose(self, error: AppError, topic: Topic) -> AppError:
         now = time.monotonic()
-        if self._error is None:
+        if not self._errors:
             self._lost_at = now
-        self._error = error
+        self._errors[topic] = error
         self._retry = min(max(2 * self._retry, _FIRST_RETRY), _LONGEST_RETRY)
         self._try_at = now + self._retry
         if now >= self._said_at + _SAY_EVERY:
@@ -151,12 +145,5 @@ class Link:
             level = logging.WARNING
             if isinstance(error, Misconfigured | Refused):
                 level = logging.ERROR
-            log.log(level, _AWAY, self._process, error, _LONGEST_RETRY)
+            log.log(level, _AWAY[topic], self._process, error, _LONGEST_RETRY)
         return error
-
-
-def _is_away(error: SQLAlchemyError) -> bool:
-    """The database did not answer, or lacks the tables that this program needs."""
-    if isinstance(error, DBAPIError):
-        return isinstance(error, ProgrammingError) or is_connection_lost(error)
-    return isinstance(error, PoolTimeout)

@@ -5,40 +5,25 @@ same batch, so it is counted once. Newer observations meanwhile go into the next
 does not depend on the traffic.
 """
 
+import logging
 import threading
-from collections import defaultdict
-from dataclasses import dataclass, field
-from datetime import datetime
 
-from sqlalchemy.orm import Session
-
-from qdrant_rollouts.core.routing import exposures, interleaving, traffic
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.routing.batch import Batch
+from qdrant_rollouts.core.routing.control_plane import ControlPlane
 from qdrant_rollouts.core.routing.exposures import Person, ServedList, UserSearches
 from qdrant_rollouts.core.routing.traffic import TrafficKey
-from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
-#: The maximum number of users, and of interleaved lists, in one batch; while the database does not
-#: answer, the rest is left out and counted.
+log = logging.getLogger(__name__)
+
+#: The maximum number of users, and of interleaved lists, in one batch; while the control plane is
+#: away, the rest is left out and counted.
 _MOST_PEOPLE = 50_000
 
 
-@dataclass(slots=True)
-class Batch:
-    tallies: defaultdict[TrafficKey, TrafficSketch] = field(
-        default_factory=lambda: defaultdict(TrafficSketch)
-    )
-    people: dict[Person, UserSearches] = field(default_factory=dict)
-    lists: dict[tuple[Person, str], ServedList] = field(default_factory=dict)
-
-    def write(self, session: Session, now: datetime) -> None:
-        exposures.write_exposures(session, now, self.people)
-        interleaving.write_lists(session, self.lists)
-
-
 class Recorder:
-    def __init__(self, services: Services, process: str) -> None:
-        self._services = services
+    def __init__(self, control: ControlPlane, process: str) -> None:
+        self._control = control
         self._process = process
         self._guard = threading.Lock()
         self._writing = threading.Lock()
@@ -101,7 +86,7 @@ class Recorder:
                 self.dropped += 1
 
     def flush(self) -> None:
-        """Writes what is not written yet. Raises SQLAlchemyError; nothing is lost then."""
+        """Writes what is not written yet. Raises NotReached and AppError; nothing is lost then."""
         with self._writing:
             if self._closed is not None:
                 self._write_batch(self._closed)
@@ -114,13 +99,10 @@ class Recorder:
                 self._write_batch(batch)
 
     def _write_batch(self, batch: Batch) -> None:
-        services = self._services
-        traffic.write_tallies(
-            services.sessions,
-            services.clock,
-            self._process,
-            self._sequence,
-            batch.tallies,
-            also=batch.write,
-        )
+        """What is refused would be refused again, and is left out."""
+        try:
+            self._control.write_batch(self._process, self._sequence, batch)
+        except Refused as error:
+            self.dropped += len(batch.people) + len(batch.lists)
+            log.warning("%s: observations are left out: %s", self._process, error)
         self._closed = None

@@ -8,9 +8,9 @@ from qdrant_rollouts.core.collections.text_search import build_text_search
 from qdrant_rollouts.core.config.vector_kinds import describe_vector, is_row, kind_of
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Hit, OneQuery, QueryVector, SearchParams
+from qdrant_rollouts.core.routing.control_plane import RouterServices
 from qdrant_rollouts.core.routing.target import Target, embed_text
 from qdrant_rollouts.core.sanitize.quoting import quote_value
-from qdrant_rollouts.core.services import Services
 
 Query = str | OneQuery
 
@@ -95,7 +95,9 @@ def check_asker(
         raise Refused(f"router.call takes a function of an arm, not {quote_value(search)}")
 
 
-def build_query(services: Services, request: Request, target: Target) -> tuple[QueryVector, str]:
+def build_query(
+    services: RouterServices, request: Request, target: Target
+) -> tuple[QueryVector, str]:
     """Returns the query in the form for ``target``, and the name of the searched vector: a text
     becomes the declared search, or that of the vector in ``using``. Raises Refused for a text if no
     model is known, or another than the collection's own, and for a vector that another model must
@@ -152,7 +154,7 @@ def _check_vector_fits(request: Request, query: OneQuery, target: Target) -> Non
     )
 
 
-def ask_store(services: Services, request: Request, ask: Ask) -> list[Hit]:
+def ask_store(services: RouterServices, request: Request, ask: Ask) -> list[Hit]:
     """Makes the search, and waits for it."""
     asked, using = build_query(services, request, ask.target)
     limit, how = build_search(request, ask, using)

@@ -20,6 +20,20 @@ CANARY = "canary"
 UNROUTED = "unrouted"
 
 
+_PLAIN_FIELDS = (
+    "alias",
+    "version",
+    "stage",
+    "salt",
+    "blue",
+    "green",
+    "share",
+    "shadow",
+    "deployment_id",
+    "experiment_id",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Arm:
     """The collection that serves these buckets. Blue serves ``control`` like the rest, but as the
@@ -81,6 +95,30 @@ class Route:
             return ()
         control, canary = canary_ranges(self.share)
         return Arm(CONTROL, self.blue or self.alias, control), Arm(CANARY, self.green, canary)
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Self:
+        """Reads a route as ``to_json`` wrote it, perhaps in a newer release."""
+        return cls(
+            **{name: content[name] for name in _PLAIN_FIELDS},
+            arms=tuple(Arm.of(arm) for arm in content["arms"]),
+        )
+
+    def to_json(self) -> index_answers.RouteState:
+        return {
+            "alias": self.alias,
+            "version": self.version,
+            "stage": self.stage,
+            "salt": self.salt,
+            "blue": self.blue,
+            "green": self.green,
+            "share": self.share,
+            "shadow": self.shadow,
+            "deployment_id": self.deployment_id,
+            "experiment_id": self.experiment_id,
+            "arms": [arm.to_json() for arm in self.arms],
+            "at_rest": self.at_rest,
+        }
 
     @property
     def at_rest(self) -> bool:

@@ -8,15 +8,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from qdrant_rollouts.core.errors import AppError
-from qdrant_rollouts.core.routing import table
+from qdrant_rollouts.core.routing.control_plane import RouterServices
 from qdrant_rollouts.core.routing.link import Link
 from qdrant_rollouts.core.routing.route import Route
 from qdrant_rollouts.core.routing.route_view import RouteView, read_route_view
 from qdrant_rollouts.core.routing.target import load_text_models
-from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +30,10 @@ class RouteCache:
     """``looked`` is called after each look: the first one starts the background work."""
 
     def __init__(
-        self, services: Services, link: Link, process: str, looked: Callable[[], None]
+        self, services: RouterServices, link: Link, process: str, looked: Callable[[], None]
     ) -> None:
         self._services = services
+        self._control = services.control
         self._link = link
         self._process = process
         self._looked = looked
@@ -91,7 +89,7 @@ class RouteCache:
             self._woken.clear()
 
     def _look(self, alias: str, ask: Callable[[Callable[[], Route]], Route]) -> RouteView:
-        """Tries the database before anything else waits."""
+        """Tries the control plane before anything else waits."""
         route, stale = self._read_route(alias, ask)
         with self._guard:
             view = read_route_view(self._services, alias, self._views.get(alias), route, stale)
@@ -104,7 +102,7 @@ class RouteCache:
         self, alias: str, ask: Callable[[Callable[[], Route]], Route]
     ) -> tuple[Route | None, str]:
         try:
-            return ask(partial(table.current_route, self._services, alias)), ""
+            return ask(partial(self._control.read_route, alias)), ""
         except AppError as error:
             return None, str(error)
 
@@ -115,7 +113,7 @@ class RouteCache:
         for target in view.targets:
             try:
                 load_text_models(self._services, target)
-            except (AppError, SQLAlchemyError) as error:
+            except AppError as error:
                 log.warning(
                     "%s: the first search in words will load its model (%s)",
                     self._process,
@@ -123,16 +121,11 @@ class RouteCache:
                 )
 
     def _find_changed_routes(self, known: Mapping[str, RouteView]) -> set[str]:
-        """Finds changes with one query for all aliases. If the database does not answer, nothing
-        changes; this query also notices that it is back."""
+        """Asks once for all aliases. If the control plane does not answer, nothing changes; this
+        also notices that it is back."""
         versions = {alias: view.route.version for alias, view in known.items()}
-
-        def read() -> set[str]:
-            with self._services.sessions() as session:
-                return table.find_newer_routes(session, versions)
-
         try:
-            return self._link.read(read)
+            return self._link.read(partial(self._control.find_newer_routes, versions))
         except AppError:
             return set()
 
@@ -143,7 +136,7 @@ class RouteCache:
         }
         if not served or (served == self._served and not at_any_rate):
             return
-        report = partial(table.report_served_routes, self._services, self._process, served)
+        report = partial(self._control.report_served_routes, self._process, served)
         with suppress(AppError):
-            self._link.read(report)
+            self._link.report(report)
         self._served = served

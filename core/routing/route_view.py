@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from qdrant_rollouts.core.errors import AppError, Misconfigured, Refused, Unavailable
+from qdrant_rollouts.core.routing.control_plane import RouterServices
 from qdrant_rollouts.core.routing.route import CANARY, LIVE, Route
 from qdrant_rollouts.core.routing.target import Target, read_target
-from qdrant_rollouts.core.services import Services
 
 #: How many vector names a view caches results for.
 _KEPT_NAMES = 64
@@ -20,7 +20,7 @@ class RouteView:
     route: Route
     live: Target | None = None
     tried: Mapping[str, Target] = field(default_factory=dict)
-    #: Why the route may be older than the database's; empty if it is not.
+    #: Why the route may be older than the control plane's; empty if it is not.
     stale: str = ""
     #: Was the route ever read?
     routed: bool = True
@@ -54,12 +54,12 @@ class RouteView:
 
 
 def read_route_view(
-    services: Services, alias: str, last: RouteView | None, route: Route | None, stale: str
+    services: RouterServices, alias: str, last: RouteView | None, route: Route | None, stale: str
 ) -> RouteView:
     """Returns the newest possible view. What cannot be read keeps its last value, and searches
     continue with that.
 
-    ``route``: from the database now; None if it could not be read, and ``stale`` says why.
+    ``route``: from the control plane now; None if it could not be read, and ``stale`` says why.
     """
     routed = route is not None or (last is not None and last.routed)
     if route is None or (last is not None and last.routed and last.route.version > route.version):
@@ -100,7 +100,7 @@ def _known_targets(last: RouteView | None, route: Route) -> dict[str, Target]:
     }
 
 
-def _find_live(services: Services, route: Route) -> tuple[str | None, tuple[str, ...]]:
+def _find_live(services: RouterServices, route: Route) -> tuple[str | None, tuple[str, ...]]:
     if not route.at_rest:
         return route.collection(LIVE), ()
     aliases = services.store.aliases()

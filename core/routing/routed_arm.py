@@ -5,9 +5,9 @@ from typing import Any
 
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import OneQuery
+from qdrant_rollouts.core.routing.control_plane import RouterServices
 from qdrant_rollouts.core.routing.target import Target, embed_text
 from qdrant_rollouts.core.sanitize.quoting import quote_value
-from qdrant_rollouts.core.services import Services
 
 #: Returns a query in the form of the application's client.
 WriteQuery = Callable[[OneQuery], Any]
@@ -23,7 +23,7 @@ class RoutedArm:
 
     def __init__(
         self,
-        services: Services,
+        services: RouterServices,
         target: Target,
         variant: str,
         write_query: WriteQuery,

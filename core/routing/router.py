@@ -20,6 +20,7 @@ from qdrant_rollouts.core.routing.calls import (
     route_call,
 )
 from qdrant_rollouts.core.routing.choice import BLUE_VARIANTS
+from qdrant_rollouts.core.routing.control_plane import RouterServices
 from qdrant_rollouts.core.routing.conversation import SECONDS, Conversation, route_search
 from qdrant_rollouts.core.routing.feedback import Feedback
 from qdrant_rollouts.core.routing.limited_calls import LimitedCalls
@@ -39,6 +40,7 @@ from qdrant_rollouts.core.routing.route import CONTROL
 from qdrant_rollouts.core.routing.routed_arm import RoutedArm, WriteQuery
 from qdrant_rollouts.core.routing.router_core import RouterCore, Stats
 from qdrant_rollouts.core.routing.shadow import MOST_WAITING, Found, ShadowSearch
+from qdrant_rollouts.core.routing.sql_control_plane import as_router_services
 from qdrant_rollouts.core.services import Services
 
 T = TypeVar("T")
@@ -50,17 +52,15 @@ class Router:
 
     def __init__(
         self,
-        services: Services,
-        join: Callable[[], object] = lambda: None,
+        services: Services | RouterServices,
         release: Callable[[], None] = lambda: None,
         write_query: WriteQuery = lambda query: query,
     ) -> None:
-        """``join`` is done once before the database is first used, whenever that answers.
-        ``release`` is called by ``close``, if the services were opened for this router alone.
+        """``release`` is called by ``close``, if the services were opened for this router alone.
         ``write_query`` brings what ``RoutedArm.embed`` returns into the form of a client."""
-        self._services = services
+        self._services = as_router_services(services)
         self._release = release
-        self._core = RouterCore(services, join, write_query)
+        self._core = RouterCore(self._services, write_query)
         self._limited = LimitedCalls()
 
     def search(
@@ -194,7 +194,8 @@ class Router:
 
     @property
     def stats(self) -> Stats:
-        """Whether this process reaches the database, and what it did without it."""
+        """Whether this process reaches the database or the rollouts server, and what it did without
+        it."""
         return self._core.stats
 
     def close(self) -> None:
@@ -221,17 +222,16 @@ class AsyncRouter:
 
     def __init__(
         self,
-        services: Services,
+        services: Services | RouterServices,
         searches: Searches,
-        join: Callable[[], object] = lambda: None,
         release: Callable[[], None] = lambda: None,
         write_query: WriteQuery = lambda query: query,
     ) -> None:
         """As ``Router``."""
-        self._services = services
+        self._services = as_router_services(services)
         self._release = release
         self._searches = searches
-        self._core = RouterCore(services, join, write_query)
+        self._core = RouterCore(self._services, write_query)
         self._background: set[asyncio.Task[None]] = set()
 
     async def search(

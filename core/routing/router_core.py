@@ -10,14 +10,13 @@ import random
 import secrets
 import socket
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from qdrant_rollouts.core.errors import AppError, Unknown
-from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.routing.choice import BLUE_VARIANTS, Choice
+from qdrant_rollouts.core.routing.control_plane import RouterServices
 from qdrant_rollouts.core.routing.deadline import DeadlineEstimate
 from qdrant_rollouts.core.routing.link import Link
 from qdrant_rollouts.core.routing.recorder import Recorder
@@ -29,7 +28,6 @@ from qdrant_rollouts.core.routing.router_experiments import RouterExperiments
 from qdrant_rollouts.core.routing.search_observer import SearchObserver
 from qdrant_rollouts.core.routing.shadow import Shadow
 from qdrant_rollouts.core.routing.target import Target
-from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics.assignment import BASIS, bucket, group_of_unit
 from qdrant_rollouts.core.statistics.groups import GROUPS
 
@@ -41,10 +39,10 @@ FLUSH_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a search process knows about itself. ``database``: why it cannot be used, empty if it
-    can. ``unrouted``: searches by the alias alone, because no route was ever read. ``waiting``:
-    searches that were observed but not recorded yet. ``dropped``: observations of users that were
-    left out because too many waited."""
+    """What a search process knows about itself. ``database``: why the database, or the rollouts
+    server, cannot be used; empty if it can. ``unrouted``: searches by the alias alone, because no
+    route was ever read. ``waiting``: searches that were observed but not recorded yet. ``dropped``:
+    observations of users that were left out because too many waited."""
 
     database: str = ""
     away_seconds: float = 0.0
@@ -57,21 +55,21 @@ class Stats:
 class RouterCore:
     def __init__(
         self,
-        services: Services,
-        join: Callable[[], object] = lambda: None,
+        services: RouterServices,
         write_query: WriteQuery = lambda query: query,
     ) -> None:
         """``write_query`` brings what arms embed into the form of the application's client."""
         self.services = services
         self._write_query = write_query
         self.process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        self.link = Link(self.process, join)
-        self.recorder = Recorder(services, self.process)
+        self._control = services.control
+        self.link = Link(self.process, self._control.name)
+        self.recorder = Recorder(self._control, self.process)
         self.observer = SearchObserver(self.recorder)
         self.shadow = Shadow(self.recorder)
         self.deadline = DeadlineEstimate()
         self.routes = RouteCache(services, self.link, self.process, self._start_threads)
-        self.experiments = RouterExperiments(services, self.link, self.recorder, self.routes)
+        self.experiments = RouterExperiments(self._control, self.link, self.recorder, self.routes)
         self._unrouted = 0
         self._guard = threading.Lock()
         self._stopped = threading.Event()
@@ -135,8 +133,8 @@ class RouterCore:
         )
 
     def close(self) -> None:
-        """Writes what is left and reports that this process serves no more, unless the database
-        does not answer."""
+        """Writes what is left and reports that this process serves no more, unless the control
+        plane does not answer."""
         self._stopped.set()
         self.routes.wake()
         for thread in self._threads:
@@ -145,8 +143,8 @@ class RouterCore:
         self.shadow.close()
         waiting = self.recorder.waiting
         try:
-            self.link.read(self.recorder.flush, at_once=True)
-            self.link.read(partial(table.forget_process, self.services, self.process))
+            self.link.report(self.recorder.flush, at_once=True)
+            self.link.report(partial(self._control.forget_router, self.process))
         except AppError as error:
             if waiting:
                 log.warning(
@@ -198,12 +196,12 @@ class RouterCore:
             ]
         for thread in self._threads:
             thread.start()
-        self.services.channel.listen(self.routes.announce, self._stopped)
+        self._control.listen(self.routes.announce, self._stopped)
 
     def _flush_observations(self) -> None:
         while not self._stopped.wait(FLUSH_SECONDS):
             with suppress(AppError):  # they wait
-                self.link.read(self.recorder.flush)
+                self.link.report(self.recorder.flush)
 
 
 def _place_user(route: Route, user: str | None) -> tuple[int, int]:

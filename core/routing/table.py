@@ -4,7 +4,9 @@ Rule: the row is the truth and its version only grows. Search processes hold it 
 announcement tells them to read it at once, and they also read it twice a second.
 """
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -71,29 +73,56 @@ def list_split_routes(session: Session) -> list[Route]:
 
 def describe_route(services: Services, alias: str) -> index_answers.Route:
     """Returns the route as plain data, and which search processes serve its newest version."""
-    route = current_route(services, alias)
-    agreed = confirm_route(services, route)
-    return {
-        "alias": route.alias,
-        "version": route.version,
-        "stage": route.stage,
-        "blue": route.blue,
-        "green": route.green,
-        "share": route.share,
-        "shadow": route.shadow,
-        "deployment_id": route.deployment_id,
-        "experiment_id": route.experiment_id,
-        "arms": [arm.to_json() for arm in route.arms],
-        "at_rest": route.at_rest,
-        "confirmed": {"serving": agreed.serving, "known": agreed.known},
-    }
+    with services.sessions() as session:
+        living = _read_served_versions(services, session, alias)
+        return _describe_confirmed(load_route(session, alias), living[alias])
 
 
 def list_routes(services: Services) -> list[index_answers.Route]:
     """Returns every route that was ever set, including those at rest."""
     with services.sessions() as session:
-        names = list(session.scalars(select(RouteRow.alias).order_by(RouteRow.alias)))
-    return [describe_route(services, name) for name in names]
+        living = _read_served_versions(services, session)
+        return [
+            _describe_confirmed(route, living[route.alias]) for route in read_all_routes(session)
+        ]
+
+
+def read_all_routes(session: Session) -> list[Route]:
+    return [
+        _route_of_row(row) for row in session.scalars(select(RouteRow).order_by(RouteRow.alias))
+    ]
+
+
+def compute_routes_tag(session: Session) -> str:
+    """Returns a text that is another one after any change of a route. It is made from the versions
+    and their times, so a database that was restored from a backup gives another one too."""
+    columns = RouteRow.alias, RouteRow.version, RouteRow.changed_at
+    rows = session.execute(select(*columns).order_by(RouteRow.alias)).all()
+    texts = [f"{alias}\0{version}\0{changed.isoformat()}" for alias, version, changed in rows]
+    return hashlib.blake2b("\n".join(texts).encode(), digest_size=12).hexdigest()
+
+
+def _describe_confirmed(route: Route, living: Sequence[int]) -> index_answers.Route:
+    agreed = _count_serving(route, living)
+    confirmed: index_answers.Confirmed = {"serving": agreed.serving, "known": agreed.known}
+    return {**route.to_json(), "confirmed": confirmed}
+
+
+def _read_served_versions(
+    services: Services, session: Session, alias: str | None = None
+) -> defaultdict[str, list[int]]:
+    """Returns the version that each living search process serves, by alias: of one, or of all."""
+    query = select(SearcherRow.alias, SearcherRow.version).where(alive(services.clock.now(session)))
+    if alias is not None:
+        query = query.where(SearcherRow.alias == alias)
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for name, version in session.execute(query):
+        found[name].append(version)
+    return found
+
+
+def _count_serving(route: Route, living: Sequence[int]) -> Confirmation:
+    return Confirmation(sum(version >= route.version for version in living), len(living))
 
 
 def find_newer_routes(session: Session, versions: Mapping[str, int]) -> set[str]:
@@ -192,10 +221,9 @@ def lock_route(services: Services, session: Session, alias: str) -> RouteRow:
 def confirm_route(services: Services, route: Route) -> Confirmation:
     """Returns which living processes serve this version or a newer one."""
     with services.sessions() as session:
-        living = alive(services.clock.now(session))
-        query = select(SearcherRow.version).where(SearcherRow.alias == route.alias, living)
-        versions = list(session.scalars(query))
-    return Confirmation(sum(version >= route.version for version in versions), len(versions))
+        return _count_serving(
+            route, _read_served_versions(services, session, route.alias)[route.alias]
+        )
 
 
 def alive(now: datetime) -> ColumnElement[bool]:
@@ -205,7 +233,7 @@ def alive(now: datetime) -> ColumnElement[bool]:
     return SearcherRow.seen_at.between(now - silent, now + max(silent, SLACK))
 
 
-def report_served_routes(services: Services, process: str, served: dict[str, int]) -> None:
+def report_served_routes(services: Services, process: str, served: Mapping[str, int]) -> None:
     """A process reports which version of each alias's route it serves."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)

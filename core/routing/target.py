@@ -27,7 +27,7 @@ from qdrant_rollouts.core.config.index_file import (
 )
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Embedder, Limits, OneQuery, Schema, ServerText
-from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.routing.control_plane import RouterServices
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Target:
         return can_share_vectors(found, self.schema, other.schema, name)
 
 
-def load_model(services: Services, target: Target) -> Embedder | None:
+def load_model(services: RouterServices, target: Target) -> Embedder | None:
     """Returns the loaded model of a collection; None if it takes only vectors. Raises Refused if
     the model is not the one that made the collection, or makes vectors of another size: a name on
     the hub, a folder and a line of the index file can all change their meaning."""
@@ -108,7 +108,7 @@ def load_model(services: Services, target: Target) -> Embedder | None:
     return found
 
 
-def load_text_models(services: Services, target: Target) -> None:
+def load_text_models(services: RouterServices, target: Target) -> None:
     """Loads all models that searches by text will need. Raises Refused as ``load_model`` does."""
     load_model(services, target)
     for by in target.made.values():
@@ -116,7 +116,7 @@ def load_text_models(services: Services, target: Target) -> None:
             assert services.embedder(by.embedding).dimension
 
 
-def embed_text(services: Services, target: Target, name: str, text: str) -> OneQuery:
+def embed_text(services: RouterServices, target: Target, name: str, text: str) -> OneQuery:
     """Returns what a text searches in one vector. Raises Refused if nothing makes that vector from
     text, or if its model has changed."""
     if name == target.using and target.embedding is not None:
@@ -144,7 +144,7 @@ def embed_text(services: Services, target: Target, name: str, text: str) -> OneQ
     return found.query(text)
 
 
-def _read_declaration(services: Services, alias: str) -> IndexSpec | None:
+def _read_declaration(services: RouterServices, alias: str) -> IndexSpec | None:
     """Returns what the index file says about it. If the file cannot be read, the stamps of
     collections say what made them, and searches continue."""
     try:
@@ -155,7 +155,7 @@ def _read_declaration(services: Services, alias: str) -> IndexSpec | None:
 
 
 def read_target(
-    services: Services, alias: str, collection: str, known: Mapping[str, Target]
+    services: RouterServices, alias: str, collection: str, known: Mapping[str, Target]
 ) -> Target:
     """A collection that is gone is noticed when it is searched."""
     declared = _read_declaration(services, alias)

@@ -59,13 +59,13 @@ def write_tallies(
     sequence: int,
     tallies: Mapping[TrafficKey, TrafficSketch],
     also: Callable[[Session, datetime], None] = lambda session, now: None,
-) -> None:
+) -> bool:
     """Adds a batch, and in the same transaction what ``also`` adds. A batch that is already stored,
-    because the answer to its commit was lost, is not added again."""
+    because the answer to its commit was lost, is not added again; returns False then."""
     with sessions.begin() as session:
         now = clock.now(session)
-        if not _is_new_batch(session, process, sequence, now):
-            return
+        if not claim_batch(session, process, sequence, now):
+            return False
         session.add_all(
             TrafficRow(
                 **asdict(key), process=process, sequence=sequence, at=now, tally=tally.to_json()
@@ -73,6 +73,7 @@ def write_tallies(
             for key, tally in tallies.items()
         )
         also(session, now)
+        return True
 
 
 def read_tallies(
@@ -117,7 +118,9 @@ def prune_traffic(services: Services, days: float = 30) -> int:
         return len(gone.all())
 
 
-def _is_new_batch(session: Session, process: str, sequence: int, now: datetime) -> bool:
+def claim_batch(session: Session, process: str, sequence: int, now: datetime) -> bool:
+    """Notes in the caller's transaction that this batch of the process is stored; returns False if
+    it is already."""
     row = session.get(BatchRow, process, with_for_update=True)
     if row is not None and row.sequence >= sequence:
         return False

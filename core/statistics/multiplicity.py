@@ -3,18 +3,17 @@ corrected together."""
 
 from collections.abc import Sequence
 
-import numpy as np
-import scipy
-
 
 def adjust(pvalues: Sequence[float | None]) -> list[float | None]:
     """Adjusted for the false discovery rate (Benjamini and Hochberg 1995), in the same order; None
     stays None and is not counted."""
-    known = [p for p in pvalues if p is not None]
-    if not known:
-        return list(pvalues)
-    adjusted = iter(np.asarray(scipy.stats.false_discovery_control(known, method="bh")).tolist())
-    return [None if p is None else next(adjusted) for p in pvalues]
+    known = {place: p for place, p in enumerate(pvalues) if p is not None}
+    adjusted = list(pvalues)
+    lowest = 1.0
+    for rank, place in enumerate(sorted(known, key=lambda place: -known[place])):
+        lowest = min(lowest, known[place] * (len(known) / (len(known) - rank)))
+        adjusted[place] = lowest
+    return adjusted
 
 
 def holm(pvalues: Sequence[float]) -> list[float]:

@@ -1,6 +1,11 @@
 """Has something moved? Distances between distributions, exact tests of paired outcomes, quantiles
-of chance."""
+of chance.
 
+Each process that passes a gate comes here, so nothing loads ``scipy.stats``: that takes 0.8 s of
+the processor and 64 MB.
+"""
+
+import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
@@ -8,22 +13,31 @@ import numpy as np
 import scipy
 
 from qdrant_rollouts.core.ports import FloatArray
+from qdrant_rollouts.core.statistics.moments import Floats
 
 
 def ks_distance(one: Sequence[float], other: Sequence[float]) -> float:
-    """Kolmogorov-Smirnov distance of two samples, 0 to 1. Raises ValueError if one is empty."""
+    """Kolmogorov-Smirnov distance of two samples, 0 to 1; NaN if one has a NaN. Raises ValueError
+    if one is empty."""
     if not len(one) or not len(other):
         raise ValueError("an empty sample has no distribution")
-    # Only the distance is needed; "asymp" is the cheapest p, and has none for one value per side.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(scipy.stats.ks_2samp(one, other, method="asymp").statistic)
+    places = np.concatenate((one, other))
+    if np.isnan(places).any():
+        return math.nan
+    return float(np.abs(_share_below(one, places) - _share_below(other, places)).max())
+
+
+def _share_below(values: Sequence[float], places: Floats) -> Floats:
+    """Returns for each place the share of the values that are not above it."""
+    found: Floats = np.searchsorted(np.sort(values), places, side="right") / len(values)
+    return found
 
 
 def mcnemar_greater(b: int, c: int) -> float:
     """One-sided exact p that ``b`` changes to the worse and ``c`` to the better are chance; 1
     without any."""
     if b + c:
-        return float(scipy.stats.binomtest(b, b + c, alternative="greater").pvalue)
+        return float(scipy.special.bdtrc(b - 1, b + c, 0.5))
     return 1.0
 
 

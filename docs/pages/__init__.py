@@ -14,6 +14,7 @@ from docs.pages import (
     sources,
     strategies,
     tasks,
+    typescript,
 )
 
 #: Where a page stands under ``docs/`` -> what makes it.
@@ -28,4 +29,5 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/index-file.md": index_file.page,
     "reference/tasks.md": tasks.page,
     "reference/errors.md": errors.page,
+    "../examples/typescript/api.ts": typescript.page,
 }

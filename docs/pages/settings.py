@@ -48,6 +48,15 @@ MEANINGS = {
         "an additional bearer token of the web process, with every scope; prefer `rollouts token "
         "create`",
     ),
+    "url": (
+        "empty",
+        "a rollouts server, for a [router without the database](../howto/router-by-http.md), such "
+        "as `http://localhost:8600`",
+    ),
+    "token": (
+        "empty",
+        "a token with the scope `router` that the server at `ROLLOUTS_URL` accepts",
+    ),
     "web_hosts": (
         "empty",
         "host names of the web process besides `localhost` and addresses, separated by `,`",

@@ -25,9 +25,25 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
-SCOPES = ("read", "search", "feedback", "write", "deploy", "admin")
+#: Each scope, and what it allows.
+SCOPE_WORDS = {
+    "read": "look at everything",
+    "search": "search through routes",
+    "routes": "read routes",
+    "feedback": "report what users did",
+    "router": "read routes, and report observations and feedback",
+    "write": "write records, change and delete them",
+    "deploy": "start and stop deployments and experiments",
+    "admin": "do everything",
+}
+SCOPES = tuple(SCOPE_WORDS)
 #: Scopes that a scope includes.
-_IMPLIED_SCOPES = {"deploy": ("read",), "admin": SCOPES}
+_IMPLIED_SCOPES = {
+    "read": ("routes",),
+    "router": ("routes", "feedback"),
+    "deploy": ("read", "routes"),
+    "admin": SCOPES,
+}
 _NOTE_USE_EVERY = timedelta(minutes=1)
 
 
@@ -44,6 +60,13 @@ class Caller:
 
 def expand_scopes(scopes: Sequence[str]) -> frozenset[str]:
     return frozenset(scopes).union(*(_IMPLIED_SCOPES.get(scope, ()) for scope in scopes))
+
+
+def describe_scopes(scopes: frozenset[str]) -> str:
+    """Says what they allow; a scope that another one includes is left out."""
+    included = {one for scope in scopes for one in _IMPLIED_SCOPES.get(scope, ()) if one != scope}
+    words = [SCOPE_WORDS[one] for one in SCOPES if one in scopes - included]
+    return ", and ".join(words) or "nothing"
 
 
 ALL_SCOPES = expand_scopes(("admin",))

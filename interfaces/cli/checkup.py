@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.adapters import broker, broker_url, database, flower, private
 from qdrant_rollouts.adapters.qdrant_http import Forbidden
+from qdrant_rollouts.adapters.redis_channel import CHANNEL_NAME
 from qdrant_rollouts.adapters.releases import find_for_others, judge
-from qdrant_rollouts.adapters.route_channel import CHANNEL_NAME
 from qdrant_rollouts.adapters.shelf import open_shelf
 from qdrant_rollouts.core.config.index_file import IndexSpec, load_index_file
 from qdrant_rollouts.core.config.settings import Settings, find_unknown_variables, load_settings

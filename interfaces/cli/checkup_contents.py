@@ -11,7 +11,11 @@ from qdrant_rollouts.core.collections.changes import check_source
 from qdrant_rollouts.core.collections.live_source import name_source
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import places, unclaimed, workers
-from qdrant_rollouts.core.deployments.commands.specs import check_alias_name, live_aliases
+from qdrant_rollouts.core.deployments.commands.specs import (
+    check_alias_name,
+    check_models,
+    live_aliases,
+)
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.workers import Worker
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -116,8 +120,7 @@ def _check_sources(services: Services) -> Findings:
 def _check_models(services: Services) -> Findings:
     for alias, spec in services.indexes().items():
         try:
-            for model in spec.models:
-                services.embedder(model)
+            check_models(services, spec)
         except Refused as error:
             yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
 

@@ -14,6 +14,7 @@ from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreW
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.http import api, health, metrics, pages
+from qdrant_rollouts.interfaces.http.api.route_stream import RouteNews
 from qdrant_rollouts.interfaces.http.api.stream import News
 from qdrant_rollouts.interfaces.http.app_context import AppContext
 from qdrant_rollouts.interfaces.http.limits import process_limits
@@ -66,6 +67,7 @@ def _build_app(
     app.state.context = context
     app.state.door = Authenticator(context)
     app.state.news = News(services)
+    app.state.route_news = RouteNews(services)
     app.state.agents = agents
     app.state.audience = Audience(process_limits())
     return app

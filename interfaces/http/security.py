@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.interfaces.access import tokens, web_sessions
-from qdrant_rollouts.interfaces.access.tokens import ALL_SCOPES, SCOPES, Caller
+from qdrant_rollouts.interfaces.access.tokens import ALL_SCOPES, SCOPES, Caller, describe_scopes
 from qdrant_rollouts.interfaces.http import problems
 from qdrant_rollouts.interfaces.http.app_context import AppContext
 from qdrant_rollouts.interfaces.http.problems import (
@@ -136,7 +136,10 @@ def require_scope(connection: HTTPConnection, scope: str) -> Caller:
     found = caller_of_request(connection)
     if scope and not found.may(scope):
         has = ", ".join(one for one in SCOPES if found.may(one)) or "none"
-        raise Forbidden(f"this needs the scope {scope}; {found.name} has {has}")
+        raise Forbidden(
+            f"this needs the scope {scope}; {found.name} has {has}, so it may "
+            f"{describe_scopes(found.scopes)}"
+        )
     return found
 
 

@@ -37,13 +37,15 @@ class Stream(EventSourceResponse):
     """A stream of ``events``. Raises TooBusy if there are too many listeners."""
 
     def __init__(
-        self, request: Request, events: AsyncIterable[Any], headers: Mapping[str, str] | None = None
+        self,
+        request: Request,
+        events: AsyncIterable[Any],
+        headers: Mapping[str, str] | None = None,
+        ping: int = HEARTBEAT,
     ) -> None:
         self._audience: Audience = request.app.state.audience
         self._whose = self._audience.check(request)
-        super().__init__(
-            events, ping=HEARTBEAT, ping_message_factory=_heartbeat_event, headers=headers
-        )
+        super().__init__(events, ping=ping, ping_message_factory=_heartbeat_event, headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         listening = self._audience.listening

@@ -7,8 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.answers.plans import Plan
 from qdrant_rollouts.core.collections.records import MARK_KEY
+from qdrant_rollouts.core.collections.version_facts import say_mark
 from qdrant_rollouts.core.collections.versions import without_credentials
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.lifecycle import MOVING, Status
@@ -55,7 +57,10 @@ _AT = {"running", "waiting"}
 
 class Hit(BaseModel):
     id: PointId
-    score: float
+    score: float = Field(
+        description="Compare it only with others of this answer: its scale is that of the index's "
+        "query"
+    )
     payload: dict[str, Any] = Field(description="The stored record, long texts cut")
 
 
@@ -98,6 +103,40 @@ class Indexes(BaseModel):
     next: str | None = Field(
         description="Pass it as `after` to get the indexes that follow; null if these were the last"
     )
+
+
+class Version(BaseModel):
+    number: int | None = Field(
+        description="Its number; null for a collection that another program made"
+    )
+    collection: str
+    state: str = Field(
+        description="live, building, retained, deletion due, gone, failed, or unknown"
+    )
+    marked_bad: str = Field(description="Who has marked it bad, and why; empty if nobody has")
+    rolled_away: bool = Field(description="Whether a rollback has left it or went past it")
+    rollback_target: bool = Field(
+        description="Whether a rollback leads to it if no version is named"
+    )
+    points: int | None = None
+    model: str | None = None
+    created_at: str | None = None
+    deletion: str = Field(description="When it will be deleted, and the command that keeps it")
+
+
+class Versions(BaseModel):
+    alias: str
+    versions: list[Version] = Field(description="Newest first")
+    total: int = Field(description="How many versions there are")
+
+
+class MarkedVersion(BaseModel):
+    alias: str
+    version: int
+    collection: str
+    marked_bad: str = Field(description="Who has marked it bad, and why; empty if nobody has")
+    changed: bool = Field(description="False if it was so before")
+    next: str = Field(description="What to do now")
 
 
 class Started(BaseModel):
@@ -208,6 +247,45 @@ def _build_index(shown: Mapping[str, Any], spec: IndexSpec | None) -> Index:
     )
 
 
+def build_versions(found: index_answers.Versions, limit: int) -> Versions:
+    rows = found["versions"]
+    return Versions(
+        alias=found["alias"],
+        versions=[_build_version(row) for row in rows[:limit]],
+        total=len(rows),
+    )
+
+
+def _build_version(row: Mapping[str, Any]) -> Version:
+    return Version(
+        number=row["number"],
+        collection=row["collection"],
+        state=row["state"],
+        marked_bad=_say_mark(row.get("marked_bad")),
+        rolled_away=bool(row.get("rolled_away")),
+        rollback_target=bool(row.get("rollback_target")),
+        points=row.get("points"),
+        model=row.get("model"),
+        created_at=row.get("created_at"),
+        deletion=for_agents(row.get("deletion") or ""),
+    )
+
+
+def _say_mark(mark: Mapping[str, Any] | None) -> str:
+    return say_mark(mark) if mark is not None else ""
+
+
+def build_marked(marked: index_answers.Marked) -> MarkedVersion:
+    return MarkedVersion(
+        alias=marked["alias"],
+        version=marked["number"],
+        collection=marked["collection"],
+        marked_bad=_say_mark(marked["marked_bad"]),
+        changed=marked["changed"],
+        next=for_agents(marked["next"]),
+    )
+
+
 def build_planned(plan: Plan) -> Planned:
     return Planned(
         plan={**plan, "warnings": [for_agents(warning) for warning in plan["warnings"]]},
@@ -230,11 +308,15 @@ def bound_payload(payload: Mapping[str, Any], room: int) -> tuple[dict[str, Any]
         if key == MARK_KEY:
             continue
         shown = _shorten_text(value, min(TEXT_SIZE, room // 2))
-        size = len(json.dumps({key: shown}, ensure_ascii=False, default=as_text))
+        size = len(as_json_text({key: shown}))
         cut |= shown != value or size > room
         if size <= room:
             kept[key], room = shown, room - size
     return kept, cut
+
+
+def as_json_text(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False, default=as_text)
 
 
 def _shorten_text(value: Any, most: int) -> Any:

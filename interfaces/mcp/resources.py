@@ -1,21 +1,33 @@
-"""What agents may read as documents: deployments and gate reports, whole, as the command line gives
-them in JSON."""
+"""What agents may read as documents: lists, page by page, and deployments and gate reports, whole,
+as the command line gives them in JSON."""
 
-import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import Context, MCPServer, ResourceSecurity
+from mcp.types import ListResourcesResult, Resource
 
 from qdrant_rollouts.core.answers import deployments as deployment_answers
+from qdrant_rollouts.core.defaults import ROWS
 from qdrant_rollouts.core.deployments import unclaimed
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import as_text
+from qdrant_rollouts.interfaces.mcp import answers, lists
 from qdrant_rollouts.interfaces.mcp.guard import IN_RESOURCES, Guard
+
+_JSON = "application/json"
+_INDEXES = "rollouts://indexes"
+_INDEX_TEXT = "Indexes, those that need attention first, as the tool list_indexes gives them."
+_NEXT_TEXT = "A page; `next` is the resource with the rows that follow, null on the last page."
+#: Places in a list and aliases of others are no paths, so they may look like one.
+_NO_PATHS = ResourceSecurity(exempt_params={"after", "alias"})
 
 
 def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> None:
+    _add_lists(server, services, guard)
+
     def read(context: Context, deployment_id: str) -> deployment_answers.Deployment:
         with guard.check_scope(context, "read", IN_RESOURCES):
             return queries.get_deployment(services, deployment_id)
@@ -23,7 +35,7 @@ def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> N
     @server.resource("rollouts://deployments/{id}", title="A deployment", mime_type=_JSON)
     def deployment(context: Context, id: str) -> str:
         """One deployment with its steps, the gate's report and everything that happened."""
-        return _as_json_text(read(context, id))
+        return answers.as_json_text(read(context, id))
 
     @server.resource("rollouts://deployments/{id}/gate", title="A gate's report", mime_type=_JSON)
     def gate(context: Context, id: str) -> str:
@@ -36,15 +48,7 @@ def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> N
                     f"deployment {seen['id']} has no gate report: it is {seen['status']}, "
                     f"{seen['message']}"
                 )
-        return _as_json_text(seen["gate"])
-
-    @server.resource(
-        "rollouts://indexes/{alias}/deployments", title="An index's deployments", mime_type=_JSON
-    )
-    def deployments(context: Context, alias: str) -> str:
-        """The latest deployments of an index, newest first, with their steps."""
-        with guard.check_scope(context, "read", IN_RESOURCES):
-            return _as_json_text(queries.list_deployments(services, alias))
+        return answers.as_json_text(seen["gate"])
 
     @server.resource(
         "rollouts://queues/{queue}/workers", title="The workers of a queue", mime_type=_JSON
@@ -56,11 +60,100 @@ def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> N
             found = unclaimed.list_workers_and_waits(services)
             takers = [one for one in found["workers"] if queue in one["queues"]]
             waiting = [one for one in found["waiting"] if one["queue"] == queue]
-            return _as_json_text({"now": found["now"], "workers": takers, "waiting": waiting})
+            return answers.as_json_text(
+                {"now": found["now"], "workers": takers, "waiting": waiting}
+            )
 
 
-_JSON = "application/json"
+def list_resources(
+    services: Services, guard: Guard, context: Context, cursor: str | None
+) -> ListResourcesResult:
+    """Returns the lists, then those of each index, by pages of ``ROWS`` indexes. A caller that may
+    read none of them gets none. Raises Refused for a cursor that is none."""
+    if not guard.caller(context).may("read"):
+        return ListResourcesResult(resources=[])
+    with guard.check_scope(context, "read", IN_RESOURCES):
+        page = lists.read_index_page(services, ROWS, cursor or "")
+    found = [one for index in page.indexes for one in _list_index(index)]
+    if not cursor:
+        found = [*_list_of_all(), *found]
+    return ListResourcesResult(resources=found, next_cursor=page.next)
 
 
-def _as_json_text(content: Any) -> str:
-    return json.dumps(content, ensure_ascii=False, default=as_text)
+def _list_of_all() -> Iterable[Resource]:
+    yield Resource(
+        uri=_INDEXES, name="indexes", title="Indexes", description=_INDEX_TEXT, mime_type=_JSON
+    )
+    for listed in lists.OF_ALL:
+        yield _build_resource(listed, None)
+
+
+def _list_index(index: answers.Index) -> Iterable[Resource]:
+    """An index that serves nothing has no versions to read."""
+    for listed in lists.OF_INDEX:
+        if listed.rows != "versions" or index.collection is not None:
+            yield _build_resource(listed, index.alias)
+
+
+def _build_resource(listed: lists.ResourceList, alias: str | None) -> Resource:
+    title = listed.title
+    if alias is not None:
+        title = f"{alias}: {listed.rows}"
+    return Resource(
+        uri=listed.fill_uri(alias),
+        name=title.lower(),
+        title=title,
+        description=listed.description,
+        mime_type=_JSON,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _ListReader:
+    """Reads one list. Its methods have the arguments of its template."""
+
+    services: Services
+    guard: Guard
+    listed: lists.ResourceList
+
+    def read_all(self, context: Context, after: str = "") -> str:
+        return self._read_page(context, None, after)
+
+    def read_index(self, context: Context, alias: str, after: str = "") -> str:
+        return self._read_page(context, alias, after)
+
+    def _read_page(self, context: Context, alias: str | None, after: str) -> str:
+        with self.guard.check_scope(context, "read", IN_RESOURCES):
+            return answers.as_json_text(lists.read_page(self.services, self.listed, alias, after))
+
+
+def _add_lists(server: MCPServer[Any], services: Services, guard: Guard) -> None:
+    @server.resource(
+        f"{_INDEXES}{{?after}}",
+        title="Indexes",
+        description=f"{_INDEX_TEXT} {_NEXT_TEXT}",
+        mime_type=_JSON,
+        security=_NO_PATHS,
+    )
+    def indexes(context: Context, after: str = "") -> str:
+        with guard.check_scope(context, "read", IN_RESOURCES):
+            page = lists.read_index_page(services, ROWS, after).model_dump()
+            if page["next"] is not None:
+                page["next"] = lists.write_next(_INDEXES, page["next"])
+            return answers.as_json_text(page)
+
+    for listed in lists.OF_ALL:
+        _add_list(server, listed, _ListReader(services, guard, listed).read_all)
+    for listed in lists.OF_INDEX:
+        _add_list(server, listed, _ListReader(services, guard, listed).read_index)
+
+
+def _add_list(server: MCPServer[Any], listed: lists.ResourceList, read: Callable[..., str]) -> None:
+    server.resource(
+        listed.template,
+        name=listed.title.lower(),
+        title=listed.title,
+        description=f"{listed.description} {_NEXT_TEXT}",
+        mime_type=_JSON,
+        security=_NO_PATHS,
+    )(read)

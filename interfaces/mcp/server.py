@@ -2,14 +2,32 @@
 
 import importlib.metadata
 import reprlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
+import anyio.to_thread
+from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError, UnexpectedToolError
-from mcp.types import CallToolResult, InputRequiredResult, Tool, ToolAnnotations
+from mcp.server.mcpserver.exceptions import (
+    ResourceError,
+    ResourceNotFoundError,
+    ToolError,
+    UnexpectedToolError,
+)
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    CallToolResult,
+    InputRequiredResult,
+    ListResourcesResult,
+    PaginatedRequestParams,
+    Tool,
+    ToolAnnotations,
+)
 from pydantic import AnyUrl, ValidationError
 
 from qdrant_rollouts.core.config.expected import describe_expected
@@ -18,13 +36,13 @@ from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.mcp.guard import Guard
-from qdrant_rollouts.interfaces.mcp.resources import add_resources
+from qdrant_rollouts.interfaces.mcp.resources import add_resources, list_resources
 from qdrant_rollouts.interfaces.mcp.tools import Tools
 
 _INSTRUCTIONS = (
-    "Searches indexes of documents by meaning: search_with_alias, with an alias that list_indexes "
-    "names. "
-    "get_deployment tells how the rebuilding of an index goes."
+    "Searches indexes of documents: search_with_alias, with an alias that list_indexes names. "
+    "get_deployment tells how the rebuilding of an index goes. Lists come in pages: `next` of a "
+    "page leads to the one that follows."
 )
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 #: It changes nothing, but it reads a source, which may be a site, and asks a provider.
@@ -33,9 +51,36 @@ _STARTS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
 )
 
+#: The same mark once more changes nothing.
+_MARKS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+
+
+#: Returns a page of the resources that the caller may read, for a cursor.
+ListResources = Callable[[Context[Any, Any], str | None], ListResourcesResult]
+
 
 class Server(MCPServer[None]):
-    """The library's server would silently drop arguments that a tool does not have."""
+    """The library's server would silently drop arguments that a tool does not have, and it lists
+    only resources that never change, all at once."""
+
+    def __init__(self, name: str, list_page: ListResources, **settings: Any) -> None:
+        super().__init__(name, **settings)
+        self._list_page = list_page
+
+    async def _handle_list_resources(
+        self, ctx: ServerRequestContext[None], params: PaginatedRequestParams | None
+    ) -> ListResourcesResult:
+        """Raises MCPError for a cursor that is none, as the protocol requires."""
+        context = Context(request_context=ctx, mcp_server=self)
+        cursor = params.cursor if params else None
+        try:
+            return await anyio.to_thread.run_sync(self._list_page, context, cursor)
+        except ResourceNotFoundError as error:
+            raise MCPError(INVALID_PARAMS, str(error)) from error
+        except ResourceError as error:
+            raise MCPError(INTERNAL_ERROR, str(error)) from error
 
     async def list_tools(self) -> list[Tool]:
         tools = await super().list_tools()
@@ -115,6 +160,7 @@ def make_server(
 
     server = Server(
         "qdrant-rollouts",
+        partial(list_resources, services, guard),
         title="qdrant-rollouts",
         instructions=_INSTRUCTIONS,
         version=importlib.metadata.version("qdrant-rollouts"),
@@ -122,10 +168,17 @@ def make_server(
         lifespan=life,
         subscriptions=False,  # nothing is announced here
     )
-    for tool in (tools.search_with_alias, tools.list_indexes, tools.get_deployment):
+    for tool in (
+        tools.search_with_alias,
+        tools.list_indexes,
+        tools.get_deployment,
+        tools.list_versions,
+    ):
         server.add_tool(tool, annotations=_READS)
     if deploys:
         server.add_tool(tools.plan_deployment, annotations=_PLANS)
         server.add_tool(tools.deploy_new_index, annotations=_STARTS)
+        server.add_tool(tools.roll_back_index, annotations=_STARTS)
+        server.add_tool(tools.mark_version, annotations=_MARKS)
     add_resources(server, services, guard)
     return server

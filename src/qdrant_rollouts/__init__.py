@@ -6,7 +6,6 @@ rebuild; ``Refused``, ``Unavailable`` and ``OutcomeUnknown`` are the errors wort
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Loads only the requested name: every module of ours imports this one first."""
     if name == "__version__":
-        return version("qdrant-rollouts")
+        return import_module("importlib.metadata").version("qdrant-rollouts")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

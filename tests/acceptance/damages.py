@@ -6,6 +6,7 @@ an identical rebuild, and ``lay`` creates its two collections on a server. Anoth
 another sample of records, other edits and another order.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -133,12 +134,22 @@ def identical(corpus: Sequence[Record], size: int, seed: int) -> Rebuild:
 # --- on a server ----------------------------------------------------------------------------------
 
 
-def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder: Path) -> Laid:
-    """Creates ``<name>__v1`` (live) and ``<name>__v2`` (green), each with a finished index unless
-    it is damaged."""
+def digest_live(rebuild: Rebuild) -> str:
+    """Returns a digest of what the live collection is made from: rebuilds with the same digest can
+    share one."""
+    spec = rebuild.live_spec.model_dump(mode="json")
+    made_from = json.dumps([rebuild.live, spec, rebuild.unknown], sort_keys=True)
+    return hashlib.blake2b(made_from.encode(), digest_size=8).hexdigest()
+
+
+def lay(
+    store: VectorStore, grpc_port: int, name: str, number: int, rebuild: Rebuild, folder: Path
+) -> Laid:
+    """Creates ``<name>__v1`` (live), unless it is there, and ``<name>__v<number>`` (green), each
+    with a finished index unless it is damaged."""
     live = f"{name}__v1"
-    green = f"{name}__v2"
-    source = folder / f"{name}.jsonl"
+    green = f"{name}__v{number}"
+    source = folder / f"{green}.jsonl"
     seen = _written(
         store, source, rebuild.as_read(rebuild.source if rebuild.before is None else rebuild.before)
     )
@@ -152,7 +163,9 @@ def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder:
             (green, rebuild.spec, rebuild.elsewhere),
         )
     ]
-    build(store, grpc_port, live, stamps[0], schema, points(rebuild.live, first, by_model(first)))
+    if live not in store.collections():
+        made = points(rebuild.live, first, by_model(first))
+        build(store, grpc_port, live, stamps[0], schema, made)
     size = NewVectors({"": _size(rebuild.spec)})
     wanted = build_schema(store.schema(live), rebuild.spec.collection, size)
     build(store, grpc_port, green, stamps[1], rebuild.made(wanted), rebuild.points)

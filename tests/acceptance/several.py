@@ -6,6 +6,7 @@ vector of one name, so a check of another name cannot see it.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -131,15 +132,19 @@ def identical(shape: Shape, corpus: Sequence[Written], size: int, seed: int) -> 
 # --- on a server ----------------------------------------------------------------------------------
 
 
-def lay(store: VectorStore, name: str, rebuild: Rebuild, folder: Path) -> Laid:
+def lay(store: VectorStore, rebuild: Rebuild, folder: Path) -> Laid:
+    """Creates ``<name>__v1`` (live), unless a rebuild over the same one has left it, and
+    ``<name>__v2`` (green)."""
+    name = f"several_{_digest_live(rebuild)}"
     live = f"{name}__v1"
     green = f"{name}__v2"
     source = folder / f"{name}.jsonl"
     fingerprint = damages._written(
         store, source, [_with_given(rebuild.shape, one) for one in rebuild.written]
     )
-    theirs = rebuild.live_shape or rebuild.shape
-    _build(store, live, theirs, rebuild.live_made(theirs.schema), points(theirs, rebuild.live))
+    if live not in store.collections():
+        theirs = rebuild.live_shape or rebuild.shape
+        _build(store, live, theirs, rebuild.live_made(theirs.schema), points(theirs, rebuild.live))
     wanted = rebuild.made(rebuild.shape.schema)
     made = points(rebuild.shape, rebuild.written)
     _build(store, green, rebuild.shape, wanted, rebuild.tampered(made))
@@ -148,6 +153,14 @@ def lay(store: VectorStore, name: str, rebuild: Rebuild, folder: Path) -> Laid:
     }
     filled = Filling(way="records", expected=len(made), fingerprint=fingerprint, by_vector=counted)
     return Laid(live, green, store.schema(green), f"jsonl:{source}", filled, rebuild)
+
+
+def _digest_live(rebuild: Rebuild) -> str:
+    """Returns a digest of what the live collection is made from."""
+    theirs = rebuild.live_shape or rebuild.shape
+    made_from = [rebuild.live, rebuild.live_made(theirs.schema), sorted(theirs.plan.made)]
+    written = json.dumps(made_from, sort_keys=True)
+    return hashlib.blake2b(written.encode(), digest_size=8).hexdigest()
 
 
 def points(shape: Shape, records: Sequence[Written]) -> list[Point]:

@@ -25,6 +25,7 @@ from tests.acceptance.damages import (
     LIVING,
     MEANINGLESS,
     UNSEEN,
+    digest_live,
     identical,
     lay,
 )
@@ -32,6 +33,8 @@ from tests.acceptance.days import days
 from tests.acceptance.vectors import embedder
 
 JUDGED = 400
+#: Rebuilds on the server; the tests of one change lie close together.
+KEPT = 4
 #: At most this many queries of an index of 50 records can be judged.
 FEWEST = {"a small index": 10}
 #: No one else searches here, and the results do not depend on the rate.
@@ -66,23 +69,27 @@ def corpus(size):
 
 @pytest.fixture(scope="module")
 def lay_change(store, qdrant_server, tmp_path_factory, corpus, size):
-    """Returns ``lay_change(change, seed)``: the two collections of a rebuild with that change. The
-    latest ones are kept for the next test of the same change, because a gate changes nothing in
-    them."""
+    """Returns ``lay_change(change, seed)``: the two collections of a rebuild with that change. A
+    gate changes nothing in them, so the latest rebuilds are kept for the next tests of the same
+    changes, and rebuilds over the same live collection share it."""
     folder = tmp_path_factory.mktemp("sources")
-    numbers = count()
+    numbers = count(2)
     kept = {}
 
     def lay_change(change, seed):
         if (change, seed) not in kept:
-            for laid in kept.values():
-                store.drop(laid.green)
-                store.drop(laid.live)
-            kept.clear()
             rebuild = change(identical(corpus, size, seed))
-            name = f"matrix_{next(numbers)}"
-            kept[change, seed] = lay(store, qdrant_server.grpc_port, name, rebuild, folder)
-        return kept[change, seed]
+            name = f"matrix_{digest_live(rebuild)}"
+            kept[change, seed] = lay(
+                store, qdrant_server.grpc_port, name, next(numbers), rebuild, folder
+            )
+        laid = kept[change, seed] = kept.pop((change, seed))
+        if len(kept) > KEPT:
+            oldest = kept.pop(next(iter(kept)))
+            store.drop(oldest.green)
+            if oldest.live not in {other.live for other in kept.values()}:
+                store.drop(oldest.live)
+        return laid
 
     return lay_change
 
@@ -187,7 +194,7 @@ def test_judged_queries_stop_no_healthy_change(what, judge, judged_file, effort)
 
 @pytest.mark.proof
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("what", LIVING)
+@pytest.mark.parametrize("what", LIVING, scope="module")
 @pytest.mark.parametrize("queries", [60, 200])
 def test_judgments_that_grow_old_stop_no_night(what, queries, judge, corpus, tmp_path, effort):
     path = tmp_path / "some.jsonl"
@@ -278,7 +285,7 @@ def test_no_healthy_night_of_many_in_a_row_is_stopped(
     figure(f"{len(nights)} healthy nights in a row with {queries} judged queries: none stopped")
 
 
-@pytest.mark.parametrize("what", UNSEEN)
+@pytest.mark.parametrize("what", UNSEEN, scope="module")
 def test_what_was_asked_for_and_is_worse_passes_without_judged_queries_and_the_report_says_so(
     what, judge
 ):
@@ -292,7 +299,7 @@ def test_what_was_asked_for_and_is_worse_passes_without_judged_queries_and_the_r
     )
 
 
-@pytest.mark.parametrize("what", UNSEEN)
+@pytest.mark.parametrize("what", UNSEEN, scope="module")
 def test_judged_queries_block_it_and_the_report_names_the_cause(what, judge, judged_file):
     change, cause = UNSEEN[what]
     report = judge(change, 0, judged=judged_file)
@@ -328,17 +335,9 @@ def test_a_bad_index_is_named_as_the_cause(judge, judged_file):
     )
 
 
-def test_the_same_seed_finds_the_same_and_another_takes_another_sample(
-    store, qdrant_server, tmp_path, corpus, size
-):
+def test_the_same_seed_finds_the_same_and_another_takes_another_sample(store, lay_change, tmp_path):
     """Both judgments use one collection, because an index that is built again has another graph."""
-    laid = lay(
-        store,
-        qdrant_server.grpc_port,
-        "again",
-        DAMAGES["noise added to vectors"](identical(corpus, size, 0)),
-        tmp_path,
-    )
+    laid = lay_change(DAMAGES["noise added to vectors"], 0)
     one, same, other = (gate(store, laid, tmp_path, {"seed": seed}) for seed in (3, 3, 4))
     assert _without_times(one) == _without_times(same)
     assert one["verdict"] == other["verdict"] == "block"

@@ -15,6 +15,8 @@ from tests.acceptance.corpora import records
 from tests.acceptance.vectors import embedder
 
 SIZE = 300
+#: Live collections on the server: one for each shape.
+KEPT = len(several.SHAPES)
 QUICK = {
     "live_searches_per_second": 10_000,
     "checks": {"latency_p50": False, "latency_p95": False},
@@ -22,10 +24,14 @@ QUICK = {
 }
 
 
-@pytest.fixture
-def store(qdrant_url, qdrant_grpc_port):
-    store = ServerStore(qdrant_url, grpc_port=qdrant_grpc_port)
+@pytest.fixture(scope="module")
+def store(qdrant_server):
+    """Lasts for the whole file, because live collections are kept from one test to the next."""
+    store = ServerStore(qdrant_server.url, grpc_port=qdrant_server.grpc_port)
+    before = set(store.collections())
     yield store
+    for name in set(store.collections()) - before:
+        store.drop(name)
     store.close()
 
 
@@ -34,21 +40,30 @@ def corpus(effort):
     return records(effort(SIZE, 2 * SIZE) * 9 // 8)
 
 
+@pytest.fixture(scope="module")
+def lives():
+    """The live collections on the server, the latest last."""
+    return []
+
+
 @pytest.fixture
-def judge(store, tmp_path, corpus, effort):
+def judge(store, lives, tmp_path, corpus, effort):
     """Returns ``judge(shape, change, seed, …)``: the gate's report on a rebuild of that shape with
-    that change."""
+    that change. A gate changes nothing in live, so later rebuilds over the same one share it."""
 
     def judge(shape, change, seed, search=None, validation=None):
         rebuild = change(
             several.identical(several.SHAPES[shape], corpus, effort(SIZE, 2 * SIZE), seed)
         )
-        laid = several.lay(store, f"several_{seed}", rebuild, tmp_path)
+        laid = several.lay(store, rebuild, tmp_path)
+        lives[:] = [*(live for live in lives if live != laid.live), laid.live]
         try:
             return gate(store, laid, tmp_path, search, validation or {})
         finally:
             store.drop(laid.green)
-            store.drop(laid.live)
+            for oldest in lives[:-KEPT]:
+                store.drop(oldest)
+            del lives[:-KEPT]
 
     return judge
 

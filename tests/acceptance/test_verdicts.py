@@ -1,5 +1,5 @@
 """Between a verdict and the switch, the worker that would switch is killed. The next worker reads
-the verdict again."""
+the verdict again. Each story is told on both databases at the same time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database.models import Deployment, StepRow
-from tests.acceptance.installation import Installation, blue
+from tests.acceptance.conftest import Houses
+from tests.acceptance.installation import Installation, blue, everywhere
 from tests.acceptance.traps import LOSE
 
 
@@ -33,7 +34,11 @@ def events(house: Installation, alias: str) -> list[str]:
     return [event.event for event in house.events(alias)]
 
 
-def test_a_verdict_outlives_the_worker_that_would_have_switched(house: Installation):
+def test_a_verdict_outlives_the_worker_that_would_have_switched(houses: Houses):
+    everywhere(houses, outlive)
+
+
+def outlive(house: Installation) -> None:
     alias = "outlives"
     with judged_and_not_switched(house, alias) as waiting:
         assert house.aliases()[alias] == blue(alias)
@@ -43,7 +48,11 @@ def test_a_verdict_outlives_the_worker_that_would_have_switched(house: Installat
     assert events(house, alias).count("validate.done") == 1
 
 
-def test_a_verdict_that_is_of_an_earlier_attempt_by_then_opens_nothing(house: Installation):
+def test_a_verdict_that_is_of_an_earlier_attempt_by_then_opens_nothing(houses: Houses):
+    everywhere(houses, overtake)
+
+
+def overtake(house: Installation) -> None:
     alias = "overtaken"
     with judged_and_not_switched(house, alias) as waiting, Session(house.engine) as session:
         step = select(StepRow).where(
@@ -60,8 +69,12 @@ def test_a_verdict_that_is_of_an_earlier_attempt_by_then_opens_nothing(house: In
 
 
 def test_a_collection_that_was_lost_between_its_verdict_and_the_switch_is_not_switched_to(
-    house: Installation,
+    houses: Houses,
 ):
+    everywhere(houses, lose)
+
+
+def lose(house: Installation) -> None:
     alias = "lost"
     with judged_and_not_switched(house, alias) as waiting:
         house.web.delete(f"/collections/{waiting.green}").raise_for_status()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.by_http import ByHttp
 from tests.mortal import MakeWorld, Reaper, make_mortal
 from tests.saved_worlds import SavedWorlds
 from tests.two_versions import build_two_versions
@@ -15,6 +16,20 @@ from tests.world import World
 @pytest.fixture
 def world(tmp_path: Path, ready_url: str) -> Iterator[World]:
     made = World(tmp_path, ready_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres", "http"])
+def reached(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """A world on each database, and one whose routers come by HTTP."""
+    by_http = request.param == "http"
+    database = request.param
+    if by_http:
+        database = "sqlite"
+    made = World(tmp_path, request.getfixturevalue(f"ready_{database}_url"))
+    if by_http:
+        made.reach = ByHttp()
     yield made
     made.close()
 

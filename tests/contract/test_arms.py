@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import pytest
 
-from qdrant_rollouts.adapters.qdrant_async import ThreadedSearches
 from qdrant_rollouts.core.errors import Refused, Unknown
-from qdrant_rollouts.core.routing import AsyncRouter, RoutedArm, Router, calls, table
+from qdrant_rollouts.core.routing import RoutedArm, calls, table
 from qdrant_rollouts.core.routing.limited_calls import LimitedCalls
+from tests.by_http import ByHttp
 from tests.contract.test_routing import (
     OTHER_MODEL,
     STAGE,
@@ -22,6 +22,7 @@ from tests.contract.test_routing import (
     observed,
     user_on,
 )
+from tests.reach import ByDatabase
 from tests.world import EMBEDDING, World
 
 Search = Callable[[RoutedArm], Any]
@@ -38,7 +39,7 @@ class Caller(Protocol):
 
 class SyncCaller:
     def __init__(self, world: World) -> None:
-        self._router = Router(world.services)
+        self._router = world.open_router()
 
     def call(self, search: Search, user: str | None = None, query_id: str = "") -> Any:
         return self._router.call("docs", search, user, query_id)
@@ -54,7 +55,7 @@ class SyncCaller:
 class AsyncCaller:
     def __init__(self, world: World) -> None:
         self._runner = asyncio.Runner()
-        self._router = AsyncRouter(world.services, ThreadedSearches(world.store))
+        self._router = world.open_async_router()
         self._closed = False
 
     def call(self, search: Search, user: str | None = None, query_id: str = "") -> Any:
@@ -85,10 +86,11 @@ class AsyncCaller:
 CALLERS = {"sync": SyncCaller, "async": AsyncCaller}
 
 
-@pytest.fixture
-def world(tmp_path: Path, ready_sqlite_url: str) -> Iterator[World]:
+@pytest.fixture(params=[ByDatabase, ByHttp])
+def world(request: pytest.FixtureRequest, tmp_path: Path, ready_sqlite_url: str) -> Iterator[World]:
     """Which database keeps the routes is tested in test_routing."""
     made = World(tmp_path, ready_sqlite_url)
+    made.reach = request.param()
     yield made
     made.close()
 
@@ -144,7 +146,7 @@ def test_each_user_gets_the_collection_that_a_search_by_the_router_would_get(
 
 def test_an_arm_embeds_with_the_model_of_its_own_collection(world: World) -> None:
     remodelled = half_on_green(world, OTHER_MODEL)
-    with Router(remodelled.services) as router:
+    with remodelled.open_router() as router:
         for variant in ("control", "canary"):
             with router.arm("docs", user_on(variant)) as arm:
                 hits = remodelled.store.search(arm.collection, arm.embed(WORDS), 1)
@@ -156,7 +158,7 @@ def test_an_arm_embeds_with_the_model_of_its_own_collection(world: World) -> Non
 def test_without_a_route_the_collection_behind_the_alias_is_asked(routed: World) -> None:
     table.clear_route(routed.services, "docs")
     blue, _ = names(routed)
-    with Router(routed.services) as router, router.arm("docs", "anna") as arm:
+    with routed.open_router() as router, router.arm("docs", "anna") as arm:
         assert (arm.collection, arm.variant) == (blue, "live")
 
 
@@ -190,7 +192,7 @@ def test_an_error_inside_an_arm_goes_through_and_is_the_arms(routed: World, call
 
 def test_an_interruption_inside_an_arm_is_no_error_of_its_collection(routed: World) -> None:
     with (
-        Router(routed.services) as router,
+        routed.open_router() as router,
         pytest.raises(KeyboardInterrupt),
         router.arm("docs", user_on("canary")),
     ):
@@ -317,12 +319,12 @@ def test_an_argument_of_another_type_is_refused_and_named(
     routed: World, arguments: dict[str, Any], said: str
 ) -> None:
     given = {"alias": "docs", "search": lambda arm: arm, **arguments}
-    with Router(routed.services) as router, pytest.raises(Refused, match=said):
+    with routed.open_router() as router, pytest.raises(Refused, match=said):
         router.call(**given)
 
 
 def test_an_alias_that_does_not_exist_is_refused_with_those_that_do(routed: World) -> None:
-    with Router(routed.services) as router:
+    with routed.open_router() as router:
         with pytest.raises(Unknown, match="alias nobody does not exist; known: docs, other"):
             router.call("nobody", lambda arm: arm)
         with pytest.raises(Unknown, match="nobody"), router.arm("nobody"):
@@ -334,7 +336,7 @@ def test_results_that_are_neither_a_number_nor_a_list_are_refused(
     routed: World, found: Any
 ) -> None:
     with (
-        Router(routed.services) as router,
+        routed.open_router() as router,
         router.arm("docs") as arm,
         pytest.raises(Refused, match="or their list, not"),
     ):
@@ -343,7 +345,7 @@ def test_results_that_are_neither_a_number_nor_a_list_are_refused(
 
 def test_a_query_that_search_does_not_take_is_refused_with_what_does(routed: World) -> None:
     with (
-        Router(routed.services) as router,
+        routed.open_router() as router,
         pytest.raises(Refused, match=r"search takes no prefetch; .* router\.arm"),
     ):
         router.search("docs", WORDS, prefetch=[])  # type: ignore[call-arg]  # that is tested

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from qdrant_rollouts.adapters.qdrant_async import ThreadedSearches
 from qdrant_rollouts.core.database.experiment_rows import Click, Experiment, ExposureRow, Impression
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.experiments import commands, folding, interim_analysis, queries
-from qdrant_rollouts.core.routing import AsyncRouter, Router, table
+from qdrant_rollouts.core.routing import Router, table
 from qdrant_rollouts.core.routing.feedback import Feedback, count_feedback
 from tests.saved_worlds import SavedWorlds
 from tests.world import World, texts
@@ -25,6 +24,11 @@ def deploy_indexes(world: World) -> None:
         world.declare(alias, source=world.write(f"{alias}.jsonl", texts(30, start)))
         world.deploy(alias)
         world.run()
+
+
+@pytest.fixture
+def world(reached: World) -> World:
+    return reached
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def experiment(indexes: World) -> str:
 
 @pytest.fixture
 def router(indexes: World) -> Iterator[Router]:
-    with Router(indexes.services) as made:
+    with indexes.open_router() as made:
         yield made
 
 
@@ -73,7 +77,7 @@ def test_the_same_query_id_gives_the_same_list_in_every_process_and_its_next_pag
         ids(router.search("docs", QUERY, "anna", 5, query_id="q1", offset=start).results)
         for start in (0, 5)
     ]
-    with Router(indexes.services) as elsewhere:
+    with indexes.open_router() as elsewhere:
         again = elsewhere.search("docs", QUERY, "anna", 10, query_id="q1")
     assert ids(first.results) == ids(again.results) == pages[0] + pages[1]
 
@@ -163,7 +167,7 @@ def test_without_a_user_control_answers_alone(indexes, experiment, router):
 
 def test_a_treatment_that_fails_is_not_noticed_and_counts_for_nothing(indexes, experiment):
     indexes.over(Failing(indexes.store, indexes.store.aliases()["docs_b"]))
-    with Router(indexes.services) as router:
+    with indexes.open_router() as router:
         found = router.search("docs", QUERY, "anna", 10)
     assert found.fallback
     assert len(found.results) == 10
@@ -188,7 +192,7 @@ def test_the_async_router_drafts_the_same_list(indexes, experiment, router):
     expected = router.search("docs", QUERY, "anna", 10, query_id="q1")
 
     async def ask():
-        async with AsyncRouter(indexes.services, ThreadedSearches(indexes.store)) as other:
+        async with indexes.open_async_router() as other:
             return await other.search("docs", QUERY, "anna", 10, query_id="q1")
 
     assert asyncio.run(ask()) == expected
@@ -264,7 +268,7 @@ def test_a_users_vote_is_the_sign_of_his_lists_votes(indexes, experiment):
 
 
 def test_users_whose_windows_are_open_do_not_vote_yet(indexes, experiment):
-    with Router(indexes.services) as router:
+    with indexes.open_router() as router:
         for user in map(str, range(10)):
             router.search("docs", QUERY, user, 10)
     assert queries.report_experiment(indexes.services, experiment)["interleaving"]["ties"] == 0
@@ -278,7 +282,7 @@ def test_users_whose_windows_are_open_do_not_vote_yet(indexes, experiment):
 def test_users_who_click_the_better_list_are_heard_end_to_end(indexes, experiment):
     """Simulated users who click what only the treatment holds."""
     rng = np.random.default_rng(1)
-    with Router(indexes.services) as router:
+    with indexes.open_router() as router:
         for user in map(str, range(60)):
             found = router.search("docs", QUERY, user, 10)
             liked = [number for number in ids(found.results) if number >= 30 and rng.random() < 0.8]

@@ -647,8 +647,10 @@ def test_tokens_that_a_model_does_not_tell_are_not_guessed(world: World, provide
 def test_a_model_that_does_not_answer_leaves_the_plan_without_figures(
     world: World, provided: Any
 ) -> None:
+    """It asks for more patience than a turn has. One that is away is unavailable, too, but only
+    after all tries."""
     _, endpoint = provided
-    endpoint.close()
+    endpoint.answers.extend([(503, {"Retry-After": "120"}, "")] * 10)
     told = plan(world)
     assert told["way"] is None
     assert told["why"].startswith("not known: embedding model loop:words-64")

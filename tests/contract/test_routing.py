@@ -6,17 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from qdrant_rollouts.adapters.qdrant_async import ThreadedSearches
-from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
+from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.operations.views import metrics
-from qdrant_rollouts.core.routing import AsyncRouter, Router, Routers, link, table, traffic
+from qdrant_rollouts.core.routing import Router, Routers, table, traffic
 from qdrant_rollouts.core.routing.route import Route
 from qdrant_rollouts.core.routing.route_cache import REFRESH_SECONDS
 from qdrant_rollouts.core.statistics.assignment import bucket
@@ -24,6 +22,11 @@ from tests.world import DIMENSION, EMBEDDING, World, texts
 
 STAGE = "deployment/3"
 OTHER_MODEL = {**EMBEDDING, "model": "hashing:32"}
+
+
+@pytest.fixture
+def world(reached: World) -> World:
+    return reached
 
 
 @pytest.fixture
@@ -50,12 +53,13 @@ def half_on_green(world: World, embedding: dict[str, Any]) -> World:
     table.set_route(
         world.services, "docs", blue=blue, green=green, share=5000, salt="salt", stage=STAGE
     )
+    world.reach.begin(world.services)
     return world
 
 
 @pytest.fixture
 def router(world: World) -> Iterator[Router]:
-    with Router(world.services) as made:
+    with world.open_router() as made:
         yield made
 
 
@@ -106,7 +110,7 @@ def test_a_user_is_answered_by_the_same_collection_every_time(routed, router):
     blue, green = names(routed)
     first = {user: router.search("docs", "text 3", user).collection for user in map(str, range(60))}
     assert {router.search("docs", "text 3", user).collection for user in first} == {blue, green}
-    with Router(routed.services) as elsewhere:
+    with routed.open_router() as elsewhere:
         assert {
             user: elsewhere.search("docs", "text 3", user).collection for user in first
         } == first
@@ -120,7 +124,7 @@ def test_words_are_embedded_with_the_model_of_the_collection_that_answers(remode
 
 
 def test_a_vector_is_never_asked_of_another_model(remodelled):
-    with Router(remodelled.services) as router:
+    with remodelled.open_router() as router:
         found = router.search("docs", vector(), user_on("canary"))
     assert found.collection == names(remodelled)[0]
     assert observed(remodelled)["live", "bypassed"].calls == 1
@@ -142,9 +146,9 @@ def test_words_are_refused_where_the_model_is_no_longer_the_one_the_collection_w
     world.deploy("docs")
     world.run()
     open_now = world.services.embedder
-    services = replace(world.services, embedder=lambda spec: Turned(open_now(spec)))
+    changed = world.open_router(embedder=lambda spec: Turned(open_now(spec)))
     identity = open_now(world.indexes["docs"].embedding).identity
-    with Router(services) as changed, pytest.raises(Refused) as refused:
+    with changed, pytest.raises(Refused) as refused:
         changed.search("docs", "text 3")
     assert f"was made with {identity}," in str(refused.value)
     assert f"is {identity}|changed here" in str(refused.value)
@@ -164,7 +168,7 @@ def test_words_are_refused_where_the_declared_model_cannot_have_made_an_unstampe
 
 
 def test_a_vector_of_another_size_is_refused_naming_both(routed):
-    with Router(routed.services) as router:
+    with routed.open_router() as router:
         for user in (user_on("control"), user_on("canary"), None):
             with pytest.raises(
                 Refused, match=f"the query has 12 numbers.*have {DIMENSION}: another model"
@@ -183,7 +187,7 @@ def test_a_vector_for_the_new_model_finds_the_collection_that_the_alias_has_move
 
 
 def test_without_a_user_the_share_holds_over_many_requests(routed):
-    with Router(routed.services) as router:
+    with routed.open_router() as router:
         found = [router.search("docs", vector()).variant for _ in range(400)]
     assert 140 < found.count("canary") < 260
     assert sum(tally.anonymous for tally in observed(routed).values()) == 400
@@ -227,7 +231,7 @@ def test_filters_limits_thresholds_and_parameters_reach_the_collection(routed, r
 def test_blue_answers_in_place_of_a_canary_that_fails_and_the_canary_has_the_error(routed, error):
     blue, green = names(routed)
     routed.over(Faulty(routed.store, green, error))
-    with Router(routed.services) as router:
+    with routed.open_router() as router:
         found = router.search("docs", "text 3", user_on("canary"))
     assert (found.collection, found.variant, found.fallback) == (blue, "canary", True)
     assert found.results
@@ -237,7 +241,7 @@ def test_blue_answers_in_place_of_a_canary_that_fails_and_the_canary_has_the_err
 
 
 def test_what_both_refuse_is_the_callers_fault_and_nobodys_error(routed):
-    with Router(routed.services) as router, pytest.raises(Refused):
+    with routed.open_router() as router, pytest.raises(Refused):
         router.search("docs", vector(3), user_on("canary"))
     assert observed(routed) == {}
 
@@ -245,7 +249,7 @@ def test_what_both_refuse_is_the_callers_fault_and_nobodys_error(routed):
 def test_a_blue_that_fails_is_told_to_the_caller(routed):
     blue, _ = names(routed)
     routed.over(Faulty(routed.store, "docs", Unavailable(f"{blue} is down")))
-    with Router(routed.services) as router, pytest.raises(Unavailable, match="is down"):
+    with routed.open_router() as router, pytest.raises(Unavailable, match="is down"):
         router.search("docs", vector(), user_on("control"))
     assert observed(routed)["control", "real"].errors == 1
 
@@ -263,7 +267,7 @@ def test_searches_go_on_by_the_last_known_route_when_the_database_is_gone(routed
 def test_a_process_that_has_never_seen_the_database_searches_the_alias_and_says_so(routed):
     blue, _ = names(routed)
     routed.services.sessions.configure(bind=Gone())
-    with Router(routed.services) as router:
+    with routed.open_router() as router:
         assert router.search("docs", vector(), user_on("canary")).variant == "unrouted"
         found = router.search("docs", "text 3", user_on("canary"))
         stats = router.stats
@@ -279,7 +283,7 @@ def test_a_process_that_has_never_seen_the_database_searches_the_alias_and_says_
 def test_it_follows_the_route_as_soon_as_the_database_is_there(routed):
     _, green = names(routed)
     routed.services.sessions.configure(bind=Gone())
-    with Router(routed.services) as router:
+    with routed.open_router() as router:
         assert router.search("docs", vector(), user_on("canary")).variant == "unrouted"
         routed.services.sessions.configure(bind=routed.engine)
         until(lambda: not router.stats.unrouted_aliases)
@@ -288,63 +292,11 @@ def test_it_follows_the_route_as_soon_as_the_database_is_there(routed):
         assert router.stats.database == ""
 
 
-def test_what_must_be_done_before_the_database_is_used_is_done_once_when_that_is_possible(routed):
-    """Such as to look whether its tables are this program's."""
-    allowed = threading.Event()
-    done = []
-
-    def join() -> None:
-        if not allowed.is_set():
-            raise Refused(
-                "the database is at revision 9999, newer than this program's: update the program"
-            )
-        done.append(1)
-
-    with Router(routed.services, join) as router:
-        assert router.search("docs", vector(), user_on("canary")).variant == "unrouted"
-        assert "update the program" in router.stats.database
-        allowed.set()
-        until(lambda: router.search("docs", vector(), user_on("canary")).variant == "canary")
-    assert done == [1]
-
-
-def test_no_search_waits_for_a_database_that_hangs(routed):
-    """It accepts connections, and answers nobody."""
-    hang = threading.Event()
-
-    def join() -> None:
-        hang.wait(60)
-
-    with Router(routed.services, join) as router:
-        took = []
-        for number in range(4):
-            started = time.monotonic()
-            assert router.search("docs", vector(), f"user {number}").variant == "unrouted"
-            took.append(time.monotonic() - started)
-        hang.set()
-    assert took[0] < link.PATIENCE + 2
-    assert max(took[1:]) < link.PATIENCE
-
-
-def test_the_log_says_why_and_what_is_to_be_done_once_a_minute(routed, caplog):
-    wrong = "the database refused the user or the password; correct ROLLOUTS_DATABASE_URL"
-
-    def join() -> None:
-        raise Misconfigured(wrong)
-
-    with Router(routed.services, join) as router:
-        router.search("docs", vector())
-        until(lambda: router.stats.away_seconds > 2.5)
-    said = [one for one in caplog.records if one.name == "qdrant_rollouts.core.routing.link"]
-    assert [one.levelname for one in said] == ["ERROR"]
-    assert wrong in said[0].getMessage()
-
-
 def test_an_index_file_that_cannot_be_read_fails_no_search(routed):
     def broken() -> Any:
         raise Refused("rollouts.yaml, line 3: there is no setting imbedding")
 
-    with Router(replace(routed.services, indexes=broken)) as router:
+    with routed.open_router(indexes=broken) as router:
         assert router.search("docs", vector()).results
         assert router.search("docs", "text 3").results
 
@@ -399,7 +351,7 @@ def test_a_change_of_the_route_is_served_and_reported_within_a_second(routed, ro
 
 
 def test_a_process_that_ends_is_no_longer_waited_for(routed):
-    with Router(routed.services) as router:
+    with routed.open_router() as router:
         router.search("docs", "text 3")
         route = table.current_route(routed.services, "docs")
         waited(lambda: table.confirm_route(routed.services, route).known == 1)
@@ -417,7 +369,7 @@ def waited(true: Any, seconds: float = 3.0) -> None:
 
 
 def test_what_was_searched_is_written_down_by_arm(routed):
-    with Router(routed.services) as router:
+    with routed.open_router() as router:
         for user in map(str, range(50)):
             router.search("docs", "text 3", user)
         router.search(
@@ -449,7 +401,7 @@ def test_in_shadow_users_see_blue_and_green_is_compared(routed):
     table.set_route(
         routed.services, "docs", blue=blue, green=green, shadow=10_000, salt="salt", stage=STAGE
     )
-    with Router(routed.services) as router:
+    with routed.open_router() as router:
         assert {router.search("docs", "text 3", str(user)).collection for user in range(20)} == {
             blue
         }
@@ -464,7 +416,7 @@ def test_a_shadow_that_fails_is_seen_by_nobody_but_the_log(routed):
     table.set_route(
         routed.services, "docs", blue=blue, green=green, shadow=10_000, salt="salt", stage=STAGE
     )
-    with Router(routed.services) as router:
+    with routed.open_router() as router:
         assert router.search("docs", "text 3").results
     assert observed(routed)["canary", "shadow"].errors == 1
 
@@ -477,7 +429,7 @@ def test_the_async_router_answers_as_the_sync_one(routed, router):
     expected = [router.search("docs", "text 3", user) for user in users]
 
     async def ask() -> list[Any]:
-        async with AsyncRouter(routed.services, ThreadedSearches(routed.store)) as other:
+        async with routed.open_async_router() as other:
             return list(
                 await asyncio.gather(*(other.search("docs", "text 3", user) for user in users))
             )
@@ -490,7 +442,7 @@ def test_the_async_router_falls_back_too(routed):
     routed.over(Faulty(routed.store, green, Unavailable("down")))
 
     async def ask() -> Any:
-        async with AsyncRouter(routed.services, ThreadedSearches(routed.store)) as router:
+        async with routed.open_async_router() as router:
             return await router.search("docs", vector(), user_on("canary"))
 
     found = asyncio.run(ask())

@@ -780,6 +780,7 @@ def test_front_matter_is_fields_and_no_text(tmp_path, opened):
         ("- a", "is not an object"),
         ("a: &x [1]\nb: *x", "alias"),
         ("[" * 9999, "not YAML"),
+        ("[" * 99_999, "more than 50 levels"),
     ],
 )
 def test_front_matter_that_cannot_be_read_is_a_problem(tmp_path, opened, front, said):

@@ -59,13 +59,17 @@ def go_on(world, reaper, run, *, until="the end", within=None):
     raise AssertionError("never ended")
 
 
-def serving(world, alias):
+def serving(world):
+    """Returns what serves the index. The first scenario of a test makes it; the later ones find it,
+    whatever died since."""
     world.declare(
-        alias,
+        "docs",
         source=world.write("docs.jsonl", texts(20)),
         soak={"seconds": 1, "interval_seconds": 1},
     )
-    return go_on(world, Reaper(), world.deploy(alias))["green"]
+    if found := world.store.aliases().get("docs"):
+        return found
+    return go_on(world, Reaper(), world.deploy("docs"))["green"]
 
 
 def told_snapshots(world, seen):
@@ -84,65 +88,68 @@ def told_snapshots(world, seen):
     return left
 
 
-def backed_up(world, alias):
-    seen = go_on(world, Reaper(), backups.create_backup(world.services, alias, actor="anna"))
-    assert seen["status"] == "live", seen["message"]
-    return seen["id"]
+def list_new_backups(world, known):
+    """Returns the backups of the index whose ids are not ``known``, and adds them there."""
+    listed = backups.list_backups(world.services, "docs")
+    found = [one for one in listed if one["backup_id"] not in known]
+    known.update(one["backup_id"] for one in found)
+    return found
 
 
-def backup(world, reaper, alias):
-    serving(world, alias)
-    return go_on(world, reaper, backups.create_backup(world.services, alias, actor="anna"))
+def backed_up(world):
+    """Returns the one backup of the index that serves."""
+    serving(world)
+    if not world.services.shelf.backups():
+        seen = go_on(world, Reaper(), backups.create_backup(world.services, "docs", actor="anna"))
+        assert seen["status"] == "live", seen["message"]
+    [made] = world.services.shelf.backups()
+    return made
 
 
-def aborted_backup(world, reaper, alias):
-    serving(world, alias)
-    run = backups.create_backup(world.services, alias, actor="anna")
+def backup(world, reaper, number):
+    serving(world)
+    return go_on(world, reaper, backups.create_backup(world.services, "docs", actor="anna"))
+
+
+def aborted_backup(world, reaper, number):
+    serving(world)
+    run = backups.create_backup(world.services, "docs", actor="anna")
     go_on(world, Reaper(), run, until="fetch")
     commands.request_action(world.services, run, Event.ABORT, actor="anna")
     return go_on(world, reaper, run)
 
 
-def verification(world, reaper, alias):
-    serving(world, alias)
-    return go_on(
-        world,
-        reaper,
-        backups.verify_backup(world.services, backup=backed_up(world, alias), actor="anna"),
-    )
+def verification(world, reaper, number):
+    made = backed_up(world)
+    return go_on(world, reaper, backups.verify_backup(world.services, backup=made, actor="anna"))
 
 
-def restore_of_what_is_gone(world, reaper, alias):
-    live = serving(world, alias)
-    made = backed_up(world, alias)
-    world.store.drop(live)
+def restore_of_what_is_gone(world, reaper, number):
+    made = backed_up(world)
+    world.store.drop(serving(world))
     return go_on(world, reaper, backups.restore_backup(world.services, backup=made, actor="anna"))
 
 
-def aborted_restore(world, reaper, alias):
-    serving(world, alias)
-    run = backups.restore_backup(world.services, backup=backed_up(world, alias), actor="anna")
+def aborted_restore(world, reaper, number):
+    run = backups.restore_backup(world.services, backup=backed_up(world), actor="anna")
     go_on(world, Reaper(), run, until="compare")
     commands.request_action(world.services, run, Event.ABORT, actor="anna")
     return go_on(world, reaper, run)
 
 
-def read_as_a_source(world, alias):
-    """A deployment from the one backup that these tests make."""
-    if not world.services.shelf.backups():
-        serving(world, alias)
-        backed_up(world, alias)
-    [made] = world.services.shelf.backups()
-    world.declare(f"{alias}new", embedding={**EMBEDDING, "text": "{id} {text}"})
-    return world.deploy(f"{alias}new", source=f"backup:{made}")
+def read_as_a_source(world, number):
+    made = backed_up(world)
+    alias = f"docs{number}new"
+    world.declare(alias, embedding={**EMBEDDING, "text": "{id} {text}"})
+    return world.deploy(alias, source=f"backup:{made}")
 
 
-def deployment_from_a_backup(world, reaper, alias):
-    return go_on(world, reaper, read_as_a_source(world, alias), within=("unpack", "discard"))
+def deployment_from_a_backup(world, reaper, number):
+    return go_on(world, reaper, read_as_a_source(world, number), within=("unpack", "discard"))
 
 
-def aborted_deployment_from_a_backup(world, reaper, alias):
-    run = read_as_a_source(world, alias)
+def aborted_deployment_from_a_backup(world, reaper, number):
+    run = read_as_a_source(world, number)
     go_on(world, Reaper(), run, until="create")
     commands.request_action(world.services, run, Event.ABORT, actor="anna")
     return go_on(world, reaper, run)
@@ -153,13 +160,14 @@ def killed_everywhere(make, scenario, few):
     was counted: the last places may not come."""
     reaper = Reaper()
     killed = 0
-    scenario(make(reaper), reaper, "count")
+    world = make(reaper)
+    yield world, scenario(world, reaper, 0)
     victims = range(1, reaper.places + 1, max(1, reaper.places // few))
     for victim in victims:
         reaper = Reaper()
         reaper.victim = victim
         world = make(reaper)
-        yield world, scenario(world, reaper, f"docs{victim}")
+        yield world, scenario(world, reaper, victim)
         killed += reaper.places >= victim
     assert killed >= 0.6 * len(victims), "too few were killed"
 
@@ -167,9 +175,10 @@ def killed_everywhere(make, scenario, few):
 @pytest.mark.proof
 @pytest.mark.timeout(1800)
 def test_wherever_the_worker_is_killed_there_is_one_whole_backup_and_no_snapshot_left(make, effort):
+    known = set()
     for world, seen in killed_everywhere(make, backup, effort(8, 100_000)):
         assert seen["status"] == "live", seen["message"]
-        [found] = backups.list_backups(world.services, seen["alias"])
+        [found] = list_new_backups(world, known)
         assert (found["backup_id"], found["status"], found["points"]) == (seen["id"], "done", 20)
         told_snapshots(world, seen)
 

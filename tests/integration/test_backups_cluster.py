@@ -12,7 +12,12 @@ from qdrant_rollouts.core.deployments.commands import request_action
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Event
 from tests.backups import back_up, through
-from tests.integration.test_backup_kills import backup, killed_everywhere, told_snapshots
+from tests.integration.test_backup_kills import (
+    backup,
+    killed_everywhere,
+    list_new_backups,
+    told_snapshots,
+)
 from tests.mortal import mortal_world
 from tests.qdrants import wait_until
 from tests.servers import QdrantNode
@@ -165,10 +170,11 @@ def test_wherever_the_worker_is_killed_there_is_one_whole_backup_and_no_node_kee
         )
         return made[0]
 
+    known = set()
     for world, seen in killed_everywhere(make, backup, effort(3, 100_000)):
         assert seen["status"] == "live", seen["message"]
         told_snapshots(world, seen)
-        kept = backups.list_backups(world.services, seen["alias"])
+        kept = list_new_backups(world, known)
         assert [(one["status"], one["points"]) for one in kept] == [("done", 20)]
     for name in made[0].store.collections():
         made[0].store.drop(name)

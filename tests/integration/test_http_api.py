@@ -119,7 +119,7 @@ def test_every_endpoint_refuses_without_its_scope(scoped, endpoint):
 
 
 def test_what_may_be_changed_by_a_token_that_reads_is_nothing():
-    assert {one.method for one in ENDPOINTS if one.scope in ("", "read")} == {"GET"}
+    assert {one.method for one in ENDPOINTS if one.scope in ("", "read", "routes")} == {"GET"}
     assert all(one.scope for one in ENDPOINTS if one.path != "/me")
 
 
@@ -163,7 +163,8 @@ def test_the_document_has_every_endpoint_and_is_for_everybody(api):
         (method.upper(), path) for path, methods in document["paths"].items() for method in methods
     }
     assert found == {(one.method, PREFIX + one.path) for one in ENDPOINTS} | {
-        ("GET", f"{PREFIX}/stream")
+        ("GET", f"{PREFIX}/stream"),
+        ("GET", f"{PREFIX}/routes/stream"),
     }
     names = [
         operation["operationId"]
@@ -320,6 +321,23 @@ def test_back_to_the_version_before(api, world, live):
     world.run()
     assert api.got("GET", "/aliases")["aliases"]["docs"] == live["new_collection"]
     assert api.got("GET", "/deletions")["deletions"]
+
+
+def test_back_to_a_version_that_is_marked_bad_only_if_that_is_confirmed(api, world, live):
+    api.got("POST", "/deployments", {"alias": "docs"}, code=202)
+    world.run()
+    marked = api.got("POST", "/indexes/docs/mark", {"version": "1", "reason": "wrong prices"})
+    assert (marked["number"], marked["marked_bad"]["reason"]) == (1, "wrong prices")
+    status, said = api.refused("POST", "/indexes/docs/rollback", {"to": "1"})
+    assert (status, "marked bad by" in said) == (409, True), said
+    status, said = api.refused("POST", "/indexes/docs/rollback", {})
+    assert (status, "no version before" in said) == (409, True), said
+    asked = {"to": "v1", "force": True, "reason": "it was right"}
+    back = api.got("POST", "/indexes/docs/rollback", asked, code=202)
+    assert back["new_collection"] == live["new_collection"]
+    assert "as they were when" in back["warnings"][0]
+    versions = api.got("GET", "/indexes/docs/versions")["versions"]
+    assert [one["marked_bad"] is not None for one in versions] == [False, True]
 
 
 def test_nothing_is_rebuilt_where_nothing_has_changed(api, live):

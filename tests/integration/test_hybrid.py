@@ -10,6 +10,7 @@ from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections.records import MARK_KEY
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.errors import Refused
+from tests.servers import NO_TLS
 from tests.world import World
 
 SIZE = 64
@@ -35,7 +36,7 @@ def world(tmp_path, ready_sqlite_url, qdrant_url, qdrant_grpc_port):
 
 @pytest.fixture
 def http(qdrant_url):
-    with httpx.Client(base_url=qdrant_url, timeout=30) as client:
+    with httpx.Client(base_url=qdrant_url, timeout=30, verify=NO_TLS) as client:
         yield client
 
 

@@ -8,10 +8,12 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
-import click
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.shell import ROOT, declare
 
@@ -21,6 +23,7 @@ INDEX = {
     "soak": {"seconds": 0.2, "interval_seconds": 0.1},
     "validation": {"queries": ["gardens"], "min_top_score": 0.1},
 }
+LOCAL_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 #: Who searches by alias, and has packages of the names that our folders have.
 APPLICATION = {
     "core/__init__.py": "",
@@ -71,8 +74,8 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fresh(wheel, tmp_path_factory):
-    """An environment that has the wheel. The libraries it depends on are those of the tests'
-    environment."""
+    """An environment that has the wheel, and of the tests' environment only the libraries that a
+    plain install brings: those of no extra."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=True)
     packages = Path(
@@ -93,10 +96,34 @@ def fresh(wheel, tmp_path_factory):
         ],
         check=True,
     )
-    (packages / "libraries.pth").write_text(
-        f"{Path(click.__file__).parents[1]}\n", encoding="utf-8"
-    )
+    (installed,) = distributions(path=[str(packages)])
+    link_libraries(packages, list_needed(installed.requires))
     return folder / "bin" / "python"
+
+
+def list_needed(requirements):
+    """Returns the distributions that these requirements need, and that those need, by name."""
+    found = {}
+    waiting = [(Requirement(line), ("",)) for line in requirements]
+    asked = set()
+    while waiting:
+        one, extras = waiting.pop()
+        wanted = one.marker is None or any(
+            one.marker.evaluate({"extra": extra}) for extra in extras
+        )
+        if not wanted or str(one) in asked:
+            continue
+        asked.add(str(one))
+        found[canonicalize_name(one.name)] = made = distribution(one.name)
+        brings = ("", *one.extras)
+        waiting += [(Requirement(line), brings) for line in made.requires or ()]
+    return found
+
+
+def link_libraries(packages, needed):
+    for one in needed.values():
+        for top in {path.parts[0] for path in one.files} - {"..", "__pycache__"}:
+            (packages / top).symlink_to(one.locate_file(top))
 
 
 @pytest.fixture
@@ -105,11 +132,11 @@ def application(tmp_path):
         file = tmp_path / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(content, encoding="utf-8")
-    declare(tmp_path, docs=INDEX)
+    declare(tmp_path, docs=INDEX, local={**INDEX, "embedding": {"model": LOCAL_MODEL}})
     return tmp_path
 
 
-def call(python, folder, *arguments):
+def call(python, folder, *arguments, code=0):
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -123,8 +150,8 @@ def call(python, folder, *arguments):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr * (code != 0)
 
 
 def test_the_wheel_takes_one_name(wheel):
@@ -156,6 +183,17 @@ def test_an_application_that_has_a_core_and_tasks_keeps_them(fresh, application)
     hits, _, where = said[-1].split()
     assert hits == "3"
     assert Path(where) == application / "core" / "__init__.py"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["deploy", "local"], ["plan", "local"], ["doctor"]], ids=" ".join
+)
+def test_a_plain_install_says_what_a_model_on_this_machine_needs(fresh, application, arguments):
+    code = int(arguments != ["doctor"]) * 2
+    told = call(fresh, application, "-m", "qdrant_rollouts.interfaces.cli", *arguments, code=code)
+    told = " ".join(told.split())
+    assert "install qdrant-rollouts[local]" in told
+    assert "unexpected" not in told
 
 
 def test_the_celery_app_is_found_from_anywhere(fresh, application):

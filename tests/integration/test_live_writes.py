@@ -14,6 +14,7 @@ from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections import freezing
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import LeaseLost
+from tests.servers import NO_TLS
 from tests.world import World, texts
 from tests.writers import Writer, compare_with, make_vector, tell
 
@@ -42,7 +43,7 @@ def world(
 
 @pytest.fixture
 def client(qdrant_url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=qdrant_url, trust_env=False, timeout=30) as opened:
+    with httpx.Client(base_url=qdrant_url, trust_env=False, timeout=30, verify=NO_TLS) as opened:
         yield opened
 
 

@@ -10,16 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
-import httpx2
 import pytest
-from mcp import Client, StdioServerParameters
-from mcp.client.stdio import stdio_client
-from mcp.client.streamable_http import streamable_http_client
+from mcp import Client
 from mcp.shared.exceptions import MCPError
 from sqlalchemy import text
 from starlette.testclient import TestClient
@@ -32,22 +29,22 @@ from qdrant_rollouts.core.lifecycle import Event, Status
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.access.planning import PLACES
-from qdrant_rollouts.interfaces.access.tokens import Caller, expand_scopes
 from qdrant_rollouts.interfaces.cli import main
 from qdrant_rollouts.interfaces.cli.groups import walk_verbs
-from qdrant_rollouts.interfaces.http import serving
-from qdrant_rollouts.interfaces.http.app import make_app, make_mcp_app
+from qdrant_rollouts.interfaces.http.app import make_mcp_app
 from qdrant_rollouts.interfaces.mcp import answers
 from qdrant_rollouts.interfaces.mcp.guard import SCOPE_OF, Guard
 from qdrant_rollouts.interfaces.mcp.server import make_server
 from qdrant_rollouts.interfaces.mcp.words import COMMAND, for_agents
+from tests.agents import Agent, over_http, over_stdio, served
 from tests.roster import BULK, CONTROL, says
 from tests.schedules import Failing
 from tests.shell import Shell
 from tests.world import EMBEDDING, World, texts
 
 ROOT = Path(__file__).parents[2]
-READING = ["search_with_alias", "list_indexes", "get_deployment"]
+READING = ["search_with_alias", "list_indexes", "get_deployment", "list_versions"]
+WRITING = ["plan_deployment", "deploy_new_index", "roll_back_index", "mark_version"]
 
 
 def deploy_docs_and_declare_other(world):
@@ -64,60 +61,6 @@ def world(tmp_path, ready_sqlite_url, saved_worlds):
     saved_worlds.begin(made, deploy_docs_and_declare_other)
     yield made
     made.close()
-
-
-async def told(answer):
-    """What came of it, errors too: those that leave a client's block come in groups."""
-    try:
-        return await answer
-    except MCPError as error:
-        return error
-
-
-def raised(found):
-    if isinstance(found, MCPError):
-        raise found
-    return found
-
-
-class Agent:
-    """A client of its own for every call, as ``scopes`` allow."""
-
-    def __init__(self, world: World, *scopes: str, deploys: bool = True) -> None:
-        self.world = world
-        self.deploys = deploys
-        self.caller = Caller("token:agent", expand_scopes(scopes or ("admin",)))
-        self.progress = []
-
-    def ask(self, what):
-        async def asked():
-            with closing(Routers(self.world.services, lent=False)) as routers:
-                guard = Guard(lambda context: self.caller)
-                server = make_server(self.world.services, routers, guard, deploys=self.deploys)
-                async with Client(server) as client:
-                    return await told(what(client))
-
-        return raised(asyncio.run(asked()))
-
-    def tools(self):
-        return [tool.name for tool in self.ask(lambda client: client.list_tools()).tools]
-
-    def call(self, tool, **arguments):
-        async def heard(done, total, message):
-            self.progress.append((done, total, message))
-
-        result = self.ask(lambda client: client.call_tool(tool, arguments, progress_callback=heard))
-        assert not result.is_error, result.content[0].text
-        return result.structured_content
-
-    def refusal(self, tool, **arguments):
-        result = self.ask(lambda client: client.call_tool(tool, arguments))
-        assert result.is_error
-        return result.content[0].text
-
-    def read(self, uri):
-        (content,) = self.ask(lambda client: client.read_resource(uri)).contents
-        return json.loads(content.text)
 
 
 @pytest.fixture
@@ -311,7 +254,9 @@ def test_resources_are_deployments_as_the_command_line_tells_them(world, agent):
     assert agent.read(f"rollouts://deployments/{started}") == json.loads(
         json.dumps(world.status(started))
     )
-    assert [one["id"] for one in agent.read("rollouts://indexes/other/deployments")] == [started]
+    assert [
+        one["id"] for one in agent.read("rollouts://indexes/other/deployments")["deployments"]
+    ] == [started]
     templates = agent.ask(lambda client: client.list_resource_templates()).resource_templates
     says(world, CONTROL, BULK)
     assert [one["name"] for one in agent.read("rollouts://queues/bulk/workers")["workers"]] == [
@@ -460,7 +405,7 @@ def test_without_leave_the_tool_that_writes_is_not_even_there(world):
     reader = Agent(world, deploys=False)
     assert reader.tools() == READING
     assert "Unknown tool" in reader.refusal("deploy_new_index", alias="docs")
-    assert Agent(world).tools() == [*READING, "plan_deployment", "deploy_new_index"]
+    assert Agent(world).tools() == [*READING, *WRITING]
 
 
 def test_a_plan_says_what_a_deployment_would_take_and_starts_none(world, agent):
@@ -518,6 +463,25 @@ def test_nothing_undeclared_and_nothing_unchecked_is_deployed(world, agent, argu
         for word in words.split("|")
     )
     assert agent.call("list_indexes") == before
+
+
+def test_versions_are_marked_and_gone_back_to(world, agent):
+    for _ in range(2):
+        world.deploy("docs")
+        world.run()
+    seen = agent.call("list_versions", alias="docs", limit=2)
+    assert (seen["total"], [one["number"] for one in seen["versions"]]) == (3, [3, 2])
+    assert [one["rollback_target"] for one in seen["versions"]] == [False, True]
+    marked = agent.call("mark_version", alias="docs", version="2", reason="wrong prices")
+    assert marked["marked_bad"] == "marked bad by token:agent: wrong prices"
+    refused = agent.refusal("roll_back_index", alias="docs", version="2")
+    assert "--force" in refused
+    assert "Without a shell" in refused
+    started = agent.call("roll_back_index", alias="docs", version="1", reason="wrong prices")
+    assert "as they were when" in started["warnings"][0]
+    world.run()
+    assert agent.call("get_deployment", deployment_id=started["deployment_id"])["status"] == "live"
+    assert agent.call("list_versions", alias="docs")["versions"][-1]["state"] == "live"
 
 
 def test_a_second_deployment_is_refused_with_the_first_ones_id(agent):
@@ -599,25 +563,6 @@ def folder(tmp_path):
     return place
 
 
-def over_stdio(folder, what, **settings):
-    """What ``what`` makes of a client that has started ``rollouts mcp``, and all that came on the
-    process's stderr."""
-    command = StdioServerParameters(
-        command=sys.executable,
-        args=["-m", "qdrant_rollouts.interfaces.cli", "mcp", "--folder", str(folder)],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **settings},
-    )
-
-    async def asked():
-        with (folder / "stderr").open("w+", encoding="utf-8") as errors:
-            async with Client(stdio_client(command, errlog=errors)) as client:
-                found = await told(what(client))
-            errors.seek(0)
-            return found, errors.read()
-
-    return asyncio.run(asked())
-
-
 def test_over_stdio_a_deployment_is_started_followed_to_its_end_and_searched(folder):
     async def story(client):
         started = (await client.call_tool("deploy_new_index", {"alias": "docs"})).structured_content
@@ -684,32 +629,6 @@ def test_nothing_but_the_protocol_is_on_stdout_and_the_end_of_stdin_is_the_end(f
 
 
 # --- over HTTP ------------------------------------------------------------------------------------
-
-
-@contextmanager
-def served(world, **settings):
-    """The web process' app on a port of its own, in this process."""
-    made = Settings(_env_file=None, mcp_deploy=True, **settings)
-    app = make_app(world.services, made)
-    with (
-        serving.bind_socket(world.services, made, "127.0.0.1", 0) as door,
-        serving.serve_beside(app, door),
-    ):
-        yield serving.socket_url(door)
-
-
-def over_http(url, what, token="", **headers):
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-
-    async def asked():
-        async with (
-            httpx2.AsyncClient(headers=headers) as http,
-            Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client,
-        ):
-            return await told(what(client))
-
-    return raised(asyncio.run(asked()))
 
 
 def statuses(url, **headers):

@@ -1,6 +1,7 @@
 """Collections and aliases with any name that Qdrant allows, on a real server and in every
 interface."""
 
+from dataclasses import replace
 from urllib.parse import quote
 
 import httpx
@@ -40,6 +41,7 @@ ODD = [
 @pytest.fixture
 def world(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
     made = World(tmp_path, ready_sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
+    made.change_services(times=replace(made.services.times, ready_look=0.1))
     yield made
     made.close()
 

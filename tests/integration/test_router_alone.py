@@ -4,15 +4,23 @@ with real servers."""
 import asyncio
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import httpx
 import pytest
+from qdrant_client import QdrantClient
 from sqlalchemy import create_engine
 
+import qdrant_rollouts
 from qdrant_rollouts import wiring
+from qdrant_rollouts.adapters.database import open_engine
+from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.core.config.settings import Settings
-from qdrant_rollouts.core.routing import table
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.routing import table, traffic
+from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.http import serving
+from qdrant_rollouts.interfaces.http.app import make_app
 from tests.qdrants import wait_until
 from tests.servers import FRESH, Postgres, free_ports
 
@@ -49,6 +57,12 @@ def settings(docs, tmp_path, monkeypatch):
     return made
 
 
+def create_tables(url):
+    engine = open_engine(url)
+    migrate_database(engine)
+    engine.dispose()
+
+
 @contextmanager
 def opened(settings):
     with wiring.open_router(settings) as router:
@@ -63,8 +77,10 @@ def test_it_opens_and_searches_without_database_and_redis_and_joins_when_they_co
         assert (found.variant, found.results[0].payload) == ("unrouted", {"in": "alone-blue"})
         assert "did not answer" in router.stats.database
         with server:
+            wait_until(lambda: "`rollouts migrate`" in router.stats.database, 120)
+            create_tables(server.url)
             wait_until(lambda: not router.stats.unrouted_aliases, 120)
-            services = router._services
+            services = router._services.control.services
             table.set_route(
                 services,
                 "alone",
@@ -90,6 +106,80 @@ def test_it_opens_and_searches_without_database_and_redis_and_joins_when_they_co
             wait_until(lambda: not router.stats.database, 120)
 
 
+@contextmanager
+def served(folder, qdrant_url):
+    """A rollouts server with its database in ``folder``; yields its services and its address."""
+    database = f"sqlite:///{folder / 'state.db'}"
+    settings = Settings(database_url=database, qdrant_url=qdrant_url, _env_file=None)
+    services = wiring.build_services(settings)
+    with (
+        closing(services),
+        serving.bind_socket(services, settings, "127.0.0.1", 0) as door,
+        serving.serve_beside(make_app(services, settings), door),
+    ):
+        yield services, serving.socket_url(door)
+
+
+def split_half(services):
+    table.set_route(
+        services, "alone", blue="alone-blue", green="alone-green", share=10_000, salt="s", stage="d"
+    )
+
+
+@pytest.fixture
+def elsewhere(docs, tmp_path, tmp_path_factory, monkeypatch):
+    """The working directory of an application that has only the addresses of servers."""
+    monkeypatch.chdir(tmp_path)
+    with served(tmp_path_factory.mktemp("server"), docs) as (services, url):
+        split_half(services)
+        token = tokens.create_token(services, "shop", ["router"], actor="anna")["token"]
+        monkeypatch.setenv("ROLLOUTS_QDRANT_URL", docs)
+        monkeypatch.setenv("ROLLOUTS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+        yield services, url, token
+
+
+def test_by_http_it_needs_an_address_and_a_token_and_makes_no_file(elsewhere, docs, tmp_path):
+    services, url, token = elsewhere
+    client = QdrantClient(url=docs, trust_env=False)
+    with qdrant_rollouts.open_router(url=url, token=token) as router:
+        with router.arm("alone", "anna") as arm:
+            answer = client.query_points(arm.collection, query=VECTOR)
+            arm.results(answer.points)
+        assert (arm.variant, answer.points[0].payload) == ("canary", {"in": "alone-green"})
+    client.close()
+    with services.sessions() as session:
+        (tally,) = traffic.read_tallies(session, "alone", "d").values()
+    assert (tally.calls, list(tmp_path.iterdir())) == (1, [])
+
+
+def test_by_http_the_async_router_finds_both_in_the_environment(elsewhere, monkeypatch):
+    _, url, token = elsewhere
+    monkeypatch.setenv("ROLLOUTS_URL", url)
+    monkeypatch.setenv("ROLLOUTS_TOKEN", token)
+
+    async def life():
+        async with qdrant_rollouts.open_async_router() as router:
+            return await router.search("alone", VECTOR, "anna")
+
+    assert asyncio.run(life()).collection == "alone-green"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"url": "rollouts:8600"}, "ROLLOUTS_URL: expected http://HOST:PORT"),
+        ({"url": "http://anna:hunter2@rollouts:8600"}, "without user and password"),
+        ({"token": "rlt_x"}, "has a token and no url"),
+        ({"url": "http://localhost:1", "token": "söcret"}, "ROLLOUTS_TOKEN: it holds a character"),
+    ],
+)
+def test_an_address_or_token_that_cannot_be_right_is_refused(tmp_path, monkeypatch, given, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Refused, match=said) as refused:
+        qdrant_rollouts.open_router(**given)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_the_async_router_too(settings):
     server = Postgres()
 
@@ -97,6 +187,7 @@ def test_the_async_router_too(settings):
         async with wiring.open_async_router(settings(server.url)) as router:
             first = await router.search("alone", VECTOR, "anna")
             with server:
+                create_tables(server.url)
                 await asyncio.to_thread(wait_until, lambda: not router.stats.unrouted_aliases, 120)
                 variants = first.variant, (await router.search("alone", VECTOR, "anna")).variant
         return variants
@@ -136,5 +227,5 @@ def test_an_sqlite_database_whose_folder_cannot_be_made_is_joined_once_it_can(se
         assert router.search("alone", VECTOR, "anna").variant == "unrouted"
         assert router.stats.database
         blocked.unlink()
-
+        create_tables(f"sqlite:///{blocked / 'state.db'}")
         wait_until(lambda: router.search("alone", VECTOR, "anna").variant == "live", 60)

@@ -18,6 +18,7 @@ from qdrant_rollouts.core.deployments.commands import rebuilding, validating
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 from tests.backups import ENDS, back_up, through
 from tests.qdrants import plain, points
+from tests.servers import NO_TLS
 from tests.world import DIMENSION, World, texts
 
 NO_LIMIT = 1_000_000_000
@@ -66,13 +67,19 @@ def world(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
 
 @pytest.fixture
 def client(qdrant_url):
-    with httpx.Client(base_url=qdrant_url, trust_env=False, timeout=30) as opened:
+    with httpx.Client(base_url=qdrant_url, trust_env=False, timeout=30, verify=NO_TLS) as opened:
         yield opened
 
 
 def declare(world, **settings):
     samples = {"records": 12, "queries": 12}
-    validation = {"samples": samples, "min_top_score": -1.0, **settings.pop("validation", {})}
+    # the limits hold for searches that are timed, too
+    validation = {
+        "samples": samples,
+        "min_top_score": -1.0,
+        "checks": {},
+        **settings.pop("validation", {}),
+    }
     world.declare("docs", soak=SOAK, validation=validation, **settings)
 
 

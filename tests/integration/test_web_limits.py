@@ -14,7 +14,9 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 
 import httpx
@@ -87,9 +89,13 @@ def _first_address(lines, said):
 
 @pytest.fixture
 def folder(tmp_path):
-    write(tmp_path / "docs" / "a.jsonl", records(12, "one"))
-    declare(tmp_path, docs=DOCS)
-    return tmp_path
+    return fill(tmp_path)
+
+
+def fill(folder):
+    write(folder / "docs" / "a.jsonl", records(12, "one"))
+    declare(folder, docs=DOCS)
+    return folder
 
 
 class Flood:
@@ -187,11 +193,24 @@ def test_a_person_is_served_and_the_worker_works_while_a_thousand_send_halves(fo
         assert up.said.stat().st_size < 20_000, up.said.read_text()[-3000:]
 
 
-@pytest.mark.parametrize("verb", [("web",), ("mcp", "--http")], ids=["web", "mcp"])
-def test_every_server_of_ours_ends_what_does_not_get_on(folder, qdrant_url, sqlite_url, verb):
+def test_every_server_of_ours_ends_what_does_not_get_on(tmp_path, qdrant_url):
+    """Both at the same time, because they mostly wait."""
+    verbs = {"web": ("web",), "mcp": ("mcp", "--http")}
+    for name in verbs:
+        (tmp_path / name).mkdir()
+    with ThreadPoolExecutor(len(verbs)) as pool:
+        for ended in [
+            pool.submit(end_what_does_not_get_on, fill(tmp_path / name), qdrant_url, verb)
+            for name, verb in verbs.items()
+        ]:
+            ended.result()
+
+
+def end_what_does_not_get_on(folder, qdrant_url, verb):
+    database_url = f"sqlite:///{folder / 'state.db'}"
     with (
         process(
-            folder, *verb, ROLLOUTS_QDRANT_URL=qdrant_url, ROLLOUTS_DATABASE_URL=sqlite_url
+            folder, *verb, ROLLOUTS_QDRANT_URL=qdrant_url, ROLLOUTS_DATABASE_URL=database_url
         ) as web,
         socket.create_connection(address(web.web)) as half,
         socket.create_connection(address(web.web)) as silent,
@@ -357,9 +376,15 @@ def read_on(connection, ends):
         pass
 
 
-@pytest.mark.parametrize("path", [b"/large", b"/endless"])
-@pytest.mark.parametrize("pace", [0, 100])
-def test_who_takes_no_answer_or_hardly_any_is_ended(door, path, pace):
+def test_who_takes_no_answer_or_hardly_any_is_ended(door):
+    """All at the same time, because each takes six seconds."""
+    cases = list(product((b"/large", b"/endless"), (0, 100)))
+    with ThreadPoolExecutor(len(cases)) as pool:
+        for ended in [pool.submit(take_slowly_until_ended, door, *case) for case in cases]:
+            ended.result()
+
+
+def take_slowly_until_ended(door, path, pace):
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 10_000)
         slow.settimeout(20)

@@ -17,6 +17,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from qdrant_client.qdrant_remote import QdrantRemote
 from sqlalchemy import select
 
+from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.adapters.writing_client import QdrantClient
 from qdrant_rollouts.adapters.writing_client_async import AsyncQdrantClient
 from qdrant_rollouts.core.database.journal_rows import EntryStatus, JournalRow, Phase
@@ -418,10 +419,11 @@ def test_without_the_database_no_write_to_an_alias_is_sent(
     own_postgres, rebuild, qdrant_url, qdrant_grpc_port, kind, monkeypatch
 ):
     monkeypatch.setenv("ROLLOUTS_DATABASE_URL", own_postgres.url)
+    rebuild.services.close()
+    rebuild.services = open_services(own_postgres.url)
+    migrate_database(rebuild.services.sessions.kw["bind"])
     with closing(AnyClient(kind, qdrant_url, qdrant_grpc_port)) as client:
         client.upsert(ALIAS, [point(1)])
-        rebuild.services.close()
-        rebuild.services = open_services(own_postgres.url)
         own_postgres.stop()
         client.upsert("blue", [point(50)])
         until(lambda: "not known whether a rebuild captures" in why_not_sent(client, 51))

@@ -166,7 +166,7 @@ def test_help_names_every_verb_and_exit_code():
     verbs = re.findall(r"^  ([a-z]+)  ", answer.split("Commands:")[1], re.MULTILINE)
     deployments = (
         "demo init up migrate deploy plan status list promote retry pause resume abort rollback "
-        "validate"
+        "mark validate"
     )
     versions = ["versions", "diff", "adopt", "keep", "gc"]
     groups = ["experiment", "schedule", "backup", "web", "mcp", "token", "events", "alert"]

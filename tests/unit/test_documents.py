@@ -2,6 +2,7 @@
 files."""
 
 import ast
+import asyncio
 import json
 import re
 import shlex
@@ -40,10 +41,13 @@ from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments.due_slices import FILL
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.lifecycle import Status
+from qdrant_rollouts.core.lifecycle import ExperimentStatus, Status
 from qdrant_rollouts.interfaces.cli import main
+from qdrant_rollouts.interfaces.cli.running import DONE, INTERRUPTED, MEANINGS
 from qdrant_rollouts.interfaces.http.api import ENDPOINTS
 from qdrant_rollouts.interfaces.http.problems import KINDS
+from qdrant_rollouts.interfaces.mcp.guard import SCOPE_OF, Guard
+from qdrant_rollouts.interfaces.mcp.server import make_server
 from qdrant_rollouts.tasks.commands import COMMANDS
 from qdrant_rollouts.tasks.experiments import FEEDBACK
 from qdrant_rollouts.tasks.maintenance import TAKE_UP
@@ -57,6 +61,7 @@ PAGES = sorted(
         ROOT / "README.md",
         ROOT / "CHANGELOG.md",
         ROOT / "CONTRIBUTING.md",
+        ROOT / "SKILL.md",
         *ROOT.glob("examples/*/README.md"),
         *(page for page in DOCS.rglob("*.md") if page.parent != DOCS / "notes"),
     ]
@@ -113,7 +118,7 @@ def told(value):
 
 
 def test_every_endpoint_stands_on_its_page():
-    rows = table(text(ROOT / "docs" / "http-api.md"), "endpoint")[:-1]
+    rows = table(text(ROOT / "docs" / "http-api.md"), "endpoint")[:-2]
     said = [
         [
             f"`{one.method} {one.path}`",
@@ -361,6 +366,65 @@ def test_the_celery_page_has_the_values_of_the_settings():
         else str(SETTINGS[name])
         for name in plain
     }
+
+
+# --- what agents read -----------------------------------------------------------------------------
+
+
+def first_cells(page, title):
+    """What stands in backticks in the first column."""
+    return [name for row in table(text(page), title) for name in spans(row[0])]
+
+
+def read_skill():
+    """The frontmatter, and the text below it."""
+    _, head, body = text(ROOT / "SKILL.md").split("---\n", 2)
+    return yaml.safe_load(head), body
+
+
+def list_templates():
+    """The resources of the MCP server, which needs no services to name them."""
+    server = make_server(None, None, Guard(lambda context: None), deploys=True)
+    return {one.uri_template for one in asyncio.run(server.list_resource_templates())}
+
+
+def test_the_skill_has_the_frontmatter_that_agents_read():
+    head, body = read_skill()
+    assert head.keys() == {"name", "description"}
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", head["name"])
+    assert len(head["name"]) <= 64
+    assert 100 < len(head["description"]) <= 1024
+    assert len(body.splitlines()) < 150
+
+
+@pytest.mark.parametrize("page", ["SKILL.md", "docs/mcp.md"])
+def test_agents_are_told_of_every_tool_and_resource_and_of_no_other(page):
+    tools = [name.partition("(")[0] for name in first_cells(ROOT / page, "tool")]
+    assert sorted(tools) == sorted(SCOPE_OF)
+    assert set(first_cells(ROOT / page, "resource")) == list_templates()
+
+
+def test_the_skill_says_what_to_do_in_every_state():
+    assert first_cells(ROOT / "SKILL.md", "state") == list(Status)
+    _, body = read_skill()
+    (experiments,) = re.findall(r"An experiment is (.*?)\.", body)
+    assert spans(experiments) == list(ExperimentStatus)
+
+
+def test_the_skill_has_every_exit_code_and_only_errors_that_there_are():
+    rows = table(text(ROOT / "SKILL.md"), "exit code")
+    codes = {DONE, *(code for _, code in MEANINGS.values())} - {INTERRUPTED}
+    assert [int(row[0]) for row in rows] == sorted(codes)
+    kinds = first_cells(ROOT / "SKILL.md", "kind")
+    assert len(kinds) > 10
+    assert set(kinds) <= {kind.name for kind in KINDS}
+
+
+def test_the_skill_names_no_tool_that_there_is_not():
+    """Every name in backticks that is written like a tool is one, or one of their arguments."""
+    _, body = read_skill()
+    named = {name for name in spans(body) if re.fullmatch(r"[a-z]+(_[a-z]+)+", name)}
+    assert named - {"wait_seconds"} <= {*SCOPE_OF, *Status}
 
 
 # --- tasks, statuses, files -----------------------------------------------------------------------

@@ -308,21 +308,44 @@ def test_wiring_asks_neither_interfaces_nor_tasks():
 
 
 def test_every_library_the_product_imports_is_declared():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
-    declared = {_normal(re.match(r"[\w.-]+", line)[0]) for line in wanted}
+    project = _read_project()
+    extras = project["optional-dependencies"]
+    declared = _names([*project["dependencies"], *extras["demo"], *extras["local"]])
     providers = importlib.metadata.packages_distributions()
+    undeclared = {
+        name
+        for name in _imported_libraries()
+        if not declared & {_normal(by) for by in providers.get(name, [])}
+    }
+    assert undeclared == set()
+
+
+#: Flower is a command of Celery; tzdata is data.
+NEVER_IMPORTED = {"flower", "tzdata"}
+
+
+def test_every_library_that_a_plain_install_brings_is_imported():
+    providers = importlib.metadata.packages_distributions()
+    used = {_normal(by) for name in _imported_libraries() for by in providers.get(name, [])}
+    assert _names(_read_project()["dependencies"]) - used == NEVER_IMPORTED
+
+
+def _read_project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def _names(requirements):
+    return {_normal(re.match(r"[\w.-]+", line)[0]) for line in requirements}
+
+
+def _imported_libraries():
     found = {
         module.split(".")[0]
         for path in product_files()
         if path.relative_to(ROOT).parts[0] not in BESIDE
         for _, module in imports(ast.parse(path.read_text(encoding="utf-8")))
     }
-    libraries = found - OWN - {PACKAGE} - sys.stdlib_module_names
-    undeclared = {
-        name for name in libraries if not declared & {_normal(by) for by in providers.get(name, [])}
-    }
-    assert undeclared == set()
+    return found - OWN - {PACKAGE} - sys.stdlib_module_names
 
 
 def _normal(distribution: str) -> str:

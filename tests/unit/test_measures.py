@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy import stats
 
 from qdrant_rollouts.core.statistics.intervals import (
     Interval,
@@ -395,6 +396,27 @@ def test_the_distance_of_distributions_is_the_largest_gap():
     assert ks_distance([1, 2, 3, 4], [3, 4, 5, 6]) == 0.5
 
 
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=30),
+    st.lists(st.integers(0, 9), min_size=1, max_size=30),
+)
+def test_the_distance_is_that_of_scipy_with_or_without_ties(one, other):
+    with np.errstate(all="ignore"):
+        expected = stats.ks_2samp(one, other, method="asymp").statistic
+    assert ks_distance(one, other) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_sample_with_a_nan_has_no_known_distance():
+    assert math.isnan(ks_distance([1.0, math.nan], [1.0, 2.0]))
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_the_p_of_paired_outcomes_is_that_of_scipy(b, c):
+    assume(b + c)
+    expected = stats.binomtest(b, b + c, alternative="greater").pvalue
+    assert mcnemar_greater(b, c) == pytest.approx(expected, abs=1e-9)
+
+
 @pytest.mark.parametrize(("one", "other"), [([], [1.0]), ([1.0], [])])
 def test_an_empty_sample_has_no_distance(one, other):
     with pytest.raises(ValueError, match="empty"):
@@ -499,6 +521,15 @@ def test_ranking_does_not_pay_for_scipy():
         ).returncode
         == 0
     )
+
+
+def test_a_gate_without_judged_queries_does_not_pay_for_the_statistics_of_scipy():
+    asked = (
+        "import sys; from qdrant_rollouts.core.statistics import shifts; "
+        "shifts.ks_distance([1.0], [2.0]); shifts.mcnemar_greater(1, 0); "
+        "sys.exit('scipy.stats' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
 
 
 # --- ties -----------------------------------------------------------------------------------------

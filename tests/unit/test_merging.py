@@ -43,7 +43,7 @@ def compare_all(pages: Pages) -> tuple[list[PointId], int]:
     checked = 0
     start: PointId | None = None
     while True:
-        compared = compare_page(pages, one, other, start, BucketDigests())  # type: ignore[arg-type]  # it only scrolls
+        compared = compare_page(pages, one, other, start)  # type: ignore[arg-type]  # it only scrolls
         found += compared.ids
         checked += compared.checked
         start = compared.following
@@ -73,8 +73,7 @@ def test_two_scans_have_equal_buckets_if_they_saw_the_same_points(
 
 def fill_buckets(side: Mapping[PointId, str]) -> BucketDigests:
     buckets = BucketDigests()
-    for id, text in side.items():
-        buckets.add(Point(id, [], {}), text)
+    buckets.add(side)
     return buckets
 
 

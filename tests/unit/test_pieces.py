@@ -85,3 +85,31 @@ def test_a_piece_for_which_a_rate_limit_leaves_no_room_keeps_its_length():
         pieces.work(context, Counted(done=3), limited)
 
     assert context.saved[-1] == (Counted(done=3), False)
+
+
+def counting_pages(most, allowed):
+    """Counts to ``most``; a rate limit allows so many pages."""
+
+    def do_page(place):
+        if place == allowed:
+            raise Limited("no more reads")
+        return place + 1, place + 1 < most
+
+    return do_page
+
+
+def test_pages_are_done_until_the_last_one():
+    assert pieces.do_pages(0, counting_pages(5, None), lambda: True) == (5, False)
+
+
+def test_at_least_one_page_is_done_when_the_time_is_over():
+    assert pieces.do_pages(0, counting_pages(5, None), lambda: False) == (1, True)
+
+
+def test_pages_before_a_rate_limit_are_kept():
+    assert pieces.do_pages(0, counting_pages(5, 3), lambda: True) == (3, True)
+
+
+def test_a_rate_limit_that_allows_no_page_is_raised():
+    with pytest.raises(Limited):
+        pieces.do_pages(3, counting_pages(5, 3), lambda: True)

@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from tests.standstill import STILL
 
@@ -74,22 +77,41 @@ def run(folder: Path, text: str, still: float = 0) -> str:
         return pytests.communicate(timeout=60)[0]
 
 
-def test_what_a_standstill_spoiled_is_measured_again_and_told(tmp_path: Path):
-    said = run(tmp_path, MEASURES, still=STILL + 1)
-    assert "2 passed, 1 rerun" in said
-    assert "RERUN test_it.py::test_it_takes_a_second: the machine stood still for" in said
+#: By what happens: the file, and the seconds of the standstill.
+RUNS = {
+    "spoiled": (MEASURES, STILL + 1),
+    "left open": (LEAKS, STILL + 1),
+    "fails again": (FAILS, STILL + 1),
+    "no standstill": (FAILS, 0),
+}
 
 
-def test_what_a_standstill_left_open_fails_no_run_that_passed(tmp_path: Path):
-    said = run(tmp_path, LEAKS, still=STILL + 1)
-    assert "2 passed, 1 rerun" in said
-    assert "ResourceWarning" not in said
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What pytest says in each case. They run at the same time, because they mostly wait."""
+    with ThreadPoolExecutor(len(RUNS)) as pool:
+        running = {
+            name: pool.submit(run, tmp_path_factory.mktemp("run"), *given)
+            for name, given in RUNS.items()
+        }
+    return {name: future.result() for name, future in running.items()}
 
 
-def test_what_fails_again_after_a_standstill_fails(tmp_path: Path):
-    said = run(tmp_path, FAILS, still=STILL + 1)
-    assert "1 failed, 2 passed, 1 rerun" in said
+def test_what_a_standstill_spoiled_is_measured_again_and_told(said: dict[str, str]):
+    assert "2 passed, 1 rerun" in said["spoiled"]
+    assert (
+        "RERUN test_it.py::test_it_takes_a_second: the machine stood still for" in said["spoiled"]
+    )
 
 
-def test_what_fails_on_a_machine_that_did_not_stand_still_fails(tmp_path: Path):
-    assert "1 failed, 2 passed" in run(tmp_path, FAILS)
+def test_what_a_standstill_left_open_fails_no_run_that_passed(said: dict[str, str]):
+    assert "2 passed, 1 rerun" in said["left open"]
+    assert "ResourceWarning" not in said["left open"]
+
+
+def test_what_fails_again_after_a_standstill_fails(said: dict[str, str]):
+    assert "1 failed, 2 passed, 1 rerun" in said["fails again"]
+
+
+def test_what_fails_on_a_machine_that_did_not_stand_still_fails(said: dict[str, str]):
+    assert "1 failed, 2 passed" in said["no standstill"]

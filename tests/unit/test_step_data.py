@@ -26,6 +26,7 @@ from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.steps.backup_data import RecoveredGreen
 from qdrant_rollouts.core.deployments.steps.data import (
     CatchUpState,
+    ComparedSlice,
     FillState,
     Judged,
     LookState,
@@ -115,6 +116,11 @@ def test_what_is_written_says_its_form_and_what_says_nothing_is_nothing() -> Non
     assert write_data(StageState(looks=3))["form"] == 1
     assert write_data(StepOutput()) == {}
     assert show_output(write_data(Filling(written=3))) == {"written": 3}
+
+
+def test_rounds_that_are_cut_are_left_to_releases_that_cut_them() -> None:
+    begun = ComparedSlice(progress=Progress(done=0, size=3))
+    assert write_data(begun)["form"] == write_data(CatchUpState(slices=3))["form"] == 2
 
 
 @pytest.mark.parametrize(

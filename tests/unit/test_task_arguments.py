@@ -1,12 +1,19 @@
-"""Arguments of tasks are JSON of the declared types, or are refused before anything is read."""
+"""Arguments of tasks are JSON of the declared types, or are refused before anything is read; and
+what the release before sends is taken."""
+
+import json
+from inspect import signature
+from pathlib import Path
 
 import pytest
 from celery import Celery
 
 from qdrant_rollouts.adapters.celery_returns import GiveBack
+from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.services import Standing
 from qdrant_rollouts.tasks import commands
+from qdrant_rollouts.tasks.factory import create_app
 
 OF = {
     "collections.safe_delete_collection": {"collection_name": "old"},
@@ -20,6 +27,11 @@ OF = {
     },
     "indexes.write_records": {"alias_name": "docs", "records": [{"id": 1, "text": "x"}]},
 }
+
+
+#: Each task that revision 0012 of this program knew, and its arguments: messages of it may still be
+#: on their way.
+BEFORE = json.loads((Path(__file__).parents[1] / "frozen/tasks_0012.json").read_text())
 
 
 class Untouched:
@@ -92,3 +104,19 @@ def test_what_only_a_newer_program_may_know_is_left_to_it(app, newer_about, task
 def test_an_argument_that_nobody_knows_is_refused_at_once(app, task):
     with pytest.raises(Refused, match="of_the_next_release"):
         app.tasks[task].run(**OF[task], of_the_next_release=1)
+
+
+@pytest.fixture(scope="module")
+def every_task():
+    app = create_app(Settings(_env_file=None))
+    yield app.tasks
+    app.close()
+
+
+@pytest.mark.parametrize("task", BEFORE)
+def test_a_message_of_the_release_before_is_taken(every_task, task):
+    takes = signature(commands.COMMANDS.get(task, every_task[task].run))
+    before = [None] * (task in commands.COMMANDS)
+    required = dict.fromkeys(BEFORE[task]["required"])
+    for given in (required, required | dict.fromkeys(BEFORE[task]["optional"])):
+        takes.bind(*before, **given)

@@ -73,7 +73,7 @@ def test_revoking_the_last_token_opens_the_door_to_nobody(world):
 
 def test_a_token_is_its_holder_with_what_its_scopes_bring(world):
     answer = web(world).get("/api/v1/me", headers=bearer(made(world, "ci", "deploy")))
-    assert answer.json() == {"name": "token:ci", "scopes": ["deploy", "read"]}
+    assert answer.json() == {"name": "token:ci", "scopes": ["deploy", "read", "routes"]}
 
 
 def test_the_token_of_the_settings_may_do_everything(world):
@@ -112,7 +112,8 @@ def test_a_name_is_given_once_and_scopes_are_those_there_are(world):
     with pytest.raises(Refused, match="was made before"):
         made(world, "ci", "read")
     for scopes in ((), ("erase",)):
-        with pytest.raises(Malformed, match="read, search, feedback, write, deploy, admin"):
+        known = "read, search, routes, feedback, router, write, deploy, admin"
+        with pytest.raises(Malformed, match=known):
             made(world, "other", *scopes)
     with pytest.raises(Unknown, match="rollouts token list"):
         tokens.revoke_token(world.services, "nobody", actor="anna")
@@ -141,7 +142,7 @@ def test_a_session_is_the_holder_of_its_token_until_that_is_revoked(world):
     client = web(world)
     client.cookies.set(SESSION_COOKIE, secret)
     answer = client.get("/api/v1/me")
-    assert answer.json() == {"name": "token:anna", "scopes": ["deploy", "read"]}
+    assert answer.json() == {"name": "token:anna", "scopes": ["deploy", "read", "routes"]}
     tokens.revoke_token(world.services, "anna", actor="anna")
     assert web_sessions.caller_of_session(world.services, secret, "") is None
 

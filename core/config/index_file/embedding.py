@@ -3,6 +3,7 @@
 import re
 import string
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -158,6 +159,7 @@ def fill_template(template: str, fields: Mapping[str, Any]) -> str:
     )
 
 
+@lru_cache(maxsize=256)
 def template_fields(template: str) -> tuple[str, ...]:
     """Returns the record fields that a text template names, each once, in order.
 

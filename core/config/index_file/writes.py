@@ -42,6 +42,11 @@ class WritesSpec(Strict):
         return self.way in ("source", "compare", "journal")
 
     @property
+    def compares_behind_fence(self) -> bool:
+        """Whether the last comparison is made while the live collection refuses writes."""
+        return self.way == "compare" and self.if_longer != "heal"
+
+    @property
     def refuses_foreign(self) -> bool:
         """Whether a person must accept such writes. A deployment carries the resolved way."""
         return (self.foreign or _FOREIGN.get(self.way or "", "report")) == "refuse"

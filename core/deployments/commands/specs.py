@@ -105,6 +105,12 @@ def check_declared_sources(spec: IndexSpec, declared: IndexSpec) -> None:
         )
 
 
+def check_models(services: Services, spec: IndexSpec) -> None:
+    """Raises Refused if this process cannot open a model of the index. Loads none."""
+    for model in spec.models:
+        services.embedder(model)
+
+
 def inherit_model(services: Services, spec: IndexSpec, blue: str | None) -> IndexSpec:
     """Returns ``spec`` with the model in the live collection's stamp, if the index declares no
     model."""

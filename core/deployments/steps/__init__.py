@@ -2,7 +2,7 @@
 does."""
 
 from qdrant_rollouts.core.collections.filling import Filling
-from qdrant_rollouts.core.deployments.plan import Step
+from qdrant_rollouts.core.deployments.plan import SliceWork, Step
 from qdrant_rollouts.core.deployments.steps import (
     backup_data,
     backup_files,
@@ -14,6 +14,7 @@ from qdrant_rollouts.core.deployments.steps import (
     population,
     recovering,
     shift,
+    sliced_rounds,
     soak,
     stop,
     switch,
@@ -36,6 +37,7 @@ STEPS: dict[str, Step] = {
             queue="bulk",
             state=data.FillState,
             output=Filling,
+            slices=SliceWork(population.fill_slice, data.FillState),
         ),
         Step("validate", do=gate.run_gate, queue="bulk", state=data.GateState, output=data.Judged),
         Step(
@@ -45,6 +47,7 @@ STEPS: dict[str, Step] = {
             queue="bulk",
             state=data.CatchUpState,
             output=data.CaughtUp,
+            slices=SliceWork(sliced_rounds.compare_slice, data.ComparedSlice),
         ),
         Step(
             "shift",

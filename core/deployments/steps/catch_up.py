@@ -19,7 +19,14 @@ from qdrant_rollouts.core.deployments.plan import (
     StepFunction,
     Wait,
 )
-from qdrant_rollouts.core.deployments.steps import comparing, journaled, pieces, reading, rereading
+from qdrant_rollouts.core.deployments.steps import (
+    comparing,
+    journaled,
+    pieces,
+    reading,
+    rereading,
+    sliced_rounds,
+)
 from qdrant_rollouts.core.deployments.steps.catch_up_journal import (
     catch_up_by_journal,
     why_no_way_back,
@@ -64,6 +71,10 @@ def _work_on_rounds(context: StepContext) -> Outcome:
     state = context.load(CatchUpState)
     if not state.number and state.round is None and _is_source_unchanged(context):
         return Done(sum_up(context, state, "the source has not changed since it was read"))
+    if state.round is None and not state.slices and has_leader(context):
+        state = sliced_rounds.begin_round(context, state)
+    if state.slices:
+        return _await_slices(context, state)
     work = _open_work(context, _last_begin(state), begun=state.number > 0)
     size = estimate_points(context.services.store, context.deployment.green)
 
@@ -81,6 +92,15 @@ def _work_on_rounds(context: StepContext) -> Outcome:
         return _hold_for_gone(context, error)
     if state.round is not None:
         return Wait(0, _describe_round(state))
+    return _decide(context, state)
+
+
+def _await_slices(context: StepContext, state: CatchUpState) -> Outcome:
+    found = sliced_rounds.await_round(context, state)
+    if not isinstance(found, RoundState):
+        return found
+    state = end_round(context, replace(state, slices=None), found)
+    context.save(state, progress=True)
     return _decide(context, state)
 
 

@@ -28,6 +28,7 @@ from qdrant_rollouts.core.deployments.steps.followers import (
     finish_all,
 )
 from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, do_pages
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
 from qdrant_rollouts.core.ports import Point, PointId, VectorStore
@@ -40,7 +41,7 @@ def open_follower(context: StepContext, *, begun: bool = False) -> Follower:
     green is like blue, and what it has more was deleted, or was written to it as it serves."""
     deployment = context.deployment
     services = context.services
-    leader = _name_leader(context)
+    leader = name_leader(context)
     way = _way_of_filling(context)
     if way is None:
         alike = begun or context.outputs.find(CaughtUp) is not None
@@ -53,7 +54,8 @@ def open_follower(context: StepContext, *, begun: bool = False) -> Follower:
     return RecordFollower(services, plan, leader, deployment.green, reuse_from=deployment.blue)
 
 
-def _name_leader(context: StepContext) -> str:
+def name_leader(context: StepContext) -> str:
+    """Returns the collection that green follows."""
     deployment = context.deployment
     leader = deployment.blue
     if deployment.source is not None:
@@ -72,6 +74,11 @@ def open_way_back(context: StepContext) -> Follower:
         return _open_version(context, deployment.green, deployment.blue)
     _check_not_emptied(context, deployment.green, deployment.blue)
     return CopyFollower(store, deployment.green, deployment.blue)
+
+
+def is_filled_here(context: StepContext) -> bool:
+    """Returns whether this deployment has filled green. Otherwise green is an older version."""
+    return _way_of_filling(context) is not None
 
 
 def _way_of_filling(context: StepContext) -> str | None:
@@ -146,39 +153,43 @@ class Comparison:
     """A follower, and what its comparison with the leader needs. ``check`` raises if whoever
     compares may not write for so many seconds more; ``on_bad_record`` is that of the index file.
     ``within_pages``: it may also stop in the middle of a page, because a slow model needs longer
-    than a turn for a page. Then the leader's digests are not kept."""
+    than a turn for a page. Then the leader's digests are not kept. ``end``: the id before which the
+    comparison ends."""
 
     store: VectorStore
     follower: Follower
     check: Callable[[float], None]
     on_bad_record: str
     within_pages: bool = False
+    end: PointId | None = None
 
 
-def in_turn(context: StepContext, follower: Follower) -> Comparison:
-    """Returns the comparison that a step makes in its turn."""
+def in_turn(context: StepContext, follower: Follower, end: PointId | None = None) -> Comparison:
+    """Returns the comparison that a step, or a slice of it, makes in its turn."""
     return Comparison(
         context.services.store,
         follower,
         context.turn.check,
         context.deployment.spec.on_bad_record,
+        end=end,
     )
 
 
 def compare_piece(
-    comparison: Comparison, current: RoundState, goes_on: Callable[[], bool]
+    comparison: Comparison, current: RoundState, goes_on: GoesOn
 ) -> tuple[RoundState, bool]:
-    """Compares pages, and writes what differs, until the end or until ``goes_on`` says no. Returns
-    the round, and whether there is more of it."""
+    """Compares pages, and writes what differs, as long as ``do_pages`` does. Returns the round, and
+    whether there is more of it."""
     started = time.monotonic()
     store = comparison.store
     follower = comparison.follower
     seen = BucketDigests(current.leader)
-    moved = current
-    more = True
-    while more:
+
+    def compare_and_write(moved: RoundState) -> tuple[RoundState, bool]:
         store.pace(follower.leading.collection)
-        found = compare_page(store, follower.leading, follower.following, moved.position, seen)
+        found = compare_page(
+            store, follower.leading, follower.following, moved.position, comparison.end
+        )
         changed = apply_changes(
             store,
             follower,
@@ -187,18 +198,20 @@ def compare_piece(
             goes_on=goes_on if comparison.within_pages else finish_all,
         )
         check_bad_records(changed, comparison.on_bad_record)
+        seen.add(found.leading)
         whole = changed.stopped_at is None
+        position = found.following if whole else changed.stopped_at
         moved = replace(
             moved,
-            position=found.following if whole else changed.stopped_at,
+            position=position,
             checked=moved.checked + (found.checked if whole else 0),
             made=moved.made + changed.made,
             deleted=moved.deleted + changed.deleted,
             bad=moved.bad + len(changed.bad),
         )
-        more = moved.position is not None
-        if more and not goes_on():
-            break
+        return moved, position is not None
+
+    moved, more = do_pages(current, compare_and_write, goes_on)
     leader = "" if comparison.within_pages else seen.as_text()
     seconds = current.seconds + time.monotonic() - started
     return replace(moved, leader=leader, seconds=seconds), more
@@ -219,23 +232,24 @@ def list_piece(
     context: StepContext,
     sides: tuple[Side, Side],
     current: RoundState,
-    goes_on: Callable[[], bool],
+    goes_on: GoesOn,
 ) -> tuple[RoundState, list[PointId], bool]:
     """As ``compare_piece``, but writes nothing: ``made`` counts what differs. Returns also the ids
     that differ."""
     store = context.services.store
     ids: list[PointId] = []
-    position = current.position
-    checked = current.checked
-    more = True
-    while more:
+
+    def list_differing(current: RoundState) -> tuple[RoundState, bool]:
         store.pace(sides[0].collection)
-        found = compare_page(store, *sides, position, BucketDigests())
-        ids += found.ids
-        checked += found.checked
-        position = found.following
-        more = position is not None
-        if more and not goes_on():
-            break
-    made = current.made + len(ids)
-    return replace(current, position=position, checked=checked, made=made), ids, more
+        found = compare_page(store, *sides, current.position)
+        ids.extend(found.ids)
+        moved = replace(
+            current,
+            position=found.following,
+            checked=current.checked + found.checked,
+            made=current.made + len(found.ids),
+        )
+        return moved, found.following is not None
+
+    current, more = do_pages(current, list_differing, goes_on)
+    return current, ids, more

@@ -6,8 +6,8 @@ or this way of filling does not count it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.foreign import ForeignWrites, Sample
@@ -40,6 +40,11 @@ class PieceState(StepState):
     work."""
 
     piece: float = PIECE_SECONDS
+
+    def delayed(self, seconds: float) -> Self:
+        """Returns the state after a rate limit has made it wait. Whoever measures how long the work
+        takes counts that too."""
+        return self
 
 
 # --- making green, and filling it -----------------------------------------------------------------
@@ -74,7 +79,8 @@ class RoundState(StepData):
     reads. ``seconds`` it has worked. ``checked``, ``made`` and ``deleted`` count points. ``leader``
     has the digests of the leading collection (``core.collections.merging.BucketDigests``). By the
     journal: ``left`` says how many writes have not reached green, and ``last`` how many seconds the
-    last round took. ``part``: which range of the ids that were ``met`` is next."""
+    last round took. ``part``: which range of the ids that were ``met`` is next. ``slices``: into
+    how many it was cut; then ``seconds`` are those of all of them."""
 
     phase: str = ""
     position: PointId | None = None
@@ -93,6 +99,7 @@ class RoundState(StepData):
     last: float = 0.0
     part: int = 0
     met: int = 0
+    slices: int | None = None
 
     def form(self) -> int:
         """A release that knows the first form alone merges no ids."""
@@ -232,7 +239,9 @@ class CatchUpState(PieceState):
     """``round`` is under way. ``rounds`` are over: only the last ones are kept, without their
     places, and only the very last has its ``leader``. ``number`` of them there were. ``ids`` are
     some of those that a rollback leaves behind, or that were written around the journal: ``look``
-    is how far these were looked for, and how many were ``made``."""
+    is how far these were looked for, and how many were ``made``. ``slices``: into how many slices
+    the round under way is cut; each has a state of its own
+    (``core.deployments.steps.sliced_rounds``)."""
 
     number: int = 0
     round: RoundState | None = field(default=None, metadata={"of": RoundState})
@@ -241,10 +250,43 @@ class CatchUpState(PieceState):
     deleted: int = 0
     ids: Sequence[PointId] = ()
     look: RoundState | None = field(default=None, metadata={"of": RoundState})
+    slices: int | None = None
     progress: CatchUpProgress | None = field(default=None, metadata={"of": CatchUpProgress})
 
     def name_phase(self) -> str:
         return f"round {self.number + 1}"
+
+    def delayed(self, seconds: float) -> Self:
+        return replace(self, round=_delay_round(self.round, seconds))
+
+    def form(self) -> int:
+        """A release that cuts no rounds would compare everything beside the slices."""
+        return _LATER_FORM if self.slices else super().form()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedSlice(PieceState):
+    """One slice of a comparison, as far as it is."""
+
+    round: RoundState | None = field(default=None, metadata={"of": RoundState})
+
+    def delayed(self, seconds: float) -> Self:
+        return replace(self, round=_delay_round(self.round, seconds))
+
+    def form(self) -> int:
+        """A release that cuts no rounds would take this for a slice of a source."""
+        return _LATER_FORM
+
+    def describe_place(self) -> str:
+        if self.round is None or self.round.position is None:
+            return super().describe_place()
+        return f"from the point {self.round.position} on"
+
+
+def _delay_round(current: RoundState | None, seconds: float) -> RoundState | None:
+    if current is None:
+        return None
+    return replace(current, seconds=current.seconds + seconds)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,11 +49,11 @@ from qdrant_rollouts.core.deployments.steps.data import (
     RoundState,
 )
 from qdrant_rollouts.core.deployments.steps.followers import FIRST_BATCH
-from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, do_pages, limit_to
 from qdrant_rollouts.core.deployments.steps.record_vectors import VectorCounts
 from qdrant_rollouts.core.deployments.steps.rereading import Reader
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection
-from qdrant_rollouts.core.errors import Limited, Refused
+from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Schema, Source
 
 #: Ways of filling after which a collection has what its source gave, with marks.
@@ -245,22 +245,15 @@ def _look(context: StepContext, state: FillState) -> Outcome:
 def _compare_windows(
     reader: Reader, blue: str, look: LookState, met: MetIds, most: int, goes_on: GoesOn
 ) -> tuple[LookState, bool]:
-    """Compares until the end, until ``goes_on`` says no, or until a rate limit allows no more
-    windows. Raises Limited if it allows none."""
-    begun_at = look.read
-    more = True
-    while more and look.changed <= most:
-        try:
-            reader.context.services.store.pace(blue)
-            started = time.monotonic()
-            reader.rows.go_to(look.cursor, reader.source.read)
-            window, more = rereading.read_window(reader)
-            sorted_window = rereading.sort_window(reader, window, met)
-            found = rereading.compare_window(reader, blue, sorted_window.records)
-        except Limited:
-            if look.read == begun_at:
-                raise
-            return look, True
+    """Compares until the end, or until too much has changed, as long as ``do_pages`` does."""
+
+    def compare_next(look: LookState) -> tuple[LookState, bool]:
+        reader.context.services.store.pace(blue)
+        started = time.monotonic()
+        reader.rows.go_to(look.cursor, reader.source.read)
+        window, more = rereading.read_window(reader)
+        sorted_window = rereading.sort_window(reader, window, met)
+        found = rereading.compare_window(reader, blue, sorted_window.records)
         sorted_window.add_met_to(met)
         if window:
             look = replace(
@@ -271,9 +264,10 @@ def _compare_windows(
                 there=look.there + found.there,
             )
         rereading.resize_window(reader, len(window), time.monotonic() - started)
-        if more and not goes_on():
-            return look, True
-    return replace(look, phase=_READ), False
+        return look, more and look.changed <= most
+
+    look, more = do_pages(look, compare_next, goes_on)
+    return (look, True) if more else (replace(look, phase=_READ), False)
 
 
 def _judge(context: StepContext, state: FillState) -> Outcome:

@@ -7,6 +7,7 @@ both collections, or the application was told that it was refused.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,10 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from qdrant_rollouts.core.collections import freezing
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.deployments.plan import StepContext
-from qdrant_rollouts.core.deployments.steps.comparing import compare_piece, in_turn
+from qdrant_rollouts.core.deployments.steps.comparing import Comparison, compare_piece, in_turn
 from qdrant_rollouts.core.deployments.steps.data import RoundState
-from qdrant_rollouts.core.deployments.steps.followers import Follower
-from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.deployments.steps.followers import Follower, finish_all
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
+from qdrant_rollouts.core.errors import AppError, Limited
 
 #: What a freeze lasts longer than the comparison may take: the alias has to be moved.
 _MARGIN = ACT_SECONDS + 2.0
@@ -46,7 +48,7 @@ def pass_fence(
     comparison = in_turn(context, follower)
     began = time.monotonic()
     if services.store.server().embedded:  # no other process can write to it
-        current, _ = compare_piece(comparison, RoundState(), lambda: True)
+        current, _ = _compare_all(comparison, finish_all)
         move(current, context.turn.check)
         return Passed(current, 0.0, moved=True)
     try:
@@ -54,12 +56,24 @@ def pass_fence(
             services, leader, context.deployment.id, seconds + _MARGIN
         )
         ends = began + seconds
-        current, more = compare_piece(comparison, RoundState(), lambda: time.monotonic() < ends)
+        current, more = _compare_all(comparison, lambda: time.monotonic() < ends)
         if not more:
             move(current, _check_both(fence.check, context.turn.check))
     finally:
         _let_in(context, leader)
     return Passed(current, time.monotonic() - began, moved=not more)
+
+
+def _compare_all(comparison: Comparison, goes_on: GoesOn) -> tuple[RoundState, bool]:
+    """Returns the comparison, and whether there was no time for all of it. A rate limit that would
+    have to be waited for is as if there were no time."""
+    current, more = RoundState(), True
+    with suppress(Limited):
+        while more:
+            current, more = compare_piece(comparison, current, goes_on)
+            if not goes_on():
+                break
+    return current, more
 
 
 def _check_both(

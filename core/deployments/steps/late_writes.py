@@ -21,7 +21,8 @@ from qdrant_rollouts.core.deployments.steps.data import (
 )
 from qdrant_rollouts.core.deployments.steps.followers import Follower, apply_changes
 from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
-from qdrant_rollouts.core.deployments.steps.pieces import limit_to
+from qdrant_rollouts.core.deployments.steps.pieces import do_pages, limit_to
+from qdrant_rollouts.core.errors import Limited
 from qdrant_rollouts.core.ports import Point, PointId
 
 OVER = "over"
@@ -34,10 +35,17 @@ def begin_search(context: StepContext) -> LateState:
 
 
 def search_on(context: StepContext, late: LateState, seconds: float) -> LateState:
-    """Goes on with the search until it is over, or for about ``seconds``."""
+    """Goes on with the search until it is over, for about ``seconds``, or until a rate limit allows
+    no more of it. Raises Limited if it allows nothing."""
     goes_on = limit_to(seconds)
+    begun = late
     while late.phase != OVER:
-        late = replace(_PHASES[late.phase](context, late, seconds), fault="")
+        try:
+            late = replace(_PHASES[late.phase](context, late, seconds), fault="")
+        except Limited:
+            if late is begun:
+                raise
+            return late
         if not goes_on():
             return late
     return late
@@ -89,20 +97,21 @@ def _known_digests(context: StepContext) -> str:
 
 def _scan_blue(context: StepContext, late: LateState, seconds: float) -> LateState:
     """Reads blue again; buckets that are as they were need no comparison."""
-    goes_on = limit_to(seconds)
     store = context.services.store
     side = comparing.open_follower(context).leading
     seen = BucketDigests(late.leader)
-    position = late.position
-    while True:
+
+    def scan(late: LateState) -> tuple[LateState, bool]:
         store.pace(side.collection)
-        page, position = store.scroll(side.collection, position, _PAGE_POINTS, vectors=side.vectors)
-        for point in page:
-            seen.add(point, side.digest(point))
-        if position is None or not goes_on():
-            break
-    late = replace(late, position=position, leader=seen.as_text())
-    if position is not None:
+        page, position = store.scroll(
+            side.collection, late.position, _PAGE_POINTS, vectors=side.vectors
+        )
+        seen.add({point.id: side.digest(point) for point in page})
+        return replace(late, position=position), position is not None
+
+    late, more = do_pages(late, scan, limit_to(seconds))
+    late = replace(late, leader=seen.as_text())
+    if more:
         return late
     changed = seen.differing(BucketDigests(_known_digests(context)))
     phase = "heal" if changed else OVER
@@ -110,23 +119,19 @@ def _scan_blue(context: StepContext, late: LateState, seconds: float) -> LateSta
 
 
 def _heal_green(context: StepContext, late: LateState, seconds: float) -> LateState:
-    goes_on = limit_to(seconds)
     store = context.services.store
     follower = comparing.open_follower(context)
     buckets = set(late.buckets)
-    while True:
+
+    def heal(late: LateState) -> tuple[LateState, bool]:
         store.pace(follower.leading.collection)
-        found = compare_page(
-            store, follower.leading, follower.following, late.position, BucketDigests()
-        )
-        late = _heal_page(
-            context, follower, late, [id for id in found.ids if bucket_of(id) in buckets]
-        )
-        late = replace(late, position=found.following)
-        if found.following is None:
-            return replace(late, phase=OVER, buckets=())
-        if not goes_on():
-            return late
+        found = compare_page(store, follower.leading, follower.following, late.position)
+        ids = [id for id in found.ids if bucket_of(id) in buckets]
+        late = _heal_page(context, follower, late, ids)
+        return replace(late, position=found.following), found.following is not None
+
+    late, more = do_pages(late, heal, limit_to(seconds))
+    return late if more else replace(late, phase=OVER, buckets=())
 
 
 def _heal_page(

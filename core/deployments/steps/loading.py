@@ -237,8 +237,9 @@ def _digest_origins(
 ) -> dict[PointId, str]:
     """Returns what each point is made from, so that a later comparison makes only changed ones."""
     first = loader.state.read or 0
+    taken = loader.plan.taken
     return {
-        id: digest_row(loader.plan, rows[number - first], record)
+        id: digest_row(rows[number - first], record, taken)
         for id, (number, record) in records.items()
     }
 

@@ -19,6 +19,7 @@ from qdrant_rollouts.core.errors import Limited
 LEAST = 0.05
 _SMALLER = 4
 State = TypeVar("State", bound=PieceState)
+Place = TypeVar("Place")
 #: Returns whether there is time for more work.
 GoesOn = Callable[[], bool]
 
@@ -34,6 +35,26 @@ def limit_to_turn(context: StepContext) -> GoesOn:
     return limit_to(context.services.times.turn_time)
 
 
+def do_pages(
+    begun: Place, do_page: Callable[[Place], tuple[Place, bool]], goes_on: GoesOn
+) -> tuple[Place, bool]:
+    """Does pages until the last one, until ``goes_on`` says no, or until a rate limit allows no
+    more of them. ``do_page`` receives a place and returns the next one, and whether there is more.
+    So does this. Raises Limited if not even one page is allowed."""
+    place = begun
+    more = True
+    while more:
+        try:
+            place, more = do_page(place)
+        except Limited:
+            if place is begun:
+                raise
+            return place, True
+        if not goes_on():
+            break
+    return place, more
+
+
 def work(
     context: StepContext, state: State, do_piece: Callable[[State, float], tuple[State, bool]]
 ) -> State:
@@ -47,8 +68,8 @@ def work(
         context.save(replace(state, piece=max(LEAST, seconds / _SMALLER)))
         try:
             state, there_is_more = do_piece(state, min(seconds, context.services.times.turn_time))
-        except Limited:
-            context.save(state)
+        except Limited as error:
+            context.save(state.delayed(error.seconds))
             raise
         more = there_is_more and goes_on()
         state = replace(state, piece=PIECE_SECONDS)

@@ -36,7 +36,7 @@ from qdrant_rollouts.core.deployments.steps.estimates import Work
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection, Way
 from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.ports import Health, Schema, Source
+from qdrant_rollouts.core.ports import Cursor, Health, Schema, Source
 
 #: How many of this program's own files are named, among the files that a source leaves out.
 _MOST_NAMED = 3
@@ -64,6 +64,15 @@ def _work_on(context: StepContext) -> Outcome:
     if not state.filled:
         return _filled(context, slicing.await_slices if state.slices else _WAYS[state.way])
     return _wait_for_index(context, state)
+
+
+def fill_slice(
+    context: StepContext, number: int, start: Cursor | None, stop: Cursor | None
+) -> Outcome:
+    """Fills green from one slice of the source."""
+    if context.load(FillState).way == "copy":
+        return cloning.copy_slice(context, start, stop)
+    return loading.fill_slice(context, number, start, stop)
 
 
 def clean_up_filling(context: StepContext) -> Outcome:

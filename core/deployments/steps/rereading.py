@@ -14,6 +14,7 @@ changed. In this order a record that comes meanwhile is not taken for one that i
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -55,7 +56,7 @@ from qdrant_rollouts.core.deployments.steps.followers import (
     resize_batch,
 )
 from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
-from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, limit_to
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, do_pages, limit_to
 from qdrant_rollouts.core.deployments.steps.record_vectors import (
     RecordVectors,
     VectorCounts,
@@ -234,21 +235,16 @@ def read_piece(reader: Reader, current: RoundState, seconds: float) -> tuple[Rou
 def _read_records(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[RoundState, bool]:
     met = MetIds()
     after = current.read
-    more = True
-    while more:
+
+    def read_next(current: RoundState) -> tuple[RoundState, bool]:
+        _go_to_place(reader, current)
+        window, more = read_window(reader)
         whole = True
-        try:
-            _go_to_place(reader, current)
-            window, more = read_window(reader)
-            if window:
-                current, whole = _take_window(reader, current, window, met, after, goes_on)
-        except Limited:
-            if current.read == after:
-                raise
-            whole = False
-        if not whole or (more and not goes_on()):
-            more = True
-            break
+        if window:
+            current, whole = _take_window(reader, current, window, met, after, goes_on)
+        return current, more or not whole
+
+    current, more = do_pages(current, read_next, goes_on)
     _save_met(reader, after, met)
     if more:
         return current, True
@@ -283,18 +279,19 @@ def _list_ids(reader: Reader, current: RoundState, goes_on: GoesOn) -> tuple[Rou
     """Reads the ids of all records. What is wrong with a record is seen when it is read."""
     met = MetIds()
     after = current.read
-    more = True
-    while more:
+
+    def list_next(current: RoundState) -> tuple[RoundState, bool]:
         _go_to_place(reader, current)
         window, more = read_window(reader)
-        parsed = (parse_row(row, _ID_ALONE) for row in window)
-        for record in parsed:
+        for row in window:
+            record = parse_row(row, _ID_ALONE)
             if isinstance(record, Record):
                 met.add(record.point_id)
         if window:
             current = replace(current, cursor=window[-1].cursor, read=current.read + len(window))
-        if more and not goes_on():
-            break
+        return current, more
+
+    current, more = do_pages(current, list_next, goes_on)
     _save_met(reader, after, met)
     if more:
         return current, True
@@ -430,16 +427,18 @@ def compare_window(
     reader: Reader, collection: str, records: Mapping[PointId, tuple[Row, Record]]
 ) -> Compared:
     """Compares records with the points of a collection."""
-    compares_vectors = reader.fills and bool(reader.plan.taken)
+    taken = reader.plan.taken
+    compares_vectors = reader.fills and bool(taken)
+    fetch = partial(reader.context.services.store.fetch, vectors=compares_vectors)
+    with ThreadPoolExecutor(1) as server:  # it answers while the records are digested
+        asked = server.submit(fetch, collection, list(records)) if records else None
+        origins = {id: digest_row(row, one, taken) for id, (row, one) in records.items()}
+        stored = {point.id: point for point in asked.result()} if asked is not None else {}
     kept: list[tuple[Record, Collection[str]]] = []
-    origins = {id: digest_row(reader.plan, row, one) for id, (row, one) in records.items()}
-    store = reader.context.services.store
-    found = store.fetch(collection, list(records), vectors=compares_vectors) if records else []
-    stored = {point.id: point for point in found}
     changed = {}
     for id, (_, record) in records.items():
         point = stored.get(id)
-        if point is not None and _is_as_made(reader, record, origins[id], point):
+        if point is not None and _is_as_made(reader, record, origins[id], point, taken):
             names = vectors_by_name(point.vector) if compares_vectors else record.texts
             kept.append((record, names.keys()))
         else:
@@ -447,10 +446,12 @@ def compare_window(
     return Compared(changed, kept, origins, len(stored))
 
 
-def _is_as_made(reader: Reader, record: Record, origin: str, point: Point) -> bool:
+def _is_as_made(
+    reader: Reader, record: Record, origin: str, point: Point, taken: Collection[str]
+) -> bool:
     """Returns whether the point stays as it is. Its mark says what it was made from. But an
     application may have written to it since, so the point itself is compared where green must be
-    exact."""
+    exact. ``taken``: the vectors that are not made from a text."""
     made_from = read_mark(point.payload).get("from")
     if not reader.fills:
         return made_from == origin or (reader.serving and made_from is None)
@@ -459,7 +460,7 @@ def _is_as_made(reader: Reader, record: Record, origin: str, point: Point) -> bo
         and stored_hashes(point.payload) == reader.vectors.hashes(record)
         and _has_its_payload(record, point)
         and not _brings_made_vector(reader, record)
-        and (not reader.plan.taken or _has_its_vectors(reader, record, point))
+        and (not taken or _has_its_vectors(reader, record, point))
     )
 
 
@@ -577,7 +578,9 @@ def _scroll_gone(
     with context.services.sessions() as session:
         ranges = count_ranges(session, context.deployment.id, current.read)
         known = load_known(session, context.deployment.id, current.part, ranges)
-    while True:
+
+    def find_next(current: RoundState) -> tuple[RoundState, bool]:
+        store.pace(green)
         page, position = store.scroll(
             green, current.position, _PAGE_IDS, vectors=False, payload=False
         )
@@ -587,12 +590,13 @@ def _scroll_gone(
         if delete and gone:
             context.turn.check(0)
             store.delete(green, gone)
-        current = replace(current, deleted=current.deleted + len(gone), position=position)
-        if position is None:
-            current = replace(current, part=current.part + RANGES_AT_ONCE)
-            return current, current.part < ranges
-        if not goes_on():
-            return current, True
+        moved = replace(current, deleted=current.deleted + len(gone), position=position)
+        return moved, position is not None
+
+    current, more = do_pages(current, find_next, goes_on)
+    if not more:
+        current = replace(current, part=current.part + RANGES_AT_ONCE)
+    return current, more or current.part < ranges
 
 
 def _keep_own(points: Sequence[Point]) -> list[PointId]:

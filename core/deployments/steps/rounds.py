@@ -102,7 +102,9 @@ def _with_new_source(carried: dict[str, Any], last: RoundState) -> dict[str, Any
     return carried
 
 
-def _expect_fence(last: RoundState) -> float:
+def _expect_fence(last: RoundState) -> float | None:
     """Returns for how many seconds writes will be refused. By the journal only the last writes are
-    brought over in that time."""
+    brought over in that time. None after a round of several workers, which does not say it."""
+    if last.slices:
+        return None
     return last.seconds if last.left is None else last.last

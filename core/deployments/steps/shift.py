@@ -31,7 +31,7 @@ from qdrant_rollouts.core.deployments.steps.observed import (
     observe_stage,
     stage_name,
 )
-from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.routing.route import Route
@@ -111,6 +111,9 @@ def _follow_writes(context: StepContext, stage: Stage) -> Outcome:
         current, more = catch_up.follow_writes(
             context, state.round, min(_FOLLOWING * between, context.services.times.turn_time)
         )
+    except Limited as error:  # the round goes on at the next look
+        context.save(replace(state, follows=False))
+        return Wait(between, f"{context.deployment.green} gets no writes: {error}", queue="control")
     except (Refused, Unavailable) as error:  # green is watched on, and the watch after the switch
         # reads the source again
         context.save(replace(state, follows=False, round=None))

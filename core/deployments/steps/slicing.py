@@ -1,5 +1,5 @@
 """Lets several workers fill green from one source: cuts it into slices, waits for them, and adds up
-what they have written.
+what they have written. A comparison is cut in the same way (``sliced_rounds``).
 
 Rule: the slices are planned once, and each is read by its own turns (``core.deployments.slices``)
 in an order of its own. What they write must not depend on which is first. A record's place is its
@@ -20,12 +20,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.parts import find_cuts, limit_parts
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.slice_rows import SliceRow
-from qdrant_rollouts.core.database.step_data import Progress, read_data, write_data
+from qdrant_rollouts.core.database.step_data import Progress, StepState, read_data, write_data
 from qdrant_rollouts.core.defaults import MOST_SLICES
 from qdrant_rollouts.core.deployments import due_slices, workers
 from qdrant_rollouts.core.deployments.plan import Outcome, Reject, StepContext, Wait
@@ -42,7 +43,7 @@ CUT_WAYS = ("records", "copy")
 _SOON = 0.5
 _BAD_SAMPLES = 20
 #: One worker copies so many points in a few seconds.
-_LEAST_COPIED = 50_000
+LEAST_COPIED = 50_000
 _COUNTS = ("read", "written", "expected", "embedded", "reused", "truncated", "bad", "gone")
 
 
@@ -55,36 +56,46 @@ def begin_filling(context: StepContext, state: FillState) -> FillState:
         named = context.services.source(context.deployment.source or "")
         wanted = count_slices(context.services, context.deployment.spec, named, state.way)
         cuts = find_cuts(named, wanted)
-    bounds = [None, *json.loads(json.dumps(cuts)), None]
-    initial = write_data(state)
-    begun = replace(state, slices=len(bounds) - 1) if cuts else state
+    begun = replace(state, slices=len(cuts) + 1) if cuts else state
     with context.services.sessions.begin() as session:
         context.turn.fence(session)
-        now = context.services.clock.now(session)
         session.execute(delete(SliceRow).where(SliceRow.deployment_id == context.deployment.id))
-        spans = itertools.pairwise(bounds) if cuts else ()
-        session.add_all(
-            SliceRow(
-                deployment_id=context.deployment.id,
-                number=number,
-                start=start,
-                stop=stop,
-                state=initial,
-                wake_at=now,
-            )
-            for number, (start, stop) in enumerate(spans)
-        )
+        if cuts:
+            add_slices(context, session, cuts, state)
         context.save_within(session, begun)
     return begun
+
+
+def add_slices(
+    context: StepContext,
+    session: Session,
+    cuts: Sequence[Cursor],
+    initial: StepState,
+    first: int = 0,
+) -> None:
+    """Adds the slices before, between and after ``cuts``, with numbers from ``first`` on."""
+    now = context.services.clock.now(session)
+    bounds = [None, *json.loads(json.dumps(cuts)), None]
+    session.add_all(
+        SliceRow(
+            deployment_id=context.deployment.id,
+            number=number,
+            start=start,
+            stop=stop,
+            state=write_data(initial),
+            wake_at=now,
+        )
+        for number, (start, stop) in enumerate(itertools.pairwise(bounds), first)
+    )
 
 
 def await_slices(context: StepContext) -> Outcome:
     """Adds up what the slices have done, until all are filled."""
     before = context.load(FillState)
-    rows, now = _read_slices(context)
+    rows, now = read_slices(context, before.slices or 0)
     states = [read_data(FillState, row.state) for row in rows]
     state = _add_up(before, rows, states)
-    refusal = _why_rejected(context, rows, state)
+    refusal = describe_failure(rows) or _why_rejected(context, state)
     if refusal:
         return Reject(refusal, Filling(bad=state.bad, bad_samples=state.bad_samples))
     if all(row.status == SliceStatus.DONE for row in rows):
@@ -93,7 +104,7 @@ def await_slices(context: StepContext) -> Outcome:
     due_slices.knock_due(context.services, len(rows), context.deployment.id)
     # A slice that waits for a server has patience of its own. One that no worker takes has not.
     moves = (state.read, state.written) != (before.read, before.written)
-    moves = moves or any(_is_in_hand(row, now) for row in rows)
+    moves = moves or any(is_in_hand(row, now) for row in rows)
     return Wait(context.services.times.ready_look, _describe(rows, state), progress=moves)
 
 
@@ -120,29 +131,41 @@ def stop_slices(context: StepContext) -> Wait | None:
 def count_slices(services: Services, spec: IndexSpec, source: Source, way: str | None) -> int:
     """Returns into how many slices a filling that begins now would cut the source at most; 1 if it
     is read in one part."""
-    said = spec.populate
     if not isinstance(source, SplitSource) or not source.least_part:
         return 1
-    if said.parallel != "auto":
-        return said.parallel
+    most = count_sharing_workers(services, spec, source.collection)
+    if spec.populate.parallel != "auto":
+        return most
+    if way == "copy":
+        most = min(most, source.size() // LEAST_COPIED)
+    return limit_parts(source, most)
+
+
+def count_sharing_workers(services: Services, spec: IndexSpec, read: str | None) -> int:
+    """Returns how many workers may share the work for one index now, in which they ``read`` a
+    collection; as many as are declared, if that is a number. Of a rate limit each process would use
+    the part that one may use, so then it is one."""
+    if read is not None and services.store.limits(read).read_rate_limit is not None:
+        return 1
+    if spec.populate.parallel != "auto":
+        return spec.populate.parallel
     if services.store.server().embedded:
         return 1
     with services.sessions() as session:
         children = workers.count_children(session, services.clock.now(session), due_slices.QUEUE)
-    most = min(MOST_SLICES, int(children * said.bulk_share))
-    if way == "copy":
-        most = min(most, source.size() // _LEAST_COPIED)
-    return limit_parts(source, most)
+    return min(MOST_SLICES, int(children * spec.populate.bulk_share))
 
 
-def _read_slices(context: StepContext) -> tuple[list[SliceRow], datetime]:
+def read_slices(context: StepContext, count: int) -> tuple[list[SliceRow], datetime]:
+    """Returns the last so many slices of the deployment in the order of their numbers, and the
+    time."""
     query = select(SliceRow).where(SliceRow.deployment_id == context.deployment.id)
     with context.services.sessions() as session:
-        rows = list(session.scalars(query.order_by(SliceRow.number)))
-        return rows, context.services.clock.now(session)
+        rows = list(session.scalars(query.order_by(SliceRow.number.desc()).limit(count)))
+        return rows[::-1], context.services.clock.now(session)
 
 
-def _is_in_hand(row: SliceRow, now: datetime) -> bool:
+def is_in_hand(row: SliceRow, now: datetime) -> bool:
     """Returns whether a worker has the slice, or has had it and waits for a server."""
     if row.status != SliceStatus.FILLING:
         return False
@@ -197,10 +220,15 @@ def _measure_progress(rows: Sequence[SliceRow], states: Sequence[FillState]) -> 
     )
 
 
-def _why_rejected(context: StepContext, rows: Sequence[SliceRow], state: FillState) -> str:
-    failed = next((row for row in rows if row.status == SliceStatus.FAILED), None)
-    if failed is not None:
-        return f"slice {failed.number + 1} of {len(rows)}: {failed.message}"
+def describe_failure(rows: Sequence[SliceRow]) -> str:
+    """Returns why the first of the slices that failed did so; empty if none did."""
+    for row in rows:
+        if row.status == SliceStatus.FAILED:
+            return f"slice {row.number + 1} of {rows[-1].number + 1}: {row.message}"
+    return ""
+
+
+def _why_rejected(context: StepContext, state: FillState) -> str:
     most = context.deployment.spec.max_bad_records
     if (state.bad or 0) > most:
         last = (state.bad_samples or [""])[-1]
@@ -244,7 +272,12 @@ def _describe(rows: Sequence[SliceRow], state: FillState) -> str:
     if state.way == "copy":
         filled = f"{state.written or 0:,} points"
     told = f"{done} of {len(rows)} slices filled, {filled}, {rate or 0:,.0f}/s"
-    waiting = [row for row in rows if row.waited]
-    if not waiting:
-        return told
-    return f"{told}; slice {waiting[0].number + 1} waits: {waiting[0].message}"
+    return "; ".join(filter(None, (told, describe_waiting(rows))))
+
+
+def describe_waiting(rows: Sequence[SliceRow]) -> str:
+    """Returns what the first of the slices that wait is waiting for; empty if none does."""
+    for row in rows:
+        if row.waited:
+            return f"slice {row.number + 1} waits: {row.message}"
+    return ""

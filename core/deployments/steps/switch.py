@@ -79,8 +79,7 @@ def _switch_by_way(context: StepContext) -> Outcome:
 
 def _needs_fence(context: StepContext) -> bool:
     """Returns whether both collections must be equal at the moment of the switch."""
-    writes = context.deployment.spec.writes
-    if writes.way != "compare" or writes.if_longer == "heal":
+    if not context.deployment.spec.writes.compares_behind_fence:
         return False
     caught_up = context.outputs.find(CaughtUp)
     return caught_up is not None and not caught_up.gave_up

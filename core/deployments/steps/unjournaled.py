@@ -8,13 +8,13 @@ ago always has one.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from qdrant_rollouts.core.collections.merging import BucketDigests, compare_page
+from qdrant_rollouts.core.collections.merging import compare_page
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps import journaled
 from qdrant_rollouts.core.deployments.steps.data import RoundState
 from qdrant_rollouts.core.deployments.steps.followers import Follower
 from qdrant_rollouts.core.deployments.steps.journaled import Work
-from qdrant_rollouts.core.deployments.steps.pieces import GoesOn
+from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, do_pages
 from qdrant_rollouts.core.journal import rebuilding
 from qdrant_rollouts.core.ports import PointId
 
@@ -22,29 +22,27 @@ from qdrant_rollouts.core.ports import PointId
 def look_on(
     context: StepContext, work: Work, look: RoundState, goes_on: GoesOn
 ) -> tuple[RoundState, list[PointId], bool]:
-    """Compares pages until the end, or until ``goes_on`` says no, and brings over what was written
-    around the journal. Returns how far it is (``made`` counts what was found), the ids that were
+    """Compares pages, as long as ``do_pages`` does, and brings over what was written around the
+    journal. Returns how far it is (``made`` counts what was found), the ids that were
     found now, and whether there is more to compare."""
     store = context.services.store
     follower = work.follower
     listed: list[PointId] = []
-    more = True
-    while more:
+
+    def compare_on(look: RoundState) -> tuple[RoundState, bool]:
         store.pace(follower.leading.collection)
-        found = compare_page(
-            store, follower.leading, follower.following, look.position, BucketDigests()
-        )
+        found = compare_page(store, follower.leading, follower.following, look.position)
         ids, count = _bring_over_foreign(context, work, found.ids, goes_on)
-        listed += ids
-        more = found.following is not None
-        look = replace(
+        listed.extend(ids)
+        moved = replace(
             look,
             position=found.following,
             checked=look.checked + found.checked,
             made=look.made + count,
         )
-        if more and not goes_on():
-            break
+        return moved, found.following is not None
+
+    look, more = do_pages(look, compare_on, goes_on)
     return look, listed, more
 
 

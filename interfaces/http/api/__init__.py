@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from qdrant_rollouts.interfaces.http.api.document import build_document
 from qdrant_rollouts.interfaces.http.api.endpoint import PREFIX, build_route
+from qdrant_rollouts.interfaces.http.api.route_stream import stream_routes
 from qdrant_rollouts.interfaces.http.api.stream import stream_events
 from qdrant_rollouts.interfaces.http.api.table import ENDPOINTS
 
@@ -18,6 +19,7 @@ def api_routes() -> list[BaseRoute]:
     return [
         Route(f"{PREFIX}/openapi.json", _serve_document),
         Route(f"{PREFIX}/stream", stream_events),
+        Route(f"{PREFIX}/routes/stream", stream_routes),
         *(build_route(endpoint) for endpoint in ENDPOINTS),
     ]
 

@@ -72,7 +72,10 @@ def _build_schemas(table: list[Endpoint]) -> tuple[Mapping[str, Part], Part]:
 
 
 def _build_paths(table: list[Endpoint], schemas: Part, answers: Mapping[str, Part]) -> Part:
-    paths: dict[str, Part] = {PREFIX + "/stream": {"get": _stream_operation()}}
+    paths: dict[str, Part] = {
+        PREFIX + "/stream": {"get": _events_operation()},
+        PREFIX + "/routes/stream": {"get": _routes_operation()},
+    }
     for endpoint in table:
         paths.setdefault(PREFIX + endpoint.path, {})[endpoint.method.lower()] = _build_operation(
             endpoint, schemas, answers[_operation_id(endpoint)]
@@ -91,10 +94,12 @@ def _build_operation(endpoint: Endpoint, schemas: Part, answer: Part) -> Part:
             *_path_parameters(endpoint.path),
             *_query_parameters(endpoint, schemas),
             *_key_parameter(endpoint),
+            *_tag_parameter(endpoint),
         ],
         **_request_body(endpoint),
         "responses": {
             str(endpoint.status): _success_response(does, answer),
+            **_unchanged_response(endpoint),
             **_refusal_references(),
         },
     }
@@ -141,6 +146,28 @@ def _key_parameter(endpoint: Endpoint) -> list[Part]:
             "schema": schema,
         }
     ]
+
+
+def _tag_parameter(endpoint: Endpoint) -> list[Part]:
+    if endpoint.tag is None:
+        return []
+    words = "The `ETag` of an earlier answer: without a change since, there is no new answer."
+    schema = {"type": "string"}
+    return [
+        {
+            "name": "If-None-Match",
+            "in": "header",
+            "required": False,
+            "description": words,
+            "schema": schema,
+        }
+    ]
+
+
+def _unchanged_response(endpoint: Endpoint) -> Part:
+    if endpoint.tag is None:
+        return {}
+    return {"304": {"description": "Nothing has changed since the answer with this `ETag`"}}
 
 
 def _request_body(endpoint: Endpoint) -> Part:
@@ -191,7 +218,7 @@ def _problem_schema() -> Part:
     }
 
 
-def _stream_operation() -> Part:
+def _events_operation() -> Part:
     texts = [
         {
             "name": name,
@@ -207,15 +234,31 @@ def _stream_operation() -> Part:
         "required": False,
         "schema": {"type": "string"},
     }
-    stream = {
-        "description": "Events as they happen",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
-    }
     return {
         "operationId": "get_stream",
         "tags": ["events"],
         "summary": "Events as they happen, as server-sent events; goes on after Last-Event-ID",
         "description": "Scope: read.",
         "parameters": [*texts, last],
-        "responses": {"200": stream, **_refusal_references()},
+        "responses": {"200": _stream_response("Events as they happen"), **_refusal_references()},
+    }
+
+
+def _routes_operation() -> Part:
+    """Its events are named ``routes``; the data of each are like the answer of ``GET /routes``,
+    without ``confirmed``."""
+    return {
+        "operationId": "get_routes_stream",
+        "tags": ["routes"],
+        "summary": "All routes and then each change, as server-sent events",
+        "description": "Scope: routes.",
+        "parameters": [],
+        "responses": {"200": _stream_response("Routes as they change"), **_refusal_references()},
+    }
+
+
+def _stream_response(words: str) -> Part:
+    return {
+        "description": words,
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }

@@ -76,7 +76,8 @@ class Call:
 class Endpoint:
     """``takes`` is a ``Body``, or a ``Query`` if there is no body. ``told`` marks an endpoint that
     starts something: it builds the answer from the id of what was started, and an
-    ``Idempotency-Key`` is accepted."""
+    ``Idempotency-Key`` is accepted. ``tag`` returns a text that differs after every change of the
+    answer: whoever sends it again as ``If-None-Match`` gets no answer, status 304."""
 
     method: str
     path: str
@@ -85,6 +86,7 @@ class Endpoint:
     takes: type[Body] | type[Query]
     summary: str
     told: Callable[[Call, str], Answer] | None = None
+    tag: Callable[[Call], str] | None = None
 
     @property
     def answers(self) -> Any:
@@ -124,9 +126,22 @@ def _answer_request(endpoint: Endpoint, request: Request, body: bytes) -> Respon
     content = _read_content(endpoint, request, body)
     given = validate_as(endpoint.takes, content, "request")
     call = Call(context_of(request), caller, path)
+    if endpoint.tag is not None:
+        return _answer_if_changed(endpoint, request, call, given, endpoint.tag(call))
     if endpoint.told is None:
         return render_json(endpoint.does(call, given))
     return _start_once(endpoint, request, call, given)
+
+
+def _answer_if_changed(
+    endpoint: Endpoint, request: Request, call: Call, given: BaseModel, tag: str
+) -> Response:
+    """The tag was computed before the answer, so the answer is never older than its tag."""
+    headers = {"ETag": f'"{tag}"'}
+    known = request.headers.get("if-none-match", "").split(",")
+    if any(one.strip().removeprefix("W/") == headers["ETag"] for one in known):
+        return Response(status_code=304, headers=headers)
+    return render_json(endpoint.does(call, given), headers=headers)
 
 
 def _check_path_name(what: str, name: str) -> str:

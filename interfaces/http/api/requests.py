@@ -37,11 +37,22 @@ class Reasoned(Body):
 
 
 class RollingBack(Reasoned):
+    to: Name | None = Field(
+        None,
+        description="A version: its number or collection. Without it, the last one that served and "
+        "that no rollback has left and nobody has marked bad.",
+    )
+    force: bool = Field(False, description="Go to the version `to` although it is marked bad.")
     now: bool = Field(
         False,
         description="Move the alias first. What was written to the live collection since stays "
         "there and is listed.",
     )
+
+
+class MarkedVersion(Reasoned):
+    version: Name = Field(description="Its number or collection.")
+    bad: bool = Field(True, description="False takes the mark back. A bad one needs a reason.")
 
 
 class Paged(Query):
@@ -346,6 +357,7 @@ class Times(Reasoned):
     late_after_minutes: Annotated[Number, Field(ge=0)] | None = None
     jitter_minutes: Annotated[Number, Field(ge=0, le=1440)] | None = None
     overlap: Literal["skip", "wait"] | None = None
+    if_paused: Literal["replace", "skip"] | None = Field(None, description="Of a rebuild only.")
     success_within_hours: Annotated[Number, Field(gt=0)] | None = None
 
 

@@ -7,7 +7,15 @@ Moving an alias by hand and deleting collections pass no gate, so they need more
 from functools import partial
 
 from qdrant_rollouts.core.lifecycle import Event
-from qdrant_rollouts.interfaces.http.api import commands, queries, recording, requests, searching
+from qdrant_rollouts.interfaces.http.api import (
+    commands,
+    queries,
+    recording,
+    requests,
+    router_requests,
+    routers,
+    searching,
+)
 from qdrant_rollouts.interfaces.http.api.endpoint import Endpoint, NoQuery
 
 get, post, put, patch, delete = (
@@ -47,10 +55,21 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     post(f"{_I}/deployment-plan", "deploy", queries.get_deployment_plan,
       requests.PlannedDeployment, "What a deployment would do and take; changes nothing"),
     post(f"{_I}/rollback", "deploy", commands.start_rollback, requests.RollingBack,
-      "Goes back to the previous version", commands.show_run),
+      "Goes back to an older version", commands.show_run),
+    post(f"{_I}/mark", "deploy", commands.change_mark, requests.MarkedVersion,
+      "Marks a version bad, so that no rollback chooses it, or takes the mark back"),
     post(f"{_I}/adopt", "deploy", commands.adopt_alias, requests.Adopt,
       "Takes the collection behind the alias under management"),
-    get("/routes", "read", queries.get_routes, NoQuery, "Every route that was ever set"),
+    get("/routes", "routes", queries.get_routes, NoQuery, "Every route that was ever set",
+      tag=routers.tag_routes),
+    post("/routers", "router", routers.report_served_routes, router_requests.Serves,
+      "Says which routes a router in another process serves"),
+    post("/observations", "router", routers.record_observations, router_requests.Observations,
+      "Adds what the searches of a router experienced"),
+    post("/exposures", "router", routers.record_exposures, router_requests.Exposures,
+      "Adds which users met which arm of an experiment"),
+    post("/feedback", "feedback", routers.record_feedback, router_requests.FeedbackBatch,
+      "Counts what users did, many at once"),
 
     get("/deployments", "read", queries.get_deployments, requests.Deployments,
       "Deployments, newest first"),
@@ -92,6 +111,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     get(_X, "read", queries.get_experiment, NoQuery, "What it compares, and its result"),
     post(f"{_I}/experiment-plan", "deploy", queries.get_experiment_plan, requests.Planned,
       "How many users and days an experiment will need"),
+    get(f"{_X}/route", "routes", routers.get_experiment_route, NoQuery,
+      "The route that splits its users, and its control"),
     get(f"{_X}/report", "read", queries.get_report, NoQuery,
       "Its current analysis, and the looks so far"),
     post(f"{_X}/start", "deploy", commands.start_experiment, _R, "Starts a draft"),

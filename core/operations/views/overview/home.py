@@ -86,7 +86,7 @@ def _read_place(after: str) -> tuple[int, str]:
     """Returns the place in the order of the home page. It has the rank too, because the rank of an
     index may change between two pages. Raises Malformed."""
     rank, colon, alias = after.partition(":")
-    if not (colon and rank.isdecimal() and int(rank) <= _ERROR):
+    if not (colon and len(rank) == 1 and rank.isdecimal() and int(rank) <= _ERROR):
         raise Malformed(
             f"after {quote_value(after)} is no place in the list: say the `next` of the page before"
         )

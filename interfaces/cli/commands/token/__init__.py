@@ -6,7 +6,8 @@ token = Verbs(
     package=__name__,
     help="""Manages who may use the HTTP API, and for what.
 
-    Scopes: read, search, feedback, write, deploy (with read), admin (all of them).
+    Scopes: read (with routes), search, routes, feedback, router (with routes and feedback),
+    write, deploy (with read), admin (all of them).
     """,
     verbs={
         "create": "Creates the token NAME and shows it once.",
