@@ -14,10 +14,10 @@ one is in use, so it leaves to that what it does not understand.
 from qdrant_rollouts.checkout import stand_for
 
 #: The newest revision that this program knows.
-HEAD = "0022"
+HEAD = "0023"
 #: The oldest revision that it works with. Older than HEAD only if the changes in between are not
 #: needed, such as an index.
-OLDEST = "0022"
+OLDEST = "0023"
 
 if __name__ == "migrations":
     stand_for(__name__)

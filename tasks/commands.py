@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from qdrant_rollouts.adapters.celery import give_back
+from qdrant_rollouts.core.collections import marks
 from qdrant_rollouts.core.config.index_file.values import validate_as
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.faults import explain_error, find_meaning
@@ -179,10 +180,29 @@ def rebuild_index(
 
 
 def roll_back_alias(
-    services: Services, alias_name: str, reason: str = "", actor: str = ACTOR, now: bool = False
+    services: Services,
+    alias_name: str,
+    reason: str = "",
+    actor: str = ACTOR,
+    now: bool = False,
+    to: str | None = None,
+    force: bool = False,
 ) -> Answer:
-    started = commands.start_rollback(services, alias_name, reason=reason, actor=actor, now=now)
+    started = commands.start_rollback(
+        services, alias_name, reason=reason, actor=actor, now=now, to=to, force=force
+    )
     return queries.describe_started(services, started)
+
+
+def mark_version(
+    services: Services,
+    alias_name: str,
+    version: str,
+    bad: bool = True,
+    reason: str = "",
+    actor: str = ACTOR,
+) -> Answer:
+    return marks.mark_version(services, alias_name, version, bad=bad, reason=reason, actor=actor)
 
 
 def create_alias(
@@ -270,6 +290,7 @@ COMMANDS: dict[str, Callable[..., Answer]] = {
     "deployments.abort": abort_deployment,
     "deployments.rollback": roll_back_alias,
     "indexes.rebuild": rebuild_index,
+    "versions.mark": mark_version,
     **records.COMMANDS,
     "aliases.create_alias": create_alias,
     "aliases.switch_alias": switch_alias,

@@ -105,11 +105,32 @@ class Home(Sight):
     attention: int
 
 
+class Mark(TypedDict):
+    """Who has marked a version bad, when and why."""
+
+    at: Moment
+    by: str
+    reason: str
+
+
+class Marked(TypedDict):
+    """``marked_bad`` is null after the mark was taken back. ``changed`` is false if it was so
+    before. ``next`` is what a person can do."""
+
+    alias: str
+    collection: str
+    number: int
+    marked_bad: Mark | None
+    changed: bool
+    next: str
+
+
 @with_config(extra="allow")
 class Version(TypedDict):
     """Besides these keys a version has more facts (``core.collections.versions``). A version that
     another program made has no number. ``deletion`` says in words when it will be deleted, and how
-    to keep it."""
+    to keep it. ``rolled_away``: a rollback has left it or went past it. ``rollback_target``: a
+    rollback leads to it if nobody names a version."""
 
     collection: str
     number: int | None
@@ -121,6 +142,9 @@ class Version(TypedDict):
     created_at: NotRequired[Moment]
     delete_after: NotRequired[Moment | None]
     deletion: NotRequired[str | None]
+    marked_bad: NotRequired[Mark | None]
+    rolled_away: NotRequired[bool]
+    rollback_target: NotRequired[bool]
 
 
 class Versions(TypedDict):

@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.answers.deployments import Announced
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
-from qdrant_rollouts.core.collections.version_facts import version_as_dict
+from qdrant_rollouts.core.collections.serving_history import read_history
+from qdrant_rollouts.core.collections.version_facts import describe_mark, version_as_dict
 from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
 from qdrant_rollouts.core.errors import Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, OPEN_DELETIONS, Status
-from qdrant_rollouts.core.ports.naming import check_found_name
+from qdrant_rollouts.core.ports.naming import check_found_name, shell_word
 from qdrant_rollouts.core.sanitize.quoting import quote_value, shorten_text
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
@@ -26,13 +27,16 @@ _FAILED = (Status.ROLLED_BACK, Status.NEEDS_OPERATOR)
 @dataclass(frozen=True, slots=True)
 class _Now:
     """What a version's state depends on: the current alias, the existing collections, open
-    deletions by collection, and the statuses of each collection's deployments."""
+    deletions by collection, the statuses of each collection's deployments, where a rollback leads,
+    and what rollbacks have left."""
 
     live: str | None
     there: Container[str] | None
     due: Mapping[str, Deletion]
     told: Mapping[int, Announced]
     brought: Mapping[str, Sequence[str]]
+    target: str | None
+    rolled_away: Container[str]
 
 
 def list_versions(services: Services, alias: str) -> index_answers.Versions:
@@ -60,7 +64,16 @@ def describe_versions(
         due = _deletions_by_collection(session, names)
         rules = deletion_notices.read_rules(services)
         told = deletion_notices.describe_open_deletions(session, list(due.values()), rules)
-        now = _Now(live, there, due, told, _statuses_by_collection(session, names))
+        history = read_history(session, alias)
+        now = _Now(
+            live,
+            there,
+            due,
+            told,
+            _statuses_by_collection(session, names),
+            history.find_default(live),
+            history.find_rolled_away(live),
+        )
         listed = [_describe_version(row, now) for row in rows]
     if live is not None and live not in names:
         listed.insert(0, {"collection": live, "number": None, "live": True, "state": "live"})
@@ -74,18 +87,25 @@ def find_number(services: Services, collection: str) -> int | None:
 
 
 def find_version(services: Services, alias: str, named: str) -> Version:
-    """Returns the version of ``alias`` with this number or collection name. Raises Unknown, naming
-    the existing ones."""
+    """Returns the version of ``alias`` with this collection name or number, which may have a ``v``
+    before it. Raises Unknown, naming the existing ones."""
     check_found_name("alias", alias)
     with services.sessions() as session:
         rows = list(
             session.scalars(select(Version).where(Version.alias == alias).order_by(Version.number))
         )
-    found = next((row for row in rows if named in (str(row.number), row.collection)), None)
-    if found is None:
-        known = ", ".join(f"{row.number} ({row.collection})" for row in rows[-5:]) or "none"
-        raise Unknown(f"{alias} has no version {quote_value(named)}; the latest: {known}")
-    return found
+        elsewhere = session.get(Version, named)
+    known = {f"v{row.number}": row for row in rows}
+    known |= {str(row.number): row for row in rows} | {row.collection: row for row in rows}
+    if named in known:
+        return known[named]
+    if elsewhere is not None:
+        raise Unknown(
+            f"{named} is version {elsewhere.number} of {elsewhere.alias}, not of {alias}; "
+            f"`rollouts versions {shell_word(alias)}` lists those of {alias}"
+        )
+    latest = ", ".join(f"{row.number} ({row.collection})" for row in rows[-5:]) or "none"
+    raise Unknown(f"{alias} has no version {quote_value(named)}; the latest: {latest}")
 
 
 def _rows_of_versions(session: Session, alias: str, live: str | None) -> list[Version]:
@@ -118,6 +138,9 @@ def _describe_version(row: Version, now: _Now) -> index_answers.Version:
         "state": _state_of_version(row.collection, now),
         "delete_after": as_iso(due.due_at) if due else None,
         "deletion": now.told[due.id]["text"] if due else None,
+        "marked_bad": describe_mark(row),
+        "rolled_away": row.collection in now.rolled_away,
+        "rollback_target": row.collection == now.target,
         **version_as_dict(row),
     }
     return cast("index_answers.Version", seen)

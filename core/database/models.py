@@ -259,6 +259,10 @@ class Version(Base):
     deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"))
     created_at: Mapped[datetime]
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    #: A person's mark, see ``core.collections.marks``: a rollback does not choose a bad version.
+    marked_bad_at: Mapped[datetime | None]
+    marked_bad_by: Mapped[str | None]
+    marked_bad_because: Mapped[str | None]
 
 
 _DUE = text("status IN ({})".format(", ".join(f"'{status}'" for status in OPEN_DELETIONS)))

@@ -1,33 +1,35 @@
-"""What becomes of writes if an alias goes back to the version before, said before it does."""
+"""What is said of a way back: the command for it, and what becomes of writes."""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.journal_rows import JournalRow, Phase, WriteStateRow
-from qdrant_rollouts.core.database.models import Deployment
-from qdrant_rollouts.core.database.stored_json import read_stored
+from qdrant_rollouts.core.ports.naming import shell_word
 
 
-def brings_back(last: Deployment) -> bool:
-    """Returns whether the version before gets what was written since. ``last``: the deployment that
-    brought the live version."""
-    return read_stored(IndexSpec, last.spec).writes.leads_live
+def build_command(alias: str, *options: str) -> str:
+    """Returns ``rollouts rollback`` with these options, as a person can paste it."""
+    word = shell_word(alias)
+    said = " ".join(option if option.startswith("--") else shell_word(option) for option in options)
+    parts = (said, word) if alias.startswith("-") else (word, said)
+    return " ".join(["rollouts rollback", *filter(None, parts)])
 
 
-def describe_writes(session: Session, last: Deployment) -> str:
-    """Returns what becomes of what was written since the switch, in words."""
-    way = read_stored(IndexSpec, last.spec).writes.way
-    if way == "journal" and is_followed(session, last.alias, last.green, last.blue):
-        left = _count_left(session, last.alias)
+def describe_writes(session: Session, alias: str, spec: IndexSpec, live: str, older: str) -> str:
+    """Returns what becomes of what was written since ``older`` was replaced, in words. ``spec``:
+    the settings of the deployment that brought ``live``."""
+    way = spec.writes.way
+    if way == "journal" and is_followed(session, alias, live, older):
+        left = _count_left(session, alias)
         if not left:
-            return f"{last.blue} has everything that was written since"
-        return f"{left:,} writes are not in {last.blue} yet; they come with it"
+            return f"{older} has everything that was written since"
+        return f"{left:,} writes are not in {older} yet; they come with it"
     if way in ("journal", "compare"):
-        return f"what was written to {last.green} since is brought to {last.blue} first"
+        return f"what was written to {live} since is brought to {older} first"
     if way == "source":
-        return f"it shows the records as they were when {last.blue} was built"
-    return f"what was written to {last.green} since stays there"
+        return f"it shows the records as they were when {older} was built"
+    return f"what was written to {live} since stays there"
 
 
 def is_followed(session: Session, alias: str, leader: str, older: str | None) -> bool:

@@ -96,8 +96,9 @@ _OWN: dict[str, Entry] = {
         '`rollouts promote ID --reason "…"`, or `rollouts abort ID`',
     ),
     "deployment.rollback_by_hand": (
-        "a person rolls back to the previous version",
-        "ask that person why",
+        "a person rolls back to an older version",
+        "ask that person why; `rollouts mark ALIAS VERSION --bad` keeps others from going back to "
+        "the version that was left",
     ),
     "schedule.failed": (
         "a scheduled run was refused or rolled back, needs an operator, or did not pass its gate",

@@ -7,8 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.answers.plans import Plan
 from qdrant_rollouts.core.collections.records import MARK_KEY
+from qdrant_rollouts.core.collections.version_facts import say_mark
 from qdrant_rollouts.core.collections.versions import without_credentials
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.lifecycle import MOVING, Status
@@ -98,6 +100,40 @@ class Indexes(BaseModel):
     next: str | None = Field(
         description="Pass it as `after` to get the indexes that follow; null if these were the last"
     )
+
+
+class Version(BaseModel):
+    number: int | None = Field(
+        description="Its number; null for a collection that another program made"
+    )
+    collection: str
+    state: str = Field(
+        description="live, building, retained, deletion due, gone, failed, or unknown"
+    )
+    marked_bad: str = Field(description="Who has marked it bad, and why; empty if nobody has")
+    rolled_away: bool = Field(description="Whether a rollback has left it or went past it")
+    rollback_target: bool = Field(
+        description="Whether a rollback leads to it if no version is named"
+    )
+    points: int | None = None
+    model: str | None = None
+    created_at: str | None = None
+    deletion: str = Field(description="When it will be deleted, and the command that keeps it")
+
+
+class Versions(BaseModel):
+    alias: str
+    versions: list[Version] = Field(description="Newest first")
+    total: int = Field(description="How many versions there are")
+
+
+class MarkedVersion(BaseModel):
+    alias: str
+    version: int
+    collection: str
+    marked_bad: str = Field(description="Who has marked it bad, and why; empty if nobody has")
+    changed: bool = Field(description="False if it was so before")
+    next: str = Field(description="What to do now")
 
 
 class Started(BaseModel):
@@ -205,6 +241,45 @@ def _build_index(shown: Mapping[str, Any], spec: IndexSpec | None) -> Index:
         deployment=running.get("id"),
         attention=[for_agents(one["text"]) for one in shown["attention"]],
         deletions=deletion_texts(shown),
+    )
+
+
+def build_versions(found: index_answers.Versions, limit: int) -> Versions:
+    rows = found["versions"]
+    return Versions(
+        alias=found["alias"],
+        versions=[_build_version(row) for row in rows[:limit]],
+        total=len(rows),
+    )
+
+
+def _build_version(row: Mapping[str, Any]) -> Version:
+    return Version(
+        number=row["number"],
+        collection=row["collection"],
+        state=row["state"],
+        marked_bad=_say_mark(row.get("marked_bad")),
+        rolled_away=bool(row.get("rolled_away")),
+        rollback_target=bool(row.get("rollback_target")),
+        points=row.get("points"),
+        model=row.get("model"),
+        created_at=row.get("created_at"),
+        deletion=for_agents(row.get("deletion") or ""),
+    )
+
+
+def _say_mark(mark: Mapping[str, Any] | None) -> str:
+    return say_mark(mark) if mark is not None else ""
+
+
+def build_marked(marked: index_answers.Marked) -> MarkedVersion:
+    return MarkedVersion(
+        alias=marked["alias"],
+        version=marked["number"],
+        collection=marked["collection"],
+        marked_bad=_say_mark(marked["marked_bad"]),
+        changed=marked["changed"],
+        next=for_agents(marked["next"]),
     )
 
 

@@ -20,8 +20,11 @@ SCOPE_OF = {
     "search_with_alias": "search",
     "list_indexes": "read",
     "get_deployment": "read",
+    "list_versions": "read",
     "plan_deployment": "deploy",
     "deploy_new_index": "deploy",
+    "roll_back_index": "deploy",
+    "mark_version": "deploy",
 }
 
 

@@ -33,6 +33,11 @@ _STARTS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
 )
 
+#: The same mark once more changes nothing.
+_MARKS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+
 
 class Server(MCPServer[None]):
     """The library's server would silently drop arguments that a tool does not have."""
@@ -122,10 +127,17 @@ def make_server(
         lifespan=life,
         subscriptions=False,  # nothing is announced here
     )
-    for tool in (tools.search_with_alias, tools.list_indexes, tools.get_deployment):
+    for tool in (
+        tools.search_with_alias,
+        tools.list_indexes,
+        tools.get_deployment,
+        tools.list_versions,
+    ):
         server.add_tool(tool, annotations=_READS)
     if deploys:
         server.add_tool(tools.plan_deployment, annotations=_PLANS)
         server.add_tool(tools.deploy_new_index, annotations=_STARTS)
+        server.add_tool(tools.roll_back_index, annotations=_STARTS)
+        server.add_tool(tools.mark_version, annotations=_MARKS)
     add_resources(server, services, guard)
     return server

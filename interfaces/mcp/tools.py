@@ -10,8 +10,9 @@ from mcp.server.mcpserver import Context
 from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 
-from qdrant_rollouts.core.collections import lineage
+from qdrant_rollouts.core.collections import lineage, marks
 from qdrant_rollouts.core.defaults import INDEXES, RESULTS
+from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import home, store_snapshot
@@ -22,6 +23,7 @@ from qdrant_rollouts.interfaces.mcp.guard import Guard
 
 #: A model reads every result; a caller that needs more uses the HTTP API.
 MOST_RESULTS = 50
+MOST_VERSIONS = 50
 LONGEST_QUERY = 4_000
 #: Clients give up on a call after a minute.
 LONGEST_WAIT = 50.0
@@ -86,6 +88,25 @@ class Tools:
             found = home.describe_home(self._services, seen, limit, after or None)
             return answers.build_indexes(found, seen.declared)
 
+    def list_versions(
+        self,
+        context: Context,
+        alias: Annotated[str, Field(description="An index; list_indexes names them")],
+        limit: Annotated[
+            int,
+            Field(
+                description="How many versions",
+                json_schema_extra={"minimum": 1, "maximum": MOST_VERSIONS},
+            ),
+        ] = RESULTS,
+    ) -> answers.Versions:
+        """Lists the versions of an index, newest first: which one serves, which are still there,
+        which are marked bad, and where a rollback leads."""
+        with self._guard.check_scope(context, "read"):
+            if not 1 <= limit <= MOST_VERSIONS:
+                raise Refused(f"limit is {limit}; expected 1 to {MOST_VERSIONS}")
+            return answers.build_versions(lineage.list_versions(self._services, alias), limit)
+
     async def get_deployment(
         self,
         context: Context,
@@ -148,13 +169,60 @@ class Tools:
             started = declared.deploy_declared(
                 self._services, alias, source, validate=validate, actor=caller.name
             )
-            answer = queries.describe_started(self._services, started)
-            shown = queries.get_deployment(self._services, started)
-            return answers.Started(
-                **answer,
-                next=answers.next_action(answer["status"]),
-                deletions=answers.deletion_texts(shown),
+            return self._describe_started(started)
+
+    def roll_back_index(
+        self,
+        context: Context,
+        alias: Annotated[str, Field(description="An index; list_indexes names them")],
+        version: Annotated[
+            str,
+            Field(
+                description="A number or collection of list_versions; empty for the last version "
+                "that served and that no rollback has left and nobody has marked bad"
+            ),
+        ] = "",
+        reason: Annotated[str, Field(description="Why; kept with the events")] = "",
+    ) -> answers.Started:
+        """Goes back to an older version that is still there, and returns at once; get_deployment
+        says how it goes.
+
+        A version that is marked bad is refused: a person decides about it.
+        """
+        with self._guard.check_scope(context, "deploy") as caller:
+            started = commands.start_rollback(
+                self._services,
+                alias,
+                to=version or None,
+                actor=caller.name,
+                reason=reason or "asked for by an agent",
             )
+            return self._describe_started(started)
+
+    def mark_version(
+        self,
+        context: Context,
+        alias: Annotated[str, Field(description="An index; list_indexes names them")],
+        version: Annotated[str, Field(description="A number or collection of list_versions")],
+        reason: Annotated[str, Field(description="Why; kept with the version and the events")],
+        bad: Annotated[bool, Field(description="False takes the mark back")] = True,
+    ) -> answers.MarkedVersion:
+        """Marks a version bad, so that no rollback chooses it by itself, or takes the mark back.
+        Nothing that serves or is kept changes."""
+        with self._guard.check_scope(context, "deploy") as caller:
+            marked = marks.mark_version(
+                self._services, alias, version, bad=bad, actor=caller.name, reason=reason
+            )
+            return answers.build_marked(marked)
+
+    def _describe_started(self, started: str) -> answers.Started:
+        answer = queries.describe_started(self._services, started)
+        shown = queries.get_deployment(self._services, started)
+        return answers.Started(
+            **answer,
+            next=answers.next_action(answer["status"]),
+            deletions=answers.deletion_texts(shown),
+        )
 
     def _read_deployment(
         self, context: Context, deployment_id: str, wait_seconds: float

@@ -3,6 +3,7 @@
 import pytest
 
 from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.collections import marks
 from qdrant_rollouts.core.collections.deletion import garbage_collection, retention_policy
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.deployments import commands
@@ -58,6 +59,10 @@ COMMANDS = {
     "rollback": (
         lambda w, old, who: commands.start_rollback(w.services, "docs", **who),
         "deployment.pending",
+    ),
+    "mark a version": (
+        lambda w, old, who: marks.mark_version(w.services, "docs", "1", bad=True, **who),
+        "version.marked_bad",
     ),
     "create an alias": (
         lambda w, old, who: commands.create_alias(w.services, "keep", old, **who),

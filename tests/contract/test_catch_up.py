@@ -390,8 +390,8 @@ def changed(world: World) -> World:
     return world
 
 
-def roll_back(world: World, *, now: bool = False) -> dict[str, Any]:
-    started = commands.start_rollback(world.services, "docs", actor="anna", now=now)
+def roll_back(world: World, *, now: bool = False, to: str | None = None) -> dict[str, Any]:
+    started = commands.start_rollback(world.services, "docs", actor="anna", now=now, to=to)
     world.run()
     return world.status(started)
 
@@ -478,10 +478,12 @@ def test_what_a_rollback_left_behind_is_not_deleted_there_by_the_next_one(
         changed.over(cast("VectorStore", Broken(store, left, told=True)))
     assert roll_back(changed, now=now)["status"] == "live"
     changed.over(store)
-    assert "never got what was written" in commands.describe_rollback(changed.services, "docs")
-    with pytest.raises(Refused, match="would delete that there; `rollouts rollback docs --now`"):
-        roll_back(changed)
-    assert roll_back(changed, now=True)["status"] == "live"
+    told = commands.describe_rollback(changed.services, "docs", left)
+    assert "never got what was written" in told
+    way_out = f"would delete that there; `rollouts rollback docs --to {left} --now`"
+    with pytest.raises(Refused, match=way_out):
+        roll_back(changed, to=left)
+    assert roll_back(changed, now=True, to=left)["status"] == "live"
     assert store.aliases()["docs"] == left
     assert served(changed)[77] == "only here"
 

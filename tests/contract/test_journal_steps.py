@@ -290,7 +290,7 @@ def test_a_version_that_nobody_stamped_can_be_gone_back_to_while_the_journal_fol
         assert "3 points brought to" in following.follow_back(world.services, "docs")
         write_journaled(world, "docs", [{"id": 5, "text": "last"}], gone=[7])
         truth = content(world, serving)
-        back = commands.start_rollback(world.services, "docs", actor="anna")
+        back = commands.start_rollback(world.services, "docs", actor="anna", to=older)
         world.run()
         assert world.status(back)["status"] == "live", world.status(back)["message"]
         assert "will not bring back" not in str(world.step(back, "catch_up")["message"])

@@ -151,12 +151,33 @@ def test_every_output_says_what_will_be_deleted_and_the_command_that_keeps_it(tm
         (("adopt", "nodocs"), "alias nodocs does not exist"),
         (("keep", "no such"), "no deletion of no such is scheduled"),
         (("keep", "no/such"), "is not allowed"),
+        (("mark", "docs", "1"), "say either --bad or --good"),
+        (("mark", "docs", "1", "--bad"), "say why"),
+        (("mark", "docs", "7", "--bad", "--reason", "x"), "docs has no version '7'"),
+        (("rollback", "docs", "--to", "2"), "serves docs already"),
+        (("rollback", "docs", "--force"), "name it with --to"),
     ],
 )
 def test_what_makes_no_sense_is_refused(story, arguments, said):
     refused = story.shell(*arguments)
     assert refused.exit_code == 2
     assert said in refused.stderr
+
+
+def test_a_bad_version_is_shown_and_gone_back_to_only_if_that_is_confirmed(story):
+    shell = story.shell
+    answer = shell("mark", "docs", "1", "--bad", "--reason", "wrong prices")
+    assert "is marked bad by" in answer.stdout
+    listed = shell("versions", "docs").stdout
+    assert "retained, marked bad" in listed
+    assert f"{story.first} is marked bad by" in listed
+    refused = shell("rollback", "docs", "--to", "1")
+    assert (refused.exit_code, "--to 1 --force" in refused.stderr) == (2, True)
+    back = shell.json("rollback", "docs", "--to", "1", "--force", "--reason", "it was right")
+    assert (back["status"], back["green"]) == ("live", story.first)
+    assert shell.json("mark", "docs", "v1", "--good")["marked_bad"] is None
+    versions = shell.json("versions", "docs")["versions"]
+    assert [(one["live"], one["rolled_away"]) for one in versions] == [(False, True), (True, False)]
 
 
 @pytest.fixture

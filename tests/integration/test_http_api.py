@@ -322,6 +322,23 @@ def test_back_to_the_version_before(api, world, live):
     assert api.got("GET", "/deletions")["deletions"]
 
 
+def test_back_to_a_version_that_is_marked_bad_only_if_that_is_confirmed(api, world, live):
+    api.got("POST", "/deployments", {"alias": "docs"}, code=202)
+    world.run()
+    marked = api.got("POST", "/indexes/docs/mark", {"version": "1", "reason": "wrong prices"})
+    assert (marked["number"], marked["marked_bad"]["reason"]) == (1, "wrong prices")
+    status, said = api.refused("POST", "/indexes/docs/rollback", {"to": "1"})
+    assert (status, "marked bad by" in said) == (409, True), said
+    status, said = api.refused("POST", "/indexes/docs/rollback", {})
+    assert (status, "no version before" in said) == (409, True), said
+    asked = {"to": "v1", "force": True, "reason": "it was right"}
+    back = api.got("POST", "/indexes/docs/rollback", asked, code=202)
+    assert back["new_collection"] == live["new_collection"]
+    assert "as they were when" in back["warnings"][0]
+    versions = api.got("GET", "/indexes/docs/versions")["versions"]
+    assert [one["marked_bad"] is not None for one in versions] == [False, True]
+
+
 def test_nothing_is_rebuilt_where_nothing_has_changed(api, live):
     assert api.got("POST", "/indexes/docs/rebuild", code=202)["status"] == "unchanged"
 

@@ -47,7 +47,8 @@ from tests.shell import Shell
 from tests.world import EMBEDDING, World, texts
 
 ROOT = Path(__file__).parents[2]
-READING = ["search_with_alias", "list_indexes", "get_deployment"]
+READING = ["search_with_alias", "list_indexes", "get_deployment", "list_versions"]
+WRITING = ["plan_deployment", "deploy_new_index", "roll_back_index", "mark_version"]
 
 
 def deploy_docs_and_declare_other(world):
@@ -460,7 +461,7 @@ def test_without_leave_the_tool_that_writes_is_not_even_there(world):
     reader = Agent(world, deploys=False)
     assert reader.tools() == READING
     assert "Unknown tool" in reader.refusal("deploy_new_index", alias="docs")
-    assert Agent(world).tools() == [*READING, "plan_deployment", "deploy_new_index"]
+    assert Agent(world).tools() == [*READING, *WRITING]
 
 
 def test_a_plan_says_what_a_deployment_would_take_and_starts_none(world, agent):
@@ -518,6 +519,25 @@ def test_nothing_undeclared_and_nothing_unchecked_is_deployed(world, agent, argu
         for word in words.split("|")
     )
     assert agent.call("list_indexes") == before
+
+
+def test_versions_are_marked_and_gone_back_to(world, agent):
+    for _ in range(2):
+        world.deploy("docs")
+        world.run()
+    seen = agent.call("list_versions", alias="docs", limit=2)
+    assert (seen["total"], [one["number"] for one in seen["versions"]]) == (3, [3, 2])
+    assert [one["rollback_target"] for one in seen["versions"]] == [False, True]
+    marked = agent.call("mark_version", alias="docs", version="2", reason="wrong prices")
+    assert marked["marked_bad"] == "marked bad by token:agent: wrong prices"
+    refused = agent.refusal("roll_back_index", alias="docs", version="2")
+    assert "--force" in refused
+    assert "Without a shell" in refused
+    started = agent.call("roll_back_index", alias="docs", version="1", reason="wrong prices")
+    assert "as they were when" in started["warnings"][0]
+    world.run()
+    assert agent.call("get_deployment", deployment_id=started["deployment_id"])["status"] == "live"
+    assert agent.call("list_versions", alias="docs")["versions"][-1]["state"] == "live"
 
 
 def test_a_second_deployment_is_refused_with_the_first_ones_id(agent):

@@ -320,6 +320,22 @@ def test_a_form_leaves_the_wish_with_actor_reason_and_the_way_it_came(world, loc
     assert (asked["reason"], asked["source"]) == ("lunch", "page")
 
 
+def test_a_version_is_marked_and_gone_back_to_on_its_index_page(world, local):
+    path = "/indexes/docs"
+    assert {"rollback_to", "mark_bad"} <= set(Page(local.get(path)).buttons())
+    form = {"csrf": csrf(local, path), "version": "1", "reason": HOSTILE}
+    answer = local.post(path, data={**form, "verb": "mark_bad"})
+    assert answer.headers["location"] == f"{path}?did=mark_bad"
+    page = Page(local.get(path))
+    assert "marked bad by" in page.text
+    assert {"rollback_to_bad", "mark_good"} <= set(page.buttons())
+    refused = local.post(path, data={**form, "verb": "rollback_to"})
+    assert "--force" in refused.text
+    answer = local.post(path, data={**form, "verb": "mark_good"})
+    assert answer.headers["location"] == f"{path}?did=mark_good"
+    assert "marked bad by" not in Page(local.get(path)).text
+
+
 @pytest.mark.parametrize("given", [{}, {"csrf": ""}, {"csrf": "0" * 64}, {"csrf": "ß"}])
 def test_a_form_of_another_page_changes_nothing(world, local, given):
     path = f"/deployments/{deployment(world, 'held')}"

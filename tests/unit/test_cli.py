@@ -165,7 +165,8 @@ def test_help_names_every_verb_and_exit_code():
     answer = CliRunner().invoke(main, ["--help"]).output
     verbs = re.findall(r"^  ([a-z]+)  ", answer.split("Commands:")[1], re.MULTILINE)
     deployments = (
-        "demo up migrate deploy plan status list promote retry pause resume abort rollback validate"
+        "demo up migrate deploy plan status list promote retry pause resume abort rollback mark "
+        "validate"
     )
     versions = ["versions", "diff", "adopt", "keep", "gc"]
     groups = ["experiment", "schedule", "backup", "web", "mcp", "token", "events", "alert"]

@@ -155,6 +155,28 @@ def schedule_surplus(
         )
 
 
+def schedule_again(
+    session: Session, now: datetime, alias: str, collection: str, spec: IndexSpec, since: datetime
+) -> None:
+    """Schedules the deletion of ``collection`` anew, with a whole grace period, if it was cancelled
+    after ``since`` because a deployment was about to make it serve, which it did not."""
+    last = deletions.find_last_deletions(session, [collection]).get(collection)
+    if last is None or last.status != DeletionStatus.CANCELLED or last.finished_at is None:
+        return
+    if last.finished_at < since:
+        return
+    deletions.schedule_deletion(
+        session,
+        now,
+        collection,
+        retention_minutes(spec),
+        reason=f"kept for {describe_retention(spec)} after it was to serve {alias} and did not",
+        actor=last.actor,
+        alias=last.alias,
+        deployment_id=last.deployment_id,
+    )
+
+
 def keep_collection(
     services: Services, collection: str, *, actor: str, reason: str = ""
 ) -> dict[str, str]:

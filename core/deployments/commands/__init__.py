@@ -16,11 +16,10 @@ from qdrant_rollouts.core.deployments.commands.beginning import (
     do_nothing,
 )
 from qdrant_rollouts.core.deployments.commands.deployments import (
-    describe_rollback,
     request_action,
     start_deployment,
-    start_rollback,
 )
+from qdrant_rollouts.core.deployments.commands.rollbacks import describe_rollback, start_rollback
 from qdrant_rollouts.core.deployments.commands.specs import resolve_spec
 from qdrant_rollouts.core.deployments.lookup import find_deployment
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections import aliases, versions
 from qdrant_rollouts.core.collections.changes import check_source
@@ -15,10 +14,7 @@ from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.collections.stamps import foreign_metadata
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
-from qdrant_rollouts.core.database.models import Deployment
-from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments import alias_lock, engine, way_back
-from qdrant_rollouts.core.deployments.claims import read_outputs
+from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.deployments.commands.beginning import (
     InTransaction,
     begin_deployment,
@@ -30,7 +26,6 @@ from qdrant_rollouts.core.deployments.commands.specs import (
     check_server_version,
     check_validation,
     declared_spec,
-    get_serving_collection,
     inherit_model,
     join_names,
     live_aliases,
@@ -44,21 +39,15 @@ from qdrant_rollouts.core.deployments.commands.vector_declarations import (
     check_search,
     check_vectors,
 )
-from qdrant_rollouts.core.deployments.commands.writes import (
-    settle_existing,
-    settle_way_back,
-    settle_writes,
-)
+from qdrant_rollouts.core.deployments.commands.writes import settle_existing, settle_writes
 from qdrant_rollouts.core.deployments.lookup import find_deployment
-from qdrant_rollouts.core.deployments.plan import Plan, StepOutputs
-from qdrant_rollouts.core.deployments.steps.data import CaughtUp
+from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
 from qdrant_rollouts.core.deployments.strategies import backup as backup_strategy
-from qdrant_rollouts.core.deployments.strategies import rollback as rollback_strategy
 from qdrant_rollouts.core.errors import Busy, Malformed, Refused
 from qdrant_rollouts.core.gate.evidence.judged import warn_of_too_few
 from qdrant_rollouts.core.gate.evidence.opening import read_judged_queries
-from qdrant_rollouts.core.lifecycle import Event, Status
+from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Source
 from qdrant_rollouts.core.ports.naming import check_found_name, collection_name
 from qdrant_rollouts.core.sanitize.quoting import quote_value
@@ -167,65 +156,6 @@ def prepare_deployment(
         plan = _plan_with_unpacking(services, alias, plan, records.address)
     warnings = tuple(warning for warning in (left_alone, too_few) if warning)
     return Prepared(spec, plan, blue, records, collection, warnings)
-
-
-def start_rollback(
-    services: Services,
-    alias: str,
-    *,
-    actor: str,
-    reason: str = "",
-    now: bool = False,
-    along: InTransaction = do_nothing,
-) -> str:
-    """Starts a rollback to the version before the live one, while it is retained; returns the
-    deployment's id. ``now``: waits for nothing, and lists what was written since and stays
-    behind."""
-    check_found_name("alias", alias)
-    current = get_serving_collection(live_aliases(services), alias)
-    with services.sessions() as session:
-        alias_lock.check_alias_idle(session, alias)
-        last = _last_live_deployment(session, alias, current)
-    if last is None or last.blue is None:
-        raise Refused(f"{alias} has no version before {current} to go back to")
-    if _is_gone(services, last.blue):
-        raise Refused(
-            f"{last.blue}, the version before {current}, is no longer retained; deploy a new one"
-        )
-    spec = settle_way_back(services, read_stored(IndexSpec, last.spec), alias, current, last.blue)
-    if spec.writes.way == "compare" and not now and _left_writes_behind(last):
-        raise Refused(
-            f"{current} never got what was written to {last.blue}, so to make {last.blue} like it "
-            f"would delete that there; `rollouts rollback {alias} --now` goes back to it as it is"
-        )
-    return begin_deployment(
-        services,
-        alias,
-        spec.model_copy(update={"strategy": "rollback"}),
-        rollback_strategy.plan_rollback(spec, now=now),
-        blue=current,
-        actor=actor,
-        existing=last.blue,
-        reason=reason,
-        along=along,
-        told_as="rollback_by_hand",
-    )
-
-
-def describe_rollback(services: Services, alias: str) -> str:
-    """Returns what a rollback of ``alias`` does with what was written since the switch, in words;
-    empty if there is nothing to go back to."""
-    current = services.store.aliases().get(alias)
-    with services.sessions() as session:
-        last = _last_live_deployment(session, alias, current) if current else None
-        if last is None or last.blue is None:
-            return ""
-        if _left_writes_behind(last):
-            return (
-                f"only with --now: {current} never got what was written to {last.blue}; what was "
-                f"written to {current} since stays there"
-            )
-        return way_back.describe_writes(session, last)
 
 
 def request_action(
@@ -346,32 +276,3 @@ def _check_existing_collection(
         raise Refused(f"{collection} is already live; name another collection")
     aliases.check_target(services, collection)
     foreign_metadata(services.store.metadata(collection), collection)
-
-
-def _last_live_deployment(session: Session, alias: str, collection: str) -> Deployment | None:
-    query = select(Deployment).where(
-        Deployment.alias == alias,
-        Deployment.kind == "rollout",
-        Deployment.status == Status.LIVE,
-        Deployment.green == collection,
-    )
-    query = query.options(selectinload(Deployment.steps))
-    return session.scalars(query.order_by(Deployment.finished_at.desc()).limit(1)).first()
-
-
-def _left_writes_behind(last: Deployment) -> bool:
-    """Returns whether ``last`` went back without what had been written to the version that it left:
-    at once, or because nothing could be read from it."""
-    if any(step.arguments.get("lists") for step in last.steps):
-        return True
-    caught_up = StepOutputs(read_outputs(last)).find(CaughtUp)
-    return caught_up is not None and caught_up.gave_up
-
-
-def _is_gone(services: Services, collection: str) -> bool:
-    """Returns False if another process has the store open: the switch itself checks again before it
-    acts."""
-    try:
-        return collection not in services.store.collections()
-    except Busy:
-        return False

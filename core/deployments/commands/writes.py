@@ -58,6 +58,14 @@ def why_compared_as_is(
     return why_not_alike(services, alias, live, collection)
 
 
+def settle_rollback(
+    services: Services, spec: IndexSpec, alias: str, live: str, older: str
+) -> IndexSpec:
+    """The same as ``settle_way_back``, also for a ``spec`` that no deployment has settled, because
+    the alias was moved by hand."""
+    return settle_way_back(services, _with_way(spec, _find_way(spec, live)), alias, live, older)
+
+
 def settle_way_back(
     services: Services, spec: IndexSpec, alias: str, leader: str, older: str
 ) -> IndexSpec:

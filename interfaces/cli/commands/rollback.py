@@ -11,6 +11,13 @@ from qdrant_rollouts.interfaces.cli.runs import wait_for_end
 
 @click.command()
 @click.argument("alias")
+@click.option(
+    "--to",
+    metavar="VERSION",
+    help="Go to this version, by its number or collection, instead of the last one that served; "
+    "`rollouts versions ALIAS` lists them.",
+)
+@click.option("--force", is_flag=True, help="Go to it although it is marked bad; with --to.")
 @timeout_option(60.0, "How long to wait for the end; the rollback goes on after it.")
 @click.option(
     "--now",
@@ -21,12 +28,24 @@ from qdrant_rollouts.interfaces.cli.runs import wait_for_end
 @reason_option
 @json_option
 @verb
-def roll_back_index(alias: str, timeout: float, now: bool, reason: str, as_json: bool) -> int:
-    """Returns to the version before the live one, while it is kept."""
+def roll_back_index(
+    alias: str,
+    to: str | None,
+    force: bool,
+    timeout: float,
+    now: bool,
+    reason: str,
+    as_json: bool,
+) -> int:
+    """Returns to an older version, while it is kept.
+
+    Without --to that is the last version that was live, except versions that a rollback has left or
+    that are marked bad.
+    """
     with open_services(starts=True, needs="rows") as context:
-        told = commands.describe_rollback(context.services, alias)
+        told = commands.describe_rollback(context.services, alias, to)
         started = commands.start_rollback(
-            context.services, alias, actor=actor(), reason=reason, now=now
+            context.services, alias, actor=actor(), to=to, force=force, reason=reason, now=now
         )
         if told and not now:
             screen.print_note(f"{alias}: {told}")

@@ -8,6 +8,8 @@ from qdrant_rollouts.core.answers import experiments as experiment_answers
 from qdrant_rollouts.core.answers import schedules as schedule_answers
 from qdrant_rollouts.core.answers.collecting import Collected
 from qdrant_rollouts.core.answers.deployments import Rebuilt, Started
+from qdrant_rollouts.core.answers.indexes import Marked
+from qdrant_rollouts.core.collections import marks
 from qdrant_rollouts.core.collections.deletion import garbage_collection, retention_policy
 from qdrant_rollouts.core.deployments import backups, commands
 from qdrant_rollouts.core.deployments.commands import adoption, rebuilding
@@ -61,9 +63,22 @@ def start_rollback(call: Call, given: requests.RollingBack) -> Started:
         actor=call.actor,
         reason=given.reason,
         now=given.now,
+        to=given.to,
+        force=given.force,
         along=call.along,
     )
     return show_run(call, back)
+
+
+def change_mark(call: Call, given: requests.MarkedVersion) -> Marked:
+    return marks.mark_version(
+        call.services,
+        call.path["alias"],
+        given.version,
+        bad=given.bad,
+        actor=call.actor,
+        reason=given.reason,
+    )
 
 
 def request_sender(event: Event) -> Callable[[Call, requests.Reasoned], Started]:

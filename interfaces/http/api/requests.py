@@ -37,11 +37,22 @@ class Reasoned(Body):
 
 
 class RollingBack(Reasoned):
+    to: Name | None = Field(
+        None,
+        description="A version: its number or collection. Without it, the last one that served and "
+        "that no rollback has left and nobody has marked bad.",
+    )
+    force: bool = Field(False, description="Go to the version `to` although it is marked bad.")
     now: bool = Field(
         False,
         description="Move the alias first. What was written to the live collection since stays "
         "there and is listed.",
     )
+
+
+class MarkedVersion(Reasoned):
+    version: Name = Field(description="Its number or collection.")
+    bad: bool = Field(True, description="False takes the mark back. A bad one needs a reason.")
 
 
 class Paged(Query):

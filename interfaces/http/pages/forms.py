@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
+from qdrant_rollouts.core.collections import marks
 from qdrant_rollouts.core.collections.deletion import retention_policy
 from qdrant_rollouts.core.deployments import backups, commands
 from qdrant_rollouts.core.errors import Malformed
 from qdrant_rollouts.core.experiments import commands as experiment_commands
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.schedules import commands as schedule_commands
+from qdrant_rollouts.core.operations.views.overview import acts
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.interfaces.http.pages.visits import Visit
 
@@ -37,14 +39,30 @@ def on_deployment(visit: Visit, form: Form) -> Next:
 
 
 def on_index(visit: Visit, form: Form) -> Next:
-    verb = _chosen_verb(form, ("deploy", "rollback", "rollback_now"))
+    verb = _chosen_verb(form, ("deploy", "rollback", "rollback_now", *acts.VERSION_VERBS))
     alias = visit.request.path_params["alias"]
     reason = form.get("reason", "")
     if verb == "deploy":
         begun = commands.start_deployment(visit.services, alias, actor=visit.actor, reason=reason)
+    elif verb in ("mark_bad", "mark_good"):
+        marks.mark_version(
+            visit.services,
+            alias,
+            form.get("version", ""),
+            bad=verb == "mark_bad",
+            actor=visit.actor,
+            reason=reason,
+        )
+        return f"/indexes/{quote(alias, safe='')}"
     else:
         begun = commands.start_rollback(
-            visit.services, alias, actor=visit.actor, reason=reason, now=verb == "rollback_now"
+            visit.services,
+            alias,
+            actor=visit.actor,
+            to=form.get("version", "") if verb in acts.VERSION_VERBS else None,
+            force=verb == "rollback_to_bad",
+            reason=reason,
+            now=verb == "rollback_now",
         )
     return f"/deployments/{begun}"
 

@@ -31,13 +31,13 @@ def index_page(visit: Visit) -> Shown:
         "here": "/",
         "now": seen["now"],
         "seen": seen,
-        **_versions_of_index(visit, alias, seen["live"]),
+        **_versions_of_index(visit, alias, seen["live"], seen["busy"]),
         "runs": lists.list_history(visit.services, alias),
         "events": lists.list_audit_events(visit.services, alias),
     }
 
 
-def _versions_of_index(visit: Visit, alias: str, live: str | None) -> Shown:
+def _versions_of_index(visit: Visit, alias: str, live: str | None, busy: str) -> Shown:
     there = None
     if not visit.seen.error:
         there = visit.seen.collections
@@ -47,9 +47,13 @@ def _versions_of_index(visit: Visit, alias: str, live: str | None) -> Shown:
     except Refused:
         return {"versions": [], "versions_error": ""}
     blank = dict.fromkeys(
-        ("points", "model", "gate", "actor", "deployment", "created_at", "delete_after", "deletion")
+        (
+            *("points", "model", "gate", "actor", "deployment", "created_at"),
+            *("delete_after", "deletion", "marked_bad", "rolled_away", "rollback_target"),
+        )
     )
-    return {"versions": [{**blank, **row} for row in found], "versions_error": ""}
+    shown = [{**blank, **row, "acts": acts.actions_of_version(alias, row, busy)} for row in found]
+    return {"versions": shown, "versions_error": ""}
 
 
 def comparison_page(visit: Visit) -> Shown:

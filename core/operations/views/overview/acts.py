@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.deployments import abort_notices, operator_requests
@@ -53,6 +54,10 @@ _LABELS = {
 _GRAVE = (Event.PROMOTE_FULL, Event.ABORT_KEEP, Event.ABORT)
 #: Shown only if it can be done, because it is the way out of one case.
 _ONLY_IF_POSSIBLE = (Event.ABORT_KEEP,)
+#: States of a version whose collection is there, as far as that is known.
+_THERE = ("live", "retained", "deletion due", "unknown")
+#: The verbs of ``actions_of_version``.
+VERSION_VERBS = ("rollback_to", "rollback_to_bad", "mark_bad", "mark_good")
 _GOES_ON = (Event.PROMOTE, Event.RESUME)
 
 
@@ -186,7 +191,8 @@ def actions_of_index(
         OperatorAction(
             "rollback",
             "Roll back",
-            f"Moves {alias} back to the version before, after looking at it; nothing is rebuilt.",
+            f"Moves {alias} back to {back['target'] or 'the version before'}, after looking at it; "
+            "nothing is rebuilt.",
             f"rollouts rollback --reason '…' {shell_word(alias)}",
             missing,
             grave=True,
@@ -209,6 +215,48 @@ def _rollbacks_at_once(alias: str, missing: str, back: Mapping[str, Any]) -> lis
             grave=True,
         )
     ]
+
+
+def actions_of_version(
+    alias: str, version: index_answers.Version, busy: str
+) -> list[OperatorAction]:
+    """Returns what can be done with one version that is there. ``busy``: what is running on the
+    index, in words."""
+    number = version["number"]
+    if number is None or version["state"] not in _THERE:
+        return []
+    marked = version.get("marked_bad") is not None
+    found = [_mark_of_version(alias, number, marked=marked)]
+    if version["live"]:
+        return found
+    option = " --force" if marked else ""
+    back = OperatorAction(
+        "rollback_to_bad" if marked else "rollback_to",
+        "Roll back to it all the same" if marked else "Roll back to it",
+        f"Moves {alias} to version {number}, after looking at it; nothing is rebuilt."
+        + (" It is marked bad." if marked else ""),
+        f"rollouts rollback --to {number}{option} --reason '…' {shell_word(alias)}",
+        busy,
+        grave=True,
+    )
+    return [back, *found]
+
+
+def _mark_of_version(alias: str, number: int, *, marked: bool) -> OperatorAction:
+    if marked:
+        return OperatorAction(
+            "mark_good",
+            "Take the mark back",
+            f"Version {number} counts as any other again.",
+            f"rollouts mark --good {shell_word(alias)} {number}",
+        )
+    return OperatorAction(
+        "mark_bad",
+        "Mark bad",
+        f"No rollback chooses version {number} by itself any more; nothing else changes.",
+        f"rollouts mark --bad --reason '…' {shell_word(alias)} {number}",
+        must_say_why=True,
+    )
 
 
 def _describe_move(alias: str, spec: IndexSpec | None) -> str:

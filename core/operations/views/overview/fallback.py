@@ -14,7 +14,10 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.collections.deletion.deletions import find_last_deletions
 from qdrant_rollouts.core.collections.deletion.notices import DeletionRules
+from qdrant_rollouts.core.collections.serving_history import read_history
+from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import way_back
 from qdrant_rollouts.core.lifecycle import DeletionStatus, Status
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
@@ -34,10 +37,14 @@ def describe_way_back(
 ) -> dict[str, Any]:
     """``ready``: yes, no, or unknown if something could not be asked; ``target`` is the collection
     that would serve. ``brings_back``: what was written since comes with it."""
+    history = read_history(session, alias)
+    target = history.find_default(live)
     last = _find_last_deployment(session, alias, live)
-    target = last.blue if last is not None else None
     if live is None or last is None or target is None:
-        there = {"said": "no version before this one went live here", "state": "no"}
+        missing = "no version before this one went live here"
+        if history.served - {live}:
+            missing += ", or a rollback has left it, or it is marked bad"
+        there = {"said": missing, "state": "no"}
         return {
             "ready": "no",
             "target": None,
@@ -46,6 +53,7 @@ def describe_way_back(
             "conditions": [there],
             "brings_back": False,
         }
+    spec = read_stored(IndexSpec, last.spec)
     deletion = find_last_deletions(session, [target]).get(target)
     made = session.get(Version, target)
     conditions = [
@@ -53,7 +61,10 @@ def describe_way_back(
         _check_not_deleted(target, deletion),
         _check_verdict(made, target),
         {"said": busy or f"nothing else is running on {alias}", "state": "no" if busy else "yes"},
-        {"said": way_back.describe_writes(session, last), "state": "yes"},
+        {
+            "said": way_back.describe_writes(session, alias, spec, live, target),
+            "state": "yes",
+        },
     ]
     states = {one["state"] for one in conditions}
     ready = next(worst for worst in ("no", "unknown", "yes") if worst in states)
@@ -69,7 +80,7 @@ def describe_way_back(
         "delete_after": as_iso(due),
         "said": said,
         "conditions": conditions,
-        "brings_back": way_back.brings_back(last),
+        "brings_back": spec.writes.leads_live,
     }
 
 

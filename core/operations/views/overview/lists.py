@@ -170,6 +170,7 @@ def describe_index(services: Services, alias: str, seen: StoreSnapshot) -> PageD
         "alias": alias,
         "live": live,
         "rollback": back,
+        "busy": taken,
         "deletions": deletions,
         "acts": acts.actions_of_index(alias, taken, declared, back),
         "declared": declared.model_dump(mode="json", exclude_defaults=True) if declared else None,
