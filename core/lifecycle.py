@@ -168,7 +168,8 @@ def next_experiment_status(status: ExperimentStatus, event: ExperimentEvent) -> 
 
 class RunStatus(StrEnum):
     """The status of a scheduled run: first due, then perhaps running, and finally one of the
-    others. ``unchanged``: there was nothing to do."""
+    others. ``unchanged``: there was nothing to do. ``replaced``: the next run has taken its place,
+    because its gate could not tell and nobody has touched it."""
 
     DUE = "due"
     RUNNING = "running"
@@ -176,6 +177,7 @@ class RunStatus(StrEnum):
     UNCHANGED = "unchanged"
     SKIPPED = "skipped"
     FAILED = "failed"
+    REPLACED = "replaced"
 
 
 OPEN_RUNS = frozenset({RunStatus.DUE, RunStatus.RUNNING})

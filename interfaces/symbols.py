@@ -81,6 +81,7 @@ _STATUSES: Mapping[str, Symbol] = {
     # schedules
     "due": _WAITING,
     "unchanged": _DONE,
+    "replaced": _BACK,
     "on": _DONE,
     "off": _NOTHING,
     # backups, alerts and servers

@@ -25,6 +25,8 @@ from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.times import as_iso
 
 REPEAT = timedelta(hours=4)
+#: The alert while a deployment waits for a person because its gate cannot tell.
+INCONCLUSIVE = "deployment.inconclusive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ TRIGGERS: Mapping[str, Trigger] = {
         for what, trigger in _RUN_TRIGGERS.items()
     },
     "deployment.approval_needed": _WHILE_WARN,
-    "deployment.inconclusive": _WHILE_WARN,
+    INCONCLUSIVE: _WHILE_WARN,
     "deployment.rollback_by_hand": _WARN,
     "deployment.writers_faster": _WARN,
     "schedule.failed": _ERROR,
@@ -91,7 +93,8 @@ TRIGGERS: Mapping[str, Trigger] = {
 @dataclass(frozen=True, slots=True)
 class Alert:
     """``text`` says what happened. ``value`` and ``bound`` are the measured value and its bound, if
-    there are any. ``next`` is what a person can do now."""
+    there are any. ``next`` is what a person can do now. ``cause`` tells two conditions of one kind
+    apart, where the second may follow the first at once."""
 
     alias: str
     what: str
@@ -102,6 +105,7 @@ class Alert:
     reason: str = ""
     next: str = "nothing to do"
     deployment_id: str | None = None
+    cause: str = ""
 
 
 def run_word(kind: str) -> str:
@@ -115,7 +119,7 @@ def record_alert(session: Session, now: datetime, alert: Alert) -> None:
     """Records the alert in the transaction of ``session``.
 
     If the condition already lasts, nothing is sent now, but its next repetition has the latest
-    text.
+    text, and says how often it came. With another cause than before it is a new condition.
     """
     trigger = TRIGGERS[alert.what]
     if not trigger.lasts:
@@ -134,7 +138,25 @@ def record_alert(session: Session, now: datetime, alert: Alert) -> None:
             return
         _add_notice(session, now, message)
         return
-    row.message = {**message, "since": row.message["since"]}
+    before = row.message
+    if alert.cause != before.get("cause", ""):
+        row.since = now
+        row.repeat_at = now + REPEAT
+        row.message = message
+        _add_notice(session, now, message)
+        return
+    row.message = {**message, "since": before["since"]}
+    if alert.cause:
+        times = before.get("times", 1) + 1
+        told = f"{alert.text} ({times} times in a row since {row.since:%Y-%m-%d %H:%M} UTC)"
+        row.message = {**row.message, "times": times, "text": told}
+
+
+def amend_lasting(session: Session, alias: str, what: str, text: str, act: str) -> None:
+    """Changes what the next repetition of a condition says; nothing if it does not last."""
+    row = _lock_condition(session, alias, what)
+    if row is not None:
+        row.message = {**row.message, "text": text, "next": act}
 
 
 def resolve_alerts(

@@ -38,6 +38,7 @@ class Schedule(TypedDict):
     late_after_minutes: NotRequired[float]
     jitter_minutes: NotRequired[float]
     overlap: NotRequired[str]
+    if_paused: NotRequired[str]
     success_within_hours: NotRequired[float | None]
     changed: bool
     paused_by: str | None

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, Text, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import JSON, ForeignKey, Index, Text, UniqueConstraint, select, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from qdrant_rollouts.core.database.models import Base
 from qdrant_rollouts.core.lifecycle import OPEN_RUNS, RunStatus
@@ -13,6 +13,14 @@ from qdrant_rollouts.core.lifecycle import OPEN_RUNS, RunStatus
 ACTOR = "schedule"
 
 _OPEN = text("status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN_RUNS))))
+
+
+def is_replaced(session: Session, deployment_id: str) -> bool:
+    """Returns whether the next run of a schedule has taken the place of this deployment."""
+    query = select(ScheduleRun.id).where(
+        ScheduleRun.deployment_id == deployment_id, ScheduleRun.status == RunStatus.REPLACED
+    )
+    return session.scalars(query.limit(1)).first() is not None
 
 
 class Schedule(Base):

@@ -134,29 +134,37 @@ def store_request(
         if row is None:
             raise Refused(f"there is no deployment {deployment_id}; `rollouts list` shows them")
         _check_new_request(row, request, reason)
-        wanted = {
-            "requested": request,
-            "requested_by": actor,
-            "requested_reason": reason,
-            "knocked_at": None,
-        }
-        if _is_pause_withdrawn(row, request):
-            wanted["requested"] = None
-        session.execute(update(Deployment).where(Deployment.id == row.id).values(wanted))
         now = services.clock.now(session)
-        events.record_event(
-            session,
-            now,
-            f"{request}.requested",
-            reason,
-            actor=actor,
-            reason=reason,
-            deployment_id=row.id,
-            alias=row.alias,
-        )
+        write_request(session, now, row, request, actor, reason)
         session.refresh(row)
         knock = claims.knock_for(row, now, again=True)
     services.knock(knock)
+
+
+def write_request(
+    session: Session, now: datetime, row: Deployment, request: Event, actor: str, reason: str
+) -> None:
+    """Writes a request that is possible into the locked row, in the caller's transaction. The sweep
+    knocks for it."""
+    wanted = {
+        "requested": request,
+        "requested_by": actor,
+        "requested_reason": reason,
+        "knocked_at": None,
+    }
+    if _is_pause_withdrawn(row, request):
+        wanted["requested"] = None
+    session.execute(update(Deployment).where(Deployment.id == row.id).values(wanted))
+    events.record_event(
+        session,
+        now,
+        f"{request}.requested",
+        reason,
+        actor=actor,
+        reason=reason,
+        deployment_id=row.id,
+        alias=row.alias,
+    )
 
 
 def knock_overdue_turns(services: Services) -> list[Knock]:

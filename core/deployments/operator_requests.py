@@ -6,8 +6,10 @@ one may have taken effect first.
 
 from collections.abc import Callable, Iterable
 
+from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.schedule_rows import is_replaced
 from qdrant_rollouts.core.database.step_data import add_approval
 from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.deployments.abort_notices import has_switched
@@ -169,9 +171,22 @@ def _apply_retry(writer: TurnWriter, actor: str, reason: str) -> None:
 
 def _apply_abort(writer: TurnWriter, actor: str, reason: str) -> None:
     text = _sign_message("aborted", actor, reason)
-    writer.move(Event.ABORT, text, actor)
-    writer.tell("aborted", text, actor=actor, reason=reason, act="wait: it is rolled back")
+    if is_replaced(writer.session, writer.row.id):
+        _let_next_run_judge(writer, text, actor)
+    else:
+        writer.move(Event.ABORT, text, actor)
+        writer.tell("aborted", text, actor=actor, reason=reason, act="wait: it is rolled back")
     writer.turn_back()
+
+
+def _let_next_run_judge(writer: TurnWriter, text: str, actor: str) -> None:
+    """Goes back in favour of the next run of the schedule. The alert about the gate lasts until
+    that run has judged, so that people hear once of what comes every night."""
+    before = writer.row.message
+    writer.move(Event.ABORT, text, actor, keeps=("inconclusive",))
+    told = f"{text}, which judges anew; before that: {before}"
+    act = "nothing to do until it has judged"
+    outbox.amend_lasting(writer.session, writer.row.alias, outbox.INCONCLUSIVE, told, act)
 
 
 def _apply_abort_keep(writer: TurnWriter, actor: str, reason: str) -> None:

@@ -13,6 +13,7 @@ from qdrant_rollouts.core.collections.deletion import notices as deletion_notice
 from qdrant_rollouts.core.collections.serving_history import ROLLBACK
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.schedule_rows import is_replaced
 from qdrant_rollouts.core.database.step_data import StepOutput, write_data
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import operator_requests, patience, placing, way_back
@@ -191,17 +192,30 @@ def _hold_deployment(writer: TurnWriter, outcome: Hold) -> TurnResult:
     message = (
         f"{step.name}: {outcome.reason}; promote to go on, retry to look again, abort to roll back"
     )
-    writer.move(Event.HOLD, message)
+    told_as = "inconclusive" if outcome.output.report else "approval_needed"
+    writer.move(Event.HOLD, message, keeps=(told_as,))
     value, bound = _find_measured_value(outcome.output)
     writer.tell(
-        "inconclusive" if outcome.output.report else "approval_needed",
+        told_as,
         message,
         value=value,
         bound=bound,
         reason=outcome.reason,
         act="rollouts promote {id}, rollouts retry {id} or rollouts abort {id}",
+        cause=_name_inconclusive(outcome.output),
     )
     return TurnResult(message)
+
+
+def _name_inconclusive(output: StepOutput) -> str:
+    """Returns the checks because of which the gate cannot tell: the cause of the pause."""
+    findings = (output.report or {}).get("checks", [])
+    names = {
+        finding["name"]
+        for finding in findings
+        if finding["verdict"] == "inconclusive" and finding["level"] == "hard"
+    }
+    return ", ".join(sorted(names))
 
 
 def _fail_step(writer: TurnWriter, outcome: Reject) -> TurnResult:
@@ -336,9 +350,11 @@ def _finish_rollback(writer: TurnWriter, outcome: Finish) -> TurnResult:
             writer.session, writer.now, row.alias, row.green, spec, row.created_at
         )
     cause = row.message
-    writer.move(
-        Event.UNDONE, f"{cause.removesuffix('.')}. Rolled back: {_describe_former_state(row)}"
-    )
+    message = f"{cause.removesuffix('.')}. Rolled back: {_describe_former_state(row)}"
+    if is_replaced(writer.session, row.id):  # the next run goes on, and tells
+        writer.move(Event.UNDONE, message, keeps=("inconclusive",))
+        return TurnResult(row.message)
+    writer.move(Event.UNDONE, message)
     writer.tell("rolled_back", row.message, reason=cause, act="rollouts status {id} says why")
     return TurnResult(row.message)
 

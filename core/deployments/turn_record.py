@@ -1,6 +1,6 @@
 """What a turn writes (rows, events and alerts) and what is sent after the commit."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -65,10 +65,18 @@ class TurnWriter:
     def wake(self, seconds: float = 0.0) -> None:
         self.row.wake_at = self.now + timedelta(seconds=seconds)
 
-    def move(self, event: Event, message: str, actor: str = events.SYSTEM) -> None:
+    def move(
+        self,
+        event: Event,
+        message: str,
+        actor: str = events.SYSTEM,
+        *,
+        keeps: Collection[str] = (),
+    ) -> None:
+        """Changes the status. This ends the alerts about the status before, except ``keeps``."""
         self.row.status = next_status(self.row.status, event)
         self.row.message = message
-        self.over(_ENDED_BY_NEW_STATUS, message, actor)
+        self.over([what for what in _ENDED_BY_NEW_STATUS if what not in keeps], message, actor)
         self.event(f"deployment.{self.row.status}", message, actor)
         self.wake()
 
@@ -82,6 +90,7 @@ class TurnWriter:
         actor: str = events.SYSTEM,
         reason: str = "",
         act: str = "nothing to do",
+        cause: str = "",
     ) -> None:
         """Records the alert ``deployment.WHAT``, or the same of a backup or verification. ``{id}``
         in ``act`` becomes the id of the run."""
@@ -95,6 +104,7 @@ class TurnWriter:
             reason,
             act.format(id=self.row.id),
             deployment_id=self.row.id,
+            cause=cause,
         )
         outbox.record_alert(self.session, self.now, alert)
 

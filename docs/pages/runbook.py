@@ -91,9 +91,12 @@ _OWN: dict[str, Entry] = {
         '`rollouts promote ID --reason "…"` if you know better, `rollouts abort ID` if in doubt',
     ),
     "deployment.inconclusive": (
-        "the gate lacks evidence for a check; the alias has not moved",
+        "the gate lacks evidence for a check; the alias has not moved. If it was a scheduled "
+        "rebuild, the next one takes its place, and the alert goes on while that finds the same: "
+        "the text says how many times in a row",
         "`rollouts status ID` names the check; provide the evidence and `rollouts retry ID`, or "
-        '`rollouts promote ID --reason "…"`, or `rollouts abort ID`',
+        '`rollouts promote ID --reason "…"`, or `rollouts abort ID`; see [a night whose gate '
+        "cannot tell](operations.md#a-night-whose-gate-cannot-tell)",
     ),
     "deployment.rollback_by_hand": (
         "a person rolls back to an older version",

@@ -149,6 +149,37 @@ class Away:
         return getattr(self.store, name)
 
 
+def test_the_same_cause_is_said_once_with_its_count_and_another_one_at_once(world, inbox):
+    for cause in ("twins", "twins", "zero_result"):
+        with world.services.sessions.begin() as session:
+            alert = Alert(
+                "docs", outbox.INCONCLUSIVE, f"the gate cannot tell: {cause}", cause=cause
+            )
+            outbox.record_alert(session, world.clock.moment, alert)
+        world.clock.move(60)
+        deliver(world)
+        if cause == "twins":
+            assert len(inbox.taken) == 1
+    deliver(world, 3 * 3600)
+    assert [(notice.state, notice.text) for notice in inbox.taken] == [
+        ("begun", "the gate cannot tell: twins"),
+        ("begun", "the gate cannot tell: zero_result"),
+    ]
+
+
+def test_a_lasting_cause_repeats_with_its_count(world, inbox):
+    for _ in range(3):
+        with world.services.sessions.begin() as session:
+            alert = Alert("docs", outbox.INCONCLUSIVE, "the gate cannot tell", cause="twins")
+            outbox.record_alert(session, world.clock.moment, alert)
+        deliver(world, 60)
+    deliver(world, 4 * 3600)
+    assert [notice.text for notice in inbox.taken] == [
+        "the gate cannot tell",
+        "the gate cannot tell (3 times in a row since 2026-11-02 02:00 UTC)",
+    ]
+
+
 def test_a_deadline_that_comes_near_is_told_and_that_it_was_kept(world, docs):
     deployment = world.deploy(docs, options={"progress_deadline_seconds": 60})
     store = Away(world.store)

@@ -18,7 +18,7 @@ from qdrant_rollouts.core.collections import manifests
 from qdrant_rollouts.core.collections.manifests import Manifest
 from qdrant_rollouts.core.collections.stamps import STAMP_KEY, Stamp
 from qdrant_rollouts.core.config.experiment_spec import ArmSpec, ExperimentSpec, MetricSpec
-from qdrant_rollouts.core.config.index_file import IndexSpec, ScheduleSpec
+from qdrant_rollouts.core.config.index_file import IndexSpec, RebuildSpec, ScheduleSpec
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database.alert_rows import NoticeRow
 from qdrant_rollouts.core.database.experiment_rows import SketchRow
@@ -156,7 +156,7 @@ def older(name, column, value):
         metrics = [_without_defaults(MetricSpec, metric) for metric in value["metrics"]]
         return {**_without_defaults(ExperimentSpec, value), "arms": arms, "metrics": metrics}
     if name == "schedules":
-        return _without_defaults(ScheduleSpec, value)
+        return _without_defaults(RebuildSpec, value)
     if column == "message":
         return {
             key: part

@@ -119,11 +119,14 @@ def record_kept(
     now: datetime,
     collection: str,
     detail: str,
+    *,
     actor: str,
     reason: str,
     alias: str,
+    deployment_id: str | None,
 ) -> None:
-    """Records that a person keeps ``collection``, which has no open deletion."""
+    """Records that a person keeps ``collection``, which has no open deletion. ``deployment_id`` is
+    the paused deployment that has built it."""
     kept = Deletion(
         collection=collection,
         alias=alias,
@@ -138,7 +141,14 @@ def record_kept(
     )
     session.add(kept)
     events.record_event(
-        session, now, "deletion.kept", detail, actor=actor, reason=reason, alias=alias
+        session,
+        now,
+        "deletion.kept",
+        detail,
+        actor=actor,
+        reason=reason,
+        alias=alias,
+        deployment_id=deployment_id,
     )
 
 

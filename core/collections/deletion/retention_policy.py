@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections.deletion import deletions, final_backups
@@ -180,8 +180,9 @@ def schedule_again(
 def keep_collection(
     services: Services, collection: str, *, actor: str, reason: str = ""
 ) -> dict[str, str]:
-    """Cancels the deletion of ``collection``, or the one that a running deployment will cause. No
-    other is scheduled unless a person asks. Raises Refused if there is none, or if it has begun."""
+    """Cancels the deletion of ``collection``, or the one that a running deployment will cause; or
+    holds a paused deployment that has built it. No other is scheduled unless a person asks. Raises
+    Refused if there is none, or if it has begun."""
     check_found_name("collection", collection)
     with services.sessions.begin() as session:
         now = services.clock.now(session)
@@ -198,9 +199,9 @@ def _spare_beforehand(
 ) -> None:
     """Recorded before a deletion exists, so that none will be scheduled."""
     moves = Deployment.steps.any(has_trait(lambda step: step.moves_alias))
-    query = select(Deployment).where(
-        Deployment.blue == collection, Deployment.status.not_in(FINAL), moves
-    )
+    replaced = and_(Deployment.blue == collection, Deployment.status.not_in(FINAL))
+    held = and_(Deployment.green == collection, Deployment.status == Status.PAUSED)
+    query = select(Deployment).where(or_(replaced, held), moves)
     replacing = session.scalars(query.limit(1)).first()
     if replacing is None:
         raise Refused(
@@ -208,7 +209,17 @@ def _spare_beforehand(
         )
     last = deletions.find_last_deletions(session, [collection]).get(collection)
     if last is None or last.status != DeletionStatus.KEPT:
-        deletions.record_kept(session, now, collection, words, actor, reason, replacing.alias)
+        holds = replacing if replacing.green == collection else None
+        deletions.record_kept(
+            session,
+            now,
+            collection,
+            words,
+            actor=actor,
+            reason=reason,
+            alias=replacing.alias,
+            deployment_id=holds.id if holds is not None else None,
+        )
 
 
 def describe_retention(spec: IndexSpec) -> str:

@@ -30,7 +30,7 @@ from qdrant_rollouts.core.config.index_file.rollout import (
     SoakSpec,
     Stage,
 )
-from qdrant_rollouts.core.config.index_file.schedule import ScheduleSpec
+from qdrant_rollouts.core.config.index_file.schedule import RebuildSpec, ScheduleSpec
 from qdrant_rollouts.core.config.index_file.search import PrefetchSpec, SearchSpec
 from qdrant_rollouts.core.config.index_file.validation import (
     CheckSpec,
@@ -75,6 +75,7 @@ __all__ = [
     "PrefetchSpec",
     "ProviderSpec",
     "RealSearchSpec",
+    "RebuildSpec",
     "RetentionSpec",
     "SamplesSpec",
     "ScheduleSpec",

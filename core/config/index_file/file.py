@@ -19,7 +19,7 @@ from qdrant_rollouts.core.config.index_file.embedding import (
 )
 from qdrant_rollouts.core.config.index_file.populate import PopulateSpec
 from qdrant_rollouts.core.config.index_file.rollout import CanarySpec, RetentionSpec, SoakSpec
-from qdrant_rollouts.core.config.index_file.schedule import Scheduled
+from qdrant_rollouts.core.config.index_file.schedule import Scheduled, ScheduledRebuild
 from qdrant_rollouts.core.config.index_file.search import SearchSpec
 from qdrant_rollouts.core.config.index_file.validation import ValidationSpec
 from qdrant_rollouts.core.config.index_file.values import (
@@ -77,7 +77,7 @@ class IndexSpec(Strict):
     canary: CanarySpec = CanarySpec()
     grace_period_minutes: Seconds = GRACE_MINUTES
     retention: RetentionSpec = RetentionSpec()
-    rebuild: Scheduled = None
+    rebuild: ScheduledRebuild = None
     verify: Scheduled = None
     backup: Scheduled = None
     on_bad_record: Literal["fail", "skip"] = "fail"

@@ -40,6 +40,14 @@ class ScheduleSpec(Strict):
     success_within_hours: Positive | None = None
 
 
+class RebuildSpec(ScheduleSpec):
+    """When an index is rebuilt."""
+
+    #: What happens if the run before has built a collection and its gate cannot tell: this run
+    #: takes its place, or the time is left out. A run that a person has touched is left alone.
+    if_paused: Literal["replace", "skip"] = "replace"
+
+
 def _expand_cron_line(value: Any) -> Any:
     """A plain cron line is a schedule with defaults for everything else."""
     if isinstance(value, str):
@@ -48,3 +56,4 @@ def _expand_cron_line(value: Any) -> Any:
 
 
 Scheduled = Annotated[ScheduleSpec | None, BeforeValidator(_expand_cron_line)]
+ScheduledRebuild = Annotated[RebuildSpec | None, BeforeValidator(_expand_cron_line)]

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.config.index_file import ScheduleSpec, validate_as
+from qdrant_rollouts.core.config.index_file import validate_as
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.deployments.commands import InTransaction, do_nothing
@@ -93,11 +93,10 @@ def change_schedule(
     """Merges ``wanted`` (keys of ``ScheduleSpec``) into the current spec. The change holds until
     the index file says something new."""
     with _hold_schedule(services, alias, action, new="cron" in wanted) as (session, row, now):
-        base = declared.normalize_spec(row.spec or row.declared) or {}
-        spec = validate_as(ScheduleSpec, {**base, **wanted}, f"{action} of {alias}").model_dump(
-            mode="json"
-        )
-        changes = spec != declared.normalize_spec(row.spec)
+        base = declared.normalize_spec(row.spec or row.declared, action) or {}
+        kind = declared.find_spec_type(action)
+        spec = validate_as(kind, {**base, **wanted}, f"{action} of {alias}").model_dump(mode="json")
+        changes = spec != declared.normalize_spec(row.spec, action)
         if changes:
             sweep.set_spec(session, row, spec, now)
         words = f"{action}: {declared.describe_times(spec)}"

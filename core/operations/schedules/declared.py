@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from qdrant_rollouts.core.config.cron import next_time
-from qdrant_rollouts.core.config.index_file import IndexSpec, ScheduleSpec
+from qdrant_rollouts.core.config.index_file import IndexSpec, RebuildSpec, ScheduleSpec
 from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.stored_json import read_stored
 
@@ -30,18 +30,23 @@ def find_changed_specs(
         for alias, spec in indexes.items()
         for action in ACTION_NAMES
     }
-    before = {key: normalize_spec(spec) for key, spec in known.items()}
+    before = {key: normalize_spec(spec, key[1]) for key, spec in known.items()}
     return {
         key: said.get(key) for key in sorted({*said, *before}) if said.get(key) != before.get(key)
     }
 
 
-def normalize_spec(spec: DeclaredSpec) -> dict[str, Any] | None:
+def find_spec_type(action: str) -> type[ScheduleSpec]:
+    """Returns the settings that a schedule of this action has."""
+    return RebuildSpec if action == "rebuild" else ScheduleSpec
+
+
+def normalize_spec(spec: DeclaredSpec, action: str) -> dict[str, Any] | None:
     """Returns a row's spec as this release would write it. Otherwise two releases that run side by
     side would each take the other's rows for a change of the index file."""
     if not spec:
         return None
-    return read_stored(ScheduleSpec, spec).model_dump(mode="json")
+    return read_stored(find_spec_type(action), spec).model_dump(mode="json")
 
 
 def overlay_declared(
@@ -76,10 +81,10 @@ def has_same_times(one: DeclaredSpec, other: DeclaredSpec) -> bool:
 
 
 def describe_times(spec: DeclaredSpec) -> str:
-    found = normalize_spec(spec)
-    if not found:
+    if not spec:
         return "off"
-    return f"{found['cron']} in {found['zone']}"
+    found = read_stored(ScheduleSpec, spec)
+    return f"{found.cron} in {found.zone}"
 
 
 def start_waiting(row: Schedule, now: datetime) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.deployments.commands import InTransaction
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import RunStatus, Status
-from qdrant_rollouts.core.operations.schedules import runs
+from qdrant_rollouts.core.operations.schedules import replacing, runs
 from qdrant_rollouts.core.operations.schedules.runs import Run
 from qdrant_rollouts.core.services import Services
 
@@ -61,8 +61,9 @@ def _handle_refusal(
 ) -> str:
     with services.sessions() as session:
         found = busy(session, run.alias)
+        waits = run.waits or replacing.is_undoing_replaced(session, run.schedule_id)
     if not found:
         return runs.end_run(services, run, RunStatus.FAILED, why)
-    if run.waits:
+    if waits:
         return runs.note_on_run(services, run, f"waits: {why}")
     return runs.end_run(services, run, RunStatus.SKIPPED, why)

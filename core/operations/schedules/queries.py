@@ -45,13 +45,13 @@ def _describe_schedule(session: Session, row: Schedule, limit: int) -> schedule_
     )
     won = session.scalars(mine.where(ScheduleRun.status.in_(SUCCESSES)).limit(1)).first()
     status = declared.status_of(row)
-    spec = normalize_spec(row.spec)
+    spec = normalize_spec(row.spec, row.action)
     seen = {
         "alias": row.alias,
         "action": row.action,
         "status": status,
         **(spec or {}),
-        "changed": spec != normalize_spec(row.declared),
+        "changed": spec != normalize_spec(row.declared, row.action),
         "paused_by": row.paused_by,
         "reason": row.reason,
         "next_at": as_iso(declared.start_of(row)) if status == "on" else None,

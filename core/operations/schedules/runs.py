@@ -19,6 +19,7 @@ from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.database import events, leases
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
+from qdrant_rollouts.core.deployments import alias_lock
 from qdrant_rollouts.core.errors import LeaseLost
 from qdrant_rollouts.core.lifecycle import OPEN_RUNS, SUCCESSES, RunStatus, Status
 from qdrant_rollouts.core.ports.naming import shell_word
@@ -144,9 +145,19 @@ def end_run(
             actor=run.actor,
             alias=run.alias,
         )
+        if run.action == "rebuild":
+            _end_left_alert(session, now, run, message)
         if status == RunStatus.FAILED:
             outbox.record_alert(session, now, _build_failure_alert(run, message))
     return f"{run.name}: {status}: {message}"
+
+
+def _end_left_alert(session: Session, now: datetime, run: Run, message: str) -> None:
+    """Ends the alert about a gate that could not tell, if this run has taken the place of the
+    rebuild that it told of, and has nothing that waits itself."""
+    if alias_lock.find_open_deployment(session, run.alias) is None:
+        kinds = [outbox.INCONCLUSIVE]
+        outbox.resolve_alerts(session, now, run.alias, kinds, f"{run.name}: {message}", run.actor)
 
 
 def late_alert_name(action: str) -> str:

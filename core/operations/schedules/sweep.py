@@ -23,7 +23,7 @@ from qdrant_rollouts.core.database.schedule_rows import ACTOR, Schedule, Schedul
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import LeaseLost, Refused
 from qdrant_rollouts.core.lifecycle import OPEN_RUNS, RunStatus
-from qdrant_rollouts.core.operations.schedules import declared, deployments, runs
+from qdrant_rollouts.core.operations.schedules import declared, deployments, replacing, runs
 from qdrant_rollouts.core.operations.schedules.actions import ACTIONS
 from qdrant_rollouts.core.operations.schedules.declared import (
     begins,
@@ -104,7 +104,7 @@ def _take_over_spec(
         if row is None:
             row = Schedule(alias=alias, action=action, waiting_since=now)
             session.add(row)
-        elif normalize_spec(row.declared) == wanted:
+        elif normalize_spec(row.declared, action) == wanted:
             return
         row.declared = wanted
         set_spec(session, row, wanted, now)
@@ -162,7 +162,7 @@ def _select_running() -> Select[Schedule]:
 def _fire_schedule(services: Services, seen: Schedule, now: datetime) -> str:
     """Records the newest time that has come; it stands for earlier ones that no sweep saw."""
     assert seen.next_at is not None
-    spec = read_stored(ScheduleSpec, seen.spec)
+    spec = read_stored(declared.find_spec_type(seen.action), seen.spec)
     newest = _newest_time(spec, seen.alias, seen.next_at, now)
     following = cron.next_time(spec.cron, spec.zone, newest)
     with services.sessions.begin() as session:
@@ -202,7 +202,7 @@ def _write_run(
     if session.scalar(select(ScheduleRun.id).where(*known)) is not None:
         return ""
     skipped = _why_missed(spec, begins(spec, row.alias, newest), now) or _why_overlapping(
-        session, row
+        session, now, row, newest, spec
     )
     run = ScheduleRun(schedule_id=row.id, nominal_at=newest, actor=ACTOR, created_at=now)
     run.message = skipped or (
@@ -227,13 +227,15 @@ def _why_missed(spec: ScheduleSpec, start: datetime, now: datetime) -> str:
     return f"{late:.0f} minutes late, {spec.late_after_minutes:g} are allowed (misfire: skip)"
 
 
-def _why_overlapping(session: Session, row: Schedule) -> str:
+def _why_overlapping(
+    session: Session, now: datetime, row: Schedule, newest: datetime, spec: ScheduleSpec
+) -> str:
+    """Returns which run has not ended; empty if there is none, or if this one takes its place."""
     open_ = ScheduleRun.schedule_id == row.id, ScheduleRun.status.in_(OPEN_RUNS)
     before = session.scalars(select(ScheduleRun).where(*open_)).one_or_none()
     if before is None:
         return ""
-    what = f"deployment {before.deployment_id}" if before.deployment_id else before.status
-    return f"the run due {before.nominal_at:%Y-%m-%d %H:%M} UTC has not ended ({what})"
+    return replacing.replace_paused(session, now, before, newest, spec)
 
 
 def _alert_overdue_schedules(services: Services) -> list[str]:

@@ -357,6 +357,7 @@ class Times(Reasoned):
     late_after_minutes: Annotated[Number, Field(ge=0)] | None = None
     jitter_minutes: Annotated[Number, Field(ge=0, le=1440)] | None = None
     overlap: Literal["skip", "wait"] | None = None
+    if_paused: Literal["replace", "skip"] | None = Field(None, description="Of a rebuild only.")
     success_within_hours: Annotated[Number, Field(gt=0)] | None = None
 
 

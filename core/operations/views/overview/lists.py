@@ -194,7 +194,7 @@ def list_latest_schedules(services: Services, seen: StoreSnapshot) -> list[PageD
 
 def _describe_latest_schedule(row: Schedule, run: ScheduleRun | None) -> PageData:
     status = status_of(row)
-    spec: Mapping[str, Any] = normalize_spec(row.spec) or {}
+    spec: Mapping[str, Any] = normalize_spec(row.spec, row.action) or {}
     open_run = None
     if run is not None and run.status in OPEN_RUNS:
         open_run = str(run.status)
@@ -204,7 +204,7 @@ def _describe_latest_schedule(row: Schedule, run: ScheduleRun | None) -> PageDat
         "status": status,
         "cron": spec.get("cron"),
         "zone": spec.get("zone"),
-        "changed": normalize_spec(row.spec) != normalize_spec(row.declared),
+        "changed": normalize_spec(row.spec, row.action) != normalize_spec(row.declared, row.action),
         "paused_by": row.paused_by,
         "reason": row.reason,
         "next_at": as_iso(start_of(row)) if status == "on" else None,

@@ -1,0 +1,91 @@
+"""A rebuild that waits for a person because its gate cannot tell, and the time that comes next.
+
+Rule: the next run takes the place of such a rebuild. It reads the source again and judges again, so
+what made the gate unable to tell is either gone or found once more. One transaction ends the older
+run, asks the engine to take its deployment back, and writes the next run. What a person has touched
+is never replaced.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.config.index_file import RebuildSpec, ScheduleSpec
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.models import Deployment, EventRow
+from qdrant_rollouts.core.database.schedule_rows import ACTOR, ScheduleRun
+from qdrant_rollouts.core.database.step_traits import traits_of
+from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.deployments.turns import current_step
+from qdrant_rollouts.core.lifecycle import FINAL, Event, RunStatus, Status
+
+
+def replace_paused(
+    session: Session, now: datetime, before: ScheduleRun, nominal: datetime, spec: ScheduleSpec
+) -> str:
+    """Ends the open run ``before`` in favour of the one due at ``nominal``. Returns why it is left
+    alone; empty if it was replaced."""
+    what = before.status if before.deployment_id is None else f"deployment {before.deployment_id}"
+    why = f"the run due {before.nominal_at:%Y-%m-%d %H:%M} UTC has not ended ({what})"
+    row = None
+    if before.deployment_id is not None and isinstance(spec, RebuildSpec):
+        row = session.get(Deployment, before.deployment_id, with_for_update=True)
+    if row is None or not _is_held_by_gate(row):
+        return why
+    assert isinstance(spec, RebuildSpec)
+    if spec.if_paused == "skip":
+        return f"{why}: it is paused, and the index says if_paused: skip"
+    touched = _find_touch(session, row)
+    if touched:
+        return f"{why}: it is paused, and {touched}"
+    reason = f"replaced by the rebuild due {nominal:%Y-%m-%d %H:%M} UTC"
+    before.status = RunStatus.REPLACED
+    before.message = f"{reason}; it had paused: {row.message}"
+    before.finished_at = now
+    before.turn += 1
+    events.record_event(
+        session,
+        now,
+        f"schedule.{RunStatus.REPLACED}",
+        f"rebuild due {before.nominal_at:%Y-%m-%d %H:%M} UTC: {reason}",
+        actor=ACTOR,
+        alias=row.alias,
+        deployment_id=row.id,
+    )
+    engine.write_request(session, now, row, Event.ABORT, ACTOR, reason)
+    session.flush()  # one run of a schedule is open at a time
+    return ""
+
+
+def is_undoing_replaced(session: Session, schedule_id: int) -> bool:
+    """Returns whether the deployment of a replaced run of this schedule is still being taken
+    back."""
+    query = (
+        select(ScheduleRun.id)
+        .join(Deployment, Deployment.id == ScheduleRun.deployment_id)
+        .where(
+            ScheduleRun.schedule_id == schedule_id,
+            ScheduleRun.status == RunStatus.REPLACED,
+            Deployment.status.not_in(FINAL),
+        )
+    )
+    return session.scalars(query.limit(1)).first() is not None
+
+
+def _is_held_by_gate(row: Deployment) -> bool:
+    step = current_step(row)
+    held = row.status == Status.PAUSED and row.paused_for == "approval"
+    return held and step is not None and traits_of(step.name).judges
+
+
+def _find_touch(session: Session, row: Deployment) -> str:
+    """Returns what a person has done first with the deployment, in words: requested it or something
+    of it, kept its collection, marked its version; empty if nobody has."""
+    if row.requested is not None:
+        return f"{row.requested_by} has requested {row.requested}"
+    query = select(EventRow).where(
+        EventRow.deployment_id == row.id, EventRow.actor.not_in((events.SYSTEM, ACTOR))
+    )
+    touch = session.scalars(query.order_by(EventRow.id).limit(1)).first()
+    return f"{touch.actor} has touched it ({touch.event})" if touch is not None else ""

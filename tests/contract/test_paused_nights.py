@@ -1,0 +1,161 @@
+"""Nights whose gate cannot tell: the next one takes the place of a paused rebuild, and people hear
+of it once."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from qdrant_rollouts.core.collections import marks
+from qdrant_rollouts.core.collections.deletion import retention_policy
+from qdrant_rollouts.core.database.alert_rows import ConditionRow
+from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.schedules import sweep
+from tests.schedules import NIGHTLY, at, declare, runs, swept, the_schedule
+from tests.world import World, texts
+
+#: A floor that nothing can be held to: without an answer in the stamp nobody can tell.
+UNSURE = {"checks": {"judged_quality": True}}
+
+
+@pytest.fixture
+def paused(world: World) -> World:
+    """The first night has paused, because its gate cannot tell."""
+    begin(world, validation=UNSURE)
+    night(world, 2)
+    assert held(world)["status"] == "paused"
+    return world
+
+
+def begin(world: World, **settings: Any) -> None:
+    """``docs`` is declared and known at noon before the first night."""
+    at(world, "2026-11-01T12:00")
+    declare(world, **settings)
+    sweep.sweep_schedules(world.services)
+
+
+def night(world: World, day: int) -> None:
+    """Two o'clock, and everything that follows."""
+    at(world, f"2026-11-{day:02d}T02:00")
+    for _ in range(3):
+        swept(world)
+        engine.knock_overdue_turns(world.services)
+        world.run()
+
+
+def held(world: World) -> dict[str, Any]:
+    """The deployment of the newest run."""
+    deployment = the_schedule(world)["runs"][0]["deployment_id"]
+    return world.status(deployment)
+
+
+def told(world: World) -> list[tuple[str, str]]:
+    return [
+        (notice.what, notice.state)
+        for notice in world.told()
+        if notice.what.startswith("deployment.") and notice.severity != "info"
+    ]
+
+
+def condition(world: World) -> ConditionRow | None:
+    with world.services.sessions() as session:
+        return session.scalars(select(ConditionRow)).one_or_none()
+
+
+def test_a_paused_night_is_replaced_by_the_next_and_told_once(paused: World) -> None:
+    first = held(paused)
+    night(paused, 3)
+    assert runs(paused) == [("11-02T02:00", "replaced"), ("11-03T02:00", "running")]
+    gone = paused.status(first["id"])
+    assert gone["status"] == "rolled_back"
+    assert "replaced by the rebuild due 2026-11-03 02:00 UTC" in gone["message"]
+    assert first["green"] not in paused.store.collections()
+    assert held(paused)["status"] == "paused"
+    night(paused, 4)
+    assert told(paused) == [("deployment.inconclusive", "begun")]
+    lasting = condition(paused)
+    assert lasting is not None
+    assert "3 times in a row since 2026-11-02 02:0" in lasting.message["text"]
+    assert f"rollouts promote {held(paused)['id']}" in lasting.message["next"]
+
+
+def test_the_night_whose_gate_can_tell_ends_the_alert(paused: World) -> None:
+    declare(paused, records=12)
+    night(paused, 3)
+    assert runs(paused) == [("11-02T02:00", "replaced"), ("11-03T02:00", "done")]
+    assert told(paused) == [
+        ("deployment.inconclusive", "begun"),
+        ("deployment.inconclusive", "resolved"),
+    ]
+    assert condition(paused) is None
+
+
+@pytest.mark.parametrize(
+    ("touch", "said"),
+    [
+        ("retry", "anna has touched it (retry.requested)"),
+        ("keep", "anna has touched it (deletion.kept)"),
+        ("mark", "anna has touched it (version.marked_bad)"),
+    ],
+)
+def test_a_paused_night_that_a_person_has_touched_stays(
+    paused: World, touch: str, said: str
+) -> None:
+    deployment = held(paused)
+    if touch == "retry":
+        commands.request_action(
+            paused.services, deployment["id"], Event.RETRY, actor="anna", reason="again"
+        )
+        paused.run()
+    elif touch == "keep":
+        retention_policy.keep_collection(paused.services, deployment["green"], actor="anna")
+    else:
+        marks.mark_version(paused.services, "docs", "1", bad=True, actor="anna", reason="look")
+    night(paused, 3)
+    assert runs(paused) == [("11-02T02:00", "running"), ("11-03T02:00", "skipped")]
+    assert the_schedule(paused)["runs"][0]["message"].endswith(said)
+    assert paused.status(deployment["id"])["status"] == "paused"
+
+
+def test_what_a_person_started_is_not_replaced(world: World) -> None:
+    begin(world, validation=UNSURE)
+    manual = world.deploy("docs")
+    world.run()
+    night(world, 2)
+    assert runs(world) == [("11-02T02:00", "skipped")]
+    assert world.status(manual)["status"] == "paused"
+
+
+def test_an_index_may_leave_its_paused_nights_to_people(world: World) -> None:
+    begin(world, validation=UNSURE, rebuild={"cron": NIGHTLY, "if_paused": "skip"})
+    night(world, 2)
+    night(world, 3)
+    assert runs(world) == [("11-02T02:00", "running"), ("11-03T02:00", "skipped")]
+    assert "if_paused: skip" in the_schedule(world)["runs"][0]["message"]
+
+
+def test_a_sweep_that_dies_after_the_replacement_leaves_nothing_undone(paused: World) -> None:
+    """Nobody is knocked and nothing is taken up; the next sweeps find it all."""
+    at(paused, "2026-11-03T02:00")
+    sweep.sweep_schedules(paused.services)
+    sweep.sweep_schedules(paused.services)
+    assert runs(paused) == [("11-02T02:00", "replaced"), ("11-03T02:00", "due")]
+    swept(paused)
+    assert "waits: deployment" in the_schedule(paused)["runs"][0]["message"]
+    night(paused, 3)
+    assert runs(paused) == [("11-02T02:00", "replaced"), ("11-03T02:00", "running")]
+    assert len(paused.store.collections()) == 1
+
+
+def test_a_night_with_nothing_to_build_ends_the_alert_of_the_one_it_replaced(world: World) -> None:
+    begin(world)
+    night(world, 2)
+    other = world.write("other.jsonl", texts(9))
+    world.declare("docs", source=other, rebuild=NIGHTLY, validation=UNSURE)
+    night(world, 3)
+    assert held(world)["status"] == "paused"
+    world.declare("docs", source="jsonl:docs.jsonl", rebuild=NIGHTLY)
+    night(world, 4)
+    assert runs(world)[-2:] == [("11-03T02:00", "replaced"), ("11-04T02:00", "unchanged")]
+    assert condition(world) is None
