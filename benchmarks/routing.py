@@ -63,7 +63,6 @@ def run(size: Size) -> list[Result]:
             _over(installation.services, client, ROUNDS[size]),
             *_own(installation.services, ByDatabase(), "", ROUNDS[size]),
             *_own(installation.services, ByHttp(), " by HTTP", ROUNDS[size]),
-            *_own(installation.services, ROUNDS[size]),
             _follow(installation.services, CHANGES[size]),
         ]
         client.close()

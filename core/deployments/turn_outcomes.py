@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from qdrant_rollouts.core.collections.deletion import deletions, retention_policy
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
+from qdrant_rollouts.core.collections.serving_history import ROLLBACK
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.schedule_rows import is_replaced
 from qdrant_rollouts.core.database.step_data import StepOutput, write_data
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments import operator_requests, patience, placing
+from qdrant_rollouts.core.deployments import operator_requests, patience, placing, way_back
 from qdrant_rollouts.core.deployments.abort_notices import has_switched
 from qdrant_rollouts.core.deployments.claims import Claim, hold_turn, knock_for
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Reject, Wait
@@ -23,7 +24,6 @@ from qdrant_rollouts.core.deployments.turn_record import TurnResult, TurnWriter
 from qdrant_rollouts.core.deployments.turn_runs import Crashed, RetryLater, RunOutcome
 from qdrant_rollouts.core.deployments.turns import current_step, moves
 from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus
-from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.services import Services
 
@@ -258,9 +258,10 @@ def _finish_deployment(writer: TurnWriter, outcome: Finish) -> TurnResult:
         return _finish_without_switch(writer)
     message = f"{row.alias} is served by {row.green}"
     if row.blue:
-        message += (
-            f". {_schedule_deletions(writer, row.blue)} `rollouts rollback {shell_word(row.alias)}`"
-        )
+        # a rollback leads back to what a rollback has left only by its name
+        named = ("--to", row.blue) if row.strategy == ROLLBACK else ()
+        command = way_back.build_command(row.alias, *named)
+        message += f". {_schedule_deletions(writer, row.blue)} `{command}`"
     writer.move(Event.FINISH, message)
     writer.tell("completed", message)
     return TurnResult(message)

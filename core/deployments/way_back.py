@@ -1,10 +1,19 @@
-"""What becomes of writes if an alias goes back to the version before, said before it does."""
+"""What is said of a way back: the command for it, and what becomes of writes."""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.journal_rows import JournalRow, Phase, WriteStateRow
+from qdrant_rollouts.core.ports.naming import shell_word
+
+
+def build_command(alias: str, *options: str) -> str:
+    """Returns ``rollouts rollback`` with these options, as a person can paste it."""
+    word = shell_word(alias)
+    said = " ".join(option if option.startswith("--") else shell_word(option) for option in options)
+    parts = (said, word) if alias.startswith("-") else (word, said)
+    return " ".join(["rollouts rollback", *filter(None, parts)])
 
 
 def describe_writes(session: Session, alias: str, spec: IndexSpec, live: str, older: str) -> str:

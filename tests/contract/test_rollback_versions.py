@@ -116,7 +116,8 @@ def test_without_a_name_a_rollback_goes_further_back_each_time_and_never_forward
     roll_back(docs)
     assert serves(docs) == 2
     assert (row(docs, 3)["rolled_away"], row(docs, 1)["rollback_target"]) == (True, True)
-    roll_back(docs)
+    message = roll_back(docs)["message"]
+    assert message.endswith(f"To return to it: `rollouts rollback docs --to {name(docs, 2)}`")
     assert serves(docs) == 1
     with pytest.raises(Refused, match=r"no version before .*`rollouts rollback docs --to VERSION`"):
         begin_rollback(docs)
@@ -277,7 +278,11 @@ def test_what_the_live_version_never_got_is_not_deleted_in_the_older_one(live: W
     ):
         begin_rollback(live, to="3")
     assert "only with --now" in commands.describe_rollback(live.services, "docs", "3")
-    assert roll_back(live, to="3", now=True)["status"] == "live"
+    started = begin_rollback(live, to="3", now=True)
+    (said,) = queries.describe_started(live.services, started)["warnings"]
+    assert said == f"what was written to {second} since stays there, and is listed"
+    live.run()
+    assert live.status(started)["status"] == "live"
     assert live.store.fetch("docs", [77], vectors=False)[0].payload["text"] == "only here"
 
 

@@ -59,15 +59,9 @@ class _WayBack:
 
     def command(self, option: str) -> str:
         """Returns the command that goes this way with one more option."""
-        return build_command(self.alias, *(["--to", self.named] if self.named else []), option)
-
-
-def build_command(alias: str, *options: str) -> str:
-    """Returns ``rollouts rollback`` with these options, as a person can paste it."""
-    word = shell_word(alias)
-    said = " ".join(option if option.startswith("--") else shell_word(option) for option in options)
-    parts = (said, word) if alias.startswith("-") else (word, said)
-    return " ".join(["rollouts rollback", *filter(None, parts)])
+        return way_back.build_command(
+            self.alias, *(["--to", self.named] if self.named else []), option
+        )
 
 
 def start_rollback(
@@ -103,7 +97,10 @@ def start_rollback(
     if spec.writes.way == "compare" and not now and (why := _why_not_compared(services, way)):
         raise Refused(f"{why}; `{way.command('--now')}` goes back to it as it is")
     if to is not None:
-        along = _with_writes_told(services, way, along)
+        said = _describe_writes(services, way)
+        if now and spec.writes.leads_live:
+            said = f"what was written to {current} since stays there, and is listed"
+        along = _with_writes_told(services, alias, said, along)
     return begin_deployment(
         services,
         alias,
@@ -155,7 +152,7 @@ def _choose_default(services: Services, alias: str, live: str, history: ServingH
 def _name_others(alias: str) -> str:
     return (
         f"`rollouts versions {shell_word(alias)}` shows the others, and "
-        f"`{build_command(alias, '--to', 'VERSION')}` goes to one of them"
+        f"`{way_back.build_command(alias, '--to', 'VERSION')}` goes to one of them"
     )
 
 
@@ -189,10 +186,8 @@ def _check_mark(services: Services, alias: str, older: str, named: str, *, force
         row = session.get(Version, older)
         mark = describe_mark(row) if row is not None else None
     if mark is not None and not force:
-        raise Refused(
-            f"{older} is {say_mark(mark)}; `{build_command(alias, '--to', named, '--force')}` goes "
-            "back to it all the same"
-        )
+        confirmed = way_back.build_command(alias, "--to", named, "--force")
+        raise Refused(f"{older} is {say_mark(mark)}; `{confirmed}` goes back to it all the same")
 
 
 def _check_serves(services: Services, alias: str, older: str) -> None:
@@ -265,10 +260,11 @@ def _describe_writes(services: Services, way: _WayBack) -> str:
         return way_back.describe_writes(session, way.alias, spec, way.live, way.older)
 
 
-def _with_writes_told(services: Services, way: _WayBack, along: InTransaction) -> InTransaction:
+def _with_writes_told(
+    services: Services, alias: str, told: str, along: InTransaction
+) -> InTransaction:
     """Records what becomes of writes with the deployment, so that whoever asked for one version is
     told in the answer."""
-    told = _describe_writes(services, way)
 
     def both(session: Session, deployment_id: str) -> None:
         along(session, deployment_id)
@@ -279,7 +275,7 @@ def _with_writes_told(services: Services, way: _WayBack, along: InTransaction) -
             events.WARNING,
             told,
             deployment_id=deployment_id,
-            alias=way.alias,
+            alias=alias,
         )
 
     return both

@@ -37,10 +37,14 @@ def describe_way_back(
 ) -> dict[str, Any]:
     """``ready``: yes, no, or unknown if something could not be asked; ``target`` is the collection
     that would serve. ``brings_back``: what was written since comes with it."""
-    target = read_history(session, alias).find_default(live)
+    history = read_history(session, alias)
+    target = history.find_default(live)
     last = _find_last_deployment(session, alias, live)
     if live is None or last is None or target is None:
-        there = {"said": "no version before this one went live here", "state": "no"}
+        missing = "no version before this one went live here"
+        if history.served - {live}:
+            missing += ", or a rollback has left it, or it is marked bad"
+        there = {"said": missing, "state": "no"}
         return {
             "ready": "no",
             "target": None,
