@@ -104,25 +104,6 @@ class Tools:
                 raise Refused(f"limit is {limit}; expected 1 to {MOST_VERSIONS}")
             return answers.build_versions(lineage.list_versions(self._services, alias), limit)
 
-    def list_versions(
-        self,
-        context: Context,
-        alias: Annotated[str, Field(description="An index; list_indexes names them")],
-        limit: Annotated[
-            int,
-            Field(
-                description="How many versions",
-                json_schema_extra={"minimum": 1, "maximum": MOST_VERSIONS},
-            ),
-        ] = RESULTS,
-    ) -> answers.Versions:
-        """Lists the versions of an index, newest first: which one serves, which are still there,
-        which are marked bad, and where a rollback leads."""
-        with self._guard.check_scope(context, "read"):
-            if not 1 <= limit <= MOST_VERSIONS:
-                raise Refused(f"limit is {limit}; expected 1 to {MOST_VERSIONS}")
-            return answers.build_versions(lineage.list_versions(self._services, alias), limit)
-
     async def get_deployment(
         self,
         context: Context,
