@@ -12,7 +12,7 @@ import math
 import random
 import statistics
 import tempfile
-import time
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -127,7 +127,7 @@ def _follow(services: Services, changes: int) -> Result:
         for number in range(changes):
             wanted = ("blue", "green")[number % 2]
             _find_collection(router)
-            time.sleep(drawn.uniform(0.0, 0.5))
+            threading.Event().wait(drawn.uniform(0.0, 0.5))
             table.set_route(
                 services,
                 "texts",
@@ -150,7 +150,7 @@ def _follow(services: Services, changes: int) -> Result:
 
 def _await_collection(router: Router, wanted: str) -> None:
     while _find_collection(router) != wanted:
-        time.sleep(0.001)
+        threading.Event().wait(0.001)
 
 
 def _find_collection(router: Router) -> str:
