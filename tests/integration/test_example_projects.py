@@ -77,12 +77,12 @@ def test_the_search_service_answers_and_its_clicks_count_once_in_an_experiment(c
         assert clicked == [True, False]
 
 
-def test_the_service_says_what_is_wrong_and_does_not_fail(copy):
+def test_the_service_says_what_is_missing_before_the_first_deployment(copy):
     service = load(copy("fastapi").folder / "service.py")
     with TestClient(service.app) as web:
         answer = web.get("/search", params={"q": "grow tomatoes"})
-    assert answer.status_code == 409
-    assert "articles" in answer.json()["detail"]
+    assert answer.status_code == 503
+    assert "rollouts migrate" in answer.json()["detail"]
 
 
 def test_the_nightly_example_is_built_again_when_a_note_was_added(copy):
