@@ -1,4 +1,4 @@
-"""Is the canary healthy? The rules of section 9, and circuit breakers that need no statistics.
+"""Is the canary healthy? The rules of section 9; ``canary_breakers`` needs no statistics.
 
 Rule: without data a canary is never healthy. A canary is healthy if it is shown not to be worse
 than blue by more than a margin; it is unhealthy if its harm is certain and larger than the margin;
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from qdrant_rollouts.core.config.index_file import BreakersSpec, CanarySpec
+from qdrant_rollouts.core.config.index_file import CanarySpec
 from qdrant_rollouts.core.statistics import moments, sequence
 from qdrant_rollouts.core.statistics.assignment import BASIS
 from qdrant_rollouts.core.statistics.moments import Estimate, Unclear
@@ -135,39 +135,6 @@ def margin_scale(share: int) -> float:
     stage about as much as its traffic can tell.
     """
     return math.sqrt(HALF / min(max(share, 1), HALF))
-
-
-def is_enough_to_judge(calls: int, errors: int, limits: BreakersSpec) -> bool:
-    return calls >= limits.calls or errors >= limits.errors
-
-
-def has_too_many_errors(calls: int, errors: int, limits: BreakersSpec) -> bool:
-    """Whether too many searches failed. False while there are too few searches to judge."""
-    return is_enough_to_judge(calls, errors, limits) and errors > limits.error_rate * calls
-
-
-def find_tripped_breaker(
-    tally: TrafficSketch, looks: Sequence[tuple[float, int]], limits: BreakersSpec
-) -> str:
-    """Returns why the canary must end at once; empty if it need not. ``looks``: seconds and
-    searches between two looks, oldest first; looks without searches do not count."""
-    calls = tally.calls
-    errors = tally.errors
-    if has_too_many_errors(calls, errors, limits):
-        return (
-            f"{errors} of {calls} searches failed, {errors / calls:.1%}; {limits.error_rate:.1%} "
-            "are tolerated"
-        )
-    seen = [(seconds, count) for seconds, count in looks if count][-limits.looks :]
-    if len(seen) < limits.looks:
-        return ""
-    mean = sum(seconds for seconds, _ in seen) / sum(count for _, count in seen)
-    if mean * 1000 > limits.mean_latency_ms:
-        return (
-            f"{mean * 1000:.0f} ms is the mean latency of the last {limits.looks} looks, "
-            f"{limits.mean_latency_ms:.0f} ms are tolerated"
-        )
-    return ""
 
 
 def _compare_metric(

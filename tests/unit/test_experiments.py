@@ -12,11 +12,8 @@ from hypothesis import strategies as st
 
 from docs.simulation import Case, run
 from qdrant_rollouts.core.config.index_file import BreakersSpec, CanarySpec
-from qdrant_rollouts.core.deployments.canary_judgment import (
-    find_tripped_breaker,
-    judge_canary,
-    margin_scale,
-)
+from qdrant_rollouts.core.deployments.canary_breakers import Look, find_tripped_breaker
+from qdrant_rollouts.core.deployments.canary_judgment import judge_canary, margin_scale
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.statistics import histogram, moments, sequence
 from qdrant_rollouts.core.statistics.assignment import (
@@ -315,12 +312,46 @@ def test_errors_trip_beyond_five_percent_once_enough_was_seen(calls, errors, tri
 
 
 def test_a_slow_mean_trips_over_ten_looks_with_searches_and_not_before():
-    slow = [(3.0, 10)] * 9
-    assert not find_tripped_breaker(TrafficSketch(), [*slow, (0.0, 0)], BreakersSpec())
+    slow = [Look(3.0, 10)] * 9
+    assert not find_tripped_breaker(TrafficSketch(), [*slow, Look(0.0, 0)], BreakersSpec())
     assert "300 ms" in find_tripped_breaker(
-        TrafficSketch(), [(0.0, 0), *slow, (3.0, 10)], BreakersSpec()
+        TrafficSketch(), [Look(0.0, 0), *slow, Look(3.0, 10)], BreakersSpec()
     )
-    assert not find_tripped_breaker(TrafficSketch(), [*slow, (0.1, 500)], BreakersSpec())
+    assert not find_tripped_breaker(TrafficSketch(), [*slow, Look(0.1, 500)], BreakersSpec())
+
+
+def found_slow(green: float, blue: float | None, limits: BreakersSpec, before=None) -> str:
+    """Means in milliseconds, over ten looks; without ``blue`` it answered nobody meanwhile."""
+    beside = (0.0, 0) if blue is None else (blue / 1000 * 30, 30)
+    return find_tripped_breaker(
+        TrafficSketch(), [Look(green / 1000 * 10, 10, *beside)] * 10, limits, before
+    )
+
+
+def test_a_version_is_too_slow_only_beside_blue_and_both_are_named():
+    assert not found_slow(688, 1062, BreakersSpec())
+    assert not found_slow(1590, 1062, BreakersSpec())
+    assert found_slow(1600, 1062, BreakersSpec()) == (
+        "1,600 ms is the mean latency of the last 10 looks, 1,593 ms are tolerated, 1.5 times "
+        "blue's; blue took 1,062 ms at the same time"
+    )
+    assert found_slow(250, 20, BreakersSpec()) == (
+        "250 ms is the mean latency of the last 10 looks, 200 ms are tolerated; blue took 20 ms at "
+        "the same time"
+    )
+
+
+def test_where_blue_answers_nobody_its_latency_so_far_counts():
+    assert not found_slow(1500, None, BreakersSpec(), before=1.062)
+    assert "blue took 1,062 ms before" in found_slow(1600, None, BreakersSpec(), before=1.062)
+    assert "blue's latency is not known" in found_slow(250, None, BreakersSpec())
+
+
+def test_a_limit_that_somebody_declared_alone_holds_whatever_blue_takes():
+    declared = BreakersSpec(mean_latency_ms=500)
+    assert "500 ms are tolerated; blue took 1,062 ms" in found_slow(688, 1062, declared)
+    both = BreakersSpec(mean_latency_ms=500, times_blue=1.5)
+    assert not found_slow(688, 1062, both)
 
 
 @pytest.mark.proof

@@ -1,6 +1,7 @@
 """The declarations about going live: the soak, the stages of a canary, and what is kept."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StrictBool, field_validator, model_validator
 
@@ -37,13 +38,34 @@ class Stage(Strict):
 
 
 class BreakersSpec(Strict):
-    """What rolls a canary back without statistics: see ``core.deployments.canary_judgment``."""
+    """What rolls a canary back without statistics: see ``core.deployments.canary_judgment``.
+
+    Green's mean latency may be ``times_blue`` of blue's, and ``mean_latency_ms`` in any case. With
+    ``times_blue`` 0 blue does not matter. So it is if somebody declares ``mean_latency_ms`` alone:
+    that is a promise to users, whatever blue does.
+    """
 
     error_rate: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.05
     calls: AtLeastOne = 200
     errors: AtLeastOne = 20
     mean_latency_ms: Positive = 200
+    times_blue: Seconds = 1.5
     looks: AtLeastOne = 10
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_absolute(cls, content: Any) -> Any:
+        """The rows of the release before have the limit in milliseconds alone, too."""
+        if not isinstance(content, Mapping) or "mean_latency_ms" not in content:
+            return content
+        return {"times_blue": 0.0, **content}
+
+    @field_validator("times_blue")
+    @classmethod
+    def _check_times(cls, times: float) -> float:
+        if 0 < times < 1:
+            raise ValueError("expected at least 1, or 0: blue's latency does not matter")
+        return times
 
 
 class MarginsSpec(Strict):
