@@ -7,6 +7,7 @@ drifts over the day, alike for both arms. The judgment is not simulated: ``judge
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,8 @@ class Case:
     failing: float = 0.0
     drift: float = 0.5
     look_minutes: int = 5
+    undecided: Literal["proceed", "pause"] = "proceed"
+    stages: tuple[tuple[int, int], ...] = STAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +126,11 @@ class Crowd:
 
 def run(case: Case, seed: int) -> Ending:
     """One canary through the stages, as ``core.deployments.steps.shift`` runs it."""
-    spec = CanarySpec()
+    spec = CanarySpec(undecided=case.undecided)
     crowd = Crowd(case, seed)
     stages = []
     minute = 0
-    for share, minutes in STAGES:
+    for share, minutes in case.stages:
         control = Arm()
         green = Arm()
         stages.append((control, green))
@@ -149,7 +152,7 @@ def run(case: Case, seed: int) -> Ending:
             found = judge_canary(stages, spec, share)  # type: ignore[arg-type]  # an Arm has the attributes of a TrafficSketch that are used
             if found.verdict == "unhealthy" or find_tripped_breaker(green, looks, spec.breakers):  # type: ignore[arg-type]  # the same
                 return Ending("rolled back", minute, searched)
-            if spent >= minutes and found.verdict == "healthy" and green.calls >= spec.min_searches:
+            if spent >= minutes and found.passes and green.calls >= spec.min_searches:
                 break
         else:
             return Ending("held", minute, searched)

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from starlette.testclient import TestClient
 
+from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.errors import LeaseLost, Refused, Unavailable
@@ -16,6 +18,8 @@ from qdrant_rollouts.core.ports import Health, VectorStore
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
+from qdrant_rollouts.interfaces.http.api import PREFIX
+from qdrant_rollouts.interfaces.http.app import make_app
 from tests.saved_worlds import SavedWorlds
 from tests.world import World, texts
 
@@ -185,6 +189,60 @@ def test_a_version_that_is_too_slow_beside_blue_is_told_with_both_latencies(worl
     seen = goes_on(world, started(world), Users(world, blue_ms=300.0, ms=600.0, searches=100))
     assert seen["status"] == "rolled_back"
     assert "1.5 times blue's; blue took 31" in seen["message"]
+
+
+#: Searches of each arm at a look: enough for the minimum of a stage, and too few for a proof.
+FEW = 150
+EXCLUDED = "no harm seen; excluded: p95 worse by more than "
+
+
+def test_with_few_searches_a_stage_passes_by_what_is_excluded_and_everybody_is_told(world, canary):
+    seen = goes_on(world, canary, Users(world, searches=FEW))
+    assert seen["status"] == "live", seen["message"]
+    second = shifts(seen)[1]
+    assert EXCLUDED in second["message"]
+    assert second["output"]["judgment"]["verdict"] == "no_harm"
+    assert EXCLUDED in second["output"]["judgment"]["words"]
+    done = [event["detail"] for event in seen["events"] if event["event"] == "shift.done"]
+    assert EXCLUDED in done[1]
+    told = [one.text for one in world.told() if one.what == "deployment.stage_completed"]
+    assert any(EXCLUDED in text for text in told)
+    with TestClient(
+        make_app(world.services, Settings()), base_url="http://localhost", client=("127.0.0.1", 5)
+    ) as client:
+        page = client.get(f"/deployments/{canary}").text
+        answer = client.get(f"{PREFIX}/deployments/{canary}").text
+    assert EXCLUDED in page
+    assert "excluded: errors by more than " in page, "the tile of a metric"
+    assert EXCLUDED in answer
+
+
+def test_with_few_searches_a_person_decides_if_the_index_says_so(world):
+    world.declare(
+        "docs",
+        source=world.write("docs.jsonl", texts(30)),
+        canary={"stages": STAGES, "undecided": "pause"},
+    )
+    world.deploy("docs")
+    world.run()
+    seen = goes_on(world, started(world), Users(world, searches=FEW))
+    assert seen["status"] == "paused"
+    assert "more searches" in seen["message"]
+    assert world.store.aliases()["docs"] == seen["blue"]
+
+
+def test_a_stage_in_which_much_harm_is_possible_is_extended_and_then_a_person_decides(world):
+    world.declare(
+        "docs",
+        source=world.write("docs.jsonl", texts(30)),
+        canary={"stages": STAGES, "exclude": {"p95": 0.01}},
+    )
+    world.deploy("docs")
+    world.run()
+    seen = goes_on(world, started(world), Users(world, searches=FEW))
+    assert seen["status"] == "paused"
+    assert "p95 worse by more than" in seen["message"]
+    assert "1 % must be" in seen["message"]
 
 
 def test_green_that_is_gone_ends_the_canary(world, canary):

@@ -385,12 +385,12 @@ def test_a_row_is_read_where_a_person_would_be_refused():
         ScheduleSpec.model_validate(content)
 
 
-def test_a_canary_of_the_release_before_keeps_its_limits():
+def test_a_canary_of_the_release_before_keeps_its_rules():
     before = {"breakers": {"mean_latency_ms": 200.0}, "min_searches": 200}
     found = read_stored(IndexSpec, {"canary": before}).canary
-    assert found.breakers.times_blue == 0
+    assert (found.undecided, found.breakers.times_blue) == ("pause", 0)
     now = IndexSpec().canary
-    assert now.breakers.times_blue == 1.5
+    assert (now.undecided, now.breakers.times_blue) == ("proceed", 1.5)
     assert read_stored(IndexSpec, IndexSpec().model_dump(mode="json")).canary == now
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StrictBool, field_validator, model_validator
+from pydantic import Field, StrictBool, ValidationInfo, field_validator, model_validator
 
 from qdrant_rollouts.core.config.index_file.values import (
     AtLeastOne,
@@ -76,6 +76,14 @@ class MarginsSpec(Strict):
     error_rate: Positive = 0.005
 
 
+class ExcludeSpec(Strict):
+    """Which harm must be excluded before a stage passes although it is not shown that green is not
+    worse: for p95 as a share, for the error rate as a difference."""
+
+    p95: Positive = 1.0
+    error_rate: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.02
+
+
 class CanarySpec(Strict):
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = (
         Stage(percentage=5, duration_minutes=30),
@@ -89,10 +97,23 @@ class CanarySpec(Strict):
     min_searches: AtLeastOne = 200
     min_users: AtLeastOne = 100
     margins: MarginsSpec = MarginsSpec()
+    #: What happens if a stage's time is over, no harm is shown, and the traffic is too little to
+    #: show that green is not worse: the stage passes if ``exclude`` holds, or a person decides.
+    undecided: Literal["proceed", "pause"] = "proceed"
+    exclude: ExcludeSpec = ExcludeSpec()
     breakers: BreakersSpec = BreakersSpec()
     shadow_percentage: Annotated[float, Field(gt=0, le=100, strict=True)] = 10
     #: Send the validation queries to green at each look; recorded separately from users' searches.
     probing: StrictBool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_pause(cls, content: Any, info: ValidationInfo) -> Any:
+        """In a row of the release before, a person decides: see ``core.database.stored_json``."""
+        stored = (info.context or {}).get("extra") == "ignore"
+        if not stored or not isinstance(content, Mapping):
+            return content
+        return {"undecided": "pause", **content}
 
     @field_validator("stages")
     @classmethod

@@ -162,7 +162,7 @@ def _describe_missing(
             f"{green.calls} searches of the {spec.min_searches} it needs, {short} are "
             f"missing{_describe_bypassed(own)}"
         )
-    if stage.shadow or judgment.verdict == "healthy":
+    if stage.shadow or judgment.passes:
         return ""
     return judgment.words
 
