@@ -7,12 +7,14 @@ drifts over the day, alike for both arms. The judgment is not simulated: ``judge
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from qdrant_rollouts.core.config.index_file import CanarySpec
-from qdrant_rollouts.core.deployments.canary_judgment import find_tripped_breaker, judge_canary
+from qdrant_rollouts.core.deployments.canary_breakers import Look, find_tripped_breaker
+from qdrant_rollouts.core.deployments.canary_judgment import judge_canary
 from qdrant_rollouts.core.statistics import histogram
 from qdrant_rollouts.core.statistics.assignment import BASIS, canary_ranges
 from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Columns
@@ -35,6 +37,8 @@ class Case:
     failing: float = 0.0
     drift: float = 0.5
     look_minutes: int = 5
+    undecided: Literal["proceed", "pause"] = "proceed"
+    stages: tuple[tuple[int, int], ...] = STAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class Arm:
 
     def __init__(self) -> None:
         self._counts = np.zeros(GROUPS * histogram.BUCKETS, dtype=np.int64)
+        #: Where there is a count: much faster to look through.
+        self._used = np.zeros(GROUPS * histogram.BUCKETS, dtype=np.bool_)
         self._failed = np.zeros(GROUPS, dtype=np.int64)
         self._columns: Columns | None = None
         self.seconds = 0.0
@@ -63,7 +69,9 @@ class Arm:
         seconds: npt.NDArray[np.float64],
         failed: npt.NDArray[np.bool_],
     ) -> None:
-        np.add.at(self._counts, groups * histogram.BUCKETS + _buckets(seconds), 1)
+        cells = groups * histogram.BUCKETS + _buckets(seconds)
+        np.add.at(self._counts, cells, 1)
+        self._used[cells] = True
         np.add.at(self._failed, groups[failed], 1)
         self.seconds += float(seconds.sum())
         self.calls += len(seconds)
@@ -72,7 +80,7 @@ class Arm:
 
     def columns(self) -> Columns:
         if self._columns is None:
-            used = np.flatnonzero(self._counts)
+            used = np.flatnonzero(self._used)
             places = used // histogram.BUCKETS, used % histogram.BUCKETS
             self._columns = Columns(*places, self._counts[used], self._failed.copy())
         return self._columns
@@ -118,26 +126,33 @@ class Crowd:
 
 def run(case: Case, seed: int) -> Ending:
     """One canary through the stages, as ``core.deployments.steps.shift`` runs it."""
-    spec = CanarySpec()
+    spec = CanarySpec(undecided=case.undecided)
     crowd = Crowd(case, seed)
     stages = []
     minute = 0
-    for share, minutes in STAGES:
+    for share, minutes in case.stages:
         control = Arm()
         green = Arm()
         stages.append((control, green))
-        looks: list[tuple[float, int]] = []
+        looks: list[Look] = []
         for spent in range(case.look_minutes, 2 * minutes + 1, case.look_minutes):
-            before = green.seconds, green.calls
+            before = green.seconds, green.calls, control.seconds, control.calls
             for arm, ranges in zip((control, green), canary_ranges(share), strict=True):
                 crowd.search(arm, ranges, minute, green=arm is green)
             minute += case.look_minutes
-            looks.append((green.seconds - before[0], green.calls - before[1]))
+            looks.append(
+                Look(
+                    green.seconds - before[0],
+                    green.calls - before[1],
+                    control.seconds - before[2],
+                    control.calls - before[3],
+                )
+            )
             searched = sum(one.calls for _, one in stages)
             found = judge_canary(stages, spec, share)  # type: ignore[arg-type]  # an Arm has the attributes of a TrafficSketch that are used
             if found.verdict == "unhealthy" or find_tripped_breaker(green, looks, spec.breakers):  # type: ignore[arg-type]  # the same
                 return Ending("rolled back", minute, searched)
-            if spent >= minutes and found.verdict == "healthy" and green.calls >= spec.min_searches:
+            if spent >= minutes and found.passes and green.calls >= spec.min_searches:
                 break
         else:
             return Ending("held", minute, searched)

@@ -7,7 +7,7 @@ from qdrant_rollouts.core.config.experiment_spec import ArmSpec, ExperimentSpec
 from qdrant_rollouts.core.config.index_file import BreakersSpec
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments.canary_judgment import find_tripped_breaker
+from qdrant_rollouts.core.deployments.canary_breakers import find_tripped_breaker
 from qdrant_rollouts.core.routing import enrolment, traffic
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch

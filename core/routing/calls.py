@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from qdrant_rollouts.core.routing.choice import Choice
 from qdrant_rollouts.core.routing.conversation import TRIED_SECONDS
+from qdrant_rollouts.core.routing.embedding_clock import Spent
 from qdrant_rollouts.core.routing.interleaved import draft_lists, list_credits, pick_results
 from qdrant_rollouts.core.routing.routed_arm import RoutedArm, find_results
 from qdrant_rollouts.core.routing.router_core import RouterCore
@@ -54,23 +55,27 @@ def route_call(core: RouterCore, request: CallRequest) -> CallProtocol[Any]:
     arm = core.build_arm(choice.target, choice)
     seconds = None
     if choice.tried:
-        seconds = TRIED_SECONDS
+        seconds = core.deadline.extend(TRIED_SECONDS)
     started = time.perf_counter()
     try:
         answer = yield CallAsk(arm, seconds)
     except Exception as error:  # noqa: BLE001 - raised again if blue fails too
-        spent = time.perf_counter() - started
+        spent = arm.split_seconds(time.perf_counter() - started)
         return (yield from _call_blue_instead(core, choice, error, spent))
-    seconds = time.perf_counter() - started
-    core.observer.note_answer(choice, seconds, arm.count_results(answer))
+    spent = arm.split_seconds(time.perf_counter() - started)
+    core.observer.note_answer(choice, spent, arm.count_results(answer))
+    if not choice.tried:
+        core.deadline.add(spent.waited)
     if choice.shadow is not None:
-        search = ShadowSearch(choice, choice.shadow, arm.list_ids(answer), seconds)
-        request.offer(search, core.build_arm(choice.shadow, choice))
+        green = core.build_arm(choice.shadow, choice)
+        found = arm.list_ids(answer)
+        search = ShadowSearch(choice, choice.shadow, found, spent.seconds, green.split_seconds)
+        request.offer(search, green)
     return answer
 
 
 def _call_blue_instead(
-    core: RouterCore, choice: Choice, error: Exception, seconds: float
+    core: RouterCore, choice: Choice, error: Exception, spent: Spent
 ) -> CallProtocol[Any]:
     if choice.fallback is None:
         newer = None
@@ -78,15 +83,16 @@ def _call_blue_instead(
             newer = core.choose_again(choice)
         if newer is not None:
             return (yield CallAsk(core.build_arm(newer.target, newer)))
-        core.observer.note_failure(choice, seconds)
+        core.observer.note_failure(choice, spent)
         raise error
     started = time.perf_counter()
     try:
         answer = yield CallAsk(core.build_arm(choice.fallback, choice, fallback=True))
     except Exception:
-        core.observer.note_failure(choice, seconds)
+        core.observer.note_failure(choice, spent)
         raise
-    core.observer.note_failure(choice, seconds, waited=seconds + time.perf_counter() - started)
+    waited = spent.waited + time.perf_counter() - started
+    core.observer.note_failure(choice, spent, waited=waited)
     return answer
 
 
@@ -104,17 +110,19 @@ def _call_both(
     if ours is None:
         core.observer.note_bypass(choice.route, choice.group)
         return answer
+    tried = core.build_arm(choice.target, choice)
     try:
-        other = yield CallAsk(core.build_arm(choice.target, choice), core.deadline.seconds)
+        other = yield CallAsk(tried, core.deadline.seconds)
     except Exception:  # noqa: BLE001 - the application's own, and blue has answered
         waited = time.perf_counter() - started
-        core.observer.note_failure(choice, waited - spent, waited=waited)
+        core.observer.note_failure(choice, tried.split_seconds(waited - spent), waited=waited)
         return answer
     theirs = _find_draftable(other)
     if theirs is None:
         core.observer.note_bypass(choice.route, choice.group)
         return answer
-    core.observer.note_answer(choice, time.perf_counter() - started, len(ours) + len(theirs))
+    both = control.split_seconds(spent) + tried.split_seconds(time.perf_counter() - started - spent)
+    core.observer.note_answer(choice, both, len(ours) + len(theirs))
     length = max(len(ours), len(theirs))
     found = draft_lists(choice, request.query_id, length, ours, theirs)
     core.observer.note_list(choice, request.query_id, list_credits(found))
@@ -143,9 +151,10 @@ def observe_arm(core: RouterCore, choice: Choice) -> Iterator[RoutedArm]:
     try:
         yield arm
     except Exception:
-        core.observer.note_failure(choice, time.perf_counter() - started)
+        core.observer.note_failure(choice, arm.split_seconds(time.perf_counter() - started))
         raise
-    core.observer.note_answer(choice, time.perf_counter() - started, arm.count_results())
+    spent = arm.split_seconds(time.perf_counter() - started)
+    core.observer.note_answer(choice, spent, arm.count_results())
 
 
 def is_not_found(error: Exception) -> bool:

@@ -12,14 +12,15 @@ from typing import Generic, TypeVar
 from qdrant_rollouts.core.errors import AppError, Refused
 from qdrant_rollouts.core.ports import Hit
 from qdrant_rollouts.core.routing.choice import Choice
+from qdrant_rollouts.core.routing.embedding_clock import Spent
 from qdrant_rollouts.core.routing.interleaved import interleave_search
 from qdrant_rollouts.core.routing.request import Answer, Ask, Request, ask_store
 from qdrant_rollouts.core.routing.router_core import RouterCore
 from qdrant_rollouts.core.routing.shadow import Found, ShadowSearch
 from qdrant_rollouts.core.routing.target import Target
 
-#: Seconds that a collection on trial may take before blue is searched: the answer must come while
-#: the user still waits.
+#: Seconds that a collection on trial may take before blue is searched, unless blue is slow itself:
+#: the answer must come while the user still waits.
 TRIED_SECONDS = 4.0
 SECONDS = 10.0
 
@@ -64,19 +65,19 @@ def route_search(core: RouterCore, request: Request) -> SearchProtocol:
     )
     if choice.fallback is not None and choice.route.document(choice.variant):
         return (yield from interleave_search(core, choice, request, choice.fallback))
+    ask = _build_ask(core, choice, request)
     started = time.perf_counter()
     try:
-        hits = yield _build_ask(choice, request)
+        hits = yield ask
     except AppError as error:
-        return (
-            yield from _ask_blue_instead(
-                core, choice, request, error, time.perf_counter() - started
-            )
-        )
-    seconds = time.perf_counter() - started
-    core.observer.note_answer(choice, seconds, len(hits))
+        spent = ask.clock.split(time.perf_counter() - started)
+        return (yield from _ask_blue_instead(core, choice, request, error, spent))
+    spent = ask.clock.split(time.perf_counter() - started)
+    core.observer.note_answer(choice, spent, len(hits))
+    if not choice.tried:
+        core.deadline.add(spent.seconds)
     if choice.shadow is not None:
-        _offer_to_green(core, choice, request, choice.shadow, hits, seconds)
+        _offer_to_green(core, choice, request, choice.shadow, hits, spent.seconds)
     return Answer(choice.target.collection, choice.variant, hits)
 
 
@@ -88,21 +89,23 @@ def _offer_to_green(
     hits: list[Hit],
     seconds: float,
 ) -> None:
+    ask = Ask(green.collection, green, SECONDS)
+
     def ask_green() -> Found:
-        found = ask_store(core.services, request, Ask(green.collection, green, SECONDS))
+        found = ask_store(core.services, request, ask)
         return Found(len(found), [hit.id for hit in found])
 
-    search = ShadowSearch(choice, green, [hit.id for hit in hits], seconds)
+    search = ShadowSearch(choice, green, [hit.id for hit in hits], seconds, ask.clock.split)
     core.shadow.offer(search, ask_green)
 
 
 def _ask_blue_instead(
-    core: RouterCore, choice: Choice, request: Request, error: AppError, seconds: float
+    core: RouterCore, choice: Choice, request: Request, error: AppError, spent: Spent
 ) -> SearchProtocol:
     """Blue answers what the canary cannot. A request that both refuse is the caller's fault and
     counts against neither."""
     if choice.fallback is None:
-        return (yield from _ask_moved_alias(core, choice, request, error, seconds))
+        return (yield from _ask_moved_alias(core, choice, request, error, spent))
     blue = choice.fallback
     started = time.perf_counter()
     try:
@@ -110,27 +113,29 @@ def _ask_blue_instead(
     except Refused:
         raise
     except AppError:
-        core.observer.note_failure(choice, seconds)
+        core.observer.note_failure(choice, spent)
         raise
-    core.observer.note_failure(choice, seconds, waited=seconds + time.perf_counter() - started)
+    waited = spent.waited + time.perf_counter() - started
+    core.observer.note_failure(choice, spent, waited=waited)
     return Answer(blue.collection, choice.variant, hits, fallback=True)
 
 
 def _ask_moved_alias(
-    core: RouterCore, choice: Choice, request: Request, error: AppError, seconds: float
+    core: RouterCore, choice: Choice, request: Request, error: AppError, spent: Spent
 ) -> SearchProtocol:
     newer = core.choose_again(choice) if isinstance(error, Refused) else None
     if newer is not None:
-        hits = yield _build_ask(newer, request)
+        hits = yield _build_ask(core, newer, request)
         return Answer(newer.target.collection, newer.variant, hits)
     if not isinstance(error, Refused):
-        core.observer.note_failure(choice, seconds)
+        core.observer.note_failure(choice, spent)
     raise error
 
 
-def _build_ask(choice: Choice, request: Request) -> Ask:
+def _build_ask(core: RouterCore, choice: Choice, request: Request) -> Ask:
     if choice.tried:
-        return Ask(choice.target.collection, choice.target, TRIED_SECONDS)
+        seconds = core.deadline.extend(TRIED_SECONDS)
+        return Ask(choice.target.collection, choice.target, seconds)
     return Ask(_name_to_ask(choice, choice.target, request), choice.target, SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""How long a collection on trial may take after the other one has answered."""
+"""How long a collection on trial may take: after the other one has answered, and instead of it."""
 
 import threading
 from collections import deque
@@ -13,6 +13,10 @@ _LEAST_SECONDS = 0.05
 _MOST_SECONDS = 4.0
 #: Multiple of blue's p95 (experiments section 10.1).
 _PATIENCE_FACTOR = 1.3
+#: The same for a search that blue answers if the collection on trial does not, and its maximum:
+#: blue itself is not waited for any longer.
+_TRIAL_FACTOR = 1.5
+_MOST_TRIAL_SECONDS = 10.0
 
 
 class DeadlineEstimate:
@@ -22,6 +26,7 @@ class DeadlineEstimate:
         self._guard = threading.Lock()
         self._seen: deque[float] = deque(maxlen=_KEPT_LATENCIES)
         self._new = 0
+        self._p95 = 0.0
         self.seconds = _MOST_SECONDS
 
     def add(self, seconds: float) -> None:
@@ -29,5 +34,10 @@ class DeadlineEstimate:
             self._seen.append(seconds)
             self._new += 1
             if self._new % _RECOMPUTE_AFTER == 0:
-                p95 = float(np.quantile(self._seen, 0.95))
-                self.seconds = min(max(_PATIENCE_FACTOR * p95, _LEAST_SECONDS), _MOST_SECONDS)
+                self._p95 = float(np.quantile(self._seen, 0.95))
+                self.seconds = min(max(_PATIENCE_FACTOR * self._p95, _LEAST_SECONDS), _MOST_SECONDS)
+
+    def extend(self, seconds: float) -> float:
+        """Returns for how long a collection on trial is asked: ``seconds``, or longer where blue is
+        slow, because what is as fast as blue has not failed."""
+        return min(max(seconds, _TRIAL_FACTOR * self._p95), _MOST_TRIAL_SECONDS)

@@ -44,19 +44,20 @@ def interleave_search(
 ) -> Generator[Ask, list[Hit], Answer]:
     """Searches blue first. The collection on trial gets a little more time than blue usually takes;
     if it takes longer, blue alone answers."""
+    control = Ask(blue.collection, blue, _BLUE_SECONDS, whole=True)
     started = time.perf_counter()
-    ours = yield Ask(blue.collection, blue, _BLUE_SECONDS, whole=True)
+    ours = yield control
     spent = time.perf_counter() - started
     core.deadline.add(spent)
+    tried = Ask(choice.target.collection, choice.target, core.deadline.seconds, whole=True)
     try:
-        theirs = yield Ask(
-            choice.target.collection, choice.target, core.deadline.seconds, whole=True
-        )
+        theirs = yield tried
     except AppError:
         waited = time.perf_counter() - started
-        core.observer.note_failure(choice, waited - spent, waited=waited)
+        core.observer.note_failure(choice, tried.clock.split(waited - spent), waited=waited)
         return Answer(blue.collection, choice.variant, _cut_page(ours, request), fallback=True)
-    core.observer.note_answer(choice, time.perf_counter() - started, len(ours) + len(theirs))
+    both = control.clock.split(spent) + tried.clock.split(time.perf_counter() - started - spent)
+    core.observer.note_answer(choice, both, len(ours) + len(theirs))
     query_id = request.query_id or secrets.token_hex(8)
     length = request.limit + request.options.get("offset", 0)
     found = draft_lists(choice, query_id, length, ours, theirs)

@@ -54,11 +54,18 @@ class Recorder:
         results: int = 1,
         fallback: bool = False,
         anonymous: bool = False,
+        embedding: float = 0.0,
     ) -> None:
         with self._guard:
             tally = self._open.tallies[key]
             tally.add(
-                group, seconds, error=error, results=results, fallback=fallback, anonymous=anonymous
+                group,
+                seconds,
+                error=error,
+                results=results,
+                fallback=fallback,
+                anonymous=anonymous,
+                embedding=embedding,
             )
 
     def add_pair(self, key: TrafficKey, overlap: float, log_ratio: float) -> None:

@@ -9,6 +9,7 @@ from qdrant_rollouts.core.config.vector_kinds import describe_vector, is_row, ki
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Hit, OneQuery, QueryVector, SearchParams
 from qdrant_rollouts.core.routing.control_plane import RouterServices
+from qdrant_rollouts.core.routing.embedding_clock import EmbeddingClock
 from qdrant_rollouts.core.routing.target import Target, embed_text
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
@@ -46,12 +47,14 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A search to make: ``collection`` may be the alias. A text is embedded with ``target``'s
-    model. ``whole``: from the first result to the end of the wanted page."""
+    model, which ``clock`` measures. ``whole``: from the first result to the end of the wanted
+    page."""
 
     collection: str
     target: Target
     seconds: float
     whole: bool = False
+    clock: EmbeddingClock = field(default_factory=EmbeddingClock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +98,22 @@ def check_asker(
         raise Refused(f"router.call takes a function of an arm, not {quote_value(search)}")
 
 
-def build_query(
-    services: RouterServices, request: Request, target: Target
-) -> tuple[QueryVector, str]:
-    """Returns the query in the form for ``target``, and the name of the searched vector: a text
+def build_query(services: RouterServices, request: Request, ask: Ask) -> tuple[QueryVector, str]:
+    """Returns the query in the form for the target, and the name of the searched vector: a text
     becomes the declared search, or that of the vector in ``using``. Raises Refused for a text if no
     model is known, or another than the collection's own, and for a vector that another model must
     have made."""
+    target = ask.target
     if not isinstance(request.query, str):
         _check_vector_fits(request, request.query, target)
         return request.query, request.options.get("using", target.using)
-    words = request.query
+    with ask.clock.run():
+        return _embed_query(services, request, request.query, target)
+
+
+def _embed_query(
+    services: RouterServices, request: Request, words: str, target: Target
+) -> tuple[QueryVector, str]:
     using = request.options.get("using")
     if using is not None:
         return embed_text(services, target, using, words), using
@@ -156,7 +164,7 @@ def _check_vector_fits(request: Request, query: OneQuery, target: Target) -> Non
 
 def ask_store(services: RouterServices, request: Request, ask: Ask) -> list[Hit]:
     """Makes the search, and waits for it."""
-    asked, using = build_query(services, request, ask.target)
+    asked, using = build_query(services, request, ask)
     limit, how = build_search(request, ask, using)
     return services.store.search(ask.collection, asked, limit, how)
 

@@ -6,6 +6,7 @@ from typing import Any
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import OneQuery
 from qdrant_rollouts.core.routing.control_plane import RouterServices
+from qdrant_rollouts.core.routing.embedding_clock import EmbeddingClock, Spent
 from qdrant_rollouts.core.routing.target import Target, embed_text
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
@@ -34,6 +35,7 @@ class RoutedArm:
         self._target = target
         self._write_query = write_query
         self._found: int | Sequence[Any] | None = None
+        self._clock = EmbeddingClock()
         self.variant = variant
         self.fallback = fallback
 
@@ -66,7 +68,9 @@ class RoutedArm:
         if not isinstance(text, str):
             raise Refused(f"arm.embed takes a text, not {type(text).__name__}")
         name = vector or self._target.using
-        return self._write_query(embed_text(self._services, self._target, name, text))
+        with self._clock.run():
+            query = embed_text(self._services, self._target, name, text)
+        return self._write_query(query)
 
     def results(self, found: int | Sequence[Any]) -> None:
         """Says what the search has found: the number of results, or the results themselves. Results
@@ -79,6 +83,10 @@ class RoutedArm:
                 f"{quote_value(found)}"
             )
         self._found = found
+
+    def split_seconds(self, elapsed: float) -> Spent:
+        """Returns which part of the seconds that a search took was the collection's."""
+        return self._clock.split(elapsed)
 
     def count_results(self, answer: Any = None) -> int:
         """Returns how many results there were, as far as that is known."""

@@ -125,9 +125,9 @@ class Router:
             )
 
         While a collection is on trial, its call is made in another thread. If it fails, or takes
-        longer than 4 seconds, ``search`` is called again with blue. Some searches are made a second
-        time in the background with green, if the route has a shadow; so ``search`` must change
-        nothing.
+        longer than 4 seconds and 1.5 times what blue takes, ``search`` is called again with blue.
+        Some searches are made a second time in the background with green, if the route has a
+        shadow; so ``search`` must change nothing.
 
         ``query_id`` names the search for an experiment that drafts two lists into one: give the
         same one when you report clicks. Both collections are asked then, and the answer has the
@@ -347,9 +347,9 @@ class AsyncRouter:
 
     async def _search_store(self, request: Request, ask: Ask) -> list[Hit]:
         if request.words:
-            asked, using = await asyncio.to_thread(build_query, self._services, request, ask.target)
+            asked, using = await asyncio.to_thread(build_query, self._services, request, ask)
         else:
-            asked, using = build_query(self._services, request, ask.target)
+            asked, using = build_query(self._services, request, ask)
         limit, how = build_search(request, ask, using)
         return await self._searches.search(ask.collection, asked, limit, how)
 

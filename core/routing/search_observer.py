@@ -2,6 +2,7 @@
 
 from qdrant_rollouts.core.routing import enrolment
 from qdrant_rollouts.core.routing.choice import Choice
+from qdrant_rollouts.core.routing.embedding_clock import Spent
 from qdrant_rollouts.core.routing.exposures import ServedList
 from qdrant_rollouts.core.routing.recorder import Recorder
 from qdrant_rollouts.core.routing.route import LIVE, Route
@@ -12,20 +13,30 @@ class SearchObserver:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
-    def note_answer(self, choice: Choice, seconds: float, results: int) -> None:
+    def note_answer(self, choice: Choice, spent: Spent, results: int) -> None:
+        """An experiment measures what its users wait for, so embedding is a part of it."""
         self._recorder.add(
-            choice.key, choice.group, seconds, results=results, anonymous=choice.user is None
+            choice.key,
+            choice.group,
+            spent.seconds,
+            results=results,
+            anonymous=choice.user is None,
+            embedding=spent.embedding,
         )
-        self._enroll_user(choice, seconds, zero_results=int(not results))
+        self._enroll_user(choice, spent.waited, zero_results=int(not results))
 
-    def note_failure(self, choice: Choice, seconds: float, *, waited: float | None = None) -> None:
+    def note_failure(self, choice: Choice, spent: Spent, *, waited: float | None = None) -> None:
         """``waited``: the time until blue answered instead; None: no answer."""
-        fallback = waited is not None
-        anonymous = choice.user is None
         self._recorder.add(
-            choice.key, choice.group, seconds, error=True, fallback=fallback, anonymous=anonymous
+            choice.key,
+            choice.group,
+            spent.seconds,
+            error=True,
+            fallback=waited is not None,
+            anonymous=choice.user is None,
+            embedding=spent.embedding,
         )
-        self._enroll_user(choice, waited or seconds, errors=1)
+        self._enroll_user(choice, waited or spent.waited, errors=1)
 
     def note_bypass(self, route: Route, group: int) -> None:
         """Records a search that stayed on blue because green does not understand its vector."""

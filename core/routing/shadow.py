@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from qdrant_rollouts.core.ports import PointId
 from qdrant_rollouts.core.routing.choice import Choice
+from qdrant_rollouts.core.routing.embedding_clock import Spent
 from qdrant_rollouts.core.routing.recorder import Recorder
 from qdrant_rollouts.core.routing.route import CANARY
 from qdrant_rollouts.core.routing.target import Target
@@ -36,12 +37,14 @@ class Found(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ShadowSearch:
     """A search that blue has answered in ``seconds``, and of which ``green`` gets a copy. ``seen``
-    are the ids of its results, None if they are not known."""
+    are the ids of its results, None if they are not known. ``split`` tells green's seconds from
+    those in which a text was embedded for it."""
 
     choice: Choice
     green: Target
     seen: Sequence[PointId] | None
     seconds: float
+    split: Callable[[float], Spent]
 
     @property
     def key(self) -> TrafficKey:
@@ -79,17 +82,27 @@ class Shadow:
             self._jobs.put(None)
             thread.join()
 
-    def note_answer(self, search: ShadowSearch, found: Found, seconds: float) -> None:
+    def note_answer(self, search: ShadowSearch, found: Found, elapsed: float) -> None:
         """Records what green has answered in so many seconds, and how it differs from blue's."""
         group = search.choice.group
-        self._recorder.add(search.key, group, seconds, results=found.results)
+        spent = search.split(elapsed)
+        self._recorder.add(
+            search.key, group, spent.seconds, results=found.results, embedding=spent.embedding
+        )
         if search.seen is None or found.ids is None:
             return
-        ratio = math.log(max(seconds, _LEAST_SECONDS) / max(search.seconds, _LEAST_SECONDS))
+        ratio = math.log(max(spent.seconds, _LEAST_SECONDS) / max(search.seconds, _LEAST_SECONDS))
         self._recorder.add_pair(search.key, measure_overlap(search.seen, found.ids), ratio)
 
-    def note_failure(self, search: ShadowSearch, seconds: float) -> None:
-        self._recorder.add(search.key, search.choice.group, seconds, error=True)
+    def note_failure(self, search: ShadowSearch, elapsed: float) -> None:
+        spent = search.split(elapsed)
+        self._recorder.add(
+            search.key,
+            search.choice.group,
+            spent.seconds,
+            error=True,
+            embedding=spent.embedding,
+        )
 
     def _run_jobs(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -101,6 +101,14 @@ def read_tallies_by_stage(
     return dict(found)
 
 
+def read_tallies_of_collection(
+    session: Session, alias: str, collection: str, since: datetime
+) -> dict[TrafficKey, TrafficSketch]:
+    """Returns what was observed of a collection in all stages and written ``since``."""
+    mine = TrafficRow.alias == alias, TrafficRow.collection == collection
+    return _sum_rows(session.scalars(select(TrafficRow).where(*mine, TrafficRow.at >= since)))
+
+
 def fold_traffic(services: Services) -> int:
     """Sums up old rows; returns by how many the rows decreased. Safe to run in parallel: rows that
     another process is folding are skipped."""

@@ -7,6 +7,7 @@ must not change after the first look.
 """
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 
@@ -52,6 +53,36 @@ def half_one_sided(error: float, n: float, n_star: float, alpha: float) -> float
     """The same for a single bound."""
     k = n * _rho_squared(2 * alpha, n_star)
     return error * math.sqrt(2 * (k + 1) / k * math.log(1 + math.sqrt(k + 1) / (2 * alpha)))
+
+
+def half_from_start(error: float, n: float, start: float, alpha: float) -> float:
+    """The same for a single bound that nobody looks at before ``start``, so that it is narrower
+    there (Robbins and Siegmund, Annals of Mathematical Statistics 41, 1970). Raises ValueError for
+    an earlier n."""
+    if n < start:
+        raise ValueError(f"n is {n}, and the bound is valid from {start} on")
+    return error * math.sqrt(_height_at_start(alpha) ** 2 + math.log(n / start))
+
+
+@lru_cache
+def _height_at_start(alpha: float) -> float:
+    """Returns the a for which a Wiener process rises above sqrt(t (a² + ln(t / start))) at any t
+    from the start on with at most probability ``alpha``.
+
+    The mixture of exp(xy - ty²/2) over all y > 0 is a martingale. It gives that probability:
+    1 - Φ(a) + a φ(a) + φ(a)² / Φ(a), which falls with a.
+    """
+    low = 0.0
+    high = 40.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        density = math.exp(-middle * middle / 2) / math.sqrt(2 * math.pi)
+        above = math.erfc(middle / math.sqrt(2)) / 2
+        if above + middle * density + density**2 / (1 - above) > alpha:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 def p_value(effect: float, error: float, n: float, n_star: float, alpha: float) -> float:

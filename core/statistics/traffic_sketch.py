@@ -17,6 +17,8 @@ from qdrant_rollouts.core.statistics.groups import GROUPS
 
 _SUMS = (
     "seconds",
+    "embedding",
+    "embedded",
     "fallbacks",
     "anonymous",
     "pairs",
@@ -42,6 +44,9 @@ class TrafficSketch:
         self.failed: Counter[int] = Counter()
         self.nothing: Counter[int] = Counter()
         self.seconds = 0.0
+        #: Seconds in which texts were embedded, which are no latency, and the searches with a text.
+        self.embedding = 0.0
+        self.embedded = 0
         self.fallbacks = self.anonymous = 0
         #: Shadow: searches compared, sums of the overlap of both answers and of ln(green's latency
         #: / blue's).
@@ -59,9 +64,10 @@ class TrafficSketch:
         results: int = 1,
         fallback: bool = False,
         anonymous: bool = False,
+        embedding: float = 0.0,
     ) -> None:
-        """Adds one search by a user of ``group`` that took ``seconds``; a failed search is counted
-        at its latency too."""
+        """Adds one search by a user of ``group`` that took ``seconds`` after its text was embedded
+        in ``embedding`` seconds; a failed search is counted at its latency too."""
         self.cells[group, histogram.bucket_index(seconds)] += 1
         self.seconds += seconds
         if error:
@@ -70,6 +76,8 @@ class TrafficSketch:
         elif not results:
             self.nothing[group] += 1
         self.anonymous += anonymous
+        self.embedding += embedding
+        self.embedded += embedding > 0
 
     def add_pair(self, overlap: float, log_ratio: float) -> None:
         self.pairs += 1
@@ -133,6 +141,13 @@ class TrafficSketch:
         if not self.calls:
             return None
         return self.seconds / self.calls
+
+    @property
+    def mean_embedding(self) -> float | None:
+        """Seconds, over the searches with a text that was embedded."""
+        if not self.embedded:
+            return None
+        return self.embedding / self.embedded
 
     def columns(self) -> "Columns":
         found = np.array(list(self.cells), dtype=np.int64).reshape(-1, 2)

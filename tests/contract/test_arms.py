@@ -2,9 +2,11 @@
 if that does not answer, and what is recorded."""
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +18,9 @@ from qdrant_rollouts.core.routing.limited_calls import LimitedCalls
 from tests.by_http import ByHttp
 from tests.contract.test_routing import (
     OTHER_MODEL,
+    SLOW_MODEL,
     STAGE,
+    embed_slowly,
     half_on_green,
     names,
     observed,
@@ -180,6 +184,26 @@ def test_a_search_is_recorded_with_its_time_and_whether_it_found_anything(
     assert (tally.calls, tally.errors, tally.zeros) == (2, 0, 1)
 
 
+@pytest.mark.parametrize("way", ["arm", "call"])
+@pytest.mark.parametrize("kind", CALLERS)
+def test_the_time_to_embed_is_no_latency_of_the_collection(
+    routed: World, kind: str, way: str
+) -> None:
+    def search(arm: RoutedArm) -> Any:
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(arm.embed, [WORDS, WORDS]))
+        arm.results([])
+
+    embed_slowly(routed)
+    caller = CALLERS[kind](routed)
+    getattr(caller, way)(search, user_on("canary"))
+    caller.close()
+    tally = observed(routed)["canary", "real"]
+    assert tally.embedded == 1
+    assert SLOW_MODEL <= tally.embedding < 2 * SLOW_MODEL, "both texts at the same time"
+    assert tally.seconds < SLOW_MODEL
+
+
 def test_an_error_inside_an_arm_goes_through_and_is_the_arms(routed: World, caller: Caller) -> None:
     _, green = names(routed)
     search = Both(green, KeyError("of the application"))
@@ -292,6 +316,18 @@ def test_green_gets_a_copy_of_the_applications_own_search_off_the_requests_path(
     assert set(threads) == {blue, green}
     tally = observed(routed)["canary", "shadow"]
     assert (tally.calls, tally.errors, tally.pairs) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("kind", CALLERS)
+def test_a_copy_is_timed_without_the_time_to_embed(routed: World, kind: str) -> None:
+    shadowed(routed)
+    embed_slowly(routed)
+    caller = CALLERS[kind](routed)
+    caller.call(find(routed), "anna")
+    caller.close()
+    tally = observed(routed)["canary", "shadow"]
+    assert tally.seconds < SLOW_MODEL <= tally.embedding
+    assert abs(tally.log_ratio) < math.log(SLOW_MODEL / 0.001)
 
 
 def test_a_copy_that_fails_is_greens_error_and_nobody_notices(

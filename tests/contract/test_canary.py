@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from starlette.testclient import TestClient
 
+from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.errors import LeaseLost, Refused, Unavailable
@@ -16,6 +18,8 @@ from qdrant_rollouts.core.ports import Health, VectorStore
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
+from qdrant_rollouts.interfaces.http.api import PREFIX
+from qdrant_rollouts.interfaces.http.app import make_app
 from tests.saved_worlds import SavedWorlds
 from tests.world import World, texts
 
@@ -66,8 +70,9 @@ def experienced(
 class Users:
     """Searches of both arms, written down at every look as search processes do."""
 
-    def __init__(self, world: World, **canary) -> None:
+    def __init__(self, world: World, blue_ms: float = 10.0, **canary) -> None:
         self.world = world
+        self.blue_ms = blue_ms
         self.canary = canary
         self.sequence = 0
 
@@ -82,7 +87,9 @@ class Users:
             )
         }
         if route.share <= 5000:
-            control = experienced(self.canary.get("searches", SEARCHES), seed=-self.sequence)
+            control = experienced(
+                self.canary.get("searches", SEARCHES), ms=self.blue_ms, seed=-self.sequence
+            )
             tallies[TrafficKey("docs", route.stage, "control", "real", route.blue)] = control
         traffic.write_tallies(
             self.world.services.sessions, self.world.clock, "users", self.sequence, tallies
@@ -159,6 +166,83 @@ def test_a_mean_latency_beyond_the_limit_trips_once_ten_looks_say_so(world):
     seen = goes_on(world, started(world), Users(world, ms=300.0, searches=30))
     assert seen["status"] == "rolled_back"
     assert "mean latency of the last 10 looks" in seen["message"]
+
+
+def test_a_version_that_is_slow_on_a_slow_machine_goes_live_beside_a_blue_that_is_slower(world):
+    looks_enough = {"breakers": {"looks": 2}, "stages": STAGES}
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)), canary=looks_enough)
+    world.deploy("docs")
+    world.run()
+    seen = goes_on(world, started(world), Users(world, blue_ms=1062.0, ms=688.0))
+    assert seen["status"] == "live", seen["message"]
+
+
+def test_a_version_that_is_too_slow_beside_blue_is_told_with_both_latencies(world):
+    stages = [{"percentage": 5, "duration_minutes": 30}]
+    world.declare(
+        "docs",
+        source=world.write("docs.jsonl", texts(30)),
+        canary={"stages": stages, "min_users": 400, "breakers": {"looks": 3}},
+    )
+    world.deploy("docs")
+    world.run()
+    seen = goes_on(world, started(world), Users(world, blue_ms=300.0, ms=600.0, searches=100))
+    assert seen["status"] == "rolled_back"
+    assert "1.5 times blue's; blue took 31" in seen["message"]
+
+
+#: Searches of each arm at a look: enough for the minimum of a stage, and too few for a proof.
+FEW = 150
+EXCLUDED = "no harm seen; excluded: p95 worse by more than "
+
+
+def test_with_few_searches_a_stage_passes_by_what_is_excluded_and_everybody_is_told(world, canary):
+    seen = goes_on(world, canary, Users(world, searches=FEW))
+    assert seen["status"] == "live", seen["message"]
+    second = shifts(seen)[1]
+    assert EXCLUDED in second["message"]
+    assert second["output"]["judgment"]["verdict"] == "no_harm"
+    assert EXCLUDED in second["output"]["judgment"]["words"]
+    done = [event["detail"] for event in seen["events"] if event["event"] == "shift.done"]
+    assert EXCLUDED in done[1]
+    told = [one.text for one in world.told() if one.what == "deployment.stage_completed"]
+    assert any(EXCLUDED in text for text in told)
+    with TestClient(
+        make_app(world.services, Settings()), base_url="http://localhost", client=("127.0.0.1", 5)
+    ) as client:
+        page = client.get(f"/deployments/{canary}").text
+        answer = client.get(f"{PREFIX}/deployments/{canary}").text
+    assert EXCLUDED in page
+    assert "excluded: errors by more than " in page, "the tile of a metric"
+    assert EXCLUDED in answer
+
+
+def test_with_few_searches_a_person_decides_if_the_index_says_so(world):
+    world.declare(
+        "docs",
+        source=world.write("docs.jsonl", texts(30)),
+        canary={"stages": STAGES, "undecided": "pause"},
+    )
+    world.deploy("docs")
+    world.run()
+    seen = goes_on(world, started(world), Users(world, searches=FEW))
+    assert seen["status"] == "paused"
+    assert "more searches" in seen["message"]
+    assert world.store.aliases()["docs"] == seen["blue"]
+
+
+def test_a_stage_in_which_much_harm_is_possible_is_extended_and_then_a_person_decides(world):
+    world.declare(
+        "docs",
+        source=world.write("docs.jsonl", texts(30)),
+        canary={"stages": STAGES, "exclude": {"p95": 0.01}},
+    )
+    world.deploy("docs")
+    world.run()
+    seen = goes_on(world, started(world), Users(world, searches=FEW))
+    assert seen["status"] == "paused"
+    assert "p95 worse by more than" in seen["message"]
+    assert "1 % must be" in seen["message"]
 
 
 def test_green_that_is_gone_ends_the_canary(world, canary):
@@ -242,6 +326,45 @@ def test_a_worker_that_was_stopped_does_not_give_searches_to_what_was_rolled_bac
     with pytest.raises(LeaseLost):
         world.turn(world.broker.take_next())
     assert table.current_route(world.services, "docs").at_rest
+
+
+# --- the watch after the switch -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("blue_ms", "green_ms", "ends", "said"),
+    [
+        (1000, 700, "live", ""),
+        (20, 700, "rolled_back", "200 ms are tolerated; blue took 2"),
+        (400, 700, "rolled_back", "1.5 times blue's; blue took 4"),
+        (None, 700, "rolled_back", "200 ms are tolerated; blue's latency is not known"),
+    ],
+)
+def test_the_soak_takes_a_version_for_slow_only_beside_blue(world, blue_ms, green_ms, ends, said):
+    soak = {"seconds": 3, "interval_seconds": 1, "max_errors": 0}
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)), soak=soak)
+    world.deploy("docs")
+    world.run()
+
+    def search(number: int, ms: float | None) -> None:
+        if ms is not None:
+            stage = table.current_route(world.services, "docs").stage
+            key = TrafficKey("docs", stage, "live", "real", world.store.aliases()["docs"])
+            tallies = {key: experienced(250, ms=ms, seed=1)}
+            traffic.write_tallies(world.services.sessions, world.clock, "users", number, tallies)
+
+    search(1, blue_ms)
+    world.write("docs.jsonl", texts(40))
+    deployment = world.deploy("docs")
+    world.run(until=world.at(deployment, "soak"))
+    for number in range(2, 10):
+        search(number, green_ms)
+        if knock := world.broker.take_next():
+            world.turn(knock)
+    world.run()
+    seen = world.status(deployment)
+    assert seen["status"] == ends, seen["message"]
+    assert said in seen["message"]
 
 
 # --- an operator's words --------------------------------------------------------------------------

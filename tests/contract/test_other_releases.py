@@ -295,6 +295,8 @@ WHOLE = {
     "failed": [[1], [1]],
     "nothing": [[2], [1]],
     "seconds": 0.5,
+    "embedding": 0.25,
+    "embedded": 2,
     "fallbacks": 1,
     "anonymous": 2,
     "pairs": 1,
@@ -381,6 +383,15 @@ def test_a_row_is_read_where_a_person_would_be_refused():
     assert read_stored(ScheduleSpec, content) == ScheduleSpec(cron="0 2 * * *")
     with pytest.raises(ValidationError):
         ScheduleSpec.model_validate(content)
+
+
+def test_a_canary_of_the_release_before_keeps_its_rules():
+    before = {"breakers": {"mean_latency_ms": 200.0}, "min_searches": 200}
+    found = read_stored(IndexSpec, {"canary": before}).canary
+    assert (found.undecided, found.breakers.times_blue) == ("pause", 0)
+    now = IndexSpec().canary
+    assert (now.undecided, now.breakers.times_blue) == ("proceed", 1.5)
+    assert read_stored(IndexSpec, IndexSpec().model_dump(mode="json")).canary == now
 
 
 def test_what_cannot_be_read_is_left_to_a_process_that_can():

@@ -14,7 +14,10 @@ from sqlalchemy.exc import OperationalError
 
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.operations.views import metrics
+from qdrant_rollouts.core.ports import Embedder
 from qdrant_rollouts.core.routing import Router, Routers, table, traffic
+from qdrant_rollouts.core.routing.conversation import TRIED_SECONDS
+from qdrant_rollouts.core.routing.deadline import DeadlineEstimate
 from qdrant_rollouts.core.routing.route import Route
 from qdrant_rollouts.core.routing.route_cache import REFRESH_SECONDS
 from qdrant_rollouts.core.statistics.assignment import bucket
@@ -101,6 +104,29 @@ def observed(world: World) -> dict[tuple[str, str], Any]:
     with world.services.sessions() as session:
         found = traffic.read_tallies(session, "docs", STAGE)
     return {(key.variant, key.kind): tally for key, tally in found.items()}
+
+
+#: Seconds in which a slow model makes a vector.
+SLOW_MODEL = 0.2
+
+
+class SlowModel:
+    """A model that takes its time for each query."""
+
+    def __init__(self, model: Embedder) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def query(self, text: str) -> Any:
+        time.sleep(SLOW_MODEL)
+        return self._model.query(text)
+
+
+def embed_slowly(world: World) -> None:
+    fast = world.services.embedder
+    world.change_services(embedder=lambda spec: SlowModel(fast(spec)))
 
 
 # --- who answers ----------------------------------------------------------------------------------
@@ -238,6 +264,15 @@ def test_blue_answers_in_place_of_a_canary_that_fails_and_the_canary_has_the_err
     tallies = observed(routed)
     assert (tallies["canary", "real"].errors, tallies["canary", "real"].fallbacks) == (1, 1)
     assert ("control", "real") not in tallies
+
+
+@pytest.mark.parametrize(("blue", "allowed"), [(0.02, 4.0), (3.0, 4.5), (9.0, 10.0)])
+def test_a_collection_on_trial_may_take_longer_where_blue_is_slow(blue, allowed):
+    deadline = DeadlineEstimate()
+    assert deadline.extend(TRIED_SECONDS) == 4.0
+    for _ in range(60):
+        deadline.add(blue)
+    assert deadline.extend(TRIED_SECONDS) == allowed
 
 
 def test_what_both_refuse_is_the_callers_fault_and_nobodys_error(routed):
@@ -382,6 +417,24 @@ def test_what_was_searched_is_written_down_by_arm(routed):
     assert sum(tally.calls for tally in tallies.values()) == 51
     assert tallies["canary", "real"].zeros == 1
     assert tallies["control", "real"].units > 10
+
+
+def test_the_time_to_embed_is_told_from_the_latency_of_the_collection(routed):
+    embed_slowly(routed)
+
+    async def ask() -> None:
+        async with routed.open_async_router() as router:
+            await router.search("docs", "text 3", user_on("canary"))
+
+    with routed.open_router() as router:
+        router.search("docs", "text 3", user_on("canary"))
+        router.search("docs", vector(), user_on("control"))
+    asyncio.run(ask())
+    tallies = observed(routed)
+    canary = tallies["canary", "real"]
+    assert (canary.calls, canary.embedded) == (2, 2)
+    assert canary.seconds < SLOW_MODEL <= canary.mean_embedding
+    assert tallies["control", "real"].mean_embedding is None
 
 
 def test_setting_the_same_route_again_changes_nothing(routed):

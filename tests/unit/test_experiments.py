@@ -3,6 +3,7 @@
 
 import math
 import random
+import re
 import tracemalloc
 
 import numpy as np
@@ -12,11 +13,8 @@ from hypothesis import strategies as st
 
 from docs.simulation import Case, run
 from qdrant_rollouts.core.config.index_file import BreakersSpec, CanarySpec
-from qdrant_rollouts.core.deployments.canary_judgment import (
-    find_tripped_breaker,
-    judge_canary,
-    margin_scale,
-)
+from qdrant_rollouts.core.deployments.canary_breakers import Look, find_tripped_breaker
+from qdrant_rollouts.core.deployments.canary_judgment import judge_canary, margin_scale
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.statistics import histogram, moments, sequence
 from qdrant_rollouts.core.statistics.assignment import (
@@ -241,6 +239,23 @@ def test_a_sequence_that_is_looked_at_often_errs_no_more_than_it_says():
     assert crossed <= 20
 
 
+def test_a_bound_from_a_start_errs_no_more_than_it_says_and_hardly_less():
+    rng = np.random.default_rng(3)
+    looks = np.arange(100, 10_001)
+    heights = np.array([sequence.half_from_start(1.0, n, 100, 0.05) for n in looks])
+    crossed = 0
+    for _ in range(600):
+        walk = rng.standard_normal(10_000).cumsum()[looks - 1] / np.sqrt(looks)
+        crossed += bool(np.any(walk > heights))
+    assert 6 <= crossed <= 30
+
+
+def test_a_bound_is_not_valid_before_its_start():
+    assert sequence.half_from_start(1.0, 100, 100, 0.05) == pytest.approx(2.503, abs=1e-3)
+    with pytest.raises(ValueError, match="valid from 100 on"):
+        sequence.half_from_start(1.0, 99, 100, 0.05)
+
+
 # --- the canary -----------------------------------------------------------------------------------
 
 
@@ -286,6 +301,68 @@ def test_a_smaller_share_needs_less_certainty():
     )
 
 
+#: As much as a stage of 5 % sees in 40 minutes with two searches a second.
+FEW = 240
+
+
+def test_a_canary_with_little_traffic_passes_by_what_is_excluded():
+    found = judge_canary([(searched(FEW, seed=1), searched(FEW, seed=2))], CanarySpec(), 500)
+    assert (found.verdict, found.passes, found.missing) == ("no_harm", True, 0)
+    assert re.match(
+        r"no harm seen; excluded: p95 worse by more than \d+ %, errors by more than \d\.\d points",
+        found.words,
+    )
+    p95, errors = found.comparisons
+    assert p95.effect < p95.excluded <= 1.0
+    assert errors.effect < errors.excluded <= 0.02
+
+
+def test_a_person_decides_on_little_traffic_if_the_index_says_so():
+    spec = CanarySpec(undecided="pause")
+    found = judge_canary([(searched(FEW, seed=1), searched(FEW, seed=2))], spec, 5000)
+    assert (found.verdict, found.passes) == ("unknown", False)
+    assert found.missing > FEW
+    assert "excluded" not in found.words
+
+
+@pytest.mark.parametrize(
+    ("canary", "said"),
+    [
+        ({"ms": 36.0}, "p95 worse by more than 1"),
+        ({"errors": 0.025}, "errors by more than"),
+    ],
+)
+def test_what_may_be_as_bad_as_the_bound_does_not_pass_and_the_bound_is_named(canary, said):
+    found = judge_canary([(searched(FEW, seed=1), searched(FEW, seed=3, **canary))], CanarySpec())
+    assert found.verdict == "unknown", found.words
+    assert said in found.words
+    assert "must be" in found.words
+
+
+def test_nothing_is_excluded_before_both_sides_have_the_minimum():
+    found = judge_canary([(searched(150, seed=1), searched(210, seed=2))], CanarySpec())
+    assert not found.passes
+    assert [one.excluded for one in found.comparisons] == [None, None]
+
+
+def test_too_few_users_exclude_nothing():
+    few = [searched(9000, seed=seed, groups=90) for seed in (1, 2)]
+    found = judge_canary([(few[0], few[1])], CanarySpec())
+    assert (found.verdict, found.passes) == ("unknown", False)
+
+
+def test_what_is_excluded_is_rounded_against_the_canary_and_never_below_nothing():
+    better = judge_canary(
+        [(searched(6000, seed=1, ms=40.0), searched(6000, seed=2))], CanarySpec()
+    ).comparisons[0]
+    assert better.excluded < 0
+    assert better.bound == "p95 worse by more than 0 %"
+    found = judge_canary([(searched(FEW, seed=1), searched(FEW, seed=2))], CanarySpec())
+    for metric, size in zip(found.comparisons, (1, 0.1), strict=True):
+        told = float(re.search(r"([\d.]+) (%|points)$", metric.bound)[1])
+        assert 0 <= told - metric.excluded * 100 < size
+
+
 def test_traffic_that_drifts_from_stage_to_stage_is_no_difference():
     early = {"ms": 20.0}
     late = {"ms": 60.0}
@@ -315,12 +392,46 @@ def test_errors_trip_beyond_five_percent_once_enough_was_seen(calls, errors, tri
 
 
 def test_a_slow_mean_trips_over_ten_looks_with_searches_and_not_before():
-    slow = [(3.0, 10)] * 9
-    assert not find_tripped_breaker(TrafficSketch(), [*slow, (0.0, 0)], BreakersSpec())
+    slow = [Look(3.0, 10)] * 9
+    assert not find_tripped_breaker(TrafficSketch(), [*slow, Look(0.0, 0)], BreakersSpec())
     assert "300 ms" in find_tripped_breaker(
-        TrafficSketch(), [(0.0, 0), *slow, (3.0, 10)], BreakersSpec()
+        TrafficSketch(), [Look(0.0, 0), *slow, Look(3.0, 10)], BreakersSpec()
     )
-    assert not find_tripped_breaker(TrafficSketch(), [*slow, (0.1, 500)], BreakersSpec())
+    assert not find_tripped_breaker(TrafficSketch(), [*slow, Look(0.1, 500)], BreakersSpec())
+
+
+def found_slow(green: float, blue: float | None, limits: BreakersSpec, before=None) -> str:
+    """Means in milliseconds, over ten looks; without ``blue`` it answered nobody meanwhile."""
+    beside = (0.0, 0) if blue is None else (blue / 1000 * 30, 30)
+    return find_tripped_breaker(
+        TrafficSketch(), [Look(green / 1000 * 10, 10, *beside)] * 10, limits, before
+    )
+
+
+def test_a_version_is_too_slow_only_beside_blue_and_both_are_named():
+    assert not found_slow(688, 1062, BreakersSpec())
+    assert not found_slow(1590, 1062, BreakersSpec())
+    assert found_slow(1600, 1062, BreakersSpec()) == (
+        "1,600 ms is the mean latency of the last 10 looks, 1,593 ms are tolerated, 1.5 times "
+        "blue's; blue took 1,062 ms at the same time"
+    )
+    assert found_slow(250, 20, BreakersSpec()) == (
+        "250 ms is the mean latency of the last 10 looks, 200 ms are tolerated; blue took 20 ms at "
+        "the same time"
+    )
+
+
+def test_where_blue_answers_nobody_its_latency_so_far_counts():
+    assert not found_slow(1500, None, BreakersSpec(), before=1.062)
+    assert "blue took 1,062 ms before" in found_slow(1600, None, BreakersSpec(), before=1.062)
+    assert "blue's latency is not known" in found_slow(250, None, BreakersSpec())
+
+
+def test_a_limit_that_somebody_declared_alone_holds_whatever_blue_takes():
+    declared = BreakersSpec(mean_latency_ms=500)
+    assert "500 ms are tolerated; blue took 1,062 ms" in found_slow(688, 1062, declared)
+    both = BreakersSpec(mean_latency_ms=500, times_blue=1.5)
+    assert not found_slow(688, 1062, both)
 
 
 @pytest.mark.proof
@@ -339,3 +450,20 @@ def test_no_canary_that_does_much_harm_is_promoted(effort, case):
     ends = [run(case, seed).how for seed in range(effort(20, 200))]
     assert ends.count("promoted") == 0
     assert ends.count("rolled back") >= 0.9 * len(ends)
+
+
+@pytest.mark.proof
+def test_with_two_searches_a_second_healthy_canaries_pass_without_a_person(effort):
+    runs = effort(10, 200)
+    ends = [run(Case(rate=2), seed).how for seed in range(runs)]
+    assert ends.count("promoted") >= 0.9 * runs
+    assert ends.count("rolled back") == 0
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    "case", [Case(rate=2, slower=1.5), Case(rate=2, failing=0.02), Case(rate=2, failing=0.05)]
+)
+def test_with_two_searches_a_second_no_canary_that_does_much_harm_is_promoted(effort, case):
+    ends = [run(case, seed).how for seed in range(effort(10, 200))]
+    assert ends.count("promoted") == 0

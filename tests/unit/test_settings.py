@@ -100,6 +100,12 @@ def test_no_index_file_and_an_empty_one_declare_nothing(tmp_path):
             "found 101",
         ),
         ("canary: {stages: [{percentage: 5}]}", "docs.canary.stages.0.duration_minutes", "missing"),
+        ("canary: {undecided: guess}", "docs.canary.undecided", "'proceed' or 'pause'"),
+        ("canary: {exclude: {p95: 0}}", "docs.canary.exclude.p95", "greater than 0"),
+        ("canary: {exclude: {error_rate: 2}}", "docs.canary.exclude.error_rate", "equal to 1"),
+        ("canary: {exclude: {p99: 1}}", "docs.canary.exclude.p99", "unknown key"),
+        ("canary: {breakers: {times_blue: 0.5}}", "docs.canary.breakers.times_blue", "at least 1"),
+        ("canary: {breakers: {times_blue: -1}}", "docs.canary.breakers.times_blue", "equal to 0"),
         ("soak: {interval_seconds: 0}", "docs.soak.interval_seconds", "found 0"),
         ("soak: {seconds: .inf}", "docs.soak.seconds", "found inf"),
         ("soak: {seconds: .nan}", "docs.soak.seconds", "found nan"),
@@ -255,6 +261,23 @@ def test_no_options_change_nothing():
         {"embedding": {"model": "m", "text": "{a}"}, "collection": {"hnsw": {"m": 8}}}
     )
     assert spec.with_options({}) == spec
+
+
+@pytest.mark.parametrize(
+    ("declared", "options", "limit"),
+    [
+        ({}, {}, (200, 1.5)),
+        ({}, {"calls": 100}, (200, 1.5)),
+        ({}, {"mean_latency_ms": 150}, (150, 0)),
+        ({"mean_latency_ms": 150}, {"calls": 100}, (150, 0)),
+        ({"mean_latency_ms": 150}, {"times_blue": 2}, (150, 2)),
+        ({"mean_latency_ms": 150, "times_blue": 2}, {"mean_latency_ms": 300}, (300, 2)),
+    ],
+)
+def test_a_latency_that_is_declared_alone_is_absolute(declared, options, limit):
+    spec = IndexSpec.model_validate({"canary": {"breakers": declared}})
+    found = spec.with_options({"canary": {"breakers": options}}).canary.breakers
+    assert (found.mean_latency_ms, found.times_blue) == limit
 
 
 def test_an_option_replaces_a_list_as_a_whole():

@@ -25,6 +25,7 @@ from qdrant_rollouts.core.config.index_file.populate import PopulateSpec
 from qdrant_rollouts.core.config.index_file.rollout import (
     BreakersSpec,
     CanarySpec,
+    ExcludeSpec,
     MarginsSpec,
     RetentionSpec,
     SoakSpec,
@@ -66,6 +67,7 @@ __all__ = [
     "ConcurrencySpec",
     "Count",
     "EmbeddingSpec",
+    "ExcludeSpec",
     "IndexFile",
     "IndexSpec",
     "MarginsSpec",

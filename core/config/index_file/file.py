@@ -148,7 +148,8 @@ class IndexSpec(Strict):
     def with_options(self, options: Mapping[str, Any], path: str = "options") -> Self:
         """Returns this spec with ``options`` merged into it, section by section. Raises Refused
         naming the wrong path."""
-        return validate_as(type(self), _merge_options(self.model_dump(mode="json"), options), path)
+        declared = self.model_dump(mode="json", exclude_unset=True)
+        return validate_as(type(self), _merge_options(declared, options), path)
 
 
 def _reads_documents(source: str) -> bool:

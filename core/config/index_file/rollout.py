@@ -1,8 +1,9 @@
 """The declarations about going live: the soak, the stages of a canary, and what is kept."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StrictBool, field_validator, model_validator
+from pydantic import Field, StrictBool, ValidationInfo, field_validator, model_validator
 
 from qdrant_rollouts.core.config.index_file.values import (
     AtLeastOne,
@@ -37,13 +38,34 @@ class Stage(Strict):
 
 
 class BreakersSpec(Strict):
-    """What rolls a canary back without statistics: see ``core.deployments.canary_judgment``."""
+    """What rolls a canary back without statistics: see ``core.deployments.canary_judgment``.
+
+    Green's mean latency may be ``times_blue`` of blue's, and ``mean_latency_ms`` in any case. With
+    ``times_blue`` 0 blue does not matter. So it is if somebody declares ``mean_latency_ms`` alone:
+    that is a promise to users, whatever blue does.
+    """
 
     error_rate: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.05
     calls: AtLeastOne = 200
     errors: AtLeastOne = 20
     mean_latency_ms: Positive = 200
+    times_blue: Seconds = 1.5
     looks: AtLeastOne = 10
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_absolute(cls, content: Any) -> Any:
+        """The rows of the release before have the limit in milliseconds alone, too."""
+        if not isinstance(content, Mapping) or "mean_latency_ms" not in content:
+            return content
+        return {"times_blue": 0.0, **content}
+
+    @field_validator("times_blue")
+    @classmethod
+    def _check_times(cls, times: float) -> float:
+        if 0 < times < 1:
+            raise ValueError("expected at least 1, or 0: blue's latency does not matter")
+        return times
 
 
 class MarginsSpec(Strict):
@@ -52,6 +74,14 @@ class MarginsSpec(Strict):
 
     p95: Positive = 0.10
     error_rate: Positive = 0.005
+
+
+class ExcludeSpec(Strict):
+    """Which harm must be excluded before a stage passes although it is not shown that green is not
+    worse: for p95 as a share, for the error rate as a difference."""
+
+    p95: Positive = 1.0
+    error_rate: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.02
 
 
 class CanarySpec(Strict):
@@ -67,10 +97,23 @@ class CanarySpec(Strict):
     min_searches: AtLeastOne = 200
     min_users: AtLeastOne = 100
     margins: MarginsSpec = MarginsSpec()
+    #: What happens if a stage's time is over, no harm is shown, and the traffic is too little to
+    #: show that green is not worse: the stage passes if ``exclude`` holds, or a person decides.
+    undecided: Literal["proceed", "pause"] = "proceed"
+    exclude: ExcludeSpec = ExcludeSpec()
     breakers: BreakersSpec = BreakersSpec()
     shadow_percentage: Annotated[float, Field(gt=0, le=100, strict=True)] = 10
     #: Send the validation queries to green at each look; recorded separately from users' searches.
     probing: StrictBool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_pause(cls, content: Any, info: ValidationInfo) -> Any:
+        """In a row of the release before, a person decides: see ``core.database.stored_json``."""
+        stored = (info.context or {}).get("extra") == "ignore"
+        if not stored or not isinstance(content, Mapping):
+            return content
+        return {"undecided": "pause", **content}
 
     @field_validator("stages")
     @classmethod

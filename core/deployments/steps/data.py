@@ -364,9 +364,10 @@ class StageProgress(Progress):
 
 @dataclass(frozen=True, kw_only=True)
 class StageState(StepState):
-    """``windows``: green's seconds and searches up to each look. ``course``: the effects by metric
-    at each look. ``follows``: the next turn brings writes to green, and takes no look; ``round`` is
-    how far that is, and ``followed`` the fingerprint of the source when it was last brought."""
+    """``windows``: green's seconds and searches, and blue's, up to each look. ``course``: the
+    effects by metric at each look. ``follows``: the next turn brings writes to green, and takes no
+    look; ``round`` is how far that is, and ``followed`` the fingerprint of the source when it was
+    last brought."""
 
     looks: int = 0
     windows: Sequence[Sequence[float]] = ()
@@ -423,13 +424,15 @@ class LateState(StepData):
 
 @dataclass(frozen=True, kw_only=True)
 class SoakState(StepState):
-    """``judged``: the seconds, searches and errors up to which the traffic was judged. ``late``:
-    what became of late writes; ``searches``: the next turn looks for them, and not at green."""
+    """``judged``: the seconds, searches and errors up to which the traffic was judged. ``blue``:
+    its mean latency before the switch, in seconds, if it is known. ``late``: what became of late
+    writes; ``searches``: the next turn looks for them, and not at green."""
 
     looks: int = 0
     errors: int = 0
     last_error: str = ""
     judged: Sequence[float] = (0.0, 0, 0)
+    blue: float | None = None
     late: LateState | None = field(default=None, metadata={"of": LateState})
     searches: bool = False
 

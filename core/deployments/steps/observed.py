@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from qdrant_rollouts.core.config.index_file import CanarySpec, Stage
-from qdrant_rollouts.core.deployments.canary_judgment import (
-    Judgment,
-    find_tripped_breaker,
-    judge_canary,
-)
+from qdrant_rollouts.core.deployments.canary_breakers import Look, find_tripped_breaker
+from qdrant_rollouts.core.deployments.canary_judgment import Judgment, judge_canary
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.routing import traffic
@@ -25,7 +22,7 @@ Tallies = Mapping[TrafficKey, TrafficSketch]
 @dataclass(frozen=True, slots=True)
 class StageObservation:
     """``harm`` and ``missing`` are sentences, or empty. ``windows``: green's seconds and searches
-    at each look, summed since the stage began."""
+    and then blue's at each look, summed since the stage began."""
 
     harm: str
     missing: str
@@ -52,10 +49,12 @@ def observe_stage(
         stages = traffic.read_tallies_by_stage(session, alias, f"{context.deployment.id}/")
     own = stages.get(stage_name(context), {})
     green = sum_tallies(own, CANARY, "shadow" if stage.shadow else "real")
-    windows = [*map(list, before), [green.seconds, green.calls]][-spec.breakers.looks - 1 :]
+    blue = sum_blue_searches(own)
+    window = [green.seconds, green.calls, blue.seconds, blue.calls]
+    windows = [*map(list, before), window][-spec.breakers.looks - 1 :]
     judgment = judge_canary(_pairs_by_stage(stages), spec, share_of(stage.percentage))
     return StageObservation(
-        harm=_describe_harm(own, green, windows, judgment, spec),
+        harm=_describe_harm(stages, own, green, windows, judgment, spec),
         missing=_describe_missing(stage, spec, own, green, judgment),
         words=_describe_stage(green, judgment, stage),
         figures=describe_traffic(own),
@@ -73,6 +72,14 @@ def sum_tallies(tallies: Tallies, variant: str, kind: str) -> TrafficSketch:
     return found
 
 
+def sum_blue_searches(tallies: Tallies) -> TrafficSketch:
+    """Returns what all users whom blue answered have experienced: those of the control, and all
+    others."""
+    found = sum_tallies(tallies, LIVE, "real")
+    found.merge(sum_tallies(tallies, CONTROL, "real"))
+    return found
+
+
 def describe_traffic(tallies: Tallies) -> dict[str, Any]:
     """Returns what each variant and kind of search experienced, for people: milliseconds and
     shares."""
@@ -83,21 +90,49 @@ def describe_traffic(tallies: Tallies) -> dict[str, Any]:
     }
 
 
-def diff_windows(windows: Sequence[Sequence[float]]) -> list[tuple[float, int]]:
-    """Returns the differences between consecutive looks, from the sums at each look."""
-    pairs = zip([(0.0, 0), *windows], windows, strict=False)
-    return [(after[0] - before[0], int(after[1] - before[1])) for before, after in pairs]
+def diff_windows(windows: Sequence[Sequence[float]]) -> list[Look]:
+    """Returns the differences between consecutive looks, from the sums at each look. The release
+    before wrote no sums of blue."""
+    looks = []
+    before = Look(0.0, 0)
+    for window in windows:
+        now = Look(*window)
+        looks.append(
+            Look(
+                now.seconds - before.seconds,
+                now.searches - before.searches,
+                now.blue_seconds - before.blue_seconds,
+                now.blue_searches - before.blue_searches,
+            )
+        )
+        before = now
+    return looks
 
 
 def _pairs_by_stage(stages: Mapping[str, Tallies]) -> list[tuple[TrafficSketch, TrafficSketch]]:
-    ordered = sorted(stages, key=lambda name: int(name.rsplit("/", 1)[1]))
     return [
-        (sum_tallies(stages[name], CONTROL, "real"), sum_tallies(stages[name], CANARY, "real"))
-        for name in ordered
+        (
+            sum_tallies(stages[name], CONTROL, "real"),
+            sum_tallies(stages[name], CANARY, "real"),
+        )
+        for name in _sort_stages(stages)
     ]
 
 
+def _sort_stages(stages: Mapping[str, Tallies]) -> list[str]:
+    return sorted(stages, key=lambda name: int(name.rsplit("/", 1)[1]))
+
+
+def _find_blue_so_far(stages: Mapping[str, Tallies], enough: int) -> float | None:
+    """Returns blue's mean latency in seconds, in the newest stage in which it answered ``enough``
+    searches, or any."""
+    newest = [sum_blue_searches(stages[name]) for name in reversed(_sort_stages(stages))]
+    answered = [blue for blue in newest if blue.calls >= enough] or newest
+    return next((blue.mean for blue in answered if blue.calls), None)
+
+
 def _describe_harm(
+    stages: Mapping[str, Tallies],
     own: Tallies,
     green: TrafficSketch,
     windows: list[list[float]],
@@ -110,7 +145,7 @@ def _describe_harm(
         # The list is full: its first entry has the sum of all looks before it.
         recent = recent[1:]
     return (
-        find_tripped_breaker(green, recent, limits)
+        find_tripped_breaker(green, recent, limits, _find_blue_so_far(stages, limits.calls))
         or find_tripped_breaker(sum_tallies(own, CANARY, "synthetic"), [], limits)
         or (judgment.words if judgment.verdict == "unhealthy" else "")
     )
@@ -127,7 +162,7 @@ def _describe_missing(
             f"{green.calls} searches of the {spec.min_searches} it needs, {short} are "
             f"missing{_describe_bypassed(own)}"
         )
-    if stage.shadow or judgment.verdict == "healthy":
+    if stage.shadow or judgment.passes:
         return ""
     return judgment.words
 
@@ -160,6 +195,7 @@ def describe_tally(tally: TrafficSketch) -> dict[str, Any]:
         "error_rate": tally.error_rate,
         "zero_result_rate": tally.zero_rate,
         **{f"p{level}_ms": _as_milliseconds(tally.quantile(level / 100)) for level in (50, 95, 99)},
+        "embedding_ms": _as_milliseconds(tally.mean_embedding),
         **(_figures_of_pairs(tally) if tally.pairs else {}),
     }
 

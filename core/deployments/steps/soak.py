@@ -4,13 +4,16 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from qdrant_rollouts.core.collections import aliases, readiness
 from qdrant_rollouts.core.collections.schema import main_vector, vector_kind, vector_names
 from qdrant_rollouts.core.config.index_file import IndexSpec, SoakSpec
 from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.database.step_data import Progress
-from qdrant_rollouts.core.deployments.canary_judgment import (
+from qdrant_rollouts.core.deployments.canary_breakers import (
+    BlueLatency,
+    describe_slow,
     has_too_many_errors,
     is_enough_to_judge,
 )
@@ -20,6 +23,7 @@ from qdrant_rollouts.core.deployments.steps.data import LateState, Soaked, SoakS
 from qdrant_rollouts.core.deployments.steps.observed import (
     describe_tally,
     stage_name,
+    sum_blue_searches,
     sum_tallies,
 )
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
@@ -32,6 +36,8 @@ from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 _PAGE = 16
 #: After so many looks a source that does not answer is no longer waited for.
 _MOST_LOOKS = 100
+#: How far back blue's latency is measured: as little as has enough searches.
+_HOURS_OF_BLUE = (1, 24)
 
 
 def watch_green(context: StepContext) -> Outcome:
@@ -44,7 +50,10 @@ def watch_green(context: StepContext) -> Outcome:
     if state.searches:
         return _search_late_writes(context, state)
     seen = _read_traffic(context)
-    from_here, traffic_fault = _judge_traffic(context, state.judged, seen)
+    blue = state.blue
+    if not state.looks:
+        blue = _measure_blue(context)
+    from_here, traffic_fault = _judge_traffic(context, state.judged, seen, blue)
     try:
         fault, failing = _looked(context)
     except Limited as error:  # applications have used up the rate limit: no look, and no fault
@@ -63,6 +72,7 @@ def watch_green(context: StepContext) -> Outcome:
         errors=errors,
         last_error=last,
         judged=from_here,
+        blue=blue,
         late=state.late or _begin_search(context),
         progress=progress,
     )
@@ -146,8 +156,28 @@ def _read_traffic(context: StepContext) -> TrafficSketch:
         return sum_tallies(traffic.read_tallies(session, alias, stage), LIVE, "real")
 
 
+def _measure_blue(context: StepContext) -> float | None:
+    """Returns the mean latency, in seconds, of the last searches that blue answered; None if there
+    are too few to judge green by."""
+    services = context.services
+    deployment = context.deployment
+    if deployment.blue is None:
+        return None
+    with services.sessions() as session:
+        now = services.clock.now(session)
+        for hours in _HOURS_OF_BLUE:
+            seen = sum_blue_searches(
+                traffic.read_tallies_of_collection(
+                    session, deployment.alias, deployment.blue, now - timedelta(hours=hours)
+                )
+            )
+            if seen.calls >= deployment.spec.canary.breakers.calls:
+                return seen.mean
+    return None
+
+
 def _judge_traffic(
-    context: StepContext, before: Sequence[float], seen: TrafficSketch
+    context: StepContext, before: Sequence[float], seen: TrafficSketch, blue: float | None
 ) -> tuple[Sequence[float], str]:
     """Judges the searches that were not judged yet by the limits of a canary's breakers. Returns
     the sums up to which all searches are judged, and the fault, or nothing. Too few searches are
@@ -162,12 +192,13 @@ def _judge_traffic(
     mean = seconds / calls
     if has_too_many_errors(calls, errors, limits):
         return upto, f"{errors} of {calls} searches failed, {limits.error_rate:.1%} are tolerated"
-    if mean * 1000 > limits.mean_latency_ms:
-        return upto, (
-            f"{calls} searches took {mean * 1000:.0f} ms on average, "
-            f"{limits.mean_latency_ms:g} are tolerated"
-        )
-    return upto, ""
+    slow = describe_slow(
+        mean,
+        f"the mean latency of {calls} searches",
+        BlueLatency(blue, "before the switch"),
+        limits,
+    )
+    return upto, slow
 
 
 def _describe_searches(seen: TrafficSketch) -> str:

@@ -1,0 +1,89 @@
+"""What ends a canary at once, without statistics: too many errors, or answers that are too slow.
+
+Rule: green is too slow only beside blue. On a slow machine both are slow, and blue helps nobody. A
+limit that somebody declared in milliseconds alone holds whatever blue does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from qdrant_rollouts.core.config.index_file import BreakersSpec
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
+
+
+class Look(NamedTuple):
+    """What was added between two looks: seconds and searches of green, and of blue at the same
+    time."""
+
+    seconds: float
+    searches: float
+    blue_seconds: float = 0.0
+    blue_searches: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BlueLatency:
+    """Blue's mean latency in seconds, None if it is not known, and when it was measured."""
+
+    seconds: float | None
+    when: str
+
+    def describe(self) -> str:
+        if self.seconds is None:
+            return "blue's latency is not known"
+        return f"blue took {self.seconds * 1000:,.0f} ms {self.when}"
+
+
+def is_enough_to_judge(calls: int, errors: int, limits: BreakersSpec) -> bool:
+    return calls >= limits.calls or errors >= limits.errors
+
+
+def has_too_many_errors(calls: int, errors: int, limits: BreakersSpec) -> bool:
+    """Whether too many searches failed. False while there are too few searches to judge."""
+    return is_enough_to_judge(calls, errors, limits) and errors > limits.error_rate * calls
+
+
+def find_tripped_breaker(
+    tally: TrafficSketch,
+    looks: Sequence[Look],
+    limits: BreakersSpec,
+    blue_so_far: float | None = None,
+) -> str:
+    """Returns why the canary must end at once; empty if it need not. ``looks`` are in the order of
+    time; looks without searches of green do not count. ``blue_so_far``: blue's mean latency in
+    seconds, for looks in which it answered too few searches to have one."""
+    calls = tally.calls
+    errors = tally.errors
+    if has_too_many_errors(calls, errors, limits):
+        return (
+            f"{errors} of {calls} searches failed, {errors / calls:.1%}; {limits.error_rate:.1%} "
+            "are tolerated"
+        )
+    seen = [look for look in looks if look.searches][-limits.looks :]
+    if len(seen) < limits.looks:
+        return ""
+    mean = sum(look.seconds for look in seen) / sum(look.searches for look in seen)
+    answered = sum(look.blue_searches for look in seen)
+    blue = BlueLatency(blue_so_far, "before")
+    if answered >= limits.calls:
+        blue = BlueLatency(sum(look.blue_seconds for look in seen) / answered, "at the same time")
+    return describe_slow(mean, f"the mean latency of the last {limits.looks} looks", blue, limits)
+
+
+def describe_slow(mean: float, what: str, blue: BlueLatency, limits: BreakersSpec) -> str:
+    """Returns why green is too slow, with its limit and blue's latency; empty if it is not."""
+    beside = blue.seconds or 0.0
+    limit = max(limits.mean_latency_ms, limits.times_blue * beside * 1000)
+    if mean * 1000 <= limit:
+        return ""
+    return (
+        f"{mean * 1000:,.0f} ms is {what}, {limit:,.0f} ms are tolerated"
+        f"{_describe_limit(limit, limits)}; {blue.describe()}"
+    )
+
+
+def _describe_limit(limit: float, limits: BreakersSpec) -> str:
+    if limit > limits.mean_latency_ms:
+        return f", {limits.times_blue:g} times blue's"
+    return ""
