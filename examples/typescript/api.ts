@@ -935,8 +935,12 @@ export type Sketch = {
   cells: Cells;
   failed?: GroupCalls;
   nothing?: GroupCalls;
-  /** Of all calls together. */
+  /** Of all calls together, without embedding. */
   seconds?: number;
+  /** Seconds in which texts of searches were embedded. */
+  embedding?: number;
+  /** Calls with a text that was embedded. */
+  embedded?: number;
   /** Failed calls that blue answered instead. */
   fallbacks?: number;
   /** Calls without a user. */

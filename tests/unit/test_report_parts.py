@@ -12,7 +12,7 @@ from qdrant_rollouts.core.routing.exposures import Person, UserSearches, unit_of
 from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.statistics.groups import GROUPS
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
-from qdrant_rollouts.interfaces.http.api.router_requests import Exposures, Observations
+from qdrant_rollouts.interfaces.http.api.router_requests import Exposures, Observations, Sketch
 from qdrant_rollouts.interfaces.http.security import LARGEST_BODY
 
 KEY = TrafficKey("docs", "d/3", "canary", "real", "docs_2")
@@ -82,3 +82,7 @@ def test_a_part_is_halved_until_there_is_one_entry() -> None:
     part = Part("/observations", "observations", ["1", "2", "3"])
     assert [half.entries for half in part.halve()] == [["1"], ["2", "3"]]
     assert part.halve()[0].halve() == []
+
+
+def test_a_server_takes_every_figure_of_a_sketch() -> None:
+    assert TrafficSketch().to_json().keys() == Sketch.model_fields.keys()

@@ -101,7 +101,9 @@ class Sketch(Report):
     cells: Cells
     failed: GroupCalls = Field(default_factory=GroupCalls)
     nothing: GroupCalls = Field(default_factory=GroupCalls)
-    seconds: Sum = Field(0, description="Of all calls together.")
+    seconds: Sum = Field(0, description="Of all calls together, without embedding.")
+    embedding: Sum = Field(0, description="Seconds in which texts of searches were embedded.")
+    embedded: Count = Field(0, description="Calls with a text that was embedded.")
     fallbacks: Count = Field(0, description="Failed calls that blue answered instead.")
     anonymous: Count = Field(0, description="Calls without a user.")
     pairs: Count = Field(0, description="Shadow: answers that were compared.")
