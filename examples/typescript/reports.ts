@@ -7,6 +7,10 @@ import type { Choice } from "./choice.ts";
 
 const MOST_OBSERVATIONS = 1_000;
 const MOST_USERS = 2_000;
+/** Of the JSON of a batch; the server takes twice as many. */
+const MOST_CHARACTERS = 400_000;
+/** Cells of one observation; each takes some ten characters. */
+const MOST_CELLS = 20_000;
 /** Users who wait while the server is away; of the others nothing is reported. */
 const MOST_WAITING = 50_000;
 const LEAST_MS = 0.001;
@@ -37,23 +41,38 @@ class Sums {
     this.#head = head;
   }
 
-  asObservation(): Observation {
-    const cells = [...this.cells].map(([cell, calls]) => [...cell.split(" ").map(Number), calls]);
-    return {
-      ...this.#head,
-      sketch: {
-        cells: {
-          groups: cells.map(([group]) => group!),
-          buckets: cells.map(([, bucket]) => bucket!),
-          calls: cells.map(([, , calls]) => calls!),
+  /** Several observations of many cells add up to one. The calls of a group stay together, because
+   * at most as many of them may have failed. */
+  asObservations(): Observation[] {
+    const { seconds, fallbacks, anonymous } = this;
+    return this.#splitCells().map((cells, place) => {
+      const groups = new Set(cells.map(([group]) => group!));
+      return {
+        ...this.#head,
+        sketch: {
+          cells: {
+            groups: cells.map(([group]) => group!),
+            buckets: cells.map(([, bucket]) => bucket!),
+            calls: cells.map(([, , calls]) => calls!),
+          },
+          failed: asGroups(this.failed, groups),
+          nothing: asGroups(this.nothing, groups),
+          ...(place === 0 ? { seconds, fallbacks, anonymous } : {}),
         },
-        failed: asGroups(this.failed),
-        nothing: asGroups(this.nothing),
-        seconds: this.seconds,
-        fallbacks: this.fallbacks,
-        anonymous: this.anonymous,
-      },
-    };
+      };
+    });
+  }
+
+  #splitCells(): number[][][] {
+    const cells = [...this.cells].map(([cell, calls]) => [...cell.split(" ").map(Number), calls]);
+    cells.sort(([one], [other]) => one! - other!);
+    const parts: number[][][] = [];
+    for (let start = 0, end = 0; start < cells.length; start = end) {
+      end = Math.min(start + MOST_CELLS, cells.length);
+      while (end < cells.length && cells[end]![0] === cells[end - 1]![0]) end += 1;
+      parts.push(cells.slice(start, end));
+    }
+    return parts;
   }
 }
 
@@ -98,7 +117,7 @@ export class Reports {
       return split(users, MOST_USERS).map((part) => ({ users: part }));
     });
     await this.#observations.send(send, () => {
-      const observations = [...this.#sums.values()].map((sums) => sums.asObservation());
+      const observations = [...this.#sums.values()].flatMap((sums) => sums.asObservations());
       this.#sums.clear();
       return split(observations, MOST_OBSERVATIONS).map((part) => ({ observations: part }));
     });
@@ -173,15 +192,25 @@ function asLists(counts: Map<number, number>): { keys: number[]; calls: number[]
   return { keys: [...counts.keys()], calls: [...counts.values()] };
 }
 
-function asGroups(counts: Map<number, number>): GroupCalls {
-  const { keys, calls } = asLists(counts);
+function asGroups(counts: Map<number, number>, wanted: Set<number>): GroupCalls {
+  const { keys, calls } = asLists(new Map([...counts].filter(([group]) => wanted.has(group))));
   return { groups: keys, calls };
 }
 
+/** Returns parts of at most so many items, and of at most `MOST_CHARACTERS` in their JSON. */
 function split<Item>(items: Item[], most: number): Item[][] {
   const parts: Item[][] = [];
-  for (let start = 0; start < items.length; start += most) {
-    parts.push(items.slice(start, start + most));
+  let characters = Infinity;
+  for (const item of items) {
+    const length = JSON.stringify(item).length;
+    const last = parts.at(-1);
+    if (last === undefined || last.length >= most || characters + length > MOST_CHARACTERS) {
+      parts.push([item]);
+      characters = length;
+    } else {
+      last.push(item);
+      characters += length;
+    }
   }
   return parts;
 }

@@ -145,13 +145,13 @@ export class Router {
     await this.#ask("POST", "/routers", body);
   }
 
-  /** A malformed batch would be refused again, so it is dropped. */
+  /** A batch that is malformed or too large would be refused again, so it is dropped. */
   async #report(): Promise<void> {
     await this.#reports.send(async (path, body) => {
       try {
         await this.#ask("POST", path, body);
       } catch (error) {
-        if (!(error instanceof Refusal) || error.status !== 422) throw error;
+        if (!(error instanceof Refusal) || ![413, 422].includes(error.status)) throw error;
         this.#options.failed?.(error);
       }
     });

@@ -21,7 +21,10 @@ from qdrant_rollouts.core.experiments.commands import create_experiment, stop_ex
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.routing.exposures import unit_of_user
 from qdrant_rollouts.core.statistics.assignment import bucket
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.http.api.router_requests import Observations
+from qdrant_rollouts.interfaces.http.security import LARGEST_BODY
 from tests.agents import served
 from tests.qdrants import wait_until
 from tests.servers import FRESH, free_ports
@@ -278,6 +281,37 @@ def test_reports_wait_while_the_server_is_away_and_count_once_if_an_answer_is_lo
             relay.away = False
             example.end()
     assert installation.tallies("d/lost")["canary", "real", GREEN].calls == 30
+
+
+REPORTED = """
+import { readFileSync } from "node:fs";
+import { Reports } from "./reports.js";
+const { groups, latencies } = JSON.parse(readFileSync(0, "utf8"));
+const reports = new Reports("shop:1:a");
+const choice = { alias: "docs", variant: "canary", collection: "docs_2", blue: "docs_1" };
+for (let group = 0; group < groups; group += 1) {
+  for (const seconds of latencies) {
+    reports.note({ ...choice, group, user: "anna" }, { seconds, failed: group % 2 === 1 });
+  }
+}
+const bodies = [];
+await reports.send(async (path, body) => bodies.push(JSON.stringify(body)));
+console.log(JSON.stringify(bodies));
+"""
+
+
+def test_what_piles_up_while_the_server_is_away_is_cut_into_batches_that_it_takes(compiled):
+    latencies = [0.0001 * 1.06**step for step in range(200)]
+    given = {"groups": 400, "latencies": latencies}
+    bodies = evaluate(compiled, REPORTED, given)
+    assert len(bodies) > 1
+    assert max(map(len, bodies)) < LARGEST_BODY
+    sketch = TrafficSketch()
+    for body in map(Observations.model_validate_json, bodies):
+        for tally in body.tallies().values():
+            sketch.merge(tally)
+    assert (sketch.calls, sketch.errors) == (400 * 200, 200 * 200)
+    assert sketch.seconds == pytest.approx(400 * sum(latencies))
 
 
 def test_users_of_an_experiment_are_exposed_to_the_arm_that_our_router_gives_them(
