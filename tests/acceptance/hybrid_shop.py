@@ -1,5 +1,5 @@
 """``python -m tests.acceptance.hybrid_shop FOLDER``: a process of an application with hybrid
-search. It has the addresses of Qdrant and of a rollouts server, and no database.
+search. Its environment says whether it reaches its routes in the database, or by HTTP.
 
 Its users search one after the other through ``Router.call``, with the application's own client. Of
 the searches in the collection whose name ends in ``green``, one in ten fails. What became of every

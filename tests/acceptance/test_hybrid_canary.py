@@ -1,5 +1,5 @@
-"""An application of four processes with hybrid search and without a database, during a canary whose
-green fails one search in ten, while the web process is killed and comes back."""
+"""An application of four processes with hybrid search, with and without a database, during a canary
+whose green fails one search in ten, while the web process is killed and comes back."""
 
 import os
 import subprocess
@@ -77,8 +77,9 @@ def until_all_serve(services: Services, route: Route) -> None:
     wait_until(serve, 120)
 
 
-def test_a_canary_reaches_an_application_without_a_database_and_no_search_fails(
-    shop: str, tmp_path: Path, figure: Callable[[str], None]
+@pytest.mark.parametrize("reach", ["http", "database"])
+def test_a_canary_reaches_a_hybrid_application_and_no_search_fails(
+    shop: str, tmp_path: Path, figure: Callable[[str], None], reach: str
 ) -> None:
     house, elsewhere = tmp_path / "house", tmp_path / "elsewhere"
     house.mkdir()
@@ -89,11 +90,8 @@ def test_a_canary_reaches_an_application_without_a_database_and_no_search_fails(
     (port,) = free_ports(1)
     web = ["qdrant_rollouts.interfaces.cli", "web", "--port", str(port)]
     known = {"ROLLOUTS_DATABASE_URL": database, "ROLLOUTS_QDRANT_URL": shop}
-    given = {
-        "ROLLOUTS_QDRANT_URL": shop,
-        "ROLLOUTS_URL": f"http://127.0.0.1:{port}",
-        "ROLLOUTS_TOKEN": token,
-    }
+    by_http = {"ROLLOUTS_URL": f"http://127.0.0.1:{port}", "ROLLOUTS_TOKEN": token}
+    given = known if reach == "database" else {"ROLLOUTS_QDRANT_URL": shop, **by_http}
     application = ["tests.acceptance.hybrid_shop", str(elsewhere)]
 
     def count() -> int:
@@ -136,8 +134,8 @@ def test_a_canary_reaches_an_application_without_a_database_and_no_search_fails(
     assert met == {user: route.variant(bucket("salt", user)) for user in met}
     share = sum(variant == "canary" for variant in met.values()) / len(met)
     figure(
-        f"{len(seen):,} searches by {PROCESSES} processes without a database, {failed} failed in "
-        f"green, none for a user; {share:.0%} of {len(met)} users met green at 50 %"
+        f"{len(seen):,} searches by {PROCESSES} processes by {reach}, {failed} failed in green, "
+        f"none for a user; {share:.0%} of {len(met)} users met green at 50 %"
     )
     assert len(met) > 100
 
