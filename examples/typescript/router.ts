@@ -166,7 +166,7 @@ export class Router {
     const { url, token } = this.#options;
     if (token !== undefined) headers["Authorization"] = `Bearer ${token}`;
     if (body !== undefined) headers["Content-Type"] = "application/json";
-    const answer = await fetch(`${url}/api/v1${path}`, {
+    const answer = await fetch(`${url.replace(/\/+$/, "")}/api/v1${path}`, {
       method,
       headers,
       body: body === undefined ? null : JSON.stringify(body),

@@ -53,28 +53,29 @@ def test_the_search_service_answers_and_its_clicks_count_once_in_an_experiment(c
     assert built["status"] == "completed", built["message"]
     service = load(shell.folder / "service.py")
     with TestClient(service.app) as web:
-        found = web.get("/search", params={"q": "grow tomatoes", "user": "anna"}).json()
-        assert (found["variant"], found["results"][0]["id"]) == ("live", 1)
-        click = {"search": "s", "variant": "live", "user": "anna", "article": 1}
+        found = web.get("/search", params={"q": "grow tomatoes"}).json()
+        assert found["results"][0]["id"] == 1
+        click = {"search": found["search"], "article": 1}
         assert web.post("/clicks", json=click).json() == {"recorded": False}
+        assert web.get("/search", params={"q": "tomatoes", "limit": -1}).status_code == 422
     live = shell.json("alias", "list")["aliases"]["articles"]
     arms = ("--control", live, "--treatment", built["green"], "--metric", "clicks")
     made = shell.json("experiment", "create", "words", *arms)
     monkeypatch.setenv("EXPERIMENT", made["id"])
     with TestClient(service.app) as web:
-        answers = [
-            web.get("/search", params={"q": "repair a bicycle", "user": f"user {n}"}).json()
-            for n in range(20)
-        ]
-        assert {found["variant"] for found in answers} == {"control", "treatment"}
-        click = {
-            "search": answers[0]["search"],
-            "variant": answers[0]["variant"],
-            "user": "user 0",
-            "article": 2,
-        }
+        visitors = []
+        for _ in range(20):
+            web.cookies.clear()
+            found = web.get("/search", params={"q": "repair a bicycle"}).json()
+            visitors.append((web.cookies["visitor"], found["search"]))
+        visitor, search = visitors[0]
+        web.cookies.set("visitor", visitor)
+        click = {"search": search, "article": 2}
         clicked = [web.post("/clicks", json=click).json()["recorded"] for _ in range(2)]
         assert clicked == [True, False]
+    units = shell.json("experiment", "report", "words")["units"]
+    assert sum(units.values()) == 20
+    assert min(units.values()) > 0
 
 
 def test_the_service_says_what_is_missing_before_the_first_deployment(copy):
