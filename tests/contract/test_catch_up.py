@@ -409,6 +409,28 @@ def test_a_rollback_serves_what_was_written_since(changed: World) -> None:
     assert {len(point.vector) for point in points} == {DIMENSION}
 
 
+def test_a_rollback_to_a_collection_of_another_program_serves_what_was_written_since(
+    world: World,
+) -> None:
+    """Nobody wrote down which model made its vectors. The version after it is a copy, so both have
+    the same ones, and none is needed."""
+    schema = {"params": {"vectors": {"size": DIMENSION, "distance": "Cosine"}}}
+    world.store.create("theirs", {**schema, "payload_schema": {}}, {})
+    world.store.upsert("theirs", [Point(one["id"], VECTOR, one) for one in texts(30)])
+    world.store.point_alias("docs", "theirs")
+    world.declare("docs", source="live", embedding=None)
+    world.deploy("docs")
+    world.run()
+    green = world.store.aliases()["docs"]
+    assert green != "theirs"
+    write_to(world, green)
+    truth = served(world)
+    status = roll_back(world)
+    assert status["status"] == "live", status["message"]
+    assert world.store.aliases()["docs"] == "theirs"
+    assert served(world) == truth
+
+
 def test_a_rollback_at_once_lists_what_it_leaves_behind(changed: World) -> None:
     write(changed, changed.store.aliases()["docs"], {"id": 3, "text": "changed"})
     status = roll_back(changed, now=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps import journaled, unjournaled
+from qdrant_rollouts.core.deployments.steps import comparing, journaled, unjournaled
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
 from qdrant_rollouts.core.deployments.steps.direction import goes_back
 from qdrant_rollouts.core.deployments.steps.journaled import Work
@@ -108,7 +108,7 @@ def why_no_way_back(context: StepContext) -> str:
     if context.deployment.blue is None:
         return ""
     try:
-        journaled.open_way_back(context)
+        comparing.open_way_back(context)
     except (Refused, Unavailable) as error:
         return f"a rollback will not bring back what is written after the switch: {error}"
     return ""

@@ -15,6 +15,7 @@ from qdrant_rollouts.core.collections.origins import digest_origin
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.collections.vectors import read_plan
 from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.deployments.steps.data import CaughtUp, CreatedGreen, RoundState
@@ -33,6 +34,9 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
 from qdrant_rollouts.core.ports import Point, PointId, VectorStore
 from qdrant_rollouts.core.services import Services
+
+#: Ways of filling by which a version has the points of the one before.
+_COPIES = ("copy", "snapshot")
 
 
 def open_follower(context: StepContext, *, begun: bool = False) -> Follower:
@@ -96,10 +100,27 @@ def _open_version(
     leader ``may_lack`` points."""
     if not may_lack:
         _check_not_emptied(context, leader, follower)
+    copied = _open_copied(context, leader, follower)
+    if copied is not None:
+        return copied
     try:
         return open_version(context.services, context.deployment.spec, leader, follower)
     except Refused as error:
         raise Refused(f"{error}; {_way_out(context, leader)}") from error
+
+
+def _open_copied(context: StepContext, leader: str, follower: str) -> CopyFollower | None:
+    """Returns an older version without a stamp as the follower of the one that was copied from it.
+    Nobody wrote down how its vectors are made, and nobody need know: both have the same ones. None
+    for all others."""
+    store = context.services.store
+    if read_stamp(store, follower) is not None:
+        return None
+    with context.services.sessions() as session:
+        row = session.get(Version, leader)
+        if row is None or row.parent != follower or row.facts.get("way") not in _COPIES:
+            return None
+    return CopyFollower(store, leader, follower)
 
 
 def open_version(services: Services, spec: IndexSpec, leader: str, follower: str) -> Follower:

@@ -10,15 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.database.journal_rows import Gate
-from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.deployments.plan import StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import comparing
 from qdrant_rollouts.core.deployments.steps.data import RoundState
 from qdrant_rollouts.core.deployments.steps.direction import goes_back
 from qdrant_rollouts.core.deployments.steps.followers import (
-    CopyFollower,
     Follower,
     Written,
     apply_changes,
@@ -37,8 +34,6 @@ from qdrant_rollouts.core.services import Services
 #: Seconds between two looks at writers that have not confirmed, and at another worker's lease.
 _SOON = 0.5
 _NAMED = 3
-#: Ways of filling by which a version has the points of the one before.
-_COPIES = ("copy", "snapshot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,42 +150,16 @@ def open_forward(context: StepContext) -> Work:
     """Returns what brings writes to green. Raises Refused if the journal does not say that green
     follows."""
     deployment = context.deployment
-    copied = _open_copied(context, deployment.blue, deployment.green)
-    follower = copied or comparing.open_follower(context)
+    follower = comparing.open_follower(context)
     _check_roles(context, deployment.blue, deployment.green)
     return open_work(context, follower, context.turn)
 
 
 def open_backward(context: StepContext, turn: Claim) -> Work:
     """Returns what brings writes back to blue, after the switch."""
-    follower = open_way_back(context)
+    follower = comparing.open_way_back(context)
     _check_roles(context, context.deployment.green, context.deployment.blue)
     return open_work(context, follower, turn, skips_bad=True)
-
-
-def open_way_back(context: StepContext) -> Follower:
-    """Returns blue as the follower of green, after the switch. Raises Refused if blue had better
-    stay as it is."""
-    deployment = context.deployment
-    copied = _open_copied(context, deployment.green, deployment.blue)
-    return copied or comparing.open_way_back(context)
-
-
-def _open_copied(
-    context: StepContext, leader: str | None, follower: str | None
-) -> CopyFollower | None:
-    """Returns an older version without a stamp as the follower of the one that was copied from it.
-    Nobody wrote down how its vectors are made, and nobody need know: both have the same ones. None
-    for all others."""
-    if not uses_journal(context) or leader is None or follower is None:
-        return None
-    store = context.services.store
-    if read_stamp(store, follower) is not None:
-        return None
-    with context.services.sessions() as session:
-        row = session.get(Version, leader)
-        way = row.facts.get("way") if row is not None else None
-    return CopyFollower(store, leader, follower) if way in _COPIES else None
 
 
 def open_work(
