@@ -64,6 +64,17 @@ class _WayBack:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class WritesOnTheWay:
+    """What becomes of what was written to the live version since the older one was replaced, in
+    words. ``brings_back``: the live version is the truth, so it comes along. ``refusal``: why a
+    rollback without ``now`` is refused, empty if it is not."""
+
+    said: str
+    brings_back: bool
+    refusal: str = ""
+
+
 def start_rollback(
     services: Services,
     alias: str,
@@ -94,12 +105,14 @@ def start_rollback(
         _check_serves(services, alias, older)
     way = _find_way(services, alias, current, older, to or "")
     spec = settle_rollback(services, way.spec, alias, current, older)
-    if spec.writes.way == "compare" and not now and (why := _why_not_compared(services, way)):
-        raise Refused(f"{why}; `{way.command('--now')}` goes back to it as it is")
+    if now and spec.writes.leads_live:
+        said = f"what was written to {current} since stays there, and is listed"
+    else:
+        writes = _foresee_writes(services, way, spec)
+        if writes.refusal:
+            raise Refused(writes.refusal)
+        said = writes.said
     if to is not None:
-        said = _describe_writes(services, way)
-        if now and spec.writes.leads_live:
-            said = f"what was written to {current} since stays there, and is listed"
         along = _with_writes_told(services, alias, said, along)
     return begin_deployment(
         services,
@@ -130,7 +143,17 @@ def describe_rollback(services: Services, alias: str, to: str | None = None) -> 
             older = _find_named(services, alias, live, to, history)
     except Refused:
         return ""
-    return _describe_writes(services, _find_way(services, alias, live, older, to or ""))
+    return foresee_writes(services, alias, live, older, to or "").said
+
+
+def foresee_writes(
+    services: Services, alias: str, live: str, older: str, named: str = ""
+) -> WritesOnTheWay:
+    """Returns what a rollback to ``older`` does with writes, and whether it is refused because of
+    them. ``named`` is what a person typed for it. Raises Unavailable if the store must be asked and
+    does not answer."""
+    way = _find_way(services, alias, live, older, named)
+    return _foresee_writes(services, way, settle_rollback(services, way.spec, alias, live, older))
 
 
 def _choose_default(services: Services, alias: str, live: str, history: ServingHistory) -> str:
@@ -295,13 +318,17 @@ def _why_not_brought(way: _WayBack) -> str:
     return ""
 
 
-def _describe_writes(services: Services, way: _WayBack) -> str:
-    spec = settle_rollback(services, way.spec, way.alias, way.live, way.older)
-    why = _why_not_compared(services, way) if spec.writes.way == "compare" else ""
-    if why:
-        return f"only with --now: {why}; what was written to {way.live} since stays there"
+def _foresee_writes(services: Services, way: _WayBack, spec: IndexSpec) -> WritesOnTheWay:
+    """``spec`` is settled for this way."""
+    if spec.writes.way == "compare" and (why := _why_not_compared(services, way)):
+        return WritesOnTheWay(
+            f"only with --now: {why}; what was written to {way.live} since stays there",
+            brings_back=True,
+            refusal=f"{why}; `{way.command('--now')}` goes back to it as it is",
+        )
     with services.sessions() as session:
-        return way_back.describe_writes(session, way.alias, spec, way.live, way.older)
+        said = way_back.describe_writes(session, way.alias, spec, way.live, way.older)
+    return WritesOnTheWay(said, brings_back=spec.writes.leads_live)
 
 
 def _with_writes_told(
