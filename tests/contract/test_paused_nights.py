@@ -11,10 +11,14 @@ from qdrant_rollouts.core.collections import marks
 from qdrant_rollouts.core.collections.deletion import retention_policy
 from qdrant_rollouts.core.database.alert_rows import ConditionRow
 from qdrant_rollouts.core.deployments import commands, engine
-from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.deployments.alias_lock import find_open_deployment
+from qdrant_rollouts.core.deployments.commands import InTransaction
+from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.experiments import commands as experiments
 from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.schedules import deployments as scheduled
 from qdrant_rollouts.core.operations.schedules import sweep
+from qdrant_rollouts.core.operations.schedules.runs import load_run
 from qdrant_rollouts.core.ports import VectorStore
 from tests.schedules import NIGHTLY, Failing, at, declare, runs, swept, the_schedule
 from tests.world import World, texts
@@ -203,6 +207,25 @@ def test_a_sweep_that_dies_after_the_replacement_leaves_nothing_undone(paused: W
     night(paused, 3)
     assert runs(paused) == [("11-02T02:00", "replaced"), ("11-03T02:00", "running")]
     assert len(paused.store.collections()) == 1
+
+
+def test_a_night_waits_although_what_refused_it_has_just_been_undone(paused: World) -> None:
+    at(paused, "2026-11-03T02:00")
+    (due,) = sweep.sweep_schedules(paused.services).open
+    run = load_run(paused.services, due)
+    assert run is not None
+
+    def start(along: InTransaction, reason: str) -> str:
+        try:
+            return commands.start_deployment(paused.services, "docs", actor="schedule", along=along)
+        except Refused:
+            engine.knock_overdue_turns(paused.services)
+            paused.run()
+            raise
+
+    for status in ("due", "running"):
+        scheduled.begin_scheduled_run(paused.services, run, start, find_open_deployment)
+        assert runs(paused) == [("11-02T02:00", "replaced"), ("11-03T02:00", status)]
 
 
 def test_a_night_with_nothing_to_build_ends_the_alert_of_the_one_it_replaced(world: World) -> None:
