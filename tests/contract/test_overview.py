@@ -124,6 +124,23 @@ def test_the_way_back_is_ready_only_while_all_it_needs_is_there(world):
     assert light(world)["ready"] == "no"
 
 
+def test_a_way_back_that_would_delete_writes_is_refused_as_by_the_command(world):
+    older = world.status(world.deploy("docs"))["green"]
+    world.run()
+    world.declare("docs", source="live")
+    live = world.status(world.deploy("docs"))["green"]
+    world.run()
+    assert light(world)["ready"] == "yes"
+    for collection in (older, live):
+        world.clock.move(1)
+        commands.switch_alias(world.services, "docs", collection, actor="anna")
+    assert light(world)["ready"] == "no"
+    acts = refused(lists.describe_index(world.services, "docs", seen_by(world)))
+    with pytest.raises(Refused) as error:
+        commands.start_rollback(world.services, "docs", actor="anna")
+    assert (acts["rollback"], acts["rollback_now"]) == (str(error.value), "")
+
+
 def test_nothing_else_may_be_under_way_where_one_goes_back(world):
     for _ in range(2):
         world.deploy("docs")

@@ -1,7 +1,8 @@
 """Nights whose gate cannot tell: the next one takes the place of a paused rebuild, and people hear
 of it once."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import select
@@ -10,9 +11,16 @@ from qdrant_rollouts.core.collections import marks
 from qdrant_rollouts.core.collections.deletion import retention_policy
 from qdrant_rollouts.core.database.alert_rows import ConditionRow
 from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.deployments.alias_lock import find_open_deployment
+from qdrant_rollouts.core.deployments.commands import InTransaction
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.experiments import commands as experiments
 from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.schedules import deployments as scheduled
 from qdrant_rollouts.core.operations.schedules import sweep
-from tests.schedules import NIGHTLY, at, declare, runs, swept, the_schedule
+from qdrant_rollouts.core.operations.schedules.runs import load_run
+from qdrant_rollouts.core.ports import VectorStore
+from tests.schedules import NIGHTLY, Failing, at, declare, runs, swept, the_schedule
 from tests.world import World, texts
 
 #: A floor that nothing can be held to: without an answer in the stamp nobody can tell.
@@ -118,6 +126,59 @@ def test_a_paused_night_that_a_person_has_touched_stays(
     assert paused.status(deployment["id"])["status"] == "paused"
 
 
+def compare(world: World, collection: str) -> str:
+    """A person prepares an experiment with the collection as treatment."""
+    world.store.create("theirs", world.store.schema(collection), {})
+    return experiments.create_experiment(
+        world.services, "words", "theirs", [collection], actor="anna", start=False
+    )
+
+
+def point_to(world: World, collection: str) -> str:
+    commands.create_alias(world.services, "preview", collection, actor="anna")
+    return "alias preview points to it"
+
+
+@pytest.mark.parametrize("use", [compare, point_to])
+def test_a_paused_night_whose_collection_a_person_uses_stays(
+    paused: World, use: Callable[[World, str], str]
+) -> None:
+    deployment = held(paused)
+    said = use(paused, deployment["green"])
+    night(paused, 3)
+    assert runs(paused) == [("11-02T02:00", "running"), ("11-03T02:00", "skipped")]
+    assert said in the_schedule(paused)["runs"][0]["message"]
+    assert paused.status(deployment["id"])["status"] == "paused"
+
+
+def test_a_paused_night_stays_while_nobody_can_say_what_uses_its_collection(
+    paused: World,
+) -> None:
+    store = paused.store
+    paused.over(cast("VectorStore", Failing(store, Unavailable("Qdrant is away"), "aliases")))
+    night(paused, 3)
+    assert runs(paused) == [("11-02T02:00", "running"), ("11-03T02:00", "skipped")]
+    assert "cannot be asked: Qdrant is away" in the_schedule(paused)["runs"][0]["message"]
+    paused.over(store)
+    night(paused, 4)
+    assert runs(paused)[0] == ("11-02T02:00", "replaced")
+
+
+def test_an_abort_does_not_drop_what_an_experiment_compares(paused: World) -> None:
+    deployment = held(paused)
+    experiment = compare(paused, deployment["green"])
+    commands.request_action(paused.services, deployment["id"], Event.ABORT, actor="anna")
+    paused.run()
+    status = paused.status(deployment["id"])
+    assert status["status"] == "needs_operator"
+    assert f"experiment {experiment} compares it" in status["message"]
+    experiments.stop_experiment(paused.services, experiment, actor="anna")
+    commands.request_action(paused.services, deployment["id"], Event.ABORT, actor="anna")
+    paused.run()
+    assert paused.status(deployment["id"])["status"] == "rolled_back"
+    assert deployment["green"] not in paused.store.collections()
+
+
 def test_what_a_person_started_is_not_replaced(world: World) -> None:
     begin(world, validation=UNSURE)
     manual = world.deploy("docs")
@@ -146,6 +207,25 @@ def test_a_sweep_that_dies_after_the_replacement_leaves_nothing_undone(paused: W
     night(paused, 3)
     assert runs(paused) == [("11-02T02:00", "replaced"), ("11-03T02:00", "running")]
     assert len(paused.store.collections()) == 1
+
+
+def test_a_night_waits_although_what_refused_it_has_just_been_undone(paused: World) -> None:
+    at(paused, "2026-11-03T02:00")
+    (due,) = sweep.sweep_schedules(paused.services).open
+    run = load_run(paused.services, due)
+    assert run is not None
+
+    def start(along: InTransaction, reason: str) -> str:
+        try:
+            return commands.start_deployment(paused.services, "docs", actor="schedule", along=along)
+        except Refused:
+            engine.knock_overdue_turns(paused.services)
+            paused.run()
+            raise
+
+    for status in ("due", "running"):
+        scheduled.begin_scheduled_run(paused.services, run, start, find_open_deployment)
+        assert runs(paused) == [("11-02T02:00", "replaced"), ("11-03T02:00", status)]
 
 
 def test_a_night_with_nothing_to_build_ends_the_alert_of_the_one_it_replaced(world: World) -> None:

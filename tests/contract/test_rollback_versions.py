@@ -286,6 +286,61 @@ def test_what_the_live_version_never_got_is_not_deleted_in_the_older_one(live: W
     assert live.store.fetch("docs", [77], vectors=False)[0].payload["text"] == "only here"
 
 
+def deploy(world: World, **given: Any) -> str:
+    world.clock.move(1)
+    started = world.deploy("docs", **given)
+    world.run()
+    status = world.status(started)
+    assert status["status"] == "live", status["message"]
+    return str(status["green"])
+
+
+def write_only_here(world: World, *collections: str) -> None:
+    for collection in collections:
+        world.store.upsert(collection, [Point(77, VECTOR, {"id": 77, "text": "only here"})])
+
+
+def has_what_was_written(world: World, collection: str) -> bool:
+    return bool(world.store.fetch(collection, [77], vectors=False))
+
+
+def test_what_a_version_between_left_behind_is_not_deleted_further_back(live: World) -> None:
+    first, second, third = (name(live, number) for number in (1, 2, 3))
+    write_only_here(live, second, third)
+    assert roll_back(live, to="1", now=True)["status"] == "live"
+    fourth = deploy(live)
+    with pytest.raises(
+        Refused,
+        match=rf"{first} never got what was written to {third}, so to make {second} like {fourth}",
+    ):
+        begin_rollback(live, to="2")
+    assert has_what_was_written(live, second)
+
+
+def test_what_a_version_got_before_one_without_its_writes_is_not_deleted_there(
+    live: World,
+) -> None:
+    second, third = name(live, 2), name(live, 3)
+    write_only_here(live, third)
+    deploy(live, collection=second, options={"writes": "none"})
+    deploy(live)
+    mark(live, "2")
+    with pytest.raises(Refused, match=rf"{second} never got what was written to {third}"):
+        begin_rollback(live)
+    assert has_what_was_written(live, third)
+
+
+def test_what_was_written_while_a_person_had_moved_the_alias_is_not_deleted(live: World) -> None:
+    second, third = name(live, 2), name(live, 3)
+    live.clock.move(1)
+    commands.switch_alias(live.services, "docs", second, actor="anna")
+    write_only_here(live, second)
+    commands.switch_alias(live.services, "docs", third, actor="anna")
+    with pytest.raises(Refused, match=rf"a person has moved docs since {second} was replaced"):
+        begin_rollback(live)
+    assert has_what_was_written(live, second)
+
+
 def test_an_alias_that_was_moved_by_hand_brings_nothing_back_unasked(live: World) -> None:
     commands.switch_alias(live.services, "docs", name(live, 2), actor="anna")
     with pytest.raises(Refused, match=r"no deployment has brought.*--to 3 --now`"):

@@ -4,7 +4,7 @@ Rule: a deletion is a row with a due time, never a step. At the moment of deleti
 could use the collection is checked again. If something cannot be checked, nothing is deleted.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select
@@ -213,9 +213,12 @@ def cancel_deletion(
     return True
 
 
-def find_uses(services: Services, session: Session, collection: str) -> list[str]:
+def find_uses(
+    services: Services, session: Session, collection: str, *, besides: str = ""
+) -> list[str]:
     """Returns what uses the collection, in words; empty if nothing does. These are indexes that
-    read from it, unfinished deployments, intended and actual aliases, routes, and experiments.
+    read from it, unfinished deployments, intended and actual aliases, routes, and experiments. What
+    the deployment ``besides`` does with it does not count.
 
     A backup that reads the collection does not count, because the deletion waits for it. Qdrant's
     aliases are checked last. Raises Unavailable if they cannot be, Refused if the index file cannot
@@ -232,18 +235,19 @@ def find_uses(services: Services, session: Session, collection: str) -> list[str
         Deployment.source == f"collection:{collection}",
         recovered.is_reading_backup_from(collection),
     )
-    unended = Deployment.status.not_in(FINAL), Deployment.kind != "backup"
+    unended = (
+        Deployment.status.not_in(FINAL),
+        Deployment.kind != "backup",
+        Deployment.id != besides,
+    )
     running = select(Deployment.id, Deployment.alias).where(*unended, using)
     found += [f"deployment {id} of {alias} uses it" for id, alias in session.execute(running)]
     meant = session.scalars(select(AliasState.alias).where(AliasState.desired == collection))
     found += [f"alias {alias} is meant to point to it" for alias in meant]
-    found += [
-        f"experiment {row.id} compares it"
-        for row in _list_open_experiments(session)
-        if collection in _compared_collections(row)
-    ]
+    found += [f"experiment {id} compares it" for id in find_open_experiments(session, collection)]
     routed = select(RouteRow.alias).where(
-        or_(RouteRow.blue == collection, RouteRow.green == collection)
+        or_(RouteRow.blue == collection, RouteRow.green == collection),
+        RouteRow.deployment_id.is_distinct_from(besides),
     )
     found += [f"the route of alias {alias} leads to it" for alias in session.scalars(routed)]
     aliases = services.store.aliases().items()
@@ -252,13 +256,11 @@ def find_uses(services: Services, session: Session, collection: str) -> list[str
     ]
 
 
-def _list_open_experiments(session: Session) -> Iterable[Experiment]:
+def find_open_experiments(session: Session, collection: str) -> list[str]:
+    """Returns the ids of the drafted and running experiments that compare the collection."""
     unended = (ExperimentStatus.DRAFT, ExperimentStatus.RUNNING)
-    return session.scalars(select(Experiment).where(Experiment.status.in_(unended)))
-
-
-def _compared_collections(row: Experiment) -> set[str]:
-    return {arm["collection"] for arm in row.spec["arms"]}
+    rows = session.scalars(select(Experiment).where(Experiment.status.in_(unended)))
+    return [row.id for row in rows if collection in {arm["collection"] for arm in row.spec["arms"]}]
 
 
 def delete_due(services: Services) -> list[str]:

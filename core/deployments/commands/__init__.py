@@ -19,19 +19,26 @@ from qdrant_rollouts.core.deployments.commands.deployments import (
     request_action,
     start_deployment,
 )
-from qdrant_rollouts.core.deployments.commands.rollbacks import describe_rollback, start_rollback
+from qdrant_rollouts.core.deployments.commands.rollbacks import (
+    WritesOnTheWay,
+    describe_rollback,
+    foresee_writes,
+    start_rollback,
+)
 from qdrant_rollouts.core.deployments.commands.specs import resolve_spec
 from qdrant_rollouts.core.deployments.lookup import find_deployment
 
 __all__ = [
     "GRACE_MINUTES",
     "InTransaction",
+    "WritesOnTheWay",
     "begin_deployment",
     "create_alias",
     "delete_alias",
     "describe_rollback",
     "do_nothing",
     "find_deployment",
+    "foresee_writes",
     "request_action",
     "resolve_spec",
     "safe_delete_collection",

@@ -6,7 +6,7 @@ alias before, or that a person has adopted; any other goes through the gate, by 
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from qdrant_rollouts.core.collections import aliases, lineage
@@ -21,7 +21,7 @@ from qdrant_rollouts.core.collections.serving_history import (
 from qdrant_rollouts.core.collections.version_facts import describe_mark, say_mark
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
-from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
+from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, Version
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import alias_lock, way_back
 from qdrant_rollouts.core.deployments.claims import read_outputs
@@ -44,16 +44,16 @@ from qdrant_rollouts.core.services import Services
 
 @dataclass(frozen=True, slots=True)
 class _WayBack:
-    """A way from ``live`` to ``older``. ``brought``: the deployment that made ``live`` serve, None
-    if a person did. ``left``: the deployment that has replaced ``older``, None if a person did.
-    ``spec``: the settings that decide what becomes of writes. ``named``: what a person typed for
-    the version, empty for the default."""
+    """A way from ``live`` to ``older``. ``moves``: the deployments that moved the alias, from the
+    one that has replaced ``older``, the earliest first; empty if a person replaced it. ``by_hand``:
+    a person has moved the alias since. ``spec``: the settings that decide what becomes of writes.
+    ``named``: what a person typed for the version, empty for the default."""
 
     alias: str
     live: str
     older: str
-    brought: Deployment | None
-    left: Deployment | None
+    moves: tuple[Deployment, ...]
+    by_hand: bool
     spec: IndexSpec
     named: str
 
@@ -62,6 +62,17 @@ class _WayBack:
         return way_back.build_command(
             self.alias, *(["--to", self.named] if self.named else []), option
         )
+
+
+@dataclass(frozen=True, slots=True)
+class WritesOnTheWay:
+    """What becomes of what was written to the live version since the older one was replaced, in
+    words. ``brings_back``: the live version is the truth, so it comes along. ``refusal``: why a
+    rollback without ``now`` is refused, empty if it is not."""
+
+    said: str
+    brings_back: bool
+    refusal: str = ""
 
 
 def start_rollback(
@@ -94,12 +105,14 @@ def start_rollback(
         _check_serves(services, alias, older)
     way = _find_way(services, alias, current, older, to or "")
     spec = settle_rollback(services, way.spec, alias, current, older)
-    if spec.writes.way == "compare" and not now and (why := _why_not_compared(services, way)):
-        raise Refused(f"{why}; `{way.command('--now')}` goes back to it as it is")
+    if now and spec.writes.leads_live:
+        said = f"what was written to {current} since stays there, and is listed"
+    else:
+        writes = _foresee_writes(services, way, spec)
+        if writes.refusal:
+            raise Refused(writes.refusal)
+        said = writes.said
     if to is not None:
-        said = _describe_writes(services, way)
-        if now and spec.writes.leads_live:
-            said = f"what was written to {current} since stays there, and is listed"
         along = _with_writes_told(services, alias, said, along)
     return begin_deployment(
         services,
@@ -130,7 +143,17 @@ def describe_rollback(services: Services, alias: str, to: str | None = None) -> 
             older = _find_named(services, alias, live, to, history)
     except Refused:
         return ""
-    return _describe_writes(services, _find_way(services, alias, live, older, to or ""))
+    return foresee_writes(services, alias, live, older, to or "").said
+
+
+def foresee_writes(
+    services: Services, alias: str, live: str, older: str, named: str = ""
+) -> WritesOnTheWay:
+    """Returns what a rollback to ``older`` does with writes, and whether it is refused because of
+    them. ``named`` is what a person typed for it. Raises Unavailable if the store must be asked and
+    does not answer."""
+    way = _find_way(services, alias, live, older, named)
+    return _foresee_writes(services, way, settle_rollback(services, way.spec, alias, live, older))
 
 
 def _choose_default(services: Services, alias: str, live: str, history: ServingHistory) -> str:
@@ -209,41 +232,62 @@ def _find_way(services: Services, alias: str, live: str, older: str, named: str)
         brought = _find_last_move(session, alias, Deployment.green == live)
         leaves = Deployment.blue == older
         last = _find_last_move(session, alias, or_(leaves, Deployment.green == older), leaves)
+        moves: tuple[Deployment, ...] = ()
+        if last is not None and last.blue == older:
+            moves = _list_moves_from(session, last)
         if brought is not None:
             spec = read_stored(IndexSpec, brought.spec)
         else:
             spec = retention_policy.find_spec(session, alias, services.indexes())
-    left = last if last is not None and last.blue == older else None
-    return _WayBack(alias, live, older, brought, left, spec, named)
+        by_hand = bool(moves) and _is_moved_by_hand(session, alias, moves[0])
+    return _WayBack(alias, live, older, moves, by_hand, spec, named)
+
+
+def _select_moves(alias: str, *which: ColumnElement[bool]) -> Select[Deployment]:
+    return select(Deployment).where(
+        Deployment.alias == alias,
+        Deployment.kind == "rollout",
+        Deployment.status == Status.LIVE,
+        *which,
+    )
 
 
 def _find_last_move(
     session: Session, alias: str, which: ColumnElement[bool], *later: ColumnElement[bool]
 ) -> Deployment | None:
     """Returns the last of the moves ``which``; of two in the same moment one that is ``later``."""
-    query = select(Deployment).where(
-        Deployment.alias == alias,
-        Deployment.kind == "rollout",
-        Deployment.status == Status.LIVE,
-        which,
-    )
-    query = query.options(selectinload(Deployment.steps))
     latest = (Deployment.finished_at, *later)
-    return session.scalars(query.order_by(*(one.desc() for one in latest)).limit(1)).first()
+    query = _select_moves(alias, which).order_by(*(one.desc() for one in latest))
+    return session.scalars(query.limit(1)).first()
+
+
+def _list_moves_from(session: Session, first: Deployment) -> tuple[Deployment, ...]:
+    """Returns ``first`` and the later moves of its alias, the earliest first."""
+    query = (
+        _select_moves(first.alias, Deployment.finished_at >= first.finished_at)
+        .order_by(Deployment.finished_at, Deployment.created_at, Deployment.strategy == ROLLBACK)
+        .options(selectinload(Deployment.steps))
+    )
+    moves = session.scalars(query).all()
+    return tuple(moves[moves.index(first) :])
+
+
+def _is_moved_by_hand(session: Session, alias: str, since: Deployment) -> bool:
+    query = select(EventRow.id).where(
+        EventRow.alias == alias,
+        EventRow.event == "alias.switched",
+        EventRow.deployment_id.is_(None),
+        EventRow.at >= since.finished_at,
+    )
+    return session.scalars(query.limit(1)).first() is not None
 
 
 def _why_not_compared(services: Services, way: _WayBack) -> str:
     """Returns why the older version must not be made like the live one; empty if it may be. The
     live one may lack what was written to the older one, which a comparison would delete there."""
-    if way.left is None:
-        return f"no deployment has brought to {way.live} what was written to {way.older}"
-    if _left_writes_behind(way.left):
-        return (
-            f"{way.live} never got what was written to {way.older}, so to make {way.older} like it "
-            "would delete that there"
-        )
-    if way.brought is not None and way.brought.blue == way.older:
-        return ""
+    why = _why_not_brought(way)
+    if why or len(way.moves) == 1:
+        return why
     try:
         why = why_not_alike(services, way.alias, way.live, way.older)
     except Busy:
@@ -251,13 +295,40 @@ def _why_not_compared(services: Services, way: _WayBack) -> str:
     return f"{way.older} cannot be kept like {way.live}: {why}" if why else ""
 
 
-def _describe_writes(services: Services, way: _WayBack) -> str:
-    spec = settle_rollback(services, way.spec, way.alias, way.live, way.older)
-    why = _why_not_compared(services, way) if spec.writes.way == "compare" else ""
-    if why:
-        return f"only with --now: {why}; what was written to {way.live} since stays there"
+def _why_not_brought(way: _WayBack) -> str:
+    """Returns why the live version may lack what was written to the older one; empty if each
+    version between them got what was written to the one before it."""
+    if way.by_hand:
+        return (
+            f"a person has moved {way.alias} since {way.older} was replaced, so {way.live} may "
+            f"lack what was written to {way.older}"
+        )
+    at = way.older
+    for move in way.moves:
+        if move.blue != at:
+            break
+        if not _brought_writes(move):
+            return (
+                f"{move.green} never got what was written to {move.blue}, so to make {way.older} "
+                f"like {way.live} would delete that there"
+            )
+        at = move.green
+    if at != way.live:
+        return f"no deployment has brought to {way.live} what was written to {way.older}"
+    return ""
+
+
+def _foresee_writes(services: Services, way: _WayBack, spec: IndexSpec) -> WritesOnTheWay:
+    """``spec`` is settled for this way."""
+    if spec.writes.way == "compare" and (why := _why_not_compared(services, way)):
+        return WritesOnTheWay(
+            f"only with --now: {why}; what was written to {way.live} since stays there",
+            brings_back=True,
+            refusal=f"{why}; `{way.command('--now')}` goes back to it as it is",
+        )
     with services.sessions() as session:
-        return way_back.describe_writes(session, way.alias, spec, way.live, way.older)
+        said = way_back.describe_writes(session, way.alias, spec, way.live, way.older)
+    return WritesOnTheWay(said, brings_back=spec.writes.leads_live)
 
 
 def _with_writes_told(
@@ -281,13 +352,15 @@ def _with_writes_told(
     return both
 
 
-def _left_writes_behind(last: Deployment) -> bool:
-    """Returns whether ``last`` went back without what had been written to the version that it left:
-    at once, or because nothing could be read from it."""
-    if any(step.arguments.get("lists") for step in last.steps):
-        return True
-    caught_up = StepOutputs(read_outputs(last)).find(CaughtUp)
-    return caught_up is not None and caught_up.gave_up
+def _brought_writes(move: Deployment) -> bool:
+    """Returns whether ``move`` brought to its green what had been written to its blue. It did not
+    if it follows no live collection, if it moved the alias at once, or if nothing could be read."""
+    if not read_stored(IndexSpec, move.spec).writes.leads_live:
+        return False
+    if any(step.arguments.get("lists") for step in move.steps):
+        return False
+    caught_up = StepOutputs(read_outputs(move)).find(CaughtUp)
+    return caught_up is None or not caught_up.gave_up
 
 
 def _is_gone(services: Services, collection: str) -> bool:

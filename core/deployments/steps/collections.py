@@ -108,8 +108,8 @@ def create_green(context: StepContext) -> Outcome:
 
 
 def drop_green(context: StepContext) -> Outcome:
-    """Drops green if this deployment made it and no alias or route leads to it. Safe to run twice:
-    a collection that is gone counts as dropped."""
+    """Drops green if this deployment made it, no alias or route leads to it, and no experiment
+    compares it. Safe to run twice: a collection that is gone counts as dropped."""
     deployment = context.deployment
     store = context.services.store
     if deployment.green not in store.collections():

@@ -55,8 +55,9 @@ def recover_backup(context: StepContext) -> Outcome:
 
 
 def undo_recovery(context: StepContext) -> Outcome:
-    """Drops the collection if this run has begun to make it and no alias or route leads to it. If
-    it was sent and does not exist yet, the step waits for it for a limited time."""
+    """Drops the collection if this run has begun to make it, no alias or route leads to it, and no
+    experiment compares it. If it was sent and does not exist yet, the step waits for it for a
+    limited time."""
     collection = _target_collection(context)
     state = context.load(RecoverState)
     if not state.phase:

@@ -32,13 +32,19 @@ def begin_scheduled_run(
 ) -> str:
     """``start`` receives what it must write in the same transaction and a reason, and returns the
     line to show. If it was refused and the schedule says so, the run waits while ``busy`` finds
-    something running on the alias; no other refusal goes away by itself."""
+    something running on the alias; no other refusal goes away by itself. What is found is read
+    before the start too, because it may end between the refusal and the answer to it."""
+    with services.sessions() as session:
+        blocked = bool(busy(session, run.alias))
+        waits = run.waits or replacing.is_undoing_replaced(session, run.schedule_id)
     try:
         return start(
             partial(_attach_deployment, run), f"scheduled for {run.nominal_at:%Y-%m-%d %H:%M} UTC"
         )
     except Refused as refused:
-        return _handle_refusal(services, run, str(refused), busy)
+        with services.sessions() as session:
+            blocked = blocked or bool(busy(session, run.alias))
+        return _handle_refusal(services, run, str(refused), blocked=blocked, waits=waits)
     except Unavailable as away:
         return runs.note_on_run(services, run, f"tried again: {away}")
 
@@ -56,13 +62,8 @@ def _attach_deployment(run: Run, session: Session, deployment_id: str) -> None:
     runs.take_run(session, run, deployment_id=deployment_id, message="")
 
 
-def _handle_refusal(
-    services: Services, run: Run, why: str, busy: Callable[[Session, str], object]
-) -> str:
-    with services.sessions() as session:
-        found = busy(session, run.alias)
-        waits = run.waits or replacing.is_undoing_replaced(session, run.schedule_id)
-    if not found:
+def _handle_refusal(services: Services, run: Run, why: str, *, blocked: bool, waits: bool) -> str:
+    if not blocked:
         return runs.end_run(services, run, RunStatus.FAILED, why)
     if waits:
         return runs.note_on_run(services, run, f"waits: {why}")

@@ -3,7 +3,7 @@
 Rule: the next run takes the place of such a rebuild. It reads the source again and judges again, so
 what made the gate unable to tell is either gone or found once more. One transaction ends the older
 run, asks the engine to take its deployment back, and writes the next run. What a person has touched
-is never replaced.
+or uses is never replaced.
 """
 
 from datetime import datetime
@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.config.index_file import RebuildSpec, ScheduleSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, EventRow
@@ -18,11 +19,18 @@ from qdrant_rollouts.core.database.schedule_rows import ACTOR, ScheduleRun
 from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.deployments.turns import current_step
+from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import FINAL, Event, RunStatus, Status
+from qdrant_rollouts.core.services import Services
 
 
 def replace_paused(
-    session: Session, now: datetime, before: ScheduleRun, nominal: datetime, spec: ScheduleSpec
+    services: Services,
+    session: Session,
+    now: datetime,
+    before: ScheduleRun,
+    nominal: datetime,
+    spec: ScheduleSpec,
 ) -> str:
     """Ends the open run ``before`` in favour of the one due at ``nominal``. Returns why it is left
     alone; empty if it was replaced."""
@@ -36,7 +44,7 @@ def replace_paused(
     assert isinstance(spec, RebuildSpec)
     if spec.if_paused == "skip":
         return f"{why}: it is paused, and the index says if_paused: skip"
-    touched = _find_touch(session, row)
+    touched = _find_touch(session, row) or _find_use(services, session, row)
     if touched:
         return f"{why}: it is paused, and {touched}"
     reason = f"replaced by the rebuild due {nominal:%Y-%m-%d %H:%M} UTC"
@@ -89,3 +97,13 @@ def _find_touch(session: Session, row: Deployment) -> str:
     )
     touch = session.scalars(query.order_by(EventRow.id).limit(1)).first()
     return f"{touch.actor} has touched it ({touch.event})" if touch is not None else ""
+
+
+def _find_use(services: Services, session: Session, row: Deployment) -> str:
+    """Returns what else uses the deployment's collection, in words, or why that is not known; empty
+    if nothing does."""
+    try:
+        uses = deletions.find_uses(services, session, row.green, besides=row.id)
+    except (Refused, Unavailable) as error:
+        return f"whether something uses {row.green} cannot be asked: {error}"
+    return f"{row.green} is used: {'; '.join(uses)}" if uses else ""

@@ -170,7 +170,7 @@ def _fire_schedule(services: Services, seen: Schedule, now: datetime) -> str:
         if row is None or (row.next_at, row.spec, row.paused_by) != (seen.next_at, seen.spec, None):
             return ""
         row.next_at = following
-        return _write_run(session, row, spec, newest, since=seen.next_at, now=now)
+        return _write_run(services, session, row, spec, newest, since=seen.next_at, now=now)
 
 
 def _newest_time(spec: ScheduleSpec, alias: str, first: datetime, now: datetime) -> datetime:
@@ -190,6 +190,7 @@ def _newest_time(spec: ScheduleSpec, alias: str, first: datetime, now: datetime)
 
 
 def _write_run(
+    services: Services,
     session: Session,
     row: Schedule,
     spec: ScheduleSpec,
@@ -202,7 +203,7 @@ def _write_run(
     if session.scalar(select(ScheduleRun.id).where(*known)) is not None:
         return ""
     skipped = _why_missed(spec, begins(spec, row.alias, newest), now) or _why_overlapping(
-        session, now, row, newest, spec
+        services, session, now, row, newest, spec
     )
     run = ScheduleRun(schedule_id=row.id, nominal_at=newest, actor=ACTOR, created_at=now)
     run.message = skipped or (
@@ -228,14 +229,19 @@ def _why_missed(spec: ScheduleSpec, start: datetime, now: datetime) -> str:
 
 
 def _why_overlapping(
-    session: Session, now: datetime, row: Schedule, newest: datetime, spec: ScheduleSpec
+    services: Services,
+    session: Session,
+    now: datetime,
+    row: Schedule,
+    newest: datetime,
+    spec: ScheduleSpec,
 ) -> str:
     """Returns which run has not ended; empty if there is none, or if this one takes its place."""
     open_ = ScheduleRun.schedule_id == row.id, ScheduleRun.status.in_(OPEN_RUNS)
     before = session.scalars(select(ScheduleRun).where(*open_)).one_or_none()
     if before is None:
         return ""
-    return replacing.replace_paused(session, now, before, newest, spec)
+    return replacing.replace_paused(services, session, now, before, newest, spec)
 
 
 def _alert_overdue_schedules(services: Services) -> list[str]:

@@ -174,7 +174,6 @@ def actions_of_index(
     """``busy``: what is running on the index, in words; ``back``: what a rollback needs and does,
     as ``fallback.describe_way_back`` says it."""
     source = declared.source if declared else None
-    missing = "; ".join(one["said"] for one in back["conditions"] if one["state"] == "no")
     unbuildable = ""
     if not source:
         unbuildable = f"{alias} has no source in the index file; `rollouts deploy` can name one"
@@ -194,14 +193,23 @@ def actions_of_index(
             f"Moves {alias} back to {back['target'] or 'the version before'}, after looking at it; "
             "nothing is rebuilt.",
             f"rollouts rollback --reason '…' {shell_word(alias)}",
-            missing,
+            _name_missing(back),
             grave=True,
         ),
-        *_rollbacks_at_once(alias, missing, back),
+        *_rollbacks_at_once(alias, back),
     ]
 
 
-def _rollbacks_at_once(alias: str, missing: str, back: Mapping[str, Any]) -> list[OperatorAction]:
+def _name_missing(back: Mapping[str, Any], option: str = "") -> str:
+    """Returns what a rollback lacks, with an option of the command or without."""
+    return "; ".join(
+        one["said"]
+        for one in back["conditions"]
+        if one["state"] == "no" and not (option and one.get("unless") == option)
+    )
+
+
+def _rollbacks_at_once(alias: str, back: Mapping[str, Any]) -> list[OperatorAction]:
     if not back["brings_back"]:
         return []
     return [
@@ -211,7 +219,7 @@ def _rollbacks_at_once(alias: str, missing: str, back: Mapping[str, Any]) -> lis
             f"Moves {alias} back and waits for nothing; what was written since stays behind, and "
             "is listed.",
             f"rollouts rollback --now --reason '…' {shell_word(alias)}",
-            missing,
+            _name_missing(back, "now"),
             grave=True,
         )
     ]

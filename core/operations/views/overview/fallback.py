@@ -8,39 +8,31 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.collections.deletion.deletions import find_last_deletions
 from qdrant_rollouts.core.collections.deletion.notices import DeletionRules
 from qdrant_rollouts.core.collections.serving_history import read_history
-from qdrant_rollouts.core.config.index_file import IndexSpec
-from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
-from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments import way_back
-from qdrant_rollouts.core.lifecycle import DeletionStatus, Status
+from qdrant_rollouts.core.database.models import Deletion, Version
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.lifecycle import DeletionStatus
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
+from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
 Condition = Mapping[str, str]
 
 
 def describe_way_back(
-    session: Session,
-    alias: str,
-    live: str | None,
-    busy: str,
-    seen: StoreSnapshot,
-    *,
-    embedded: bool,
+    services: Services, alias: str, live: str | None, busy: str, seen: StoreSnapshot
 ) -> dict[str, Any]:
     """``ready``: yes, no, or unknown if something could not be asked; ``target`` is the collection
-    that would serve. ``brings_back``: what was written since comes with it."""
-    history = read_history(session, alias)
+    that would serve. ``brings_back``: what was written since comes with it. A condition with
+    ``unless`` does not hold for a rollback with that option."""
+    with services.sessions() as session:
+        history = read_history(session, alias)
     target = history.find_default(live)
-    last = _find_last_deployment(session, alias, live)
-    if live is None or last is None or target is None:
+    if live is None or target is None:
         missing = "no version before this one went live here"
         if history.served - {live}:
             missing += ", or a rollback has left it, or it is marked bad"
@@ -53,46 +45,51 @@ def describe_way_back(
             "conditions": [there],
             "brings_back": False,
         }
-    spec = read_stored(IndexSpec, last.spec)
-    deletion = find_last_deletions(session, [target]).get(target)
-    made = session.get(Version, target)
+    writes, brings_back = _check_writes(services, alias, live, target, seen)
+    with services.sessions() as session:
+        deletion = find_last_deletions(session, [target]).get(target)
+        made = session.get(Version, target)
+        rules = DeletionRules(seen.declared, services.store.embedded)
+        told = deletion_notices.describe_open_deletions(
+            session, [deletion] if deletion else [], rules
+        )
     conditions = [
         _check_exists(target, made, deletion, seen),
         _check_not_deleted(target, deletion),
         _check_verdict(made, target),
         {"said": busy or f"nothing else is running on {alias}", "state": "no" if busy else "yes"},
-        {
-            "said": way_back.describe_writes(session, alias, spec, live, target),
-            "state": "yes",
-        },
+        writes,
     ]
     states = {one["state"] for one in conditions}
     ready = next(worst for worst in ("no", "unknown", "yes") if worst in states)
     due = None
     if deletion is not None and deletion.status == DeletionStatus.SCHEDULED:
         due = deletion.due_at
-    rules = DeletionRules(seen.declared, embedded)
-    told = deletion_notices.describe_open_deletions(session, [deletion] if deletion else [], rules)
-    said = next((one["text"] for one in told.values()), "")
     return {
         "ready": ready,
         "target": target,
         "delete_after": as_iso(due),
-        "said": said,
+        "said": next((one["text"] for one in told.values()), ""),
         "conditions": conditions,
-        "brings_back": spec.writes.leads_live,
+        "brings_back": brings_back,
     }
 
 
-def _find_last_deployment(session: Session, alias: str, live: str | None) -> Deployment | None:
-    """Returns the deployment that made the live version."""
-    brought = (
-        Deployment.alias == alias,
-        Deployment.kind == "rollout",
-        Deployment.status == Status.LIVE,
-    )
-    query = select(Deployment).where(*brought, Deployment.green == live)
-    return session.scalars(query.order_by(Deployment.finished_at.desc()).limit(1)).first()
+def _check_writes(
+    services: Services, alias: str, live: str, target: str, seen: StoreSnapshot
+) -> tuple[Condition, bool]:
+    """Returns what becomes of writes, as the command says it, and whether they come along. A server
+    that did not answer a moment ago is not asked again."""
+    unasked = f"what becomes of what was written to {live} cannot be asked"
+    if seen.error:
+        return {"said": f"{unasked}: {seen.error}", "state": "unknown"}, True
+    try:
+        writes = commands.foresee_writes(services, alias, live, target)
+    except AppError as error:
+        return {"said": f"{unasked}: {error}", "state": "unknown"}, True
+    if writes.refusal:
+        return {"said": writes.refusal, "state": "no", "unless": "now"}, True
+    return {"said": writes.said, "state": "yes"}, writes.brings_back
 
 
 def _check_exists(

@@ -155,15 +155,13 @@ def describe_index(services: Services, alias: str, seen: StoreSnapshot) -> PageD
             ).first()
         ):
             raise Unknown(f"nothing is known of an index {alias}")
-        back = fallback.describe_way_back(
-            session, alias, live, taken, seen, embedded=services.store.embedded
-        )
         going = session.scalars(
             select(Deletion)
             .where(Deletion.alias == alias)
             .order_by(Deletion.finished_at.is_not(None), Deletion.id.desc())
         ).fetchmany(10)
         deletions = queries.describe_deletions(services, session, going)
+    back = fallback.describe_way_back(services, alias, live, taken, seen)
     declared = seen.declared.get(alias)
     return {
         "now": as_iso(now),

@@ -72,17 +72,12 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
             "eta": left,
             "route": _describe_route(session, row, now),
             "collections": _describe_collections(session, row, live, seen, rules),
-            "rollback": fallback.describe_way_back(
-                session,
-                row.alias,
-                live,
-                why_busy(session, row.alias),
-                seen,
-                embedded=rules.embedded,
-            ),
             "live": live,
         }
-    return {**told, **shown, "steps": [_add_step_estimate(step, left) for step in told["steps"]]}
+        busy = why_busy(session, row.alias)
+    back = fallback.describe_way_back(services, told["alias"], live, busy, seen)
+    steps = [_add_step_estimate(step, left) for step in told["steps"]]
+    return {**told, **shown, "rollback": back, "steps": steps}
 
 
 def why_busy(session: Session, alias: str) -> str:
