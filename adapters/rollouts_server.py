@@ -136,13 +136,21 @@ class RolloutsServer:
             headers = {}
             if self._token:
                 headers["Authorization"] = f"Bearer {self._token}"
-            client = httpx.Client(
-                base_url=self._url,
-                headers=headers,
-                limits=_LIMITS,
-                timeout=httpx.Timeout(_TIMEOUT, connect=_CONNECT_TIMEOUT),
-                verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            )
+            try:
+                client = httpx.Client(
+                    base_url=self._url,
+                    headers=headers,
+                    limits=_LIMITS,
+                    timeout=httpx.Timeout(_TIMEOUT, connect=_CONNECT_TIMEOUT),
+                    verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+                )
+            except OSError as error:
+                words = (
+                    f"{self} cannot be asked: no authority of certificates can be read ({error})"
+                )
+                raise NotReached(
+                    Misconfigured(f"{words}; correct SSL_CERT_FILE or SSL_CERT_DIR")
+                ) from error
             self._opened = os.getpid(), client
         return self._opened[1]
 
@@ -150,7 +158,7 @@ class RolloutsServer:
     def _explain_network_errors(self) -> Iterator[None]:
         try:
             yield
-        except httpx.TransportError as error:
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
             said = str(error) or type(error).__name__
             for pattern, words in _WRONG_SETTINGS:
                 if re.search(pattern, said):

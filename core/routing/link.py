@@ -121,6 +121,10 @@ class Link:
             return self._lose(error.why, topic)
         except AppError as error:  # it has answered
             found = error
+        except Exception as error:  # noqa: BLE001 - the threads of a router must not end
+            unforeseen = Unavailable(f"{self._name} could not be used: {type(error).__name__}")
+            unforeseen.__cause__ = error
+            return self._lose(unforeseen, topic)
         self._find(topic)
         return found
 

@@ -36,11 +36,13 @@ from tests.world import EMBEDDING, World
 
 
 class Between:
-    """Stands before the app, and swallows the answers to so many of the next requests to a path."""
+    """Stands before the app, and swallows the answers to so many of the next requests to a path, or
+    answers them itself with what cannot be decoded."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self.swallow: dict[str, int] = {}
+        self.garble: dict[str, int] = {}
         self.asked: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,6 +51,12 @@ class Between:
         if self.swallow.get(path, 0):
             self.swallow[path] -= 1
             await self._app(scope, receive, _drop)
+            return
+        if self.garble.get(path, 0):
+            self.garble[path] -= 1
+            headers = [(b"content-encoding", b"gzip")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"<html>"})
             return
         await self._app(scope, receive, send)
 
@@ -229,6 +237,22 @@ def test_a_server_that_takes_nothing_is_not_asked_about_every_piece(
     assert between[0].asked.count("/observations") < 100
 
 
+def test_answers_that_cannot_be_decoded_end_neither_the_following_nor_the_reports(
+    routed: World, between: list[Between]
+) -> None:
+    reach(routed).connect(routed.services).close()
+    between[0].garble = {"/routes/stream": 3, "/routes": 2, "/observations": 1, "/routers": 1}
+    with routed.open_router() as router:
+        assert router.search("docs", vector(), user_on("canary")).variant == "unrouted"
+        until(lambda: router.search("docs", vector(), user_on("canary")).variant == "canary")
+        changed = set_share(routed, 0)
+        until(lambda: router.search("docs", vector(), user_on("canary")).variant == "live")
+        waited(lambda: table.confirm_route(routed.services, changed).serving, 60)
+        until(lambda: not router.stats.waiting)
+    assert observed(routed)["canary", "real"].calls
+    assert set(between[0].garble.values()) == {0}
+
+
 # --- the token ------------------------------------------------------------------------------------
 
 
@@ -277,6 +301,14 @@ def test_a_token_without_the_scope_is_told_what_it_may_do(routed: World) -> None
 def test_an_address_without_a_server_is_named(url: str) -> None:
     control = HttpControlPlane(url, "")
     with pytest.raises(NotReached, match=f"the rollouts server at {url} "):
+        control.read_route("docs")
+    control.close()
+
+
+def test_authorities_that_cannot_be_read_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/authorities.pem")
+    control = HttpControlPlane("https://127.0.0.1:1", "")
+    with pytest.raises(NotReached, match="correct SSL_CERT_FILE"):
         control.read_route("docs")
     control.close()
 

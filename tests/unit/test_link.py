@@ -48,3 +48,10 @@ def test_routes_come_back_while_reports_still_fail(link: Link, server: Server) -
         except Unavailable:
             time.sleep(0.01)
     assert found == "route"
+
+
+def test_what_nobody_foresaw_is_a_loss_that_ends_with_the_next_answer(link: Link) -> None:
+    with pytest.raises(Unavailable, match=r"could not be used: ZeroDivisionError"):
+        link.report(lambda: 1 // 0)
+    assert link.report(lambda: "taken", at_once=True) == "taken"
+    assert link.error is None
