@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 _FRESH_SECONDS = 0.3
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 5.0
+#: Routes in one report of those that are served; the server takes no more.
+_MOST_SERVED = 10_000
 #: Refusals of one batch after which no part is cut in halves any more: a server of another release
 #: may refuse everything.
 _MOST_REFUSALS = 40
@@ -139,7 +141,10 @@ class HttpControlPlane:
     # --- reports ----------------------------------------------------------------------------------
 
     def report_served_routes(self, router: str, served: Mapping[str, int]) -> None:
-        self._post("/routers", {"router": router, "serves": dict(served)})
+        routes = list(served.items())
+        for start in range(0, len(routes), _MOST_SERVED):
+            serves = dict(routes[start : start + _MOST_SERVED])
+            self._post("/routers", {"router": router, "serves": serves})
 
     def forget_router(self, router: str) -> None:
         self._post("/routers", {"router": router, "serves": {}})

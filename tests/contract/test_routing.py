@@ -385,6 +385,17 @@ def test_a_change_of_the_route_is_served_and_reported_within_a_second(routed, ro
     assert router.search("docs", "text 3", "anna").variant == "live"
 
 
+def test_a_process_reports_only_routes_and_aliases_that_exist(routed, router):
+    for odd in ("", "a" * 256, "a/b"):
+        with pytest.raises(Refused, match="alias name"):
+            router.search(odd, vector())
+    with pytest.raises(Refused):
+        router.search("nobody", "text 3")
+    router.search("docs", vector())
+    until(lambda: table.confirm_route(routed.services, Route("docs")).serving)
+    assert table.confirm_route(routed.services, Route("nobody")).known == 0
+
+
 def test_a_process_that_ends_is_no_longer_waited_for(routed):
     with routed.open_router() as router:
         router.search("docs", "text 3")
