@@ -43,6 +43,9 @@ _LONGEST_JOIN = 2.0
 class HttpControlPlane:
     def __init__(self, url: str, token: str) -> None:
         self._server = RolloutsServer(url, token)
+        self._begin_process()
+
+    def _begin_process(self) -> None:
         #: Held while the routes are asked for, so that all who wait use the same answer.
         self._asking = threading.Lock()
         self._guard = threading.Lock()
@@ -194,6 +197,9 @@ class HttpControlPlane:
             found = response.json()
             return found["route"], found["control"]
 
+    def leave_parent(self) -> None:
+        self._begin_process()
+
     def close(self) -> None:
         """Ends the stream."""
         self._closed.set()
@@ -207,17 +213,27 @@ class HttpControlPlane:
     def _send_first_part(self, router: str, part: Part) -> None:
         """A part keeps its number until our server has answered. Something in between that answers
         has not taken it."""
+        new = self._number is None
         if self._number is None:
             self._numbers[part.path] += 1
             self._number = self._numbers[part.path]
         content = part.write(router, self._number)
+        repeated = self._server.repeated
         try:
             response = self._server.post(part.path, content)
         except Refused:
             self._drop_first_part()
             raise
         with self._server.expect_our_answer():
-            _ = response.json()["recorded"]
+            recorded = response.json()["recorded"]
+        if not recorded and new and repeated == self._server.repeated:
+            log.warning(
+                "%s: batch %d was sent to %s once, and was not counted: another router of this "
+                "name has sent one with its number",
+                router,
+                self._number,
+                part.path,
+            )
         self._drop_first_part()
 
     def _drop_first_part(self) -> None:

@@ -72,6 +72,8 @@ class RolloutsServer:
         self._url = url.rstrip("/")
         self._token = token
         self._opened: tuple[int, httpx.Client] | None = None
+        #: Requests that were sent twice, because the connection broke.
+        self.repeated = 0
 
     def __str__(self) -> str:
         return f"the rollouts server at {self._url}"
@@ -123,6 +125,7 @@ class RolloutsServer:
             try:
                 response = self._client().request(method, PREFIX + path, **request)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                self.repeated += 1
                 response = self._client().request(method, PREFIX + path, **request)
         if response.is_success or response.status_code == httpx.codes.NOT_MODIFIED:
             return response

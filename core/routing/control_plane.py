@@ -57,6 +57,10 @@ class ControlPlane(Protocol):
         """Returns the name of an experiment's route, and its control. Raises Refused if it does not
         exist or has not begun."""
 
+    def leave_parent(self) -> None:
+        """Begins anew in a forked child: connections, locks and numbers of the parent are not used,
+        and nothing is said to the other side of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class RouterServices:

@@ -2,10 +2,12 @@
 down of it."""
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -446,6 +448,37 @@ def test_the_time_to_embed_is_told_from_the_latency_of_the_collection(routed):
     assert (canary.calls, canary.embedded) == (2, 2)
     assert canary.seconds < SLOW_MODEL <= canary.mean_embedding
     assert tallies["control", "real"].mean_embedding is None
+
+
+# Python 3.12 and later warn of threads beside a fork; here they are the test's server.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("searched", [False, True])
+def test_children_that_are_forked_after_a_router_was_opened_count_for_themselves(routed, searched):
+    with routed.open_router() as router:
+        if searched:
+            router.search("docs", vector(), user_on("canary"))
+            router._core.recorder.flush()
+        children = [fork(partial(search_once, router)) for _ in range(2)]
+        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+        assert router.search("docs", vector(), user_on("canary")).variant == "canary"
+    assert observed(routed)["canary", "real"].calls == 3 + searched
+
+
+def fork(work: Callable[[], None]) -> int:
+    child = os.fork()
+    if not child:
+        failed = True
+        threading.Timer(60, os._exit, (2,)).start()
+        with suppress(Exception):
+            work()
+            failed = False
+        os._exit(failed)
+    return child
+
+
+def search_once(router: Router) -> None:
+    with router:
+        assert router.search("docs", vector(), user_on("canary")).variant == "canary"
 
 
 def test_setting_the_same_route_again_changes_nothing(routed):

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qdrant_rollouts.adapters.http_control_plane import HttpControlPlane
 from qdrant_rollouts.core.routing import Router, link, table, traffic
+from qdrant_rollouts.core.routing.batch import Batch
 from qdrant_rollouts.core.routing.control_plane import NotReached, RouterServices
 from qdrant_rollouts.interfaces.access import tokens
 from tests.by_http import ByHttp
@@ -206,6 +207,18 @@ def test_a_request_whose_answer_is_lost_is_sent_again_and_counts_once(
         router.search("docs", vector(), user_on("canary"))
         until(lambda: not router.stats.waiting)
     assert observed(routed)["canary", "real"].calls == 2
+
+
+def test_a_batch_that_counts_for_another_router_of_the_same_name_is_told(
+    routed: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    batch = Batch()
+    batch.tallies[traffic.TrafficKey("docs", STAGE, "canary", "real", "green")].add(1, 0.01)
+    for told in (0, 1):
+        control = reach(routed).connect(routed.services)
+        control.write_batch("shop:1:a", 1, batch)
+        control.close()
+        assert sum("was not counted" in one.getMessage() for one in caplog.records) == told
 
 
 def test_what_the_server_never_takes_is_left_out_and_the_rest_is_sent(
