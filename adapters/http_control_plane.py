@@ -21,7 +21,7 @@ from qdrant_rollouts.adapters.report_parts import Part, split_batch
 from qdrant_rollouts.adapters.rollouts_server import RolloutsServer, shut_down_connection
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.routing.batch import Batch
-from qdrant_rollouts.core.routing.control_plane import NotReached
+from qdrant_rollouts.core.routing.control_plane import LeftOut, NotReached
 from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed
 from qdrant_rollouts.core.routing.route import Route
 
@@ -62,6 +62,9 @@ class HttpControlPlane:
         #: What is left of the batch; the first one may have been sent with its number.
         self._parts: deque[Part] = deque()
         self._number: int | None = None
+        #: Why parts of the batch were refused, and how many of their entries were not cut further.
+        self._refusals: list[Refused] = []
+        self._left_out = 0
 
     @property
     def name(self) -> str:
@@ -158,17 +161,22 @@ class HttpControlPlane:
         if number != self._batch:
             self._parts = deque(split_batch(batch))
             self._batch = number
-        refusals: list[Refused] = []
+            self._refusals = []
+            self._left_out = 0
         while self._parts:
             part = self._parts[0]
             try:
                 self._send_first_part(router, part)
             except Refused as error:
-                refusals.append(error)
-                if len(refusals) < _MOST_REFUSALS:
-                    self._parts.extendleft(reversed(part.halve()))
-        if refusals:
-            raise refusals[-1]
+                self._refusals.append(error)
+                halves: list[Part] = []
+                if len(self._refusals) < _MOST_REFUSALS:
+                    halves = part.halve()
+                self._parts.extendleft(reversed(halves))
+                if part.path == "/exposures" and not halves:
+                    self._left_out += len(part.entries)
+        if self._refusals:
+            raise LeftOut(str(self._refusals[-1]), self._left_out)
 
     def count_feedback(self, given: Feedback, *, patient: bool) -> bool:
         piece = {

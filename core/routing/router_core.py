@@ -45,7 +45,7 @@ class Stats:
     """What a search process knows about itself. ``database``: why the database, or the rollouts
     server, cannot be used; empty if it can. ``unrouted``: searches by the alias alone, because no
     route was ever read. ``waiting``: searches that were observed but not recorded yet. ``dropped``:
-    observations of users that were left out because too many waited."""
+    observations of users that were left out because too many waited, or that were refused."""
 
     database: str = ""
     away_seconds: float = 0.0

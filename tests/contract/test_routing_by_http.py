@@ -7,6 +7,7 @@ import queue
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,7 @@ from qdrant_rollouts.adapters.http_control_plane import HttpControlPlane
 from qdrant_rollouts.core.routing import Router, link, table, traffic
 from qdrant_rollouts.core.routing.batch import Batch
 from qdrant_rollouts.core.routing.control_plane import NotReached, RouterServices
+from qdrant_rollouts.core.routing.exposures import Person, UserSearches, unit_of_user
 from qdrant_rollouts.interfaces.access import tokens
 from tests.by_http import ByHttp
 from tests.contract.test_routing import (
@@ -235,6 +237,23 @@ def test_what_the_server_never_takes_is_left_out_and_the_rest_is_sent(
     assert {kind: one.calls for (_, kind), one in observed(routed).items()} == {"real": 2}
     (said,) = [one.getMessage() for one in caplog.records if "left out" in one.getMessage()]
     assert "kind: found 'imagined'" in said
+
+
+def test_only_users_who_were_refused_are_counted_as_dropped(routed: World) -> None:
+    with routed.open_router() as router:
+        recorder = router._core.recorder
+        for number in range(5):
+            person = Person("e", unit_of_user("e", str(number)))
+            bucket = 5
+            if number == 3:
+                bucket = -1
+            seen = UserSearches("treatment", 1, "green", bucket, 7, latencies=Counter((700,)))
+            recorder.add_person(person, seen)
+        recorder.flush()
+        wrong = traffic.TrafficKey("docs", STAGE, "canary", "imagined", "green")
+        recorder.add(wrong, 1, 0.01)
+        recorder.flush()
+        assert router.stats.dropped == 1
 
 
 def test_a_server_that_takes_nothing_is_not_asked_about_every_piece(
