@@ -387,6 +387,17 @@ def test_a_change_of_the_route_is_served_and_reported_within_a_second(routed, ro
     assert router.search("docs", "text 3", "anna").variant == "live"
 
 
+def test_a_process_that_serves_a_version_from_before_a_restore_confirms_nothing(world):
+    first = table.set_route(world.services, "docs", blue="a", green="b", salt="salt", share=1)
+    second = table.set_route(world.services, "docs", blue="a", green="b", salt="salt", share=2)
+    for version, serving in ((first.version, 0), (second.version, 1), (second.version + 1, 0)):
+        table.report_served_routes(world.services, "shop:1:a", {"docs": version})
+        assert table.confirm_route(world.services, second).serving == serving
+        assert table.describe_route(world.services, "docs")["confirmed"]["serving"] == serving
+    table.report_served_routes(world.services, "shop:1:a", {"docs": second.version})
+    assert table.confirm_route(world.services, first).all
+
+
 def test_a_process_reports_only_routes_and_aliases_that_exist(routed, router):
     for odd in ("", "a" * 256, "a/b"):
         with pytest.raises(Refused, match="alias name"):
