@@ -21,7 +21,7 @@ from qdrant_rollouts.adapters.report_parts import Part, split_batch
 from qdrant_rollouts.adapters.rollouts_server import RolloutsServer, shut_down_connection
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.routing.batch import Batch
-from qdrant_rollouts.core.routing.control_plane import NotReached
+from qdrant_rollouts.core.routing.control_plane import LeftOut, NotReached
 from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed
 from qdrant_rollouts.core.routing.route import Route
 
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 _FRESH_SECONDS = 0.3
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 5.0
+#: Routes in one report of those that are served; the server takes no more.
+_MOST_SERVED = 10_000
 #: Refusals of one batch after which no part is cut in halves any more: a server of another release
 #: may refuse everything.
 _MOST_REFUSALS = 40
@@ -41,6 +43,9 @@ _LONGEST_JOIN = 2.0
 class HttpControlPlane:
     def __init__(self, url: str, token: str) -> None:
         self._server = RolloutsServer(url, token)
+        self._begin_process()
+
+    def _begin_process(self) -> None:
         #: Held while the routes are asked for, so that all who wait use the same answer.
         self._asking = threading.Lock()
         self._guard = threading.Lock()
@@ -57,6 +62,9 @@ class HttpControlPlane:
         #: What is left of the batch; the first one may have been sent with its number.
         self._parts: deque[Part] = deque()
         self._number: int | None = None
+        #: Why parts of the batch were refused, and how many of their entries were not cut further.
+        self._refusals: list[Refused] = []
+        self._left_out = 0
 
     @property
     def name(self) -> str:
@@ -139,7 +147,10 @@ class HttpControlPlane:
     # --- reports ----------------------------------------------------------------------------------
 
     def report_served_routes(self, router: str, served: Mapping[str, int]) -> None:
-        self._post("/routers", {"router": router, "serves": dict(served)})
+        routes = list(served.items())
+        for start in range(0, len(routes), _MOST_SERVED):
+            serves = dict(routes[start : start + _MOST_SERVED])
+            self._post("/routers", {"router": router, "serves": serves})
 
     def forget_router(self, router: str) -> None:
         self._post("/routers", {"router": router, "serves": {}})
@@ -150,17 +161,22 @@ class HttpControlPlane:
         if number != self._batch:
             self._parts = deque(split_batch(batch))
             self._batch = number
-        refusals: list[Refused] = []
+            self._refusals = []
+            self._left_out = 0
         while self._parts:
             part = self._parts[0]
             try:
                 self._send_first_part(router, part)
             except Refused as error:
-                refusals.append(error)
-                if len(refusals) < _MOST_REFUSALS:
-                    self._parts.extendleft(reversed(part.halve()))
-        if refusals:
-            raise refusals[-1]
+                self._refusals.append(error)
+                halves: list[Part] = []
+                if len(self._refusals) < _MOST_REFUSALS:
+                    halves = part.halve()
+                self._parts.extendleft(reversed(halves))
+                if part.path == "/exposures" and not halves:
+                    self._left_out += len(part.entries)
+        if self._refusals:
+            raise LeftOut(str(self._refusals[-1]), self._left_out)
 
     def count_feedback(self, given: Feedback, *, patient: bool) -> bool:
         piece = {
@@ -189,6 +205,9 @@ class HttpControlPlane:
             found = response.json()
             return found["route"], found["control"]
 
+    def leave_parent(self) -> None:
+        self._begin_process()
+
     def close(self) -> None:
         """Ends the stream."""
         self._closed.set()
@@ -202,17 +221,27 @@ class HttpControlPlane:
     def _send_first_part(self, router: str, part: Part) -> None:
         """A part keeps its number until our server has answered. Something in between that answers
         has not taken it."""
+        new = self._number is None
         if self._number is None:
             self._numbers[part.path] += 1
             self._number = self._numbers[part.path]
         content = part.write(router, self._number)
+        repeated = self._server.repeated
         try:
             response = self._server.post(part.path, content)
         except Refused:
             self._drop_first_part()
             raise
         with self._server.expect_our_answer():
-            _ = response.json()["recorded"]
+            recorded = response.json()["recorded"]
+        if not recorded and new and repeated == self._server.repeated:
+            log.warning(
+                "%s: batch %d was sent to %s once, and was not counted: another router of this "
+                "name has sent one with its number",
+                router,
+                self._number,
+                part.path,
+            )
         self._drop_first_part()
 
     def _drop_first_part(self) -> None:

@@ -84,12 +84,13 @@ def _describe_tally(key: TrafficKey, tally: TrafficSketch) -> Iterator[dict[str,
 
 
 def _split_sketch(tally: TrafficSketch) -> Iterator[dict[str, Any]]:
-    """The first piece has the sums. A group's calls stay together with those that failed."""
+    """The first piece has the sums, also if there are no cells: pairs of a shadow may be written
+    without the call that they belong to. A group's calls stay together with those that failed."""
     columns = ("cells", "failed", "nothing")
     sums = {name: value for name, value in tally.to_json().items() if name not in columns}
     cells = sorted(tally.cells.items())
     start = 0
-    while start < len(cells):
+    while start < len(cells) or any(sums.values()):
         end = _find_end_of_group(cells, start + _MOST_CELLS)
         piece = cells[start:end]
         groups = {group for (group, _), _ in piece}

@@ -72,6 +72,8 @@ class RolloutsServer:
         self._url = url.rstrip("/")
         self._token = token
         self._opened: tuple[int, httpx.Client] | None = None
+        #: Requests that were sent twice, because the connection broke.
+        self.repeated = 0
 
     def __str__(self) -> str:
         return f"the rollouts server at {self._url}"
@@ -123,6 +125,7 @@ class RolloutsServer:
             try:
                 response = self._client().request(method, PREFIX + path, **request)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                self.repeated += 1
                 response = self._client().request(method, PREFIX + path, **request)
         if response.is_success or response.status_code == httpx.codes.NOT_MODIFIED:
             return response
@@ -136,13 +139,21 @@ class RolloutsServer:
             headers = {}
             if self._token:
                 headers["Authorization"] = f"Bearer {self._token}"
-            client = httpx.Client(
-                base_url=self._url,
-                headers=headers,
-                limits=_LIMITS,
-                timeout=httpx.Timeout(_TIMEOUT, connect=_CONNECT_TIMEOUT),
-                verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            )
+            try:
+                client = httpx.Client(
+                    base_url=self._url,
+                    headers=headers,
+                    limits=_LIMITS,
+                    timeout=httpx.Timeout(_TIMEOUT, connect=_CONNECT_TIMEOUT),
+                    verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+                )
+            except OSError as error:
+                words = (
+                    f"{self} cannot be asked: no authority of certificates can be read ({error})"
+                )
+                raise NotReached(
+                    Misconfigured(f"{words}; correct SSL_CERT_FILE or SSL_CERT_DIR")
+                ) from error
             self._opened = os.getpid(), client
         return self._opened[1]
 
@@ -150,7 +161,7 @@ class RolloutsServer:
     def _explain_network_errors(self) -> Iterator[None]:
         try:
             yield
-        except httpx.TransportError as error:
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
             said = str(error) or type(error).__name__
             for pattern, words in _WRONG_SETTINGS:
                 if re.search(pattern, said):

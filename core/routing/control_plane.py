@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec
-from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.errors import AppError, Refused
 from qdrant_rollouts.core.ports import Embedder, VectorStore
 from qdrant_rollouts.core.routing.batch import Batch
 from qdrant_rollouts.core.routing.feedback import Feedback
@@ -20,6 +20,15 @@ class NotReached(Exception):
     def __init__(self, why: AppError) -> None:
         super().__init__(str(why))
         self.why = why
+
+
+class LeftOut(Refused):
+    """Of a batch some pieces were refused and the rest was taken. ``users``: how many observations
+    of users and interleaved lists were refused."""
+
+    def __init__(self, words: str, users: int) -> None:
+        super().__init__(words)
+        self.users = users
 
 
 class ControlPlane(Protocol):
@@ -47,7 +56,7 @@ class ControlPlane(Protocol):
 
     def write_batch(self, router: str, number: int, batch: Batch) -> None:
         """Adds what searches experienced. Numbers grow; the same number is the same batch. Raises
-        Refused for what will never be taken."""
+        LeftOut for what will never be taken, or Refused if that is all of it."""
 
     def count_feedback(self, given: Feedback, *, patient: bool) -> bool:
         """Counts feedback; returns False if it is already counted. Raises Refused, and Unexposed
@@ -56,6 +65,10 @@ class ControlPlane(Protocol):
     def find_experiment_route(self, experiment_id: str) -> tuple[str, str]:
         """Returns the name of an experiment's route, and its control. Raises Refused if it does not
         exist or has not begun."""
+
+    def leave_parent(self) -> None:
+        """Begins anew in a forked child: connections, locks and numbers of the parent are not used,
+        and nothing is said to the other side of them."""
 
 
 @dataclass(frozen=True, slots=True)

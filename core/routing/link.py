@@ -50,8 +50,10 @@ class Link:
         self._name = name
         self._errors: dict[Topic, AppError] = {}
         self._given_up: list[threading.Thread] = []
-        self._retry = 0.0
-        self._try_at = 0.0
+        #: Seconds between two attempts, and when the next one is due, by topic: reports that
+        #: fail must not take the attempts of the routes.
+        self._retry: dict[Topic, float] = {}
+        self._try_at: dict[Topic, float] = {}
         self._lost_at = 0.0
         self._said_at = -_SAY_EVERY
 
@@ -105,7 +107,7 @@ class Link:
 
     def _wait_for(self, work: Callable[[], T], topic: Topic, *, at_once: bool = False) -> T:
         lost = self._errors.get(topic)
-        if lost is not None and time.monotonic() < self._try_at and not at_once:
+        if lost is not None and not at_once and time.monotonic() < self._try_at[topic]:
             raise lost
         found = self._try(work, topic)
         if isinstance(found, AppError):
@@ -119,17 +121,21 @@ class Link:
             return self._lose(error.why, topic)
         except AppError as error:  # it has answered
             found = error
+        except Exception as error:  # noqa: BLE001 - the threads of a router must not end
+            unforeseen = Unavailable(f"{self._name} could not be used: {type(error).__name__}")
+            unforeseen.__cause__ = error
+            return self._lose(unforeseen, topic)
         self._find(topic)
         return found
 
     def _find(self, topic: Topic) -> None:
         """When routes are read again, reports are presumed to be taken too, until one fails."""
         lost = self._errors.pop(topic, None)
+        self._retry.pop(topic, None)
         if topic is Topic.ROUTES and lost is not None:
             self._errors.clear()
         if lost is None or self._errors:
             return
-        self._retry = 0.0
         self._said_at = -_SAY_EVERY
         log.warning("%s: %s answers again; searches follow their routes", self._process, self._name)
 
@@ -137,9 +143,10 @@ class Link:
         now = time.monotonic()
         if not self._errors:
             self._lost_at = now
+        retry = min(max(2 * self._retry.get(topic, 0.0), _FIRST_RETRY), _LONGEST_RETRY)
+        self._retry[topic] = retry
+        self._try_at[topic] = now + retry
         self._errors[topic] = error
-        self._retry = min(max(2 * self._retry, _FIRST_RETRY), _LONGEST_RETRY)
-        self._try_at = now + self._retry
         if now >= self._said_at + _SAY_EVERY:
             self._said_at = now
             level = logging.WARNING

@@ -10,7 +10,7 @@ import threading
 
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.routing.batch import Batch
-from qdrant_rollouts.core.routing.control_plane import ControlPlane
+from qdrant_rollouts.core.routing.control_plane import ControlPlane, LeftOut
 from qdrant_rollouts.core.routing.exposures import Person, ServedList, UserSearches
 from qdrant_rollouts.core.routing.traffic import TrafficKey
 
@@ -30,7 +30,8 @@ class Recorder:
         self._open = Batch()
         self._closed: Batch | None = None
         self._sequence = 0
-        #: Observations of users and interleaved lists that were left out because too many waited.
+        #: Observations of users, and interleaved lists, that were left out, because too many
+        #: waited or because they were refused.
         self.dropped = 0
 
     @property
@@ -100,7 +101,7 @@ class Recorder:
             with self._guard:
                 batch = self._open
                 self._open = Batch()
-            if batch.tallies:
+            if batch.tallies or batch.people or batch.lists:
                 self._sequence += 1
                 self._closed = batch
                 self._write_batch(batch)
@@ -110,6 +111,9 @@ class Recorder:
         try:
             self._control.write_batch(self._process, self._sequence, batch)
         except Refused as error:
-            self.dropped += len(batch.people) + len(batch.lists)
+            if isinstance(error, LeftOut):
+                self.dropped += error.users
+            else:
+                self.dropped += len(batch.people) + len(batch.lists)
             log.warning("%s: observations are left out: %s", self._process, error)
         self._closed = None

@@ -5,10 +5,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 
-from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.errors import AppError, Refused
+from qdrant_rollouts.core.ports.naming import check_found_name
 from qdrant_rollouts.core.routing.control_plane import RouterServices
 from qdrant_rollouts.core.routing.link import Link
 from qdrant_rollouts.core.routing.route import Route
@@ -24,6 +24,8 @@ _LEAST_WAIT = 0.1
 #: Looks between two reports of the version that is served; ``table.SILENT_AFTER`` is several of
 #: them.
 _REPORT_EVERY = 4
+#: Seconds between two log lines about reports that are refused.
+_LOG_EVERY = 60.0
 
 
 class RouteCache:
@@ -42,6 +44,7 @@ class RouteCache:
         #: collection is searched.
         self._searched_with_text: set[str] = set()
         self._served: dict[str, int] = {}
+        self._refusal_logged_at = -_LOG_EVERY
         self._announced: set[str] = set()
         self._guard = threading.Lock()
         self._woken = threading.Event()
@@ -60,7 +63,8 @@ class RouteCache:
         self._searched_with_text.add(alias)
 
     def look(self, alias: str) -> RouteView:
-        """Looks now, for a search."""
+        """Looks now, for a search. Raises Malformed for a name that no alias can have."""
+        check_found_name("alias", alias)
         return self._look(alias, self._link.ask)
 
     def announce(self, alias: str) -> None:
@@ -132,11 +136,28 @@ class RouteCache:
     def _report_served(self, *, at_any_rate: bool) -> None:
         """Reports which versions this process serves, if they have changed or ``at_any_rate``."""
         served = {
-            alias: view.route.version for alias, view in self.copy_views().items() if not view.stale
+            alias: view.route.version
+            for alias, view in self.copy_views().items()
+            if not view.stale and view.exists
         }
         if not served or (served == self._served and not at_any_rate):
             return
         report = partial(self._control.report_served_routes, self._process, served)
-        with suppress(AppError):
+        try:
             self._link.report(report)
+        except Refused as error:
+            self._log_refusal(error)
+        except AppError:  # the link has logged it
+            pass
         self._served = served
+
+    def _log_refusal(self, error: Refused) -> None:
+        now = time.monotonic()
+        if now < self._refusal_logged_at + _LOG_EVERY:
+            return
+        self._refusal_logged_at = now
+        log.warning(
+            "%s: its report of the routes that it serves is refused, so it counts as gone: %s",
+            self._process,
+            error,
+        )

@@ -37,6 +37,11 @@ class RouteView:
         return self.tried.get(CANARY)
 
     @property
+    def exists(self) -> bool:
+        """Whether there is such an alias, or ever was a route of this name."""
+        return self.live is not None or self.route.version > 0
+
+    @property
     def targets(self) -> tuple[Target, ...]:
         return (*((self.live,) if self.live else ()), *self.tried.values())
 

@@ -47,8 +47,8 @@ T = TypeVar("T")
 
 
 class Router:
-    """One for each process, created after a fork. Its threads start with the first search and end
-    with ``close``."""
+    """One for each process: a child that is forked later begins anew with its first search. Its
+    threads start with the first search and end with ``close``."""
 
     def __init__(
         self,
@@ -199,6 +199,10 @@ class Router:
         return self._core.stats
 
     def close(self) -> None:
+        """Writes the last observations. In a forked child that has not searched it does nothing,
+        because everything that is open belongs to the parent."""
+        if not self._core.of_this_process:
+            return
         self._core.close()
         self._release()
 
@@ -327,6 +331,9 @@ class AsyncRouter:
         return self._core.stats
 
     async def close(self) -> None:
+        """As ``Router.close``."""
+        if not self._core.of_this_process:
+            return
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)

@@ -2,6 +2,9 @@
 
 Two threads work for it: one follows route changes and reports which version is served, one writes
 observations. A search waits for neither.
+
+Rule: a child that was forked begins anew with its first search: it has a name, threads and
+connections of its own.
 """
 
 import logging
@@ -42,7 +45,7 @@ class Stats:
     """What a search process knows about itself. ``database``: why the database, or the rollouts
     server, cannot be used; empty if it can. ``unrouted``: searches by the alias alone, because no
     route was ever read. ``waiting``: searches that were observed but not recorded yet. ``dropped``:
-    observations of users that were left out because too many waited."""
+    observations of users that were left out because too many waited, or that were refused."""
 
     database: str = ""
     away_seconds: float = 0.0
@@ -61,19 +64,49 @@ class RouterCore:
         """``write_query`` brings what arms embed into the form of the application's client."""
         self.services = services
         self._write_query = write_query
-        self.process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._control = services.control
+        self._stopped = threading.Event()
+        self._entering = threading.Lock()
+        self._begin_process()
+
+    def _begin_process(self) -> None:
+        """Everything that belongs to one process: its name, under which batches are numbered, what
+        it has observed, its locks and its threads."""
+        self.process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self.link = Link(self.process, self._control.name)
         self.recorder = Recorder(self._control, self.process)
         self.observer = SearchObserver(self.recorder)
         self.shadow = Shadow(self.recorder)
         self.deadline = DeadlineEstimate()
-        self.routes = RouteCache(services, self.link, self.process, self._start_threads)
-        self.experiments = RouterExperiments(self._control, self.link, self.recorder, self.routes)
+        self._routes = RouteCache(self.services, self.link, self.process, self._start_threads)
+        self._experiments = RouterExperiments(self._control, self.link, self.recorder, self._routes)
         self._unrouted = 0
         self._guard = threading.Lock()
+        closed = self._stopped.is_set()
         self._stopped = threading.Event()
+        if closed:
+            self._stopped.set()
         self._threads: list[threading.Thread] = []
+        self._pid = os.getpid()
+
+    @property
+    def routes(self) -> RouteCache:
+        """Every search begins here, also the first one of a forked child."""
+        if not self.of_this_process:
+            self._enter_child()
+        return self._routes
+
+    @property
+    def experiments(self) -> RouterExperiments:
+        if not self.of_this_process:
+            self._enter_child()
+        return self._experiments
+
+    @property
+    def of_this_process(self) -> bool:
+        """False in a forked child that has not used the router: threads, connections and
+        observations are still the parent's."""
+        return self._pid == os.getpid()
 
     def choose(
         self, alias: str, user: str | None, *, words: bool, using: str | None = None
@@ -122,7 +155,7 @@ class RouterCore:
 
     @property
     def stats(self) -> Stats:
-        views = self.routes.copy_views()
+        views = self._routes.copy_views()
         return Stats(
             database=str(self.link.error or ""),
             away_seconds=self.link.away_for,
@@ -136,7 +169,7 @@ class RouterCore:
         """Writes what is left and reports that this process serves no more, unless the control
         plane does not answer."""
         self._stopped.set()
-        self.routes.wake()
+        self._routes.wake()
         for thread in self._threads:
             thread.join()
         self.link.close()
@@ -150,6 +183,12 @@ class RouterCore:
                 log.warning(
                     "%s: its last %d observations are lost: %s", self.process, waiting, error
                 )
+
+    def _enter_child(self) -> None:
+        with self._entering:
+            if not self.of_this_process:
+                self._control.leave_parent()
+                self._begin_process()
 
     def _choose(self, view: RouteView, user: str | None, *, fits: bool, words: bool) -> Choice:
         place, group = _place_user(view.route, user)
@@ -190,13 +229,13 @@ class RouterCore:
             self._threads = [
                 threading.Thread(target=work, name=name, daemon=True)
                 for name, work in (
-                    ("routes", partial(self.routes.follow, self._stopped)),
+                    ("routes", partial(self._routes.follow, self._stopped)),
                     ("observations", self._flush_observations),
                 )
             ]
         for thread in self._threads:
             thread.start()
-        self._control.listen(self.routes.announce, self._stopped)
+        self._control.listen(self._routes.announce, self._stopped)
 
     def _flush_observations(self) -> None:
         while not self._stopped.wait(FLUSH_SECONDS):

@@ -3,6 +3,7 @@ users."""
 
 from functools import partial
 
+from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.routing.control_plane import ControlPlane
 from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed
 from qdrant_rollouts.core.routing.link import Link
@@ -38,10 +39,17 @@ class RouterExperiments:
 
     def _count_feedback(self, given: Feedback) -> bool:
         try:
-            return self._control.count_feedback(given, patient=True)
+            return self._send_feedback(given, patient=True)
         except Unexposed:
             self._recorder.flush()
-            return self._control.count_feedback(given, patient=False)
+            return self._send_feedback(given, patient=False)
+
+    def _send_feedback(self, given: Feedback, *, patient: bool) -> bool:
+        """Arguments of a wrong type are the caller's fault: sent again, they fail again."""
+        try:
+            return self._control.count_feedback(given, patient=patient)
+        except (TypeError, ValueError) as error:
+            raise Refused(f"this feedback cannot be sent: {error}") from error
 
     def _load(self, experiment_id: str) -> tuple[str, str]:
         found = self._link.ask(partial(self._control.find_experiment_route, experiment_id))

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy.exc import DBAPIError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import Pool
 
 from qdrant_rollouts.core.database.faults import explain_error
 from qdrant_rollouts.core.errors import AppError, is_connection_lost
@@ -29,6 +30,7 @@ class SqlControlPlane:
     name: str = "the database"
     _joined: bool = False
     _guard: threading.Lock = field(default_factory=threading.Lock)
+    _left: list[Pool] = field(default_factory=list)
 
     def read_route(self, alias: str) -> Route:
         with self._use_database():
@@ -69,6 +71,14 @@ class SqlControlPlane:
     def find_experiment_route(self, experiment_id: str) -> tuple[str, str]:
         with self._use_database():
             return reports.find_experiment_route(self.services, experiment_id)
+
+    def leave_parent(self) -> None:
+        """The pools are kept: a connection that is not used any more would be closed, and with it
+        the parent's."""
+        self._guard = threading.Lock()
+        engine = self.services.engine
+        self._left.append(engine.pool)
+        engine.dispose(close=False)
 
     @contextmanager
     def _use_database(self) -> Iterator[None]:

@@ -103,7 +103,7 @@ def compute_routes_tag(session: Session) -> str:
 
 
 def _describe_confirmed(route: Route, living: Sequence[int]) -> index_answers.Route:
-    agreed = _count_serving(route, living)
+    agreed = _count_serving(route, living, route.version)
     confirmed: index_answers.Confirmed = {"serving": agreed.serving, "known": agreed.known}
     return {**route.to_json(), "confirmed": confirmed}
 
@@ -121,8 +121,11 @@ def _read_served_versions(
     return found
 
 
-def _count_serving(route: Route, living: Sequence[int]) -> Confirmation:
-    return Confirmation(sum(version >= route.version for version in living), len(living))
+def _count_serving(route: Route, living: Sequence[int], newest: int) -> Confirmation:
+    """``newest``: the version in the database, read after ``living``. A process with a newer one
+    has it from a database that was restored since, and serves another route."""
+    serving = sum(route.version <= version <= newest for version in living)
+    return Confirmation(serving, len(living))
 
 
 def find_newer_routes(session: Session, versions: Mapping[str, int]) -> set[str]:
@@ -221,9 +224,9 @@ def lock_route(services: Services, session: Session, alias: str) -> RouteRow:
 def confirm_route(services: Services, route: Route) -> Confirmation:
     """Returns which living processes serve this version or a newer one."""
     with services.sessions() as session:
-        return _count_serving(
-            route, _read_served_versions(services, session, route.alias)[route.alias]
-        )
+        living = _read_served_versions(services, session, route.alias)
+        newest = load_route(session, route.alias).version
+        return _count_serving(route, living[route.alias], max(route.version, newest))
 
 
 def alive(now: datetime) -> ColumnElement[bool]:

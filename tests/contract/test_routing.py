@@ -2,10 +2,12 @@
 down of it."""
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -385,6 +387,28 @@ def test_a_change_of_the_route_is_served_and_reported_within_a_second(routed, ro
     assert router.search("docs", "text 3", "anna").variant == "live"
 
 
+def test_a_process_that_serves_a_version_from_before_a_restore_confirms_nothing(world):
+    first = table.set_route(world.services, "docs", blue="a", green="b", salt="salt", share=1)
+    second = table.set_route(world.services, "docs", blue="a", green="b", salt="salt", share=2)
+    for version, serving in ((first.version, 0), (second.version, 1), (second.version + 1, 0)):
+        table.report_served_routes(world.services, "shop:1:a", {"docs": version})
+        assert table.confirm_route(world.services, second).serving == serving
+        assert table.describe_route(world.services, "docs")["confirmed"]["serving"] == serving
+    table.report_served_routes(world.services, "shop:1:a", {"docs": second.version})
+    assert table.confirm_route(world.services, first).all
+
+
+def test_a_process_reports_only_routes_and_aliases_that_exist(routed, router):
+    for odd in ("", "a" * 256, "a/b"):
+        with pytest.raises(Refused, match="alias name"):
+            router.search(odd, vector())
+    with pytest.raises(Refused):
+        router.search("nobody", "text 3")
+    router.search("docs", vector())
+    until(lambda: table.confirm_route(routed.services, Route("docs")).serving)
+    assert table.confirm_route(routed.services, Route("nobody")).known == 0
+
+
 def test_a_process_that_ends_is_no_longer_waited_for(routed):
     with routed.open_router() as router:
         router.search("docs", "text 3")
@@ -435,6 +459,37 @@ def test_the_time_to_embed_is_told_from_the_latency_of_the_collection(routed):
     assert (canary.calls, canary.embedded) == (2, 2)
     assert canary.seconds < SLOW_MODEL <= canary.mean_embedding
     assert tallies["control", "real"].mean_embedding is None
+
+
+# Python 3.12 and later warn of threads beside a fork; here they are the test's server.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("searched", [False, True])
+def test_children_that_are_forked_after_a_router_was_opened_count_for_themselves(routed, searched):
+    with routed.open_router() as router:
+        if searched:
+            router.search("docs", vector(), user_on("canary"))
+            router._core.recorder.flush()
+        children = [fork(partial(search_once, router)) for _ in range(2)]
+        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+        assert router.search("docs", vector(), user_on("canary")).variant == "canary"
+    assert observed(routed)["canary", "real"].calls == 3 + searched
+
+
+def fork(work: Callable[[], None]) -> int:
+    child = os.fork()
+    if not child:
+        failed = True
+        threading.Timer(60, os._exit, (2,)).start()
+        with suppress(Exception):
+            work()
+            failed = False
+        os._exit(failed)
+    return child
+
+
+def search_once(router: Router) -> None:
+    with router:
+        assert router.search("docs", vector(), user_on("canary")).variant == "canary"
 
 
 def test_setting_the_same_route_again_changes_nothing(routed):

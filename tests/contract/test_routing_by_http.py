@@ -7,6 +7,7 @@ import queue
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qdrant_rollouts.adapters.http_control_plane import HttpControlPlane
 from qdrant_rollouts.core.routing import Router, link, table, traffic
+from qdrant_rollouts.core.routing.batch import Batch
 from qdrant_rollouts.core.routing.control_plane import NotReached, RouterServices
+from qdrant_rollouts.core.routing.exposures import Person, UserSearches, unit_of_user
 from qdrant_rollouts.interfaces.access import tokens
 from tests.by_http import ByHttp
 from tests.contract.test_routing import (
@@ -36,11 +39,13 @@ from tests.world import EMBEDDING, World
 
 
 class Between:
-    """Stands before the app, and swallows the answers to so many of the next requests to a path."""
+    """Stands before the app, and swallows the answers to so many of the next requests to a path, or
+    answers them itself with what cannot be decoded."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self.swallow: dict[str, int] = {}
+        self.garble: dict[str, int] = {}
         self.asked: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,6 +54,12 @@ class Between:
         if self.swallow.get(path, 0):
             self.swallow[path] -= 1
             await self._app(scope, receive, _drop)
+            return
+        if self.garble.get(path, 0):
+            self.garble[path] -= 1
+            headers = [(b"content-encoding", b"gzip")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"<html>"})
             return
         await self._app(scope, receive, send)
 
@@ -200,6 +211,18 @@ def test_a_request_whose_answer_is_lost_is_sent_again_and_counts_once(
     assert observed(routed)["canary", "real"].calls == 2
 
 
+def test_a_batch_that_counts_for_another_router_of_the_same_name_is_told(
+    routed: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    batch = Batch()
+    batch.tallies[traffic.TrafficKey("docs", STAGE, "canary", "real", "green")].add(1, 0.01)
+    for told in (0, 1):
+        control = reach(routed).connect(routed.services)
+        control.write_batch("shop:1:a", 1, batch)
+        control.close()
+        assert sum("was not counted" in one.getMessage() for one in caplog.records) == told
+
+
 def test_what_the_server_never_takes_is_left_out_and_the_rest_is_sent(
     routed: World, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -216,6 +239,23 @@ def test_what_the_server_never_takes_is_left_out_and_the_rest_is_sent(
     assert "kind: found 'imagined'" in said
 
 
+def test_only_users_who_were_refused_are_counted_as_dropped(routed: World) -> None:
+    with routed.open_router() as router:
+        recorder = router._core.recorder
+        for number in range(5):
+            person = Person("e", unit_of_user("e", str(number)))
+            bucket = 5
+            if number == 3:
+                bucket = -1
+            seen = UserSearches("treatment", 1, "green", bucket, 7, latencies=Counter((700,)))
+            recorder.add_person(person, seen)
+        recorder.flush()
+        wrong = traffic.TrafficKey("docs", STAGE, "canary", "imagined", "green")
+        recorder.add(wrong, 1, 0.01)
+        recorder.flush()
+        assert router.stats.dropped == 1
+
+
 def test_a_server_that_takes_nothing_is_not_asked_about_every_piece(
     routed: World, between: list[Between]
 ) -> None:
@@ -227,6 +267,22 @@ def test_a_server_that_takes_nothing_is_not_asked_about_every_piece(
         router._core.recorder.flush()
     assert observed(routed) == {}
     assert between[0].asked.count("/observations") < 100
+
+
+def test_answers_that_cannot_be_decoded_end_neither_the_following_nor_the_reports(
+    routed: World, between: list[Between]
+) -> None:
+    reach(routed).connect(routed.services).close()
+    between[0].garble = {"/routes/stream": 3, "/routes": 2, "/observations": 1, "/routers": 1}
+    with routed.open_router() as router:
+        assert router.search("docs", vector(), user_on("canary")).variant == "unrouted"
+        until(lambda: router.search("docs", vector(), user_on("canary")).variant == "canary")
+        changed = set_share(routed, 0)
+        until(lambda: router.search("docs", vector(), user_on("canary")).variant == "live")
+        waited(lambda: table.confirm_route(routed.services, changed).serving, 60)
+        until(lambda: not router.stats.waiting)
+    assert observed(routed)["canary", "real"].calls
+    assert set(between[0].garble.values()) == {0}
 
 
 # --- the token ------------------------------------------------------------------------------------
@@ -277,6 +333,14 @@ def test_a_token_without_the_scope_is_told_what_it_may_do(routed: World) -> None
 def test_an_address_without_a_server_is_named(url: str) -> None:
     control = HttpControlPlane(url, "")
     with pytest.raises(NotReached, match=f"the rollouts server at {url} "):
+        control.read_route("docs")
+    control.close()
+
+
+def test_authorities_that_cannot_be_read_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/authorities.pem")
+    control = HttpControlPlane("https://127.0.0.1:1", "")
+    with pytest.raises(NotReached, match="correct SSL_CERT_FILE"):
         control.read_route("docs")
     control.close()
 

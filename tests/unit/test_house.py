@@ -44,6 +44,7 @@ BROAD_ALLOWED = {
         4,
         "an application's function may throw anything; blue is asked, or it is thrown again",
     ),
+    "core/routing/link.py": (1, "the threads of a router must not end, whatever their work throws"),
     "core/routing/limited_calls.py": (1, "what a thread throws is thrown again in the caller's"),
     "core/routing/router.py": (3, "the same as in calls.py, which these errors are given to"),
     "core/routing/shadow.py": (1, "a copy of an application's search may throw anything"),

@@ -60,6 +60,14 @@ def test_a_sketch_of_any_size_arrives_whole(calls: int) -> None:
         assert getattr(arrived, name) == pytest.approx(getattr(expected, name))
 
 
+def test_a_pair_without_a_call_arrives() -> None:
+    batch = Batch()
+    batch.tallies[KEY].add_pair(0.5, -0.3)
+    ((request,), _) = send(batch)
+    (arrived,) = request.tallies().values()
+    assert (arrived.pairs, arrived.overlap, arrived.log_ratio) == (1, 0.5, -0.3)
+
+
 def test_many_users_and_lists_arrive_whole_and_users_come_first() -> None:
     batch = Batch()
     for number in range(5000):
