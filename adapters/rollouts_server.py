@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -37,6 +38,7 @@ _SILENT_STREAM = 7.0
 #: ours close earlier.
 _LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
 _LONGEST_ANSWER = 500
+_WAY_OUT = "`rollouts token create NAME --scope router` makes a token"
 _TYPE = "urn:qdrant-rollouts:problem:"
 #: Answers to a request that reached its target, by the name of the problem's kind.
 _ANSWERS: Mapping[str, type[Refused]] = {
@@ -177,18 +179,18 @@ class RolloutsServer:
         kind, detail = problem
         if kind in _ANSWERS:
             return _ANSWERS[kind](detail)
-        if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            return NotReached(
-                Misconfigured(
-                    f"{self} refuses ROLLOUTS_TOKEN or the address: {detail}. `rollouts token "
-                    "create NAME --scope router` makes a token"
-                )
-            )
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            words = "refuses ROLLOUTS_TOKEN, which is missing, unknown or was revoked"
+            return NotReached(Misconfigured(f"{self} {words}; {_WAY_OUT}"))
+        if response.status_code == httpx.codes.FORBIDDEN:
+            words = f"{self} refuses ROLLOUTS_TOKEN or the address: {detail.rstrip('.')}"
+            return NotReached(Misconfigured(f"{words}; {_WAY_OUT}"))
         if response.is_server_error or response.status_code in (408, 429):
             return NotReached(Unavailable(f"{self} did not answer: {detail}"))
-        return NotReached(
-            Misconfigured(f"{self} is of another release: HTTP {response.status_code}, {detail}")
-        )
+        words = f"{self} is of another release: HTTP {response.status_code}, {detail}"
+        if urlsplit(self._url).path.strip("/"):
+            words += f"; or correct ROLLOUTS_URL, which is the address before {PREFIX}"
+        return NotReached(Misconfigured(words))
 
     def _not_ours(self, response: httpx.Response) -> NotReached:
         if response.is_server_error:

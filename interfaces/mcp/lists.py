@@ -16,6 +16,7 @@ from qdrant_rollouts.core.errors import Malformed
 from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import home, store_snapshot
+from qdrant_rollouts.core.operations.views.overview.lists import check_index_known
 from qdrant_rollouts.core.ports.naming import check_found_name
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
@@ -53,12 +54,15 @@ class ResourceList:
 def read_page(
     services: Services, listed: ResourceList, alias: str | None, after: str
 ) -> dict[str, Any]:
-    """Raises Refused for a name that no alias has, and for a place that is not in the list."""
+    """Raises Refused for a name that no alias has, and for a place that is not in the list; Unknown
+    for an index of which nothing is known."""
     if alias is not None:
         check_found_name("alias", alias)
     if "\0" in after:
         raise _build_misplaced(after)
     found = listed.read(services, alias, after or None)
+    if alias is not None and not found:
+        check_index_known(services, alias, store_snapshot.read_snapshot_now(services))
     kept = found[: _count_fitting(found[:ROWS])]
     following = None
     if len(kept) < len(found):

@@ -4,12 +4,13 @@ test_arms, test_exposures and test_interleaving."""
 
 import logging
 import queue
+import re
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -302,6 +303,23 @@ def test_a_token_that_is_revoked_is_told_once_and_the_last_routes_stay(
     assert "refuses ROLLOUTS_TOKEN" in told[0].getMessage()
     assert "unknown or was revoked" in told[0].getMessage()
     assert "rollouts token create NAME --scope router" in told[0].getMessage()
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "told"),
+    [
+        ("/api/v1", None, "correct ROLLOUTS_URL, which is the address before /api/v1"),
+        ("", "", "unknown or was revoked; `rollouts token create NAME --scope router`"),
+    ],
+)
+def test_a_wrong_address_or_no_token_is_told_with_what_to_do(
+    routed: World, path: str, token: str | None, told: str
+) -> None:
+    reach(routed).connect(routed.services).close()
+    known = reach(routed)
+    control = HttpControlPlane(known.url + path, known.token if token is None else token)
+    with closing(control), pytest.raises(NotReached, match=re.escape(told)):
+        control.read_route("docs")
 
 
 def test_a_token_that_may_only_read_routes_follows_them_and_says_once_that_nothing_is_written(

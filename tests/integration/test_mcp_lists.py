@@ -113,6 +113,8 @@ def test_a_list_of_one_page_says_that_there_is_no_other(agent):
         ("rollouts://experiments?after=x", "there is no experiment 'x'"),
         (f"{OF_THEIRS}/versions?after=x", "'x' is no place in the list"),
         ("rollouts://indexes/nothing/versions", "there are no versions of nothing"),
+        ("rollouts://indexes/nothing/events", "nothing is known of an index nothing"),
+        ("rollouts://indexes/nothing/deployments", "nothing is known of an index nothing"),
     ],
 )
 def test_a_place_that_is_in_no_list_is_refused_in_words(agent, uri, words):

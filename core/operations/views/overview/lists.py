@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import load_only
+from sqlalchemy.orm import Session, load_only
 
 from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.alerts.outbox import read_message
@@ -139,6 +139,22 @@ def list_alerts(services: Services, limit: int = PAGE_SIZE) -> PageData:
     }
 
 
+def check_index_known(services: Services, alias: str, seen: StoreSnapshot) -> None:
+    """Raises Unknown for an index that was never deployed, is not declared, and has no alias."""
+    with services.sessions() as session:
+        _check_known(session, alias, seen)
+
+
+def _check_known(session: Session, alias: str, seen: StoreSnapshot) -> None:
+    if alias in seen.declared or alias in (seen.aliases or {}):
+        return
+    if session.get(AliasState, alias) is not None:
+        return
+    deployed = select(Deployment.id).where(Deployment.alias == alias).limit(1)
+    if session.scalars(deployed).first() is None:
+        raise Unknown(f"nothing is known of an index {alias}")
+
+
 def describe_index(services: Services, alias: str, seen: StoreSnapshot) -> PageData:
     """Returns what is running on one index, its rollback, and what can be done with it. Raises
     Unknown."""
@@ -147,14 +163,7 @@ def describe_index(services: Services, alias: str, seen: StoreSnapshot) -> PageD
         state = session.get(AliasState, alias)
         live = state.desired if state else (seen.aliases or {}).get(alias)
         taken = why_busy(session, alias)
-        known = state is not None or live is not None or alias in seen.declared
-        if (
-            not known
-            and not session.scalars(
-                select(Deployment.id).where(Deployment.alias == alias).limit(1)
-            ).first()
-        ):
-            raise Unknown(f"nothing is known of an index {alias}")
+        _check_known(session, alias, seen)
         going = session.scalars(
             select(Deletion)
             .where(Deletion.alias == alias)
