@@ -5,9 +5,9 @@ written twice counts once. Folding replaces rows by their sum in one transaction
 of it, so nothing is lost when it is emptied.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
@@ -68,9 +68,9 @@ def write_tallies(
             return False
         session.add_all(
             TrafficRow(
-                **asdict(key), process=process, sequence=sequence, at=now, tally=tally.to_json()
+                **asdict(key), process=writer, sequence=sequence, at=now, tally=tally.to_json()
             )
-            for key, tally in tallies.items()
+            for key, writer, tally in _name_writers(process, tallies)
         )
         also(session, now)
         return True
@@ -134,6 +134,21 @@ def claim_batch(session: Session, process: str, sequence: int, now: datetime) ->
         return False
     session.merge(BatchRow(process=process, sequence=sequence, at=now))
     return True
+
+
+def _name_writers(
+    process: str, tallies: Mapping[TrafficKey, TrafficSketch]
+) -> Iterator[tuple[TrafficKey, str, TrafficSketch]]:
+    """The table takes one row of a process's batch for a collection, whatever its alias. So rows of
+    further aliases get a name that no process has, with a space."""
+    found: Counter[TrafficKey] = Counter()
+    for key, tally in tallies.items():
+        place = replace(key, alias="")
+        found[place] += 1
+        writer = process
+        if found[place] > 1:
+            writer = f"{process} {found[place]}"
+        yield key, writer, tally
 
 
 def _fold_level(services: Services, number: int, level: _FoldLevel) -> int:

@@ -461,6 +461,19 @@ def test_the_time_to_embed_is_told_from_the_latency_of_the_collection(routed):
     assert tallies["control", "real"].mean_embedding is None
 
 
+def test_aliases_of_one_collection_are_written_down_side_by_side(routed):
+    blue, _ = names(routed)
+    aliases = ("one", "two", "three")
+    for alias in aliases:
+        routed.store.point_alias(alias, blue)
+    with routed.open_router() as router:
+        for alias in aliases:
+            router.search(alias, vector())
+    with routed.services.sessions() as session:
+        found = [traffic.read_tallies(session, alias, "") for alias in aliases]
+    assert [[tally.calls for tally in one.values()] for one in found] == [[1]] * 3
+
+
 # Python 3.12 and later warn of threads beside a fork; here they are the test's server.
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("searched", [False, True])
