@@ -164,6 +164,15 @@ def test_a_collection_without_an_alias_gets_one_by_the_command_that_is_named(
     shell("alias", "delete", "init-bare_live")
 
 
+def test_before_the_alias_is_there_the_first_step_named_is_to_create_it(shell, tmp_path, found):
+    said = init(shell, "--from", "init-bare", url=found)
+    (command,) = re.findall(r"rollouts (alias create .*) init-bare", said)
+    refused = shell("deploy", "init-bare_live")
+    assert refused.exit_code == 2
+    for told in (complaints(shell)["index init-bare_live"], refused.stderr):
+        assert f"`rollouts {command} COLLECTION`" in told
+
+
 def test_without_a_name_every_alias_is_declared_and_other_collections_are_named(
     shell, tmp_path, found
 ):
