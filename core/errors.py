@@ -38,6 +38,11 @@ class AppError(Exception):
 class Refused(AppError):
     """This request makes no sense in the current state."""
 
+    def __init__(self, message: str = "", *, waits_for: str | None = None) -> None:
+        """``waits_for``: the id of the deployment that must end first, if that is the reason."""
+        super().__init__(message)
+        self.waits_for = waits_for
+
 
 class Unknown(Refused):
     """The thing does not exist."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports.naming import shell_word
 
 LIVE = "live"
 
@@ -15,6 +16,7 @@ def name_source(text: str, alias: str, live: Mapping[str, str]) -> str:
     if alias not in live:
         raise Refused(
             f"source live is the collection behind {alias}, and nothing serves {alias} yet: name "
-            "the source of its first deployment"
+            f"that collection with `rollouts alias create {shell_word(alias)} COLLECTION`; if "
+            "there is none, name another source"
         )
     return f"collection:{live[alias]}"

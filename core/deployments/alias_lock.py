@@ -18,8 +18,8 @@ def check_alias_idle(session: Session, alias: str) -> None:
     if running is not None:
         raise Refused(
             f"deployment {running.id} of {alias} is {running.status}: one at a time; wait for it "
-            "or "
-            f"`rollouts abort {running.id}`"
+            f"or `rollouts abort {running.id}`",
+            waits_for=running.id,
         )
     experiment = find_running_experiment(session, alias)
     if experiment is not None:
@@ -38,7 +38,8 @@ def check_alias_movable(services: Services, alias: str) -> None:
     if running is not None and running.status != Status.NEEDS_OPERATOR:
         raise Refused(
             f"deployment {running.id} of {alias} is {running.status} and moves the alias itself; "
-            "abort it first"
+            "abort it first",
+            waits_for=running.id,
         )
     if experiment is not None:
         raise Refused(

@@ -28,6 +28,7 @@ from qdrant_rollouts.core.errors import (
     Refused,
     Unavailable,
 )
+from qdrant_rollouts.core.lifecycle import MOVING
 from qdrant_rollouts.core.sanitize.quoting import shorten_message
 from qdrant_rollouts.core.sanitize.redaction import guard_process, redact
 from qdrant_rollouts.core.services import Services
@@ -191,8 +192,27 @@ _NEEDS: dict[str, Callable[[Settings], bool]] = {
 def _close_services(context: CliContext) -> Iterator[None]:
     try:
         yield
+    except Refused as error:
+        told = error.waits_for and _describe_missing_process(context, error.waits_for)
+        if not told:
+            raise
+        raise Refused(f"{error}; {told}", waits_for=error.waits_for) from error
     finally:
         context.services.close()
+
+
+def _describe_missing_process(context: CliContext, deployment_id: str) -> str:
+    """Returns why the deployment does not go on by itself, and what to do; empty if a process runs
+    it, or if it waits for a person."""
+    seen = late("core.operations.views.queries", "get_deployment")(context.services, deployment_id)
+    if seen["status"] not in MOVING:
+        return ""
+    if not context.settings.embedded:
+        waits = seen["waits"]
+        return f"{waits['text']}: {waits['next']}" if waits else ""
+    if late("interfaces.embedded", "running_elsewhere")() is not None:
+        return ""
+    return "no process runs it: `rollouts up` continues it"
 
 
 def actor() -> str:

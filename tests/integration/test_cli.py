@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import chdir
 
 import pytest
 
+from qdrant_rollouts.interfaces.embedded import take_lock
 from tests.shell import ROOT, Shell, declare, records, write
 
 DOCS = {
@@ -256,6 +258,19 @@ def test_wishes_are_honoured_though_nobody_runs(shell):
     assert "nothing runs it until `rollouts up` is started" in resumed.stderr
     assert shell.json("abort", started)["status"] == "rolled_back"
     assert shell.json("alias", "list") == {"aliases": {}}
+
+
+def test_a_deployment_in_the_way_that_nobody_runs_is_continued_by_the_command_that_is_named(shell):
+    started = shell.json("deploy", "docs")["id"]
+    for verb in (("deploy", "docs", "--wait"), ("plan", "docs")):
+        refused = shell(*verb)
+        assert refused.exit_code == 2
+        assert f"deployment {started} of docs is pending" in refused.stderr
+        assert "no process runs it: `rollouts up` continues it" in refused.stderr
+    with chdir(shell.folder), take_lock():
+        assert "no process runs it" not in shell("deploy", "docs").stderr
+    shell("pause", started)
+    assert "no process runs it" not in shell("deploy", "docs").stderr
 
 
 def test_when_the_time_runs_out_the_deployment_goes_on_and_the_code_is_4(shell):

@@ -164,6 +164,15 @@ def test_a_collection_without_an_alias_gets_one_by_the_command_that_is_named(
     shell("alias", "delete", "init-bare_live")
 
 
+def test_before_the_alias_is_there_the_first_step_named_is_to_create_it(shell, tmp_path, found):
+    said = init(shell, "--from", "init-bare", url=found)
+    (command,) = re.findall(r"rollouts (alias create .*) init-bare", said)
+    refused = shell("deploy", "init-bare_live")
+    assert refused.exit_code == 2
+    for told in (complaints(shell)["index init-bare_live"], refused.stderr):
+        assert f"`rollouts {command} COLLECTION`" in told
+
+
 def test_without_a_name_every_alias_is_declared_and_other_collections_are_named(
     shell, tmp_path, found
 ):
@@ -231,6 +240,19 @@ def test_a_source_that_cannot_be_read_is_refused_and_nothing_is_written(
     (tmp_path / ".env.old").write_text("A=b\n", encoding="utf-8")
     assert words in init(shell, "--source", source, url=found, code=2)
     assert names(tmp_path) == [".env.old", "broken.jsonl"]
+
+
+def test_records_that_no_deployment_takes_are_refused_and_some_of_them_are_named(
+    shell, tmp_path, found
+):
+    write(tmp_path / "noid.jsonl", [{"name": "no id"}])
+    said = init(shell, "--source", "jsonl:noid.jsonl", url=found, code=2)
+    assert "noid.jsonl:1: id: missing" in said
+    assert names(tmp_path) == ["noid.jsonl"]
+    write(tmp_path / "some.jsonl", [{"id": 1, "name": "one"}, {"name": "no id"}])
+    said = init(shell, "--source", "jsonl:some.jsonl", url=found)
+    assert "some.jsonl:2: id: missing" in said
+    assert said.index("some.jsonl:2") < said.index("next:")
 
 
 def test_one_of_both_is_asked_for(shell, tmp_path):

@@ -208,7 +208,8 @@ def _check_kind_idle(session: Session, alias: str, kind: str) -> None:
     if running is not None:
         raise Refused(
             f"{kind} {running.id} of {alias} is {running.status}: one at a time; wait for it or "
-            f"`rollouts abort {running.id}`"
+            f"`rollouts abort {running.id}`",
+            waits_for=running.id,
         )
 
 
