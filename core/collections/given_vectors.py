@@ -47,13 +47,14 @@ def _check_dense(path: str, value: Any, rule: VectorRule) -> FloatArray:
     if not rule.rows:
         return _check_numbers(path, value, rule)
     if not isinstance(value, list | np.ndarray) or len(value) == 0:
-        raise BadField(path, f"expected a list of vectors of {rule.size} numbers each")
+        each = f" of {rule.size} numbers each" if rule.size is not None else ""
+        raise BadField(path, f"expected a list of vectors{each}")
     return np.stack([_check_numbers(f"{path}[{at}]", row, rule) for at, row in enumerate(value)])
 
 
 def _check_numbers(path: str, value: Any, rule: VectorRule) -> FloatArray:
     array = _check_finite(path, value)
-    if len(array) != rule.size:
+    if rule.size is not None and len(array) != rule.size:
         raise BadField(path, f"has {len(array)} numbers; the collection's vectors have {rule.size}")
     if rule.cosine and not array.any():
         raise BadField(path, "is all zeros: without a direction there is no cosine")

@@ -15,7 +15,8 @@ VECTOR_FIELD = "vector"
 
 @dataclass(frozen=True, slots=True)
 class VectorRule:
-    size: int
+    #: None: any size is taken, because the model that says it is not loaded.
+    size: int | None
     cosine: bool = False
     #: For a multivector: rows of ``size`` numbers each.
     rows: bool = False

@@ -1,6 +1,6 @@
 """The checks of ``doctor`` on what the index file declares and the database holds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -9,8 +9,15 @@ from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.answers.deployments import Deployment
 from qdrant_rollouts.core.collections.changes import check_source
 from qdrant_rollouts.core.collections.live_source import name_source
+from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import places, unclaimed, workers
+from qdrant_rollouts.core.deployments.commands.first_records import (
+    FIRST,
+    FirstRecords,
+    check_first_records,
+    has_records_to_check,
+)
 from qdrant_rollouts.core.deployments.commands.specs import (
     check_alias_name,
     check_models,
@@ -18,10 +25,12 @@ from qdrant_rollouts.core.deployments.commands.specs import (
 )
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.workers import Worker
-from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import MOVING, Status
 from qdrant_rollouts.core.operations.schedules import queries as schedule_queries
 from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.ports.naming import shell_word
+from qdrant_rollouts.core.routing.limited_calls import LimitedCalls
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.cli.check_runner import Findings, run_check
@@ -33,6 +42,13 @@ from qdrant_rollouts.interfaces.health_checks import (
 )
 from qdrant_rollouts.wiring import (
     build_read_only,
+)
+
+#: Seconds after which a source is no longer waited for.
+_SOURCE_SECONDS = 20.0
+_BAD_RECORDS = (
+    "correct the record, or the text template that names its field; or leave bad records out with "
+    "on_bad_record: skip and max_bad_records"
 )
 
 
@@ -107,14 +123,56 @@ def _clocks(services: Services) -> Findings:
 
 
 def _check_sources(services: Services) -> Findings:
+    """Waits only so long for each source, because a query or a function may take its time for the
+    first record."""
     for alias, spec in services.indexes().items():
+        name = f"index {alias}"
         try:
             live = live_aliases(services)
             check_alias_name(services, alias, live)
-            if spec.source is not None:
-                check_source(services.source(name_source(spec.source, alias, live)), spec)
+            look = partial(_read_source, services, alias, spec, live)
+            found = LimitedCalls().run(look, _SOURCE_SECONDS)
+        except TimeoutError:
+            value = f"its source gave no record in {_SOURCE_SECONDS:g} s, so it was not checked"
+            advice = f"`rollouts plan {shell_word(alias)}` waits until it does"
+            yield Check(name, "warn", value, advice)
+        except Busy as error:
+            yield Check(name, "warn", f"not checked: {error}", "ask again when nothing is deployed")
         except (Refused, Unavailable) as error:
-            yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
+            yield Check(name, "warn", str(error), "deploying it would be refused now")
+        else:
+            if found is not None:
+                yield _describe_records(alias, found)
+
+
+def _read_source(
+    services: Services, alias: str, spec: IndexSpec, live: Mapping[str, str]
+) -> FirstRecords | None:
+    """Returns what is found in the first records; None if there is nothing to read."""
+    if spec.source is None:
+        return None
+    source = services.source(name_source(spec.source, alias, live))
+    check_source(source, spec)
+    if not has_records_to_check(source):
+        return None
+    return check_first_records(services, alias, spec, live, source)
+
+
+def _describe_records(alias: str, found: FirstRecords) -> Check:
+    name = f"records {alias}"
+    if not found.acceptable:
+        return Check(name, "warn", found.bad, _BAD_RECORDS)
+    if not found.read:
+        value = f"none could be read in {FIRST.seconds:g} s, so none was checked"
+        if found.all_read:
+            value = "the source has none"
+        return Check(name, "warn", value, f"`rollouts plan {shell_word(alias)}` reads it again")
+    told = f"the first {found.read:,} can be deployed"
+    if found.all_read:
+        told = f"all {found.read:,} can be deployed"
+    elif found.read < FIRST.records:
+        told += f"; no more were read in {FIRST.seconds:g} s"
+    return Check(name, "ok", found.bad or told)
 
 
 def _check_models(services: Services) -> Findings:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from dotenv import dotenv_values
 
+from qdrant_rollouts.core.collections.records import BadRecord
 from qdrant_rollouts.core.collections.schema import vector_kind, vector_names, vector_params
 from qdrant_rollouts.core.collections.survey import FoundFields, Survey
 from qdrant_rollouts.core.config.known_models import FIRST, suggest_models
@@ -49,13 +50,15 @@ class Existing:
 @dataclass(frozen=True, slots=True)
 class New:
     """An index whose records are elsewhere. ``read``: they were looked at; otherwise the source is
-    an example. ``vectors``: each record brings its own."""
+    an example. ``vectors``: each record brings its own. ``bad``: which of those that were looked at
+    cannot be deployed."""
 
     alias: str
     source: str
     fields: FoundFields
     read: bool = True
     vectors: bool = False
+    bad: Sequence[BadRecord] = ()
 
 
 # --- .env -----------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from qdrant_rollouts.core.database.models import EventRow
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
 from tests.secured import Secured, make_authority
 from tests.servers import HOST, Qdrant
-from tests.shell import call
+from tests.shell import call, declare, write
 
 ROOT = Path(__file__).parents[2]
 
@@ -306,3 +306,61 @@ def test_the_process_of_flower_takes_the_password_without_white_space_or_ends(
 def test_logins_are_refused_by_the_name_of_the_variable():
     with pytest.raises(Refused, match="FLOWER_BASIC_AUTH: expected"):
         flower.normalize_logins("nobody")
+
+
+# --- records --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rows", "declared", "state", "words"),
+    [
+        ([{"name": "a"}], {}, "warn", "a.jsonl:1: id: missing"),
+        ([{"id": 1, "name": "a"}, {"id": 2}], {}, "warn", "a.jsonl:2: name: missing"),
+        ([{"id": 1, "name": "a"}] * 2, {}, "warn", "a.jsonl:2: id: 1 is not unique"),
+        ([{"id": 1, "name": "a"}, {"id": 2, "vector": [1, 2]}], {}, "ok", "all 2 can be deployed"),
+        ([{"id": n, "name": "a"} for n in range(500)], {}, "ok", "the first 100 can be deployed"),
+        (
+            [{"id": 1, "name": "a"}, {"id": 2}],
+            {"on_bad_record": "skip", "max_bad_records": 1},
+            "ok",
+            "a.jsonl:2: name: missing",
+        ),
+        (
+            [{"id": 1}, {"id": 2}],
+            {"on_bad_record": "skip", "max_bad_records": 1},
+            "warn",
+            "max_bad_records is 1",
+        ),
+    ],
+)
+def test_first_records_are_judged_as_a_deployment_judges_them_and_no_model_is_loaded(
+    doctor, tmp_path, monkeypatch, rows, declared, state, words
+):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.jsonl", rows)
+    model = {"model": "nobody/no-such-model", "text": "{name}"}
+    declare(tmp_path, docs={"source": "jsonl:a.jsonl", "embedding": model, **declared})
+    code, checks = doctor()
+    assert code == 0
+    assert checks["records docs"][0] == state
+    assert words in checks["records docs"][1]
+    assert ("correct the record" in checks["records docs"][1]) == (state == "warn")
+
+
+def test_a_function_that_fails_at_a_record_is_named_without_its_message(
+    doctor, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "failing_rows.py").write_text(
+        "def rows(cursor=None):\n    yield {'id': 1, 'name': 'a'}\n    raise ValueError('wr0ng')\n",
+        encoding="utf-8",
+    )
+    model = {"model": "hashing:64", "text": "{name}"}
+    declare(tmp_path, docs={"source": "python:failing_rows:rows", "embedding": model})
+    state, told = doctor()[1]["index docs"]
+    assert (state, "ValueError at failing_rows.py:3" in told, "wr0ng" in told) == (
+        "warn",
+        True,
+        False,
+    )

@@ -242,6 +242,19 @@ def test_a_source_that_cannot_be_read_is_refused_and_nothing_is_written(
     assert names(tmp_path) == [".env.old", "broken.jsonl"]
 
 
+def test_records_that_no_deployment_takes_are_refused_and_some_of_them_are_named(
+    shell, tmp_path, found
+):
+    write(tmp_path / "noid.jsonl", [{"name": "no id"}])
+    said = init(shell, "--source", "jsonl:noid.jsonl", url=found, code=2)
+    assert "noid.jsonl:1: id: missing" in said
+    assert names(tmp_path) == ["noid.jsonl"]
+    write(tmp_path / "some.jsonl", [{"id": 1, "name": "one"}, {"name": "no id"}])
+    said = init(shell, "--source", "jsonl:some.jsonl", url=found)
+    assert "some.jsonl:2: id: missing" in said
+    assert said.index("some.jsonl:2") < said.index("next:")
+
+
 def test_one_of_both_is_asked_for(shell, tmp_path):
     assert "give one" in init(shell, "--from", "a", "--source", "jsonl:a", code=2)
 

@@ -19,8 +19,10 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.answers.plans import Plan, Sampled
 from qdrant_rollouts.core.collections.parts import find_cuts
 from qdrant_rollouts.core.collections.readiness import estimate_points
+from qdrant_rollouts.core.collections.records import BadRecord
 from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.collections.versions import without_credentials
+from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.deployments import alias_lock
 from qdrant_rollouts.core.deployments.commands import plan_figures
 from qdrant_rollouts.core.deployments.commands.beginning import list_taken_names
@@ -42,6 +44,7 @@ from qdrant_rollouts.core.errors import AppError, Broken, Refused, Unavailable
 from qdrant_rollouts.core.ports import Source, State
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics import extrapolation
+from qdrant_rollouts.core.statistics.intervals import Interval
 
 _UNNAMED = "the new collection"
 
@@ -139,7 +142,7 @@ def _look_ahead(services: Services, alias: str, prepared: Prepared, draw: random
             unknown=f"{prepared.source.address} is read only after it was restored, so its way is "
             f"chosen then; its manifest counts {prepared.source.size():,} points"
         )
-    context = _open_context(services, alias, prepared)
+    context = open_context(services, alias, prepared)
     source = reading.open_deployment_source(context)
     way = green = None
     slices = 0
@@ -148,7 +151,7 @@ def _look_ahead(services: Services, alias: str, prepared: Prepared, draw: random
         made = {name: maker.by for name, maker in design.makers.items()}
         green = NewCollection(design.vectors, design.schema, made)
         way = population.choose_way(context, source, green)
-        with _name_faults(source):
+        with name_faults(source):
             work = estimates.estimate_work(
                 context, source, green, design.makers, way, estimates.OF_PLANS, draw
             )
@@ -168,7 +171,7 @@ def _count_slices(context: StepContext, source: Source, way: Way) -> int:
 
 
 @contextmanager
-def _name_faults(source: Source) -> Iterator[None]:
+def name_faults(source: Source) -> Iterator[None]:
     """Refuses what a function of the operator raises, by its type and place: the message may hold
     records, and the trace is that of a program that the caller may not know."""
     try:
@@ -194,7 +197,7 @@ def _look_at_existing(services: Services, prepared: Prepared) -> Outlook:
     return Outlook(work=work, unknown=why)
 
 
-def _open_context(services: Services, alias: str, prepared: Prepared) -> StepContext:
+def open_context(services: Services, alias: str, prepared: Prepared) -> StepContext:
     """Returns the context that the first steps of this deployment would have. They get the source
     that is open already: to open a site again is to fetch its list of pages again."""
     opened = prepared.source
@@ -237,24 +240,42 @@ def _why_unchanged(services: Services, alias: str) -> str:
 
 
 def _warn_of_bad_records(prepared: Prepared, work: Work | None) -> list[str]:
-    if work is None or not work.bad:
+    if work is None:
         return []
-    most = prepared.spec.max_bad_records
-    found = work.bad_records
-    if prepared.spec.on_bad_record == "fail":
+    told = describe_bad_records(prepared.spec, work.bad, work.bad_records)
+    return [told] if told else []
+
+
+def describe_bad_records(
+    spec: IndexSpec, bad: Sequence[BadRecord], estimated: Interval | None
+) -> str:
+    """Returns how many ``bad`` records a sample has, what a deployment would do about them, and the
+    first one; empty if there are none. ``estimated``: how many the source has; None if that is not
+    known."""
+    if not bad:
+        return ""
+    most = spec.max_bad_records
+    if are_left_out(spec, estimated):
+        after = "they are left out (on_bad_record: skip)"
+    elif spec.on_bad_record == "fail":
         after = "the deployment would end there (on_bad_record: fail)"
-    elif found is not None and found.low > most:
+    elif estimated is not None and estimated.low > most:
         after = (
-            f"the deployment would end there, because the source has about {found.value:,.0f} and "
-            f"at least {math.ceil(found.low):,}, and max_bad_records is {most:,}"
+            f"the deployment would end there, because the source has about {estimated.value:,.0f} "
+            f"and at least {math.ceil(estimated.low):,}, and max_bad_records is {most:,}"
         )
-    elif found is None or found.high > most:
+    else:
         after = (
             f"the deployment would end there if the source has more than max_bad_records: {most:,}"
         )
-    else:
-        after = "they are left out (on_bad_record: skip)"
-    return [f"{len(work.bad):,} bad records in the sample; {after}: {work.bad[0]}"]
+    return f"{len(bad):,} bad records in the sample; {after}: {bad[0]}"
+
+
+def are_left_out(spec: IndexSpec, estimated: Interval | None) -> bool:
+    """Returns whether a deployment goes on without so many bad records."""
+    if spec.on_bad_record == "fail" or estimated is None:
+        return False
+    return estimated.high <= spec.max_bad_records
 
 
 def _describe_sample(work: Work | None) -> Sampled:

@@ -24,6 +24,7 @@ from qdrant_rollouts.core.collections.records import (
     duplicate_id_fault,
     parse_row,
 )
+from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.database.plan_rows import PlanRow
 from qdrant_rollouts.core.database.upserts import insert_new
 from qdrant_rollouts.core.deployments.fillings import list_paces
@@ -242,6 +243,15 @@ def read_sample(source: Source, bounds: Bounds, draw: random.Random) -> Sample:
     return _build_sample(source, [first], complete=ended)
 
 
+def read_first(source: Source, bounds: Bounds) -> Sample:
+    """Reads the first rows alone, so that the next reading finds the same ones. Raises what the
+    source raises."""
+    first = Stretch(0)
+    reader = _Reader(time.monotonic() + bounds.seconds)
+    ended = reader.read_rows(first, source.read(None), bounds.records, _CHARACTERS)
+    return _build_sample(source, [first], complete=ended)
+
+
 def _build_sample(source: Source, parts: Sequence[Stretch], *, complete: bool = False) -> Sample:
     filled = [part for part in parts if part.rows]
     return Sample(filled, source.size(), source.size_unit, complete)
@@ -298,7 +308,7 @@ def estimate_work(
         )
     rules = RecordRules.of(green.vectors, green.schema, context.deployment.spec.vector_field)
     sample = read_sample(chunk_source(source, makers, rules), bounds, draw)
-    parts = [_parse_part(part, green, rules) for part in sample.parts]
+    parts = parse_sample(sample, green.vectors, rules)
     records = {one.point_id: one for part in parts for one in part if isinstance(one, Record)}
     live = None
     if context.deployment.blue is not None:
@@ -323,21 +333,30 @@ def estimate_work(
             for name, found in missing.items()
         },
         payloads=[record.fields for record in records.values()],
-        bad=[one for part in parts for one in part if isinstance(one, BadRecord)],
-        bad_records=_estimate_bad_records(sample, parts),
+        bad=list_bad_records(parts),
+        bad_records=estimate_bad_records(sample, parts),
         changes=changes,
     )
 
 
-def _parse_part(
-    part: Stretch, green: NewCollection, rules: RecordRules
-) -> list[Record | BadRecord]:
+def parse_sample(
+    sample: Sample, plan: VectorPlan, rules: RecordRules
+) -> list[list[Record | BadRecord]]:
+    """Returns the records of each part of the sample, or what is wrong with them."""
+    return [_parse_part(part, plan, rules) for part in sample.parts]
+
+
+def list_bad_records(parts: Sequence[Sequence[Record | BadRecord]]) -> list[BadRecord]:
+    return [one for part in parts for one in part if isinstance(one, BadRecord)]
+
+
+def _parse_part(part: Stretch, plan: VectorPlan, rules: RecordRules) -> list[Record | BadRecord]:
     """A later record with the same id is a bad one. Places may overlap, so two of them may have the
     same record."""
     found: list[Record | BadRecord] = []
     known: dict[PointId, str] = {}
     for row in part.rows:
-        one = parse_row(drop_remade_vectors(green.vectors, row), rules)
+        one = parse_row(drop_remade_vectors(plan, row), rules)
         if isinstance(one, Record) and one.point_id in known:
             one = duplicate_id_fault(one, known[one.point_id])
         elif isinstance(one, Record):
@@ -414,7 +433,7 @@ def _estimate_texts(
     return found
 
 
-def _estimate_bad_records(
+def estimate_bad_records(
     sample: Sample, parts: Sequence[Sequence[Record | BadRecord]]
 ) -> Interval | None:
     number = sample.records

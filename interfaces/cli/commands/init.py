@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,6 +13,8 @@ from dotenv import dotenv_values
 from rich.text import Text
 
 from qdrant_rollouts.adapters.private import OWNER_ONLY, create_text
+from qdrant_rollouts.core.collections.record_rules import RecordRules
+from qdrant_rollouts.core.collections.records import BadRecord, Record, parse_row
 from qdrant_rollouts.core.collections.survey import (
     SAMPLE,
     FoundFields,
@@ -21,7 +24,7 @@ from qdrant_rollouts.core.collections.survey import (
 from qdrant_rollouts.core.config.index_file import IndexFile, validate_as
 from qdrant_rollouts.core.config.settings import Settings, load_settings
 from qdrant_rollouts.core.errors import Busy, Misconfigured, Refused, Unavailable, Unknown
-from qdrant_rollouts.core.ports import Source, VectorStore
+from qdrant_rollouts.core.ports import Row, Source, VectorStore
 from qdrant_rollouts.core.ports.naming import check_found_name, free_alias, shell_word
 from qdrant_rollouts.core.sanitize.bounded import read_yaml
 from qdrant_rollouts.core.sanitize.quoting import quote_value, shorten_text
@@ -53,6 +56,8 @@ _MOST_ENTRIES = 20
 _SAMPLE_SECONDS = 10.0
 _EXAMPLE = "jsonl:docs/*.jsonl"
 _EXAMPLE_ALIAS = "documentation"
+#: Of any index: only its declaration says which vectors and fields a record needs.
+_ANY_RECORD = RecordRules(dense={}, vector_field=None)
 #: The mode of the index file, which has no secrets, before the umask.
 _OPEN_FILE = 0o666
 
@@ -209,23 +214,30 @@ def _can_be_declared(alias: str) -> bool:
 def _describe_source(settings: Settings, store: VectorStore, text: str, taken: set[str]) -> New:
     source = open_sources(settings, store)(text)
     source.check()
-    records = list(_read_sample(source))
+    rows = list(_read_sample(source))
+    parsed = [parse_row(replace(row, vector=None), _ANY_RECORD) for row in rows]
+    bad = [one for one in parsed if isinstance(one, BadRecord)]
+    records = [
+        row.fields
+        for row, one in zip(rows, parsed, strict=True)
+        if row.fields and isinstance(one, Record)
+    ]
     if not records:
+        first = f" ({bad[0]})" if bad else ""
         raise Refused(
-            f"{quote_value(text)}: none of its first {SAMPLE} records could be read; see what a "
-            "record is in docs/sources.md"
+            f"{quote_value(text)}: none of its first {SAMPLE} records can be deployed{first}; see "
+            "what a record is in docs/sources.md"
         )
     alias = free_alias(_name_source(text), taken)
     brings = all(isinstance(record.get("vector"), list | dict) for record in records)
-    return New(alias, text, find_fields(_without_id(records)), vectors=brings)
+    return New(alias, text, find_fields(_without_id(records)), vectors=brings, bad=bad)
 
 
-def _read_sample(source: Source) -> Iterator[Mapping[str, object]]:
-    """Yields what can be read of the first rows, and stops when it takes too long."""
+def _read_sample(source: Source) -> Iterator[Row]:
+    """Yields the first rows, and stops when it takes too long."""
     until = time.monotonic() + _SAMPLE_SECONDS
     for number, row in enumerate(source.read(None), 1):
-        if row.fields:
-            yield row.fields
+        yield row
         if number >= SAMPLE or time.monotonic() > until:
             return
 
@@ -291,8 +303,13 @@ def _write_index_file(config: Path, text: str) -> Iterator[str]:
 
 
 def _name_next_steps(entries: Iterable[Existing | New]) -> Iterator[str]:
-    yield "next:"
     first = next(iter(entries), None)
+    if isinstance(first, New) and first.bad:
+        yield (
+            f"{len(first.bad):,} of the first {SAMPLE} records cannot be deployed; correct them, "
+            f"or leave them out with on_bad_record: skip; the first is {first.bad[0]}"
+        )
+    yield "next:"
     if isinstance(first, Existing) and not first.served:
         collection = shell_word(first.survey.collection)
         yield f"  rollouts alias create {shell_word(first.alias)} {collection}"
