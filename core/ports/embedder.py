@@ -1,7 +1,7 @@
 """The model that turns texts into vectors."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from qdrant_rollouts.core.ports.shapes import FloatArray
 
@@ -42,3 +42,12 @@ class Embedder(Protocol):
         most ``most`` tokens together with ``beside`` (None: as many as the model reads) and shares
         up to ``overlap`` with the one before, at most half of it. Space around pieces is left out;
         text that is nothing else has none."""
+
+
+@runtime_checkable
+class FetchedEmbedder(Protocol):
+    """What an embedder has besides ``Embedder`` if its first use may have to fetch the model."""
+
+    def check_files(self) -> None:
+        """Raises Refused if there is no such model, and Unavailable if that cannot be asked now.
+        Loads and fetches nothing. A model of which this machine has a part is taken to be there."""

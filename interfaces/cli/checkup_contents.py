@@ -29,6 +29,7 @@ from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import MOVING, Status
 from qdrant_rollouts.core.operations.schedules import queries as schedule_queries
 from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.ports import FetchedEmbedder
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.routing.limited_calls import LimitedCalls
 from qdrant_rollouts.core.services import Services
@@ -177,10 +178,25 @@ def _describe_records(alias: str, found: FirstRecords) -> Check:
 
 def _check_models(services: Services) -> Findings:
     for alias, spec in services.indexes().items():
+        name = f"index {alias}"
         try:
             check_models(services, spec)
         except Refused as error:
-            yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
+            yield Check(name, "warn", str(error), "deploying it would be refused now")
+            continue
+        try:
+            _check_files(services, spec)
+        except (Refused, Unavailable) as error:
+            advice = "a deployment that is run on this machine would fail: correct that first"
+            yield Check(name, "warn", str(error), advice)
+
+
+def _check_files(services: Services, spec: IndexSpec) -> None:
+    """Raises Refused or Unavailable for a model that this machine does not have and cannot get."""
+    for model in spec.models:
+        embedder = services.embedder(model)
+        if isinstance(embedder, FetchedEmbedder):
+            embedder.check_files()
 
 
 def _check_deployments(services: Services) -> Findings:

@@ -423,6 +423,25 @@ def test_a_hub_that_cannot_be_reached_is_unavailable_at_once(hub):
         SentenceTransformers("no/such-model", None, "float32").query("x")
 
 
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [(404, Refused, "has none"), (503, Unavailable, "answers 503"), (200, None, "")],
+)
+def test_a_model_is_looked_for_without_fetching_it(hub, status, error, words):
+    started = hub(status)
+    model = SentenceTransformers("no/such-model", None, "float32")
+    if error is None:
+        model.check_files()
+    else:
+        with pytest.raises(error, match=f"'no/such-model'.*{started.address} {words}"):
+            model.check_files()
+    assert started.asked == ["/api/models/no/such-model"]
+    SentenceTransformers(MINILM, None, "float32").check_files()
+    assert len(started.asked) == 1
+    with pytest.raises(Refused, match="no name on the model hub"):
+        SentenceTransformers("no one/such model", None, "float32").check_files()
+
+
 def test_a_model_that_is_here_is_read_although_the_hub_is_in_trouble(hub):
     started = hub(500)
     assert SentenceTransformers(MINILM, None, "float32").query("x").shape == (384,)

@@ -646,6 +646,7 @@ def test_doctor_finds_nothing_wrong_with_the_default_and_leaves_nothing_behind(s
         "runner": "warn",
         "qdrant": "ok",
         "database": "ok",
+        "records docs": "ok",
     }
     assert not (shell.folder / ".rollouts" / "state.db").exists()
 

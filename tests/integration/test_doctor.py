@@ -344,6 +344,7 @@ def test_first_records_are_judged_as_a_deployment_judges_them_and_no_model_is_lo
     assert code == 0
     assert checks["records docs"][0] == state
     assert words in checks["records docs"][1]
+    assert "'nobody/no-such-model' is not on this machine" in checks["index docs"][1]
     assert ("correct the record" in checks["records docs"][1]) == (state == "warn")
 
 
