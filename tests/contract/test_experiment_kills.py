@@ -22,9 +22,10 @@ from qdrant_rollouts.core.database.models import Deployment, EventRow
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import commands, interim_analysis
 from qdrant_rollouts.core.routing import enrolment, traffic
+from qdrant_rollouts.core.routing.batch import Batch
 from qdrant_rollouts.core.routing.exposures import Ledger, Person, UserSearches, unit_of_user
 from qdrant_rollouts.core.routing.feedback import Feedback, count_feedback
-from qdrant_rollouts.core.routing.recorder import Batch
+from qdrant_rollouts.core.routing.sql_control_plane import over_database
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 from tests.mortal import Killed, MakeWorld, Reaper
 from tests.world import DIMENSION, EMBEDDING, World
@@ -106,10 +107,7 @@ class Life:
             self.name, enrolment.stage_name(self.id, 1), variant, "real", f"{self.name}_a"
         )
         batch.tallies[key].add(1, 0.01)
-        services = self.world.services
-        traffic.write_tallies(
-            services.sessions, services.clock, self.name, sequence, batch.tallies, also=batch.write
-        )
+        over_database(self.world.services).control.write_batch(self.name, sequence, batch)
 
     def _click(self) -> None:
         """Most of the clicks, by nobody who dies."""

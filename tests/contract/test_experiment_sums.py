@@ -3,7 +3,7 @@ simple model in memory that received everything once."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,10 +15,10 @@ from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec
 from qdrant_rollouts.core.database.experiment_rows import Experiment, ExposureRow, UnitSum
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import commands, evidence, folding
-from qdrant_rollouts.core.routing import traffic
+from qdrant_rollouts.core.routing.batch import Batch
 from qdrant_rollouts.core.routing.exposures import Person, UserSearches, unit_of_user
 from qdrant_rollouts.core.routing.feedback import Feedback, count_feedback
-from qdrant_rollouts.core.routing.recorder import Batch
+from qdrant_rollouts.core.routing.sql_control_plane import over_database
 from qdrant_rollouts.core.statistics import histogram
 from qdrant_rollouts.core.statistics.assignment import group_of_unit
 from qdrant_rollouts.core.statistics.sums import Sums
@@ -144,10 +144,8 @@ class Story:
 
     def repeat(self, _: object) -> None:
         """The last batch, as after an answer of the database that was lost."""
-        services = self.world.services
-        traffic.write_tallies(
-            services.sessions, services.clock, self.id, self.sequence, {}, also=self.batch.write
-        )
+        users = replace(self.batch, tallies={})
+        over_database(self.world.services).control.write_batch(self.id, self.sequence, users)
 
     def report(self, one: dict[str, Any]) -> None:
         expected = self.model.report(self.now, **one)
