@@ -155,7 +155,7 @@ class HttpControlPlane:
     def forget_router(self, router: str) -> None:
         self._post("/routers", {"router": router, "serves": {}})
 
-    def write_batch(self, router: str, number: int, batch: Batch) -> None:
+    def write_batch(self, router: str, number: int, batch: Batch) -> LeftOut | None:
         """Goes on after the last part that was taken. Of a part that is never valid, what is valid
         is sent, as long as few are."""
         if number != self._batch:
@@ -175,8 +175,9 @@ class HttpControlPlane:
                 self._parts.extendleft(reversed(halves))
                 if part.path == "/exposures" and not halves:
                     self._left_out += len(part.entries)
-        if self._refusals:
-            raise LeftOut(str(self._refusals[-1]), self._left_out)
+        if not self._refusals:
+            return None
+        return LeftOut(self._left_out, str(self._refusals[-1]))
 
     def count_feedback(self, given: Feedback, *, patient: bool) -> bool:
         piece = {

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     config: Path = Path("rollouts.yaml")
     #: An additional token of the web process, with every scope.
     api_token: SecretStr = SecretStr("")
-    #: A rollouts server, for an application without the database, and a token that it accepts.
+    #: The server for an application without the database, and a token that it accepts.
     url: str = ""
     token: SecretStr = SecretStr("")
     #: Allowed host names of the web process besides localhost and addresses, separated by commas.
@@ -214,8 +214,8 @@ class Settings(BaseSettings):
     def _check_url(cls, url: str) -> str:
         if url and not re.match(r"https?://[^/@?#]+(/[^@?#]*)?$", url):
             raise ValueError(
-                "expected http://HOST:PORT or https://HOST:PORT of a rollouts server, without "
-                "user and password"
+                "expected http://HOST:PORT or https://HOST:PORT of the server, without user and "
+                "password"
             )
         _check_hosts(url)
         return url

@@ -1,5 +1,5 @@
 """The port between a router and whoever holds the routes and takes its reports: the database, or a
-rollouts server by HTTP."""
+server of this program by HTTP."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec
-from qdrant_rollouts.core.errors import AppError, Refused
+from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.ports import Embedder, VectorStore
 from qdrant_rollouts.core.routing.batch import Batch
 from qdrant_rollouts.core.routing.feedback import Feedback
@@ -22,13 +22,13 @@ class NotReached(Exception):
         self.why = why
 
 
-class LeftOut(Refused):
+@dataclass(frozen=True, slots=True)
+class LeftOut:
     """Of a batch some pieces were refused and the rest was taken. ``users``: how many observations
-    of users and interleaved lists were refused."""
+    of users and interleaved lists were refused, ``why`` the last of them was."""
 
-    def __init__(self, words: str, users: int) -> None:
-        super().__init__(words)
-        self.users = users
+    users: int
+    why: str
 
 
 class ControlPlane(Protocol):
@@ -54,9 +54,9 @@ class ControlPlane(Protocol):
     def forget_router(self, router: str) -> None:
         """A router that ends serves nothing any more."""
 
-    def write_batch(self, router: str, number: int, batch: Batch) -> None:
-        """Adds what searches experienced. Numbers grow; the same number is the same batch. Raises
-        LeftOut for what will never be taken, or Refused if that is all of it."""
+    def write_batch(self, router: str, number: int, batch: Batch) -> LeftOut | None:
+        """Adds what searches experienced. Numbers grow; the same number is the same batch. Returns
+        what will never be taken. Raises Refused if that is all of it."""
 
     def count_feedback(self, given: Feedback, *, patient: bool) -> bool:
         """Counts feedback; returns False if it is already counted. Raises Refused, and Unexposed

@@ -109,11 +109,10 @@ class Recorder:
     def _write_batch(self, batch: Batch) -> None:
         """What is refused would be refused again, and is left out."""
         try:
-            self._control.write_batch(self._process, self._sequence, batch)
+            left = self._control.write_batch(self._process, self._sequence, batch)
         except Refused as error:
-            if isinstance(error, LeftOut):
-                self.dropped += error.users
-            else:
-                self.dropped += len(batch.people) + len(batch.lists)
-            log.warning("%s: observations are left out: %s", self._process, error)
+            left = LeftOut(len(batch.people) + len(batch.lists), str(error))
+        if left is not None:
+            self.dropped += left.users
+            log.warning("%s: observations are left out: %s", self._process, left.why)
         self._closed = None

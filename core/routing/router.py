@@ -194,7 +194,7 @@ class Router:
 
     @property
     def stats(self) -> Stats:
-        """Whether this process reaches the database or the rollouts server, and what it did without
+        """Whether this process reaches the database or the server, and what it did without
         it."""
         return self._core.stats
 

@@ -15,7 +15,7 @@ from qdrant_rollouts.core.database.faults import explain_error
 from qdrant_rollouts.core.errors import AppError, is_connection_lost
 from qdrant_rollouts.core.routing import exposures, interleaving, reports, table, traffic
 from qdrant_rollouts.core.routing.batch import Batch
-from qdrant_rollouts.core.routing.control_plane import NotReached, RouterServices
+from qdrant_rollouts.core.routing.control_plane import LeftOut, NotReached, RouterServices
 from qdrant_rollouts.core.routing.feedback import Feedback, count_feedback
 from qdrant_rollouts.core.routing.route import Route
 from qdrant_rollouts.core.services import Services
@@ -51,7 +51,7 @@ class SqlControlPlane:
         with self._use_database():
             table.forget_process(self.services, router)
 
-    def write_batch(self, router: str, number: int, batch: Batch) -> None:
+    def write_batch(self, router: str, number: int, batch: Batch) -> LeftOut | None:
         """In one transaction, so no observation of a user is ever without the exposure."""
 
         def write_users(session: Session, now: datetime) -> None:
@@ -63,6 +63,7 @@ class SqlControlPlane:
             traffic.write_tallies(
                 services.sessions, services.clock, router, number, batch.tallies, also=write_users
             )
+        return None
 
     def count_feedback(self, given: Feedback, *, patient: bool) -> bool:
         with self._use_database():

@@ -22,6 +22,7 @@ from qdrant_rollouts.core.database.models import RouteRow, SearcherRow
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.routing.route import Arm, Route
 from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import as_iso
 
 #: A process that was silent for this long is gone, or serves a route that nobody can tell it to
 #: change.
@@ -98,7 +99,7 @@ def compute_routes_tag(session: Session) -> str:
     and their times, so a database that was restored from a backup gives another one too."""
     columns = RouteRow.alias, RouteRow.version, RouteRow.changed_at
     rows = session.execute(select(*columns).order_by(RouteRow.alias)).all()
-    texts = [f"{alias}\0{version}\0{changed.isoformat()}" for alias, version, changed in rows]
+    texts = [f"{alias}\0{version}\0{as_iso(changed)}" for alias, version, changed in rows]
     return hashlib.blake2b("\n".join(texts).encode(), digest_size=12).hexdigest()
 
 
