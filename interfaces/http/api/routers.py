@@ -3,6 +3,7 @@
 from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.answers import searches as search_answers
 from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.experiments.listing import find_experiment
 from qdrant_rollouts.core.routing import Router, reports, table
 from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, count_feedback
 from qdrant_rollouts.interfaces.http.api import router_requests
@@ -15,7 +16,9 @@ def tag_routes(call: Call) -> str:
 
 
 def get_experiment_route(call: Call, given: NoQuery) -> index_answers.ExperimentRoute:
-    route, control = reports.find_experiment_route(call.services, call.path["experiment"])
+    with call.services.sessions() as session:
+        experiment = find_experiment(session, call.path["experiment"]).id
+    route, control = reports.find_experiment_route(call.services, experiment)
     return {"route": route, "control": control}
 
 
