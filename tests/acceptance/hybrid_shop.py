@@ -52,9 +52,9 @@ def searches(folder: Path) -> Iterator[Search]:
 
 
 class Shop:
-    def __init__(self, client: QdrantClient) -> None:
+    def __init__(self, client: QdrantClient, rng: random.Random) -> None:
         self._client = client
-        self._rng = random.Random(os.getpid())
+        self._rng = rng
         self.asked: list[str] = []
         self.failed = False
 
@@ -84,7 +84,7 @@ def main(folder: str) -> None:
         (Path(folder) / f"{os.getpid()}.searches").open("a", buffering=1) as journal,
     ):
         while not stopped.wait(_PAUSE):
-            shop = Shop(client)
+            shop = Shop(client, rng)
             began = time.time()
             user = f"user-{rng.randrange(USERS)}"
             found = 0
