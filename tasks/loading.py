@@ -19,6 +19,7 @@ _MODULES = (
     "qdrant_rollouts.adapters.qdrant_server",
     "qdrant_rollouts.adapters.redis_channel",
     "qdrant_rollouts.adapters.route_channel",
+    "qdrant_rollouts.adapters.sources",
     # the HTTP client of these adapters loads it when it is made
     "httpcore",
 )
