@@ -260,7 +260,7 @@ def _decide(context: StepContext, state: CatchUpState) -> Outcome:
     before = state.rounds[-2].seconds if len(state.rounds) > 1 else None
     if before is None or last.seconds < _SHORTER * before:
         return Wait(0, _describe_last(state))
-    if not fenced or writes.if_longer == "heal":
+    if not writes.compares_behind_fence:
         return Done(sum_up(context, state, "what is written meanwhile follows after the switch"))
     return _wait_or_hold(context, state, writes)
 
