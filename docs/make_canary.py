@@ -1,16 +1,19 @@
 """Simulates canaries and writes their tables into ``docs/canary.md``: ``python -m
-docs.make_canary`` (about 12 minutes of a processor; it uses two)."""
+docs.make_canary`` (about 14 minutes of a processor; it uses two), or only those that are named:
+``python -m docs.make_canary slow``."""
 
 import re
 import statistics
+import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from docs.simulation import Case, Ending, run
+from qdrant_rollouts.core.config.index_file import BreakersSpec
 
 PAGE = Path(__file__).with_name("canary.md")
 RUNS = 200
@@ -53,40 +56,77 @@ HARM: Mapping[str, Case] = {
 }
 
 
-def main(file: Path, runs: int) -> None:
-    """Writes the tables into ``file``, each row from this many simulated canaries."""
+_SLOW: Mapping[str, Case] = {
+    "blue 20 ms, green the same": Case(),
+    "blue 150 ms, green the same": Case(median_ms=150),
+    "blue 1,062 ms, green the same": Case(median_ms=1062),
+    "blue 1,062 ms, green 688 ms": Case(median_ms=1062, slower=688 / 1062),
+    "blue 1,062 ms, green 1,800 ms": Case(median_ms=1062, slower=1800 / 1062),
+    "blue 150 ms, green 300 ms": Case(median_ms=150, slower=2),
+}
+#: A limit in milliseconds alone, whatever blue takes.
+_ABSOLUTE = BreakersSpec.model_validate({"mean_latency_ms": 200})
+_PROMISED = "`mean_latency_ms: 200`"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Two variants of the same canaries side by side. ``counts_searches``: the first variant has a
+    column with green's searches."""
+
+    cases: Mapping[str, Case]
+    variants: tuple[Callable[[Case], Case], Callable[[Case], Case]]
+    second: str
+    counts_searches: bool
+
+    def draw_row(self, processes: Executor, words: str, runs: int) -> str:
+        cells = []
+        for number, change in enumerate(self.variants):
+            case = change(self.cases[words])
+            ends = list(processes.map(partial(run, case), range(runs), chunksize=5))
+            cells += [*_count_ends(ends), _median([end.minutes for end in ends])]
+            if self.counts_searches and number == 0:
+                cells.append(_median([end.searches for end in ends]))
+        return f"| {words} | {' | '.join(cells)} |"
+
+    def draw_head(self) -> list[str]:
+        columns = ["canary", "promoted", "asked a person", "rolled back", "minutes, median"]
+        if self.counts_searches:
+            columns.append("searches of green, median")
+        columns += [f"{self.second}: promoted", *columns[2:5]]
+        return [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+
+
+_PROCEED_OR_PAUSE = (
+    lambda case: replace(case, undecided="proceed"),
+    lambda case: replace(case, undecided="pause"),
+)
+TABLES: Mapping[str, Table] = {
+    "healthy": Table(HEALTHY, _PROCEED_OR_PAUSE, "`pause`", counts_searches=True),
+    "harm": Table(HARM, _PROCEED_OR_PAUSE, "`pause`", counts_searches=True),
+    "slow": Table(
+        _SLOW,
+        (lambda case: case, lambda case: replace(case, breakers=_ABSOLUTE)),
+        _PROMISED,
+        counts_searches=False,
+    ),
+}
+
+
+def main(file: Path, runs: int, names: Sequence[str] = tuple(TABLES)) -> None:
+    """Writes the tables of these names into ``file``, each row from this many simulated
+    canaries."""
     page = file.read_text(encoding="utf-8")
     with ProcessPoolExecutor(_PROCESSES) as processes:
-        for name, cases in (("healthy", HEALTHY), ("harm", HARM)):
-            rows = [_row(processes, words, case, runs) for words, case in cases.items()]
-            lines = "\n".join([_TITLE, _RULE, *rows])
+        for name in names:
+            table = TABLES[name]
+            rows = [table.draw_row(processes, words, runs) for words in table.cases]
+            lines = "\n".join([*table.draw_head(), *rows])
             between = f"<!-- {name} -->\n{lines}\n<!-- end of {name} -->"
             page = re.sub(
                 rf"<!-- {name} -->.*<!-- end of {name} -->", between, page, flags=re.DOTALL
             )
     file.write_text(page, encoding="utf-8")
-
-
-_TITLE = (
-    "| canary | promoted | asked a person | rolled back | minutes, median | searches of green, "
-    "median | `pause`: promoted | asked a person | rolled back | minutes, median |"
-)
-_RULE = "|---|---|---|---|---|---|---|---|---|---|"
-
-
-def _row(processes: Executor, words: str, case: Case, runs: int) -> str:
-    proceeding, pausing = (
-        list(processes.map(partial(run, replace(case, undecided=rule)), range(runs), chunksize=5))
-        for rule in ("proceed", "pause")
-    )
-    cells = [
-        *_count_ends(proceeding),
-        _median([end.minutes for end in proceeding]),
-        _median([end.searches for end in proceeding]),
-        *_count_ends(pausing),
-        _median([end.minutes for end in pausing]),
-    ]
-    return f"| {words} | {' | '.join(cells)} |"
 
 
 def _count_ends(ends: Sequence[Ending]) -> list[str]:
@@ -99,4 +139,4 @@ def _median(values: Sequence[int]) -> str:
 
 
 if __name__ == "__main__":
-    main(PAGE, RUNS)
+    main(PAGE, RUNS, sys.argv[1:] or tuple(TABLES))

@@ -6,28 +6,28 @@ drifts over the day, alike for both arms. The judgment is not simulated: ``judge
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from qdrant_rollouts.core.config.index_file import CanarySpec
+from qdrant_rollouts.core.config.index_file import BreakersSpec, CanarySpec
 from qdrant_rollouts.core.deployments.canary_breakers import Look, find_tripped_breaker
 from qdrant_rollouts.core.deployments.canary_judgment import judge_canary
 from qdrant_rollouts.core.statistics import histogram
 from qdrant_rollouts.core.statistics.assignment import BASIS, canary_ranges
-from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Columns
+from qdrant_rollouts.core.statistics.groups import GROUPS
+from qdrant_rollouts.core.statistics.traffic_sketch import Columns
 
 #: Share of all searches in basis points, and minutes: the default stages that have a control.
 STAGES = ((500, 30), (2500, 60), (5000, 120))
-_MEDIAN_MS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """``slower`` multiplies green's latencies, ``failing`` is added to its errors; ``rate``: all
-    searches a second."""
+    searches a second. ``median_ms``: the median latency of blue while the load is lowest."""
 
     rate: float = 10.0
     users: int = 10_000
@@ -39,6 +39,8 @@ class Case:
     look_minutes: int = 5
     undecided: Literal["proceed", "pause"] = "proceed"
     stages: tuple[tuple[int, int], ...] = STAGES
+    median_ms: float = 20.0
+    breakers: BreakersSpec = field(default_factory=BreakersSpec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class Crowd:
             return
         who = rng.choice(users, searches, p=self._habit[users] / weight)
         load = 1 + case.drift * np.sin(minute / 240 * np.pi)
-        seconds = _MEDIAN_MS / 1000 * load * self._speed[who] * rng.lognormal(0, 0.4, searches)
+        seconds = case.median_ms / 1000 * load * self._speed[who] * rng.lognormal(0, 0.4, searches)
         failing = case.errors + (case.failing if green else 0.0)
         arm.add(
             self._group[who],
@@ -126,7 +128,7 @@ class Crowd:
 
 def run(case: Case, seed: int) -> Ending:
     """One canary through the stages, as ``core.deployments.steps.shift`` runs it."""
-    spec = CanarySpec(undecided=case.undecided)
+    spec = CanarySpec(undecided=case.undecided, breakers=case.breakers)
     crowd = Crowd(case, seed)
     stages = []
     minute = 0
