@@ -1,5 +1,5 @@
-"""Simulates canaries and writes their tables into ``docs/canary.md``: ``python -m
-docs.make_canary`` (about 12 minutes of a processor; it uses two)."""
+"""Simulates canaries and writes their tables into ``docs/understand/canary-measured.md``: ``python
+-m docs.make_canary`` (about 12 minutes of a processor; it uses two)."""
 
 import re
 import statistics
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from docs.simulation import Case, Ending, run
 
-PAGE = Path(__file__).with_name("canary.md")
+PAGE = Path(__file__).with_name("understand") / "canary-measured.md"
 RUNS = 200
 _PROCESSES = 2
 
