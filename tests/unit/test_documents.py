@@ -499,7 +499,7 @@ def test_no_document_names_a_machine(page):
 
 
 def test_every_room_of_the_core_is_on_the_map_with_its_sentence():
-    rows = table(text(ROOT / "docs" / "architecture.md"), "room of the core")
+    rows = table(text(ROOT / "docs" / "understand" / "rooms.md"), "room of the core")
     drawn = {name.strip("`/").removeprefix("core/"): sentence for name, sentence in rows}
     assert drawn == {
         path.name: _sentence(path)
