@@ -1,5 +1,5 @@
-"""Simulates experiments and writes their tables into ``docs/experiments.md``: ``python -m
-docs.make_experiments`` (some minutes)."""
+"""Simulates experiments and writes their tables into ``docs/understand/experiments-measured.md``:
+``python -m docs.make_experiments`` (some minutes)."""
 
 import re
 import statistics
@@ -16,7 +16,7 @@ from qdrant_rollouts.core.statistics.balance import is_mismatched, srm_chi_squar
 from qdrant_rollouts.core.statistics.comparison import Comparison
 from qdrant_rollouts.core.statistics.decision import Action
 
-PAGE = Path(__file__).with_name("experiments.md")
+PAGE = Path(__file__).with_name("understand") / "experiments-measured.md"
 RUNS = 1000
 COURSES = 200
 #: Users of each arm in the fixed test's sample: look 16 of 28, so that the last look is at 1.75

@@ -43,7 +43,7 @@ class Relative:
 @dataclass(frozen=True, slots=True)
 class FixedTest:
     """Welch's t-test, for comparison. With more than one look it is wrong far too often; see
-    docs/experiments.md."""
+    docs/understand/experiments-measured.md."""
 
     low: float
     high: float

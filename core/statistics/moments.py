@@ -17,8 +17,8 @@ _Z = 1.959964
 #: A control estimate closer to 0 than this many standard errors has no relative difference.
 _STEADY = 5.0
 
-#: With fewer groups of equal weight the variance of their sums would be a guess (docs/canary.md has
-#: the simulation).
+#: With fewer groups of equal weight the variance of their sums would be a guess
+#: (docs/canary.md has the simulation).
 EFFECTIVE = 30.0
 
 Floats = npt.NDArray[np.float64]

@@ -15,7 +15,7 @@ _HEAD = """# Channels, one by one
 
 `python -m docs.make_reference` makes this page from `CHANNELS`. The [index
 file](../index-file.md#alerts) page explains the section and its keys,
-[operations](../operations.md#alerts) lists the alerts, and the [runbook](../runbook.md) says what
+[alerts](../reference/alerts.md) says when each is sent, and the [runbook](../runbook.md) says what
 to do about each. Without the section, alerts are log lines. With it, they go only to the channels
 that it names. `rollouts alert test NAME` tests a channel. `rollouts alert list` shows the sent
 alerts and the failures.

@@ -17,7 +17,7 @@ explains what pass, block and inconclusive mean, what the gate catches and what 
 Each example is an addition to an index that is already declared, here `documentation`. It plans the
 check with its own rule and changes nothing else. If a check needs more, its example contains that
 too. Replace the names in it with yours: the payload field `lang` and the file of [judged
-queries](../validation.md#judged-queries). The checks of `queries`, and `query_path`, need entries
+queries](../understand/gate-judged.md). The checks of `queries`, and `query_path`, need entries
 in `validation.queries`. Without any, they are inconclusive and the deployment pauses. In place of
 `true`, a number sets the bound, and `false` leaves the check out. With
 `{accept_inconclusive: true}` an inconclusive result does not pause the deployment.
@@ -45,7 +45,7 @@ def _when() -> dict[str, str]:
     """For each check, when it is planned: the words of the page on the gate."""
     return {
         name: row[3]
-        for row in rows("validation.md", "check")
+        for row in rows("reference/checks.md", "check")
         for name in re.findall(r"`([^`]+)`", row[0])
     }
 

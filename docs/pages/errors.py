@@ -11,7 +11,7 @@ from qdrant_rollouts.interfaces.http.problems import MEANINGS as STATUSES
 _HEAD = """# Errors
 
 `python -m docs.make_reference` makes this page from `core/errors.py`. A message names the thing,
-the value, the bound and what to do next. [Operations](../operations.md#what-a-message-means) lists
+the value, the bound and what to do next. [Messages](messages.md) lists
 the most common messages. A refused request has changed nothing. The result of a Celery task raises
 the error's class. The HTTP API answers with a problem document (RFC 9457) of one of these
 [kinds](../http-api.md#problems).

@@ -17,7 +17,7 @@ rollouts status ID       # steps, gate and events of one deployment, backup or v
 Severities: `info` needs no action, `warn` can wait until morning, `error` cannot wait. An alert
 that is sent *while* something lasts is repeated every four hours and ends with a message
 `resolved`. All other alerts are sent once. Channels: [one by one](howto/channels.md). Messages of
-refusals: [operations](operations.md#what-a-message-means).
+refusals: [messages](reference/messages.md).
 """
 
 Entry = tuple[str, str]
@@ -48,7 +48,7 @@ _RUNS: dict[str, Entry] = {
         "the {run} failed and was told not to roll back, or an undo failed; nothing happens until "
         "a person acts",
         "correct what the message names, then `rollouts abort ID`; see "
-        "[operations](operations.md#what-a-status-asks-of-you)",
+        "[statuses](reference/statuses.md)",
     ),
     "failed": (
         "a step or the gate rejected; the {run} is being undone",
@@ -96,7 +96,7 @@ _OWN: dict[str, Entry] = {
         "the text says how many times in a row",
         "`rollouts status ID` names the check; provide the evidence and `rollouts retry ID`, or "
         '`rollouts promote ID --reason "…"`, or `rollouts abort ID`; see [a night whose gate '
-        "cannot tell](operations.md#a-night-whose-gate-cannot-tell)",
+        "cannot tell](understand/nights.md)",
     ),
     "deployment.rollback_by_hand": (
         "a person rolls back to an older version",

@@ -20,7 +20,7 @@ MEANINGS = {
     "broker_url": (
         "`memory://`",
         "the Celery broker, `redis://…`, `rediss://…`, `redis+socket://…` or `amqp://…` "
-        "([URLs](../scaling.md#redis)); without one everything runs in one process",
+        "([URLs](brokers.md#redis)); without one everything runs in one process",
     ),
     "qdrant_url": (
         "empty",
@@ -37,7 +37,7 @@ MEANINGS = {
     "qdrant_nodes": (
         "empty",
         "URLs of all nodes of a cluster, separated by commas; only "
-        "[backups](../operations.md#clusters) need them",
+        "[backups](../howto/backup-cluster.md) need them",
     ),
     "config": (
         "`rollouts.yaml`",
@@ -69,7 +69,7 @@ MEANINGS = {
     "backup_dir": (
         "`.rollouts/backups`",
         "where backups are stored: a directory that every worker reaches by this path, or a URL "
-        "such as  `s3://bucket/backups` ([filesystems](../operations.md#other-filesystems))",
+        "such as  `s3://bucket/backups` ([filesystems](../howto/backup-to-bucket.md))",
     ),
     "source_roots": (
         "empty",

@@ -19,7 +19,7 @@ deployment.
 #: Settings whose plans have every step.
 _SPEC = IndexSpec(writes=WritesSpec(way="source"))
 _COMPARES = IndexSpec(writes=WritesSpec(way="compare"))
-_FURTHER = {"canary": "How a stage is judged and what it needs: [canary](../canary.md)."}
+_FURTHER = {"canary": "How a stage is judged and what it needs: [run a canary](run-canary.md)."}
 
 
 def page() -> str:

@@ -10,9 +10,9 @@ from qdrant_rollouts.tasks.commands import COMMANDS
 _HEAD = """# Tasks
 
 `python -m docs.make_reference` makes this page from the tables of `tasks/`.
-[Celery](../celery.md) says what the tasks answer, [from an
-application](../applications.md) how to send them. Every task except the stages takes
-keyword arguments that are JSON.
+[Celery](../celery.md) says what the tasks answer, [start a rebuild from an
+application](../howto/start-from-application.md) how to send them. Every task except the stages
+takes keyword arguments that are JSON.
 """
 _STAGES = """## Stages
 

@@ -45,8 +45,8 @@ def house(houses: Houses, database: str) -> Installation:
 
 @pytest.fixture(scope="session")
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Records a line that is printed at the end of the run. docs/faults.md has the lines of one
-    run."""
+    """Records a line that is printed at the end of the run; docs/understand/faults-measured.md has
+    the lines of one run."""
     return request.config.stash.setdefault(_FIGURES, []).append
 
 

@@ -1,4 +1,4 @@
-"""The message in docs/applications.md starts a deployment."""
+"""The messages that the documents show start a deployment."""
 
 import re
 from collections.abc import Iterator
@@ -10,12 +10,10 @@ from tests.acceptance.conftest import Houses
 from tests.acceptance.installation import OPTIONS, ROOT, Installation
 
 ALIAS = "documentation"
-PAGE = (ROOT / "docs" / "applications.md").read_text("utf-8")
-#: The examples that start a deployment; others write points and records.
+HOWTO = ROOT / "docs" / "howto"
 CELERY, PLAIN = (
-    code
-    for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    if "deployments.deploy_new_version" in code
+    re.findall(r"```python\n(.*?)```", (HOWTO / page).read_text("utf-8"), re.DOTALL)[0]
+    for page in ("start-from-application.md", "send-a-message.md")
 )
 
 

@@ -167,9 +167,8 @@ def test_what_an_example_asks_of_the_gate_makes_sense(tmp_path: Path, page: str)
 
 
 def test_the_judged_queries_shown_can_be_read(tmp_path: Path) -> None:
-    (lines,) = re.findall(
-        r"```json\n(.*?)```", (DOCS / "validation.md").read_text(encoding="utf-8"), re.DOTALL
-    )
+    page = (DOCS / "understand" / "gate-judged.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     (tmp_path / "judged.jsonl").write_text(lines, encoding="utf-8")
     from qdrant_rollouts.adapters.sources import open_source
 

@@ -246,9 +246,8 @@ def expressions():
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
             yield variable["name"], variable["query"]["query"], ""
-    for block in re.findall(
-        r"```yml\n(.*?)```", (DOCS / "metrics.md").read_text(encoding="utf-8"), re.DOTALL
-    ):
+    rules = (DOCS / "reference" / "rules.md").read_text(encoding="utf-8")
+    for block in re.findall(r"```yml\n(.*?)```", rules, re.DOTALL):
         for group in yaml.safe_load(block).get("groups", []):
             for rule in group["rules"]:
                 yield rule["alert"], rule["expr"], rule["annotations"]["summary"]

@@ -836,8 +836,9 @@ def test_applications_write_through_a_change_of_the_model_and_never_learn_which_
 
 
 def test_the_requests_of_the_page_work_as_they_stand(world: World, api: Api) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "applications.md").read_text(encoding="utf-8")
-    lines = page.partition("## Write records")[2].partition("```sh")[2].partition("```")[0]
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "howto" / "write-records.md").read_text(encoding="utf-8")
+    lines = page.partition("```sh")[2].partition("```")[0]
     commands = [
         shlex.split(line, comments=True) for line in lines.replace("\\\n", " ").splitlines()
     ]

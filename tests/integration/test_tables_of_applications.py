@@ -148,7 +148,8 @@ def test_tables_that_are_missing_or_too_old_are_left_alone_and_the_next_act_is_n
 
 
 #: As the documentation says.
-RIGHTS = re.findall(r"^GRANT .*(?=;$)", (ROOT / "docs/security.md").read_text(), re.MULTILINE)
+PAGE = ROOT / "docs" / "howto" / "application-rights.md"
+RIGHTS = re.findall(r"^GRANT .*(?=;$)", PAGE.read_text(), re.MULTILINE)
 MADE = ("CREATE ROLE shop LOGIN PASSWORD 'shop'", "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
 TAKEN_BACK = ("DROP OWNED BY shop", "DROP ROLE shop")
 

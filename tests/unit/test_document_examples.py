@@ -6,10 +6,13 @@ import inspect
 import json
 import re
 import shlex
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from qdrant_rollouts.adapters.alerts.webhook import sign_body
 from qdrant_rollouts.core.routing import Router
 from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
 from qdrant_rollouts.tasks.commands import COMMANDS
@@ -69,6 +72,19 @@ def test_a_task_that_an_example_sends_has_these_arguments(page, code):
 def test_the_example_of_a_decision_comes_to_one():
     (code,) = blocks(text(Path(__file__).parents[2] / "docs" / "experiments.md"), "python")
     exec(code, {})  # noqa: S102 - our own page
+
+
+def test_the_receiver_that_is_shown_knows_our_alerts_from_others():
+    page = Path(__file__).parents[2] / "docs" / "howto" / "receive-webhooks.md"
+    (code,) = blocks(text(page), "python")
+    shown: dict[str, Any] = {}
+    exec(code, shown)  # noqa: S102 - our own page
+    now = str(int(time.time()))
+    signature = sign_body("key", "a-1", now, b"{}")
+    sent = {"webhook-id": "a-1", "webhook-timestamp": now, "webhook-signature": signature}
+    assert shown["is_ours"]("key", sent, b"{}")
+    assert not shown["is_ours"]("key", sent, b"{ }")
+    assert not shown["is_ours"]("key", {**sent, "webhook-timestamp": "1"}, b"{}")
 
 
 # --- requests with curl ---------------------------------------------------------------------------

@@ -260,8 +260,8 @@ def test_the_page_has_every_key_of_every_alert_channel_with_its_default():
     assert listed == keys
 
 
-def test_the_operations_page_has_every_alert_with_its_severity():
-    rows = table(text(ROOT / "docs" / "operations.md"), "alert")
+def test_the_page_of_alerts_has_every_alert_with_its_severity():
+    rows = table(text(ROOT / "docs" / "reference" / "alerts.md"), "alert")
     listed = {
         name: (severity, "while" in told) for names, severity, told in rows for name in spans(names)
     }
@@ -306,7 +306,7 @@ def test_a_bad_index_file_would_be_found():
     ("setting", MetricSpec, set()), ("option", ExperimentSpec, {"arms", "metrics"})
 ])  # fmt: skip
 def test_the_page_has_every_option_of_an_experiment_with_its_default(title, model, without):
-    page = text(ROOT / "docs" / "experiments-howto.md")
+    page = text(ROOT / "docs" / "reference" / "experiment-options.md")
     listed = {name.strip("`"): default for name, default, _ in table(page, title)}
     fields = {name: field for name, field in model.model_fields.items() if name not in without}
     assert listed == {name: default(field) for name, field in fields.items()}
@@ -323,7 +323,7 @@ def default(field):
 
 
 def test_the_page_has_every_standard_metric_with_its_role():
-    rows = table(text(ROOT / "docs" / "experiments-howto.md"), "metric")
+    rows = table(text(ROOT / "docs" / "reference" / "experiment-options.md"), "metric")
     roles = {name.strip("`"): role.split(",")[0] for name, _, role in rows if name.startswith("`")}
     assert roles == {name: metric.role for name, metric in STANDARD.items()}
 
@@ -457,8 +457,8 @@ def test_the_celery_page_has_every_command():
     )
 
 
-def test_the_operations_page_has_every_status():
-    rows = table(text(ROOT / "docs" / "operations.md"), "status")
+def test_the_page_of_statuses_has_every_status():
+    rows = table(text(ROOT / "docs" / "reference" / "statuses.md"), "status")
     assert {row[0].strip("`") for row in rows} == set(Status)
 
 
@@ -499,7 +499,7 @@ def test_no_document_names_a_machine(page):
 
 
 def test_every_room_of_the_core_is_on_the_map_with_its_sentence():
-    rows = table(text(ROOT / "docs" / "architecture.md"), "room of the core")
+    rows = table(text(ROOT / "docs" / "understand" / "rooms.md"), "room of the core")
     drawn = {name.strip("`/").removeprefix("core/"): sentence for name, sentence in rows}
     assert drawn == {
         path.name: _sentence(path)

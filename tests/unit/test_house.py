@@ -15,7 +15,7 @@ from tests import house
 
 ROOT = Path(__file__).parents[2]
 #: The top level of the repository. Everything importable is ``qdrant_rollouts.…``; see
-#: docs/architecture.md.
+#: docs/understand/rooms.md.
 OWN = {
     "core",
     "adapters",

@@ -24,7 +24,8 @@ NO_QUERIES = "no validation queries are configured: whether search answers well 
 TOLERANCE = 1e-6
 #: Share of texts whose best answer may be no better than an unrelated one. For records searched by
 #: their beginning it was at most 0.32 with models in use, 0.74 with the weakest (hashing into 32
-#: numbers), and 0.9 and more where vectors were random or had collapsed (docs/validation.md).
+#: numbers), and 0.9 and more where vectors were random or had collapsed
+#: (docs/understand/gate-floor.md).
 _MOST_UNDER = 0.8
 #: If at most this share of records is not found by its beginning, the model distinguishes texts so
 #: well that queries without an answer are the data's fault.

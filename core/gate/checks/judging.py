@@ -21,7 +21,7 @@ _DROP = 0.2
 #: beyond this many bounds. Of 1,440 healthy nights (1 to 5 % of the texts edited, 60 to 400 judged
 #: queries, two models) the worst lost 2.1 bounds, and no interval lay beyond one. Requiring the
 #: whole interval within the bound had stopped 20 % of those with 60 or 200 queries
-#: (docs/validation.md).
+#: (docs/understand/gate-judged.md).
 _DOUBTFUL = 3.0
 
 Row = dict[str, Any]

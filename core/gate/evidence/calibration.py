@@ -8,7 +8,7 @@ word with it.
 
 The spread is taken from the lower half of the scores, where no answer can be; slightly related
 documents lie above the middle. Measured with four models on two corpora of 20 to 1,400 records
-(docs/validation.md).
+(docs/understand/gate-floor.md).
 """
 
 import re
