@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, Row, delete, select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database.history_rows import FillHistoryRow
@@ -27,6 +27,11 @@ _INTERVALS = (
     (timedelta(hours=4), timedelta(minutes=1)),
     (timedelta.max, timedelta(minutes=10)),
 )
+
+#: So many are read at most: those of the last fillings.
+_MOST_SAMPLES = 10_000
+#: Deployment, collection, attempt, time, records and rate.
+Sample = Row[str, str, int, datetime, int, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +72,29 @@ def sample_filling(session: Session, row: Deployment, step: StepRow | None, now:
     )
 
 
-def list_fill_rates(
-    session: Session, alias: str, since: datetime, deployment_id: str | None = None
-) -> list[FillRate]:
-    """Returns the rates between the samples of each filling ``since``, the earliest first."""
-    query = select(FillHistoryRow).where(FillHistoryRow.alias == alias, FillHistoryRow.at >= since)
-    if deployment_id is not None:
-        query = query.where(FillHistoryRow.deployment_id == deployment_id)
-    query = query.order_by(FillHistoryRow.deployment_id, FillHistoryRow.at)
-    fillings: dict[str, list[FillHistoryRow]] = {}
-    for row in session.scalars(query):
-        fillings.setdefault(row.deployment_id, []).append(row)
+def list_fill_rates(session: Session, alias: str, since: datetime) -> list[FillRate]:
+    """Returns the rates between the samples of each filling of an index ``since``."""
+    return _read_rates(session, FillHistoryRow.alias == alias, FillHistoryRow.at >= since)
+
+
+def list_rates_of_run(session: Session, deployment_id: str) -> list[FillRate]:
+    """Returns the same for one deployment, since its beginning."""
+    return _read_rates(session, FillHistoryRow.deployment_id == deployment_id)
+
+
+def _read_rates(session: Session, *which: ColumnElement[bool]) -> list[FillRate]:
+    row = FillHistoryRow
+    query = select(
+        row.deployment_id, row.collection, row.attempt, row.seen_at, row.records, row.rate
+    )
+    query = query.where(*which).order_by(row.at.desc()).limit(_MOST_SAMPLES)
+    fillings: dict[str, list[Sample]] = {}
+    for sample in reversed(session.execute(query).all()):
+        fillings.setdefault(sample.deployment_id, []).append(sample)
     return [rate for samples in fillings.values() for rate in measure_rates(samples)]
 
 
-def measure_rates(samples: Sequence[FillHistoryRow]) -> list[FillRate]:
+def measure_rates(samples: Sequence[Sample]) -> list[FillRate]:
     """Returns the rates of one filling. A filling that begins anew counts from its beginning, so
     no rate is negative. At the end nothing is written while the index is built: that is no part of
     the filling."""
@@ -123,8 +136,9 @@ def _choose_interval(age: timedelta) -> timedelta:
     return next(interval for limit, interval in _INTERVALS if age <= limit)
 
 
-def _count_between(before: FillHistoryRow, after: FillHistoryRow) -> int | None:
+def _count_between(before: Sample, after: Sample) -> int | None:
     """Returns how many records came in between; None if the filling began anew."""
     if after.attempt != before.attempt or after.records < before.records:
         return None
-    return after.records - before.records
+    written: int = after.records - before.records
+    return written
