@@ -32,9 +32,11 @@ class SearchCounts:
         self.errors += sum(content.get("failed", ((), ()))[1])
 
     def add_packed(self, errors: int, packed: bytes) -> None:
-        """Adds counts whose latencies ``pack_latencies`` wrote."""
+        """Adds counts whose latencies ``pack_latencies`` wrote; those of several may be joined."""
         cells = np.frombuffer(packed, dtype=_CELL)
-        self.latencies[cells["bucket"]] += cells["searches"]
+        # float64 holds every count below 2**53 exactly
+        summed = np.bincount(cells["bucket"], cells["searches"], histogram.BUCKETS)
+        self.latencies += summed.astype(np.int64)
         self.errors += errors
 
     def pack_latencies(self) -> bytes:

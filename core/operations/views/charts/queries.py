@@ -33,6 +33,8 @@ from qdrant_rollouts.core.times import as_iso, floor_time
 
 #: The minutes of a run that began before are not all there any more.
 _DAY = timedelta(hours=24)
+#: What searches experience right after a run belongs to its result.
+_AFTERWARDS = timedelta(minutes=10)
 _SHORTEST_FILLING = timedelta(seconds=10)
 
 
@@ -112,14 +114,14 @@ def _chart_rows(
 
 
 def _cut_run(run: Deployment, now: datetime) -> tuple[Axis, str]:
-    """Returns the time from the beginning of the run to its end, and the level of the rows that are
-    still there of it."""
+    """Returns the time from the beginning of the run until shortly after its end, and the level of
+    the rows that are still there of it."""
     level = MINUTE if now - run.created_at < _DAY else HOUR
     least = WINDOWS[level]
     begun = floor_time(run.created_at, least)
     until = floor_time(now, WINDOWS[MINUTE])
     if run.finished_at is not None:
-        until = min(until, floor_time(run.finished_at, least) + least)
+        until = min(until, floor_time(run.finished_at + _AFTERWARDS, least) + least)
     return cut_span(begun, max(until, begun + WINDOWS[MINUTE]), least), level
 
 
