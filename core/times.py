@@ -1,7 +1,7 @@
-"""How times are written when they leave the program: UTC in ISO 8601, to the millisecond, with
-Z."""
+"""How times are written when they leave the program, UTC in ISO 8601, to the millisecond, with Z;
+and how they are cut into equal windows."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, overload
 
 
@@ -20,3 +20,8 @@ def as_text(value: Any) -> str:
     if isinstance(value, datetime):
         return as_iso(value)
     return str(value)
+
+
+def floor_time(at: datetime, window: timedelta) -> datetime:
+    """Returns when the window began in which ``at`` lies; those of a day begin at midnight."""
+    return at - (at - datetime.min.replace(tzinfo=at.tzinfo)) % window

@@ -57,6 +57,10 @@ HELD = text("lease_until IS NOT NULL")
 PAUSED = text(f"status = '{Status.PAUSED}' AND requested IS NULL AND {_FREE}")
 
 
+#: The condition of the index of events by which an alias has moved.
+MOVED = text("event = 'alias.switched'")
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """Aware UTC datetimes. SQLite stores no zone, so it is removed when writing and added when
     reading."""
@@ -207,6 +211,9 @@ class EventRow(Base):
     ``core.database.events``."""
 
     __tablename__ = "events"
+    __table_args__ = (
+        Index("events_of_moves", "alias", "at", sqlite_where=MOVED, postgresql_where=MOVED),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"), index=True)

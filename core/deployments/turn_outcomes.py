@@ -16,7 +16,13 @@ from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.schedule_rows import is_replaced
 from qdrant_rollouts.core.database.step_data import StepOutput, write_data
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments import operator_requests, patience, placing, way_back
+from qdrant_rollouts.core.deployments import (
+    fill_history,
+    operator_requests,
+    patience,
+    placing,
+    way_back,
+)
 from qdrant_rollouts.core.deployments.abort_notices import has_switched
 from qdrant_rollouts.core.deployments.claims import Claim, hold_turn, knock_for
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Reject, Wait
@@ -54,6 +60,7 @@ def write_outcome(services: Services, claim: Claim, outcome: TurnOutcome) -> Tur
         row = session.get_one(Deployment, claim.deployment.id)
         writer = TurnWriter(services, session, row, services.clock.now(session))
         writer.over(("no_progress",), "a worker takes its turns again")
+        fill_history.sample_filling(session, row, current_step(row), writer.now)
         before = row.status
         written = _choose_rule(row, claim, outcome)(writer, outcome)
         written.places = placing.settle(row, before)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 
 from qdrant_rollouts.core.collections import scratch, seen
 from qdrant_rollouts.core.collections.deletion import deletions
-from qdrant_rollouts.core.deployments import workers
+from qdrant_rollouts.core.deployments import fill_history, workers
 from qdrant_rollouts.core.deployments.backups import final
 from qdrant_rollouts.core.experiments import folding, interim_analysis
 from qdrant_rollouts.core.operations.schedules import runs
-from qdrant_rollouts.core.routing import traffic
+from qdrant_rollouts.core.routing import search_history, traffic
 from qdrant_rollouts.core.services import Services
 
 #: Does the work, and returns what was done as a line of text.
@@ -37,6 +37,8 @@ def fold_observations(services: Services) -> str:
     """Makes old observations smaller, and deletes what is older than anybody looks at."""
     folded = traffic.fold_traffic(services) + folding.fold_sketches(services)
     pruned = traffic.prune_traffic(services)
+    search_history.prune_searches(services)
+    fill_history.prune_samples(services)
     forgotten = runs.prune_runs(services)
     gone = workers.forget(services)
     with services.sessions.begin() as session:

@@ -6,19 +6,24 @@ of it, so nothing is lost when it is emptied.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from qdrant_rollouts.core.database.models import BatchRow, TrafficRow
 from qdrant_rollouts.core.ports import Clock
+from qdrant_rollouts.core.routing import search_history
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
+from qdrant_rollouts.core.times import floor_time
 
 _MOST_ROWS = 2000
+#: The kind of what users searched.
+REAL = "real"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ _LEVELS = (
     _FoldLevel("hour", age=timedelta(hours=2), window=timedelta(hours=1)),
     _FoldLevel("day", age=timedelta(days=2), window=timedelta(days=1), condensed=True),
 )
+_FOLDED = frozenset(level.name for level in _LEVELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,20 @@ def read_tallies_of_collection(
     return _sum_rows(session.scalars(select(TrafficRow).where(*mine, TrafficRow.at >= since)))
 
 
+def list_unfolded(
+    session: Session, alias: str, since: datetime, limit: int
+) -> Sequence[Row[datetime, str, dict[str, Any]]]:
+    """Returns time, collection and tally of the last batches of users' searches that are written
+    ``since`` and are not in the history of searches yet."""
+    query = select(TrafficRow.at, TrafficRow.collection, TrafficRow.tally).where(
+        TrafficRow.alias == alias,
+        TrafficRow.at >= since,
+        TrafficRow.kind == REAL,
+        TrafficRow.process.not_in(_FOLDED),
+    )
+    return session.execute(query.order_by(TrafficRow.at.desc()).limit(limit)).all()
+
+
 def fold_traffic(services: Services) -> int:
     """Sums up old rows; returns by how many the rows decreased. Safe to run in parallel: rows that
     another process is folding are skipped."""
@@ -154,13 +174,19 @@ def _name_writers(
 def _fold_level(services: Services, number: int, level: _FoldLevel) -> int:
     done = [later.name for later in _LEVELS[number:]]
     with services.sessions.begin() as session:
-        before = _floor_time(services.clock.now(session) - level.age, level.window)
+        before = floor_time(services.clock.now(session) - level.age, level.window)
         query = select(TrafficRow).where(TrafficRow.at < before, TrafficRow.process.not_in(done))
         query = query.order_by(TrafficRow.id).limit(_MOST_ROWS).with_for_update(skip_locked=True)
+        rows = session.scalars(query).all()
         windows: dict[tuple[TrafficKey, datetime], list[TrafficRow]] = defaultdict(list)
-        for row in session.scalars(query):
-            windows[_key_of_row(row), _floor_time(row.at, level.window)].append(row)
+        for row in rows:
+            windows[_key_of_row(row), floor_time(row.at, level.window)].append(row)
+        search_history.add_searches(session, [row for row in rows if _is_new_to_history(row)])
         return sum(_fold_rows(session, key, level, rows) for (key, _), rows in windows.items())
+
+
+def _is_new_to_history(row: TrafficRow) -> bool:
+    return row.kind == REAL and row.process not in _FOLDED
 
 
 def _fold_rows(session: Session, key: TrafficKey, level: _FoldLevel, rows: list[TrafficRow]) -> int:
@@ -188,7 +214,3 @@ def _sum_rows(rows: Iterable[TrafficRow]) -> dict[TrafficKey, TrafficSketch]:
 
 def _key_of_row(row: TrafficRow) -> TrafficKey:
     return TrafficKey(row.alias, row.stage, row.variant, row.kind, row.collection)
-
-
-def _floor_time(at: datetime, window: timedelta) -> datetime:
-    return at - (at - datetime.min.replace(tzinfo=at.tzinfo)) % window

@@ -40,6 +40,14 @@ export type Alerts = {
   alerts: Array<Alert>;
 };
 
+/** The alias moved to this collection. */
+export type AliasMove = {
+  at: string;
+  version: number | null;
+  collection: string;
+  kind: "switch" | "rollback" | "by_hand";
+};
+
 export type Aliases = {
   aliases: Record<string, string>;
 };
@@ -102,6 +110,23 @@ export type Cells = {
   groups: Array<number>;
   buckets: Array<number>;
   calls: Array<number>;
+};
+
+export type Charted = {
+  /** How long until now: up to a day by minutes, after that by hours. */
+  period?: "1h" | "6h" | "24h" | "7d" | "30d" | "90d";
+};
+
+/** `period` is null for the time of one deployment. `searched`: whether a search was observed in this time. `switches`: the last ones, the earliest first. */
+export type Charts = {
+  alias: string;
+  period: string | null;
+  since: string;
+  now: string;
+  searched: boolean;
+  charts: Array<TimeChart>;
+  versions: Array<VersionChart>;
+  switches: Array<AliasMove>;
 };
 
 /** A row of the gate. `level`: hard, soft, or shown without a bound. `found` is the finding as a sentence. `means` and `act` say what that means for searches and what to do; both are empty if the check passed. `detail` has the figures in words. `facts` has all numbers and names: intervals, kinds of fault, lost and regressed queries. Reports of older releases have only `detail`. */
@@ -912,6 +937,13 @@ export type Searching = {
   limit?: number;
 };
 
+/** The course of one collection. `collection` is null for all earlier versions together, and `version` for a collection without a number. `values` has one value for each of the chart's times; null: nothing is known of that time. */
+export type Series = {
+  version: number | null;
+  collection: string | null;
+  values: Array<number | null>;
+};
+
 export type ServedDocument = {
   document: string | number;
   /** Of a click: 1 for the treatment, -1 for the control, 0 for neither. */
@@ -992,6 +1024,17 @@ export type TestAlert = {
   reason?: string;
   /** One channel of the index file, else all of them. */
   channel?: string | null;
+};
+
+/** `times` are the beginnings of intervals of so many `seconds`; the last one ends `until`. */
+export type TimeChart = {
+  name: string;
+  title: string;
+  unit: string;
+  seconds: number;
+  times: Array<string>;
+  until: string;
+  series: Array<Series>;
 };
 
 /** Keys that are not sent keep their values. */
@@ -1101,6 +1144,23 @@ export type Version = {
   rolled_away?: boolean;
   rollback_target?: boolean;
   [name: string]: unknown;
+};
+
+/** One value of each of the last versions, the earliest first. */
+export type VersionChart = {
+  name: string;
+  title: string;
+  unit: string;
+  points: Array<VersionPoint>;
+};
+
+/** `served`: the version has been live. */
+export type VersionPoint = {
+  version: number;
+  collection: string;
+  at: string;
+  served: boolean;
+  value: number | null;
 };
 
 export type Versions = {
@@ -1499,6 +1559,16 @@ export interface Operations {
     path: "/api/v1/indexes/{alias}/adopt";
     body: Adopt;
     answer: Record<string, unknown>;
+  };
+  /** Searches, latencies and filling over time, and figures of the last versions. */
+  get_indexes_alias_charts: {
+    method: "GET";
+    path: "/api/v1/indexes/{alias}/charts";
+    query: {
+      /** How long until now: up to a day by minutes, after that by hours. */
+      period?: "1h" | "6h" | "24h" | "7d" | "30d" | "90d";
+    };
+    answer: Charts;
   };
   /** What a deployment would do and take; changes nothing. */
   post_indexes_alias_deployment_plan: {

@@ -5,6 +5,7 @@ import contextlib
 import json
 import shutil
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,12 +13,14 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.database.models import TrafficRow
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.experiments import commands as experiment_commands
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.embedded import Embedded
 from qdrant_rollouts.interfaces.http import serving
 from qdrant_rollouts.interfaces.http.app import make_app
+from tests.contract.test_traffic import searches
 from tests.world import EMBEDDING, FEW, texts
 
 PATIENCE = 60_000
@@ -218,6 +221,27 @@ def test_without_javascript_the_same_buttons_work(system):
         expect(page.locator("#s-list")).to_contain_text("no nights")
 
 
+def observe_searches(services, *collections):
+    """Searches of two versions some minutes ago, so that the charts have lines."""
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        session.add_all(
+            TrafficRow(
+                alias="docs",
+                stage="",
+                variant="live",
+                kind="real",
+                collection=collection,
+                process=f"one {number}",
+                sequence=1,
+                at=now - timedelta(minutes=number),
+                tally=searches(5 + number).to_json(),
+            )
+            for collection in collections
+            for number in range(2, 9)
+        )
+
+
 def test_no_page_hides_anything_from_anybody_light_or_dark(system):
     """Checks every page with axe, with every form open."""
     control, treatment = [
@@ -230,6 +254,7 @@ def test_no_page_hides_anything_from_anybody_light_or_dark(system):
     experiment = experiment_commands.create_experiment(
         system.services, "clicks-anew", live, [other], actor="anna"
     )
+    observe_searches(system.services, live, other)
     system.faults.clear()
     started = [
         f"/deployments/{row['id']}" for row in queries.list_deployments(system.services, limit=2)
@@ -244,6 +269,8 @@ def test_no_page_hides_anything_from_anybody_light_or_dark(system):
     ]
     found = []
     with system.page() as page:
+        page.goto("/indexes/docs")
+        assert page.locator('[data-chart="p95"] svg.plot path.course').count() > 0
         for path in (*paths, "/indexes/docs/compare?one=1&other=2"):
             page.goto(path)
             page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")

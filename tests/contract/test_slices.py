@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from qdrant_rollouts.core.collections.records import MARK_KEY
+from qdrant_rollouts.core.database.history_rows import FillHistoryRow
 from qdrant_rollouts.core.database.slice_rows import SliceRow
 from qdrant_rollouts.core.deployments import commands, due_slices, engine
 from qdrant_rollouts.core.deployments.slices import advance_slice
@@ -96,6 +97,9 @@ def test_counts_and_progress_are_those_of_all_slices(world: World) -> None:
     assert (output["written"], output["reused"], output["embedded"]) == (90, 88, 2)
     assert output["progress"]["done"] == output["progress"]["size"]
     assert output["progress"]["records"] == RECORDS
+    with world.services.sessions() as session:
+        samples = select(FillHistoryRow.records).where(FillHistoryRow.deployment_id == status["id"])
+        assert max(session.scalars(samples)) == RECORDS
 
 
 def test_documents_are_cut_into_chunks_in_every_slice(world: World) -> None:

@@ -224,6 +224,7 @@ _CHECKS: dict[str, Check] = {
         searching.RECALL,
         reach=SHARE,
         quality=True,
+        course="Recall@10 against exact search",
     ),
     "filtered_recall@10": Check(
         searching.judge_filtered_recall,
@@ -268,7 +269,13 @@ _CHECKS: dict[str, Check] = {
         absent=judging.without_judgments,
     ),
     "ndcg@10": Check(
-        judging.judge_ndcg, _JUDGED, _has_judgments, shown=True, reach=SHARE, quality=True
+        judging.judge_ndcg,
+        _JUDGED,
+        _has_judgments,
+        shown=True,
+        reach=SHARE,
+        quality=True,
+        course="Judged quality, nDCG@10",
     ),
     "mrr@10": Check(
         judging.judge_mrr, _JUDGED, _has_judgments, shown=True, reach=SHARE, quality=True

@@ -76,6 +76,8 @@ class Check:
       bound in the index file, None if the check has its own rule.
     - A ``soft`` check never blocks. ``quality`` marks those whose failure is attributed to index,
       data or model.
+    - ``course`` is the title of its chart over the versions of an index, if its value says how good
+      a version is and can be compared between versions.
     - ``means`` and ``act`` are for people who read a row that did not pass: what it means for
       searches, and what to do.
     """
@@ -92,6 +94,7 @@ class Check:
     compares: Callable[[GateContext], bool] = never
     asks_live: bool = False
     absent: Callable[[GateContext], str] = _say_nothing
+    course: str = ""
     means: str = ""
     act: str = ""
 

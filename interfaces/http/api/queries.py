@@ -12,6 +12,7 @@ from qdrant_rollouts.core.answers import experiments as experiment_answers
 from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.answers import schedules as schedule_answers
 from qdrant_rollouts.core.answers import workers as worker_answers
+from qdrant_rollouts.core.answers.charts import Charts
 from qdrant_rollouts.core.answers.plans import Plan
 from qdrant_rollouts.core.collections import comparing, lineage
 from qdrant_rollouts.core.collections.deletion import garbage_collection
@@ -21,7 +22,8 @@ from qdrant_rollouts.core.experiments import planning
 from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.operations.schedules import queries as schedule_queries
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.core.operations.views.overview import home
+from qdrant_rollouts.core.operations.views.charts.queries import chart_index
+from qdrant_rollouts.core.operations.views.overview import home, lists
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.interfaces.access.planning import PLACES
 from qdrant_rollouts.interfaces.http.api import requests
@@ -51,6 +53,12 @@ def get_differences(call: Call, given: requests.Difference) -> Answer:
     return comparing.diff_versions(
         call.services, call.path["alias"], given.one, given.other, given.sample
     )
+
+
+def get_charts(call: Call, given: requests.Charted) -> Charts:
+    alias = call.path["alias"]
+    lists.check_index_known(call.services, alias, call.context.watcher.look(patience=1.0))
+    return chart_index(call.services, alias, given.period)
 
 
 def get_route(call: Call, given: NoQuery) -> index_answers.Route:

@@ -97,6 +97,12 @@ class Difference(Query):
     )
 
 
+class Charted(Query):
+    period: Literal["1h", "6h", "24h", "7d", "30d", "90d"] = Field(
+        "24h", description="How long until now: up to a day by minutes, after that by hours."
+    )
+
+
 #: Maximum numbers of a vector or of a row, and rows of a multivector, in one search.
 _NUMBERS = 65_536
 _ROWS = 4_096

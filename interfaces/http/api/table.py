@@ -40,6 +40,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     get(f"{_I}/versions", "read", queries.get_versions, NoQuery, "Its versions, newest first"),
     get(f"{_I}/diff", "read", queries.get_differences, requests.Difference,
       "The differences between two versions"),
+    get(f"{_I}/charts", "read", queries.get_charts, requests.Charted,
+      "Searches, latencies and filling over time, and figures of the last versions"),
     get(f"{_I}/route", "read", queries.get_route, NoQuery,
       "Which collections answer, and which search processes serve this route"),
     post(f"{_I}/search", "search", searching.search_by_route, requests.Search,

@@ -8,6 +8,10 @@ from qdrant_rollouts.core.errors import Malformed, Refused
 from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.operations.views.overview import acts, home, lists, run
 from qdrant_rollouts.core.sanitize.quoting import quote_value
+from qdrant_rollouts.interfaces.http.pages.charting import (
+    show_deployment_charts,
+    show_index_charts,
+)
 from qdrant_rollouts.interfaces.http.pages.drawing import draw_course
 from qdrant_rollouts.interfaces.http.pages.visits import Visit, image_data_url
 from qdrant_rollouts.interfaces.pictures.experiment import experiment_svg
@@ -32,6 +36,7 @@ def index_page(visit: Visit) -> Shown:
         "now": seen["now"],
         "seen": seen,
         **_versions_of_index(visit, alias, seen["live"], seen["busy"]),
+        "charts": show_index_charts(visit, alias),
         "runs": lists.list_history(visit.services, alias),
         "events": lists.list_audit_events(visit.services, alias),
     }
@@ -85,6 +90,7 @@ def deployment_page(visit: Visit) -> Shown:
         "here": "/deployments",
         "now": seen["now"],
         "seen": seen,
+        "charts": show_deployment_charts(visit, seen["id"]),
         "course": draw_course,
         "side": bound_side,
         "rows": rows_of_gate(seen["gate"]) if seen["gate"] else {},

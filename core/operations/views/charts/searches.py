@@ -1,0 +1,139 @@
+"""Searches, failures and latencies over time, by the collection that answered."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.answers.charts import TimeChart
+from qdrant_rollouts.core.operations.views.charts.axis import Axis
+from qdrant_rollouts.core.operations.views.charts.series import (
+    EARLIER,
+    build_chart,
+    choose_collections,
+)
+from qdrant_rollouts.core.routing import search_history, traffic
+from qdrant_rollouts.core.statistics.search_counts import SearchCounts
+
+#: So many batches are read that are not folded yet; there are more only if nobody folds.
+_MOST_UNFOLDED = 4000
+
+
+class Searched(NamedTuple):
+    """Searches of a collection from ``at`` on; ``latencies`` are packed."""
+
+    at: datetime
+    collection: str
+    errors: int
+    latencies: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """Of one collection in one interval; latencies in milliseconds."""
+
+    searches: int
+    errors: int
+    p50: float | None
+    p95: float | None
+
+
+Figures = Mapping[str | None, Mapping[int, _Figures]]
+
+
+def read_searches(
+    session: Session, alias: str, level: str, axis: Axis, only: Collection[str] = ()
+) -> list[Searched]:
+    """Reads what the axis shows, of all collections or ``only`` of some. The caller's transaction
+    must see one state of the database, or a batch that is folded meanwhile is missed or read
+    twice."""
+    folded = search_history.list_searches(session, alias, level, axis.begun, axis.until)
+    fresh = traffic.list_unfolded(session, alias, axis.begun, _MOST_UNFOLDED)
+    found = [Searched(*row) for row in folded]
+    found += [_read_batch(*row) for row in fresh if row.at < axis.until]
+    return [row for row in found if not only or row.collection in only]
+
+
+def _read_batch(at: datetime, collection: str, tally: Mapping[str, Any]) -> Searched:
+    counts = SearchCounts()
+    counts.add_sketch(tally)
+    return Searched(at, collection, counts.errors, counts.pack_latencies())
+
+
+def list_last_seen(rows: Iterable[Searched]) -> dict[str, datetime]:
+    """Returns when each collection was searched last."""
+    found: dict[str, datetime] = {}
+    for row in rows:
+        found[row.collection] = max(row.at, found.get(row.collection, row.at))
+    return found
+
+
+def chart_searches(
+    rows: Sequence[Searched], axis: Axis, numbers: Mapping[str, int]
+) -> list[TimeChart]:
+    """Returns searches and failures a minute, and the latencies that half and 95 of 100 searches do
+    not exceed."""
+    figures = _add_up(rows, axis)
+    searches = _fill_zeros({name: _rate(axis, of, "searches") for name, of in figures.items()})
+    errors = _fill_zeros({name: _rate(axis, of, "errors") for name, of in figures.items()})
+    p50 = {name: {place: one.p50 for place, one in of.items()} for name, of in figures.items()}
+    p95 = {name: {place: one.p95 for place, one in of.items()} for name, of in figures.items()}
+    return [
+        build_chart("searches", "Searches", "per minute", axis, searches, numbers),
+        build_chart("errors", "Failed searches", "per minute", axis, errors, numbers),
+        build_chart("p50", "Latency p50", "ms", axis, p50, numbers),
+        build_chart("p95", "Latency p95", "ms", axis, p95, numbers),
+    ]
+
+
+def _add_up(rows: Sequence[Searched], axis: Axis) -> Figures:
+    """One interval of one collection after the other, because counts are large."""
+    own = choose_collections(list_last_seen(rows))
+    parts: dict[tuple[str | None, int], list[Searched]] = defaultdict(list)
+    for row in rows:
+        place = axis.find_place(row.at)
+        if place is not None:
+            parts[row.collection if row.collection in own else EARLIER, place].append(row)
+    found: dict[str | None, dict[int, _Figures]] = defaultdict(dict)
+    for (name, place), some in parts.items():
+        found[name][place] = _sum_rows(some)
+    return found
+
+
+def _sum_rows(rows: Sequence[Searched]) -> _Figures:
+    counts = SearchCounts()
+    counts.add_packed(sum(row.errors for row in rows), b"".join(row.latencies for row in rows))
+    return _Figures(
+        counts.searches, counts.errors, _as_ms(counts.quantile(0.5)), _as_ms(counts.quantile(0.95))
+    )
+
+
+def _as_ms(seconds: float | None) -> float | None:
+    if seconds is None:
+        return None
+    return seconds * 1000
+
+
+def _rate(axis: Axis, figures: Mapping[int, _Figures], name: str) -> dict[int, float]:
+    return {
+        place: getattr(one, name) / axis.measure_minutes(place) for place, one in figures.items()
+    }
+
+
+def _fill_zeros(courses: Mapping[str | None, dict[int, float]]) -> dict[Any, dict[int, float]]:
+    """Where another collection was searched, the routers told what they knew: between its first and
+    its last search, a collection that was not mentioned there was not searched."""
+    told = sorted({place for course in courses.values() for place in course})
+    return {
+        name: {place: course.get(place, 0.0) for place in _list_between(told, course)}
+        for name, course in courses.items()
+    }
+
+
+def _list_between(places: Sequence[int], course: Mapping[int, float]) -> Iterator[int]:
+    first = min(course)
+    last = max(course)
+    return (place for place in places if first <= place <= last)
