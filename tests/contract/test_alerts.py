@@ -7,7 +7,7 @@ import pytest
 
 from qdrant_rollouts.adapters.alerts import open_channels
 from qdrant_rollouts.adapters.alerts.webhook import sign_body
-from qdrant_rollouts.core.alerts import deliveries, outbox
+from qdrant_rollouts.core.alerts import deliveries, outbox, sent_alerts
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.config.alert_spec import AlertsSpec
@@ -244,7 +244,7 @@ def test_a_dead_channel_holds_up_no_other_and_its_failures_are_shown(world, inbo
     assert len(inbox.taken) == 2
     (shown,) = [
         one
-        for one in deliveries.list_alerts(world.services, 20)[1]["deliveries"]
+        for one in sent_alerts.list_alerts(world.services, 20)[1]["deliveries"]
         if one["channel"] == "dead"
     ]
     assert (shown["status"], shown["tries"]) == ("waiting", 1)
@@ -270,7 +270,7 @@ def test_what_cannot_be_told_for_days_is_given_up_and_stays_in_the_list(world, i
     say(world)
     for _ in range(5):
         deliver(world, 86_400)
-    (seen,) = deliveries.list_alerts(world.services, 20)
+    (seen,) = sent_alerts.list_alerts(world.services, 20)
     assert seen["deliveries"][0]["status"] == "given_up"
     inbox.error = None
     assert deliver(world, 86_400) == []
@@ -377,5 +377,5 @@ def test_who_comes_back_late_marks_nothing(world, inbox):
 
     world.channels["inbox"] = AlertChannel("inbox", Severity.INFO, slow)
     deliver(world)
-    (seen,) = deliveries.list_alerts(world.services, 20)
+    (seen,) = sent_alerts.list_alerts(world.services, 20)
     assert (seen["deliveries"][0]["status"], seen["deliveries"][0]["tries"]) == ("waiting", 2)
