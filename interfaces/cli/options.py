@@ -17,7 +17,7 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON document on stdout, messages on stderr."
 )
 reason_option = click.option(
-    "--reason", default="", metavar="TEXT", help="The reason; it is kept with the events."
+    "--reason", default="", metavar="TEXT", help="The reason; it is kept with the audit events."
 )
 all_checks_option = click.option(
     "--all",

@@ -142,7 +142,7 @@ def get_events(call: Call, given: requests.Events) -> deployment_answers.EventPa
     return audit_events.list_audit_events(call.services, wanted, given.limit, given.before)
 
 
-def get_alerts(call: Call, given: requests.Alerts) -> alert_answers.Alerts:
+def get_alerts(call: Call, given: requests.WantedAlerts) -> alert_answers.Alerts:
     wanted = AlertFilter(given.alias, given.severity, given.alert, given.since)
     return sent_alerts.list_alert_page(call.services, wanted, given.limit, given.before)
 

@@ -47,7 +47,7 @@ Metrics = Annotated[list[Word | dict[str, Any]], Field(max_length=50)] | None
 
 
 class Reasoned(Body):
-    reason: Text = Field("", description="Why; kept with the events.")
+    reason: Text = Field("", description="Why; kept with the audit events.")
 
 
 class RollingBack(Reasoned):
@@ -116,7 +116,7 @@ class Listed(OfIndex):
     limit: Limit = ROWS
 
 
-class Alerts(Listed):
+class WantedAlerts(Listed):
     severity: Severity | None = None
     alert: Word | None = Field(
         None, description="A name such as `deployment.failed`, or its first part: `deployment`."
