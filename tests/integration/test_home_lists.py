@@ -1,7 +1,8 @@
-"""Two hundred indexes with a thousand deployments: each way to narrow and order the list of the home
-page, on both databases, and what it reads for that."""
+"""Two hundred indexes with a thousand deployments: each way to narrow and order the list of the
+home page, on both databases, and what it reads for that."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import event, select
@@ -141,7 +142,9 @@ def test_a_row_says_how_the_last_rebuild_ended(world, seen):
 def test_whatever_is_asked_for_few_queries_read_in_full_only_what_is_shown(world, seen):
     asked = [{"sort": sort} for sort in SORTS] + [{"state": state} for state in STATES]
     asked += [{"text": "index"}, {"group": "prefix"}, {"page": 8}]
-    read = {str(choice): count_reads(world, lambda: look(world, seen, **choice)) for choice in asked}
+    read = {
+        str(choice): count_reads(world, partial(look, world, seen, **choice)) for choice in asked
+    }
     assert max(statements for statements, _ in read.values()) <= 18
     rows = {name: rows for name, (_, rows) in read.items()}
     schedules = rows.pop("{'sort': 'next'}")

@@ -237,7 +237,7 @@ def _events_operation() -> Part:
     return {
         "operationId": "get_stream",
         "tags": ["events"],
-        "summary": "Audit events as they happen, as server-sent events; goes on after Last-Event-ID",
+        "summary": "Audit events as they happen, server-sent; goes on after Last-Event-ID",
         "description": "Scope: read.",
         "parameters": [*texts, last],
         "responses": {
