@@ -1,8 +1,11 @@
 """How times are written when they leave the program, UTC in ISO 8601, to the millisecond, with Z;
-and how they are cut into equal windows."""
+how those that people give are read; and how they are cut into equal windows."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, overload
+
+from qdrant_rollouts.core.errors import Malformed
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 
 @overload
@@ -25,3 +28,16 @@ def as_text(value: Any) -> str:
 def floor_time(at: datetime, window: timedelta) -> datetime:
     """Returns when the window began in which ``at`` lies; those of a day begin at midnight."""
     return at - (at - datetime.min.replace(tzinfo=at.tzinfo)) % window
+
+
+def read_time(name: str, text: str) -> datetime:
+    """Returns the time that a person has given as ``name``: in ISO 8601, in UTC unless it says
+    otherwise. Raises Malformed."""
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Malformed(
+            f"{name} is {quote_value(text)}; expected a time such as 2026-11-02 or "
+            "2026-11-02T02:30, in UTC"
+        ) from None

@@ -11,13 +11,12 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.alerts import outbox
-from qdrant_rollouts.core.answers import alerts as alert_answers
 from qdrant_rollouts.core.database import events, leases
 from qdrant_rollouts.core.database.alert_rows import DeliveryRow, NoticeRow
 from qdrant_rollouts.core.errors import AppError, Unknown
@@ -26,7 +25,6 @@ from qdrant_rollouts.core.ports import AlertChannel, Notice
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.sanitize.redaction import redact
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import as_iso
 
 log = logging.getLogger(__name__)
 
@@ -115,28 +113,6 @@ def _build_test_notice(now: datetime, actor: str, reason: str) -> Notice:
         next="nothing to do",
         deployment_id=None,
     )
-
-
-def list_alerts(
-    services: Services, limit: int, alias: str | None = None
-) -> list[alert_answers.Alert]:
-    """Returns notices, newest first, each with the state and the errors of every channel."""
-    query = select(NoticeRow).order_by(NoticeRow.number.desc()).limit(limit)
-    if alias is not None:
-        query = query.where(NoticeRow.alias == alias)
-    with services.sessions() as session:
-        rows = session.scalars(query).all()
-        sent = session.scalars(
-            select(DeliveryRow).where(DeliveryRow.number.in_([row.number for row in rows]))
-        ).all()
-    told = (
-        {
-            **outbox.read_message(row.message),
-            "deliveries": [_describe_delivery(one) for one in sent if one.number == row.number],
-        }
-        for row in rows
-    )
-    return [cast("alert_answers.Alert", one) for one in told]
 
 
 def _queue_deliveries(
@@ -292,14 +268,3 @@ def _mark_delivery(services: Services, claim: _Claim, error: str) -> None:
         log.error(
             "alert %s was given up for channel %s: %s", claim.notice.subject, claim.channel, error
         )
-
-
-def _describe_delivery(row: DeliveryRow) -> alert_answers.Delivery:
-    return {
-        "channel": row.channel,
-        "status": row.status,
-        "tries": row.tries,
-        "error": row.error,
-        "sent_at": as_iso(row.sent_at),
-        "due_at": as_iso(row.due_at) if row.status == DeliveryStatus.WAITING else None,
-    }

@@ -42,10 +42,11 @@ _WHILE_WARN = Trigger(Severity.WARN, lasts=True)
 _WHILE_ERROR = Trigger(Severity.ERROR, lasts=True)
 
 #: For deployments, and for backups and verifications, which have their own names because they run
-#: beside a deployment.
+#: beside a deployment. A step that is done is an event only: it repeats what the page of the run
+#: shows, several times in each run, and asks nothing of anybody. That a run begins and ends is an
+#: alert, once each, because another person or a schedule may have started it.
 _RUN_TRIGGERS: Mapping[str, Trigger] = {
     "created": _INFO,
-    "stage_completed": _INFO,
     "completed": _INFO,
     "paused": _WHILE_WARN,
     "deadline_near": _WHILE_WARN,

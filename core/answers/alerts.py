@@ -35,4 +35,7 @@ class Alert(TypedDict):
 
 
 class Alerts(TypedDict):
+    """``next`` is the ``before`` of the page that follows, None on the last one."""
+
     alerts: list[Alert]
+    next: int | None

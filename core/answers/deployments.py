@@ -147,6 +147,8 @@ class DeploymentPage(TypedDict):
 
 
 class EventPage(TypedDict):
+    """``next`` is the ``before`` of the page that follows, None on the last one."""
+
     events: list[ToldEvent]
     next: int | None
 

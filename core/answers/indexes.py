@@ -49,11 +49,23 @@ class UnderWay(DeploymentOutline):
     queue: Queued | None
 
 
+class LastRun(TypedDict):
+    """``deployment_id``: what the run has started, if it has started anything."""
+
+    status: str
+    message: str
+    finished_at: Moment | None
+    deployment_id: str | None
+
+
 class Rebuild(TypedDict):
+    """``last_run`` is the newest run that has ended."""
+
     cron: str
     zone: str
     next_at: Moment | None
     paused_by: str | None
+    last_run: LastRun | None
 
 
 class Compared(TypedDict):

@@ -100,10 +100,6 @@ def _complete_step(writer: TurnWriter, outcome: Done) -> TurnResult:
     step.message = outcome.output.summary
     writer.event(f"{step.name}.done", step.message)
     writer.over(_DEADLINE_NEAR, f"{step.name} is done")
-    writer.tell(
-        "stage_completed",
-        f"{step.name}: {step.message}" if step.message else f"{step.name} is done",
-    )
     writer.wake()
     following = current_step(writer.row)
     return TurnResult(f"{step.name} done -> {following.name if following else 'finish'}")

@@ -14,6 +14,8 @@ rollouts doctor          # servers, queues, sources, late turns and late deletio
 rollouts status ID       # steps, gate and events of one deployment, backup or verification
 ```
 
+A step that is done is no alert: `rollouts events` and the page of the deployment show it.
+
 Severities: `info` needs no action, `warn` can wait until morning, `error` cannot wait. An alert
 that is sent *while* something lasts is repeated every four hours and ends with a message
 `resolved`. All other alerts are sent once. Channels: [one by one](howto/channels.md). Messages of
@@ -26,7 +28,6 @@ _NOTHING = "nothing"
 #: For deployments, backups and verifications alike; ``{run}`` is replaced by the kind of run.
 _RUNS: dict[str, Entry] = {
     "created": ("a {run} was recorded and begins", _NOTHING),
-    "stage_completed": ("one of its steps is done", _NOTHING),
     "completed": ("the {run} has finished", _NOTHING),
     "paused": ("a person paused the {run}", "`rollouts resume ID`, or `rollouts abort ID`"),
     "deadline_near": (

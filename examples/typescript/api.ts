@@ -2,14 +2,14 @@
 // OpenAPI document (`/api/v1/openapi.json`).
 
 export type Abort = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   /** Ends the watch and leaves the new collection serving. */
   keep?: boolean;
 };
 
 export type Adopt = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   /** Another than the one the alias points to. */
   collection?: string | null;
@@ -36,8 +36,10 @@ export type Alert = {
   deliveries: Array<Delivery>;
 };
 
+/** `next` is the `before` of the page that follows, None on the last one. */
 export type Alerts = {
   alerts: Array<Alert>;
+  next: number | null;
 };
 
 /** The alias moved to this collection. */
@@ -146,7 +148,7 @@ export type Check = {
 };
 
 export type Collect = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   /** Delete orphans too, 60 minutes from now; look at them first. */
   orphans?: boolean;
@@ -170,7 +172,7 @@ export type Confirmed = {
 };
 
 export type Delete = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   /** If not told, what its index says, and 60 where it is of none. */
   grace_period_minutes?: number | null;
@@ -212,7 +214,7 @@ export type Deploy = {
   rollback_on_failure?: boolean | null;
   /** Settings as in the index file, laid over it: `{"soak": {"seconds": 60}}`. */
   options?: Record<string, unknown>;
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   alias: string;
 };
@@ -307,6 +309,7 @@ export type Event = {
   source: string;
 };
 
+/** `next` is the `before` of the page that follows, None on the last one. */
 export type EventPage = {
   events: Array<ToldEvent>;
   next: number | null;
@@ -317,6 +320,16 @@ export type Events = {
   alias?: string | null;
   /** Only those of this deployment. */
   deployment?: string | null;
+  /** A kind such as `deployment.live`, or its first part: `deployment`. */
+  event?: string | null;
+  /** Part of the actor's name. */
+  actor?: string | null;
+  /** Part of what happened, or of the reason. */
+  text?: string | null;
+  /** Only those from then on. */
+  since?: string | null;
+  /** Only those up to then. */
+  until?: string | null;
   /** How many. */
   limit?: number;
   /** The `next` of the page before. */
@@ -510,6 +523,14 @@ export type KeyedFeedback = {
   experiment: string;
 };
 
+/** `deployment_id`: what the run has started, if it has started anything. */
+export type LastRun = {
+  status: string;
+  message: string;
+  finished_at: string | null;
+  deployment_id: string | null;
+};
+
 /** Lists of equal length: so many searches took as long as the bucket at a place. */
 export type Latencies = {
   buckets: Array<number>;
@@ -578,7 +599,7 @@ export type Marked = {
 };
 
 export type MarkedVersion = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   /** Its number or collection. */
   version: string;
@@ -587,7 +608,7 @@ export type MarkedVersion = {
 };
 
 export type NewAlias = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   alias: string;
   collection: string;
@@ -596,7 +617,7 @@ export type NewAlias = {
 };
 
 export type NewBackup = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   alias: string;
   /** Of this alias so many are left; the oldest are removed when this one is made. */
@@ -604,7 +625,7 @@ export type NewBackup = {
 };
 
 export type NewExperiment = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   name: string;
   control: string;
@@ -759,7 +780,7 @@ export type Problem = {
 };
 
 export type Promote = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   /** Past every stage and watch that is left; needs a reason, skips no gate. */
   full?: boolean;
@@ -774,15 +795,17 @@ export type Queued = {
 };
 
 export type Reasoned = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
 };
 
+/** `last_run` is the newest run that has ended. */
 export type Rebuild = {
   cron: string;
   zone: string;
   next_at: string | null;
   paused_by: string | null;
+  last_run: LastRun | null;
 };
 
 /** `deployment_id` is null and `status` is unchanged if a rebuild would build nothing else. */
@@ -810,7 +833,7 @@ export type Records = {
 };
 
 export type RollingBack = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   /** A version: its number or collection. Without it, the last one that served and that no rollback has left and nobody has marked bad. */
   to?: string | null;
@@ -962,6 +985,8 @@ export type Serving = {
   routes: number;
 };
 
+export type Severity = "info" | "warn" | "error";
+
 /** `failed` and `nothing` are calls among those of `cells` that failed, and that found nothing. */
 export type Sketch = {
   cells: Cells;
@@ -1012,7 +1037,7 @@ export type Step = {
 };
 
 export type Switch = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   collection: string;
   /** Delete the old collection by the index's own rule. */
@@ -1020,7 +1045,7 @@ export type Switch = {
 };
 
 export type TestAlert = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   /** One channel of the index file, else all of them. */
   channel?: string | null;
@@ -1039,7 +1064,7 @@ export type TimeChart = {
 
 /** Keys that are not sent keep their values. */
 export type Times = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   cron?: string | null;
   zone?: string | null;
@@ -1187,8 +1212,22 @@ export type Waits = {
   seconds: number;
 };
 
+export type WantedAlerts = {
+  /** Only those of this index. */
+  alias?: string | null;
+  /** How many. */
+  limit?: number;
+  severity?: Severity | null;
+  /** A name such as `deployment.failed`, or its first part: `deployment`. */
+  alert?: string | null;
+  /** Only those that were sent from then on. */
+  since?: string | null;
+  /** The `next` of the page before. */
+  before?: number | null;
+};
+
 export type Widen = {
-  /** Why; kept with the events. */
+  /** Why; kept with the audit events. */
   reason?: string;
   /** Basis points of the users. */
   coverage: number;
@@ -1255,6 +1294,13 @@ export interface Operations {
       alias?: string | null;
       /** How many. */
       limit?: number;
+      severity?: Severity | null;
+      /** A name such as `deployment.failed`, or its first part: `deployment`. */
+      alert?: string | null;
+      /** Only those that were sent from then on. */
+      since?: string | null;
+      /** The `next` of the page before. */
+      before?: number | null;
     };
     answer: Alerts;
   };
@@ -1418,7 +1464,7 @@ export interface Operations {
     body: Reasoned;
     answer: Started;
   };
-  /** What happened, newest first. */
+  /** Audit events, newest first. */
   get_events: {
     method: "GET";
     path: "/api/v1/events";
@@ -1427,6 +1473,16 @@ export interface Operations {
       alias?: string | null;
       /** Only those of this deployment. */
       deployment?: string | null;
+      /** A kind such as `deployment.live`, or its first part: `deployment`. */
+      event?: string | null;
+      /** Part of the actor's name. */
+      actor?: string | null;
+      /** Part of what happened, or of the reason. */
+      text?: string | null;
+      /** Only those from then on. */
+      since?: string | null;
+      /** Only those up to then. */
+      until?: string | null;
       /** How many. */
       limit?: number;
       /** The `next` of the page before. */
@@ -1731,7 +1787,7 @@ export interface Operations {
     body: Reasoned;
     answer: Run;
   };
-  /** Events as they happen, as server-sent events; goes on after Last-Event-ID. */
+  /** Audit events as they happen, as server-sent events; goes on after Last-Event-ID. */
   get_stream: {
     method: "GET";
     path: "/api/v1/stream";

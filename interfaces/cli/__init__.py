@@ -43,7 +43,7 @@ main = Verbs(
         "web": "Serves the HTTP API; the workers run elsewhere.",
         "mcp": "Lets agents search and look at deployments (MCP).",
         "token": "Manages who may use the HTTP API, and for what.",
-        "events": "Lists what happened: when, by whom, through what, and why.",
+        "events": "Lists audit events: what happened, when, by whom, through what, and why.",
         "alert": "Lists alerts and their deliveries, and tests channels.",
         "workers": "Shows what each worker does, and which turns wait and why.",
         "doctor": "Checks settings and servers, and says how to correct faults.",

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 
 from qdrant_rollouts.beat_schedule import SCHEDULE
-from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.alerts import sent_alerts
 from qdrant_rollouts.core.answers.deployments import Deployment
 from qdrant_rollouts.core.collections.changes import check_source
 from qdrant_rollouts.core.collections.live_source import name_source
@@ -276,7 +276,7 @@ def _check_schedules(services: Services) -> Findings:
 def _check_channels(services: Services) -> Findings:
     """Reports each channel whose latest delivery failed."""
     latest: dict[str, str] = {}
-    for row in deliveries.list_alerts(services, limit=1000):
+    for row in sent_alerts.list_alerts(services, limit=1000):
         for told in row["deliveries"]:
             if told["tries"]:
                 latest.setdefault(told["channel"], told["error"])

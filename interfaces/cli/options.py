@@ -1,21 +1,23 @@
 """Options that several verbs share, and how their values are read."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import click
 
 from qdrant_rollouts.core import defaults
-from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.errors import Malformed, Refused
 from qdrant_rollouts.core.sanitize.bounded import read_yaml
 from qdrant_rollouts.core.sanitize.quoting import quote_value
+from qdrant_rollouts.core.times import read_time
 from qdrant_rollouts.interfaces.cli.groups import Command
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON document on stdout, messages on stderr."
 )
 reason_option = click.option(
-    "--reason", default="", metavar="TEXT", help="The reason; it is kept with the events."
+    "--reason", default="", metavar="TEXT", help="The reason; it is kept with the audit events."
 )
 all_checks_option = click.option(
     "--all",
@@ -50,6 +52,20 @@ def list_options(what: str) -> Callable[[Command], Command]:
     alias = click.option("--alias", help=f"Only {what} of this index.")
     limit = limit_option(defaults.ROWS, "How many to show.")
     return lambda command: alias(limit(command))
+
+
+def time_option(name: str, text: str) -> Callable[[Command], Command]:
+    """Returns an option that is a time; its value is None, or aware."""
+
+    def read(context: click.Context, option: click.Parameter, given: str | None) -> datetime | None:
+        if given is None:
+            return None
+        try:
+            return read_time(name, given)
+        except Malformed as error:
+            raise click.BadParameter(str(error), context, option) from None
+
+    return click.option(name, metavar="TIME", callback=read, help=text)
 
 
 def timeout_option(default: float | None, text: str) -> Callable[[Command], Command]:

@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.operations.views.overview.calling_count import CallingCount
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreWatcher
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.services import Services
@@ -56,6 +57,7 @@ def _build_app(
         Routers(services, lent=settings.lends_store),
         watcher,
         RecordWrites(services),
+        CallingCount(services),
     )
     agents = McpEndpoint(context)
     app = Starlette(

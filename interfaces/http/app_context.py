@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 
 from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.operations.views.overview.calling_count import CallingCount
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreWatcher
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.services import Services
@@ -14,13 +15,14 @@ from qdrant_rollouts.interfaces.http.record_writes import RecordWrites
 @dataclass(frozen=True, slots=True)
 class AppContext:
     """``routers`` and ``record_writes`` are closed when the process ends. ``watcher`` holds Qdrant
-    and the index file as last read."""
+    and the index file as last read; ``calling``, how many indexes need attention."""
 
     services: Services
     settings: Settings
     routers: Routers
     watcher: StoreWatcher
     record_writes: RecordWrites
+    calling: CallingCount
 
     @property
     def api_token(self) -> str:

@@ -146,7 +146,7 @@ OF_ALL = (
     ResourceList(
         "rollouts://events",
         "events",
-        "Events",
+        "Audit events",
         "What happened, newest first: when, who, what and why.",
         _read_events,
         _id_of_row,
@@ -180,7 +180,7 @@ OF_INDEX = (
     ResourceList(
         "rollouts://indexes/{alias}/events",
         "events",
-        "An index's events",
+        "An index's audit events",
         "What happened to an index, newest first.",
         _read_events,
         _id_of_row,

@@ -179,7 +179,7 @@ class Tools:
                 "that served and that no rollback has left and nobody has marked bad"
             ),
         ] = "",
-        reason: Annotated[str, Field(description="Why; kept with the events")] = "",
+        reason: Annotated[str, Field(description="Why; kept with the audit events")] = "",
     ) -> answers.Started:
         """Goes back to an older version that is still there, and returns at once; get_deployment
         says how it goes.
@@ -201,7 +201,9 @@ class Tools:
         context: Context,
         alias: Annotated[str, Field(description="An index; list_indexes names them")],
         version: Annotated[str, Field(description="A number or collection of list_versions")],
-        reason: Annotated[str, Field(description="Why; kept with the version and the events")],
+        reason: Annotated[
+            str, Field(description="Why; kept with the version and the audit events")
+        ],
         bad: Annotated[bool, Field(description="False takes the mark back")] = True,
     ) -> answers.MarkedVersion:
         """Marks a version bad, so that no rollback chooses it by itself, or takes the mark back.

@@ -40,6 +40,9 @@ LISTS = (
     "/alerts",
     "/events",
     "/workers",
+    "/?q=o&state=attention&sort=last&group=prefix",
+    "/alerts?severity=warn&alert=deployment",
+    "/events?event=deployment&actor=nobody",
 )
 
 

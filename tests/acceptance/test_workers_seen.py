@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.alerts import sent_alerts
 from qdrant_rollouts.core.answers.workers import Waits, Worker
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import unclaimed
@@ -64,7 +64,7 @@ def waits(house: Installation, deployment: str, cause: str) -> Waits:
 
 
 def alerts(house: Installation, what: str) -> list[str]:
-    told = seen(house, lambda services: deliveries.list_alerts(services, 1000))
+    told = seen(house, lambda services: sent_alerts.list_alerts(services, 1000))
     return [one["text"] for one in told if one["what"] == what]
 
 

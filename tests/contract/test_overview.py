@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from qdrant_rollouts.core.alerts import sent_alerts
 from qdrant_rollouts.core.database.models import Deletion
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -218,7 +219,7 @@ def test_postgresql_is_asked_the_same(tmp_path, ready_postgres_url):
     )
     assert lists.list_history(world.services, "docs", "live")["total"] == 1
     assert lists.list_audit_events(world.services, "docs")["events"]
-    assert lists.list_alerts(world.services)["notices"]
+    assert sent_alerts.list_alerts(world.services, 5)
     assert lists.list_latest_schedules(world.services, seen_by(world)) == []
     assert lists.change_stamp(world.services) == lists.change_stamp(world.services)
     world.close()

@@ -187,7 +187,7 @@ def test_home_begins_with_what_needs_somebody(local):
         for tag, attrs in page.tags
         if tag == "a" and attrs["href"].startswith("/indexes/")
     ]
-    assert links == ["/indexes/docs", "/indexes/held", "/indexes/new"]
+    assert list(dict.fromkeys(links)) == ["/indexes/docs", "/indexes/held", "/indexes/new"]
     assert "the last deployment was rolled back" in page.text
     assert "not built yet" in page.text
     assert "0 2 * * *" in page.text
@@ -263,15 +263,15 @@ def test_what_makes_no_sense_is_a_page_in_words(local, path, status):
     assert "Traceback" not in answer.text
 
 
-@pytest.mark.parametrize("path", ["/", "/deployments", "/schedules"])
+@pytest.mark.parametrize("path", ["/?sort=name", "/deployments", "/schedules"])
 def test_a_page_asks_the_database_as_often_for_fifty_indexes_as_for_three(world, local, path):
     few = statements(world, lambda: local.get(path))
     with world.services.sessions.begin() as session:
         session.add_all(
             row for number in range(50) for row in rows_of(f"more-{number}", world.clock.moment)
         )
-    assert local.get("/").text.count("more-49") > 1
-    assert statements(world, lambda: local.get(path)) == few < 16
+    assert "25 of 53" in local.get("/").text
+    assert statements(world, lambda: local.get(path)) == few < 17
     with world.services.sessions.begin() as session:
         for table in (Schedule, Version, AliasState):
             session.execute(delete(table).where(table.alias.startswith("more-")))

@@ -6,10 +6,10 @@ import shutil
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from starlette.testclient import TestClient
 
-from qdrant_rollouts.core.alerts.outbox import Alert, record_alert
+from qdrant_rollouts.core.alerts.outbox import Alert, record_alert, resolve_alerts
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deletion
@@ -121,6 +121,9 @@ def pages(crowded):
     rows = queries.list_deployments(crowded.services, limit=100)
     return {
         "home": "/",
+        "home-narrowed": "/?q=x&state=attention&sort=points&group=prefix",
+        "alerts-narrowed": f"/alerts?index={OURS}&severity=warn&alert=deletion",
+        "events-narrowed": f"/events?alias={OURS}&event=deployment&text={OURS[:9]}",
         "index": f"/indexes/{OURS}",
         "theirs": f"/indexes/{THEIRS[:-1]}z",
         "compare": f"/indexes/{OURS}/compare?one=1&other=2",
@@ -218,6 +221,108 @@ def test_an_experiment_tells_its_time_in_units_of_people(crowded, browser):
     browser.goto(f"/experiments/{crowded.experiment}")
     shown = browser.locator(".head").inner_text()
     assert re.search(r"\d+ minutes of at least 3 days", shown)
+
+
+# --- lists that are narrowed ----------------------------------------------------------------------
+
+
+def aliases(browser):
+    return browser.locator("#home td[data-label=Index] a").all_inner_texts()
+
+
+def test_an_index_is_found_by_keyboard_and_the_way_back_leads_to_all(crowded, browser):
+    browser.set_viewport_size({"width": 1280, "height": 900})
+    browser.goto("/")
+    every = aliases(browser)
+    browser.locator("#home-q").focus()
+    browser.keyboard.type("HEL")
+    browser.keyboard.press("Enter")
+    browser.wait_for_url("**/?q=HEL*")
+    assert aliases(browser) == ["held"]
+    browser.keyboard.press("Tab")
+    browser.locator("#home-states a", has_text="running or paused").focus()
+    browser.keyboard.press("Enter")
+    browser.wait_for_url("**state=running*")
+    assert aliases(browser) == ["held"]
+    assert browser.locator("#home-states a[aria-current]").inner_text().startswith("running")
+    browser.go_back()
+    browser.go_back()
+    assert aliases(browser) == every
+
+
+def test_the_order_and_the_groups_are_chosen_in_the_form(browser):
+    browser.set_viewport_size({"width": 1280, "height": 900})
+    browser.goto("/?state=serves")
+    browser.locator("#home-sort").select_option("name")
+    browser.locator("#home-group").check()
+    browser.get_by_role("button", name="Show", exact=True).click()
+    browser.wait_for_url("**sort=name*")
+    assert {"state=serves", "group=prefix"} <= set(browser.url.partition("?")[2].split("&"))
+    assert aliases(browser) == sorted(aliases(browser))
+    assert browser.locator("#home-group").is_checked()
+
+
+def test_on_a_phone_the_filters_are_folded_and_on_a_desk_they_are_not(browser):
+    browser.set_viewport_size({"width": 1280, "height": 900})
+    for path, id in (("/", "#home-filters"), ("/alerts", "#a-filters"), ("/events", "#e-filters")):
+        browser.goto(path)
+        fold, summary = browser.locator(f"{id} .choices"), browser.locator(f"{id} > summary")
+        assert (fold.is_visible(), summary.is_visible()) == (True, False), path
+        browser.set_viewport_size({"width": 390, "height": 800})
+        assert (fold.is_visible(), summary.is_visible()) == (False, True), path
+        summary.focus()
+        browser.keyboard.press("Enter")
+        assert fold.is_visible(), path
+        browser.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_what_is_typed_stays_while_the_list_is_replaced(crowded, browser):
+    browser.goto("/")
+    badge = browser.locator("#nav-calling .badge")
+    before = int(badge.inner_text())
+    browser.locator("#home-q").type("not y")
+    browser.locator("#home-group").check()
+    calls = Alert("docs", "deployment.no_progress", "no worker takes it")
+    with crowded.services.sessions.begin() as session:
+        now = crowded.services.clock.now(session)
+        record_alert(session, now, calls)
+        events.record_event(session, now, "test.changed")
+    expect(badge).to_have_text(str(before + 1))
+    expect(browser.locator("#home-first")).to_contain_text("no worker takes it")
+    browser.locator("#home-q").press("End")
+    browser.keyboard.type("et")
+    assert browser.locator("#home-q").input_value() == "not yet"
+    assert browser.locator("#home-group").is_checked()
+    with crowded.services.sessions.begin() as session:
+        resolve_alerts(session, now, "docs", [calls.what], "over")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_without_a_script_a_filter_is_a_form_and_a_page_a_link(crowded, browser, width):
+    context = browser.context.browser.new_context(
+        base_url=browser.evaluate("location.origin"),
+        java_script_enabled=False,
+        viewport={"width": width, "height": 800},
+    )
+    page = context.new_page()
+    page.goto("/events")
+    if width == 390:
+        page.locator("#e-filters > summary").click()
+    page.locator("#e-event").fill("deployment.live")
+    page.locator("#e-filters button").click()
+    assert "event=deployment.live" in page.url
+    kinds = page.locator("td[data-label=Event]").all_inner_texts()
+    assert set(kinds) == {"deployment.live"}
+    page.goto("/alerts")
+    if width == 390:
+        page.locator("#a-filters > summary").click()
+    page.locator("#a-severity").select_option("warn")
+    page.locator("#a-show").select_option("open")
+    page.locator("#a-filters button").click()
+    assert "severity=warn" in page.url
+    assert page.locator("#a-told").count() == 0
+    assert page.locator("#a-open .note.warn").count() > 0
+    context.close()
 
 
 # --- astray ---------------------------------------------------------------------------------------

@@ -237,10 +237,13 @@ def _events_operation() -> Part:
     return {
         "operationId": "get_stream",
         "tags": ["events"],
-        "summary": "Events as they happen, as server-sent events; goes on after Last-Event-ID",
+        "summary": "Audit events as they happen, server-sent; goes on after Last-Event-ID",
         "description": "Scope: read.",
         "parameters": [*texts, last],
-        "responses": {"200": _stream_response("Events as they happen"), **_refusal_references()},
+        "responses": {
+            "200": _stream_response("Audit events as they happen"),
+            **_refusal_references(),
+        },
     }
 
 

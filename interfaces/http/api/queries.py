@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.alerts import sent_alerts
+from qdrant_rollouts.core.alerts.sent_alerts import AlertFilter
 from qdrant_rollouts.core.answers import alerts as alert_answers
 from qdrant_rollouts.core.answers import backups as backup_answers
 from qdrant_rollouts.core.answers import collecting as collecting_answers
@@ -21,7 +22,8 @@ from qdrant_rollouts.core.deployments.commands.planning import plan_deployment
 from qdrant_rollouts.core.experiments import planning
 from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.operations.schedules import queries as schedule_queries
-from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views import audit_events, queries
+from qdrant_rollouts.core.operations.views.audit_events import EventFilter
 from qdrant_rollouts.core.operations.views.charts.queries import chart_index
 from qdrant_rollouts.core.operations.views.overview import home, lists
 from qdrant_rollouts.core.routing import table
@@ -136,14 +138,21 @@ def get_schedules(call: Call, given: requests.Listed) -> schedule_answers.Schedu
 
 
 def get_events(call: Call, given: requests.Events) -> deployment_answers.EventPage:
-    found = queries.list_events(
-        call.services, given.alias, given.limit, deployment_id=given.deployment, before=given.before
+    wanted = EventFilter(
+        given.alias,
+        given.deployment,
+        given.event,
+        given.actor,
+        given.text,
+        given.since,
+        given.until,
     )
-    return {"events": found, "next": _next_cursor(found, given.limit)}
+    return audit_events.list_audit_events(call.services, wanted, given.limit, given.before)
 
 
-def get_alerts(call: Call, given: requests.Listed) -> alert_answers.Alerts:
-    return {"alerts": deliveries.list_alerts(call.services, given.limit, given.alias)}
+def get_alerts(call: Call, given: requests.WantedAlerts) -> alert_answers.Alerts:
+    wanted = AlertFilter(given.alias, given.severity, given.alert, given.since)
+    return sent_alerts.list_alert_page(call.services, wanted, given.limit, given.before)
 
 
 def workers(call: Call, given: NoQuery) -> worker_answers.Workers:

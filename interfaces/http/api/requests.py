@@ -1,9 +1,17 @@
 """What requests may contain: one model for each. The models check requests, and are their
 documentation."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from qdrant_rollouts.core.defaults import (
     COMPARED,
@@ -17,9 +25,15 @@ from qdrant_rollouts.core.defaults import (
     SPLIT,
 )
 from qdrant_rollouts.core.lifecycle import Status
+from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.ports.naming import LONGEST_NAME
 from qdrant_rollouts.core.records.requests import MOST_IDS, MOST_RECORDS
 from qdrant_rollouts.interfaces.http.api.endpoint import Body, Query
+
+
+def _read_as_utc(given: datetime) -> datetime:
+    return given.replace(tzinfo=given.tzinfo or UTC)
+
 
 Text = Annotated[str, StringConstraints(max_length=2000)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -33,7 +47,7 @@ Metrics = Annotated[list[Word | dict[str, Any]], Field(max_length=50)] | None
 
 
 class Reasoned(Body):
-    reason: Text = Field("", description="Why; kept with the events.")
+    reason: Text = Field("", description="Why; kept with the audit events.")
 
 
 class RollingBack(Reasoned):
@@ -72,13 +86,26 @@ class Deployments(Paged):
     status: Status | None = None
 
 
+Before = Annotated[
+    Annotated[int, Field(ge=1, le=2**62)] | None,
+    Field(description="The `next` of the page before."),
+]
+#: Without a zone it is UTC.
+Time = Annotated[datetime, AfterValidator(_read_as_utc)] | None
+
+
 class Events(Query):
     alias: Alias = None
     deployment: Word | None = Field(None, description="Only those of this deployment.")
-    limit: Limit = ROWS
-    before: Annotated[int, Field(ge=1, le=2**62)] | None = Field(
-        None, description="The `next` of the page before."
+    event: Word | None = Field(
+        None, description="A kind such as `deployment.live`, or its first part: `deployment`."
     )
+    actor: Word | None = Field(None, description="Part of the actor's name.")
+    text: Word | None = Field(None, description="Part of what happened, or of the reason.")
+    since: Time = Field(None, description="Only those from then on.")
+    until: Time = Field(None, description="Only those up to then.")
+    limit: Limit = ROWS
+    before: Before = None
 
 
 class OfIndex(Query):
@@ -87,6 +114,15 @@ class OfIndex(Query):
 
 class Listed(OfIndex):
     limit: Limit = ROWS
+
+
+class WantedAlerts(Listed):
+    severity: Severity | None = None
+    alert: Word | None = Field(
+        None, description="A name such as `deployment.failed`, or its first part: `deployment`."
+    )
+    since: Time = Field(None, description="Only those that were sent from then on.")
+    before: Before = None
 
 
 class Difference(Query):

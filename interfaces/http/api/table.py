@@ -145,8 +145,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
       "Pauses it: its times pass without a run"),
     post(f"{_S}/resume", "deploy", commands.resume_schedule, _R, "Resumes it with the next time"),
 
-    get("/events", "read", queries.get_events, requests.Events, "What happened, newest first"),
-    get("/alerts", "read", queries.get_alerts, requests.Listed,
+    get("/events", "read", queries.get_events, requests.Events, "Audit events, newest first"),
+    get("/alerts", "read", queries.get_alerts, requests.WantedAlerts,
       "Alerts that were sent, newest first"),
     get("/workers", "read", queries.workers, NoQuery, "Workers, their clocks, and turns that wait"),
     post("/alerts/test", "deploy", commands.test_alerts, requests.TestAlert,

@@ -16,7 +16,7 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.access import web_sessions
 from qdrant_rollouts.interfaces.http import security
 from qdrant_rollouts.interfaces.http.api.endpoint import FOREIGN_NAMES
-from qdrant_rollouts.interfaces.http.pages import forms, views
+from qdrant_rollouts.interfaces.http.pages import forms, list_views, views
 from qdrant_rollouts.interfaces.http.pages.forms import Form, own_path
 from qdrant_rollouts.interfaces.http.pages.live import Pulse
 from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS, HERE
@@ -36,7 +36,7 @@ _MOST_FIELDS = 30
 
 #: Path -> what it shows, its template, and whether it updates itself.
 _PAGES: dict[str, tuple[Look, str, bool]] = {
-    "/": (views.indexes_page, "home.html", True),
+    "/": (list_views.indexes_page, "home.html", True),
     "/indexes/{alias}": (views.index_page, "index.html", True),
     "/indexes/{alias}/compare": (views.comparison_page, "compare.html", False),
     "/deployments": (views.deployments_page, "deployments.html", True),
@@ -45,8 +45,8 @@ _PAGES: dict[str, tuple[Look, str, bool]] = {
     "/experiments/{id}": (views.experiment_page, "experiment.html", False),
     "/schedules": (views.schedules_page, "schedules.html", True),
     "/backups": (views.backups_page, "backups.html", True),
-    "/alerts": (views.alerts_page, "alerts.html", True),
-    "/events": (views.events_page, "events.html", True),
+    "/alerts": (list_views.alerts_page, "alerts.html", True),
+    "/events": (list_views.events_page, "events.html", True),
     "/workers": (views.workers, "workers.html", True),
 }
 _FORMS: dict[str, Do] = {

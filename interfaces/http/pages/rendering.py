@@ -50,6 +50,17 @@ def time_ago(moment: str | None, now: str) -> Markup:
     ).format(moment, at.astimezone(UTC), words)
 
 
+def time_span(moment: str | None, now: str) -> Markup:
+    """How long it has lasted; the time since when, in UTC, is in the title."""
+    if not moment:
+        return Markup("")
+    at = datetime.fromisoformat(moment)
+    words = _format_length(max(0.0, (datetime.fromisoformat(now) - at).total_seconds()))
+    return Markup(
+        '<time datetime="{0}" title="since {1:%Y-%m-%d %H:%M:%S} UTC" data-age="span">{2}</time>'
+    ).format(moment, at.astimezone(UTC), words)
+
+
 def time_at(moment: str | None, form: str = "%Y-%m-%d %H:%M:%S") -> Markup:
     """The time itself, in UTC."""
     if not moment:
@@ -136,6 +147,7 @@ ENVIRONMENT.globals |= {
 }
 ENVIRONMENT.filters |= {
     "ago": time_ago,
+    "lasting": time_span,
     "at": time_at,
     "span": format_span,
     "between": format_between,

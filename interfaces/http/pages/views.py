@@ -4,27 +4,21 @@ from typing import Any
 
 from qdrant_rollouts.core.collections import comparing, lineage
 from qdrant_rollouts.core.deployments import backups, unclaimed
-from qdrant_rollouts.core.errors import Malformed, Refused
+from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import queries as experiment_queries
-from qdrant_rollouts.core.operations.views.overview import acts, home, lists, run
-from qdrant_rollouts.core.sanitize.quoting import quote_value
+from qdrant_rollouts.core.operations.views.overview import acts, lists, run
 from qdrant_rollouts.interfaces.http.pages.charting import (
     show_deployment_charts,
     show_index_charts,
 )
 from qdrant_rollouts.interfaces.http.pages.drawing import draw_course
+from qdrant_rollouts.interfaces.http.pages.parameters import count_parameter
 from qdrant_rollouts.interfaces.http.pages.visits import Visit, image_data_url
 from qdrant_rollouts.interfaces.pictures.experiment import experiment_svg
 
 Shown = dict[str, Any]
 
 _MOST_EXPERIMENTS = 200
-
-
-def indexes_page(visit: Visit) -> Shown:
-    after = visit.query_value("after")
-    found = home.describe_home(visit.services, visit.seen, after=after or None)
-    return {"title": "Indexes", "here": "/", "after": after, **found}
 
 
 def index_page(visit: Visit) -> Shown:
@@ -177,38 +171,9 @@ def backups_page(visit: Visit) -> Shown:
     }
 
 
-def alerts_page(visit: Visit) -> Shown:
-    return {"title": "Alerts", "here": "/alerts", "told": lists.list_alerts(visit.services)}
-
-
-def events_page(visit: Visit) -> Shown:
-    alias = visit.query_value("alias")
-    before = count_parameter(visit, "before", 0)
-    listed = lists.list_audit_events(visit.services, alias, before)
-    return {
-        "title": "Events",
-        "here": "/events",
-        "listed": listed,
-        "alias": alias,
-        "before": before,
-    }
-
-
 def workers(visit: Visit) -> Shown:
     return {
         "title": "Workers",
         "here": "/workers",
         "told": unclaimed.list_workers_and_waits(visit.services),
     }
-
-
-def count_parameter(visit: Visit, name: str, default: int) -> int:
-    """Returns a count from the address, at least ``default``. Raises Malformed."""
-    given = visit.query_value(name)
-    if not given:
-        return default
-    if not given.isdecimal() or not given.isascii() or len(given) > 9 or int(given) < default:
-        raise Malformed(
-            f"{name} is {quote_value(given)}; expected a whole number from {default} on"
-        )
-    return int(given)

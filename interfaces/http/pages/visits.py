@@ -41,7 +41,7 @@ NAV = (
     ("/schedules", "Schedules"),
     ("/backups", "Backups"),
     ("/alerts", "Alerts"),
-    ("/events", "Events"),
+    ("/events", "Audit events"),
     ("/workers", "Workers"),
 )
 #: The message after an action, by its verb; no text of an address gets onto a page.
@@ -121,10 +121,22 @@ class Visit:
             "outages": home.describe_outages(self.seen),
             "did": DONE_MESSAGES.get(self.query_value("did"), ""),
             "live": live,
+            "calling": self._count_calling(context),
         }
         return self._with_visitor_cookie(
             render_html(template, {**frame, **context, "now": now}, status)
         )
+
+    def _count_calling(self, context: Mapping[str, Any]) -> int | None:
+        """Returns how many indexes need attention, for the navigation: as the page itself has
+        counted them, or as they were counted a moment ago. None if that is not known."""
+        if self.caller is None:
+            return None
+        if "calling" not in context:
+            return self.context.calling.read(self.seen)
+        count: int | None = context["calling"]
+        self.context.calling.note(count)
+        return count
 
     def redirect_to(self, path: str, did: str = "") -> Response:
         """Redirects with GET, so that reloading the page repeats nothing."""
@@ -153,7 +165,8 @@ class Visit:
         back = "/"
         if self.request.method == "POST":
             back = own_address(self.request)
-        shown = {"title": title, "said": said, "status": status, "back": back}
+        # the database may be what has failed, so it is asked for nothing
+        shown = {"title": title, "said": said, "status": status, "back": back, "calling": None}
         return self.render_page("error.html", {**shown, "here": ""}, status)
 
     def _with_visitor_cookie(self, response: Response) -> Response:

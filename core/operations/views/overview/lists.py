@@ -6,9 +6,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, load_only
 
-from qdrant_rollouts.core.alerts import deliveries
-from qdrant_rollouts.core.alerts.outbox import read_message
-from qdrant_rollouts.core.database.alert_rows import ConditionRow, DeliveryRow
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, EventRow, StepRow
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.database.step_data import show_progress
@@ -22,7 +19,8 @@ from qdrant_rollouts.core.operations.schedules.declared import (
     start_of,
     status_of,
 )
-from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views import audit_events, queries
+from qdrant_rollouts.core.operations.views.audit_events import EventFilter
 from qdrant_rollouts.core.operations.views.overview import acts, fallback
 from qdrant_rollouts.core.operations.views.overview.run import why_busy
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
@@ -101,42 +99,10 @@ def _describe_pages(page: int, total: int) -> PageData:
     return {"page": page, "pages": max(1, -(-total // PAGE_SIZE)), "total": total}
 
 
-def list_audit_events(services: Services, alias: str = "", before: int = 0) -> PageData:
-    """Returns events, newest first; ``next`` is the ``before`` of the following page, 0 on the
-    last."""
-    query = select(EventRow).order_by(EventRow.id.desc()).limit(PAGE_SIZE + 1)
-    if alias:
-        query = query.where(EventRow.alias == alias)
-    if before:
-        query = query.where(EventRow.id < before)
-    with services.sessions() as session:
-        rows = session.scalars(query).all()
-    shown = rows[:PAGE_SIZE]
-    return {
-        "events": [queries.describe_listed_event(row) for row in shown],
-        "next": shown[-1].id if len(rows) > PAGE_SIZE else 0,
-    }
-
-
-def list_alerts(services: Services, limit: int = PAGE_SIZE) -> PageData:
-    """Returns active alerts, the latest sent ones with their recipients, and the state of each
-    channel."""
-    with services.sessions() as session:
-        open_ = session.scalars(select(ConditionRow).order_by(ConditionRow.since)).all()
-        counted = session.execute(
-            select(DeliveryRow.channel, DeliveryRow.status, func.count()).group_by(
-                DeliveryRow.channel, DeliveryRow.status
-            )
-        ).all()
-    channels: dict[str, dict[str, int]] = {}
-    for channel, status, count in counted:
-        channels.setdefault(channel, {})[status] = count
-    lasting = [{**read_message(row.message), "since": as_iso(row.since)} for row in open_]
-    return {
-        "open": lasting,
-        "notices": deliveries.list_alerts(services, limit),
-        "channels": channels,
-    }
+def list_audit_events(services: Services, alias: str) -> PageData:
+    """Returns the latest events of an index, newest first."""
+    found = audit_events.list_audit_events(services, EventFilter(alias=alias), PAGE_SIZE)
+    return {"events": found["events"]}
 
 
 def check_index_known(services: Services, alias: str, seen: StoreSnapshot) -> None:

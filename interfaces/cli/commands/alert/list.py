@@ -1,25 +1,41 @@
 """``rollouts alert list``."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import click
 from rich.text import Text
 
-from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.alerts import sent_alerts
+from qdrant_rollouts.core.alerts.sent_alerts import AlertFilter
+from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.interfaces.cli import screen
-from qdrant_rollouts.interfaces.cli.options import json_option, list_options
+from qdrant_rollouts.interfaces.cli.options import json_option, list_options, time_option
 from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 
 
 @click.command()
 @list_options("those")
+@click.option("--severity", type=click.Choice([str(one) for one in Severity]))
+@click.option(
+    "--alert", metavar="NAME", help="A name such as deployment.failed, or its first part."
+)
+@time_option("--since", "Only those that were sent from then on, in UTC.")
 @json_option
 @verb
-def show_alerts(alias: str | None, limit: int, as_json: bool) -> int:
+def show_alerts(
+    alias: str | None,
+    limit: int,
+    severity: str | None,
+    alert: str | None,
+    since: datetime | None,
+    as_json: bool,
+) -> int:
     """Lists alerts, newest first, with the result of each delivery."""
     with open_for_reading() as context:
-        found = deliveries.list_alerts(context.services, limit, alias)
+        wanted = AlertFilter(alias, Severity(severity) if severity else None, alert, since)
+        found = sent_alerts.list_alert_page(context.services, wanted, limit)["alerts"]
     if as_json:
         screen.print_json({"alerts": found})
         return DONE

@@ -71,7 +71,8 @@
     const now = Date.now() + skew;
     for (const one of document.querySelectorAll("time[data-age]")) {
       const seconds = (now - Date.parse(one.dateTime)) / 1000;
-      one.textContent = seconds >= 0 ? `${words(seconds)} ago` : `in ${words(-seconds)}`;
+      if (one.dataset.age === "span") one.textContent = words(Math.max(0, seconds));
+      else one.textContent = seconds >= 0 ? `${words(seconds)} ago` : `in ${words(-seconds)}`;
     }
   };
 

@@ -1,0 +1,308 @@
+"""What a row of the list of indexes says: what serves and since when, what is running, how the last
+rebuild ended, and what a person must do. However many indexes there are, the number of queries is
+the same."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, load_only, selectinload
+
+from qdrant_rollouts.core.alerts.outbox import read_message
+from qdrant_rollouts.core.answers import indexes as index_answers
+from qdrant_rollouts.core.answers.deployments import Announced
+from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
+from qdrant_rollouts.core.collections.deletion.deletions import OPEN_STATUSES
+from qdrant_rollouts.core.collections.deletion.notices import DeletionRules
+from qdrant_rollouts.core.config.index_file import ScheduleSpec
+from qdrant_rollouts.core.database.alert_rows import ConditionRow
+from qdrant_rollouts.core.database.experiment_rows import Experiment
+from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, Version
+from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
+from qdrant_rollouts.core.database.step_data import Progress, read_progress
+from qdrant_rollouts.core.database.stored_json import read_stored
+from qdrant_rollouts.core.deployments import places, unclaimed
+from qdrant_rollouts.core.deployments.turns import current_step
+from qdrant_rollouts.core.lifecycle import OPEN_RUNS, ExperimentStatus, Place, Status
+from qdrant_rollouts.core.operations.schedules.declared import overlay_declared, start_of
+from qdrant_rollouts.core.operations.views.overview import acts
+from qdrant_rollouts.core.operations.views.overview.ranking import (
+    IS_ENDED,
+    IS_RUNNING,
+    Ranked,
+    join_newest,
+    leads_elsewhere,
+)
+from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
+from qdrant_rollouts.core.operations.views.queries import SUMMARY_COLUMNS, outline_deployment
+from qdrant_rollouts.core.ports.naming import shell_word
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import as_iso
+
+_COLUMNS = (*SUMMARY_COLUMNS, Deployment.paused_for, Deployment.place)
+
+
+def describe_indexes(
+    services: Services,
+    session: Session,
+    now: datetime,
+    seen: StoreSnapshot,
+    ranked: Ranked,
+    aliases: Sequence[str],
+) -> list[index_answers.Index]:
+    """Describes some of the indexes, in the order of ``aliases``, with a fixed number of
+    queries."""
+    rules = DeletionRules(seen.declared, services.store.embedded)
+    known = _KnownRows(session, rules, now, ranked, aliases)
+    known.waits = {
+        found.turn.deployment_id: found.text for found in unclaimed.findings(services, session, now)
+    }
+    return [_describe_index(alias, ranked.ranks[alias], known, seen) for alias in aliases]
+
+
+class _KnownRows:
+    """Rows of some indexes by alias, one query for each kind."""
+
+    def __init__(
+        self,
+        session: Session,
+        rules: DeletionRules,
+        now: datetime,
+        ranked: Ranked,
+        aliases: Sequence[str],
+    ) -> None:
+        self.meant, self.versions = _read_live(session, aliases)
+        self.running = {row.alias: row for row in _running_deployments(session, aliases)}
+        waiting = [row.id for row in self.running.values() if row.place == Place.WAITING]
+        self.queue = places.queue(session, waiting)
+        self.last = {row.alias: row for row in _last_deployments(session, aliases)}
+        schedules = session.scalars(select(Schedule).where(Schedule.alias.in_(aliases)))
+        declared = {alias: rules.declared[alias] for alias in aliases if alias in rules.declared}
+        self.schedules = _group_by_alias(overlay_declared(schedules, declared, now))
+        self.runs = _last_runs(session, aliases)
+        self.conditions = _group_by_alias(ranked.conditions)
+        running = Experiment.status == ExperimentStatus.RUNNING, Experiment.route.in_(aliases)
+        self.experiments = {
+            row.route: row for row in session.scalars(select(Experiment).where(*running))
+        }
+        to_go = Deletion.status.in_(OPEN_STATUSES), Deletion.alias.in_(aliases)
+        open_ = session.scalars(select(Deletion).where(*to_go)).all()
+        self.deletions = _group_by_alias(open_)
+        self.told = deletion_notices.describe_open_deletions(session, open_, rules)
+        #: Why no worker has taken the turn, by deployment.
+        self.waits: dict[str, str] = {}
+
+
+def _read_live(
+    session: Session, aliases: Sequence[str]
+) -> tuple[dict[str, AliasState], dict[str, Version]]:
+    """Returns where these aliases were set to, and by collection the versions there, as far as the
+    rows know."""
+    query = select(AliasState, Version).outerjoin(Version, AliasState.desired == Version.collection)
+    set_ones = AliasState.alias.in_(aliases), AliasState.desired.is_not(None)
+    rows: Sequence[Any] = session.execute(query.where(*set_ones)).all()
+    states = {state.alias: state for state, _ in rows}
+    return states, {row.collection: row for _, row in rows if row is not None}
+
+
+def _running_deployments(session: Session, aliases: Sequence[str]) -> Iterable[Deployment]:
+    query = select(Deployment).where(*IS_RUNNING, Deployment.alias.in_(aliases))
+    return session.scalars(query.options(load_only(*_COLUMNS), selectinload(Deployment.steps)))
+
+
+def _last_deployments(session: Session, aliases: Sequence[str]) -> Iterable[Deployment]:
+    """Returns the newest ended deployment of each of these indexes."""
+    query = select(Deployment).options(load_only(*_COLUMNS))
+    return session.scalars(join_newest(query, *IS_ENDED, Deployment.alias.in_(aliases)))
+
+
+def _last_runs(session: Session, aliases: Sequence[str]) -> dict[int, ScheduleRun]:
+    """Returns the newest ended run of the rebuilds of these indexes, by schedule."""
+    ended = ScheduleRun.status.not_in(OPEN_RUNS), Schedule.action == "rebuild"
+    newest = select(func.max(ScheduleRun.id)).join(Schedule, Schedule.id == ScheduleRun.schedule_id)
+    newest = newest.where(*ended, Schedule.alias.in_(aliases)).group_by(ScheduleRun.schedule_id)
+    rows = session.scalars(
+        select(ScheduleRun)
+        .where(ScheduleRun.id.in_(newest))
+        .options(
+            load_only(
+                ScheduleRun.schedule_id,
+                ScheduleRun.status,
+                ScheduleRun.message,
+                ScheduleRun.finished_at,
+                ScheduleRun.deployment_id,
+            )
+        )
+    )
+    return {row.schedule_id: row for row in rows}
+
+
+def _group_by_alias(rows: Iterable[Any]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row.alias, []).append(row)
+    return found
+
+
+def _describe_index(
+    alias: str, rank: int, known: _KnownRows, seen: StoreSnapshot
+) -> index_answers.Index:
+    meant = known.meant.get(alias)
+    running = known.running.get(alias)
+    last = known.last.get(alias)
+    live = meant.desired if meant is not None else (seen.aliases or {}).get(alias)
+    attention = [
+        *_describe_conditions(known.conditions.get(alias, ())),
+        *_find_contradictions(alias, meant, seen),
+    ]
+    if last is not None and last.status == Status.ROLLED_BACK and running is None:
+        said = f"the last deployment was rolled back: {last.message}"
+        act = f"see why, correct it, then `rollouts deploy {shell_word(alias)}`"
+        link = f"/deployments/{last.id}"
+        attention.append(_build_attention("warn", said, last.finished_at, link, act))
+    return {
+        "alias": alias,
+        "live": _describe_live(live, known.versions.get(live or ""), meant),
+        "running": _describe_under_way(running, known) if running is not None else None,
+        "last": outline_deployment(last) if last is not None else None,
+        "rebuild": _describe_rebuild(known.schedules.get(alias, ()), known),
+        "experiment": _describe_experiment(known.experiments.get(alias)),
+        "deletions": [
+            _describe_open_deletion(row, known.told[row.id])
+            for row in known.deletions.get(alias, ())
+        ],
+        "attention": attention,
+        "rank": rank,
+    }
+
+
+def _build_attention(
+    severity: str, text: str, since: Any, link: str = "", act: str = ""
+) -> index_answers.Attention:
+    return {"severity": severity, "text": text, "since": as_iso(since), "link": link, "next": act}
+
+
+def _describe_conditions(rows: Iterable[ConditionRow]) -> list[index_answers.Attention]:
+    return [_describe_condition(row) for row in rows]
+
+
+def _describe_condition(row: ConditionRow) -> index_answers.Attention:
+    told = read_message(row.message)
+    link = "/alerts"
+    if told["deployment_id"]:
+        link = f"/deployments/{told['deployment_id']}"
+    return _build_attention(told["severity"], told["text"], row.since, link, told["next"])
+
+
+def _find_contradictions(
+    alias: str, meant: AliasState | None, seen: StoreSnapshot
+) -> list[index_answers.Attention]:
+    """Lists where Qdrant contradicts the rows. For an alias that is being moved now, a difference
+    is expected."""
+    if meant is None or not meant.settled or not leads_elsewhere(alias, meant.desired, seen):
+        return []
+    assert seen.aliases is not None
+    assert seen.at is not None
+    if meant.changed_at > seen.at:
+        return []
+    found = seen.aliases.get(alias) or "nothing"
+    said = f"Qdrant's alias leads to {found}, and was last set to {meant.desired}"
+    return [
+        _build_attention(
+            "error",
+            said,
+            seen.at,
+            f"/indexes/{quote(alias, safe='')}",
+            "see who moved it: `rollouts events`",
+        )
+    ]
+
+
+def _describe_live(
+    collection: str | None, version: Version | None, meant: AliasState | None
+) -> index_answers.Live | None:
+    if collection is None:
+        return None
+    facts = version.facts if version is not None else {}
+    since = (facts.get("served") or {}).get("since") or as_iso(meant.changed_at if meant else None)
+    return {
+        "collection": collection,
+        "number": version.number if version else None,
+        "since": since,
+        "built_at": as_iso(version.created_at) if version else None,
+        "points": facts.get("points"),
+        "model": facts.get("model"),
+        "gate": (facts.get("gate") or {}).get("verdict"),
+    }
+
+
+def _describe_under_way(row: Deployment, known: _KnownRows) -> index_answers.UnderWay:
+    step = current_step(row)
+    name = ""
+    position = len(row.steps)
+    progress = None
+    if step is not None:
+        name = acts.label_step(step.name, step.arguments)
+        position = step.position
+        progress = read_progress(step.state)
+    progress = progress or Progress(done=0, size=0)
+    counted = ""
+    if progress.unit == "searches":
+        counted = f"{progress.done:,} of {progress.size:,} searches"
+    return {
+        **outline_deployment(row),
+        "paused_for": row.paused_for,
+        "waits": known.waits.get(row.id, ""),
+        "step": name,
+        "position": position + 1,
+        "steps": len(row.steps),
+        "share": progress.done / progress.size if progress.size else None,
+        "counted": counted,
+        "set": progress.set,
+        "confirmed": progress.confirmed,
+        "queue": known.queue.get(row.id),
+    }
+
+
+def _describe_rebuild(rows: Iterable[Schedule], known: _KnownRows) -> index_answers.Rebuild | None:
+    row = next((one for one in rows if one.action == "rebuild" and one.spec is not None), None)
+    if row is None:
+        return None
+    spec = read_stored(ScheduleSpec, row.spec)
+    return {
+        "cron": spec.cron,
+        "zone": spec.zone,
+        "next_at": None if row.paused_by else as_iso(start_of(row)),
+        "paused_by": row.paused_by,
+        "last_run": _describe_run(known.runs.get(row.id)),
+    }
+
+
+def _describe_run(run: ScheduleRun | None) -> index_answers.LastRun | None:
+    if run is None:
+        return None
+    return {
+        "status": str(run.status),
+        "message": run.message,
+        "finished_at": as_iso(run.finished_at),
+        "deployment_id": run.deployment_id,
+    }
+
+
+def _describe_experiment(row: Experiment | None) -> index_answers.Compared | None:
+    if row is None:
+        return None
+    return {"id": row.id, "name": row.name, "decision": row.decision.get("action")}
+
+
+def _describe_open_deletion(row: Deletion, told: Announced) -> index_answers.OpenDeletion:
+    return {
+        "collection": row.collection,
+        "status": row.status,
+        "delete_after": as_iso(row.due_at),
+        "reason": row.reason,
+        "text": told["text"],
+        "keep": told["keep"],
+    }

@@ -1,0 +1,119 @@
+"""The views of long lists, narrowed by what the page's address asks for: indexes, alerts, audit
+events."""
+
+from collections.abc import Sequence
+
+from qdrant_rollouts.core.alerts import sent_alerts
+from qdrant_rollouts.core.alerts.outbox import TRIGGERS
+from qdrant_rollouts.core.alerts.sent_alerts import AlertFilter
+from qdrant_rollouts.core.deployments.lookup import find_deployment
+from qdrant_rollouts.core.errors import Malformed
+from qdrant_rollouts.core.operations.views import audit_events
+from qdrant_rollouts.core.operations.views.audit_events import EventFilter
+from qdrant_rollouts.core.operations.views.overview import home_choice, home_page
+from qdrant_rollouts.core.operations.views.overview.home_choice import HomeChoice
+from qdrant_rollouts.core.operations.views.overview.lists import PAGE_SIZE
+from qdrant_rollouts.core.ports.messages import Severity
+from qdrant_rollouts.core.sanitize.quoting import quote_value
+from qdrant_rollouts.interfaces.http.pages.parameters import (
+    PageLink,
+    count_parameter,
+    time_parameter,
+)
+from qdrant_rollouts.interfaces.http.pages.views import Shown
+from qdrant_rollouts.interfaces.http.pages.visits import Visit
+
+_SEVERITIES = tuple(str(one) for one in Severity)
+#: Which alerts are shown besides those that last.
+_ONLY_OPEN = "open"
+
+
+def indexes_page(visit: Visit) -> Shown:
+    asked = HomeChoice(
+        visit.query_value("q").strip(),
+        visit.query_value("state"),
+        visit.query_value("sort") or "attention",
+        visit.query_value("group"),
+        count_parameter(visit, "page", 1),
+    )
+    found = home_page.describe_home_page(visit.services, visit.seen, asked)
+    values = {"q": asked.text, "state": asked.state, "sort": asked.sort, "group": asked.group}
+    if asked.sort == "attention":
+        values["sort"] = ""
+    return {
+        "title": "Indexes",
+        "here": "/",
+        "asked": asked,
+        "link": PageLink("/", values),
+        "states": home_choice.STATES,
+        "sorts": home_choice.SORTS,
+        "by_prefix": home_choice.BY_PREFIX,
+        **found,
+        "urgent": found["calling"],
+        "calling": found["attention"],
+    }
+
+
+def alerts_page(visit: Visit) -> Shown:
+    given = _read_given(visit, ("index", "severity", "alert", "since", "show"))
+    _check_known("severity", given["severity"], _SEVERITIES)
+    _check_known("show", given["show"], (_ONLY_OPEN,))
+    wanted = AlertFilter(
+        given["index"] or None,
+        Severity(given["severity"]) if given["severity"] else None,
+        given["alert"] or None,
+        time_parameter(visit, "since"),
+    )
+    before = count_parameter(visit, "before", 0)
+    shown: Shown = {"alerts": [], "next": None}
+    if given["show"] != _ONLY_OPEN:
+        shown = dict(sent_alerts.list_alert_page(visit.services, wanted, PAGE_SIZE, before or None))
+    return {
+        "title": "Alerts",
+        "here": "/alerts",
+        "given": given,
+        "link": PageLink("/alerts", given),
+        "before": before,
+        "open": sent_alerts.list_lasting(visit.services, wanted),
+        "sent": shown,
+        "channels": sent_alerts.count_deliveries(visit.services),
+        "severities": _SEVERITIES,
+        "names": list(TRIGGERS),
+    }
+
+
+def events_page(visit: Visit) -> Shown:
+    given = _read_given(visit, ("alias", "event", "actor", "deployment", "text", "since", "until"))
+    deployment = None
+    if given["deployment"]:
+        deployment = find_deployment(visit.services, given["deployment"])
+    wanted = EventFilter(
+        given["alias"] or None,
+        deployment,
+        given["event"] or None,
+        given["actor"] or None,
+        given["text"] or None,
+        time_parameter(visit, "since"),
+        time_parameter(visit, "until"),
+    )
+    before = count_parameter(visit, "before", 0)
+    listed = audit_events.list_audit_events(visit.services, wanted, PAGE_SIZE, before or None)
+    return {
+        "title": "Audit events",
+        "here": "/events",
+        "given": given,
+        "link": PageLink("/events", given),
+        "before": before,
+        "listed": listed,
+        "scanned": audit_events.SCANNED,
+        "page_size": PAGE_SIZE,
+    }
+
+
+def _read_given(visit: Visit, names: Sequence[str]) -> dict[str, str]:
+    return {name: visit.query_value(name).strip() for name in names}
+
+
+def _check_known(name: str, given: str, known: Sequence[str]) -> None:
+    if given and given not in known:
+        raise Malformed(f"{name} {quote_value(given)} is not known; known: {', '.join(known)}")
