@@ -20,7 +20,7 @@ from qdrant_rollouts.core.deployments.commands.planning import plan_deployment
 from qdrant_rollouts.core.experiments import planning
 from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.operations.schedules import queries as schedule_queries
-from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views import log_lines, queries
 from qdrant_rollouts.core.operations.views.overview import home
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.interfaces.access.planning import PLACES
@@ -74,6 +74,10 @@ def get_deployments(call: Call, given: requests.Deployments) -> deployment_answe
 
 def get_deployment(call: Call, given: NoQuery) -> deployment_answers.Deployment:
     return queries.get_deployment(call.services, call.path["deployment"])
+
+
+def get_log(call: Call, given: requests.Log) -> deployment_answers.DeploymentLog:
+    return log_lines.list_log_lines(call.services, call.path["deployment"], given.level)
 
 
 def get_deletions(call: Call, given: requests.Listed) -> deployment_answers.Deletions:

@@ -72,6 +72,12 @@ class Deployments(Paged):
     status: Status | None = None
 
 
+class Log(Query):
+    level: Literal["info", "warning", "error"] = Field(
+        "info", description="The least serious lines that are wanted."
+    )
+
+
 class Events(Query):
     alias: Alias = None
     deployment: Word | None = Field(None, description="Only those of this deployment.")
