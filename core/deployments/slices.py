@@ -92,7 +92,9 @@ def _run_claimed_turn(services: Services, claim: _Claim) -> TurnResult:
     except LeaseLost:
         if not _give_back(services, claim, outcome):
             raise
-        return TurnResult(f"slice {number + 1}: given back, because its deployment has stopped")
+        return TurnResult(
+            f"slice {claim.number + 1}: given back, because its deployment has stopped"
+        )
     turn_log.tell_end(written.line, outcome, time.monotonic() - started)
     if written.knock is not None:
         services.knock(written.knock)

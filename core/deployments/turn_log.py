@@ -65,8 +65,10 @@ class _Keeper(logging.Handler):
         if kept is None or not _is_worth_keeping(record):
             return
         try:
-            kept.append(_Line(record.created, _name_level(record), record.name, _build_text(record)))
-        except Exception:  # a record that cannot be formatted must not stop who writes it
+            kept.append(
+                _Line(record.created, _name_level(record), record.name, _build_text(record))
+            )
+        except Exception:  # noqa: BLE001 - the record's arguments may be the fault, as in any handler
             self.handleError(record)
 
 
