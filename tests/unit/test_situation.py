@@ -1,5 +1,5 @@
-"""The situation of a run: for each status and kind it says what happens now, since when, until when,
-and what a person must do."""
+"""The situation of a run: for each status and kind it says what happens now, since when, until
+when, and what a person must do."""
 
 from itertools import product
 from typing import Any
@@ -86,7 +86,7 @@ def test_a_filling_says_how_far_and_how_fast_it_is_and_when_it_ends():
         "running", plan("populate", progress=progress), 1, eta={"low": SWITCHED, "high": ENDED}
     )
     assert seen.now == "Filling version 5: 1,240 of 5,000 records, 310/s"
-    assert seen.since == (Since("this step", STEP), Since("the whole run", BEGAN))
+    assert seen.since == (Since("this step since", STEP), Since("the whole run since", BEGAN))
     assert (seen.until, seen.low, seen.high) == ("", SWITCHED, ENDED)
     assert (seen.needed, seen.person) == ("Nothing: it goes on by itself", False)
 
@@ -118,7 +118,7 @@ def test_a_run_in_the_queue_begins_when_its_turn_comes():
     queue = {"place": 2, "of": 3, "since": STEP, "text": "place 2 of 3; waits for other"}
     seen = situation("pending", plan("create", "pending"), 0, queue=queue)
     assert seen.now == "It waits for its turn: place 2 of 3; waits for other"
-    assert (seen.since, seen.until) == ((Since("it waits", STEP),), "its turn comes")
+    assert (seen.since, seen.until) == ((Since("it waits since", STEP),), "its turn comes")
     assert seen.needed == "Nothing: it begins by itself"
 
 
@@ -173,7 +173,10 @@ def test_what_was_requested_is_not_asked_for_again():
 def test_a_way_back_says_its_cause_and_what_is_left():
     steps = plan("validate", "failed", message="block")
     seen = situation("rolling_back", steps, 1, gate=gate("block"))
-    assert seen.now == "Going back, at populate, because validate failed: block"
+    assert seen.now == (
+        "Going back, at populate, because the gate stopped it, because of min_top_score. "
+        "There are only 2 queries"
+    )
     assert seen.until == "what it began is taken back; 3 steps are left"
     assert seen.needed == "Nothing: it goes back by itself"
     assert seen.link == "#gate-h"
@@ -187,13 +190,25 @@ def test_an_undo_that_gave_up_needs_a_person():
     assert seen.person
 
 
+def test_a_failed_version_that_is_kept_is_looked_at_and_then_dropped():
+    message = "validate failed: block. docs_5 is kept for inspection; abort drops it"
+    steps = plan("validate", "failed", message="block")
+    seen = situation("needs_operator", steps, 2, message=message, gate=gate("block"))
+    assert seen.now == (
+        "The gate stopped it, because of min_top_score. There are only 2 queries. "
+        "Version 5 is kept for inspection. docs is served by version 4, as before"
+    )
+    assert seen.needed == "Look at version 5, then abort: that drops it"
+    assert (seen.advice, seen.link) == ("Declare more queries.", "#gate-h")
+
+
 def test_a_live_version_says_since_when_it_serves_and_how_to_go_back():
     steps = [step(name, "done") for name in STEPS]
     seen = situation(
         "live", steps, live="docs_5", finished_at=ENDED, kept_until="2026-11-30T02:40:00Z"
     )
     assert seen.now == "docs is served by version 5, which this run brought"
-    assert seen.since[0] == Since("it serves", SWITCHED)
+    assert seen.since[0] == Since("it serves since", SWITCHED)
     assert seen.back == "`rollouts rollback docs` brings back version 4, while it is kept"
     assert (seen.kept_until, seen.ended) == ("2026-11-30T02:40:00Z", ENDED)
     assert (seen.tone, seen.needed) == ("good", "Nothing")

@@ -10,6 +10,8 @@ from qdrant_rollouts.core.operations.views.overview.acts import label_step
 
 #: Between the cause and what serves, in the message of a run that was rolled back.
 _ROLLED_BACK = ". Rolled back: "
+#: How the message of a run begins of which an undo gave up.
+UNDO = "undo of "
 
 
 def find_deciding_check(gate: Mapping[str, Any] | None) -> Check | None:
@@ -39,6 +41,27 @@ def find_cause(told: Deployment) -> str:
     if cause.startswith("aborted"):
         return f"it was {cause}"
     return cause or "it was stopped"
+
+
+def describe_failure(told: Deployment) -> str:
+    """Returns the cause; of a gate only the check that decided, because its report is long."""
+    check = find_deciding_check(told["gate"])
+    if check is None or not was_stopped_by_gate(told):
+        return find_cause(told)
+    return f"the gate stopped it, because of {check['name']}. {say_check(check)}"
+
+
+def find_advice(told: Deployment) -> str:
+    """Returns how a person can mend what the gate found; empty if the gate did not stop it."""
+    check = find_deciding_check(told["gate"])
+    if check is None or not was_stopped_by_gate(told):
+        return ""
+    return check.get("act", "")
+
+
+def say_check(check: Check) -> str:
+    """Returns what was found, without the full stop."""
+    return (check.get("found") or check["detail"]).rstrip(".")
 
 
 def was_stopped_by_gate(told: Deployment) -> bool:

@@ -24,6 +24,7 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import DeletionStatus, Place, Status
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import acts, eta, fallback
+from qdrant_rollouts.core.operations.views.overview.progress import describe_progress
 from qdrant_rollouts.core.operations.views.overview.situation import describe_situation
 from qdrant_rollouts.core.operations.views.overview.situation.parts import Surroundings
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
@@ -123,6 +124,7 @@ def _add_step_estimate(step: Mapping[str, Any], left: Mapping[str, Any] | None) 
         **step,
         "label": name,
         "expected": expected,
+        "reached": describe_progress(step["progress"]),
         "source": left["sources"].get(name) if left else None,
         "judgment": _judgment_of_step(step),
     }

@@ -7,7 +7,6 @@ from qdrant_rollouts.core.operations.views.overview.situation.parts import (
     Since,
     Situation,
     begin_sentence,
-    say_check,
 )
 from qdrant_rollouts.core.ports.naming import shell_word
 
@@ -21,14 +20,14 @@ def describe_live(run: Run) -> Situation:
             tone="calm",
             now=f"{begin_sentence(run.green)} went live, and serves no more. "
             f"{run.say_what_serves()}",
-            since=(Since("it went live", served),),
+            since=(Since("it went live at", served),),
             ended=run.told["finished_at"],
             needed="Nothing: it has ended",
         )
     return Situation(
         tone="good",
         now=f"{run.alias} is served by {run.green}, which this run brought",
-        since=(Since("it serves", served), Since("the run began", run.told["created_at"])),
+        since=(Since("it serves since", served), Since("the run began at", run.told["created_at"])),
         ended=run.told["finished_at"],
         needed="Nothing",
         back=_describe_way_back(run),
@@ -56,7 +55,7 @@ def describe_completed(run: Run) -> Situation:
         tone="good",
         now=f"{begin_sentence(run.green)} was built and tried; this plan moves no searches to it. "
         f"{run.say_what_serves()}",
-        since=(Since("the run began", run.told["created_at"]),),
+        since=(Since("the run began at", run.told["created_at"]),),
         ended=run.told["finished_at"],
         needed=f"Nothing. While it is kept, `{command} {shell_word(run.alias)}` lets it serve",
     )
@@ -70,7 +69,7 @@ def _describe_good_end(run: Run) -> Situation:
     return Situation(
         tone="good",
         now=": ".join(filter(None, (what, run.told["message"]))),
-        since=(Since("the run began", run.told["created_at"]),),
+        since=(Since("the run began at", run.told["created_at"]),),
         ended=run.told["finished_at"],
         needed="Nothing. Backups are verified and restored on their page",
         link="/backups",
@@ -82,22 +81,16 @@ def describe_rolled_back(run: Run) -> Situation:
     if not run.moves_alias:
         return _describe_failed_end(run)
     link, see = run.link_to_cause()
-    cause = causes.find_cause(run.told)
     needed = "Nothing at once. Mend the cause before the next deployment"
-    advice = ""
-    check = causes.find_deciding_check(run.told["gate"])
-    if check is not None and causes.was_stopped_by_gate(run.told):
-        cause = f"the gate stopped it, because of {check['name']}. {say_check(check)}"
-        advice = check.get("act", "")
-    elif causes.find_failed_step(run.told) is None:  # a person has ended it
+    if causes.find_failed_step(run.told) is None:  # a person has ended it
         needed = "Nothing"
     return Situation(
         tone="bad",
-        now=f"It did not go live: {cause}. {run.say_what_serves()}",
-        since=(Since("the run began", run.told["created_at"]),),
+        now=f"It did not go live: {causes.describe_failure(run.told)}. {run.say_what_serves()}",
+        since=(Since("the run began at", run.told["created_at"]),),
         ended=run.told["finished_at"],
         needed=needed,
-        advice=advice,
+        advice=causes.find_advice(run.told),
         link=link,
         see=see,
     )
@@ -110,7 +103,7 @@ def _describe_failed_end(run: Run) -> Situation:
     return Situation(
         tone="bad",
         now=f"{what}: {causes.find_cause(run.told)}",
-        since=(Since("the run began", run.told["created_at"]),),
+        since=(Since("the run began at", run.told["created_at"]),),
         ended=run.told["finished_at"],
         needed=f"Mend the cause, then begin the {run.told['kind']} again",
         link="/backups",

@@ -6,7 +6,7 @@ from qdrant_rollouts.core.operations.views.overview.situation.parts import (
     GATE,
     Run,
     Situation,
-    say_check,
+    begin_sentence,
 )
 
 
@@ -22,7 +22,7 @@ def describe_paused(run: Run) -> Situation:
             until="a person approves it, has the gate look again, or aborts it",
             needed=run.or_requested(
                 f"Approve or abort: the gate cannot tell because of {check['name']}. "
-                f"{say_check(check)}"
+                f"{causes.say_check(check)}"
             ),
             person=not run.told["requested"],
             advice=check.get("act", ""),
@@ -66,7 +66,21 @@ def _describe_pause(run: Run) -> Situation:
 
 
 def describe_stuck(run: Run) -> Situation:
+    """A failed version that is kept, or an undo that gave up."""
     link, see = run.link_to_cause()
+    if not run.told["message"].startswith(causes.UNDO):
+        return Situation(
+            tone="bad",
+            now=f"{begin_sentence(causes.describe_failure(run.told))}. "
+            f"{begin_sentence(run.green)} is kept for inspection. {run.say_what_serves()}",
+            since=run.list_since(),
+            until="a person aborts it",
+            needed=run.or_requested(f"Look at {run.green}, then abort: that drops it"),
+            person=not run.told["requested"],
+            advice=causes.find_advice(run.told),
+            link=link,
+            see=see,
+        )
     return Situation(
         tone="bad",
         now=f"It stopped, and cannot go on by itself: {run.told['message']}",

@@ -20,7 +20,7 @@ def describe_pending(run: Run) -> Situation:
     return Situation(
         tone="calm",
         now=f"It waits for its turn: {queue['text']}",
-        since=(Since("it waits", queue["since"]),),
+        since=(Since("it waits since", queue["since"]),),
         until="its turn comes",
         needed=run.or_requested("Nothing: it begins by itself"),
     )
@@ -40,8 +40,8 @@ def describe_rolling_back(run: Run) -> Situation:
     count = "1 step is" if len(left) == 1 else f"{len(left)} steps are"
     return Situation(
         tone="warn",
-        now=f"Going back, at {run.label}, because {causes.find_cause(run.told)}",
-        since=(Since("the whole run", run.told["created_at"]),),
+        now=f"Going back, at {run.label}, because {causes.describe_failure(run.told)}",
+        since=(Since("the whole run since", run.told["created_at"]),),
         until=f"what it began is taken back; {count} left",
         needed=run.or_requested("Nothing: it goes back by itself"),
         link=link,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from qdrant_rollouts.core.answers.deployments import Check, Deployment, Step
+from qdrant_rollouts.core.answers.deployments import Deployment, Step
 from qdrant_rollouts.core.operations.views.overview import causes
 from qdrant_rollouts.core.operations.views.overview.acts import label_step
 
@@ -32,7 +32,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """``what`` has lasted since ``at``."""
+    """``what`` is a text before the time ``at``."""
 
     what: str
     at: str
@@ -105,10 +105,10 @@ class Run:
         return f"{self.alias} is served by {self.name_collection(self.around.live)}{as_before}"
 
     def list_since(self) -> tuple[Since, ...]:
-        whole = Since("the whole run", self.told["created_at"])
+        whole = Since("the whole run since", self.told["created_at"])
         if self.step is None or self.step["started_at"] is None:
             return (whole,)
-        return (Since("this step", self.step["started_at"]), whole)
+        return (Since("this step since", self.step["started_at"]), whole)
 
     def or_requested(self, needed: str) -> str:
         """Returns what a person must do, or what was requested already."""
@@ -129,11 +129,6 @@ class Run:
         if causes.is_stage(failed):
             return CANARY, "what the canary saw"
         return "", ""
-
-
-def say_check(check: Check) -> str:
-    """Returns what was found, without the full stop."""
-    return (check.get("found") or check["detail"]).rstrip(".")
 
 
 def begin_sentence(text: str) -> str:
