@@ -95,6 +95,9 @@ _STATUSES: Mapping[str, Symbol] = {
     "degraded": _FAILED,
     "error": _FAILED,
     "unknown": _UNKNOWN,
+    # log lines
+    "info": _OTHER,
+    "warning": _WARNING,
 }
 
 #: Verdicts on a metric: of a canary, and of an experiment.

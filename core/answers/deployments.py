@@ -194,3 +194,20 @@ class Deletion(TypedDict):
 
 class Deletions(TypedDict):
     deletions: list[Deletion]
+
+
+class LogLine(TypedDict):
+    """``level`` is info, warning or error; ``process`` is the worker that took the turn."""
+
+    at: Moment
+    level: str
+    process: str
+    logger: str
+    text: str
+
+
+class DeploymentLog(TypedDict):
+    """The newest lines that were logged during its turns, the oldest of them first."""
+
+    deployment_id: str
+    lines: list[LogLine]

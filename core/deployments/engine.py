@@ -6,6 +6,7 @@ reordered.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -28,6 +29,7 @@ from qdrant_rollouts.core.deployments import (
     operator_requests,
     placing,
     slices,
+    turn_log,
     turn_outcomes,
     unclaimed,
 )
@@ -100,17 +102,27 @@ def advance(
     """Takes the turn if it is free and due. Raises LeaseLost if another worker took the turn while
     the step was working.
 
-    ``begun`` receives the phase of the step, if it has phases, before the step begins.
+    ``begun`` receives the phase of the step, if it has phases, before the step begins. What is
+    logged meanwhile is stored with the deployment.
     """
     claim = claims.claim_turn(services, deployment_id, turn, owner)
     if isinstance(claim, Declined):
         return TurnResult(claim.reason, foreign=claim.foreign)
+    with turn_log.keep_lines(services, deployment_id, owner):
+        return _run_claimed_turn(services, claim, begun)
+
+
+def _run_claimed_turn(
+    services: Services, claim: Claim, begun: Callable[[str], None] | None
+) -> TurnResult:
+    started = time.monotonic()
     phase = _phase_of_turn(claim)
     with Lease(services, claims.hold_turn(claim)) as lease:
         if begun is not None and phase:
             begun(phase)
         outcome = _decide_outcome(services, claim, lease)
         written = turn_outcomes.write_outcome(services, claim, outcome)
+    turn_log.tell_end(written.line, outcome, time.monotonic() - started)
     delivered = _send_knock(services, written)
     if written.places:
         placing.give(services)

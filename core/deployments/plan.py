@@ -208,7 +208,8 @@ class Step:
     output. ``arguments`` are written into the row, so two steps with one name can differ.
     ``lasts``: how long the step takes according to its settings and arguments. ``skipped`` says why
     this plan does not need the step; empty if it does. ``slices``: the part of the step's work that
-    several workers can share.
+    several workers can share. ``doing`` says for people what it does, with ``{green}``, ``{alias}``
+    and ``{share}`` of the searches.
     """
 
     name: str
@@ -223,6 +224,7 @@ class Step:
     arguments: State = field(default_factory=dict)
     skipped: str = ""
     slices: SliceWork | None = None
+    doing: str = ""
     lasts: Callable[[IndexSpec, State], Duration | None] = lambda spec, arguments: None
 
     @property

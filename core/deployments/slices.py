@@ -6,6 +6,7 @@ knock; a turn is won by adding one to ``turn``; what a late worker writes is ref
 In addition its turns stop when its deployment stops: the fence also holds the deployment to that.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.slice_rows import SliceRow
 from qdrant_rollouts.core.database.step_data import StepOutput, read_data, why_not_known
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments import due_slices, patience
+from qdrant_rollouts.core.deployments import due_slices, patience, turn_log
 from qdrant_rollouts.core.deployments.claims import (
     EARLY_TOLERANCE,
     Declined,
@@ -75,6 +76,13 @@ def advance_slice(
     claim = _claim_turn(services, deployment_id, number, turn, owner)
     if isinstance(claim, Declined):
         return TurnResult(claim.reason, foreign=claim.foreign)
+    with turn_log.keep_lines(services, deployment_id, owner):
+        return _run_claimed_turn(services, claim)
+
+
+def _run_claimed_turn(services: Services, claim: _Claim) -> TurnResult:
+    """Raises LeaseLost."""
+    started = time.monotonic()
     held = _hold_turn(claim)
     outcome: RunOutcome | None = None
     try:
@@ -84,7 +92,10 @@ def advance_slice(
     except LeaseLost:
         if not _give_back(services, claim, outcome):
             raise
-        return TurnResult(f"slice {number + 1}: given back, because its deployment has stopped")
+        return TurnResult(
+            f"slice {claim.number + 1}: given back, because its deployment has stopped"
+        )
+    turn_log.tell_end(written.line, outcome, time.monotonic() - started)
     if written.knock is not None:
         services.knock(written.knock)
     return written

@@ -4,6 +4,7 @@ Rule: whoever wins a turn adds one to ``turn`` in the row. The new number is the
 holder writes later is written only while the row still has that number.
 """
 
+import contextvars
 import logging
 import threading
 import time
@@ -67,8 +68,10 @@ class Lease:
         self._prolonged = 0.0
         self._deadline = self._started + services.times.lease
         self._stopped = threading.Event()
+        # In the turn's context, so that what the thread logs is stored with the turn's lines.
+        within = contextvars.copy_context()
         self._thread = threading.Thread(
-            target=self._keep_alive, name=f"lease-{held.label}", daemon=True
+            target=within.run, args=(self._keep_alive,), name=f"lease-{held.label}", daemon=True
         )
 
     def __enter__(self) -> Self:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from qdrant_rollouts.core.collections import scratch, seen
 from qdrant_rollouts.core.collections.deletion import deletions
-from qdrant_rollouts.core.deployments import fill_history, workers
+from qdrant_rollouts.core.deployments import fill_history, turn_log, workers
 from qdrant_rollouts.core.deployments.backups import final
 from qdrant_rollouts.core.experiments import folding, interim_analysis
 from qdrant_rollouts.core.operations.schedules import runs
@@ -41,12 +41,15 @@ def fold_observations(services: Services) -> str:
     fill_history.prune_samples(services)
     forgotten = runs.prune_runs(services)
     gone = workers.forget(services)
+    lines = turn_log.forget_old_lines(services)
     with services.sessions.begin() as session:
         seen.forget_ended(session)
     told = (
         f"{folded} rows of observations folded, {pruned} deleted; {forgotten} old runs of "
         "schedules deleted"
     )
+    if lines:
+        told = f"{told}; {lines} old log lines deleted"
     if gone:
         return f"{told}; {gone} workers forgotten"
     return told

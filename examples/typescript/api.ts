@@ -247,6 +247,12 @@ export type Deployment = {
   deletions: Array<Announced>;
 };
 
+/** The newest lines that were logged during its turns, the oldest of them first. */
+export type DeploymentLog = {
+  deployment_id: string;
+  lines: Array<LogLine>;
+};
+
 /** What every list says of a deployment. */
 export type DeploymentOutline = {
   id: string;
@@ -578,6 +584,20 @@ export type Live = {
   points: number | null;
   model: string | null;
   gate: string | null;
+};
+
+export type Log = {
+  /** The least serious lines that are wanted. */
+  level?: "info" | "warning" | "error";
+};
+
+/** `level` is info, warning or error; `process` is the worker that took the turn. */
+export type LogLine = {
+  at: string;
+  level: string;
+  process: string;
+  logger: string;
+  text: string;
 };
 
 /** Who has marked a version bad, when and why. */
@@ -1435,6 +1455,16 @@ export interface Operations {
     path: "/api/v1/deployments/{deployment}/abort";
     body: Abort;
     answer: Started;
+  };
+  /** What was logged during its turns, the oldest first. */
+  get_deployments_deployment_log: {
+    method: "GET";
+    path: "/api/v1/deployments/{deployment}/log";
+    query: {
+      /** The least serious lines that are wanted. */
+      level?: "info" | "warning" | "error";
+    };
+    answer: DeploymentLog;
   };
   /** Pauses it. */
   post_deployments_deployment_pause: {

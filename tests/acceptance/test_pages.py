@@ -207,6 +207,49 @@ def test_a_rejected_gate_is_read(system, browse):
     expect(browse.locator("#d-gate")).to_contain_text("cooking")
 
 
+def test_three_clicks_from_home_lead_to_why_and_since_when_and_to_the_way_back(system, browse):
+    """The walk of a person who has never seen the pages, after the test before."""
+    browse.goto("/")
+    browse.locator("#home a[href='/indexes/docs']").first.click()
+    first = browse.locator("#i-head")
+    expect(first).to_contain_text("serves since")
+    expect(first).to_contain_text("It did not go live: the gate stopped it, because of")
+    first.get_by_role("link", name="Why, and what to do").click()
+    browse.wait_for_url("**/deployments/*#gate-h")
+    expect(browse.locator("#d-head")).to_contain_text("What to do:")
+    expect(browse.locator("#gate-h")).to_be_in_viewport()
+    browse.go_back()
+    first.get_by_role("link", name="Choose another version").click()
+    expect(browse.locator("#versions-h")).to_be_in_viewport()
+    row = browse.locator("#versions tr", has_text="a rollback leads here")
+    expect(row).to_contain_text("until")
+    row.locator("summary", has_text="Roll back to it").click()
+    expect(row.locator("form").first).to_contain_text("nothing is rebuilt")
+
+
+def test_the_log_is_opened_filtered_and_downloaded_by_keyboard(system, browse):
+    rejected = next(
+        row["id"]
+        for row in queries.list_deployments(system.services, "docs")
+        if row["status"] == "rolled_back" and "validate failed" in row["message"]
+    )
+    browse.goto(f"/deployments/{rejected}")
+    browse.locator("#log > summary").focus()
+    browse.keyboard.press("Enter")
+    expect(browse.locator("#d-log")).to_contain_text("populate done -> validate")
+    browse.keyboard.press("Tab")
+    browse.keyboard.press("w")
+    browse.keyboard.press("Tab")
+    browse.keyboard.press("Enter")
+    browse.wait_for_url("**/deployments/*?level=warning#log-h")
+    expect(browse.locator("#d-log td .word")).to_have_text(["⚠warning"])
+    expect(browse.locator("#d-log")).not_to_contain_text("populate done")
+    with browse.expect_download() as saved:
+        browse.get_by_role("link", name="log.txt").press("Enter")
+    assert "validate failed" in saved.value.path().read_text()
+    assert saved.value.suggested_filename == f"{rejected}.log.txt"
+
+
 def test_without_javascript_the_same_buttons_work(system):
     with system.page(java_script_enabled=False) as page:
         page.goto("/indexes/other")
@@ -265,6 +308,7 @@ def test_no_page_hides_anything_from_anybody_light_or_dark(system):
     paths = [
         *LISTS,
         *started,
+        f"{started[0]}?level=info",
         "/indexes/docs",
         f"/experiments/{experiment}",
         "/login",

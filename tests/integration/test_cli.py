@@ -76,6 +76,17 @@ def test_the_first_deployment_of_a_declared_index_makes_the_alias(story):
     assert story.first["gate"]["verdict"] == "pass"
 
 
+def test_the_log_of_a_deployment_says_how_its_turns_ended(story):
+    id = story.failed["id"]
+    lines = story.shell.json("logs", id)["lines"]
+    assert any(line["text"].startswith("populate done -> validate") for line in lines)
+    assert lines[0]["process"]
+    shown = story.shell("logs", id, "--level", "warning").stdout
+    assert "validate failed: " in shown
+    assert "populate done" not in shown
+    assert "nothing was logged" in story.shell("logs", id, "--level", "error").stdout
+
+
 def test_the_second_takes_over_from_the_first_and_says_each_change_once(story):
     assert story.lines.exit_code == 0
     assert story.second["blue"] == story.first["green"]

@@ -212,6 +212,109 @@ def test_a_rejected_gate_shows_each_check_with_its_bound_and_the_worst_queries(w
     assert page.buttons() == []
 
 
+def answers(page_text, *questions):
+    """What stands behind each question of the first screen."""
+    places = [page_text.index(f" {question} ") for question in questions]
+    assert places == sorted(places), "in this order"
+    return [page_text[begin:end] for begin, end in zip(places, [*places[1:], None], strict=True)]
+
+
+def test_the_first_screen_of_a_rejected_version_says_why_and_what_to_do(world, local):
+    page = Page(local.get(f"/deployments/{deployment(world, 'docs')}"))
+    now, since, ended, needed = answers(page.text, "Now", "Since", "Ended", "Needed of you")
+    assert "It did not go live: the gate stopped it, because of min_top_score" in now
+    assert "have no answer that scores 0.9" in now
+    assert "docs is served by version 2, as before." in now
+    assert "the run began at Mon 2 Nov 02:00" in since or "the run began at 02:0" in since
+    assert "after" in ended
+    assert "Mend the cause before the next deployment." in needed
+    assert needed.index("What to do: Look at the answers") < needed.index(" Plan ")
+    assert ("a", {"href": "#gate-h"}) in page.tags
+
+
+def test_the_first_screen_of_a_watch_says_how_far_it_is_and_what_each_button_does(world, local):
+    page = Page(local.get(f"/deployments/{deployment(world, 'held')}"))
+    now, since, _, needed = answers(page.text, "Now", "Since", "Until", "Needed of you")
+    assert now.startswith(" Now Watching version 1, which serves held")
+    assert "the whole run since" in since
+    assert "Nothing: it goes on by itself." in needed
+    assert "Abort… " in needed
+    assert "held is taken away again, then held_2026" in needed
+    assert "Then: take back soak" in needed or "Then: take back switch" in needed
+    assert needed.index("Abort… ") < needed.index("Not possible now: Retry, Resume")
+
+
+def test_the_worst_queries_say_what_became_of_each_answer(world, local):
+    page = Page(local.get(f"/deployments/{deployment(world, 'docs')}"))
+    worst = page.text[page.text.index("Worst queries") : page.text.index("What happened")]
+    assert worst.index(" Live ") < worst.index(" New ")
+    assert "at the same place" in worst or "places up" in worst or "lost" in worst
+    opened = [attrs for tag, attrs in page.tags if tag == "details" and "open" in attrs]
+    assert 0 < len([one for one in opened if (one.get("id") or "").startswith("worst-")]) <= 3
+
+
+def test_the_first_screen_of_an_index_says_what_serves_and_why_the_last_rebuild_does_not(local):
+    page = Page(local.get("/indexes/docs"))
+    serves, last, back = answers(page.text, "Serves", "Last rebuild", "Way back")
+    assert "Version 2 serves since" in serves
+    assert "by deployment" in serves
+    assert "rolled back" in last
+    assert "It did not go live: the gate stopped it, because of min_top_score" in last
+    assert "A rollback leads to version 1." in back
+    links = [attrs.get("href") or "" for tag, attrs in page.tags if tag == "a"]
+    assert any(link.endswith("#gate-h") for link in links), "why"
+    assert "#versions-h" in links
+
+
+def test_each_version_says_on_which_days_it_served_and_when_it_was_built(local):
+    text = Page(local.get("/indexes/docs")).text
+    versions = text[text.index(" Versions ") : text.index(" Compare ")]
+    newest, live, first = (versions[versions.index(f" {name} ") :] for name in ("v3", "v2", "v1"))
+    assert "never" in newest[: newest.index(" v2 ")]
+    assert re.search(r"Mon 2 Nov 02:0\d until now", live)
+    assert re.search(r"Mon 2 Nov 02:0\d until Mon 2 Nov 02:0\d", first)
+    assert "Roll back to it…" in first
+
+
+# --- its log --------------------------------------------------------------------------------------
+
+
+def log_of(page):
+    return page.text[page.text.index(" Log ") :]
+
+
+def test_the_log_of_a_deployment_is_folded_and_filtered_by_its_address(world, local):
+    path = f"/deployments/{deployment(world, 'docs')}"
+    page = Page(local.get(path))
+    closed = next(attrs for tag, attrs in page.tags if attrs.get("id") == "log")
+    assert "open" not in closed
+    assert "populate done -> validate" in log_of(page)
+    filtered = Page(local.get(f"{path}?level=warning"))
+    opened = next(attrs for tag, attrs in filtered.tags if attrs.get("id") == "log")
+    assert "open" in opened
+    assert "⚠ warning" in log_of(filtered)
+    assert "populate done" not in log_of(filtered)
+    assert "No line of level error was logged" in log_of(Page(local.get(f"{path}?level=error")))
+    refused = local.get(f"{path}?level=loud")
+    assert refused.status_code == 422
+    assert "known: info, warning, error" in Page(refused).text
+
+
+def test_the_log_is_a_file_of_text_and_an_answer_of_the_api(world, local):
+    id = deployment(world, "docs")
+    file = local.get(f"/deployments/{id}/log.txt?level=info")
+    assert file.headers["content-type"] == "text/plain; charset=utf-8"
+    assert file.headers["content-disposition"] == f'attachment; filename="{id}.log.txt"'
+    assert file.headers["x-content-type-options"] == "nosniff"
+    assert re.search(r"Z info    hand create done -> populate \(", file.text)
+    answer = local.get(f"/api/v1/deployments/{id}/log?level=warning").json()
+    assert answer["deployment_id"] == id
+    assert answer["lines"]
+    assert {line["level"] for line in answer["lines"]} == {"warning"}
+    assert local.get(f"/api/v1/deployments/{id}/log?level=loud").status_code == 422
+    assert local.get("/deployments/nosuch/log.txt").status_code == 404
+
+
 def test_the_way_back_says_what_it_rests_on(local):
     page = Page(local.get("/indexes/docs"))
     assert "rollback ready" in page.text
@@ -375,7 +478,7 @@ def test_a_refusal_is_shown_in_the_words_of_the_command(world, local):
 
 def test_nobody_sees_anything_without_a_token(guarded):
     client = browser(guarded)
-    for path in (*PAGES, "/deployments/x"):
+    for path in (*PAGES, "/deployments/x", "/deployments/x/log.txt"):
         answer = client.get(path)
         assert (answer.status_code, answer.headers["location"]) == (
             303,

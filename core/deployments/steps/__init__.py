@@ -25,6 +25,7 @@ STEPS: dict[str, Step] = {
     for step in (
         Step(
             "create",
+            doing="Creating {green}",
             do=collections.create_green,
             undo=collections.drop_green,
             queue="bulk",
@@ -32,6 +33,7 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "populate",
+            doing="Filling {green}",
             do=population.populate_green,
             undo=population.clean_up_filling,
             queue="bulk",
@@ -39,9 +41,17 @@ STEPS: dict[str, Step] = {
             output=Filling,
             slices=SliceWork(population.fill_slice, data.FillState),
         ),
-        Step("validate", do=gate.run_gate, queue="bulk", state=data.GateState, output=data.Judged),
+        Step(
+            "validate",
+            doing="Checking {green} at the gate",
+            do=gate.run_gate,
+            queue="bulk",
+            state=data.GateState,
+            output=data.Judged,
+        ),
         Step(
             "catch_up",
+            doing="Bringing to {green} what was written meanwhile",
             do=catch_up.catch_up,
             undo=catch_up.forget_catching_up,
             queue="bulk",
@@ -51,6 +61,7 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "shift",
+            doing="Sending {share} to {green}",
             do=shift.shift_traffic,
             undo=shift.shift_back,
             soft=True,
@@ -61,6 +72,7 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "switch",
+            doing="Moving {alias} to {green}",
             do=switch.switch_to_green,
             undo=switch.switch_to_blue,
             state=data.SwitchState,
@@ -68,15 +80,17 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "soak",
+            doing="Watching {green}, which serves {alias}",
             do=soak.watch_green,
             soft=True,
             lasts=soak.estimate_soak,
             state=data.SoakState,
             output=data.Soaked,
         ),
-        Step("stop", do=stop.stop_trial),
+        Step("stop", doing="Ending the trial of {green}", do=stop.stop_trial),
         Step(
             "snapshot",
+            doing="Taking a snapshot of {green}",
             do=backup_snapshot.take_snapshot,
             undo=backup_snapshot.drop_snapshot,
             queue="bulk",
@@ -86,6 +100,7 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "fetch",
+            doing="Fetching the files of the snapshot",
             do=backup_files.fetch_files,
             undo=backup_files.delete_files,
             queue="bulk",
@@ -95,14 +110,21 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "seal",
+            doing="Writing the list of what is in the backup",
             do=backup_files.seal_backup,
             undo=backup_files.unseal_backup,
             queue="bulk",
             output=backup_data.SealedBackup,
         ),
-        Step("thin", do=backup_files.prune_backups, output=backup_data.PrunedBackups),
+        Step(
+            "thin",
+            doing="Removing older backups",
+            do=backup_files.prune_backups,
+            output=backup_data.PrunedBackups,
+        ),
         Step(
             "recover",
+            doing="Restoring the backup into {green}",
             do=recovering.recover_backup,
             undo=recovering.undo_recovery,
             queue="bulk",
@@ -112,13 +134,15 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "compare",
+            doing="Comparing {green} with the list of the backup",
             do=recovering.compare_with_manifest,
             queue="bulk",
             output=backup_data.ComparedBackup,
         ),
-        Step("drop", do=recovering.finish_verification),
+        Step("drop", doing="Dropping {green} again", do=recovering.finish_verification),
         Step(
             "unpack",
+            doing="Unpacking the backup that the records come from",
             do=recovering.recover_backup,
             undo=recovering.undo_recovery,
             queue="bulk",
@@ -126,6 +150,6 @@ STEPS: dict[str, Step] = {
             state=backup_data.RecoverState,
             output=backup_data.UnpackedSource,
         ),
-        Step("discard", do=recovering.discard),
+        Step("discard", doing="Dropping what was unpacked", do=recovering.discard),
     )
 }

@@ -22,7 +22,7 @@ from qdrant_rollouts.core.deployments.commands.planning import plan_deployment
 from qdrant_rollouts.core.experiments import planning
 from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.operations.schedules import queries as schedule_queries
-from qdrant_rollouts.core.operations.views import audit_events, queries
+from qdrant_rollouts.core.operations.views import audit_events, log_lines, queries
 from qdrant_rollouts.core.operations.views.audit_events import EventFilter
 from qdrant_rollouts.core.operations.views.charts.queries import chart_index
 from qdrant_rollouts.core.operations.views.overview import home, lists
@@ -84,6 +84,10 @@ def get_deployments(call: Call, given: requests.Deployments) -> deployment_answe
 
 def get_deployment(call: Call, given: NoQuery) -> deployment_answers.Deployment:
     return queries.get_deployment(call.services, call.path["deployment"])
+
+
+def get_log(call: Call, given: requests.Log) -> deployment_answers.DeploymentLog:
+    return log_lines.list_log_lines(call.services, call.path["deployment"], given.level)
 
 
 def get_deletions(call: Call, given: requests.Listed) -> deployment_answers.Deletions:

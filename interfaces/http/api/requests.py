@@ -86,6 +86,12 @@ class Deployments(Paged):
     status: Status | None = None
 
 
+class Log(Query):
+    level: Literal["info", "warning", "error"] = Field(
+        "info", description="The least serious lines that are wanted."
+    )
+
+
 Before = Annotated[
     Annotated[int, Field(ge=1, le=2**62)] | None,
     Field(description="The `next` of the page before."),

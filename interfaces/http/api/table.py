@@ -78,6 +78,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     post("/deployments", "deploy", commands.start_deployment, requests.Deploy,
       "Starts a deployment", commands.show_run),
     get(_D, "read", queries.get_deployment, NoQuery, "One deployment with steps, gate and events"),
+    get(f"{_D}/log", "read", queries.get_log, requests.Log,
+      "What was logged during its turns, the oldest first"),
     post(f"{_D}/promote", "deploy", commands.promote_run, requests.Promote,
       "Approves, or ends a stage or a pause"),
     post(f"{_D}/retry", "deploy", commands.request_sender(Event.RETRY), _R,

@@ -31,6 +31,7 @@ from qdrant_rollouts.interfaces.http.problems import Unauthorized
 from qdrant_rollouts.interfaces.http.streams import Stream
 
 Look = Callable[[Visit], views.Shown]
+File = Callable[[Visit], Response]
 Do = Callable[[Visit, Form], forms.Next]
 _MOST_FIELDS = 30
 
@@ -48,6 +49,10 @@ _PAGES: dict[str, tuple[Look, str, bool]] = {
     "/alerts": (list_views.alerts_page, "alerts.html", True),
     "/events": (list_views.events_page, "events.html", True),
     "/workers": (views.workers, "workers.html", True),
+}
+#: Path -> what is downloaded there.
+_FILES: dict[str, File] = {
+    "/deployments/{id}/log.txt": views.log_file,
 }
 _FORMS: dict[str, Do] = {
     "/indexes/{alias}": forms.on_index,
@@ -69,8 +74,12 @@ def page_routes(services: Services, watcher: StoreWatcher) -> list[BaseRoute]:
     acts = [
         Route(path, _form_endpoint(watcher, do), methods=["POST"]) for path, do in _FORMS.items()
     ]
+    files = [
+        Route(path, _file_endpoint(watcher, file), methods=["GET"]) for path, file in _FILES.items()
+    ]
     return [
         *looks,
+        *files,
         *acts,
         Route("/login", _login_endpoint(watcher), methods=["GET"]),
         Route("/login", _sign_in(watcher), methods=["POST"]),
@@ -83,11 +92,15 @@ def page_routes(services: Services, watcher: StoreWatcher) -> list[BaseRoute]:
 def _page_endpoint(
     watcher: StoreWatcher, look: Look, template: str, live: bool
 ) -> Callable[[Request], Response]:
+    return _file_endpoint(watcher, lambda asks: asks.render_page(template, look(asks), live=live))
+
+
+def _file_endpoint(watcher: StoreWatcher, file: File) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
         asks = open_visit(request, watcher.look(), None)
         try:
             asks = open_visit(request, asks.seen, security.require_scope(request, "read"))
-            return asks.render_page(template, look(asks), live=live)
+            return file(asks)
         except Unauthorized:
             path = own_address(request) + (f"?{request.url.query}" if request.url.query else "")
             return asks.redirect_to(f"/login?{urlencode({'next': path})}")

@@ -2,23 +2,30 @@
 
 from typing import Any
 
+from starlette.responses import PlainTextResponse, Response
+
 from qdrant_rollouts.core.collections import comparing, lineage
 from qdrant_rollouts.core.deployments import backups, unclaimed
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import queries as experiment_queries
-from qdrant_rollouts.core.operations.views.overview import acts, lists, run
+from qdrant_rollouts.core.operations.views import log_lines
+from qdrant_rollouts.core.operations.views.overview import acts, index_answers, lists, run
 from qdrant_rollouts.interfaces.http.pages.charting import (
     show_deployment_charts,
     show_index_charts,
 )
 from qdrant_rollouts.interfaces.http.pages.drawing import draw_course
 from qdrant_rollouts.interfaces.http.pages.parameters import count_parameter
+from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS
 from qdrant_rollouts.interfaces.http.pages.visits import Visit, image_data_url
+from qdrant_rollouts.interfaces.http.pages.worst_queries import compare_worst
 from qdrant_rollouts.interfaces.pictures.experiment import experiment_svg
 
 Shown = dict[str, Any]
 
 _MOST_EXPERIMENTS = 200
+#: Log lines on a page; the file has all.
+_MOST_LINES = 200
 
 
 def index_page(visit: Visit) -> Shown:
@@ -29,6 +36,9 @@ def index_page(visit: Visit) -> Shown:
         "here": "/",
         "now": seen["now"],
         "seen": seen,
+        "first": index_answers.answer_questions(
+            visit.services, alias, seen["live"], seen["rollback"]["target"], visit.seen
+        ),
         **_versions_of_index(visit, alias, seen["live"], seen["busy"]),
         "charts": show_index_charts(visit, alias),
         "runs": lists.list_history(visit.services, alias),
@@ -79,6 +89,7 @@ def deployments_page(visit: Visit) -> Shown:
 def deployment_page(visit: Visit) -> Shown:
     seen = run.describe_deployment(visit.services, visit.request.path_params["id"], visit.seen)
     title = f"{seen['alias']} {seen['status'].replace('_', ' ')}"
+    gate = seen["gate"]
     return {
         "title": title,
         "here": "/deployments",
@@ -87,8 +98,35 @@ def deployment_page(visit: Visit) -> Shown:
         "charts": show_deployment_charts(visit, seen["id"]),
         "course": draw_course,
         "side": bound_side,
-        "rows": rows_of_gate(seen["gate"]) if seen["gate"] else {},
+        "rows": rows_of_gate(gate) if gate else {},
+        "worst": compare_worst(gate) if gate else [],
+        "log": _log_of_deployment(visit, seen["id"]),
     }
+
+
+def _log_of_deployment(visit: Visit, deployment_id: str) -> Shown:
+    """``asked``: the address asks for a level, so the section is open."""
+    asked = visit.query_value("level")
+    level = asked or log_lines.LEVELS[0]
+    lines = log_lines.list_log_lines(visit.services, deployment_id, level)["lines"]
+    return {
+        "level": level,
+        "levels": log_lines.LEVELS,
+        "asked": bool(asked),
+        "total": len(lines),
+        "lines": lines[-_MOST_LINES:],
+    }
+
+
+def log_file(visit: Visit) -> Response:
+    """The same lines, all of them, as a file of text."""
+    level = visit.query_value("level") or log_lines.LEVELS[0]
+    found = log_lines.list_log_lines(visit.services, visit.request.path_params["id"], level)
+    text = "".join(f"{log_lines.format_log_line(line)}\n" for line in found["lines"])
+    name = f"{found['deployment_id']}.log.txt"
+    return PlainTextResponse(
+        text, headers={**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    )
 
 
 def rows_of_gate(gate: Shown) -> dict[str, list[Shown]]:

@@ -9,6 +9,7 @@ from typing import Any
 from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment
+from qdrant_rollouts.core.database.step_traits import has_step
 from qdrant_rollouts.core.deployments import abort_notices, operator_requests
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.steps import STEPS
@@ -108,18 +109,32 @@ def _is_outranked(row: Deployment, event: Event) -> bool:
 
 
 def _describe_effect(row: Deployment, event: Event) -> str:
-    coming = _name_coming_steps(row)
     said = {
-        Event.PROMOTE: f"Goes on with {coming[0]}." if coming else "Ends the remaining waits.",
+        Event.PROMOTE: _describe_promote(row),
         Event.PROMOTE_FULL: "Skips every stage that only watches; no gate is skipped.",
         Event.RETRY: "Runs the step that holds again, from nothing; what it found before counts no "
         "more.",
-        Event.PAUSE: "Stops after the current turn; a canary keeps its share and is still watched.",
+        Event.PAUSE: _describe_pause(row),
         Event.RESUME: "Lifts the pause.",
         Event.ABORT_KEEP: f"Ends the watch; {row.green} serves on, and nothing is taken back.",
         Event.ABORT: _describe_abort(row),
     }
     return said[event]
+
+
+def _describe_pause(row: Deployment) -> str:
+    if has_step((step.name for step in row.steps), lambda step: step.shares_searches):
+        return "Stops after the current turn; a canary keeps its share and is still watched."
+    return "Stops after the current turn; what is done stays done."
+
+
+def _describe_promote(row: Deployment) -> str:
+    coming = _name_coming_steps(row)
+    if not coming:
+        return "Ends the remaining waits."
+    if row.paused_for == "approval":
+        return f"Approves it, and goes on with {coming[0]}."
+    return f"Goes on with {coming[0]}."
 
 
 def _name_coming_steps(row: Deployment) -> list[str]:

@@ -19,10 +19,14 @@ from qdrant_rollouts.core.database.models import (
     Version,
 )
 from qdrant_rollouts.core.deployments.alias_lock import check_alias_idle
+from qdrant_rollouts.core.deployments.turns import current_step
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.lifecycle import Place, Status
+from qdrant_rollouts.core.lifecycle import DeletionStatus, Place, Status
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import acts, eta, fallback
+from qdrant_rollouts.core.operations.views.overview.progress import describe_progress
+from qdrant_rollouts.core.operations.views.overview.situation import describe_situation
+from qdrant_rollouts.core.operations.views.overview.situation.parts import Surroundings
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.core.routing.table import alive
 from qdrant_rollouts.core.services import Services
@@ -49,9 +53,9 @@ _GOES_ON = (Status.PENDING, Status.RUNNING)
 
 
 def describe_deployment(services: Services, deployment_id: str, seen: StoreSnapshot) -> PageData:
-    """Returns the data of ``queries.get_deployment`` and, in addition: acts, the time left,
-    collections, route, and the rollback light. Raises Refused for an id that fits none or several.
-    """
+    """Returns the data of ``queries.get_deployment`` and, in addition: its situation, acts, the
+    time left, collections, route, and the rollback light. Raises Refused for an id that fits none
+    or several."""
     told = queries.get_deployment(services, deployment_id)
     with services.sessions() as session:
         now = services.clock.now(session)
@@ -75,9 +79,31 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
             "live": live,
         }
         busy = why_busy(session, row.alias)
+        around = _survey_surroundings(row, shown)
     back = fallback.describe_way_back(services, told["alias"], live, busy, seen)
     steps = [_add_step_estimate(step, left) for step in told["steps"]]
-    return {**told, **shown, "rollback": back, "steps": steps}
+    return {
+        **told,
+        **shown,
+        "situation": describe_situation(told, around),
+        "rollback": back,
+        "steps": steps,
+    }
+
+
+def _survey_surroundings(row: Deployment, shown: PageData) -> Surroundings:
+    step = current_step(row)
+    before: PageData = next((one for one in shown["collections"] if one["colour"] == "blue"), {})
+    numbers = {one["name"]: one["number"] for one in shown["collections"]}
+    return Surroundings(
+        paused_for=row.paused_for,
+        position=None if step is None else step.position,
+        eta=shown["eta"],
+        live=shown["live"],
+        named={name: f"version {number}" for name, number in numbers.items() if number},
+        kept_until=before.get("delete_after"),
+        gone=before.get("gone", False) or before.get("deletion") == DeletionStatus.DELETED,
+    )
 
 
 def why_busy(session: Session, alias: str) -> str:
@@ -98,6 +124,7 @@ def _add_step_estimate(step: Mapping[str, Any], left: Mapping[str, Any] | None) 
         **step,
         "label": name,
         "expected": expected,
+        "reached": describe_progress(step["progress"]),
         "source": left["sources"].get(name) if left else None,
         "judgment": _judgment_of_step(step),
     }

@@ -1,0 +1,111 @@
+"""Runs that have ended: what they left, and the way back."""
+
+from qdrant_rollouts.core.operations.views.overview import causes
+from qdrant_rollouts.core.operations.views.overview.situation.parts import (
+    WAY_BACK,
+    Run,
+    Since,
+    Situation,
+    begin_sentence,
+)
+from qdrant_rollouts.core.ports.naming import shell_word
+
+
+def describe_live(run: Run) -> Situation:
+    if not run.moves_alias:
+        return _describe_good_end(run)
+    served = causes.find_switch_time(run.told) or run.told["finished_at"] or ""
+    if run.around.live != run.told["green"]:
+        return Situation(
+            tone="calm",
+            now=f"{begin_sentence(run.green)} went live, and serves no more. "
+            f"{run.say_what_serves()}",
+            since=(Since("it went live at", served),),
+            ended=run.told["finished_at"],
+            needed="Nothing: it has ended",
+        )
+    return Situation(
+        tone="good",
+        now=f"{run.alias} is served by {run.green}, which this run brought",
+        since=(Since("it serves since", served), Since("the run began at", run.told["created_at"])),
+        ended=run.told["finished_at"],
+        needed="Nothing",
+        back=_describe_way_back(run),
+        kept_until=None if run.around.gone else run.around.kept_until,
+        link=WAY_BACK,
+        see="the way back",
+    )
+
+
+def _describe_way_back(run: Run) -> str:
+    blue = run.told["blue"]
+    if blue is None:
+        return "There is no version before it"
+    if run.around.gone:
+        return f"{begin_sentence(run.name_collection(blue))} is not there any more"
+    return (
+        f"`rollouts rollback {shell_word(run.alias)}` brings back {run.name_collection(blue)}, "
+        "while it is kept"
+    )
+
+
+def describe_completed(run: Run) -> Situation:
+    command = f"rollouts deploy --collection {shell_word(run.told['green'])}"
+    return Situation(
+        tone="good",
+        now=f"{begin_sentence(run.green)} was built and tried; this plan moves no searches to it. "
+        f"{run.say_what_serves()}",
+        since=(Since("the run began at", run.told["created_at"]),),
+        ended=run.told["finished_at"],
+        needed=f"Nothing. While it is kept, `{command} {shell_word(run.alias)}` lets it serve",
+    )
+
+
+def _describe_good_end(run: Run) -> Situation:
+    """The end of a backup or a verification: the last step's words say what there is."""
+    what = "The backup is complete"
+    if run.told["kind"] == "verification":
+        what = "The backup can be restored"
+    return Situation(
+        tone="good",
+        now=": ".join(filter(None, (what, run.told["message"]))),
+        since=(Since("the run began at", run.told["created_at"]),),
+        ended=run.told["finished_at"],
+        needed="Nothing. Backups are verified and restored on their page",
+        link="/backups",
+        see="the backups",
+    )
+
+
+def describe_rolled_back(run: Run) -> Situation:
+    if not run.moves_alias:
+        return _describe_failed_end(run)
+    link, see = run.link_to_cause()
+    needed = "Nothing at once. Mend the cause before the next deployment"
+    if causes.find_failed_step(run.told) is None:  # a person has ended it
+        needed = "Nothing"
+    return Situation(
+        tone="bad",
+        now=f"It did not go live: {causes.describe_failure(run.told)}. {run.say_what_serves()}",
+        since=(Since("the run began at", run.told["created_at"]),),
+        ended=run.told["finished_at"],
+        needed=needed,
+        advice=causes.find_advice(run.told),
+        link=link,
+        see=see,
+    )
+
+
+def _describe_failed_end(run: Run) -> Situation:
+    what = "There is no backup"
+    if run.told["kind"] == "verification":
+        what = "The backup could not be verified"
+    return Situation(
+        tone="bad",
+        now=f"{what}: {causes.find_cause(run.told)}",
+        since=(Since("the run began at", run.told["created_at"]),),
+        ended=run.told["finished_at"],
+        needed=f"Mend the cause, then begin the {run.told['kind']} again",
+        link="/backups",
+        see="the backups",
+    )

@@ -1,0 +1,95 @@
+"""Runs that wait for a person."""
+
+from qdrant_rollouts.core.operations.views.overview import causes
+from qdrant_rollouts.core.operations.views.overview.situation.parts import (
+    CANARY,
+    GATE,
+    Run,
+    Situation,
+    begin_sentence,
+)
+
+
+def describe_paused(run: Run) -> Situation:
+    if run.around.paused_for != "approval":
+        return _describe_pause(run)
+    check = causes.find_deciding_check(run.told["gate"])
+    if run.step is not None and causes.is_judging(run.step) and check is not None:
+        return Situation(
+            tone="warn",
+            now=f"The gate cannot tell whether {run.green} may serve. {run.say_what_serves()}",
+            since=run.list_since(),
+            until="a person approves it, has the gate look again, or aborts it",
+            needed=run.or_requested(
+                f"Approve or abort: the gate cannot tell because of {check['name']}. "
+                f"{causes.say_check(check)}"
+            ),
+            person=not run.told["requested"],
+            advice=check.get("act", ""),
+            link=GATE,
+            see=f"the check {check['name']}",
+        )
+    return _describe_hold(run)
+
+
+def _describe_hold(run: Run) -> Situation:
+    """A step that asks for a decision without a gate: a stage of a canary without evidence."""
+    why = run.told["message"]
+    link = ""
+    see = ""
+    if run.step is not None:
+        why = run.step["message"] or why
+        if causes.is_stage(run.step):
+            link = CANARY
+            see = "what the canary saw"
+    return Situation(
+        tone="warn",
+        now=f"Held at {run.label}: {why}. {run.say_what_serves()}",
+        since=run.list_since(),
+        until="a person promotes it, has it look again, or aborts it",
+        needed=run.or_requested("Decide: promote it to go on, retry to look again, or abort it"),
+        person=not run.told["requested"],
+        link=link,
+        see=see,
+    )
+
+
+def _describe_pause(run: Run) -> Situation:
+    return Situation(
+        tone="warn",
+        now=f"Paused at {run.label}: {run.told['message']}. {run.say_what_serves()}",
+        since=run.list_since(),
+        until="a person resumes or aborts it",
+        needed=run.or_requested("Resume it, or abort it"),
+        person=not run.told["requested"],
+    )
+
+
+def describe_stuck(run: Run) -> Situation:
+    """A failed version that is kept, or an undo that gave up."""
+    link, see = run.link_to_cause()
+    if not run.told["message"].startswith(causes.UNDO):
+        return Situation(
+            tone="bad",
+            now=f"{begin_sentence(causes.describe_failure(run.told))}. "
+            f"{begin_sentence(run.green)} is kept for inspection. {run.say_what_serves()}",
+            since=run.list_since(),
+            until="a person aborts it",
+            needed=run.or_requested(f"Look at {run.green}, then abort: that drops it"),
+            person=not run.told["requested"],
+            advice=causes.find_advice(run.told),
+            link=link,
+            see=see,
+        )
+    return Situation(
+        tone="bad",
+        now=f"It stopped, and cannot go on by itself: {run.told['message']}",
+        since=run.list_since(),
+        until="a person has looked at it and aborts it",
+        needed=run.or_requested(
+            "Look at what is named and mend it, then abort: that takes back what is left"
+        ),
+        person=not run.told["requested"],
+        link=link,
+        see=see,
+    )
