@@ -16,7 +16,7 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.access import web_sessions
 from qdrant_rollouts.interfaces.http import security
 from qdrant_rollouts.interfaces.http.api.endpoint import FOREIGN_NAMES
-from qdrant_rollouts.interfaces.http.pages import forms, views
+from qdrant_rollouts.interfaces.http.pages import asking, forms, views
 from qdrant_rollouts.interfaces.http.pages.forms import Form, own_path
 from qdrant_rollouts.interfaces.http.pages.live import Pulse
 from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS, HERE
@@ -32,13 +32,16 @@ from qdrant_rollouts.interfaces.http.streams import Stream
 
 Look = Callable[[Visit], views.Shown]
 Do = Callable[[Visit, Form], forms.Next]
-_MOST_FIELDS = 30
+#: Each record that is judged has a field.
+_MOST_FIELDS = 60
 
 #: Path -> what it shows, its template, and whether it updates itself.
 _PAGES: dict[str, tuple[Look, str, bool]] = {
     "/": (views.indexes_page, "home.html", True),
     "/indexes/{alias}": (views.index_page, "index.html", True),
     "/indexes/{alias}/compare": (views.comparison_page, "compare.html", False),
+    "/indexes/{alias}/ask": (asking.ask_page, "ask.html", False),
+    "/indexes/{alias}/judged": (asking.judged_page, "judged.html", False),
     "/deployments": (views.deployments_page, "deployments.html", True),
     "/deployments/{id}": (views.deployment_page, "deployment.html", True),
     "/experiments": (views.experiments_page, "experiments.html", True),
@@ -51,6 +54,8 @@ _PAGES: dict[str, tuple[Look, str, bool]] = {
 }
 _FORMS: dict[str, Do] = {
     "/indexes/{alias}": forms.on_index,
+    "/indexes/{alias}/ask": asking.on_ask,
+    "/indexes/{alias}/judged": asking.on_judged,
     "/deployments/{id}": forms.on_deployment,
     "/experiments/{id}": forms.on_experiment,
     "/schedules": forms.on_schedule,
@@ -72,6 +77,11 @@ def page_routes(services: Services, watcher: StoreWatcher) -> list[BaseRoute]:
     return [
         *looks,
         *acts,
+        Route(
+            "/indexes/{alias}/judged.jsonl",
+            _looking_endpoint(watcher, asking.download_judged),
+            methods=["GET"],
+        ),
         Route("/login", _login_endpoint(watcher), methods=["GET"]),
         Route("/login", _sign_in(watcher), methods=["POST"]),
         Route("/logout", _sign_out(watcher), methods=["POST"]),
@@ -83,11 +93,19 @@ def page_routes(services: Services, watcher: StoreWatcher) -> list[BaseRoute]:
 def _page_endpoint(
     watcher: StoreWatcher, look: Look, template: str, live: bool
 ) -> Callable[[Request], Response]:
+    return _looking_endpoint(
+        watcher, lambda asks: asks.render_page(template, look(asks), live=live)
+    )
+
+
+def _looking_endpoint(
+    watcher: StoreWatcher, answer: Callable[[Visit], Response]
+) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
         asks = open_visit(request, watcher.look(), None)
         try:
             asks = open_visit(request, asks.seen, security.require_scope(request, "read"))
-            return asks.render_page(template, look(asks), live=live)
+            return answer(asks)
         except Unauthorized:
             path = own_address(request) + (f"?{request.url.query}" if request.url.query else "")
             return asks.redirect_to(f"/login?{urlencode({'next': path})}")

@@ -8,6 +8,7 @@ from qdrant_rollouts.core.errors import Malformed, Refused
 from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.operations.views.overview import acts, home, lists, run
 from qdrant_rollouts.core.sanitize.quoting import quote_value
+from qdrant_rollouts.interfaces.http.pages import ask_box
 from qdrant_rollouts.interfaces.http.pages.drawing import draw_course
 from qdrant_rollouts.interfaces.http.pages.visits import Visit, image_data_url
 from qdrant_rollouts.interfaces.pictures.experiment import experiment_svg
@@ -26,12 +27,14 @@ def indexes_page(visit: Visit) -> Shown:
 def index_page(visit: Visit) -> Shown:
     alias = visit.request.path_params["alias"]
     seen = lists.describe_index(visit.services, alias, visit.seen)
+    found = _versions_of_index(visit, alias, seen["live"], seen["busy"])
     return {
         "title": alias,
         "here": "/",
         "now": seen["now"],
         "seen": seen,
-        **_versions_of_index(visit, alias, seen["live"], seen["busy"]),
+        **found,
+        "ask": ask_box.box_of_index(alias, found["versions"]),
         "runs": lists.list_history(visit.services, alias),
         "events": lists.list_audit_events(visit.services, alias),
     }
@@ -87,6 +90,7 @@ def deployment_page(visit: Visit) -> Shown:
         "seen": seen,
         "course": draw_course,
         "side": bound_side,
+        "ask": ask_box.box_of_deployment(seen),
         "rows": rows_of_gate(seen["gate"]) if seen["gate"] else {},
     }
 
