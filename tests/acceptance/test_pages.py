@@ -238,6 +238,8 @@ def test_no_page_hides_anything_from_anybody_light_or_dark(system):
         *LISTS,
         *started,
         "/indexes/docs",
+        "/indexes/docs/ask?query=python",
+        "/indexes/docs/judged",
         f"/experiments/{experiment}",
         "/login",
         "/deployments/nosuch",

@@ -4,7 +4,7 @@ Rule: only versions of the index can be asked, and the collection that serves it
 serves; right is what a running deployment has built, else the version before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -23,12 +23,14 @@ _LONGEST_NAME = 40
 
 @dataclass(frozen=True, slots=True)
 class AskedVersion:
-    """``state`` as in the list of versions."""
+    """``state`` as in the list of versions. ``there`` is false if the collection is known to be
+    gone."""
 
     collection: str
     number: int | None
     live: bool
     state: str
+    there: bool = True
 
     @property
     def name(self) -> str:
@@ -55,12 +57,20 @@ def read_versions(services: Services, alias: str) -> list[AskedVersion]:
     except Unavailable:
         aliases = _read_wanted_alias(services, alias)
     listed = lineage.describe_versions(services, alias, aliases, there)["versions"]
-    return build_versions(listed)
+    return build_versions(listed, there)
 
 
-def build_versions(listed: Sequence[Version]) -> list[AskedVersion]:
+def build_versions(listed: Sequence[Version], there: Container[str] | None) -> list[AskedVersion]:
+    """``there`` are the existing collections; None if they are not known."""
     return [
-        AskedVersion(row["collection"], row["number"], row["live"], row["state"]) for row in listed
+        AskedVersion(
+            row["collection"],
+            row["number"],
+            row["live"],
+            row["state"],
+            there is None or row["collection"] in there,
+        )
+        for row in listed
     ]
 
 
@@ -86,17 +96,14 @@ def choose_sides(
     return one, other
 
 
-def can_be_asked(version: AskedVersion) -> bool:
-    return version.state != "gone"
-
-
 def _order_defaults(services: Services, versions: Sequence[AskedVersion]) -> list[AskedVersion]:
     """Returns the versions that can be asked: what serves, what is being built, the versions before
     the live one, and the rest."""
-    there = [each for each in versions if can_be_asked(each)]
+    there = [each for each in versions if each.there]
     live = [each for each in there if each.live]
     built = [each for each in there if each.state == "building" and _has_points(services, each)]
-    older = there[there.index(live[0]) :] if live else []
+    since = there.index(live[0]) if live else len(there)
+    older = [each for each in there[since:] if each.state != "failed"]
     rest = [each for each in there if each.state != "building"]
     return list(dict.fromkeys([*live, *built, *older, *rest]))
 

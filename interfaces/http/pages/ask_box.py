@@ -1,16 +1,12 @@
 """The search box of *Ask both*, on the pages of an index and of a deployment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from qdrant_rollouts.core.answers.indexes import Version
 from qdrant_rollouts.core.defaults import RESULTS
 from qdrant_rollouts.core.operations.asking.bounds import CHOICES, LONGEST_QUERY
-from qdrant_rollouts.core.operations.asking.sides import (
-    AskedVersion,
-    build_versions,
-    can_be_asked,
-)
+from qdrant_rollouts.core.operations.asking.sides import AskedVersion, build_versions
 
 Shown = dict[str, Any]
 
@@ -24,16 +20,19 @@ def build_box(alias: str, versions: Sequence[AskedVersion] = (), **given: Any) -
         "left": "",
         "right": "",
         "limit": RESULTS,
-        "choices": [_describe_choice(version) for version in versions if can_be_asked(version)],
+        "choices": [_describe_choice(version) for version in versions if version.there],
         "limits": CHOICES,
         "longest": LONGEST_QUERY,
         **given,
     }
 
 
-def box_of_index(alias: str, listed: Sequence[Version]) -> Shown | None:
-    """Returns None for an index that has no version yet."""
-    return build_box(alias, build_versions(listed)) if listed else None
+def box_of_index(
+    alias: str, listed: Sequence[Version], there: Container[str] | None
+) -> Shown | None:
+    """Returns None for an index that has no version yet. ``there`` are the existing collections;
+    None if they are not known."""
+    return build_box(alias, build_versions(listed, there)) if listed else None
 
 
 def box_of_deployment(seen: Mapping[str, Any]) -> Shown | None:

@@ -34,7 +34,7 @@ def index_page(visit: Visit) -> Shown:
         "now": seen["now"],
         "seen": seen,
         **found,
-        "ask": ask_box.box_of_index(alias, found["versions"]),
+        "ask": ask_box.box_of_index(alias, found["versions"], visit.seen.collections),
         "runs": lists.list_history(visit.services, alias),
         "events": lists.list_audit_events(visit.services, alias),
     }
