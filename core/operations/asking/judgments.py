@@ -33,7 +33,7 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
 #: Any number that is the same in every process and no other lock's.
-_PROPOSALS = 7_246_107
+_PROPOSALS = 7_246_127
 #: Queries that an event names.
 _NAMED = 3
 
