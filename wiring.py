@@ -61,6 +61,7 @@ _TABLES = (
     "qdrant_rollouts.core.database.caller_rows",
     "qdrant_rollouts.core.database.experiment_rows",
     "qdrant_rollouts.core.database.journal_rows",
+    "qdrant_rollouts.core.database.judgment_rows",
     "qdrant_rollouts.core.database.log_rows",
     "qdrant_rollouts.core.database.plan_rows",
     "qdrant_rollouts.core.database.schedule_rows",

@@ -184,6 +184,7 @@ class Stage:
             "deployments": "/deployments",
             "index": "/indexes/documentation",
             "compare": "/indexes/recipes/compare?one=1&other=2",
+            "ask": "/indexes/recipes/ask?query=run+tasks+at+once&left=1&right=2",
             "experiments": "/experiments",
             "experiment": f"/experiments/{experiment}",
             "schedules": "/schedules",

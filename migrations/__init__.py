@@ -14,10 +14,10 @@ one is in use, so it leaves to that what it does not understand.
 from qdrant_rollouts.checkout import stand_for
 
 #: The newest revision that this program knows.
-HEAD = "0025"
+HEAD = "0026"
 #: The oldest revision that it works with. Older than HEAD only if the changes in between are not
 #: needed, such as an index.
-OLDEST = "0025"
+OLDEST = "0026"
 #: The same for the processes of applications, which use few tables: so they work on the tables of
 #: the release before, too. The first is for routers, the second for clients that write.
 OLDEST_TO_SEARCH = "0013"

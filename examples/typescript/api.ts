@@ -70,6 +70,16 @@ export type Arm = {
   document?: string;
 };
 
+export type AskedBoth = {
+  query: string;
+  /** A version: its number or collection. Without it, what serves. */
+  left?: string;
+  /** The other version. Without it, what a running deployment has built, else the version before the live one. */
+  right?: string;
+  /** How many answers of each. */
+  limit?: number;
+};
+
 /** `next` is what a person can do. */
 export type Attention = {
   severity: string;
@@ -163,6 +173,17 @@ export type Collected = {
   orphans: Array<Orphan>;
   kept: Array<Kept>;
   deleted: Array<string>;
+};
+
+/** `right` is None if there is only one version to ask. `counts` are None unless both sides answered. */
+export type ComparedAnswers = {
+  alias: string;
+  query: string;
+  limit: number;
+  summary: string;
+  counts: Record<string, number> | null;
+  left: Side;
+  right: Side | null;
 };
 
 /** How many of the living search processes serve the newest version of a route. */
@@ -507,6 +528,41 @@ export type InterleavedList = {
   unit: string;
   query_id: string;
   served: Array<ServedDocument>;
+};
+
+/** `relevant` as in the judged file: ids, or ids with grades. `known`: the declared file has this query already, so the line is not in the download. */
+export type JudgedLine = {
+  query: string;
+  relevant: unknown;
+  records: number;
+  reason: string;
+  by: string;
+  at: string;
+  known: boolean;
+};
+
+/** The lines that people propose for the judged file of an index, newest first. `file` is the declared file, None without one; `unread` says why it was not read. `jsonl`: the lines as the file takes them. */
+export type JudgedProposal = {
+  alias: string;
+  file: string | null;
+  unread: string;
+  lines: Array<JudgedLine>;
+  jsonl: string;
+};
+
+export type Judgment = {
+  query: string;
+  /** As in the judged file: ids of records, or ids with grades from 0. */
+  relevant: Array<number | string> | Record<string, number>;
+  /** Why they are relevant; kept with the line and the events. */
+  reason: string;
+};
+
+/** `changed`: how many lines were; 0 if all was so before. `lines`: how many the proposal has now. */
+export type JudgmentChange = {
+  alias: string;
+  changed: number;
+  lines: number;
 };
 
 /** A replaced collection that is kept instead of deleted. `next` says how to delete it anyway. */
@@ -1007,6 +1063,34 @@ export type Serving = {
 
 export type Severity = "info" | "warn" | "error";
 
+/** One version and its answers. `name` is short: `live`, `v3` or the collection. `error` says why it did not answer; empty if it did. `model` embeds its queries; None if it is not known. `searched` are the vectors in words. */
+export type Side = {
+  name: string;
+  collection: string;
+  number: number | null;
+  live: boolean;
+  state: string;
+  model: string | null;
+  searched: string;
+  answers: Array<SideAnswer>;
+  embedding_seconds: number;
+  search_seconds: number;
+  error: string;
+};
+
+/** `record` is the id by which a judged query names it, `document` that of its document if it is a chunk. `moved` is `same`, `up`, `down`, `tied` (only equal scores lie between the ranks) or `only`, seen from left to right, and `mark` shows it. `other_rank` is the rank on the other side. */
+export type SideAnswer = {
+  rank: number;
+  score: number;
+  record: number | string;
+  document: number | string | null;
+  title: string;
+  text: string;
+  moved: string;
+  mark: string;
+  other_rank: number | null;
+};
+
 /** `failed` and `nothing` are calls among those of `cells` that failed, and that found nothing. */
 export type Sketch = {
   cells: Cells;
@@ -1062,6 +1146,12 @@ export type Switch = {
   collection: string;
   /** Delete the old collection by the index's own rule. */
   delete_old?: boolean;
+};
+
+export type TakenOut = {
+  /** Why; kept with the audit events. */
+  reason?: string;
+  query: string;
 };
 
 export type TestAlert = {
@@ -1656,6 +1746,21 @@ export interface Operations {
     };
     answer: Charts;
   };
+  /** Asks two versions the same query, and how their answers differ. */
+  get_indexes_alias_compare_answers: {
+    method: "GET";
+    path: "/api/v1/indexes/{alias}/compare-answers";
+    query: {
+      query: string;
+      /** A version: its number or collection. Without it, what serves. */
+      left?: string;
+      /** The other version. Without it, what a running deployment has built, else the version before the live one. */
+      right?: string;
+      /** How many answers of each. */
+      limit?: number;
+    };
+    answer: ComparedAnswers;
+  };
   /** What a deployment would do and take; changes nothing. */
   post_indexes_alias_deployment_plan: {
     method: "POST";
@@ -1683,6 +1788,26 @@ export interface Operations {
     path: "/api/v1/indexes/{alias}/experiment-plan";
     body: Planned;
     answer: Record<string, unknown>;
+  };
+  /** Takes a line out of the proposal. */
+  delete_indexes_alias_judged: {
+    method: "DELETE";
+    path: "/api/v1/indexes/{alias}/judged";
+    body: TakenOut;
+    answer: JudgmentChange;
+  };
+  /** The lines that people propose for the judged file. */
+  get_indexes_alias_judged: {
+    method: "GET";
+    path: "/api/v1/indexes/{alias}/judged";
+    answer: JudgedProposal;
+  };
+  /** Adds a line to the proposal; one of the same query is replaced. */
+  post_indexes_alias_judged: {
+    method: "POST";
+    path: "/api/v1/indexes/{alias}/judged";
+    body: Judgment;
+    answer: JudgmentChange;
   };
   /** Marks a version bad, so that no rollback chooses it, or takes the mark back. */
   post_indexes_alias_mark: {
@@ -1817,7 +1942,7 @@ export interface Operations {
     body: Reasoned;
     answer: Run;
   };
-  /** Audit events as they happen, as server-sent events; goes on after Last-Event-ID. */
+  /** Audit events as they happen, server-sent; goes on after Last-Event-ID. */
   get_stream: {
     method: "GET";
     path: "/api/v1/stream";

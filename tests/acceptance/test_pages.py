@@ -310,6 +310,8 @@ def test_no_page_hides_anything_from_anybody_light_or_dark(system):
         *started,
         f"{started[0]}?level=info",
         "/indexes/docs",
+        "/indexes/docs/ask?query=python",
+        "/indexes/docs/judged",
         f"/experiments/{experiment}",
         "/login",
         "/deployments/nosuch",

@@ -10,6 +10,7 @@ from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.deployments.commands import adoption, rebuilding
 from qdrant_rollouts.core.experiments import commands as experiment_commands
 from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.asking import judgments
 from qdrant_rollouts.core.operations.views import queries
 from tests.saved_worlds import SavedWorlds
 from tests.world import World, texts
@@ -63,6 +64,10 @@ COMMANDS = {
     "mark a version": (
         lambda w, old, who: marks.mark_version(w.services, "docs", "1", bad=True, **who),
         "version.marked_bad",
+    ),
+    "propose a judged query": (
+        lambda w, old, who: judgments.add_judgment(w.services, "docs", "asyncio", [1], **who),
+        "judgment.added",
     ),
     "create an alias": (
         lambda w, old, who: commands.create_alias(w.services, "keep", old, **who),

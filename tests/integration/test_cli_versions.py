@@ -78,6 +78,18 @@ def test_a_difference_is_told_in_a_table_and_as_json(story):
     ]
 
 
+def test_two_versions_are_asked_beside_each_other(story):
+    asked = ("search", "docs", "python asyncio one", "--beside", "1", "--limit", "3")
+    found = story.shell.json(*asked)
+    assert [found[side]["collection"] for side in ("left", "right")] == [story.second, story.first]
+    shown = story.shell(*asked).stdout
+    assert shown.split()[:5] == ["MOVED", "LIVE", "V1", "ID", "RECORD"]
+    assert shown.splitlines()[-1] == found["summary"]
+    assert f"v1, {story.first}: embedded in" in shown
+    refused = story.shell("search", "docs", "python", "--beside", "7")
+    assert (refused.exit_code, "docs has no version '7'" in refused.stderr) == (2, True)
+
+
 def test_a_dry_run_of_gc_says_what_there_is_to_collect(story):
     assert story.shell("gc", "--dry-run").stdout == "nothing to collect\n"
 

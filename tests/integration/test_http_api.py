@@ -2,6 +2,7 @@
 
 import json
 import logging
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,8 @@ from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.ports import Point
 from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.access.asking import MOST as QUESTIONS
+from qdrant_rollouts.interfaces.access.asking import PLACES as ASKED
 from qdrant_rollouts.interfaces.access.planning import PLACES
 from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
 from qdrant_rollouts.interfaces.http.api.endpoint import Body
@@ -338,6 +341,40 @@ def test_back_to_a_version_that_is_marked_bad_only_if_that_is_confirmed(api, wor
     assert "as they were when" in back["warnings"][0]
     versions = api.got("GET", "/indexes/docs/versions")["versions"]
     assert [one["marked_bad"] is not None for one in versions] == [False, True]
+
+
+def test_two_versions_are_asked_and_what_is_judged_becomes_lines_of_the_judged_file(api, live):
+    query = "text 3 about asyncio and python"
+    asked = api.got("GET", f"/indexes/docs/compare-answers?query={query}&limit=5")
+    assert asked["left"]["collection"] == live["new_collection"]
+    assert asked["left"]["answers"][0]["record"] == 3
+    assert asked["right"] is None
+    line = {"query": query, "relevant": [3], "reason": "the text itself"}
+    api.got("POST", "/indexes/docs/judged", line)
+    graded = {**line, "query": "asyncio", "relevant": {"3": 2.0, "4": 0}}
+    api.got("POST", "/indexes/docs/judged", graded)
+    proposed = api.got("GET", "/indexes/docs/judged")
+    assert [json.loads(one) for one in proposed["jsonl"].splitlines()] == [
+        {"query": query, "relevant": [3]},
+        {"query": "asyncio", "relevant": {"3": 2.0, "4": 0.0}},
+    ]
+    out = api.got("DELETE", "/indexes/docs/judged", {"query": "asyncio", "reason": "too wide"})
+    assert (out["changed"], out["lines"]) == (1, 1)
+    for path, said in (
+        (f"?query={'x' * 1001}", "at most 1000 characters"),
+        ("?query=x&right=9", "docs has no version '9'"),
+        ("?query=x&limit=51", "limit"),
+    ):
+        assert said in api.refused("GET", f"/indexes/docs/compare-answers{path}")[1]
+
+
+def test_a_process_asks_few_queries_at_once(api, live):
+    with ExitStack() as stack:
+        for _ in range(QUESTIONS):
+            stack.enter_context(ASKED.take_place())
+        status, said = api.refused("GET", "/indexes/docs/compare-answers?query=x")
+    assert (status, "try again" in said) == (503, True)
+    api.got("GET", "/indexes/docs/compare-answers?query=x")
 
 
 def test_nothing_is_rebuilt_where_nothing_has_changed(api, live):

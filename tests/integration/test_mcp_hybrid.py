@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.operations.asking.compare import compare_answers
 from tests.agents import over_http, over_stdio, served
 from tests.shell import Shell
 from tests.world import World
@@ -98,6 +99,17 @@ def test_agents_and_the_command_line_get_what_the_declared_query_finds(
     assert scores(by_http) == expected
     assert scores(by_stdio.structured_content) == expected, errors
     assert scores(json.loads(shown.stdout)) == expected
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_version_that_is_asked_beside_another_answers_the_declared_query(
+    world, qdrant_server, name
+):
+    world.declare("hybrid", vectors=VECTORS, embedding=None, search=DECLARED[name])
+    found = compare_answers(world.services, "hybrid", QUERY)["left"]
+    assert {one["record"]: one["score"] for one in found["answers"]} == ask_qdrant(
+        world, qdrant_server.url, DECLARED[name]
+    )
 
 
 def test_each_declaration_is_another_query(world, qdrant_server):

@@ -1,9 +1,11 @@
 """The pages over a whole installation in this process, requested as by a browser: who gets in, what
 a form needs, what is shown for every state, and that no foreign text becomes part of the page."""
 
+import json
 import re
 from html import unescape
 from html.parser import HTMLParser
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import delete, event
@@ -160,7 +162,8 @@ def test_every_page_is_shown_under_a_strict_policy_and_takes_hostile_words_as_wo
         *(f"/deployments/{row['id']}" for row in queries.list_deployments(world.services)),
     ]
     shown = ""
-    for path in (*paths, "/indexes/docs/compare?one=1&other=2"):
+    asked = f"/indexes/docs/ask?{urlencode({'query': HOSTILE})}"
+    for path in (*paths, "/indexes/docs/compare?one=1&other=2", asked, "/indexes/docs/judged"):
         answer = local.get(path)
         assert answer.status_code == 200, f"{path}: {answer.text}"
         assert (
@@ -357,6 +360,13 @@ def test_qdrant_away_is_said_and_nothing_else_is_missing(world):
         ("/deployments?outcome=perhaps", 422),
         ("/events?before=x", 422),
         (f"/indexes/docs/compare?one=1&other={'9' * 300}", 404),
+        ("/indexes/nosuch/ask", 404),
+        ("/indexes/docs/ask?query=+", 422),
+        (f"/indexes/docs/ask?query={'x' * 1001}", 422),
+        ("/indexes/docs/ask?query=x&right=held_20261102_020000", 404),
+        ("/indexes/docs/ask?query=x&limit=7", 422),
+        ("/indexes/nosuch/judged", 404),
+        ("/indexes/docs/judged?page=0", 422),
     ],
 )
 def test_what_makes_no_sense_is_a_page_in_words(local, path, status):
@@ -397,6 +407,109 @@ def statements(world, work):
     work()
     event.remove(*heard)
     return len([one for one in seen if "sessions" not in one and "tokens" not in one])
+
+
+def ask_path(query="asyncio python", **given):
+    return f"/indexes/docs/ask?{urlencode({'query': query, **given})}"
+
+
+def test_two_versions_answer_side_by_side_and_the_ranks_that_moved_are_words(local):
+    page = Page(local.get(ask_path(limit=5)))
+    assert "5 of 5 the same" in page.text
+    assert "live v2" in page.text
+    assert "retained v1" in page.text or "deletion due v1" in page.text
+    assert page.text.count("same rank") == 10
+    assert page.text.count("embedded in") == 2
+    boxes = [attrs for _, attrs in page.tags if attrs.get("type") == "checkbox"]
+    assert len(boxes) == 5
+    assert not any("checked" in box for box in boxes), "a person marks what is relevant"
+
+
+def test_the_boxes_of_an_index_and_of_a_deployment_lead_to_its_own_versions(world, local):
+    run = queries.list_deployments(world.services, "docs", 3)[1]
+    fields = {
+        attrs["name"]: attrs.get("value")
+        for tag, attrs in Page(local.get(f"/deployments/{run['id']}")).tags
+        if tag == "input" and "name" in attrs
+    }
+    assert (fields["left"], fields["right"]) == (run["blue"], run["green"])
+    shown = Page(local.get(ask_path(left=run["blue"], right=run["green"])))
+    assert shown.text.index("v1") < shown.text.index("live v2")
+    options = [attrs for tag, attrs in Page(local.get(ask_path())).tags if tag == "option"]
+    assert [one["value"] for one in options if "value" in one] == ["", "2", "1"] * 2, (
+        "the gate stopped version 3, and its collection is gone"
+    )
+    assert Page(local.get("/indexes/docs")).text.count("Ask both") == 2
+
+
+def test_what_is_marked_is_a_line_that_can_be_downloaded_and_taken_out(world, local):
+    path = "/indexes/docs/ask"
+    token = csrf(local, ask_path())
+    first = next(
+        attrs["value"]
+        for _, attrs in Page(local.get(ask_path(HOSTILE))).tags
+        if attrs.get("name") == "relevant-1"
+    )
+    marked = {"csrf": token, "verb": "judge", "relevant-1": first, "relevant-4": '"four"'}
+    form = {**marked, "query": HOSTILE, "reason": "it fits"}
+    before = len(queries.list_events(world.services, "docs", 1000))
+    for _ in range(2):
+        answer = local.post(path, data=form)
+        assert answer.headers["location"] == "/indexes/docs/judged?did=judge"
+    assert len(queries.list_events(world.services, "docs", 1000)) == before + 1
+    shown = Page(local.get("/indexes/docs/judged")).text
+    assert HOSTILE in shown
+    assert f"{first}, four" in shown
+    assert "it fits" in shown
+    again = Page(local.get(ask_path(HOSTILE))).text
+    assert "In the proposal since" in again
+    assert "✔ judged relevant" in again
+    file = local.get("/indexes/docs/judged.jsonl")
+    assert json.loads(file.text) == {"query": HOSTILE, "relevant": [int(first), "four"]}
+    assert file.headers["content-disposition"] == 'attachment; filename="proposal.jsonl"'
+    out = {"csrf": token, "verb": "take_out", "query": HOSTILE}
+    answer = local.post("/indexes/docs/judged", data=out)
+    assert answer.headers["location"] == "/indexes/docs/judged?did=take_out"
+    assert local.get("/indexes/docs/judged.jsonl").text == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"reason": ""}, "has a reason"),
+        ({"relevant-1": "[1]"}, "no id of a record"),
+        ({"relevant-1": None}, "mark at least one"),
+        ({"query": "x" * 1001}, "at most 1,000"),
+    ],
+)
+def test_a_judgment_out_of_bounds_is_a_page_in_words(local, given, said):
+    token = csrf(local, ask_path())
+    form = {"csrf": token, "query": "x", "reason": "r", "relevant-1": "3", **given}
+    answer = local.post("/indexes/docs/ask", data={k: v for k, v in form.items() if v is not None})
+    assert answer.status_code == 422
+    assert said in Page(answer).text
+
+
+def test_who_may_read_asks_and_downloads_and_judges_nothing(guarded):
+    guarded.deploy("docs")
+    guarded.run()
+    client = browser(guarded)
+    for path in ("/indexes/docs/judged.jsonl", ask_path()):
+        assert client.get(path).headers["location"].startswith("/login")
+    sign_in(client, guarded.tokens["read"])
+    page = Page(client.get(ask_path()))
+    assert "has no other version to ask" in page.text
+    assert "judging needs the scope deploy" in page.text
+    assert page.buttons() == []
+    assert client.get("/indexes/docs/judged.jsonl").status_code == 200
+    form = {"csrf": csrf(client, "/"), "query": "x", "reason": "r", "relevant-1": "3"}
+    for path in ("ask", "judged"):
+        assert client.post(f"/indexes/docs/{path}", data=form).status_code == 403
+    by_token = browser(guarded).get(
+        "/indexes/docs/judged.jsonl",
+        headers={"Authorization": f"Bearer {guarded.tokens['read']}"},
+    )
+    assert by_token.status_code == 200
 
 
 def test_deployments_can_be_filtered_and_paged(local):

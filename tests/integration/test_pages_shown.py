@@ -4,8 +4,10 @@ place, on a desk and on a phone, and numbers are readable."""
 import re
 import shutil
 from contextlib import ExitStack
+from urllib.parse import urlencode
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 from starlette.testclient import TestClient
 
@@ -16,6 +18,7 @@ from qdrant_rollouts.core.database.models import Deletion
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.experiments import commands as experiment_commands
 from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.asking import judgments
 from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.access import tokens
@@ -55,6 +58,7 @@ class Crowded(World):
         self.experiment = experiment_commands.create_experiment(
             self.services, OURS, self.live(OURS), [self.older(OURS)], actor="anna", split=0.5
         )
+        judgments.add_judgment(self.services, OURS, QUERY, [THEIRS, 7], actor="anna", reason=THEIRS)
         self.clock.move(133.787)
         self.notice()
         self.canary = self.deploy("docs", strategy="canary")
@@ -127,6 +131,8 @@ def pages(crowded):
         "index": f"/indexes/{OURS}",
         "theirs": f"/indexes/{THEIRS[:-1]}z",
         "compare": f"/indexes/{OURS}/compare?one=1&other=2",
+        "ask": f"/indexes/{OURS}/ask?{urlencode({'query': f'python {THEIRS}'})}",
+        "judged": f"/indexes/{OURS}/judged",
         "deployments": "/deployments",
         **{
             f"deployment-{row['alias'][:5]}-{row['status']}": f"/deployments/{row['id']}"
@@ -323,6 +329,42 @@ def test_without_a_script_a_filter_is_a_form_and_a_page_a_link(crowded, browser,
     assert page.locator("#a-told").count() == 0
     assert page.locator("#a-open .note.warn").count() > 0
     context.close()
+
+
+@pytest.mark.parametrize("size", list(SIZES))
+def test_two_versions_are_asked_and_judged_by_keyboard(crowded, browser, size):
+    width, height = SIZES[size]
+    browser.set_viewport_size({"width": width, "height": height})
+    browser.goto(f"/indexes/{OURS}")
+    browser.locator("#ask-query").focus()
+    browser.keyboard.type("text about python")
+    browser.keyboard.press("Enter")
+    browser.wait_for_url("**/ask?*")
+    assert "of 10 the same" in browser.locator(".said").inner_text()
+    (left, right) = (
+        browser.locator(f"section[aria-labelledby={id}-h]") for id in ("left", "right")
+    )
+    assert [side.locator("li").count() for side in (left, right)] == [10, 10]
+    beside = right.bounding_box()["y"] < left.bounding_box()["y"] + left.bounding_box()["height"]
+    assert beside == (size == "desk"), "one under the other on a phone"
+    assert violations(browser) == []
+    browser.locator("#relevant-1").focus()
+    browser.keyboard.press("Space")
+    browser.locator("#judge-why").focus()
+    browser.keyboard.type(f"seen on a {size}")
+    browser.keyboard.press("Enter")
+    browser.wait_for_url("**/judged?*")
+    assert "The query is in the proposal" in browser.locator("main").inner_text()
+    assert violations(browser) == []
+    row = browser.locator("tr", has_text=f"seen on a {size}")
+    row.get_by_role("button", name="Take out text about python").press("Enter")
+    browser.wait_for_url("**/judged?did=take_out")
+    assert browser.locator("tr", has_text=f"seen on a {size}").count() == 0
+
+
+def violations(browser):
+    found = Axe().run(browser).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:80]}" for one in found]
 
 
 # --- astray ---------------------------------------------------------------------------------------

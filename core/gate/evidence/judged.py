@@ -28,7 +28,7 @@ def read_judged(source: Source) -> tuple[JudgedQuery, ...]:
     source.check()
     found: dict[str, JudgedQuery] = {}
     for row in source.read(None):
-        judged = _parse_judged(row)
+        judged = parse_judged(row)
         if judged.query in found:
             raise Refused(
                 f"{row.where}: query {quote_value(judged.query)} appears twice; judge each once"
@@ -37,7 +37,8 @@ def read_judged(source: Source) -> tuple[JudgedQuery, ...]:
     return tuple(found.values())
 
 
-def _parse_judged(row: Row) -> JudgedQuery:
+def parse_judged(row: Row) -> JudgedQuery:
+    """Raises Refused, naming the line, for an invalid one."""
     if row.fields is None:
         raise Refused(f"{row.where}: {row.problem}")
     query = row.fields.get("query")

@@ -22,7 +22,7 @@ def collect_titles(gate: GateContext, over: IsTurnOver) -> float | None:
         points = {point.id: point for point in gate.store.fetch(gate.green, ids, vectors=False)}
     else:
         points = {}
-    titles = [_find_title(points[id].payload, validation.titles) for id in ids if id in points]
+    titles = [find_title(points[id].payload, validation.titles) for id in ids if id in points]
     memory["texts"] = list(dict.fromkeys(filter(None, titles)))
     return None
 
@@ -36,7 +36,9 @@ def wants_queries(gate: GateContext) -> bool:
     return bool(gate.spec.validation.queries or gate.spec.validation.titles)
 
 
-def _find_title(payload: Mapping[str, Any], field: str) -> str:
+def find_title(payload: Mapping[str, Any], field: str) -> str:
+    """Returns the text of this field, "*" meaning the first of the usual ones; empty if there is
+    none."""
     for name in _FIELDS if field == "*" else (field,):
         if isinstance(found := payload.get(name), str) and found.strip():
             return " ".join(found.split())

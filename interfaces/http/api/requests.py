@@ -25,6 +25,12 @@ from qdrant_rollouts.core.defaults import (
     SPLIT,
 )
 from qdrant_rollouts.core.lifecycle import Status
+from qdrant_rollouts.core.operations.asking.bounds import (
+    LONGEST_QUERY,
+    LONGEST_REASON,
+    MOST_ANSWERS,
+    MOST_RELEVANT,
+)
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.ports.naming import LONGEST_NAME
 from qdrant_rollouts.core.records.requests import MOST_IDS, MOST_RECORDS
@@ -142,6 +148,46 @@ class Difference(Query):
 class Charted(Query):
     period: Literal["1h", "6h", "24h", "7d", "30d", "90d"] = Field(
         "24h", description="How long until now: up to a day by minutes, after that by hours."
+    )
+
+
+#: A query of a person, as it is asked and judged.
+Asked = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_QUERY)]
+#: Names of versions; empty means the default.
+Side = Annotated[str, StringConstraints(max_length=LONGEST_NAME)]
+
+
+class AskedBoth(Query):
+    query: Asked
+    left: Side = Field(
+        "", description="A version: its number or collection. Without it, what serves."
+    )
+    right: Side = Field(
+        "",
+        description="The other version. Without it, what a running deployment has built, else the "
+        "version before the live one.",
+    )
+    limit: Annotated[int, Field(ge=1, le=MOST_ANSWERS)] = Field(
+        RESULTS, description="How many answers of each."
+    )
+
+
+_RecordId = int | Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+_Grade = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class TakenOut(Reasoned):
+    query: Asked
+
+
+class Judgment(Body):
+    query: Asked
+    relevant: (
+        Annotated[list[_RecordId], Field(min_length=1, max_length=MOST_RELEVANT)]
+        | Annotated[dict[str, _Grade], Field(min_length=1, max_length=MOST_RELEVANT)]
+    ) = Field(description="As in the judged file: ids of records, or ids with grades from 0.")
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_REASON)] = Field(
+        description="Why they are relevant; kept with the line and the events."
     )
 
 

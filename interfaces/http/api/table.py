@@ -8,6 +8,7 @@ from functools import partial
 
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.interfaces.http.api import (
+    asking,
     commands,
     queries,
     recording,
@@ -46,6 +47,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
       "Which collections answer, and which search processes serve this route"),
     post(f"{_I}/search", "search", searching.search_by_route, requests.Search,
       "Searches through the route"),
+    get(f"{_I}/compare-answers", "read", asking.ask_both, requests.AskedBoth,
+      "Asks two versions the same query, and how their answers differ"),
+    get(f"{_I}/judged", "read", asking.get_proposal, NoQuery,
+      "The lines that people propose for the judged file"),
+    post(f"{_I}/judged", "deploy", asking.add_judgment, requests.Judgment,
+      "Adds a line to the proposal; one of the same query is replaced"),
+    delete(f"{_I}/judged", "deploy", asking.take_out_judgment, requests.TakenOut,
+      "Takes a line out of the proposal"),
     post(f"{_I}/records", "write", recording.upsert_records, requests.Records,
       "Writes whole records, with vectors of the model that serves"),
     patch(f"{_I}/records", "write", recording.patch_records, requests.Records,

@@ -16,7 +16,7 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.access import web_sessions
 from qdrant_rollouts.interfaces.http import security
 from qdrant_rollouts.interfaces.http.api.endpoint import FOREIGN_NAMES
-from qdrant_rollouts.interfaces.http.pages import forms, list_views, views
+from qdrant_rollouts.interfaces.http.pages import asking, forms, list_views, views
 from qdrant_rollouts.interfaces.http.pages.forms import Form, own_path
 from qdrant_rollouts.interfaces.http.pages.live import Pulse
 from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS, HERE
@@ -33,13 +33,16 @@ from qdrant_rollouts.interfaces.http.streams import Stream
 Look = Callable[[Visit], views.Shown]
 File = Callable[[Visit], Response]
 Do = Callable[[Visit, Form], forms.Next]
-_MOST_FIELDS = 30
+#: Each record that is judged has a field.
+_MOST_FIELDS = 60
 
 #: Path -> what it shows, its template, and whether it updates itself.
 _PAGES: dict[str, tuple[Look, str, bool]] = {
     "/": (list_views.indexes_page, "home.html", True),
     "/indexes/{alias}": (views.index_page, "index.html", True),
     "/indexes/{alias}/compare": (views.comparison_page, "compare.html", False),
+    "/indexes/{alias}/ask": (asking.ask_page, "ask.html", False),
+    "/indexes/{alias}/judged": (asking.judged_page, "judged.html", False),
     "/deployments": (views.deployments_page, "deployments.html", True),
     "/deployments/{id}": (views.deployment_page, "deployment.html", True),
     "/experiments": (views.experiments_page, "experiments.html", True),
@@ -53,9 +56,12 @@ _PAGES: dict[str, tuple[Look, str, bool]] = {
 #: Path -> what is downloaded there.
 _FILES: dict[str, File] = {
     "/deployments/{id}/log.txt": views.log_file,
+    "/indexes/{alias}/judged.jsonl": asking.download_judged,
 }
 _FORMS: dict[str, Do] = {
     "/indexes/{alias}": forms.on_index,
+    "/indexes/{alias}/ask": asking.on_ask,
+    "/indexes/{alias}/judged": asking.on_judged,
     "/deployments/{id}": forms.on_deployment,
     "/experiments/{id}": forms.on_experiment,
     "/schedules": forms.on_schedule,

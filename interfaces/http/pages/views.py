@@ -10,6 +10,7 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.operations.views import log_lines
 from qdrant_rollouts.core.operations.views.overview import acts, index_answers, lists, run
+from qdrant_rollouts.interfaces.http.pages import ask_box
 from qdrant_rollouts.interfaces.http.pages.charting import (
     show_deployment_charts,
     show_index_charts,
@@ -31,6 +32,7 @@ _MOST_LINES = 200
 def index_page(visit: Visit) -> Shown:
     alias = visit.request.path_params["alias"]
     seen = lists.describe_index(visit.services, alias, visit.seen)
+    found = _versions_of_index(visit, alias, seen["live"], seen["busy"])
     return {
         "title": alias,
         "here": "/",
@@ -39,8 +41,9 @@ def index_page(visit: Visit) -> Shown:
         "first": index_answers.answer_questions(
             visit.services, alias, seen["live"], seen["rollback"]["target"], visit.seen
         ),
-        **_versions_of_index(visit, alias, seen["live"], seen["busy"]),
         "charts": show_index_charts(visit, alias),
+        **found,
+        "ask": ask_box.box_of_index(alias, found["versions"], visit.seen.collections),
         "runs": lists.list_history(visit.services, alias),
         "events": lists.list_audit_events(visit.services, alias),
     }
@@ -98,6 +101,7 @@ def deployment_page(visit: Visit) -> Shown:
         "charts": show_deployment_charts(visit, seen["id"]),
         "course": draw_course,
         "side": bound_side,
+        "ask": ask_box.box_of_deployment(seen),
         "rows": rows_of_gate(gate) if gate else {},
         "worst": compare_worst(gate) if gate else [],
         "log": _log_of_deployment(visit, seen["id"]),

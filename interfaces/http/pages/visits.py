@@ -68,6 +68,9 @@ DONE_MESSAGES = {
     "create": "The backup has begun.",
     "verify": "The verification has begun.",
     "restore": "The restore has begun.",
+    "judge": "The query is in the proposal.",
+    "take_out": "The query is no longer in the proposal.",
+    "take_out_known": "What the judged file has is no longer in the proposal.",
 }
 
 
