@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import count
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -33,7 +33,7 @@ from xdist.scheduler import LoadScopeScheduling
 from qdrant_rollouts.adapters.database import open_engine
 from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.core.sanitize import redaction
-from tests.databases import DatabasePool
+from tests.databases import DatabasePool, SqlitePool
 from tests.logs import keep_logging
 from tests.saved_worlds import SavedWorlds
 from tests.servers import FRESH, NO_TLS, Elsewhere, Postgres, Qdrant, Redis, fresh_database
@@ -263,24 +263,22 @@ def ready_url(request: pytest.FixtureRequest) -> str:
 def next_url(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
     """The same for tests that need one database after the other: each call returns a new one, and
     ends the use of the one before."""
-    if request.param == "sqlite":
-        ready, folder = (request.getfixturevalue(name) for name in ("ready_sqlite", "tmp_path"))
-        numbers = count()
-        yield lambda: f"sqlite:///{shutil.copy(ready, folder / f'state{next(numbers)}.db')}"
-        return
-    pool = request.getfixturevalue("postgres_pool")
+    pool = request.getfixturevalue(f"{request.param}_pool")
+    lend = pool.lend if request.param == "sqlite" else partial(_lend_patient, pool)
     with ExitStack() as lent:
 
         def lend_next() -> str:
             lent.close()
-            return lent.enter_context(_lend_patient(pool))
+            url: str = lent.enter_context(lend())
+            return url
 
         yield lend_next
 
 
 @pytest.fixture
-def ready_sqlite_url(ready_sqlite: Path, tmp_path: Path) -> str:
-    return f"sqlite:///{shutil.copy(ready_sqlite, tmp_path / 'state.db')}"
+def ready_sqlite_url(sqlite_pool: SqlitePool) -> Iterator[str]:
+    with sqlite_pool.lend() as url:
+        yield url
 
 
 @pytest.fixture
@@ -306,6 +304,11 @@ def ready_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("ready") / "state.db"
     _migrated(f"sqlite:///{file}")
     return file
+
+
+@pytest.fixture(scope="session")
+def sqlite_pool(ready_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> SqlitePool:
+    return SqlitePool(tmp_path_factory.mktemp("databases"), ready_sqlite)
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,21 @@
-"""Databases for one test after the other: emptying one takes a tenth of the time of creating
-one."""
+"""Databases and engines for one test after the other: emptying a database takes a tenth of the time
+of creating one, and a new engine compiles every statement again, which is a fifth of the time of a
+deployment in a world."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from itertools import count
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
 from psycopg.sql import SQL, Composed, Identifier
-from sqlalchemy import NullPool, create_engine, inspect
+from sqlalchemy import Engine, NullPool, create_engine, inspect
 
+from qdrant_rollouts.adapters.database import open_engine
 from tests.servers import fresh_database
 
 #: Tables whose rows a migration writes.
@@ -33,6 +39,42 @@ _RESTART = """
     SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
     FROM pg_sequences WHERE last_value IS NOT NULL
 """
+
+
+def reopen_engine(url: str) -> Engine:
+    """Returns an engine for ``url`` that knows the statements which earlier engines for it have
+    compiled. It has none of their listeners and connections: those may lead to a file that is
+    gone."""
+    kept = _keep_engine(url)
+    kept.dispose()
+    return kept.execution_options()
+
+
+@lru_cache(maxsize=16)
+def _keep_engine(url: str) -> Engine:
+    return open_engine(url)
+
+
+class SqlitePool:
+    """SQLite files in ``folder``, copies of ``migrated``. The same few addresses are lent again and
+    again, so that their engines can be kept."""
+
+    def __init__(self, folder: Path, migrated: Path) -> None:
+        self._migrated = migrated
+        self._new = (folder / f"{number}/state.db" for number in count())
+        self._free: list[Path] = []
+
+    @contextmanager
+    def lend(self) -> Iterator[str]:
+        """Lends a database with every table and no rows, in a folder of its own. A folder in which
+        somebody still writes is not lent again."""
+        file = self._free.pop() if self._free else next(self._new)
+        file.parent.mkdir()
+        shutil.copy(self._migrated, file)
+        yield f"sqlite:///{file}"
+        shutil.rmtree(file.parent, ignore_errors=True)
+        if not file.parent.exists():
+            self._free.append(file)
 
 
 class DatabasePool:

@@ -12,7 +12,7 @@ from typing import Any
 import qdrant_client
 from qdrant_client import models
 
-from qdrant_rollouts.adapters.database import DatabaseClock, open_engine, open_sessions
+from qdrant_rollouts.adapters.database import DatabaseClock, open_sessions
 from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.adapters.writing_client import QdrantClient
 from qdrant_rollouts.adapters.writing_client_async import AsyncQdrantClient
@@ -23,6 +23,7 @@ from qdrant_rollouts.core.journal.fences import Fenced
 from qdrant_rollouts.core.journal.rounds import Catcher
 from qdrant_rollouts.core.journal.sql_ledger import open_ledger
 from qdrant_rollouts.core.ports import Point
+from tests.databases import reopen_engine
 
 ALIAS = "articles"
 KINDS = ("sync REST", "sync gRPC", "async REST", "async gRPC")
@@ -206,7 +207,7 @@ def write_journaled(world: Any, alias: str, records: list[dict[str, Any]], gone:
 
 
 def open_services(database_url: str) -> Any:
-    engine = open_engine(database_url)
+    engine = reopen_engine(database_url)
     return SimpleNamespace(
         sessions=open_sessions(engine), clock=DatabaseClock(), close=engine.dispose
     )

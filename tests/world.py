@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.adapters.database import open_engine, open_sessions
+from qdrant_rollouts.adapters.database import open_sessions
 from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
@@ -33,6 +33,7 @@ from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.ports import AlertChannel, Knock, Notice, VectorStore
 from qdrant_rollouts.core.routing import AsyncRouter, Router
 from qdrant_rollouts.core.services import Services, Times
+from tests.databases import reopen_engine
 from tests.reach import ByDatabase, Reach
 
 DIMENSION = 64
@@ -82,7 +83,7 @@ class World:
 
     def __init__(self, folder: Path, database_url: str, store: VectorStore | None = None) -> None:
         self.folder = folder
-        self.engine: Engine = open_engine(database_url)
+        self.engine: Engine = reopen_engine(database_url)
         migrate_database(self.engine)
         self.clock = HandClock()
         self.broker = HandBroker(self.clock)

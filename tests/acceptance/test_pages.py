@@ -196,6 +196,21 @@ def test_what_is_being_written_survives_a_change_of_the_page(system, browse):
     expect(browse.locator("#d-head .pill")).to_contain_text("rolled back", timeout=PATIENCE)
 
 
+def test_a_press_that_began_before_a_change_of_the_page_counts(system, browse):
+    started = system.deploy("docs", options=STAY)
+    browse.goto(f"/deployments/{started}")
+    browse.locator("#abort > summary").hover()
+    with browse.expect_response(f"**/deployments/{started}") as fresh:
+        browse.mouse.down()
+    fresh.value.finished()
+    browse.wait_for_timeout(100)
+    browse.mouse.up()
+    expect(browse.locator("#abort-why")).to_be_visible()
+    browse.locator("#abort-why").fill("enough")
+    browse.keyboard.press("Enter")
+    expect(browse.locator("#d-head .pill")).to_contain_text("rolled back", timeout=PATIENCE)
+
+
 def test_a_rejected_gate_is_read(system, browse):
     options = {"validation": {"min_top_score": 0.9}}
     system.ended(

@@ -3,10 +3,9 @@ ends well."""
 
 import os
 import random
-import shutil
 import tempfile
 from collections import Counter
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,27 +17,28 @@ from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.deployments import claims, commands, engine
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Event
+from tests.databases import SqlitePool
 from tests.world import World, texts
 
 _FINAL = ("live", "rolled_back")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _tables(ready_sqlite: Path) -> None:
-    Deployments.tables = ready_sqlite
+def _databases(sqlite_pool: SqlitePool) -> None:
+    Deployments.databases = sqlite_pool
 
 
 class Deployments(RuleBasedStateMachine):
     """Rules are what the surroundings may do; the engine has to cope with any sequence of them."""
 
-    #: A database with every table; to make them takes as long as a deployment.
-    tables: ClassVar[Path]
+    databases: ClassVar[SqlitePool]
 
     @initialize()
     def start(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        folder = Path(self.folder.name)
-        self.world = World(folder, f"sqlite:///{shutil.copy(self.tables, folder / 'state.db')}")
+        self.stack = ExitStack()
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
+        database = self.stack.enter_context(self.databases.lend())
+        self.world = self.stack.enter_context(closing(World(folder, database)))
         self.world.declare(
             "docs", source=self.world.write("docs.jsonl", texts(20)), grace_period_minutes=1
         )
@@ -53,7 +53,7 @@ class Deployments(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "world"):
             return
-        with self.folder, closing(self.world):
+        with self.stack:
             self._end_all()
 
     def _end_all(self) -> None:

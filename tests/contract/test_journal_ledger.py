@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from qdrant_rollouts.adapters.database import open_engine, open_sessions
+from qdrant_rollouts.adapters.database import open_sessions
 from qdrant_rollouts.core.database.journal_rows import Gate, Phase
 from qdrant_rollouts.core.errors import Broken, LeaseLost
 from qdrant_rollouts.core.journal.bounds import BOUNDS
 from qdrant_rollouts.core.journal.ledger import Ledger, Opened
 from qdrant_rollouts.core.journal.sql_ledger import SqlLedger
 from qdrant_rollouts.core.journal.states import WriteState
+from tests.databases import reopen_engine
 from tests.journal_ledger import START, MemoryLedger
 from tests.world import HandClock
 
@@ -72,7 +73,7 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     if request.param == "memory":
         yield Case(MemoryLedger(partial(seconds_since_start, clock)), clock.move)
         return
-    engine = open_engine(request.getfixturevalue(f"ready_{request.param}_url"))
+    engine = reopen_engine(request.getfixturevalue(f"ready_{request.param}_url"))
     yield Case(SqlLedger(open_sessions(engine), clock), clock.move)
     engine.dispose()
 

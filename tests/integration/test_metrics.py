@@ -126,11 +126,17 @@ def test_a_scrape_asks_nothing_of_qdrant(world):
     assert scraped(web(world)).keys() == {metric.name for metric in METRICS}
 
 
+def lose_database(world):
+    """Puts a folder where the database was."""
+    world.engine.dispose()
+    file = Path(world.engine.url.database)
+    file.rename(file.with_name("gone"))
+    file.mkdir()
+
+
 def test_a_scrape_without_the_database_fails_and_says_why(world):
     client = web(world)
-    world.engine.dispose()
-    (world.folder / "state.db").rename(world.folder / "gone")
-    (world.folder / "state.db").mkdir()
+    lose_database(world)
     answer = client.get("/metrics")
     assert answer.status_code == 503
     assert "cannot be opened" in answer.json()["detail"]
@@ -341,9 +347,7 @@ def test_a_qdrant_that_is_away_is_named_and_the_rest_is_still_told(world):
 
 def test_a_database_that_is_away_leaves_the_process_alive_and_not_ready(world):
     client = web(world)
-    world.engine.dispose()
-    (world.folder / "state.db").rename(world.folder / "gone")
-    (world.folder / "state.db").mkdir()
+    lose_database(world)
     found, checks = ready(client)
     assert found is False
     assert {name for name, check in checks.items() if check["state"] == "fail"} == {

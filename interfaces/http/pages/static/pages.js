@@ -46,6 +46,16 @@
     aged();
   };
 
+  /* A press counts where it began. A new part under the pointer or the key would get only its end, which does nothing. A press whose end is not seen, because it ended in another window, is not waited for. */
+  const LONGEST_PRESS = 10000;
+  let pressed = -Infinity;
+  for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => { pressed = performance.now(); });
+  for (const kind of ["pointerup", "pointercancel", "keyup", "blur"])
+    addEventListener(kind, () => setTimeout(() => { pressed = -Infinity; }));  /* its click comes after it */
+  const released = async () => {
+    while (performance.now() - pressed < LONGEST_PRESS) await new Promise((done) => setTimeout(done, 20));
+  };
+
   let asking = false, again = false;
   const refresh = async () => {
     if (asking) { again = true; return; }
@@ -53,7 +63,11 @@
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
       if (answer.redirected || answer.status === 401) location.reload();
-      else if (answer.ok) replaced(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      else if (answer.ok) {
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        await released();
+        replaced(fresh);
+      }
       body.classList.toggle("stale", !answer.ok);
     } catch { body.classList.add("stale"); }
     asking = false;
