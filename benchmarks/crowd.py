@@ -4,16 +4,17 @@ against the same with 200.
 Each is of an index of its own. Half of them wait for their next turn, half for a place among the
 rebuilds. Nothing is due, so a sweep should cost the same whatever waits. The pages are bounded:
 what grows is the look at which index comes first. Then the home page and the list with 10,000
-deployments that ended, of 200 indexes. The seconds of what people look at are shown, and how much
-they are of those that were asked for; no bound is held against them, because a busy machine alone
-could break it. Then 5,000 turns are due at once, and 500 schedules in one minute: how
-many sweeps it takes until the last one is sent.
+deployments that ended, of 200 indexes; and the home page of 200 indexes with 1,000 deployments,
+searched and sorted, against that of 25, which are one page of it. The seconds of what people look
+at are shown, and how much they are of those that were asked for; no bound is held against them,
+because a busy machine alone could break it. Then 5,000 turns are due at once, and 500 schedules in
+one minute: how many sweeps it takes until the last one is sent.
 """
 
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -40,8 +41,13 @@ MANY = {Size.FULL: 10_000, Size.CI: 10_000, Size.SMALLEST: 200}
 FEW = {Size.FULL: 200, Size.CI: 200, Size.SMALLEST: 20}
 SCHEDULES = {Size.FULL: 500, Size.CI: 500, Size.SMALLEST: 20}
 ROUNDS = {Size.FULL: 15, Size.CI: 7, Size.SMALLEST: 1}
+#: Deployments that ended, of each index of the home page.
+EACH = 5
+#: Indexes of one page of it.
+PAGE = 25
 #: How many times as long with many as with few.
 SWEEP = 2.0
+HOME = 2.0
 #: Seconds that were asked for.
 LOOK = 0.3
 
@@ -50,17 +56,20 @@ def run(size: Size) -> list[Result]:
     found = []
     with tempfile.TemporaryDirectory() as folder:
         urls = [f"sqlite:///{folder}/{name}.db" for name in ("few", "many", "due", "schedules")]
+        homes = [f"sqlite:///{folder}/{name}.db" for name in ("page", "home")]
         found += _measure("SQLite", urls, size)
         found += _look_back("SQLite", f"sqlite:///{folder}/ended.db", size)
+        found += _compare_homes("SQLite", homes, size)
     with Postgres() as server:
-        *urls, ended = _create_databases(server.url)
+        *urls, ended, page, home = _create_databases(server.url)
         found += _measure("PostgreSQL", urls, size)
         found += _look_back("PostgreSQL", ended, size)
+        found += _compare_homes("PostgreSQL", [page, home], size)
     return found
 
 
 def _create_databases(url: str) -> list[str]:
-    names = ("few", "many", "due", "schedules", "ended")
+    names = ("few", "many", "due", "schedules", "ended", "page", "home")
     made = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
     with made.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for name in names:
@@ -113,25 +122,44 @@ def _open_pages(world: World) -> Iterator[httpx.Client]:
 def _look_back(database: str, url: str, size: Size) -> list[Result]:
     """Looks at the deployments that ended, of indexes that are declared and serve."""
     count, indexes = MANY[size], FEW[size]
+    looks = [("home page", _page("/")), ("list of deployments", _list)]
+    counts = f"{count:,} ended, of {indexes} indexes"
+    with _open_past(url, count, indexes) as crowd:
+        return [
+            _look(f"{name} of {indexes} indexes, {database}", counts, work(crowd), size)
+            for name, work in looks
+        ]
+
+
+def _compare_homes(database: str, urls: list[str], size: Size) -> list[Result]:
+    """Compares the home page of many indexes with that of as many as it shows."""
+    of_page, of_all = urls
+    few, many = min(PAGE, FEW[size] // 4), FEW[size]
+    counts = [f"{EACH * one:,} ended, of {one} indexes" for one in (many, few)]
+    with (
+        _open_past(of_page, EACH * few, few) as small,
+        _open_past(of_all, EACH * many, many) as large,
+    ):
+        return [
+            _compare(f"{name}, {database}", counts, work(large), work(small), size, HOME)
+            for name, work in _HOMES
+        ]
+
+
+@contextmanager
+def _open_past(url: str, count: int, indexes: int) -> Iterator[tuple[World, httpx.Client]]:
+    """Opens the pages of indexes that are declared and serve, with deployments that ended."""
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder), url)
         world.over(cast("VectorStore", crowds.ServingStore(world.store, range(indexes))))
         for number in range(indexes):
-            world.declare(crowds.name_alias(number), source="jsonl:docs.jsonl")
+            world.declare(crowds.name_alias(number), source="jsonl:docs.jsonl", rebuild="0 2 * * *")
         with world.services.sessions.begin() as session:
             crowds.write_ended(session, world.clock.moment, count, indexes)
             crowds.write_served(session, world.clock.moment, range(indexes))
         with _open_pages(world) as client:
-            looks = [("home page", _page("/")), ("list of deployments", _list)]
-            counts = f"{count:,} ended, of {indexes} indexes"
-            found = [
-                _look(
-                    f"{name} of {indexes} indexes, {database}", counts, work((world, client)), size
-                )
-                for name, work in looks
-            ]
+            yield world, client
         world.close()
-    return found
 
 
 def _look(name: str, counts: str, work: Callable[[], object], size: Size) -> Result:
@@ -165,9 +193,17 @@ _LOOKS: tuple[tuple[str, Callable[[Crowd], Callable[[], object]], float | None],
 )
 
 
+#: The home page, asked for in ways that read other columns of all indexes.
+_HOMES = (
+    ("home page", _page("/")),
+    ("home page, searched and sorted", _page("/?q=index&sort=points")),
+    ("home page, last rebuilds in groups", _page("/?sort=last&group=prefix")),
+)
+
+
 def _compare(
     name: str,
-    counts: tuple[str, str],
+    counts: Sequence[str],
     many: Callable[[], object],
     few: Callable[[], object],
     size: Size,

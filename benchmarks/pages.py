@@ -59,6 +59,8 @@ def _measured(database: str, url: str, size: Size) -> list[Result]:
     with _filled(url) as (client, under_way):
         pages = {
             "home": "/",
+            "home, searched": "/?q=minilm&sort=points",
+            "home, by next rebuild": "/?sort=next&group=prefix&page=4",
             "deployment under way": f"/deployments/{under_way}",
             "deployment, its gate": f"/deployments/{_id(DEPLOYMENTS - 1)}",
             "deployments": "/deployments",

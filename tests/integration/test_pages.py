@@ -384,7 +384,7 @@ def test_a_page_asks_the_database_as_often_for_fifty_indexes_as_for_three(world,
             row for number in range(50) for row in rows_of(f"more-{number}", world.clock.moment)
         )
     assert "25 of 53" in local.get("/").text
-    assert statements(world, lambda: local.get(path)) == few < 17
+    assert statements(world, lambda: local.get(path)) == few < 18
     with world.services.sessions.begin() as session:
         for table in (Schedule, Version, AliasState):
             session.execute(delete(table).where(table.alias.startswith("more-")))
