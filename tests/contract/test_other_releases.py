@@ -43,6 +43,8 @@ FROZEN = sorted((Path(__file__).parents[1] / "frozen").glob("*.sql"))
 PAGES = (
     "/",
     "/indexes/docs",
+    "/indexes/docs/ask",
+    "/indexes/docs/judged",
     "/deployments",
     "/deployments/{deployment}",
     "/schedules",
@@ -210,12 +212,14 @@ def look_at_everything(world):
         looks = [
             one.path for one in ENDPOINTS if one.method == "GET" and "{backup}" not in one.path
         ]
-        asked = {"/indexes/{alias}/diff": "?one=1&other=2"}
+        asked = {
+            "/indexes/{alias}/diff": "?one=1&other=2",
+            "/indexes/{alias}/compare-answers": "?query=python",
+        }
         for path in [*(PREFIX + look + asked.get(look, "") for look in looks), *PAGES]:
             answer = client.get(path.format(**given))
-            if (
-                answer.status_code != 200 and "diff" not in path
-            ):  # there are no collections to compare
+            # There are no collections to compare.
+            if answer.status_code != 200 and not any(look in path for look in asked.values()):
                 wrong[path] = answer.text[:300]
     assert wrong == {}
     assert table.current_route(world.services, "docs").version > 0
