@@ -165,7 +165,7 @@ def test_help_names_every_verb_and_exit_code():
     answer = CliRunner().invoke(main, ["--help"]).output
     verbs = re.findall(r"^  ([a-z]+)  ", answer.split("Commands:")[1], re.MULTILINE)
     deployments = (
-        "demo init up migrate deploy plan status list promote retry pause resume abort rollback "
+        "demo init up migrate deploy plan status logs list promote retry pause resume abort rollback "
         "mark validate"
     )
     versions = ["versions", "diff", "adopt", "keep", "gc"]
