@@ -18,10 +18,12 @@ from qdrant_rollouts.core.experiments import commands as experiment_commands
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.routing.traffic import TrafficKey, write_tallies
 from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.http import serving
 from qdrant_rollouts.interfaces.http.app import make_app
 from tests.contract.test_canary import Users
+from tests.contract.test_traffic import searches
 from tests.world import World, texts
 
 #: A name of ours whose collections' names are as long as ours may be, and one of somebody else's;
@@ -55,6 +57,7 @@ class Crowded(World):
         self.experiment = experiment_commands.create_experiment(
             self.services, OURS, self.live(OURS), [self.older(OURS)], actor="anna", split=0.5
         )
+        self.observe()
         self.clock.move(133.787)
         self.notice()
         self.canary = self.deploy("docs", strategy="canary")
@@ -74,6 +77,16 @@ class Crowded(World):
             for row in queries.list_deployments(self.services, alias)
             if row["green"] != self.live(alias)
         )
+
+    def observe(self):
+        """Searches of a collection that is no version, and of two that are."""
+        named = {f"{THEIRS[:-1]}z": [THEIRS], OURS: [self.live(OURS), self.older(OURS)]}
+        tallies = {
+            TrafficKey(alias, "", "live", "real", collection): searches(20)
+            for alias, collections in named.items()
+            for collection in collections
+        }
+        write_tallies(self.services.sessions, self.clock, "one", 1, tallies)
 
     def notice(self):
         with self.services.sessions.begin() as session:
