@@ -182,7 +182,7 @@ class Stage:
             "home": "/",
             "rejected": f"/deployments/{rejected}",
             "deployments": "/deployments",
-            "index": "/indexes/documentation",
+            "index": "/indexes/documentation?period=1h",
             "compare": "/indexes/recipes/compare?one=1&other=2",
             "ask": "/indexes/recipes/ask?query=run+tasks+at+once&left=1&right=2",
             "experiments": "/experiments",

@@ -21,10 +21,12 @@ from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.asking import judgments
 from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.routing.traffic import TrafficKey, write_tallies
 from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.http import serving
 from qdrant_rollouts.interfaces.http.app import make_app
 from tests.contract.test_canary import Users
+from tests.contract.test_traffic import searches
 from tests.world import World, texts
 
 #: A name of ours whose collections' names are as long as ours may be, and one of somebody else's;
@@ -59,6 +61,7 @@ class Crowded(World):
             self.services, OURS, self.live(OURS), [self.older(OURS)], actor="anna", split=0.5
         )
         judgments.add_judgment(self.services, OURS, QUERY, [THEIRS, 7], actor="anna", reason=THEIRS)
+        self.observe()
         self.clock.move(133.787)
         self.notice()
         self.canary = self.deploy("docs", strategy="canary")
@@ -78,6 +81,16 @@ class Crowded(World):
             for row in queries.list_deployments(self.services, alias)
             if row["green"] != self.live(alias)
         )
+
+    def observe(self):
+        """Searches of a collection that is no version, and of two that are."""
+        named = {f"{THEIRS[:-1]}z": [THEIRS], OURS: [self.live(OURS), self.older(OURS)]}
+        tallies = {
+            TrafficKey(alias, "", "live", "real", collection): searches(20)
+            for alias, collections in named.items()
+            for collection in collections
+        }
+        write_tallies(self.services.sessions, self.clock, "one", 1, tallies)
 
     def notice(self):
         with self.services.sessions.begin() as session:
