@@ -1717,7 +1717,7 @@ export interface Operations {
     body: Reasoned;
     answer: Run;
   };
-  /** Audit events as they happen, as server-sent events; goes on after Last-Event-ID. */
+  /** Audit events as they happen, server-sent; goes on after Last-Event-ID. */
   get_stream: {
     method: "GET";
     path: "/api/v1/stream";
