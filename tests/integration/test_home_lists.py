@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, select, text
 from starlette.testclient import TestClient
 
 from qdrant_rollouts.core.alerts.outbox import Alert, record_alert
@@ -13,6 +13,7 @@ from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database.models import AliasState, Base, Version
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.lifecycle import RunStatus
+from qdrant_rollouts.core.operations.views.overview.calling_count import CallingCount
 from qdrant_rollouts.core.operations.views.overview.home_choice import SORTS, STATES, HomeChoice
 from qdrant_rollouts.core.operations.views.overview.home_page import describe_home_page
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
@@ -169,6 +170,33 @@ def count_reads(world, work):
     event.remove(world.engine, "before_cursor_execute", count_statement)
     event.remove(Base, "load", count_row)
     return found["statements"], found["rows"]
+
+
+def test_a_page_shows_no_number_if_indexes_cannot_be_counted(tmp_path, ready_sqlite_url):
+    world = World(tmp_path, ready_sqlite_url)
+    with world.engine.begin() as connection:
+        connection.execute(text("DROP TABLE alias_states"))
+    app = make_app(world.services, Settings(_env_file=None))
+    local = TestClient(app, base_url="http://localhost:8600", client=("127.0.0.1", 50000))
+    answer = local.get("/alerts")
+    assert answer.status_code == 200
+    assert "badge" not in answer.text
+    assert "need attention" not in local.get("/").text
+    world.close()
+
+
+def test_the_number_is_counted_now_and_then_and_not_for_each_page(world, seen):
+    moment = [0.0]
+    count = CallingCount(world.services, lambda: moment[0])
+    assert count.read(seen) == CALLING
+    with world.services.sessions.begin() as session:
+        told = Alert(NAMES[1], "deployment.inconclusive", "no evidence")
+        record_alert(session, world.clock.moment, told)
+    assert count.read(seen) == CALLING
+    moment[0] = 5.1
+    assert count.read(seen) == CALLING + 1
+    count.note(3)
+    assert count.read(seen) == 3, "what a page has counted itself is believed"
 
 
 def test_the_page_names_five_and_counts_the_rest_in_the_navigation_too(web):

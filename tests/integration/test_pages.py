@@ -196,6 +196,23 @@ def test_home_begins_with_what_needs_somebody(local):
     assert "0 2 * * *" in page.text
 
 
+def test_home_leads_to_why_a_rebuild_is_not_live_since_when_one_serves_and_the_way_back(
+    world, local
+):
+    """The three questions of a morning, each with one click."""
+    home = local.get("/").text
+    rejected = deployment(world, "docs")
+    row = home[home.index('class="stack indexes"') :]
+    row = row[row.index("docs") : row.index("/indexes/held")]
+    assert f'href="/deployments/{rejected}"' in row
+    assert "validate failed: " in row
+    assert "min_top_score ✖ block" in Page(local.get(f"/deployments/{rejected}")).text
+    assert re.search(r"v2\s*</span>\s*<span class=\"soft\">for <time[^>]* title=\"since 20", row)
+    index = local.get("/indexes/docs")
+    assert "rollback_to" in Page(index).buttons()
+    assert "Roll back to it…" in index.text
+
+
 def test_a_rejected_gate_shows_each_check_with_its_bound_and_the_worst_queries(world, local):
     page = Page(local.get(f"/deployments/{deployment(world, 'docs')}"))
     assert "rolled back" in page.text

@@ -6,6 +6,7 @@ database is asked now and then only, by one of them; the others use the last cou
 
 import threading
 import time
+from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,17 +19,20 @@ _BELIEVED = 5.0
 
 
 class CallingCount:
-    """May be called from any thread."""
+    """May be called from any thread. ``read_clock`` returns seconds that only grow."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(
+        self, services: Services, read_clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._services = services
+        self._read_clock = read_clock
         self._count: int | None = None
         self._counted_at = float("-inf")
         self._guard = threading.Lock()
 
     def read(self, seen: StoreSnapshot) -> int | None:
         """Returns the count; None if it is not known, because the database does not answer."""
-        if time.monotonic() - self._counted_at < _BELIEVED:
+        if self._read_clock() - self._counted_at < _BELIEVED:
             return self._count
         if not self._guard.acquire(blocking=False):
             return self._count
@@ -43,4 +47,4 @@ class CallingCount:
     def note(self, count: int | None) -> None:
         """Stores a count that a page has just made."""
         self._count = count
-        self._counted_at = time.monotonic()
+        self._counted_at = self._read_clock()

@@ -159,7 +159,7 @@ def _describe_index(
     ]
     if last is not None and last.status == Status.ROLLED_BACK and running is None:
         said = f"the last deployment was rolled back: {last.message}"
-        act = f"see why, correct it, then `rollouts deploy {shell_word(alias)}`"
+        act = f"see why, correct it, then rollouts deploy {shell_word(alias)}"
         link = f"/deployments/{last.id}"
         attention.append(_build_attention("warn", said, last.finished_at, link, act))
     return {
