@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import text
 
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
-from qdrant_rollouts.core.deployments import turn_log
+from qdrant_rollouts.core.deployments import engine, turn_log
 from qdrant_rollouts.core.errors import Malformed, Unknown
 from qdrant_rollouts.core.operations.views import log_lines
 from qdrant_rollouts.core.sanitize.redaction import forget_secrets, remember_secret
+from tests.mortal import Killed
 from tests.world import World, texts
 
 SECRET = "s3cr3t-of-the-server"
@@ -26,6 +27,19 @@ class Talking(LocalStore):
         OURS.warning("ours: the server asked for %s", SECRET)
         THEIRS.info("theirs: a detail")
         THEIRS.warning("theirs: a warning")
+        super().create(*arguments, **named)
+
+
+class Dying(LocalStore):
+    """Its first worker is killed in the middle of a turn."""
+
+    killed = False
+
+    def create(self, *arguments: Any, **named: Any) -> None:
+        OURS.warning("about to create")
+        if not self.killed:
+            self.killed = True
+            raise Killed
         super().create(*arguments, **named)
 
 
@@ -147,6 +161,23 @@ def test_lines_that_cannot_be_stored_cost_no_turn(world, caplog):
     world.run()
     assert world.status(started)["status"] == "live"
     assert f"log lines of deployment {started} are lost: OperationalError" in caplog.text
+
+
+def test_the_turn_after_a_killed_one_has_its_lines(tmp_path, ready_sqlite_url):
+    world = World(tmp_path, ready_sqlite_url, Dying(":memory:"))
+    world.declare("docs", source=world.write("docs.jsonl", texts(5)))
+    started = world.deploy("docs")
+    with pytest.raises(Killed):
+        world.run()
+    OURS.warning("by another turn of this process")
+    world.clock.move(world.services.times.lease + 1)
+    engine.knock_overdue_turns(world.services)
+    world.run()
+    assert world.status(started)["status"] == "live"
+    told = said(world, started)
+    assert "by another turn of this process" not in told
+    assert any(line.startswith("create done -> populate") for line in told)
+    world.close()
 
 
 def test_lines_of_slices_are_lines_of_their_deployment(world):

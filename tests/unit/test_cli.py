@@ -165,8 +165,8 @@ def test_help_names_every_verb_and_exit_code():
     answer = CliRunner().invoke(main, ["--help"]).output
     verbs = re.findall(r"^  ([a-z]+)  ", answer.split("Commands:")[1], re.MULTILINE)
     deployments = (
-        "demo init up migrate deploy plan status logs list promote retry pause resume abort rollback "
-        "mark validate"
+        "demo init up migrate deploy plan status logs list promote retry pause resume abort "
+        "rollback mark validate"
     )
     versions = ["versions", "diff", "adopt", "keep", "gc"]
     groups = ["experiment", "schedule", "backup", "web", "mcp", "token", "events", "alert"]

@@ -14,6 +14,7 @@
     focusable(part)[was.at];
   const remembered = (part) => ({
     open: [...part.querySelectorAll("details[open][id]")].map((one) => one.id),
+    scrolls: [...part.querySelectorAll(".scroll[id]")].map((one) => [one.id, one.scrollTop]),
     values: [...part.querySelectorAll("input[id], select[id]")].map((one) => [one.id, one.value]),
     focus: part.contains(document.activeElement) ? placed(part, document.activeElement) : null,
   });
@@ -24,6 +25,7 @@
       const field = document.getElementById(id);
       if (field && field.value !== value) field.value = value;
     }
+    for (const [id, top] of kept.scrolls) document.getElementById(id)?.scrollTo({ top });
     if (!kept.focus) return;
     const again = found(part, kept.focus);
     again?.focus({ preventScroll: true });
