@@ -6,6 +6,7 @@ own deployment, so the leases expire together.
 """
 
 import os
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from signal import SIGCONT
@@ -15,7 +16,7 @@ from billiard.exceptions import WorkerLostError
 
 from qdrant_rollouts.core.database.models import Deployment
 from tests.acceptance.installation import Installation, Watch, named
-from tests.acceptance.traps import KILL, STOP
+from tests.acceptance.traps import KILL, STOP, Sprung
 
 #: The settings of the long run's installations.
 INSTALLATION = {"times": {"ready_look": 0.3}, "children": 6}
@@ -81,17 +82,24 @@ class Night:
     aborted: Future[Late]
 
 
-def night(house: Installation) -> Night:
+def night(house: Installation, all_dead: Callable[[], None]) -> Night:
     """Runs deployments whose workers are killed, and then others whose workers are stopped and
     continued. Each kind runs at once. Both together would take longer on a busy machine than a
-    worker that is stopped may live (Celery's hard time limit)."""
+    worker that is stopped may live (Celery's hard time limit). Calls ``all_dead`` once the workers
+    have been killed: for half a minute nothing happens then."""
     house.make_live(
         *(named("killed", place) for place in KILLED),
         *(named("stopped", place) for place in STOPPED),
     )
     house.make_live("aborted")
     with Watch(house) as watch, ThreadPoolExecutor(32) as pool:
-        killed = {place: pool.submit(killed_at, house, watch, place) for place in KILLED}
+        deaths = {place: pool.submit(kill_at, house, place) for place in KILLED}
+        wait(deaths.values())
+        all_dead()
+        killed = {
+            place: pool.submit(outlive, house, watch, place, death)
+            for place, death in deaths.items()
+        }
         wait(killed.values())
         aborted = pool.submit(stopped_and_aborted, house)
         stopped = {place: pool.submit(stopped_at, house, place) for place in STOPPED}
@@ -99,11 +107,16 @@ def night(house: Installation) -> Night:
     return Night(killed, stopped, aborted)
 
 
-def killed_at(house: Installation, watch: Watch, place: str) -> Outcome:
+def kill_at(house: Installation, place: str) -> Sprung:
     alias = named("killed", place)
     house.traps.set(alias, place, KILL)
     deploy(house, alias)
-    died = house.sprung(alias, place)
+    return house.sprung(alias, place)
+
+
+def outlive(house: Installation, watch: Watch, place: str, death: Future[Sprung]) -> Outcome:
+    alias = named("killed", place)
+    died = death.result()
     row = house.ended(alias, 120)
     house.until(
         lambda: row.green in watch.moves(alias) or row.status != "live",
