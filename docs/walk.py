@@ -58,7 +58,12 @@ WALKS = (
         (Click("see the deployment", within="[aria-labelledby=attention-h]"),),
         ("It did not go live", "queries have no answer that scores", "What to do:"),
     ),
-    Walk("serves", "Which version serves, and since when?", (Click(INDEX),), ("Version 4 serves since Thu 26 Nov 02:00",)),
+    Walk(
+        "serves",
+        "Which version serves, and since when?",
+        (Click(INDEX),),
+        ("Version 4 serves since Thu 26 Nov 02:00",),
+    ),
     Walk(
         "tuesday",
         "How do I go back to Tuesday's version?",
