@@ -1,5 +1,5 @@
 """The walk of ``docs/howto/find-your-way.md``: three questions, and the clicks from the home page
-to their answers. ``python -m docs.walk`` photographs every stop; a test makes the same clicks.
+to their answers. ``python -m docs.walk`` photographs them; a test makes the same clicks.
 """
 
 import re
@@ -93,21 +93,21 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="rollouts-") as folder,
         open_week(Path(folder)) as (browser, address),
     ):
+        width, height = SCREEN
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.goto(address)
+        page.screenshot(path=IMAGES / "walk-home.png")
         for walk in WALKS:
-            _photograph_walk(browser, address, walk)
+            page.goto(address)
+            follow_clicks(page, walk)
+            page.screenshot(path=IMAGES / f"walk-{walk.name}.png")
 
 
-def _photograph_walk(browser: Browser, address: str, walk: Walk) -> None:
-    width, height = SCREEN
-    page = browser.new_page(viewport={"width": width, "height": height})
-    page.goto(address)
-    page.screenshot(path=IMAGES / f"walk-{walk.name}-0.png")
-    for number, click in enumerate(walk.clicks, 1):
-        found = click.find(page)
-        found.click()
+def follow_clicks(page: Page, walk: Walk) -> None:
+    """Goes from the home page to the last stop."""
+    for click in walk.clicks:
+        click.find(page).click()
         page.wait_for_load_state("load")
-        page.screenshot(path=IMAGES / f"walk-{walk.name}-{number}.png")
-    page.close()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ the walk of ``docs/howto/find-your-way.md``."""
 
 import pytest
 
-from docs.walk import PHONE, SCREEN, WALKS, open_week
+from docs.walk import PHONE, SCREEN, WALKS, follow_clicks, open_week
 
 MOST_CLICKS = 3
 
@@ -22,9 +22,7 @@ def test_an_answer_is_found_within_three_clicks_of_the_home_page(week, walk, siz
     viewport = {"width": size[0], "height": size[1]}
     page = browser.new_page(viewport=viewport, java_script_enabled=javascript)
     page.goto(address)
-    for click in walk.clicks:
-        click.find(page).click()
-        page.wait_for_load_state("load")
+    follow_clicks(page, walk)
     for words in walk.answer:
         found = page.locator("main").get_by_text(words).first
         assert found.is_visible(), f"{words} is not on {page.url}"
