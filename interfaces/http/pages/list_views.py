@@ -56,8 +56,8 @@ def indexes_page(visit: Visit) -> Shown:
 
 def alerts_page(visit: Visit) -> Shown:
     given = _read_given(visit, ("index", "severity", "alert", "since", "show"))
-    _check_known("severity", given["severity"], _SEVERITIES)
-    _check_known("show", given["show"], (_ONLY_OPEN,))
+    _check_choice("severity", given["severity"], _SEVERITIES)
+    _check_choice("show", given["show"], (_ONLY_OPEN,))
     wanted = AlertFilter(
         given["index"] or None,
         Severity(given["severity"]) if given["severity"] else None,
@@ -114,6 +114,6 @@ def _read_given(visit: Visit, names: Sequence[str]) -> dict[str, str]:
     return {name: visit.query_value(name).strip() for name in names}
 
 
-def _check_known(name: str, given: str, known: Sequence[str]) -> None:
+def _check_choice(name: str, given: str, known: Sequence[str]) -> None:
     if given and given not in known:
         raise Malformed(f"{name} {quote_value(given)} is not known; known: {', '.join(known)}")
