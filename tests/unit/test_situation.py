@@ -103,7 +103,7 @@ def test_a_stage_of_a_canary_says_whose_searches_go_where():
     progress = {"done": 6, "size": 200, "unit": "searches"}
     steps = [step("shift", "running", arguments=share, progress=progress)]
     assert situation("running", steps, 0).now == (
-        "Sending 5 % of the searches to version 5: 6 of 200 searches"
+        "Sending 5 % of the searches to version 5: 6 of 200 searches answered"
     )
     steps[0]["arguments"] = {**share, "shadow": True}
     assert "copies of 5 % of the searches" in situation("running", steps, 0).now

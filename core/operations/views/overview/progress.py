@@ -25,6 +25,8 @@ def _describe_reached(progress: Mapping[str, Any]) -> str:
     size = progress["size"]
     unit = progress.get("unit", "")
     records = progress.get("records")
+    if unit == "searches":
+        return f"{done:,} of {size:,} searches answered"
     if unit == "bytes":
         return f"{done / _MEGABYTE:,.1f} of {size / _MEGABYTE:,.1f} MB"
     if unit != "source":

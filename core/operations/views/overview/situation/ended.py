@@ -1,8 +1,9 @@
 """Runs that have ended: what they left, and the way back."""
 
+from urllib.parse import quote
+
 from qdrant_rollouts.core.operations.views.overview import causes
 from qdrant_rollouts.core.operations.views.overview.situation.parts import (
-    WAY_BACK,
     Run,
     Since,
     Situation,
@@ -32,8 +33,8 @@ def describe_live(run: Run) -> Situation:
         needed="Nothing",
         back=_describe_way_back(run),
         kept_until=None if run.around.gone else run.around.kept_until,
-        link=WAY_BACK,
-        see="the way back",
+        link=f"/indexes/{quote(run.alias, safe='')}",
+        see="its index, which has the button",
     )
 
 

@@ -11,7 +11,6 @@ from qdrant_rollouts.core.operations.views.overview.acts import label_step
 #: Places of the page that a link may lead to.
 GATE = "#gate-h"
 CANARY = "#canary-h"
-WAY_BACK = "#light-h"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
