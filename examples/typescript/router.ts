@@ -1,5 +1,6 @@
 // A router: it decides which collection answers a user, and reports what searches experience. Its
-// rules are those of docs/howto/router-by-http.md; a search waits for Qdrant and for nothing else.
+// rules are those of docs/reference/router-protocol.md; a search waits for Qdrant and for nothing
+// else.
 
 import type { Operations, Route } from "./api.ts";
 import { type Choice, choose } from "./choice.ts";
