@@ -9,7 +9,7 @@ from qdrant_rollouts.core.deployments import backups, unclaimed
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.operations.views import log_lines
-from qdrant_rollouts.core.operations.views.overview import acts, index_answers, lists, run
+from qdrant_rollouts.core.operations.views.overview import acts, index_summary, lists, run
 from qdrant_rollouts.interfaces.http.pages import ask_box
 from qdrant_rollouts.interfaces.http.pages.charting import (
     show_deployment_charts,
@@ -32,24 +32,25 @@ _MOST_LINES = 200
 def index_page(visit: Visit) -> Shown:
     alias = visit.request.path_params["alias"]
     seen = lists.describe_index(visit.services, alias, visit.seen)
-    found = _versions_of_index(visit, alias, seen["live"], seen["busy"])
+    versions = _list_versions(visit, alias, seen["live"], seen["busy"])
     return {
         "title": alias,
         "here": "/",
         "now": seen["now"],
         "seen": seen,
-        "first": index_answers.answer_questions(
+        "summary": index_summary.summarize_index(
             visit.services, alias, seen["live"], seen["rollback"]["target"], visit.seen
         ),
         "charts": show_index_charts(visit, alias),
-        **found,
-        "ask": ask_box.box_of_index(alias, found["versions"], visit.seen.collections),
+        "versions": versions,
+        "ask": ask_box.box_of_index(alias, versions, visit.seen.collections),
         "runs": lists.list_history(visit.services, alias),
         "events": lists.list_audit_events(visit.services, alias),
     }
 
 
-def _versions_of_index(visit: Visit, alias: str, live: str | None, busy: str) -> Shown:
+def _list_versions(visit: Visit, alias: str, live: str | None, busy: str) -> list[Shown]:
+    """Returns nothing for an index that was never deployed."""
     there = None
     if not visit.seen.error:
         there = visit.seen.collections
@@ -57,15 +58,14 @@ def _versions_of_index(visit: Visit, alias: str, live: str | None, busy: str) ->
     try:
         found = lineage.describe_versions(visit.services, alias, aliases, there)["versions"]
     except Refused:
-        return {"versions": [], "versions_error": ""}
+        return []
     blank = dict.fromkeys(
         (
             *("points", "model", "gate", "actor", "deployment", "created_at"),
             *("delete_after", "deletion", "marked_bad", "rolled_away", "rollback_target"),
         )
     )
-    shown = [{**blank, **row, "acts": acts.actions_of_version(alias, row, busy)} for row in found]
-    return {"versions": shown, "versions_error": ""}
+    return [{**blank, **row, "acts": acts.actions_of_version(alias, row, busy)} for row in found]
 
 
 def comparison_page(visit: Visit) -> Shown:

@@ -1,5 +1,5 @@
-"""The first answers of an index's page: what serves and since when, what became of the last
-rebuild, and when each version served."""
+"""What the page of an index says first: what serves and since when, and what became of the last
+rebuild; and when each version served."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from qdrant_rollouts.core.times import as_iso
 PageData = dict[str, Any]
 
 
-def answer_questions(
+def summarize_index(
     services: Services, alias: str, live: str | None, target: str | None, seen: StoreSnapshot
 ) -> PageData:
     """``target`` is the collection that a rollback leads to. ``periods``: when each collection
