@@ -24,12 +24,19 @@ def waiting(client: redis.Redis, queue: str) -> Counter[str]:
 
 
 def most(house: Installation, client: redis.Redis) -> dict[str, int]:
-    """Returns the most messages about one thing that any look at any queue found."""
+    """Returns the most messages about one thing that any look at any queue found. Looks until every
+    deployment has come to the queue that nobody takes, and from then on for so many seconds."""
     found: Counter[str] = Counter()
-    until = time.monotonic() + WATCHED
-    while time.monotonic() < until:
+
+    def have_come() -> bool:
         for queue in ("bulk", "rouse", "control"):
             found[queue] = max(found[queue], *waiting(client, queue).values(), 0)
+        return len(waiting(client, "bulk")) == len(ALIASES)
+
+    house.until(have_come, 60, "every deployment in the queue of the bulk worker")
+    until = time.monotonic() + WATCHED
+    while time.monotonic() < until:
+        have_come()
         time.sleep(0.1)
     return dict(found)
 
