@@ -51,7 +51,7 @@ demo: install
 	@$(BIN)/rollouts demo
 
 test: install tools
-	@$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
+	@$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 lint: install
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "not formatted as ruff formats; run: $(BIN)/ruff format ." >&2; exit 1; }

@@ -42,9 +42,11 @@ pytest_plugins = ["tests.standstill"]
 MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's own folder for this
 #: Acceptance tests that any process may run: they share no installation, and do not depend on time.
 UNHURRIED = {
+    "test_backups_killed",
     "test_composition",
     "test_detection",
     "test_detection_several",
+    "test_nights",
     "test_pages",
     "test_plain_chain",
 }
@@ -84,8 +86,8 @@ def pytest_configure() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     os.environ["HF_HUB_OFFLINE"] = "1"
-    # Two processes whose models use every core would wait for each other: a query took 330 ms
-    # without this setting, and takes 15 ms with it.
+    # Processes whose models use every core would wait for each other: with two of them a query took
+    # 330 ms without this setting, and takes 15 ms with it.
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     # A deadline per example would measure how busy the machine is.

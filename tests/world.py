@@ -27,6 +27,7 @@ from qdrant_rollouts.adapters.sources import open_source
 from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.config.index_file import ConcurrencySpec, IndexSpec
 from qdrant_rollouts.core.database.alert_rows import NoticeRow
+from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.deployments.turn_record import TurnResult
 from qdrant_rollouts.core.operations.views import queries
@@ -179,6 +180,12 @@ class World:
     def status(self, deployment_id: str) -> dict[str, Any]:
         return dict(queries.get_deployment(self.services, deployment_id))
 
+    def read_status(self, deployment_id: str) -> str:
+        """Returns the status alone: that takes a tenth of the time of everything about it."""
+        query = select(Deployment.status).where(Deployment.id == deployment_id)
+        with self.services.sessions() as session:
+            return session.scalars(query).one()
+
     def told(self) -> list[Notice]:
         """Returns every alert so far, in the order in which they were recorded."""
         with self.services.sessions() as session:
@@ -191,10 +198,17 @@ class World:
     def at(self, deployment_id: str, name: str) -> Callable[[], bool]:
         """True once every step before ``name`` is done."""
 
+        query = (
+            select(StepRow.name, StepRow.status)
+            .where(StepRow.deployment_id == deployment_id)
+            .order_by(StepRow.position)
+        )
+
         def reached() -> bool:
-            steps = self.status(deployment_id)["steps"]
-            names = [step["name"] for step in steps]
-            return all(step["status"] in ("done", "skipped") for step in steps[: names.index(name)])
+            with self.services.sessions() as session:
+                steps = session.execute(query).all()
+            names = [step.name for step in steps]
+            return all(step.status in ("done", "skipped") for step in steps[: names.index(name)])
 
         return reached
 

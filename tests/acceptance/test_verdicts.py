@@ -10,19 +10,27 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from tests.acceptance.conftest import Houses
 from tests.acceptance.installation import Installation, blue, everywhere
-from tests.acceptance.traps import LOSE
+from tests.acceptance.traps import HOLD, LOSE
+
+#: A place in the work of the bulk worker, which does not switch.
+IN_THE_GATE = "search_many.before"
 
 
 @contextmanager
 def judged_and_not_switched(house: Installation, alias: str) -> Iterator[Deployment]:
-    """A deployment whose gate has passed while no worker could switch; a new worker starts
-    afterwards."""
+    """A deployment whose gate has passed and whose next step is the switch, while no worker could
+    switch; a new worker starts afterwards. The worker that would switch is dead before the gate has
+    passed: afterwards the switch could be faster than the test."""
     house.make_live(alias)
-    house.traps.set(alias, "knock-switch.before", LOSE)  # the sweep knocks again after 15 s
+    house.traps.set(alias, IN_THE_GATE, HOLD)
+    house.traps.set(alias, "knock-switch.before", LOSE)  # the sweep knocks again
     house.deploy(alias)
-    house.until(lambda: "validate.done" in events(house, alias), 60, f"the verdict of {alias}")
+    house.sprung(alias, IN_THE_GATE)
     house.worker.kill()
     try:
+        house.traps.release(alias, IN_THE_GATE)
+        # Between the two, the bulk worker catches up.
+        house.until(lambda: "catch_up.done" in events(house, alias), 60, f"the verdict of {alias}")
         row = house.deployment(alias)
         assert row is not None
         yield row

@@ -383,7 +383,7 @@ def paused(world: World, canary: str) -> None:
     """By a person, in the first stage."""
     world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
     commands.request_action(world.services, canary, Event.PAUSE, actor="anna", reason="lunch")
-    world.run(until=lambda: world.status(canary)["status"] == "paused")
+    world.run(until=lambda: world.read_status(canary) == "paused")
 
 
 def looks(world: World, users: Users | None = None, turns: int = 12) -> None:

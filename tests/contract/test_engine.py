@@ -458,7 +458,7 @@ def test_an_abort_that_keeps_leaves_the_new_collection_serving(world: World, pau
     world.run(until=world.at(first, "soak"))
     if paused:
         commands.request_action(world.services, first, Event.PAUSE, actor="anna")
-        world.run(until=lambda: world.status(first)["status"] == "paused")
+        world.run(until=lambda: world.read_status(first) == "paused")
     commands.request_action(
         world.services, first, Event.ABORT_KEEP, actor="anna", reason="seen enough"
     )

@@ -181,7 +181,7 @@ def test_the_sides_of_a_canary_of_two_hours_differ_only_by_what_was_written_sinc
     started = live.clock.moment
     looks = 0
     before = content(live, blue)
-    while live.status(deployment)["status"] == "running":
+    while live.read_status(deployment) == "running":
         knock = live.broker.take_next()
         assert knock is not None
         live.turn(knock)

@@ -20,6 +20,7 @@ from tests.mortal import Killed, MakeWorld, Reaper
 from tests.world import DIMENSION, World, texts
 
 CHANGED = "another text about python"
+ENDED = ("live", "completed", "rolled_back", "needs_operator")
 VECTOR = [1.0] + [0.0] * (DIMENSION - 1)
 
 
@@ -27,9 +28,8 @@ def go_on(world: World, reaper: Reaper, deployment: str) -> dict[str, Any]:
     """Turns until the end, whoever dies; a dead worker's knock is lost and its lease has to run
     out."""
     for _ in range(300):
-        status = world.status(deployment)
-        if status["status"] in ("live", "completed", "rolled_back", "needs_operator"):
-            return status
+        if world.read_status(deployment) in ENDED:
+            return world.status(deployment)
         knock = world.broker.take_next()
         if knock is None:
             world.clock.move(world.services.times.lease + 1)

@@ -57,7 +57,7 @@ def search_in_shadow(world: World, number: int, errors: bool = False) -> None:
 
 def finish(world: World, deployment: str, *, errors: bool = False) -> dict[str, Any]:
     for number in range(1, 80):
-        if world.status(deployment)["status"] in FINAL:
+        if world.read_status(deployment) in FINAL:
             break
         search_in_shadow(world, number, errors)
         knock = world.broker.take_next()
@@ -119,7 +119,7 @@ def test_it_drops_no_collection_that_was_there_before(world: World) -> None:
     kept = finish(world, begin(world, keep=True))["green"]
     plan = plan_shadow_only(world.indexes["docs"], keep=False, existing=True)
     deployment = begin_plan(world, "docs", plan, collection=kept)
-    world.run(until=lambda: world.status(deployment)["status"] == Status.PAUSED)
+    world.run(until=lambda: world.read_status(deployment) == Status.PAUSED)
     # What its gate cannot tell of a collection that was there already, a person approves.
     commands.request_action(world.services, deployment, Event.PROMOTE, actor="anna")
     seen = finish(world, deployment)

@@ -242,10 +242,10 @@ def test_a_pause_gives_the_place_back_and_going_on_waits_for_one_before_all_that
     first, second, third = deploy(world, "a", "b", "c")
     world.run(world.at(first, "validate"))
     commands.request_action(world.services, first, Event.PAUSE, actor="anna")
-    world.run(lambda: world.status(first)["status"] == "paused")
+    world.run(lambda: world.read_status(first) == "paused")
     assert placed(world) == ["b"]
     commands.request_action(world.services, first, Event.RESUME, actor="anna")
-    world.run(lambda: world.status(first)["status"] == "running")
+    world.run(lambda: world.read_status(first) == "running")
     assert said(world, first) == "place 1 of 2; waits for 1 rebuild (b)"
     assert said(world, third) == "place 2 of 2; waits for 1 rebuild (b)"
     world.run()
@@ -260,7 +260,7 @@ def test_what_was_approved_after_its_gate_needs_no_place_to_switch(world: World)
     deploy(world, "b", "c")
     assert placed(world) == ["b"]
     commands.request_action(world.services, first, Event.PROMOTE, actor="anna", reason="looked at")
-    world.run(lambda: world.status(first)["status"] != "paused")
+    world.run(lambda: world.read_status(first) != "paused")
     assert said(world, first) is None
     assert first in knocked(world)
 
@@ -283,9 +283,9 @@ def test_an_undo_keeps_its_place_until_green_is_dropped(world: World) -> None:
     first, _ = deploy(world, "a", "b")
     world.run(world.at(first, "validate"))
     commands.request_action(world.services, first, Event.ABORT, actor="anna")
-    world.run(lambda: world.status(first)["status"] == "rolling_back")
+    world.run(lambda: world.read_status(first) == "rolling_back")
     assert placed(world) == ["a"]
-    world.run(lambda: world.status(first)["status"] == "rolled_back")
+    world.run(lambda: world.read_status(first) == "rolled_back")
     assert world.status(first)["green"] not in world.store.collections()
     assert placed(world) == ["b"]
 
@@ -504,5 +504,5 @@ def test_many_workers_build_as_many_as_the_limit_and_never_more(world: World, de
     ids += deploy(
         world, *(f"b{number}" for number in range(3)), records=3, validation=QUICK, **OTHER
     )
-    crowd.run(lambda: all(world.status(id)["status"] == "live" for id in ids))
+    crowd.run(lambda: all(world.read_status(id) == "live" for id in ids))
     assert crowd.most == {"places": 3, "greens": 3}

@@ -297,7 +297,7 @@ def test_an_operator_pauses_resumes_and_aborts(api, world):
     started = api.got("POST", "/deployments", {"alias": "docs"}, code=202)["deployment_id"]
     for verb, status in (("pause", "paused"), ("resume", "running"), ("abort", "rolled_back")):
         api.got("POST", f"/deployments/{started}/{verb}", {"reason": f"a {verb} of the test"})
-        world.run(until=lambda wanted=status: world.status(started)["status"] == wanted)
+        world.run(until=lambda wanted=status: world.read_status(started) == wanted)
         assert world.status(started)["status"] == status
     events = api.got("GET", f"/events?deployment={started}&limit=1000")["events"]
     assert {"a pause of the test", "a abort of the test"} <= {event["reason"] for event in events}
@@ -306,7 +306,7 @@ def test_an_operator_pauses_resumes_and_aborts(api, world):
 
 def test_an_abort_that_is_to_keep_what_does_not_serve_is_refused(api, world):
     started = api.got("POST", "/deployments", {"alias": "docs"}, code=202)["deployment_id"]
-    world.run(until=lambda: world.status(started)["status"] == "running")
+    world.run(until=lambda: world.read_status(started) == "running")
     status, said = api.refused("POST", f"/deployments/{started}/abort", {"keep": True})
     assert (status, "abort takes it back" in said) == (409, True), said
 

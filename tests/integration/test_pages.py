@@ -543,7 +543,7 @@ def test_a_form_leaves_the_wish_with_actor_reason_and_the_way_it_came(world, loc
     form = {"csrf": csrf(local, path), "verb": "pause", "reason": "lunch"}
     answer = local.post(path, data=form)
     assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?did=pause")
-    world.run(until=lambda: world.status(deployment(world, "held"))["status"] == "paused")
+    world.run(until=lambda: world.read_status(deployment(world, "held")) == "paused")
     asked = next(
         one
         for one in world.status(deployment(world, "held"))["events"]

@@ -70,7 +70,7 @@ class Crowded(World):
         self.paused = self.deploy("held")
         self.run(until=self.at(self.paused, "soak"))
         commands.request_action(self.services, self.paused, Event.PAUSE, actor="anna", reason=OURS)
-        self.run(until=lambda: self.status(self.paused)["status"] == "paused")
+        self.run(until=lambda: self.read_status(self.paused) == "paused")
 
     def live(self, alias):
         return self.store.aliases()[alias]
