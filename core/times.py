@@ -7,6 +7,10 @@ from typing import Any, overload
 from qdrant_rollouts.core.errors import Malformed
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
+#: Years that a given time may have.
+_EARLIEST = 1900
+_LATEST = 8999
+
 
 @overload
 def as_iso(moment: datetime) -> str: ...
@@ -34,10 +38,17 @@ def read_time(name: str, text: str) -> datetime:
     """Returns the time that a person has given as ``name``: in ISO 8601, in UTC unless it says
     otherwise. Raises Malformed."""
     try:
-        found = datetime.fromisoformat(text)
-        return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):
+        return convert_to_utc(datetime.fromisoformat(text))
+    except ValueError:
         raise Malformed(
             f"{name} is {quote_value(text)}; expected a time such as 2026-11-02 or "
-            "2026-11-02T02:30, in UTC"
+            f"2026-11-02T02:30, in UTC, from {_EARLIEST} to {_LATEST}"
         ) from None
+
+
+def convert_to_utc(given: datetime) -> datetime:
+    """Returns the same moment in UTC; what names no zone is in UTC. Raises ValueError for a year so
+    far away that nothing can be added or subtracted."""
+    if not _EARLIEST <= given.year <= _LATEST:
+        raise ValueError(f"expected a year from {_EARLIEST} to {_LATEST}")
+    return given.replace(tzinfo=given.tzinfo or UTC).astimezone(UTC)

@@ -91,7 +91,9 @@ def _read_rates(session: Session, *which: ColumnElement[bool]) -> list[FillRate]
     fillings: dict[str, list[Sample]] = {}
     for sample in reversed(session.execute(query).all()):
         fillings.setdefault(sample.deployment_id, []).append(sample)
-    return [rate for samples in fillings.values() for rate in measure_rates(samples)]
+    # Where the intervals grow, the first longer one may begin before the last shorter ones.
+    ordered = (sorted(samples, key=lambda one: one.seen_at) for samples in fillings.values())
+    return [rate for samples in ordered for rate in measure_rates(samples)]
 
 
 def measure_rates(samples: Sequence[Sample]) -> list[FillRate]:

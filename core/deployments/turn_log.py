@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database.log_rows import LogLineRow
 from qdrant_rollouts.core.deployments.plan import Hold, Reject, Wait
 from qdrant_rollouts.core.deployments.turn_runs import Crashed, RetryLater
-from qdrant_rollouts.core.errors import AppError
-from qdrant_rollouts.core.sanitize.quoting import shorten_text
+from qdrant_rollouts.core.sanitize.quoting import escape_controls, shorten_text
 from qdrant_rollouts.core.sanitize.redaction import redact
 from qdrant_rollouts.core.services import Services
 
@@ -141,11 +139,11 @@ def _build_text(record: logging.LogRecord) -> str:
     most."""
     text = shorten_text(redact(record.getMessage()), _LONGEST_MESSAGE)
     if not record.exc_info:
-        return text
+        return escape_controls(text)
     trace = redact(record.exc_text or logging.Formatter().formatException(record.exc_info))
     if len(trace) > _LONGEST_TRACE:
         trace = f"…{trace[-_LONGEST_TRACE:]}"
-    return f"{text}\n{trace}"
+    return escape_controls(f"{text}\n{trace}")
 
 
 def _store_safely(
@@ -154,7 +152,7 @@ def _store_safely(
     try:
         with services.sessions.begin() as session:
             _store(session, services.clock.now(session), deployment_id, process, kept)
-    except (SQLAlchemyError, AppError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the turn is written already
         log.warning(
             "%s log lines of deployment %s are lost: %s",
             len(kept),

@@ -19,6 +19,10 @@ _LINES = 100
 _RUN = re.compile(r"\S{300,}")
 _LONG_VALUE = re.compile(r"""\S{81,}|"[^"\n]{79,}"|'[^'\n]{79,}'""")
 _ERROR = 200
+#: What no database stores, what ends a line besides a newline, and what a terminal obeys.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 #: How many columns a message names.
 _COLUMNS = 20
 _NAME = re.compile(r"[^\W\d][\w .-]{0,39}")
@@ -47,6 +51,12 @@ def quote_value(value: object, most: int = LONGEST_VALUE) -> str:
         tail = f"… ({len(value):,} characters)"
         return f"{repr(value[:most])[: most - len(tail) - 1]}'{tail}"
     return shorten_text(safe_repr(value), most)
+
+
+def escape_controls(text: str) -> str:
+    """Returns the lines of ``text`` with control characters as Python writes them, so that a file
+    and a terminal show what is there."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text.replace("\r\n", "\n"))
 
 
 def safe_repr(value: object) -> str:

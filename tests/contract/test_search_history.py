@@ -144,6 +144,25 @@ def test_minutes_are_kept_for_a_day_and_hours_for_ninety(world):
     assert total(world, "hour") == 0
 
 
+def test_where_the_intervals_grow_no_filling_seems_to_begin_anew(world):
+    """The first sample of a minute is later than those of ten seconds that it is sorted before."""
+    world.declare("docs", source=world.write("docs.jsonl", texts(1)))
+    deployment = world.deploy("docs")
+    begun = world.clock.moment.replace(second=0)
+    with world.services.sessions.begin() as session:
+        for at, seen in ((-10, -5), (10, 15), (50, 55), (0, 58), (60, 90)):
+            session.add(
+                FillHistoryRow(
+                    deployment_id=deployment, at=begun + timedelta(seconds=at), alias="docs",
+                    collection="docs_1", attempt=1, seen_at=begun + timedelta(seconds=seen),
+                    records=1000 + seen, rate=None,
+                )
+            )  # fmt: skip
+    with world.services.sessions() as session:
+        rates = fill_history.list_rates_of_run(session, deployment)
+    assert [rate.records for rate in rates] == [0, 20, 40, 3, 32]
+
+
 def test_a_filling_is_sampled_and_its_samples_go_after_ninety_days(world):
     world.declare("docs", source=world.write("docs.jsonl", texts(60)))
     deployment = world.deploy("docs")

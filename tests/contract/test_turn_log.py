@@ -140,6 +140,21 @@ def test_a_record_that_cannot_be_formatted_stops_nobody(world, capsys):
     assert "Logging error" in capsys.readouterr().err
 
 
+def test_what_no_database_and_no_terminal_takes_is_spelled_out(tmp_path, ready_url):
+    world = World(tmp_path, ready_url)
+    world.declare("docs", source=world.write("docs.jsonl", texts(5)))
+    started = world.deploy("docs")
+    log_within_a_turn(
+        world, started, "nul \0, half \ud800", "red \x1b[31m", "one\r\ntwo\u2028three\tüñ"
+    )
+    assert said(world, started) == [
+        "nul \\x00, half \\ud800",
+        "red \\x1b[31m",
+        "one\ntwo\\u2028three\tüñ",
+    ]
+    world.close()
+
+
 def test_the_newest_lines_of_a_deployment_remain(tmp_path, ready_url):
     world = World(tmp_path, ready_url)
     world.declare("docs", source=world.write("docs.jsonl", texts(5)))
@@ -161,6 +176,14 @@ def test_lines_that_cannot_be_stored_cost_no_turn(world, caplog):
     world.run()
     assert world.status(started)["status"] == "live"
     assert f"log lines of deployment {started} are lost: OperationalError" in caplog.text
+
+
+def test_a_fault_of_ours_while_lines_are_stored_costs_no_turn(world, caplog):
+    started = world.deploy("docs")
+    odd = "of a worker \ud800"
+    with turn_log.keep_lines(world.services, started, odd):
+        OURS.warning("a line")
+    assert f"log lines of deployment {started} are lost: UnicodeEncodeError" in caplog.text
 
 
 def test_the_turn_after_a_killed_one_has_its_lines(tmp_path, ready_sqlite_url):

@@ -207,6 +207,8 @@ def test_the_page_names_five_and_counts_the_rest_in_the_navigation_too(web):
         assert '<b class="badge">12</b><span class="hidden"> need attention</span>' in (
             web.get(path).text
         )
+    web.get("/indexes/nosuch")
+    assert '<b class="badge">12</b>' in web.get("/alerts").text, "a page of an error counts nothing"
     shown = web.get("/?q=index&state=serves&sort=points&group=prefix&page=2").text
     assert 'href="/?q=index&amp;state=serves&amp;sort=points&amp;group=prefix&amp;page=3"' in shown
     assert 'href="/?q=index&amp;state=serves&amp;sort=points&amp;group=prefix"' in shown, "previous"

@@ -152,7 +152,9 @@ def test_http_narrows_as_the_pages_do(web):
     shown = get("/alerts", alert="schedule.failed", since="2026-11-02T03:30:00+02:00")
     assert names(shown["alerts"]) == ["schedule.failed"]
     assert web.get("/api/v1/alerts?severity=loud").status_code == 422
-    assert web.get("/api/v1/events?since=yesterday").status_code == 422
+    for odd in ("yesterday", "0001-01-01", "9999-12-31T23:59:59-14:00"):
+        assert web.get(f"/api/v1/events?since={odd}").status_code == 422
+        assert web.get(f"/api/v1/alerts?since={odd}").status_code == 422
 
 
 def test_the_pages_are_narrowed_by_their_address_and_keep_it(web):
@@ -174,6 +176,10 @@ def test_the_pages_are_narrowed_by_their_address_and_keep_it(web):
         ("/events?deployment=nosuch", 404, "nosuch"),
         ("/events?before=x", 422, "before is &#39;x&#39;; expected a whole number"),
         ("/alerts?severity=loud", 422, "severity &#39;loud&#39; is not known; known: info, warn"),
+        ("/events?since=0001-01-01", 422, "in UTC, from 1900 to 8999"),
+        ("/events?until=9999-12-31T23:59:59", 422, "in UTC, from 1900 to 8999"),
+        ("/events?actor=a%00b", 422, "the address holds a NUL"),
+        ("/indexes/a%00b", 422, "the address holds a NUL"),
         ("/alerts?show=none", 422, "show &#39;none&#39; is not known; known: open"),
     ],
 )

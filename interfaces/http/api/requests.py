@@ -1,7 +1,7 @@
 """What requests may contain: one model for each. The models check requests, and are their
 documentation."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -34,12 +34,8 @@ from qdrant_rollouts.core.operations.asking.bounds import (
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.ports.naming import LONGEST_NAME
 from qdrant_rollouts.core.records.requests import MOST_IDS, MOST_RECORDS
+from qdrant_rollouts.core.times import convert_to_utc
 from qdrant_rollouts.interfaces.http.api.endpoint import Body, Query
-
-
-def _read_as_utc(given: datetime) -> datetime:
-    return given.replace(tzinfo=given.tzinfo or UTC)
-
 
 Text = Annotated[str, StringConstraints(max_length=2000)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -103,7 +99,7 @@ Before = Annotated[
     Field(description="The `next` of the page before."),
 ]
 #: Without a zone it is UTC.
-Time = Annotated[datetime, AfterValidator(_read_as_utc)] | None
+Time = Annotated[datetime, AfterValidator(convert_to_utc)] | None
 
 
 class Events(Query):

@@ -106,6 +106,7 @@ def _file_endpoint(watcher: StoreWatcher, file: File) -> Callable[[Request], Res
         asks = open_visit(request, watcher.look(), None)
         try:
             asks = open_visit(request, asks.seen, security.require_scope(request, "read"))
+            asks.check_address()
             return file(asks)
         except Unauthorized:
             path = own_address(request) + (f"?{request.url.query}" if request.url.query else "")
@@ -121,6 +122,7 @@ def _form_endpoint(watcher: StoreWatcher, do: Do) -> Callable[[Request], object]
         asks = open_visit(request, watcher.look(), None)
         try:
             asks = open_visit(request, asks.seen, security.require_scope(request, "deploy"))
+            asks.check_address()
             form = read_form(body)
             asks.check_form(form)
             return asks.redirect_to(do(asks, form), form.get("verb", "keep"))
@@ -143,6 +145,8 @@ def read_form(body: bytes) -> dict[str, str]:
         )
     except (UnicodeDecodeError, ValueError):
         raise Malformed("the form could not be read") from None
+    if any("\0" in value for _, value in fields):
+        raise Malformed("a field of the form holds a NUL; leave it out")
     return {name: value if name in FOREIGN_NAMES else value.strip() for name, value in fields}
 
 

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from qdrant_rollouts.adapters import database
-from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.errors import AppError, Malformed
 from qdrant_rollouts.core.operations.views.overview import home
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.core.services import Services
@@ -102,6 +102,12 @@ class Visit:
         """Returns a query parameter; empty if it is missing."""
         return self.request.query_params.get(name, "")
 
+    def check_address(self) -> None:
+        """Raises Malformed for an address with a NUL, which PostgreSQL takes in no value."""
+        given = (*self.request.path_params.values(), *self.request.query_params.values())
+        if any("\0" in str(value) for value in given):
+            raise Malformed("the address holds a NUL; leave it out")
+
     def check_form(self, form: Mapping[str, str]) -> None:
         """Raises Forbidden for a form that does not come from this browser's page."""
         if self.fresh or not hmac.compare_digest(form.get("csrf", "").encode(), self.csrf.encode()):
@@ -138,7 +144,8 @@ class Visit:
         if "calling" not in context:
             return self.context.calling.read(self.seen)
         count: int | None = context["calling"]
-        self.context.calling.note(count)
+        if count is not None:  # the page of an error has counted nothing
+            self.context.calling.note(count)
         return count
 
     def redirect_to(self, path: str, did: str = "") -> Response:
