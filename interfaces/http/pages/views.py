@@ -49,7 +49,7 @@ def index_page(visit: Visit) -> Shown:
     }
 
 
-def _list_versions(visit: Visit, alias: str, live: str | None, busy: str) -> list[Shown]:
+def _list_versions(visit: Visit, alias: str, live: str | None, busy: str) -> list[Any]:
     """Returns nothing for an index that was never deployed."""
     there = None
     if not visit.seen.error:
