@@ -1,4 +1,4 @@
-"""What charts show: courses over time, and one value of each version."""
+"""What charts show: values over time, and one value of each version."""
 
 from typing import Annotated, Any
 
@@ -12,9 +12,9 @@ SwitchWord = Annotated[str, _WAYS]
 
 
 class Series(TypedDict):
-    """The course of one collection. ``collection`` is null for all earlier versions together, and
-    ``version`` for a collection without a number. ``values`` has one value for each of the chart's
-    times; null: nothing is known of that time."""
+    """The values of one collection over time. ``collection`` is null for all earlier versions
+    together, and ``version`` for a collection without a number. ``values`` has one value for each
+    of the chart's times; null: nothing is known of that time."""
 
     version: int | None
     collection: str | None

@@ -1036,7 +1036,7 @@ export type Searching = {
   limit?: number;
 };
 
-/** The course of one collection. `collection` is null for all earlier versions together, and `version` for a collection without a number. `values` has one value for each of the chart's times; null: nothing is known of that time. */
+/** The values of one collection over time. `collection` is null for all earlier versions together, and `version` for a collection without a number. `values` has one value for each of the chart's times; null: nothing is known of that time. */
 export type Series = {
   version: number | null;
   collection: string | null;

@@ -224,7 +224,7 @@ _CHECKS: dict[str, Check] = {
         searching.RECALL,
         reach=SHARE,
         quality=True,
-        course="Recall@10 against exact search",
+        chart_title="Recall@10 against exact search",
     ),
     "filtered_recall@10": Check(
         searching.judge_filtered_recall,
@@ -275,7 +275,7 @@ _CHECKS: dict[str, Check] = {
         shown=True,
         reach=SHARE,
         quality=True,
-        course="Judged quality, nDCG@10",
+        chart_title="Judged quality, nDCG@10",
     ),
     "mrr@10": Check(
         judging.judge_mrr, _JUDGED, _has_judgments, shown=True, reach=SHARE, quality=True

@@ -94,7 +94,7 @@ class Check:
     compares: Callable[[GateContext], bool] = never
     asks_live: bool = False
     absent: Callable[[GateContext], str] = _say_nothing
-    course: str = ""
+    chart_title: str = ""
     means: str = ""
     act: str = ""
 

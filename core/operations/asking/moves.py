@@ -32,8 +32,14 @@ class Move:
         """Returns what is shown beside the record; readable without colour."""
         if self.left is None or self.right is None:
             return "only here"
-        by = abs(self.left - self.right)
-        return {"up": f"↑{by}", "down": f"↓{by}"}.get(self.kind, self.kind)
+        if self.kind in ("up", "down"):
+            return mark_shift(self.left, self.right)
+        return self.kind
+
+
+def mark_shift(before: int, after: int) -> str:
+    """Returns by how many ranks a record moved up or down: "↑2"."""
+    return f"{'↑' if after < before else '↓'}{abs(before - after)}"
 
 
 def compare_ranks(left: Ranked, right: Ranked) -> dict[PointId, Move]:

@@ -12,11 +12,12 @@ from qdrant_rollouts.core.config.index_file import validate_as
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.deployments.commands import InTransaction, do_nothing
-from qdrant_rollouts.core.errors import Malformed, Refused, Unknown
+from qdrant_rollouts.core.errors import Refused, Unknown
 from qdrant_rollouts.core.lifecycle import OPEN_RUNS
+from qdrant_rollouts.core.operations.choices import check_choice
 from qdrant_rollouts.core.operations.schedules import declared, sweep
 from qdrant_rollouts.core.operations.schedules.actions import ACTIONS
-from qdrant_rollouts.core.sanitize.quoting import quote_value, shorten_text
+from qdrant_rollouts.core.sanitize.quoting import shorten_text
 from qdrant_rollouts.core.services import Services
 
 
@@ -123,8 +124,7 @@ def list_actions(services: Services, alias: str) -> list[str]:
 def _hold_schedule(
     services: Services, alias: str, action: str, *, new: bool = False
 ) -> Iterator[tuple[Session, Schedule, datetime]]:
-    if action not in ACTIONS:
-        raise Malformed(f"action {quote_value(action)} is not known; known: {', '.join(ACTIONS)}")
+    check_choice("action", action, ACTIONS)
     sweep.take_over_declared(services)
     if new and alias not in services.indexes():
         raise Refused(

@@ -5,8 +5,7 @@ from sqlalchemy import select
 from qdrant_rollouts.core.answers import deployments as deployment_answers
 from qdrant_rollouts.core.database.log_rows import LogLineRow
 from qdrant_rollouts.core.deployments.lookup import find_deployment
-from qdrant_rollouts.core.errors import Malformed
-from qdrant_rollouts.core.sanitize.quoting import quote_value
+from qdrant_rollouts.core.operations.choices import check_choice
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
@@ -19,8 +18,7 @@ def list_log_lines(
 ) -> deployment_answers.DeploymentLog:
     """Returns the stored lines of ``level`` and more serious ones, the oldest first. Raises Unknown
     or Refused for an id that fits none or several, Malformed for an unknown level."""
-    if level not in LEVELS:
-        raise Malformed(f"level {quote_value(level)} is not known; known: {', '.join(LEVELS)}")
+    check_choice("level", level, LEVELS)
     full = find_deployment(services, deployment_id)
     query = (
         select(LogLineRow)

@@ -7,14 +7,13 @@ from qdrant_rollouts.core.alerts import sent_alerts
 from qdrant_rollouts.core.alerts.outbox import TRIGGERS
 from qdrant_rollouts.core.alerts.sent_alerts import AlertFilter
 from qdrant_rollouts.core.deployments.lookup import find_deployment
-from qdrant_rollouts.core.errors import Malformed
+from qdrant_rollouts.core.operations.choices import check_choice
 from qdrant_rollouts.core.operations.views import audit_events
 from qdrant_rollouts.core.operations.views.audit_events import EventFilter
 from qdrant_rollouts.core.operations.views.overview import home_choice, home_page
 from qdrant_rollouts.core.operations.views.overview.home_choice import HomeChoice
 from qdrant_rollouts.core.operations.views.overview.lists import PAGE_SIZE
 from qdrant_rollouts.core.ports.messages import Severity
-from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.interfaces.http.pages.parameters import (
     PageLink,
     count_parameter,
@@ -56,8 +55,8 @@ def indexes_page(visit: Visit) -> Shown:
 
 def alerts_page(visit: Visit) -> Shown:
     given = _read_given(visit, ("index", "severity", "alert", "since", "show"))
-    _check_choice("severity", given["severity"], _SEVERITIES)
-    _check_choice("show", given["show"], (_ONLY_OPEN,))
+    check_choice("severity", given["severity"], ("", *_SEVERITIES))
+    check_choice("show", given["show"], ("", _ONLY_OPEN))
     wanted = AlertFilter(
         given["index"] or None,
         Severity(given["severity"]) if given["severity"] else None,
@@ -112,8 +111,3 @@ def events_page(visit: Visit) -> Shown:
 
 def _read_given(visit: Visit, names: Sequence[str]) -> dict[str, str]:
     return {name: visit.query_value(name).strip() for name in names}
-
-
-def _check_choice(name: str, given: str, known: Sequence[str]) -> None:
-    if given and given not in known:
-        raise Malformed(f"{name} {quote_value(given)} is not known; known: {', '.join(known)}")

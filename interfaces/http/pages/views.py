@@ -8,7 +8,8 @@ from qdrant_rollouts.core.collections import comparing, lineage
 from qdrant_rollouts.core.deployments import backups, unclaimed
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import queries as experiment_queries
-from qdrant_rollouts.core.operations.views import log_lines
+from qdrant_rollouts.core.operations.views import audit_events, log_lines
+from qdrant_rollouts.core.operations.views.audit_events import EventFilter
 from qdrant_rollouts.core.operations.views.overview import acts, index_summary, lists, run
 from qdrant_rollouts.interfaces.http.pages import ask_box
 from qdrant_rollouts.interfaces.http.pages.charting import (
@@ -25,6 +26,8 @@ from qdrant_rollouts.interfaces.pictures.experiment import experiment_svg
 Shown = dict[str, Any]
 
 _MOST_EXPERIMENTS = 200
+#: Events on the page of an index; their own page has all.
+_LATEST_EVENTS = 15
 #: Log lines on a page; the file has all.
 _MOST_LINES = 200
 
@@ -32,6 +35,7 @@ _MOST_LINES = 200
 def index_page(visit: Visit) -> Shown:
     alias = visit.request.path_params["alias"]
     seen = lists.describe_index(visit.services, alias, visit.seen)
+    of_index = EventFilter(alias=alias)
     versions = _list_versions(visit, alias, seen["live"], seen["busy"])
     return {
         "title": alias,
@@ -45,11 +49,13 @@ def index_page(visit: Visit) -> Shown:
         "versions": versions,
         "ask": ask_box.box_of_index(alias, versions, visit.seen.collections),
         "runs": lists.list_history(visit.services, alias),
-        "events": lists.list_audit_events(visit.services, alias),
+        "events": audit_events.list_audit_events(visit.services, of_index, _LATEST_EVENTS)[
+            "events"
+        ],
     }
 
 
-def _list_versions(visit: Visit, alias: str, live: str | None, busy: str) -> list[Shown]:
+def _list_versions(visit: Visit, alias: str, live: str | None, busy: str) -> list[Any]:
     """Returns nothing for an index that was never deployed."""
     there = None
     if not visit.seen.error:

@@ -1,8 +1,14 @@
-"""The worst queries of a gate, with what became of each answer: it moved, was lost, or is new."""
+"""The worst queries of a gate, with what became of each answer: it moved, was lost, or is new.
+
+Rule: the places are those of the report. Unlike Ask both, it does not say of equal scores that they
+have no order.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from qdrant_rollouts.core.operations.asking.moves import mark_shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ def _describe_move(before: int, after: int) -> Change:
     steps = abs(moved)
     where = "up" if moved > 0 else "down"
     words = f"{steps} {'place' if steps == 1 else 'places'} {where}"
-    return Change("moved", f"{'↑' if moved > 0 else '↓'}{steps}", words)
+    return Change("moved", mark_shift(before, after), words)
 
 
 def _describe_answer(

@@ -52,8 +52,8 @@ def open_margin(kind: str, width: float) -> Element:
     return ET.Element("svg", {"class": kind, **size, "aria-hidden": "true"})
 
 
-def draw_courses(parent: Element, parts: Iterable[Sequence[Place]], kind: str) -> None:
-    """Draws one line through the places of each part; between two parts there is a gap."""
+def draw_lines(parent: Element, parts: Iterable[Sequence[Place]], kind: str) -> None:
+    """Draws a line through the places of each part; between two parts there is a gap."""
     drawn = "".join(
         "M" + "L".join(f"{format_place(x * _SPAN)} {format_place(y)}" for x, y in part)
         for part in parts

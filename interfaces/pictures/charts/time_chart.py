@@ -157,7 +157,7 @@ def _place_line(chart: TimeChart, series: Series, height: Scale, style: int) -> 
 def _draw_line(root: Element, line: _Line) -> None:
     parts = split_at_gaps(line.places)
     hue = f"h{line.style % _HUES}"
-    plot.draw_courses(root, parts, f"course {hue}")
+    plot.draw_lines(root, parts, f"course {hue}")
     every = max(1, len(line.places) * _MARK_EVERY // 100)
     for part in parts:
         for number, place in enumerate(part):

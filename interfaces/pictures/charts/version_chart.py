@@ -43,7 +43,7 @@ def draw_version_chart(chart: VersionChart) -> Drawn:
             for x, y in part:
                 plot.draw_upright(root, x, (y, plot.BOTTOM), "stem")
     else:
-        plot.draw_courses(root, split_at_gaps(places), "course thin h0")
+        plot.draw_lines(root, split_at_gaps(places), "course thin h0")
     for one, place in zip(chart["points"], places, strict=True):
         if place is not None:
             _draw_point(root, one, place, f"v{one['version']}: {format_value(chart, one)}")

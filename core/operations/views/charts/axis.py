@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from qdrant_rollouts.core.errors import Malformed
+from qdrant_rollouts.core.operations.choices import check_choice
 from qdrant_rollouts.core.routing.search_history import HOUR, MINUTE, WINDOWS
-from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.times import as_iso, floor_time
 
 #: A chart has at most so many intervals.
@@ -68,8 +67,7 @@ class Axis:
 
 def find_period(name: str) -> Period:
     """Raises Malformed for an unknown one."""
-    if name not in PERIODS:
-        raise Malformed(f"period {quote_value(name)} is not known; known: {', '.join(PERIODS)}")
+    check_choice("period", name, PERIODS)
     return PERIODS[name]
 
 

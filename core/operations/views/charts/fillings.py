@@ -22,10 +22,10 @@ def chart_filling(rates: Sequence[FillRate], axis: Axis, numbers: Mapping[str, i
         place = _find_place(axis, rate.ended)
         if place is not None:
             parts[rate.collection if rate.collection in own else EARLIER, place].append(rate)
-    courses: dict[str | None, dict[int, float | None]] = defaultdict(dict)
+    values: dict[str | None, dict[int, float | None]] = defaultdict(dict)
     for (name, place), some in parts.items():
-        courses[name][place] = _average_rate(some)
-    return build_chart("filling", "Filling", "records per second", axis, courses, numbers)
+        values[name][place] = _average_rate(some)
+    return build_chart("filling", "Filling", "records per second", axis, values, numbers)
 
 
 def _find_place(axis: Axis, at: datetime) -> int | None:

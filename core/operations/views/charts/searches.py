@@ -123,17 +123,17 @@ def _rate(axis: Axis, figures: Mapping[int, _Figures], name: str) -> dict[int, f
     }
 
 
-def _fill_zeros(courses: Mapping[str | None, dict[int, float]]) -> dict[Any, dict[int, float]]:
+def _fill_zeros(counted: Mapping[str | None, dict[int, float]]) -> dict[Any, dict[int, float]]:
     """Where another collection was searched, the routers told what they knew: between its first and
     its last search, a collection that was not mentioned there was not searched."""
-    told = sorted({place for course in courses.values() for place in course})
+    told = sorted({place for places in counted.values() for place in places})
     return {
-        name: {place: course.get(place, 0.0) for place in _list_between(told, course)}
-        for name, course in courses.items()
+        name: {place: places.get(place, 0.0) for place in _list_between(told, places)}
+        for name, places in counted.items()
     }
 
 
-def _list_between(places: Sequence[int], course: Mapping[int, float]) -> Iterator[int]:
-    first = min(course)
-    last = max(course)
+def _list_between(places: Sequence[int], known: Mapping[int, float]) -> Iterator[int]:
+    first = min(known)
+    last = max(known)
     return (place for place in places if first <= place <= last)

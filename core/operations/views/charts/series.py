@@ -16,7 +16,7 @@ MOST_SERIES = 7
 #: In place of a collection: all earlier ones.
 EARLIER = None
 #: Values by interval, by collection.
-Courses = Mapping[str | None, Mapping[int, float | None]]
+Values = Mapping[str | None, Mapping[int, float | None]]
 
 
 def choose_collections(last_seen: Mapping[str, datetime]) -> set[str]:
@@ -28,17 +28,17 @@ def choose_collections(last_seen: Mapping[str, datetime]) -> set[str]:
 
 
 def build_chart(
-    name: str, title: str, unit: str, axis: Axis, courses: Courses, numbers: Mapping[str, int]
+    name: str, title: str, unit: str, axis: Axis, values: Values, numbers: Mapping[str, int]
 ) -> TimeChart:
-    """Returns the chart with a series for each course, the newest version first."""
+    """Returns the chart with a series for each collection, the newest version first."""
     places = range(axis.count)
     series: list[Series] = [
         {
             "version": numbers.get(collection or ""),
             "collection": collection,
-            "values": [_round_value(courses[collection].get(place)) for place in places],
+            "values": [_round_value(values[collection].get(place)) for place in places],
         }
-        for collection in _order_collections(courses, numbers)
+        for collection in _order_collections(values, numbers)
     ]
     return {
         "name": name,
@@ -58,11 +58,11 @@ def read_numbers(session: Session, collections: Iterable[str]) -> dict[str, int]
     return {row.collection: row.number for row in rows}
 
 
-def _order_collections(courses: Courses, numbers: Mapping[str, int]) -> Sequence[str | None]:
+def _order_collections(values: Values, numbers: Mapping[str, int]) -> Sequence[str | None]:
     """Collections without a number come after the versions, and the earlier ones last."""
-    own = [name for name in courses if name is not EARLIER]
+    own = [name for name in values if name is not EARLIER]
     own.sort(key=lambda name: (-numbers.get(name, 0), name))
-    return [*own, *(name for name in courses if name is EARLIER)]
+    return [*own, *(name for name in values if name is EARLIER)]
 
 
 def _round_value(value: float | None) -> float | None:

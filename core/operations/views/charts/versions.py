@@ -28,9 +28,9 @@ def chart_versions(session: Session, alias: str) -> list[VersionChart]:
     reports = _read_reports(session, rows)
     took = _read_build_seconds(session, rows)
     charts = [
-        _build_chart(name, check.course, "", rows, _value_finder(reports, name))
+        _build_chart(name, check.chart_title, "", rows, _value_finder(reports, name))
         for name, check in CHECKS.items()
-        if check.course
+        if check.chart_title
     ]
     charts += [
         _build_chart("points", "Points", "points", rows, lambda row: row.facts.get(_POINTS)),

@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from qdrant_rollouts.core.errors import Malformed
+from qdrant_rollouts.core.operations.choices import check_choice
 from qdrant_rollouts.core.operations.views.overview.ranking import ATTENTION
-from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: Indexes on a page of the list.
 PAGE_SIZE = 25
@@ -53,9 +52,7 @@ class HomeChoice:
             ("sort", self.sort, tuple(SORTS)),
             ("group", self.group, ("", BY_PREFIX)),
         ):
-            if value not in known:
-                named = ", ".join(one for one in known if one)
-                raise Malformed(f"{name} {quote_value(value)} is not known; known: {named}")
+            check_choice(name, value, known)
 
     @property
     def narrows(self) -> bool:

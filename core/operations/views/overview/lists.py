@@ -11,20 +11,19 @@ from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.database.step_data import show_progress
 from qdrant_rollouts.core.deployments import places
 from qdrant_rollouts.core.deployments.turns import find_current_step
-from qdrant_rollouts.core.errors import Malformed, Unknown
+from qdrant_rollouts.core.errors import Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, OPEN_RUNS, Status
+from qdrant_rollouts.core.operations.choices import check_choice
 from qdrant_rollouts.core.operations.schedules.declared import (
     normalize_spec,
     overlay_declared,
     start_of,
     status_of,
 )
-from qdrant_rollouts.core.operations.views import audit_events, queries
-from qdrant_rollouts.core.operations.views.audit_events import EventFilter
+from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import acts, fallback
 from qdrant_rollouts.core.operations.views.overview.run import why_busy
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
-from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
@@ -47,10 +46,7 @@ def list_history(services: Services, alias: str = "", outcome: str = "", page: i
     if alias:
         chosen = [Deployment.alias == alias]
     if outcome:
-        if outcome not in OUTCOMES:
-            raise Malformed(
-                f"outcome {quote_value(outcome)} is not known; known: {', '.join(OUTCOMES)}"
-            )
+        check_choice("outcome", outcome, OUTCOMES)
         chosen.append(Deployment.status.in_(OUTCOMES[outcome]))
     query = select(Deployment).where(*chosen).order_by(Deployment.created_at.desc(), Deployment.id)
     query = query.options(load_only(*queries.SUMMARY_COLUMNS))
@@ -97,12 +93,6 @@ def _label_current_steps(statuses: Mapping[str, Status], rows: Any) -> dict[str,
 
 def _describe_pages(page: int, total: int) -> PageData:
     return {"page": page, "pages": max(1, -(-total // PAGE_SIZE)), "total": total}
-
-
-def list_audit_events(services: Services, alias: str) -> PageData:
-    """Returns the latest events of an index, newest first."""
-    found = audit_events.list_audit_events(services, EventFilter(alias=alias), PAGE_SIZE)
-    return {"events": found["events"]}
 
 
 def check_index_known(services: Services, alias: str, seen: StoreSnapshot) -> None:
