@@ -138,7 +138,8 @@ class Visit:
         if "calling" not in context:
             return self.context.calling.read(self.seen)
         count: int | None = context["calling"]
-        self.context.calling.note(count)
+        if count is not None:
+            self.context.calling.note(count)
         return count
 
     def redirect_to(self, path: str, did: str = "") -> Response:
