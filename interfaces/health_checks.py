@@ -55,7 +55,8 @@ def inspect_qdrant(store: VectorStore) -> Check:
     except Busy as error:
         return Check("qdrant", "ok", str(error))
     version = ".".join(map(str, server.version))
-    return Check("qdrant", "ok", f"{server.address}, version {version}, {len(aliases)} aliases")
+    counted = "1 alias" if len(aliases) == 1 else f"{len(aliases)} aliases"
+    return Check("qdrant", "ok", f"{server.address}, version {version}, {counted}")
 
 
 def inspect_broker(settings: Settings) -> Check:

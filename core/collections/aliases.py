@@ -145,7 +145,7 @@ def keep_target(session: Session, now: datetime, collection: str, alias: str, ac
         session,
         now,
         collection,
-        f"{collection} is kept: alias {alias} is about to point to it",
+        f"{collection} is kept: a deployment moves {alias} to it",
         actor,
     )
 

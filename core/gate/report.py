@@ -103,5 +103,13 @@ def _describe_answer(
         "id": id,
         "record": payload.get("id", id),
         "score": score,
-        "text": " ".join(text.split())[:_LONGEST],
+        "text": _shorten(" ".join(text.split())),
     }
+
+
+def _shorten(text: str) -> str:
+    """Returns a text that is too long without its end, cut between words if it has any there."""
+    if len(text) <= _LONGEST:
+        return text
+    kept = text[: _LONGEST - 1]
+    return f"{kept.rpartition(' ')[0] or kept}…"

@@ -1,7 +1,7 @@
 """What the pages show beyond the rows: when a deployment will end, whether a rollback is possible,
 what stands still."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -81,6 +81,23 @@ def test_an_act_names_the_steps_that_follow_it(world):
     assert follows["promote"] == ["populate", "validate", "catch_up", "switch", "soak"]
     assert follows["abort"] == ["take back create"]
     assert follows["pause"] == ()
+    says = {act.verb: act.says for act in shown(world, started)["acts"]}
+    assert says["abort"].startswith("Nothing serves docs, as before; docs_")
+
+
+def test_a_pause_of_a_watch_takes_none_of_its_looks(world):
+    started = world.deploy("docs", options={"soak": {"seconds": 600, "interval_seconds": 10}})
+    world.run(until=world.at(started, "soak"))
+    commands.request_action(world.services, started, Event.PAUSE, actor="anna")
+    world.run(until=lambda: world.status(started)["status"] == "paused")
+    paused = shown(world, started)["situation"]
+    assert [one.what for one in paused.since] == ["paused since", "the whole run since"]
+    assert shown(world, started)["acts"][0].verb == "resume"
+    world.clock.moment += timedelta(hours=1)
+    commands.request_action(world.services, started, Event.RESUME, actor="anna")
+    world.run(until=lambda: (world.step(started, "soak")["progress"] or {}).get("done", 0) >= 6)
+    left = datetime.fromisoformat(shown(world, started)["eta"]["low"]) - world.clock.moment
+    assert timedelta(seconds=500) < left <= timedelta(seconds=540)
 
 
 def test_every_refusal_shown_is_the_one_that_the_command_gives(world):

@@ -67,7 +67,7 @@ def test_the_table_below_a_chart_has_the_data_of_the_chart(world, client):
     head, *rows = read_table(figure)
     assert head == ["Time", "v1"]
     assert [row[1] for row in rows] == [f"{value:g}" for value in reversed(values)] == ["7", "6"]
-    assert [row[0] for row in rows] == ["11-02 02:01", "11-02 02:00"]
+    assert [row[0] for row in rows] == ["2 Nov 02:01", "2 Nov 02:00"]
     assert figure.count('scope="col"') == 2
     assert "<caption>" in figure
     assert 'aria-label="Searches per minute: v1 last 7, 6 to 7."' in figure

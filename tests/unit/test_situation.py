@@ -55,7 +55,7 @@ def gate(verdict: str, **check: Any) -> dict[str, Any]:
 
 def situation(status: str, steps: Any = (), position: int | None = None, **more: Any) -> Any:
     """``more`` are keys of the deployment, or fields of its surroundings."""
-    fields = {"paused_for", "eta", "live", "kept_until", "gone"}
+    fields = {"paused_for", "paused_at", "eta", "live", "kept_until", "gone"}
     told = {
         "id": "d-1",
         "alias": "docs",
@@ -158,10 +158,10 @@ def test_a_canary_without_evidence_asks_for_a_decision_although_its_gate_passed(
 def test_a_pause_lasts_until_a_person_ends_it():
     steps = plan("populate", "waiting")
     seen = situation("paused", steps, 1, paused_for="operator", message="paused by anna: lunch")
-    assert seen.now == (
-        "Paused at populate: paused by anna: lunch. docs is served by version 4, as before"
-    )
+    assert seen.now == ("Paused at populate by anna: lunch. docs is served by version 4, as before")
     assert (seen.until, seen.needed) == ("a person resumes or aborts it", "Resume it, or abort it")
+    seen = situation("paused", steps, 1, paused_for="operator", paused_at=ENDED)
+    assert seen.since[0] == Since("paused since", ENDED)
 
 
 def test_what_was_requested_is_not_asked_for_again():

@@ -127,7 +127,9 @@ def _search_late_writes(context: StepContext, state: SoakState) -> Outcome:
 
 
 def _sum_up(context: StepContext, state: SoakState, late: LateState, seen: TrafficSketch) -> Soaked:
-    words = [f"{state.looks} looks, {state.errors} errors, {_describe_searches(seen)}"]
+    looks = "1 look" if state.looks == 1 else f"{state.looks} looks"
+    errors = "1 error" if state.errors == 1 else f"{state.errors} errors"
+    words = [f"{looks}, {errors}, {_describe_searches(seen)}"]
     words += [told] if (told := foreign_writes.look_after_switch(context)) else []
     words += [told] if (told := late_writes.describe_found(late)) else []
     found = {"healed": late.healed, "both": late.both, "ids": list(late.ids), "fault": late.fault}

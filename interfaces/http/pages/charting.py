@@ -146,7 +146,7 @@ def _tabulate_times(chart: TimeChart) -> Table:
         if any(value is not None for value in values)
     ]
     head = [name_series(one) for one in chart["series"]]
-    form = "%m-%d %H:%M" if chart["seconds"] >= 60 else "%m-%d %H:%M:%S"
+    form = "%-d %b %H:%M" if chart["seconds"] >= 60 else "%-d %b %H:%M:%S"
     return Table("Time", form, head, rows[::-1][:MOST_ROWS], max(0, len(rows) - MOST_ROWS))
 
 

@@ -79,6 +79,8 @@ def format_span(seconds: float) -> str:
 
 def _format_span(seconds: float) -> str:
     if seconds < 60:
+        if seconds < 0.1:
+            return "< 0.1 s"
         if seconds < 10:
             return f"{seconds:.1f} s"
         return f"{seconds:.0f} s"

@@ -9,7 +9,7 @@ from typing import Any
 from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment
-from qdrant_rollouts.core.database.step_traits import has_step
+from qdrant_rollouts.core.database.step_traits import has_step, traits_of
 from qdrant_rollouts.core.deployments import abort_notices, operator_requests
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.steps import STEPS
@@ -66,7 +66,10 @@ def actions_of_deployment(row: Deployment) -> list[OperatorAction]:
     """Returns the requests in the order in which people need them; none for an ended deployment."""
     if row.status in FINAL:
         return []
-    acts = [_build_action(row, event) for event in _LABELS]
+    events = list(_LABELS)
+    if row.paused_for == "operator":
+        events.sort(key=lambda event: event is not Event.RESUME)
+    acts = [_build_action(row, event) for event in events]
     return [act for act in acts if not act.refused or act.verb not in _ONLY_IF_POSSIBLE]
 
 
@@ -157,16 +160,32 @@ def _name_undone_steps(row: Deployment) -> list[str]:
 
 
 def _describe_abort(row: Deployment) -> str:
-    if row.blue:
-        answers = f"{row.blue} answers {row.alias} again"
-    else:
-        answers = f"{row.alias} is taken away again"
     if row.kind != "rollout":
         return "Stops it and cleans up what it made."
+    if _answers_searches(row):
+        answers = (
+            f"{row.blue} answers {row.alias} again"
+            if row.blue
+            else f"{row.alias} is taken away again"
+        )
+        first = f"{answers}, then"
+    elif row.blue:
+        first = f"{row.blue} answers {row.alias}, as before;"
+    else:
+        first = f"Nothing serves {row.alias}, as before;"
     warning = f" Mind: {found}" if (found := abort_notices.warn_of_abort(row)) else ""
     return (
-        f"{answers}, then {row.green} is let "
+        f"{first} {row.green} is let "
         f"go{'' if _name_undone_steps(row) else '; nothing was begun yet'}.{warning}"
+    )
+
+
+def _answers_searches(row: Deployment) -> bool:
+    """Returns whether green answers searches, or may do so any moment."""
+    return any(
+        (traits_of(step.name).moves_alias or traits_of(step.name).shares_searches)
+        and step.status not in (StepStatus.PENDING, StepStatus.SKIPPED, StepStatus.UNDONE)
+        for step in row.steps
     )
 
 

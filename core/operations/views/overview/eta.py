@@ -100,6 +100,10 @@ def _left_by_settings(step: StepRow, spec: IndexSpec, spent: float) -> TimeLeft 
         lasts = STEPS[step.name].lasts(spec, step.arguments)
     if lasts is None:
         return None
+    progress = read_progress(step.state)
+    if progress is not None and progress.unit == "looks" and progress.size:
+        # A pause takes time, and no looks.
+        spent = lasts.low * progress.done / progress.size
     return TimeLeft(max(0.0, lasts.low - spent), max(0.0, lasts.high - spent), lasts.source)
 
 

@@ -1,12 +1,13 @@
 """One deployment as a page shows it: its plan with finished and coming steps, what can be done, and
 the ways back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
+from qdrant_rollouts.core.answers.deployments import Deployment as DeploymentAnswer
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.collections.deletion.deletions import OPEN_STATUSES, find_last_deletions
 from qdrant_rollouts.core.collections.deletion.notices import DeletionRules
@@ -78,8 +79,9 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
             "collections": _describe_collections(session, row, live, seen, rules),
             "live": live,
         }
+        named = _name_versions(session, [row.green, row.blue, live])
         busy = why_busy(session, row.alias)
-        around = _survey_surroundings(row, shown)
+        around = _survey_surroundings(row, told, shown, named)
     back = fallback.describe_way_back(services, told["alias"], live, busy, seen)
     steps = [_add_step_estimate(step, left) for step in told["steps"]]
     return {
@@ -91,19 +93,37 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
     }
 
 
-def _survey_surroundings(row: Deployment, shown: PageData) -> Surroundings:
+def _survey_surroundings(
+    row: Deployment, told: DeploymentAnswer, shown: PageData, named: Mapping[str, str]
+) -> Surroundings:
     step = current_step(row)
     before: PageData = next((one for one in shown["collections"] if one["colour"] == "blue"), {})
-    numbers = {one["name"]: one["number"] for one in shown["collections"]}
     return Surroundings(
         paused_for=row.paused_for,
+        paused_at=_find_pause(told),
         position=None if step is None else step.position,
         eta=shown["eta"],
         live=shown["live"],
-        named={name: f"version {number}" for name, number in numbers.items() if number},
+        named=named,
         kept_until=before.get("delete_after"),
         gone=before.get("gone", False) or before.get("deletion") == DeletionStatus.DELETED,
     )
+
+
+def _name_versions(session: Session, collections: Sequence[str | None]) -> Mapping[str, str]:
+    """Returns how people call those collections that are versions."""
+    numbers = select(Version.collection, Version.number).where(
+        Version.collection.in_([name for name in collections if name])
+    )
+    return {name: f"version {number}" for name, number in session.execute(numbers) if number}
+
+
+def _find_pause(told: DeploymentAnswer) -> str | None:
+    """Returns since when it is paused; None if it is not."""
+    if told["status"] != Status.PAUSED:
+        return None
+    times = (one["at"] for one in reversed(told["events"]) if one["event"] == "deployment.paused")
+    return next(times, None)
 
 
 def why_busy(session: Session, alias: str) -> str:

@@ -54,10 +54,18 @@ def _describe_hold(run: Run) -> Situation:
     )
 
 
+def _say_who_paused(run: Run) -> str:
+    """Returns the message of a pause, which names the person and the reason, with the step."""
+    message = run.told["message"]
+    if message.startswith("paused"):
+        return f"paused at {run.label}{message.removeprefix('paused')}"
+    return f"paused at {run.label}: {message}"
+
+
 def _describe_pause(run: Run) -> Situation:
     return Situation(
         tone="warn",
-        now=f"Paused at {run.label}: {run.told['message']}. {run.say_what_serves()}",
+        now=f"{begin_sentence(_say_who_paused(run))}. {run.say_what_serves()}",
         since=run.list_since(),
         until="a person resumes or aborts it",
         needed=run.or_requested("Resume it, or abort it"),

@@ -85,6 +85,7 @@ def _describe_work(run: Run) -> str:
     if known is not None and known.doing:
         work = known.doing.format(green=run.green, alias=run.alias, share=_name_share(run.step))
     reached = describe_progress(run.step["progress"]) or run.step["message"]
+    reached = reached.removeprefix("filling ")  # the work says so already
     return f"{work}: {reached}" if reached else work
 
 

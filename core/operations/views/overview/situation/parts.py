@@ -15,12 +15,13 @@ CANARY = "#canary-h"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a run's own rows do not say. ``position`` is that of the current step, None if there is
-    none. ``eta`` is that of ``eta.estimate_end``. ``live`` is the collection that serves the alias.
-    ``named`` says how people call a collection. The collection before is deleted at ``kept_until``,
-    or ``gone`` already."""
+    """What a run's own rows do not say. ``paused_at`` is None if it is not paused. ``position`` is
+    that of the current step, None if there is none. ``eta`` is that of ``eta.estimate_end``.
+    ``live`` is the collection that serves the alias. ``named`` says how people call a collection.
+    The collection before is deleted at ``kept_until``, or ``gone`` already."""
 
     paused_for: str | None = None
+    paused_at: str | None = None
     position: int | None = None
     eta: Mapping[str, Any] | None = None
     live: str | None = None
@@ -105,6 +106,8 @@ class Run:
 
     def list_since(self) -> tuple[Since, ...]:
         whole = Since("the whole run since", self.told["created_at"])
+        if self.around.paused_at is not None:
+            return (Since("paused since", self.around.paused_at), whole)
         if self.step is None or self.step["started_at"] is None:
             return (whole,)
         return (Since("this step since", self.step["started_at"]), whole)
