@@ -5,8 +5,10 @@ import threading
 
 import pytest
 from sqlalchemy import func, select
+from starlette.testclient import TestClient
 
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database.judgment_rows import JudgmentRow
 from qdrant_rollouts.core.errors import AppError, Malformed, Refused, Unavailable, Unknown
 from qdrant_rollouts.core.gate.evidence.judged import read_judged
@@ -14,6 +16,7 @@ from qdrant_rollouts.core.operations.asking import judgments
 from qdrant_rollouts.core.operations.asking.bounds import MOST_LINES
 from qdrant_rollouts.core.operations.asking.compare import compare_answers
 from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.http.app import make_app
 from tests.two_versions import sides
 
 QUERY = "text 7 about asyncio and python"
@@ -36,6 +39,33 @@ def proposal(world):
 def judgment_events(world):
     rows = queries.list_events(world.services, "docs", 50)
     return [row["event"] for row in rows if row["event"].startswith("judgment.")]
+
+
+class Watched:
+    """A store that notes which threads ask what there is."""
+
+    def __init__(self, store):
+        self._store = store
+        self.asked_by = set()
+
+    def __getattr__(self, name):
+        if name in ("aliases", "collections"):
+            self.asked_by.add(threading.current_thread().name)
+        return getattr(self._store, name)
+
+
+def test_what_is_judged_is_shown_without_waiting_for_qdrant(versions):
+    """Only the watcher in the background asks it."""
+    judge(versions)
+    watched = Watched(versions.store)
+    versions.over(watched)
+    app = make_app(versions.services, Settings(_env_file=None))
+    web = TestClient(app, base_url="http://localhost:8600", client=("127.0.0.1", 50000))
+    for path in ("judged", "judged.jsonl", "ask"):
+        assert web.get(f"/indexes/docs/{path}").status_code == 200
+    assert web.get("/api/v1/indexes/docs/judged").json()["lines"]
+    assert watched.asked_by == {"store snapshot"}
+    assert web.get("/indexes/nosuch/judged").status_code == 404
 
 
 # --- asking ---------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from qdrant_rollouts.core.operations.asking.bounds import (
     check_text,
 )
 from qdrant_rollouts.core.operations.asking.known import KnownJudgments, read_known
-from qdrant_rollouts.core.operations.asking.sides import read_versions
+from qdrant_rollouts.core.operations.asking.sides import check_alias
 from qdrant_rollouts.core.ports import Row
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
@@ -53,7 +53,7 @@ def add_judgment(
     words = check_query(query)
     why = check_reason(reason)
     ids = _check_relevant(words, relevant)
-    read_versions(services, alias)
+    check_alias(services, alias)
     _check_new(read_known(services, alias), words)
     with services.sessions.begin() as session:
         _lock_proposals(session)
@@ -124,7 +124,7 @@ def take_out_known(services: Services, alias: str, *, actor: str, reason: str) -
 
 def read_proposal(services: Services, alias: str) -> JudgedProposal:
     """Raises Unknown for an unknown alias."""
-    read_versions(services, alias)
+    check_alias(services, alias)
     known = read_known(services, alias)
     with services.sessions() as session:
         rows = session.scalars(

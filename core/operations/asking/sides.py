@@ -4,7 +4,7 @@ Rule: only versions of the index can be asked, and the collection that serves it
 serves; right is what a running deployment has built, else the version before.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -13,6 +13,7 @@ from qdrant_rollouts.core.answers.indexes import Version
 from qdrant_rollouts.core.collections import lineage
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.database.models import AliasState
+from qdrant_rollouts.core.database.models import Version as VersionRow
 from qdrant_rollouts.core.errors import AppError, Malformed, Refused, Unavailable
 from qdrant_rollouts.core.ports.naming import check_found_name
 from qdrant_rollouts.core.sanitize.quoting import quote_value, shorten_text
@@ -49,12 +50,34 @@ class AskedVersion:
 def read_versions(services: Services, alias: str) -> list[AskedVersion]:
     """Returns the versions of the index, newest first. If Qdrant does not answer, it returns what
     the database knows. Raises Unknown for an unknown alias."""
-    check_found_name("alias", alias)
-    there = None
+    aliases = there = None
     try:
         aliases = services.store.aliases()
         there = services.store.collections()
     except Unavailable:
+        aliases = None
+    return list_versions(services, alias, aliases, there)
+
+
+def check_alias(services: Services, alias: str) -> None:
+    """Raises Unknown for an unknown alias. Qdrant is asked only about one that has no version."""
+    check_found_name("alias", alias)
+    with services.sessions() as session:
+        known = session.scalar(select(VersionRow.number).where(VersionRow.alias == alias).limit(1))
+    if known is None:
+        read_versions(services, alias)
+
+
+def list_versions(
+    services: Services,
+    alias: str,
+    aliases: Mapping[str, str] | None,
+    there: Container[str] | None,
+) -> list[AskedVersion]:
+    """The same as ``read_versions``, for aliases and collections that were read before; None if
+    they are not known."""
+    check_found_name("alias", alias)
+    if aliases is None:
         aliases = _read_wanted_alias(services, alias)
     listed = lineage.describe_versions(services, alias, aliases, there)["versions"]
     return build_versions(listed, there)

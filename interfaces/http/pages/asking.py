@@ -12,7 +12,7 @@ from qdrant_rollouts.core.operations.asking import judgments
 from qdrant_rollouts.core.operations.asking.bounds import CHOICES, LONGEST_REASON
 from qdrant_rollouts.core.operations.asking.compare import compare_answers
 from qdrant_rollouts.core.operations.asking.known import read_known
-from qdrant_rollouts.core.operations.asking.sides import read_versions
+from qdrant_rollouts.core.operations.asking.sides import AskedVersion, list_versions
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.times import as_iso
 from qdrant_rollouts.interfaces.access.asking import PLACES
@@ -30,7 +30,7 @@ _LINES = 50
 
 def ask_page(visit: Visit) -> Shown:
     alias = visit.request.path_params["alias"]
-    versions = read_versions(visit.services, alias)
+    versions = _list_versions(visit, alias)
     given = {name: visit.query_value(name) for name in ("query", "left", "right")}
     limit = _read_limit(visit)
     found = None
@@ -53,7 +53,7 @@ def ask_page(visit: Visit) -> Shown:
 
 def judged_page(visit: Visit) -> Shown:
     alias = visit.request.path_params["alias"]
-    versions = read_versions(visit.services, alias)
+    versions = _list_versions(visit, alias)
     proposal = judgments.read_proposal(visit.services, alias)
     page = count_parameter(visit, "page", 1)
     lines = proposal["lines"][(page - 1) * _LINES :]
@@ -117,6 +117,11 @@ def _describe_judged(visit: Visit, alias: str, query: str) -> Shown:
         "line": line,
         "relevant": relevant or (judgments.list_relevant(line) if line else ()),
     }
+
+
+def _list_versions(visit: Visit, alias: str) -> list[AskedVersion]:
+    """As Qdrant was seen last: a page does not wait for it."""
+    return list_versions(visit.services, alias, visit.seen.aliases, visit.seen.collections)
 
 
 def _read_now(visit: Visit) -> str:
