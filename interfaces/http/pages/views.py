@@ -17,7 +17,7 @@ from qdrant_rollouts.interfaces.http.pages.charting import (
     show_index_charts,
 )
 from qdrant_rollouts.interfaces.http.pages.drawing import draw_course
-from qdrant_rollouts.interfaces.http.pages.parameters import count_parameter
+from qdrant_rollouts.interfaces.http.pages.parameters import PageLink, count_parameter
 from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS
 from qdrant_rollouts.interfaces.http.pages.visits import Visit, image_data_url
 from qdrant_rollouts.interfaces.http.pages.worst_queries import compare_worst
@@ -36,6 +36,7 @@ def index_page(visit: Visit) -> Shown:
     alias = visit.request.path_params["alias"]
     seen = lists.describe_index(visit.services, alias, visit.seen)
     of_index = EventFilter(alias=alias)
+    events = audit_events.list_audit_events(visit.services, of_index, _LATEST_EVENTS)
     versions = _list_versions(visit, alias, seen["live"], seen["busy"])
     return {
         "title": alias,
@@ -49,9 +50,7 @@ def index_page(visit: Visit) -> Shown:
         "versions": versions,
         "ask": ask_box.box_of_index(alias, versions, visit.seen.collections),
         "runs": lists.list_history(visit.services, alias),
-        "events": audit_events.list_audit_events(visit.services, of_index, _LATEST_EVENTS)[
-            "events"
-        ],
+        "events": events["events"],
     }
 
 
@@ -92,6 +91,7 @@ def deployments_page(visit: Visit) -> Shown:
         "listed": listed,
         "alias": alias,
         "outcome": outcome,
+        "link": PageLink("/deployments", {"alias": alias, "outcome": outcome}),
     }
 
 
