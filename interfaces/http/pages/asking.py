@@ -20,8 +20,7 @@ from qdrant_rollouts.interfaces.access.asking import PLACES
 from qdrant_rollouts.interfaces.http.pages.ask_box import build_box
 from qdrant_rollouts.interfaces.http.pages.forms import Form, Next
 from qdrant_rollouts.interfaces.http.pages.parameters import PageLink, count_parameter
-from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS
-from qdrant_rollouts.interfaces.http.pages.views import Shown
+from qdrant_rollouts.interfaces.http.pages.rendering import Shown, download_text
 from qdrant_rollouts.interfaces.http.pages.visits import Visit
 
 #: The beginning of the names of the check boxes; a number follows.
@@ -75,8 +74,7 @@ def judged_page(visit: Visit) -> Shown:
 def download_judged(visit: Visit) -> Response:
     """Returns the lines as the judged file takes them, to be appended to it."""
     proposal = judgments.read_proposal(visit.services, visit.request.path_params["alias"])
-    headers = {**HEADERS, "Content-Disposition": 'attachment; filename="proposal.jsonl"'}
-    return Response(proposal["jsonl"], 200, headers, "application/x-ndjson")
+    return download_text(proposal["jsonl"], "proposal.jsonl", "application/x-ndjson")
 
 
 def on_ask(visit: Visit, form: Form) -> Next:

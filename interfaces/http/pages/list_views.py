@@ -19,7 +19,7 @@ from qdrant_rollouts.interfaces.http.pages.parameters import (
     count_parameter,
     time_parameter,
 )
-from qdrant_rollouts.interfaces.http.pages.views import Shown
+from qdrant_rollouts.interfaces.http.pages.rendering import Shown
 from qdrant_rollouts.interfaces.http.pages.visits import Visit
 
 _SEVERITIES = tuple(str(one) for one in Severity)
