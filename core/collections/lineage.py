@@ -1,6 +1,6 @@
 """The versions of an index at this moment: which is live, which are kept, which are gone."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -84,6 +84,13 @@ def find_number(services: Services, collection: str) -> int | None:
     """Returns the collection's version number; None if another program made it."""
     with services.sessions() as session:
         return session.scalar(select(Version.number).where(Version.collection == collection))
+
+
+def read_numbers(session: Session, collections: Iterable[str]) -> dict[str, int]:
+    """Returns the version number of each collection that is a version."""
+    query = select(Version.collection, Version.number)
+    found = session.execute(query.where(Version.collection.in_(set(collections))))
+    return {row.collection: row.number for row in found}
 
 
 def find_version(services: Services, alias: str, named: str) -> Version:

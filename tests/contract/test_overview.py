@@ -10,6 +10,7 @@ from qdrant_rollouts.core.database.models import Deletion
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.views.audit_events import EventFilter, list_audit_events
 from qdrant_rollouts.core.operations.views.overview import home, lists, run
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import (
     StoreSnapshot,
@@ -216,10 +217,10 @@ def test_history_is_told_a_page_at_a_time(world):
         world.deploy("docs")
         world.run()
     told = lists.list_history(world.services, "docs", "live")
-    assert (told["total"], told["pages"], len(told["deployments"])) == (3, 1, 3)
+    assert (told["place"].found, told["place"].pages, len(told["deployments"])) == (3, 1, 3)
     assert lists.list_history(world.services, "docs", "live", page=2)["deployments"] == []
-    first = lists.list_audit_events(world.services, "docs")
-    assert first["events"][0]["at"] >= first["events"][-1]["at"]
+    events = list_audit_events(world.services, EventFilter(alias="docs"))["events"]
+    assert events[0]["at"] >= events[-1]["at"]
 
 
 def test_postgresql_is_asked_the_same(tmp_path, ready_postgres_url):
@@ -234,8 +235,8 @@ def test_postgresql_is_asked_the_same(tmp_path, ready_postgres_url):
         lists.describe_index(world.services, "docs", seen_by(world))["live"]
         == shown(world, started)["green"]
     )
-    assert lists.list_history(world.services, "docs", "live")["total"] == 1
-    assert lists.list_audit_events(world.services, "docs")["events"]
+    assert lists.list_history(world.services, "docs", "live")["place"].found == 1
+    assert list_audit_events(world.services, EventFilter(alias="docs"))["events"]
     assert sent_alerts.list_alerts(world.services, 5)
     assert lists.list_latest_schedules(world.services, seen_by(world)) == []
     assert lists.change_stamp(world.services) == lists.change_stamp(world.services)

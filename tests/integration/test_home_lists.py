@@ -17,6 +17,7 @@ from qdrant_rollouts.core.operations.views.overview.calling_count import Calling
 from qdrant_rollouts.core.operations.views.overview.home_choice import SORTS, STATES, HomeChoice
 from qdrant_rollouts.core.operations.views.overview.home_page import describe_home_page
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
+from qdrant_rollouts.core.operations.views.paging import Place
 from qdrant_rollouts.interfaces.http.app import make_app
 from tests import crowds
 from tests.world import World
@@ -105,7 +106,7 @@ def test_the_list_is_narrowed_ordered_and_cut_as_it_is_asked_for(world, seen):
     calling = [NAMES[number * 3] for number in range(CALLING)]
     assert [one["alias"] for one in first["calling"]] == calling[:5]
     assert listed(first)[:22] == [*calling, *NEW]
-    assert (first["attention"], first["first"], first["last"], first["found"]) == (12, 1, 25, 200)
+    assert (first["attention"], first["place"]) == (12, Place(1, 8, 1, 25, 200))
     assert first["counts"] == {
         "": 200,
         "attention": 12,
@@ -114,12 +115,12 @@ def test_the_list_is_narrowed_ordered_and_cut_as_it_is_asked_for(world, seen):
         "unbuilt": 10,
     }
     assert listed(look(world, seen, state="unbuilt")) == NEW
-    assert look(world, seen, state="serves", page=8)["last"] == 190
-    assert look(world, seen, state="serves", page=99)["page"] == 8, "the list became shorter"
+    assert look(world, seen, state="serves", page=8)["place"].last == 190
+    assert look(world, seen, state="serves", page=99)["place"].page == 8, "the list became shorter"
     assert look(world, seen, state="attention")["calling"] == [], "the list itself says it"
 
     model = look(world, seen, "MODEL-3")
-    assert (model["found"], model["counts"]["attention"]) == (47, 3)
+    assert (model["place"].found, model["counts"]["attention"]) == (47, 3)
     assert listed(look(world, seen, "x-0100")) == NEW, "part of the name"
     assert listed(look(world, seen, "00042_1")) == ["index-00042"], "the live collection"
 

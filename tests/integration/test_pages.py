@@ -532,7 +532,7 @@ def test_who_may_read_asks_and_downloads_and_judges_nothing(guarded):
 def test_deployments_can_be_filtered_and_paged(local):
     assert "docs_2026" not in local.get("/deployments?alias=held").text
     rejected = Page(local.get("/deployments?outcome=rolled_back")).text
-    assert "1 in all, page 1 of 1" in rejected
+    assert "1\N{EN DASH}1 of 1" in rejected
 
 
 # --- what is done ---------------------------------------------------------------------------------

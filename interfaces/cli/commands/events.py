@@ -58,7 +58,7 @@ def _find_events(
     """Looks on until it has as many as were asked for, or has looked through all events."""
     if deployment is not None:
         deployment = find_deployment(services, deployment)
-    wanted = EventFilter(alias, deployment, **given)
+    wanted = EventFilter(alias=alias, deployment_id=deployment, **given)
     page = audit_events.list_audit_events(services, wanted, limit)
     found = page["events"]
     while page["next"] is not None and len(found) < limit:

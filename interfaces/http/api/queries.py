@@ -143,19 +143,21 @@ def get_schedules(call: Call, given: requests.Listed) -> schedule_answers.Schedu
 
 def get_events(call: Call, given: requests.Events) -> deployment_answers.EventPage:
     wanted = EventFilter(
-        given.alias,
-        given.deployment,
-        given.event,
-        given.actor,
-        given.text,
-        given.since,
-        given.until,
+        alias=given.alias,
+        deployment_id=given.deployment,
+        event=given.event,
+        actor=given.actor,
+        text=given.text,
+        since=given.since,
+        until=given.until,
     )
     return audit_events.list_audit_events(call.services, wanted, given.limit, given.before)
 
 
 def get_alerts(call: Call, given: requests.WantedAlerts) -> alert_answers.Alerts:
-    wanted = AlertFilter(given.alias, given.severity, given.alert, given.since)
+    wanted = AlertFilter(
+        alias=given.alias, severity=given.severity, what=given.alert, since=given.since
+    )
     return sent_alerts.list_alert_page(call.services, wanted, given.limit, given.before)
 
 

@@ -16,10 +16,10 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.access import web_sessions
 from qdrant_rollouts.interfaces.http import security
 from qdrant_rollouts.interfaces.http.api.endpoint import FOREIGN_NAMES
-from qdrant_rollouts.interfaces.http.pages import asking, forms, list_views, views
+from qdrant_rollouts.interfaces.http.pages import asking, forms, list_views, log_views, views
 from qdrant_rollouts.interfaces.http.pages.forms import Form, own_path
 from qdrant_rollouts.interfaces.http.pages.live import Pulse
-from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS, HERE
+from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS, HERE, Shown
 from qdrant_rollouts.interfaces.http.pages.visits import (
     VISITOR_COOKIE,
     Visit,
@@ -30,7 +30,7 @@ from qdrant_rollouts.interfaces.http.pages.visits import (
 from qdrant_rollouts.interfaces.http.problems import Unauthorized
 from qdrant_rollouts.interfaces.http.streams import Stream
 
-Look = Callable[[Visit], views.Shown]
+Look = Callable[[Visit], Shown]
 File = Callable[[Visit], Response]
 Do = Callable[[Visit, Form], forms.Next]
 #: Each record that is judged has a field.
@@ -55,7 +55,7 @@ _PAGES: dict[str, tuple[Look, str, bool]] = {
 }
 #: Path -> what is downloaded there.
 _FILES: dict[str, File] = {
-    "/deployments/{id}/log.txt": views.log_file,
+    "/deployments/{id}/log.txt": log_views.download_log,
     "/indexes/{alias}/judged.jsonl": asking.download_judged,
 }
 _FORMS: dict[str, Do] = {

@@ -7,8 +7,7 @@ from qdrant_rollouts.core.answers.indexes import Version
 from qdrant_rollouts.core.defaults import RESULTS
 from qdrant_rollouts.core.operations.asking.bounds import CHOICES, LONGEST_QUERY
 from qdrant_rollouts.core.operations.asking.sides import AskedVersion, build_versions
-
-Shown = dict[str, Any]
+from qdrant_rollouts.interfaces.http.pages.rendering import Shown
 
 
 def build_box(alias: str, versions: Sequence[AskedVersion] = (), **given: Any) -> Shown:

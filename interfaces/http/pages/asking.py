@@ -13,14 +13,14 @@ from qdrant_rollouts.core.operations.asking.bounds import CHOICES, LONGEST_REASO
 from qdrant_rollouts.core.operations.asking.compare import compare_answers
 from qdrant_rollouts.core.operations.asking.known import read_known
 from qdrant_rollouts.core.operations.asking.sides import AskedVersion, list_versions
+from qdrant_rollouts.core.operations.views.paging import find_place
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.times import as_iso
 from qdrant_rollouts.interfaces.access.asking import PLACES
 from qdrant_rollouts.interfaces.http.pages.ask_box import build_box
 from qdrant_rollouts.interfaces.http.pages.forms import Form, Next
-from qdrant_rollouts.interfaces.http.pages.parameters import count_parameter
-from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS
-from qdrant_rollouts.interfaces.http.pages.views import Shown
+from qdrant_rollouts.interfaces.http.pages.parameters import PageLink, count_parameter
+from qdrant_rollouts.interfaces.http.pages.rendering import Shown, download_text
 from qdrant_rollouts.interfaces.http.pages.visits import Visit
 
 #: The beginning of the names of the check boxes; a number follows.
@@ -55,8 +55,8 @@ def judged_page(visit: Visit) -> Shown:
     alias = visit.request.path_params["alias"]
     versions = _list_versions(visit, alias)
     proposal = judgments.read_proposal(visit.services, alias)
-    page = count_parameter(visit, "page", 1)
-    lines = proposal["lines"][(page - 1) * _LINES :]
+    lines = proposal["lines"]
+    place = find_place(count_parameter(visit, "page", 1), len(lines), _LINES)
     return {
         "title": f"{alias}: judged queries",
         "here": "/",
@@ -64,18 +64,17 @@ def judged_page(visit: Visit) -> Shown:
         "alias": alias,
         "ask": build_box(alias, versions),
         "proposal": proposal,
-        "lines": lines[:_LINES],
-        "known": sum(line["known"] for line in proposal["lines"]),
-        "page": page,
-        "more": len(lines) > _LINES,
+        "lines": lines[max(0, place.first - 1) : place.last],
+        "known": sum(line["known"] for line in lines),
+        "link": PageLink(_judged_path(alias), {}),
+        "place": place,
     }
 
 
 def download_judged(visit: Visit) -> Response:
     """Returns the lines as the judged file takes them, to be appended to it."""
     proposal = judgments.read_proposal(visit.services, visit.request.path_params["alias"])
-    headers = {**HEADERS, "Content-Disposition": 'attachment; filename="proposal.jsonl"'}
-    return Response(proposal["jsonl"], 200, headers, "application/x-ndjson")
+    return download_text(proposal["jsonl"], "proposal.jsonl", "application/x-ndjson")
 
 
 def on_ask(visit: Visit, form: Form) -> Next:

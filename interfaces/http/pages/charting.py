@@ -9,6 +9,7 @@ from qdrant_rollouts.core.answers.charts import AliasMove, Charts, TimeChart, Ve
 from qdrant_rollouts.core.operations.views.charts.queries import chart_deployment, chart_index
 from qdrant_rollouts.interfaces.http.pages.visits import Visit
 from qdrant_rollouts.interfaces.pictures.charts.time_chart import (
+    MOVE_WORDS,
     Drawn,
     draw_time_chart,
     name_move,
@@ -55,17 +56,25 @@ class ShownChart:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownMove:
+    """``name`` is that of the version to which the alias moved; ``words`` say how."""
+
+    name: str
+    words: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShownCharts:
     """``periods`` are those that can be chosen, with their words; none for a deployment. ``moves``:
-    the last moves of the alias, the latest first, each with the name of where it leads.
-    ``nothing`` says why no search is shown."""
+    the last moves of the alias, the latest first. ``nothing`` says why no search is shown."""
 
     alias: str
     period: str | None
     periods: Sequence[tuple[str, str]]
-    courses: Sequence[ShownChart]
-    versions: Sequence[ShownChart]
-    moves: Sequence[tuple[str, AliasMove]]
+    over_time: Sequence[ShownChart]
+    by_version: Sequence[ShownChart]
+    moves: Sequence[ShownMove]
     nothing: str
 
 
@@ -86,22 +95,26 @@ def show_deployment_charts(visit: Visit, deployment_id: str) -> ShownCharts | No
 
 def show_charts(found: Charts) -> ShownCharts:
     styles = _number_lines(found["charts"])
-    moves = [(name_move(one), one) for one in reversed(found["switches"])]
+    moves = [_show_move(one) for one in reversed(found["switches"])]
     return ShownCharts(
         alias=found["alias"],
         period=found["period"],
         periods=list(_OFFERED.items()) if found["period"] else [],
-        courses=[
+        over_time=[
             _show(one, draw_time_chart(one, found["switches"], styles), _tabulate_times(one))
             for one in found["charts"]
         ],
-        versions=[
+        by_version=[
             _show(one, draw_version_chart(one), _tabulate_versions(one), _find_last(one))
             for one in found["versions"]
         ],
         moves=moves[:_MOST_MOVES],
         nothing="" if found["searched"] else _explain_nothing(found),
     )
+
+
+def _show_move(move: AliasMove) -> ShownMove:
+    return ShownMove(name_move(move), MOVE_WORDS[move["kind"]], move["at"])
 
 
 def _explain_nothing(found: Charts) -> str:

@@ -19,7 +19,7 @@ from qdrant_rollouts.interfaces.http.pages.parameters import (
     count_parameter,
     time_parameter,
 )
-from qdrant_rollouts.interfaces.http.pages.views import Shown
+from qdrant_rollouts.interfaces.http.pages.rendering import Shown
 from qdrant_rollouts.interfaces.http.pages.visits import Visit
 
 _SEVERITIES = tuple(str(one) for one in Severity)
@@ -29,11 +29,11 @@ _ONLY_OPEN = "open"
 
 def indexes_page(visit: Visit) -> Shown:
     asked = HomeChoice(
-        visit.query_value("q").strip(),
-        visit.query_value("state"),
-        visit.query_value("sort") or "attention",
-        visit.query_value("group"),
-        count_parameter(visit, "page", 1),
+        text=visit.query_value("q").strip(),
+        state=visit.query_value("state"),
+        sort=visit.query_value("sort") or "attention",
+        group=visit.query_value("group"),
+        page=count_parameter(visit, "page", 1),
     )
     found = home_page.describe_home_page(visit.services, visit.seen, asked)
     values = {"q": asked.text, "state": asked.state, "sort": asked.sort, "group": asked.group}
@@ -58,10 +58,10 @@ def alerts_page(visit: Visit) -> Shown:
     check_choice("severity", given["severity"], ("", *_SEVERITIES))
     check_choice("show", given["show"], ("", _ONLY_OPEN))
     wanted = AlertFilter(
-        given["index"] or None,
-        Severity(given["severity"]) if given["severity"] else None,
-        given["alert"] or None,
-        time_parameter(visit, "since"),
+        alias=given["index"] or None,
+        severity=Severity(given["severity"]) if given["severity"] else None,
+        what=given["alert"] or None,
+        since=time_parameter(visit, "since"),
     )
     before = count_parameter(visit, "before", 0)
     shown: Shown = {"alerts": [], "next": None}
@@ -87,13 +87,13 @@ def events_page(visit: Visit) -> Shown:
     if given["deployment"]:
         deployment = find_deployment(visit.services, given["deployment"])
     wanted = EventFilter(
-        given["alias"] or None,
-        deployment,
-        given["event"] or None,
-        given["actor"] or None,
-        given["text"] or None,
-        time_parameter(visit, "since"),
-        time_parameter(visit, "until"),
+        alias=given["alias"] or None,
+        deployment_id=deployment,
+        event=given["event"] or None,
+        actor=given["actor"] or None,
+        text=given["text"] or None,
+        since=time_parameter(visit, "since"),
+        until=time_parameter(visit, "until"),
     )
     before = count_parameter(visit, "before", 0)
     listed = audit_events.list_audit_events(visit.services, wanted, PAGE_SIZE, before or None)

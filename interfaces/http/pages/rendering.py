@@ -10,13 +10,15 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from qdrant_rollouts.core.deployments.canary_judgment import EFFECT_UNITS
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.interfaces import symbols
 
 HERE = Path(__file__).parent
+#: The data of a template.
+Shown = dict[str, Any]
 
 
 def status_word(status: str) -> Markup:
@@ -180,3 +182,9 @@ HEADERS = {
 
 def render_html(template: str, context: Mapping[str, Any], status: int = 200) -> HTMLResponse:
     return HTMLResponse(ENVIRONMENT.get_template(template).render(context), status, HEADERS)
+
+
+def download_text(text: str, name: str, media_type: str) -> Response:
+    """Returns a text as a file that the browser saves by this name."""
+    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(text, 200, headers, media_type)

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from starlette.responses import PlainTextResponse, Response
-
 from qdrant_rollouts.core.collections import comparing, lineage
 from qdrant_rollouts.core.deployments import backups, unclaimed
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import queries as experiment_queries
-from qdrant_rollouts.core.operations.views import audit_events, log_lines
+from qdrant_rollouts.core.operations.views import audit_events
 from qdrant_rollouts.core.operations.views.audit_events import EventFilter
 from qdrant_rollouts.core.operations.views.overview import acts, index_summary, lists, run
 from qdrant_rollouts.interfaces.http.pages import ask_box
@@ -17,25 +15,24 @@ from qdrant_rollouts.interfaces.http.pages.charting import (
     show_index_charts,
 )
 from qdrant_rollouts.interfaces.http.pages.drawing import draw_course
-from qdrant_rollouts.interfaces.http.pages.parameters import count_parameter
-from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS
+from qdrant_rollouts.interfaces.http.pages.gate_rows import find_bound_side, group_checks
+from qdrant_rollouts.interfaces.http.pages.log_views import show_log
+from qdrant_rollouts.interfaces.http.pages.parameters import PageLink, count_parameter
+from qdrant_rollouts.interfaces.http.pages.rendering import Shown
 from qdrant_rollouts.interfaces.http.pages.visits import Visit, image_data_url
 from qdrant_rollouts.interfaces.http.pages.worst_queries import compare_worst
 from qdrant_rollouts.interfaces.pictures.experiment import experiment_svg
 
-Shown = dict[str, Any]
-
 _MOST_EXPERIMENTS = 200
 #: Events on the page of an index; their own page has all.
 _LATEST_EVENTS = 15
-#: Log lines on a page; the file has all.
-_MOST_LINES = 200
 
 
 def index_page(visit: Visit) -> Shown:
     alias = visit.request.path_params["alias"]
     seen = lists.describe_index(visit.services, alias, visit.seen)
     of_index = EventFilter(alias=alias)
+    events = audit_events.list_audit_events(visit.services, of_index, _LATEST_EVENTS)
     versions = _list_versions(visit, alias, seen["live"], seen["busy"])
     return {
         "title": alias,
@@ -49,9 +46,7 @@ def index_page(visit: Visit) -> Shown:
         "versions": versions,
         "ask": ask_box.box_of_index(alias, versions, visit.seen.collections),
         "runs": lists.list_history(visit.services, alias),
-        "events": audit_events.list_audit_events(visit.services, of_index, _LATEST_EVENTS)[
-            "events"
-        ],
+        "events": events["events"],
     }
 
 
@@ -92,6 +87,7 @@ def deployments_page(visit: Visit) -> Shown:
         "listed": listed,
         "alias": alias,
         "outcome": outcome,
+        "link": PageLink("/deployments", {"alias": alias, "outcome": outcome}),
     }
 
 
@@ -106,61 +102,12 @@ def deployment_page(visit: Visit) -> Shown:
         "seen": seen,
         "charts": show_deployment_charts(visit, seen["id"]),
         "course": draw_course,
-        "side": bound_side,
+        "side": find_bound_side,
         "ask": ask_box.box_of_deployment(seen),
-        "rows": rows_of_gate(gate) if gate else {},
+        "rows": group_checks(gate) if gate else {},
         "worst": compare_worst(gate) if gate else [],
-        "log": _log_of_deployment(visit, seen["id"]),
+        "log": show_log(visit, seen["id"]),
     }
-
-
-def _log_of_deployment(visit: Visit, deployment_id: str) -> Shown:
-    """``asked``: the address asks for a level, so the section is open."""
-    asked = visit.query_value("level")
-    level = asked or log_lines.LEVELS[0]
-    lines = log_lines.list_log_lines(visit.services, deployment_id, level)["lines"]
-    return {
-        "level": level,
-        "levels": log_lines.LEVELS,
-        "asked": bool(asked),
-        "total": len(lines),
-        "lines": lines[-_MOST_LINES:],
-    }
-
-
-def log_file(visit: Visit) -> Response:
-    """The same lines, all of them, as a file of text."""
-    level = visit.query_value("level") or log_lines.LEVELS[0]
-    found = log_lines.list_log_lines(visit.services, visit.request.path_params["id"], level)
-    text = "".join(f"{log_lines.format_log_line(line)}\n" for line in found["lines"])
-    name = f"{found['deployment_id']}.log.txt"
-    return PlainTextResponse(
-        text, headers={**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
-    )
-
-
-def rows_of_gate(gate: Shown) -> dict[str, list[Shown]]:
-    """Returns the gate's checks: those that did not pass, the worst first; those that passed; those
-    that decide nothing. Rows of an older release have fewer keys."""
-    blank = {"level": "hard", "found": "", "means": "", "act": ""}
-    rows = [{**blank, **check} for check in gate["checks"]]
-    deciding = [row for row in rows if row["level"] != "shown"]
-    stopped = [row for row in deciding if row["verdict"] != "pass"]
-    return {
-        "stopped": sorted(stopped, key=lambda row: row["verdict"] != "block"),
-        "passed": [row for row in deciding if row["verdict"] == "pass"],
-        "shown": [row for row in rows if row["level"] == "shown"],
-    }
-
-
-def bound_side(check: Shown) -> str:
-    """Returns on which side of its bound a check's value must be, according to its detail."""
-    found = check["detail"].removeprefix("shown, no bound in the index file; ")
-    if "low >= bound" in found or found.startswith("at least"):
-        return "≥"
-    if "high <= bound" in found or "at most" in found:
-        return "≤"
-    return ""
 
 
 def experiments_page(visit: Visit) -> Shown:

@@ -38,7 +38,8 @@ _HUES = 4
 _MARK_EVERY = 16
 #: A value of the last intervals is a present one.
 _PRESENT = 3
-_WORDS = {"switch": "went live", "rollback": "back by a rollback", "by_hand": "moved by hand"}
+#: What a move of an alias was, by its kind.
+MOVE_WORDS = {"switch": "went live", "rollback": "back by a rollback", "by_hand": "moved by hand"}
 _SIGNS = {"switch": "", "rollback": "↩ ", "by_hand": "✎ "}
 
 
@@ -134,7 +135,7 @@ def describe_time_chart(chart: TimeChart) -> str:
 
 def describe_moves(moves: Sequence[AliasMove]) -> str:
     told = [
-        f"{name_move(one)} {_WORDS[one['kind']]} {one['at'][:16].replace('T', ' ')} UTC"
+        f"{name_move(one)} {MOVE_WORDS[one['kind']]} {one['at'][:16].replace('T', ' ')} UTC"
         for one in moves
     ]
     return "; ".join(told) or "The alias did not move in this time."

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.answers.charts import Charts, TimeChart
+from qdrant_rollouts.core.collections.lineage import read_numbers
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.snapshots import open_snapshot
 from qdrant_rollouts.core.deployments import fill_history
@@ -24,7 +25,6 @@ from qdrant_rollouts.core.operations.views.charts.searches import (
     list_last_seen,
     read_searches,
 )
-from qdrant_rollouts.core.operations.views.charts.series import read_numbers
 from qdrant_rollouts.core.operations.views.charts.switches import list_switches
 from qdrant_rollouts.core.operations.views.charts.versions import chart_versions
 from qdrant_rollouts.core.routing.search_history import HOUR, MINUTE, WINDOWS

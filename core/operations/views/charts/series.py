@@ -1,13 +1,9 @@
 """From observations to series: one for each of the last versions, and one for all before them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, load_only
-
 from qdrant_rollouts.core.answers.charts import Series, TimeChart
-from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.operations.views.charts.axis import Axis
 from qdrant_rollouts.core.times import as_iso
 
@@ -49,13 +45,6 @@ def build_chart(
         "until": as_iso(axis.until),
         "series": series,
     }
-
-
-def read_numbers(session: Session, collections: Iterable[str]) -> dict[str, int]:
-    """Returns the number of each collection that is a version."""
-    query = select(Version).where(Version.collection.in_(set(collections)))
-    rows = session.scalars(query.options(load_only(Version.number)))
-    return {row.collection: row.number for row in rows}
 
 
 def _order_collections(values: Values, numbers: Mapping[str, int]) -> Sequence[str | None]:

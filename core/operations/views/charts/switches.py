@@ -6,9 +6,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.answers.charts import AliasMove
+from qdrant_rollouts.core.collections.lineage import read_numbers
 from qdrant_rollouts.core.collections.serving_history import ROLLBACK
 from qdrant_rollouts.core.database.models import MOVED, Deployment, EventRow
-from qdrant_rollouts.core.operations.views.charts.series import read_numbers
 from qdrant_rollouts.core.times import as_iso
 
 #: A chart marks at most so many.

@@ -35,6 +35,7 @@ from qdrant_rollouts.core.operations.views.overview.ranking import (
     rank_indexes,
 )
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
+from qdrant_rollouts.core.operations.views.paging import find_place
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
@@ -55,8 +56,8 @@ def describe_home_page(services: Services, seen: StoreSnapshot, asked: HomeChoic
             if row.contains(asked.text)
         ]
         narrowed = [row for row in found if not asked.state or row.is_in(asked.state)]
-        page = min(asked.page, max(1, -(-len(narrowed) // PAGE_SIZE)))
-        blocks = home_choice.cut_page(_group(narrowed, asked), page)
+        place = find_place(asked.page, len(narrowed), PAGE_SIZE)
+        blocks = home_choice.cut_page(_group(narrowed, asked), place.page)
         calling = [] if asked.narrows else ranked.calling[:CALLING]
         listed = [alias for block in blocks for alias in block.aliases]
         wanted = list(dict.fromkeys([*calling, *listed]))
@@ -69,7 +70,7 @@ def describe_home_page(services: Services, seen: StoreSnapshot, asked: HomeChoic
         "counts": {"": len(found), **home_choice.count_states(found)},
         "total": len(ranked.ranks),
         "attention": len(ranked.calling),
-        **_describe_place(page, len(narrowed)),
+        "place": place,
         **describe_outages(seen),
     }
 
@@ -85,17 +86,6 @@ def _group(rows: Iterable[LightRow], asked: HomeChoice) -> list[Group]:
     if asked.group:
         return home_choice.group_rows(ordered)
     return [Group("", ordered)]
-
-
-def _describe_place(page: int, count: int) -> PageData:
-    begins = (page - 1) * PAGE_SIZE
-    return {
-        "page": page,
-        "pages": max(1, -(-count // PAGE_SIZE)),
-        "first": min(begins + 1, count),
-        "last": min(begins + PAGE_SIZE, count),
-        "found": count,
-    }
 
 
 def _describe_block(block: Block, by_alias: Mapping[str, index_answers.Index]) -> PageData:

@@ -1,21 +1,16 @@
 """What a row of the list of indexes says: what serves and since when, what is running, how the last
-rebuild ended, and what a person must do. However many indexes there are, the number of queries is
-the same."""
+rebuild ended, and what a person must do."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, load_only, selectinload
+from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.alerts.outbox import read_message
 from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.answers.deployments import Announced
-from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
-from qdrant_rollouts.core.collections.deletion.deletions import OPEN_STATUSES
-from qdrant_rollouts.core.collections.deletion.notices import DeletionRules
 from qdrant_rollouts.core.config.index_file import ScheduleSpec
 from qdrant_rollouts.core.database.alert_rows import ConditionRow
 from qdrant_rollouts.core.database.experiment_rows import Experiment
@@ -23,25 +18,17 @@ from qdrant_rollouts.core.database.models import AliasState, Deletion, Deploymen
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.database.step_data import Progress, read_progress
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments import places, unclaimed
 from qdrant_rollouts.core.deployments.turns import current_step
-from qdrant_rollouts.core.lifecycle import OPEN_RUNS, ExperimentStatus, Place, Status
-from qdrant_rollouts.core.operations.schedules.declared import overlay_declared, start_of
+from qdrant_rollouts.core.lifecycle import Status
+from qdrant_rollouts.core.operations.schedules.declared import start_of
 from qdrant_rollouts.core.operations.views.overview import acts
-from qdrant_rollouts.core.operations.views.overview.ranking import (
-    IS_ENDED,
-    IS_RUNNING,
-    Ranked,
-    join_newest,
-    leads_elsewhere,
-)
+from qdrant_rollouts.core.operations.views.overview.known_rows import KnownRows
+from qdrant_rollouts.core.operations.views.overview.ranking import Ranked, leads_elsewhere
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
-from qdrant_rollouts.core.operations.views.queries import SUMMARY_COLUMNS, outline_deployment
+from qdrant_rollouts.core.operations.views.queries import outline_deployment
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
-
-_COLUMNS = (*SUMMARY_COLUMNS, Deployment.paused_for, Deployment.place)
 
 
 def describe_indexes(
@@ -54,100 +41,12 @@ def describe_indexes(
 ) -> list[index_answers.Index]:
     """Describes some of the indexes, in the order of ``aliases``, with a fixed number of
     queries."""
-    rules = DeletionRules(seen.declared, services.store.embedded)
-    known = _KnownRows(session, rules, now, ranked, aliases)
-    known.waits = {
-        found.turn.deployment_id: found.text for found in unclaimed.findings(services, session, now)
-    }
+    known = KnownRows(services, session, now, seen, ranked, aliases)
     return [_describe_index(alias, ranked.ranks[alias], known, seen) for alias in aliases]
 
 
-class _KnownRows:
-    """Rows of some indexes by alias, one query for each kind."""
-
-    def __init__(
-        self,
-        session: Session,
-        rules: DeletionRules,
-        now: datetime,
-        ranked: Ranked,
-        aliases: Sequence[str],
-    ) -> None:
-        self.meant, self.versions = _read_live(session, aliases)
-        self.running = {row.alias: row for row in _running_deployments(session, aliases)}
-        waiting = [row.id for row in self.running.values() if row.place == Place.WAITING]
-        self.queue = places.queue(session, waiting)
-        self.last = {row.alias: row for row in _last_deployments(session, aliases)}
-        schedules = session.scalars(select(Schedule).where(Schedule.alias.in_(aliases)))
-        declared = {alias: rules.declared[alias] for alias in aliases if alias in rules.declared}
-        self.schedules = _group_by_alias(overlay_declared(schedules, declared, now))
-        self.runs = _last_runs(session, aliases)
-        self.conditions = _group_by_alias(ranked.conditions)
-        running = Experiment.status == ExperimentStatus.RUNNING, Experiment.route.in_(aliases)
-        self.experiments = {
-            row.route: row for row in session.scalars(select(Experiment).where(*running))
-        }
-        to_go = Deletion.status.in_(OPEN_STATUSES), Deletion.alias.in_(aliases)
-        open_ = session.scalars(select(Deletion).where(*to_go)).all()
-        self.deletions = _group_by_alias(open_)
-        self.told = deletion_notices.describe_open_deletions(session, open_, rules)
-        #: Why no worker has taken the turn, by deployment.
-        self.waits: dict[str, str] = {}
-
-
-def _read_live(
-    session: Session, aliases: Sequence[str]
-) -> tuple[dict[str, AliasState], dict[str, Version]]:
-    """Returns where these aliases were set to, and by collection the versions there, as far as the
-    rows know."""
-    query = select(AliasState, Version).outerjoin(Version, AliasState.desired == Version.collection)
-    set_ones = AliasState.alias.in_(aliases), AliasState.desired.is_not(None)
-    rows: Sequence[Any] = session.execute(query.where(*set_ones)).all()
-    states = {state.alias: state for state, _ in rows}
-    return states, {row.collection: row for _, row in rows if row is not None}
-
-
-def _running_deployments(session: Session, aliases: Sequence[str]) -> Iterable[Deployment]:
-    query = select(Deployment).where(*IS_RUNNING, Deployment.alias.in_(aliases))
-    return session.scalars(query.options(load_only(*_COLUMNS), selectinload(Deployment.steps)))
-
-
-def _last_deployments(session: Session, aliases: Sequence[str]) -> Iterable[Deployment]:
-    """Returns the newest ended deployment of each of these indexes."""
-    query = select(Deployment).options(load_only(*_COLUMNS))
-    return session.scalars(join_newest(query, *IS_ENDED, Deployment.alias.in_(aliases)))
-
-
-def _last_runs(session: Session, aliases: Sequence[str]) -> dict[int, ScheduleRun]:
-    """Returns the newest ended run of the rebuilds of these indexes, by schedule."""
-    ended = ScheduleRun.status.not_in(OPEN_RUNS), Schedule.action == "rebuild"
-    newest = select(func.max(ScheduleRun.id)).join(Schedule, Schedule.id == ScheduleRun.schedule_id)
-    newest = newest.where(*ended, Schedule.alias.in_(aliases)).group_by(ScheduleRun.schedule_id)
-    rows = session.scalars(
-        select(ScheduleRun)
-        .where(ScheduleRun.id.in_(newest))
-        .options(
-            load_only(
-                ScheduleRun.schedule_id,
-                ScheduleRun.status,
-                ScheduleRun.message,
-                ScheduleRun.finished_at,
-                ScheduleRun.deployment_id,
-            )
-        )
-    )
-    return {row.schedule_id: row for row in rows}
-
-
-def _group_by_alias(rows: Iterable[Any]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
-    for row in rows:
-        found.setdefault(row.alias, []).append(row)
-    return found
-
-
 def _describe_index(
-    alias: str, rank: int, known: _KnownRows, seen: StoreSnapshot
+    alias: str, rank: int, known: KnownRows, seen: StoreSnapshot
 ) -> index_answers.Index:
     meant = known.meant.get(alias)
     running = known.running.get(alias)
@@ -238,7 +137,7 @@ def _describe_live(
     }
 
 
-def _describe_under_way(row: Deployment, known: _KnownRows) -> index_answers.UnderWay:
+def _describe_under_way(row: Deployment, known: KnownRows) -> index_answers.UnderWay:
     step = current_step(row)
     name = ""
     position = len(row.steps)
@@ -266,7 +165,7 @@ def _describe_under_way(row: Deployment, known: _KnownRows) -> index_answers.Und
     }
 
 
-def _describe_rebuild(rows: Iterable[Schedule], known: _KnownRows) -> index_answers.Rebuild | None:
+def _describe_rebuild(rows: Iterable[Schedule], known: KnownRows) -> index_answers.Rebuild | None:
     row = next((one for one in rows if one.action == "rebuild" and one.spec is not None), None)
     if row is None:
         return None

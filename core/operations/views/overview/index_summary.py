@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
+from qdrant_rollouts.core.collections.lineage import read_numbers
 from qdrant_rollouts.core.collections.serving_history import ROLLBACK, Period, read_periods
-from qdrant_rollouts.core.database.models import Deployment, Version
+from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.operations.views.overview import run
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.core.services import Services
@@ -24,7 +24,7 @@ def summarize_index(
     served, by its name, the latest first."""
     with services.sessions() as session:
         periods = read_periods(session, alias)
-        numbers = _read_numbers(session, [name for name in (live, target) if name])
+        numbers = read_numbers(session, [name for name in (live, target) if name])
         last = session.scalars(
             select(Deployment.id)
             .where(
@@ -41,11 +41,6 @@ def summarize_index(
         "target": numbers.get(target or ""),
         "periods": {name: _describe_periods(found) for name, found in periods.items()},
     }
-
-
-def _read_numbers(session: Session, names: Sequence[str]) -> dict[str, int]:
-    query = select(Version.collection, Version.number).where(Version.collection.in_(names))
-    return {row.collection: row.number for row in session.execute(query)}
 
 
 def _describe_serving(

@@ -24,6 +24,7 @@ from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import acts, fallback
 from qdrant_rollouts.core.operations.views.overview.run import why_busy
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
+from qdrant_rollouts.core.operations.views.paging import find_place
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
@@ -64,7 +65,7 @@ def list_history(services: Services, alias: str = "", outcome: str = "", page: i
     ]
     return {
         "deployments": listed,
-        **_describe_pages(page, total),
+        "place": find_place(page, total, PAGE_SIZE),
         "aliases": aliases,
         "outcomes": list(OUTCOMES),
     }
@@ -89,10 +90,6 @@ def _label_current_steps(statuses: Mapping[str, Status], rows: Any) -> dict[str,
         for id, step in current.items()
         if step is not None
     }
-
-
-def _describe_pages(page: int, total: int) -> PageData:
-    return {"page": page, "pages": max(1, -(-total // PAGE_SIZE)), "total": total}
 
 
 def check_index_known(services: Services, alias: str, seen: StoreSnapshot) -> None:

@@ -34,7 +34,12 @@ def show_alerts(
 ) -> int:
     """Lists alerts, newest first, with the result of each delivery."""
     with open_for_reading() as context:
-        wanted = AlertFilter(alias, Severity(severity) if severity else None, alert, since)
+        wanted = AlertFilter(
+            alias=alias,
+            severity=Severity(severity) if severity else None,
+            what=alert,
+            since=since,
+        )
         found = sent_alerts.list_alert_page(context.services, wanted, limit)["alerts"]
     if as_json:
         screen.print_json({"alerts": found})
