@@ -176,10 +176,9 @@ class FileSource:
         before anything starts."""
         found = [next(self._parse_file(file, 0, 0), None) for file in self._files]
         if not any(found):
-            raise Refused(
-                f"{self._patterns} holds no record "
-                f"({', '.join(file.name for file in self._files)[:500]}); name files that hold some"
-            )
+            names = ", ".join(file.name for file in self._files)[:500]
+            which = "" if names == str(self._patterns) else f" ({names})"
+            raise Refused(f"{self._patterns} holds no record{which}; name files that hold some")
 
     def fingerprint(self) -> str:
         return fingerprint_files(self._files)

@@ -103,11 +103,11 @@ def _describe_answer(
         "id": id,
         "record": payload.get("id", id),
         "score": score,
-        "text": _shorten(" ".join(text.split())),
+        "text": _cut_between_words(" ".join(text.split())),
     }
 
 
-def _shorten(text: str) -> str:
+def _cut_between_words(text: str) -> str:
     """Returns a text that is too long without its end, cut between words if it has any there."""
     if len(text) <= _LONGEST:
         return text

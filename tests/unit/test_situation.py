@@ -223,6 +223,8 @@ def test_a_version_that_another_one_has_replaced_says_what_serves_now():
     seen = situation("live", steps, live="docs_6", finished_at=ENDED)
     assert seen.now == "Version 5 went live, and serves no more. docs is served by docs_6"
     assert seen.tone == "calm"
+    back = situation("live", steps, live="docs_4", finished_at=ENDED)
+    assert back.now.endswith("serves no more. docs is served by version 4 again")
 
 
 def test_a_rejected_version_says_the_check_and_what_to_do_in_its_first_lines():

@@ -65,8 +65,9 @@ def warn_of_too_few(validation: ValidationSpec, queries: Sequence[JudgedQuery]) 
 
 
 def describe_too_few(number: int, wanted: int) -> str:
+    judged = "1 judged query is" if number == 1 else f"{number:,} judged queries are"
     return (
-        f"{number:,} judged queries are fewer than the {wanted:,} that decide "
+        f"{judged} fewer than the {wanted:,} that decide "
         "(validation.samples.judged): what they "
         f"find is shown only; judge {wanted - number:,} more, or set samples.judged: "
         f"{max(number, 1)}"

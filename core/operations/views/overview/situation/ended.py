@@ -20,7 +20,7 @@ def describe_live(run: Run) -> Situation:
         return Situation(
             tone="calm",
             now=f"{begin_sentence(run.green)} went live, and serves no more. "
-            f"{run.say_what_serves()}",
+            f"{run.say_what_serves(if_blue=' again')}",
             since=(Since("it went live at", served),),
             ended=run.told["finished_at"],
             needed="Nothing: it has ended",

@@ -97,12 +97,13 @@ class Run:
     def name_collection(self, collection: str) -> str:
         return self.around.named.get(collection, collection)
 
-    def say_what_serves(self) -> str:
-        """Returns a sentence. An alias at its beginning keeps its letters."""
+    def say_what_serves(self, if_blue: str = ", as before") -> str:
+        """Returns a sentence, which ends with ``if_blue`` if the version before serves. An alias at
+        its beginning keeps its letters."""
         if self.around.live is None:
             return f"Nothing serves {self.alias} yet"
-        as_before = ", as before" if self.around.live == self.told["blue"] else ""
-        return f"{self.alias} is served by {self.name_collection(self.around.live)}{as_before}"
+        ending = if_blue if self.around.live == self.told["blue"] else ""
+        return f"{self.alias} is served by {self.name_collection(self.around.live)}{ending}"
 
     def list_since(self) -> tuple[Since, ...]:
         whole = Since("the whole run since", self.told["created_at"])
