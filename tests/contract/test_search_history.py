@@ -95,12 +95,17 @@ def test_two_that_fold_at_the_same_time_count_each_batch_once(world):
     assert (total(world, "minute"), total(world, "hour")) == (160, 160)
 
 
-def test_who_finds_another_one_folding_waits_for_nothing(tmp_path, ready_postgres_url, monkeypatch):
+def test_who_finds_another_one_folding_waits_for_nothing(tmp_path, ready_postgres_url):
     """There is more to fold than one takes, in the same minute."""
-    monkeypatch.setattr(traffic, "_MOST_ROWS", 2)
     world = World(tmp_path, ready_postgres_url)
-    for number in range(4):
-        write(world, number, {KEY: searches(10)})
+    row = {
+        **asdict(KEY),
+        "process": "one",
+        "at": world.clock.moment,
+        "tally": searches(1).to_json(),
+    }
+    with world.services.sessions.begin() as session:
+        session.add_all(TrafficRow(**row, sequence=number) for number in range(2001))
     world.clock.move(300)
     folded = []
 
@@ -113,7 +118,7 @@ def test_who_finds_another_one_folding_waits_for_nothing(tmp_path, ready_postgre
     traffic.fold_traffic(world.services)
     assert folded == [None, 0]
     fold_all(world)
-    assert total(world, "minute") == 40
+    assert total(world, "minute") == 2001
     world.close()
 
 
