@@ -84,8 +84,9 @@ def keep_lines(services: Services, deployment_id: str, process: str) -> Iterator
         yield
     finally:
         _kept.reset(token)
-        if kept:
-            _store_safely(services, deployment_id, process, kept)
+        # a copy, because a thread that nobody waits for may still log
+        if lines := tuple(kept):
+            _store_safely(services, deployment_id, process, lines)
 
 
 def tell_end(line: str, outcome: object, seconds: float) -> None:

@@ -7,10 +7,10 @@ is deleted. Batches that nobody has folded yet are read from where they are
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, delete, select, tuple_
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database.history_rows import SearchHistoryRow
@@ -26,6 +26,8 @@ WINDOWS: Mapping[str, timedelta] = {MINUTE: timedelta(minutes=1), HOUR: timedelt
 #: How long the rows of a level are kept. A chart of a whole day begins in the hour before.
 KEPT: Mapping[str, timedelta] = {MINUTE: timedelta(hours=25), HOUR: timedelta(days=90)}
 
+#: So many rows are locked by one statement.
+_MOST_PLACES = 500
 #: Alias, level, beginning and collection: the key of a row.
 _Place = tuple[str, str, datetime, str]
 Searches = Row[datetime, str, int, bytes]
@@ -40,9 +42,11 @@ def add_searches(session: Session, batches: Iterable[TrafficRow]) -> None:
             begun = floor_time(batch.at, window)
             added[batch.alias, level, begun, batch.collection].add_sketch(batch.tally)
     insert_new(session, SearchHistoryRow, [_write_empty_row(place) for place in added])
-    # In one order, so that two transactions cannot wait for each other.
-    for place in sorted(added):
-        _add_counts(session, place, added[place])
+    for row in _lock_rows(session, added):
+        counts = added[row.alias, row.level, row.at, row.collection]
+        counts.add_packed(row.errors, row.latencies)
+        row.errors = counts.errors
+        row.latencies = counts.pack_latencies()
 
 
 def list_searches(
@@ -81,8 +85,14 @@ def _write_empty_row(place: _Place) -> dict[str, object]:
     }
 
 
-def _add_counts(session: Session, place: _Place, added: SearchCounts) -> None:
-    row = session.get_one(SearchHistoryRow, place, with_for_update=True, populate_existing=True)
-    added.add_packed(row.errors, row.latencies)
-    row.errors = added.errors
-    row.latencies = added.pack_latencies()
+def _lock_rows(session: Session, places: Iterable[_Place]) -> Iterator[SearchHistoryRow]:
+    """Returns the rows of these places, which exist. They are locked in one order, so that two
+    transactions cannot wait for each other."""
+    table = SearchHistoryRow
+    key = table.alias, table.level, table.at, table.collection
+    query = select(table).order_by(*key).with_for_update()
+    query = query.execution_options(populate_existing=True)
+    ordered = sorted(places)
+    for begin in range(0, len(ordered), _MOST_PLACES):
+        some = ordered[begin : begin + _MOST_PLACES]
+        yield from session.scalars(query.where(tuple_(*key).in_(some)))

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, delete, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from qdrant_rollouts.core.database.models import BatchRow, TrafficRow
@@ -22,6 +22,8 @@ from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 from qdrant_rollouts.core.times import floor_time
 
 _MOST_ROWS = 2000
+#: Any number that is the same in every process and no other lock's.
+_FOLDING = 7_246_128
 #: The kind of what users searched.
 REAL = "real"
 
@@ -130,8 +132,8 @@ def list_unfolded(
 
 
 def fold_traffic(services: Services) -> int:
-    """Sums up old rows; returns by how many the rows decreased. Safe to run in parallel: rows that
-    another process is folding are skipped."""
+    """Sums up old rows; returns by how many the rows decreased. Safe to run in parallel: while
+    another process folds, this one does not."""
     return sum(_fold_level(services, number, level) for number, level in enumerate(_LEVELS))
 
 
@@ -174,6 +176,8 @@ def _name_writers(
 def _fold_level(services: Services, number: int, level: _FoldLevel) -> int:
     done = [later.name for later in _LEVELS[number:]]
     with services.sessions.begin() as session:
+        if not _is_only_folder(session):
+            return 0
         before = floor_time(services.clock.now(session) - level.age, level.window)
         query = select(TrafficRow).where(TrafficRow.at < before, TrafficRow.process.not_in(done))
         query = query.order_by(TrafficRow.id).limit(_MOST_ROWS).with_for_update(skip_locked=True)
@@ -183,6 +187,15 @@ def _fold_level(services: Services, number: int, level: _FoldLevel) -> int:
             windows[_key_of_row(row), floor_time(row.at, level.window)].append(row)
         search_history.add_searches(session, [row for row in rows if _is_new_to_history(row)])
         return sum(_fold_rows(session, key, level, rows) for (key, _), rows in windows.items())
+
+
+def _is_only_folder(session: Session) -> bool:
+    """Whether nobody else folds until the transaction ends. Two that did would wait for each
+    other's rows in the history. SQLite's transactions begin with the lock of the whole database."""
+    if session.get_bind().dialect.name != "postgresql":
+        return True
+    locked = text("SELECT pg_try_advisory_xact_lock(:number)")
+    return bool(session.scalar(locked, {"number": _FOLDING}))
 
 
 def _is_new_to_history(row: TrafficRow) -> bool:

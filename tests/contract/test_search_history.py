@@ -95,6 +95,33 @@ def test_two_that_fold_at_the_same_time_count_each_batch_once(world):
     assert (total(world, "minute"), total(world, "hour")) == (160, 160)
 
 
+def test_who_finds_another_one_folding_waits_for_nothing(tmp_path, ready_postgres_url):
+    """There is more to fold than one takes, in the same minute."""
+    world = World(tmp_path, ready_postgres_url)
+    row = {
+        **asdict(KEY),
+        "process": "one",
+        "at": world.clock.moment,
+        "tally": searches(1).to_json(),
+    }
+    with world.services.sessions.begin() as session:
+        session.add_all(TrafficRow(**row, sequence=number) for number in range(2001))
+    world.clock.move(300)
+    folded = []
+
+    def fold(connection, cursor, statement, parameters, context, many):
+        if statement.startswith("DELETE FROM traffic") and not folded:
+            folded.append(None)
+            folded.append(traffic.fold_traffic(world.services))
+
+    event.listen(world.engine, "before_cursor_execute", fold)
+    traffic.fold_traffic(world.services)
+    assert folded == [None, 0]
+    fold_all(world)
+    assert total(world, "minute") == 2001
+    world.close()
+
+
 def test_who_dies_in_the_middle_of_folding_has_counted_nothing(world):
     write(world, 1, {KEY: searches(10)})
     world.clock.move(300)

@@ -15,7 +15,7 @@ from qdrant_rollouts.core.operations.views.overview.situation.parts import (
     Surroundings,
 )
 
-_SITUATIONS: Mapping[Status, Callable[[Run], Situation]] = {
+_SITUATIONS: Mapping[str, Callable[[Run], Situation]] = {
     Status.PENDING: moving.describe_pending,
     Status.RUNNING: moving.describe_running,
     Status.PAUSED: held.describe_paused,
@@ -29,4 +29,5 @@ _SITUATIONS: Mapping[Status, Callable[[Run], Situation]] = {
 
 def describe_situation(told: Deployment, around: Surroundings) -> Situation:
     """Returns the situation of the run that ``queries.get_deployment`` tells of."""
-    return _SITUATIONS[Status(told["status"])](Run(told, around))
+    describe = _SITUATIONS.get(told["status"], moving.describe_unknown)
+    return describe(Run(told, around))

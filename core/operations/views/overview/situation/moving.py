@@ -107,3 +107,13 @@ def _foretell_end(run: Run) -> tuple[str, str | None, str | None]:
     if not unknown:
         return "in a moment", None, None
     return f"not known: this index has not had {unknown} before", None, None
+
+
+def describe_unknown(run: Run) -> Situation:
+    """Of a status that only a newer release knows, whose workers take its turns."""
+    return Situation(
+        tone="calm",
+        now=f"Its status is {run.told['status']}, which only a newer release of this program knows",
+        since=run.list_since(),
+        needed="Nothing here: look at it with the newer release",
+    )
