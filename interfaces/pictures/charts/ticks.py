@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from qdrant_rollouts.interfaces.pictures.canvas import text_width
 from qdrant_rollouts.interfaces.pictures.charts.plot import TEXT_SIZE
@@ -107,13 +107,6 @@ def choose_time_unit(seconds: float) -> tuple[float, str]:
     if seconds >= 2 * _MINUTE:
         return float(_MINUTE), "min"
     return 1.0, "s"
-
-
-def format_moment(at: datetime, span: timedelta) -> str:
-    """Returns a time with what tells it from others in a span of this length."""
-    if span > timedelta(days=2):
-        return f"{at:%d %b}"
-    return f"{at:%H:%M}"
 
 
 def _format_time(time: datetime, step: float) -> str:
