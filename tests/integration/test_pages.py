@@ -266,7 +266,7 @@ def test_the_first_screen_of_a_watch_says_how_far_it_is_and_what_each_button_doe
 
 def test_the_worst_queries_say_what_became_of_each_answer(world, local):
     page = Page(local.get(f"/deployments/{deployment(world, 'docs')}"))
-    worst = page.text[page.text.index("Worst queries") : page.text.index("What happened")]
+    worst = page.text[page.text.index("Worst queries") : page.text.rindex("Audit events")]
     assert worst.index(" Live ") < worst.index(" New ")
     assert "at the same place" in worst or "places up" in worst or "lost" in worst
     opened = [attrs for tag, attrs in page.tags if tag == "details" and "open" in attrs]
