@@ -90,7 +90,7 @@ def test_each_version_is_asked_with_its_own_model_and_the_rest_is_compared(versi
         assert side["search_seconds"] > 0
     assert found["left"]["answers"][0]["mark"] == "same"
     both = found["counts"]["both"]
-    assert found["summary"].startswith(f"{both} of 5 the same")
+    assert found["summary"].startswith(f"{both} of 5 in both")
 
 
 def test_the_left_side_is_what_the_router_answers_and_nothing_is_written(versions):

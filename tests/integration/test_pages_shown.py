@@ -353,7 +353,7 @@ def test_two_versions_are_asked_and_judged_by_keyboard(crowded, browser, size):
     browser.keyboard.type("text about python")
     browser.keyboard.press("Enter")
     browser.wait_for_url("**/ask?*")
-    assert "of 10 the same" in browser.locator(".outcome").inner_text()
+    assert "of 10 in both" in browser.locator(".outcome").inner_text()
     (left, right) = (
         browser.locator(f"section[aria-labelledby={id}-h]") for id in ("left", "right")
     )

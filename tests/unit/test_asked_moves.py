@@ -42,10 +42,10 @@ def test_a_place_among_equal_scores_is_no_move():
 @pytest.mark.parametrize(
     ("left", "right", "said"),
     [
-        ("abcdefghij", "bacdefgh__", "8 of 10 the same, 2 moved, 2 only in live"),
-        ("abc", "abc", "3 of 3 the same, none moved"),
-        ("ab", "cd", "0 of 2 the same, 2 only in live, 2 only in v2"),
-        ("", "ab", "0 of 2 the same, 2 only in v2"),
+        ("abcdefghij", "bacdefgh__", "8 of 10 in both, 2 of them moved, 2 only in live"),
+        ("abc", "abc", "3 of 3 in both, none of them moved"),
+        ("ab", "cd", "0 of 2 in both, 2 only in live, 2 only in v2"),
+        ("", "ab", "0 of 2 in both, 2 only in v2"),
         ("", "", "Neither finds anything"),
     ],
 )

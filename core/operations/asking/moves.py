@@ -88,14 +88,15 @@ def count_moves(moves: Mapping[PointId, Move]) -> dict[str, int]:
 
 
 def describe_counts(counts: Mapping[str, int], left: str, right: str) -> str:
-    """Returns the sentence above two lists: "8 of 10 the same, 3 moved, 2 only in live"."""
+    """Returns the sentence above two lists: "8 of 10 in both, 3 of them moved, 2
+    only in live"."""
     both = counts["both"]
     most = both + max(counts["left_only"], counts["right_only"])
     if not most:
         return "Neither finds anything"
-    parts = [f"{both} of {most} the same"]
+    parts = [f"{both} of {most} in both"]
     if both:
-        parts.append(f"{counts['moved'] or 'none'} moved")
+        parts.append(f"{counts['moved'] or 'none'} of them moved")
     for side, name in (("left_only", left), ("right_only", right)):
         if counts[side]:
             parts.append(f"{counts[side]} only in {name}")
