@@ -533,6 +533,8 @@ def test_deployments_can_be_filtered_and_paged(local):
     assert "docs_2026" not in local.get("/deployments?alias=held").text
     rejected = Page(local.get("/deployments?outcome=rolled_back")).text
     assert "1\N{EN DASH}1 of 1" in rejected
+    beyond = Page(local.get("/deployments?outcome=rolled_back&page=9")).text
+    assert "1\N{EN DASH}1 of 1" in beyond, "the last page stands for one that is not there any more"
 
 
 # --- what is done ---------------------------------------------------------------------------------

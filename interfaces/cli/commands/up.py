@@ -8,9 +8,10 @@ import click
 from rich.text import Text
 
 from qdrant_rollouts.adapters import database
+from qdrant_rollouts.core.answers.deployments import ListedDeployment
 from qdrant_rollouts.core.config.settings import load_settings
 from qdrant_rollouts.core.errors import Broken, Refused
-from qdrant_rollouts.core.lifecycle import MOVING
+from qdrant_rollouts.core.lifecycle import FINAL, MOVING
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.cli.options import json_option, serve_options
@@ -86,11 +87,8 @@ def _print_facts(context: CliContext, web: str, as_json: bool) -> None:
 
 
 def _startup_facts(context: CliContext) -> dict[str, str]:
-    moving = [
-        row
-        for row in queries.list_deployments(context.services, limit=1000)
-        if row["status"] in MOVING
-    ]
+    found = queries.list_deployments(context.services, limit=1000)
+    not_ended = [_name_deployment(row) for row in found if row["status"] not in FINAL]
     return {
         "database": database.database_address(context.services.engine),
         "qdrant": context.services.store.server().address
@@ -100,5 +98,13 @@ def _startup_facts(context: CliContext) -> dict[str, str]:
         or f"none declared in {context.settings.config}",
         "worker": f"{WORKERS} threads",
         "scheduler": "every second: due turns; every 10 s: due deletions and schedules",
-        "under way": ", ".join(f"{row['alias']} {row['id']}" for row in moving) or "no deployment",
+        "under way": ", ".join(not_ended) or "no deployment",
     }
+
+
+def _name_deployment(row: ListedDeployment) -> str:
+    """With its status if it waits for a person."""
+    name = f"{row['alias']} {row['id']}"
+    if row["status"] in MOVING:
+        return name
+    return f"{name} ({row['status'].replace('_', ' ')})"

@@ -63,7 +63,7 @@ def _state(one: Seen) -> Text:
 
 
 def _clock(one: Seen) -> Text:
-    words = f"{one['clock_offset_seconds']:+.1f} s"
+    words = f"{round(one['clock_offset_seconds'], 1) + 0:+.1f} s"
     if one["clock_is_off"]:
         return Text(f"⚠ {words}", style="yellow")
     return Text(words)

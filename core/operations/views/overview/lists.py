@@ -41,8 +41,8 @@ OUTCOMES = {
 
 
 def list_history(services: Services, alias: str = "", outcome: str = "", page: int = 1) -> PageData:
-    """Returns deployments of all kinds, newest first, ``PAGE_SIZE`` at a time. Raises Malformed for
-    an unknown outcome."""
+    """Returns deployments of all kinds, newest first, ``PAGE_SIZE`` at a time; in place of a page
+    beyond the last one, the last. Raises Malformed for an unknown outcome."""
     chosen: list[ColumnElement[bool]] = []
     if alias:
         chosen = [Deployment.alias == alias]
@@ -52,8 +52,10 @@ def list_history(services: Services, alias: str = "", outcome: str = "", page: i
     query = select(Deployment).where(*chosen).order_by(Deployment.created_at.desc(), Deployment.id)
     query = query.options(load_only(*queries.SUMMARY_COLUMNS))
     with services.sessions() as session:
-        rows = session.scalars(query.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
         total = session.scalar(select(func.count()).select_from(Deployment).where(*chosen)) or 0
+        place = find_place(page, total, PAGE_SIZE)
+        before = (place.page - 1) * PAGE_SIZE
+        rows = session.scalars(query.limit(PAGE_SIZE).offset(before)).all()
         open_ = {row.id: row.status for row in rows if row.status not in FINAL}
         steps = _label_current_steps(open_, session.scalars(_select_steps(list(open_))))
         queue = places.queue(session, open_)
@@ -65,7 +67,7 @@ def list_history(services: Services, alias: str = "", outcome: str = "", page: i
     ]
     return {
         "deployments": listed,
-        "place": find_place(page, total, PAGE_SIZE),
+        "place": place,
         "aliases": aliases,
         "outcomes": list(OUTCOMES),
     }
