@@ -432,7 +432,7 @@ def ask_path(query="asyncio python", **given):
 
 def test_two_versions_answer_side_by_side_and_the_ranks_that_moved_are_words(local):
     page = Page(local.get(ask_path(limit=5)))
-    assert "5 of 5 the same" in page.text
+    assert "5 of 5 in both" in page.text
     assert "live v2" in page.text
     assert "retained v1" in page.text or "deletion due v1" in page.text
     assert page.text.count("same rank") == 10
