@@ -493,6 +493,7 @@ def test_every_statistic_may_be_imported_from_the_room_of_experiments():
         "intervals",
         "reasons",
         "sampling",
+        "search_counts",
         "shifts",
         "spans",
         "traffic_sketch",

@@ -1,5 +1,7 @@
 """Which callers get in, and as whom."""
 
+from pathlib import Path
+
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -97,11 +99,12 @@ def test_a_wrong_token_is_not_taken_for_the_person_at_this_machine(world):
         assert web(world).get("/api/v1/me", headers={"Authorization": header}).status_code == 401
 
 
-def test_of_a_token_the_database_keeps_a_digest_alone(world, tmp_path):
+def test_of_a_token_the_database_keeps_a_digest_alone(world):
     token = made(world, "ci", "read")
+    folder = Path(world.engine.url.database).parent
     web(world).get("/api/v1/me", headers=bearer(token))
     world.close()
-    kept = b"".join(path.read_bytes() for path in tmp_path.glob("state.db*"))
+    kept = b"".join(path.read_bytes() for path in folder.glob("state.db*"))
     assert token.encode() not in kept
     assert token.split("_", 2)[2].encode() not in kept
     assert tokens.hash_secret(token).encode() in kept
