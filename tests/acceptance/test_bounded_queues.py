@@ -9,7 +9,7 @@ import redis
 
 from tests.acceptance.conftest import Houses
 from tests.acceptance.installation import Installation
-from tests.acceptance.test_lost_messages import declined, turns
+from tests.acceptance.test_lost_messages import turns
 
 ALIASES = [f"unheard-{number}" for number in range(3)]
 #: Seconds in which the sweep finds each thing overdue several times, with the short waits of these
@@ -58,7 +58,5 @@ def test_while_nobody_takes_a_queue_it_does_not_grow_and_a_lost_message_is_sent_
         house.run(house.bulk)
     for alias in ALIASES:
         assert house.ended(alias).status == "live"
-        # A message that a busy worker took and did not begin within two seconds was sent again.
-        said = turns(house, started[alias])
-        won = Counter(turn for turn, answer in said if not declined(answer))
-        assert set(won.values()) == {1}
+        taken = Counter(turn for turn, _ in turns(house, started[alias]))
+        assert max(taken.values()) == 1
