@@ -7,26 +7,26 @@ from collections.abc import Callable, Sequence
 
 from qdrant_rollouts.core.answers.records import Written
 from qdrant_rollouts.core.journal.desk import WriterDesk
-from qdrant_rollouts.core.records.acts import (
-    Act,
-    prepare_deletion,
-    prepare_patch,
-    prepare_upsert,
-)
 from qdrant_rollouts.core.records.leaders import Leader, find_index, open_leader
-from qdrant_rollouts.core.records.requests import (
+from qdrant_rollouts.core.records.parsing import (
     MOST_RECORDS,
     Given,
     RecordId,
     check_number,
     parse_ids,
 )
-from qdrant_rollouts.core.records.writing import write_act
+from qdrant_rollouts.core.records.prepared_writes import (
+    PreparedWrite,
+    prepare_deletion,
+    prepare_patch,
+    prepare_upsert,
+)
+from qdrant_rollouts.core.records.writing import make_write
 from qdrant_rollouts.core.services import Services
 
 
 def upsert_records(services: Services, desk: WriterDesk, alias: str, records: Given) -> Written:
-    """Writes whole records, new ones and others. Raises as ``write_act`` does, and Malformed for
+    """Writes whole records, new ones and others. Raises as ``make_write`` does, and Malformed for
     records that do not fit the index."""
     check_number("records", len(records), MOST_RECORDS)
     return _write(services, desk, alias, lambda leader: prepare_upsert(alias, leader, records))
@@ -48,11 +48,11 @@ def delete_records(
 
 
 def _write(
-    services: Services, desk: WriterDesk, alias: str, prepare: Callable[[Leader], Act]
+    services: Services, desk: WriterDesk, alias: str, prepare: Callable[[Leader], PreparedWrite]
 ) -> Written:
     index = find_index(services, alias)
 
-    def prepare_act(collection: str) -> Act:
+    def prepare_write(collection: str) -> PreparedWrite:
         return prepare(open_leader(services, index, collection))
 
-    return write_act(services.store, desk, index, prepare_act)
+    return make_write(services.store, desk, index, prepare_write)

@@ -25,8 +25,8 @@ from qdrant_rollouts.core.journal.desk import WriterDesk
 from qdrant_rollouts.core.journal.running import run_steps
 from qdrant_rollouts.core.journal.writing import FindAlias, Resolve, Send, Sent, write_steps
 from qdrant_rollouts.core.ports import VectorStore
-from qdrant_rollouts.core.records.acts import Act
 from qdrant_rollouts.core.records.leaders import Index
+from qdrant_rollouts.core.records.prepared_writes import PreparedWrite
 
 #: How often a write is made again because another collection leads, or because others changed the
 #: same records meanwhile.
@@ -35,7 +35,7 @@ _TRIES = 5
 _FROZEN_SECONDS = 1.0
 
 #: Makes the write ready for a collection.
-Prepare = Callable[[str], Act]
+Prepare = Callable[[str], PreparedWrite]
 
 
 class LeaderChanged(Exception):
@@ -46,32 +46,32 @@ class LeaderChanged(Exception):
         self.collection = collection
 
 
-def write_act(store: VectorStore, desk: WriterDesk, index: Index, prepare: Prepare) -> Written:
+def make_write(store: VectorStore, desk: WriterDesk, index: Index, prepare: Prepare) -> Written:
     """Returns what was done. Raises what ``prepare`` raises, before anything is written; Limited if
     the collection takes no writes now; OutcomeUnknown if the write must be repeated; Unavailable if
     it was not sent."""
     alias = index.alias
     collection = index.shown
     for _ in range(_TRIES):
-        act = prepare(collection)
-        if not act.ids:
-            return act.answer
+        write = prepare(collection)
+        if not write.ids:
+            return write.answer
         try:
-            run_steps(write_steps(desk, alias), RecordsCall(store, alias, act).take_step)
+            run_steps(write_steps(desk, alias), RecordsCall(store, alias, write).take_step)
         except LeaderChanged as changed:
             collection = changed.collection
             continue
-        if _is_settled(alias, act):
-            return act.answer
+        if _is_settled(alias, write):
+            return write.answer
     raise OutcomeUnknown(
         f"the write to {alias} was made {_TRIES} times, and each time another collection led or "
         "the same records had changed; repeat it"
     )
 
 
-def _is_settled(alias: str, act: Act) -> bool:
+def _is_settled(alias: str, write: PreparedWrite) -> bool:
     try:
-        return act.check()
+        return write.check()
     except Unavailable as error:
         raise OutcomeUnknown(
             f"the write to {alias} was applied, but could not be read again; repeat it: {error}"
@@ -81,10 +81,10 @@ def _is_settled(alias: str, act: Act) -> bool:
 class RecordsCall:
     """One write, made ready for one collection."""
 
-    def __init__(self, store: VectorStore, alias: str, act: Act) -> None:
+    def __init__(self, store: VectorStore, alias: str, write: PreparedWrite) -> None:
         self._store = store
         self._alias = alias
-        self._act = act
+        self._write = write
 
     def take_step(self, step: Any) -> Any:
         """Does a step of the write and returns its result. Raises LeaderChanged if the write must
@@ -92,15 +92,15 @@ class RecordsCall:
         match step:
             case Send(_, None):
                 return self._send_without_row()
-            case Send(collection) if collection != self._act.collection:
+            case Send(collection) if collection != self._write.collection:
                 # It has ended: nothing was sent.
                 return Sent(ended=True, error=LeaderChanged(collection))
             case Send():
-                return self._send_act()
+                return self._send_write()
             case Resolve(collection):
-                if collection != self._act.collection:
+                if collection != self._write.collection:
                     raise LeaderChanged(collection)
-                return self._act.ids
+                return self._write.ids
             case FindAlias():
                 return True
             case _:
@@ -111,7 +111,7 @@ class RecordsCall:
             self._check_alias()
         except (LeaderChanged, Refused, Unavailable) as error:
             return Sent(ended=True, error=error)
-        sent = self._send_act()
+        sent = self._send_write()
         if not sent.ended:
             return Sent(ended=False, error=self._unknown_outcome(sent.error))
         if sent.error is not None:
@@ -124,7 +124,7 @@ class RecordsCall:
             return Sent(ended=True, error=self._unknown_outcome(error))
         return sent
 
-    def _send_act(self) -> Sent:
+    def _send_write(self) -> Sent:
         """Says what the answer means. A server that did not answer may still apply the write."""
         try:
             self._send_unfrozen()
@@ -138,22 +138,22 @@ class RecordsCall:
         """Qdrant refuses an upsert to a frozen collection as if the request were wrong. If the
         freeze is over by the time it is looked at, the write is sent once more."""
         try:
-            self._act.send()
+            self._write.send()
         except Refused:
-            if self._store.limits(self._act.collection).upsert_max_batchsize == 0:
+            if self._store.limits(self._write.collection).upsert_max_batchsize == 0:
                 raise Limited(
                     f"{self._alias} takes no writes for a moment, because it is being switched; "
                     "repeat the write",
                     _FROZEN_SECONDS,
                 ) from None
-            self._act.send()
+            self._write.send()
 
     def _check_alias(self) -> None:
         """Raises LeaderChanged if the alias shows another collection."""
         shown = self._store.aliases().get(self._alias)
         if shown is None:
             raise Refused(f"alias {self._alias} was deleted while records were written to it")
-        if shown != self._act.collection:
+        if shown != self._write.collection:
             raise LeaderChanged(shown)
 
     def _unknown_outcome(self, error: BaseException | None) -> OutcomeUnknown:

@@ -15,7 +15,7 @@ from qdrant_rollouts.core.collections.records import MARK_KEY, BadRecord, Record
 from qdrant_rollouts.core.config.index_file import render_text, template_fields
 from qdrant_rollouts.core.ports import Point, PointId
 from qdrant_rollouts.core.records.leaders import Leader
-from qdrant_rollouts.core.records.requests import (
+from qdrant_rollouts.core.records.parsing import (
     Given,
     RecordId,
     check_faults,
@@ -30,7 +30,7 @@ def _has_nothing_to_check() -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class PreparedWrite:
     """A write of ``ids`` that is ready for ``collection``. ``send`` may be called again. ``check``
     is asked afterwards: it returns whether the write is what it was meant to be, or must be made
     again."""
@@ -42,14 +42,14 @@ class Act:
     check: Callable[[], bool] = _has_nothing_to_check
 
 
-def prepare_upsert(alias: str, leader: Leader, given: Given) -> Act:
+def prepare_upsert(alias: str, leader: Leader, given: Given) -> PreparedWrite:
     """Raises Malformed for records that do not fit the collection, and what its model raises."""
     records = parse_records(given, leader.rules)
     made = leader.make_vectors(records, whole=True)
     points = [
         Point(id, plain_vectors(made[id]), dict(record.fields)) for id, record in records.items()
     ]
-    return Act(
+    return PreparedWrite(
         leader.collection,
         tuple(records),
         lambda: leader.services.store.upsert(leader.collection, points),
@@ -57,12 +57,12 @@ def prepare_upsert(alias: str, leader: Leader, given: Given) -> Act:
     )
 
 
-def prepare_deletion(alias: str, leader: Leader, ids: Mapping[PointId, RecordId]) -> Act:
+def prepare_deletion(alias: str, leader: Leader, ids: Mapping[PointId, RecordId]) -> PreparedWrite:
     """Ids that are not there are deleted all the same: a write of them may be under way."""
     store = leader.services.store
     there = {point.id for point in store.fetch(leader.collection, list(ids), vectors=False)}
     missing = [given for id, given in ids.items() if id not in there]
-    return Act(
+    return PreparedWrite(
         leader.collection,
         tuple(ids),
         lambda: store.delete(leader.collection, list(ids)),
@@ -73,7 +73,7 @@ def prepare_deletion(alias: str, leader: Leader, ids: Mapping[PointId, RecordId]
 # --- changes --------------------------------------------------------------------------------------
 
 
-def prepare_patch(alias: str, leader: Leader, given: Given) -> Act:
+def prepare_patch(alias: str, leader: Leader, given: Given) -> PreparedWrite:
     """The vectors of a text are made again if any field of it is given, also if it is the same as
     before: the record may change meanwhile. Raises as ``prepare_upsert``."""
     store = leader.services.store
@@ -89,7 +89,7 @@ def prepare_patch(alias: str, leader: Leader, given: Given) -> Act:
     made = leader.make_vectors(records, whole=False)
     points = [Point(id, plain_vectors(made[id]), _build_patch(one)) for id, one in records.items()]
     missing = [one.id for id, one in asked.items() if id not in there]
-    return Act(
+    return PreparedWrite(
         leader.collection,
         tuple(records),
         lambda: store.patch_points(leader.collection, points),
