@@ -1,14 +1,14 @@
 // The types of the HTTP API. `python -m docs.make_reference` makes this file from the
 // OpenAPI document (`/api/v1/openapi.json`).
 
-export type Abort = {
+export type AbortRequest = {
   /** Why; kept with the audit events. */
   reason?: string;
   /** Ends the watch and leaves the new collection serving. */
   keep?: boolean;
 };
 
-export type Adopt = {
+export type AdoptionRequest = {
   /** Why; kept with the audit events. */
   reason?: string;
   /** Another than the one the alias points to. */
@@ -36,10 +36,40 @@ export type Alert = {
   deliveries: Array<Delivery>;
 };
 
+export type AlertTestRequest = {
+  /** Why; kept with the audit events. */
+  reason?: string;
+  /** One channel of the index file, else all of them. */
+  channel?: string | null;
+};
+
 /** `next` is the `before` of the page that follows, None on the last one. */
 export type Alerts = {
   alerts: Array<Alert>;
   next: number | null;
+};
+
+export type AlertsQuery = {
+  /** Only those of this index. */
+  alias?: string | null;
+  /** How many. */
+  limit?: number;
+  severity?: Severity | null;
+  /** A name such as `deployment.failed`, or its first part: `deployment`. */
+  alert?: string | null;
+  /** Only those that were sent from then on. */
+  since?: string | null;
+  /** The `next` of the page before. */
+  before?: number | null;
+};
+
+export type AliasCreationRequest = {
+  /** Why; kept with the audit events. */
+  reason?: string;
+  alias: string;
+  collection: string;
+  /** Repoint an alias that points elsewhere. */
+  force?: boolean;
 };
 
 /** The alias moved to this collection. */
@@ -48,6 +78,14 @@ export type AliasMove = {
   version: number | null;
   collection: string;
   kind: "switch" | "rollback" | "by_hand";
+};
+
+export type AliasSwitchRequest = {
+  /** Why; kept with the audit events. */
+  reason?: string;
+  collection: string;
+  /** Delete the old collection by the index's own rule. */
+  delete_old?: boolean;
 };
 
 export type Aliases = {
@@ -62,15 +100,7 @@ export type Announced = {
   keep: string | null;
 };
 
-/** `ranges` of the 10,000 buckets of users. */
-export type Arm = {
-  variant: string;
-  collection: string;
-  ranges: Array<Array<number>>;
-  document?: string;
-};
-
-export type AskedBoth = {
+export type AnswerComparisonQuery = {
   query: string;
   /** A version: its number or collection. Without it, what serves. */
   left?: string;
@@ -78,6 +108,14 @@ export type AskedBoth = {
   right?: string;
   /** How many answers of each. */
   limit?: number;
+};
+
+/** `ranges` of the 10,000 buckets of users. */
+export type Arm = {
+  variant: string;
+  collection: string;
+  ranges: Array<Array<number>>;
+  document?: string;
 };
 
 /** `next` is what a person can do. */
@@ -104,6 +142,14 @@ export type Backup = {
   verified: Verification | null;
 };
 
+export type BackupRequest = {
+  /** Why; kept with the audit events. */
+  reason?: string;
+  alias: string;
+  /** Of this alias so many are left; the oldest are removed when this one is made. */
+  keep?: number | null;
+};
+
 export type Backups = {
   backups: Array<Backup>;
 };
@@ -124,11 +170,6 @@ export type Cells = {
   calls: Array<number>;
 };
 
-export type Charted = {
-  /** How long until now: up to a day by minutes, after that by hours. */
-  period?: "1h" | "6h" | "24h" | "7d" | "30d" | "90d";
-};
-
 /** `period` is null for the time of one deployment. `searched`: whether a search was observed in this time. `switches`: the last ones, the earliest first. */
 export type Charts = {
   alias: string;
@@ -139,6 +180,11 @@ export type Charts = {
   charts: Array<TimeChart>;
   versions: Array<VersionChart>;
   switches: Array<AliasMove>;
+};
+
+export type ChartsQuery = {
+  /** How long until now: up to a day by minutes, after that by hours. */
+  period?: "1h" | "6h" | "24h" | "7d" | "30d" | "90d";
 };
 
 /** A row of the gate. `level`: hard, soft, or shown without a bound. `found` is the finding as a sentence. `means` and `act` say what that means for searches and what to do; both are empty if the check passed. `detail` has the figures in words. `facts` has all numbers and names: intervals, kinds of fault, lost and regressed queries. Reports of older releases have only `detail`. */
@@ -157,13 +203,6 @@ export type Check = {
   [name: string]: unknown;
 };
 
-export type Collect = {
-  /** Why; kept with the audit events. */
-  reason?: string;
-  /** Delete orphans too, 60 minutes from now; look at them first. */
-  orphans?: boolean;
-};
-
 /** `deleted` says in words what was done. */
 export type Collected = {
   dry_run: boolean;
@@ -173,6 +212,13 @@ export type Collected = {
   orphans: Array<Orphan>;
   kept: Array<Kept>;
   deleted: Array<string>;
+};
+
+export type CollectionDeletionRequest = {
+  /** Why; kept with the audit events. */
+  reason?: string;
+  /** If not told, what its index says, and 60 where it is of none. */
+  grace_period_minutes?: number | null;
 };
 
 /** `right` is None if there is only one version to ask. `counts` are None unless both sides answered. */
@@ -192,11 +238,11 @@ export type Confirmed = {
   known: number;
 };
 
-export type Delete = {
+export type CoverageRequest = {
   /** Why; kept with the audit events. */
   reason?: string;
-  /** If not told, what its index says, and 60 where it is of none. */
-  grace_period_minutes?: number | null;
+  /** Basis points of the users. */
+  coverage: number;
 };
 
 /** `text` says what will happen, or happened. `keep` is the command that keeps the collection; null if no deletion is coming. */
@@ -223,21 +269,6 @@ export type Delivery = {
   error: string;
   sent_at: string | null;
   due_at: string | null;
-};
-
-export type Deploy = {
-  /** As in the index file, `python:` and `sql:` excepted; else the index file's. */
-  source?: string | null;
-  /** Take this collection instead of building one. */
-  collection?: string | null;
-  strategy?: string | null;
-  validation_queries?: Array<string> | null;
-  rollback_on_failure?: boolean | null;
-  /** Settings as in the index file, laid over it: `{"soak": {"seconds": 60}}`. */
-  options?: Record<string, unknown>;
-  /** Why; kept with the audit events. */
-  reason?: string;
-  alias: string;
 };
 
 /** `abort_warning` says what an abort would cost the applications that search; empty if nothing. `waits`: why no worker has taken its due turn. */
@@ -290,7 +321,34 @@ export type DeploymentPage = {
   next: string | null;
 };
 
-export type Deployments = {
+export type DeploymentPlanRequest = {
+  /** As in the index file, `python:` and `sql:` excepted; else the index file's. */
+  source?: string | null;
+  /** Take this collection instead of building one. */
+  collection?: string | null;
+  strategy?: string | null;
+  validation_queries?: Array<string> | null;
+  rollback_on_failure?: boolean | null;
+  /** Settings as in the index file, laid over it: `{"soak": {"seconds": 60}}`. */
+  options?: Record<string, unknown>;
+};
+
+export type DeploymentRequest = {
+  /** As in the index file, `python:` and `sql:` excepted; else the index file's. */
+  source?: string | null;
+  /** Take this collection instead of building one. */
+  collection?: string | null;
+  strategy?: string | null;
+  validation_queries?: Array<string> | null;
+  rollback_on_failure?: boolean | null;
+  /** Settings as in the index file, laid over it: `{"soak": {"seconds": 60}}`. */
+  options?: Record<string, unknown>;
+  /** Why; kept with the audit events. */
+  reason?: string;
+  alias: string;
+};
+
+export type DeploymentsQuery = {
   /** Only those of this index. */
   alias?: string | null;
   /** How many. */
@@ -300,7 +358,7 @@ export type Deployments = {
   status?: Status | null;
 };
 
-export type Difference = {
+export type DiffQuery = {
   /** A version: its number or collection. */
   one: string;
   /** The version it is compared with. */
@@ -342,9 +400,11 @@ export type EventPage = {
   next: number | null;
 };
 
-export type Events = {
+export type EventsQuery = {
   /** Only those of this index. */
   alias?: string | null;
+  /** How many. */
+  limit?: number;
   /** Only those of this deployment. */
   deployment?: string | null;
   /** A kind such as `deployment.live`, or its first part: `deployment`. */
@@ -357,8 +417,6 @@ export type Events = {
   since?: string | null;
   /** Only those up to then. */
   until?: string | null;
-  /** How many. */
-  limit?: number;
   /** The `next` of the page before. */
   before?: number | null;
 };
@@ -389,6 +447,35 @@ export type ExperimentPage = {
   next: string | null;
 };
 
+export type ExperimentPlanRequest = {
+  /** The primary metric now, as a share of users or with `deviation`. */
+  rate?: number | null;
+  /** How far users differ in it: one standard deviation. */
+  deviation?: number | null;
+  /** New users a day. */
+  users_per_day?: number | null;
+  /** The treatment's share. */
+  split?: number;
+  metrics?: Array<string | Record<string, unknown>> | null;
+  /** Further settings of the experiment. */
+  options?: Record<string, unknown>;
+};
+
+export type ExperimentRequest = {
+  /** Why; kept with the audit events. */
+  reason?: string;
+  name: string;
+  control: string;
+  treatments: Array<string>;
+  alias?: string | null;
+  /** The share of the treatments together. */
+  split?: number;
+  metrics?: Array<string | Record<string, unknown>> | null;
+  /** Further settings of the experiment. */
+  options?: Record<string, unknown>;
+  start?: boolean;
+};
+
 /** `route`: the alias, or the experiment's own name, whose route splits the users. `control` answers all of them after the end. */
 export type ExperimentRoute = {
   route: string;
@@ -412,7 +499,7 @@ export type ExperimentSummary = {
   finished_at: string | null;
 };
 
-export type Exposures = {
+export type ExposuresRequest = {
   /** Names the router's process: another text after each start, with a colon. */
   router: string;
   /** Higher than that of the router's last batch of this kind. A batch that is sent again with its number counts once. */
@@ -421,18 +508,7 @@ export type Exposures = {
   lists?: Array<InterleavedList>;
 };
 
-export type Feedback = {
-  metric: string;
-  value: number;
-  variant?: string;
-  user_id?: string | null;
-  /** Names this piece of feedback: given twice, it is counted once. */
-  key?: string | null;
-  query_id?: string;
-  document?: string | number;
-};
-
-export type FeedbackBatch = {
+export type FeedbackBatchRequest = {
   feedback: Array<KeyedFeedback>;
   /** Of a user whose exposure has not arrived yet count nothing, so that the feedback can be sent again. */
   patient?: boolean;
@@ -450,6 +526,17 @@ export type FeedbackOutcomes = {
   results: Array<FeedbackOutcome>;
 };
 
+export type FeedbackRequest = {
+  metric: string;
+  value: number;
+  variant?: string;
+  user_id?: string | null;
+  /** Names this piece of feedback: given twice, it is counted once. */
+  key?: string | null;
+  query_id?: string;
+  document?: string | number;
+};
+
 /** An estimate with the ends of its interval, which is made for 95 %. `value` is null if it is not known. An end is null if nothing is known on that side. `source` says how it is known, or why it is not. */
 export type Figure = {
   value: number | null;
@@ -465,6 +552,13 @@ export type Found = {
   results: Array<Hit>;
   fallback: boolean;
   query_id: string;
+};
+
+export type GarbageCollectionRequest = {
+  /** Why; kept with the audit events. */
+  reason?: string;
+  /** Delete orphans too, 60 minutes from now; look at them first. */
+  orphans?: boolean;
 };
 
 /** The report as it was stored when it was judged; it may contain more keys than are named here. */
@@ -516,7 +610,34 @@ export type Index = {
   rank: number;
 };
 
-export type Indexes = {
+export type IndexFilterQuery = {
+  /** Only those of this index. */
+  alias?: string | null;
+};
+
+export type IndexSearchRequest = {
+  /** A text, embedded with the model of whatever collection answers. */
+  query?: string | null;
+  /** Instead of `query`: of the kind that is searched, dense, a multivector or sparse. */
+  vector?: Array<number> | Array<Array<number>> | {
+    indices: Array<number>;
+    values: Array<number>;
+  };
+  /** Whose search it is: one user is answered by the same collection. */
+  user_id?: string | null;
+  /** How many. */
+  limit?: number;
+  /** The name of a search on two lists that were drafted into one; clicks are reported with it. */
+  query_id?: string;
+  /** As Qdrant's REST API spells it. */
+  filter?: Record<string, unknown> | null;
+  /** Another vector's name. */
+  using?: string | null;
+  score_threshold?: number | null;
+  offset?: number;
+};
+
+export type IndexesQuery = {
   /** How many. */
   limit?: number;
   /** The `next` of the page before: a rank, a colon and a name. */
@@ -550,19 +671,25 @@ export type JudgedProposal = {
   jsonl: string;
 };
 
-export type Judgment = {
-  query: string;
-  /** As in the judged file: ids of records, or ids with grades from 0. */
-  relevant: Array<number | string> | Record<string, number>;
-  /** Why they are relevant; kept with the line and the events. */
-  reason: string;
-};
-
 /** `changed`: how many lines were; 0 if all was so before. `lines`: how many the proposal has now. */
 export type JudgmentChange = {
   alias: string;
   changed: number;
   lines: number;
+};
+
+export type JudgmentRemovalRequest = {
+  /** Why; kept with the audit events. */
+  reason?: string;
+  query: string;
+};
+
+export type JudgmentRequest = {
+  query: string;
+  /** As in the judged file: ids of records, or ids with grades from 0. */
+  relevant: Array<number | string> | Record<string, number>;
+  /** Why they are relevant; kept with the line and the events. */
+  reason: string;
 };
 
 /** A replaced collection that is kept instead of deleted. `next` says how to delete it anyway. */
@@ -609,7 +736,7 @@ export type Leftover = {
   deletion: string | null;
 };
 
-export type Listed = {
+export type ListQuery = {
   /** Only those of this index. */
   alias?: string | null;
   /** How many. */
@@ -642,11 +769,6 @@ export type Live = {
   gate: string | null;
 };
 
-export type Log = {
-  /** The least serious lines that are wanted. */
-  level?: "info" | "warning" | "error";
-};
-
 /** `level` is info, warning or error; `process` is the worker that took the turn. */
 export type LogLine = {
   at: string;
@@ -654,6 +776,11 @@ export type LogLine = {
   process: string;
   logger: string;
   text: string;
+};
+
+export type LogQuery = {
+  /** The least serious lines that are wanted. */
+  level?: "info" | "warning" | "error";
 };
 
 /** Who has marked a version bad, when and why. */
@@ -664,17 +791,7 @@ export type Mark = {
   [name: string]: unknown;
 };
 
-/** `marked_bad` is null after the mark was taken back. `changed` is false if it was so before. `next` is what a person can do. */
-export type Marked = {
-  alias: string;
-  collection: string;
-  number: number;
-  marked_bad: Mark | null;
-  changed: boolean;
-  next: string;
-};
-
-export type MarkedVersion = {
+export type MarkRequest = {
   /** Why; kept with the audit events. */
   reason?: string;
   /** Its number or collection. */
@@ -683,36 +800,14 @@ export type MarkedVersion = {
   bad?: boolean;
 };
 
-export type NewAlias = {
-  /** Why; kept with the audit events. */
-  reason?: string;
+/** `marked_bad` is null after the mark was taken back. `changed` is false if it was so before. `next` is what a person can do. */
+export type Marked = {
   alias: string;
   collection: string;
-  /** Repoint an alias that points elsewhere. */
-  force?: boolean;
-};
-
-export type NewBackup = {
-  /** Why; kept with the audit events. */
-  reason?: string;
-  alias: string;
-  /** Of this alias so many are left; the oldest are removed when this one is made. */
-  keep?: number | null;
-};
-
-export type NewExperiment = {
-  /** Why; kept with the audit events. */
-  reason?: string;
-  name: string;
-  control: string;
-  treatments: Array<string>;
-  alias?: string | null;
-  /** The share of the treatments together. */
-  split?: number;
-  metrics?: Array<string | Record<string, unknown>> | null;
-  /** Further settings of the experiment. */
-  options?: Record<string, unknown>;
-  start?: boolean;
+  number: number;
+  marked_bad: Mark | null;
+  changed: boolean;
+  next: string;
 };
 
 /** No query parameters. */
@@ -728,17 +823,12 @@ export type Observation = {
   sketch: Sketch;
 };
 
-export type Observations = {
+export type ObservationsRequest = {
   /** Names the router's process: another text after each start, with a colon. */
   router: string;
   /** Higher than that of the router's last batch of this kind. A batch that is sent again with its number counts once. */
   batch: number;
   observations: Array<Observation>;
-};
-
-export type OfIndex = {
-  /** Only those of this index. */
-  alias?: string | null;
 };
 
 export type OpenDeletion = {
@@ -769,7 +859,7 @@ export type Over = {
   keep: string;
 };
 
-export type Paged = {
+export type PageQuery = {
   /** Only those of this index. */
   alias?: string | null;
   /** How many. */
@@ -813,32 +903,6 @@ export type Plan = {
   errors: Errors;
 };
 
-export type Planned = {
-  /** The primary metric now, as a share of users or with `deviation`. */
-  rate?: number | null;
-  /** How far users differ in it: one standard deviation. */
-  deviation?: number | null;
-  /** New users a day. */
-  users_per_day?: number | null;
-  /** The treatment's share. */
-  split?: number;
-  metrics?: Array<string | Record<string, unknown>> | null;
-  /** Further settings of the experiment. */
-  options?: Record<string, unknown>;
-};
-
-export type PlannedDeployment = {
-  /** As in the index file, `python:` and `sql:` excepted; else the index file's. */
-  source?: string | null;
-  /** Take this collection instead of building one. */
-  collection?: string | null;
-  strategy?: string | null;
-  validation_queries?: Array<string> | null;
-  rollback_on_failure?: boolean | null;
-  /** Settings as in the index file, laid over it: `{"soak": {"seconds": 60}}`. */
-  options?: Record<string, unknown>;
-};
-
 /** Those that answer and take the turns that fill. `note` says so if there are none. */
 export type PlannedWorkers = {
   queue: string | null;
@@ -855,7 +919,7 @@ export type Problem = {
   errors?: Array<string>;
 };
 
-export type Promote = {
+export type PromotionRequest = {
   /** Why; kept with the audit events. */
   reason?: string;
   /** Past every stage and watch that is left; needs a reason, skips no gate. */
@@ -870,7 +934,7 @@ export type Queued = {
   text: string;
 };
 
-export type Reasoned = {
+export type ReasonRequest = {
   /** Why; kept with the audit events. */
   reason?: string;
 };
@@ -894,7 +958,7 @@ export type Rebuilt = {
   reason?: string;
 };
 
-export type RecordIds = {
+export type RecordIdsRequest = {
   /** Those of the records, as their source gives them. */
   ids: Array<number | string>;
 };
@@ -903,12 +967,12 @@ export type Recorded = {
   recorded: boolean;
 };
 
-export type Records = {
+export type RecordsRequest = {
   /** As in a jsonl source of the index: `id`, the fields of its text template, and others. A patch has only `id` and what changes. */
   records: Array<Record<string, unknown>>;
 };
 
-export type RollingBack = {
+export type RollbackRequest = {
   /** Why; kept with the audit events. */
   reason?: string;
   /** A version: its number or collection. Without it, the last one that served and that no rollback has left and nobody has marked bad. */
@@ -996,33 +1060,26 @@ export type Schedule = {
   runs: Array<Run>;
 };
 
+/** Keys that are not sent keep their values. */
+export type ScheduleChangeRequest = {
+  /** Why; kept with the audit events. */
+  reason?: string;
+  cron?: string | null;
+  zone?: string | null;
+  misfire?: "once" | "skip" | null;
+  late_after_minutes?: number | null;
+  jitter_minutes?: number | null;
+  overlap?: "skip" | "wait" | null;
+  /** Of a rebuild only. */
+  if_paused?: "replace" | "skip" | null;
+  success_within_hours?: number | null;
+};
+
 export type Schedules = {
   schedules: Array<Schedule>;
 };
 
-export type Search = {
-  /** A text, embedded with the model of whatever collection answers. */
-  query?: string | null;
-  /** Instead of `query`: of the kind that is searched, dense, a multivector or sparse. */
-  vector?: Array<number> | Array<Array<number>> | {
-    indices: Array<number>;
-    values: Array<number>;
-  };
-  /** Whose search it is: one user is answered by the same collection. */
-  user_id?: string | null;
-  /** How many. */
-  limit?: number;
-  /** The name of a search on two lists that were drafted into one; clicks are reported with it. */
-  query_id?: string;
-  /** As Qdrant's REST API spells it. */
-  filter?: Record<string, unknown> | null;
-  /** Another vector's name. */
-  using?: string | null;
-  score_threshold?: number | null;
-  offset?: number;
-};
-
-export type Searching = {
+export type SearchRequest = {
   /** A text, embedded with the model of whatever collection answers. */
   query?: string | null;
   /** Instead of `query`: of the kind that is searched, dense, a multivector or sparse. */
@@ -1049,7 +1106,7 @@ export type ServedDocument = {
   credit: number;
 };
 
-export type Serves = {
+export type ServedRoutesRequest = {
   /** Names the router's process: another text after each start, with a colon. */
   router: string;
   /** The version of each route that it searches by; none if it ends. */
@@ -1140,27 +1197,6 @@ export type Step = {
   progress: Record<string, unknown> | null;
 };
 
-export type Switch = {
-  /** Why; kept with the audit events. */
-  reason?: string;
-  collection: string;
-  /** Delete the old collection by the index's own rule. */
-  delete_old?: boolean;
-};
-
-export type TakenOut = {
-  /** Why; kept with the audit events. */
-  reason?: string;
-  query: string;
-};
-
-export type TestAlert = {
-  /** Why; kept with the audit events. */
-  reason?: string;
-  /** One channel of the index file, else all of them. */
-  channel?: string | null;
-};
-
 /** `times` are the beginnings of intervals of so many `seconds`; the last one ends `until`. */
 export type TimeChart = {
   name: string;
@@ -1170,21 +1206,6 @@ export type TimeChart = {
   times: Array<string>;
   until: string;
   series: Array<Series>;
-};
-
-/** Keys that are not sent keep their values. */
-export type Times = {
-  /** Why; kept with the audit events. */
-  reason?: string;
-  cron?: string | null;
-  zone?: string | null;
-  misfire?: "once" | "skip" | null;
-  late_after_minutes?: number | null;
-  jitter_minutes?: number | null;
-  overlap?: "skip" | "wait" | null;
-  /** Of a rebuild only. */
-  if_paused?: "replace" | "skip" | null;
-  success_within_hours?: number | null;
 };
 
 export type ToldEvent = {
@@ -1322,27 +1343,6 @@ export type Waits = {
   seconds: number;
 };
 
-export type WantedAlerts = {
-  /** Only those of this index. */
-  alias?: string | null;
-  /** How many. */
-  limit?: number;
-  severity?: Severity | null;
-  /** A name such as `deployment.failed`, or its first part: `deployment`. */
-  alert?: string | null;
-  /** Only those that were sent from then on. */
-  since?: string | null;
-  /** The `next` of the page before. */
-  before?: number | null;
-};
-
-export type Widen = {
-  /** Why; kept with the audit events. */
-  reason?: string;
-  /** Basis points of the users. */
-  coverage: number;
-};
-
 /** `kind`: worker, beat or embedded. `answers`: it wrote its row in the last 30 s, by the database's clock. `idle_since`: since when it has had room for one more task without interruption. `clock_offset_seconds`: how far its clock is ahead of the database's. */
 export type Worker = {
   name: string;
@@ -1418,7 +1418,7 @@ export interface Operations {
   post_alerts_test: {
     method: "POST";
     path: "/api/v1/alerts/test";
-    body: TestAlert;
+    body: AlertTestRequest;
     answer: Record<string, unknown>;
   };
   /** Every alias and the collection behind it. */
@@ -1431,21 +1431,21 @@ export interface Operations {
   post_aliases: {
     method: "POST";
     path: "/api/v1/aliases";
-    body: NewAlias;
+    body: AliasCreationRequest;
     answer: Record<string, unknown>;
   };
   /** Removes it; the collection stays. */
   delete_aliases_alias: {
     method: "DELETE";
     path: "/api/v1/aliases/{alias}";
-    body: Reasoned;
+    body: ReasonRequest;
     answer: Record<string, unknown>;
   };
   /** Points it to another collection. */
   put_aliases_alias: {
     method: "PUT";
     path: "/api/v1/aliases/{alias}";
-    body: Switch;
+    body: AliasSwitchRequest;
     answer: Record<string, unknown>;
   };
   /** Backups, newest first. */
@@ -1462,7 +1462,7 @@ export interface Operations {
   post_backups: {
     method: "POST";
     path: "/api/v1/backups";
-    body: NewBackup;
+    body: BackupRequest;
     answer: Backup;
   };
   /** One backup. */
@@ -1475,28 +1475,28 @@ export interface Operations {
   post_backups_backup_restore: {
     method: "POST";
     path: "/api/v1/backups/{backup}/restore";
-    body: Reasoned;
+    body: ReasonRequest;
     answer: Started;
   };
   /** Starts a verification: restores it temporarily and compares. */
   post_backups_backup_verify: {
     method: "POST";
     path: "/api/v1/backups/{backup}/verify";
-    body: Reasoned;
+    body: ReasonRequest;
     answer: Verification;
   };
   /** Schedules its deletion after a grace period, if nothing uses it then. */
   delete_collections_collection: {
     method: "DELETE";
     path: "/api/v1/collections/{collection}";
-    body: Delete;
+    body: CollectionDeletionRequest;
     answer: Record<string, unknown>;
   };
   /** Cancels its deletion and keeps the collection. */
   post_collections_collection_keep: {
     method: "POST";
     path: "/api/v1/collections/{collection}/keep";
-    body: Reasoned;
+    body: ReasonRequest;
     answer: Record<string, unknown>;
   };
   /** Scheduled deletions, and the latest that ended. */
@@ -1530,7 +1530,7 @@ export interface Operations {
   post_deployments: {
     method: "POST";
     path: "/api/v1/deployments";
-    body: Deploy;
+    body: DeploymentRequest;
     answer: Started;
   };
   /** One deployment with steps, gate and events. */
@@ -1543,7 +1543,7 @@ export interface Operations {
   post_deployments_deployment_abort: {
     method: "POST";
     path: "/api/v1/deployments/{deployment}/abort";
-    body: Abort;
+    body: AbortRequest;
     answer: Started;
   };
   /** What was logged during its turns, the oldest first. */
@@ -1560,28 +1560,28 @@ export interface Operations {
   post_deployments_deployment_pause: {
     method: "POST";
     path: "/api/v1/deployments/{deployment}/pause";
-    body: Reasoned;
+    body: ReasonRequest;
     answer: Started;
   };
   /** Approves, or ends a stage or a pause. */
   post_deployments_deployment_promote: {
     method: "POST";
     path: "/api/v1/deployments/{deployment}/promote";
-    body: Promote;
+    body: PromotionRequest;
     answer: Started;
   };
   /** Lets it continue. */
   post_deployments_deployment_resume: {
     method: "POST";
     path: "/api/v1/deployments/{deployment}/resume";
-    body: Reasoned;
+    body: ReasonRequest;
     answer: Started;
   };
   /** Runs an inconclusive gate or stage again. */
   post_deployments_deployment_retry: {
     method: "POST";
     path: "/api/v1/deployments/{deployment}/retry";
-    body: Reasoned;
+    body: ReasonRequest;
     answer: Started;
   };
   /** Audit events, newest first. */
@@ -1591,6 +1591,8 @@ export interface Operations {
     query: {
       /** Only those of this index. */
       alias?: string | null;
+      /** How many. */
+      limit?: number;
       /** Only those of this deployment. */
       deployment?: string | null;
       /** A kind such as `deployment.live`, or its first part: `deployment`. */
@@ -1603,8 +1605,6 @@ export interface Operations {
       since?: string | null;
       /** Only those up to then. */
       until?: string | null;
-      /** How many. */
-      limit?: number;
       /** The `next` of the page before. */
       before?: number | null;
     };
@@ -1628,7 +1628,7 @@ export interface Operations {
   post_experiments: {
     method: "POST";
     path: "/api/v1/experiments";
-    body: NewExperiment;
+    body: ExperimentRequest;
     answer: Experiment;
   };
   /** What it compares, and its result. */
@@ -1641,7 +1641,7 @@ export interface Operations {
   post_experiments_experiment_feedback: {
     method: "POST";
     path: "/api/v1/experiments/{experiment}/feedback";
-    body: Feedback;
+    body: FeedbackRequest;
     answer: Recorded;
   };
   /** Its current analysis, and the looks so far. */
@@ -1660,42 +1660,42 @@ export interface Operations {
   post_experiments_experiment_search: {
     method: "POST";
     path: "/api/v1/experiments/{experiment}/search";
-    body: Searching;
+    body: SearchRequest;
     answer: Routed;
   };
   /** Starts a draft. */
   post_experiments_experiment_start: {
     method: "POST";
     path: "/api/v1/experiments/{experiment}/start";
-    body: Reasoned;
+    body: ReasonRequest;
     answer: Experiment;
   };
   /** Stops it: the control answers all users again. */
   post_experiments_experiment_stop: {
     method: "POST";
     path: "/api/v1/experiments/{experiment}/stop";
-    body: Reasoned;
+    body: ReasonRequest;
     answer: Experiment;
   };
   /** Lets more users take part. */
   post_experiments_experiment_widen: {
     method: "POST";
     path: "/api/v1/experiments/{experiment}/widen";
-    body: Widen;
+    body: CoverageRequest;
     answer: Experiment;
   };
   /** Adds which users met which arm of an experiment. */
   post_exposures: {
     method: "POST";
     path: "/api/v1/exposures";
-    body: Exposures;
+    body: ExposuresRequest;
     answer: Recorded;
   };
   /** Counts what users did, many at once. */
   post_feedback: {
     method: "POST";
     path: "/api/v1/feedback";
-    body: FeedbackBatch;
+    body: FeedbackBatchRequest;
     answer: FeedbackOutcomes;
   };
   /** What is due, no longer kept, left over or an orphan. */
@@ -1708,7 +1708,7 @@ export interface Operations {
   post_gc: {
     method: "POST";
     path: "/api/v1/gc";
-    body: Collect;
+    body: GarbageCollectionRequest;
     answer: Collected;
   };
   /** Indexes, those that need attention first. */
@@ -1733,7 +1733,7 @@ export interface Operations {
   post_indexes_alias_adopt: {
     method: "POST";
     path: "/api/v1/indexes/{alias}/adopt";
-    body: Adopt;
+    body: AdoptionRequest;
     answer: Record<string, unknown>;
   };
   /** Searches, latencies and filling over time, and figures of the last versions. */
@@ -1765,7 +1765,7 @@ export interface Operations {
   post_indexes_alias_deployment_plan: {
     method: "POST";
     path: "/api/v1/indexes/{alias}/deployment-plan";
-    body: PlannedDeployment;
+    body: DeploymentPlanRequest;
     answer: Plan;
   };
   /** The differences between two versions. */
@@ -1786,14 +1786,14 @@ export interface Operations {
   post_indexes_alias_experiment_plan: {
     method: "POST";
     path: "/api/v1/indexes/{alias}/experiment-plan";
-    body: Planned;
+    body: ExperimentPlanRequest;
     answer: Record<string, unknown>;
   };
   /** Takes a line out of the proposal. */
   delete_indexes_alias_judged: {
     method: "DELETE";
     path: "/api/v1/indexes/{alias}/judged";
-    body: TakenOut;
+    body: JudgmentRemovalRequest;
     answer: JudgmentChange;
   };
   /** The lines that people propose for the judged file. */
@@ -1806,49 +1806,49 @@ export interface Operations {
   post_indexes_alias_judged: {
     method: "POST";
     path: "/api/v1/indexes/{alias}/judged";
-    body: Judgment;
+    body: JudgmentRequest;
     answer: JudgmentChange;
   };
   /** Marks a version bad, so that no rollback chooses it, or takes the mark back. */
   post_indexes_alias_mark: {
     method: "POST";
     path: "/api/v1/indexes/{alias}/mark";
-    body: MarkedVersion;
+    body: MarkRequest;
     answer: Marked;
   };
   /** Deploys the index unless nothing has changed. */
   post_indexes_alias_rebuild: {
     method: "POST";
     path: "/api/v1/indexes/{alias}/rebuild";
-    body: Reasoned;
+    body: ReasonRequest;
     answer: Started | Rebuilt;
   };
   /** Deletes records. */
   delete_indexes_alias_records: {
     method: "DELETE";
     path: "/api/v1/indexes/{alias}/records";
-    body: RecordIds;
+    body: RecordIdsRequest;
     answer: Written;
   };
   /** Changes fields of records that are there. */
   patch_indexes_alias_records: {
     method: "PATCH";
     path: "/api/v1/indexes/{alias}/records";
-    body: Records;
+    body: RecordsRequest;
     answer: Written;
   };
   /** Writes whole records, with vectors of the model that serves. */
   post_indexes_alias_records: {
     method: "POST";
     path: "/api/v1/indexes/{alias}/records";
-    body: Records;
+    body: RecordsRequest;
     answer: Written;
   };
   /** Goes back to an older version. */
   post_indexes_alias_rollback: {
     method: "POST";
     path: "/api/v1/indexes/{alias}/rollback";
-    body: RollingBack;
+    body: RollbackRequest;
     answer: Started;
   };
   /** Which collections answer, and which search processes serve this route. */
@@ -1861,7 +1861,7 @@ export interface Operations {
   post_indexes_alias_search: {
     method: "POST";
     path: "/api/v1/indexes/{alias}/search";
-    body: Search;
+    body: IndexSearchRequest;
     answer: Found;
   };
   /** Its versions, newest first. */
@@ -1880,14 +1880,14 @@ export interface Operations {
   post_observations: {
     method: "POST";
     path: "/api/v1/observations";
-    body: Observations;
+    body: ObservationsRequest;
     answer: Recorded;
   };
   /** Says which routes a router in another process serves. */
   post_routers: {
     method: "POST";
     path: "/api/v1/routers";
-    body: Serves;
+    body: ServedRoutesRequest;
     answer: Serving;
   };
   /** Every route that was ever set. */
@@ -1918,28 +1918,28 @@ export interface Operations {
   patch_schedules_alias_action: {
     method: "PATCH";
     path: "/api/v1/schedules/{alias}/{action}";
-    body: Times;
+    body: ScheduleChangeRequest;
     answer: Schedule;
   };
   /** Pauses it: its times pass without a run. */
   post_schedules_alias_action_pause: {
     method: "POST";
     path: "/api/v1/schedules/{alias}/{action}/pause";
-    body: Reasoned;
+    body: ReasonRequest;
     answer: Schedule;
   };
   /** Resumes it with the next time. */
   post_schedules_alias_action_resume: {
     method: "POST";
     path: "/api/v1/schedules/{alias}/{action}/resume";
-    body: Reasoned;
+    body: ReasonRequest;
     answer: Schedule;
   };
   /** Runs it now. */
   post_schedules_alias_action_run: {
     method: "POST";
     path: "/api/v1/schedules/{alias}/{action}/run";
-    body: Reasoned;
+    body: ReasonRequest;
     answer: Run;
   };
   /** Audit events as they happen, server-sent; goes on after Last-Event-ID. */

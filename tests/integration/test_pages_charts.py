@@ -12,7 +12,7 @@ from qdrant_rollouts.core.operations.views.charts.axis import PERIODS
 from qdrant_rollouts.core.operations.views.charts.queries import chart_index
 from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.routing.traffic import TrafficKey
-from qdrant_rollouts.interfaces.http.api.requests import Charted
+from qdrant_rollouts.interfaces.http.api.requests.indexes import ChartsQuery
 from qdrant_rollouts.interfaces.http.app import make_app
 from tests.contract.test_traffic import searches
 from tests.integration.test_pages import Page
@@ -116,4 +116,4 @@ def test_the_same_data_comes_over_http(world, client):
     assert answer.json() == chart_index(world.services, "docs", "1h")
     assert client.get("/api/v1/indexes/nosuch/charts").status_code == 404
     assert client.get("/api/v1/indexes/docs/charts?period=2w").status_code == 422
-    assert get_args(Charted.model_fields["period"].annotation) == tuple(PERIODS)
+    assert get_args(ChartsQuery.model_fields["period"].annotation) == tuple(PERIODS)

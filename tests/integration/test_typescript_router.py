@@ -23,7 +23,7 @@ from qdrant_rollouts.core.routing.exposures import unit_of_user
 from qdrant_rollouts.core.statistics.assignment import bucket
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 from qdrant_rollouts.interfaces.access import tokens
-from qdrant_rollouts.interfaces.http.api.router_requests import Observations
+from qdrant_rollouts.interfaces.http.api.requests.routers import ObservationsRequest
 from qdrant_rollouts.interfaces.http.security import LARGEST_BODY
 from tests.agents import served
 from tests.qdrants import wait_until
@@ -307,7 +307,7 @@ def test_what_piles_up_while_the_server_is_away_is_cut_into_batches_that_it_take
     assert len(bodies) > 1
     assert max(map(len, bodies)) < LARGEST_BODY
     sketch = TrafficSketch()
-    for body in map(Observations.model_validate_json, bodies):
+    for body in map(ObservationsRequest.model_validate_json, bodies):
         for tally in body.tallies().values():
             sketch.merge(tally)
     assert (sketch.calls, sketch.errors) == (400 * 200, 200 * 200)

@@ -12,7 +12,11 @@ from qdrant_rollouts.core.routing.exposures import Person, UserSearches, unit_of
 from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.statistics.groups import GROUPS
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
-from qdrant_rollouts.interfaces.http.api.router_requests import Exposures, Observations, Sketch
+from qdrant_rollouts.interfaces.http.api.requests.routers import (
+    ExposuresRequest,
+    ObservationsRequest,
+    Sketch,
+)
 from qdrant_rollouts.interfaces.http.security import LARGEST_BODY
 
 KEY = TrafficKey("docs", "d/3", "canary", "real", "docs_2")
@@ -31,16 +35,16 @@ def sketch(calls: int, seed: int = 1) -> TrafficSketch:
     return found
 
 
-def send(batch: Batch) -> tuple[list[Observations], list[Exposures]]:
+def send(batch: Batch) -> tuple[list[ObservationsRequest], list[ExposuresRequest]]:
     observations = []
     exposures = []
     for number, part in enumerate(split_batch(batch), 1):
         content = part.write("shop:1:a", number)
         assert len(content) < LARGEST_BODY
         if part.path == "/observations":
-            observations.append(Observations.model_validate_json(content))
+            observations.append(ObservationsRequest.model_validate_json(content))
         else:
-            exposures.append(Exposures.model_validate_json(content))
+            exposures.append(ExposuresRequest.model_validate_json(content))
     return observations, exposures
 
 

@@ -18,6 +18,15 @@ def _check_zone(name: str) -> str:
     return name
 
 
+#: Times that passed while nothing ran: one run makes up for all of them, or they are left out once
+#: they are too late.
+Misfire = Literal["once", "skip"]
+#: What happens if something else is running on the index: the time is left out, or its run begins
+#: afterwards.
+Overlap = Literal["skip", "wait"]
+#: What happens if the run before has built a collection and its gate cannot tell: this run takes
+#: its place, or the time is left out. A run that a person has touched is left alone.
+IfPaused = Literal["replace", "skip"]
 Jitter = Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False, strict=True)]
 
 
@@ -26,16 +35,12 @@ class ScheduleSpec(Strict):
 
     cron: Annotated[str, AfterValidator(_check_cron_line)]
     zone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
-    #: Times that passed while nothing ran: one run makes up for all of them, or they are left out
-    #: once they are too late.
-    misfire: Literal["once", "skip"] = "once"
+    misfire: Misfire = "once"
     late_after_minutes: Seconds = 60
     #: The start is delayed by up to this many minutes, differently for each index and time, so that
     #: not all begin at once.
     jitter_minutes: Jitter = 0
-    #: What happens if something else is running on the index: the time is left out, or its run
-    #: begins afterwards.
-    overlap: Literal["skip", "wait"] = "skip"
+    overlap: Overlap = "skip"
     #: An alert is sent when no run has succeeded for this long.
     success_within_hours: Positive | None = None
 
@@ -43,9 +48,7 @@ class ScheduleSpec(Strict):
 class RebuildSpec(ScheduleSpec):
     """When an index is rebuilt."""
 
-    #: What happens if the run before has built a collection and its gate cannot tell: this run
-    #: takes its place, or the time is left out. A run that a person has touched is left alone.
-    if_paused: Literal["replace", "skip"] = "replace"
+    if_paused: IfPaused = "replace"
 
 
 def _expand_cron_line(value: Any) -> Any:

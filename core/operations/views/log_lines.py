@@ -1,5 +1,7 @@
 """The log lines of a deployment, for people."""
 
+from typing import Literal, get_args
+
 from sqlalchemy import select
 
 from qdrant_rollouts.core.answers import deployments as deployment_answers
@@ -10,7 +12,8 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
 #: From the least to the most serious. A level means itself and those after it.
-LEVELS = ("info", "warning", "error")
+Level = Literal["info", "warning", "error"]
+LEVELS: tuple[Level, ...] = get_args(Level)
 
 
 def list_log_lines(

@@ -4,11 +4,15 @@ from qdrant_rollouts.core.answers.asking import ComparedAnswers, JudgedProposal,
 from qdrant_rollouts.core.operations.asking import judgments
 from qdrant_rollouts.core.operations.asking.compare import compare_answers
 from qdrant_rollouts.interfaces.access.asking import PLACES
-from qdrant_rollouts.interfaces.http.api import requests
 from qdrant_rollouts.interfaces.http.api.endpoint import Call, NoQuery
+from qdrant_rollouts.interfaces.http.api.requests.asking import (
+    AnswerComparisonQuery,
+    JudgmentRemovalRequest,
+    JudgmentRequest,
+)
 
 
-def ask_both(call: Call, given: requests.AskedBoth) -> ComparedAnswers:
+def ask_both(call: Call, given: AnswerComparisonQuery) -> ComparedAnswers:
     with PLACES.take_place():
         return compare_answers(
             call.services, call.path["alias"], given.query, given.left, given.right, given.limit
@@ -19,7 +23,7 @@ def get_proposal(call: Call, given: NoQuery) -> JudgedProposal:
     return judgments.read_proposal(call.services, call.path["alias"])
 
 
-def add_judgment(call: Call, given: requests.Judgment) -> JudgmentChange:
+def add_judgment(call: Call, given: JudgmentRequest) -> JudgmentChange:
     return judgments.add_judgment(
         call.services,
         call.path["alias"],
@@ -30,7 +34,7 @@ def add_judgment(call: Call, given: requests.Judgment) -> JudgmentChange:
     )
 
 
-def take_out_judgment(call: Call, given: requests.TakenOut) -> JudgmentChange:
+def take_out_judgment(call: Call, given: JudgmentRemovalRequest) -> JudgmentChange:
     return judgments.take_out_judgment(
         call.services, call.path["alias"], given.query, actor=call.actor, reason=given.reason
     )

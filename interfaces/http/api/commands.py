@@ -19,15 +19,35 @@ from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.schedules import commands as schedule_commands
 from qdrant_rollouts.core.operations.schedules import queries as schedule_queries
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.interfaces.http.api import requests
 from qdrant_rollouts.interfaces.http.api.endpoint import Answer, Call
+from qdrant_rollouts.interfaces.http.api.requests.backups import BackupRequest
+from qdrant_rollouts.interfaces.http.api.requests.collections import (
+    AliasCreationRequest,
+    AliasSwitchRequest,
+    CollectionDeletionRequest,
+    GarbageCollectionRequest,
+)
+from qdrant_rollouts.interfaces.http.api.requests.deployments import (
+    AbortRequest,
+    DeploymentRequest,
+    PromotionRequest,
+    RollbackRequest,
+)
+from qdrant_rollouts.interfaces.http.api.requests.events import AlertTestRequest
+from qdrant_rollouts.interfaces.http.api.requests.experiments import (
+    CoverageRequest,
+    ExperimentRequest,
+)
+from qdrant_rollouts.interfaces.http.api.requests.fields import ReasonRequest
+from qdrant_rollouts.interfaces.http.api.requests.indexes import AdoptionRequest, MarkRequest
+from qdrant_rollouts.interfaces.http.api.requests.schedules import ScheduleChangeRequest
 
 
 def show_run(call: Call, deployment: str) -> Started:
     return queries.describe_started(call.services, deployment)
 
 
-def start_deployment(call: Call, given: requests.Deploy) -> Started:
+def start_deployment(call: Call, given: DeploymentRequest) -> Started:
     begun = commands.start_deployment(
         call.services,
         given.alias,
@@ -39,7 +59,7 @@ def start_deployment(call: Call, given: requests.Deploy) -> Started:
     return show_run(call, begun)
 
 
-def rebuild_index(call: Call, given: requests.Reasoned) -> Started | Rebuilt:
+def rebuild_index(call: Call, given: ReasonRequest) -> Started | Rebuilt:
     alias = call.path["alias"]
     found = rebuilding.rebuild_index(
         call.services, alias, actor=call.actor, reason=given.reason, along=call.along
@@ -56,7 +76,7 @@ def rebuild_index(call: Call, given: requests.Reasoned) -> Started | Rebuilt:
     }
 
 
-def start_rollback(call: Call, given: requests.RollingBack) -> Started:
+def start_rollback(call: Call, given: RollbackRequest) -> Started:
     back = commands.start_rollback(
         call.services,
         call.path["alias"],
@@ -70,7 +90,7 @@ def start_rollback(call: Call, given: requests.RollingBack) -> Started:
     return show_run(call, back)
 
 
-def change_mark(call: Call, given: requests.MarkedVersion) -> Marked:
+def change_mark(call: Call, given: MarkRequest) -> Marked:
     return marks.mark_version(
         call.services,
         call.path["alias"],
@@ -81,8 +101,8 @@ def change_mark(call: Call, given: requests.MarkedVersion) -> Marked:
     )
 
 
-def request_sender(event: Event) -> Callable[[Call, requests.Reasoned], Started]:
-    def request_event(call: Call, given: requests.Reasoned) -> Started:
+def request_sender(event: Event) -> Callable[[Call, ReasonRequest], Started]:
+    def request_event(call: Call, given: ReasonRequest) -> Started:
         deployment = call.path["deployment"]
         return show_run(
             call,
@@ -94,15 +114,15 @@ def request_sender(event: Event) -> Callable[[Call, requests.Reasoned], Started]
     return request_event
 
 
-def abort_run(call: Call, given: requests.Abort) -> Started:
+def abort_run(call: Call, given: AbortRequest) -> Started:
     return request_sender(Event.ABORT_KEEP if given.keep else Event.ABORT)(call, given)
 
 
-def promote_run(call: Call, given: requests.Promote) -> Started:
+def promote_run(call: Call, given: PromotionRequest) -> Started:
     return request_sender(Event.PROMOTE_FULL if given.full else Event.PROMOTE)(call, given)
 
 
-def create_alias(call: Call, given: requests.NewAlias) -> Answer:
+def create_alias(call: Call, given: AliasCreationRequest) -> Answer:
     return commands.create_alias(
         call.services,
         given.alias,
@@ -113,7 +133,7 @@ def create_alias(call: Call, given: requests.NewAlias) -> Answer:
     )
 
 
-def switch_alias(call: Call, given: requests.Switch) -> Answer:
+def switch_alias(call: Call, given: AliasSwitchRequest) -> Answer:
     return commands.switch_alias(
         call.services,
         call.path["alias"],
@@ -124,13 +144,13 @@ def switch_alias(call: Call, given: requests.Switch) -> Answer:
     )
 
 
-def delete_alias(call: Call, given: requests.Reasoned) -> Answer:
+def delete_alias(call: Call, given: ReasonRequest) -> Answer:
     return commands.delete_alias(
         call.services, call.path["alias"], actor=call.actor, reason=given.reason
     )
 
 
-def delete_collection(call: Call, given: requests.Delete) -> Answer:
+def delete_collection(call: Call, given: CollectionDeletionRequest) -> Answer:
     return commands.safe_delete_collection(
         call.services,
         call.path["collection"],
@@ -140,13 +160,13 @@ def delete_collection(call: Call, given: requests.Delete) -> Answer:
     )
 
 
-def collect_garbage(call: Call, given: requests.Collect) -> Collected:
+def collect_garbage(call: Call, given: GarbageCollectionRequest) -> Collected:
     return garbage_collection.collect_garbage(
         call.services, actor=call.actor, reason=given.reason, orphans=given.orphans
     )
 
 
-def keep_collection(call: Call, given: requests.Reasoned) -> Answer:
+def keep_collection(call: Call, given: ReasonRequest) -> Answer:
     return dict(
         retention_policy.keep_collection(
             call.services, call.path["collection"], actor=call.actor, reason=given.reason
@@ -154,7 +174,7 @@ def keep_collection(call: Call, given: requests.Reasoned) -> Answer:
     )
 
 
-def adopt_alias(call: Call, given: requests.Adopt) -> Answer:
+def adopt_alias(call: Call, given: AdoptionRequest) -> Answer:
     return adoption.adopt_collection(
         call.services,
         call.path["alias"],
@@ -169,7 +189,7 @@ def show_experiment(call: Call, experiment: str) -> experiment_answers.Experimen
     return experiment_queries.get_experiment(call.services, experiment)
 
 
-def create_experiment(call: Call, given: requests.NewExperiment) -> experiment_answers.Experiment:
+def create_experiment(call: Call, given: ExperimentRequest) -> experiment_answers.Experiment:
     created = experiment_commands.create_experiment(
         call.services,
         given.name,
@@ -187,7 +207,7 @@ def create_experiment(call: Call, given: requests.NewExperiment) -> experiment_a
     return show_experiment(call, created)
 
 
-def start_experiment(call: Call, given: requests.Reasoned) -> experiment_answers.Experiment:
+def start_experiment(call: Call, given: ReasonRequest) -> experiment_answers.Experiment:
     return show_experiment(
         call,
         experiment_commands.start_experiment(
@@ -196,7 +216,7 @@ def start_experiment(call: Call, given: requests.Reasoned) -> experiment_answers
     )
 
 
-def stop_experiment(call: Call, given: requests.Reasoned) -> experiment_answers.Experiment:
+def stop_experiment(call: Call, given: ReasonRequest) -> experiment_answers.Experiment:
     return show_experiment(
         call,
         experiment_commands.stop_experiment(
@@ -205,7 +225,7 @@ def stop_experiment(call: Call, given: requests.Reasoned) -> experiment_answers.
     )
 
 
-def widen_experiment(call: Call, given: requests.Widen) -> experiment_answers.Experiment:
+def widen_experiment(call: Call, given: CoverageRequest) -> experiment_answers.Experiment:
     name = call.path["experiment"]
     coverage = given.coverage
     return show_experiment(
@@ -224,7 +244,7 @@ def show_verification(call: Call, run: str) -> backup_answers.Verification:
     return backups.get_verification(call.services, run)
 
 
-def create_backup(call: Call, given: requests.NewBackup) -> backup_answers.Backup:
+def create_backup(call: Call, given: BackupRequest) -> backup_answers.Backup:
     made = backups.create_backup(
         call.services,
         given.alias,
@@ -236,7 +256,7 @@ def create_backup(call: Call, given: requests.NewBackup) -> backup_answers.Backu
     return show_backup(call, made)
 
 
-def verify_backup(call: Call, given: requests.Reasoned) -> backup_answers.Verification:
+def verify_backup(call: Call, given: ReasonRequest) -> backup_answers.Verification:
     named = call.path["backup"]
     why = given.reason
     return show_verification(
@@ -247,7 +267,7 @@ def verify_backup(call: Call, given: requests.Reasoned) -> backup_answers.Verifi
     )
 
 
-def restore_backup(call: Call, given: requests.Reasoned) -> Started:
+def restore_backup(call: Call, given: ReasonRequest) -> Started:
     named = call.path["backup"]
     why = given.reason
     return show_run(
@@ -262,7 +282,7 @@ def show_schedule_run(call: Call, run: str) -> schedule_answers.Run:
     return schedule_queries.get_schedule_run(call.services, int(run))
 
 
-def run_schedule(call: Call, given: requests.Reasoned) -> schedule_answers.Run:
+def run_schedule(call: Call, given: ReasonRequest) -> schedule_answers.Run:
     alias = call.path["alias"]
     action = call.path["action"]
     asked = schedule_commands.run_schedule(
@@ -271,7 +291,7 @@ def run_schedule(call: Call, given: requests.Reasoned) -> schedule_answers.Run:
     return show_schedule_run(call, str(asked))
 
 
-def pause_schedule(call: Call, given: requests.Reasoned) -> schedule_answers.Schedule:
+def pause_schedule(call: Call, given: ReasonRequest) -> schedule_answers.Schedule:
     alias = call.path["alias"]
     action = call.path["action"]
     schedule_commands.pause_schedule(
@@ -280,7 +300,7 @@ def pause_schedule(call: Call, given: requests.Reasoned) -> schedule_answers.Sch
     return _show_schedule(call)
 
 
-def resume_schedule(call: Call, given: requests.Reasoned) -> schedule_answers.Schedule:
+def resume_schedule(call: Call, given: ReasonRequest) -> schedule_answers.Schedule:
     alias = call.path["alias"]
     action = call.path["action"]
     schedule_commands.resume_schedule(
@@ -289,7 +309,7 @@ def resume_schedule(call: Call, given: requests.Reasoned) -> schedule_answers.Sc
     return _show_schedule(call)
 
 
-def change_schedule(call: Call, given: requests.Times) -> schedule_answers.Schedule:
+def change_schedule(call: Call, given: ScheduleChangeRequest) -> schedule_answers.Schedule:
     wanted = given.model_dump(exclude={"reason"}, exclude_none=True)
     alias = call.path["alias"]
     action = call.path["action"]
@@ -304,7 +324,7 @@ def _show_schedule(call: Call) -> schedule_answers.Schedule:
     return next(one for one in found if one["action"] == call.path["action"])
 
 
-def test_alerts(call: Call, given: requests.TestAlert) -> Answer:
+def test_alerts(call: Call, given: AlertTestRequest) -> Answer:
     faults = deliveries.try_channels(
         call.services, given.channel, actor=call.actor, reason=given.reason
     )

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cache
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -74,28 +75,38 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``takes`` is a ``Body``, or a ``Query`` if there is no body. ``told`` marks an endpoint that
-    starts something: it builds the answer from the id of what was started, and an
-    ``Idempotency-Key`` is accepted. ``tag`` returns a text that differs after every change of the
-    answer: whoever sends it again as ``If-None-Match`` gets no answer, status 304."""
+    """``does`` declares the types of the request, its parameter ``given``, and of the answer.
+    ``told`` marks an endpoint that starts something: it builds the answer from the id of what was
+    started, and an ``Idempotency-Key`` is accepted. ``tag`` returns a text that differs after every
+    change of the answer: whoever sends it again as ``If-None-Match`` gets no answer, status 304."""
 
     method: str
     path: str
     scope: str
     does: Callable[[Call, Any], Answer]
-    takes: type[Body] | type[Query]
     summary: str
     told: Callable[[Call, str], Answer] | None = None
     tag: Callable[[Call], str] | None = None
 
     @property
+    def takes(self) -> type[Body] | type[Query]:
+        """The type of the request: a ``Query`` if there is no body."""
+        taken: type[Body] | type[Query] = _read_types(self.does)["given"]
+        return taken
+
+    @property
     def answers(self) -> Any:
         """The type of the answer."""
-        return get_type_hints(self.does)["return"]
+        return _read_types(self.does)["return"]
 
     @property
     def status(self) -> int:
         return 202 if self.told else 200
+
+
+@cache
+def _read_types(does: Callable[[Call, Any], Answer]) -> Mapping[str, Any]:
+    return get_type_hints(does)
 
 
 def build_route(endpoint: Endpoint) -> Route:

@@ -28,15 +28,31 @@ from qdrant_rollouts.core.operations.views.charts.queries import chart_index
 from qdrant_rollouts.core.operations.views.overview import home, lists
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.interfaces.access.planning import PLACES
-from qdrant_rollouts.interfaces.http.api import requests
 from qdrant_rollouts.interfaces.http.api.endpoint import Answer, Call, NoQuery
+from qdrant_rollouts.interfaces.http.api.requests.deployments import (
+    DeploymentPlanRequest,
+    DeploymentsQuery,
+    LogQuery,
+)
+from qdrant_rollouts.interfaces.http.api.requests.events import AlertsQuery, EventsQuery
+from qdrant_rollouts.interfaces.http.api.requests.experiments import ExperimentPlanRequest
+from qdrant_rollouts.interfaces.http.api.requests.fields import (
+    IndexFilterQuery,
+    ListQuery,
+    PageQuery,
+)
+from qdrant_rollouts.interfaces.http.api.requests.indexes import (
+    ChartsQuery,
+    DiffQuery,
+    IndexesQuery,
+)
 
 
 def get_caller(call: Call, given: NoQuery) -> Answer:
     return {"name": call.caller.name, "scopes": sorted(call.caller.scopes)}
 
 
-def get_indexes(call: Call, given: requests.Indexes) -> index_answers.Home:
+def get_indexes(call: Call, given: IndexesQuery) -> index_answers.Home:
     seen = call.context.watcher.look(patience=1.0)
     return home.describe_home(call.services, seen, given.limit, given.after)
 
@@ -51,13 +67,13 @@ def get_versions(call: Call, given: NoQuery) -> index_answers.Versions:
     return lineage.list_versions(call.services, call.path["alias"])
 
 
-def get_differences(call: Call, given: requests.Difference) -> Answer:
+def get_differences(call: Call, given: DiffQuery) -> Answer:
     return comparing.diff_versions(
         call.services, call.path["alias"], given.one, given.other, given.sample
     )
 
 
-def get_charts(call: Call, given: requests.Charted) -> Charts:
+def get_charts(call: Call, given: ChartsQuery) -> Charts:
     alias = call.path["alias"]
     lists.check_index_known(call.services, alias, call.context.watcher.look(patience=1.0))
     return chart_index(call.services, alias, given.period)
@@ -75,7 +91,7 @@ def get_aliases(call: Call, given: NoQuery) -> index_answers.Aliases:
     return {"aliases": queries.list_aliases(call.services)}
 
 
-def get_deployments(call: Call, given: requests.Deployments) -> deployment_answers.DeploymentPage:
+def get_deployments(call: Call, given: DeploymentsQuery) -> deployment_answers.DeploymentPage:
     found = queries.list_deployments(
         call.services, given.alias, given.limit, status=given.status, after=given.after
     )
@@ -86,11 +102,11 @@ def get_deployment(call: Call, given: NoQuery) -> deployment_answers.Deployment:
     return queries.get_deployment(call.services, call.path["deployment"])
 
 
-def get_log(call: Call, given: requests.Log) -> deployment_answers.DeploymentLog:
+def get_log(call: Call, given: LogQuery) -> deployment_answers.DeploymentLog:
     return log_lines.list_log_lines(call.services, call.path["deployment"], given.level)
 
 
-def get_deletions(call: Call, given: requests.Listed) -> deployment_answers.Deletions:
+def get_deletions(call: Call, given: ListQuery) -> deployment_answers.Deletions:
     found = queries.list_deletions(call.services, given.limit)
     return {"deletions": [row for row in found if given.alias in (None, row["alias"])]}
 
@@ -99,7 +115,7 @@ def get_garbage(call: Call, given: NoQuery) -> collecting_answers.Collected:
     return garbage_collection.collect_garbage(call.services, actor=call.actor, dry_run=True)
 
 
-def get_experiment_plan(call: Call, given: requests.Planned) -> Answer:
+def get_experiment_plan(call: Call, given: ExperimentPlanRequest) -> Answer:
     by_hand = planning.GivenFigures(given.rate, given.deviation, given.users_per_day)
     alias = call.path["alias"]
     metrics = given.metrics
@@ -108,13 +124,13 @@ def get_experiment_plan(call: Call, given: requests.Planned) -> Answer:
     )
 
 
-def get_deployment_plan(call: Call, given: requests.PlannedDeployment) -> Plan:
+def get_deployment_plan(call: Call, given: DeploymentPlanRequest) -> Plan:
     alias = call.path["alias"]
     with PLACES.take_place(alias):
         return plan_deployment(call.services, alias, **given.asked)
 
 
-def get_experiments(call: Call, given: requests.Paged) -> experiment_answers.ExperimentPage:
+def get_experiments(call: Call, given: PageQuery) -> experiment_answers.ExperimentPage:
     found = experiment_queries.list_experiments(
         call.services, given.alias, given.limit, after=given.after
     )
@@ -129,7 +145,7 @@ def get_report(call: Call, given: NoQuery) -> Answer:
     return experiment_queries.report_experiment(call.services, call.path["experiment"])
 
 
-def get_backups(call: Call, given: requests.OfIndex) -> backup_answers.Backups:
+def get_backups(call: Call, given: IndexFilterQuery) -> backup_answers.Backups:
     return {"backups": backups.list_backups(call.services, given.alias)}
 
 
@@ -137,11 +153,11 @@ def get_backup(call: Call, given: NoQuery) -> backup_answers.Backup:
     return backups.get_backup(call.services, call.path["backup"])
 
 
-def get_schedules(call: Call, given: requests.Listed) -> schedule_answers.Schedules:
+def get_schedules(call: Call, given: ListQuery) -> schedule_answers.Schedules:
     return {"schedules": schedule_queries.list_schedules(call.services, given.alias, given.limit)}
 
 
-def get_events(call: Call, given: requests.Events) -> deployment_answers.EventPage:
+def get_events(call: Call, given: EventsQuery) -> deployment_answers.EventPage:
     wanted = EventFilter(
         alias=given.alias,
         deployment_id=given.deployment,
@@ -154,7 +170,7 @@ def get_events(call: Call, given: requests.Events) -> deployment_answers.EventPa
     return audit_events.list_audit_events(call.services, wanted, given.limit, given.before)
 
 
-def get_alerts(call: Call, given: requests.WantedAlerts) -> alert_answers.Alerts:
+def get_alerts(call: Call, given: AlertsQuery) -> alert_answers.Alerts:
     wanted = AlertFilter(
         alias=given.alias, severity=given.severity, what=given.alert, since=given.since
     )

@@ -6,8 +6,14 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments.listing import find_experiment
 from qdrant_rollouts.core.routing import Router, reports, table
 from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, count_feedback
-from qdrant_rollouts.interfaces.http.api import router_requests
 from qdrant_rollouts.interfaces.http.api.endpoint import Call, NoQuery
+from qdrant_rollouts.interfaces.http.api.requests.routers import (
+    ExposuresRequest,
+    FeedbackBatchRequest,
+    KeyedFeedback,
+    ObservationsRequest,
+    ServedRoutesRequest,
+)
 
 
 def tag_routes(call: Call) -> str:
@@ -22,7 +28,7 @@ def get_experiment_route(call: Call, given: NoQuery) -> index_answers.Experiment
     return {"route": route, "control": control}
 
 
-def report_served_routes(call: Call, given: router_requests.Serves) -> index_answers.Serving:
+def report_served_routes(call: Call, given: ServedRoutesRequest) -> index_answers.Serving:
     if given.serves:
         table.report_served_routes(call.services, given.router, given.serves)
     else:
@@ -30,14 +36,14 @@ def report_served_routes(call: Call, given: router_requests.Serves) -> index_ans
     return {"routes": len(given.serves)}
 
 
-def record_observations(call: Call, given: router_requests.Observations) -> search_answers.Recorded:
+def record_observations(call: Call, given: ObservationsRequest) -> search_answers.Recorded:
     tallies = given.tallies()
     return {
         "recorded": reports.record_observations(call.services, given.router, given.batch, tallies)
     }
 
 
-def record_exposures(call: Call, given: router_requests.Exposures) -> search_answers.Recorded:
+def record_exposures(call: Call, given: ExposuresRequest) -> search_answers.Recorded:
     lists = {one.key(): one.documents() for one in given.lists}
     recorded = reports.record_exposures(
         call.services, given.router, given.batch, given.people(), lists
@@ -45,9 +51,7 @@ def record_exposures(call: Call, given: router_requests.Exposures) -> search_ans
     return {"recorded": recorded}
 
 
-def record_feedback(
-    call: Call, given: router_requests.FeedbackBatch
-) -> search_answers.FeedbackOutcomes:
+def record_feedback(call: Call, given: FeedbackBatchRequest) -> search_answers.FeedbackOutcomes:
     """Each piece is counted in its own transaction. The exposures of searches that this process has
     made itself may still be in its memory; its router knows them."""
     with call.context.routers.one() as router:
@@ -58,7 +62,7 @@ def record_feedback(
 
 
 def _record_piece(
-    call: Call, router: Router, given: router_requests.KeyedFeedback, *, patient: bool
+    call: Call, router: Router, given: KeyedFeedback, *, patient: bool
 ) -> search_answers.FeedbackOutcome:
     fields = given.model_dump()
     experiment = fields.pop("experiment")

@@ -6,11 +6,12 @@ from qdrant_rollouts.core.answers import searches as search_answers
 from qdrant_rollouts.core.experiments import queries
 from qdrant_rollouts.core.ports import Hit
 from qdrant_rollouts.core.routing import Options
-from qdrant_rollouts.interfaces.http.api import requests
 from qdrant_rollouts.interfaces.http.api.endpoint import Call
+from qdrant_rollouts.interfaces.http.api.requests.experiments import FeedbackRequest
+from qdrant_rollouts.interfaces.http.api.requests.searches import IndexSearchRequest, SearchRequest
 
 
-def search_by_route(call: Call, given: requests.Search) -> search_answers.Found:
+def search_by_route(call: Call, given: IndexSearchRequest) -> search_answers.Found:
     options: Options = {}
     if given.filter is not None:
         options["filter"] = given.filter
@@ -33,14 +34,14 @@ def search_by_route(call: Call, given: requests.Search) -> search_answers.Found:
     }
 
 
-def route_query(call: Call, given: requests.Searching) -> search_answers.Routed:
+def route_query(call: Call, given: SearchRequest) -> search_answers.Routed:
     experiment = queries.get_experiment(call.services, call.path["experiment"])["id"]
     with call.context.routers.one() as router:
         variant, results = router.route_query(experiment, given.asked, given.user_id, given.limit)
     return {"variant": variant, "results": _hits_as_json(results)}
 
 
-def record_feedback(call: Call, given: requests.Feedback) -> search_answers.Recorded:
+def record_feedback(call: Call, given: FeedbackRequest) -> search_answers.Recorded:
     with call.context.routers.one() as router:
         recorded = router.track_feedback(call.path["experiment"], **given.model_dump())
     return {"recorded": recorded}

@@ -24,7 +24,7 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_text
 from qdrant_rollouts.interfaces.http import problems
 from qdrant_rollouts.interfaces.http.api.endpoint import Query
-from qdrant_rollouts.interfaces.http.api.requests import Word
+from qdrant_rollouts.interfaces.http.api.requests.fields import Word
 from qdrant_rollouts.interfaces.http.app_context import context_of
 from qdrant_rollouts.interfaces.http.security import require_scope
 from qdrant_rollouts.interfaces.http.streams import Stream

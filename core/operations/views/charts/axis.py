@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from qdrant_rollouts.core.operations.choices import check_choice
 from qdrant_rollouts.core.routing.search_history import HOUR, MINUTE, WINDOWS
@@ -29,6 +30,7 @@ class Period:
     level: str
 
 
+PeriodName = Literal["1h", "6h", "24h", "7d", "30d", "90d"]
 PERIODS: Mapping[str, Period] = {
     "1h": Period(timedelta(hours=1), MINUTE),
     "6h": Period(timedelta(hours=6), MINUTE),
@@ -37,7 +39,7 @@ PERIODS: Mapping[str, Period] = {
     "30d": Period(timedelta(days=30), HOUR),
     "90d": Period(timedelta(days=90), HOUR),
 }
-DEFAULT_PERIOD = "24h"
+DEFAULT_PERIOD: PeriodName = "24h"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from qdrant_rollouts.core.statistics.groups import GROUPS
 from qdrant_rollouts.core.statistics.histogram import BUCKETS
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 from qdrant_rollouts.interfaces.http.api.endpoint import Body
-from qdrant_rollouts.interfaces.http.api.requests import Feedback, Name, Number, Word
+from qdrant_rollouts.interfaces.http.api.requests.experiments import FeedbackRequest
+from qdrant_rollouts.interfaces.http.api.requests.fields import Name, Number, Word
 
 MOST_OBSERVATIONS = 1000
 MOST_CELLS = 50_000
@@ -53,7 +54,7 @@ class Report(Body):
     model_config = ConfigDict(extra="ignore")
 
 
-class Serves(Report):
+class ServedRoutesRequest(Report):
     router: RouterName
     serves: Annotated[dict[Name, Count], Field(max_length=_MOST_SERVED)] = Field(
         description="The version of each route that it searches by; none if it ends."
@@ -145,7 +146,7 @@ class Observation(Report):
         return TrafficKey(self.alias, self.stage, self.variant, self.kind, self.collection)
 
 
-class Observations(Report):
+class ObservationsRequest(Report):
     router: RouterName
     batch: BatchNumber
     observations: Annotated[list[Observation], Field(max_length=MOST_OBSERVATIONS)]
@@ -224,7 +225,7 @@ class InterleavedList(Report):
         return [[one.document, one.credit] for one in self.served]
 
 
-class Exposures(Report):
+class ExposuresRequest(Report):
     router: RouterName
     batch: BatchNumber
     users: Annotated[list[UserSearches], Field(max_length=MOST_USERS)] = Field(default_factory=list)
@@ -242,12 +243,12 @@ class Exposures(Report):
         return found
 
 
-class KeyedFeedback(Feedback):
+class KeyedFeedback(FeedbackRequest):
     experiment: Word
     key: Word = Field(description="Names this piece of feedback: sent twice, it is counted once.")
 
 
-class FeedbackBatch(Body):
+class FeedbackBatchRequest(Body):
     feedback: Annotated[list[KeyedFeedback], Field(min_length=1, max_length=MOST_FEEDBACK)]
     patient: bool = Field(
         False,
