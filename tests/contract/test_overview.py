@@ -37,7 +37,7 @@ def shown(world, id):
 
 
 def refused(seen):
-    return {act.verb: act.refused for act in seen["acts"]}
+    return {action.verb: action.refused for action in seen["actions"]}
 
 
 def test_the_end_is_not_foretold_from_nothing_and_then_from_the_last_deployments(world):
@@ -58,10 +58,10 @@ def test_what_has_ended_needs_no_time_and_can_be_asked_for_nothing(world):
     started = world.deploy("docs")
     world.run()
     seen = shown(world, started)
-    assert (seen["eta"], seen["acts"], seen["phase"]) == (None, [], "healthy")
+    assert (seen["eta"], seen["actions"], seen["phase"]) == (None, [], "healthy")
 
 
-def test_an_act_that_was_asked_for_is_not_asked_for_again(world):
+def test_an_action_that_was_asked_for_is_not_asked_for_again(world):
     started = world.deploy("docs", options={"soak": {"seconds": 600, "interval_seconds": 1}})
     world.run(until=world.at(started, "soak"))
     assert refused(shown(world, started))["promote"] == ""
@@ -70,19 +70,19 @@ def test_an_act_that_was_asked_for_is_not_asked_for_again(world):
     assert refused(shown(world, started))["promote"] == "abort was asked for and comes first"
 
 
-def test_an_act_names_the_steps_that_follow_it(world):
-    built = lists.describe_index(world.services, "docs", seen_by(world))["acts"][0]
+def test_an_action_names_the_steps_that_follow_it(world):
+    built = lists.describe_index(world.services, "docs", seen_by(world))["actions"][0]
     assert (built.verb, built.steps) == (
         "deploy",
         ["create", "populate", "validate", "catch_up", "switch", "soak"],
     )
     started = world.deploy("docs")
     world.run(until=world.at(started, "populate"))
-    follows = {act.verb: act.steps for act in shown(world, started)["acts"]}
+    follows = {action.verb: action.steps for action in shown(world, started)["actions"]}
     assert follows["promote"] == ["populate", "validate", "catch_up", "switch", "soak"]
     assert follows["abort"] == ["take back create"]
     assert follows["pause"] == ()
-    says = {act.verb: act.says for act in shown(world, started)["acts"]}
+    says = {action.verb: action.says for action in shown(world, started)["actions"]}
     assert says["abort"].startswith("Nothing serves docs, as before; docs_")
 
 
@@ -93,7 +93,7 @@ def test_a_pause_of_a_watch_takes_none_of_its_looks(world):
     world.run(until=lambda: world.status(started)["status"] == "paused")
     paused = shown(world, started)["situation"]
     assert [one.what for one in paused.since] == ["paused since", "the whole run since"]
-    assert shown(world, started)["acts"][0].verb == "resume"
+    assert shown(world, started)["actions"][0].verb == "resume"
     world.clock.moment += timedelta(hours=1)
     commands.request_action(world.services, started, Event.RESUME, actor="anna")
     world.run(until=lambda: (world.step(started, "soak")["progress"] or {}).get("done", 0) >= 6)
@@ -154,10 +154,10 @@ def test_a_way_back_that_would_delete_writes_is_refused_as_by_the_command(world)
         world.clock.move(1)
         commands.switch_alias(world.services, "docs", collection, actor="anna")
     assert light(world)["ready"] == "no"
-    acts = refused(lists.describe_index(world.services, "docs", seen_by(world)))
+    actions = refused(lists.describe_index(world.services, "docs", seen_by(world)))
     with pytest.raises(Refused) as error:
         commands.start_rollback(world.services, "docs", actor="anna")
-    assert (acts["rollback"], acts["rollback_now"]) == (str(error.value), "")
+    assert (actions["rollback"], actions["rollback_now"]) == (str(error.value), "")
 
 
 def test_nothing_else_may_be_under_way_where_one_goes_back(world):

@@ -73,20 +73,19 @@ _FORMS: dict[str, Do] = {
 def page_routes(services: Services, watcher: StoreWatcher) -> list[BaseRoute]:
     """Everything under ``/`` that no other part of the process serves."""
     pulse = Pulse(services)
-    looks = [
-        Route(path, _page_endpoint(watcher, *page), methods=["GET"])
-        for path, page in _PAGES.items()
-    ]
-    acts = [
-        Route(path, _form_endpoint(watcher, do), methods=["POST"]) for path, do in _FORMS.items()
-    ]
-    files = [
-        Route(path, _file_endpoint(watcher, file), methods=["GET"]) for path, file in _FILES.items()
-    ]
     return [
-        *looks,
-        *files,
-        *acts,
+        *(
+            Route(path, _page_endpoint(watcher, *page), methods=["GET"])
+            for path, page in _PAGES.items()
+        ),
+        *(
+            Route(path, _file_endpoint(watcher, file), methods=["GET"])
+            for path, file in _FILES.items()
+        ),
+        *(
+            Route(path, _form_endpoint(watcher, do), methods=["POST"])
+            for path, do in _FORMS.items()
+        ),
         Route("/login", _login_endpoint(watcher), methods=["GET"]),
         Route("/login", _sign_in(watcher), methods=["POST"]),
         Route("/logout", _sign_out(watcher), methods=["POST"]),
@@ -98,41 +97,43 @@ def page_routes(services: Services, watcher: StoreWatcher) -> list[BaseRoute]:
 def _page_endpoint(
     watcher: StoreWatcher, look: Look, template: str, live: bool
 ) -> Callable[[Request], Response]:
-    return _file_endpoint(watcher, lambda asks: asks.render_page(template, look(asks), live=live))
+    return _file_endpoint(
+        watcher, lambda visit: visit.render_page(template, look(visit), live=live)
+    )
 
 
 def _file_endpoint(watcher: StoreWatcher, file: File) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
-        asks = open_visit(request, watcher.look(), None)
+        visit = open_visit(request, watcher.look(), None)
         try:
-            asks = open_visit(request, asks.seen, security.require_scope(request, "read"))
-            asks.check_address()
-            return file(asks)
+            visit = open_visit(request, visit.seen, security.require_scope(request, "read"))
+            visit.check_address()
+            return file(visit)
         except Unauthorized:
             path = own_address(request) + (f"?{request.url.query}" if request.url.query else "")
-            return asks.redirect_to(f"/login?{urlencode({'next': path})}")
+            return visit.redirect_to(f"/login?{urlencode({'next': path})}")
         except (AppError, DBAPIError) as error:
-            return asks.render_error(error)
+            return visit.render_error(error)
 
     return endpoint
 
 
 def _form_endpoint(watcher: StoreWatcher, do: Do) -> Callable[[Request], object]:
-    def act(request: Request, body: bytes) -> Response:
-        asks = open_visit(request, watcher.look(), None)
+    def answer(request: Request, body: bytes) -> Response:
+        visit = open_visit(request, watcher.look(), None)
         try:
-            asks = open_visit(request, asks.seen, security.require_scope(request, "deploy"))
-            asks.check_address()
+            visit = open_visit(request, visit.seen, security.require_scope(request, "deploy"))
+            visit.check_address()
             form = read_form(body)
-            asks.check_form(form)
-            return asks.redirect_to(do(asks, form), form.get("verb", "keep"))
+            visit.check_form(form)
+            return visit.redirect_to(do(visit, form), form.get("verb", "keep"))
         except Unauthorized:
-            return asks.redirect_to("/login")
+            return visit.redirect_to("/login")
         except (AppError, DBAPIError) as error:
-            return asks.render_error(error)
+            return visit.render_error(error)
 
     async def endpoint(request: Request) -> Response:
-        return await run_in_threadpool(act, request, await request.body())
+        return await run_in_threadpool(answer, request, await request.body())
 
     return endpoint
 
@@ -157,30 +158,30 @@ def _login_endpoint(watcher: StoreWatcher) -> Callable[[Request], Response]:
     return endpoint
 
 
-def _login_page(asks: Visit, wrong: str = "", status: int = 200, onward: str = "") -> Response:
+def _login_page(visit: Visit, wrong: str = "", status: int = 200, onward: str = "") -> Response:
     shown = {
         "title": "Sign in",
         "here": "",
         "wrong": wrong,
-        "next": onward or own_path(asks.query_value("next") or "/"),
+        "next": onward or own_path(visit.query_value("next") or "/"),
     }
-    return asks.render_page("login.html", shown, status)
+    return visit.render_page("login.html", shown, status)
 
 
 def _sign_in(watcher: StoreWatcher) -> Callable[[Request], object]:
     def enter(request: Request, body: bytes) -> Response:
-        asks = open_visit(request, watcher.look(), None)
+        visit = open_visit(request, watcher.look(), None)
         try:
             form = read_form(body)
-            asks.check_form(form)
+            visit.check_form(form)
             secret = web_sessions.begin_session(
-                asks.services, form.get("token", ""), asks.context.api_token
+                visit.services, form.get("token", ""), visit.context.api_token
             )
         except (AppError, DBAPIError) as error:
-            return asks.render_error(error)
+            return visit.render_error(error)
         onward = own_path(form.get("next", "/"))
         if secret is None:
-            return _login_page(asks, "This token is unknown, or was revoked.", 401, onward)
+            return _login_page(visit, "This token is unknown, or was revoked.", 401, onward)
         entered = RedirectResponse(onward, 303, HEADERS)
         set_cookie(
             request,
@@ -200,14 +201,14 @@ def _sign_in(watcher: StoreWatcher) -> Callable[[Request], object]:
 
 def _sign_out(watcher: StoreWatcher) -> Callable[[Request], object]:
     def leave(request: Request, body: bytes) -> Response:
-        asks = open_visit(request, watcher.look(), None)
+        visit = open_visit(request, watcher.look(), None)
         try:
-            asks.check_form(read_form(body))
+            visit.check_form(read_form(body))
             web_sessions.end_session(
-                asks.services, request.cookies.get(security.SESSION_COOKIE, "")
+                visit.services, request.cookies.get(security.SESSION_COOKIE, "")
             )
         except (AppError, DBAPIError) as error:
-            return asks.render_error(error)
+            return visit.render_error(error)
         request.app.state.door.forget()
         left = RedirectResponse("/login", 303, HEADERS)
         left.delete_cookie(security.SESSION_COOKIE)

@@ -57,16 +57,16 @@ def reads_pages(request: Request) -> bool:
 
 
 def _error_page(request: Request, watcher: StoreWatcher, error: Exception, status: int) -> Response:
-    asks = _open_error_visit(request, watcher)
+    visit = _open_error_visit(request, watcher)
     if isinstance(error, AppError | DBAPIError):
-        return asks.render_error(error)
+        return visit.render_error(error)
     known = status if status in _WORDS else 500
     title, words = _WORDS[known]
     if isinstance(error, HTTPException) and known != status:
         title = error.detail
         words = error.detail
     said = words.format(path=request.url.path[:_LONGEST_PATH], method=request.method)
-    return asks.render_words(title, said, status)
+    return visit.render_words(title, said, status)
 
 
 #: How many characters of a path are repeated.

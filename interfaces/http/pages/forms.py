@@ -10,7 +10,7 @@ from qdrant_rollouts.core.errors import Malformed
 from qdrant_rollouts.core.experiments import commands as experiment_commands
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.schedules import commands as schedule_commands
-from qdrant_rollouts.core.operations.views.overview import acts
+from qdrant_rollouts.core.operations.views.overview.actions.versions import VERSION_VERBS
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.interfaces.http.pages.visits import Visit
 
@@ -39,7 +39,7 @@ def on_deployment(visit: Visit, form: Form) -> Next:
 
 
 def on_index(visit: Visit, form: Form) -> Next:
-    verb = _chosen_verb(form, ("deploy", "rollback", "rollback_now", *acts.VERSION_VERBS))
+    verb = _chosen_verb(form, ("deploy", "rollback", "rollback_now", *VERSION_VERBS))
     alias = visit.request.path_params["alias"]
     reason = form.get("reason", "")
     if verb == "deploy":
@@ -59,7 +59,7 @@ def on_index(visit: Visit, form: Form) -> Next:
             visit.services,
             alias,
             actor=visit.actor,
-            to=form.get("version", "") if verb in acts.VERSION_VERBS else None,
+            to=form.get("version", "") if verb in VERSION_VERBS else None,
             force=verb == "rollback_to_bad",
             reason=reason,
             now=verb == "rollback_now",

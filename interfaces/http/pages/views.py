@@ -8,7 +8,13 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.operations.views import audit_events
 from qdrant_rollouts.core.operations.views.audit_events import EventFilter
-from qdrant_rollouts.core.operations.views.overview import acts, index_summary, lists, run
+from qdrant_rollouts.core.operations.views.overview import index_summary, lists, run
+from qdrant_rollouts.core.operations.views.overview.actions.backups import (
+    action_to_back_up,
+    actions_of_backup,
+)
+from qdrant_rollouts.core.operations.views.overview.actions.experiments import actions_of_experiment
+from qdrant_rollouts.core.operations.views.overview.actions.versions import actions_of_version
 from qdrant_rollouts.interfaces.http.pages import ask_box
 from qdrant_rollouts.interfaces.http.pages.charting import (
     show_deployment_charts,
@@ -66,7 +72,7 @@ def _list_versions(visit: Visit, alias: str, live: str | None, busy: str) -> lis
             *("delete_after", "deletion", "marked_bad", "rolled_away", "rollback_target"),
         )
     )
-    return [{**blank, **row, "acts": acts.actions_of_version(alias, row, busy)} for row in found]
+    return [{**blank, **row, "actions": actions_of_version(alias, row, busy)} for row in found]
 
 
 def comparison_page(visit: Visit) -> Shown:
@@ -132,7 +138,7 @@ def experiment_page(visit: Visit) -> Shown:
         "title": found["name"],
         "here": "/experiments",
         "seen": {"units": {}, **seen},
-        "acts": acts.actions_of_experiment(found["id"], found["status"], coverage),
+        "actions": actions_of_experiment(found["id"], found["status"], coverage),
         "picture": image_data_url(experiment_svg(seen)) if begun else "",
         "told": f"The differences and their intervals over {len(seen.get('looks', ()))} looks.",
     }
@@ -151,7 +157,7 @@ def backups_page(visit: Visit) -> Shown:
     rows = [
         {
             **row,
-            "acts": acts.actions_of_backup(row["backup_id"], row["alias"], row["status"], refused),
+            "actions": actions_of_backup(row["backup_id"], row["alias"], row["status"], refused),
         }
         for row in backups.list_backups(visit.services)
     ]
@@ -161,7 +167,7 @@ def backups_page(visit: Visit) -> Shown:
         "rows": rows,
         "shelf": visit.services.shelf.address,
         "refused": refused,
-        "create": acts.action_to_back_up(refused),
+        "create": action_to_back_up(refused),
         "aliases": sorted(visit.seen.aliases or ()),
     }
 

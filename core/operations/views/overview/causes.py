@@ -6,7 +6,7 @@ from typing import Any
 from qdrant_rollouts.core.answers.deployments import Check, Deployment, Step
 from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.lifecycle import StepStatus
-from qdrant_rollouts.core.operations.views.overview.acts import label_step
+from qdrant_rollouts.core.operations.views.overview.step_labels import label_step
 
 #: Between the cause and what serves, in the message of a run that was rolled back.
 _ROLLED_BACK = ". Rolled back: "

@@ -20,7 +20,7 @@ from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.lifecycle import Status, StepStatus
-from qdrant_rollouts.core.operations.views.overview.acts import label_step
+from qdrant_rollouts.core.operations.views.overview.step_labels import label_step
 from qdrant_rollouts.core.times import as_iso
 
 #: How many earlier deployments of the index are used.

@@ -21,9 +21,9 @@ from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments.turns import current_step
 from qdrant_rollouts.core.lifecycle import Status
 from qdrant_rollouts.core.operations.schedules.declared import start_of
-from qdrant_rollouts.core.operations.views.overview import acts
 from qdrant_rollouts.core.operations.views.overview.known_rows import KnownRows
 from qdrant_rollouts.core.operations.views.overview.ranking import Ranked, leads_elsewhere
+from qdrant_rollouts.core.operations.views.overview.step_labels import label_step
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.core.operations.views.queries import outline_deployment
 from qdrant_rollouts.core.ports.naming import shell_word
@@ -143,7 +143,7 @@ def _describe_under_way(row: Deployment, known: KnownRows) -> index_answers.Unde
     position = len(row.steps)
     progress = None
     if step is not None:
-        name = acts.label_step(step.name, step.arguments)
+        name = label_step(step.name, step.arguments)
         position = step.position
         progress = read_progress(step.state)
     progress = progress or Progress(done=0, size=0)

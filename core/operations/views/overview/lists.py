@@ -21,8 +21,11 @@ from qdrant_rollouts.core.operations.schedules.declared import (
     status_of,
 )
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.core.operations.views.overview import acts, fallback
+from qdrant_rollouts.core.operations.views.overview import fallback
+from qdrant_rollouts.core.operations.views.overview.actions.indexes import actions_of_index
+from qdrant_rollouts.core.operations.views.overview.actions.schedules import actions_of_schedule
 from qdrant_rollouts.core.operations.views.overview.run import why_busy
+from qdrant_rollouts.core.operations.views.overview.step_labels import label_step
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.core.operations.views.paging import find_place
 from qdrant_rollouts.core.services import Services
@@ -88,7 +91,7 @@ def _label_current_steps(statuses: Mapping[str, Status], rows: Any) -> dict[str,
         found.setdefault(row.deployment_id, []).append(row)
     current = {id: find_current_step(statuses[id], steps) for id, steps in found.items()}
     return {
-        id: acts.label_step(step.name, step.arguments)
+        id: label_step(step.name, step.arguments)
         for id, step in current.items()
         if step is not None
     }
@@ -134,7 +137,7 @@ def describe_index(services: Services, alias: str, seen: StoreSnapshot) -> PageD
         "rollback": back,
         "busy": taken,
         "deletions": deletions,
-        "acts": acts.actions_of_index(alias, taken, declared, back),
+        "actions": actions_of_index(alias, taken, declared, back),
         "declared": declared.model_dump(mode="json", exclude_defaults=True) if declared else None,
     }
 
@@ -172,7 +175,7 @@ def _describe_latest_schedule(row: Schedule, run: ScheduleRun | None) -> PageDat
         "next_at": as_iso(start_of(row)) if status == "on" else None,
         "overdue_since": as_iso(row.told_at),
         "run": _describe_latest_run(run) if run is not None else None,
-        "acts": acts.actions_of_schedule(row.alias, row.action, status, open_run),
+        "actions": actions_of_schedule(row.alias, row.action, status, open_run),
     }
 
 

@@ -24,10 +24,12 @@ from qdrant_rollouts.core.deployments.turns import current_step
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import DeletionStatus, Place, Status
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.core.operations.views.overview import acts, eta, fallback
+from qdrant_rollouts.core.operations.views.overview import eta, fallback
+from qdrant_rollouts.core.operations.views.overview.actions.deployments import actions_of_deployment
 from qdrant_rollouts.core.operations.views.overview.progress import describe_progress
 from qdrant_rollouts.core.operations.views.overview.situation import describe_situation
 from qdrant_rollouts.core.operations.views.overview.situation.parts import Surroundings
+from qdrant_rollouts.core.operations.views.overview.step_labels import label_step
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.core.routing.table import alive
 from qdrant_rollouts.core.services import Services
@@ -73,7 +75,7 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
             "now": as_iso(now),
             "phase": _PHASES.get(row.status, "progressing"),
             "paused_for": row.paused_for,
-            "acts": acts.actions_of_deployment(row),
+            "actions": actions_of_deployment(row),
             "eta": left,
             "route": _describe_route(session, row, now),
             "collections": _describe_collections(session, row, live, seen, rules),
@@ -136,7 +138,7 @@ def why_busy(session: Session, alias: str) -> str:
 
 
 def _add_step_estimate(step: Mapping[str, Any], left: Mapping[str, Any] | None) -> PageData:
-    name = acts.label_step(step["name"], step["arguments"])
+    name = label_step(step["name"], step["arguments"])
     expected = None
     if left:
         expected = left["steps"].get(name)

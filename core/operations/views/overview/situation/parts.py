@@ -6,7 +6,7 @@ from typing import Any
 
 from qdrant_rollouts.core.answers.deployments import Deployment, Step
 from qdrant_rollouts.core.operations.views.overview import causes
-from qdrant_rollouts.core.operations.views.overview.acts import label_step
+from qdrant_rollouts.core.operations.views.overview.step_labels import label_step
 
 #: Places of the page that a link may lead to.
 GATE = "#gate-h"
