@@ -29,7 +29,8 @@ from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.deployments.commands import plan_figures
 from qdrant_rollouts.core.deployments.commands.plan_figures import Outlook
 from qdrant_rollouts.core.deployments.commands.planning import plan_deployment
-from qdrant_rollouts.core.deployments.steps.estimates import OF_PLANS, Bounds, Work, read_sample
+from qdrant_rollouts.core.deployments.steps.estimates import Work
+from qdrant_rollouts.core.deployments.steps.source_sample import OF_PLANS, Bounds, read_sample
 from qdrant_rollouts.core.errors import (
     Interrupted,
     LeaseLost,

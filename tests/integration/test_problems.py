@@ -12,7 +12,7 @@ from qdrant_rollouts import core, interfaces
 from qdrant_rollouts.adapters.database import open_engine, open_sessions
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database.caller_rows import OnceRow
-from qdrant_rollouts.core.deployments.steps.rereading import TooManyGone
+from qdrant_rollouts.core.deployments.steps.gone_records import TooManyGone
 from qdrant_rollouts.core.errors import (
     AppError,
     Broken,

@@ -58,7 +58,7 @@ BROAD_ALLOWED = {
         2,
         "a record that cannot be formatted, or not be stored, must not cost the turn that wrote it",
     ),
-    "core/deployments/steps/estimates.py": (
+    "core/deployments/steps/kept_estimate.py": (
         1,
         "an estimate must not end the deployment that it is about",
     ),

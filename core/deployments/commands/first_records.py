@@ -21,8 +21,13 @@ from qdrant_rollouts.core.deployments.commands.planning import (
     open_context,
 )
 from qdrant_rollouts.core.deployments.commands.specs import inherit_model
-from qdrant_rollouts.core.deployments.steps import collections, estimates, reading
-from qdrant_rollouts.core.deployments.steps.estimates import Bounds
+from qdrant_rollouts.core.deployments.steps import (
+    collections,
+    reading,
+    sample_records,
+    source_sample,
+)
+from qdrant_rollouts.core.deployments.steps.source_sample import Bounds
 from qdrant_rollouts.core.ports import Source
 from qdrant_rollouts.core.services import Services
 
@@ -69,12 +74,12 @@ def check_first_records(
     opened = reading.open_deployment_source(context)
     with name_faults(source):
         design = collections.design_green(context)
-        sample = estimates.read_first(opened, FIRST)
+        sample = source_sample.read_first(opened, FIRST)
     rules = RecordRules.of(design.vectors, design.schema, settled.vector_field)
     rules = _allow_sizes(rules, design.vectors)
-    parts = estimates.parse_sample(sample, design.vectors, rules)
-    bad = estimates.list_bad_records(parts)
-    estimated = estimates.estimate_bad_records(sample, parts)
+    parts = sample_records.parse_sample(sample, design.vectors, rules)
+    bad = sample_records.list_bad_records(parts)
+    estimated = sample_records.estimate_bad_records(sample, parts)
     return FirstRecords(
         read=len(sample.rows),
         all_read=sample.complete,

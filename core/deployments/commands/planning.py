@@ -39,6 +39,7 @@ from qdrant_rollouts.core.deployments.steps import (
     slicing,
 )
 from qdrant_rollouts.core.deployments.steps.estimates import Work
+from qdrant_rollouts.core.deployments.steps.source_sample import OF_PLANS
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection, Way
 from qdrant_rollouts.core.errors import AppError, Broken, Refused, Unavailable
 from qdrant_rollouts.core.ports import Source, State
@@ -153,7 +154,7 @@ def _look_ahead(services: Services, alias: str, prepared: Prepared, draw: random
         way = population.choose_way(context, source, green)
         with name_faults(source):
             work = estimates.estimate_work(
-                context, source, green, design.makers, way, estimates.OF_PLANS, draw
+                context, source, green, design.makers, way, OF_PLANS, draw
             )
         way = population.expect_way(context, way, work)
         slices = _count_slices(context, prepared.source, way)

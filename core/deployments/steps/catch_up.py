@@ -26,6 +26,7 @@ from qdrant_rollouts.core.deployments.steps import (
     reading,
     rereading,
     sliced_rounds,
+    source_reader,
 )
 from qdrant_rollouts.core.deployments.steps.catch_up_journal import (
     catch_up_by_journal,
@@ -33,9 +34,9 @@ from qdrant_rollouts.core.deployments.steps.catch_up_journal import (
 )
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, CaughtUp, RoundState
 from qdrant_rollouts.core.deployments.steps.direction import goes_back
+from qdrant_rollouts.core.deployments.steps.gone_records import TooManyGone
 from qdrant_rollouts.core.deployments.steps.listed_ids import join_ids, keep_first
 from qdrant_rollouts.core.deployments.steps.pieces import limit_to
-from qdrant_rollouts.core.deployments.steps.rereading import TooManyGone
 from qdrant_rollouts.core.deployments.steps.rounds import (
     describe_last,
     end_round,
@@ -222,10 +223,10 @@ def _open_work(context: StepContext, since: str | None = None, *, begun: bool = 
         return lambda current, seconds: comparing.compare_piece(
             comparison, current, limit_to(seconds)
         )
-    reader = rereading.open_reader(context)
+    reader = source_reader.open_reader(context)
 
     def read_on(current: RoundState, seconds: float) -> tuple[RoundState, bool]:
-        begun = current if current.phase else rereading.begin_changes(reader, since)
+        begun = current if current.phase else source_reader.begin_changes(reader, since)
         return rereading.read_piece(reader, begun, seconds)
 
     return read_on

@@ -36,8 +36,10 @@ from qdrant_rollouts.core.deployments.steps import (
     loading,
     lost_answers,
     pieces,
+    point_comparison,
     reading,
     rereading,
+    source_reader,
 )
 from qdrant_rollouts.core.deployments.steps.data import (
     CLONED,
@@ -51,7 +53,7 @@ from qdrant_rollouts.core.deployments.steps.data import (
 from qdrant_rollouts.core.deployments.steps.followers import FIRST_BATCH
 from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, do_pages, limit_to
 from qdrant_rollouts.core.deployments.steps.record_vectors import VectorCounts
-from qdrant_rollouts.core.deployments.steps.rereading import Reader
+from qdrant_rollouts.core.deployments.steps.source_reader import Reader
 from qdrant_rollouts.core.deployments.steps.ways import NewCollection
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Schema, Source
@@ -211,8 +213,8 @@ def _look(context: StepContext, state: FillState) -> Outcome:
     changed."""
     blue = _blue_of(context)
     store = context.services.store
-    reader = rereading.open_reader(context, filling=VectorCounts())
-    rereading.fit_window(reader, store.limits(blue))
+    reader = source_reader.open_reader(context, filling=VectorCounts())
+    source_reader.fit_window(reader, store.limits(blue))
     begun = state.look or LookState()
     points = begun.points
     if points is None:  # counted once, because a count may use up what the rate allows a turn
@@ -251,9 +253,9 @@ def _compare_windows(
         reader.context.services.store.pace(blue)
         started = time.monotonic()
         reader.rows.go_to(look.cursor, reader.source.read)
-        window, more = rereading.read_window(reader)
-        sorted_window = rereading.sort_window(reader, window, met)
-        found = rereading.compare_window(reader, blue, sorted_window.records)
+        window, more = source_reader.read_window(reader)
+        sorted_window = source_reader.sort_window(reader, window, met)
+        found = point_comparison.compare_window(reader, blue, sorted_window.records)
         sorted_window.add_met_to(met)
         if window:
             look = replace(
@@ -263,7 +265,7 @@ def _compare_windows(
                 changed=look.changed + len(found.changed),
                 there=look.there + found.there,
             )
-        rereading.resize_window(reader, len(window), time.monotonic() - started)
+        source_reader.resize_window(reader, len(window), time.monotonic() - started)
         return look, more and look.changed <= most
 
     look, more = do_pages(look, compare_next, goes_on)
@@ -340,14 +342,14 @@ def _blue_of(context: StepContext) -> str:
 
 def _bring_up(context: StepContext, state: FillState) -> Outcome:
     counts = VectorCounts.of(state)
-    reader = rereading.open_reader(context, filling=counts)
+    reader = source_reader.open_reader(context, filling=counts)
     reader.batch = state.window or FIRST_BATCH
     rejected: Reject | None = None
 
     def read_on(before: FillState, seconds: float) -> tuple[FillState, bool]:
         nonlocal rejected
         state = before
-        current = state.round or rereading.begin_pass(reader)
+        current = state.round or source_reader.begin_pass(reader)
         if state.piece < PIECE_SECONDS:
             # A worker died in this piece. Fewer points are made, and these are saved at once.
             reader.batch = max(1, int(reader.batch * state.piece / PIECE_SECONDS))

@@ -11,7 +11,13 @@ from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.merging import BucketDigests, bucket_of, compare_page
 from qdrant_rollouts.core.collections.records import read_mark
 from qdrant_rollouts.core.deployments.plan import StepContext
-from qdrant_rollouts.core.deployments.steps import catch_up, comparing, reading, rereading
+from qdrant_rollouts.core.deployments.steps import (
+    catch_up,
+    comparing,
+    reading,
+    rereading,
+    source_reader,
+)
 from qdrant_rollouts.core.deployments.steps.data import (
     DELTA,
     CaughtUp,
@@ -171,8 +177,8 @@ def _is_untouched(follower: Follower, point: Point) -> bool:
 
 def _read_source(context: StepContext, late: LateState, seconds: float) -> LateState:
     """Reads the source once more, because it may have changed since the last pass."""
-    reader = rereading.open_reader(context, serving=True)
-    begun: RoundState = late.round or rereading.begin_pass(reader)
+    reader = source_reader.open_reader(context, serving=True)
+    begun: RoundState = late.round or source_reader.begin_pass(reader)
     current, more = rereading.read_piece(reader, begun, seconds)
     if more:
         return replace(late, round=current)

@@ -24,8 +24,8 @@ from qdrant_rollouts.core.deployments.plan import (
 from qdrant_rollouts.core.deployments.steps import (
     cloning,
     delta,
-    estimates,
     journaled,
+    kept_estimate,
     loading,
     lost_answers,
     reading,
@@ -159,7 +159,7 @@ def _choose_way(context: StepContext) -> Outcome:
     else:
         context.save(state)
     # After the state: a turn that is cut short by the estimate is not repeated.
-    estimates.keep_estimate(context, source, green, way)
+    kept_estimate.keep_estimate(context, source, green, way)
     cut = f" in {state.slices} slices" if state.slices else ""
     return Wait(0, "; ".join(filter(None, (f"filling by {way.name}{cut}", way.note))))
 
