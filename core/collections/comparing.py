@@ -8,7 +8,6 @@ in neither, up to their size, and two collections that fit into a sample are com
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from qdrant_rollouts.core.collections import lineage
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.records import MARK_KEY, read_mark
 from qdrant_rollouts.core.collections.schema import (
@@ -19,6 +18,7 @@ from qdrant_rollouts.core.collections.schema import (
     vector_params,
 )
 from qdrant_rollouts.core.collections.stamps import read_stamp
+from qdrant_rollouts.core.collections.version_names import find_version
 from qdrant_rollouts.core.config.vector_kinds import Kind, vectors_by_name
 from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.defaults import COMPARED
@@ -51,7 +51,7 @@ def diff_versions(
 ) -> dict[str, Any]:
     """Returns what changed from version ``one`` of ``alias`` to ``other``; each is a number or a
     collection. If a collection is gone, records cannot be compared and ``content`` is None."""
-    rows = [lineage.find_version(services, alias, named) for named in (one, other)]
+    rows = [find_version(services, alias, named) for named in (one, other)]
     if rows[0].collection == rows[1].collection:
         raise Refused(
             f"{quote_value(one)} and {quote_value(other)} are the same version of {alias}; name two"

@@ -15,8 +15,8 @@ from qdrant_rollouts.core.collections.version_facts import describe_mark, versio
 from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
 from qdrant_rollouts.core.errors import Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, OPEN_DELETIONS, Status
-from qdrant_rollouts.core.ports.naming import check_found_name, shell_word
-from qdrant_rollouts.core.sanitize.quoting import quote_value, shorten_text
+from qdrant_rollouts.core.ports.naming import check_found_name
+from qdrant_rollouts.core.sanitize.quoting import shorten_text
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
@@ -91,28 +91,6 @@ def read_numbers(session: Session, collections: Iterable[str]) -> dict[str, int]
     query = select(Version.collection, Version.number)
     found = session.execute(query.where(Version.collection.in_(set(collections))))
     return {row.collection: row.number for row in found}
-
-
-def find_version(services: Services, alias: str, named: str) -> Version:
-    """Returns the version of ``alias`` with this collection name or number, which may have a ``v``
-    before it. Raises Unknown, naming the existing ones."""
-    check_found_name("alias", alias)
-    with services.sessions() as session:
-        rows = list(
-            session.scalars(select(Version).where(Version.alias == alias).order_by(Version.number))
-        )
-        elsewhere = session.get(Version, named)
-    known = {f"v{row.number}": row for row in rows}
-    known |= {str(row.number): row for row in rows} | {row.collection: row for row in rows}
-    if named in known:
-        return known[named]
-    if elsewhere is not None:
-        raise Unknown(
-            f"{named} is version {elsewhere.number} of {elsewhere.alias}, not of {alias}; "
-            f"`rollouts versions {shell_word(alias)}` lists those of {alias}"
-        )
-    latest = ", ".join(f"{row.number} ({row.collection})" for row in rows[-5:]) or "none"
-    raise Unknown(f"{alias} has no version {quote_value(named)}; the latest: {latest}")
 
 
 def _rows_of_versions(session: Session, alias: str, live: str | None) -> list[Version]:

@@ -8,8 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.answers.indexes import Marked
-from qdrant_rollouts.core.collections import lineage
 from qdrant_rollouts.core.collections.version_facts import describe_mark, name_version
+from qdrant_rollouts.core.collections.version_names import find_version
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import AliasState, Deployment, Version
 from qdrant_rollouts.core.errors import Malformed
@@ -25,7 +25,7 @@ def mark_version(
     not have, Malformed for a bad one without a reason. The same mark once more changes nothing."""
     if bad and not reason.strip():
         raise Malformed("a version is marked bad for a reason: say why with `--reason` or `reason`")
-    collection = lineage.find_version(services, alias, named).collection
+    collection = find_version(services, alias, named).collection
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         row = session.get_one(Version, collection, with_for_update=True)

@@ -102,7 +102,7 @@ export type Announced = {
 
 export type AnswerComparisonQuery = {
   query: string;
-  /** A version: its number or collection. Without it, what serves. */
+  /** A version: its number, its collection or `live`. Without it, what serves. */
   left?: string;
   /** The other version. Without it, what a running deployment has built, else the version before the live one. */
   right?: string;
@@ -359,7 +359,7 @@ export type DeploymentsQuery = {
 };
 
 export type DiffQuery = {
-  /** A version: its number or collection. */
+  /** A version: its number, its collection or `live`. */
   one: string;
   /** The version it is compared with. */
   other: string;
@@ -794,7 +794,7 @@ export type Mark = {
 export type MarkRequest = {
   /** Why; kept with the audit events. */
   reason?: string;
-  /** Its number or collection. */
+  /** Its number, its collection or `live`. */
   version: string;
   /** False takes the mark back. A bad one needs a reason. */
   bad?: boolean;
@@ -1752,7 +1752,7 @@ export interface Operations {
     path: "/api/v1/indexes/{alias}/compare-answers";
     query: {
       query: string;
-      /** A version: its number or collection. Without it, what serves. */
+      /** A version: its number, its collection or `live`. Without it, what serves. */
       left?: string;
       /** The other version. Without it, what a running deployment has built, else the version before the live one. */
       right?: string;
@@ -1773,7 +1773,7 @@ export interface Operations {
     method: "GET";
     path: "/api/v1/indexes/{alias}/diff";
     query: {
-      /** A version: its number or collection. */
+      /** A version: its number, its collection or `live`. */
       one: string;
       /** The version it is compared with. */
       other: string;

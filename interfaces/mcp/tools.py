@@ -200,7 +200,10 @@ class Tools:
         self,
         context: Context,
         alias: Annotated[str, Field(description="An index; list_indexes names them")],
-        version: Annotated[str, Field(description="A number or collection of list_versions")],
+        version: Annotated[
+            str,
+            Field(description="A number or collection of list_versions, or live"),
+        ],
         reason: Annotated[
             str, Field(description="Why; kept with the version and the audit events")
         ],

@@ -111,6 +111,7 @@ def test_versions_are_named_by_number_and_collection_and_no_other_collection_is_
     found = ask(versions, left="v2", right=live)
     assert (found["left"]["number"], found["right"]["live"]) == (2, True)
     assert ask(versions, right="1")["left"]["collection"] == other
+    assert ask(versions, left="live", right="v2")["left"]["collection"] == live
     versions.store.create("secrets", versions.store.schema(live), {})
     for named in ("secrets", "3", "_"):
         with pytest.raises(Unknown, match="docs has no version"):

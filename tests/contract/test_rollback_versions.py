@@ -7,6 +7,7 @@ import pytest
 
 from qdrant_rollouts.core.collections import lineage, marks
 from qdrant_rollouts.core.collections.deletion import deletions, retention_policy
+from qdrant_rollouts.core.collections.version_names import find_version
 from qdrant_rollouts.core.database.models import ServiceClock
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.errors import Malformed, Refused, Unknown
@@ -51,7 +52,7 @@ def live(world: World, saved_worlds: SavedWorlds) -> World:
 
 
 def name(world: World, number: int) -> str:
-    return lineage.find_version(world.services, "docs", str(number)).collection
+    return find_version(world.services, "docs", str(number)).collection
 
 
 def begin_rollback(world: World, **given: Any) -> str:

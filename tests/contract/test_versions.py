@@ -8,8 +8,9 @@ from qdrant_rollouts.core.collections import lineage, versions
 from qdrant_rollouts.core.collections import version_facts as facts
 from qdrant_rollouts.core.collections.deletion import deletions
 from qdrant_rollouts.core.collections.stamps import FACTS_KEY, STAMP_KEY, Stamp, read_stamp
+from qdrant_rollouts.core.collections.version_names import find_version
 from qdrant_rollouts.core.database.models import Version
-from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.errors import Refused, Unknown
 from tests.world import DIMENSION, EMBEDDING, World, texts
 
 
@@ -165,11 +166,11 @@ def test_a_version_is_building_then_live_and_the_one_before_it_goes(docs: World)
         deletions.cancel_deletion(
             session,
             docs.clock.moment,
-            lineage.find_version(docs.services, "docs", "1").collection,
+            find_version(docs.services, "docs", "1").collection,
             "no",
         )
     assert states(docs) == [(2, "live"), (1, "retained")]
-    docs.store.drop(lineage.find_version(docs.services, "docs", "1").collection)
+    docs.store.drop(find_version(docs.services, "docs", "1").collection)
     assert states(docs) == [(2, "live"), (1, "gone")]
 
 
@@ -195,7 +196,17 @@ def test_versions_of_an_unknown_alias_are_refused(docs: World) -> None:
 
 def test_a_version_is_found_by_number_and_by_name_and_the_rest_is_refused(docs: World) -> None:
     green = deployed(docs)
-    assert lineage.find_version(docs.services, "docs", "1").collection == green
-    assert lineage.find_version(docs.services, "docs", green).number == 1
+    assert find_version(docs.services, "docs", "1").collection == green
+    assert find_version(docs.services, "docs", green).number == 1
+    assert find_version(docs.services, "docs", "live").collection == green
     with pytest.raises(Refused, match=f"no version '7'; the latest: 1 \\({green}\\)"):
-        lineage.find_version(docs.services, "docs", "7")
+        find_version(docs.services, "docs", "7")
+    with pytest.raises(Unknown, match="nothing serves empty; its latest versions: none"):
+        find_version(docs.services, "empty", "live")
+    docs.store.create("theirs", docs.store.schema(green), {})
+    docs.store.point_alias("docs", "theirs")
+    with pytest.raises(Unknown, match=r"served by theirs, .* `rollouts adopt docs` makes it one"):
+        find_version(docs.services, "docs", "live")
+    docs.store.point_alias("other", green)
+    with pytest.raises(Unknown, match=f"{green} is version 1 of docs, not of other; `rollouts ver"):
+        find_version(docs.services, "other", "live")

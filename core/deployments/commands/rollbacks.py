@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session, selectinload
 
-from qdrant_rollouts.core.collections import aliases, lineage
+from qdrant_rollouts.core.collections import aliases
 from qdrant_rollouts.core.collections.alike import why_not_alike
 from qdrant_rollouts.core.collections.deletion import retention_policy
 from qdrant_rollouts.core.collections.deletion.deletions import find_last_deletions
@@ -19,6 +19,7 @@ from qdrant_rollouts.core.collections.serving_history import (
     read_history,
 )
 from qdrant_rollouts.core.collections.version_facts import describe_mark, say_mark
+from qdrant_rollouts.core.collections.version_names import find_version
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, Version
@@ -187,7 +188,7 @@ def _find_named(
     adopted = False
     older = named
     if named not in history.served:
-        version = lineage.find_version(services, alias, named)
+        version = find_version(services, alias, named)
         older, adopted = version.collection, version.deployment_id is None
     if older == live:
         raise Refused(

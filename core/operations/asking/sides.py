@@ -12,6 +12,7 @@ from sqlalchemy import select
 from qdrant_rollouts.core.answers.indexes import Version
 from qdrant_rollouts.core.collections import lineage
 from qdrant_rollouts.core.collections.readiness import estimate_points
+from qdrant_rollouts.core.collections.version_names import find_collection
 from qdrant_rollouts.core.database.models import AliasState
 from qdrant_rollouts.core.database.models import Version as VersionRow
 from qdrant_rollouts.core.errors import AppError, Malformed, Refused, Unavailable
@@ -134,15 +135,14 @@ def _order_defaults(services: Services, versions: Sequence[AskedVersion]) -> lis
 def _find_named(
     services: Services, alias: str, versions: Sequence[AskedVersion], named: str
 ) -> AskedVersion:
+    live = next((version.collection for version in versions if version.live), None)
+    collection = find_collection(services, alias, named, live)
     for version in versions:
-        if version.live and named == "live":
+        if version.collection == collection:
             return version
-        if named == version.collection or (
-            version.number is not None and named.removeprefix("v") == str(version.number)
-        ):
-            return version
-    row = lineage.find_version(services, alias, named)
-    return AskedVersion(row.collection, row.number, live=False, state="unknown")
+    # It was made after the versions were read.
+    number = lineage.find_number(services, collection)
+    return AskedVersion(collection, number, live=False, state="unknown")
 
 
 def _has_points(services: Services, version: AskedVersion) -> bool:

@@ -29,8 +29,8 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 def show_differences(alias: str, v1: str, v2: str, sample: int, as_json: bool) -> int:
     """Shows how version V2 of ALIAS differs from V1.
 
-    V1 and V2 are numbers or collections. Settings, model and counts are compared, and a sample of
-    the records. The sample is the same each time.
+    V1 and V2 are numbers or collections, or `live` for what serves. Settings, model and counts are
+    compared, and a sample of the records. The sample is the same each time.
     """
     with open_for_reading(store=True) as context:
         seen = comparing.diff_versions(context.services, alias, v1, v2, sample)

@@ -21,8 +21,9 @@ from qdrant_rollouts.interfaces.cli.screen import print_answer
 def change_mark(alias: str, version: str, bad: bool, good: bool, reason: str, as_json: bool) -> int:
     """Says that nobody should go back to VERSION of ALIAS, or takes that back.
 
-    VERSION is a number or a collection, as in `rollouts versions ALIAS`. A rollback does not choose
-    a version that is marked bad; `--to` goes there only with --force. Nothing else changes.
+    VERSION is a number or a collection, as in `rollouts versions ALIAS`, or `live` for what serves.
+    A rollback does not choose a version that is marked bad; `--to` goes there only with --force.
+    Nothing else changes.
     """
     if bad == good:
         raise Refused("say either --bad or --good")

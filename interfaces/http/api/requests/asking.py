@@ -26,7 +26,8 @@ Grade = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class AnswerComparisonQuery(Query):
     query: QueryText
     left: VersionName = Field(
-        "", description="A version: its number or collection. Without it, what serves."
+        "",
+        description="A version: its number, its collection or `live`. Without it, what serves.",
     )
     right: VersionName = Field(
         "",

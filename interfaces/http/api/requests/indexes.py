@@ -19,7 +19,7 @@ class IndexesQuery(Query):
 
 
 class DiffQuery(Query):
-    one: Name = Field(description="A version: its number or collection.")
+    one: Name = Field(description="A version: its number, its collection or `live`.")
     other: Name = Field(description="The version it is compared with.")
     sample: Annotated[int, Field(ge=1, le=10_000)] = Field(
         COMPARED, description="Records to compare."
@@ -34,7 +34,7 @@ class ChartsQuery(Query):
 
 
 class MarkRequest(ReasonRequest):
-    version: Name = Field(description="Its number or collection.")
+    version: Name = Field(description="Its number, its collection or `live`.")
     bad: bool = Field(True, description="False takes the mark back. A bad one needs a reason.")
 
 
