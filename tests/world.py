@@ -25,12 +25,15 @@ from qdrant_rollouts.adapters.route_channel import SilentChannel
 from qdrant_rollouts.adapters.shelf import FolderShelf
 from qdrant_rollouts.adapters.sources import open_source
 from qdrant_rollouts.core.alerts import outbox
+from qdrant_rollouts.core.answers.deployments import ToldEvent
 from qdrant_rollouts.core.config.index_file import ConcurrencySpec, IndexSpec
 from qdrant_rollouts.core.database.alert_rows import NoticeRow
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.defaults import ROWS
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.deployments.turn_record import TurnResult
 from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views.audit_events import EventFilter, list_audit_events
 from qdrant_rollouts.core.ports import AlertChannel, Knock, Notice, VectorStore
 from qdrant_rollouts.core.routing import AsyncRouter, Router
 from qdrant_rollouts.core.services import Services, Times
@@ -191,6 +194,10 @@ class World:
         with self.services.sessions() as session:
             rows = session.scalars(select(NoticeRow).order_by(NoticeRow.number))
             return [outbox.read_notice(row.message) for row in rows]
+
+    def list_events(self, alias: str | None = None, limit: int = ROWS) -> list[ToldEvent]:
+        """The audit events, newest first."""
+        return list_audit_events(self.services, EventFilter(alias=alias), limit)["events"]
 
     def step(self, deployment_id: str, name: str) -> dict[str, Any]:
         return next(step for step in self.status(deployment_id)["steps"] if step["name"] == name)

@@ -1,25 +1,29 @@
 """Lists that agents read as resources, page by page.
 
 Rule: a page has at most ``ROWS`` rows, and no more of them than fit into ``ANSWER_SIZE``
-characters, but always one. Its ``next`` is the resource with the rows that follow, so a client that
-reads one page knows that there are more. The last page has no ``next``.
+characters. Its ``next`` is the resource with the rows that follow, so a client that reads one page
+knows that there are more. The last page has no ``next``. A page is empty only if there are no rows,
+or if none of the many events that it looked through is wanted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from qdrant_rollouts.core.collections import lineage
 from qdrant_rollouts.core.defaults import ROWS
+from qdrant_rollouts.core.deployments.lookup import find_deployment
 from qdrant_rollouts.core.errors import Malformed
 from qdrant_rollouts.core.experiments import queries as experiment_queries
-from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views import audit_events, queries
+from qdrant_rollouts.core.operations.views.audit_events import EventFilter
 from qdrant_rollouts.core.operations.views.overview import home, store_snapshot
 from qdrant_rollouts.core.operations.views.overview.lists import check_index_known
 from qdrant_rollouts.core.ports.naming import check_found_name
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import read_time
 from qdrant_rollouts.interfaces.mcp import answers
 
 Row = Mapping[str, Any]
@@ -28,45 +32,76 @@ Row = Mapping[str, Any]
 _LOOKAHEAD = ROWS + 1
 #: Digits of an event's id; databases count no further.
 _LONGEST_ID = 18
+#: What narrows a list of events, as over HTTP.
+EVENT_FILTERS = ("event", "actor", "deployment", "text", "since", "until")
+_LONGEST_FILTER = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows of a list: those of ``alias``, or of all; those that follow the place ``after``;
+    those that fit the ``filters``."""
+
+    alias: str | None
+    after: str | None
+    filters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """``following`` is the place after which there may be more rows than these."""
+
+    rows: Sequence[Row]
+    following: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceList:
     """``uri`` names the first page; ``{alias}`` stands in it if the list is that of one index.
-    ``read`` returns the rows after a place, for an alias or for all. ``place`` is the place of a
-    row."""
+    ``place`` is the place of a row. ``filters`` are the parameters that narrow the list."""
 
     uri: str
     rows: str
     title: str
     description: str
-    read: Callable[[Services, str | None, str | None], Sequence[Row]]
+    read: Callable[[Services, Wanted], Rows]
     place: Callable[[Row], str]
+    filters: Sequence[str] = ()
 
     @property
     def template(self) -> str:
-        return f"{self.uri}{{?after}}"
+        return f"{self.uri}{{?{','.join(('after', *self.filters))}}}"
 
     def fill_uri(self, alias: str | None) -> str:
         return self.uri.replace("{alias}", quote(alias or "", safe=""))
 
 
 def read_page(
-    services: Services, listed: ResourceList, alias: str | None, after: str
+    services: Services,
+    listed: ResourceList,
+    alias: str | None,
+    after: str,
+    filters: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Raises Refused for a name that no alias has, and for a place that is not in the list; Unknown
-    for an index of which nothing is known."""
+    """Raises Malformed for a name that no alias has, for a place that is not in the list, and for a
+    filter that can never be right; Unknown for an index of which nothing is known."""
     if alias is not None:
         check_found_name("alias", alias)
     if "\0" in after:
         raise _build_misplaced(after)
-    found = listed.read(services, alias, after or None)
-    if alias is not None and not found:
+    given = {name: value for name, value in (filters or {}).items() if value}
+    for name, value in given.items():
+        _check_filter(name, value)
+    found = listed.read(services, Wanted(alias, after or None, given))
+    if alias is not None and not found.rows:
         check_index_known(services, alias, store_snapshot.read_snapshot_now(services))
-    kept = found[: _count_fitting(found[:ROWS])]
+    kept = found.rows[: _count_fitting(found.rows[:ROWS])]
+    place = found.following
+    if len(kept) < len(found.rows):
+        place = listed.place(kept[-1])
     following = None
-    if len(kept) < len(found):
-        following = write_next(listed.fill_uri(alias), listed.place(kept[-1]))
+    if place is not None:
+        following = write_next(listed.fill_uri(alias), place, given)
     return {listed.rows: kept, "next": following}
 
 
@@ -77,8 +112,17 @@ def read_index_page(services: Services, limit: int, after: str) -> answers.Index
     return answers.build_indexes(found, seen.declared)
 
 
-def write_next(uri: str, place: str) -> str:
-    return f"{uri}?after={quote(place, safe='')}"
+def write_next(uri: str, place: str, filters: Mapping[str, str] | None = None) -> str:
+    asked = urlencode({**(filters or {}), "after": place}, quote_via=quote, safe="")
+    return f"{uri}?{asked}"
+
+
+def _check_filter(name: str, value: str) -> None:
+    if "\0" in value or len(value) > _LONGEST_FILTER:
+        raise Malformed(
+            f"{name} is {quote_value(value)}, {len(value):,} characters; expected 1 to "
+            f"{_LONGEST_FILTER} without NUL: shorten it"
+        )
 
 
 def _count_fitting(rows: Sequence[Row]) -> int:
@@ -91,33 +135,52 @@ def _count_fitting(rows: Sequence[Row]) -> int:
     return len(rows)
 
 
-def _read_deployments(services: Services, alias: str | None, after: str | None) -> Sequence[Row]:
-    return queries.list_deployments(services, alias, _LOOKAHEAD, after=after)
+def _read_deployments(services: Services, wanted: Wanted) -> Rows:
+    return Rows(queries.list_deployments(services, wanted.alias, _LOOKAHEAD, after=wanted.after))
 
 
-def _read_events(services: Services, alias: str | None, after: str | None) -> Sequence[Row]:
+def _read_events(services: Services, wanted: Wanted) -> Rows:
     before = None
-    if after is not None:
-        if not after.isdecimal() or len(after) > _LONGEST_ID:
-            raise _build_misplaced(after)
-        before = int(after)
-    return queries.list_events(services, alias, _LOOKAHEAD, before=before)
+    if wanted.after is not None:
+        if not wanted.after.isdecimal() or len(wanted.after) > _LONGEST_ID:
+            raise _build_misplaced(wanted.after)
+        before = int(wanted.after)
+    asked = _build_event_filter(services, wanted)
+    found = audit_events.list_audit_events(services, asked, ROWS, before)
+    following = None if found["next"] is None else str(found["next"])
+    return Rows(found["events"], following)
 
 
-def _read_experiments(services: Services, alias: str | None, after: str | None) -> Sequence[Row]:
-    return experiment_queries.list_experiments(services, alias, _LOOKAHEAD, after=after)
+def _build_event_filter(services: Services, wanted: Wanted) -> EventFilter:
+    given = wanted.filters
+    deployment = given.get("deployment")
+    return EventFilter(
+        alias=wanted.alias,
+        deployment_id=find_deployment(services, deployment) if deployment else None,
+        event=given.get("event"),
+        actor=given.get("actor"),
+        text=given.get("text"),
+        since=read_time("since", given["since"]) if "since" in given else None,
+        until=read_time("until", given["until"]) if "until" in given else None,
+    )
 
 
-def _read_versions(services: Services, alias: str | None, after: str | None) -> Sequence[Row]:
-    assert alias is not None
-    found = lineage.list_versions(services, alias)["versions"]
-    if after is None:
-        return found[:_LOOKAHEAD]
+def _read_experiments(services: Services, wanted: Wanted) -> Rows:
+    return Rows(
+        experiment_queries.list_experiments(services, wanted.alias, _LOOKAHEAD, after=wanted.after)
+    )
+
+
+def _read_versions(services: Services, wanted: Wanted) -> Rows:
+    assert wanted.alias is not None
+    found = lineage.list_versions(services, wanted.alias)["versions"]
+    if wanted.after is None:
+        return Rows(found[:_LOOKAHEAD])
     places = [version["collection"] for version in found]
-    if after not in places:
-        raise _build_misplaced(after)
-    begins = places.index(after) + 1
-    return found[begins : begins + _LOOKAHEAD]
+    if wanted.after not in places:
+        raise _build_misplaced(wanted.after)
+    begins = places.index(wanted.after) + 1
+    return Rows(found[begins : begins + _LOOKAHEAD])
 
 
 def _build_misplaced(after: str) -> Malformed:
@@ -147,9 +210,10 @@ OF_ALL = (
         "rollouts://events",
         "events",
         "Audit events",
-        "What happened, newest first: when, who, what and why.",
+        "What happened, newest first: when, who, what and why; narrowed as by `rollouts events`.",
         _read_events,
         _id_of_row,
+        EVENT_FILTERS,
     ),
     ResourceList(
         "rollouts://experiments",
@@ -181,8 +245,9 @@ OF_INDEX = (
         "rollouts://indexes/{alias}/events",
         "events",
         "An index's audit events",
-        "What happened to an index, newest first.",
+        "What happened to an index, newest first; narrowed as by `rollouts events`.",
         _read_events,
         _id_of_row,
+        EVENT_FILTERS,
     ),
 )

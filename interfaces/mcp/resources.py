@@ -1,7 +1,7 @@
 """What agents may read as documents: lists, page by page, and deployments and gate reports, whole,
 as the command line gives them in JSON."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,8 @@ _JSON = "application/json"
 _INDEXES = "rollouts://indexes"
 _INDEX_TEXT = "Indexes, those that need attention first, as the tool list_indexes gives them."
 _NEXT_TEXT = "A page; `next` is the resource with the rows that follow, null on the last page."
-#: Places in a list and aliases of others are no paths, so they may look like one.
-_NO_PATHS = ResourceSecurity(exempt_params={"after", "alias"})
+#: Places in a list, filters and aliases of others are no paths, so they may look like one.
+_NO_PATHS = ResourceSecurity(exempt_params={"after", "alias", *lists.EVENT_FILTERS})
 
 
 def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> None:
@@ -122,9 +122,43 @@ class _ListReader:
     def read_index(self, context: Context, alias: str, after: str = "") -> str:
         return self._read_page(context, alias, after)
 
-    def _read_page(self, context: Context, alias: str | None, after: str) -> str:
+    def read_all_events(
+        self,
+        context: Context,
+        after: str = "",
+        event: str = "",
+        actor: str = "",
+        deployment: str = "",
+        text: str = "",
+        since: str = "",
+        until: str = "",
+    ) -> str:
+        given = (event, actor, deployment, text, since, until)
+        return self._read_page(context, None, after, given)
+
+    def read_index_events(
+        self,
+        context: Context,
+        alias: str,
+        after: str = "",
+        event: str = "",
+        actor: str = "",
+        deployment: str = "",
+        text: str = "",
+        since: str = "",
+        until: str = "",
+    ) -> str:
+        given = (event, actor, deployment, text, since, until)
+        return self._read_page(context, alias, after, given)
+
+    def _read_page(
+        self, context: Context, alias: str | None, after: str, given: Sequence[str] = ()
+    ) -> str:
+        filters = dict(zip(self.listed.filters, given, strict=True))
         with self.guard.check_scope(context, "read", IN_RESOURCES):
-            return answers.as_json_text(lists.read_page(self.services, self.listed, alias, after))
+            return answers.as_json_text(
+                lists.read_page(self.services, self.listed, alias, after, filters)
+            )
 
 
 def _add_lists(server: MCPServer[Any], services: Services, guard: Guard) -> None:
@@ -143,9 +177,11 @@ def _add_lists(server: MCPServer[Any], services: Services, guard: Guard) -> None
             return answers.as_json_text(page)
 
     for listed in lists.OF_ALL:
-        _add_list(server, listed, _ListReader(services, guard, listed).read_all)
+        reader = _ListReader(services, guard, listed)
+        _add_list(server, listed, reader.read_all_events if listed.filters else reader.read_all)
     for listed in lists.OF_INDEX:
-        _add_list(server, listed, _ListReader(services, guard, listed).read_index)
+        reader = _ListReader(services, guard, listed)
+        _add_list(server, listed, reader.read_index_events if listed.filters else reader.read_index)
 
 
 def _add_list(server: MCPServer[Any], listed: lists.ResourceList, read: Callable[..., str]) -> None:

@@ -15,7 +15,6 @@ from qdrant_rollouts.core.gate.evidence.judged import read_judged
 from qdrant_rollouts.core.operations.asking import judgments
 from qdrant_rollouts.core.operations.asking.bounds import MOST_LINES
 from qdrant_rollouts.core.operations.asking.compare import compare_answers
-from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.http.app import make_app
 from tests.two_versions import sides
 
@@ -37,7 +36,7 @@ def proposal(world):
 
 
 def judgment_events(world):
-    rows = queries.list_events(world.services, "docs", 50)
+    rows = world.list_events("docs", 50)
     return [row["event"] for row in rows if row["event"].startswith("judgment.")]
 
 
@@ -95,7 +94,7 @@ def test_each_version_is_asked_with_its_own_model_and_the_rest_is_compared(versi
 
 def test_the_left_side_is_what_the_router_answers_and_nothing_is_written(versions):
     before = versions.store.collections(), versions.store.aliases()
-    events = queries.list_events(versions.services, "docs", 50)
+    events = versions.list_events("docs", 50)
     found = ask(versions)
     with versions.open_router() as router:
         answer = router.search("docs", QUERY)
@@ -103,7 +102,7 @@ def test_the_left_side_is_what_the_router_answers_and_nothing_is_written(version
         hit.payload["id"] for hit in answer.results
     ]
     assert (versions.store.collections(), versions.store.aliases()) == before
-    assert queries.list_events(versions.services, "docs", 50) == events
+    assert versions.list_events("docs", 50) == events
 
 
 def test_versions_are_named_by_number_and_collection_and_no_other_collection_is_asked(versions):

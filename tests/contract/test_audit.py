@@ -11,7 +11,6 @@ from qdrant_rollouts.core.deployments.commands import adoption, rebuilding
 from qdrant_rollouts.core.experiments import commands as experiment_commands
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.asking import judgments
-from qdrant_rollouts.core.operations.views import queries
 from tests.saved_worlds import SavedWorlds
 from tests.world import World, texts
 
@@ -140,7 +139,7 @@ def test_a_command_is_on_record(world, live, name):
         command(world, live, {"actor": "bert", "reason": "because of it"})
     found = [
         row
-        for row in queries.list_events(world.services, limit=20)
+        for row in world.list_events(limit=20)
         if row["event"] == event and row["actor"] == "bert"
     ]
     assert [(row["reason"], row["source"], row["at"][:10]) for row in found[:1]] == [
@@ -153,7 +152,7 @@ def test_a_wish_is_on_record(world, live, wish):
     deployment = world.deploy("docs")
     with events.use_source("celery"):
         commands.request_action(world.services, deployment, wish, actor="bert", reason="lunch")
-    row = queries.list_events(world.services, "docs", 1)[0]
+    row = world.list_events("docs", 1)[0]
     assert (row["event"], row["actor"], row["reason"], row["source"]) == (
         f"{wish}.requested",
         "bert",
@@ -167,11 +166,7 @@ def test_an_experiment_is_on_record_from_its_start_to_its_end(world, live):
         world.services, "colours", green(world), [live], actor="bert"
     )
     experiment_commands.stop_experiment(world.services, made, actor="carl", reason="enough")
-    rows = [
-        row
-        for row in queries.list_events(world.services, "docs", 20)
-        if row["event"].startswith("experiment.")
-    ]
+    rows = [row for row in world.list_events("docs", 20) if row["event"].startswith("experiment.")]
     assert [(row["event"], row["actor"]) for row in reversed(rows)] == [
         ("experiment.created", "bert"),
         ("experiment.started", "bert"),
@@ -182,6 +177,6 @@ def test_an_experiment_is_on_record_from_its_start_to_its_end(world, live):
 
 
 def test_the_events_are_those_of_one_index_and_the_newest(world, live):
-    assert queries.list_events(world.services, "nobody") == []
-    assert len(queries.list_events(world.services, "docs", 3)) == 3
-    assert {row["alias"] for row in queries.list_events(world.services, "docs", 100)} == {"docs"}
+    assert world.list_events("nobody") == []
+    assert len(world.list_events("docs", 3)) == 3
+    assert {row["alias"] for row in world.list_events("docs", 100)} == {"docs"}

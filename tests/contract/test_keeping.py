@@ -349,5 +349,5 @@ def test_of_two_sweeps_that_delete_the_same_one_says_so(world: World) -> None:
     assert said == ["spare deleted"]
     assert "spare" not in world.store.collections()
     assert old in world.store.collections()
-    told = [event["event"] for event in queries.list_events(world.services)]
+    told = [event["event"] for event in world.list_events()]
     assert told.count("deletion.deleted") == 1

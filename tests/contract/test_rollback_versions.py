@@ -149,7 +149,7 @@ def test_a_mark_is_taken_back(docs: World) -> None:
     mark(docs, "2")
     assert mark(docs, "v2", bad=False, reason="")["marked_bad"] is None
     assert row(docs, 2)["rollback_target"] is True
-    events = [one["event"] for one in queries.list_events(docs.services, "docs", 2)]
+    events = [one["event"] for one in docs.list_events("docs", 2)]
     assert events == ["version.mark_removed", "version.marked_bad"]
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.core.operations.schedules import sweep
-from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.ports import Point
 from tests.saved_worlds import SavedWorlds
 from tests.schedules import Died, Failing, at, declare, deployments, runs, swept, the_schedule
@@ -135,7 +134,7 @@ def test_a_verification_that_kills_its_workers_is_given_up(verified: World) -> N
     sweep.take_up_run(verified.services, run)
     (seen,) = the_schedule(verified, "verify")["runs"]
     assert (seen["status"], seen["message"]) == ("failed", "its worker died or was stopped 5 times")
-    told = [one["event"] for one in queries.list_events(verified.services, alias="docs", limit=100)]
+    told = [one["event"] for one in verified.list_events(alias="docs", limit=100)]
     assert told.count("schedule.worker_died") == 5
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import commands
-from qdrant_rollouts.core.operations.views.queries import find_newest_event
+from qdrant_rollouts.core.operations.views.audit_events import find_newest_event
 from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.http import serving
 from qdrant_rollouts.interfaces.http.app import make_app

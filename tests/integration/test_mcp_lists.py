@@ -98,9 +98,30 @@ def test_a_list_of_one_page_says_that_there_is_no_other(agent):
     assert agent.read("rollouts://indexes/docs1/deployments")["next"] is None
 
 
+def test_events_are_narrowed_as_over_http_and_so_are_the_pages_that_follow(agent, world):
+    asked = "rollouts://events?event=noted&text=%20&since=1900-01-01&until=2999-01-01"
+    pages = list(walk(agent, asked, "events"))
+    found = [row for page in pages for row in page]
+    assert len(pages) > 1
+    assert len(found) == len({row["id"] for row in found}) == COUNT
+    assert {(row["event"], row["alias"]) for row in found} == {("noted", THEIRS)}
+    (one,) = agent.read(f"{OF_THEIRS}/events?text=24%20")["events"]
+    assert one["detail"].startswith("24 ")
+    deployment, *_ = agent.read("rollouts://indexes/docs1/deployments")["deployments"]
+    of_deployment = agent.read(f"rollouts://events?deployment={deployment['id'][:12]}")["events"]
+    assert {row["deployment_id"] for row in of_deployment} == {deployment["id"]}
+    assert agent.read("rollouts://indexes/docs1/events?actor=nobody")["events"] == []
+    assert agent.read("rollouts://events?until=2000-01-01") == {"events": [], "next": None}
+
+
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
+        ("rollouts://events?since=soon", "since is 'soon'; expected a time such as"),
+        ("rollouts://events?text=" + "x" * 201, "201 characters; expected 1 to 200"),
+        ("rollouts://events?deployment=nosuch", "there is no deployment 'nosuch'"),
+        ("rollouts://events?actor=%00", "expected 1 to 200 without NUL"),
+        ("rollouts://indexes/nothing/events?event=noted", "nothing is known of an index nothing"),
         ("rollouts://indexes?after=docs1", "is no place in the list"),
         ("rollouts://events?after=docs1", "'docs1' is no place in the list"),
         ("rollouts://events?after=" + "9" * 40, "is no place in the list"),

@@ -278,9 +278,7 @@ def test_everything_that_speaks_of_a_deletion_says_when_and_how_it_is_kept(world
     assert sentence in told["deployment.completed"]
     assert "theirs will be deleted at" in told["deletion.scheduled"]
     assert "rollouts keep theirs" in told["deletion.scheduled"]
-    [event] = [
-        one for one in queries.list_events(world.services) if one["event"] == "deletion.scheduled"
-    ]
+    [event] = [one for one in world.list_events() if one["event"] == "deletion.scheduled"]
     assert "theirs will be deleted at" in event["detail"]
     answer = COMMANDS["collections.safe_delete_collection"](
         world.services, collection_name="theirs"

@@ -469,11 +469,11 @@ def test_what_is_marked_is_a_line_that_can_be_downloaded_and_taken_out(world, lo
     )
     marked = {"csrf": token, "verb": "judge", "relevant-1": first, "relevant-4": '"four"'}
     form = {**marked, "query": HOSTILE, "reason": "it fits"}
-    before = len(queries.list_events(world.services, "docs", 1000))
+    before = len(world.list_events("docs", 1000))
     for _ in range(2):
         answer = local.post(path, data=form)
         assert answer.headers["location"] == "/indexes/docs/judged?did=judge"
-    assert len(queries.list_events(world.services, "docs", 1000)) == before + 1
+    assert len(world.list_events("docs", 1000)) == before + 1
     shown = Page(local.get("/indexes/docs/judged")).text
     assert HOSTILE in shown
     assert f"{first}, four" in shown
@@ -575,10 +575,10 @@ def test_a_version_is_marked_and_gone_back_to_on_its_index_page(world, local):
 def test_a_form_of_another_page_changes_nothing(world, local, given):
     path = f"/deployments/{deployment(world, 'held')}"
     csrf(local, path)
-    before = queries.list_events(world.services)
+    before = world.list_events()
     answer = local.post(path, data={**given, "verb": "abort"})
     assert answer.status_code == 403
-    assert queries.list_events(world.services) == before
+    assert world.list_events() == before
 
 
 def test_a_form_taken_from_one_browser_is_worth_nothing_in_another(world, local):
@@ -635,7 +635,7 @@ def test_a_session_is_a_cookie_no_script_and_no_other_site_gets_and_holds_no_tok
     assert page.status_code == 200
     secret = token.rpartition("_")[2]
     assert secret not in page.text + set_cookie + unescape(client.get("/events").text)
-    assert secret not in str(queries.list_events(guarded.services))
+    assert secret not in str(guarded.list_events())
 
 
 def test_a_wrong_token_is_told_so_and_gets_no_session(guarded):

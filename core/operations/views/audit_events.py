@@ -1,4 +1,4 @@
-"""Audit events, filtered: what happened, newest first, a page at a time.
+"""Audit events: what happened, filtered and newest first, a page at a time, or as it happens.
 
 Rule: a page reads a bounded number of events, whatever it looks for. If it has not found enough of
 them by then, ``next`` says where to go on.
@@ -7,15 +7,15 @@ them by then, ``next`` says where to go on.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.answers import deployments as deployment_answers
 from qdrant_rollouts.core.database.models import EventRow
 from qdrant_rollouts.core.database.names import match_name
 from qdrant_rollouts.core.defaults import ROWS
-from qdrant_rollouts.core.operations.views.queries import describe_listed_event
 from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import as_iso
 
 #: How many events a page reads at most, if it looks for something that no index leads to.
 SCANNED = 50_000
@@ -86,7 +86,53 @@ def list_audit_events(
             following = rows[limit - 1].id
         elif floor > end and _has_event(session, end, floor):
             following = floor
-    return {"events": [describe_listed_event(row) for row in rows[:limit]], "next": following}
+    return {"events": [_describe_listed_event(row) for row in rows[:limit]], "next": following}
+
+
+def list_events_since(
+    services: Services,
+    after: int,
+    alias: str | None = None,
+    deployment_id: str | None = None,
+    limit: int = 500,
+) -> list[deployment_answers.ToldEvent]:
+    """Returns what happened after the event ``after``, the oldest first."""
+    wanted = EventFilter(alias=alias, deployment_id=deployment_id)
+    query = select(EventRow).where(*wanted.conditions, EventRow.id > after)
+    with services.sessions() as session:
+        return [
+            _describe_listed_event(row)
+            for row in session.scalars(query.order_by(EventRow.id).limit(limit))
+        ]
+
+
+def find_newest_event(services: Services, last: int) -> tuple[int, int]:
+    """Returns the id of the newest event, 0 if there is none, and how many of the ``last`` ids up
+    to it exist: longer transactions may still fill in some."""
+    with services.sessions() as session:
+        newest = session.scalar(select(func.max(EventRow.id))) or 0
+        there = select(func.count()).where(EventRow.id > newest - last)
+        return newest, session.scalar(there) or 0
+
+
+def _describe_listed_event(row: EventRow) -> deployment_answers.ToldEvent:
+    return {
+        "id": row.id,
+        "alias": row.alias,
+        "deployment_id": row.deployment_id,
+        **describe_event(row),
+    }
+
+
+def describe_event(row: EventRow) -> deployment_answers.Event:
+    return {
+        "at": as_iso(row.at),
+        "actor": row.actor,
+        "event": row.event,
+        "detail": row.detail,
+        "reason": row.reason,
+        "source": row.source,
+    }
 
 
 def _find_bounds(session: Session, wanted: EventFilter, before: int | None) -> tuple[int, int]:

@@ -1,9 +1,9 @@
-"""The queries for deployments, deletions and events: rows as plain data for the command line, the
-pages and MCP."""
+"""The queries for deployments and deletions: rows as plain data for the command line, the pages and
+MCP."""
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from qdrant_rollouts.core.answers import deployments as deployment_answers
@@ -15,6 +15,7 @@ from qdrant_rollouts.core.defaults import ROWS
 from qdrant_rollouts.core.deployments import abort_notices, places, unclaimed
 from qdrant_rollouts.core.deployments.lookup import find_deployment
 from qdrant_rollouts.core.lifecycle import OPEN_DELETIONS
+from qdrant_rollouts.core.operations.views.audit_events import describe_event
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
@@ -54,7 +55,7 @@ def get_deployment(services: Services, deployment_id: str) -> deployment_answers
             "waits": unclaimed.waits(services, session, services.clock.now(session), row),
             "steps": [_describe_step(step) for step in row.steps],
             "gate": next(filter(None, (read_report(step.output) for step in row.steps)), None),
-            "events": [_describe_event(event) for event in found],
+            "events": [describe_event(event) for event in found],
             "deletions": _deletions_of_deployment(services, session, row),
         }
 
@@ -158,58 +159,6 @@ def describe_deletions(
     return [_describe_deletion(row, told.get(row.id)) for row in rows]
 
 
-def list_events(
-    services: Services,
-    alias: str | None = None,
-    limit: int = ROWS,
-    *,
-    deployment_id: str | None = None,
-    before: int | None = None,
-) -> list[deployment_answers.ToldEvent]:
-    """Returns what happened, newest first; ``before`` is an event's id."""
-    query = _select_events(alias, deployment_id).order_by(EventRow.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(EventRow.id < before)
-    with services.sessions() as session:
-        return [describe_listed_event(row) for row in session.scalars(query)]
-
-
-def list_events_since(
-    services: Services,
-    after: int,
-    alias: str | None = None,
-    deployment_id: str | None = None,
-    limit: int = 500,
-) -> list[deployment_answers.ToldEvent]:
-    """Returns what happened after the event ``after``, the oldest first."""
-    query = (
-        _select_events(alias, deployment_id)
-        .where(EventRow.id > after)
-        .order_by(EventRow.id)
-        .limit(limit)
-    )
-    with services.sessions() as session:
-        return [describe_listed_event(row) for row in session.scalars(query)]
-
-
-def find_newest_event(services: Services, last: int) -> tuple[int, int]:
-    """Returns the id of the newest event, 0 if there is none, and how many of the ``last`` ids up
-    to it exist: longer transactions may still fill in some."""
-    with services.sessions() as session:
-        newest = session.scalar(select(func.max(EventRow.id))) or 0
-        there = select(func.count()).where(EventRow.id > newest - last)
-        return newest, session.scalar(there) or 0
-
-
-def _select_events(alias: str | None, deployment_id: str | None) -> Select[EventRow]:
-    query = select(EventRow)
-    if alias is not None:
-        query = query.where(EventRow.alias == alias)
-    if deployment_id is None:
-        return query
-    return query.where(EventRow.deployment_id == deployment_id)
-
-
 def _where_after(services: Services, deployment_id: str) -> ColumnElement[bool]:
     with services.sessions() as session:
         last = session.get_one(Deployment, deployment_id)
@@ -260,26 +209,6 @@ def _describe_step(step: StepRow) -> deployment_answers.Step:
         "message": step.message,
         "output": show_output(step.output),
         "progress": show_progress(step.state),
-    }
-
-
-def describe_listed_event(row: EventRow) -> deployment_answers.ToldEvent:
-    return {
-        "id": row.id,
-        "alias": row.alias,
-        "deployment_id": row.deployment_id,
-        **_describe_event(row),
-    }
-
-
-def _describe_event(row: EventRow) -> deployment_answers.Event:
-    return {
-        "at": as_iso(row.at),
-        "actor": row.actor,
-        "event": row.event,
-        "detail": row.detail,
-        "reason": row.reason,
-        "source": row.source,
     }
 
 

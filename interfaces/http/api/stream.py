@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from qdrant_rollouts.core.config.index_file import validate_as
 from qdrant_rollouts.core.errors import AppError, Malformed
-from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views import audit_events
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_text
@@ -56,7 +56,7 @@ class News:
             if self._looked_at < asked:
                 await asyncio.sleep(max(0.0, self._looked_at + POLL_SECONDS - asked))
                 self._newest = await run_in_threadpool(
-                    queries.find_newest_event, self._services, _IDS_LOOKED_BACK
+                    audit_events.find_newest_event, self._services, _IDS_LOOKED_BACK
                 )
                 self._looked_at = time.monotonic()
             return self._newest
@@ -73,7 +73,7 @@ class _Listener:
 
     def news(self) -> list[ServerSentEvent]:
         last = max(self.told, default=self.start)
-        found = queries.list_events_since(
+        found = audit_events.list_events_since(
             self.services,
             max(self.start, last - _IDS_LOOKED_BACK),
             self.watched.alias,
@@ -99,12 +99,10 @@ async def stream_events(request: Request) -> Response:
     await run_in_threadpool(require_scope, request, "read")
     watched = validate_as(Watched, dict(request.query_params), "request")
     services = context_of(request).services
-    last = _last_event_id(request)
-    start = (
-        last
-        if last is not None
-        else (await run_in_threadpool(queries.find_newest_event, services, _IDS_LOOKED_BACK))[0]
-    )
+    start = _last_event_id(request)
+    if start is None:
+        newest = await run_in_threadpool(audit_events.find_newest_event, services, _IDS_LOOKED_BACK)
+        start = newest[0]
     return Stream(request, _new_events(request, _Listener(services, watched, start)))
 
 
