@@ -25,7 +25,7 @@ from qdrant_rollouts.adapters.route_channel import SilentChannel
 from qdrant_rollouts.adapters.shelf import FolderShelf
 from qdrant_rollouts.adapters.sources import open_source
 from qdrant_rollouts.core.alerts import outbox
-from qdrant_rollouts.core.answers.deployments import ToldEvent
+from qdrant_rollouts.core.answers.deployments import ListedEvent
 from qdrant_rollouts.core.config.index_file import ConcurrencySpec, IndexSpec
 from qdrant_rollouts.core.database.alert_rows import NoticeRow
 from qdrant_rollouts.core.database.models import Deployment, StepRow
@@ -195,7 +195,7 @@ class World:
             rows = session.scalars(select(NoticeRow).order_by(NoticeRow.number))
             return [outbox.read_notice(row.message) for row in rows]
 
-    def list_events(self, alias: str | None = None, limit: int = ROWS) -> list[ToldEvent]:
+    def list_events(self, alias: str | None = None, limit: int = ROWS) -> list[ListedEvent]:
         """The audit events, newest first."""
         return list_audit_events(self.services, EventFilter(alias=alias), limit)["events"]
 

@@ -70,7 +70,7 @@ class Event(TypedDict):
     source: str
 
 
-class ToldEvent(Event):
+class ListedEvent(Event):
     id: int
     alias: str | None
     deployment_id: str | None
@@ -149,7 +149,7 @@ class DeploymentPage(TypedDict):
 class EventPage(TypedDict):
     """``next`` is the ``before`` of the page that follows, None on the last one."""
 
-    events: list[ToldEvent]
+    events: list[ListedEvent]
     next: int | None
 
 

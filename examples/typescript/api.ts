@@ -396,7 +396,7 @@ export type Event = {
 
 /** `next` is the `before` of the page that follows, None on the last one. */
 export type EventPage = {
-  events: Array<ToldEvent>;
+  events: Array<ListedEvent>;
   next: number | null;
 };
 
@@ -757,6 +757,18 @@ export type ListedDeployment = {
   green: string;
   queue: Queued | null;
   steps: Array<Step>;
+};
+
+export type ListedEvent = {
+  at: string;
+  actor: string;
+  event: string;
+  detail: string;
+  reason: string;
+  source: string;
+  id: number;
+  alias: string | null;
+  deployment_id: string | null;
 };
 
 export type Live = {
@@ -1206,18 +1218,6 @@ export type TimeChart = {
   times: Array<string>;
   until: string;
   series: Array<Series>;
-};
-
-export type ToldEvent = {
-  at: string;
-  actor: string;
-  event: string;
-  detail: string;
-  reason: string;
-  source: string;
-  id: number;
-  alias: string | null;
-  deployment_id: string | null;
 };
 
 /** What a treatment gets of what is written to the control while the experiment runs. `way`: `compare`, `journal`, or `none`; then `why_not` says why. `rounds`: comparisons that were finished; of the last one, its end, and how many points it made and deleted, and how many the treatment's model or rules did not take (`bad`). `failure`: why writes do not reach it now. `text` says all of that in words. */

@@ -13,17 +13,14 @@ from urllib.parse import quote, urlencode
 
 from qdrant_rollouts.core.collections import lineage
 from qdrant_rollouts.core.defaults import ROWS
-from qdrant_rollouts.core.deployments.lookup import find_deployment
 from qdrant_rollouts.core.errors import Malformed
 from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.operations.views import audit_events, queries
-from qdrant_rollouts.core.operations.views.audit_events import EventFilter
 from qdrant_rollouts.core.operations.views.overview import home, store_snapshot
-from qdrant_rollouts.core.operations.views.overview.lists import check_index_known
+from qdrant_rollouts.core.operations.views.overview.index_page import check_index_known
 from qdrant_rollouts.core.ports.naming import check_found_name
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import read_time
 from qdrant_rollouts.interfaces.mcp import answers
 
 Row = Mapping[str, Any]
@@ -145,24 +142,11 @@ def _read_events(services: Services, wanted: Wanted) -> Rows:
         if not wanted.after.isdecimal() or len(wanted.after) > _LONGEST_ID:
             raise _build_misplaced(wanted.after)
         before = int(wanted.after)
-    asked = _build_event_filter(services, wanted)
+    given = {**wanted.filters, "alias": wanted.alias or ""}
+    asked = audit_events.read_event_filter(services, given)
     found = audit_events.list_audit_events(services, asked, ROWS, before)
     following = None if found["next"] is None else str(found["next"])
     return Rows(found["events"], following)
-
-
-def _build_event_filter(services: Services, wanted: Wanted) -> EventFilter:
-    given = wanted.filters
-    deployment = given.get("deployment")
-    return EventFilter(
-        alias=wanted.alias,
-        deployment_id=find_deployment(services, deployment) if deployment else None,
-        event=given.get("event"),
-        actor=given.get("actor"),
-        text=given.get("text"),
-        since=read_time("since", given["since"]) if "since" in given else None,
-        until=read_time("until", given["until"]) if "until" in given else None,
-    )
 
 
 def _read_experiments(services: Services, wanted: Wanted) -> Rows:

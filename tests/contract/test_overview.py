@@ -11,7 +11,11 @@ from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views.audit_events import EventFilter, list_audit_events
-from qdrant_rollouts.core.operations.views.overview import home, lists, run
+from qdrant_rollouts.core.operations.views.overview import home, run
+from qdrant_rollouts.core.operations.views.overview.change_stamp import compute_change_stamp
+from qdrant_rollouts.core.operations.views.overview.deployment_list import list_deployment_page
+from qdrant_rollouts.core.operations.views.overview.index_page import describe_index
+from qdrant_rollouts.core.operations.views.overview.schedule_list import list_latest_schedules
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import (
     StoreSnapshot,
     StoreWatcher,
@@ -71,7 +75,7 @@ def test_an_action_that_was_asked_for_is_not_asked_for_again(world):
 
 
 def test_an_action_names_the_steps_that_follow_it(world):
-    built = lists.describe_index(world.services, "docs", seen_by(world))["actions"][0]
+    built = describe_index(world.services, "docs", seen_by(world))["actions"][0]
     assert (built.verb, built.steps) == (
         "deploy",
         ["create", "populate", "validate", "catch_up", "switch", "soak"],
@@ -126,7 +130,7 @@ def test_a_collection_that_was_dropped_is_not_shown_as_there(world):
 
 
 def light(world):
-    return lists.describe_index(world.services, "docs", seen_by(world))["rollback"]
+    return describe_index(world.services, "docs", seen_by(world))["rollback"]
 
 
 def test_the_way_back_is_ready_only_while_all_it_needs_is_there(world):
@@ -137,7 +141,7 @@ def test_the_way_back_is_ready_only_while_all_it_needs_is_there(world):
     assert light(world)["ready"] == "yes"
     target = light(world)["target"]
     blind = StoreSnapshot(error="Qdrant did not answer", since=world.clock.moment)
-    assert lists.describe_index(world.services, "docs", blind)["rollback"]["ready"] == "unknown"
+    assert describe_index(world.services, "docs", blind)["rollback"]["ready"] == "unknown"
     with world.services.sessions.begin() as session:
         session.query(Deletion).filter_by(collection=target).update({"status": "deleting"})
     assert light(world)["ready"] == "no"
@@ -154,7 +158,7 @@ def test_a_way_back_that_would_delete_writes_is_refused_as_by_the_command(world)
         world.clock.move(1)
         commands.switch_alias(world.services, "docs", collection, actor="anna")
     assert light(world)["ready"] == "no"
-    actions = refused(lists.describe_index(world.services, "docs", seen_by(world)))
+    actions = refused(describe_index(world.services, "docs", seen_by(world)))
     with pytest.raises(Refused) as error:
         commands.start_rollback(world.services, "docs", actor="anna")
     assert (actions["rollback"], actions["rollback_now"]) == (str(error.value), "")
@@ -183,11 +187,11 @@ def test_an_alias_that_somebody_moved_calls_for_attention(world):
 
 def test_the_stamp_changes_with_every_turn_and_stands_still_with_them(world):
     started = world.deploy("docs")
-    stamps = [lists.change_stamp(world.services)]
-    assert lists.change_stamp(world.services) == stamps[0]
+    stamps = [compute_change_stamp(world.services)]
+    assert compute_change_stamp(world.services) == stamps[0]
     for _ in range(3):
         world.turn(world.broker.take_next())
-        stamps.append(lists.change_stamp(world.services))
+        stamps.append(compute_change_stamp(world.services))
     assert len(set(stamps)) == 4
     assert started
 
@@ -216,9 +220,9 @@ def test_history_is_told_a_page_at_a_time(world):
     for _ in range(3):
         world.deploy("docs")
         world.run()
-    told = lists.list_history(world.services, "docs", "live")
+    told = list_deployment_page(world.services, "docs", "live")
     assert (told["place"].found, told["place"].pages, len(told["deployments"])) == (3, 1, 3)
-    beyond = lists.list_history(world.services, "docs", "live", page=2)
+    beyond = list_deployment_page(world.services, "docs", "live", page=2)
     assert (beyond["place"].page, beyond["deployments"]) == (1, told["deployments"])
     events = list_audit_events(world.services, EventFilter(alias="docs"))["events"]
     assert events[0]["at"] >= events[-1]["at"]
@@ -233,12 +237,12 @@ def test_postgresql_is_asked_the_same(tmp_path, ready_postgres_url):
         one["alias"] for one in home.describe_home(world.services, seen_by(world))["indexes"]
     ] == ["docs"]
     assert (
-        lists.describe_index(world.services, "docs", seen_by(world))["live"]
+        describe_index(world.services, "docs", seen_by(world))["live"]
         == shown(world, started)["green"]
     )
-    assert lists.list_history(world.services, "docs", "live")["place"].found == 1
+    assert list_deployment_page(world.services, "docs", "live")["place"].found == 1
     assert list_audit_events(world.services, EventFilter(alias="docs"))["events"]
     assert sent_alerts.list_alerts(world.services, 5)
-    assert lists.list_latest_schedules(world.services, seen_by(world)) == []
-    assert lists.change_stamp(world.services) == lists.change_stamp(world.services)
+    assert list_latest_schedules(world.services, seen_by(world)) == []
+    assert compute_change_stamp(world.services) == compute_change_stamp(world.services)
     world.close()

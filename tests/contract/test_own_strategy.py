@@ -15,7 +15,7 @@ from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL, Event, Status
 from qdrant_rollouts.core.operations.views import metrics, queries
-from qdrant_rollouts.core.operations.views.overview import lists
+from qdrant_rollouts.core.operations.views.overview.deployment_list import list_deployment_page
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
@@ -144,10 +144,10 @@ def test_whoever_looks_is_told_what_happened_and_nobody_that_it_is_live(world: W
     taken = metrics.read_metrics(world.services)
     assert (("rollout", "shadow_only", "completed"), 1) in taken["deployments_ended"].samples
     assert (("rollout", "shadow_only", "completed"), 1) in taken["deployments"].samples
-    listed = lists.list_history(world.services, outcome="completed")["deployments"]
+    listed = list_deployment_page(world.services, outcome="completed")["deployments"]
     assert [row["id"] for row in listed] == [deployment]
     assert deployment not in {
-        row["id"] for row in lists.list_history(world.services, outcome="live")["deployments"]
+        row["id"] for row in list_deployment_page(world.services, outcome="live")["deployments"]
     }
     assert "nothing changed for searches" in answers.build_seen(seen).next
     console = screen.make_console()

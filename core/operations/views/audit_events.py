@@ -4,6 +4,7 @@ Rule: a page reads a bounded number of events, whatever it looks for. If it has 
 them by then, ``next`` says where to go on.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,8 +15,9 @@ from qdrant_rollouts.core.answers import deployments as deployment_answers
 from qdrant_rollouts.core.database.models import EventRow
 from qdrant_rollouts.core.database.names import match_name
 from qdrant_rollouts.core.defaults import ROWS
+from qdrant_rollouts.core.deployments.lookup import find_deployment
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import as_iso
+from qdrant_rollouts.core.times import as_iso, read_time
 
 #: How many events a page reads at most, if it looks for something that no index leads to.
 SCANNED = 50_000
@@ -69,6 +71,23 @@ class EventFilter:
         return found
 
 
+def read_event_filter(services: Services, given: Mapping[str, str]) -> EventFilter:
+    """Returns the filter that a person has written in texts; an empty one narrows nothing. Raises
+    Malformed for a time that is none, Unknown or Refused for a deployment that is not there or
+    several."""
+    wanted = {name: value for name, value in given.items() if value}
+    deployment = wanted.get("deployment")
+    return EventFilter(
+        alias=wanted.get("alias"),
+        deployment_id=find_deployment(services, deployment) if deployment else None,
+        event=wanted.get("event"),
+        actor=wanted.get("actor"),
+        text=wanted.get("text"),
+        since=read_time("since", wanted["since"]) if "since" in wanted else None,
+        until=read_time("until", wanted["until"]) if "until" in wanted else None,
+    )
+
+
 def list_audit_events(
     services: Services, wanted: EventFilter, limit: int = ROWS, before: int | None = None
 ) -> deployment_answers.EventPage:
@@ -95,7 +114,7 @@ def list_events_since(
     alias: str | None = None,
     deployment_id: str | None = None,
     limit: int = 500,
-) -> list[deployment_answers.ToldEvent]:
+) -> list[deployment_answers.ListedEvent]:
     """Returns what happened after the event ``after``, the oldest first."""
     wanted = EventFilter(alias=alias, deployment_id=deployment_id)
     query = select(EventRow).where(*wanted.conditions, EventRow.id > after)
@@ -115,7 +134,7 @@ def find_newest_event(services: Services, last: int) -> tuple[int, int]:
         return newest, session.scalar(there) or 0
 
 
-def _describe_listed_event(row: EventRow) -> deployment_answers.ToldEvent:
+def _describe_listed_event(row: EventRow) -> deployment_answers.ListedEvent:
     return {
         "id": row.id,
         "alias": row.alias,

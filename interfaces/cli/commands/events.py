@@ -6,7 +6,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from qdrant_rollouts.core.answers.deployments import ToldEvent
+from qdrant_rollouts.core.answers.deployments import ListedEvent
 from qdrant_rollouts.core.deployments.lookup import find_deployment
 from qdrant_rollouts.core.operations.views import audit_events
 from qdrant_rollouts.core.operations.views.audit_events import EventFilter
@@ -54,7 +54,7 @@ def show_events(alias: str | None, limit: int, as_json: bool, **given: Any) -> i
 
 def _find_events(
     services: Services, alias: str | None, limit: int, deployment: str | None, **given: Any
-) -> list[ToldEvent]:
+) -> list[ListedEvent]:
     """Looks on until it has as many as were asked for, or has looked through all events."""
     if deployment is not None:
         deployment = find_deployment(services, deployment)

@@ -133,7 +133,7 @@ def _query_parameters(endpoint: Endpoint, schemas: Part) -> list[Part]:
 
 
 def _key_parameter(endpoint: Endpoint) -> list[Part]:
-    if endpoint.told is None:
+    if endpoint.show_started is None:
         return []
     words = "A name for this request: sent again within 24 hours, nothing is started twice."
     schema = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[!-~]+$"}

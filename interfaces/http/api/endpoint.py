@@ -76,16 +76,17 @@ class Call:
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """``does`` declares the types of the request, its parameter ``given``, and of the answer.
-    ``told`` marks an endpoint that starts something: it builds the answer from the id of what was
-    started, and an ``Idempotency-Key`` is accepted. ``tag`` returns a text that differs after every
-    change of the answer: whoever sends it again as ``If-None-Match`` gets no answer, status 304."""
+    ``show_started`` marks an endpoint that starts something: it builds the answer from the id of
+    what was started, and an ``Idempotency-Key`` is accepted. ``tag`` returns a text that differs
+    after every change of the answer: whoever sends it again as ``If-None-Match`` gets no answer,
+    status 304."""
 
     method: str
     path: str
     scope: str
     does: Callable[[Call, Any], Answer]
     summary: str
-    told: Callable[[Call, str], Answer] | None = None
+    show_started: Callable[[Call, str], Answer] | None = None
     tag: Callable[[Call], str] | None = None
 
     @property
@@ -101,7 +102,7 @@ class Endpoint:
 
     @property
     def status(self) -> int:
-        return 202 if self.told else 200
+        return 202 if self.show_started else 200
 
 
 @cache
@@ -139,7 +140,7 @@ def _answer_request(endpoint: Endpoint, request: Request, body: bytes) -> Respon
     call = Call(context_of(request), caller, path)
     if endpoint.tag is not None:
         return _answer_if_changed(endpoint, request, call, given, endpoint.tag(call))
-    if endpoint.told is None:
+    if endpoint.show_started is None:
         return render_json(endpoint.does(call, given))
     return _start_once(endpoint, request, call, given)
 
@@ -173,13 +174,13 @@ def _start_once(endpoint: Endpoint, request: Request, call: Call, given: BaseMod
     key = build_key(
         call.actor, name, request.method, request.scope["path"], given.model_dump(mode="json")
     )
-    told = endpoint.told
-    assert told is not None
+    show = endpoint.show_started
+    assert show is not None
 
     def start(along: InTransaction) -> Answer:
         return endpoint.does(Call(call.context, call.caller, call.path, along), given)
 
-    answer, before = answer_once(call.services, key, start, lambda id: told(call, id))
+    answer, before = answer_once(call.services, key, start, lambda id: show(call, id))
     return render_json(
         answer, endpoint.status, {"Idempotency-Replayed": "true"} if before else None
     )

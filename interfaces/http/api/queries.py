@@ -25,7 +25,8 @@ from qdrant_rollouts.core.operations.schedules import queries as schedule_querie
 from qdrant_rollouts.core.operations.views import audit_events, log_lines, queries
 from qdrant_rollouts.core.operations.views.audit_events import EventFilter
 from qdrant_rollouts.core.operations.views.charts.queries import chart_index
-from qdrant_rollouts.core.operations.views.overview import home, lists
+from qdrant_rollouts.core.operations.views.overview import home
+from qdrant_rollouts.core.operations.views.overview.index_page import check_index_known
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.interfaces.access.planning import PLACES
 from qdrant_rollouts.interfaces.http.api.endpoint import Answer, Call, NoQuery
@@ -75,7 +76,7 @@ def get_differences(call: Call, given: DiffQuery) -> Answer:
 
 def get_charts(call: Call, given: ChartsQuery) -> Charts:
     alias = call.path["alias"]
-    lists.check_index_known(call.services, alias, call.context.watcher.look(patience=1.0))
+    check_index_known(call.services, alias, call.context.watcher.look(patience=1.0))
     return chart_index(call.services, alias, given.period)
 
 

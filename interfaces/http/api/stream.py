@@ -23,8 +23,7 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_text
 from qdrant_rollouts.interfaces.http import problems
-from qdrant_rollouts.interfaces.http.api.endpoint import Query
-from qdrant_rollouts.interfaces.http.api.requests.fields import Word
+from qdrant_rollouts.interfaces.http.api.requests.events import StreamQuery
 from qdrant_rollouts.interfaces.http.app_context import context_of
 from qdrant_rollouts.interfaces.http.security import require_scope
 from qdrant_rollouts.interfaces.http.streams import Stream
@@ -33,11 +32,6 @@ from qdrant_rollouts.interfaces.http.streams import Stream
 POLL_SECONDS = 1.0
 #: How many ids are read again: as many events as are written during one transaction.
 _IDS_LOOKED_BACK = 100
-
-
-class Watched(Query):
-    alias: Word | None = None
-    deployment: Word | None = None
 
 
 class News:
@@ -64,25 +58,25 @@ class News:
 
 @dataclass(slots=True)
 class _Listener:
-    """``start``: earlier events are not sent. ``told``: those of the last ids that were sent."""
+    """``start``: earlier events are not sent. ``sent``: those of the last ids that were."""
 
     services: Services
-    watched: Watched
+    watched: StreamQuery
     start: int
-    told: set[int] = field(default_factory=set)
+    sent: set[int] = field(default_factory=set)
 
     def news(self) -> list[ServerSentEvent]:
-        last = max(self.told, default=self.start)
+        last = max(self.sent, default=self.start)
         found = audit_events.list_events_since(
             self.services,
             max(self.start, last - _IDS_LOOKED_BACK),
             self.watched.alias,
             self.watched.deployment,
         )
-        new = [event for event in found if event["id"] not in self.told]
-        self.told |= {event["id"] for event in new}
-        oldest = max(self.told, default=0) - _IDS_LOOKED_BACK
-        self.told = {id for id in self.told if id > oldest}
+        new = [event for event in found if event["id"] not in self.sent]
+        self.sent |= {event["id"] for event in new}
+        oldest = max(self.sent, default=0) - _IDS_LOOKED_BACK
+        self.sent = {id for id in self.sent if id > oldest}
         return [
             ServerSentEvent(
                 json.dumps(event, ensure_ascii=False, default=as_text),
@@ -97,7 +91,7 @@ async def stream_events(request: Request) -> Response:
     """Sends the events from now on, or those after ``Last-Event-ID``. The stream ends when the
     client disconnects or may no longer read."""
     await run_in_threadpool(require_scope, request, "read")
-    watched = validate_as(Watched, dict(request.query_params), "request")
+    watched = validate_as(StreamQuery, dict(request.query_params), "request")
     services = context_of(request).services
     start = _last_event_id(request)
     if start is None:

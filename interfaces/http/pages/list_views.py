@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from qdrant_rollouts.core.alerts import sent_alerts
 from qdrant_rollouts.core.alerts.outbox import TRIGGERS
 from qdrant_rollouts.core.alerts.sent_alerts import AlertFilter
-from qdrant_rollouts.core.deployments.lookup import find_deployment
 from qdrant_rollouts.core.operations.choices import check_choice
 from qdrant_rollouts.core.operations.views import audit_events
-from qdrant_rollouts.core.operations.views.audit_events import EventFilter
 from qdrant_rollouts.core.operations.views.overview import home_choice, home_page
+from qdrant_rollouts.core.operations.views.overview.deployment_list import PAGE_SIZE
 from qdrant_rollouts.core.operations.views.overview.home_choice import HomeChoice
-from qdrant_rollouts.core.operations.views.overview.lists import PAGE_SIZE
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.interfaces.http.pages.parameters import (
     PageLink,
@@ -83,18 +81,7 @@ def alerts_page(visit: Visit) -> Shown:
 
 def events_page(visit: Visit) -> Shown:
     given = _read_given(visit, ("alias", "event", "actor", "deployment", "text", "since", "until"))
-    deployment = None
-    if given["deployment"]:
-        deployment = find_deployment(visit.services, given["deployment"])
-    wanted = EventFilter(
-        alias=given["alias"] or None,
-        deployment_id=deployment,
-        event=given["event"] or None,
-        actor=given["actor"] or None,
-        text=given["text"] or None,
-        since=time_parameter(visit, "since"),
-        until=time_parameter(visit, "until"),
-    )
+    wanted = audit_events.read_event_filter(visit.services, given)
     before = count_parameter(visit, "before", 0)
     listed = audit_events.list_audit_events(visit.services, wanted, PAGE_SIZE, before or None)
     return {

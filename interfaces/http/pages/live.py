@@ -8,7 +8,7 @@ from contextlib import suppress
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from qdrant_rollouts.core.operations.views.overview import lists
+from qdrant_rollouts.core.operations.views.overview.change_stamp import compute_change_stamp
 from qdrant_rollouts.core.services import Services
 
 #: Seconds from one look at the database to the next; one look for all listeners, and none without
@@ -50,7 +50,7 @@ class Pulse:
         stamp = ""
         while self._listeners:
             with suppress(SQLAlchemyError):  # a database that does not answer has no news
-                seen = await run_in_threadpool(lists.change_stamp, self._services)
+                seen = await run_in_threadpool(compute_change_stamp, self._services)
                 if stamp and seen != stamp:
                     self._wake_listeners()
                 stamp = seen

@@ -8,13 +8,16 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import queries as experiment_queries
 from qdrant_rollouts.core.operations.views import audit_events
 from qdrant_rollouts.core.operations.views.audit_events import EventFilter
-from qdrant_rollouts.core.operations.views.overview import index_summary, lists, run
+from qdrant_rollouts.core.operations.views.overview import index_summary, run
 from qdrant_rollouts.core.operations.views.overview.actions.backups import (
     action_to_back_up,
     actions_of_backup,
 )
 from qdrant_rollouts.core.operations.views.overview.actions.experiments import actions_of_experiment
 from qdrant_rollouts.core.operations.views.overview.actions.versions import actions_of_version
+from qdrant_rollouts.core.operations.views.overview.deployment_list import list_deployment_page
+from qdrant_rollouts.core.operations.views.overview.index_page import describe_index
+from qdrant_rollouts.core.operations.views.overview.schedule_list import list_latest_schedules
 from qdrant_rollouts.interfaces.http.pages import ask_box
 from qdrant_rollouts.interfaces.http.pages.charting import (
     show_deployment_charts,
@@ -36,7 +39,7 @@ _LATEST_EVENTS = 15
 
 def index_page(visit: Visit) -> Shown:
     alias = visit.request.path_params["alias"]
-    seen = lists.describe_index(visit.services, alias, visit.seen)
+    seen = describe_index(visit.services, alias, visit.seen)
     of_index = EventFilter(alias=alias)
     events = audit_events.list_audit_events(visit.services, of_index, _LATEST_EVENTS)
     versions = _list_versions(visit, alias, seen["live"], seen["busy"])
@@ -51,7 +54,7 @@ def index_page(visit: Visit) -> Shown:
         "charts": show_index_charts(visit, alias),
         "versions": versions,
         "ask": ask_box.box_of_index(alias, versions, visit.seen.collections),
-        "runs": lists.list_history(visit.services, alias),
+        "runs": list_deployment_page(visit.services, alias),
         "events": events["events"],
     }
 
@@ -86,7 +89,7 @@ def comparison_page(visit: Visit) -> Shown:
 def deployments_page(visit: Visit) -> Shown:
     alias = visit.query_value("alias")
     outcome = visit.query_value("outcome")
-    listed = lists.list_history(visit.services, alias, outcome, count_parameter(visit, "page", 1))
+    listed = list_deployment_page(visit.services, alias, outcome, count_parameter(visit, "page", 1))
     return {
         "title": "Deployments",
         "here": "/deployments",
@@ -148,7 +151,7 @@ def schedules_page(visit: Visit) -> Shown:
     return {
         "title": "Schedules",
         "here": "/schedules",
-        "rows": lists.list_latest_schedules(visit.services, visit.seen),
+        "rows": list_latest_schedules(visit.services, visit.seen),
     }
 
 

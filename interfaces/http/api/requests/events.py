@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from qdrant_rollouts.core.ports.messages import Severity
+from qdrant_rollouts.interfaces.http.api.endpoint import Query
 from qdrant_rollouts.interfaces.http.api.requests.fields import (
     Before,
     ListQuery,
@@ -22,6 +23,11 @@ class EventsQuery(ListQuery):
     since: Time = Field(None, description="Only those from then on.")
     until: Time = Field(None, description="Only those up to then.")
     before: Before = None
+
+
+class StreamQuery(Query):
+    alias: Word | None = None
+    deployment: Word | None = None
 
 
 class AlertsQuery(ListQuery):
