@@ -19,12 +19,8 @@ from qdrant_rollouts.core.deployments.commands.deployments import (
     request_action,
     start_deployment,
 )
-from qdrant_rollouts.core.deployments.commands.rollbacks import (
-    WritesOnTheWay,
-    describe_rollback,
-    foresee_writes,
-    start_rollback,
-)
+from qdrant_rollouts.core.deployments.commands.rollback_writes import WritesOnTheWay, foresee_writes
+from qdrant_rollouts.core.deployments.commands.rollbacks import describe_rollback, start_rollback
 from qdrant_rollouts.core.deployments.commands.specs import resolve_spec
 from qdrant_rollouts.core.deployments.lookup import find_deployment
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections import aliases, versions
 from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, Version
 from qdrant_rollouts.core.deployments import alias_lock, claims, engine, placing
 from qdrant_rollouts.core.deployments.plan import Plan
@@ -26,6 +27,28 @@ InTransaction = Callable[[Session, str], None]
 
 def do_nothing(session: Session, deployment_id: str) -> None:
     """Writes nothing in addition."""
+
+
+def warn_along(
+    services: Services, alias: str, warning: str, along: InTransaction, actor: str = events.SYSTEM
+) -> InTransaction:
+    """Records a warning too, with the deployment, so that whoever starts it is told in the
+    answer."""
+
+    def both(session: Session, deployment_id: str) -> None:
+        along(session, deployment_id)
+        now = services.clock.now(session)
+        events.record_event(
+            session,
+            now,
+            events.WARNING,
+            warning,
+            actor=actor,
+            deployment_id=deployment_id,
+            alias=alias,
+        )
+
+    return both
 
 
 def begin_deployment(

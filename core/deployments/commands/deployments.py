@@ -5,20 +5,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from qdrant_rollouts.core.collections import aliases, versions
 from qdrant_rollouts.core.collections.changes import check_source
 from qdrant_rollouts.core.collections.live_source import name_source
 from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.collections.stamps import foreign_metadata
 from qdrant_rollouts.core.config.index_file import IndexSpec
-from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.deployments.commands.beginning import (
     InTransaction,
     begin_deployment,
     do_nothing,
+    warn_along,
 )
 from qdrant_rollouts.core.deployments.commands.specs import (
     check_alias_name,
@@ -99,7 +97,7 @@ def start_deployment(
         options=options,
     )
     for warning in prepared.warnings:
-        along = _with_warning(services, alias, warning, actor, along)
+        along = warn_along(services, alias, warning, along, actor)
     begin = partial(
         begin_deployment,
         services,
@@ -189,27 +187,6 @@ def _settle_spec(
     if existing is not None:
         return settle_existing(services, spec, alias, blue, existing)
     return settle_writes(services, spec, alias, blue), ""
-
-
-def _with_warning(
-    services: Services, alias: str, warning: str, actor: str, along: InTransaction
-) -> InTransaction:
-    """Records a warning with the deployment, so the person who starts it sees it at once."""
-
-    def both(session: Session, deployment_id: str) -> None:
-        along(session, deployment_id)
-        now = services.clock.now(session)
-        events.record_event(
-            session,
-            now,
-            events.WARNING,
-            warning,
-            actor=actor,
-            deployment_id=deployment_id,
-            alias=alias,
-        )
-
-    return both
 
 
 def _requested_options(
