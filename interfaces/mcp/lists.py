@@ -197,7 +197,7 @@ OF_ALL = (
         "What happened, newest first: when, who, what and why; narrowed as by `rollouts events`.",
         _read_events,
         _id_of_row,
-        EVENT_FILTERS,
+        ("alias", *EVENT_FILTERS),
     ),
     ResourceList(
         "rollouts://experiments",

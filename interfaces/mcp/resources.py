@@ -1,7 +1,7 @@
 """What agents may read as documents: lists, page by page, and deployments and gate reports, whole,
 as the command line gives them in JSON."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,10 +122,11 @@ class _ListReader:
     def read_index(self, context: Context, alias: str, after: str = "") -> str:
         return self._read_page(context, alias, after)
 
-    def read_all_events(
+    def read_events(
         self,
         context: Context,
         after: str = "",
+        alias: str = "",
         event: str = "",
         actor: str = "",
         deployment: str = "",
@@ -133,28 +134,25 @@ class _ListReader:
         since: str = "",
         until: str = "",
     ) -> str:
-        given = (event, actor, deployment, text, since, until)
-        return self._read_page(context, None, after, given)
-
-    def read_index_events(
-        self,
-        context: Context,
-        alias: str,
-        after: str = "",
-        event: str = "",
-        actor: str = "",
-        deployment: str = "",
-        text: str = "",
-        since: str = "",
-        until: str = "",
-    ) -> str:
-        given = (event, actor, deployment, text, since, until)
-        return self._read_page(context, alias, after, given)
+        given = {
+            "alias": alias,
+            "event": event,
+            "actor": actor,
+            "deployment": deployment,
+            "text": text,
+            "since": since,
+            "until": until,
+        }
+        filters = {name: given[name] for name in self.listed.filters}
+        return self._read_page(context, alias or None, after, filters)
 
     def _read_page(
-        self, context: Context, alias: str | None, after: str, given: Sequence[str] = ()
+        self,
+        context: Context,
+        alias: str | None,
+        after: str,
+        filters: Mapping[str, str] | None = None,
     ) -> str:
-        filters = dict(zip(self.listed.filters, given, strict=True))
         with self.guard.check_scope(context, "read", IN_RESOURCES):
             return answers.as_json_text(
                 lists.read_page(self.services, self.listed, alias, after, filters)
@@ -178,10 +176,10 @@ def _add_lists(server: MCPServer[Any], services: Services, guard: Guard) -> None
 
     for listed in lists.OF_ALL:
         reader = _ListReader(services, guard, listed)
-        _add_list(server, listed, reader.read_all_events if listed.filters else reader.read_all)
+        _add_list(server, listed, reader.read_events if listed.filters else reader.read_all)
     for listed in lists.OF_INDEX:
         reader = _ListReader(services, guard, listed)
-        _add_list(server, listed, reader.read_index_events if listed.filters else reader.read_index)
+        _add_list(server, listed, reader.read_events if listed.filters else reader.read_index)
 
 
 def _add_list(server: MCPServer[Any], listed: lists.ResourceList, read: Callable[..., str]) -> None:

@@ -105,6 +105,10 @@ def test_events_are_narrowed_as_over_http_and_so_are_the_pages_that_follow(agent
     assert len(pages) > 1
     assert len(found) == len({row["id"] for row in found}) == COUNT
     assert {(row["event"], row["alias"]) for row in found} == {("noted", THEIRS)}
+    theirs = OF_THEIRS.removeprefix("rollouts://indexes/")
+    of_one = list(walk(agent, f"rollouts://events?alias={theirs}", "events"))
+    assert len(of_one) > 1
+    assert {row["alias"] for page in of_one for row in page} == {THEIRS}
     (one,) = agent.read(f"{OF_THEIRS}/events?text=24%20")["events"]
     assert one["detail"].startswith("24 ")
     deployment, *_ = agent.read("rollouts://indexes/docs1/deployments")["deployments"]
@@ -122,6 +126,8 @@ def test_events_are_narrowed_as_over_http_and_so_are_the_pages_that_follow(agent
         ("rollouts://events?deployment=nosuch", "there is no deployment 'nosuch'"),
         ("rollouts://events?actor=%00", "expected 1 to 200 without NUL"),
         ("rollouts://indexes/nothing/events?event=noted", "nothing is known of an index nothing"),
+        ("rollouts://events?alias=nothing", "nothing is known of an index nothing"),
+        ("rollouts://events?alias=a%2Fb", "is not allowed"),
         ("rollouts://indexes?after=docs1", "is no place in the list"),
         ("rollouts://events?after=docs1", "'docs1' is no place in the list"),
         ("rollouts://events?after=" + "9" * 40, "is no place in the list"),

@@ -25,9 +25,9 @@ def test_a_period_ends_with_the_last_whole_minute_in_at_most_240_intervals(perio
     assert 40 <= axis.count <= MOST_INTERVALS
     last = axis.begun + (axis.count - 1) * axis.window
     assert last < axis.until <= last + axis.window
-    assert axis.find_place(axis.until - MINUTE) == axis.count - 1
-    assert axis.find_place(axis.until) is None
-    assert axis.find_place(axis.begun - MINUTE) is None
+    assert axis.find_interval(axis.until - MINUTE) == axis.count - 1
+    assert axis.find_interval(axis.until) is None
+    assert axis.find_interval(axis.begun - MINUTE) is None
 
 
 def test_the_last_interval_is_measured_as_far_as_it_is_over():

@@ -52,19 +52,19 @@ class Axis:
     window: timedelta
     count: int
 
-    def find_place(self, at: datetime) -> int | None:
+    def find_interval(self, at: datetime) -> int | None:
         """Returns the number of the interval; None if ``at`` is not shown."""
         if not self.begun <= at < self.until:
             return None
         return (at - self.begun) // self.window
 
-    def measure_minutes(self, place: int) -> float:
+    def measure_minutes(self, interval: int) -> float:
         """Returns how long an interval is, as far as it is shown."""
-        begun = self.begun + place * self.window
+        begun = self.begun + interval * self.window
         return (min(begun + self.window, self.until) - begun) / timedelta(minutes=1)
 
     def list_times(self) -> list[str]:
-        return [as_iso(self.begun + place * self.window) for place in range(self.count)]
+        return [as_iso(self.begun + interval * self.window) for interval in range(self.count)]
 
 
 def find_period(name: str) -> Period:

@@ -19,21 +19,21 @@ def chart_filling(rates: Sequence[FillRate], axis: Axis, numbers: Mapping[str, i
     own = choose_collections(_list_last_seen(rates))
     parts: dict[tuple[str | None, int], list[FillRate]] = defaultdict(list)
     for rate in rates:
-        place = _find_place(axis, rate.ended)
-        if place is not None:
-            parts[rate.collection if rate.collection in own else EARLIER, place].append(rate)
+        interval = _find_interval(axis, rate.ended)
+        if interval is not None:
+            parts[rate.collection if rate.collection in own else EARLIER, interval].append(rate)
     values: dict[str | None, dict[int, float | None]] = defaultdict(dict)
-    for (name, place), some in parts.items():
-        values[name][place] = _average_rate(some)
+    for (name, interval), some in parts.items():
+        values[name][interval] = _average_rate(some)
     return build_chart("filling", "Filling", "records per second", axis, values, numbers)
 
 
-def _find_place(axis: Axis, at: datetime) -> int | None:
+def _find_interval(axis: Axis, at: datetime) -> int | None:
     """A filling is shown to the present moment, which is after the last whole minute."""
     last = axis.until - timedelta(microseconds=1)
     if last < at <= last + axis.window:
-        return axis.find_place(last)
-    return axis.find_place(at)
+        return axis.find_interval(last)
+    return axis.find_interval(at)
 
 
 def _list_last_seen(rates: Iterable[FillRate]) -> dict[str, datetime]:

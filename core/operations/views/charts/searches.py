@@ -1,10 +1,10 @@
 """Searches, failures and latencies over time, by the collection that answered."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,9 @@ from qdrant_rollouts.core.statistics.search_counts import SearchCounts
 
 #: So many batches are read that are not folded yet; there are more only if nobody folds.
 _MOST_UNFOLDED = 4000
+
+
+_Value = TypeVar("_Value")
 
 
 class Searched(NamedTuple):
@@ -77,10 +80,17 @@ def chart_searches(
     """Returns searches and failures a minute, and the latencies that half and 95 of 100 searches do
     not exceed."""
     figures = _add_up(rows, axis)
-    searches = _fill_zeros({name: _rate(axis, of, "searches") for name, of in figures.items()})
-    errors = _fill_zeros({name: _rate(axis, of, "errors") for name, of in figures.items()})
-    p50 = {name: {place: one.p50 for place, one in of.items()} for name, of in figures.items()}
-    p95 = {name: {place: one.p95 for place, one in of.items()} for name, of in figures.items()}
+
+    def rate_searches(interval: int, one: _Figures) -> float:
+        return one.searches / axis.measure_minutes(interval)
+
+    def rate_errors(interval: int, one: _Figures) -> float:
+        return one.errors / axis.measure_minutes(interval)
+
+    searches = _fill_zeros(_map_figures(figures, rate_searches))
+    errors = _fill_zeros(_map_figures(figures, rate_errors))
+    p50 = _map_figures(figures, lambda _, one: one.p50)
+    p95 = _map_figures(figures, lambda _, one: one.p95)
     return [
         build_chart("searches", "Searches", "per minute", axis, searches, numbers),
         build_chart("errors", "Failed searches", "per minute", axis, errors, numbers),
@@ -94,12 +104,12 @@ def _add_up(rows: Sequence[Searched], axis: Axis) -> Figures:
     own = choose_collections(list_last_seen(rows))
     parts: dict[tuple[str | None, int], list[Searched]] = defaultdict(list)
     for row in rows:
-        place = axis.find_place(row.at)
-        if place is not None:
-            parts[row.collection if row.collection in own else EARLIER, place].append(row)
+        interval = axis.find_interval(row.at)
+        if interval is not None:
+            parts[row.collection if row.collection in own else EARLIER, interval].append(row)
     found: dict[str | None, dict[int, _Figures]] = defaultdict(dict)
-    for (name, place), some in parts.items():
-        found[name][place] = _sum_rows(some)
+    for (name, interval), some in parts.items():
+        found[name][interval] = _sum_rows(some)
     return found
 
 
@@ -117,23 +127,28 @@ def _as_ms(seconds: float | None) -> float | None:
     return seconds * 1000
 
 
-def _rate(axis: Axis, figures: Mapping[int, _Figures], name: str) -> dict[int, float]:
+def _map_figures(
+    figures: Figures, find: Callable[[int, _Figures], _Value]
+) -> dict[str | None, dict[int, _Value]]:
     return {
-        place: getattr(one, name) / axis.measure_minutes(place) for place, one in figures.items()
+        name: {interval: find(interval, one) for interval, one in of.items()}
+        for name, of in figures.items()
     }
 
 
-def _fill_zeros(counted: Mapping[str | None, dict[int, float]]) -> dict[Any, dict[int, float]]:
+def _fill_zeros(
+    counted: Mapping[str | None, Mapping[int, float]],
+) -> dict[str | None, dict[int, float]]:
     """Where another collection was searched, the routers told what they knew: between its first and
     its last search, a collection that was not mentioned there was not searched."""
-    told = sorted({place for places in counted.values() for place in places})
+    observed = sorted({interval for values in counted.values() for interval in values})
     return {
-        name: {place: places.get(place, 0.0) for place in _list_between(told, places)}
-        for name, places in counted.items()
+        name: {interval: values.get(interval, 0.0) for interval in _list_between(observed, values)}
+        for name, values in counted.items()
     }
 
 
-def _list_between(places: Sequence[int], known: Mapping[int, float]) -> Iterator[int]:
+def _list_between(intervals: Sequence[int], known: Mapping[int, float]) -> Iterator[int]:
     first = min(known)
     last = max(known)
-    return (place for place in places if first <= place <= last)
+    return (interval for interval in intervals if first <= interval <= last)

@@ -27,12 +27,12 @@ def build_chart(
     name: str, title: str, unit: str, axis: Axis, values: Values, numbers: Mapping[str, int]
 ) -> TimeChart:
     """Returns the chart with a series for each collection, the newest version first."""
-    places = range(axis.count)
+    intervals = range(axis.count)
     series: list[Series] = [
         {
             "version": numbers.get(collection or ""),
             "collection": collection,
-            "values": [_round_value(values[collection].get(place)) for place in places],
+            "values": [_round_value(values[collection].get(interval)) for interval in intervals],
         }
         for collection in _order_collections(values, numbers)
     ]
