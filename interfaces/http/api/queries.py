@@ -178,7 +178,7 @@ def get_alerts(call: Call, given: AlertsQuery) -> alert_answers.Alerts:
     return sent_alerts.list_alert_page(call.services, wanted, given.limit, given.before)
 
 
-def workers(call: Call, given: NoQuery) -> worker_answers.Workers:
+def get_workers(call: Call, given: NoQuery) -> worker_answers.Workers:
     return unclaimed.list_workers_and_waits(call.services)
 
 

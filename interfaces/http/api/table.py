@@ -133,6 +133,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
     get("/events", "read", queries.get_events, "Audit events, newest first"),
     get("/alerts", "read", queries.get_alerts, "Alerts that were sent, newest first"),
-    get("/workers", "read", queries.workers, "Workers, their clocks, and turns that wait"),
+    get("/workers", "read", queries.get_workers, "Workers, their clocks, and turns that wait"),
     post("/alerts/test", "deploy", commands.test_alerts, "Sends a test alert to the channels"),
 )

@@ -56,7 +56,7 @@ _GOES_ON = (Status.PENDING, Status.RUNNING)
 
 
 def describe_deployment(services: Services, deployment_id: str, seen: StoreSnapshot) -> PageData:
-    """Returns the data of ``queries.get_deployment`` and, in addition: its situation, acts, the
+    """Returns the data of ``queries.get_deployment`` and, in addition: its situation, actions, the
     time left, collections, route, and the rollback light. Raises Refused for an id that fits none
     or several."""
     told = queries.get_deployment(services, deployment_id)
