@@ -12,7 +12,7 @@ the latter, and so is a list of URLs.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -75,21 +75,33 @@ class QoS(transport.QoS):
 
 
 def _seconds(client: Redis) -> float:
-    seconds, microseconds = client.time()
+    return _as_seconds(client.time())
+
+
+def _as_seconds(told: tuple[int, int]) -> float:
+    seconds, microseconds = told
     return float(seconds) + float(microseconds) / 1e6
 
 
 class Channel(transport.Channel):
     QoS = QoS
 
-    def waiting(self, queue: str) -> Iterable[bytes]:
-        """Returns the messages of a queue that no worker has taken, under each key that holds
-        some."""
-        with self.plain_client().pipeline(transaction=False) as pipe:
+    def read_messages(self, queue: str, seconds: float) -> tuple[list[bytes], list[bytes]]:
+        """Returns the messages of a queue that no worker has taken, under each key that holds some,
+        and those of any queue that a worker has taken less than ``seconds`` ago and not answered.
+        Both are of the same moment, so a message that changes places is in one of them. How long
+        ago is counted by Redis; a time far ahead is from before its clock was set back."""
+        with self.plain_client().pipeline() as pipe:
             for priority in self.priority_steps:
                 key = self._q_for_pri(queue, priority)  # type: ignore[no-untyped-call]
                 pipe.lrange(key, 0, -1)
-            return [message for found in pipe.execute() for message in found]
+            pipe.time()
+            pipe.zrange(self.unacked_index_key, 0, -1, withscores=True)
+            pipe.hgetall(self.unacked_key)
+            *waiting, time_of_day, tags, taken = pipe.execute()
+        now = _as_seconds(time_of_day)
+        young = [tag for tag, at in tags if abs(now - at) < seconds and tag in taken]
+        return [message for found in waiting for message in found], [taken[tag] for tag in young]
 
     def plain_client(self) -> Redis:
         """For our own commands; the transport's other clients belong to its event loop."""

@@ -5,12 +5,14 @@ each commit, each message, before or after it.
 ``kill -9``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import event
 
+from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.ports import Knock, VectorStore
 from tests.world import World
 
@@ -85,3 +87,23 @@ def make_mortal(world: World, reaper: Reaper) -> World:
     event.listen(world.engine, "commit", lambda connection: reaper.place())
     event.listen(world.services.sessions, "after_commit", lambda session: reaper.place())
     return world
+
+
+def run_mortal(
+    world: World, reaper: Reaper, steps: Collection[str], until: Callable[[], bool]
+) -> None:
+    """Delivers knocks until ``until`` holds, and kills the worker only in turns of ``steps``. When
+    no knock is left, a lease ends and the sweep knocks for the turns of the dead."""
+    for _ in range(200):
+        if until():
+            return
+        knock = world.broker.take_next()
+        if knock is None:
+            world.clock.move(world.services.times.lease + 1)
+            engine.knock_overdue_turns(world.services)
+            continue
+        reaper.armed = knock.step in steps
+        with suppress(Killed):
+            world.turn(knock)
+        reaper.armed = False
+    raise AssertionError(f"not there after 200 turns; these wait: {world.broker.waiting}")

@@ -1,23 +1,25 @@
-"""Finds out which model made a collection without a stamp: embeds a sample of its stored texts with
-the declared model and compares the results with the stored vectors.
+"""Finds out which model made vectors of which no stamp says it: embeds a sample of the stored texts
+with the declared model and compares the results with the stored vectors.
 
-A proven model is written as the collection's stamp. This stamp has no number and no deployment,
-because the collection was not taken over. It only says which model embeds the searches.
+A proven model is written into the collection's stamp. If there was none, the new one has no number
+and no deployment, because the collection was not taken over. It only says which model embeds the
+searches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from qdrant_rollouts.core.collections.schema import meant_vector, vector_names, vector_params
+from qdrant_rollouts.core.collections.same_model import unknown_vectors
+from qdrant_rollouts.core.collections.schema import meant_vector, vector_params
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, render_text
 from qdrant_rollouts.core.config.vector_kinds import kind_of, vectors_by_name
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.late import Library
-from qdrant_rollouts.core.ports import Embedder, FloatArray, Point, VectorStore
+from qdrant_rollouts.core.ports import Embedder, FloatArray, Point, Schema, VectorStore
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 
@@ -120,16 +122,18 @@ def compare_embeddings(
 def find_unknown_vectors(
     store: VectorStore, collection: str, made: Mapping[str, EmbeddingSpec]
 ) -> dict[str, EmbeddingSpec]:
-    """Returns those of ``made`` that some point of the collection has and whose model is unknown;
-    empty if the collection has a stamp."""
-    if read_stamp(store, collection) is not None:
+    """Returns those of ``made`` that some point of the collection has and whose model is
+    unknown."""
+    stamp = read_stamp(store, collection)
+    if stamp is not None and not stamp.unknown:
         return {}
     schema = store.schema(collection)
+    unknown = unknown_vectors(stamp, schema)
     named = {meant_vector(schema, name): embedding for name, embedding in made.items()}
     return {
         name: embedding
         for name, embedding in named.items()
-        if name in vector_names(schema) and store.count(collection, having=name)
+        if name in unknown and store.count(collection, having=name)
     }
 
 
@@ -149,10 +153,21 @@ def settle_models(
         for name, embedding in unknown.items()
     }
     if writes and found and all(one.proven for one in found.values()):
-        services.store.set_metadata(
-            collection, _build_stamp(services, alias, unknown).as_metadata()
-        )
+        proven = _build_stamp(services, alias, unknown)
+        stamp = read_stamp(services.store, collection)
+        if stamp is not None:
+            proven = _add_proven(stamp, proven, services.store.schema(collection))
+        services.store.set_metadata(collection, proven.as_metadata())
     return found
+
+
+def _add_proven(stamp: Stamp, proven: Stamp, schema: Schema) -> Stamp:
+    """Returns the collection's own stamp with what was proven."""
+    rest = sorted(unknown_vectors(stamp, schema) - proven.vectors.keys())
+    added = replace(stamp, vectors={**stamp.vectors, **proven.vectors}, unknown=rest)
+    if stamp.embedding is not None or meant_vector(schema, stamp.vector) != proven.vector:
+        return added
+    return replace(added, embedding=proven.embedding, identity=proven.identity)
 
 
 def _build_stamp(services: Services, alias: str, proven: Mapping[str, EmbeddingSpec]) -> Stamp:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from qdrant_rollouts.core.collections.schema import are_asked_alike, meant_vector
+from qdrant_rollouts.core.collections.schema import are_asked_alike, meant_vector, vector_names
 from qdrant_rollouts.core.collections.stamps import Stamp
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.ports import Schema
@@ -31,10 +31,17 @@ class VectorOrigin:
 
     @classmethod
     def of(cls, stamp: Stamp | None, schema: Schema, vector: str) -> Self:
-        if stamp is None:
+        if stamp is None or vector in unknown_vectors(stamp, schema):
             return cls()
         made = {meant_vector(schema, name): by.identity for name, by in stamp.made.items()}
         return cls(known=True, identity=made.get(vector))
+
+
+def unknown_vectors(stamp: Stamp | None, schema: Schema) -> frozenset[str]:
+    """Returns the vectors of a collection of which nobody knows what made them."""
+    if stamp is None:
+        return frozenset(vector_names(schema))
+    return frozenset(meant_vector(schema, name) for name in stamp.unknown)
 
 
 def relate_origins(one: VectorOrigin, other: VectorOrigin, *, declared: bool) -> Relation:

@@ -1,7 +1,8 @@
 """What a collection says about itself: which deployment made it and with which model. This is kept
 in Qdrant's collection metadata.
 
-There are two keys. The stamp determines how searches are embedded, and never changes. The facts
+There are two keys. The stamp determines how searches are embedded. It changes only when a model
+that nobody knew is proven. The facts
 (``core.collections.versions``) grow while the collection is made. All other keys belong to others:
 each version copies them from the previous one.
 """
@@ -62,7 +63,8 @@ class Stamp:
     """``vector`` is the one that searches by text use, ``embedding`` its model and ``identity``
     that embedder's (see ``Embedder``); None if vectors came with the records. ``vectors`` says for
     every made vector what makes it, by its name; it is empty in stamps of a release that supported
-    only one. ``deployment`` is empty for an adopted collection."""
+    only one. ``unknown``: the vectors that were copied from a collection that did not say what made
+    them. ``deployment`` is empty for an adopted collection."""
 
     deployment: str
     alias: str
@@ -71,6 +73,7 @@ class Stamp:
     embedding: dict[str, Any] | None = None
     identity: str | None = None
     vectors: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
 
     def as_metadata(self) -> dict[str, Any]:
         return {STAMP_KEY: asdict(self)}

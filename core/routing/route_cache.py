@@ -76,21 +76,35 @@ class RouteCache:
         self._woken.set()
 
     def follow(self, stopped: threading.Event) -> None:
-        """Looks at all known routes until ``stopped`` is set. Routes that changed come first,
-        because a look at every alias takes time on a busy machine."""
-        looks = 0
+        """Looks at all known routes until ``stopped`` is set. Routes that changed come first, also
+        in the middle of a round, because a look at every alias takes time on a busy machine."""
+        rounds = 0
         while not stopped.is_set():
             due = time.monotonic() + REFRESH_SECONDS
-            changed = self._announced
-            self._announced = set()
-            known = self.copy_views()
-            changed |= self._find_changed_routes(known)
-            for alias in sorted(known, key=lambda alias: alias not in changed):
+            followed = self._follow_changed_routes()
+            for alias in sorted(self.copy_views().keys() - followed):
+                if self._woken.is_set() or time.monotonic() >= due:
+                    due = time.monotonic() + REFRESH_SECONDS
+                    self._follow_changed_routes()
+                if stopped.is_set():
+                    return
                 self._look(alias, self._link.read)
-            self._report_served(at_any_rate=looks % _REPORT_EVERY == 0)
-            looks += 1
+            self._report_served(at_any_rate=rounds % _REPORT_EVERY == 0)
+            rounds += 1
             self._woken.wait(max(_LEAST_WAIT, due - time.monotonic()))
-            self._woken.clear()
+
+    def _follow_changed_routes(self) -> set[str]:
+        """Looks at the routes that were announced, and at those that changed without that; returns
+        their aliases."""
+        self._woken.clear()
+        changed = self._announced
+        self._announced = set()
+        known = self.copy_views()
+        changed |= self._find_changed_routes(known)
+        changed &= known.keys()
+        for alias in sorted(changed):
+            self._look(alias, self._link.read)
+        return changed
 
     def _look(self, alias: str, ask: Callable[[Callable[[], Route]], Route]) -> RouteView:
         """Tries the control plane before anything else waits."""

@@ -95,13 +95,15 @@ def _kind_of_error(error: AppError) -> type[AppError]:
 
 
 def _known_targets(last: RouteView | None, route: Route) -> dict[str, Target]:
-    """A stamp never changes. A collection without one may have got one since, which matters when it
-    is compared with another; so it is read again when the route changes."""
+    """A stamp that knows all models never changes. Others may know more since, which matters when
+    the collection is compared with another; so they are read again when the route changes."""
     if last is None:
         return {}
     same = last.route.version == route.version
     return {
-        target.collection: target for target in last.targets if same or target.stamp is not None
+        target.collection: target
+        for target in last.targets
+        if same or (target.stamp is not None and not target.stamp.unknown)
     }
 
 

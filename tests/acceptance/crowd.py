@@ -20,6 +20,7 @@ from typing import Any
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.routing import Router
 from qdrant_rollouts.wiring import open_router
+from tests.acceptance.own_time import Ticking
 
 USERS = 3000
 _THREADS = 4
@@ -27,8 +28,10 @@ _THREADS = 4
 
 @dataclass(frozen=True)
 class Search:
-    """``at``: wall clock when the answer arrived. ``results`` is None if it failed."""
+    """``began`` and ``at``: the wall clock at the request and at the answer. ``results`` is None if
+    it failed."""
 
+    began: float
     at: float
     process: int
     alias: str
@@ -78,19 +81,24 @@ class Crowd:
 
     def _one(self, alias: str, rng: random.Random) -> Search:
         user = rng.randrange(USERS)
-        asked: dict[str, Any] = {"alias": alias, "user": user}
+        asked: dict[str, Any] = {
+            "began": time.time(),
+            "process": os.getpid(),
+            "alias": alias,
+            "user": user,
+        }
         try:
             answer = self._router.search(
                 alias, f"text {rng.randrange(300)} asyncio", f"user-{user}", limit=5
             )
         except AppError as error:
-            return Search(time.time(), os.getpid(), **asked, error=str(error))
+            return Search(**asked, at=time.time(), error=str(error))
         found = {
             "collection": answer.collection,
             "variant": answer.variant,
             "fallback": answer.fallback,
         }
-        return Search(time.time(), os.getpid(), **asked, **found, results=len(answer.results))
+        return Search(**asked, at=time.time(), **found, results=len(answer.results))
 
     def _enter(self, search: Search) -> None:
         self._journal.write(json.dumps(asdict(search)) + "\n")
@@ -100,6 +108,7 @@ def main(folder: str, rate: str, *aliases: str) -> None:
     with open_router() as router:
         crowd = Crowd(router, Path(folder), float(rate), list(aliases))
         signal.signal(signal.SIGTERM, crowd.end)
+        Ticking(Path(folder)).start()
         crowd.go()
 
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.config.settings import Settings
@@ -27,6 +27,7 @@ from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 from qdrant_rollouts.wiring import build_services
 from tests.acceptance.crowd import Search, searches
 from tests.acceptance.installation import ENDED, OPTIONS, Installation, Watch
+from tests.acceptance.own_time import OwnTimes
 from tests.acceptance.proxy import Fault, Proxy
 from tests.acceptance.traps import KILL
 from tests.servers import free_ports
@@ -74,6 +75,16 @@ ON_THE_WAY = ("knock-shift.before", "knock-switch.before", "point_alias.after")
 CHANGES = {"with Redis": 26, "by looking": 12}
 
 
+@dataclass(frozen=True)
+class Change:
+    """A change of the route of ``steady``: the wall clock when it was committed and when the next
+    one was, and the collection that answered until then."""
+
+    at: float
+    until: float
+    before: str
+
+
 @dataclass
 class Season:
     house: Installation
@@ -82,8 +93,8 @@ class Season:
     events: dict[str, list[EventRow]] = field(default_factory=dict)
     searches: list[Search] = field(default_factory=list)
     deaths: int = 0
-    #: For each process and each change: seconds until its last search by the former route.
-    delays: dict[str, list[float]] = field(default_factory=dict)
+    changes: dict[str, list[Change]] = field(default_factory=dict)
+    own_times: OwnTimes = field(init=False)
     #: Wall clock, from and to.
     redis_away: tuple[float, float] = (0, 0)
     database_away: tuple[float, float] = (0, 0)
@@ -92,6 +103,30 @@ class Season:
 
     def of(self, alias: str) -> list[Search]:
         return [search for search in self.searches if search.alias == alias]
+
+    def measure_lag(self, search: Search, changed: float) -> float:
+        """Returns how many of its own seconds the process had had from the change of a route until
+        it began the search; negative if the search began before."""
+        return self.own_times.measure(search.process, changed, search.began)
+
+    def find_delays(self, how: str) -> list[float]:
+        """Returns for each process and each change after how many of its own seconds it began its
+        last search by the former route. A process that did not search in time shows nothing."""
+        return [
+            max((self.measure_lag(s, change.at) for s in by_former), default=0.0)
+            for change in self.changes[how]
+            for by_former in self._by_former_route(change)
+        ]
+
+    def _by_former_route(self, change: Change) -> list[list[Search]]:
+        """Returns for each process its searches by the former route, before the next change."""
+        found: dict[int, list[Search]] = {}
+        for search in self.of("steady"):
+            if change.at < search.began and search.at < change.until:
+                former = found.setdefault(search.process, [])
+                if search.collection == change.before:
+                    former.append(search)
+        return list(found.values())
 
     def rate(self, began: float, ended: float) -> float:
         """Returns the answers per second."""
@@ -109,13 +144,14 @@ def season(house: Installation) -> Season:
         dying = pool.submit(_die, house)
         canaries = pool.submit(_canaries, house, found)
         with _searching(house, faults, frozenset(blues)) as crowd:
-            found.delays["with Redis"] = _to_and_fro(house, CHANGES["with Redis"])
+            found.changes["with Redis"] = _to_and_fro(house, CHANGES["with Redis"])
             canaries.result()
             found.deaths = dying.result()
             _disturb(house, found)
             _kill(crowd[0])
     found.moves = {alias: watch.moves(alias) for alias in house.aliases()}
     found.searches = sorted(searches(house.folder), key=lambda search: search.at)
+    found.own_times = OwnTimes(house.folder)
     found.counted = _counted(house)
     return found
 
@@ -179,7 +215,7 @@ def _in_stage(house: Installation, stage: int) -> bool:
 def _disturb(house: Installation, found: Season) -> None:
     began = time.time()
     with house.redis.stopped():
-        found.delays["by looking"] = _to_and_fro(house, CHANGES["by looking"])
+        found.changes["by looking"] = _to_and_fro(house, CHANGES["by looking"])
         time.sleep(max(0.0, began + 20 - time.time()))
         found.redis_away = (began, time.time())
     began = time.time()
@@ -190,45 +226,46 @@ def _disturb(house: Installation, found: Season) -> None:
     time.sleep(2)
 
 
-def _to_and_fro(house: Installation, changes: int) -> list[float]:
-    """Moves all searches of ``steady`` to another collection and back, again and again. Returns how
-    long each process needed to follow."""
+def _to_and_fro(house: Installation, changes: int) -> list[Change]:
+    """Moves all searches of ``steady`` to another collection and back, again and again."""
     blue = house.aliases()["steady"]
     green = house.aliases()["idle"]
-    made = []
+    made: list[tuple[float, str]] = []
     with _services(house) as services:
         for change in range(changes):
-            made.append((time.time(), green if change % 2 else blue))
             share = 0 if change % 2 else 10_000
-            table.set_route(
-                services,
-                "steady",
-                stage="steady",
-                salt="steady",
-                blue=blue,
-                green=green,
-                share=share,
-            )
+            with _noting_commits(services) as commits:
+                table.set_route(
+                    services,
+                    "steady",
+                    stage="steady",
+                    salt="steady",
+                    blue=blue,
+                    green=green,
+                    share=share,
+                )
+            made.append((commits[0], green if change % 2 else blue))
             time.sleep(1.5)
+        over = time.time()
         table.clear_route(services, "steady")
-    seen = [search for search in searches(house.folder) if search.alias == "steady"]
-    ends = [at for at, _ in made[1:]] + [time.time()]
-    return [
-        delay
-        for (began, before), end in zip(made, ends, strict=True)
-        for delay in _late([search for search in seen if began < search.at < end], began, before)
-    ]
+    ends = [at for at, _ in made[1:]] + [over]
+    return [Change(at, end, before) for (at, before), end in zip(made, ends, strict=True)]
 
 
-def _late(seen: list[Search], began: float, before: str) -> list[float]:
-    """Returns for each process the seconds until its last answer by the former route."""
-    return [
-        max(
-            (s.at - began for s in seen if s.process == process and s.collection == before),
-            default=0.0,
-        )
-        for process in {search.process for search in seen}
-    ]
+@contextmanager
+def _noting_commits(services: Services) -> Iterator[list[float]]:
+    """Yields the wall clock times of the commits in the block. What follows a commit, such as an
+    announcement over a Redis that is away, may last."""
+    commits: list[float] = []
+
+    def note(session: Session) -> None:
+        commits.append(time.time())
+
+    event.listen(services.sessions, "after_commit", note)
+    try:
+        yield commits
+    finally:
+        event.remove(services.sessions, "after_commit", note)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from qdrant_rollouts.core.routing.exposures import unit_of_user
 from qdrant_rollouts.wiring import build_services
 from tests.acceptance import corpora
 from tests.acceptance.installation import Installation
+from tests.acceptance.own_time import OwnTimes
 from tests.acceptance.simulated_users import Search, searches
 from tests.world import DIMENSION
 
@@ -86,6 +87,13 @@ class Trial:
     #: Searches of ``alike`` by arm, in the traffic log.
     observed: dict[str, int] = field(default_factory=dict)
 
+    own_times: OwnTimes = field(init=False)
+
+    def measure_lag(self, search: Search, since: float) -> float:
+        """Returns how many of its own seconds the process had had since then when it began the
+        search; negative if the search began before."""
+        return self.own_times.measure(search.process, since, search.began)
+
     def of(self, name: str) -> list[Search]:
         return [search for search in self.searches if search.experiment == self.ids[name]]
 
@@ -124,6 +132,7 @@ def trial(house: Installation) -> Trial:
         for process in crowd:
             process.wait(30)
     found.searches = sorted(searches(house.folder), key=lambda search: search.at)
+    found.own_times = OwnTimes(house.folder)
     found.rows = {name: _row(house, id) for name, id in found.ids.items()}
     found.reports = {
         name: house.ask("experiments.analyze_experiment", experiment_id=id)
@@ -355,10 +364,12 @@ def _went_on(house: Installation, experiment: str) -> bool:
     """Returns whether people have searched for long enough since the experiment ended."""
     ended = _row(house, experiment).finished_at
     assert ended
+    own_times = OwnTimes(house.folder)
     after = [
         s
         for s in searches(house.folder)
-        if s.experiment == experiment and s.began > ended.timestamp() + 1
+        if s.experiment == experiment
+        and own_times.measure(s.process, ended.timestamp(), s.began) > 1
     ]
     return len(after) > AFTER
 

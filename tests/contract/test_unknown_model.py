@@ -415,3 +415,61 @@ def test_settling_twice_writes_once_and_asks_nothing_of_a_stamped_collection(wor
     stamp = Stamp.of(before)
     assert stamp is not None
     assert set(stamp.made) == {""}
+
+
+# --- copies ---------------------------------------------------------------------------------------
+
+
+def copied(world: World, made: Any) -> str:
+    """Returns a version with other settings that was copied while no model was declared."""
+    theirs(world, made)
+    world.declare("docs", source="live", embedding=None, collection={"hnsw": {"m": 24}})
+    return str(live(world, world.deploy("docs"))["green"])
+
+
+@pytest.mark.parametrize("source", ["live", "jsonl:docs.jsonl"])
+def test_a_copy_of_an_unknown_model_is_as_unknown_and_a_new_model_over_it_is_refused(
+    world: World, source: str
+) -> None:
+    copied(world, noise())
+    world.declare("docs", source=source)
+    with pytest.raises(Refused) as refused:
+        world.deploy("docs")
+    assert "of 30 stored texts that were embedded again 0 agree" in str(refused.value)
+    assert "accept_new_model: true" in str(refused.value)
+
+
+@pytest.mark.parametrize("source", ["live", "jsonl:docs.jsonl"])
+def test_accepted_over_a_copy_the_new_model_makes_every_vector(world: World, source: str) -> None:
+    copied(world, noise())
+    world.declare("docs", source=source, accept_new_model=True)
+    seen = live(world, world.deploy("docs"))
+    assert "accepted by accept_new_model" in row(seen, "live_model")["detail"]
+    filled = next(step["output"] for step in seen["steps"] if step["name"] == "populate")
+    assert filled["embedded"] == 30
+
+
+def test_a_copy_whose_model_is_proven_keeps_its_vectors_and_its_own_stamp(world: World) -> None:
+    first = copied(world, vectors(30, EMBEDDING))
+    before = read_stamp(world.store, first)
+    world.declare("docs", source="live")
+    seen = live(world, world.deploy("docs"))
+    assert row(seen, "live_model")["detail"] == f"{first} was made by the same model"
+    filled = next(step["output"] for step in seen["steps"] if step["name"] == "populate")
+    assert filled.get("embedded", 0) == 0
+    stamp = read_stamp(world.store, first)
+    assert before is not None
+    assert stamp is not None
+    assert (before.unknown, before.made) == ([""], {})
+    assert (stamp.unknown, list(stamp.made)) == ([], [""])
+    assert (stamp.deployment, stamp.number) == (before.deployment, before.number)
+
+
+def test_a_copy_of_a_copy_is_as_unknown(world: World) -> None:
+    copied(world, noise())
+    world.declare("docs", source="live", embedding=None, collection={"hnsw": {"m": 32}})
+    second = live(world, world.deploy("docs"))
+    stamp = read_stamp(world.store, second["green"])
+    assert stamp is not None
+    assert stamp.unknown == [""]
+    assert "models were not compared" in str(second["gate"]["unchecked"])

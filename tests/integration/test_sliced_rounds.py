@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections.merging import BucketDigests
 from qdrant_rollouts.core.database.models import StepRow
 from qdrant_rollouts.core.database.slice_rows import SliceRow
-from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.deployments.steps.data import CatchUpState, ComparedSlice, RoundState
 from qdrant_rollouts.core.deployments.steps.followers import CopyFollower
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Point, PointId
-from tests.mortal import Killed, Reaper, mortal_world
+from tests.mortal import Reaper, mortal_world, run_mortal
 from tests.world import World
 
 POINTS = 900
@@ -212,20 +211,7 @@ def catch_up_while_killed(world: World, reaper: Reaper, store: ServerStore, alia
     deployment = deploy(world, alias, 3)
     world.run(until=world.at(deployment, "catch_up"))
     write_meanwhile(store, alias)
-    is_compared = world.at(deployment, "switch")
-    for _ in range(200):
-        if is_compared():
-            break
-        knock = world.broker.take_next()
-        if knock is None:
-            world.clock.move(world.services.times.lease + 1)
-            engine.knock_overdue_turns(world.services)
-            continue
-        reaper.armed = knock.step in {"catch_up", "fill"}
-        with suppress(Killed):
-            world.turn(knock)
-        reaper.armed = False
-    assert is_compared(), world.status(deployment)["message"]
+    run_mortal(world, reaper, {"catch_up", "fill"}, world.at(deployment, "switch"))
     status = world.status(deployment)
     assert read_all(store, status["green"]) == read_all(store, f"{alias}-blue")
     commands.request_action(world.services, deployment, Event.ABORT, actor="anna")

@@ -3,7 +3,6 @@
 import itertools
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ from sqlalchemy import select
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections.parts import find_cuts, open_part
 from qdrant_rollouts.core.database.slice_rows import SliceRow
-from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Point, PointId
-from tests.mortal import Killed, Reaper, mortal_world
+from tests.mortal import Reaper, mortal_world, run_mortal
 from tests.world import World
 
 RECORDS = 900
@@ -172,19 +171,7 @@ def _copy_while_killed(world: World, reaper: Reaper, name: str) -> int:
     """Returns at how many places of ``populate`` a worker could be killed. Afterwards somebody
     aborts, because only what was copied matters."""
     deployment = _copied(world, name)
-    is_filled = world.at(deployment, "validate")
-    for _ in range(100):
-        if is_filled():
-            break
-        knock = world.broker.take_next()
-        if knock is None:
-            world.clock.move(world.services.times.lease + 1)
-            engine.knock_overdue_turns(world.services)
-            continue
-        reaper.armed = knock.step in {"populate", "fill"}
-        with suppress(Killed):
-            world.turn(knock)
-        reaper.armed = False
+    run_mortal(world, reaper, {"populate", "fill"}, world.at(deployment, "validate"))
     status = world.status(deployment)
     assert world.step(deployment, "populate")["output"]["written"] == len(_ids("both"))
     assert _read_all(world, status["green"]) == _read_all(world, name)

@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,60 @@ def test_one_that_was_lost_among_others_that_wait_is_sent_again(
     sweep(app)
     assert things(client, "bulk")[json.loads(lost)["headers"]["id"].rpartition("-")[0]] == 1
     assert sum(things(client, "bulk").values()) == 5
+
+
+@contextmanager
+def take(app: Celery, queue: str) -> Iterator[None]:
+    """Takes the next message of a queue as a worker does that does not begin it."""
+    with app.connection_for_read() as connection:
+        channel = connection.channel()
+        message = channel.basic_get(queue)
+        assert message is not None
+        yield
+        channel.qos.ack(message.delivery_tag)
+
+
+def test_a_turn_whose_message_a_worker_has_taken_and_not_begun_is_not_asked_for_again(
+    house: tuple[World, Celery], client: redis.Redis
+):
+    """A machine under load needs seconds between the two."""
+    world, app = house
+    world.declare("docs", source=world.write("docs.jsonl", texts(3)))
+    world.deploy("docs")
+    with take(app, "bulk"):
+        for key in client.scan_iter("rollouts.*"):
+            client.delete(key)  # as if it had been sent more than five seconds ago
+        time.sleep(LOOK)
+        world.clock.move(world.services.times.knock_again_after + 1)
+        sweep(app)
+        assert things(client, "bulk") == {}
+
+
+@pytest.mark.parametrize(
+    ("taken", "lost"), [(0, False), (-5, False), (-11, True), (7200, True)], ids=str
+)
+def test_a_message_that_does_not_begin_counts_as_lost_after_ten_seconds_by_any_clock(
+    app: Celery, client: redis.Redis, taken: int, lost: bool
+):
+    """Its worker may have died with it, and the clock of Redis may have been set back since."""
+    CeleryKnocker(app)(knock(1, again=False))
+    with take(app, "bulk"):
+        (tag,) = client.zrange("unacked_index", 0, -1)
+        client.zincrby("unacked_index", taken, tag)
+        assert Queues(app).calls_for("bulk", "00000001-t007") is lost
+
+
+def test_a_periodic_task_that_a_worker_has_taken_holds_up_no_next_one(
+    app: Celery, client: redis.Redis
+):
+    """A worker that dies with it would stop the sweep."""
+    app.conf.beat_schedule = {"rouse": SCHEDULE["rouse"]}
+    ticks = Ticks(app)
+    ticks.send_due()
+    with take(app, "rouse"):
+        time.sleep(LOOK)
+        ticks.send_due()
+        assert dict(things(client, "rouse")) == {"tick-deployments.rouse": 1}
 
 
 def test_a_person_who_asks_again_and_again_sends_no_heap(

@@ -11,6 +11,7 @@ from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.makers import Maker, open_makers
 from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.records import brought_vectors
+from qdrant_rollouts.core.collections.same_model import unknown_vectors
 from qdrant_rollouts.core.collections.stamps import Stamp, foreign_metadata, read_stamp
 from qdrant_rollouts.core.collections.text_search import build_text_search
 from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_vectors
@@ -83,7 +84,7 @@ def create_green(context: StepContext) -> Outcome:
         context.turn.check(ACT_SECONDS)
         metadata = {
             **_foreign_metadata(context),
-            **_stamp_of_green(context, design.vector, design.makers).as_metadata(),
+            **_stamp_of_green(context, design).as_metadata(),
         }
         store.create(deployment.green, schemas.without_strict_mode(wanted), metadata)
     different = schemas.list_differences(wanted, store.schema(deployment.green), waiting=True)
@@ -311,19 +312,31 @@ def _facts_of_green(
     return {**versions.facts_of_model(embedding, embedder, schema, vector), "vectors": plan.origins}
 
 
-def _stamp_of_green(context: StepContext, vector: str, makers: Mapping[str, Maker]) -> Stamp:
+def _stamp_of_green(context: StepContext, design: GreenDesign) -> Stamp:
     deployment = context.deployment
-    main = makers.get(vector)
+    main = design.makers.get(design.vector)
     by_model = main is not None and main.by.embedding is not None
     return Stamp(
         deployment=deployment.id,
         alias=deployment.alias,
         number=deployment.number,
-        vector=vector,
+        vector=design.vector,
         embedding=main.by.embedding.model_dump(mode="json") if main and main.by.embedding else None,
         identity=main.identity if main and by_model else None,
-        vectors={name: maker.by.as_metadata() for name, maker in makers.items()},
+        vectors={name: maker.by.as_metadata() for name, maker in design.makers.items()},
+        unknown=_list_unknown_vectors(context, design.vectors),
     )
+
+
+def _list_unknown_vectors(context: StepContext, plan: VectorPlan) -> list[str]:
+    """Returns the vectors that are copied from a collection that does not say what made them."""
+    source = reading.open_deployment_source(context).collection
+    if source is None or not plan.copied:
+        return []
+    store = context.services.store
+    schema = store.schema(source)
+    unknown = unknown_vectors(read_stamp(store, source), schema)
+    return sorted(name for name in plan.copied if schemas.meant_vector(schema, name) in unknown)
 
 
 def _summarize_creation(of: str | None, changed: list[str], plan: VectorPlan) -> str:

@@ -10,7 +10,13 @@ from qdrant_rollouts.core.collections.changes import mark_source
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.model_proof import measure_agreement
 from qdrant_rollouts.core.collections.readiness import Readiness, estimate_points
-from qdrant_rollouts.core.collections.schema import are_same_vectors, list_differences, vector_names
+from qdrant_rollouts.core.collections.same_model import unknown_vectors
+from qdrant_rollouts.core.collections.schema import (
+    are_same_vectors,
+    list_differences,
+    meant_vector,
+    vector_names,
+)
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
 from qdrant_rollouts.core.collections.vectors import read_plan
 from qdrant_rollouts.core.deployments.plan import (
@@ -226,7 +232,8 @@ def _is_made_alike(
         theirs = stamp.made.get(name)
     if theirs is not None:
         return _settings_of_maker(theirs) == _settings_of_maker(by)
-    if by.embedding is None or stamp is not None:
+    schema = context.services.store.schema(collection)
+    if by.embedding is None or meant_vector(schema, name) not in unknown_vectors(stamp, schema):
         return by.server is None
     found = measure_agreement(context.services, collection, name, by.embedding)
     return found.proven or not found.of

@@ -16,6 +16,7 @@ from qdrant_rollouts.core.collections import digests, manifests
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.manifests import Manifest
+from qdrant_rollouts.core.collections.same_model import unknown_vectors
 from qdrant_rollouts.core.collections.schema import (
     list_differences,
     main_vector,
@@ -265,7 +266,8 @@ def _stamp_recovered(context: StepContext, manifest: Manifest) -> Stamp:
     }
     if known is not None:
         return replace(known, **ours)
-    return Stamp(**ours, vector=main_vector(manifest.schema))
+    every = sorted(unknown_vectors(None, manifest.schema))
+    return Stamp(**ours, vector=main_vector(manifest.schema), unknown=every)
 
 
 _PHASES = {"": _check_backup, "upload": _upload_backup, "look": _await_collection}

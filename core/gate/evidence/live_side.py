@@ -11,6 +11,7 @@ from qdrant_rollouts.core.collections.same_model import (
     VectorOrigin,
     declared_vectors,
     relate_origins,
+    unknown_vectors,
 )
 from qdrant_rollouts.core.collections.schema import (
     are_same_vectors,
@@ -82,21 +83,21 @@ def open_live(
     )
     same = frozenset(name for name in movable if by_name[name] in ("same", "own"))
     main = makers.get(vector)
+    told = stamp if using not in unknown_vectors(stamp, schema) else None
     proven = stamp is None and main is not None and _is_proven(measured, blue, vector)
     if proven:
         theirs = main.embedder if main else None
+    live_makers = {n: makers[n] for n in makers if n in same}
     if stamp:
         live_makers = _live_makers(services, stamp, using)
-    else:
-        live_makers = {n: makers[n] for n in makers if n in same}
     return LiveCollection(
         blue,
         using,
         theirs,
         same_model=vector in same,
-        same_texts=stamp is None or _text_settings(stamp.spec) == _text_settings(spec.embedding),
+        same_texts=told is None or _text_settings(told.spec) == _text_settings(spec.embedding),
         kinship=by_name[vector],
-        known=stamp is not None or proven,
+        known=told is not None or proven,
         same=same - {vector},
         makers=live_makers,
         search=_live_search(spec, live_makers, names),
