@@ -15,10 +15,13 @@ from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.deployments.abort_notices import has_switched
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_record import TurnResult, TurnWriter
-from qdrant_rollouts.core.deployments.turns import current_step
+from qdrant_rollouts.core.deployments.turns import current_step, name_place
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus, next_status
 from qdrant_rollouts.core.sanitize.quoting import add_reason
+
+#: These requests pass over something that waits, watches or holds.
+_GOES_ON = (Event.PROMOTE, Event.PROMOTE_FULL, Event.RETRY, Event.RESUME)
 
 #: A request has priority over those after it.
 REQUEST_RANK = (
@@ -44,6 +47,18 @@ def check_request(row: Deployment, request: Event, reason: str = "") -> None:
     """Raises Refused, with the reason, if the request is not possible."""
     next_status(row.status, request)
     _CHECKS.get(request, _allow_always)(row, reason)
+
+
+def check_place(row: Deployment, request: Event, place: str) -> None:
+    """Raises Refused for a request that goes on from another place than the person saw: pressed
+    twice, or on an old page, it would skip what nobody has looked at."""
+    if request not in _GOES_ON or place == name_place(row):
+        return
+    step = current_step(row)
+    raise Refused(
+        f"{row.id} has moved on since you looked: it is {row.status} at "
+        f"{step.name if step else 'its end'} now ({row.message}); look again, then decide"
+    )
 
 
 def apply_request(writer: TurnWriter) -> TurnResult:

@@ -20,7 +20,7 @@ from qdrant_rollouts.core.database.models import (
     Version,
 )
 from qdrant_rollouts.core.deployments.alias_lock import check_alias_idle
-from qdrant_rollouts.core.deployments.turns import current_step
+from qdrant_rollouts.core.deployments.turns import current_step, name_place
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import DeletionStatus, Place, Status
 from qdrant_rollouts.core.operations.views import queries
@@ -73,6 +73,7 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
             "now": as_iso(now),
             "phase": _PHASES.get(row.status, "progressing"),
             "paused_for": row.paused_for,
+            "place": name_place(row),
             "acts": acts.actions_of_deployment(row),
             "eta": left,
             "route": _describe_route(session, row, now),
