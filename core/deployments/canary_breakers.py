@@ -1,15 +1,21 @@
 """What ends a canary at once, without statistics: too many errors, or answers that are too slow.
 
 Rule: green is too slow only beside blue. On a slow machine both are slow, and blue helps nobody. A
-limit that somebody declared in milliseconds alone holds whatever blue does.
+limit that somebody declared in milliseconds alone holds whatever blue does. A mean of few searches
+may be high by chance: one search of some seconds among them is enough. So it counts as too slow
+only if chance does not explain it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from qdrant_rollouts.core.config.index_file import BreakersSpec
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
+
+#: A mean is above a limit for certain if it is so by this many of its standard errors.
+_CERTAIN = 3.0
 
 
 class Look(NamedTuple):
@@ -63,19 +69,30 @@ def find_tripped_breaker(
     seen = [look for look in looks if look.searches][-limits.looks :]
     if len(seen) < limits.looks:
         return ""
-    mean = sum(look.seconds for look in seen) / sum(look.searches for look in seen)
+    searches = sum(look.searches for look in seen)
+    mean = sum(look.seconds for look in seen) / searches
     answered = sum(look.blue_searches for look in seen)
     blue = BlueLatency(blue_so_far, "before")
     if answered >= limits.calls:
         blue = BlueLatency(sum(look.blue_seconds for look in seen) / answered, "at the same time")
-    return describe_slow(mean, f"the mean latency of the last {limits.looks} looks", blue, limits)
+    what = f"the mean latency of the last {limits.looks} looks"
+    return describe_slow(mean, what, find_doubt(tally, searches), blue, limits)
 
 
-def describe_slow(mean: float, what: str, blue: BlueLatency, limits: BreakersSpec) -> str:
-    """Returns why green is too slow, with its limit and blue's latency; empty if it is not."""
+def find_doubt(tally: TrafficSketch, searches: float) -> float:
+    """Returns by how many seconds the mean of so many of these searches may be too high by
+    chance."""
+    return _CERTAIN * tally.columns().spread() / math.sqrt(searches)
+
+
+def describe_slow(
+    mean: float, what: str, doubt: float, blue: BlueLatency, limits: BreakersSpec
+) -> str:
+    """Returns why green is too slow, with its limit and blue's latency; empty if it is not, or not
+    for certain."""
     beside = blue.seconds or 0.0
     limit = max(limits.mean_latency_ms, limits.times_blue * beside * 1000)
-    if mean * 1000 <= limit:
+    if (mean - doubt) * 1000 <= limit:
         return ""
     return (
         f"{mean * 1000:,.0f} ms is {what}, {limit:,.0f} ms are tolerated"

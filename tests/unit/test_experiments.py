@@ -400,6 +400,19 @@ def test_a_slow_mean_trips_over_ten_looks_with_searches_and_not_before():
     assert not find_tripped_breaker(TrafficSketch(), [*slow, Look(0.1, 500)], BreakersSpec())
 
 
+def test_a_few_searches_of_some_seconds_among_few_trip_nothing_and_many_do():
+    """Two of 60 took five seconds: twice what such an index has on average."""
+
+    def found(slow: int) -> str:
+        tally = TrafficSketch()
+        for number in range(60):
+            tally.add(number, 5.0 if number < slow else 0.05)
+        return find_tripped_breaker(tally, [Look(tally.seconds / 10, 6)] * 10, BreakersSpec())
+
+    assert not found(2)
+    assert "ms is the mean latency of the last 10 looks" in found(20)
+
+
 def found_slow(green: float, blue: float | None, limits: BreakersSpec, before=None) -> str:
     """Means in milliseconds, over ten looks; without ``blue`` it answered nobody meanwhile."""
     beside = (0.0, 0) if blue is None else (blue / 1000 * 30, 30)

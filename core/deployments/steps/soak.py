@@ -14,6 +14,7 @@ from qdrant_rollouts.core.database.step_data import Progress
 from qdrant_rollouts.core.deployments.canary_breakers import (
     BlueLatency,
     describe_slow,
+    find_doubt,
     has_too_many_errors,
     is_enough_to_judge,
 )
@@ -197,6 +198,7 @@ def _judge_traffic(
     slow = describe_slow(
         mean,
         f"the mean latency of {calls} searches",
+        find_doubt(seen, calls),
         BlueLatency(blue, "before the switch"),
         limits,
     )
