@@ -1,7 +1,8 @@
 """What ends a canary at once, without statistics: too many errors, or answers that are too slow.
 
-Rule: green is too slow only beside blue. On a slow machine both are slow, and blue helps nobody. A
-limit that somebody declared in milliseconds alone holds whatever blue does. A mean of few searches
+Rule: green is too slow, and fails too often, only beside blue. On a slow machine both are slow, and
+while the server does not answer, both fail: then blue helps nobody. A limit that somebody declared
+in milliseconds alone holds whatever blue does. A mean of few searches
 may be high by chance: one search of some seconds among them is enough. So it counts as too slow
 only if chance does not explain it.
 """
@@ -45,9 +46,23 @@ def is_enough_to_judge(calls: int, errors: int, limits: BreakersSpec) -> bool:
     return calls >= limits.calls or errors >= limits.errors
 
 
-def has_too_many_errors(calls: int, errors: int, limits: BreakersSpec) -> bool:
-    """Whether too many searches failed. False while there are too few searches to judge."""
-    return is_enough_to_judge(calls, errors, limits) and errors > limits.error_rate * calls
+def measure_error_rate(blue: TrafficSketch, limits: BreakersSpec) -> float | None:
+    """Returns which share of blue's searches failed; None if they are too few to judge green by."""
+    if blue.calls < limits.calls:
+        return None
+    return blue.error_rate
+
+
+def describe_errors(calls: int, errors: int, limits: BreakersSpec, beside: float | None) -> str:
+    """Returns that too many searches failed, with the limit and blue's error rate ``beside``, if
+    that is known. Empty if they did not, or while they are too few to judge."""
+    limit = max(limits.error_rate, limits.times_blue * (beside or 0.0))
+    if not is_enough_to_judge(calls, errors, limits) or errors <= limit * calls:
+        return ""
+    said = f"{errors} of {calls} searches failed, {errors / calls:.1%}; {limit:.1%} are tolerated"
+    if limit > limits.error_rate:
+        said += f", {limits.times_blue:g} times blue's"
+    return said if beside is None else f"{said}; of blue's {beside:.1%} failed"
 
 
 def find_tripped_breaker(
@@ -55,17 +70,15 @@ def find_tripped_breaker(
     looks: Sequence[Look],
     limits: BreakersSpec,
     blue_so_far: float | None = None,
+    blue_errors: float | None = None,
 ) -> str:
     """Returns why the canary must end at once; empty if it need not. ``looks`` are in the order of
     time; looks without searches of green do not count. ``blue_so_far``: blue's mean latency in
-    seconds, for looks in which it answered too few searches to have one."""
-    calls = tally.calls
-    errors = tally.errors
-    if has_too_many_errors(calls, errors, limits):
-        return (
-            f"{errors} of {calls} searches failed, {errors / calls:.1%}; {limits.error_rate:.1%} "
-            "are tolerated"
-        )
+    seconds, for looks in which it answered too few searches to have one. ``blue_errors``: the share
+    of blue's searches that failed at the same time, as ``measure_error_rate`` returns it."""
+    failed = describe_errors(tally.calls, tally.errors, limits, blue_errors)
+    if failed:
+        return failed
     seen = [look for look in looks if look.searches][-limits.looks :]
     if len(seen) < limits.looks:
         return ""
