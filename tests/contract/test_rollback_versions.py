@@ -229,6 +229,15 @@ def test_a_version_that_is_gone_is_refused_with_what_became_of_it(docs: World) -
         begin_rollback(docs)
 
 
+def test_where_the_version_before_is_gone_the_others_that_are_there_are_named(docs: World) -> None:
+    docs.store.drop(name(docs, 2))
+    with pytest.raises(Refused, match=r"no longer retained: .*; `rollouts versions docs` shows"):
+        begin_rollback(docs)
+    docs.store.drop(name(docs, 1))
+    with pytest.raises(Refused, match=r"`rollouts deploy docs` builds a new version$"):
+        begin_rollback(docs)
+
+
 def test_a_version_without_a_vector_that_searches_ask_is_refused(docs: World) -> None:
     docs.declare("docs", source="jsonl:docs.jsonl", search={"prefetch": [{"vector": "title"}]})
     with pytest.raises(Refused, match=r"cannot serve docs now: search.prefetch.0.vector.*'title'"):
