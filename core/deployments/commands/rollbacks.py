@@ -173,11 +173,11 @@ def _choose_default(services: Services, alias: str, live: str, history: ServingH
             + (f"; {_name_others(alias)}" if others else "")
         )
     if _is_gone(services, older):
-        others = (one for one in history.served - {live, older} if not _is_gone(services, one))
+        there = (one for one in history.served - {live, older} if not _is_gone(services, one))
         raise Refused(
             f"{older}, the version before {live}, is no longer retained: "
             f"{_describe_gone(services, alias, older)}"
-            + (f"; {_name_others(alias)}" if any(others) else "")
+            + (f"; {_name_others(alias)}" if any(there) else "")
         )
     return older
 
