@@ -390,6 +390,24 @@ def test_promote_moves_a_running_stage_on_by_one(world, canary):
     assert table.current_route(world.services, "docs").share == 5000
 
 
+def test_a_promotion_of_a_stage_that_ends_meanwhile_does_not_end_the_next_one(world, canary):
+    users = Users(world)
+    world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
+    looks(world, users, turns=1)
+
+    def promote() -> None:
+        commands.request_action(world.services, canary, Event.PROMOTE, actor="anna")
+
+    world.over(Stopped(world.store, promote))
+    looks(world, users, turns=1)
+    assert shifts(world.status(canary))[0]["status"] == "done"
+    seen = goes_on(world, canary, users)
+    assert seen["status"] == "live", seen["message"]
+    assert [(step["output"] or {}).get("approved_by") for step in shifts(seen)] == [None] * 3
+    refused = next(one for one in seen["events"] if one["event"] == "promote.refused")
+    assert "ended by itself" in refused["detail"]
+
+
 def paused(world: World, canary: str) -> None:
     """By a person, in the first stage."""
     world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
