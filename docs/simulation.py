@@ -13,7 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from qdrant_rollouts.core.config.index_file import BreakersSpec, CanarySpec
-from qdrant_rollouts.core.deployments.canary_breakers import Look, find_tripped_breaker
+from qdrant_rollouts.core.deployments.canary_breakers import (
+    Look,
+    find_tripped_breaker,
+    measure_error_rate,
+)
 from qdrant_rollouts.core.deployments.canary_judgment import judge_canary
 from qdrant_rollouts.core.statistics import histogram
 from qdrant_rollouts.core.statistics.assignment import BASIS, canary_ranges
@@ -79,6 +83,10 @@ class Arm:
         self.calls += len(seconds)
         self.errors += int(failed.sum())
         self._columns = None
+
+    @property
+    def error_rate(self) -> float:
+        return self.errors / self.calls
 
     def columns(self) -> Columns:
         if self._columns is None:
@@ -152,7 +160,13 @@ def run(case: Case, seed: int) -> Ending:
             )
             searched = sum(one.calls for _, one in stages)
             found = judge_canary(stages, spec, share)  # type: ignore[arg-type]  # an Arm has the attributes of a TrafficSketch that are used
-            if found.verdict == "unhealthy" or find_tripped_breaker(green, looks, spec.breakers):  # type: ignore[arg-type]  # the same
+            beside = measure_error_rate(control, spec.breakers)  # type: ignore[arg-type]  # the same
+            if found.verdict == "unhealthy" or find_tripped_breaker(
+                green,  # type: ignore[arg-type]  # the same
+                looks,
+                spec.breakers,
+                blue_errors=beside,
+            ):
                 return Ending("rolled back", minute, searched)
             if spent >= minutes and found.passes and green.calls >= spec.min_searches:
                 break

@@ -30,6 +30,7 @@ from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.tasks import backups, experiments, records
+from qdrant_rollouts.tasks.once import begin_once
 
 Answer = Mapping[str, Any]
 ACTOR = "celery"
@@ -128,15 +129,19 @@ def deploy_new_version(
     reason: str = "",
     actor: str = ACTOR,
 ) -> Answer:
-    started = commands.start_deployment(
+    started = begin_once(
         services,
-        alias_name,
-        reason=reason,
-        source=data_source,
-        queries=validation_queries,
-        rollback_on_failure=rollback_on_failure,
-        options=options,
-        actor=actor,
+        lambda along: commands.start_deployment(
+            services,
+            alias_name,
+            reason=reason,
+            source=data_source,
+            queries=validation_queries,
+            rollback_on_failure=rollback_on_failure,
+            options=options,
+            actor=actor,
+            along=along,
+        ),
     )
     return queries.describe_started(services, started)
 
@@ -155,16 +160,20 @@ def start_canary(
     wanted = dict(options or {})
     if stages is not None:
         wanted["canary"] = {**wanted.get("canary", {}), "stages": list(stages)}
-    started = commands.start_deployment(
+    started = begin_once(
         services,
-        alias_name,
-        source=data_source,
-        strategy="canary",
-        collection=new_collection,
-        rollback_on_failure=auto_rollback,
-        options=wanted,
-        reason=reason,
-        actor=actor,
+        lambda along: commands.start_deployment(
+            services,
+            alias_name,
+            source=data_source,
+            strategy="canary",
+            collection=new_collection,
+            rollback_on_failure=auto_rollback,
+            options=wanted,
+            reason=reason,
+            actor=actor,
+            along=along,
+        ),
     )
     return queries.describe_started(services, started)
 
@@ -188,8 +197,18 @@ def roll_back_alias(
     to: str | None = None,
     force: bool = False,
 ) -> Answer:
-    started = commands.start_rollback(
-        services, alias_name, reason=reason, actor=actor, now=now, to=to, force=force
+    started = begin_once(
+        services,
+        lambda along: commands.start_rollback(
+            services,
+            alias_name,
+            reason=reason,
+            actor=actor,
+            now=now,
+            to=to,
+            force=force,
+            along=along,
+        ),
     )
     return queries.describe_started(services, started)
 
@@ -257,7 +276,12 @@ def _build_request_command(event: Event) -> Callable[..., Answer]:
     def request(
         services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR
     ) -> Answer:
-        found = commands.request_action(services, deployment_id, event, actor=actor, reason=reason)
+        found = begin_once(
+            services,
+            lambda along: commands.request_action(
+                services, deployment_id, event, actor=actor, reason=reason, along=along
+            ),
+        )
         answer = queries.describe_started(services, found)
         return {"deployment_id": answer["deployment_id"], "status": answer["status"]}
 

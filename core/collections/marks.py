@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.answers.indexes import Marked
+from qdrant_rollouts.core.collections.serving_history import read_history
 from qdrant_rollouts.core.collections.version_facts import describe_mark, name_version
 from qdrant_rollouts.core.collections.version_names import find_version
 from qdrant_rollouts.core.database import events
@@ -69,5 +70,15 @@ def _say_next(session: Session, row: Version) -> str:
     serves = select(AliasState.alias).where(AliasState.desired == row.collection)
     served = session.scalars(serves.limit(1)).first()
     if served is not None:
-        return f"it serves {served}: `rollouts rollback {shell_word(served)}` goes back"
+        return _say_way_from(session, served, row.collection)
     return "nothing to do: no rollback chooses it by itself"
+
+
+def _say_way_from(session: Session, alias: str, live: str) -> str:
+    word = shell_word(alias)
+    if read_history(session, alias).find_default(live) is None:
+        return (
+            f"it serves {alias}, and there is no version before it to go back to: "
+            f"`rollouts versions {word}` shows the others"
+        )
+    return f"it serves {alias}: `rollouts rollback {word}` goes back"

@@ -1,15 +1,22 @@
 """What ends a canary at once, without statistics: too many errors, or answers that are too slow.
 
-Rule: green is too slow only beside blue. On a slow machine both are slow, and blue helps nobody. A
-limit that somebody declared in milliseconds alone holds whatever blue does.
+Rule: green is too slow, and fails too often, only beside blue. On a slow machine both are slow, and
+while the server does not answer, both fail: then blue helps nobody. A limit that somebody declared
+in milliseconds alone holds whatever blue does. A mean of few searches
+may be high by chance: one search of some seconds among them is enough. So it counts as too slow
+only if chance does not explain it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from qdrant_rollouts.core.config.index_file import BreakersSpec
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
+
+#: A mean is above a limit for certain if it is so by this many of its standard errors.
+_CERTAIN = 3.0
 
 
 class Look(NamedTuple):
@@ -39,9 +46,23 @@ def is_enough_to_judge(calls: int, errors: int, limits: BreakersSpec) -> bool:
     return calls >= limits.calls or errors >= limits.errors
 
 
-def has_too_many_errors(calls: int, errors: int, limits: BreakersSpec) -> bool:
-    """Whether too many searches failed. False while there are too few searches to judge."""
-    return is_enough_to_judge(calls, errors, limits) and errors > limits.error_rate * calls
+def measure_error_rate(blue: TrafficSketch, limits: BreakersSpec) -> float | None:
+    """Returns which share of blue's searches failed; None if they are too few to judge green by."""
+    if blue.calls < limits.calls:
+        return None
+    return blue.error_rate
+
+
+def describe_errors(calls: int, errors: int, limits: BreakersSpec, beside: float | None) -> str:
+    """Returns that too many searches failed, with the limit and blue's error rate ``beside``, if
+    that is known. Empty if they did not, or while they are too few to judge."""
+    limit = max(limits.error_rate, limits.times_blue * (beside or 0.0))
+    if not is_enough_to_judge(calls, errors, limits) or errors <= limit * calls:
+        return ""
+    said = f"{errors} of {calls} searches failed, {errors / calls:.1%}; {limit:.1%} are tolerated"
+    if limit > limits.error_rate:
+        said += f", {limits.times_blue:g} times blue's"
+    return said if beside is None else f"{said}; of blue's {beside:.1%} failed"
 
 
 def find_tripped_breaker(
@@ -49,33 +70,42 @@ def find_tripped_breaker(
     looks: Sequence[Look],
     limits: BreakersSpec,
     blue_so_far: float | None = None,
+    blue_errors: float | None = None,
 ) -> str:
     """Returns why the canary must end at once; empty if it need not. ``looks`` are in the order of
     time; looks without searches of green do not count. ``blue_so_far``: blue's mean latency in
-    seconds, for looks in which it answered too few searches to have one."""
-    calls = tally.calls
-    errors = tally.errors
-    if has_too_many_errors(calls, errors, limits):
-        return (
-            f"{errors} of {calls} searches failed, {errors / calls:.1%}; {limits.error_rate:.1%} "
-            "are tolerated"
-        )
+    seconds, for looks in which it answered too few searches to have one. ``blue_errors``: the share
+    of blue's searches that failed at the same time, as ``measure_error_rate`` returns it."""
+    failed = describe_errors(tally.calls, tally.errors, limits, blue_errors)
+    if failed:
+        return failed
     seen = [look for look in looks if look.searches][-limits.looks :]
     if len(seen) < limits.looks:
         return ""
-    mean = sum(look.seconds for look in seen) / sum(look.searches for look in seen)
+    searches = sum(look.searches for look in seen)
+    mean = sum(look.seconds for look in seen) / searches
     answered = sum(look.blue_searches for look in seen)
     blue = BlueLatency(blue_so_far, "before")
     if answered >= limits.calls:
         blue = BlueLatency(sum(look.blue_seconds for look in seen) / answered, "at the same time")
-    return describe_slow(mean, f"the mean latency of the last {limits.looks} looks", blue, limits)
+    what = f"the mean latency of the last {limits.looks} looks"
+    return describe_slow(mean, what, find_doubt(tally, searches), blue, limits)
 
 
-def describe_slow(mean: float, what: str, blue: BlueLatency, limits: BreakersSpec) -> str:
-    """Returns why green is too slow, with its limit and blue's latency; empty if it is not."""
+def find_doubt(tally: TrafficSketch, searches: float) -> float:
+    """Returns by how many seconds the mean of so many of these searches may be too high by
+    chance."""
+    return _CERTAIN * tally.columns().spread() / math.sqrt(searches)
+
+
+def describe_slow(
+    mean: float, what: str, doubt: float, blue: BlueLatency, limits: BreakersSpec
+) -> str:
+    """Returns why green is too slow, with its limit and blue's latency; empty if it is not, or not
+    for certain."""
     beside = blue.seconds or 0.0
     limit = max(limits.mean_latency_ms, limits.times_blue * beside * 1000)
-    if mean * 1000 <= limit:
+    if (mean - doubt) * 1000 <= limit:
         return ""
     return (
         f"{mean * 1000:,.0f} ms is {what}, {limit:,.0f} ms are tolerated"

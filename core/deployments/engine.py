@@ -137,17 +137,29 @@ def take_turn(services: Services, knock: Knock, owner: str) -> TurnResult:
 
 
 def store_request(
-    services: Services, deployment_id: str, request: Event, actor: str, reason: str = ""
+    services: Services,
+    deployment_id: str,
+    request: Event,
+    actor: str,
+    reason: str = "",
+    place: str | None = None,
+    along: Callable[[Session, str], None] | None = None,
 ) -> None:
     """Stores an operator's request. The engine applies it between turns. Raises Refused, with the
-    reason, if the request is not possible."""
+    reason, if the request is not possible. ``place`` is where the person saw the deployment
+    (``turns.name_place``): what goes on is refused elsewhere, and what stops never is. ``along``
+    writes in the same transaction."""
     with services.sessions.begin() as session:
         row = session.get(Deployment, deployment_id, with_for_update=True)
         if row is None:
             raise Refused(f"there is no deployment {deployment_id}; `rollouts list` shows them")
+        if place is not None:
+            operator_requests.check_place(row, request, place)
         _check_new_request(row, request, reason)
         now = services.clock.now(session)
         write_request(session, now, row, request, actor, reason)
+        if along is not None:
+            along(session, row.id)
         session.refresh(row)
         knock = claims.knock_for(row, now, again=True)
     services.knock(knock)

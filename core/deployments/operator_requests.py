@@ -6,19 +6,24 @@ one may have taken effect first.
 
 from collections.abc import Callable, Iterable
 
+from sqlalchemy import or_, select
+
 from qdrant_rollouts.core.alerts import outbox
 from qdrant_rollouts.core.database import events
-from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.models import Deployment, EventRow, StepRow
 from qdrant_rollouts.core.database.schedule_rows import is_replaced
 from qdrant_rollouts.core.database.step_data import add_approval
 from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.deployments.abort_notices import has_switched
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_record import TurnResult, TurnWriter
-from qdrant_rollouts.core.deployments.turns import current_step
+from qdrant_rollouts.core.deployments.turns import current_step, name_place
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus, next_status
 from qdrant_rollouts.core.sanitize.quoting import add_reason
+
+#: These requests pass over something that waits, watches or holds.
+_GOES_ON = (Event.PROMOTE, Event.PROMOTE_FULL, Event.RETRY, Event.RESUME)
 
 #: A request has priority over those after it.
 REQUEST_RANK = (
@@ -46,6 +51,18 @@ def check_request(row: Deployment, request: Event, reason: str = "") -> None:
     _CHECKS.get(request, _allow_always)(row, reason)
 
 
+def check_place(row: Deployment, request: Event, place: str) -> None:
+    """Raises Refused for a request that goes on from another place than the person saw: pressed
+    twice, or on an old page, it would skip what nobody has looked at."""
+    if request not in _GOES_ON or place == name_place(row):
+        return
+    step = current_step(row)
+    raise Refused(
+        f"{row.id} has moved on since you looked: it is {row.status} at "
+        f"{step.name if step else 'its end'} now ({row.message}); look again, then decide"
+    )
+
+
 def apply_request(writer: TurnWriter) -> TurnResult:
     """Applies the stored request, before any step runs. If it has become impossible, its refusal is
     recorded."""
@@ -56,6 +73,8 @@ def apply_request(writer: TurnWriter) -> TurnResult:
     row.requested = row.requested_by = row.requested_reason = None
     try:
         check_request(row, request, reason)
+        if request is Event.PROMOTE:
+            _check_step_asked_for(writer)
     except Refused as error:
         writer.event(f"{request}.refused", str(error), actor)
         writer.wake()
@@ -63,6 +82,20 @@ def apply_request(writer: TurnWriter) -> TurnResult:
     _ACTIONS[request](writer, actor, reason)
     row.paused_for = "operator" if request is Event.PAUSE else None
     return TurnResult(row.message)
+
+
+def _check_step_asked_for(writer: TurnWriter) -> None:
+    """Raises Refused if a step has ended since the request was written, in the turn that was under
+    way then. The request was for that step, and would end the next one, which nobody has seen."""
+    mine = EventRow.deployment_id == writer.row.id
+    newest = select(EventRow.event).order_by(EventRow.id.desc()).limit(1)
+    either = or_(EventRow.event == f"{Event.PROMOTE}.requested", EventRow.event.endswith(".done"))
+    last = writer.session.scalar(newest.where(mine, either))
+    if last is not None and last.endswith(".done"):
+        raise Refused(
+            f"the step for which it was requested has ended by itself ({last}): look at what "
+            "follows, and promote that if it is right"
+        )
 
 
 def _allow_always(row: Deployment, reason: str) -> None:

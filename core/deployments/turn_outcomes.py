@@ -12,7 +12,7 @@ from qdrant_rollouts.core.collections.deletion import deletions, retention_polic
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.collections.serving_history import ROLLBACK
 from qdrant_rollouts.core.config.index_file import IndexSpec
-from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.models import Deployment, StepRow, Version
 from qdrant_rollouts.core.database.schedule_rows import is_replaced
 from qdrant_rollouts.core.database.step_data import StepOutput, write_data
 from qdrant_rollouts.core.database.stored_json import read_stored
@@ -261,13 +261,20 @@ def _finish_deployment(writer: TurnWriter, outcome: Finish) -> TurnResult:
         return _finish_without_switch(writer)
     message = f"{row.alias} is served by {row.green}"
     if row.blue:
-        # a rollback leads back to what a rollback has left only by its name
-        named = ("--to", row.blue) if row.strategy == ROLLBACK else ()
-        command = way_back.build_command(row.alias, *named)
+        command = way_back.build_command(row.alias, *_name_way_back(writer, row.blue))
         message += f". {_schedule_deletions(writer, row.blue)} `{command}`"
     writer.move(Event.FINISH, message)
     writer.tell("completed", message)
     return TurnResult(message)
+
+
+def _name_way_back(writer: TurnWriter, blue: str) -> tuple[str, ...]:
+    """A rollback leads to what a rollback has left, or to a version that is marked bad, only by its
+    name."""
+    version = writer.session.get(Version, blue)
+    if version is not None and version.marked_bad_at is not None:
+        return ("--to", blue, "--force")
+    return ("--to", blue) if writer.row.strategy == ROLLBACK else ()
 
 
 def _schedule_deletions(writer: TurnWriter, blue: str) -> str:

@@ -33,6 +33,14 @@ def current_step(row: Deployment) -> StepRow | None:
     return find_current_step(row.status, row.steps)
 
 
+def name_place(row: Deployment) -> str:
+    """Returns a word for where the deployment is, which differs once it has moved on or waits for
+    something else. It is for comparing only."""
+    step = current_step(row)
+    at = "end" if step is None else f"{step.position}.{step.attempt}"
+    return f"{row.status}-{at}-{row.paused_for or 'nobody'}"
+
+
 def find_current_step(status: Status, steps: Sequence[StepRow]) -> StepRow | None:
     """Returns the same for steps that were loaded without their deployment. If an undo gave up,
     this is the step of that undo."""

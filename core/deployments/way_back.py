@@ -3,6 +3,7 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from qdrant_rollouts.core.collections.serving_history import ServingHistory
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.journal_rows import JournalRow, Phase, WriteStateRow
 from qdrant_rollouts.core.ports.naming import shell_word
@@ -14,6 +15,14 @@ def build_command(alias: str, *options: str) -> str:
     said = " ".join(option if option.startswith("--") else shell_word(option) for option in options)
     parts = (said, word) if alias.startswith("-") else (word, said)
     return " ".join(["rollouts rollback", *filter(None, parts)])
+
+
+def name_way(live: str, older: str, history: ServingHistory) -> tuple[str, ...]:
+    """Returns the options with which a rollback from ``live`` leads to ``older``: none only if it
+    leads there by itself."""
+    if history.find_default(live) == older:
+        return ()
+    return ("--to", older, *(["--force"] if older in history.bad else []))
 
 
 def describe_writes(session: Session, alias: str, spec: IndexSpec, live: str, older: str) -> str:

@@ -7,8 +7,12 @@ from qdrant_rollouts.core.config.experiment_spec import ArmSpec, ExperimentSpec
 from qdrant_rollouts.core.config.index_file import BreakersSpec
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments.canary_breakers import find_tripped_breaker
+from qdrant_rollouts.core.deployments.canary_breakers import (
+    find_tripped_breaker,
+    measure_error_rate,
+)
 from qdrant_rollouts.core.routing import enrolment, traffic
+from qdrant_rollouts.core.routing.route import CONTROL
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
@@ -25,14 +29,18 @@ def why_breaker_tripped(services: Services, row: Experiment, now: datetime) -> s
 
 def _why_arm_fails(services: Services, row: Experiment, arm: ArmSpec, now: datetime) -> str:
     failure = readiness.find_failure(services.store, arm.collection)
+    limits = BreakersSpec()
     why = readiness.why_unable_to_serve(arm.collection, failure) or find_tripped_breaker(
-        _sum_recent_traffic(services, row, arm, now), [], BreakersSpec()
+        _sum_recent_traffic(services, row, arm.variant, now),
+        [],
+        limits,
+        blue_errors=measure_error_rate(_sum_recent_traffic(services, row, CONTROL, now), limits),
     )
     return f"{arm.variant}: {why}" if why else ""
 
 
 def _sum_recent_traffic(
-    services: Services, row: Experiment, arm: ArmSpec, now: datetime
+    services: Services, row: Experiment, variant: str, now: datetime
 ) -> TrafficSketch:
     found = TrafficSketch()
     with services.sessions() as session:
@@ -41,6 +49,6 @@ def _sum_recent_traffic(
                 session, row.route, enrolment.stage_name(row.id, stage), since=now - _RECENT_TIME
             )
             for key, tally in seen.items():
-                if (key.variant, key.kind) == (arm.variant, "real"):
+                if (key.variant, key.kind) == (variant, "real"):
                     found.merge(tally)
     return found

@@ -2,7 +2,8 @@
 
 Rule: a row is one process's batch. The last batch of each process is stored, so a batch that is
 written twice counts once. Folding replaces rows by their sum in one transaction. Redis holds none
-of it, so nothing is lost when it is emptied.
+of it, so nothing is lost when it is emptied. What a deployment that has not ended has observed is
+judged again at each look, so it keeps its groups of users and is not deleted, however old it is.
 """
 
 from collections import Counter, defaultdict
@@ -11,10 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, select, text
+from sqlalchemy import ColumnElement, Row, delete, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from qdrant_rollouts.core.database.models import BatchRow, TrafficRow
+from qdrant_rollouts.core.database.models import OPEN, BatchRow, Deployment, TrafficRow
 from qdrant_rollouts.core.ports import Clock
 from qdrant_rollouts.core.routing import search_history
 from qdrant_rollouts.core.services import Services
@@ -36,7 +37,7 @@ class _FoldLevel:
     name: str
     age: timedelta
     window: timedelta
-    #: Nobody compares two arms in data this old, so the groups of users are dropped.
+    #: The groups of users are dropped, unless somebody still compares two arms in this data.
     condensed: bool = False
 
 
@@ -138,14 +139,13 @@ def fold_traffic(services: Services) -> int:
 
 
 def prune_traffic(services: Services, days: float = 30) -> int:
-    """Deletes what is older than ``days``; returns how many rows."""
+    """Deletes what is older than ``days`` and that nobody judges any more; returns how many
+    rows."""
     with services.sessions.begin() as session:
         before = services.clock.now(session) - timedelta(days=days)
         session.execute(delete(BatchRow).where(BatchRow.at < before))
-        gone = session.execute(
-            delete(TrafficRow).where(TrafficRow.at < before).returning(TrafficRow.id)
-        )
-        return len(gone.all())
+        old = delete(TrafficRow).where(TrafficRow.at < before, ~_is_judged())
+        return len(session.execute(old.returning(TrafficRow.id)).all())
 
 
 def claim_batch(session: Session, process: str, sequence: int, now: datetime) -> bool:
@@ -186,7 +186,13 @@ def _fold_level(services: Services, number: int, level: _FoldLevel) -> int:
         for row in rows:
             windows[_key_of_row(row), floor_time(row.at, level.window)].append(row)
         search_history.add_searches(session, [row for row in rows if _is_new_to_history(row)])
-        return sum(_fold_rows(session, key, level, rows) for (key, _), rows in windows.items())
+        judged: frozenset[str] = frozenset()
+        if level.condensed:
+            judged = _list_judged(session, {key.stage for key, _ in windows})
+        for (key, _), folded in windows.items():
+            condensed = level.condensed and key.stage not in judged
+            _fold_rows(session, key, replace(level, condensed=condensed), folded)
+        return len(rows) - len(windows)
 
 
 def _is_only_folder(session: Session) -> bool:
@@ -202,7 +208,20 @@ def _is_new_to_history(row: TrafficRow) -> bool:
     return row.kind == REAL and row.process not in _FOLDED
 
 
-def _fold_rows(session: Session, key: TrafficKey, level: _FoldLevel, rows: list[TrafficRow]) -> int:
+def _is_judged() -> ColumnElement[bool]:
+    """Whether a row belongs to a stage of a deployment that has not ended."""
+    own = TrafficRow.stage.startswith(Deployment.id.concat("/"))
+    return select(Deployment.id).where(OPEN, own).exists()
+
+
+def _list_judged(session: Session, stages: Iterable[str]) -> frozenset[str]:
+    query = select(TrafficRow.stage).where(TrafficRow.stage.in_(stages), _is_judged())
+    return frozenset(session.scalars(query.distinct()))
+
+
+def _fold_rows(
+    session: Session, key: TrafficKey, level: _FoldLevel, rows: list[TrafficRow]
+) -> None:
     total = TrafficSketch()
     for row in rows:
         total.merge(TrafficSketch.from_json(row.tally))
@@ -215,7 +234,6 @@ def _fold_rows(session: Session, key: TrafficKey, level: _FoldLevel, rows: list[
     )
     for row in rows:
         session.delete(row)
-    return len(rows) - 1
 
 
 def _sum_rows(rows: Iterable[TrafficRow]) -> dict[TrafficKey, TrafficSketch]:

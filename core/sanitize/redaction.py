@@ -48,6 +48,16 @@ _SWITCHES = frozenset({"true", "false", "yes", "no", "on", "off", "none", "null"
 #: The password in any URL, also in undeclared ones; the examples in our own messages say
 #: ``password``.
 _IN_URL = re.compile(r"(://[^\s/@:'\"]*:)(?!(?i:password|\*+)@)[^\s/@'\"]+(?=@)")
+#: The user in an address of the web, if no password follows: a token stands there.
+_TOKEN_IN_URL = re.compile(r"((?i:https?)://)(?!\*+@)[^\s/@:'\"]+(?=@)")
+#: A header of a request, as clients show it in their errors.
+_HEADER = re.compile(
+    r"((?:proxy-)?authorization['\"]?\s*[:=]\s*b?['\"]?(?:(?:bearer|basic|token)\s+)?"
+    r"|\bbearer\s+(?=[^\s'\",]*\d)"
+    r"|\bapi[-_]?key(?:['\"]\s*:\s*b?['\"]|=b?['\"]?))"
+    r"(?!\*)[^\s'\",;)&#]{6,}",
+    re.IGNORECASE,
+)
 #: A parameter of any URL; the examples in our own messages say ``password``.
 _PARAMETER = re.compile(r"([?&]([\w.-]{1,60})=)(?!(?i:password)(?![^\s'\"&#]))([^\s'\"&#]+)")
 
@@ -61,6 +71,7 @@ def redact(text: str) -> str:
     pattern = _pattern
     if pattern is not None:
         text = pattern.sub(HIDDEN, text)
+    text = _HEADER.sub(rf"\1{HIDDEN}", _TOKEN_IN_URL.sub(rf"\1{HIDDEN}", text))
     return _PARAMETER.sub(_hide_parameter, _IN_URL.sub(rf"\1{HIDDEN}", text))
 
 

@@ -50,3 +50,15 @@ def quantile_of_counts(counts: Counts, level: float) -> float:
     return low + (high - low) * (wanted - float(passed[index] - counts[index])) / float(
         counts[index]
     )
+
+
+def spread_of_counts(counts: Counts) -> float:
+    """The standard deviation of the observations, in seconds; 0 for none. ``counts`` is
+    int64[BUCKETS]."""
+    used = np.flatnonzero(counts)
+    if not len(used):
+        return 0.0
+    weights = counts[used].astype(np.float64)
+    middles = np.array([sum(bucket_bounds(index)) / 2 for index in used.tolist()])
+    mean = np.average(middles, weights=weights)
+    return math.sqrt(np.average((middles - mean) ** 2, weights=weights))

@@ -205,6 +205,10 @@ class Columns:
         """Calls by bucket, int64[BUCKETS]."""
         return _sum_by_place(self.buckets, self.calls, histogram.BUCKETS)
 
+    def spread(self) -> float:
+        """The standard deviation of the latency of a search, in seconds; 0 without calls."""
+        return histogram.spread_of_counts(self.latencies())
+
     def by_group(self) -> histogram.Counts:
         """Calls by group, int64[GROUPS]."""
         return _sum_by_place(self.groups, self.calls, GROUPS)

@@ -258,6 +258,8 @@ def test_a_file_that_cannot_be_read_hides_nothing(versions):
         ({"relevant": ["x" * 6000, "y" * 6000]}, "at most 10,000"),
         ({"relevant": [1.5]}, "not a record id"),
         ({"relevant": ["a\0"]}, "NUL"),
+        ({"relevant": ["\ud800"]}, "half a character"),
+        ({"relevant": {"\ud800": 1.0}}, "half a character"),
         ({"query": " "}, "query is empty"),
         ({"reason": ""}, "has a reason"),
     ],

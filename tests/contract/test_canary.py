@@ -70,9 +70,12 @@ def experienced(
 class Users:
     """Searches of both arms, written down at every look as search processes do."""
 
-    def __init__(self, world: World, blue_ms: float = 10.0, **canary) -> None:
+    def __init__(
+        self, world: World, blue_ms: float = 10.0, blue_errors: float = 0.0, **canary
+    ) -> None:
         self.world = world
         self.blue_ms = blue_ms
+        self.blue_errors = blue_errors
         self.canary = canary
         self.sequence = 0
 
@@ -88,7 +91,10 @@ class Users:
         }
         if route.share <= 5000:
             control = experienced(
-                self.canary.get("searches", SEARCHES), ms=self.blue_ms, seed=-self.sequence
+                self.canary.get("searches", SEARCHES),
+                ms=self.blue_ms,
+                errors=self.blue_errors,
+                seed=-self.sequence,
             )
             tallies[TrafficKey("docs", route.stage, "control", "real", route.blue)] = control
         traffic.write_tallies(
@@ -151,6 +157,11 @@ def test_a_canary_that_harms_goes_back_to_blue_in_its_first_stage(world, canary,
     assert seen["green"] not in world.store.collections()
     assert table.current_route(world.services, "docs").at_rest
     assert [step["status"] for step in shifts(seen)] == ["failed", "skipped", "skipped"]
+
+
+def test_searches_that_fail_on_both_sides_roll_nothing_back(world, canary):
+    seen = goes_on(world, canary, Users(world, blue_errors=0.10, errors=0.10))
+    assert seen["status"] in ("live", "paused"), seen["message"]
 
 
 def test_a_mean_latency_beyond_the_limit_trips_once_ten_looks_say_so(world):
@@ -377,6 +388,24 @@ def test_promote_moves_a_running_stage_on_by_one(world, canary):
     first = shifts(world.status(canary))[0]
     assert (first["status"], first["output"]["approved_by"]) == ("done", "anna")
     assert table.current_route(world.services, "docs").share == 5000
+
+
+def test_a_promotion_of_a_stage_that_ends_meanwhile_does_not_end_the_next_one(world, canary):
+    users = Users(world)
+    world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
+    looks(world, users, turns=1)
+
+    def promote() -> None:
+        commands.request_action(world.services, canary, Event.PROMOTE, actor="anna")
+
+    world.over(Stopped(world.store, promote))
+    looks(world, users, turns=1)
+    assert shifts(world.status(canary))[0]["status"] == "done"
+    seen = goes_on(world, canary, users)
+    assert seen["status"] == "live", seen["message"]
+    assert [(step["output"] or {}).get("approved_by") for step in shifts(seen)] == [None] * 3
+    refused = next(one for one in seen["events"] if one["event"] == "promote.refused")
+    assert "ended by itself" in refused["detail"]
 
 
 def paused(world: World, canary: str) -> None:

@@ -13,6 +13,8 @@ from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.errors import Malformed, Refused, Unknown
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views.overview import run
+from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.core.ports import Point
 from tests.saved_worlds import SavedWorlds
 from tests.world import DIMENSION, World, texts
@@ -126,6 +128,32 @@ def test_without_a_name_a_rollback_goes_further_back_each_time_and_never_forward
     assert serves(docs) == 3
 
 
+def test_a_command_that_is_said_to_lead_back_leads_there(docs: World) -> None:
+    """Each is typed as it is told: on the page of what serves, in its message, and with a mark."""
+
+    def told(deployment: str) -> tuple[str, str]:
+        seen = run.describe_deployment(docs.services, deployment, StoreSnapshot())
+        return seen["situation"].back, docs.status(deployment)["message"]
+
+    gone_back = roll_back(docs)["id"]
+    way = f"rollouts rollback docs --to {name(docs, 3)}"
+    assert told(gone_back)[0] == f"`{way}` brings back version 3, while it is kept"
+    mark(docs, "2")
+    page, message = told(deploy_again(docs))
+    way = f"rollouts rollback docs --to {name(docs, 2)} --force"
+    assert page.startswith(f"`{way}` brings back")
+    assert message.endswith(f"`{way}`")
+    roll_back(docs, to="1")
+    assert "there is no version before it" in mark(docs, "1")["next"]
+
+
+def deploy_again(world: World) -> str:
+    world.clock.move(1)
+    deployment = world.deploy("docs")
+    world.run()
+    return deployment
+
+
 def test_a_version_that_is_marked_bad_is_passed_over_and_needs_a_confirmation(docs: World) -> None:
     answer = mark(docs, "2")
     assert (answer["changed"], answer["marked_bad"]["by"]) == (True, "anna")
@@ -199,6 +227,15 @@ def test_a_version_that_is_gone_is_refused_with_what_became_of_it(docs: World) -
     ):
         begin_rollback(docs, to="1")
     with pytest.raises(Refused, match=f"{second}, .* no longer retained: it was deleted"):
+        begin_rollback(docs)
+
+
+def test_where_the_version_before_is_gone_the_others_that_are_there_are_named(docs: World) -> None:
+    docs.store.drop(name(docs, 2))
+    with pytest.raises(Refused, match=r"no longer retained: .*; `rollouts versions docs` shows"):
+        begin_rollback(docs)
+    docs.store.drop(name(docs, 1))
+    with pytest.raises(Refused, match=r"`rollouts deploy docs` builds a new version$"):
         begin_rollback(docs)
 
 
@@ -362,3 +399,12 @@ def test_a_rollback_that_is_knocked_for_twice_is_one(docs: World) -> None:
         docs.turn(knock)
     docs.run()
     assert (docs.status(started)["status"], serves(docs)) == ("live", 1)
+
+
+def test_a_rollback_that_finds_too_few_points_says_how_to_go_there_all_the_same(
+    live: World,
+) -> None:
+    more = [Point(number, VECTOR, {"id": number, "text": "more"}) for number in range(100, 230)]
+    live.store.upsert(name(live, 1), more)
+    message = roll_back(live, to="1")["message"]
+    assert f"`rollouts rollback docs --to {name(live, 1)} --now` goes back without" in message

@@ -3,16 +3,19 @@
 import random
 import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, select
 
 from qdrant_rollouts.core.database.models import TrafficRow
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
-from tests.world import World
+from tests.world import World, texts
 
 KEY = TrafficKey("docs", "deployment/3", "canary", "real", "docs_2")
 OTHER = TrafficKey("docs", "deployment/4", "control", "real", "docs_1")
@@ -154,3 +157,20 @@ def test_what_is_older_than_a_month_goes(world):
     write(world, 2, {KEY: searches(7)})
     assert traffic.prune_traffic(world.services) == 1
     assert total(world).calls == 7
+
+
+def test_what_a_deployment_judges_keeps_its_users_and_stays_until_it_has_ended(world):
+    world.declare("docs", source=world.write("docs.jsonl", texts(5)))
+    deployment = world.deploy("docs")
+    mine = replace(KEY, stage=f"{deployment}/3")
+    write(world, 1, {mine: searches(200), KEY: searches(200)})
+    before = total(world, mine)
+    world.clock.moment += timedelta(days=40)
+    while traffic.fold_traffic(world.services):
+        pass
+    assert (total(world, mine).units, total(world).units) == (before.units, 1)
+    assert traffic.prune_traffic(world.services) == 1
+    assert same(total(world, mine), before)
+    commands.request_action(world.services, deployment, Event.ABORT, actor="anna")
+    world.run()
+    assert traffic.prune_traffic(world.services) == 1

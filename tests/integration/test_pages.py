@@ -15,7 +15,9 @@ from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database.models import AliasState, Version
 from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.access import tokens
@@ -553,6 +555,41 @@ def test_a_form_leaves_the_wish_with_actor_reason_and_the_way_it_came(world, loc
     )
     assert asked["actor"].endswith("@web")
     assert (asked["reason"], asked["source"]) == ("lunch", "page")
+
+
+def read_field(client, path, name):
+    found = re.search(rf'name="{name}" value="([^"]*)"', client.get(path).text)
+    assert found, f"{path} has no field {name}"
+    return unescape(found[1])
+
+
+def test_what_goes_on_is_refused_from_an_old_page_and_what_stops_is_not(world, local):
+    id = deployment(world, "held")
+    path = f"/deployments/{id}"
+
+    def press(verb, place):
+        return local.post(path, data={"csrf": csrf(local, path), "verb": verb, "place": place})
+
+    if world.read_status(id) != "paused":
+        commands.request_action(world.services, id, Event.PAUSE, actor="anna")
+        world.run(until=lambda: world.read_status(id) == "paused")
+    old = read_field(local, path, "place")
+    assert press("resume", old).status_code == 303
+    world.run(until=lambda: world.read_status(id) == "running")
+    refused = press("promote", old)
+    assert refused.status_code == 409
+    assert "has moved on since you looked" in Page(refused).text
+    assert press("pause", old).status_code == 303
+    world.run(until=lambda: world.read_status(id) == "paused")
+
+
+def test_a_rollback_leads_where_the_page_said_or_nowhere(world, local):
+    path = "/indexes/docs"
+    form = {"csrf": csrf(local, path), "verb": "rollback"}
+    assert read_field(local, path, "collection") in world.store.collections()
+    refused = local.post(path, data={**form, "collection": "docs_of_an_old_page"})
+    assert refused.status_code == 409
+    assert "docs has moved since you looked" in Page(refused).text
 
 
 def test_a_version_is_marked_and_gone_back_to_on_its_index_page(world, local):

@@ -391,6 +391,24 @@ def test_errors_trip_beyond_five_percent_once_enough_was_seen(calls, errors, tri
     assert bool(find_tripped_breaker(tally, [], BreakersSpec())) == trips
 
 
+def test_too_many_errors_count_beside_those_of_blue_and_both_are_named():
+    tally = TrafficSketch()
+    for number in range(1000):
+        tally.add(number % GROUPS, 0.01, error=number < 160)
+
+    def found(blue, limits=BreakersSpec()):  # noqa: B008 - frozen
+        return find_tripped_breaker(tally, [], limits, blue_errors=blue)
+
+    assert not found(0.15), "the server did not answer either of them"
+    assert found(0.10) == (
+        "160 of 1000 searches failed, 16.0%; 15.0% are tolerated, 1.5 times blue's; of blue's "
+        "10.0% failed"
+    )
+    assert found(0.002).endswith("5.0% are tolerated; of blue's 0.2% failed")
+    assert found(None).endswith("5.0% are tolerated")
+    assert found(0.15, BreakersSpec(times_blue=0)), "blue does not matter"
+
+
 def test_a_slow_mean_trips_over_ten_looks_with_searches_and_not_before():
     slow = [Look(3.0, 10)] * 9
     assert not find_tripped_breaker(TrafficSketch(), [*slow, Look(0.0, 0)], BreakersSpec())
@@ -398,6 +416,19 @@ def test_a_slow_mean_trips_over_ten_looks_with_searches_and_not_before():
         TrafficSketch(), [Look(0.0, 0), *slow, Look(3.0, 10)], BreakersSpec()
     )
     assert not find_tripped_breaker(TrafficSketch(), [*slow, Look(0.1, 500)], BreakersSpec())
+
+
+def test_a_few_searches_of_some_seconds_among_few_trip_nothing_and_many_do():
+    """Two of 60 took five seconds: twice what such an index has on average."""
+
+    def found(slow: int) -> str:
+        tally = TrafficSketch()
+        for number in range(60):
+            tally.add(number, 5.0 if number < slow else 0.05)
+        return find_tripped_breaker(tally, [Look(tally.seconds / 10, 6)] * 10, BreakersSpec())
+
+    assert not found(2)
+    assert "ms is the mean latency of the last 10 looks" in found(20)
 
 
 def found_slow(green: float, blue: float | None, limits: BreakersSpec, before=None) -> str:

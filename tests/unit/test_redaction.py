@@ -121,6 +121,35 @@ def test_a_parameter_of_any_url_that_is_named_as_a_secret_is_hidden(name):
     assert redact(plain) == plain
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("cannot read https://", "@files.example/docs.jsonl"),
+        ("Authorization: Bearer ", " was refused"),
+        ("headers={'authorization': 'Basic ", "', 'accept': '*/*'}"),
+        ("{'api-key': '", "'}"),
+        ("api_key=", ", timeout=5"),
+        ("the answer to bearer ", " is 401"),
+    ],
+)
+def test_a_token_that_nobody_declared_is_hidden_where_tokens_stand(before, after):
+    assert redact(f"{before}tok3nOfSomebody{after}") == f"{before}***{after}"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "api_key: the name of a variable",
+        "a bearer token is expected",
+        "a basic understanding of it",
+        "mail anna@example.org, see https://example.org/a@b",
+        "postgresql://postgres@db/rollouts does not answer",
+    ],
+)
+def test_a_sentence_about_tokens_is_left_alone(said):
+    assert redact(said) == said
+
+
 def test_the_keys_in_a_connection_string_are_known():
     plain = "DefaultEndpointsProtocol=https;AccountName=shop;"
     remember_environment(

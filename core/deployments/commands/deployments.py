@@ -159,12 +159,20 @@ def prepare_deployment(
 
 
 def request_action(
-    services: Services, deployment_id: str, event: Event, *, actor: str, reason: str = ""
+    services: Services,
+    deployment_id: str,
+    event: Event,
+    *,
+    actor: str,
+    reason: str = "",
+    place: str | None = None,
+    along: InTransaction = do_nothing,
 ) -> str:
     """Leaves a request (promote, retry, pause, resume, abort) for the engine; returns the
-    deployment's full id."""
+    deployment's full id. ``place`` is where the person saw the deployment, if that is known: a
+    request that goes on is refused if it has moved on since."""
     found = find_deployment(services, deployment_id)
-    engine.store_request(services, found, event, actor, reason)
+    engine.store_request(services, found, event, actor, reason, place, along)
     return found
 
 

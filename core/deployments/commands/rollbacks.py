@@ -28,6 +28,7 @@ from qdrant_rollouts.core.deployments.commands.writes import settle_rollback
 from qdrant_rollouts.core.deployments.strategies import rollback as rollback_strategy
 from qdrant_rollouts.core.errors import Busy, Refused
 from qdrant_rollouts.core.ports.naming import check_found_name, shell_word
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 
 
@@ -40,12 +41,14 @@ def start_rollback(
     force: bool = False,
     reason: str = "",
     now: bool = False,
+    expected: str | None = None,
     along: InTransaction = do_nothing,
 ) -> str:
     """Starts a rollback and returns the deployment's id. It leads to ``to``, a version by its
     number or collection, or else to the last version that served and that no rollback has left and
     nobody has marked bad. ``force`` confirms that ``to`` may be marked bad. ``now``: waits for
-    nothing, and lists what was written since and stays behind."""
+    nothing, and lists what was written since and stays behind. ``expected``: the collection that
+    the person was told of; a rollback that would lead elsewhere is refused."""
     check_found_name("alias", alias)
     current = get_serving_collection(live_aliases(services), alias)
     with services.sessions() as session:
@@ -55,6 +58,11 @@ def start_rollback(
         if force:
             raise Refused("force confirms a version that is marked bad: name it with --to")
         older = _choose_default(services, alias, current, history)
+        if expected is not None and older != expected:
+            raise Refused(
+                f"{alias} has moved since you looked: {current} serves it now, and a rollback "
+                f"leads to {older}, not to {quote_value(expected)}; look again, then decide"
+            )
     else:
         older = _find_named(services, alias, current, to, history)
         _check_mark(services, alias, older, to, force=force)
@@ -111,9 +119,11 @@ def _choose_default(services: Services, alias: str, live: str, history: ServingH
             + (f"; {_name_others(alias)}" if others else "")
         )
     if is_gone(services, older):
+        there = (one for one in history.served - {live, older} if not is_gone(services, one))
         raise Refused(
             f"{older}, the version before {live}, is no longer retained: "
             f"{describe_gone(services, alias, older)}"
+            + (f"; {_name_others(alias)}" if any(there) else "")
         )
     return older
 

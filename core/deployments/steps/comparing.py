@@ -30,6 +30,7 @@ from qdrant_rollouts.core.deployments.steps.followers import (
 )
 from qdrant_rollouts.core.deployments.steps.losses import are_many_gone
 from qdrant_rollouts.core.deployments.steps.pieces import GoesOn, do_pages
+from qdrant_rollouts.core.deployments.way_back import build_command
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
 from qdrant_rollouts.core.ports import Point, PointId, VectorStore
@@ -163,10 +164,16 @@ def _way_out(context: StepContext, leader: str) -> str:
     deployment = context.deployment
     if not goes_back(context) and leader == deployment.blue:
         return f"deploy {deployment.green} with `writes: none` to serve it as it is"
-    return (
-        f"`rollouts rollback {deployment.alias} --now` goes back without what was written to "
-        f"{leader} since"
-    )
+    command = build_way_at_once(context)
+    return f"`{command}` goes back without what was written to {leader} since"
+
+
+def build_way_at_once(context: StepContext) -> str:
+    """Returns the command for a rollback that waits for nothing: to where this one leads, if it is
+    one."""
+    deployment = context.deployment
+    named = ("--to", deployment.green) if goes_back(context) else ()
+    return build_command(deployment.alias, *named, "--now")
 
 
 @dataclass(frozen=True, slots=True)

@@ -425,7 +425,8 @@ class LateState(StepData):
 @dataclass(frozen=True, kw_only=True)
 class SoakState(StepState):
     """``judged``: the seconds, searches and errors up to which the traffic was judged. ``blue``:
-    its mean latency before the switch, in seconds, if it is known. ``late``: what became of late
+    its mean latency before the switch, in seconds, and ``blue_errors`` the share of its searches
+    that failed, if they are known. ``late``: what became of late
     writes; ``searches``: the next turn looks for them, and not at green."""
 
     looks: int = 0
@@ -433,6 +434,7 @@ class SoakState(StepState):
     last_error: str = ""
     judged: Sequence[float] = (0.0, 0, 0)
     blue: float | None = None
+    blue_errors: float | None = None
     late: LateState | None = field(default=None, metadata={"of": LateState})
     searches: bool = False
 

@@ -192,7 +192,7 @@ def _check_roles(context: StepContext, leader: str | None, follower: str | None)
     alias = context.deployment.alias
     state = rebuilding.read_state(context.services, alias)
     if state is None or not state.journals or (state.leader, state.follower) != (leader, follower):
-        way_out = f"`rollouts rollback {alias} --now` goes back without it"
+        way_out = f"`{comparing.build_way_at_once(context)}` goes back without it"
         if not goes_back(context) and leader == context.deployment.blue:
             way_out = "deploy again"
         raise Refused(

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from qdrant_rollouts.core.config.index_file import CanarySpec, Stage
-from qdrant_rollouts.core.deployments.canary_breakers import Look, find_tripped_breaker
+from qdrant_rollouts.core.deployments.canary_breakers import (
+    Look,
+    find_tripped_breaker,
+    measure_error_rate,
+)
 from qdrant_rollouts.core.deployments.canary_judgment import Judgment, judge_canary
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.ports import State
@@ -145,7 +149,13 @@ def _describe_harm(
         # The list is full: its first entry has the sum of all looks before it.
         recent = recent[1:]
     return (
-        find_tripped_breaker(green, recent, limits, _find_blue_so_far(stages, limits.calls))
+        find_tripped_breaker(
+            green,
+            recent,
+            limits,
+            _find_blue_so_far(stages, limits.calls),
+            measure_error_rate(sum_blue_searches(own), limits),
+        )
         or find_tripped_breaker(sum_tallies(own, CANARY, "synthetic"), [], limits)
         or (judgment.words if judgment.verdict == "unhealthy" else "")
     )

@@ -13,9 +13,11 @@ from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.database.step_data import Progress
 from qdrant_rollouts.core.deployments.canary_breakers import (
     BlueLatency,
+    describe_errors,
     describe_slow,
-    has_too_many_errors,
+    find_doubt,
     is_enough_to_judge,
+    measure_error_rate,
 )
 from qdrant_rollouts.core.deployments.plan import Done, Duration, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import foreign_writes, late_writes
@@ -50,10 +52,9 @@ def watch_green(context: StepContext) -> Outcome:
     if state.searches:
         return _search_late_writes(context, state)
     seen = _read_traffic(context)
-    blue = state.blue
     if not state.looks:
-        blue = _measure_blue(context)
-    from_here, traffic_fault = _judge_traffic(context, state.judged, seen, blue)
+        state = _measure_blue(context, state)
+    from_here, traffic_fault = _judge_traffic(context, state, seen)
     try:
         fault, failing = _looked(context)
     except Limited as error:  # applications have used up the rate limit: no look, and no fault
@@ -67,12 +68,12 @@ def watch_green(context: StepContext) -> Outcome:
     errors = state.errors + bool(fault)
     last = fault or state.last_error
     progress = Progress(done=looks, size=wanted, unit="looks")
-    state = SoakState(
+    state = replace(
+        state,
         looks=looks,
         errors=errors,
         last_error=last,
         judged=from_here,
-        blue=blue,
         late=state.late or _begin_search(context),
         progress=progress,
     )
@@ -158,13 +159,14 @@ def _read_traffic(context: StepContext) -> TrafficSketch:
         return sum_tallies(traffic.read_tallies(session, alias, stage), LIVE, "real")
 
 
-def _measure_blue(context: StepContext) -> float | None:
-    """Returns the mean latency, in seconds, of the last searches that blue answered; None if there
-    are too few to judge green by."""
+def _measure_blue(context: StepContext, state: SoakState) -> SoakState:
+    """Adds what the last searches experienced that blue answered, unless they are too few to judge
+    green by."""
     services = context.services
     deployment = context.deployment
+    limits = deployment.spec.canary.breakers
     if deployment.blue is None:
-        return None
+        return state
     with services.sessions() as session:
         now = services.clock.now(session)
         for hours in _HOURS_OF_BLUE:
@@ -173,18 +175,19 @@ def _measure_blue(context: StepContext) -> float | None:
                     session, deployment.alias, deployment.blue, now - timedelta(hours=hours)
                 )
             )
-            if seen.calls >= deployment.spec.canary.breakers.calls:
-                return seen.mean
-    return None
+            if seen.calls >= limits.calls:
+                return replace(state, blue=seen.mean, blue_errors=measure_error_rate(seen, limits))
+    return state
 
 
 def _judge_traffic(
-    context: StepContext, before: Sequence[float], seen: TrafficSketch, blue: float | None
+    context: StepContext, state: SoakState, seen: TrafficSketch
 ) -> tuple[Sequence[float], str]:
     """Judges the searches that were not judged yet by the limits of a canary's breakers. Returns
     the sums up to which all searches are judged, and the fault, or nothing. Too few searches are
     judged later, together with the next ones."""
     limits = context.deployment.spec.canary.breakers
+    before = state.judged
     seconds = seen.seconds - before[0]
     calls = seen.calls - int(before[1])
     errors = seen.errors - int(before[2])
@@ -192,12 +195,14 @@ def _judge_traffic(
         return before, ""
     upto = [seen.seconds, seen.calls, seen.errors]
     mean = seconds / calls
-    if has_too_many_errors(calls, errors, limits):
-        return upto, f"{errors} of {calls} searches failed, {limits.error_rate:.1%} are tolerated"
+    failed = describe_errors(calls, errors, limits, state.blue_errors)
+    if failed:
+        return upto, failed
     slow = describe_slow(
         mean,
         f"the mean latency of {calls} searches",
-        BlueLatency(blue, "before the switch"),
+        find_doubt(seen, calls),
+        BlueLatency(state.blue, "before the switch"),
         limits,
     )
     return upto, slow

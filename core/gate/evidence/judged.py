@@ -45,6 +45,7 @@ def parse_judged(row: Row) -> JudgedQuery:
     relevant = row.fields.get("relevant")
     if not isinstance(query, str) or not query.strip():
         raise Refused(f"{row.where}: query is {quote_value(query)}; expected text")
+    _check_text(row, query)
     graded = _parse_grades(row, relevant)
     if not any(grade > 0 for grade in graded.values()):
         raise Refused(
@@ -93,7 +94,16 @@ def _check_record_id(row: Row, id: Any) -> int | str:
         raise Refused(
             f"{row.where}: {quote_value(id)} is not a record id; expected a string or an integer"
         )
+    _check_text(row, str(id))
     return id
+
+
+def _check_text(row: Row, text: str) -> None:
+    """Raises Refused for a text that no model takes and no database stores."""
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise Refused(
+            f"{row.where}: {quote_value(text)} holds a NUL or half a character; leave it out"
+        )
 
 
 def _point_of_id(id: int | str) -> PointId:

@@ -1,4 +1,8 @@
-"""Actions: each form is a function from a visit and its fields to the page that follows."""
+"""Actions: each form is a function from a visit and its fields to the page that follows.
+
+Rule: a form has what its page showed, so a button does what stands beside it, or nothing. It may be
+pressed twice, or long after it was shown.
+"""
 
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
@@ -33,7 +37,12 @@ def on_deployment(visit: Visit, form: Form) -> Next:
     verb = _chosen_verb(form, _REQUESTS)
     id = visit.request.path_params["id"]
     found = commands.request_action(
-        visit.services, id, Event(verb), actor=visit.actor, reason=form.get("reason", "")
+        visit.services,
+        id,
+        Event(verb),
+        actor=visit.actor,
+        reason=form.get("reason", ""),
+        place=form.get("place"),
     )
     return f"/deployments/{found}"
 
@@ -63,6 +72,7 @@ def on_index(visit: Visit, form: Form) -> Next:
             force=verb == "rollback_to_bad",
             reason=reason,
             now=verb == "rollback_now",
+            expected=form.get("collection"),
         )
     return f"/deployments/{begun}"
 

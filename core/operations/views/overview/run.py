@@ -11,6 +11,7 @@ from qdrant_rollouts.core.answers.deployments import Deployment as DeploymentAns
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.collections.deletion.deletions import OPEN_STATUSES, find_last_deletions
 from qdrant_rollouts.core.collections.deletion.notices import DeletionRules
+from qdrant_rollouts.core.collections.serving_history import ServingHistory, read_history
 from qdrant_rollouts.core.database.models import (
     AliasState,
     Deletion,
@@ -19,8 +20,9 @@ from qdrant_rollouts.core.database.models import (
     SearcherRow,
     Version,
 )
+from qdrant_rollouts.core.deployments import way_back
 from qdrant_rollouts.core.deployments.alias_lock import check_alias_idle
-from qdrant_rollouts.core.deployments.turns import current_step
+from qdrant_rollouts.core.deployments.turns import current_step, name_place
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import DeletionStatus, Place, Status
 from qdrant_rollouts.core.operations.views import queries
@@ -75,6 +77,7 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
             "now": as_iso(now),
             "phase": _PHASES.get(row.status, "progressing"),
             "paused_for": row.paused_for,
+            "place": name_place(row),
             "actions": actions_of_deployment(row),
             "eta": left,
             "route": _describe_route(session, row, now),
@@ -83,7 +86,8 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
         }
         named = _name_versions(session, [row.green, row.blue, live])
         busy = why_busy(session, row.alias)
-        around = _survey_surroundings(row, told, shown, named)
+        history = read_history(session, row.alias)
+        around = _survey_surroundings(row, told, shown, named, history)
     back = fallback.describe_way_back(services, told["alias"], live, busy, seen)
     steps = [_add_step_estimate(step, left) for step in told["steps"]]
     return {
@@ -96,7 +100,11 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
 
 
 def _survey_surroundings(
-    row: Deployment, told: DeploymentAnswer, shown: PageData, named: Mapping[str, str]
+    row: Deployment,
+    told: DeploymentAnswer,
+    shown: PageData,
+    named: Mapping[str, str],
+    history: ServingHistory,
 ) -> Surroundings:
     step = current_step(row)
     before: PageData = next((one for one in shown["collections"] if one["colour"] == "blue"), {})
@@ -106,6 +114,7 @@ def _survey_surroundings(
         position=None if step is None else step.position,
         eta=shown["eta"],
         live=shown["live"],
+        back=way_back.name_way(row.green, row.blue, history) if row.blue else (),
         named=named,
         kept_until=before.get("delete_after"),
         gone=before.get("gone", False) or before.get("deletion") == DeletionStatus.DELETED,

@@ -2,6 +2,7 @@
 
 from urllib.parse import quote
 
+from qdrant_rollouts.core.deployments import way_back
 from qdrant_rollouts.core.operations.views.overview import causes
 from qdrant_rollouts.core.operations.views.overview.situation.parts import (
     Run,
@@ -44,10 +45,8 @@ def _describe_way_back(run: Run) -> str:
         return "There is no version before it"
     if run.around.gone:
         return f"{begin_sentence(run.name_collection(blue))} is not there any more"
-    return (
-        f"`rollouts rollback {shell_word(run.alias)}` brings back {run.name_collection(blue)}, "
-        "while it is kept"
-    )
+    command = way_back.build_command(run.alias, *run.around.back)
+    return f"`{command}` brings back {run.name_collection(blue)}, while it is kept"
 
 
 def describe_completed(run: Run) -> Situation:

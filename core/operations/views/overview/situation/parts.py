@@ -17,7 +17,8 @@ CANARY = "#canary-h"
 class Surroundings:
     """What a run's own rows do not say. ``paused_at`` is None if it is not paused. ``position`` is
     that of the current step, None if there is none. ``eta`` is that of ``eta.estimate_end``.
-    ``live`` is the collection that serves the alias. ``named`` says how people call a collection.
+    ``live`` is the collection that serves the alias. ``back`` are the options with which a rollback
+    leads to the collection before. ``named`` says how people call a collection.
     The collection before is deleted at ``kept_until``, or ``gone`` already."""
 
     paused_for: str | None = None
@@ -25,6 +26,7 @@ class Surroundings:
     position: int | None = None
     eta: Mapping[str, Any] | None = None
     live: str | None = None
+    back: tuple[str, ...] = ()
     named: Mapping[str, str] = field(default_factory=dict)
     kept_until: str | None = None
     gone: bool = False
