@@ -214,6 +214,19 @@ def test_a_person_sees_tables_of_the_same(story):
     assert "✖ validate  failed" in shown
     assert "min_top_score" in shown
     assert "deployment.rolled_back" in shown
+    now = next(line for line in shown.splitlines() if line.startswith("now "))
+    assert "It did not go live: validate failed: " in now
+    assert "needed  Nothing at once" in shown
+    told = story.shell.json("status", story.failed["id"])
+    assert told["situation"]["now"] in now
+    assert told["why"].startswith(told["situation"]["now"].partition(": ")[2].partition(")")[0])
+    assert f"next    {told['situation']['advice']}" in shown, "the sentence goes on with the act"
+    assert told["why"].endswith(f"Next: {told['situation']['advice']}")
+    live = story.shell.json("status", story.second["id"])
+    assert live["situation"]["now"].startswith("Version 2 went live, and serves no more") or (
+        live["situation"]["now"] == "docs is served by version 2, which this run brought"
+    )
+    assert live["why"] == ""
     assert "python asyncio two" in story.shell("search", "docs", "asyncio").stdout
     assert story.second["green"] in story.shell("alias", "list").stdout
 
