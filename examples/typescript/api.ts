@@ -1310,11 +1310,12 @@ export type Version = {
   [name: string]: unknown;
 };
 
-/** One value of each of the last versions, the earliest first. */
+/** One value of each of the last versions, the earliest first. `note` says how it is counted, if that is not plain from the title. */
 export type VersionChart = {
   name: string;
   title: string;
   unit: string;
+  note: string;
   points: Array<VersionPoint>;
 };
 
