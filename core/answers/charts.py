@@ -54,11 +54,13 @@ class VersionPoint(TypedDict):
 
 
 class VersionChart(TypedDict):
-    """One value of each of the last versions, the earliest first."""
+    """One value of each of the last versions, the earliest first. ``note`` says how it is counted,
+    if that is not plain from the title."""
 
     name: str
     title: str
     unit: str
+    note: str
     points: list[VersionPoint]
 
 

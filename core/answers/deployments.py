@@ -86,13 +86,15 @@ class Queued(TypedDict):
 
 
 class DeploymentOutline(TypedDict):
-    """What every list says of a deployment."""
+    """What every list says of a deployment. ``why``: why it did not go live, in the words of what
+    decided it, and what to do; empty for any other."""
 
     id: str
     status: StatusWord
     strategy: str
     actor: str
     message: str
+    why: str
     created_at: Moment
     finished_at: Moment | None
 
@@ -139,6 +141,46 @@ class Deployment(ListedDeployment):
     gate: Gate | None
     events: list[Event]
     deletions: list[Announced]
+
+
+class Since(TypedDict):
+    """``what`` is a text before the time ``at``."""
+
+    what: str
+    at: Moment
+
+
+class Situation(TypedDict):
+    """What happens now, since when, until when, and what is needed of a person, in sentences
+    without a full stop.
+
+    ``tone``: good, calm, warn or bad. The run ends between ``low`` and ``high``, or ended at
+    ``ended``; without these, ``until`` says when it ends. ``person``: the run waits for what is
+    ``needed``. ``advice`` is how the cause can be mended. ``back`` is how to return to the version
+    before, which is kept until ``kept_until``. ``link`` is the place on the pages that shows what
+    is spoken of, and ``see`` says what that is. A text that is not needed is empty.
+    """
+
+    tone: str
+    now: str
+    since: list[Since]
+    until: str
+    low: Moment | None
+    high: Moment | None
+    ended: Moment | None
+    needed: str
+    person: bool
+    advice: str
+    back: str
+    kept_until: Moment | None
+    link: str
+    see: str
+
+
+class ToldDeployment(Deployment):
+    """A deployment with what a person asks of it first."""
+
+    situation: Situation
 
 
 class DeploymentPage(TypedDict):

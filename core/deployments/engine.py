@@ -117,7 +117,7 @@ def _run_claimed_turn(
 ) -> TurnResult:
     started = time.monotonic()
     phase = _phase_of_turn(claim)
-    with Lease(services, claims.hold_turn(claim)) as lease:
+    with Lease(services, claims.hold_turn(claim), turn_log.store_so_far) as lease:
         if begun is not None and phase:
             begun(phase)
         outcome = _decide_outcome(services, claim, lease)

@@ -86,7 +86,7 @@ def _run_claimed_turn(services: Services, claim: _Claim) -> TurnResult:
     held = _hold_turn(claim)
     outcome: RunOutcome | None = None
     try:
-        with Lease(services, held) as lease:
+        with Lease(services, held, turn_log.store_so_far) as lease:
             outcome = _decide_outcome(services, claim, lease)
             written = _write_outcome(services, claim, held, outcome)
     except LeaseLost:

@@ -59,11 +59,16 @@ class Lease:
     clock may be set while the step works. ``check`` compares with a local monotonic deadline. That
     deadline is counted from the moment **before** each renewal was requested, so it is never later
     than the row's.
+
+    ``after_save`` is called after each state that was saved; what it raises ends the turn.
     """
 
-    def __init__(self, services: Services, held: HeldTurn) -> None:
+    def __init__(
+        self, services: Services, held: HeldTurn, after_save: Callable[[], None] | None = None
+    ) -> None:
         self._services = services
         self._held = held
+        self._after_save = after_save
         self._started = time.monotonic()
         self._prolonged = 0.0
         self._deadline = self._started + services.times.lease
@@ -108,6 +113,8 @@ class Lease:
     def save(self, state: dict[str, Any], *, progress: bool = False) -> None:
         with self._services.sessions.begin() as session:
             self.save_within(session, state, progress=progress)
+        if self._after_save is not None:
+            self._after_save()
 
     def save_within(
         self, session: Session, state: dict[str, Any], *, progress: bool = False

@@ -1,16 +1,19 @@
-"""The log lines of a deployment: kept while one of its turns runs, and stored after it.
+"""The log lines of a deployment: kept while one of its turns runs, and stored when it saves its
+state and after it.
 
-Rule: no line is worth a turn. Lines are stored in a transaction of their own, after the turn was
-written and its message was sent. If that fails, the lines are lost and the turn is not. The lines
-of a killed turn are lost as well.
+Rule: no line is worth a turn. Lines are stored in transactions of their own: of a long turn after a
+state was saved, and the rest after the turn was written and its message was sent. If that fails,
+the lines are lost and the turn is not. Of a killed turn the lines since its last saved state are
+lost.
 """
 
 import logging
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, select
@@ -28,8 +31,11 @@ log = logging.getLogger(__name__)
 #: The newest lines of a deployment that are kept, and for how long.
 MOST_LINES = 500
 KEEP = timedelta(days=30)
-#: Lines of one turn, the newest; characters of a message, and of the end of a traceback.
+#: Lines of one turn that are stored while it runs, and after it the newest of the others.
 _MOST_OF_TURN = 100
+#: Seconds from one time that lines are stored to the next, while a turn runs.
+_STORE_EVERY = 5.0
+#: Characters of a message, and of the end of a traceback.
 _LONGEST_MESSAGE = 2000
 _LONGEST_TRACE = 4000
 #: A turn that only waits is told if it took so many seconds.
@@ -52,7 +58,20 @@ class _Line:
     text: str
 
 
-_kept: ContextVar[deque[_Line] | None] = ContextVar("kept_log_lines", default=None)
+@dataclass(slots=True)
+class _Kept:
+    """The lines of one turn that are not stored yet. ``left``: how many more are stored while the
+    turn runs, ``next_at``: not before this second of the process."""
+
+    services: Services
+    deployment_id: str
+    process: str
+    lines: deque[_Line] = field(default_factory=lambda: deque(maxlen=_MOST_OF_TURN))
+    left: int = _MOST_OF_TURN
+    next_at: float = 0.0
+
+
+_kept: ContextVar[_Kept | None] = ContextVar("kept_log_lines", default=None)
 
 
 class _Keeper(logging.Handler):
@@ -63,7 +82,7 @@ class _Keeper(logging.Handler):
         if kept is None or not _is_worth_keeping(record):
             return
         try:
-            kept.append(
+            kept.lines.append(
                 _Line(record.created, _name_level(record), record.name, _build_text(record))
             )
         except Exception:  # noqa: BLE001 - the record's arguments may be the fault, as in any handler
@@ -75,18 +94,41 @@ _KEEPER = _Keeper()
 
 @contextmanager
 def keep_lines(services: Services, deployment_id: str, process: str) -> Iterator[None]:
-    """Keeps what is logged inside, and stores it at the end as lines of the deployment. A thread
-    that is started inside belongs to it only with a copy of the context."""
+    """Keeps what is logged inside, and stores it as lines of the deployment: at ``store_so_far``,
+    and at the end. A thread that is started inside belongs to it only with a copy of the
+    context."""
     _listen()
-    kept: deque[_Line] = deque(maxlen=_MOST_OF_TURN)
+    kept = _Kept(services, deployment_id, process)
     token = _kept.set(kept)
     try:
         yield
     finally:
         _kept.reset(token)
         # a copy, because a thread that nobody waits for may still log
-        if lines := tuple(kept):
-            _store_safely(services, deployment_id, process, lines)
+        if lines := tuple(kept.lines):
+            _store_or_lose(kept, lines)
+
+
+def store_so_far() -> None:
+    """Stores the lines of the present turn, so that they outlive its worker. Does nothing too soon
+    after the last time, after many lines, or once it has failed: then the end of the turn stores
+    what is kept."""
+    kept = _kept.get()
+    if kept is None or not kept.lines or kept.left <= 0 or time.monotonic() < kept.next_at:
+        return
+    lines = tuple(kept.lines)[: kept.left]
+    try:
+        _store_lines(kept, lines)
+    except kept.services.interruptions:
+        raise
+    except Exception:  # noqa: BLE001 - whatever it is, it must not end the turn
+        kept.left = 0
+        return
+    kept.left -= len(lines)
+    kept.next_at = time.monotonic() + _STORE_EVERY
+    for line in lines:  # another thread may have pushed out some of them
+        if kept.lines and kept.lines[0] is line:
+            kept.lines.popleft()
 
 
 def tell_end(line: str, outcome: object, seconds: float) -> None:
@@ -147,19 +189,22 @@ def _build_text(record: logging.LogRecord) -> str:
     return escape_controls(f"{text}\n{trace}")
 
 
-def _store_safely(
-    services: Services, deployment_id: str, process: str, kept: Sequence[_Line]
-) -> None:
+def _store_or_lose(kept: _Kept, lines: Sequence[_Line]) -> None:
     try:
-        with services.sessions.begin() as session:
-            _store(session, services.clock.now(session), deployment_id, process, kept)
+        _store_lines(kept, lines)
     except Exception as error:  # noqa: BLE001 - whatever it is, the turn is written already
         log.warning(
             "%s log lines of deployment %s are lost: %s",
-            len(kept),
-            deployment_id,
+            len(lines),
+            kept.deployment_id,
             type(error).__name__,
         )
+
+
+def _store_lines(kept: _Kept, lines: Sequence[_Line]) -> None:
+    with kept.services.sessions.begin() as session:
+        now = kept.services.clock.now(session)
+        _store(session, now, kept.deployment_id, kept.process, lines)
 
 
 def _store(

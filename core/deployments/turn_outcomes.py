@@ -17,6 +17,7 @@ from qdrant_rollouts.core.database.schedule_rows import is_replaced
 from qdrant_rollouts.core.database.step_data import StepOutput, write_data
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import (
+    end_messages,
     fill_history,
     operator_requests,
     patience,
@@ -193,7 +194,8 @@ def _hold_deployment(writer: TurnWriter, outcome: Hold) -> TurnResult:
     step.output = write_data(outcome.output)
     writer.row.paused_for = "approval"
     message = (
-        f"{step.name}: {outcome.reason}; promote to go on, retry to look again, abort to roll back"
+        f"{step.name}: {outcome.reason.removesuffix('.')}; promote to go on, retry to look again, "
+        "abort to roll back"
     )
     told_as = "inconclusive" if outcome.output.report else "approval_needed"
     writer.move(Event.HOLD, message, keeps=(told_as,))
@@ -228,7 +230,7 @@ def _fail_step(writer: TurnWriter, outcome: Reject) -> TurnResult:
     step.message = outcome.reason
     step.output = write_data(outcome.output) or step.output
     writer.event(f"{step.name}.failed", outcome.reason)
-    message = f"{step.name} failed: {outcome.reason}"
+    message = end_messages.say_failed(step.name, outcome.reason)
     writer.row.paused_for = None
     value, bound = _find_measured_value(outcome.output)
     if read_stored(IndexSpec, writer.row.spec).rollback_on_failure:
@@ -243,7 +245,7 @@ def _fail_step(writer: TurnWriter, outcome: Reject) -> TurnResult:
         )
         writer.turn_back()
         return TurnResult(message, failed=True)
-    message += f". {writer.row.green} is kept for inspection; abort drops it"
+    message = end_messages.say_kept(message, writer.row.green)
     writer.move(Event.KEEP_FAILED, message)
     look = "rollouts status {id}, then rollouts abort {id}"
     writer.tell(
@@ -339,7 +341,9 @@ def _complete_undo(writer: TurnWriter, outcome: Done) -> TurnResult:
 
 def _give_up_undo(writer: TurnWriter, outcome: Reject | Hold) -> TurnResult:
     step = writer.step
-    message = f"undo of {step.name} gave up: {outcome.reason}. Correct that, then abort again"
+    message = (
+        f"{end_messages.UNDO}{step.name} gave up: {outcome.reason}. Correct that, then abort again"
+    )
     writer.event(f"{step.name}.undo_failed", outcome.reason)
     writer.move(Event.GIVE_UP, message)
     writer.tell(
@@ -360,7 +364,7 @@ def _finish_rollback(writer: TurnWriter, outcome: Finish) -> TurnResult:
             writer.session, writer.now, row.alias, row.green, spec, row.created_at
         )
     cause = row.message
-    message = f"{cause.removesuffix('.')}. Rolled back: {_describe_former_state(row)}"
+    message = end_messages.say_rolled_back(cause, _describe_former_state(row))
     if is_replaced(writer.session, row.id):  # the next run goes on, and tells
         writer.move(Event.UNDONE, message, keeps=("inconclusive",))
         return TurnResult(row.message)

@@ -5,9 +5,8 @@ decides nothing. A planned check with incomplete evidence is inconclusive.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from qdrant_rollouts.core.config.index_file import CheckSpec
 from qdrant_rollouts.core.database.step_data import Progress
@@ -16,6 +15,7 @@ from qdrant_rollouts.core.gate.checks import CHECKS
 from qdrant_rollouts.core.gate.checks.finding import Check, Finding, Verdict, cannot_tell
 from qdrant_rollouts.core.gate.evidence import COLLECTORS, attribution, limited, relevant
 from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
+from qdrant_rollouts.core.gate.reasons import ACCEPTED
 from qdrant_rollouts.core.gate.report import worst_answers
 from qdrant_rollouts.core.ports import State
 
@@ -92,37 +92,6 @@ def worst_verdict(planned: Sequence[PlannedCheck], findings: Sequence[Finding]) 
     if set(held) == {"pass"}:
         return "pass"
     return "inconclusive"
-
-
-def describe_reasons(report: Mapping[str, Any]) -> str:
-    """Describes the rows that did not pass, each as a sentence with its figures; what the worst
-    means and what to do about it; and the cause."""
-    rows = [row for row in report["checks"] if row["verdict"] != "pass" and row["level"] != "shown"]
-    rows.sort(key=lambda row: row["verdict"] != "block")
-    said = "; ".join(map(_describe_reason, rows))
-    advice = ""
-    if rows:
-        advice = " ".join(filter(None, (str(rows[0].get(key, "")) for key in ("means", "act"))))
-    found = report.get("attribution") or {}
-    if found.get("cause"):
-        lost = ", ".join(f"{name} {value:+.3f}" for name, value in found["lost"].items())
-        said += f"; lost by {lost} ({found['measure']}): most by the {found['cause']}"
-    if advice:
-        return f"{said}. {advice}"
-    return said
-
-
-def _describe_reason(row: Mapping[str, Any]) -> str:
-    """Reports of an older release have only figures, and some rows have no bound."""
-    found = str(row.get("found") or "").removesuffix(".")
-    detail = str(row["detail"])
-    bound = ""
-    if row["bound"] is not None:
-        bound = f" against {_format_number(row['bound'])}"
-    figures = f"{row['name']} {_format_number(row['value'])}{bound}"
-    if not found:
-        return f"{figures} ({detail}, n={row['n']})"
-    return f"{found} ({figures}, n={row['n']}{'' if detail in found else f'; {detail}'})"
 
 
 def measure_progress(gate: GateContext) -> Progress:
@@ -232,7 +201,7 @@ def _row_of_check(gate: GateContext, planned: PlannedCheck, finding: Finding) ->
     if planned.shown and shown:
         detail = f"shown, no bound in the index file; {finding.detail}"
     if planned.accepted and finding.verdict == "inconclusive":
-        detail += "; accepted by the index file"
+        detail += ACCEPTED
     return {
         "name": planned.name,
         "value": finding.value,
@@ -289,9 +258,3 @@ def _list_warnings(
         if one.accepted and finding.verdict == "inconclusive"
     ]
     return warnings
-
-
-def _format_number(value: float | None) -> str:
-    if value is None:
-        return "unknown"
-    return f"{value:.4g}"

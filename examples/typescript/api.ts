@@ -271,47 +271,20 @@ export type Delivery = {
   due_at: string | null;
 };
 
-/** `abort_warning` says what an abort would cost the applications that search; empty if nothing. `waits`: why no worker has taken its due turn. */
-export type Deployment = {
-  id: string;
-  status: "pending" | "running" | "paused" | "rolling_back" | "live" | "completed" | "rolled_back" | "needs_operator";
-  strategy: string;
-  actor: string;
-  message: string;
-  created_at: string;
-  finished_at: string | null;
-  alias: string;
-  kind: string;
-  blue: string | null;
-  green: string;
-  queue: Queued | null;
-  steps: Array<Step>;
-  number: number;
-  source: string | null;
-  requested: string | null;
-  abort_warning: string;
-  turn: number;
-  wake_at: string | null;
-  lease_owner: string | null;
-  waits: Waits | null;
-  gate: Gate | null;
-  events: Array<Event>;
-  deletions: Array<Announced>;
-};
-
 /** The newest lines that were logged during its turns, the oldest of them first. */
 export type DeploymentLog = {
   deployment_id: string;
   lines: Array<LogLine>;
 };
 
-/** What every list says of a deployment. */
+/** What every list says of a deployment. `why`: why it did not go live, in the words of what decided it, and what to do; empty for any other. */
 export type DeploymentOutline = {
   id: string;
   status: "pending" | "running" | "paused" | "rolling_back" | "live" | "completed" | "rolled_back" | "needs_operator";
   strategy: string;
   actor: string;
   message: string;
+  why: string;
   created_at: string;
   finished_at: string | null;
 };
@@ -749,6 +722,7 @@ export type ListedDeployment = {
   strategy: string;
   actor: string;
   message: string;
+  why: string;
   created_at: string;
   finished_at: string | null;
   alias: string;
@@ -1160,6 +1134,30 @@ export type SideAnswer = {
   other_rank: number | null;
 };
 
+/** `what` is a text before the time `at`. */
+export type Since = {
+  what: string;
+  at: string;
+};
+
+/** What happens now, since when, until when, and what is needed of a person, in sentences without a full stop. `tone`: good, calm, warn or bad. The run ends between `low` and `high`, or ended at `ended`; without these, `until` says when it ends. `person`: the run waits for what is `needed`. `advice` is how the cause can be mended. `back` is how to return to the version before, which is kept until `kept_until`. `link` is the place on the pages that shows what is spoken of, and `see` says what that is. A text that is not needed is empty. */
+export type Situation = {
+  tone: string;
+  now: string;
+  since: Array<Since>;
+  until: string;
+  low: string | null;
+  high: string | null;
+  ended: string | null;
+  needed: string;
+  person: boolean;
+  advice: string;
+  back: string;
+  kept_until: string | null;
+  link: string;
+  see: string;
+};
+
 /** `failed` and `nothing` are calls among those of `cells` that failed, and that found nothing. */
 export type Sketch = {
   cells: Cells;
@@ -1220,6 +1218,36 @@ export type TimeChart = {
   series: Array<Series>;
 };
 
+/** A deployment with what a person asks of it first. */
+export type ToldDeployment = {
+  id: string;
+  status: "pending" | "running" | "paused" | "rolling_back" | "live" | "completed" | "rolled_back" | "needs_operator";
+  strategy: string;
+  actor: string;
+  message: string;
+  why: string;
+  created_at: string;
+  finished_at: string | null;
+  alias: string;
+  kind: string;
+  blue: string | null;
+  green: string;
+  queue: Queued | null;
+  steps: Array<Step>;
+  number: number;
+  source: string | null;
+  requested: string | null;
+  abort_warning: string;
+  turn: number;
+  wake_at: string | null;
+  lease_owner: string | null;
+  waits: Waits | null;
+  gate: Gate | null;
+  events: Array<Event>;
+  deletions: Array<Announced>;
+  situation: Situation;
+};
+
 /** What a treatment gets of what is written to the control while the experiment runs. `way`: `compare`, `journal`, or `none`; then `why_not` says why. `rounds`: comparisons that were finished; of the last one, its end, and how many points it made and deleted, and how many the treatment's model or rules did not take (`bad`). `failure`: why writes do not reach it now. `text` says all of that in words. */
 export type TreatmentWrites = {
   variant: string;
@@ -1242,6 +1270,7 @@ export type UnderWay = {
   strategy: string;
   actor: string;
   message: string;
+  why: string;
   created_at: string;
   finished_at: string | null;
   paused_for: string | null;
@@ -1302,11 +1331,12 @@ export type Version = {
   [name: string]: unknown;
 };
 
-/** One value of each of the last versions, the earliest first. */
+/** One value of each of the last versions, the earliest first. `note` says how it is counted, if that is not plain from the title. */
 export type VersionChart = {
   name: string;
   title: string;
   unit: string;
+  note: string;
   points: Array<VersionPoint>;
 };
 
@@ -1533,11 +1563,11 @@ export interface Operations {
     body: DeploymentRequest;
     answer: Started;
   };
-  /** One deployment with steps, gate and events. */
+  /** One deployment with its situation, steps, gate and events. */
   get_deployments_deployment: {
     method: "GET";
     path: "/api/v1/deployments/{deployment}";
-    answer: Deployment;
+    answer: ToldDeployment;
   };
   /** Rolls it back. */
   post_deployments_deployment_abort: {

@@ -35,6 +35,7 @@ from qdrant_rollouts.core.routing.limited_calls import LimitedCalls
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.cli.check_runner import Findings, run_check
+from qdrant_rollouts.interfaces.cli.checkup_refusals import check_judged, check_refusals
 from qdrant_rollouts.interfaces.cli.running import UNREACHABLE
 from qdrant_rollouts.interfaces.health_checks import (
     STILL_SECONDS,
@@ -61,8 +62,10 @@ def check_contents(settings: Settings, *, rows: bool) -> list[Check]:
     except Refused as error:
         return [Check("database", "warn", str(error), "nothing in it was looked at")]
     declared: dict[str, Callable[[Services], Findings]] = {
+        "settings of indexes": check_refusals,
         "sources": _check_sources,
         "models": _check_models,
+        "judged queries": check_judged,
     }
     if not settings.embedded:
         # Also without rows, because the first deployment needs workers.
@@ -78,13 +81,22 @@ def check_contents(settings: Settings, *, rows: bool) -> list[Check]:
     if rows:
         looks = {"sweep": _check_sweep, **declared, **written}
     try:
-        return [
+        found = [
             check
             for name, look in looks.items()
             for check in run_check(name, partial(look, services))
         ]
+        return _leave_out_repeated(found)
     finally:
         services.close()
+
+
+def _leave_out_repeated(checks: Sequence[Check]) -> list[Check]:
+    """Two checks of an index may meet the same fault."""
+    first: dict[tuple[str, str], Check] = {}
+    for check in checks:
+        first.setdefault((check.name, check.value), check)
+    return list(first.values())
 
 
 def _check_sweep(services: Services) -> Findings:

@@ -1,6 +1,6 @@
 """A deployment as people see it: the tree of its steps, the gate's report, and its events."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -18,6 +18,7 @@ from qdrant_rollouts.interfaces.cli.screen import (
     seconds_since,
     status_symbol,
 )
+from qdrant_rollouts.interfaces.cli.situation import render_situation
 
 Seen = Mapping[str, Any]
 
@@ -30,6 +31,31 @@ _UNDER_WAY = {"running", "waiting"}
 
 def render_tree(seen: Seen) -> RenderableType:
     """Returns the tree of steps; messages about the whole deployment are below it."""
+    return Group(_tree_head(seen), _grid_of_steps(seen), *_tree_foot(seen))
+
+
+def render_deployment(seen: Seen, *, every: bool = False) -> RenderableType:
+    """Returns all that ``tell_deployment`` says."""
+    return Group(
+        _tree_head(seen),
+        _grid_of_steps(seen),
+        *_list_hints(seen, _list_deletions(seen)),
+        render_report(seen, every=every),
+    )
+
+
+def render_report(seen: Seen, *, every: bool = False) -> RenderableType:
+    """Returns what stands below the tree: the situation, the gate's report (with ``every`` check,
+    if set) and the events."""
+    parts = [
+        render_situation(seen),
+        *([render_gate(seen["gate"], every=every)] if seen["gate"] else []),
+        _table_of_events(seen["events"]),
+    ]
+    return Group(*(Padding(part, (1, 0, 0, 0), expand=False) for part in parts))
+
+
+def _grid_of_steps(seen: Seen) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     for column in range(4):
         grid.add_column(no_wrap=column < 3, justify="right" if column == 2 else "left")
@@ -43,22 +69,7 @@ def render_tree(seen: Seen) -> RenderableType:
             Text(_step_duration(seen, step)),
             _step_detail(step),
         )
-    return Group(_tree_head(seen), grid, *_tree_foot(seen))
-
-
-def render_deployment(seen: Seen, *, every: bool = False) -> RenderableType:
-    return Group(render_tree(seen), render_details(seen, every=every))
-
-
-def render_details(seen: Seen, *, every: bool = False) -> RenderableType:
-    """Returns the gate's report (with ``every`` check, if set) and the events."""
-    parts = [render_gate(seen["gate"], every=every)] if seen["gate"] else []
-    return Group(
-        *(
-            Padding(part, (1, 0, 0, 0), expand=False)
-            for part in (*parts, _table_of_events(seen["events"]))
-        )
-    )
+    return grid
 
 
 def begun_steps(seen: Seen) -> list[Seen]:
@@ -96,6 +107,7 @@ def _tree_head(seen: Seen) -> Text:
 
 
 def _tree_foot(seen: Seen) -> list[Text]:
+    """Returns what the situation says in more words."""
     lines = [seen["message"]] if seen["message"] else []
     if seen["requested"]:
         lines.append(f"{seen['requested']} was asked for; it takes effect after the present turn")
@@ -103,10 +115,19 @@ def _tree_foot(seen: Seen) -> list[Text]:
         lines.append(f"{seen['waits']['text']}. Next: {seen['waits']['next']}")
     if seen["queue"]:
         lines.append(f"waits for a place: {seen['queue']['text']}")
-    elif seen["status"] == "pending" and seconds_since(seen["created_at"]) > _NOBODY_SECONDS:
-        lines.append("no worker has taken it yet; `rollouts doctor` says whether anything runs")
-    said = (deletion["text"] for deletion in seen.get("deletions", ()))
-    lines += [text for text in said if text not in seen["message"]]
+    said = (text for text in _list_deletions(seen) if text not in seen["message"])
+    return [Text(printable_text(line)) for line in lines] + _list_hints(seen, said)
+
+
+def _list_deletions(seen: Seen) -> list[str]:
+    return [deletion["text"] for deletion in seen.get("deletions", ())]
+
+
+def _list_hints(seen: Seen, deletions: Iterable[str]) -> list[Text]:
+    lines = list(deletions)
+    nobody = seen["status"] == "pending" and not seen["queue"]
+    if nobody and seconds_since(seen["created_at"]) > _NOBODY_SECONDS:
+        lines.insert(0, "no worker has taken it yet; `rollouts doctor` says whether anything runs")
     return [Text(printable_text(line)) for line in lines]
 
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Status
-from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
 from qdrant_rollouts.interfaces.cli import picture, screen
 from qdrant_rollouts.interfaces.cli.following import Seen, follow_deployment
 from qdrant_rollouts.interfaces.cli.running import (
@@ -32,7 +32,7 @@ def leave_running(
     deployment itself."""
     if context.runner is not None and running_elsewhere() is None:
         screen.print_note(_NOBODY)
-    seen = queries.get_deployment(context.services, started)
+    seen = tell_deployment(context.services, started)
     if as_json:
         screen.print_json(told() if told else seen)
         return DONE
@@ -61,7 +61,7 @@ def wait_for_end(
         return INTERRUPTED
     except TimedOut as error:
         if as_json:
-            screen.print_json(told() if told else queries.get_deployment(context.services, started))
+            screen.print_json(told() if told else tell_deployment(context.services, started))
         raise TimedOut(f"{error}; it {_describe_continuation(context)}") from error
     if as_json:
         screen.print_json(told() if told else seen)

@@ -17,6 +17,7 @@ from qdrant_rollouts.core.lifecycle import MOVING, Status
 from qdrant_rollouts.core.ports import PointId
 from qdrant_rollouts.core.routing import Answer
 from qdrant_rollouts.core.times import as_text
+from qdrant_rollouts.interfaces.mcp.situations import Situation, build_situation
 from qdrant_rollouts.interfaces.mcp.words import for_agents
 
 #: Characters of all payloads of an answer, of one payload, and of one text in it: a model reads
@@ -186,6 +187,7 @@ class Seen(BaseModel):
     old_collection: str | None
     new_collection: str
     message: str
+    situation: Situation
     steps: list[Step]
     gate: Verdict | None = Field(
         description="Whether the new collection may serve; null until it is judged"
@@ -326,8 +328,8 @@ def _shorten_text(value: Any, most: int) -> Any:
 
 
 def build_seen(deployment: Mapping[str, Any]) -> Seen:
-    """Returns a deployment of ``core.operations.views.queries``, without its events and the gate's
-    rows that passed."""
+    """Returns a deployment of ``tell_deployment``, without its events and the gate's rows that
+    passed."""
     status = deployment["status"]
     return Seen(
         id=deployment["id"],
@@ -340,6 +342,7 @@ def build_seen(deployment: Mapping[str, Any]) -> Seen:
         message=for_agents(
             deployment["queue"]["text"] if deployment["queue"] else deployment["message"]
         ),
+        situation=build_situation(deployment["situation"]),
         steps=[_build_step(step) for step in deployment["steps"]],
         gate=_build_verdict(deployment),
         created_at=deployment["created_at"],

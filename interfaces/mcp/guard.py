@@ -21,10 +21,12 @@ SCOPE_OF = {
     "list_indexes": "read",
     "get_deployment": "read",
     "list_versions": "read",
+    "ask_both": "read",
     "plan_deployment": "deploy",
     "deploy_new_index": "deploy",
     "roll_back_index": "deploy",
     "mark_version": "deploy",
+    "judge_answers": "deploy",
 }
 
 

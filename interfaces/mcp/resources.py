@@ -12,7 +12,7 @@ from qdrant_rollouts.core.answers import deployments as deployment_answers
 from qdrant_rollouts.core.defaults import ROWS
 from qdrant_rollouts.core.deployments import unclaimed
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.mcp import answers, lists
 from qdrant_rollouts.interfaces.mcp.guard import IN_RESOURCES, Guard
@@ -28,13 +28,14 @@ _NO_PATHS = ResourceSecurity(exempt_params={"after", "alias", *lists.EVENT_FILTE
 def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> None:
     _add_lists(server, services, guard)
 
-    def read(context: Context, deployment_id: str) -> deployment_answers.Deployment:
+    def read(context: Context, deployment_id: str) -> deployment_answers.ToldDeployment:
         with guard.check_scope(context, "read", IN_RESOURCES):
-            return queries.get_deployment(services, deployment_id)
+            return tell_deployment(services, deployment_id)
 
     @server.resource("rollouts://deployments/{id}", title="A deployment", mime_type=_JSON)
     def deployment(context: Context, id: str) -> str:
-        """One deployment with its steps, the gate's report and everything that happened."""
+        """One deployment with its situation, its steps, the gate's report and everything that
+        happened."""
         return answers.as_json_text(read(context, id))
 
     @server.resource("rollouts://deployments/{id}/gate", title="A gate's report", mime_type=_JSON)

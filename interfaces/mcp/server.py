@@ -35,6 +35,7 @@ from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.mcp.asking import AskingTools
 from qdrant_rollouts.interfaces.mcp.guard import Guard
 from qdrant_rollouts.interfaces.mcp.resources import add_resources, list_resources
 from qdrant_rollouts.interfaces.mcp.tools import Tools
@@ -51,7 +52,7 @@ _STARTS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
 )
 
-#: The same mark once more changes nothing.
+#: The same mark, or judgment, once more changes nothing.
 _MARKS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
@@ -152,6 +153,7 @@ def make_server(
     """Without ``deploys`` nothing that changes anything is registered, and nothing that reads the
     sources."""
     tools = Tools(services, routers, guard)
+    asking = AskingTools(services, guard)
 
     @asynccontextmanager
     async def life(_: MCPServer[None]) -> AsyncIterator[None]:
@@ -173,6 +175,7 @@ def make_server(
         tools.list_indexes,
         tools.get_deployment,
         tools.list_versions,
+        asking.ask_both,
     ):
         server.add_tool(tool, annotations=_READS)
     if deploys:
@@ -180,5 +183,6 @@ def make_server(
         server.add_tool(tools.deploy_new_index, annotations=_STARTS)
         server.add_tool(tools.roll_back_index, annotations=_STARTS)
         server.add_tool(tools.mark_version, annotations=_MARKS)
+        server.add_tool(asking.judge_answers, annotations=_MARKS)
     add_resources(server, services, guard)
     return server

@@ -15,6 +15,7 @@ from qdrant_rollouts.core.defaults import INDEXES, RESULTS
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.mcp import answers, declared, lists
@@ -116,7 +117,8 @@ class Tools:
             ),
         ] = 0.0,
     ) -> answers.Seen:
-        """Says how a deployment stands: its steps, what the gate found, and what to do next."""
+        """Says how a deployment stands: what happens now, until when and what a person must do;
+        its steps, what the gate found, and what to do next."""
         look = partial(
             anyio.to_thread.run_sync, self._read_deployment, context, deployment_id, wait_seconds
         )
@@ -235,7 +237,7 @@ class Tools:
                     f"wait_seconds is {wait_seconds:g}; expected 0 to {LONGEST_WAIT:g}: call again "
                     "after that"
                 )
-            return answers.build_seen(queries.get_deployment(self._services, deployment_id))
+            return answers.build_seen(tell_deployment(self._services, deployment_id))
 
     def _version_of(self, collection: str) -> tuple[int | None, str]:
         """A search needs no database, so its answer is not lost without one."""

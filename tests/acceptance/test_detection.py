@@ -14,6 +14,7 @@ from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.evidence.opening import open_gate
+from qdrant_rollouts.core.gate.reasons import describe_reasons
 from qdrant_rollouts.core.services import Services, Times
 from tests.acceptance.corpora import judged, records
 from tests.acceptance.damages import (
@@ -152,7 +153,7 @@ def test_every_damage_is_blocked_without_any_configuration(what, judge, effort, 
     caught = Counter()
     for seed in range(effort(1, 12)):
         report = judge(DAMAGES[what], seed)
-        assert report["verdict"] == "block", (seed, verdict.describe_reasons(report))
+        assert report["verdict"] == "block", (seed, describe_reasons(report))
         caught.update(
             row["name"]
             for row in report["checks"]
@@ -167,7 +168,7 @@ def test_every_damage_is_blocked_without_any_configuration(what, judge, effort, 
 def test_what_nobody_can_tell_is_left_to_a_person(what, judge, effort):
     for seed in range(effort(1, 12)):
         report = judge(HELD[what], seed)
-        assert report["verdict"] == "inconclusive", (seed, verdict.describe_reasons(report))
+        assert report["verdict"] == "inconclusive", (seed, describe_reasons(report))
 
 
 @pytest.mark.proof
@@ -177,7 +178,7 @@ def test_no_healthy_change_is_stopped(what, judge, effort, figure):
     rebuilds = effort(1, 23)  # thirteen changes: about 300 rebuilds
     for seed in range(rebuilds):
         report = judge(HEALTHY[what], seed)
-        assert report["verdict"] == "pass", (seed, verdict.describe_reasons(report))
+        assert report["verdict"] == "pass", (seed, describe_reasons(report))
     figure(f"{what}: {rebuilds} passed")
 
 
@@ -189,7 +190,7 @@ def test_judged_queries_stop_no_healthy_change(what, judge, judged_file, effort)
         report = judge(
             HEALTHY[what], seed, judged=judged_file, samples={"judged": FEWEST.get(what, 50)}
         )
-        assert report["verdict"] == "pass", (seed, verdict.describe_reasons(report))
+        assert report["verdict"] == "pass", (seed, describe_reasons(report))
 
 
 @pytest.mark.proof
@@ -207,7 +208,7 @@ def test_judgments_that_grow_old_stop_no_night(what, queries, judge, corpus, tmp
         ]
         path.write_text("".join(json.dumps(one) + "\n" for one in typed), encoding="utf-8")
         report = judge(LIVING[what], seed, judged=str(path), samples={"judged": 40})
-        assert report["verdict"] == "pass", (seed, verdict.describe_reasons(report))
+        assert report["verdict"] == "pass", (seed, describe_reasons(report))
         row = _row(report, "judged_quality")
         assert row["level"] == "hard", row
         assert any("unknown" in one for one in row["facts"]["left_out"])
@@ -217,7 +218,7 @@ def test_judgments_that_grow_old_stop_no_night(what, queries, judge, corpus, tmp
 def test_relevant_records_that_were_lost_on_the_way_are_a_loss(judge, judged_file):
     report = judge(DAMAGES["a tenth of the points missing"], 0, judged=judged_file)
     row = _row(report, "judged_quality")
-    assert row["verdict"] == "block", verdict.describe_reasons(report)
+    assert row["verdict"] == "block", describe_reasons(report)
     assert any("lost" in one for one in row["facts"]["left_out"])
 
 
@@ -229,7 +230,7 @@ def test_vectors_that_tell_nothing_apart_are_below_the_default_floor(what, judge
         report = judge(MEANINGLESS[what], seed, queries="titles")
         assert _row(report, "min_top_score")["verdict"] == "block", (
             seed,
-            verdict.describe_reasons(report),
+            describe_reasons(report),
         )
 
 
@@ -244,7 +245,7 @@ def test_the_default_floor_stops_no_healthy_change(what, judge, effort):
             else ["read a csv file", "parse command line arguments", "send a mail"]
         )
         report = judge(HEALTHY[what], seed, queries=named)
-        assert report["verdict"] == "pass", (seed, verdict.describe_reasons(report))
+        assert report["verdict"] == "pass", (seed, describe_reasons(report))
 
 
 @pytest.mark.proof
@@ -281,7 +282,7 @@ def test_no_healthy_night_of_many_in_a_row_is_stopped(
             number,
             **validation,
         )
-        assert report["verdict"] == "pass", (number, verdict.describe_reasons(report))
+        assert report["verdict"] == "pass", (number, describe_reasons(report))
     figure(f"{len(nights)} healthy nights in a row with {queries} judged queries: none stopped")
 
 
@@ -290,8 +291,8 @@ def test_what_was_asked_for_and_is_worse_passes_without_judged_queries_and_the_r
     what, judge
 ):
     report = judge(UNSEEN[what][0], 0)
-    assert report["verdict"] == ("inconclusive" if what in DOUBTFUL else "pass"), (
-        verdict.describe_reasons(report)
+    assert report["verdict"] == ("inconclusive" if what in DOUBTFUL else "pass"), describe_reasons(
+        report
     )
     assert any(
         said.startswith("no judged queries: whether answers got worse")
@@ -304,8 +305,8 @@ def test_judged_queries_block_it_and_the_report_names_the_cause(what, judge, jud
     change, cause = UNSEEN[what]
     report = judge(change, 0, judged=judged_file)
     blocked = {row["name"] for row in report["checks"] if row["verdict"] == "block"}
-    assert (report["verdict"], "judged_quality" in blocked) == ("block", True), (
-        verdict.describe_reasons(report)
+    assert (report["verdict"], "judged_quality" in blocked) == ("block", True), describe_reasons(
+        report
     )
     assert report["attribution"]["cause"] == cause
     assert len(report["worst"]) == 5
@@ -323,7 +324,7 @@ def test_an_index_is_judged_by_what_people_find_as_they_search(
     asked = {"judged": judged_file} if queries == "judged" else {}
     for seed in range(effort(1, 6)):
         report = judge(change, seed, search=search, **asked)
-        assert report["verdict"] == expected, (seed, verdict.describe_reasons(report))
+        assert report["verdict"] == expected, (seed, describe_reasons(report))
     recall = next(row["value"] for row in report["checks"] if row["name"] == "ann_recall@10")
     figure(f"{what}, {queries}: recall {recall:.3f}")
 
@@ -331,7 +332,7 @@ def test_an_index_is_judged_by_what_people_find_as_they_search(
 def test_a_bad_index_is_named_as_the_cause(judge, judged_file):
     report = judge(DAMAGES["HNSW built with m=2, ef_construct=4"], 0, judged=judged_file)
     assert (report["verdict"], report["attribution"]["cause"]) == ("block", "index"), (
-        verdict.describe_reasons(report)
+        describe_reasons(report)
     )
 
 

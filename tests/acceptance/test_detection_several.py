@@ -9,6 +9,7 @@ from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.adapters.sources import open_source
 from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.evidence.opening import open_gate
+from qdrant_rollouts.core.gate.reasons import describe_reasons
 from qdrant_rollouts.core.services import Services, Times
 from tests.acceptance import several
 from tests.acceptance.corpora import records
@@ -113,7 +114,7 @@ def test_what_is_wrong_with_one_vector_is_blocked(what, judge, effort, figure):
             for row in report["checks"]
             if row["verdict"] == "block" and row["level"] == "hard"
         ]
-        assert report["verdict"] == "block", (seed, verdict.describe_reasons(report))
+        assert report["verdict"] == "block", (seed, describe_reasons(report))
     figure(f"{what}: {', '.join(blocked)}")
 
 
@@ -124,7 +125,7 @@ def test_what_is_wrong_with_one_vector_is_blocked(what, judge, effort, figure):
 def test_no_healthy_rebuild_of_several_vectors_is_stopped(what, shape, judge, effort):
     for seed in range(effort(1, 12)):
         report = judge(shape, several.HEALTHY[what], seed)
-        assert report["verdict"] == "pass", (seed, verdict.describe_reasons(report))
+        assert report["verdict"] == "pass", (seed, describe_reasons(report))
 
 
 @pytest.mark.proof
@@ -134,7 +135,7 @@ def test_no_healthy_change_of_one_vector_is_stopped(what, judge, effort):
     shape, change, validation = several.OF_ONE_SHAPE[what]
     for seed in range(effort(2, 12)):
         report = judge(shape, change, seed, validation=validation)
-        assert report["verdict"] == "pass", (seed, verdict.describe_reasons(report))
+        assert report["verdict"] == "pass", (seed, describe_reasons(report))
 
 
 def test_the_row_names_the_vector_whose_index_is_bad_and_has_the_others_in_its_facts(judge):
@@ -158,4 +159,4 @@ def test_queries_are_asked_as_people_ask_them_by_both_vectors(judge, corpus):
     row = rows(report)["fusion_overlap"]
     assert (row["level"], row["verdict"], row["n"]) == ("shown", "pass", 20)
     assert row["value"] > 0.9
-    assert report["verdict"] == "pass", verdict.describe_reasons(report)
+    assert report["verdict"] == "pass", describe_reasons(report)

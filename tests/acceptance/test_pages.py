@@ -228,7 +228,7 @@ def test_three_clicks_from_home_lead_to_why_and_since_when_and_to_the_way_back(s
     browse.locator("#home a[href='/indexes/docs']").first.click()
     first = browse.locator("#i-head")
     expect(first).to_contain_text("serves since")
-    expect(first).to_contain_text("It did not go live: the gate stopped it, because of")
+    expect(first).to_contain_text("It did not go live: validate failed: ")
     first.get_by_role("link", name="Why, and what to do").click()
     browse.wait_for_url("**/deployments/*#gate-h")
     expect(browse.locator("#d-head")).to_contain_text("What to do:")

@@ -8,9 +8,12 @@ from sqlalchemy import event
 
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Malformed
+from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views.charts.queries import chart_deployment, chart_index
 from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.routing.traffic import TrafficKey
+from qdrant_rollouts.core.times import read_time
+from tests.contract.test_gate import held, wish
 from tests.contract.test_search_history import fold_all
 from tests.contract.test_traffic import searches, write
 from tests.world import World, texts
@@ -130,6 +133,21 @@ def test_versions_have_their_figures_and_moves_their_marks(world):
     assert "ndcg@10" not in figures, "no query was judged"
     moves = [(one["version"], one["kind"]) for one in found["switches"]]
     assert moves == [(1, "switch"), (2, "switch"), (1, "rollback")]
+
+
+def test_the_build_time_leaves_out_what_waits_for_a_person(world):
+    built(world)
+    waiting = held(world)
+    world.clock.move(7200)
+    assert wish(world, waiting, Event.PROMOTE)["status"] == "live"
+    versions = chart_index(world.services, "docs")["versions"]
+    (build,) = [one for one in versions if one["name"] == "build"]
+    assert [point["version"] for point in build["points"]] == [1, 2]
+    assert [point["value"] < 3600 for point in build["points"]] == [True, True], build
+    assert "waits for a person are left out" in build["note"]
+    judged = next(one for one in world.status(waiting)["steps"] if one["name"] == "validate")
+    took = read_time("end", judged["finished_at"]) - read_time("begin", judged["started_at"])
+    assert took >= timedelta(hours=2), "the step itself has waited"
 
 
 def test_a_deployment_shows_its_filling_and_the_searches_of_its_two_collections(world):

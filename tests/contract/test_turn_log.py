@@ -2,6 +2,7 @@
 never at the price of a turn."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -41,6 +42,20 @@ class Dying(LocalStore):
             self.killed = True
             raise Killed
         super().create(*arguments, **named)
+
+
+class Filling(LocalStore):
+    """Logs each piece that is written, and looks what is stored before it."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.seen: list[list[str]] = []
+        self.look: Callable[[], list[str]] = list
+
+    def upsert(self, *arguments: Any, **named: Any) -> None:
+        self.seen.append(self.look())
+        OURS.warning("piece %s", len(self.seen))
+        super().upsert(*arguments, **named)
 
 
 @pytest.fixture
@@ -203,6 +218,50 @@ def test_the_turn_after_a_killed_one_has_its_lines(tmp_path, ready_sqlite_url):
     assert "by another turn of this process" not in told
     assert any(line.startswith("create done -> populate") for line in told)
     world.close()
+
+
+def test_a_turn_that_saves_its_state_has_stored_its_lines_before_it_is_killed(
+    tmp_path, ready_sqlite_url
+):
+    world = World(tmp_path, ready_sqlite_url, Filling(":memory:"))
+    world.declare("docs", source=world.write("docs.jsonl", texts(300)))
+    started = world.deploy("docs")
+    world.store.look = lambda: said(world, started)
+    world.run()
+    second = world.store.seen[1]
+    assert "piece 1" in second, "while the turn runs"
+    assert "piece 2" not in second
+    told = said(world, started)
+    pieces = [f"piece {number}" for number in range(1, len(world.store.seen) + 1)]
+    assert [line for line in told if line.startswith("piece")] == pieces, "each once, in order"
+    world.close()
+
+
+def test_lines_of_a_running_turn_that_cannot_be_stored_wait_for_its_end(world, caplog):
+    started = world.deploy("docs")
+    with turn_log.keep_lines(world.services, started, "worker-1"):
+        OURS.warning("the first")
+        with world.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE log_lines RENAME TO away"))
+        turn_log.store_so_far()
+        with world.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE away RENAME TO log_lines"))
+        OURS.warning("the second")
+    assert said(world, started) == ["the first", "the second"]
+    assert "are lost" not in caplog.text
+
+
+def test_a_turn_without_end_stores_a_bounded_number_of_lines_while_it_runs(world):
+    started = world.deploy("docs")
+    with turn_log.keep_lines(world.services, started, "worker-1"):
+        for number in range(150):
+            OURS.warning("%s", number)
+        turn_log.store_so_far()
+        assert said(world, started) == [str(number) for number in range(50, 150)]
+        OURS.warning("one more")
+        turn_log.store_so_far()
+        assert "one more" not in said(world, started)
+    assert said(world, started)[-1] == "one more"
 
 
 def test_lines_of_slices_are_lines_of_their_deployment(world):

@@ -214,6 +214,19 @@ def test_a_person_sees_tables_of_the_same(story):
     assert "✖ validate  failed" in shown
     assert "min_top_score" in shown
     assert "deployment.rolled_back" in shown
+    now = next(line for line in shown.splitlines() if line.startswith("now "))
+    assert "It did not go live: validate failed: " in now
+    assert "needed  Nothing at once" in shown
+    told = story.shell.json("status", story.failed["id"])
+    assert told["situation"]["now"] in now
+    assert told["why"].startswith(told["situation"]["now"].partition(": ")[2].partition(")")[0])
+    assert f"next    {told['situation']['advice']}" in shown, "the sentence goes on with the act"
+    assert told["why"].endswith(f"Next: {told['situation']['advice']}")
+    live = story.shell.json("status", story.second["id"])
+    assert live["situation"]["now"].startswith("Version 2 went live, and serves no more") or (
+        live["situation"]["now"] == "docs is served by version 2, which this run brought"
+    )
+    assert live["why"] == ""
     assert "python asyncio two" in story.shell("search", "docs", "asyncio").stdout
     assert story.second["green"] in story.shell("alias", "list").stdout
 
@@ -690,6 +703,53 @@ def test_doctor_says_what_this_version_will_not_do(shell):
     ]
     for words in ("docs: gone.jsonl", "more: strategy rolling", "more: embedding model 'nobody:1'"):
         assert any(words in line for line in warned), words
+
+
+def test_doctor_finds_by_day_what_a_deployment_would_be_refused_for_at_night(shell):
+    """Each with the words of the deployment, the file with its line, and what to do."""
+    shell("deploy", "docs", "--wait")
+    line = {"query": "python", "relevant": [1, "nobody"]}
+    write(shell.folder / "empty.jsonl", [])
+    write(shell.folder / "twice.jsonl", [line, line])
+    write(shell.folder / "gone.jsonl", [line])
+    (shell.folder / "bad.jsonl").write_text('{"query": "python", "relevant": [0]}\n{"query"\n')
+    for judged, words in {
+        "empty.jsonl": "empty.jsonl holds no record",
+        "absent.jsonl": "absent.jsonl cannot be read",
+        "twice.jsonl": "twice.jsonl:2: query 'python' appears twice",
+        "bad.jsonl": "bad.jsonl:2: not JSON",
+    }.items():
+        declare(shell.folder, docs={**DOCS, "validation": {"judged": judged}})
+        (found,) = doctor_warnings(shell, "judged docs")
+        assert words in found["value"]
+        assert judged in found["advice"]
+        refused = shell("deploy", "docs")
+        assert (refused.exit_code, found["value"] in refused.output) == (2, True)
+    declare(shell.folder, docs={**DOCS, "validation": {"judged": "gone.jsonl"}})
+    few, gone = doctor_warnings(shell, "judged docs")
+    assert "1 judged query is fewer than the 50" in few["value"]
+    assert "'gone.jsonl': 1 record is not in docs_" in gone["value"]
+    assert "'nobody' of 'python'" in gone["value"]
+    assert "the gate leaves them out" in gone["advice"]
+    declare(
+        shell.folder,
+        docs={**DOCS, "search": {"prefetch": [{"vector": "sparse"}, {"vector": "dense"}]}},
+        first={**DOCS, "strategy": "canary"},
+    )
+    for alias, words in {"docs": "sparse", "first": "deploy it with blue_green first"}.items():
+        (found,) = doctor_warnings(shell, f"index {alias}")
+        assert words in found["value"]
+        refused = shell("deploy", alias)
+        assert (refused.exit_code, found["value"] in refused.output) == (2, True)
+    few = {"judged": "gone.jsonl", "samples": {"judged": 1}}
+    write(shell.folder / "gone.jsonl", [{**line, "relevant": [1]}])
+    declare(shell.folder, docs={**DOCS, "validation": few})
+    assert not doctor_warnings(shell, "judged docs")
+
+
+def doctor_warnings(shell, name):
+    checks = shell.json("doctor")["checks"]
+    return [one for one in checks if one["name"] == name and one["state"] == "warn"]
 
 
 def test_doctor_sees_a_deployment_that_needs_a_person(shell):

@@ -26,6 +26,8 @@ from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.core.lifecycle import Event, Status
+from qdrant_rollouts.core.operations.asking import judgments
+from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.access.planning import PLACES
@@ -43,8 +45,14 @@ from tests.shell import Shell
 from tests.world import EMBEDDING, World, texts
 
 ROOT = Path(__file__).parents[2]
-READING = ["search_with_alias", "list_indexes", "get_deployment", "list_versions"]
-WRITING = ["plan_deployment", "deploy_new_index", "roll_back_index", "mark_version"]
+READING = ["search_with_alias", "list_indexes", "get_deployment", "list_versions", "ask_both"]
+WRITING = [
+    "plan_deployment",
+    "deploy_new_index",
+    "roll_back_index",
+    "mark_version",
+    "judge_answers",
+]
 
 
 def deploy_docs_and_declare_other(world):
@@ -245,6 +253,14 @@ def test_a_deployment_that_the_gate_stopped_says_why_and_what_to_do(world, agent
     assert seen["gate"]["verdict"] == "block"
     assert any("min_top_score" in row and "0.999" in row for row in seen["gate"]["not_passed"])
     assert "correct" in seen["next"]
+    situation = seen["situation"]
+    assert situation["now"].startswith("It did not go live: validate failed: ")
+    assert "(min_top_score" in situation["now"], "the words of the message"
+    assert situation["now"].partition(": validate")[2].partition(")")[0] in seen["message"]
+    assert situation["until"] == f"it ended at {seen['finished_at']}"
+    assert situation["needed"].startswith("Nothing at once")
+    assert situation["advice"].startswith("Look at the answers")
+    assert not situation["person"]
     report = agent.read(seen["gate"]["report"])
     assert report == world.status(stopped)["gate"]
 
@@ -252,7 +268,7 @@ def test_a_deployment_that_the_gate_stopped_says_why_and_what_to_do(world, agent
 def test_resources_are_deployments_as_the_command_line_tells_them(world, agent):
     started = world.deploy("other")
     assert agent.read(f"rollouts://deployments/{started}") == json.loads(
-        json.dumps(world.status(started))
+        json.dumps(tell_deployment(world.services, started))
     )
     assert [
         one["id"] for one in agent.read("rollouts://indexes/other/deployments")["deployments"]
@@ -482,6 +498,27 @@ def test_versions_are_marked_and_gone_back_to(world, agent):
     world.run()
     assert agent.call("get_deployment", deployment_id=started["deployment_id"])["status"] == "live"
     assert agent.call("list_versions", alias="docs")["versions"][-1]["state"] == "live"
+
+
+def test_two_versions_are_asked_side_by_side_and_their_answers_are_judged(world, agent):
+    lonely = agent.call("ask_both", alias="docs", query="asyncio")
+    assert (lonely["summary"], lonely["right"]) == ("There is only one version to ask", None)
+    world.deploy("docs")
+    world.run()
+    found = agent.call("ask_both", alias="docs", query=" asyncio and python ", limit=5)
+    assert found["query"] == "asyncio and python"
+    assert [found[side]["version"] for side in ("left", "right")] == [2, 1]
+    assert [one["rank"] for one in found["left"]["answers"]] == [1, 2, 3, 4, 5]
+    assert {one["moved"] for one in found["left"]["answers"]} <= {"same", "tied"}
+    assert found["summary"] == "5 of 5 in both, none of them moved"
+    assert "v9" in agent.refusal("ask_both", alias="docs", query="x", right="v9")
+    best = found["left"]["answers"][0]["record"]
+    line = {"alias": "docs", "query": "asyncio and python", "relevant": [best], "reason": "it is"}
+    assert agent.call("judge_answers", **line)["lines"] == 1
+    assert agent.call("judge_answers", **line)["changed"] is False
+    assert "a judgment has a reason" in agent.refusal("judge_answers", **{**line, "reason": " "})
+    (told,) = judgments.read_proposal(world.services, "docs")["lines"]
+    assert (told["relevant"], told["by"]) == ([best], "token:agent")
 
 
 def test_a_second_deployment_is_refused_with_the_first_ones_id(agent):

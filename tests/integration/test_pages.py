@@ -208,6 +208,8 @@ def test_home_leads_to_why_a_rebuild_is_not_live_since_when_one_serves_and_the_w
     row = row[row.index("docs") : row.index("/indexes/held")]
     assert f'href="/deployments/{rejected}"' in row
     assert "validate failed: " in row
+    assert "(min_top_score 0 against 0.9, n=1)" in row, "the words of the other pages"
+    assert "Next: Look at the answers" in row
     assert "min_top_score ✖ block" in Page(local.get(f"/deployments/{rejected}")).text
     assert re.search(r"v2\s*</span>\s*<span class=\"soft\">for <time[^>]* title=\"since 20", row)
     index = local.get("/indexes/docs")
@@ -244,8 +246,9 @@ def answers(page_text, *questions):
 def test_the_first_screen_of_a_rejected_version_says_why_and_what_to_do(world, local):
     page = Page(local.get(f"/deployments/{deployment(world, 'docs')}"))
     now, since, ended, needed = answers(page.text, "Now", "Since", "Ended", "Needed of you")
-    assert "It did not go live: the gate stopped it, because of min_top_score" in now
+    assert "It did not go live: validate failed: " in now
     assert "have no answer that scores 0.9" in now
+    assert "(min_top_score 0 against 0.9, n=1)" in now
     assert "docs is served by version 2, as before." in now
     assert "the run began at Mon 2 Nov 02:00" in since or "the run began at 02:0" in since
     assert "after" in ended
@@ -281,7 +284,8 @@ def test_the_first_screen_of_an_index_says_what_serves_and_why_the_last_rebuild_
     assert "Version 2 serves since" in serves
     assert "by deployment" in serves
     assert "rolled back" in last
-    assert "It did not go live: the gate stopped it, because of min_top_score" in last
+    assert "It did not go live: validate failed: " in last
+    assert "(min_top_score 0 against 0.9, n=1)" in last
     assert "A rollback leads to version 1." in back
     links = [attrs.get("href") or "" for tag, attrs in page.tags if tag == "a"]
     assert any(link.endswith("#gate-h") for link in links), "why"

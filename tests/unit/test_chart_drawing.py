@@ -118,7 +118,7 @@ def versions(*values, unit="points", served=True):
         }
         for number, value in enumerate(values, 1)
     ]
-    return {"name": "points", "title": "Points", "unit": unit, "points": points}
+    return {"name": "points", "title": "Points", "unit": unit, "note": "", "points": points}
 
 
 def test_each_version_has_one_mark_and_a_hollow_one_if_it_was_never_live():

@@ -28,9 +28,9 @@ from qdrant_rollouts.core.gate.evidence.context import (
     RateLimiter,
 )
 from qdrant_rollouts.core.gate.evidence.round_trip import FOREIGN
+from qdrant_rollouts.core.gate.reasons import describe_reasons
 from qdrant_rollouts.core.gate.verdict import (
     build_report,
-    describe_reasons,
     plan_checks,
     worst_verdict,
 )

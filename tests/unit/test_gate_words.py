@@ -11,7 +11,8 @@ import pytest
 from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.checks import CHECKS
 from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, judge_interval
-from qdrant_rollouts.core.gate.verdict import PlannedCheck, describe_reasons
+from qdrant_rollouts.core.gate.reasons import describe_reasons, list_failed_checks
+from qdrant_rollouts.core.gate.verdict import PlannedCheck
 from qdrant_rollouts.core.statistics.intervals import Interval
 
 CHECKS_FOLDER = Path(__file__).parents[2] / "core" / "gate" / "checks"
@@ -110,7 +111,7 @@ def test_an_end_of_an_interval_that_nobody_knows_is_null_in_json() -> None:
     ] == {"interval": [None, None]}
 
 
-def test_the_reasons_begin_with_the_worst_in_words_and_end_with_what_to_do() -> None:
+def test_the_reason_is_what_decided_in_words_and_figures_and_what_to_do() -> None:
     said = {
         "found": "Little is there.",
         "means": "Answers lack.",
@@ -136,9 +137,10 @@ def test_the_reasons_begin_with_the_worst_in_words_and_end_with_what_to_do() -> 
         "found": "Bad.",
     }
     assert describe_reasons({"checks": [unsure, worst]}) == (
-        "Bad (a 1 against 2, n=3; at least); Little is there (b unknown, n=3; why). Answers lack. "
-        "Look."
+        "Bad (a 1 against 2, n=3); b did not pass either. Next: Look."
     )
+    accepted = {**unsure, "name": "c", "detail": "why; accepted by the index file"}
+    assert list_failed_checks({"checks": [accepted, unsure, worst]}) == [worst, unsure, accepted]
 
 
 def test_a_sentence_that_has_all_the_figures_still_comes_before_them() -> None:

@@ -6,6 +6,12 @@ from typing import Any
 
 import pytest
 
+from qdrant_rollouts.core.deployments.end_messages import (
+    find_cause,
+    say_failed,
+    say_kept,
+    say_rolled_back,
+)
 from qdrant_rollouts.core.lifecycle import Status
 from qdrant_rollouts.core.operations.views.overview.progress import describe_progress
 from qdrant_rollouts.core.operations.views.overview.situation import describe_situation
@@ -26,6 +32,8 @@ CHECK = {
     "means": "Nothing can be told.",
     "act": "Declare more queries.",
 }
+
+FOUND = "5 of 5 queries have no answer that scores 0.9 (min_top_score 0 against 0.9, n=5)"
 
 
 def step(name: str, status: str = "pending", **more: Any) -> dict[str, Any]:
@@ -133,14 +141,13 @@ def test_a_turn_that_no_worker_takes_needs_somebody():
 
 
 def test_a_gate_that_cannot_tell_asks_for_a_decision_and_says_why():
-    steps = plan("validate", "waiting", message="inconclusive")
+    why = "the gate cannot tell: There are only 2 queries (min_top_score unknown, n=2)"
+    steps = plan("validate", "waiting", message=f"{why}. Next: Declare more queries.")
     seen = situation("paused", steps, 2, paused_for="approval", gate=gate("inconclusive"))
     assert seen.now == (
         "The gate cannot tell whether version 5 may serve. docs is served by version 4, as before"
     )
-    assert seen.needed == (
-        "Approve or abort: the gate cannot tell because of min_top_score. There are only 2 queries"
-    )
+    assert seen.needed == f"Approve or abort: {why}"
     assert seen.advice == "Declare more queries."
     assert (seen.link, seen.see) == ("#gate-h", "the check min_top_score")
     assert seen.until == "a person approves it, has the gate look again, or aborts it"
@@ -171,12 +178,10 @@ def test_what_was_requested_is_not_asked_for_again():
 
 
 def test_a_way_back_says_its_cause_and_what_is_left():
-    steps = plan("validate", "failed", message="block")
-    seen = situation("rolling_back", steps, 1, gate=gate("block"))
-    assert seen.now == (
-        "Going back, at populate, because the gate stopped it, because of min_top_score. "
-        "There are only 2 queries"
-    )
+    steps = plan("validate", "failed", message=FOUND)
+    message = f"validate failed: {FOUND}. Next: Look."
+    seen = situation("rolling_back", steps, 1, message=message, gate=gate("block"))
+    assert seen.now == f"Going back, at populate, because validate failed: {FOUND}"
     assert seen.until == "what it began is taken back; 3 steps are left"
     assert seen.needed == "Nothing: it goes back by itself"
     assert seen.link == "#gate-h"
@@ -191,11 +196,12 @@ def test_an_undo_that_gave_up_needs_a_person():
 
 
 def test_a_failed_version_that_is_kept_is_looked_at_and_then_dropped():
-    message = "validate failed: block. docs_5 is kept for inspection; abort drops it"
-    steps = plan("validate", "failed", message="block")
+    cause = f"validate failed: {FOUND}. Next: Declare more queries."
+    message = say_kept(cause, "docs_5")
+    steps = plan("validate", "failed", message=FOUND)
     seen = situation("needs_operator", steps, 2, message=message, gate=gate("block"))
     assert seen.now == (
-        "The gate stopped it, because of min_top_score. There are only 2 queries. "
+        f"Validate failed: {FOUND}. "
         "Version 5 is kept for inspection. docs is served by version 4, as before"
     )
     assert seen.needed == "Look at version 5, then abort: that drops it"
@@ -228,12 +234,12 @@ def test_a_version_that_another_one_has_replaced_says_what_serves_now():
 
 
 def test_a_rejected_version_says_the_check_and_what_to_do_in_its_first_lines():
-    steps = plan("validate", "failed", message="block: min_top_score")
-    found = "5 of 5 queries have no answer that scores 0.9."
-    seen = situation("rolled_back", steps, gate=gate("block", found=found), finished_at=ENDED)
+    cause = say_failed("validate", f"{FOUND}. Next: Declare more queries.")
+    message = say_rolled_back(cause, "docs is served by docs_4")
+    steps = plan("validate", "failed", message=FOUND)
+    seen = situation("rolled_back", steps, gate=gate("block"), message=message, finished_at=ENDED)
     assert seen.now == (
-        "It did not go live: the gate stopped it, because of min_top_score. "
-        "5 of 5 queries have no answer that scores 0.9. docs is served by version 4, as before"
+        f"It did not go live: validate failed: {FOUND}. docs is served by version 4, as before"
     )
     assert seen.advice == "Declare more queries."
     assert (seen.link, seen.ended) == ("#gate-h", ENDED)
@@ -242,8 +248,9 @@ def test_a_rejected_version_says_the_check_and_what_to_do_in_its_first_lines():
 def test_a_canary_that_was_worse_leads_to_what_it_saw():
     share = {"percentage": 5.0}
     steps = [step("shift", "failed", message="more errors than blue", arguments=share)]
-    seen = situation("rolled_back", steps, gate=gate("pass"), finished_at=ENDED)
-    assert "shift 5 % failed: more errors than blue. docs is served by version 4" in seen.now
+    message = "shift failed: more errors than blue. Rolled back: docs is served by docs_4"
+    seen = situation("rolled_back", steps, gate=gate("pass"), message=message, finished_at=ENDED)
+    assert "shift failed: more errors than blue. docs is served by version 4" in seen.now
     assert seen.link == "#canary-h"
 
 
@@ -277,7 +284,8 @@ def test_a_plan_that_only_builds_says_how_its_version_can_serve():
 def test_a_backup_ends_in_its_own_words(kind, status, words):
     state = "done" if status == "live" else "failed"
     steps = [step("fetch", state, message="no room")]
-    seen = situation(status, steps, kind=kind, message="told", finished_at=ENDED)
+    message = "told" if status == "live" else "fetch failed: no room"
+    seen = situation(status, steps, kind=kind, message=message, finished_at=ENDED)
     assert seen.now == words
     assert seen.link == "/backups"
 
@@ -323,3 +331,22 @@ def test_every_status_of_every_kind_answers_all_four_questions(kind, status, at)
 )
 def test_progress_is_told_in_what_is_counted(progress, words):
     assert describe_progress(progress) == words
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (
+            "validate failed: 3 are missing. Next: Look.",
+            "validate failed: 3 are missing. Next: Look.",
+        ),
+        ("create failed: no room", "create failed: no room"),
+        ("aborted by anna: lunch", "it was aborted by anna: lunch"),
+        ("", "it was stopped"),
+    ],
+)
+def test_why_a_version_is_not_live_is_the_same_sentence_whatever_became_of_it(message, said):
+    assert str(find_cause(message)) == said
+    assert str(find_cause(say_rolled_back(message, "docs is served by docs_4"))) == said
+    if message:
+        assert str(find_cause(say_kept(message, "docs_5"))) == said

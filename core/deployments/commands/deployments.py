@@ -132,17 +132,13 @@ def prepare_deployment(
     check_alias_name(services, alias, live)
     check_server_version(services)
     requested = _requested_options(source, strategy, queries, rollback_on_failure)
-    spec, left_alone = _settle_spec(services, alias, live, requested, options or {}, collection)
+    spec, left_alone = settle_spec(services, alias, live, requested, options or {}, collection)
     check_models(services, spec)
-    plan = _plan_deployment(spec, existing=collection is not None)
+    plan = plan_steps(spec, existing=collection is not None)
     blue = live.get(alias)
     check_validation(services, spec, blue)
     too_few = warn_of_too_few(spec.validation, read_judged_queries(services, spec))
-    if any(step.traits.needs_blue for step in plan) and blue is None:
-        raise Refused(
-            f"{alias} serves nothing a canary could be compared with; deploy it with blue_green "
-            "first"
-        )
+    check_blue(plan, alias, blue)
     records = None
     if collection is not None:
         _check_existing_collection(services, collection, blue, source)
@@ -156,6 +152,15 @@ def prepare_deployment(
         plan = _plan_with_unpacking(services, alias, plan, records.address)
     warnings = tuple(warning for warning in (left_alone, too_few) if warning)
     return Prepared(spec, plan, blue, records, collection, warnings)
+
+
+def check_blue(plan: Plan, alias: str, blue: str | None) -> None:
+    """Raises Refused for a plan that needs a live collection where there is none."""
+    if blue is None and any(step.traits.needs_blue for step in plan):
+        raise Refused(
+            f"{alias} serves nothing a canary could be compared with; deploy it with blue_green "
+            "first"
+        )
 
 
 def request_action(
@@ -176,7 +181,7 @@ def request_action(
     return found
 
 
-def _settle_spec(
+def settle_spec(
     services: Services,
     alias: str,
     live: Mapping[str, str],
@@ -212,7 +217,8 @@ def _requested_options(
     return {key: value for key, value in asked.items() if value is not None}
 
 
-def _plan_deployment(spec: IndexSpec, *, existing: bool) -> Plan:
+def plan_steps(spec: IndexSpec, *, existing: bool) -> Plan:
+    """Raises Malformed for a strategy that is not known."""
     if spec.strategy not in STRATEGIES:
         raise Malformed(
             f"strategy {quote_value(spec.strategy)} is not known; known: {join_names(STRATEGIES)}"

@@ -35,6 +35,7 @@ from qdrant_rollouts.core.gate.evidence.opening import (
     open_existing,
     open_gate,
 )
+from qdrant_rollouts.core.gate.reasons import describe_reasons
 from qdrant_rollouts.core.ports import PointId, State
 
 
@@ -172,7 +173,7 @@ def _filling_evidence(context: StepContext) -> Filling:
 def _outcome_of_report(report: State) -> Outcome:
     output = Judged(gate=report, summary="; ".join([report["verdict"], *report["unchecked"]]))
     if report["verdict"] == "block":
-        return Reject(verdict.describe_reasons(report), output)
+        return Reject(describe_reasons(report), output)
     if report["verdict"] == "inconclusive":
-        return Hold(f"the gate cannot tell: {verdict.describe_reasons(report)}", output)
+        return Hold(f"the gate cannot tell: {describe_reasons(report)}", output)
     return Done(output)

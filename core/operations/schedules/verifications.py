@@ -17,6 +17,7 @@ from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.gate import verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.opening import open_existing
+from qdrant_rollouts.core.gate.reasons import describe_reasons
 from qdrant_rollouts.core.lifecycle import RunStatus
 from qdrant_rollouts.core.operations.schedules import runs
 from qdrant_rollouts.core.operations.schedules.runs import Run
@@ -90,5 +91,5 @@ def _end_with_verdict(services: Services, held: Run, report: State) -> str:
     found = "is not certain to pass the gate"
     if report["verdict"] == "block":
         found = "does not pass the gate"
-    message = f"{report['collection']} {found}: {verdict.describe_reasons(report)}"
+    message = f"{report['collection']} {found}: {describe_reasons(report)}"
     return runs.end_run(services, held, RunStatus.FAILED, message, report)

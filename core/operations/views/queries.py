@@ -13,8 +13,9 @@ from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow,
 from qdrant_rollouts.core.database.step_data import read_report, show_output, show_progress
 from qdrant_rollouts.core.defaults import ROWS
 from qdrant_rollouts.core.deployments import abort_notices, places, unclaimed
+from qdrant_rollouts.core.deployments.end_messages import find_cause
 from qdrant_rollouts.core.deployments.lookup import find_deployment
-from qdrant_rollouts.core.lifecycle import OPEN_DELETIONS
+from qdrant_rollouts.core.lifecycle import OPEN_DELETIONS, Status
 from qdrant_rollouts.core.operations.views.audit_events import describe_event
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
@@ -33,6 +34,9 @@ SUMMARY_COLUMNS = (
     Deployment.finished_at,
     Deployment.actor,
 )
+
+#: Statuses of a deployment that did not go live, or does not any more.
+_NOT_LIVE = (Status.ROLLING_BACK, Status.ROLLED_BACK, Status.NEEDS_OPERATOR)
 
 
 def get_deployment(services: Services, deployment_id: str) -> deployment_answers.Deployment:
@@ -190,10 +194,18 @@ def outline_deployment(row: Deployment) -> deployment_answers.DeploymentOutline:
         "strategy": row.strategy,
         "status": str(row.status),
         "message": row.message,
+        "why": _say_why(row),
         "created_at": as_iso(row.created_at),
         "finished_at": as_iso(row.finished_at),
         "actor": row.actor,
     }
+
+
+def _say_why(row: Deployment) -> str:
+    """Returns why it did not go live, or goes back; empty for any other."""
+    if row.status not in _NOT_LIVE:
+        return ""
+    return str(find_cause(row.message))
 
 
 def _describe_step(step: StepRow) -> deployment_answers.Step:

@@ -2,7 +2,7 @@
 
 import click
 
-from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
 from qdrant_rollouts.interfaces.cli import picture, screen
 from qdrant_rollouts.interfaces.cli.following import follow_deployment
 from qdrant_rollouts.interfaces.cli.options import all_checks_option, json_option
@@ -16,20 +16,19 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @json_option
 @verb
 def show_status(deployment_id: str, watch: bool, every: bool, as_json: bool) -> int:
-    """Shows a deployment with its steps, gate and events.
+    """Shows a deployment: what happens now, until when, what is needed of you, steps, gate, events.
 
     DEPLOYMENT_ID can be shortened as long as it fits only one deployment.
     """
     with open_for_reading() as context:
         if watch:
             follow_deployment(context.services, deployment_id, timeout=None, as_json=as_json)
-        seen = queries.get_deployment(context.services, deployment_id)
+        seen = tell_deployment(context.services, deployment_id)
     if as_json:
         screen.print_json(seen)
     else:
-        screen.make_console().print(
-            picture.render_details(seen, every=every)
-            if watch
-            else picture.render_deployment(seen, every=every)
-        )
+        shown = picture.render_deployment(seen, every=every)
+        if watch:  # the tree is on the screen already
+            shown = picture.render_report(seen, every=every)
+        screen.make_console().print(shown)
     return DONE

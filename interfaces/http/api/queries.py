@@ -27,6 +27,7 @@ from qdrant_rollouts.core.operations.views.audit_events import EventFilter
 from qdrant_rollouts.core.operations.views.charts.queries import chart_index
 from qdrant_rollouts.core.operations.views.overview import home
 from qdrant_rollouts.core.operations.views.overview.index_page import check_index_known
+from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.interfaces.access.planning import PLACES
 from qdrant_rollouts.interfaces.http.api.endpoint import Answer, Call, NoQuery
@@ -99,8 +100,9 @@ def get_deployments(call: Call, given: DeploymentsQuery) -> deployment_answers.D
     return {"deployments": found, "next": _next_cursor(found, given.limit)}
 
 
-def get_deployment(call: Call, given: NoQuery) -> deployment_answers.Deployment:
-    return queries.get_deployment(call.services, call.path["deployment"])
+def get_deployment(call: Call, given: NoQuery) -> deployment_answers.ToldDeployment:
+    seen = call.context.watcher.look()
+    return tell_deployment(call.services, call.path["deployment"], seen)
 
 
 def get_log(call: Call, given: LogQuery) -> deployment_answers.DeploymentLog:

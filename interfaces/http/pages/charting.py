@@ -43,11 +43,12 @@ class Table:
 @dataclass(frozen=True, slots=True)
 class ShownChart:
     """``scale``, ``plot`` and ``names`` stand beside each other. ``last`` is the value of the last
-    version, if the chart has one value of each."""
+    version, if the chart has one value of each. ``note`` says how it is counted."""
 
     name: str
     title: str
     unit: str
+    note: str
     scale: Markup
     plot: Markup
     names: Markup
@@ -105,7 +106,9 @@ def show_charts(found: Charts) -> ShownCharts:
             for one in found["charts"]
         ],
         by_version=[
-            _show(one, draw_version_chart(one), _tabulate_versions(one), _find_last(one))
+            _show(
+                one, draw_version_chart(one), _tabulate_versions(one), _find_last(one), one["note"]
+            )
             for one in found["versions"]
         ],
         moves=moves[:_MOST_MOVES],
@@ -136,12 +139,13 @@ def _number_lines(charts: Sequence[TimeChart]) -> dict[str | None, int]:
 
 
 def _show(
-    chart: TimeChart | VersionChart, drawn: Drawn, table: Table, last: str = ""
+    chart: TimeChart | VersionChart, drawn: Drawn, table: Table, last: str = "", note: str = ""
 ) -> ShownChart:
     return ShownChart(
         name=chart["name"],
         title=chart["title"],
         unit=chart["unit"],
+        note=note,
         scale=Markup(drawn.scale),  # noqa: S704 - the XML writer has escaped every text
         plot=Markup(drawn.plot),  # noqa: S704 - as above
         names=Markup(drawn.names),  # noqa: S704 - as above

@@ -2,17 +2,17 @@
 to build."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.answers.charts import VersionChart, VersionPoint
 from qdrant_rollouts.core.database.models import StepRow, Version
 from qdrant_rollouts.core.database.step_data import read_report
-from qdrant_rollouts.core.database.step_traits import has_trait, traits_of
+from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.gate.checks import CHECKS
+from qdrant_rollouts.core.operations.views.charts.build_time import NOTE, read_build_seconds
 from qdrant_rollouts.core.times import as_iso
 
 MOST_VERSIONS = 20
@@ -26,7 +26,7 @@ def chart_versions(session: Session, alias: str) -> list[VersionChart]:
     query = select(Version).where(Version.alias == alias).order_by(Version.number.desc())
     rows = session.scalars(query.limit(MOST_VERSIONS)).all()[::-1]
     reports = _read_reports(session, rows)
-    took = _read_build_seconds(session, rows)
+    took = read_build_seconds(session, _list_deployments(rows))
     charts = [
         _build_chart(name, check.chart_title, "", rows, _value_finder(reports, name))
         for name, check in CHECKS.items()
@@ -34,7 +34,7 @@ def chart_versions(session: Session, alias: str) -> list[VersionChart]:
     ]
     charts += [
         _build_chart("points", "Points", "points", rows, lambda row: row.facts.get(_POINTS)),
-        _build_chart("build", "Build time", "s", rows, lambda row: took.get(row.deployment_id)),
+        _build_chart("build", "Build time", "s", rows, _seconds_finder(took), NOTE),
     ]
     return [chart for chart in charts if any(one["value"] is not None for one in chart["points"])]
 
@@ -45,6 +45,7 @@ def _build_chart(
     unit: str,
     rows: Iterable[Version],
     find: Callable[[Version], float | None],
+    note: str = "",
 ) -> VersionChart:
     points: list[VersionPoint] = [
         {
@@ -56,7 +57,11 @@ def _build_chart(
         }
         for row in rows
     ]
-    return {"name": name, "title": title, "unit": unit, "points": points}
+    return {"name": name, "title": title, "unit": unit, "note": note, "points": points}
+
+
+def _seconds_finder(took: Mapping[str, float]) -> Callable[[Version], float | None]:
+    return lambda row: took.get(row.deployment_id or "")
 
 
 def _value_finder(
@@ -77,24 +82,6 @@ def _read_reports(session: Session, rows: Sequence[Version]) -> dict[str | None,
     )
     found = session.execute(query.order_by(StepRow.position)).all()
     return {id: report for id, output in found if (report := read_report(output))}
-
-
-def _read_build_seconds(session: Session, rows: Sequence[Version]) -> dict[str | None, float]:
-    """Returns the time from the beginning of the first step that builds to the end of the last one
-    that judges."""
-    query = select(StepRow.deployment_id, StepRow.name, StepRow.started_at, StepRow.finished_at)
-    query = query.where(
-        StepRow.deployment_id.in_(_list_deployments(rows)),
-        or_(has_trait(lambda step: step.makes_green), has_trait(lambda step: step.judges)),
-    )
-    begun: dict[str, datetime] = {}
-    ended: dict[str, datetime] = {}
-    for id, name, started_at, finished_at in session.execute(query):
-        if traits_of(name).judges and finished_at is not None:
-            ended[id] = finished_at
-        elif started_at is not None:
-            begun[id] = min(started_at, begun.get(id, started_at))
-    return {id: (ended[id] - begun[id]).total_seconds() for id in begun if id in ended}
 
 
 def _list_deployments(rows: Iterable[Version]) -> list[str]:

@@ -16,7 +16,6 @@ from qdrant_rollouts.core.answers import indexes as index_answers
 from qdrant_rollouts.core.answers.deployments import DeploymentOutline
 from qdrant_rollouts.core.database.models import AliasState, Deployment, Version
 from qdrant_rollouts.core.database.schedule_rows import ACTOR, Schedule
-from qdrant_rollouts.core.lifecycle import Status
 from qdrant_rollouts.core.operations.schedules.declared import overlay_declared, start_of
 from qdrant_rollouts.core.operations.views.overview import home_choice
 from qdrant_rollouts.core.operations.views.overview.home import describe_outages
@@ -111,7 +110,7 @@ def describe_end(index: index_answers.Index) -> PageData | None:
     return {
         "status": last["status"],
         "at": last["finished_at"],
-        "why": last["message"] if last["status"] == Status.ROLLED_BACK else "",
+        "why": last["why"],
         "actor": last["actor"],
         "link": f"/deployments/{last['id']}",
     }

@@ -18,6 +18,7 @@ from qdrant_rollouts.core.database.models import AliasState, Deletion, Deploymen
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.database.step_data import Progress, read_progress
 from qdrant_rollouts.core.database.stored_json import read_stored
+from qdrant_rollouts.core.deployments.end_messages import find_cause
 from qdrant_rollouts.core.deployments.turns import current_step
 from qdrant_rollouts.core.lifecycle import Status
 from qdrant_rollouts.core.operations.schedules.declared import start_of
@@ -57,7 +58,7 @@ def _describe_index(
         *_find_contradictions(alias, meant, seen),
     ]
     if last is not None and last.status == Status.ROLLED_BACK and running is None:
-        said = f"the last deployment was rolled back: {last.message}"
+        said = f"the last deployment was rolled back: {find_cause(last.message)}"
         act = f"see why, correct it, then rollouts deploy {shell_word(alias)}"
         link = f"/deployments/{last.id}"
         attention.append(_build_attention("warn", said, last.finished_at, link, act))

@@ -1,36 +1,35 @@
 """One deployment as a page shows it: its plan with finished and coming steps, what can be done, and
 the ways back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from qdrant_rollouts.core.answers.deployments import Deployment as DeploymentAnswer
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.collections.deletion.deletions import OPEN_STATUSES, find_last_deletions
 from qdrant_rollouts.core.collections.deletion.notices import DeletionRules
-from qdrant_rollouts.core.collections.serving_history import ServingHistory, read_history
 from qdrant_rollouts.core.database.models import (
-    AliasState,
     Deletion,
     Deployment,
     RouteRow,
     SearcherRow,
     Version,
 )
-from qdrant_rollouts.core.deployments import way_back
 from qdrant_rollouts.core.deployments.alias_lock import check_alias_idle
-from qdrant_rollouts.core.deployments.turns import current_step, name_place
+from qdrant_rollouts.core.deployments.turns import name_place
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.lifecycle import DeletionStatus, Place, Status
+from qdrant_rollouts.core.lifecycle import Status
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.core.operations.views.overview import eta, fallback
+from qdrant_rollouts.core.operations.views.overview import fallback
 from qdrant_rollouts.core.operations.views.overview.actions.deployments import actions_of_deployment
 from qdrant_rollouts.core.operations.views.overview.progress import describe_progress
 from qdrant_rollouts.core.operations.views.overview.situation import describe_situation
-from qdrant_rollouts.core.operations.views.overview.situation.parts import Surroundings
+from qdrant_rollouts.core.operations.views.overview.situation.reading import (
+    is_seen_gone,
+    survey_surroundings,
+)
 from qdrant_rollouts.core.operations.views.overview.step_labels import label_step
 from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreSnapshot
 from qdrant_rollouts.core.routing.table import alive
@@ -52,11 +51,6 @@ _PHASES = {
 }
 
 
-#: Only for these statuses can the end be predicted: a pause lasts as long as a person wants, and a
-#: rollback does not take the remaining steps.
-_GOES_ON = (Status.PENDING, Status.RUNNING)
-
-
 def describe_deployment(services: Services, deployment_id: str, seen: StoreSnapshot) -> PageData:
     """Returns the data of ``queries.get_deployment`` and, in addition: its situation, actions, the
     time left, collections, route, and the rollback light. Raises Refused for an id that fits none
@@ -65,14 +59,10 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
     with services.sessions() as session:
         now = services.clock.now(session)
         row = session.get_one(Deployment, told["id"], options=[selectinload(Deployment.steps)])
-        live = session.scalars(
-            select(AliasState.desired).where(AliasState.alias == row.alias)
-        ).first()
+        around = survey_surroundings(session, row, told, now, seen)
+        live = around.live
+        left = around.eta
         rules = DeletionRules(seen.declared, services.store.embedded)
-        goes_on = row.status in _GOES_ON and row.place != Place.WAITING
-        left = None
-        if goes_on:
-            left = eta.estimate_end(session, row, now)
         shown = {
             "now": as_iso(now),
             "phase": _PHASES.get(row.status, "progressing"),
@@ -84,10 +74,7 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
             "collections": _describe_collections(session, row, live, seen, rules),
             "live": live,
         }
-        named = _name_versions(session, [row.green, row.blue, live])
         busy = why_busy(session, row.alias)
-        history = read_history(session, row.alias)
-        around = _survey_surroundings(row, told, shown, named, history)
     back = fallback.describe_way_back(services, told["alias"], live, busy, seen)
     steps = [_add_step_estimate(step, left) for step in told["steps"]]
     return {
@@ -97,44 +84,6 @@ def describe_deployment(services: Services, deployment_id: str, seen: StoreSnaps
         "rollback": back,
         "steps": steps,
     }
-
-
-def _survey_surroundings(
-    row: Deployment,
-    told: DeploymentAnswer,
-    shown: PageData,
-    named: Mapping[str, str],
-    history: ServingHistory,
-) -> Surroundings:
-    step = current_step(row)
-    before: PageData = next((one for one in shown["collections"] if one["colour"] == "blue"), {})
-    return Surroundings(
-        paused_for=row.paused_for,
-        paused_at=_find_pause(told),
-        position=None if step is None else step.position,
-        eta=shown["eta"],
-        live=shown["live"],
-        back=way_back.name_way(row.green, row.blue, history) if row.blue else (),
-        named=named,
-        kept_until=before.get("delete_after"),
-        gone=before.get("gone", False) or before.get("deletion") == DeletionStatus.DELETED,
-    )
-
-
-def _name_versions(session: Session, collections: Sequence[str | None]) -> Mapping[str, str]:
-    """Returns how people call those collections that are versions."""
-    numbers = select(Version.collection, Version.number).where(
-        Version.collection.in_([name for name in collections if name])
-    )
-    return {name: f"version {number}" for name, number in session.execute(numbers) if number}
-
-
-def _find_pause(told: DeploymentAnswer) -> str | None:
-    """Returns since when it is paused; None if it is not."""
-    if told["status"] != Status.PAUSED:
-        return None
-    times = (one["at"] for one in reversed(told["events"]) if one["event"] == "deployment.paused")
-    return next(times, None)
 
 
 def why_busy(session: Session, alias: str) -> str:
@@ -206,19 +155,11 @@ def _describe_collections(
         {
             **_describe_collection(colour, name, versions.get(name), deletions.get(name), live),
             "said": said.get(name, ""),
-            "gone": _is_seen_gone(row, name, seen),
+            "gone": is_seen_gone(row, name, seen),
         }
         for colour, name in named.items()
         if name
     ]
-
-
-def _is_seen_gone(row: Deployment, name: str, seen: StoreSnapshot) -> bool:
-    """Only an observation after the end counts: before it, a collection may just have been
-    created."""
-    if seen.collections is None or seen.error or seen.at is None or row.finished_at is None:
-        return False
-    return seen.at > row.finished_at and name not in seen.collections
 
 
 def _describe_collection(

@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 from qdrant_rollouts.core.deployments import way_back
+from qdrant_rollouts.core.deployments.end_messages import find_cause
 from qdrant_rollouts.core.operations.views.overview import causes
 from qdrant_rollouts.core.operations.views.overview.situation.parts import (
     Run,
@@ -81,16 +82,17 @@ def describe_rolled_back(run: Run) -> Situation:
     if not run.moves_alias:
         return _describe_failed_end(run)
     link, see = run.link_to_cause()
+    cause = find_cause(run.told["message"])
     needed = "Nothing at once. Mend the cause before the next deployment"
     if causes.find_failed_step(run.told) is None:  # a person has ended it
         needed = "Nothing"
     return Situation(
         tone="bad",
-        now=f"It did not go live: {causes.describe_failure(run.told)}. {run.say_what_serves()}",
+        now=f"It did not go live: {cause.what}. {run.say_what_serves()}",
         since=(Since("the run began at", run.told["created_at"]),),
         ended=run.told["finished_at"],
         needed=needed,
-        advice=causes.find_advice(run.told),
+        advice=cause.next,
         link=link,
         see=see,
     )
@@ -102,7 +104,7 @@ def _describe_failed_end(run: Run) -> Situation:
         what = "The backup could not be verified"
     return Situation(
         tone="bad",
-        now=f"{what}: {causes.find_cause(run.told)}",
+        now=f"{what}: {find_cause(run.told['message'])}",
         since=(Since("the run began at", run.told["created_at"]),),
         ended=run.told["finished_at"],
         needed=f"Mend the cause, then begin the {run.told['kind']} again",

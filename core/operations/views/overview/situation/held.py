@@ -1,5 +1,6 @@
 """Runs that wait for a person."""
 
+from qdrant_rollouts.core.deployments.end_messages import UNDO, find_cause
 from qdrant_rollouts.core.operations.views.overview import causes
 from qdrant_rollouts.core.operations.views.overview.situation.parts import (
     CANARY,
@@ -14,18 +15,16 @@ def describe_paused(run: Run) -> Situation:
     if run.around.paused_for != "approval":
         return _describe_pause(run)
     check = causes.find_deciding_check(run.told["gate"])
+    cause = find_cause(run.step["message"] if run.step is not None else "")
     if run.step is not None and causes.is_judging(run.step) and check is not None:
         return Situation(
             tone="warn",
             now=f"The gate cannot tell whether {run.green} may serve. {run.say_what_serves()}",
             since=run.list_since(),
             until="a person approves it, has the gate look again, or aborts it",
-            needed=run.or_requested(
-                f"Approve or abort: the gate cannot tell because of {check['name']}. "
-                f"{causes.say_check(check)}"
-            ),
+            needed=run.or_requested(f"Approve or abort: {cause.what}"),
             person=not run.told["requested"],
-            advice=check.get("act", ""),
+            advice=cause.next,
             link=GATE,
             see=f"the check {check['name']}",
         )
@@ -76,16 +75,17 @@ def _describe_pause(run: Run) -> Situation:
 def describe_stuck(run: Run) -> Situation:
     """A failed version that is kept, or an undo that gave up."""
     link, see = run.link_to_cause()
-    if not run.told["message"].startswith(causes.UNDO):
+    cause = find_cause(run.told["message"])
+    if not run.told["message"].startswith(UNDO):
         return Situation(
             tone="bad",
-            now=f"{begin_sentence(causes.describe_failure(run.told))}. "
+            now=f"{begin_sentence(cause.what)}. "
             f"{begin_sentence(run.green)} is kept for inspection. {run.say_what_serves()}",
             since=run.list_since(),
             until="a person aborts it",
             needed=run.or_requested(f"Look at {run.green}, then abort: that drops it"),
             person=not run.told["requested"],
-            advice=causes.find_advice(run.told),
+            advice=cause.next,
             link=link,
             see=see,
         )

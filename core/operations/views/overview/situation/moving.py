@@ -1,9 +1,9 @@
 """Runs that go on by themselves: forward or back, or waiting for their turn."""
 
 from qdrant_rollouts.core.answers.deployments import Step
+from qdrant_rollouts.core.deployments.end_messages import find_cause
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.lifecycle import StepStatus
-from qdrant_rollouts.core.operations.views.overview import causes
 from qdrant_rollouts.core.operations.views.overview.progress import describe_progress
 from qdrant_rollouts.core.operations.views.overview.situation.parts import (
     Run,
@@ -40,7 +40,7 @@ def describe_rolling_back(run: Run) -> Situation:
     count = "1 step is" if len(left) == 1 else f"{len(left)} steps are"
     return Situation(
         tone="warn",
-        now=f"Going back, at {run.label}, because {causes.describe_failure(run.told)}",
+        now=f"Going back, at {run.label}, because {find_cause(run.told['message']).what}",
         since=(Since("the whole run since", run.told["created_at"]),),
         until=f"what it began is taken back; {count} left",
         needed=run.or_requested("Nothing: it goes back by itself"),
