@@ -117,11 +117,7 @@ def store_so_far() -> None:
     if kept is None or not kept.lines or kept.left <= 0 or time.monotonic() < kept.next_at:
         return
     lines = tuple(kept.lines)[: kept.left]
-    try:
-        _store_lines(kept, lines)
-    except kept.services.interruptions:
-        raise
-    except Exception:  # noqa: BLE001 - whatever it is, it must not end the turn
+    if _try_to_store(kept, lines, kept.services.interruptions):
         kept.left = 0
         return
     kept.left -= len(lines)
@@ -190,21 +186,25 @@ def _build_text(record: logging.LogRecord) -> str:
 
 
 def _store_or_lose(kept: _Kept, lines: Sequence[_Line]) -> None:
-    try:
-        _store_lines(kept, lines)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the turn is written already
+    if fault := _try_to_store(kept, lines):
         log.warning(
-            "%s log lines of deployment %s are lost: %s",
-            len(lines),
-            kept.deployment_id,
-            type(error).__name__,
+            "%s log lines of deployment %s are lost: %s", len(lines), kept.deployment_id, fault
         )
 
 
-def _store_lines(kept: _Kept, lines: Sequence[_Line]) -> None:
-    with kept.services.sessions.begin() as session:
-        now = kept.services.clock.now(session)
-        _store(session, now, kept.deployment_id, kept.process, lines)
+def _try_to_store(
+    kept: _Kept, lines: Sequence[_Line], passes: tuple[type[BaseException], ...] = ()
+) -> str:
+    """Returns what went wrong; empty if nothing did. Errors of ``passes`` are raised."""
+    try:
+        with kept.services.sessions.begin() as session:
+            now = kept.services.clock.now(session)
+            _store(session, now, kept.deployment_id, kept.process, lines)
+    except passes:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost the turn
+        return type(error).__name__
+    return ""
 
 
 def _store(

@@ -61,7 +61,7 @@ def _describe_losses(found: Mapping[str, Any]) -> str:
     if not found.get("cause"):
         return ""
     lost = ", ".join(f"{name} {value:+.3f}" for name, value in found["lost"].items())
-    return f"lost by {lost} ({found['measure']}): most by the {found['cause']}"
+    return f"most was lost because of the {found['cause']} ({found['measure']}: {lost})"
 
 
 def _name_others(rows: Sequence[Check]) -> str:

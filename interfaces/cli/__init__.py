@@ -20,7 +20,7 @@ main = Verbs(
         "migrate": "Brings the database up to date for this program.",
         "deploy": "Starts a deployment of the index ALIAS.",
         "plan": "Says what a deployment of ALIAS would do and take; changes nothing.",
-        "status": "Shows a deployment with its steps, gate and events.",
+        "status": "Shows a deployment with its situation, steps, gate and events.",
         "logs": "Shows what was logged during a deployment's turns.",
         "list": "Lists deployments, newest first, and collections to be deleted.",
         "promote": "Approves a held deployment, or ends a stage or a pause.",

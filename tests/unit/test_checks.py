@@ -994,7 +994,7 @@ def test_the_reasons_say_which_of_index_data_and_model_lost_it() -> None:
         "level": "hard",
     }
     said = describe_reasons({"checks": [{**row, "detail": "less"}], "attribution": found})
-    assert said.endswith("lost by index +0.300, data +0.010 (nDCG@10): most by the index")
+    assert said.endswith("most was lost because of the index (nDCG@10: index +0.300, data +0.010)")
 
 
 def test_a_sample_is_the_same_in_any_order_and_another_with_another_seed() -> None:

@@ -16,7 +16,9 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @json_option
 @verb
 def show_status(deployment_id: str, watch: bool, every: bool, as_json: bool) -> int:
-    """Shows a deployment: what happens now, until when, what is needed of you, steps, gate, events.
+    """Shows a deployment with its situation, steps, gate and events.
+
+    The situation: what happens now, since when, until when, and what is needed of you.
 
     DEPLOYMENT_ID can be shortened as long as it fits only one deployment.
     """

@@ -58,8 +58,10 @@ def _describe_index(
         *_find_contradictions(alias, meant, seen),
     ]
     if last is not None and last.status == Status.ROLLED_BACK and running is None:
-        said = f"the last deployment was rolled back: {find_cause(last.message)}"
-        act = f"see why, correct it, then rollouts deploy {shell_word(alias)}"
+        cause = find_cause(last.message)
+        said = f"the last deployment was rolled back: {cause.what}"
+        act = f"{cause.next.rstrip('.') or 'see why, correct it'}, then rollouts deploy "
+        act += shell_word(alias)
         link = f"/deployments/{last.id}"
         attention.append(_build_attention("warn", said, last.finished_at, link, act))
     return {
