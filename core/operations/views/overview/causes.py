@@ -15,10 +15,11 @@ UNDO = "undo of "
 
 
 def find_deciding_check(gate: Mapping[str, Any] | None) -> Check | None:
-    """Returns the first check because of which the gate did not pass; None if it passed."""
+    """Returns the first check because of which the gate did not pass; None if it passed. A soft
+    check blocks nothing, but it holds a deployment as a hard one does."""
     if gate is None or gate["verdict"] == "pass":
         return None
-    deciding = [check for check in gate["checks"] if check.get("level", "hard") == "hard"]
+    deciding = [check for check in gate["checks"] if check.get("level", "hard") != "shown"]
     for verdict in ("block", "inconclusive"):
         for check in deciding:
             if check["verdict"] == verdict:
