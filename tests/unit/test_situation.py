@@ -136,15 +136,23 @@ def test_a_gate_that_cannot_tell_asks_for_a_decision_and_says_why():
     steps = plan("validate", "waiting", message="inconclusive")
     seen = situation("paused", steps, 2, paused_for="approval", gate=gate("inconclusive"))
     assert seen.now == (
-        "The gate cannot tell whether version 5 may serve. docs is served by version 4, as before"
+        "The gate cannot tell whether version 5 may serve, because of min_top_score. There are only "
+        "2 queries. docs is served by version 4, as before"
     )
-    assert seen.needed == (
-        "Approve or abort: the gate cannot tell because of min_top_score. There are only 2 queries"
-    )
+    assert seen.needed == "Decide: promote it to go on, retry to check again, or abort it"
     assert seen.advice == "Declare more queries."
     assert (seen.link, seen.see) == ("#gate-h", "the check min_top_score")
-    assert seen.until == "a person approves it, has the gate look again, or aborts it"
+    assert seen.until == "a person promotes it, has the gate check again, or aborts it"
     assert seen.person
+
+
+def test_a_soft_check_that_holds_is_named_like_a_hard_one_and_a_shown_one_is_not():
+    steps = plan("validate", "waiting", message="inconclusive")
+    held = gate("inconclusive", level="soft")
+    held["checks"].insert(0, {**CHECK, "name": "overlap", "level": "shown"})
+    seen = situation("paused", steps, 2, paused_for="approval", gate=held)
+    assert "because of min_top_score. There are only 2 queries." in seen.now
+    assert seen.advice == "Declare more queries."
 
 
 def test_a_canary_without_evidence_asks_for_a_decision_although_its_gate_passed():

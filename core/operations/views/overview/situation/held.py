@@ -9,6 +9,8 @@ from qdrant_rollouts.core.operations.views.overview.situation.parts import (
     begin_sentence,
 )
 
+_DECIDE = "Decide: promote it to go on, retry to check again, or abort it"
+
 
 def describe_paused(run: Run) -> Situation:
     if run.around.paused_for != "approval":
@@ -17,13 +19,11 @@ def describe_paused(run: Run) -> Situation:
     if run.step is not None and causes.is_judging(run.step) and check is not None:
         return Situation(
             tone="warn",
-            now=f"The gate cannot tell whether {run.green} may serve. {run.say_what_serves()}",
+            now=f"The gate cannot tell whether {run.green} may serve, because of {check['name']}. "
+            f"{begin_sentence(causes.say_check(check))}. {run.say_what_serves()}",
             since=run.list_since(),
-            until="a person approves it, has the gate look again, or aborts it",
-            needed=run.or_requested(
-                f"Approve or abort: the gate cannot tell because of {check['name']}. "
-                f"{causes.say_check(check)}"
-            ),
+            until="a person promotes it, has the gate check again, or aborts it",
+            needed=run.or_requested(_DECIDE),
             person=not run.told["requested"],
             advice=check.get("act", ""),
             link=GATE,
@@ -44,10 +44,10 @@ def _describe_hold(run: Run) -> Situation:
             see = "what the canary saw"
     return Situation(
         tone="warn",
-        now=f"Held at {run.label}: {why}. {run.say_what_serves()}",
+        now=f"Held at {run.label}: {why.rstrip('.')}. {run.say_what_serves()}",
         since=run.list_since(),
-        until="a person promotes it, has it look again, or aborts it",
-        needed=run.or_requested("Decide: promote it to go on, retry to look again, or abort it"),
+        until="a person promotes it, has it check again, or aborts it",
+        needed=run.or_requested(_DECIDE),
         person=not run.told["requested"],
         link=link,
         see=see,
