@@ -67,7 +67,7 @@ def test_an_act_that_was_asked_for_is_not_asked_for_again(world):
     assert refused(shown(world, started))["promote"] == ""
     assert "possible now" in refused(shown(world, started))["resume"]
     commands.request_action(world.services, started, Event.ABORT, actor="anna")
-    assert refused(shown(world, started))["promote"] == "abort was asked for and comes first"
+    assert refused(shown(world, started))["promote"] == "abort was requested and comes first"
 
 
 def test_an_act_names_the_steps_that_follow_it(world):
@@ -80,7 +80,7 @@ def test_an_act_names_the_steps_that_follow_it(world):
     world.run(until=world.at(started, "populate"))
     follows = {act.verb: act.steps for act in shown(world, started)["acts"]}
     assert follows["promote"] == ["populate", "validate", "catch_up", "switch", "soak"]
-    assert follows["abort"] == ["take back create"]
+    assert follows["abort"] == ["undo create"]
     assert follows["pause"] == ()
     says = {act.verb: act.says for act in shown(world, started)["acts"]}
     assert says["abort"].startswith("Nothing serves docs, as before; docs_")

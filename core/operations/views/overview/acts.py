@@ -45,7 +45,7 @@ class OperatorAction:
 _OPTIONS = {Event.PROMOTE_FULL: "promote {} --full", Event.ABORT_KEEP: "abort {} --keep"}
 _LABELS = {
     Event.PROMOTE: "Promote",
-    Event.PROMOTE_FULL: "Promote past every stage",
+    Event.PROMOTE_FULL: "Promote past all stages",
     Event.RETRY: "Retry",
     Event.PAUSE: "Pause",
     Event.RESUME: "Resume",
@@ -102,7 +102,7 @@ def _why_refused(row: Deployment, event: Event) -> str:
         return str(error)
     if not _is_outranked(row, event):
         return ""
-    return f"{row.requested} was asked for and comes first"
+    return f"{row.requested} was requested and comes first"
 
 
 def _is_outranked(row: Deployment, event: Event) -> bool:
@@ -115,11 +115,11 @@ def _describe_effect(row: Deployment, event: Event) -> str:
     said = {
         Event.PROMOTE: _describe_promote(row),
         Event.PROMOTE_FULL: "Skips every stage that only watches; no gate is skipped.",
-        Event.RETRY: "Runs the step that holds again, from nothing; what it found before counts no "
-        "more.",
+        Event.RETRY: "Runs this step again from its beginning; what it found before no longer "
+        "counts.",
         Event.PAUSE: _describe_pause(row),
-        Event.RESUME: "Lifts the pause.",
-        Event.ABORT_KEEP: f"Ends the watch; {row.green} serves on, and nothing is taken back.",
+        Event.RESUME: "Continues where it was paused.",
+        Event.ABORT_KEEP: f"Ends the watch; {row.green} keeps serving, and nothing is undone.",
         Event.ABORT: _describe_abort(row),
     }
     return said[event]
@@ -156,7 +156,7 @@ def _name_undone_steps(row: Deployment) -> list[str]:
         for step in reversed(begun)
         if step.name not in STEPS or STEPS[step.name].undo
     ]
-    return [f"take back {name}" for name in names]
+    return [f"undo {name}" for name in names]
 
 
 def _describe_abort(row: Deployment) -> str:
@@ -166,17 +166,17 @@ def _describe_abort(row: Deployment) -> str:
         answers = (
             f"{row.blue} answers {row.alias} again"
             if row.blue
-            else f"{row.alias} is taken away again"
+            else f"{row.alias} is removed again"
         )
         first = f"{answers}, then"
     elif row.blue:
-        first = f"{row.blue} answers {row.alias}, as before;"
+        first = f"{row.blue} keeps answering {row.alias};"
     else:
         first = f"Nothing serves {row.alias}, as before;"
-    warning = f" Mind: {found}" if (found := abort_notices.warn_of_abort(row)) else ""
+    warning = f" Note: {found}" if (found := abort_notices.warn_of_abort(row)) else ""
     return (
-        f"{first} {row.green} is let "
-        f"go{'' if _name_undone_steps(row) else '; nothing was begun yet'}.{warning}"
+        f"{first} {row.green} is "
+        f"given up{'' if _name_undone_steps(row) else '; nothing was begun yet'}.{warning}"
     )
 
 
@@ -224,7 +224,7 @@ def actions_of_index(
         OperatorAction(
             "rollback",
             "Roll back",
-            f"Moves {alias} back to {back['target'] or 'the version before'}, after looking at it; "
+            f"Moves {alias} back to {back['target'] or 'the version before'}, after checking it; "
             "nothing is rebuilt.",
             f"rollouts rollback --reason '…' {shell_word(alias)}",
             _name_missing(back),
@@ -274,8 +274,8 @@ def actions_of_version(
     option = " --force" if marked else ""
     back = OperatorAction(
         "rollback_to_bad" if marked else "rollback_to",
-        "Roll back to it all the same" if marked else "Roll back to it",
-        f"Moves {alias} to version {number}, after looking at it; nothing is rebuilt."
+        "Roll back to it anyway" if marked else "Roll back to it",
+        f"Moves {alias} to version {number}, after checking it; nothing is rebuilt."
         + (" It is marked bad." if marked else ""),
         f"rollouts rollback --to {number}{option} --reason '…' {shell_word(alias)}",
         busy,
@@ -288,14 +288,14 @@ def _mark_of_version(alias: str, number: int, *, marked: bool) -> OperatorAction
     if marked:
         return OperatorAction(
             "mark_good",
-            "Take the mark back",
-            f"Version {number} counts as any other again.",
+            "Remove the mark",
+            f"Version {number} can be chosen by a rollback again.",
             f"rollouts mark --good {shell_word(alias)} {number}",
         )
     return OperatorAction(
         "mark_bad",
         "Mark bad",
-        f"No rollback chooses version {number} by itself any more; nothing else changes.",
+        f"A rollback no longer chooses version {number} by itself; nothing else changes.",
         f"rollouts mark --bad --reason '…' {shell_word(alias)} {number}",
         must_say_why=True,
     )

@@ -95,7 +95,7 @@ def describe_stuck(run: Run) -> Situation:
         since=run.list_since(),
         until="a person has looked at it and aborts it",
         needed=run.or_requested(
-            "Look at what is named and mend it, then abort: that takes back what is left"
+            "Correct what is named, then abort: that undoes what is left"
         ),
         person=not run.told["requested"],
         link=link,
