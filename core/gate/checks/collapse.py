@@ -131,7 +131,7 @@ def _find_fewer(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
     wanted = intervals.share_interval(theirs, n).low - _FEWER
     if intervals.share_interval(ours, n).high < wanted:
         yield _Doubt(
-            f"{n} records have {ours} distinct texts; as many on live have {theirs}", ours / n, wanted
+            f"{n} records have {ours} distinct texts, on live {n} have {theirs}", ours / n, wanted
         )
 
 
@@ -142,7 +142,7 @@ def _find_fewer_of_few(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
     ours, theirs = (len(set(side[:n])) for side in (memory["green"], live))
     if theirs - ours >= _SEVERAL and theirs - ours > _SMALL_SHARE * n:
         yield _Doubt(
-            f"{n} records have {ours} distinct texts; as many on live have {theirs}",
+            f"{n} records have {ours} distinct texts, on live {n} have {theirs}",
             ours / n,
             theirs / n,
         )
