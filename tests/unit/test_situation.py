@@ -136,8 +136,8 @@ def test_a_gate_that_cannot_tell_asks_for_a_decision_and_says_why():
     steps = plan("validate", "waiting", message="inconclusive")
     seen = situation("paused", steps, 2, paused_for="approval", gate=gate("inconclusive"))
     assert seen.now == (
-        "The gate cannot tell whether version 5 may serve, because of min_top_score. There are only "
-        "2 queries. docs is served by version 4, as before"
+        "The gate cannot tell whether version 5 may serve, because of min_top_score. There are "
+        "only 2 queries. docs is served by version 4, as before"
     )
     assert seen.needed == "Decide: promote it to go on, retry to check again, or abort it"
     assert seen.advice == "Declare more queries."

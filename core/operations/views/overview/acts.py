@@ -164,9 +164,7 @@ def _describe_abort(row: Deployment) -> str:
         return "Stops it and cleans up what it made."
     if _answers_searches(row):
         answers = (
-            f"{row.blue} answers {row.alias} again"
-            if row.blue
-            else f"{row.alias} is removed again"
+            f"{row.blue} answers {row.alias} again" if row.blue else f"{row.alias} is removed again"
         )
         first = f"{answers}, then"
     elif row.blue:

@@ -94,9 +94,7 @@ def describe_stuck(run: Run) -> Situation:
         now=f"It stopped, and cannot go on by itself: {run.told['message']}",
         since=run.list_since(),
         until="a person has looked at it and aborts it",
-        needed=run.or_requested(
-            "Correct what is named, then abort: that undoes what is left"
-        ),
+        needed=run.or_requested("Correct what is named, then abort: that undoes what is left"),
         person=not run.told["requested"],
         link=link,
         see=see,
