@@ -60,6 +60,7 @@ def situation(status: str, steps: Any = (), position: int | None = None, **more:
         "id": "d-1",
         "alias": "docs",
         "kind": "rollout",
+        "strategy": "blue_green",
         "status": status,
         "blue": "docs_4",
         "green": "docs_5",
@@ -218,6 +219,8 @@ def test_a_live_version_says_since_when_it_serves_and_how_to_go_back():
     assert seen.now == "docs is served by version 5, which this deployment made live"
     assert seen.since[0] == Since("it serves since", SWITCHED)
     assert seen.back == "`rollouts rollback docs` brings back version 4, while it is kept"
+    again = situation("live", steps, live="docs_5", finished_at=ENDED, strategy="rollback")
+    assert again.back.startswith("`rollouts rollback docs --to docs_4` brings back version 4")
     assert (seen.kept_until, seen.ended) == ("2026-11-30T02:40:00Z", ENDED)
     assert (seen.tone, seen.needed) == ("good", "Nothing")
     gone = situation("live", steps, live="docs_5", finished_at=ENDED, gone=True)

@@ -2,6 +2,8 @@
 
 from urllib.parse import quote
 
+from qdrant_rollouts.core.collections.serving_history import ROLLBACK
+from qdrant_rollouts.core.deployments import way_back
 from qdrant_rollouts.core.operations.views.overview import causes
 from qdrant_rollouts.core.operations.views.overview.situation.parts import (
     Run,
@@ -44,10 +46,10 @@ def _describe_way_back(run: Run) -> str:
         return "There is no version before it"
     if run.around.gone:
         return f"{begin_sentence(run.name_collection(blue))} no longer exists"
-    return (
-        f"`rollouts rollback {shell_word(run.alias)}` brings back {run.name_collection(blue)}, "
-        "while it is kept"
-    )
+    # Without a name, a rollback goes past a version that a rollback has left.
+    options = ("--to", blue) if run.told["strategy"] == ROLLBACK else ()
+    command = way_back.build_command(run.alias, *options)
+    return f"`{command}` brings back {run.name_collection(blue)}, while it is kept"
 
 
 def describe_completed(run: Run) -> Situation:
