@@ -11,6 +11,8 @@ from qdrant_rollouts.core.gate.reasons import NEXT
 
 #: How the message begins of a deployment of which an undo gave up.
 UNDO = "undo of "
+#: How the reason begins why a gate holds a deployment.
+CANNOT_TELL = "the gate cannot tell: "
 #: Between the cause and what serves.
 _ROLLED_BACK = ". Rolled back: "
 _KEPT = " is kept for inspection; abort drops it"

@@ -23,5 +23,21 @@ def find_deployment(services: Services, deployment_id: str) -> str:
     if found:
         raise Refused(f"deployment id {quote_value(deployment_id)} fits several; give more of it")
     raise Unknown(
-        f"there is no deployment {quote_value(deployment_id)}; `rollouts list` shows them"
+        f"there is no deployment {quote_value(deployment_id)}; "
+        f"{_suggest_deployment(services, deployment_id)}"
     )
+
+
+def _suggest_deployment(services: Services, alias: str) -> str:
+    """Returns the next act of a person who gave no deployment's id, and perhaps an index."""
+    newest = (
+        select(Deployment.id)
+        .where(Deployment.alias == alias)
+        .order_by(Deployment.created_at.desc())
+        .limit(1)
+    )
+    with services.sessions() as session:
+        found = session.scalar(newest) if len(alias) <= LONGEST_VALUE else None
+    if found is None:
+        return "`rollouts list` shows them"
+    return f"it is an index, and its newest deployment is {found}: `rollouts status {found}`"

@@ -194,8 +194,8 @@ def _hold_deployment(writer: TurnWriter, outcome: Hold) -> TurnResult:
     step.output = write_data(outcome.output)
     writer.row.paused_for = "approval"
     message = (
-        f"{step.name}: {outcome.reason.removesuffix('.')}; promote to go on, retry to look again, "
-        "abort to roll back"
+        f"{step.name}: {outcome.reason.removesuffix('.')}. Promote to go on, retry to check again, "
+        "or abort to roll back"
     )
     told_as = "inconclusive" if outcome.output.report else "approval_needed"
     writer.move(Event.HOLD, message, keeps=(told_as,))

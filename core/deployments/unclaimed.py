@@ -291,13 +291,21 @@ def _turn(row: Deployment, late: float) -> Turn:
 def _shown_late(
     row: Deployment, noted: UnclaimedRow | None, elapsed: float, now: datetime
 ) -> float:
-    """Returns for how many seconds the turn has been due. An operator's request is due before its
-    row's time; only a sweep has recorded since when."""
-    if row.wake_at <= now:
-        return (now - row.wake_at).total_seconds()
+    """Returns for how many seconds the turn has been due. Only a sweep has recorded since when an
+    operator's request is due: the row's time is later than the request, or that of a turn before a
+    pause."""
+    if not row.requested:
+        return _past_seconds(row, now)
     if noted is not None and noted.turn == row.turn:
         return elapsed - noted.since
     return 0.0
+
+
+def _past_seconds(row: Deployment, now: datetime) -> float:
+    """Returns how long ago the row's time was; 0 if a request does not wait for it."""
+    if row.requested:
+        return 0.0
+    return max(0.0, (now - row.wake_at).total_seconds())
 
 
 def watch(services: Services) -> None:
@@ -324,7 +332,7 @@ def _note(session: Session, now: datetime, elapsed: float) -> list[Turn]:
     turns = []
     for row in due_turns.list_late(session, now, LATE, _MOST):
         known = noted.pop(row.id, None)
-        since = elapsed - min(LATE, max(0.0, (now - row.wake_at).total_seconds()))
+        since = elapsed - min(LATE, _past_seconds(row, now))
         if known is None:
             session.add(UnclaimedRow(deployment_id=row.id, turn=row.turn, since=since))
         elif known.turn != row.turn:

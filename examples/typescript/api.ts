@@ -1791,7 +1791,7 @@ export interface Operations {
     };
     answer: ComparedAnswers;
   };
-  /** What a deployment would do and take; changes nothing. */
+  /** What a deployment would do, take and cost; changes nothing. */
   post_indexes_alias_deployment_plan: {
     method: "POST";
     path: "/api/v1/indexes/{alias}/deployment-plan";

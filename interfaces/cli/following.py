@@ -78,6 +78,9 @@ class _LineDisplay:
             len(told) if has_ended(seen) else 0,
             ("", f"{seen['alias']} {seen['id']} {seen['status']}", message),
         )
+        if seen["status"] == Status.PAUSED and not seen["requested"]:
+            waits = f"{picture.describe_decision(seen)}, from another shell; Ctrl-C ends only"
+            told.append(("pause", f"{waits} this command", ""))
         for key, what, said in told:
             self._print_change(key, what, said)
 

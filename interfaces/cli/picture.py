@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from qdrant_rollouts.core.lifecycle import Status
 from qdrant_rollouts.interfaces.cli.judgment import render_gate
 from qdrant_rollouts.interfaces.cli.screen import (
     add_row,
@@ -106,11 +107,23 @@ def _tree_head(seen: Seen) -> Text:
     )
 
 
+def describe_decision(seen: Seen) -> str:
+    """Returns the commands that end a pause. The message of an operator's pause begins with the
+    word."""
+    answers = ["promote", "retry", "abort"]
+    if seen["message"].startswith("paused"):
+        answers = ["resume", "abort"]
+    *others, last = (f"`rollouts {answer} {seen['id']}`" for answer in answers)
+    return f"it waits for you: {', '.join(others)} or {last}"
+
+
 def _tree_foot(seen: Seen) -> list[Text]:
     """Returns what the situation says in more words."""
     lines = [seen["message"]] if seen["message"] else []
     if seen["requested"]:
-        lines.append(f"{seen['requested']} was asked for; it takes effect after the present turn")
+        lines.append(f"{seen['requested']} was requested; it takes effect after the current turn")
+    elif seen["status"] == Status.PAUSED:
+        lines.append(describe_decision(seen))
     if seen.get("waits"):
         lines.append(f"{seen['waits']['text']}. Next: {seen['waits']['next']}")
     if seen["queue"]:

@@ -60,9 +60,10 @@ def wait_for_end(
         )
         return INTERRUPTED
     except TimedOut as error:
+        seen = tell_deployment(context.services, started)
         if as_json:
-            screen.print_json(told() if told else tell_deployment(context.services, started))
-        raise TimedOut(f"{error}; it {_describe_continuation(context)}") from error
+            screen.print_json(told() if told else seen)
+        raise TimedOut(f"{error}; {_describe_rest(context, seen)}") from error
     if as_json:
         screen.print_json(told() if told else seen)
     if seen["status"] in (Status.LIVE, Status.COMPLETED):
@@ -97,6 +98,12 @@ def drive_runner(context: CliContext) -> Iterator[bool]:
     finally:
         if context.runner is not None:
             context.runner.stop()
+
+
+def _describe_rest(context: CliContext, seen: Seen) -> str:
+    if seen["status"] == Status.PAUSED:
+        return picture.describe_decision(seen)
+    return f"it {_describe_continuation(context)}"
 
 
 def _describe_continuation(context: CliContext) -> str:

@@ -236,7 +236,7 @@ def test_three_clicks_from_home_lead_to_why_and_since_when_and_to_the_way_back(s
     browse.go_back()
     first.get_by_role("link", name="Choose another version").click()
     expect(browse.locator("#versions-h")).to_be_in_viewport()
-    row = browse.locator("#versions tr", has_text="a rollback leads here")
+    row = browse.locator("#versions tr", has_text="a rollback goes here")
     expect(row).to_contain_text("until")
     row.locator("summary", has_text="Roll back to it").click()
     expect(row.locator("form").first).to_contain_text("nothing is rebuilt")

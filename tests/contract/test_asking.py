@@ -129,7 +129,7 @@ def test_a_collection_that_is_gone_is_a_sentence_on_its_side(versions):
     _, other = sides(versions)
     versions.store.drop(other)
     found = ask(versions, right="2")
-    assert "is not there any more" in found["right"]["error"]
+    assert "no longer exists" in found["right"]["error"]
     assert len(found["left"]["answers"]) == 10
     assert (found["summary"], found["counts"]) == ("Only live answered", None)
     assert ask(versions)["right"] is None

@@ -71,7 +71,7 @@ def test_an_action_that_was_asked_for_is_not_asked_for_again(world):
     assert refused(shown(world, started))["promote"] == ""
     assert "possible now" in refused(shown(world, started))["resume"]
     commands.request_action(world.services, started, Event.ABORT, actor="anna")
-    assert refused(shown(world, started))["promote"] == "abort was asked for and comes first"
+    assert refused(shown(world, started))["promote"] == "abort was requested and comes first"
 
 
 def test_an_action_names_the_steps_that_follow_it(world):
@@ -84,7 +84,7 @@ def test_an_action_names_the_steps_that_follow_it(world):
     world.run(until=world.at(started, "populate"))
     follows = {action.verb: action.steps for action in shown(world, started)["actions"]}
     assert follows["promote"] == ["populate", "validate", "catch_up", "switch", "soak"]
-    assert follows["abort"] == ["take back create"]
+    assert follows["abort"] == ["undo create"]
     assert follows["pause"] == ()
     says = {action.verb: action.says for action in shown(world, started)["actions"]}
     assert says["abort"].startswith("Nothing serves docs, as before; docs_")

@@ -229,6 +229,20 @@ def test_a_turn_under_way_and_a_pause_wait_for_nobody(world, docs):
     assert waits(world, deployment) is None
 
 
+def test_a_request_that_ends_a_pause_is_due_from_then_and_not_since_before_the_pause(world, docs):
+    deployment = world.deploy(docs)
+    with world.services.sessions.begin() as session:
+        session.execute(update(Deployment).values(status="paused"))
+    pass_time(world, 400, CONTROL, BULK)
+    engine.store_request(world.services, deployment, Event.ABORT, "anna", "half of it is missing")
+    assert waits(world, deployment) is None
+    pass_time(world, 20, CONTROL, BULK)
+    assert waits(world, deployment) is None
+    pass_time(world, 60, CONTROL, BULK)
+    assert waits(world, deployment)["cause"] == "lost"
+    assert waits(world, deployment)["seconds"] < 100
+
+
 def test_each_turn_counts_from_its_own_beginning(world, docs):
     """A worker that comes now and then and takes one is no stand-still."""
     deployment = world.deploy(docs)

@@ -278,6 +278,9 @@ def test_wishes_are_honoured_though_nobody_runs(shell):
     started = shell.json("deploy", "docs")["id"]
     paused = shell.json("pause", started, "--reason", "look first")
     assert (paused["status"], paused["message"].split(": ")[-1]) == ("paused", "look first")
+    told = shell("status", started).stdout
+    assert f"it waits for you: `rollouts resume {started}` or `rollouts abort {started}`" in told
+    assert f"its newest deployment is {started}: `rollouts status" in shell("status", "docs").stderr
     resumed = shell("resume", started)
     assert "nothing runs it until `rollouts up` is started" in resumed.stderr
     assert shell.json("abort", started)["status"] == "rolled_back"

@@ -103,7 +103,7 @@ def test_a_person_decides_where_the_index_file_refuses_such_writes(world: World)
     status = rebuild(world, write)
     assert status["status"] == "paused"
     assert "1 changed, 1 deleted, 1 new" in status["message"]
-    assert "promote switches all the same" in status["message"]
+    assert "promote switches anyway" in status["message"]
     assert world.store.aliases()["docs"] == blue
 
     commands.request_action(

@@ -218,4 +218,4 @@ def test_the_page_names_five_and_counts_the_rest_in_the_navigation_too(web):
     assert refused.status_code == 422
     assert "state &#39;ill&#39; is not known; known: attention" in refused.text
     assert '<b class="badge">12</b>' in web.get("/alerts").text, "a refused page forgets nothing"
-    assert "No index like that" in web.get("/?q=nosuch").text
+    assert "No index matches the filter" in web.get("/?q=nosuch").text

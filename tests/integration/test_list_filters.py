@@ -162,11 +162,11 @@ def test_the_pages_are_narrowed_by_their_address_and_keep_it(web):
     assert "deployment.live" in shown
     assert "it serves no more" not in shown
     assert 'name="event" value="deployment"' in shown
-    assert "No event like that" in web.get("/events?actor=nobody").text
+    assert "No event matches the filter" in web.get("/events?actor=nobody").text
     alerts = web.get("/alerts?severity=error&show=open").text
     assert "error schedule.rebuild_late" in alerts
     assert "error schedule.failed" not in alerts, "it does not last"
-    assert "no open alert like that" in web.get("/alerts?index=nosuch").text
+    assert "No open alert matches the filter" in web.get("/alerts?index=nosuch").text
 
 
 @pytest.mark.parametrize(

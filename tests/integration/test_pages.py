@@ -252,7 +252,7 @@ def test_the_first_screen_of_a_rejected_version_says_why_and_what_to_do(world, l
     assert "docs is served by version 2, as before." in now
     assert "the run began at Mon 2 Nov 02:00" in since or "the run began at 02:0" in since
     assert "after" in ended
-    assert "Mend the cause before the next deployment." in needed
+    assert "Correct the cause before the next deployment." in needed
     assert needed.index("What to do: Look at the answers") < needed.index(" Plan ")
     assert ("a", {"href": "#gate-h"}) in page.tags
 
@@ -264,8 +264,8 @@ def test_the_first_screen_of_a_watch_says_how_far_it_is_and_what_each_button_doe
     assert "the whole run since" in since
     assert "Nothing: it goes on by itself." in needed
     assert "Abort… " in needed
-    assert "held is taken away again, then held_2026" in needed
-    assert "Then: take back soak" in needed or "Then: take back switch" in needed
+    assert "held is removed again, then held_2026" in needed
+    assert "Then: undo soak" in needed or "Then: undo switch" in needed
     assert needed.index("Abort… ") < needed.index("Not possible now: Retry, Resume")
 
 
@@ -280,13 +280,13 @@ def test_the_worst_queries_say_what_became_of_each_answer(world, local):
 
 def test_the_first_screen_of_an_index_says_what_serves_and_why_the_last_rebuild_does_not(local):
     page = Page(local.get("/indexes/docs"))
-    serves, last, back = answers(page.text, "Serves", "Last rebuild", "Way back")
+    serves, last, back = answers(page.text, "Serves", "Last rebuild", "Rollback")
     assert "Version 2 serves since" in serves
     assert "by deployment" in serves
     assert "rolled back" in last
     assert "It did not go live: validate failed: " in last
     assert "(min_top_score 0 against 0.9, n=1)" in last
-    assert "A rollback leads to version 1." in back
+    assert "A rollback goes to version 1." in back
     links = [attrs.get("href") or "" for tag, attrs in page.tags if tag == "a"]
     assert any(link.endswith("#gate-h") for link in links), "why"
     assert "#versions-h" in links

@@ -6,6 +6,11 @@ import pytest
 from docs.walk import PHONE, SCREEN, WALKS, follow_clicks, open_week
 
 MOST_CLICKS = 3
+#: Whether an element reaches beyond the part of its card that is visible.
+_IS_CUT_OFF = """form => {
+  const [inner, outer] = [form, form.closest(".card")].map(one => one.getBoundingClientRect());
+  return inner.left < outer.left || inner.right > outer.right;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -27,5 +32,7 @@ def test_an_answer_is_found_within_three_clicks_of_the_home_page(week, walk, siz
         found = page.locator("main").get_by_text(words).first
         assert found.is_visible(), f"{words} is not on {page.url}"
         assert found.bounding_box()["y"] < size[1], f"{words} is below the first screen"
+    for form in page.locator(".act[open] > form").all():
+        assert form.evaluate(_IS_CUT_OFF) is False, "a form is cut off at the edge of its table"
     assert len(walk.clicks) <= MOST_CLICKS
     page.close()

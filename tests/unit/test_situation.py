@@ -68,6 +68,7 @@ def situation(status: str, steps: Any = (), position: int | None = None, **more:
         "id": "d-1",
         "alias": "docs",
         "kind": "rollout",
+        "strategy": "blue_green",
         "status": status,
         "blue": "docs_4",
         "green": "docs_5",
@@ -133,7 +134,7 @@ def test_a_run_in_the_queue_begins_when_its_turn_comes():
 def test_a_turn_that_no_worker_takes_needs_somebody():
     waits = {"cause": "unlistened", "text": "no worker listens to bulk", "next": "start one"}
     seen = situation("running", plan("populate"), 1, waits=waits)
-    assert seen.now == "Filling version 5. It stands still: no worker listens to bulk"
+    assert seen.now == "Filling version 5. It makes no progress: no worker listens to bulk"
     assert (seen.needed, seen.link) == ("Look at the workers: start one", "/workers")
     assert (seen.tone, seen.person) == ("bad", True)
     busy = situation("running", plan("populate"), 1, waits={**waits, "cause": "busy"})
@@ -145,13 +146,23 @@ def test_a_gate_that_cannot_tell_asks_for_a_decision_and_says_why():
     steps = plan("validate", "waiting", message=f"{why}. Next: Declare more queries.")
     seen = situation("paused", steps, 2, paused_for="approval", gate=gate("inconclusive"))
     assert seen.now == (
-        "The gate cannot tell whether version 5 may serve. docs is served by version 4, as before"
+        "The gate cannot tell whether version 5 may serve. There are only 2 queries (min_top_score "
+        "unknown, n=2). docs is served by version 4, as before"
     )
-    assert seen.needed == f"Approve or abort: {why}"
+    assert seen.needed == "Decide: promote it to go on, retry to check again, or abort it"
     assert seen.advice == "Declare more queries."
     assert (seen.link, seen.see) == ("#gate-h", "the check min_top_score")
-    assert seen.until == "a person approves it, has the gate look again, or aborts it"
+    assert seen.until == "a person promotes it, has the gate check again, or aborts it"
     assert seen.person
+
+
+def test_a_soft_check_that_holds_is_named_like_a_hard_one_and_a_shown_one_is_not():
+    steps = plan("validate", "waiting", message="inconclusive")
+    held = gate("inconclusive", level="soft")
+    held["checks"].insert(0, {**CHECK, "name": "overlap", "level": "shown"})
+    seen = situation("paused", steps, 2, paused_for="approval", gate=held)
+    assert "because of min_top_score. There are only 2 queries." in seen.now
+    assert seen.advice == "Declare more queries."
 
 
 def test_a_canary_without_evidence_asks_for_a_decision_although_its_gate_passed():
@@ -182,7 +193,7 @@ def test_a_way_back_says_its_cause_and_what_is_left():
     message = f"validate failed: {FOUND}. Next: Look."
     seen = situation("rolling_back", steps, 1, message=message, gate=gate("block"))
     assert seen.now == f"Going back, at populate, because validate failed: {FOUND}"
-    assert seen.until == "what it began is taken back; 3 steps are left"
+    assert seen.until == "what it began is undone; 3 steps are left"
     assert seen.needed == "Nothing: it goes back by itself"
     assert seen.link == "#gate-h"
 
@@ -213,13 +224,15 @@ def test_a_live_version_says_since_when_it_serves_and_how_to_go_back():
     seen = situation(
         "live", steps, live="docs_5", finished_at=ENDED, kept_until="2026-11-30T02:40:00Z"
     )
-    assert seen.now == "docs is served by version 5, which this run brought"
+    assert seen.now == "docs is served by version 5, which this deployment made live"
     assert seen.since[0] == Since("it serves since", SWITCHED)
     assert seen.back == "`rollouts rollback docs` brings back version 4, while it is kept"
+    again = situation("live", steps, live="docs_5", finished_at=ENDED, strategy="rollback")
+    assert again.back.startswith("`rollouts rollback docs --to docs_4` brings back version 4")
     assert (seen.kept_until, seen.ended) == ("2026-11-30T02:40:00Z", ENDED)
     assert (seen.tone, seen.needed) == ("good", "Nothing")
     gone = situation("live", steps, live="docs_5", finished_at=ENDED, gone=True)
-    assert gone.back == "Version 4 is not there any more"
+    assert gone.back == "Version 4 no longer exists"
     first = situation("live", steps, live="docs_5", finished_at=ENDED, blue=None)
     assert first.back == "There is no version before it"
 
@@ -227,10 +240,10 @@ def test_a_live_version_says_since_when_it_serves_and_how_to_go_back():
 def test_a_version_that_another_one_has_replaced_says_what_serves_now():
     steps = [step(name, "done") for name in STEPS]
     seen = situation("live", steps, live="docs_6", finished_at=ENDED)
-    assert seen.now == "Version 5 went live, and serves no more. docs is served by docs_6"
+    assert seen.now == "Version 5 went live, and no longer serves. docs is served by docs_6"
     assert seen.tone == "calm"
     back = situation("live", steps, live="docs_4", finished_at=ENDED)
-    assert back.now.endswith("serves no more. docs is served by version 4 again")
+    assert back.now.endswith("no longer serves. docs is served by version 4 again")
 
 
 def test_a_rejected_version_says_the_check_and_what_to_do_in_its_first_lines():

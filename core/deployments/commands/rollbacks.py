@@ -166,7 +166,7 @@ def _check_mark(services: Services, alias: str, older: str, named: str, *, force
         mark = describe_mark(row) if row is not None else None
     if mark is not None and not force:
         confirmed = way_back.build_command(alias, "--to", named, "--force")
-        raise Refused(f"{older} is {say_mark(mark)}; `{confirmed}` goes back to it all the same")
+        raise Refused(f"{older} is {say_mark(mark)}; `{confirmed}` goes back to it anyway")
 
 
 def _check_serves(services: Services, alias: str, older: str) -> None:

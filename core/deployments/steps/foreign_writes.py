@@ -48,7 +48,7 @@ def look_before_switch(context: StepContext) -> Outcome | None:
     assert state.foreign is not None
     told = describe_writes(context.deployment.blue, state.foreign)
     if _must_hold(context, state):
-        return Hold(f"{told}; promote switches all the same")
+        return Hold(f"{told}; promote switches anyway")
     return Wait(0, told or f"nobody wrote to {context.deployment.blue} beside the deployment")
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from qdrant_rollouts.core.collections import versions
 from qdrant_rollouts.core.collections.filling import Filling
 from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
+from qdrant_rollouts.core.deployments.end_messages import CANNOT_TELL
 from qdrant_rollouts.core.deployments.plan import (
     Done,
     Hold,
@@ -175,5 +176,5 @@ def _outcome_of_report(report: State) -> Outcome:
     if report["verdict"] == "block":
         return Reject(describe_reasons(report), output)
     if report["verdict"] == "inconclusive":
-        return Hold(f"the gate cannot tell: {describe_reasons(report)}", output)
+        return Hold(f"{CANNOT_TELL}{describe_reasons(report)}", output)
     return Done(output)

@@ -35,9 +35,9 @@ MEANS = (
     "meant to publish."
 )
 ACT = (
-    "Read the two texts side by side. If the change is intended, promote; if it happens each time, "
-    "give the share of "
-    "records that may change at once as the bound of `collapse`."
+    "Read the two texts side by side. If the source is wrong, correct it, abort and deploy again. "
+    "If the change is intended, promote. If it happens each time, give the share of records that "
+    "may change at once as the bound of `collapse`."
 )
 
 
@@ -78,17 +78,24 @@ def judge_collapse(gate: GateContext, bound: float | None) -> Finding:
         ]
     n = len(green)
     if doubts:
-        said = "; ".join(doubt.said for doubt in doubts)
+        first, *others = doubts
+        details = [doubt.said for doubt in others]
         if memory.get("examples"):
-            said += f"; {_describe_examples(memory)}"
+            details.append(_describe_examples(memory))
         return Finding(
-            "inconclusive", doubts[0].value, n, said, bound=doubts[0].bound, found=said, facts=facts
+            "inconclusive",
+            first.value,
+            n,
+            "; ".join(details) or first.said,
+            bound=first.bound,
+            found=f"{first.said}.",
+            facts=facts,
         )
     share = int(memory.get("changed", 0)) / max(1, int(memory.get("common", 0)))
     said = f"{len(set(green))} distinct texts in a sample of {n}"
     common = int(memory.get("common", 0))
     if common:
-        said += f"; of {common} records that live has too, {share:.0%} say something else"
+        said += f"; of {common} records that live also has, {share:.0%} changed their text"
     return Finding("pass", share, n, said, found=said, facts=facts)
 
 
@@ -124,7 +131,7 @@ def _find_fewer(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
     wanted = intervals.share_interval(theirs, n).low - _FEWER
     if intervals.share_interval(ours, n).high < wanted:
         yield _Doubt(
-            f"{ours} distinct texts in {n} records, live has {theirs} in as many", ours / n, wanted
+            f"{n} records have {ours} distinct texts, on live {n} have {theirs}", ours / n, wanted
         )
 
 
@@ -135,7 +142,7 @@ def _find_fewer_of_few(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
     ours, theirs = (len(set(side[:n])) for side in (memory["green"], live))
     if theirs - ours >= _SEVERAL and theirs - ours > _SMALL_SHARE * n:
         yield _Doubt(
-            f"{ours} distinct texts in {n} records, live has {theirs} in as many",
+            f"{n} records have {ours} distinct texts, on live {n} have {theirs}",
             ours / n,
             theirs / n,
         )
@@ -148,7 +155,7 @@ def _find_changed(memory: Mapping[str, Any], bound: float | None) -> Iterator[_D
     if common < _TEXTS or memory.get("anew"):
         return
     if intervals.share_interval(changed, common).low > most:
-        said = f"{changed} of {common} records that live has too say something else at once"
+        said = f"{changed} of {common} records that live also has changed their text at once"
         yield _Doubt(said, changed / common, most)
 
 

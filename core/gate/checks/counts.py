@@ -94,12 +94,12 @@ def judge_count_vs_live(gate: GateContext, bound: float | None) -> Finding:
     if bound is not None:
         return Finding(exact_verdict(missing <= bound), missing, theirs, detail, found=said)
     if 2 * ours < theirs:
-        detail = f"less than half of live: {detail}"
+        detail = "less than half of live"
         return Finding("inconclusive", missing, theirs, detail, found=said, decides=theirs > 0)
     if not gate.counted and missing > _FEWER:
         why = (
             f"more than {_FEWER:.0%} fewer than live, and nothing else says how many there should "
-            f"be: {detail}"
+            "be"
         )
         return Finding("inconclusive", missing, theirs, why, found=said, decides=True)
     return Finding("pass", missing, theirs, detail, found=said)

@@ -101,7 +101,7 @@ def _fill_answers(
     """Searches as a router would, but this collection and no other."""
     collection = asked.version.collection
     if collection not in services.store.collections():
-        raise Refused(f"the collection {collection} is not there any more: ask another version")
+        raise Refused(f"the collection {collection} no longer exists: ask another version")
     routed = as_router_services(services)
     asked.target = read_target(routed, alias, collection, {})
     ask = Ask(collection, asked.target, CALL_SECONDS, clock=clock)

@@ -10,5 +10,5 @@ from qdrant_rollouts.interfaces.demo import run_story
 @click.command()
 @verb
 def run_demo() -> int:
-    """Runs the main job on real text, from start to end."""
+    """Builds, replaces and protects an index of real text; needs no server."""
     return run_story(screen.make_console())

@@ -18,7 +18,11 @@ from qdrant_rollouts.interfaces.cli.runs import leave_running, wait_for_end
 @click.argument("alias")
 @deploy_options
 @click.option("--dry-run", is_flag=True, help="Only say what would be done, as `rollouts plan`.")
-@click.option("--wait", is_flag=True, help="Show progress until the deployment has ended.")
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Show progress until the deployment has ended, also while it is paused.",
+)
 @timeout_option(None, "How long --wait lasts; the deployment continues after it.")
 @reason_option
 @json_option

@@ -37,9 +37,9 @@ def collect_garbage(dry_run: bool, orphans: bool, reason: str, as_json: bool) ->
 
     It also deletes what verifications have left behind.
 
-    It lists orphans: collections with names like ours that no row knows. They may belong to another
-    installation on the same server. So only --orphans deletes them, after a delay in which
-    `rollouts keep` cancels it.
+    It lists orphans: collections with names like ours that are not in the database. They may
+    belong to another installation on the same server. So only --orphans deletes them, after a
+    delay in which `rollouts keep` cancels it.
     """
     with open_for_reading(store=True) if dry_run else open_services(needs="store") as context:
         answer = garbage_collection.collect_garbage(

@@ -69,7 +69,7 @@ _OPEN_FILE = 0o666
 @click.option(
     "--source",
     metavar="KIND:WHERE",
-    help="An index that is not there yet, of records such as jsonl:docs/*.jsonl.",
+    help="Declare a new index of these records, such as jsonl:docs/*.jsonl.",
 )
 @verb
 def write_first_files(origin: str | None, source: str | None) -> int:

@@ -14,12 +14,12 @@ from qdrant_rollouts.interfaces.cli.screen import print_answer
 @click.argument("alias")
 @click.argument("version")
 @click.option("--bad", is_flag=True, help="Mark it bad; with --reason.")
-@click.option("--good", is_flag=True, help="Take the mark back.")
+@click.option("--good", is_flag=True, help="Remove the mark.")
 @reason_option
 @json_option
 @verb
 def change_mark(alias: str, version: str, bad: bool, good: bool, reason: str, as_json: bool) -> int:
-    """Says that nobody should go back to VERSION of ALIAS, or takes that back.
+    """Marks VERSION of ALIAS as bad, or removes the mark.
 
     VERSION is a number or a collection, as in `rollouts versions ALIAS`, or `live` for what serves.
     A rollback does not choose a version that is marked bad; `--to` goes there only with --force.

@@ -30,7 +30,7 @@ from qdrant_rollouts.interfaces.people import login_name
 @serve_options(8601)
 @verb
 def serve_mcp(folder: str | None, http: bool, host: str, port: int) -> int:
-    """Lets agents search and look at deployments (MCP)."""
+    """Serves agents over MCP: they search and read deployments."""
     if folder is not None:
         os.chdir(folder)
     if http:

@@ -16,7 +16,7 @@ from qdrant_rollouts.interfaces.cli.running import verb
 @json_option
 @verb
 def plan_deployment(alias: str, as_json: bool, **asked: Any) -> int:
-    """Says what a deployment of ALIAS would do and take; changes nothing.
+    """Says what a deployment of ALIAS would do, take and cost; changes nothing.
 
     It takes the options of deploy, and refuses what deploy refuses. Sizes and times come from a
     sample of the source and from earlier deployments.

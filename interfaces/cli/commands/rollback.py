@@ -18,7 +18,7 @@ from qdrant_rollouts.interfaces.cli.runs import wait_for_end
     "`rollouts versions ALIAS` lists them.",
 )
 @click.option("--force", is_flag=True, help="Go to it although it is marked bad; with --to.")
-@timeout_option(60.0, "How long to wait for the end; the rollback goes on after it.")
+@timeout_option(60.0, "How long to wait for the end; the rollback continues after it.")
 @click.option(
     "--now",
     is_flag=True,

@@ -29,7 +29,7 @@ _IDS_OF_RECORDS = {"id", MARK_KEY}
 @click.option(
     "--beside",
     metavar="VERSION",
-    help="Ask what serves and this version, past the route, and show how their ranks differ.",
+    help="Ask the live version and this one, without routing, and show how their ranks differ.",
 )
 @json_option
 @verb

@@ -19,7 +19,7 @@ from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
 @json_option
 @verb
 def show_versions(alias: str, as_json: bool) -> int:
-    """Lists the versions of the index ALIAS and marks the live one."""
+    """Lists the versions of the index ALIAS and shows which one is live."""
     with open_for_reading(store=True) as context:
         seen = lineage.list_versions(context.services, alias)
     if as_json:

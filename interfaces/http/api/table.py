@@ -55,7 +55,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     post(f"{_I}/rebuild", "deploy", commands.rebuild_index,
       "Deploys the index unless nothing has changed", commands.show_run),
     post(f"{_I}/deployment-plan", "deploy", queries.get_deployment_plan,
-      "What a deployment would do and take; changes nothing"),
+      "What a deployment would do, take and cost; changes nothing"),
     post(f"{_I}/rollback", "deploy", commands.start_rollback,
       "Goes back to an older version", commands.show_run),
     post(f"{_I}/mark", "deploy", commands.change_mark,

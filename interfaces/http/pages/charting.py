@@ -126,7 +126,7 @@ def _explain_nothing(found: Charts) -> str:
         time = f"in the last {_OFFERED[found['period']]}"
     return (
         f"No search was observed {time}. Only searches that go through the router are seen; those "
-        "that an application sends to Qdrant itself are not. The present minute is shown when it "
+        "that an application sends to Qdrant itself are not. The current minute appears when it "
         "is over."
     )
 

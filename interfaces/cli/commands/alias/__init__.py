@@ -8,7 +8,7 @@ alias = Verbs(
     verbs={
         "list": "Lists every alias and the collection behind it.",
         "create": "Points a new ALIAS to COLLECTION.",
-        "switch": "Points an existing ALIAS to another COLLECTION, in one act.",
+        "switch": "Points an existing ALIAS to another COLLECTION, in one request.",
         "delete": "Deletes ALIAS; the collection behind it stays.",
     },
 )

@@ -12,13 +12,13 @@ from qdrant_rollouts.interfaces.cli.screen import print_answer
 @click.argument("alias")
 @click.argument("collection")
 @click.option(
-    "--delete-old", is_flag=True, help="Delete the old collection by the index's own rules."
+    "--delete-old", is_flag=True, help="Delete the old collection later, by the rules of the index."
 )
 @reason_option
 @json_option
 @verb
 def switch_alias(alias: str, collection: str, delete_old: bool, reason: str, as_json: bool) -> int:
-    """Points an existing ALIAS to another COLLECTION, in one act."""
+    """Points an existing ALIAS to another COLLECTION, in one request."""
     with open_services(needs="store") as context:
         answer = commands.switch_alias(
             context.services, alias, collection, delete_old=delete_old, reason=reason, actor=actor()

@@ -20,14 +20,14 @@ from qdrant_rollouts.wiring import own_files
     "--svg",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Also draw it, over all its looks, to this file.",
+    help="Also draw its course over time into this file.",
 )
 @json_option
 @verb
 def show_report(experiment: str, svg: str | None, as_json: bool) -> int:
     """Shows what EXPERIMENT (an id or a name) has found so far.
 
-    A look changes nothing, so you can look as often as you like.
+    It changes nothing, and stays valid however often you read it.
     """
     with open_for_reading() as context:
         if svg is not None:

@@ -13,7 +13,7 @@ schedule = Verbs(
         "list": "Lists schedules with their next times and last runs.",
         "run": "Runs ACTION (rebuild, verify, backup) on ALIAS now.",
         "pause": "Pauses ACTION on ALIAS, or all schedules of ALIAS.",
-        "resume": "Resumes with the next time; missed times are not run later.",
+        "resume": "Continues at the next time; missed times are not run later.",
         "set": "Changes or creates the schedule of ACTION on ALIAS.",
     },
 )

@@ -15,7 +15,7 @@ from qdrant_rollouts.interfaces.cli.schedule_tables import print_schedules
 @json_option
 @verb
 def resume_schedules(alias: str, action: str | None, reason: str, as_json: bool) -> int:
-    """Resumes with the next time; missed times are not run later."""
+    """Continues at the next time; missed times are not run later."""
     with open_services(needs="place") as context:
         for one in [action] if action else commands.list_actions(context.services, alias):
             commands.resume_schedule(context.services, alias, one, actor=actor(), reason=reason)

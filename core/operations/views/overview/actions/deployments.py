@@ -14,7 +14,7 @@ from qdrant_rollouts.core.operations.views.overview.step_labels import label_ste
 _OPTIONS = {Event.PROMOTE_FULL: "promote {} --full", Event.ABORT_KEEP: "abort {} --keep"}
 _LABELS = {
     Event.PROMOTE: "Promote",
-    Event.PROMOTE_FULL: "Promote past every stage",
+    Event.PROMOTE_FULL: "Promote past all stages",
     Event.RETRY: "Retry",
     Event.PAUSE: "Pause",
     Event.RESUME: "Resume",
@@ -67,7 +67,7 @@ def _why_refused(row: Deployment, event: Event) -> str:
         return str(error)
     if not _is_outranked(row, event):
         return ""
-    return f"{row.requested} was asked for and comes first"
+    return f"{row.requested} was requested and comes first"
 
 
 def _is_outranked(row: Deployment, event: Event) -> bool:
@@ -80,11 +80,11 @@ def _describe_effect(row: Deployment, event: Event) -> str:
     said = {
         Event.PROMOTE: _describe_promote(row),
         Event.PROMOTE_FULL: "Skips every stage that only watches; no gate is skipped.",
-        Event.RETRY: "Runs the step that holds again, from nothing; what it found before counts no "
-        "more.",
+        Event.RETRY: "Runs this step again from its beginning; what it found before no longer "
+        "counts.",
         Event.PAUSE: _describe_pause(row),
-        Event.RESUME: "Lifts the pause.",
-        Event.ABORT_KEEP: f"Ends the watch; {row.green} serves on, and nothing is taken back.",
+        Event.RESUME: "Continues where it was paused.",
+        Event.ABORT_KEEP: f"Ends the watch; {row.green} keeps serving, and nothing is undone.",
         Event.ABORT: _describe_abort(row),
     }
     return said[event]
@@ -121,7 +121,7 @@ def _name_undone_steps(row: Deployment) -> list[str]:
         for step in reversed(begun)
         if step.name not in STEPS or STEPS[step.name].undo
     ]
-    return [f"take back {name}" for name in names]
+    return [f"undo {name}" for name in names]
 
 
 def _describe_abort(row: Deployment) -> str:
@@ -129,19 +129,17 @@ def _describe_abort(row: Deployment) -> str:
         return "Stops it and cleans up what it made."
     if _answers_searches(row):
         answers = (
-            f"{row.blue} answers {row.alias} again"
-            if row.blue
-            else f"{row.alias} is taken away again"
+            f"{row.blue} answers {row.alias} again" if row.blue else f"{row.alias} is removed again"
         )
         first = f"{answers}, then"
     elif row.blue:
-        first = f"{row.blue} answers {row.alias}, as before;"
+        first = f"{row.blue} keeps answering {row.alias};"
     else:
         first = f"Nothing serves {row.alias}, as before;"
-    warning = f" Mind: {found}" if (found := abort_notices.warn_of_abort(row)) else ""
+    warning = f" Note: {found}" if (found := abort_notices.warn_of_abort(row)) else ""
     return (
-        f"{first} {row.green} is let "
-        f"go{'' if _name_undone_steps(row) else '; nothing was begun yet'}.{warning}"
+        f"{first} {row.green} is "
+        f"given up{'' if _name_undone_steps(row) else '; nothing was begun yet'}.{warning}"
     )
 
 

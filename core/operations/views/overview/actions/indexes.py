@@ -33,7 +33,7 @@ def actions_of_index(
         OperatorAction(
             "rollback",
             "Roll back",
-            f"Moves {alias} back to {back['target'] or 'the version before'}, after looking at it; "
+            f"Moves {alias} back to {back['target'] or 'the version before'}, after checking it; "
             "nothing is rebuilt.",
             f"rollouts rollback --reason '…' {shell_word(alias)}",
             _name_missing(back),

@@ -25,8 +25,8 @@ def actions_of_version(
     option = " --force" if marked else ""
     back = OperatorAction(
         "rollback_to_bad" if marked else "rollback_to",
-        "Roll back to it all the same" if marked else "Roll back to it",
-        f"Moves {alias} to version {number}, after looking at it; nothing is rebuilt."
+        "Roll back to it anyway" if marked else "Roll back to it",
+        f"Moves {alias} to version {number}, after checking it; nothing is rebuilt."
         + (" It is marked bad." if marked else ""),
         f"rollouts rollback --to {number}{option} --reason '…' {shell_word(alias)}",
         busy,
@@ -39,14 +39,14 @@ def _mark_of_version(alias: str, number: int, *, marked: bool) -> OperatorAction
     if marked:
         return OperatorAction(
             "mark_good",
-            "Take the mark back",
-            f"Version {number} counts as any other again.",
+            "Remove the mark",
+            f"Version {number} can be chosen by a rollback again.",
             f"rollouts mark --good {shell_word(alias)} {number}",
         )
     return OperatorAction(
         "mark_bad",
         "Mark bad",
-        f"No rollback chooses version {number} by itself any more; nothing else changes.",
+        f"A rollback no longer chooses version {number} by itself; nothing else changes.",
         f"rollouts mark --bad --reason '…' {shell_word(alias)} {number}",
         must_say_why=True,
     )

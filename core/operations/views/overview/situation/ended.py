@@ -21,7 +21,7 @@ def describe_live(run: Run) -> Situation:
     if run.around.live != run.told["green"]:
         return Situation(
             tone="calm",
-            now=f"{begin_sentence(run.green)} went live, and serves no more. "
+            now=f"{begin_sentence(run.green)} went live, and no longer serves. "
             f"{run.say_what_serves(if_blue=' again')}",
             since=(Since("it went live at", served),),
             ended=run.told["finished_at"],
@@ -29,14 +29,14 @@ def describe_live(run: Run) -> Situation:
         )
     return Situation(
         tone="good",
-        now=f"{run.alias} is served by {run.green}, which this run brought",
+        now=f"{run.alias} is served by {run.green}, which this deployment made live",
         since=(Since("it serves since", served), Since("the run began at", run.told["created_at"])),
         ended=run.told["finished_at"],
         needed="Nothing",
         back=_describe_way_back(run),
         kept_until=None if run.around.gone else run.around.kept_until,
         link=f"/indexes/{quote(run.alias, safe='')}",
-        see="its index, which has the button",
+        see="the index page, which has the button",
     )
 
 
@@ -45,7 +45,7 @@ def _describe_way_back(run: Run) -> str:
     if blue is None:
         return "There is no version before it"
     if run.around.gone:
-        return f"{begin_sentence(run.name_collection(blue))} is not there any more"
+        return f"{begin_sentence(run.name_collection(blue))} no longer exists"
     command = way_back.build_command(run.alias, *run.around.back)
     return f"`{command}` brings back {run.name_collection(blue)}, while it is kept"
 
@@ -58,7 +58,7 @@ def describe_completed(run: Run) -> Situation:
         f"{run.say_what_serves()}",
         since=(Since("the run began at", run.told["created_at"]),),
         ended=run.told["finished_at"],
-        needed=f"Nothing. While it is kept, `{command} {shell_word(run.alias)}` lets it serve",
+        needed=f"Nothing. While it is kept, `{command} {shell_word(run.alias)}` makes it live",
     )
 
 
@@ -83,7 +83,7 @@ def describe_rolled_back(run: Run) -> Situation:
         return _describe_failed_end(run)
     link, see = run.link_to_cause()
     cause = find_cause(run.told["message"])
-    needed = "Nothing at once. Mend the cause before the next deployment"
+    needed = "Nothing at once. Correct the cause before the next deployment"
     if causes.find_failed_step(run.told) is None:  # a person has ended it
         needed = "Nothing"
     return Situation(
@@ -107,7 +107,7 @@ def _describe_failed_end(run: Run) -> Situation:
         now=f"{what}: {find_cause(run.told['message'])}",
         since=(Since("the run began at", run.told["created_at"]),),
         ended=run.told["finished_at"],
-        needed=f"Mend the cause, then begin the {run.told['kind']} again",
+        needed=f"Correct the cause, then start the {run.told['kind']} again",
         link="/backups",
         see="the backups",
     )

@@ -1,6 +1,6 @@
 """Runs that wait for a person."""
 
-from qdrant_rollouts.core.deployments.end_messages import UNDO, find_cause
+from qdrant_rollouts.core.deployments.end_messages import CANNOT_TELL, UNDO, find_cause
 from qdrant_rollouts.core.operations.views.overview import causes
 from qdrant_rollouts.core.operations.views.overview.situation.parts import (
     CANARY,
@@ -9,6 +9,8 @@ from qdrant_rollouts.core.operations.views.overview.situation.parts import (
     Situation,
     begin_sentence,
 )
+
+_DECIDE = "Decide: promote it to go on, retry to check again, or abort it"
 
 
 def describe_paused(run: Run) -> Situation:
@@ -19,10 +21,11 @@ def describe_paused(run: Run) -> Situation:
     if run.step is not None and causes.is_judging(run.step) and check is not None:
         return Situation(
             tone="warn",
-            now=f"The gate cannot tell whether {run.green} may serve. {run.say_what_serves()}",
+            now=f"The gate cannot tell whether {run.green} may serve. "
+            f"{begin_sentence(cause.what.removeprefix(CANNOT_TELL))}. {run.say_what_serves()}",
             since=run.list_since(),
-            until="a person approves it, has the gate look again, or aborts it",
-            needed=run.or_requested(f"Approve or abort: {cause.what}"),
+            until="a person promotes it, has the gate check again, or aborts it",
+            needed=run.or_requested(_DECIDE),
             person=not run.told["requested"],
             advice=cause.next,
             link=GATE,
@@ -43,10 +46,10 @@ def _describe_hold(run: Run) -> Situation:
             see = "what the canary saw"
     return Situation(
         tone="warn",
-        now=f"Held at {run.label}: {why}. {run.say_what_serves()}",
+        now=f"Held at {run.label}: {why.rstrip('.')}. {run.say_what_serves()}",
         since=run.list_since(),
-        until="a person promotes it, has it look again, or aborts it",
-        needed=run.or_requested("Decide: promote it to go on, retry to look again, or abort it"),
+        until="a person promotes it, has it check again, or aborts it",
+        needed=run.or_requested(_DECIDE),
         person=not run.told["requested"],
         link=link,
         see=see,
@@ -94,9 +97,7 @@ def describe_stuck(run: Run) -> Situation:
         now=f"It stopped, and cannot go on by itself: {run.told['message']}",
         since=run.list_since(),
         until="a person has looked at it and aborts it",
-        needed=run.or_requested(
-            "Look at what is named and mend it, then abort: that takes back what is left"
-        ),
+        needed=run.or_requested("Correct what is named, then abort: that undoes what is left"),
         person=not run.told["requested"],
         link=link,
         see=see,

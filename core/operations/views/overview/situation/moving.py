@@ -42,7 +42,7 @@ def describe_rolling_back(run: Run) -> Situation:
         tone="warn",
         now=f"Going back, at {run.label}, because {find_cause(run.told['message']).what}",
         since=(Since("the whole run since", run.told["created_at"]),),
-        until=f"what it began is taken back; {count} left",
+        until=f"what it began is undone; {count} left",
         needed=run.or_requested("Nothing: it goes back by itself"),
         link=link,
         see=see,
@@ -54,7 +54,7 @@ def _describe_forward(run: Run, work: str) -> Situation:
     if waits is not None and waits["cause"] != "busy":
         return Situation(
             tone="bad",
-            now=f"{work}. It stands still: {waits['text']}",
+            now=f"{work}. It makes no progress: {waits['text']}",
             since=run.list_since(),
             until="a worker takes its turn",
             needed=f"Look at the workers: {waits['next']}",
