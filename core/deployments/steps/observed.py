@@ -148,15 +148,13 @@ def _describe_harm(
     if len(windows) > limits.looks:
         # The list is full: its first entry has the sum of all looks before it.
         recent = recent[1:]
+    failing = measure_error_rate(sum_blue_searches(own), limits)
+    probes = sum_tallies(own, CANARY, "synthetic")
     return (
         find_tripped_breaker(
-            green,
-            recent,
-            limits,
-            _find_blue_so_far(stages, limits.calls),
-            measure_error_rate(sum_blue_searches(own), limits),
+            green, recent, limits, _find_blue_so_far(stages, limits.calls), failing
         )
-        or find_tripped_breaker(sum_tallies(own, CANARY, "synthetic"), [], limits)
+        or find_tripped_breaker(probes, [], limits, blue_errors=failing)
         or (judgment.words if judgment.verdict == "unhealthy" else "")
     )
 
