@@ -20,7 +20,7 @@ from typing import Any
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.routing import Router
 from qdrant_rollouts.wiring import open_router
-from tests.acceptance.own_time import Ticking
+from tests.own_time import record_stalls
 
 USERS = 3000
 _THREADS = 4
@@ -108,7 +108,7 @@ def main(folder: str, rate: str, *aliases: str) -> None:
     with open_router() as router:
         crowd = Crowd(router, Path(folder), float(rate), list(aliases))
         signal.signal(signal.SIGTERM, crowd.end)
-        Ticking(Path(folder)).start()
+        record_stalls(Path(folder))
         crowd.go()
 
 

@@ -27,9 +27,9 @@ from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 from qdrant_rollouts.wiring import build_services
 from tests.acceptance.crowd import Search, searches
 from tests.acceptance.installation import ENDED, OPTIONS, Installation, Watch
-from tests.acceptance.own_time import OwnTimes
 from tests.acceptance.proxy import Fault, Proxy
 from tests.acceptance.traps import KILL
+from tests.own_time import OwnTimes
 from tests.servers import free_ports
 
 PROCESSES = 4

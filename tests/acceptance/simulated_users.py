@@ -27,7 +27,7 @@ from kombu.exceptions import OperationalError
 from qdrant_rollouts.core.errors import AppError, Unavailable
 from qdrant_rollouts.core.routing import Router
 from qdrant_rollouts.wiring import open_router
-from tests.acceptance.own_time import Ticking
+from tests.own_time import record_stalls
 
 _THREADS = 2
 #: The share of searches by new users, and the share of clicks on other answers.
@@ -160,7 +160,7 @@ def main(folder: str, rate: str, queries: str, broker: str, *experiments: str) -
         titles = json.loads(Path(queries).read_text(encoding="utf-8"))
         simulation = Simulation(router, broker, Path(folder), float(rate), titles)
         signal.signal(signal.SIGTERM, simulation.end)
-        Ticking(Path(folder)).start()
+        record_stalls(Path(folder))
         simulation.go(list(experiments))
 
 

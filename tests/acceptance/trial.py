@@ -31,8 +31,8 @@ from qdrant_rollouts.core.routing.exposures import unit_of_user
 from qdrant_rollouts.wiring import build_services
 from tests.acceptance import corpora
 from tests.acceptance.installation import Installation
-from tests.acceptance.own_time import OwnTimes
 from tests.acceptance.simulated_users import Search, searches
+from tests.own_time import OwnTimes
 from tests.world import DIMENSION
 
 PROCESSES = 3

@@ -293,9 +293,9 @@ def test_a_crawl_delay_is_read_however_it_is_written(text, delay):
 
 def test_a_pattern_of_many_stars_is_answered_at_once():
     rules = robots.parse_robots("User-agent: *\nDisallow: /" + "*a" * 200 + "$", "qdrant-rollouts")
-    began = time.monotonic()
+    began = time.process_time()
     assert rules.allows("/" + "a" * 5000 + "b")
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_what_robots_disallow_is_never_asked_for_and_is_a_bad_record(site):

@@ -117,9 +117,9 @@ def test_xhtml_that_closes_its_tags_itself_keeps_the_rest_of_the_page(tmp_path):
 )
 def test_a_page_that_never_closes_its_tags_is_read_in_time(begun):
     """Trees as deep as that take hours where nothing bounds their depth."""
-    began = time.monotonic()
+    began = time.process_time()
     assert read_html(begun * (5_000_000 // len(begun)) + "end")["text"].endswith("end")
-    assert time.monotonic() - began < 60
+    assert time.process_time() - began < 60
 
 
 def test_a_page_made_to_fill_the_memory_is_a_bad_record(document):

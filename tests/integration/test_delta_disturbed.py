@@ -596,31 +596,34 @@ def test_a_snapshot_whose_name_was_not_heard_stays_and_the_passes_end(world: Wor
 
 def test_an_abort_does_not_wait_for_the_server(live: World) -> None:
     goes_on = threading.Event()
+    ended = []
 
     def wait_long(call: Act, *arguments: Any) -> Any:
         commands.request_action(live.services, deployment, Event.ABORT, actor="anna")
         goes_on.wait(60)
+        ended.append(call)
         raise Unavailable("too late")
 
     disturb(live, recover=wait_long)
     deployment = live.deploy("docs")
-    started = time.monotonic()
     seen = through(live, deployment)
+    assert ended == []
     goes_on.set()
     assert seen["status"] == "rolled_back"
-    assert time.monotonic() - started < 30
     assert seen["green"] not in live.store.collections()
     assert live.store.snapshots(seen["blue"]) == set()
 
 
 def test_a_worker_that_has_lost_its_turn_does_not_wait_for_the_server(live: World) -> None:
     goes_on = threading.Event()
+    ended = []
 
     def lose(call: Act, *arguments: Any) -> Any:
         with live.services.sessions.begin() as session:
             mine = Deployment.id == deployment
             session.execute(update(Deployment).where(mine).values(turn=Deployment.turn + 1))
         goes_on.wait(60)
+        ended.append(call)
         raise Unavailable("too late")
 
     times = replace(live.services.times, lease=12.0, renew_every=0.2)
@@ -628,11 +631,10 @@ def test_a_worker_that_has_lost_its_turn_does_not_wait_for_the_server(live: Worl
     declare(live, progress_deadline_seconds=5)
     disturb(live, recover=lose)
     deployment = live.deploy("docs")
-    started = time.monotonic()
     with pytest.raises(LeaseLost):
         through(live, deployment)
+    assert ended == []
     goes_on.set()
-    assert time.monotonic() - started < 30
     live.over(live.store.store)
     seen = through(live, deployment)
     assert "its worker died or was stopped meanwhile" in seen["message"]

@@ -3,7 +3,6 @@
 import json
 import re
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -379,22 +378,22 @@ def test_who_may_not_read_hears_what_is_wrong_but_no_address(world):
 
 def test_a_server_that_hangs_is_not_waited_for_and_not_asked_twice(world):
     engine.knock_overdue_turns(world.services)
-    asked = []
+    asked, answered = [], []
     go_on = threading.Event()
 
     class Hanging(Failing):
         def _fail(self, *_, **__):
             asked.append(1)
             go_on.wait(60)
+            answered.append(1)
             raise AWAY
 
     world.services = replace(world.services, store=Hanging(world.store, AWAY, "server"))
     client = web(world)
-    started = time.monotonic()
     for _ in range(2):
         found, checks = ready(client)
         assert found is False
         assert checks["qdrant"]["value"] == f"it has not answered for {health.CHECK_TIMEOUT:g} s"
-    assert time.monotonic() - started < 60
+    assert answered == []
     go_on.set()
     assert len(asked) == 1

@@ -15,6 +15,7 @@ from qdrant_rollouts.adapters.qdrant_http import Rest
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.errors import LeaseLost, OutcomeUnknown, Refused, Unavailable
 from qdrant_rollouts.core.ports import Capacity, Point, SearchParams
+from tests.own_time import Stopwatch
 from tests.qdrants import (
     answering,
     for_us_alone,
@@ -172,13 +173,15 @@ def test_a_search_with_payload_does_not_wait_for_the_network(store, name):
     """A compressed answer would come in two pieces 40 ms apart."""
     store.create(name, plain(), {})
     store.upsert(name, [Point(i, [1, 2, 3, i], {"text": "word " * 200}) for i in range(50)])
-    seconds = []
+    waited = []
     for _ in range(30):
-        started = time.monotonic()
+        begun = time.monotonic()
         store.search(name, [1, 0, 0, 0], 10)
-        seconds.append(time.monotonic() - started)
+        found = time.monotonic()
+        store.aliases()  # comes in one piece, however busy the machine is
+        waited.append(found - begun - (time.monotonic() - found))
 
-    assert sorted(seconds)[10] < 0.02
+    assert sorted(waited)[10] < 0.02
 
 
 def test_many_exact_searches_find_what_a_bad_index_misses(store, name):
@@ -209,11 +212,11 @@ def test_many_searches_wait_no_longer_than_they_are_told_to(own_qdrant):
     store = ServerStore(own_qdrant.url, "", 0)
     store.create("docs", plain(), {})
 
-    with own_qdrant.frozen():
-        started = time.monotonic()
+    with own_qdrant.frozen(), Stopwatch() as watch:
+        queries = [np.ones(4, dtype=np.float32)]
         with pytest.raises(Unavailable):
-            store.search_many("docs", [np.ones(4, dtype=np.float32)], 1, SearchParams(seconds=3))
-        assert time.monotonic() - started < 5
+            store.search_many("docs", queries, 1, SearchParams(seconds=3))
+        assert watch.read() < 5
     store.close()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.own_time import OwnTimes
+from tests.own_time import OwnTimes
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ import os
 import threading
 import time
 from bisect import bisect
+from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
+from typing import Self
 
 #: Seconds between two ticks, and until the next one is late. Before that, nothing is subtracted.
 _TICK = 0.05
@@ -19,20 +21,49 @@ _LATE = 0.1
 
 
 class Ticking(threading.Thread):
-    """Records in ``folder`` when this process did not have its turn."""
+    """Passes on from when to when this process did not have its turn, by the wall clock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, note: Callable[[float, float], object]) -> None:
         super().__init__(name="ticking", daemon=True)
-        self._journal = (folder / f"{os.getpid()}.stalls").open("a", buffering=1)
+        self._note = note
+        self._over = threading.Event()
 
     def run(self) -> None:
         before = time.time()
-        while True:
-            time.sleep(_TICK)
+        while not self._over.wait(_TICK):
             now = time.time()
             if now > before + _LATE:
-                self._journal.write(json.dumps([before + _LATE, now]) + "\n")
+                self._note(before + _LATE, now)
             before = now
+
+    def end(self) -> None:
+        self._over.set()
+        self.join()
+
+
+class Stopwatch:
+    """Counts the seconds that this process has had since the block began."""
+
+    def __enter__(self) -> Self:
+        self._stalls: list[float] = []
+        self._ticking = Ticking(lambda start, end: self._stalls.append(end - start))
+        self._began = time.time()
+        self._ticking.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ticking.end()
+
+    def read(self) -> float:
+        passed = time.time() - self._began
+        time.sleep(2 * _TICK)  # until a stall that has just ended is counted
+        return passed - sum(self._stalls)
+
+
+def record_stalls(folder: Path) -> None:
+    """Records in ``folder``, from now on, when this process did not have its turn."""
+    journal = (folder / f"{os.getpid()}.stalls").open("a", buffering=1)
+    Ticking(lambda start, end: journal.write(json.dumps([start, end]) + "\n")).start()
 
 
 class OwnTimes:
