@@ -122,8 +122,6 @@ def _tree_foot(seen: Seen) -> list[Text]:
     lines = [seen["message"]] if seen["message"] else []
     if seen["requested"]:
         lines.append(f"{seen['requested']} was requested; it takes effect after the current turn")
-    elif seen["status"] == Status.PAUSED:
-        lines.append(describe_decision(seen))
     if seen.get("waits"):
         lines.append(f"{seen['waits']['text']}. Next: {seen['waits']['next']}")
     if seen["queue"]:
@@ -138,6 +136,8 @@ def _list_deletions(seen: Seen) -> list[str]:
 
 def _list_hints(seen: Seen, deletions: Iterable[str]) -> list[Text]:
     lines = list(deletions)
+    if seen["status"] == Status.PAUSED and not seen["requested"]:
+        lines.insert(0, describe_decision(seen))
     nobody = seen["status"] == "pending" and not seen["queue"]
     if nobody and seconds_since(seen["created_at"]) > _NOBODY_SECONDS:
         lines.insert(0, "no worker has taken it yet; `rollouts doctor` says whether anything runs")

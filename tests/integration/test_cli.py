@@ -224,7 +224,7 @@ def test_a_person_sees_tables_of_the_same(story):
     assert told["why"].endswith(f"Next: {told['situation']['advice']}")
     live = story.shell.json("status", story.second["id"])
     assert live["situation"]["now"].startswith("Version 2 went live, and serves no more") or (
-        live["situation"]["now"] == "docs is served by version 2, which this run brought"
+        live["situation"]["now"] == "docs is served by version 2, which this deployment made live"
     )
     assert live["why"] == ""
     assert "python asyncio two" in story.shell("search", "docs", "asyncio").stdout

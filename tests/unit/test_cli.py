@@ -304,7 +304,7 @@ def test_a_deployment_that_nobody_takes_asks_whether_anything_runs():
 
 
 def test_a_wish_that_waits_is_shown():
-    assert "abort was asked for" in drawn(picture.render_tree(seen(requested="abort")))
+    assert "abort was requested" in drawn(picture.render_tree(seen(requested="abort")))
 
 
 def judged(**changes):

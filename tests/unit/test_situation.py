@@ -63,7 +63,7 @@ def gate(verdict: str, **check: Any) -> dict[str, Any]:
 
 def situation(status: str, steps: Any = (), position: int | None = None, **more: Any) -> Any:
     """``more`` are keys of the deployment, or fields of its surroundings."""
-    fields = {"paused_for", "paused_at", "eta", "live", "kept_until", "gone"}
+    fields = {"paused_for", "paused_at", "eta", "live", "kept_until", "gone", "back"}
     told = {
         "id": "d-1",
         "alias": "docs",
@@ -157,11 +157,13 @@ def test_a_gate_that_cannot_tell_asks_for_a_decision_and_says_why():
 
 
 def test_a_soft_check_that_holds_is_named_like_a_hard_one_and_a_shown_one_is_not():
-    steps = plan("validate", "waiting", message="inconclusive")
+    why = "the gate cannot tell: There are only 2 queries (min_top_score unknown, n=2)"
+    steps = plan("validate", "waiting", message=f"{why}. Next: Declare more queries.")
     held = gate("inconclusive", level="soft")
     held["checks"].insert(0, {**CHECK, "name": "overlap", "level": "shown"})
     seen = situation("paused", steps, 2, paused_for="approval", gate=held)
-    assert "because of min_top_score. There are only 2 queries." in seen.now
+    assert "There are only 2 queries (min_top_score unknown, n=2)." in seen.now
+    assert seen.see == "the check min_top_score"
     assert seen.advice == "Declare more queries."
 
 
@@ -227,7 +229,8 @@ def test_a_live_version_says_since_when_it_serves_and_how_to_go_back():
     assert seen.now == "docs is served by version 5, which this deployment made live"
     assert seen.since[0] == Since("it serves since", SWITCHED)
     assert seen.back == "`rollouts rollback docs` brings back version 4, while it is kept"
-    again = situation("live", steps, live="docs_5", finished_at=ENDED, strategy="rollback")
+    named = ("--to", "docs_4")
+    again = situation("live", steps, live="docs_5", finished_at=ENDED, back=named)
     assert again.back.startswith("`rollouts rollback docs --to docs_4` brings back version 4")
     assert (seen.kept_until, seen.ended) == ("2026-11-30T02:40:00Z", ENDED)
     assert (seen.tone, seen.needed) == ("good", "Nothing")
