@@ -177,8 +177,8 @@ class Situation(TypedDict):
     see: str
 
 
-class ToldDeployment(Deployment):
-    """A deployment with what a person asks of it first."""
+class DeploymentWithSituation(Deployment):
+    """A deployment with what a person wants to know first: what happens now, and what is needed."""
 
     situation: Situation
 

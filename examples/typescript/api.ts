@@ -321,6 +321,36 @@ export type DeploymentRequest = {
   alias: string;
 };
 
+/** A deployment with what a person wants to know first: what happens now, and what is needed. */
+export type DeploymentWithSituation = {
+  id: string;
+  status: "pending" | "running" | "paused" | "rolling_back" | "live" | "completed" | "rolled_back" | "needs_operator";
+  strategy: string;
+  actor: string;
+  message: string;
+  why: string;
+  created_at: string;
+  finished_at: string | null;
+  alias: string;
+  kind: string;
+  blue: string | null;
+  green: string;
+  queue: Queued | null;
+  steps: Array<Step>;
+  number: number;
+  source: string | null;
+  requested: string | null;
+  abort_warning: string;
+  turn: number;
+  wake_at: string | null;
+  lease_owner: string | null;
+  waits: Waits | null;
+  gate: Gate | null;
+  events: Array<Event>;
+  deletions: Array<Announced>;
+  situation: Situation;
+};
+
 export type DeploymentsQuery = {
   /** Only those of this index. */
   alias?: string | null;
@@ -1218,36 +1248,6 @@ export type TimeChart = {
   series: Array<Series>;
 };
 
-/** A deployment with what a person asks of it first. */
-export type ToldDeployment = {
-  id: string;
-  status: "pending" | "running" | "paused" | "rolling_back" | "live" | "completed" | "rolled_back" | "needs_operator";
-  strategy: string;
-  actor: string;
-  message: string;
-  why: string;
-  created_at: string;
-  finished_at: string | null;
-  alias: string;
-  kind: string;
-  blue: string | null;
-  green: string;
-  queue: Queued | null;
-  steps: Array<Step>;
-  number: number;
-  source: string | null;
-  requested: string | null;
-  abort_warning: string;
-  turn: number;
-  wake_at: string | null;
-  lease_owner: string | null;
-  waits: Waits | null;
-  gate: Gate | null;
-  events: Array<Event>;
-  deletions: Array<Announced>;
-  situation: Situation;
-};
-
 /** What a treatment gets of what is written to the control while the experiment runs. `way`: `compare`, `journal`, or `none`; then `why_not` says why. `rounds`: comparisons that were finished; of the last one, its end, and how many points it made and deleted, and how many the treatment's model or rules did not take (`bad`). `failure`: why writes do not reach it now. `text` says all of that in words. */
 export type TreatmentWrites = {
   variant: string;
@@ -1567,7 +1567,7 @@ export interface Operations {
   get_deployments_deployment: {
     method: "GET";
     path: "/api/v1/deployments/{deployment}";
-    answer: ToldDeployment;
+    answer: DeploymentWithSituation;
   };
   /** Rolls it back. */
   post_deployments_deployment_abort: {

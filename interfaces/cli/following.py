@@ -12,7 +12,9 @@ from rich.live import Live
 from rich.text import Text
 
 from qdrant_rollouts.core.lifecycle import FINAL, Status
-from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
+from qdrant_rollouts.core.operations.views.overview.deployment_situation import (
+    get_deployment_with_situation,
+)
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.cli import picture, screen
 from qdrant_rollouts.interfaces.cli.running import TimedOut
@@ -43,7 +45,7 @@ def follow_deployment(
     until = time.monotonic() + timeout if timeout is not None else float("inf")
     with _open_display(screen.make_console(err=as_json), below) as show:
         while True:
-            seen = tell_deployment(services, deployment_id)
+            seen = get_deployment_with_situation(services, deployment_id)
             show(seen)
             if has_ended(seen):
                 return seen

@@ -7,7 +7,9 @@ from qdrant_rollouts.core.database import leases
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.lifecycle import MOVING, Event, Status
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
+from qdrant_rollouts.core.operations.views.overview.deployment_situation import (
+    get_deployment_with_situation,
+)
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.cli import picture, screen
 from qdrant_rollouts.interfaces.cli.following import Seen
@@ -33,7 +35,7 @@ def send_request(asked: Event, deployment_id: str, reason: str, as_json: bool) -
             with closing(take_lock()):
                 _carry_out(context.services, found, asked)
             _note_who_continues(context.services, found)
-        seen = tell_deployment(context.services, found)
+        seen = get_deployment_with_situation(context.services, found)
     if as_json:
         screen.print_json(seen)
     else:

@@ -36,7 +36,7 @@ def render_tree(seen: Seen) -> RenderableType:
 
 
 def render_deployment(seen: Seen, *, every: bool = False) -> RenderableType:
-    """Returns all that ``tell_deployment`` says."""
+    """Returns all that ``get_deployment_with_situation`` says."""
     return Group(
         _tree_head(seen),
         _grid_of_steps(seen),

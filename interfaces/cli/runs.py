@@ -8,7 +8,9 @@ from rich.text import Text
 
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Status
-from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
+from qdrant_rollouts.core.operations.views.overview.deployment_situation import (
+    get_deployment_with_situation,
+)
 from qdrant_rollouts.interfaces.cli import picture, screen
 from qdrant_rollouts.interfaces.cli.following import Seen, follow_deployment
 from qdrant_rollouts.interfaces.cli.running import (
@@ -32,7 +34,7 @@ def leave_running(
     deployment itself."""
     if context.runner is not None and running_elsewhere() is None:
         screen.print_note(_NOBODY)
-    seen = tell_deployment(context.services, started)
+    seen = get_deployment_with_situation(context.services, started)
     if as_json:
         screen.print_json(told() if told else seen)
         return DONE
@@ -60,7 +62,7 @@ def wait_for_end(
         )
         return INTERRUPTED
     except TimedOut as error:
-        seen = tell_deployment(context.services, started)
+        seen = get_deployment_with_situation(context.services, started)
         if as_json:
             screen.print_json(told() if told else seen)
         raise TimedOut(f"{error}; {_describe_rest(context, seen)}") from error

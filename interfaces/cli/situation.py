@@ -26,7 +26,7 @@ _STYLES = {
 
 
 def render_situation(seen: Mapping[str, Any]) -> Table:
-    """``seen`` is the answer of ``tell_deployment``."""
+    """``seen`` is the answer of ``get_deployment_with_situation``."""
     situation = seen["situation"]
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)

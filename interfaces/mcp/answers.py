@@ -328,8 +328,8 @@ def _shorten_text(value: Any, most: int) -> Any:
 
 
 def build_seen(deployment: Mapping[str, Any]) -> Seen:
-    """Returns a deployment of ``tell_deployment``, without its events and the gate's rows that
-    passed."""
+    """Returns a deployment of ``get_deployment_with_situation``, without its events and the gate's
+    rows that passed."""
     status = deployment["status"]
     return Seen(
         id=deployment["id"],

@@ -12,7 +12,9 @@ from qdrant_rollouts.core.answers import deployments as deployment_answers
 from qdrant_rollouts.core.defaults import ROWS
 from qdrant_rollouts.core.deployments import unclaimed
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
+from qdrant_rollouts.core.operations.views.overview.deployment_situation import (
+    get_deployment_with_situation,
+)
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.mcp import answers, lists
 from qdrant_rollouts.interfaces.mcp.guard import IN_RESOURCES, Guard
@@ -28,9 +30,9 @@ _NO_PATHS = ResourceSecurity(exempt_params={"after", "alias", *lists.EVENT_FILTE
 def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> None:
     _add_lists(server, services, guard)
 
-    def read(context: Context, deployment_id: str) -> deployment_answers.ToldDeployment:
+    def read(context: Context, deployment_id: str) -> deployment_answers.DeploymentWithSituation:
         with guard.check_scope(context, "read", IN_RESOURCES):
-            return tell_deployment(services, deployment_id)
+            return get_deployment_with_situation(services, deployment_id)
 
     @server.resource("rollouts://deployments/{id}", title="A deployment", mime_type=_JSON)
     def deployment(context: Context, id: str) -> str:

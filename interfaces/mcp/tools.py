@@ -15,7 +15,9 @@ from qdrant_rollouts.core.defaults import INDEXES, RESULTS
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
+from qdrant_rollouts.core.operations.views.overview.deployment_situation import (
+    get_deployment_with_situation,
+)
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.mcp import answers, declared, lists
@@ -237,7 +239,7 @@ class Tools:
                     f"wait_seconds is {wait_seconds:g}; expected 0 to {LONGEST_WAIT:g}: call again "
                     "after that"
                 )
-            return answers.build_seen(tell_deployment(self._services, deployment_id))
+            return answers.build_seen(get_deployment_with_situation(self._services, deployment_id))
 
     def _version_of(self, collection: str) -> tuple[int | None, str]:
         """A search needs no database, so its answer is not lost without one."""

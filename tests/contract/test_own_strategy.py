@@ -16,7 +16,9 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL, Event, Status
 from qdrant_rollouts.core.operations.views import metrics, queries
 from qdrant_rollouts.core.operations.views.overview.deployment_list import list_deployment_page
-from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
+from qdrant_rollouts.core.operations.views.overview.deployment_situation import (
+    get_deployment_with_situation,
+)
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
@@ -152,7 +154,7 @@ def test_whoever_looks_is_told_what_happened_and_nobody_that_it_is_live(world: W
     }
     assert (
         "nothing changed for searches"
-        in answers.build_seen(tell_deployment(world.services, seen["id"])).next
+        in answers.build_seen(get_deployment_with_situation(world.services, seen["id"])).next
     )
     console = screen.make_console()
     with console.capture() as captured:

@@ -27,7 +27,9 @@ from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.core.lifecycle import Event, Status
 from qdrant_rollouts.core.operations.asking import judgments
-from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
+from qdrant_rollouts.core.operations.views.overview.deployment_situation import (
+    get_deployment_with_situation,
+)
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.access.planning import PLACES
@@ -268,7 +270,7 @@ def test_a_deployment_that_the_gate_stopped_says_why_and_what_to_do(world, agent
 def test_resources_are_deployments_as_the_command_line_tells_them(world, agent):
     started = world.deploy("other")
     assert agent.read(f"rollouts://deployments/{started}") == json.loads(
-        json.dumps(tell_deployment(world.services, started))
+        json.dumps(get_deployment_with_situation(world.services, started))
     )
     assert [
         one["id"] for one in agent.read("rollouts://indexes/other/deployments")["deployments"]

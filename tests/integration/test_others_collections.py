@@ -20,7 +20,9 @@ from qdrant_rollouts.core.deployments.backups import final
 from qdrant_rollouts.core.deployments.commands import adoption
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
+from qdrant_rollouts.core.operations.views.overview.deployment_situation import (
+    get_deployment_with_situation,
+)
 from qdrant_rollouts.interfaces.http.api import PREFIX
 from qdrant_rollouts.interfaces.http.app import make_app
 from qdrant_rollouts.interfaces.mcp import answers
@@ -268,7 +270,9 @@ def test_everything_that_speaks_of_a_deletion_says_when_and_how_it_is_kept(world
     sentence = f"theirs will be deleted at {due:%Y-%m-%d %H:%M:%S} UTC, {BACKUP_FIRST}; {KEEP}"
     assert sentence in ended_["message"]
     assert [one["text"] for one in ended_["deletions"]] == [sentence]
-    [for_agent] = answers.build_seen(tell_deployment(world.services, ended_["id"])).deletions
+    [for_agent] = answers.build_seen(
+        get_deployment_with_situation(world.services, ended_["id"])
+    ).deletions
     assert for_agent.startswith(sentence)
     assert "ask a person" in for_agent
     [row] = queries.list_deletions(world.services)

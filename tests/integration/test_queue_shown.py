@@ -9,7 +9,9 @@ from starlette.testclient import TestClient
 
 from qdrant_rollouts.core.config.index_file import ConcurrencySpec
 from qdrant_rollouts.core.config.settings import Settings
-from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
+from qdrant_rollouts.core.operations.views.overview.deployment_situation import (
+    get_deployment_with_situation,
+)
 from qdrant_rollouts.interfaces.http.app import make_app
 from qdrant_rollouts.interfaces.mcp import answers
 from tests.shell import Shell, records, write
@@ -81,7 +83,7 @@ def test_prometheus_hears_how_many_wait(web):
 
 
 def test_an_agent_is_told_to_come_again_later_and_not_to_call_a_person(world):
-    seen = answers.build_seen(tell_deployment(world.services, world.waiting))
+    seen = answers.build_seen(get_deployment_with_situation(world.services, world.waiting))
     assert seen.message == TEXT
     assert "begins by itself" in seen.next
 

@@ -2,7 +2,9 @@
 
 import click
 
-from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
+from qdrant_rollouts.core.operations.views.overview.deployment_situation import (
+    get_deployment_with_situation,
+)
 from qdrant_rollouts.interfaces.cli import picture, screen
 from qdrant_rollouts.interfaces.cli.following import follow_deployment
 from qdrant_rollouts.interfaces.cli.options import all_checks_option, json_option
@@ -25,7 +27,7 @@ def show_status(deployment_id: str, watch: bool, every: bool, as_json: bool) -> 
     with open_for_reading() as context:
         if watch:
             follow_deployment(context.services, deployment_id, timeout=None, as_json=as_json)
-        seen = tell_deployment(context.services, deployment_id)
+        seen = get_deployment_with_situation(context.services, deployment_id)
     if as_json:
         screen.print_json(seen)
     else:

@@ -26,8 +26,10 @@ from qdrant_rollouts.core.operations.views import audit_events, log_lines, queri
 from qdrant_rollouts.core.operations.views.audit_events import EventFilter
 from qdrant_rollouts.core.operations.views.charts.queries import chart_index
 from qdrant_rollouts.core.operations.views.overview import home
+from qdrant_rollouts.core.operations.views.overview.deployment_situation import (
+    get_deployment_with_situation,
+)
 from qdrant_rollouts.core.operations.views.overview.index_page import check_index_known
-from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.interfaces.access.planning import PLACES
 from qdrant_rollouts.interfaces.http.api.endpoint import Answer, Call, NoQuery
@@ -100,9 +102,9 @@ def get_deployments(call: Call, given: DeploymentsQuery) -> deployment_answers.D
     return {"deployments": found, "next": _next_cursor(found, given.limit)}
 
 
-def get_deployment(call: Call, given: NoQuery) -> deployment_answers.ToldDeployment:
+def get_deployment(call: Call, given: NoQuery) -> deployment_answers.DeploymentWithSituation:
     seen = call.context.watcher.look()
-    return tell_deployment(call.services, call.path["deployment"], seen)
+    return get_deployment_with_situation(call.services, call.path["deployment"], seen)
 
 
 def get_log(call: Call, given: LogQuery) -> deployment_answers.DeploymentLog:

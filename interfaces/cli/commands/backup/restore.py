@@ -6,7 +6,9 @@ from typing import Any
 import click
 
 from qdrant_rollouts.core.deployments import backups
-from qdrant_rollouts.core.operations.views.overview.told import tell_deployment
+from qdrant_rollouts.core.operations.views.overview.deployment_situation import (
+    get_deployment_with_situation,
+)
 from qdrant_rollouts.interfaces.cli.backup_options import (
     backup_arguments,
     wait_options,
@@ -41,7 +43,7 @@ def run_restore(
         )
 
         def describe_restored() -> Mapping[str, Any]:
-            found = tell_deployment(context.services, run)
+            found = get_deployment_with_situation(context.services, run)
             return {**found, "backup_id": backups.get_restored_backup(context.services, run)}
 
         return wait_or_leave(context, run, describe_restored, wait, timeout, as_json)

@@ -12,9 +12,9 @@ from qdrant_rollouts.core.operations.views.overview.store_snapshot import StoreS
 from qdrant_rollouts.core.services import Services
 
 
-def tell_deployment(
+def get_deployment_with_situation(
     services: Services, deployment_id: str, seen: StoreSnapshot | None = None
-) -> deployment_answers.ToldDeployment:
+) -> deployment_answers.DeploymentWithSituation:
     """Returns the data of ``queries.get_deployment`` and the situation. Without ``seen`` Qdrant is
     not asked. Raises Unknown or Refused for an id that fits none or several."""
     told = queries.get_deployment(services, deployment_id)
