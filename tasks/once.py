@@ -15,10 +15,12 @@ from typing import Any, Concatenate, ParamSpec
 
 from celery import current_task
 from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database.caller_rows import OnceRow
 from qdrant_rollouts.core.deployments.commands import InTransaction, do_nothing
+from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.services import Services
 
 Answer = Mapping[str, Any]
@@ -40,10 +42,17 @@ def begin_once(
 
     def decorate(begin: Begin[P]) -> Callable[Concatenate[Services, P], Answer]:
         def command(services: Services, /, *args: P.args, **arguments: P.kwargs) -> Answer:
-            begun = _find_begun(services) or begin(
-                services, _note_message(services), *args, **arguments
-            )
-            return describe(services, begun) if isinstance(begun, str) else begun
+            begun = _find_begun(services)
+            if begun is not None:
+                return describe(services, begun)
+            try:
+                answer = begin(services, _note_message(services), *args, **arguments)
+            except (AppError, IntegrityError):
+                begun = _find_begun(services)  # another worker has the same message
+                if begun is None:
+                    raise
+                return describe(services, begun)
+            return describe(services, answer) if isinstance(answer, str) else answer
 
         takes = signature(begin)
         kept = [one for name, one in takes.parameters.items() if name != "along"]

@@ -10,6 +10,7 @@ from celery import Celery
 from sqlalchemy import select
 
 from qdrant_rollouts.core.collections.deletion import retention_policy
+from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database.models import Base, Deployment
 from qdrant_rollouts.core.deployments import commands as deployments
@@ -249,3 +250,19 @@ def test_a_deletion_that_a_person_has_stopped_is_not_scheduled_again_by_the_same
         False,
         f"the deletion of {arguments['collection_name']} was scheduled before, and is kept",
     )
+
+
+def test_a_message_that_two_workers_have_at_once_answers_both_with_the_same(
+    world: World, app: Celery
+) -> None:
+    answers: list[Any] = []
+
+    def read_indexes() -> dict[str, IndexSpec]:
+        if not answers:
+            answers.append(None)
+            answers[0] = send(app, "deployments.deploy_new_version", name_docs(world))
+        return world.indexes
+
+    world.change_services(indexes=read_indexes)
+    own = send(app, "deployments.deploy_new_version", name_docs(world))
+    assert own == answers[0]
