@@ -16,7 +16,7 @@ from qdrant_rollouts.core.config.index_file.values import validate_as
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.faults import explain_error, find_meaning
 from qdrant_rollouts.core.deployments import commands
-from qdrant_rollouts.core.deployments.commands import rebuilding
+from qdrant_rollouts.core.deployments.commands import InTransaction, rebuilding
 from qdrant_rollouts.core.errors import (
     AppError,
     Malformed,
@@ -119,8 +119,10 @@ def _build_arguments_model(takes: Signature) -> type[BaseModel]:
     return create_model("Arguments", __config__=ConfigDict(strict=True), **fields)
 
 
+@begin_once(queries.describe_started)
 def deploy_new_version(
     services: Services,
+    along: InTransaction,
     alias_name: str,
     data_source: str | None = None,
     validation_queries: Sequence[str] | None = None,
@@ -128,26 +130,24 @@ def deploy_new_version(
     options: Mapping[str, Any] | None = None,
     reason: str = "",
     actor: str = ACTOR,
-) -> Answer:
-    started = begin_once(
+) -> str:
+    return commands.start_deployment(
         services,
-        lambda along: commands.start_deployment(
-            services,
-            alias_name,
-            reason=reason,
-            source=data_source,
-            queries=validation_queries,
-            rollback_on_failure=rollback_on_failure,
-            options=options,
-            actor=actor,
-            along=along,
-        ),
+        alias_name,
+        reason=reason,
+        source=data_source,
+        queries=validation_queries,
+        rollback_on_failure=rollback_on_failure,
+        options=options,
+        actor=actor,
+        along=along,
     )
-    return queries.describe_started(services, started)
 
 
+@begin_once(queries.describe_started)
 def start_canary(
     services: Services,
+    along: InTransaction,
     alias_name: str,
     new_collection: str | None = None,
     data_source: str | None = None,
@@ -156,61 +156,60 @@ def start_canary(
     options: Mapping[str, Any] | None = None,
     reason: str = "",
     actor: str = ACTOR,
-) -> Answer:
+) -> str:
     wanted = dict(options or {})
     if stages is not None:
         wanted["canary"] = {**wanted.get("canary", {}), "stages": list(stages)}
-    started = begin_once(
+    return commands.start_deployment(
         services,
-        lambda along: commands.start_deployment(
-            services,
-            alias_name,
-            source=data_source,
-            strategy="canary",
-            collection=new_collection,
-            rollback_on_failure=auto_rollback,
-            options=wanted,
-            reason=reason,
-            actor=actor,
-            along=along,
-        ),
+        alias_name,
+        source=data_source,
+        strategy="canary",
+        collection=new_collection,
+        rollback_on_failure=auto_rollback,
+        options=wanted,
+        reason=reason,
+        actor=actor,
+        along=along,
     )
-    return queries.describe_started(services, started)
 
 
+@begin_once(queries.describe_started)
 def rebuild_index(
-    services: Services, alias_name: str, reason: str = "", actor: str = ACTOR
-) -> Answer:
-    found = rebuilding.rebuild_index(services, alias_name, actor=actor, reason=reason)
+    services: Services,
+    along: InTransaction,
+    alias_name: str,
+    reason: str = "",
+    actor: str = ACTOR,
+) -> str | Answer:
+    found = rebuilding.rebuild_index(services, alias_name, actor=actor, reason=reason, along=along)
     if isinstance(found, str):
-        return queries.describe_started(services, found)
+        return found
     same = {"old_collection": found.collection, "new_collection": found.collection}
     return {"deployment_id": None, "status": "unchanged", "alias": alias_name, **same}
 
 
+@begin_once(queries.describe_started)
 def roll_back_alias(
     services: Services,
+    along: InTransaction,
     alias_name: str,
     reason: str = "",
     actor: str = ACTOR,
     now: bool = False,
     to: str | None = None,
     force: bool = False,
-) -> Answer:
-    started = begin_once(
+) -> str:
+    return commands.start_rollback(
         services,
-        lambda along: commands.start_rollback(
-            services,
-            alias_name,
-            reason=reason,
-            actor=actor,
-            now=now,
-            to=to,
-            force=force,
-            along=along,
-        ),
+        alias_name,
+        reason=reason,
+        actor=actor,
+        now=now,
+        to=to,
+        force=force,
+        along=along,
     )
-    return queries.describe_started(services, started)
 
 
 def mark_version(
@@ -256,8 +255,10 @@ def delete_alias(
     return commands.delete_alias(services, alias_name, reason=reason, actor=actor)
 
 
+@begin_once(commands.describe_deletion_request)
 def safe_delete_collection(
     services: Services,
+    along: InTransaction,
     collection_name: str,
     grace_period_minutes: float | None = None,
     reason: str = "asked for",
@@ -269,21 +270,27 @@ def safe_delete_collection(
         grace_period_minutes=grace_period_minutes,
         reason=reason,
         actor=actor,
+        along=along,
     )
 
 
+def _describe_requested(services: Services, deployment_id: str) -> Answer:
+    answer = queries.describe_started(services, deployment_id)
+    return {"deployment_id": answer["deployment_id"], "status": answer["status"]}
+
+
 def _build_request_command(event: Event) -> Callable[..., Answer]:
+    @begin_once(_describe_requested)
     def request(
-        services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR
-    ) -> Answer:
-        found = begin_once(
-            services,
-            lambda along: commands.request_action(
-                services, deployment_id, event, actor=actor, reason=reason, along=along
-            ),
+        services: Services,
+        along: InTransaction,
+        deployment_id: str,
+        reason: str = "",
+        actor: str = ACTOR,
+    ) -> str:
+        return commands.request_action(
+            services, deployment_id, event, actor=actor, reason=reason, along=along
         )
-        answer = queries.describe_started(services, found)
-        return {"deployment_id": answer["deployment_id"], "status": answer["status"]}
 
     return request
 

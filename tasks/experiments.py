@@ -7,12 +7,13 @@ from celery import Celery
 from sqlalchemy.exc import DBAPIError
 
 from qdrant_rollouts.core.defaults import SPLIT
+from qdrant_rollouts.core.deployments.commands import InTransaction
 from qdrant_rollouts.core.experiments import commands, queries
 from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, count_feedback
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.tasks import resting
+from qdrant_rollouts.tasks.once import Answer, begin_once
 
-Answer = dict[str, Any]
 ACTOR = "celery"
 #: Seconds between tries, and their number: an exposure is written within two seconds of the search;
 #: a database that does not answer for a few minutes loses no feedback.
@@ -21,8 +22,14 @@ _MOST_TRIES = 100
 _PATIENT_TRIES = 3
 
 
+def _name_experiment(services: Services, experiment_id: str) -> Answer:
+    return {"experiment_id": experiment_id}
+
+
+@begin_once(_name_experiment)
 def create_experiment(
     services: Services,
+    along: InTransaction,
     experiment_name: str,
     control_collection: str,
     treatment_collection: str | Sequence[str],
@@ -33,11 +40,11 @@ def create_experiment(
     start: bool = True,
     reason: str = "",
     actor: str = ACTOR,
-) -> Answer:
+) -> str:
     treatments = treatment_collection
     if isinstance(treatment_collection, str):
         treatments = [treatment_collection]
-    created = commands.create_experiment(
+    return commands.create_experiment(
         services,
         experiment_name,
         control_collection,
@@ -49,38 +56,48 @@ def create_experiment(
         start=start,
         reason=reason,
         actor=actor,
+        along=along,
     )
-    return {"experiment_id": created}
 
 
+@begin_once(_name_experiment)
 def start_experiment(
-    services: Services, experiment_id: str, reason: str = "", actor: str = ACTOR
-) -> Answer:
-    return {
-        "experiment_id": commands.start_experiment(
-            services, experiment_id, reason=reason, actor=actor
-        )
-    }
+    services: Services,
+    along: InTransaction,
+    experiment_id: str,
+    reason: str = "",
+    actor: str = ACTOR,
+) -> str:
+    return commands.start_experiment(
+        services, experiment_id, reason=reason, actor=actor, along=along
+    )
 
 
+@begin_once(_name_experiment)
 def stop_experiment(
-    services: Services, experiment_id: str, reason: str = "", actor: str = ACTOR
-) -> Answer:
-    return {
-        "experiment_id": commands.stop_experiment(
-            services, experiment_id, reason=reason, actor=actor
-        )
-    }
+    services: Services,
+    along: InTransaction,
+    experiment_id: str,
+    reason: str = "",
+    actor: str = ACTOR,
+) -> str:
+    return commands.stop_experiment(
+        services, experiment_id, reason=reason, actor=actor, along=along
+    )
 
 
+@begin_once(_name_experiment)
 def widen_experiment(
-    services: Services, experiment_id: str, coverage: int, reason: str = "", actor: str = ACTOR
-) -> Answer:
-    return {
-        "experiment_id": commands.widen_experiment(
-            services, experiment_id, coverage, reason=reason, actor=actor
-        )
-    }
+    services: Services,
+    along: InTransaction,
+    experiment_id: str,
+    coverage: int,
+    reason: str = "",
+    actor: str = ACTOR,
+) -> str:
+    return commands.widen_experiment(
+        services, experiment_id, coverage, reason=reason, actor=actor, along=along
+    )
 
 
 def analyze_experiment(services: Services, experiment_id: str) -> Answer:

@@ -92,7 +92,12 @@ def create_experiment(
 
 
 def start_experiment(
-    services: Services, experiment_id: str, *, actor: str, reason: str = ""
+    services: Services,
+    experiment_id: str,
+    *,
+    actor: str,
+    reason: str = "",
+    along: InTransaction = do_nothing,
 ) -> str:
     """Splits the searches of a draft's alias from now on, if the alias still points to its
     control."""
@@ -108,10 +113,17 @@ def start_experiment(
         note_treatments(session, row.id, now, left_alone)
         _start_experiment(services, session, row, actor, reason)
 
-    return _change_experiment(services, experiment_id, start)
+    return _change_experiment(services, experiment_id, start, along)
 
 
-def stop_experiment(services: Services, experiment_id: str, *, actor: str, reason: str = "") -> str:
+def stop_experiment(
+    services: Services,
+    experiment_id: str,
+    *,
+    actor: str,
+    reason: str = "",
+    along: InTransaction = do_nothing,
+) -> str:
     """The control answers all users again; observations are kept. Feedback of users of both arms is
     accepted until their windows close."""
 
@@ -120,11 +132,17 @@ def stop_experiment(services: Services, experiment_id: str, *, actor: str, reaso
             services, session, row, ExperimentEvent.STOP, reason or "stopped", actor, reason
         )
 
-    return _change_experiment(services, experiment_id, end)
+    return _change_experiment(services, experiment_id, end, along)
 
 
 def widen_experiment(
-    services: Services, experiment_id: str, coverage: int, *, actor: str, reason: str = ""
+    services: Services,
+    experiment_id: str,
+    coverage: int,
+    *,
+    actor: str,
+    reason: str = "",
+    along: InTransaction = do_nothing,
 ) -> str:
     """Enrols more users; no user changes arm. Raises Refused for a smaller coverage than now,
     because that would send users back."""
@@ -145,7 +163,7 @@ def widen_experiment(
         )
         _add_stage(services, session, row, coverage, actor)
 
-    return _change_experiment(services, experiment_id, widen)
+    return _change_experiment(services, experiment_id, widen, along)
 
 
 def end_experiment(
@@ -195,12 +213,15 @@ def record_experiment_alert(
     outbox.record_alert(session, now, told)
 
 
-def _change_experiment(services: Services, experiment_id: str, change: Any) -> str:
+def _change_experiment(
+    services: Services, experiment_id: str, change: Any, along: InTransaction
+) -> str:
     with services.sessions.begin() as session:
         row = session.get_one(
             Experiment, find_experiment(session, experiment_id).id, with_for_update=True
         )
         change(session, row)
+        along(session, row.id)
         found = row.id
         route = row.route
     services.channel.announce(route)

@@ -7,6 +7,7 @@ read, or whether the result is checked.
 from qdrant_rollouts.core.answers.plans import Plan
 from qdrant_rollouts.core.collections.versions import without_credentials
 from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.deployments.commands import InTransaction
 from qdrant_rollouts.core.deployments.commands.planning import plan_deployment
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, quote_value
@@ -23,7 +24,13 @@ def plan_declared(services: Services, alias: str, source: str = "") -> Plan:
 
 
 def deploy_declared(
-    services: Services, alias: str, source: str = "", *, validate: bool = True, actor: str
+    services: Services,
+    alias: str,
+    source: str = "",
+    *,
+    validate: bool = True,
+    actor: str,
+    along: InTransaction = commands.do_nothing,
 ) -> str:
     """Starts a deployment by the index file's own settings and returns its id. ``source`` may only
     repeat what the file declares. Without ``validate`` nothing is started, because no gate is ever
@@ -36,7 +43,9 @@ def deploy_declared(
             "Call again with validate=true; which checks the gate has is for the index file to say "
             "(validation)"
         )
-    return commands.start_deployment(services, alias, actor=actor, reason="asked for by an agent")
+    return commands.start_deployment(
+        services, alias, actor=actor, reason="asked for by an agent", along=along
+    )
 
 
 def _check_declared(services: Services, alias: str, source: str) -> None:

@@ -22,6 +22,7 @@ from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.mcp import answers, declared, lists
 from qdrant_rollouts.interfaces.mcp.guard import Guard
+from qdrant_rollouts.interfaces.mcp.once import CallKey, start_once
 
 #: A model reads every result; a caller that needs more uses the HTTP API.
 MOST_RESULTS = 50
@@ -159,6 +160,7 @@ class Tools:
         validate: Annotated[
             bool, Field(description="Must be true: no gate is ever skipped")
         ] = True,
+        key: CallKey = "",
     ) -> answers.Started:
         """Begins to rebuild an index from its declared source and returns at once; get_deployment
         says how it goes.
@@ -167,10 +169,16 @@ class Tools:
         if it does badly.
         """
         with self._guard.check_scope(context, "deploy") as caller:
-            started = declared.deploy_declared(
-                self._services, alias, source, validate=validate, actor=caller.name
+            begin = partial(
+                declared.deploy_declared,
+                self._services,
+                alias,
+                source,
+                validate=validate,
+                actor=caller.name,
             )
-            return self._describe_started(started)
+            asked = "deploy_new_index", alias, source
+            return start_once(self._services, caller, key, asked, begin, self._describe_started)
 
     def roll_back_index(
         self,
@@ -184,6 +192,7 @@ class Tools:
             ),
         ] = "",
         reason: Annotated[str, Field(description="Why; kept with the audit events")] = "",
+        key: CallKey = "",
     ) -> answers.Started:
         """Goes back to an older version that is still there, and returns at once; get_deployment
         says how it goes.
@@ -191,14 +200,16 @@ class Tools:
         A version that is marked bad is refused: a person decides about it.
         """
         with self._guard.check_scope(context, "deploy") as caller:
-            started = commands.start_rollback(
+            begin = partial(
+                commands.start_rollback,
                 self._services,
                 alias,
                 to=version or None,
                 actor=caller.name,
                 reason=reason or "asked for by an agent",
             )
-            return self._describe_started(started)
+            asked = "roll_back_index", alias, version
+            return start_once(self._services, caller, key, asked, begin, self._describe_started)
 
     def mark_version(
         self,

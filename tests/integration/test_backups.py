@@ -7,14 +7,19 @@ from dataclasses import replace
 import httpx
 import numpy as np
 import pytest
+from sqlalchemy import func, select
 
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.adapters.shelf_remote import RemoteShelf
 from qdrant_rollouts.core.collections import manifests
 from qdrant_rollouts.core.collections.stamps import read_stamp
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.deployments import backups
 from qdrant_rollouts.core.errors import OutcomeUnknown, Refused
 from qdrant_rollouts.core.ports import Point
+from qdrant_rollouts.tasks.factory import create_app
+from qdrant_rollouts.wiring import PerProcess
 from tests.backups import back_up, through
 from tests.world import DIMENSION, World, texts
 
@@ -63,6 +68,30 @@ def test_a_backup_is_its_files_and_a_manifest_and_leaves_nothing_on_the_server(w
     assert manifest["metadata"]["rollouts"]["alias"] == "docs"
     assert len(manifest["sample"]) == 70
     assert world.store.snapshots(live) == set()
+
+
+def test_a_backup_command_whose_message_comes_twice_begins_one_run(world, ready_sqlite_url):
+    serve(world, "docs")
+    settings = Settings(_env_file=None, broker_url="memory://", database_url=ready_sqlite_url)
+    app = create_app(settings, services=PerProcess(lambda: world.services))
+
+    def send(name):
+        return app.tasks[name].apply(kwargs={"alias_name": "docs"}, task_id=name).get()
+
+    def count_runs():
+        with world.services.sessions() as session:
+            return session.scalar(select(func.count(Deployment.id)))
+
+    for name, id in (
+        ("backups.create", "backup_id"),
+        ("backups.verify", "verification_id"),
+        ("backups.restore", "deployment_id"),
+    ):
+        first = send(name)[id]
+        assert through(world, first)["status"] in ("live", "completed")
+        runs = count_runs()
+        assert send(name)[id] == first
+        assert count_runs() == runs
 
 
 def test_what_a_backup_was_sent_to_the_server_as_does_not_stay_on_its_disk(world, qdrant_url):

@@ -89,25 +89,3 @@ def test_one_that_meets_a_setting_that_is_wrong_fails_in_words(
     with pytest.raises(Misconfigured, match="may only be read"):
         ask(app)
     read_only.engine.dispose()
-
-
-def test_a_message_that_comes_twice_begins_one_thing(world: World, sqlite_url: str) -> None:
-    declare(world)
-    app = build_app(lambda: world.services, sqlite_url)
-    served = []
-    for _ in range(3):
-        ask(app)
-        world.run()
-        served.append(world.store.aliases()["docs"])
-        world.clock.move(1)
-
-    def send(message: str) -> Any:
-        asked = {"alias_name": "docs", "to": None}
-        answer = app.tasks["deployments.rollback"].apply(kwargs=asked, task_id=message).get()
-        world.run()
-        world.clock.move(1)
-        return answer["deployment_id"]
-
-    first = send("one")
-    assert (send("one"), world.store.aliases()["docs"]) == (first, served[1])
-    assert (send("another") == first, world.store.aliases()["docs"]) == (False, served[0])

@@ -502,6 +502,23 @@ def test_versions_are_marked_and_gone_back_to(world, agent):
     assert agent.call("list_versions", alias="docs")["versions"][-1]["state"] == "live"
 
 
+def test_a_call_repeated_with_its_key_begins_nothing_more(world, agent):
+    for _ in range(2):
+        world.deploy("docs")
+        world.run()
+    asked = {"alias": "docs", "key": "after the timeout"}
+    first = agent.call("roll_back_index", **asked)
+    world.run()
+    assert agent.call("roll_back_index", **asked) == first
+    other = agent.refusal("deploy_new_index", **asked)
+    assert "was sent with another request before; take a new key" in other
+    world.run()
+    assert agent.call("list_versions", alias="docs")["versions"][1]["state"] == "live"
+    started = agent.call("deploy_new_index", alias="other", key="another")
+    world.run()
+    assert agent.call("deploy_new_index", alias="other", key="another") == started
+
+
 def test_two_versions_are_asked_side_by_side_and_their_answers_are_judged(world, agent):
     lonely = agent.call("ask_both", alias="docs", query="asyncio")
     assert (lonely["summary"], lonely["right"]) == ("There is only one version to ask", None)

@@ -7,6 +7,7 @@ from qdrant_rollouts.core.defaults import GRACE_MINUTES
 from qdrant_rollouts.core.deployments.commands.aliases import (
     create_alias,
     delete_alias,
+    describe_deletion_request,
     safe_delete_collection,
     switch_alias,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "begin_deployment",
     "create_alias",
     "delete_alias",
+    "describe_deletion_request",
     "describe_rollback",
     "do_nothing",
     "find_deployment",

@@ -13,6 +13,7 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import AliasState, Deletion
 from qdrant_rollouts.core.defaults import GRACE_MINUTES, LONGEST_GRACE_MINUTES
 from qdrant_rollouts.core.deployments import alias_lock
+from qdrant_rollouts.core.deployments.commands.beginning import InTransaction, do_nothing
 from qdrant_rollouts.core.deployments.commands.specs import (
     check_alias_name,
     get_serving_collection,
@@ -105,6 +106,7 @@ def safe_delete_collection(
     grace_period_minutes: float | None = None,
     actor: str,
     reason: str = "asked for",
+    along: InTransaction = do_nothing,
 ) -> dict[str, Any]:
     """Schedules a deletion after the grace period, if nothing uses the collection then.
 
@@ -130,7 +132,19 @@ def safe_delete_collection(
         row = deletions.schedule_deletion(
             session, now, collection, minutes, reason=reason, actor=actor
         )
+        along(session, str(row.id))
         return _describe_scheduled_deletion(services, session, row)
+
+
+def describe_deletion_request(services: Services, id: str) -> dict[str, Any]:
+    """Returns the answer of ``safe_delete_collection`` for the deletion that it scheduled, as that
+    stands now."""
+    with services.sessions() as session:
+        row = session.get_one(Deletion, int(id))
+        if row.status in deletions.OPEN_STATUSES:
+            return _describe_scheduled_deletion(services, session, row)
+        reason = f"the deletion of {row.collection} was scheduled before, and is {row.status}"
+        return {"scheduled": False, "delete_after": None, "reason": reason}
 
 
 def _delete_replaced(
