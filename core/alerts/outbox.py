@@ -25,8 +25,9 @@ from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.times import as_iso
 
 REPEAT = timedelta(hours=4)
-#: The alert while a deployment waits for a person because its gate cannot tell.
-INCONCLUSIVE = "deployment.inconclusive"
+#: The alerts while a deployment waits for a person because nobody can tell: its gate, or a stage of
+#: its canary. If the next run of its schedule takes its place, they last until that has judged.
+HELD = ("deployment.inconclusive", "deployment.approval_needed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ TRIGGERS: Mapping[str, Trigger] = {
         for what, trigger in _RUN_TRIGGERS.items()
     },
     "deployment.approval_needed": _WHILE_WARN,
-    INCONCLUSIVE: _WHILE_WARN,
+    "deployment.inconclusive": _WHILE_WARN,
     "deployment.rollback_by_hand": _WARN,
     "deployment.writers_faster": _WARN,
     "schedule.failed": _ERROR,

@@ -93,8 +93,9 @@ def lacks(need: Needed, room: Room) -> str:
 def describe_room(need: Needed, room: Room) -> str:
     """Describes the figures, and which of them are not known."""
     pairs = (("disk", need.disk, room.disk), ("memory", need.memory, room.memory))
-    return ", ".join(
-        f"{what} at least {in_words(wanted)}, {_free(free)}" for what, wanted, free in pairs
+    return "; ".join(
+        f"at least {in_words(wanted)} of {what} needed, {_free(free)}"
+        for what, wanted, free in pairs
     )
 
 

@@ -169,6 +169,11 @@ def read_report(output: Content) -> Any:
     return output.get("gate")
 
 
+def read_missing(output: Content) -> str:
+    """Returns what a stage of a canary has not shown, from its output; empty if it is no stage."""
+    return str(output.get("missing") or "")
+
+
 def add_approval(output: Content, actor: str, reason: str) -> dict[str, Any]:
     """Returns the output of a step with the person who approved it."""
     return {**output, _APPROVED_BY: actor, _APPROVED_BECAUSE: reason}

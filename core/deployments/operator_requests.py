@@ -16,7 +16,7 @@ from qdrant_rollouts.core.database.step_data import add_approval
 from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.deployments.abort_notices import has_switched
 from qdrant_rollouts.core.deployments.steps import STEPS
-from qdrant_rollouts.core.deployments.turn_record import TurnResult, TurnWriter
+from qdrant_rollouts.core.deployments.turn_record import HELD, TurnResult, TurnWriter
 from qdrant_rollouts.core.deployments.turns import current_step, name_place
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus, next_status
@@ -213,13 +213,14 @@ def _apply_abort(writer: TurnWriter, actor: str, reason: str) -> None:
 
 
 def _let_next_run_judge(writer: TurnWriter, text: str, actor: str) -> None:
-    """Goes back in favour of the next run of the schedule. The alert about the gate lasts until
+    """Goes back in favour of the next run of the schedule. The alert about the hold lasts until
     that run has judged, so that people hear once of what comes every night."""
     before = writer.row.message
-    writer.move(Event.ABORT, text, actor, keeps=("inconclusive",))
+    writer.move(Event.ABORT, text, actor, keeps=HELD)
     told = f"{text}, which judges anew; before that: {before}"
     act = "nothing to do until it has judged"
-    outbox.amend_lasting(writer.session, writer.row.alias, outbox.INCONCLUSIVE, told, act)
+    for what in outbox.HELD:
+        outbox.amend_lasting(writer.session, writer.row.alias, what, told, act)
 
 
 def _apply_abort_keep(writer: TurnWriter, actor: str, reason: str) -> None:

@@ -27,7 +27,7 @@ from qdrant_rollouts.core.deployments import (
 from qdrant_rollouts.core.deployments.abort_notices import has_switched
 from qdrant_rollouts.core.deployments.claims import Claim, hold_turn, knock_for
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Reject, Wait
-from qdrant_rollouts.core.deployments.turn_record import TurnResult, TurnWriter
+from qdrant_rollouts.core.deployments.turn_record import HELD, TurnResult, TurnWriter
 from qdrant_rollouts.core.deployments.turn_runs import Crashed, RetryLater, RunOutcome
 from qdrant_rollouts.core.deployments.turns import current_step, moves
 from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus
@@ -366,7 +366,7 @@ def _finish_rollback(writer: TurnWriter, outcome: Finish) -> TurnResult:
     cause = row.message
     message = end_messages.say_rolled_back(cause, _describe_former_state(row))
     if is_replaced(writer.session, row.id):  # the next run goes on, and tells
-        writer.move(Event.UNDONE, message, keeps=("inconclusive",))
+        writer.move(Event.UNDONE, message, keeps=HELD)
         return TurnResult(row.message)
     writer.move(Event.UNDONE, message)
     writer.tell("rolled_back", row.message, reason=cause, act="rollouts status {id} says why")

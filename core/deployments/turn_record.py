@@ -23,6 +23,8 @@ _ENDED_BY_NEW_STATUS = (
     "needs_operator",
     "deadline_near",
 )
+#: Those that last while the next run of a schedule takes the place of a held one.
+HELD = tuple(name.removeprefix("deployment.") for name in outbox.HELD)
 
 
 @dataclass(slots=True)

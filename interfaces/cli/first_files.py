@@ -27,6 +27,8 @@ from qdrant_rollouts.interfaces.cli.screen import printable_text
 FILL_IN = "fill in:"
 QDRANT_KEY = "ROLLOUTS_QDRANT_API_KEY"
 _WIDTH = 96
+#: Begins a sentence that ends with a file under ``docs/``, which is not in the user's folder.
+DOCUMENTS = "The repository of qdrant-rollouts has"
 #: A value that every reader of ``.env`` takes as it stands.
 _PLAIN_VALUE = re.compile(r"[\w.:/@%+,=~-]+", re.ASCII)
 _PLAIN_TEXT = re.compile(r"[A-Za-z][\w/.-]*", re.ASCII)
@@ -122,7 +124,7 @@ def render_index_file(
         *_comment(
             f"The indexes that rollouts rebuilds. `rollouts init` wrote this from what it found at "
             f"{address}. What stands behind a # has no effect. `rollouts doctor` checks this file, "
-            "docs/index-file.md has every key.",
+            f"also for keys that do not exist. {DOCUMENTS} every key in docs/index-file.md.",
             0,
         ),
         "",
@@ -157,8 +159,8 @@ def _render_existing(entry: Existing) -> Iterator[str]:
     yield from _comment(
         "`live`: the collection itself has the records. A deployment copies its points, with their "
         "vectors unless a model below makes them anew, and the old collection takes no writes for "
-        "a moment at the switch (docs/howto/live-writes.md). If the records are elsewhere, such as "
-        "in jsonl:docs/*.jsonl, name that place instead (docs/sources.md).",
+        "a moment at the switch. If the records are elsewhere, such as in jsonl:docs/*.jsonl, name "
+        f"that place instead. {DOCUMENTS} more in docs/howto/live-writes.md and docs/sources.md.",
         4,
     )
     yield "    source: live"
@@ -260,7 +262,8 @@ def _render_new(entry: New) -> Iterator[str]:
     else:
         yield from _comment(
             "A record has an `id`, the fields that `text` names, and whatever else you store. "
-            "docs/sources.md has every kind of source: jsonl, csv, dir, parquet, sql, sitemap …",
+            f"{DOCUMENTS} every kind of source in docs/sources.md: jsonl, csv, dir, parquet, "
+            "sql, sitemap …",
             4,
         )
         yield f"{source}  # {FILL_IN} where your records are"

@@ -94,16 +94,20 @@ def _render_errors(errors: Errors) -> Iterator[RenderableType]:
         return
     rows = screen.make_table("PLAN OF", "WAY", "RECORDS", "TEXTS", "SECONDS")
     for one in errors["plans"]:
-        figures = (one["records"], one["texts"], one["seconds"])
-        screen.add_row(rows, (one["deployment_id"], one["way"], *map(_describe_error, figures)))
+        counts = [_describe_error(one[unit], _count) for unit in ("records", "texts")]
+        seconds = _describe_error(one["seconds"], _seconds)
+        screen.add_row(rows, (one["deployment_id"], one["way"], *counts, seconds))
     yield Padding(rows, (1, 0, 0, 0), expand=False)
 
 
-def _describe_error(compared: Compared) -> str:
-    took = f"{compared['took']:,.0f}"
+def _describe_error(compared: Compared, write: Callable[[float], str]) -> str:
+    took = write(compared["took"])
     if compared["planned"] is None:
         return f"{took}, not planned"
-    told = f"{took} of {compared['planned']:,.0f} planned"
+    planned = write(compared["planned"])
+    if took == planned:
+        return f"{took}, as planned"
+    told = f"{took} of {planned} planned"
     if compared["error"] is None:
         return told
     return f"{told}, {compared['error'] * 100:+,.0f} %"
@@ -117,6 +121,11 @@ def _duration(seconds: float) -> str:
     if seconds >= 90:
         return f"{seconds / 60:,.1f} min"
     return f"{seconds:,.1f} s"
+
+
+def _seconds(seconds: float) -> str:
+    """A plan need not be right to parts of a second."""
+    return f"{seconds:,.0f}" if seconds >= 1 else "less than 1"
 
 
 def _price(amount: float) -> str:

@@ -35,6 +35,20 @@ def wish(world: World, deployment: str, event: Event, reason: str = "") -> dict[
     return world.status(deployment)
 
 
+def test_a_request_to_abort_ends_the_announcement_of_deletions(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(5)))
+    world.deploy("docs")
+    world.run()
+    deployment = held(world)
+    green = world.status(deployment)["green"]
+    (coming,) = world.status(deployment)["deletions"]
+    assert f"after {green} is live" in coming["text"]
+    commands.request_action(world.services, deployment, Event.ABORT, actor="anna")
+    asked = world.status(deployment)
+    assert (asked["status"], asked["requested"]) == ("paused", "abort")
+    assert asked["deletions"] == []
+
+
 def test_a_gate_that_cannot_tell_waits_for_a_person_who_is_named_with_the_reason(
     world: World,
 ) -> None:

@@ -10,12 +10,13 @@ from sqlalchemy import select
 from qdrant_rollouts.core.collections import marks
 from qdrant_rollouts.core.collections.deletion import retention_policy
 from qdrant_rollouts.core.database.alert_rows import ConditionRow
+from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.deployments.alias_lock import find_open_deployment
 from qdrant_rollouts.core.deployments.commands import InTransaction
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.experiments import commands as experiments
-from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.lifecycle import FINAL, Event
 from qdrant_rollouts.core.operations.schedules import deployments as scheduled
 from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.operations.schedules.runs import load_run
@@ -86,6 +87,55 @@ def test_a_paused_night_is_replaced_by_the_next_and_told_once(paused: World) -> 
     assert lasting is not None
     assert "3 times in a row since 2026-11-02 02:0" in lasting.message["text"]
     assert f"rollouts promote {held(paused)['id']}" in lasting.message["next"]
+
+
+def canary_night(world: World, day: int) -> None:
+    """Two o'clock, and everything that follows until a person is waited for. Nobody searches."""
+    stages = [{"percentage": 5, "duration_minutes": 2}]
+    declare(world, records=8 + day, strategy="canary", canary={"stages": stages})
+    at(world, f"2026-11-{day:02d}T02:00")
+    for _ in range(3):
+        for run in sweep.sweep_schedules(world.services).open:
+            sweep.take_up_run(world.services, run)
+        engine.knock_overdue_turns(world.services)
+        world.run(until=lambda: rests(world))
+
+
+def rests(world: World) -> bool:
+    with world.services.sessions() as session:
+        rows = session.scalars(select(Deployment).where(Deployment.status.not_in(FINAL))).all()
+        return all(row.status == "paused" and row.requested is None for row in rows)
+
+
+def test_a_canary_that_lacked_searches_is_replaced_by_the_next_night_and_told_once(
+    world: World,
+) -> None:
+    begin(world)
+    night(world, 2)
+    for day in (3, 4):
+        canary_night(world, day)
+        assert "searches of the 200 it needs" in held(world)["message"]
+    assert runs(world)[-2:] == [("11-03T02:00", "replaced"), ("11-04T02:00", "running")]
+    assert len(world.store.collections()) == 2, "blue, and the canary of the last night"
+    assert told(world) == [("deployment.approval_needed", "begun")]
+    commands.request_action(
+        world.services, held(world)["id"], Event.PROMOTE, actor="anna", reason="tried by hand"
+    )
+    world.run()
+    assert told(world)[1:] == [("deployment.approval_needed", "resolved")]
+
+
+def test_a_canary_that_a_person_has_paused_is_not_replaced(world: World) -> None:
+    begin(world)
+    night(world, 2)
+    canary_night(world, 3)
+    deployment = held(world)["id"]
+    for request in (Event.RETRY, Event.PAUSE):
+        commands.request_action(world.services, deployment, request, actor="anna", reason="I look")
+        world.run(until=lambda: not world.status(deployment)["requested"])
+    canary_night(world, 4)
+    assert runs(world)[-2:] == [("11-03T02:00", "running"), ("11-04T02:00", "skipped")]
+    assert world.status(deployment)["status"] == "paused"
 
 
 def test_the_night_whose_gate_can_tell_ends_the_alert(paused: World) -> None:

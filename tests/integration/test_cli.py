@@ -93,7 +93,7 @@ def test_the_second_takes_over_from_the_first_and_says_each_change_once(story):
     assert story.shell.json("alias", "list") == {"aliases": {"docs": story.second["green"]}}
     lines = story.lines.stdout.splitlines()
     assert len(lines) == len(set(lines))
-    assert "populate done: 30 points by records, 30 embedded" in lines
+    assert "populate done: 30 points read from the source, 30 embedded" in lines
     assert lines[-1].startswith(
         f"docs {story.second['id']} live: docs is served by {story.second['green']}"
     )

@@ -214,6 +214,9 @@ def test_the_page_names_five_and_counts_the_rest_in_the_navigation_too(web):
     assert 'href="/?q=index&amp;state=serves&amp;sort=points&amp;group=prefix&amp;page=3"' in shown
     assert 'href="/?q=index&amp;state=serves&amp;sort=points&amp;group=prefix"' in shown, "previous"
     assert "continued" in shown
+    beyond = web.get("/?state=serves&page=12345678901")
+    assert beyond.status_code == 200
+    assert "190 of 190" in beyond.text, "the last page"
     refused = web.get("/?state=ill")
     assert refused.status_code == 422
     assert "state &#39;ill&#39; is not known; known: attention" in refused.text

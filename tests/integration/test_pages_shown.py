@@ -180,6 +180,11 @@ OUTSIDE = """() => {
   return found.slice(0, 5)
 }"""
 
+#: Those among some elements that are wider inside than outside.
+WIDER = """all => all
+  .filter(one => one.scrollWidth > one.clientWidth + 2)
+  .map(one => one.textContent.trim().slice(0, 30))"""
+
 
 @pytest.mark.parametrize("opened", [False, True], ids=["closed", "opened"])
 @pytest.mark.parametrize("size", list(SIZES))
@@ -195,6 +200,19 @@ def test_no_name_breaks_a_page(crowded, browser, size, opened):
         )
         found[name] = browser.evaluate(OUTSIDE)
     assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+@pytest.mark.parametrize("width", [870, 1000, 1120])
+def test_the_versions_and_their_forms_fit_a_narrow_desk(crowded, browser, width):
+    browser.set_viewport_size({"width": width, "height": 900})
+    browser.goto(f"/indexes/{OURS}")
+    browser.evaluate("document.querySelectorAll('#versions details')[0].open = true")
+    cut = "#versions .scroll, #versions td, #versions summary"
+    assert browser.locator(cut).evaluate_all(WIDER) == []
+    form = browser.locator("#versions .action[open] > form").first.bounding_box()
+    table = browser.locator("#versions .scroll").bounding_box()
+    assert table["x"] <= form["x"], "it begins within the table"
+    assert form["x"] + form["width"] <= table["x"] + table["width"]
 
 
 def test_no_page_shows_raw_numbers_or_escapes(crowded, browser):

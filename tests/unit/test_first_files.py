@@ -108,6 +108,12 @@ def _dense(found):
     return {"": vectors} if "size" in vectors else vectors
 
 
+def test_a_file_of_the_documentation_is_named_with_the_place_where_it_is():
+    text, _ = render(Existing("articles", survey(), served=True))
+    told = " ".join(text.replace("#", " ").split())
+    assert "The repository of qdrant-rollouts has every key in docs/index-file.md." in told
+
+
 def test_a_tenant_of_the_server_s_own_is_watched_at_once():
     indexes = {
         "shop": {"data_type": "keyword", "params": {"type": "keyword", "is_tenant": True}},

@@ -90,6 +90,6 @@ def test_what_nobody_tells_is_too_little_for_nobody():
 
     assert room.lacks(need, Room()) == ""
     assert room.describe_room(need, Room(disk=2**40)) == (
-        "disk at least 6.0 GiB, at most 1,024.0 GiB free, memory at least 3.0 GiB, the free space "
-        "is not known"
+        "at least 6.0 GiB of disk needed, at most 1,024.0 GiB free; at least 3.0 GiB of memory "
+        "needed, the free space is not known"
     )

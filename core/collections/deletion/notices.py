@@ -18,7 +18,7 @@ from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
 from qdrant_rollouts.core.database.step_traits import has_step
 from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.lifecycle import FINAL, DeletionStatus, Status
+from qdrant_rollouts.core.lifecycle import FINAL, DeletionStatus, Event, Status
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_iso
 
@@ -66,8 +66,10 @@ def describe_deletions_to_come(
     session: Session, now: datetime, row: Deployment, rules: DeletionRules
 ) -> list[Announced]:
     """Describes what a running deployment will have deleted when it is live. Empty if its plan
-    moves no alias."""
+    moves no alias, and if it goes back or was asked to."""
     if row.kind != "rollout" or row.blue is None or row.status in (*FINAL, Status.ROLLING_BACK):
+        return []
+    if row.requested == Event.ABORT:
         return []
     if not has_step((step.name for step in row.steps), lambda step: step.moves_alias):
         return []

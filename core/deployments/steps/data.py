@@ -381,13 +381,15 @@ class StageState(StepState):
 @dataclass(frozen=True, kw_only=True)
 class StageSeen(StepOutput):
     """What a stage has shown: the share that was ``set``, which processes have ``confirmed`` it,
-    the figures of its ``traffic``, and their ``judgment``."""
+    the figures of its ``traffic``, and their ``judgment``. ``missing``: what its time has not
+    shown, in words."""
 
     set: float
     confirmed: str
     traffic: Mapping[str, Any]
     judgment: Mapping[str, Any]
     course: Sequence[Mapping[str, Any]] | None = None
+    missing: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

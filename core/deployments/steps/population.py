@@ -315,7 +315,8 @@ def _failed(context: StepContext, look: Readiness, failing: list[float]) -> Outc
 
 def _summarize_filling(state: FillState, *, may_clone: bool) -> Filling:
     """``may_clone``: there was something to clone, so people ask why that was not done."""
-    words = [f"{state.written or 0:,} points by {state.way}"]
+    how = "read from the source" if state.way == "records" else f"by {state.way}"
+    words = [f"{state.written or 0:,} points {how}"]
     counted = {
         "written anew": state.renewed,
         "deleted": state.dropped,

@@ -298,4 +298,5 @@ def _build_output(
         traffic=seen.figures,
         judgment=asdict(seen.judgment),
         course=course,
+        missing=seen.missing,
     )

@@ -128,7 +128,7 @@ def _search_late_writes(context: StepContext, state: SoakState) -> Outcome:
 
 
 def _sum_up(context: StepContext, state: SoakState, late: LateState, seen: TrafficSketch) -> Soaked:
-    looks = "1 look" if state.looks == 1 else f"{state.looks} looks"
+    looks = "checked once" if state.looks == 1 else f"checked {state.looks} times"
     errors = "1 error" if state.errors == 1 else f"{state.errors} errors"
     words = [f"{looks}, {errors}, {_describe_searches(seen)}"]
     words += [told] if (told := foreign_writes.look_after_switch(context)) else []

@@ -1,9 +1,10 @@
-"""A rebuild that waits for a person because its gate cannot tell, and the time that comes next.
+"""A rebuild that waits for a person because its gate, or a stage of its canary, cannot tell, and
+the time that comes next.
 
 Rule: the next run takes the place of such a rebuild. It reads the source again and judges again, so
-what made the gate unable to tell is either gone or found once more. One transaction ends the older
-run, asks the engine to take its deployment back, and writes the next run. What a person has touched
-or uses is never replaced.
+what nobody could tell is either gone or found once more, and of a newer version. One transaction
+ends the older run, asks the engine to take its deployment back, and writes the next run. What a
+person has touched or uses is never replaced.
 """
 
 from datetime import datetime
@@ -16,6 +17,7 @@ from qdrant_rollouts.core.config.index_file import RebuildSpec, ScheduleSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, EventRow
 from qdrant_rollouts.core.database.schedule_rows import ACTOR, ScheduleRun
+from qdrant_rollouts.core.database.step_data import read_missing
 from qdrant_rollouts.core.database.step_traits import traits_of
 from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.deployments.turns import current_step
@@ -39,7 +41,7 @@ def replace_paused(
     row = None
     if before.deployment_id is not None and isinstance(spec, RebuildSpec):
         row = session.get(Deployment, before.deployment_id, with_for_update=True)
-    if row is None or not _is_held_by_gate(row):
+    if row is None or not _lacks_evidence(row):
         return why
     assert isinstance(spec, RebuildSpec)
     if spec.if_paused == "skip":
@@ -81,10 +83,15 @@ def is_undoing_replaced(session: Session, schedule_id: int) -> bool:
     return session.scalars(query.limit(1)).first() is not None
 
 
-def _is_held_by_gate(row: Deployment) -> bool:
+def _lacks_evidence(row: Deployment) -> bool:
+    """Returns whether it waits because a gate cannot tell, or because a stage of its canary has got
+    too little traffic to tell. A stage may also wait for a person who must know something: then
+    nothing is missing."""
     step = current_step(row)
-    held = row.status == Status.PAUSED and row.paused_for == "approval"
-    return held and step is not None and traits_of(step.name).judges
+    if step is None or row.status != Status.PAUSED or row.paused_for != "approval":
+        return False
+    traits = traits_of(step.name)
+    return traits.judges or (traits.shares_searches and bool(read_missing(step.output)))
 
 
 def _find_touch(session: Session, row: Deployment) -> str:

@@ -156,8 +156,8 @@ def _end_left_alert(session: Session, now: datetime, run: Run, message: str) -> 
     """Ends the alert about a gate that could not tell, if this run has taken the place of the
     rebuild that it told of, and has nothing that waits itself."""
     if alias_lock.find_open_deployment(session, run.alias) is None:
-        kinds = [outbox.INCONCLUSIVE]
-        outbox.resolve_alerts(session, now, run.alias, kinds, f"{run.name}: {message}", run.actor)
+        reason = f"{run.name}: {message}"
+        outbox.resolve_alerts(session, now, run.alias, outbox.HELD, reason, run.actor)
 
 
 def late_alert_name(action: str) -> str:

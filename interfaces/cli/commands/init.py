@@ -226,7 +226,7 @@ def _describe_source(settings: Settings, store: VectorStore, text: str, taken: s
         first = f" ({bad[0]})" if bad else ""
         raise Refused(
             f"{quote_value(text)}: none of its first {SAMPLE} records can be deployed{first}; see "
-            "what a record is in docs/sources.md"
+            "what a record is in docs/sources.md of the repository of qdrant-rollouts"
         )
     alias = free_alias(_name_source(text), taken)
     brings = all(isinstance(record.get("vector"), list | dict) for record in records)

@@ -19,7 +19,7 @@ from qdrant_rollouts.core.times import as_iso
 from qdrant_rollouts.interfaces.access.asking import PLACES
 from qdrant_rollouts.interfaces.http.pages.ask_box import build_box
 from qdrant_rollouts.interfaces.http.pages.forms import Form, Next
-from qdrant_rollouts.interfaces.http.pages.parameters import PageLink, count_parameter
+from qdrant_rollouts.interfaces.http.pages.parameters import PageLink, page_parameter
 from qdrant_rollouts.interfaces.http.pages.rendering import Shown, download_text
 from qdrant_rollouts.interfaces.http.pages.visits import Visit
 
@@ -56,7 +56,7 @@ def judged_page(visit: Visit) -> Shown:
     versions = _list_versions(visit, alias)
     proposal = judgments.read_proposal(visit.services, alias)
     lines = proposal["lines"]
-    place = find_place(count_parameter(visit, "page", 1), len(lines), _LINES)
+    place = find_place(page_parameter(visit), len(lines), _LINES)
     return {
         "title": f"{alias}: judged queries",
         "here": "/",

@@ -15,6 +15,7 @@ from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.interfaces.http.pages.parameters import (
     PageLink,
     count_parameter,
+    page_parameter,
     time_parameter,
 )
 from qdrant_rollouts.interfaces.http.pages.rendering import Shown
@@ -31,7 +32,7 @@ def indexes_page(visit: Visit) -> Shown:
         state=visit.query_value("state"),
         sort=visit.query_value("sort") or "attention",
         group=visit.query_value("group"),
-        page=count_parameter(visit, "page", 1),
+        page=page_parameter(visit),
     )
     found = home_page.describe_home_page(visit.services, visit.seen, asked)
     values = {"q": asked.text, "state": asked.state, "sort": asked.sort, "group": asked.group}

@@ -12,6 +12,10 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.times import read_time
 from qdrant_rollouts.interfaces.http.pages.visits import Visit
 
+#: How many digits a count may have, and a page that no list has.
+_DIGITS = 9
+_BEYOND = 999_999_999
+
 
 @dataclass(frozen=True, slots=True)
 class PageLink:
@@ -26,12 +30,22 @@ class PageLink:
         return self.path + (f"?{urlencode(values)}" if values else "")
 
 
+def page_parameter(visit: Visit) -> int:
+    """Returns the number of a page from the address. One that is too long for a list comes back as
+    ``_BEYOND``, so the last page is shown as for every page beyond it. Raises Malformed."""
+    given = visit.query_value("page")
+    if given.isascii() and given.isdecimal() and len(given.lstrip("0")) > _DIGITS:
+        return _BEYOND
+    return count_parameter(visit, "page", 1)
+
+
 def count_parameter(visit: Visit, name: str, default: int) -> int:
     """Returns a count from the address, at least ``default``. Raises Malformed."""
     given = visit.query_value(name)
     if not given:
         return default
-    if not given.isdecimal() or not given.isascii() or len(given) > 9 or int(given) < default:
+    is_number = given.isdecimal() and given.isascii() and len(given) <= _DIGITS
+    if not is_number or int(given) < default:
         raise Malformed(
             f"{name} is {quote_value(given)}; expected a whole number from {default} on"
         )

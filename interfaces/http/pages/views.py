@@ -26,7 +26,7 @@ from qdrant_rollouts.interfaces.http.pages.charting import (
 from qdrant_rollouts.interfaces.http.pages.drawing import draw_course
 from qdrant_rollouts.interfaces.http.pages.gate_rows import find_bound_side, group_checks
 from qdrant_rollouts.interfaces.http.pages.log_views import show_log
-from qdrant_rollouts.interfaces.http.pages.parameters import PageLink, count_parameter
+from qdrant_rollouts.interfaces.http.pages.parameters import PageLink, page_parameter
 from qdrant_rollouts.interfaces.http.pages.rendering import Shown
 from qdrant_rollouts.interfaces.http.pages.visits import Visit, image_data_url
 from qdrant_rollouts.interfaces.http.pages.worst_queries import compare_worst
@@ -89,7 +89,7 @@ def comparison_page(visit: Visit) -> Shown:
 def deployments_page(visit: Visit) -> Shown:
     alias = visit.query_value("alias")
     outcome = visit.query_value("outcome")
-    listed = list_deployment_page(visit.services, alias, outcome, count_parameter(visit, "page", 1))
+    listed = list_deployment_page(visit.services, alias, outcome, page_parameter(visit))
     return {
         "title": "Deployments",
         "here": "/deployments",

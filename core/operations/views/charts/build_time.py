@@ -32,16 +32,23 @@ class Span:
 
 
 def read_build_seconds(session: Session, deployments: Sequence[str]) -> dict[str, float]:
-    """Returns the seconds by deployment, of those that were judged."""
+    """Returns the seconds by deployment, of those that were judged. One whose clock was set back
+    meanwhile is left out: nobody knows how long it took."""
     spans = _read_spans(session, deployments)
     pauses = _read_pauses(session, list(spans))
-    return {id: measure_work(span, pauses.get(id, ())) for id, span in spans.items()}
+    measured = {id: measure_work(span, pauses.get(id, ())) for id, span in spans.items()}
+    return {id: seconds for id, seconds in measured.items() if seconds is not None}
 
 
-def measure_work(span: Span, pauses: Iterable[Span]) -> float:
-    """Returns the seconds of ``span`` outside the pauses, which do not overlap."""
+def measure_work(span: Span, pauses: Iterable[Span]) -> float | None:
+    """Returns the seconds of ``span`` outside the pauses, which do not overlap. None if it ends
+    before it begins, or a pause does: the clock was set back."""
+    pauses = list(pauses)
     left_out = sum((span.overlap(pause) for pause in pauses), timedelta())
-    return (span.ended - span.begun - left_out).total_seconds()
+    seconds = (span.ended - span.begun - left_out).total_seconds()
+    if seconds < 0 or any(pause.ended < pause.begun for pause in pauses):
+        return None
+    return seconds
 
 
 def _read_spans(session: Session, deployments: Sequence[str]) -> dict[str, Span]:
