@@ -65,15 +65,23 @@ def _reads_of_sqlite(table: str, lines: list[str]) -> Iterator[Read]:
 
 
 def _reads_of_postgres(table: str, node: dict[str, Any]) -> Iterator[Read]:
-    # of a bitmap heap scan, the index and the rows are those of the scan below it
-    bitmap = {}
+    children = node.get("Plans", ())
     if node["Node Type"] == "Bitmap Heap Scan":
-        bitmap = {"Relation Name": node["Relation Name"]}
-    for child in node.get("Plans", ()):
-        yield from _reads_of_postgres(table, {**child, **bitmap})
-    if node.get("Relation Name") == table and not bitmap:
-        removed = node.get("Rows Removed by Filter", 0) + node.get(
-            "Rows Removed by Index Recheck", 0
-        )
-        rows = (node["Actual Rows"] + removed) * node["Actual Loops"]
-        yield Read(table, node.get("Index Name", ""), int(rows))
+        # The index also counts the former versions of a row that was updated, the heap does not.
+        # Of several indexes that are combined, each counts for itself.
+        found = {"Relation Name": node["Relation Name"]}
+        if [child["Node Type"] for child in children] == ["Bitmap Index Scan"]:
+            node = {**node, "Index Name": children[0]["Index Name"]}
+            children = ()
+        else:
+            children = [{**child, **found} for child in children]
+            node = {**node, "Relation Name": ""}
+    for child in children:
+        yield from _reads_of_postgres(table, child)
+    if node.get("Relation Name") == table:
+        yield Read(table, node.get("Index Name", ""), _count_rows(node))
+
+
+def _count_rows(node: dict[str, Any]) -> int:
+    removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+    return int((node["Actual Rows"] + removed) * node["Actual Loops"])

@@ -283,7 +283,8 @@ def test_without_javascript_the_same_buttons_work(system):
 
 
 def observe_searches(services, *collections):
-    """Searches of two versions some minutes ago, so that the charts have lines."""
+    """Searches of two versions in several intervals of the charts, whatever minute it is, so that
+    these have lines."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         session.add_all(
@@ -299,7 +300,7 @@ def observe_searches(services, *collections):
                 tally=searches(5 + number).to_json(),
             )
             for collection in collections
-            for number in range(2, 9)
+            for number in range(2, 60, 8)
         )
 
 

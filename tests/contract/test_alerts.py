@@ -154,7 +154,7 @@ def test_the_same_cause_is_said_once_with_its_count_and_another_one_at_once(worl
     for cause in ("twins", "twins", "zero_result"):
         with world.services.sessions.begin() as session:
             alert = Alert(
-                "docs", outbox.INCONCLUSIVE, f"the gate cannot tell: {cause}", cause=cause
+                "docs", "deployment.inconclusive", f"the gate cannot tell: {cause}", cause=cause
             )
             outbox.record_alert(session, world.clock.moment, alert)
         world.clock.move(60)
@@ -171,7 +171,7 @@ def test_the_same_cause_is_said_once_with_its_count_and_another_one_at_once(worl
 def test_a_lasting_cause_repeats_with_its_count(world, inbox):
     for _ in range(3):
         with world.services.sessions.begin() as session:
-            alert = Alert("docs", outbox.INCONCLUSIVE, "the gate cannot tell", cause="twins")
+            alert = Alert("docs", "deployment.inconclusive", "the gate cannot tell", cause="twins")
             outbox.record_alert(session, world.clock.moment, alert)
         deliver(world, 60)
     deliver(world, 4 * 3600)

@@ -357,4 +357,4 @@ def test_a_worse_model_is_named_as_the_cause(world: World) -> None:
     status = world.status(deployment)
     assert status["status"] == "rolled_back"
     assert status["gate"]["attribution"]["cause"] == "model"
-    assert "most by the model" in status["message"]
+    assert "most was lost because of the model" in status["message"]
