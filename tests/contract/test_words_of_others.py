@@ -156,7 +156,8 @@ def test_a_field_called_as_our_mark_stops_a_new_embedding_and_is_copied_as_it_is
         json.dumps(one.payload[MARK_KEY]) for one in world.store.scroll(green, None, 100)[0]
     } == {json.dumps(value)}
 
-    world.declare("docs", source=source, embedding={"model": "hashing:32", "text": "{text}"})
+    embedding = {"model": "hashing:32", "text": "{text}"}
+    world.declare("docs", source=source, embedding=embedding, accept_new_model=True)
     status = world.status(world.deploy("docs"))
     world.run()
     status = world.status(status["id"])
