@@ -255,7 +255,7 @@ def test_a_person_decides_in_either_way_if_more_than_half_is_gone(
     second = world.deploy("docs")
     seen = through(world, second, until="paused")
     assert seen["status"] == "paused", seen["message"]
-    assert "less than half of live" in seen["message"]
+    assert "The new collection has 140 points, live has 300" in seen["message"]
     assert populated(world, seen)["way"] == ("delta" if delta_at_most else "records")
 
 
