@@ -1,4 +1,4 @@
-"""A library that is loaded at its first use, because loading costs a tenth of a second or more and
+"""A module that is loaded at its first use, because loading costs a tenth of a second or more and
 many processes never need it.
 
 Rule: only core modules that light modules import load a library in this way, for example

@@ -259,7 +259,9 @@ def test_a_deployment_is_started_followed_and_listed(api, live):
     seen = api.got("GET", f"/deployments/{live['deployment_id']}")
     assert (seen["status"], seen["green"]) == ("live", live["new_collection"])
     assert {event["source"] for event in seen["events"] if event["event"] == "enrolled"} <= {"http"}
-    assert seen["situation"]["now"] == "docs is served by version 1, which this deployment made live"
+    assert (
+        seen["situation"]["now"] == "docs is served by version 1, which this deployment made live"
+    )
     assert (seen["situation"]["person"], seen["why"]) == (False, "")
     listed = api.got("GET", "/deployments?alias=docs")
     assert [row["id"] for row in listed["deployments"]] == [live["deployment_id"]]

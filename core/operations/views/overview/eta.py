@@ -8,7 +8,7 @@ index.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,10 +18,15 @@ from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.step_data import read_progress
 from qdrant_rollouts.core.database.step_traits import has_trait
 from qdrant_rollouts.core.database.stored_json import read_stored
-from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.late import Library
 from qdrant_rollouts.core.lifecycle import Status, StepStatus
 from qdrant_rollouts.core.operations.views.overview.step_labels import label_step
 from qdrant_rollouts.core.times import as_iso
+
+if TYPE_CHECKING:
+    from qdrant_rollouts.core.deployments import steps as known_steps
+else:  # the command that shows a deployment which has ended needs none of their functions
+    known_steps = Library("qdrant_rollouts.core.deployments.steps")
 
 #: How many earlier deployments of the index are used.
 _DEPLOYMENTS_BACK = 5
@@ -96,8 +101,8 @@ def _left_by_settings(step: StepRow, spec: IndexSpec, spent: float) -> TimeLeft 
     """A soak lasts as long as its setting says; so does a stage, or longer if traffic is
     missing."""
     lasts = None
-    if step.name in STEPS:
-        lasts = STEPS[step.name].lasts(spec, step.arguments)
+    if step.name in known_steps.STEPS:
+        lasts = known_steps.STEPS[step.name].lasts(spec, step.arguments)
     if lasts is None:
         return None
     progress = read_progress(step.state)

@@ -1,8 +1,10 @@
 """Runs that go on by themselves: forward or back, or waiting for their turn."""
 
+from typing import TYPE_CHECKING
+
 from qdrant_rollouts.core.answers.deployments import Step
 from qdrant_rollouts.core.deployments.end_messages import find_cause
-from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.late import Library
 from qdrant_rollouts.core.lifecycle import StepStatus
 from qdrant_rollouts.core.operations.views.overview.progress import describe_progress
 from qdrant_rollouts.core.operations.views.overview.situation.parts import (
@@ -11,6 +13,11 @@ from qdrant_rollouts.core.operations.views.overview.situation.parts import (
     Situation,
     begin_sentence,
 )
+
+if TYPE_CHECKING:
+    from qdrant_rollouts.core.deployments import steps as known_steps
+else:  # the command that shows a deployment which has ended needs none of their functions
+    known_steps = Library("qdrant_rollouts.core.deployments.steps")
 
 
 def describe_pending(run: Run) -> Situation:
@@ -80,7 +87,7 @@ def _describe_work(run: Run) -> str:
     """Returns what the current step does, and how far it is."""
     if run.step is None:
         return "All steps are done, and it ends"
-    known = STEPS.get(run.step["name"])
+    known = known_steps.STEPS.get(run.step["name"])
     work = f"Running {run.label}"
     if known is not None and known.doing:
         work = known.doing.format(green=run.green, alias=run.alias, share=_name_share(run.step))
