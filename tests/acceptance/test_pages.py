@@ -199,6 +199,9 @@ def test_what_is_being_written_survives_a_change_of_the_page(system, browse):
 def test_a_press_that_began_before_a_change_of_the_page_counts(system, browse):
     started = system.deploy("docs", options=STAY)
     browse.goto(f"/deployments/{started}")
+    # From here on no new button moves the others away from under the pointer.
+    keep = browse.locator("summary", has_text="Abort, keep it serving")
+    expect(keep).to_be_visible(timeout=PATIENCE)
     browse.locator("#abort > summary").hover()
     with browse.expect_response(f"**/deployments/{started}") as fresh:
         browse.mouse.down()
