@@ -7,6 +7,8 @@ further, a second promotion would end the next stage, and a second stop would be
 first had failed.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial, update_wrapper
@@ -80,8 +82,13 @@ def _note_message(services: Services) -> InTransaction:
 
 
 def _find_message() -> str | None:
-    """Returns the id of the message that is worked at, if a message gave the command."""
-    return current_task.request.id if current_task else None
+    """Returns a name for the message that is worked at, if a message gave the command. The id alone
+    would not do: an application may choose it, and use it again for something else."""
+    if not current_task or not current_task.request.id:
+        return None
+    request = current_task.request
+    content = json.dumps([current_task.name, request.args, request.kwargs], default=str)
+    return f"{request.id} {hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
 def _note_begun(services: Services, message: str, session: Session, id: str) -> None:

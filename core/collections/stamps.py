@@ -2,9 +2,8 @@
 in Qdrant's collection metadata.
 
 There are two keys. The stamp determines how searches are embedded. It changes only when a model
-that nobody knew is proven. The facts
-(``core.collections.versions``) grow while the collection is made. All other keys belong to others:
-each version copies them from the previous one.
+that nobody knew is proven. The facts (``core.collections.versions``) grow while the collection is
+made. All other keys belong to others: each version copies them from the previous one.
 """
 
 from collections.abc import Mapping

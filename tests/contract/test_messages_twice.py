@@ -220,6 +220,17 @@ def test_a_command_whose_message_comes_twice_begins_one_thing(
     assert read_id(second) == read_id(first)
 
 
+def test_another_command_under_the_same_id_is_not_taken_for_the_first(
+    world: World, app: Celery
+) -> None:
+    deploy = "deployments.deploy_new_version"
+    first = send(app, deploy, BEGINS[deploy](world))
+    rest(world)
+    other = send(app, "deployments.rollback", name_docs(world))
+    assert read_id(other) != read_id(first)
+    assert world.status(read_id(other))["strategy"] == "rollback"
+
+
 @pytest.mark.parametrize("name", SETTLES)
 def test_what_only_says_how_something_is_to_be_is_so_the_second_time(
     world: World, app: Celery, name: str
