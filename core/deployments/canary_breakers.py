@@ -1,10 +1,10 @@
 """What ends a canary at once, without statistics: too many errors, or answers that are too slow.
 
 Rule: green is too slow, and fails too often, only beside blue. On a slow machine both are slow, and
-while the server does not answer, both fail: then blue helps nobody. A limit that somebody declared
-in milliseconds alone holds whatever blue does. A mean of few searches
-may be high by chance: one search of some seconds among them is enough. So it counts as too slow
-only if chance does not explain it.
+while the server does not answer, both fail: then blue helps nobody. But green must answer at least
+half as often as blue. A limit that somebody declared in milliseconds alone holds whatever blue
+does. A mean of few searches may be high by chance: one search of some seconds among them is enough.
+So it counts as too slow only if chance does not explain it.
 """
 
 import math
@@ -56,12 +56,15 @@ def measure_error_rate(blue: TrafficSketch, limits: BreakersSpec) -> float | Non
 def describe_errors(calls: int, errors: int, limits: BreakersSpec, beside: float | None) -> str:
     """Returns that too many searches failed, with the limit and blue's error rate ``beside``, if
     that is known. Empty if they did not, or while they are too few to judge."""
-    limit = max(limits.error_rate, limits.times_blue * (beside or 0.0))
+    half_the_answers = (1 + (beside or 0.0)) / 2
+    times_blue = limits.times_blue * (beside or 0.0)
+    limit = max(limits.error_rate, min(times_blue, half_the_answers))
     if not is_enough_to_judge(calls, errors, limits) or errors <= limit * calls:
         return ""
     said = f"{errors} of {calls} searches failed, {errors / calls:.1%}; {limit:.1%} are tolerated"
     if limit > limits.error_rate:
-        said += f", {limits.times_blue:g} times blue's"
+        by_times = limit == times_blue
+        said += f", {limits.times_blue:g} times blue's" if by_times else ", half of blue's answers"
     return said if beside is None else f"{said}; of blue's {beside:.1%} failed"
 
 

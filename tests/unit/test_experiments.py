@@ -409,6 +409,15 @@ def test_too_many_errors_count_beside_those_of_blue_and_both_are_named():
     assert found(0.15, BreakersSpec(times_blue=0)), "blue does not matter"
 
 
+def test_green_that_answers_nothing_trips_beside_a_blue_that_answers_something():
+    tally = TrafficSketch()
+    for number in range(1000):
+        tally.add(number % GROUPS, 0.01, error=True)
+    said = find_tripped_breaker(tally, [], BreakersSpec(), blue_errors=0.7)
+    assert "85.0% are tolerated, half of blue's answers; of blue's 70.0% failed" in said
+    assert not find_tripped_breaker(tally, [], BreakersSpec(), blue_errors=1.0)
+
+
 def test_a_slow_mean_trips_over_ten_looks_with_searches_and_not_before():
     slow = [Look(3.0, 10)] * 9
     assert not find_tripped_breaker(TrafficSketch(), [*slow, Look(0.0, 0)], BreakersSpec())
